@@ -39,7 +39,7 @@ setup: .venv/development .env  ## create .venv and install the locked dependenci
 demo: .venv/runtime .env ## run the whole chain on the embedded simulated city and show the scores
 	$(BIN)/python -m shotspotter_assets.demo
 
-test: setup      ## run the tests, but for the slow ones, on all processors (one of them: .venv/bin/pytest FILE)
+test: setup      ## run the tests, except the slow ones, on all processors (one of them: .venv/bin/pytest FILE)
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-slow: setup ## run the slow tests: browsers, real servers and several workers

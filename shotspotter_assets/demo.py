@@ -63,7 +63,7 @@ class Launch:
 
 
 def main() -> None:
-    """Materialise the city's days, two folds and the daily chain of its last days, and show scores and forecast."""
+    """Materialize the city's days, two folds and the daily chain of its last days, and show scores and forecast."""
     started = time.monotonic()
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or WORKERS) // WORKERS, 1)))
     settings = Settings.from_environment(os.environ)

@@ -1,4 +1,4 @@
-"""Mark the runs of this machine as failed that ended without a word, as in a power cut: `python -m shotspotter_assets.lost_runs`.
+"""Mark runs of this machine that ended without a message, as in a power cut, as failed: `python -m shotspotter_assets.lost_runs`.
 
 It runs before the code server starts. Without it a lost run keeps its place in the queue, and its city waits, until the
 limit of `run_monitoring` in `dagster.yaml`. Dagster starts a run again that failed so (`run_retries`).

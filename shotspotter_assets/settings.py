@@ -41,7 +41,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
-        """The settings that environment variables name; what is not set or empty is the checkout's own.
+        """Read the settings from environment variables; unset or empty ones default to the checkout.
 
         Raises:
             CityFileError: the folder of city files cannot be used, or none of its files.

@@ -1,1 +1,1 @@
-"""What a city is, and the YAML file of each city."""
+"""The city model, and the YAML file of each city."""

@@ -104,8 +104,7 @@ class City(StrictModel):
     other_sources: tuple[Source, ...] = ()
     """Further sources of the same city, such as police reports beside the alerts."""
     automation: Automation = "manual"
-    """What sensors, schedules and conditions may start: nothing; the last days, and what follows those already made; or the
-    whole history too."""
+    """`manual`: nothing starts; `recent`: recent days and folds of the last year; `history`: all days and folds."""
     limits: Limits = Limits()
     """What one file or answer of its sources may take before it is refused."""
     publication: Publication = Publication()
@@ -115,7 +114,7 @@ class City(StrictModel):
     coverage: Coverage | None = None
     """Null where it is not published; coverage is then estimated from the alerts."""
     layers: Layers = Layers()
-    """Districts and streets by which the pages tell places."""
+    """Districts and streets that name places on the pages."""
     factors: Factors = Field(default_factory=dict)
     """What is known of its places and days beside alerts, by name, as inputs of the next-day forecast."""
     streets: Streets | None = None
@@ -145,7 +144,7 @@ class City(StrictModel):
     folds: Folds = Folds()
     """How often a walk-forward fold begins."""
     shared: bool = True
-    """Whether the city's alerts take part in the models of all cities (`shared_models`); it may start at them in any case."""
+    """Whether the models of all cities (`shared_models`) learn from its alerts; its own models start from them in any case."""
     serves: str | None = None
     """Name of the forecaster (`models.registry`) that serves if it passes the gate; null for the project's choice."""
     forecasters: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -1,6 +1,6 @@
 """The contributing factors of a city's file: what is known of its places and days beside alerts, as inputs of the forecast.
 
-`layers` are shown on maps and are no input; a file may be both. Race, ethnicity and what stands for them are refused by name:
+`layers` are shown on maps and are no input; a file may be both. Race, ethnicity and proxies are refused by name:
 they are for audits alone.
 """
 
@@ -24,11 +24,11 @@ REFUSED: Final = re.compile(
     # that have them among their lines; decennial counts by race and origin.
     r"|\b(?:[bc](?:0[23456]|16)\d{3}|[bc]\d{5}[a-i]\b|dp0[25] \d|p1 0(?:0[2-9]|[1-9]\d)|p[234] \d|p0(?:0[3-9]|1[01])\d{3})"
 )
-"""What the name of an input must not hold: race, ethnicity, and what stands for them."""
+"""Names refused as inputs: race, ethnicity and proxies."""
 
 
 class _Factor(StrictModel):
-    """What every factor says."""
+    """Settings of every factor."""
 
     path: Path
     """A relative path starts at the folder of the city's file."""
@@ -50,7 +50,7 @@ class PolygonFactor(_Shapes):
     kind: Literal["polygons"]
     column: str = Field(min_length=1)
     figure: Literal["count", "rate"]
-    """A count is spread evenly over its area and is told by km²; of rates and medians a cell has the mean by area."""
+    """A count is spread evenly over its area and is given per km²; of rates and medians a cell has the mean by area."""
 
     def input_name(self, name: str) -> str:
         """Name of the input: it has the definition, so that cities share what is the same."""
@@ -102,7 +102,7 @@ Factor = Annotated[PolygonFactor | PointFactor | LineFactor | SeriesFactor, Fiel
 
 
 def refused_part(text: str) -> str | None:
-    """What in a name tells of race, ethnicity or what stands for them; None where nothing does."""
+    """The part of a name that refers to race, ethnicity or a proxy; None for none."""
     words = re.sub(r"[^a-z0-9]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower())
     found = REFUSED.search(words)
     return None if found is None else found[0]

@@ -40,7 +40,7 @@ class BaseMap(StrictModel):
 
 
 class Layers(StrictModel):
-    """What is known of the places of a city; null for what is not."""
+    """Files that name or draw places; null for none."""
 
     districts: Layer | None = None
     """Polygons that people know the parts of the city by: wards, police districts, neighbourhoods."""

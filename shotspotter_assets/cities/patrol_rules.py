@@ -46,7 +46,8 @@ class PatrolRules(StrictModel):
     most_units_per_cell: int = Field(default=2, ge=1)
     """Maximum number of units of one shift in one cell."""
     least_share_per_area: float = Field(default=0.0, ge=0, le=1)
-    """Minimum share of a shift's units in each area (district), rounded up to whole units."""
+    """Minimum share of a shift's units in each area of the coverage file, else in each quadrant of the
+    grid; rounded up to whole units."""
     repeats: Repeats | None = None
     """Null for no cap on sending units to one cell day after day."""
 

@@ -88,7 +88,7 @@ class NoticesResource(dg.ConfigurableResource):
     ui_url: str
 
     def open(self) -> "Notifier | None":
-        """The notifier; None where nobody is to hear."""
+        """The notifier; None without a receiver."""
         from shotspotter_assets.notifications.send import Notifier
 
         notifier = Notifier.from_environment(os.environ)

@@ -12,7 +12,7 @@ FORECASTS_COLUMNS: Final = {
     "<model>": Column("double", "Probability of at least one alert by each model of the fold and each baseline."),
 }
 SCORES_COLUMNS: Final = {
-    "facet": Column("string", "How the cell-days are grouped, such as all, fold or area."),
+    "facet": Column("string", "How the cell-days are grouped, such as all, fold or horizon."),
     "group": Column("string", "Group of the facet, such as the fold's cutoff."),
     "model": Column("string", 'Model that is scored; "" for numbers of the group itself.'),
     "score": Column("string", "Name of the score, see score_definitions of the report."),

@@ -56,7 +56,7 @@ def fold_forecasts(
     if history.data_sha256(test.start) != record.data_sha256:
         raise ValueError(
             f"The grid tensors or contributing factors before {record.fold} are not those that the models of {key} were "
-            f"trained on; materialise fold_models for {key} again."
+            f"trained on; materialize fold_models for {key} again."
         )
     forecasts, members = dict[str, ModelForecast](), dict[str, Fitted]()
     for name, trained in record.models.items():

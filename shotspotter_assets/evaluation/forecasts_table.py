@@ -56,7 +56,7 @@ def pool_tables(tables: Sequence[pa.Table]) -> pa.Table:
         ValueError: there is no table, or two of them forecast the same day.
     """
     if not tables:
-        raise ValueError("No forecasts to pool: materialise the evaluation reports of at least one fold.")
+        raise ValueError("No forecasts to pool: materialize the evaluation reports of at least one fold.")
     shared = [name for name in tables[0].column_names if all(name in table.column_names for table in tables)]
     days = np.concatenate([np.unique(days_of(table)) for table in tables])
     distinct, count = np.unique(days, return_counts=True)

@@ -120,7 +120,7 @@ def walk_forward_report(
 
 
 def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], Rows]:
-    """Verdicts and scores of shorter horizons.
+    """Verdicts and scores by horizon.
 
     Periods of one horizon overlap where they are issued every hour; whole weeks are drawn, so the intervals hold.
     """
@@ -143,7 +143,7 @@ def _require_forecasts(city: City, folds: Folds, candidate: str) -> None:
         if needed - names:
             raise ValueError(
                 f"City {city.name}, fold {cutoff}: no forecast of {', '.join(sorted(needed - names))}, only of "
-                f"{', '.join(sorted(names))}. Materialise evaluation_reports for {city.name} {cutoff} again, or name "
+                f"{', '.join(sorted(names))}. Materialize evaluation_reports for {city.name} {cutoff} again, or name "
                 f"another candidate in the run's configuration."
             )
 

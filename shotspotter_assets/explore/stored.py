@@ -43,7 +43,7 @@ def stored_days(store: Store, city: City) -> tuple[date, date]:
     days = store.days_present("grid_tensors", city.name, GRID_FILE)
     if not days:
         raise ValueError(
-            f"No day of {city.name} is stored in {store.root} yet. Run `make demo` for the simulated city, materialise "
+            f"No day of {city.name} is stored in {store.root} yet. Run `make demo` for the simulated city, materialize "
             "grid_tensors for some days of a city, or name another store in SHOTSPOTTER_STORE; then run all cells again."
         )
     return min(days), max(days)
@@ -68,7 +68,7 @@ def fold_forecasts(store: Store, city: City) -> pa.Table:
     cutoffs = store.days_present("evaluation_reports", city.name, FOLD_FORECASTS_FILE, "fold")
     if not cutoffs:
         raise ValueError(
-            f"No fold of {city.name} has a report: materialise evaluation_reports, or train a small fold below."
+            f"No fold of {city.name} has a report: materialize evaluation_reports, or train a small fold below."
         )
     return store.read_table(fold_partition(city.name, max(cutoffs)), FOLD_FORECASTS_FILE)
 

@@ -93,8 +93,8 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
     for axis in (1, 2):
         active = maximum_filter1d(active.view(np.uint8), 3, axis=axis, mode="constant").astype(bool)
     starts = np.arange(0, len(days), WEEK_DAYS)
-    heard = estimate_coverage(daily)
-    weekly = np.add.reduceat(active[:, heard], starts, axis=0, dtype=np.int32)
+    covered = estimate_coverage(daily)
+    weekly = np.add.reduceat(active[:, covered], starts, axis=0, dtype=np.int32)
     total = weekly.sum(axis=0)
     before = np.cumsum(weekly, axis=0)[:-1]
     after = total - before
@@ -110,11 +110,11 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
     ratio = log_likelihood(before, days_before) + log_likelihood(after, days_after)
     ratio -= log_likelihood(total, float(len(days)))
     ratio[before / days_before > MAX_RATE_BEFORE * after / days_after] = 0
-    week = np.zeros(heard.sum(), dtype=np.int64)
+    week = np.zeros(covered.sum(), dtype=np.int64)
     if len(ratio):
         week = np.where(ratio.max(axis=0) >= MIN_LOG_LIKELIHOOD_RATIO, ratio.argmax(axis=0) + 1, 0)
-    first_days = np.full(heard.shape, np.datetime64("NaT", "D"))
-    first_days[heard] = np.datetime64(days[0], "D") + starts[week].astype("timedelta64[D]")
+    first_days = np.full(covered.shape, np.datetime64("NaT", "D"))
+    first_days[covered] = np.datetime64(days[0], "D") + starts[week].astype("timedelta64[D]")
     return first_days
 
 

@@ -152,12 +152,12 @@ def hourly_window(
     cell_at = np.full(city.shape, -1)
     cell_at[in_coverage] = np.arange(in_coverage.sum())
     cell = cell_at[frames["row"].to_numpy(), frames["column"].to_numpy()]
-    heard = cell >= 0
+    covered = cell >= 0
     hours = hours_of_days(days, city.zone)
     hour = (np.cumsum(hours) - hours)[_positions(frames["date"], days)] + frames["hour"].to_numpy()
-    gunshot_type, count = (frames[name].to_numpy()[heard] for name in ("gunshot_type", "count"))
+    gunshot_type, count = (frames[name].to_numpy()[covered] for name in ("gunshot_type", "count"))
     counts = np.zeros((int(hours.sum()), type_layers(city), int(in_coverage.sum())), dtype=np.uint16)
-    np.add.at(counts, (hour[heard], gunshot_type, cell[heard]), count.astype(np.uint16))
+    np.add.at(counts, (hour[covered], gunshot_type, cell[covered]), count.astype(np.uint16))
     return counts
 
 

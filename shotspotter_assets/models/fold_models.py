@@ -105,7 +105,7 @@ def read_files(store: Store, partition: Partition, model: str, trained: TrainedM
         files = {}
     if files_sha256(files) != trained.files:
         raise ValueError(
-            f"The files of {model} of {partition.key} are not those that {RECORD_FILE} names: materialise "
+            f"The files of {model} of {partition.key} are not those that {RECORD_FILE} names: materialize "
             f"{partition.asset} for {partition.key} again."
         )
     return files

@@ -11,7 +11,7 @@ DISPATCH_COLUMNS: Final = {
     "ends_at": Column("string", "Local time with its UTC offset (ISO 8601)."),
     "rank": Column("int32", "Place within the shift; 1 adds most."),
     "cell": Column("string", "Name of the cell."),
-    "area": Column("string", "District of the cell, where the city's file has some."),
+    "area": Column("string", "Area of the cell: of the coverage file, else a quadrant of the grid."),
     "units": Column("int32", "Units sent there."),
     "expected_alerts": Column("double", "Expected alerts in the cell itself, during the shift."),
     "covered_alerts": Column(

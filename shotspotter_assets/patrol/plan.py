@@ -100,7 +100,8 @@ def plan_day(
         day: local.
         expected: expected alerts of each shift, shape (shifts, rows, columns).
         in_coverage: cells that the sensors hear, shape (rows, columns); units go nowhere else.
-        areas: name of the area (district) of each cell, "" for none, shape (rows, columns).
+        areas: name of the area of each cell (area of the coverage file, else a quadrant of the grid), "" for none, shape
+            (rows, columns).
         history: cells patrolled on days before, `dispatch.patrolled_cells`; days that are absent had no patrols.
 
     Raises:

@@ -90,7 +90,7 @@ def alerts_on_time(rhythm: Rhythm | None, city: City, yesterday: date, last_issu
         numbers["days_late"] = late
         messages.append(
             f"No alerts for {late} days, usual are {counts.mean():.1f} a day. Check whether the publisher has newer alerts and "
-            "whether raw_alerts was materialised for the last days."
+            "whether raw_alerts was materialized for the last days."
         )
     if city.publication.longest_lead < lead <= ENDED_DAYS:
         numbers["lead"] = lead

@@ -54,7 +54,7 @@ def share_outside_coverage(window: Window) -> Finding:
 def share_untyped(window: Window) -> Finding:
     """Few alerts have no gunshot type, where the source gives types.
 
-    The quarter that ends with the judged days counts too, but for firework days, which may have the alerts of months.
+    The quarter that ends with the judged days counts too, except firework days, which may have the alerts of months.
     """
     source = window.city.source
     if source.kind != "simulated" and source.columns.gunshot_type is None:

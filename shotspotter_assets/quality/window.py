@@ -1,4 +1,4 @@
-"""The input of the checks: days to judge, with the stored days of the year before them."""
+"""The input of the checks: days to judge, with the stored ones of the 547 days before them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,1 +1,1 @@
-"""What runs every day: the live models, the forecasts made with them, and how those did."""
+"""The daily products: live models, forecasts and their scores."""

@@ -103,7 +103,7 @@ def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
     record = ServingRecord.latest_before(store, city.name, today)
     if record is None:
         raise ValueError(
-            f"City {city.name}: no live models before {today}. Materialise live_models for {city.name} first."
+            f"City {city.name}: no live models before {today}. Materialize live_models for {city.name} first."
         )
     return record
 

@@ -67,7 +67,7 @@ def street_forecast(
     issued = store.read_table(partition, FORECAST_FILE)
     if not is_of_grid(issued, city):
         return nothing(
-            f"The forecast is of another grid; materialise risk_forecasts for {partition.key}, and then this."
+            f"The forecast is of another grid; materialize risk_forecasts for {partition.key}, and then this."
         )
     hourly = store.read_table(partition, HOURLY_FILE)
     alerts = past_alerts(store, city, city.start, forecast.last_known)

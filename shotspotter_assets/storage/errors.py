@@ -38,7 +38,7 @@ class CorruptObjectError(StoreError):
     """An object exists and is not what it should be, such as a Parquet file that does not open."""
 
     def __init__(self, asset: str, key: str, uri: str, reason: str) -> None:
-        super().__init__(f"{uri} cannot be used as a table ({reason}): materialise {asset} for {key} again.")
+        super().__init__(f"{uri} cannot be used as a table ({reason}): materialize {asset} for {key} again.")
 
 
 def unusable(root: str, reason: str) -> StoreError:
@@ -55,4 +55,4 @@ def _remedy(asset: str, city: str, first: date | None, last: date | None) -> str
     which = (
         "" if first is None else f" --partition {first}" if first == last else f" --partition-range {first}...{last}"
     )
-    return f"Materialise it: dg launch --assets {','.join(f'{city}/{name}' for name in assets)}{which}"
+    return f"Materialize it: dg launch --assets {','.join(f'{city}/{name}' for name in assets)}{which}"

@@ -1,4 +1,4 @@
-"""What a stored table's columns are: listed where Arrow is not to be imported, as for the catalog of the UI."""
+"""Columns of stored tables, listed without importing Arrow."""
 
 from dataclasses import dataclass
 

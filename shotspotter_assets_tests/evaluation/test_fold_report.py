@@ -84,7 +84,7 @@ def test_baselines_of_a_combination_are_taken_from_it() -> None:
 def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, trained) -> None:
     model, files = trained
     stale = fold_record(CITY, models={NAME: model}, data_sha256="of other counts")
-    with pytest.raises(ValueError, match=r"materialise fold_models for made_up 2021-11-17 again"):
+    with pytest.raises(ValueError, match=r"materialize fold_models for made_up 2021-11-17 again"):
         fold_forecasts({NAME: files}, stale, HISTORY, print)
     with pytest.raises(ValueError, match=NAME):
         read_models(Store(str(tmp_path)), fold_record(CITY, models={NAME: model}))

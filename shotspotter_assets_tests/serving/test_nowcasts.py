@@ -127,7 +127,7 @@ def test_the_record_of_the_last_day_that_is_over_is_in_force(tmp_path: Path) -> 
         serving_record(day=day).write(store)
     assert record_in_force(store, TOWN, evening).day == DAY - timedelta(days=1)
     assert record_in_force(store, TOWN, evening + timedelta(hours=5)).day == DAY
-    with pytest.raises(ValueError, match=r"no live models before 2024-05-30\. Materialise live_models for town first"):
+    with pytest.raises(ValueError, match=r"no live models before 2024-05-30\. Materialize live_models for town first"):
         record_in_force(store, TOWN, evening - timedelta(days=2))
 
 

@@ -93,7 +93,7 @@ def test_a_damaged_table_is_named(store: Store, damage: bytes | str) -> None:
     good = store.read_bytes(DATE_PARTITION, "alerts.parquet")
     bad = {"half": good[: len(good) // 2], "middle": good[:100] + b"\xff" * 200 + good[300:]}.get(str(damage), damage)
     store.write_bytes(DATE_PARTITION, "alerts.parquet", bad)
-    with pytest.raises(CorruptObjectError, match=r"materialise cleaned_alerts for washington_dc 2018-05-01 again"):
+    with pytest.raises(CorruptObjectError, match=r"materialize cleaned_alerts for washington_dc 2018-05-01 again"):
         store.read_table(DATE_PARTITION, "alerts.parquet")
 
 

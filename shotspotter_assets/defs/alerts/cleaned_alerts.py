@@ -60,7 +60,7 @@ def definitions(city: City) -> dg.Definitions:
         ],
     )
     def data_quality(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
-        """Compare the run's days with the stored days of the year before them."""
+        """Compare the run's days with the stored ones of the 547 days before them."""
         yield from _quality(store.open(), city, run_days(context, city))
 
     return dg.Definitions(assets=[cleaned_alerts], asset_checks=[rows_are_conserved, data_quality])
@@ -127,7 +127,7 @@ def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheck
     return dg.AssetCheckResult(
         passed=not wrong,
         metadata={"rows_received": raw.num_rows, "unaccounted_rows_by_day": wrong},
-        description=f"Materialise cleaned_alerts again for {', '.join(list(wrong)[:5])}." if wrong else None,
+        description=f"Materialize cleaned_alerts again for {', '.join(list(wrong)[:5])}." if wrong else None,
     )
 
 

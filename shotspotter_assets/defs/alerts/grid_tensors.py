@@ -85,5 +85,5 @@ def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheck
     return dg.AssetCheckResult(
         passed=not wrong,
         metadata={"alerts": counted_alerts(alerts, city).num_rows, "counts_minus_alerts_by_day": wrong},
-        description=f"Materialise grid_tensors again for {', '.join(list(wrong)[:5])}." if wrong else None,
+        description=f"Materialize grid_tensors again for {', '.join(list(wrong)[:5])}." if wrong else None,
     )

@@ -135,7 +135,7 @@ class Tick:
                 days = {day: version for day, version in days.items() if day >= first or day in stored}
                 self._note = (
                     f"Days before {first} were never built (automation: recent). For all of its history, write `automation: "
-                    "history` in the city's file, or materialise raw_alerts, cleaned_alerts and grid_tensors."
+                    "history` in the city's file, or materialize raw_alerts, cleaned_alerts and grid_tensors."
                 )
         newest = found.newest
         if newest is not None and city.end is None and (datetime.now(UTC).date() - newest).days > MAX_GAP_DAYS:

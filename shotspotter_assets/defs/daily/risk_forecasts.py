@@ -63,7 +63,7 @@ def definitions(city: City) -> dg.Definitions:
         if record is not None and record.last_known < history.last_known:
             history = history.until(record.last_known)
         if history.is_too_late or record is None:
-            why = f"{context.partition_key} has no live models; materialise them, or see why."
+            why = f"{context.partition_key} has no live models; materialize them, or see why."
             nothing = withheld(opened, history, "" if history.is_too_late else why)
             context.log.warning(f"{city.name} {context.partition_key}: {nothing.no_forecast}")
             path = write_forecast(opened, nothing)

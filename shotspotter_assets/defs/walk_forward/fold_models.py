@@ -52,8 +52,8 @@ def definitions(city: City) -> dg.Definitions:
     ) -> dg.MaterializeResult:
         """Forecasters fitted on the days before the cutoff; the last of these days are for validation and calibration.
 
-        The report's network of a killed run continues after its last finished epoch when the run is started again with
-        the same settings.
+        The report's network of a killed run continues after its last finished epoch when the run is started again on the
+        same machine with the same settings.
         """
         from shotspotter_assets.models.city_history import CityHistory
         from shotspotter_assets.models.fold_models import model_partition, train_fold, write_models

@@ -63,7 +63,7 @@ def definitions(city: City) -> dg.Definitions:
         folds = read_fold_tables(opened, city.name, FOLD_FORECASTS_FILE)
         if not folds:
             raise ValueError(
-                f"City {city.name}: no fold has an evaluation report. Materialise evaluation_reports for some of its folds."
+                f"City {city.name}: no fold has an evaluation report. Materialize evaluation_reports for some of its folds."
             )
         context.log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
         report, scores = walk_forward_report(

@@ -102,7 +102,7 @@ class NewCityForecaster(Forecaster):
         shared = context.shared
         if shared is None:
             raise ValueError(
-                f"City {history.city.name}: there is no model of all cities that knows only days before the cutoff. Materialise "
+                f"City {history.city.name}: there is no model of all cities that knows only days before the cutoff. Materialize "
                 "shared_models for a week no later than it, or do not train new_city."
             )
         names = [name for name, _ in weekday_and_season(history.days()[:1])]

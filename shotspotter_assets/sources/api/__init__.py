@@ -1,1 +1,1 @@
-"""Live sources that are asked over HTTP: one module per platform, and what they share (`http`, `json_rows`)."""
+"""Live sources that are asked over HTTP: one module per platform, and the HTTP client that they share (`http`)."""

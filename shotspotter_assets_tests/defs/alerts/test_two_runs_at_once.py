@@ -1,4 +1,4 @@
-"""Two processes that materialise the same days at once, of sources that differ: what is stored of a day is of one of them."""
+"""Two processes that materialize the same days at once, of sources that differ: what is stored of a day is of one of them."""
 
 import subprocess
 import sys

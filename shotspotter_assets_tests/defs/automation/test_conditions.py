@@ -29,7 +29,7 @@ class Ticks:
         self._cursor: dg.AssetDaemonCursor | None = None
 
     def report(self, assets: Iterable[str], keys: Iterable[object], version: str = "1") -> None:
-        """Materialise partitions with a data version, without a run."""
+        """Materialize partitions with a data version, without a run."""
         for asset in assets:
             for key in keys:
                 self.instance.report_runless_asset_event(

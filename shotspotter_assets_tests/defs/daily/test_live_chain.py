@@ -381,5 +381,5 @@ def test_missing_days_and_models_are_named(bare: Chain, chain: Chain) -> None:
         bare.run(date(2024, 1, 23), ["live_models"])
     [file] = chain.root.glob(f"live_models/*/date={DAY}/historical_mean-*.json")
     file.write_bytes(b"{}")
-    with pytest.raises(ValueError, match=r"materialise live_models for .*2024-01-20"):
+    with pytest.raises(ValueError, match=r"materialize live_models for .*2024-01-20"):
         chain.run(DAY, ["risk_forecasts"])

@@ -114,7 +114,7 @@ def test_missing_and_stale_inputs_are_named(
     day, other = grids / "date=2023-11-01" / "grid.parquet", grids / "date=2023-11-02" / "grid.parquet"
     content = day.read_bytes()
     day.write_bytes(other.read_bytes())
-    with pytest.raises(ValueError, match=r"materialise fold_models for tiny_city 2024-01-01"):
+    with pytest.raises(ValueError, match=r"materialize fold_models for tiny_city 2024-01-01"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
     day.write_bytes(content)
     model = tmp_path / "store" / "fold_models" / "city=tiny_city" / "fold=2024-01-01" / "conv_lstm.network.keras"

@@ -79,5 +79,5 @@ def test_missing_forecasts_and_reports_are_named(tmp_path: Path, instance: dg.Da
         run(tmp_path, instance, candidate="conv_lstm")
     for cutoff in FOLDS:
         store.delete(Partition("evaluation_reports", CITY, "fold", cutoff), "forecasts.parquet")
-    with pytest.raises(ValueError, match=r"tiny_city: no fold has an evaluation report\. Materialise"):
+    with pytest.raises(ValueError, match=r"tiny_city: no fold has an evaluation report\. Materialize"):
         run(tmp_path, instance)
