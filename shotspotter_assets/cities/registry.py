@@ -3,6 +3,7 @@
 A wrong file stops only its own city: the others are read, and the UI and a notice name the file.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -97,9 +98,9 @@ def load_city(file: Path) -> City:
     try:
         city = City.model_validate(content)
     except ValidationError as error:
-        problems = [explain(problem, content) for problem in error.errors(include_url=False)]
-        more = [f"and {len(problems) - MAX_PROBLEMS} more"] if len(problems) > MAX_PROBLEMS else []
-        raise CityFileError(f"{file}: " + "; ".join(problems[:MAX_PROBLEMS] + more)) from None
+        problems = [explain(problem, content) for problem in error.errors(include_url=False)[:MAX_PROBLEMS]]
+        more = error.error_count() - len(problems)
+        raise CityFileError(f"{file}: " + "; ".join([*problems, *([f"and {more} more"] if more else [])])) from None
     if city.name != file.stem:
         raise CityFileError(f"{file}: name: is {city.name!r}, but the file must be named {city.name}.yaml.")
     return _with_paths(file, city)
@@ -110,7 +111,7 @@ class _Loader(yaml.CSafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if repeated := {key for key in keys if keys.count(key) > 1}:
+        if repeated := {key for key, number in Counter(keys).items() if number > 1}:
             problem = f"the key {', '.join(sorted(repeated))} is there twice"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)

@@ -195,7 +195,6 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
         "rejected.parquet",
         "grid.parquet",
         "rhythm.json",
-        "city_state.json",
     }
 
 
