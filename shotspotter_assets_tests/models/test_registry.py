@@ -77,7 +77,7 @@ def of_events(*forecast: str) -> History:
     return History(city, past.first_day, np.concatenate([past.counts, events], axis=1), COVERED)
 
 
-@pytest.mark.parametrize("name", ["ewma", "gradient_boosting", "residual_boosting", "conv_lstm"])
+@pytest.mark.parametrize("name", ["ewma", "gradient_boosting", "residual_boosting"])
 def test_forecasts_other_events(name):
     robberies = of_events("robbery")
     probability = build(name).fit(robberies, TRAIN, VALIDATION).predict(robberies, TEST)

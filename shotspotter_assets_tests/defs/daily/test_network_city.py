@@ -22,7 +22,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("network", ["residual_conv_lstm", pytest.param("conv_lstm", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("network", NETWORKS)
 def test_a_network_serves_a_city(
     network: str, tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
 ) -> None:

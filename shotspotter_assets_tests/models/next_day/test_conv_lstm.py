@@ -13,7 +13,12 @@ TINY = {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 1, "batch_size
 
 
 @pytest.mark.parametrize(
-    ("forecast", "layers", "maps"), [((), 4, 4), (("robbery",), 1, 1), (("robbery", "assault"), 2, 3)]
+    ("forecast", "layers", "maps"),
+    [
+        pytest.param((), 4, 4, marks=pytest.mark.slow),
+        pytest.param(("robbery",), 1, 1, marks=pytest.mark.slow),
+        (("robbery", "assault"), 2, 3),
+    ],
 )
 def test_there_is_a_map_of_all_that_is_forecast_and_one_of_each_known_type(forecast, layers, maps):
     kinds = {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}

@@ -26,7 +26,7 @@ def starting_at(shared: SharedStart | None, name: str = "regime_regression", cit
     return forecaster(name).fit(city or history(), TRAIN, VALIDATION, FitContext(shared=shared))
 
 
-@pytest.mark.parametrize("name", ["regime_regression", "residual_boosting", "residual_conv_lstm"])
+@pytest.mark.parametrize("name", ["regime_regression", "residual_boosting"])
 def test_firework_days_are_forecast_from_earlier_ones(name):
     new_year = int(np.flatnonzero(history().days() == np.datetime64("2021-12-31"))[0])
     probability = fitted(name).predict(history(), range(new_year - 1, new_year + 1))
