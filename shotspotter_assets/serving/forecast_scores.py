@@ -36,13 +36,11 @@ MIN_DAYS_OF_LEVEL: Final = 28
 
 @dataclass(frozen=True)
 class DayScores:
-    """Scores of one day; None where a score is not defined. `predicted_cells` is the sum of the probabilities."""
+    """Scores of one day; None where a score is not defined."""
 
     log_loss: float
     gain_over_historical_mean: float | None
     hit_rate_5: float | None
-    predicted_cells: float
-    observed_cells: int
     expected_alerts: float
     observed_alerts: int
 
@@ -176,8 +174,6 @@ def day_scores(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], c
         log_loss=scores["log_loss"] or 0.0,
         gain_over_historical_mean=scores["gain_nats_per_positive"],
         hit_rate_5=scores["hit_rate_5"],
-        predicted_cells=float(served.sum()),
-        observed_cells=int((of_cells > 0).sum()),
         expected_alerts=float(forecast["expected"].to_numpy().sum()),
         observed_alerts=int(of_cells.sum()),
     )

@@ -184,7 +184,6 @@ def test_the_next_day_is_scored_and_keeps_its_models(chain: Chain) -> None:
     p = day["probability"].to_numpy()
     record = ScoreRecord.load(chain.store, CITY, NEXT)
     assert record.scores.log_loss == pytest.approx(-np.mean(np.log(np.where(observed, p, 1 - p))))
-    assert record.scores.observed_cells == observed.sum()
     # One day decides nothing.
     assert (record.rolling, record.rolling_gate) == (None, None)
     models = chain.models(NEXT)
