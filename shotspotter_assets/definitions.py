@@ -10,6 +10,7 @@ from shotspotter_assets.defs.automation import arrivals, condition_sensors, noti
 from shotspotter_assets.defs.city_assets import city_assets
 from shotspotter_assets.defs.daily import shared_models
 from shotspotter_assets.defs.resources import resources
+from shotspotter_assets.markdown import plain
 from shotspotter_assets.settings import Settings
 
 # Runs of the daily chain have one partition, so that the backfill policies of its assets do not matter.
@@ -53,7 +54,7 @@ def _wrong_city_file(name: str, problem: str) -> dg.AssetSpec:
     """An asset without a run that shows in the UI which file cannot be used, and why."""
     return dg.AssetSpec(
         key=dg.AssetKey([name, "city_file"]),
-        group_name=name if name.isidentifier() else "wrong_city_files",
-        description=f"**This city file cannot be used.** {problem}",
+        group_name=name if name.isascii() and name.isidentifier() else "wrong_city_files",
+        description=f"**This city file cannot be used.** {plain(problem)}",
         kinds={"yaml", "error"},
     )

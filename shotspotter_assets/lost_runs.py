@@ -7,6 +7,7 @@ limit of `run_monitoring` in `dagster.yaml`. Dagster starts a run again that fai
 import json
 import socket
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
@@ -17,13 +18,18 @@ MESSAGE: Final = "The code server of this run ended, and the run with it."
 
 
 def fail_lost_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark the started runs as failed whose code server no longer listens: their ids."""
+    """Mark the started runs as failed whose code server no longer listens, and runs that nobody queued: their ids."""
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
     lost = [
         run
         for run in instance.get_runs(started)
         if CODE_SERVER_TAG in run.tags and not _listens(json.loads(run.tags[CODE_SERVER_TAG]))
     ]
+    # A sensor queues the runs that it has made, unless it is stopped in between for longer than Dagster resumes its tick.
+    made = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=datetime.now(UTC) - timedelta(days=1)
+    )
+    lost += instance.get_runs(made)
     for run in lost:
         instance.report_run_failed(run, MESSAGE)
     return [run.run_id for run in lost]

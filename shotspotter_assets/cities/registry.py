@@ -3,6 +3,7 @@
 A wrong file stops only its own city: the others are read, and the UI and a notice name the file.
 """
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -65,7 +66,7 @@ def load_cities(folder: Path = PACKAGE_CITIES) -> CityFiles:
     """
     if not folder.is_dir():
         raise CityFileError(f"The cities folder {folder} does not exist; set SHOTSPOTTER_CITIES to one of city files.")
-    files = sorted(folder.glob("*.yaml"))
+    files = sorted(file for file in folder.glob("*.yaml") if not file.name.startswith("."))
     if not files:
         raise CityFileError(f"The cities folder {folder} holds no *.yaml file; add one file per city.")
     cities: dict[str, City] = {}
@@ -74,7 +75,8 @@ def load_cities(folder: Path = PACKAGE_CITIES) -> CityFiles:
         try:
             cities[file.stem] = load_city(file)
         except CityFileError as error:
-            unusable[file.stem] = str(error)
+            name, problem = (os.fsencode(text).decode(errors="backslashreplace") for text in (file.stem, str(error)))
+            unusable[name] = problem
     return CityFiles(cities, unusable).without({})
 
 

@@ -120,6 +120,8 @@ class Patience(StrictModel):
     """Maximum silence within an answer."""
     answer_seconds: float = Field(default=300, gt=0)
     """Maximum time for one answer to arrive."""
+    total_seconds: float = Field(default=1_800, gt=0)
+    """Maximum time until the last page of the asked days has arrived."""
     retries: int = Field(default=5, ge=0, le=20)
     backoff_seconds: float = Field(default=1, ge=0)
     """First wait before asking again; each further one is doubled. As much jitter is added at random."""

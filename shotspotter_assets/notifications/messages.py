@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_MESSAGES: Final = 20
-"""Messages in one text; of further ones only the number is sent."""
+"""Messages in one text."""
 MAX_TEXT_CHARACTERS: Final = 1_000
 
 
@@ -38,10 +38,8 @@ class Message:
 def plain_text(messages: Sequence[Message]) -> str:
     """All messages as one text; a long one is cut."""
     parts = []
-    for message in messages[:MAX_MESSAGES]:
+    for message in messages:
         cut = " ... (shortened)" if len(message.text) > MAX_TEXT_CHARACTERS else ""
         link = f"\nRun: {message.run_url}" if message.run_url else ""
         parts.append(f"{message.title}\n{message.text[:MAX_TEXT_CHARACTERS]}{cut}{link}")
-    if len(messages) > MAX_MESSAGES:
-        parts.append(f"And {len(messages) - MAX_MESSAGES} more.")
     return "\n\n".join(parts)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import formatdate, getaddresses, make_msgid
+from itertools import islice
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import requests
 
-from shotspotter_assets.notifications.messages import Message, plain_text
+from shotspotter_assets.notifications.messages import MAX_MESSAGES, Message, plain_text
 from shotspotter_assets.redaction import Redaction, environment_secrets, without_credentials
 
 State = dict[str, dict[str, str]]
@@ -99,7 +100,8 @@ class Notifier:
             sent_at = state.get(channel, {}).items()
             # A time in the future comes from a wrong clock, and must not silence the problem for long.
             known = {key: at for key, at in sent_at if abs(now - datetime.fromisoformat(at)) < PERIOD}
-            due = {key: message for key, message in current.items() if key not in known}
+            # One text names so many; the others follow with the next one.
+            due = dict(islice(((key, message) for key, message in current.items() if key not in known), MAX_MESSAGES))
             if not address:
                 continue
             outcome.state[channel] = known

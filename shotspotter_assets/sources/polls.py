@@ -35,7 +35,7 @@ LOOK_BACK_DAYS: Final = 200
 MAX_SECONDS: Final = 30.0
 """Maximum time of a poll before files are left for the next one: Dagster ends a tick of 60 s."""
 
-PATIENCE: Final = Patience(read_seconds=30, answer_seconds=30, retries=1, longest_wait_seconds=5)
+PATIENCE: Final = Patience(read_seconds=30, answer_seconds=30, total_seconds=40, retries=1, longest_wait_seconds=5)
 """Time-outs of a poll, which is soon repeated; runs have those of the city's file."""
 
 

@@ -194,5 +194,5 @@ def _readings(moments: npt.NDArray[np.datetime64], *, with_zone: bool | npt.NDAr
     """Sort moments of any unit into those with and without a zone, without those outside `READABLE`."""
     first, end = (bound.astype(moments.dtype) for bound in READABLE)
     usable = (moments >= first) & (moments < end)
-    moments = np.where(usable, moments, np.datetime64("NaT")).astype("datetime64[us]")
+    moments = np.where(usable, moments, np.array("NaT", moments.dtype)).astype("datetime64[us]")
     return Readings(np.where(with_zone, moments, NO_TIME), np.where(with_zone, NO_TIME, moments))

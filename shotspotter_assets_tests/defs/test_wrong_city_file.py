@@ -1,5 +1,6 @@
 """A wrong city file stops only its own city and is named in the UI and in the notices."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -42,6 +43,17 @@ def test_a_wrong_file_is_an_asset_with_its_problem_beside_the_other_cities(folde
     assert "This city file cannot be used" in (shown.description or "")
     assert "washington_dc.yaml" in (shown.description or "")
     assert dg.AssetKey(["washington_dc", "raw_alerts"]) not in specs
+    assert dg.AssetKey(["tiny_city", "raw_alerts"]) in specs
+
+
+def test_a_file_with_an_odd_name_or_text_stops_no_other_city(folder: Folder) -> None:
+    for name in ("z\u00fcrich.yaml", os.fsdecode(b"caf\xe9.yaml")):
+        (folder.cities / name).write_text("<img src=x>: 1")
+    (folder.cities / ".#draft.yaml").write_text("of an editor")
+    specs = {spec.key: spec for spec in folder.definitions().resolve_all_asset_specs()}
+    wrong = {key.path[0]: spec.description or "" for key, spec in specs.items() if key.path[-1] == "city_file"}
+    assert set(wrong) == {"z\u00fcrich", "caf\\xe9"}
+    assert not any("<img" in text for text in wrong.values())
     assert dg.AssetKey(["tiny_city", "raw_alerts"]) in specs
 
 

@@ -116,13 +116,15 @@ def test_only_the_failed_channel_is_due_again(webhook: Webhook) -> None:
         assert (len(webhook.posts), len(mailbox.mails)) == (1, 1)
 
 
-def test_many_and_long_problems_go_out_in_one_short_post(webhook: Webhook) -> None:
+def test_many_and_long_problems_go_out_in_short_posts(webhook: Webhook) -> None:
     messages = [Message("late city", f"city_{number}", "x" * 100_000) for number in range(200)]
     outcome = notifier_for(webhook).send(messages, {}, NOW)
-    assert len(outcome.sent["webhook"]) == 200
+    assert outcome.sent["webhook"] == [message.key for message in messages[:20]]
     (post,) = webhook.posts
-    assert post["json"]["text"].endswith("... (shortened)\n\nAnd 180 more.")
+    assert post["json"]["text"].endswith("... (shortened)")
     assert len(post["json"]["text"]) < 25_000
+    following = notifier_for(webhook).send(messages, outcome.state, NOW)
+    assert following.sent["webhook"] == [message.key for message in messages[20:40]]
 
 
 def test_mail_goes_to_all_receivers() -> None:

@@ -43,7 +43,9 @@ def test_hours_follow_the_clock_of_the_city(start, end, day, begins, ends, hours
     window = shift_window(city.patrol.shifts[0], day, NEW_YORK)
     assert [moment.isoformat() for moment in window] == [begins, ends]
     # One alert an hour: a shift expects as many as it has hours.
-    forecasts = shift_forecasts(hourly(day, np.datetime64(day) + 3, 1.0), city, city.patrol.shifts, day)
+    forecasts = shift_forecasts(
+        hourly(day, np.datetime64(day) + np.timedelta64(3, "D"), 1.0), city, city.patrol.shifts, day
+    )
     assert forecasts.expected[0, 0, 1] == hours
 
 

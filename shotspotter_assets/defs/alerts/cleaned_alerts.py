@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
     from shotspotter_assets.cleaning.alerts import Account, CleanedDay
     from shotspotter_assets.storage.store import Store
+
+
+MAX_SPELLINGS: Final = 20
+MAX_CHARACTERS: Final = 80
+"""Unknown types that are shown, and the length of each."""
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -163,7 +168,8 @@ def _metadata(account: "Account") -> panel.Metadata:
             f"{reason}: {REASONS[reason]}": rows for reason, rows in account.rejected.items()
         }
     if account.unknown_types:
-        metadata["unknown_type_spellings"] = account.unknown_types
+        most = Counter(account.unknown_types).most_common(MAX_SPELLINGS)
+        metadata["unknown_type_spellings"] = {spelling[:MAX_CHARACTERS]: alerts for spelling, alerts in most}
     return metadata
 
 
@@ -179,7 +185,8 @@ def _log_account(context: dg.AssetExecutionContext, city: City, cleaned: "Mappin
         f"{rejected.total():,} rejected{reasons} + {total.duplicates:,} duplicates"
     )
     if unknown:
-        spellings = ", ".join(f"{spelling!r} {alerts:,}" for spelling, alerts in unknown.most_common(10))
+        most = unknown.most_common(MAX_SPELLINGS)
+        spellings = ", ".join(f"{spelling[:MAX_CHARACTERS]!r} {alerts:,}" for spelling, alerts in most)
         context.log.warning(
             f"{city.name}: {unknown.total():,} alerts have an unknown type, which stays empty: {spellings}. Map the spellings "
             "in gunshot_spellings or event_types of the city's file."

@@ -42,6 +42,9 @@ LATENESS_PERIOD_S: Final = 3600
 MAX_GAP_DAYS: Final = 366
 """`automation: recent` fills the gap since the newest stored day if it is no longer than this."""
 
+MAX_NAMED: Final = 5
+"""Unreadable files that a tick names; the check names all."""
+
 CITY_TAG: Final = "shotspotter/city"
 REQUEST_TAG: Final = "shotspotter/request"
 """Tag of a requested run: the days and a hash of their rows."""
@@ -108,9 +111,9 @@ class Tick:
         found = poll(self._city, self._arrival, sources.access, self._files, self._store)
         requests = list(self._wanted(found))
         in_transfer = f" Left alone until transferred: {', '.join(found.in_transfer)}." if found.in_transfer else ""
-        unreadable = "".join(
-            f" {path} is left out until replaced: {file.error}" for path, file in found.unreadable.items()
-        )
+        left_out = [f" {path} is left out until replaced: {file.error}" for path, file in found.unreadable.items()]
+        more = f" {len(left_out) - MAX_NAMED} more files are left out." if len(left_out) > MAX_NAMED else ""
+        unreadable = "".join(left_out[:MAX_NAMED]) + more
         events = self._events(found)
         cursor = {
             "files": self._files if found.days or self._waits else dict(found.files),

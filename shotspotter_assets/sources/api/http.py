@@ -88,6 +88,7 @@ class JsonApi:
         self._sent, self._secret = sent, secret or ""
         self._redaction = Redaction([secret] if secret else [])
         self._received_bytes = 0
+        self._until = monotonic() + patience.total_seconds
 
     def __enter__(self) -> Self:
         self._session = requests.Session()
@@ -105,9 +106,14 @@ class JsonApi:
         Raises:
             SourceError: no usable answer after all retries; the message has status, address without token, and remedy.
         """
+        if monotonic() > self._until:
+            seconds = f"{self._patience.total_seconds:g} s"
+            problem = f"the last page did not come within {seconds} (source.patience.total_seconds); ask for fewer days"
+            raise self.error(url, parameters, problem)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: getattr(error, "retry_after", None) is not None),
-            stop=tenacity.stop_after_attempt(self._patience.retries + 1),
+            stop=tenacity.stop_after_attempt(self._patience.retries + 1)
+            | tenacity.stop_after_delay(self._patience.total_seconds),
             wait=self._wait_seconds,
             reraise=True,
         )

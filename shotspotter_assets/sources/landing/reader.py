@@ -35,6 +35,8 @@ MAX_ATTEMPTS: Final = 2
 """A file is read again if its process ends, as something else may have ended it."""
 
 MAX_IDLE_SECONDS: Final = 60
+MAX_CHARACTERS: Final = 1_000
+"""Of the reason why a file cannot be read: it is repeated in every tick."""
 
 PROGRAM: Final = f"from {__name__} import main; main()"
 
@@ -94,11 +96,16 @@ class Batch:
         return rows.filter((pc.field("date") >= first) & (pc.field("date") <= last))
 
 
+def cut(text: str) -> str:
+    """A text that may hold names or values of a hostile file, cut in its middle."""
+    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS // 2]} ... {text[-MAX_CHARACTERS // 2 :]}"
+
+
 def refusal(city: City, path: str, reason: str) -> SourceError:
     """The error of a file that cannot be read."""
     return SourceError(
-        f"City {city.name}: {path} cannot be read {reason}. Replace or split the file, correct the city's file, or move it out "
-        "of the landing folder; if its transfer is not over, wait."
+        f"City {city.name}: {path} cannot be read {cut(reason)}. Replace or split the file, correct the city's file, or move it "
+        "out of the landing folder; if its transfer is not over, wait."
     )
 
 
@@ -210,7 +217,7 @@ def _error_of(batch: Batch, task: Task) -> tuple[str | None, bool]:
     try:
         feather.write_feather(batch.read(task), str(task.rows), compression="lz4")
     except SourceError as error:
-        return str(error), False
+        return cut(str(error)), False
     except MemoryError:
         limit = batch.city.limits.memory_mb
         return str(

@@ -37,6 +37,7 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "struct.parquet": lambda path: _parquet(path, lat=pa.array([{"a": 1}])),
     "zone.parquet": lambda path: _parquet(path, when=pa.array([0], pa.timestamp("us", "Mars/Olympus"))),
     "link.csv": lambda path: path.symlink_to("/etc/passwd"),
+    "columns.csv": lambda path: path.write_text(",".join(f"column_{number}" for number in range(100_000))),
     "loop": lambda path: path.symlink_to(path.parent),
 }
 NOT_TEXT = b"caf\xe9.csv"
@@ -63,6 +64,7 @@ def test_hostile_files_fail_the_check_and_good_files_are_read(tmp_path: Path, in
     assert check.metadata["unreadable"].value == len(HOSTILE) + 2
     unreadable = read_unreadable(on["store"].open(), CITY)
     assert {Path(path).name for path in unreadable} == {*HOSTILE, "caf\\xe9.csv", "ids.parquet"}
+    assert max(len(file.error) for file in unreadable.values()) < 2_500
     assert "root:" not in " ".join(file.error for file in unreadable.values())
 
     assert run_days(CITY, *requested_days(request), on, instance).success

@@ -107,6 +107,14 @@ def test_tokens_that_cannot_be_sent_are_refused() -> None:
         JsonApi(DC, QUICK, BY_HEADER, "two\nlines")
 
 
+def test_a_slow_row_of_pages_is_given_up() -> None:
+    with serving(ROUTES) as server, JsonApi(DC, QUICK.model_copy(update={"total_seconds": 0.2})) as api:
+        api.get(f"{server.url}/alerts", {"day": 1})
+        time.sleep(0.3)
+        with pytest.raises(SourceError, match="did not come within"):
+            api.get(f"{server.url}/alerts", {"day": 2})
+
+
 @pytest.mark.parametrize("sent", [BY_HEADER, BY_PARAMETER])
 def test_a_token_is_sent_and_never_logged(sent: SentToken, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
