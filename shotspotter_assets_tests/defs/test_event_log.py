@@ -222,6 +222,7 @@ storage.store_event_batch(materialized("a"))
 """
 
 
+@pytest.mark.slow
 def test_killed_writer_loses_nothing_committed(backend: Backend) -> None:
     config = backend.new_config()
     command = [sys.executable, "-c", KILLED_WRITER, backend.ours[1], yaml.safe_dump(config)]

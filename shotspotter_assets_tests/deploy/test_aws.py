@@ -25,6 +25,7 @@ CONTAINERS: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_the_template_is_sound() -> None:
     lint = Path(sys.executable).parent / "cfn-lint"
     checked = subprocess.run([lint, TEMPLATE], capture_output=True, text=True, check=False)

@@ -97,6 +97,7 @@ def test_instance_of_a_checkout_has_the_settings_of_its_file(checkout: Path, mon
         assert concurrency.run_queue_config.max_concurrent_runs == 2
 
 
+@pytest.mark.slow
 def test_commands_in_a_checkout_use_its_instance_unless_another_is_exported(checkout: Path, tmp_path: Path) -> None:
     another = tmp_path / "another_home"
     another.mkdir()

@@ -26,6 +26,7 @@ def test_it_is_stored_without_outputs() -> None:
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
 
 
+@pytest.mark.slow
 def test_it_runs_and_shows_figures_and_scores(monkeypatch: pytest.MonkeyPatch, explored: Store) -> None:
     monkeypatch.setenv("SHOTSPOTTER_STORE", explored.root)
     monkeypatch.setenv("SHOTSPOTTER_CITIES", str(TEST_CITIES))

@@ -12,13 +12,9 @@ from shotspotter_assets_tests.models.histories import CITY, COVERED, TEST, TRAIN
 TINY = {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 1, "batch_size": 40}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("forecast", "layers", "maps"),
-    [
-        pytest.param((), 4, 4, marks=pytest.mark.slow),
-        pytest.param(("robbery",), 1, 1, marks=pytest.mark.slow),
-        (("robbery", "assault"), 2, 3),
-    ],
+    ("forecast", "layers", "maps"), [((), 4, 4), (("robbery",), 1, 1), (("robbery", "assault"), 2, 3)]
 )
 def test_there_is_a_map_of_all_that_is_forecast_and_one_of_each_known_type(forecast, layers, maps):
     kinds = {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}
