@@ -48,7 +48,7 @@ class Past:
     Attributes:
         members: their names.
         logits: of the members, shape (periods, cells, members).
-        observed: what came, shape (periods, cells).
+        observed: outcomes, shape (periods, cells).
         week: of each period, shape (periods,).
         ordinary: whether it is not one of fireworks, shape (periods,); weights are learned from these alone.
         rate: share of cells with an alert over that of the training window, in ordinary periods.

@@ -45,7 +45,7 @@ class Layers(StrictModel):
     districts: Layer | None = None
     """Polygons that people know the parts of the city by: wards, police districts, neighbourhoods."""
     streets: Layer | None = None
-    """Lines with the names of streets; places are then told by their nearest crossing."""
+    """Lines with the names of streets; places are then named after their nearest crossing."""
     parks: Layer | None = None
     """Polygons of parks, water and other open ground, which help to find one's way on a map."""
 

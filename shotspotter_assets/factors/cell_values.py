@@ -68,8 +68,10 @@ def _usable(city: City, factor: CellFactor) -> "geopandas.GeoDataFrame":
     frame = frame.set_geometry(frame.geometry.make_valid())
     others = [name for name in frame.columns if name != frame.geometry.name]
     # Two places may share a point, but not all else.
-    told = others if isinstance(factor, PointFactor) else [factor.column] if isinstance(factor, PolygonFactor) else []
-    rows = frame[told].assign(shape=frame.geometry.normalize().to_wkb(hex=True)).astype(str)
+    compared = (
+        others if isinstance(factor, PointFactor) else [factor.column] if isinstance(factor, PolygonFactor) else []
+    )
+    rows = frame[compared].assign(shape=frame.geometry.normalize().to_wkb(hex=True)).astype(str)
     return frame.loc[~rows.duplicated()]
 
 

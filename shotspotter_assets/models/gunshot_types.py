@@ -24,14 +24,14 @@ Indexes = npt.NDArray[np.int64]
 
 TYPES: Final = len(GUNSHOT_TYPES)
 TRAILING_DAYS: Final = 90
-"""The class mix of so many days is the forecast to beat."""
+"""Days of the class mix that is the forecast to beat."""
 PSEUDO_ALERTS: Final = 1.0
 """Of each type, added to the trailing counts: no type is impossible."""
 CITY_DAYS: Final = (7, 30, 90, 365)
 """Half-lives of the city's class mixes, in days."""
 PLACE_DAYS: Final = (90, 365)
 PRIOR_ALERTS: Final = 10.0
-"""A cell's own mix is shrunk towards the city's by a Dirichlet prior of so many alerts."""
+"""A cell's own mix is shrunk towards the city's by a Dirichlet prior of this strength, in alerts."""
 NEAR_WIDTH: Final = 1.0
 INVERSE_PENALTY: Final = 0.01
 REGRESSION_WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)

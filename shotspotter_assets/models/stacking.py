@@ -138,7 +138,7 @@ def combine(
     fireworks: Booleans,
     firework_members: Sequence[str],
 ) -> Array:
-    """Probability by the stack, shape (periods, cells), each period with the weights after so many `weeks`.
+    """Probability by the stack, shape (periods, cells), each period with the weights after its number of `weeks`.
 
     In periods of fireworks it is the mean of that and of the probability by a member that has a regime for them: such days are
     too few to learn weights from, and the regime of a city that has had few of them may be far off.

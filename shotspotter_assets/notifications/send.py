@@ -30,7 +30,7 @@ MIN_PART_CHARACTERS: Final = 12
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it logs the webhook's path, a secret
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outcome:
     """The result of one call."""
 
@@ -40,6 +40,8 @@ class Outcome:
     """Keys sent, by channel."""
     failures: dict[str, str] = field(default_factory=dict)
     """Why a channel failed, without secrets; its messages are due again at the next call."""
+    is_complete: bool = True
+    """False while a channel has further messages for the next call."""
 
 
 class _RefusedError(Exception):
@@ -100,13 +102,14 @@ class Notifier:
             sent_at = state.get(channel, {}).items()
             # A time in the future comes from a wrong clock, and must not silence the problem for long.
             known = {key: at for key, at in sent_at if abs(now - datetime.fromisoformat(at)) < PERIOD}
-            # One text names so many; the others follow with the next one.
-            due = dict(islice(((key, message) for key, message in current.items() if key not in known), MAX_MESSAGES))
+            due = {key: message for key, message in current.items() if key not in known}
             if not address:
                 continue
             outcome.state[channel] = known
             if not due:
                 continue
+            if len(due) > MAX_MESSAGES:
+                due, outcome.is_complete = dict(islice(due.items(), MAX_MESSAGES)), False
             try:
                 deliver(list(due.values()))
             except Exception as error:  # must not fail the sensor that reports the problem

@@ -32,7 +32,7 @@ MIN_NEW_SHARE: Final = 0.12
 
 MAX_RATIO_TO_UNSEEN: Final = 2.0
 MAX_CHANCE: Final = 1e-6
-"""Probability of so many incidents in silent cells if they were as usual as the year before tells, twice over."""
+"""Two-sided probability of as many incidents in silent cells at the usual rate of the year before."""
 
 
 def level_change(window: Window) -> Finding:

@@ -11,7 +11,7 @@ def test_a_run_repeats_requests_more_often_than_a_tick(monkeypatch: pytest.Monke
     attempts = []
 
     def note(store: StoreResource) -> None:
-        client = store.open()._objects._client  # type: ignore[union-attr]
+        client = store.open()._objects._client  # type: ignore[union-attr]  # the client is on S3 only
         attempts.append(client.meta.config.retries["total_max_attempts"])
 
     @dg.asset

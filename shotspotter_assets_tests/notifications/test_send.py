@@ -120,6 +120,7 @@ def test_many_and_long_problems_go_out_in_short_posts(webhook: Webhook) -> None:
     messages = [Message("late city", f"city_{number}", "x" * 100_000) for number in range(200)]
     outcome = notifier_for(webhook).send(messages, {}, NOW)
     assert outcome.sent["webhook"] == [message.key for message in messages[:20]]
+    assert not outcome.is_complete
     (post,) = webhook.posts
     assert post["json"]["text"].endswith("... (shortened)")
     assert len(post["json"]["text"]) < 25_000

@@ -73,11 +73,11 @@ def definitions(settings: Settings) -> dg.Definitions:
             context.log.error(f"Notices could not be sent by {channel}, and are due again: {reason}")
         sent = "; ".join(f"{channel}: {', '.join(keys)}" for channel, keys in outcome.sent.items())
         failed = "; ".join(f"not sent by {channel}: {reason}" for channel, reason in outcome.failures.items())
+        # Failed runs are looked for again until all of them were sent.
+        is_over = outcome.is_complete and not outcome.failures
         return dg.SensorResult(
             skip_reason=". ".join(filter(None, [f"Sent {sent}" if sent else "No new problem", failed])) + ".",
-            cursor=json.dumps(
-                {"sent": outcome.state, "since": (since if outcome.failures else now - OVERLAP).isoformat()}
-            ),
+            cursor=json.dumps({"sent": outcome.state, "since": (now - OVERLAP if is_over else since).isoformat()}),
         )
 
     return dg.Definitions(sensors=[notices])

@@ -24,7 +24,7 @@ class LiveModelConfig(dg.Config):
         "", description="Roll back: no training, but serve what was live after this earlier day (YYYY-MM-DD)."
     )
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
-    validation_days: int = Field(91, ge=28, description="The last so many days judge and calibrate (a third at most).")
+    validation_days: int = Field(91, ge=28, description="Days for validation and calibration (a third at most).")
 
 
 def definitions(city: City) -> dg.Definitions:

@@ -50,7 +50,7 @@ MIN_RATE: Final = 1 / 730
 MAX_DAYS_REMEMBERED: Final = 730
 SILENT_DAYS: Final = 14
 SILENT_ALERTS: Final = 21
-"""After so many days without alerts, of which so many were to be expected (chance below 1e-9), it is an outage."""
+"""Minimum days without alerts, and alerts expected in them, of an outage (chance below 1e-9)."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import NoticesResource
+from shotspotter_assets.notifications import send
 from shotspotter_assets.settings import Settings
 from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, tick
 from shotspotter_assets_tests.notifications.servers import Webhook, smtp_server, webhook_server
@@ -116,6 +117,21 @@ def test_a_failed_run_is_sent_once_with_its_partitions_step_error_and_link(watch
     assert watch.tick() == "No new problem."
     assert webhook.url not in (watch.cursor or "")
     assert set(json.loads(watch.cursor or "")) == {"sent", "since"}
+
+
+def test_problems_beyond_one_text_follow_at_the_next_tick(
+    watch: Watch, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send, "MAX_MESSAGES", 1)
+    watch.fail_a_run()
+    watch.evaluate("forecast_scores", "rolling_gate", False, "Behind historical_mean.")
+    sinces = []
+    for problem in ("run failure", "failed gate"):
+        assert problem in watch.tick()
+        sinces.append(datetime.fromisoformat(json.loads(watch.cursor or "")["since"]))
+    assert len(webhook.posts) == 2
+    # Until all are sent, runs are looked for since the first poll.
+    assert sinces[1] - sinces[0] > timedelta(hours=12)
 
 
 def test_a_run_that_dagster_retries_is_not_sent(watch: Watch, webhook: Webhook) -> None:
