@@ -1,4 +1,4 @@
-"""What contributing factors add to the next day: `python benchmarks/factors.py --data FOLDER --cache FOLDER`.
+"""Gain of contributing factors for the next day: `python benchmarks/factors.py --data FOLDER --cache FOLDER`.
 
 Days before the first test days alone: Washington DC in the first half of 2017, Oakland 2010, Cincinnati 2021, by quarters. The
 regression is fitted without factors, with each by itself and with all of them, on all of the city's past and on its last
@@ -195,7 +195,7 @@ def thin(fold: Fold) -> Fold:
 
 
 def start_of(city: str, kept: tuple[str, ...], data: Path, cache: Path) -> SharedStart:
-    """What the other two cities teach before their own first test days, with the factors of those names."""
+    """The start learned from the other two cities before their own first test days, with the factors of those names."""
     rows = {}
     for other in CUTOFFS:
         if other == city:

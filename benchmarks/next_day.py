@@ -86,7 +86,7 @@ def show_ceiling(forecasts: pa.Table, city_folds: list[Fold]) -> None:
 
 
 def summary(tables: dict[str, pa.Table]) -> None:
-    """What is served over the best baseline of each city in hindsight, and its calibration, by city and pooled."""
+    """Gain of the served forecast over the best baseline of each city in hindsight, and its calibration, by city and pooled."""
     print(f"\n### {STACK} over the best baseline in hindsight\n")
     print(
         "| city | positives | that baseline | all days | without firework days "
@@ -118,7 +118,7 @@ def summary(tables: dict[str, pa.Table]) -> None:
 
 
 def show_oracle(tables: dict[str, pa.Table]) -> None:
-    """What fixed weights gain that are chosen with the test days in sight: no other fixed weights of these members gain more."""
+    """Gain of fixed weights that are chosen with the test days in sight: no other fixed weights of these members gain more."""
     print("\n### Weights in hindsight, without firework days: gain over the best baseline in hindsight\n")
     print(f"| city | {STACK} | the best member | the best weights of the year | the same, less what chance fits |")
     print("| --- " * 5 + "|")

@@ -79,7 +79,7 @@ class Issues:
         return cls(chosen, hour, (chosen - starts[hour]) / 60)
 
     def observed(self, incidents: Incidents, history: HourlyHistory, minutes: float) -> np.ndarray:
-        """Whether an incident begins in each cell within some minutes, shape (issues, cells)."""
+        """True where an incident begins in a cell within some minutes, shape (issues, cells)."""
         cell = incidents.covered_cells(history.in_coverage)
         observed = np.zeros((len(self.seconds), int(history.in_coverage.sum())), bool)
         first = np.searchsorted(incidents.seconds, self.seconds, "right")

@@ -48,7 +48,7 @@ SAME_PLACE = {name: place for place, names in PLACES.items() for name in names} 
 }
 """The place of each benchmark, whose rows must not be among the others."""
 YEARS = range(2010, 2024)
-"""Of the cutoffs of the package's file, 1 January each; the alerts of the six cities end with 2022."""
+"""Cutoffs of the package's file, 1 January each; the alerts of the six cities end with 2022."""
 VARIANCES = (1e-6, 1e-4, 3e-4, 1e-3, 3e-3)
 OWN = 1e-3
 """Variance of a city's weights around zero, without others."""
@@ -104,7 +104,7 @@ def rows_before(cutoff: date, data: Path, cache: Path, without: str = "") -> dic
 
 
 def start_of(name: str, cutoff: date, data: Path, cache: Path) -> SharedStart | None:
-    """What a benchmark starts at: the other places, before 1 January of the year of the cutoff."""
+    """The start of a benchmark: the other places, before 1 January of the year of the cutoff."""
     by, place = date(cutoff.year, 1, 1), SAME_PLACE.get(name, name)
     kept = cache / f"shared_{by}_without_{place}.json"
     if not kept.exists():
@@ -114,7 +114,7 @@ def start_of(name: str, cutoff: date, data: Path, cache: Path) -> SharedStart | 
 
 
 def training_start(without: str, data: Path, cache: Path) -> SharedStart | None:
-    """What the other places teach before their own first test days: how far cities differ, not what was known when."""
+    """The start learned from the other places before their own first test days: how far cities differ, not what was known when."""
     kept = cache / f"shared_training_without_{without}.json"
     if not kept.exists():
         parts = {

@@ -5,7 +5,7 @@ import re
 from typing import Final
 
 _SPECIAL: Final = re.compile(r"[\\`*\[\]|~#]|(?<![^\W_])_|_(?![^\W_])|^[-+=]|(?<=^\d)[.)]")
-"""What begins emphasis, code, links, pictures, headings, lists and cells of tables; underscores within words do not."""
+"""Characters that begin emphasis, code, links, pictures, headings, lists and cells of tables; underscores within words do not."""
 
 
 def plain(text: str) -> str:

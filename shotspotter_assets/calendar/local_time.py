@@ -59,7 +59,7 @@ def hour_starts(first_day: date, hours: int, zone: ZoneInfo) -> npt.NDArray[np.d
 
 
 def wall_clock(instants: npt.NDArray[np.datetime64] | pa.ChunkedArray, zone: ZoneInfo) -> npt.NDArray[np.datetime64]:
-    """What the city's clock shows at instants (UTC, none of them null), as datetime64[us]; same shape."""
+    """Wall-clock times of the city at instants (UTC, none of them null), as datetime64[us]; same shape."""
     if isinstance(instants, np.ndarray):
         instants = pa.array(instants.astype("datetime64[us]"), pa.timestamp("us", "UTC"))
     return pc.local_timestamp(instants.cast(pa.timestamp("us", zone.key))).to_numpy()

@@ -106,7 +106,7 @@ class City(StrictModel):
     automation: Automation = "manual"
     """`manual`: nothing starts; `recent`: recent days and folds of the last year; `history`: all days and folds."""
     limits: Limits = Limits()
-    """What one file or answer of its sources may take before it is refused."""
+    """Limits above which a file or answer of its sources is refused."""
     publication: Publication = Publication()
     """How late and how often the source publishes."""
     end: Day | None = None
@@ -116,7 +116,7 @@ class City(StrictModel):
     layers: Layers = Layers()
     """Districts and streets that name places on the pages."""
     factors: Factors = Field(default_factory=dict)
-    """What is known of its places and days beside alerts, by name, as inputs of the next-day forecast."""
+    """Further data on its places and days, by name, as inputs of the next-day forecast."""
     streets: Streets | None = None
     """Its street lines, whose segments are ranked; null for a city without `street_risk`."""
     base_map: BaseMap | None = None
@@ -124,7 +124,7 @@ class City(StrictModel):
     time_precision: TimePrecision = "second"
     """How exact the published times are; forecasts of shorter spans are refused."""
     counted: Literal["alerts", "incidents"] = "alerts"
-    """What the grid counts: every alert, or each incident once (in the place and hour of its first alert)."""
+    """Unit of the grid's counts: every alert, or each incident once (in the place and hour of its first alert)."""
     gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field(default_factory=dict)
     """The city's own spellings of gunshot types, which take precedence over the common ones; null for no known type."""
     event_types: dict[Annotated[str, Field(pattern=NAME_PATTERN)], tuple[str, ...]] = Field(default_factory=dict)
@@ -144,7 +144,7 @@ class City(StrictModel):
     folds: Folds = Folds()
     """How often a walk-forward fold begins."""
     shared: bool = True
-    """Whether the models of all cities (`shared_models`) learn from its alerts; its own models start from them in any case."""
+    """True if the models of all cities (`shared_models`) learn from its alerts; its own models start from them in any case."""
     serves: str | None = None
     """Name of the forecaster (`models.registry`) that serves if it passes the gate; null for the project's choice."""
     forecasters: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -225,7 +225,7 @@ class City(StrictModel):
 
     @property
     def is_automated(self) -> bool:
-        """Whether sensors and schedules may start runs for the city."""
+        """True if sensors and schedules may start runs for the city."""
         return self.automation != "manual"
 
     @property

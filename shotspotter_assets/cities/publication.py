@@ -35,12 +35,12 @@ class Publication(StrictModel):
 
     @property
     def is_given(self) -> bool:
-        """Whether the city's file says how the source publishes."""
+        """True if the city's file says how the source publishes."""
         return self.days_late is not None or self.every is not None or self.period_days is not None
 
     @property
     def answers_at_once(self) -> bool:
-        """Whether what the source answers about a day that is over is all that there is, as at a vendor's gateway."""
+        """True if the source's answer about a day that is over is complete, as at a vendor's gateway."""
         return self.days_late == 0 and self.every is None and self.period_days is None
 
     def complete_through(self, asked_on: date) -> date | None:

@@ -12,7 +12,7 @@ EPOCH_UNITS: Final = {"epoch_s": 1, "epoch_ms": 1000}
 MEGABYTE: Final = 2**20
 
 NaiveTimes = Literal["reject", "local", "utc"]
-"""What a time without a zone means: it is unusable, on the city's wall clock, or in UTC."""
+"""The meaning of a time without a zone: unusable, on the city's wall clock, or in UTC."""
 
 
 class StrictModel(BaseModel):
@@ -63,7 +63,7 @@ class TabularSource(StrictModel):
     the pattern is that of date, blank and time of day."""
     naive_times: NaiveTimes = "reject"
     ignore_zone: bool = False
-    """Whether the zone of times is ignored, as the publisher stamps the city's wall clock as UTC (Z, +00:00, epoch numbers)."""
+    """True if the zone of times is ignored, as the publisher stamps the city's wall clock as UTC (Z, +00:00, epoch numbers)."""
     crs: str | None = None
     """The system of the points where they are not WGS84 degrees: `EPSG:2248` for Maryland's feet, `EPSG:3857` for Web
     Mercator, or any other name that PROJ knows. `columns.longitude` is then its x (easting), `columns.latitude` its y."""
@@ -215,7 +215,7 @@ class ArcgisSource(ApiSource):
     token: SentToken | None = None
     """For a layer that needs a log-in; sent as `Authorization: Bearer`, or as the parameter that is named."""
     time_format: str | None = "epoch_ms"
-    """What ArcGIS writes for date fields."""
+    """The form in which ArcGIS writes date fields."""
     time_literal: Literal["timestamp", "date", "text"] = "timestamp"
     """How the layer's database needs times in conditions: `date` for some file geodatabases, `text` for SQL Server
     where the server's standardised queries are switched off."""

@@ -31,7 +31,7 @@ def sections(names: Sequence[str] = tuple(FORECASTERS)) -> Any:
 
 
 def changes(settings: BaseModel) -> dict[str, dict[str, Any]]:
-    """What is set in the sections, by forecaster."""
+    """The settings given in the sections, by forecaster."""
     return {name: values for name, values in settings.model_dump(exclude_none=True).items() if values}
 
 

@@ -28,7 +28,7 @@ def column_schema(columns: Mapping[str, Column], partitioned_by: str = "date") -
 
 
 def day_state(state: str | None, why: str = "") -> dict[str, bool | str]:
-    """Whether a day without rows is known, and why; nothing of days with rows."""
+    """Entries about a day without rows: if it is known, and why. Days with rows have none."""
     if state is None:
         return {}
     return {

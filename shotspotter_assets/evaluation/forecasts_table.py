@@ -95,5 +95,5 @@ def cells_of(forecasts: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 
 
 def observed_of(forecasts: pa.Table) -> npt.NDArray[np.bool_]:
-    """Whether each row had an alert."""
+    """True for each row with an alert."""
     return forecasts["observed"].to_numpy().astype(bool)

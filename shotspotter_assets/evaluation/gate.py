@@ -56,7 +56,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the candidate is served."""
+        """True if the candidate is served."""
         return self.served == self.candidate
 
 

@@ -121,7 +121,7 @@ class CityFactors:
 
     @property
     def names(self) -> list[str]:
-        """Of the inputs, in no order that means anything."""
+        """Names of the inputs, in arbitrary order."""
         return sorted([factor.name for factor in self.of_cells] + [factor.name for factor in self.of_days])
 
 

@@ -101,7 +101,7 @@ class CityHistory:
 
     @property
     def is_too_late(self) -> bool:
-        """Whether the last known day is too long ago for a forecast to be issued."""
+        """True if the last known day is too long ago for a forecast to be issued."""
         return self.lead > self.city.publication.longest_lead
 
     @property
@@ -194,7 +194,7 @@ class CityHistory:
 
 
 def _has_later_rows(store: Store, city: str, last: date) -> bool:
-    """Whether a later day is stored with rows, which makes all days before it known."""
+    """True if a later day is stored with rows, which makes all days before it known."""
     later = sorted(day for day in store.days_present("grid_tensors", city, GRID_FILE) if day > last)
     return any(
         store.read_table(Partition("grid_tensors", city, "date", day), GRID_FILE, ["count"]).num_rows for day in later

@@ -16,7 +16,7 @@ from shotspotter_assets.factors.city_factors import NO_FACTORS, CityFactors
 from shotspotter_assets.models.records import data_sha256
 
 EVENING_HALF_LIFE_HOURS: Final = 4.0
-"""Of the weight of an alert in `evening_alerts` by its distance from midnight: near repeats come within hours."""
+"""Decay of the weight of an alert in `evening_alerts` by its distance from midnight: near repeats come within hours."""
 
 _Made = TypeVar("_Made")
 
@@ -63,7 +63,7 @@ class History:
 
     @cached_property
     def observed(self) -> npt.NDArray[np.bool_]:
-        """Whether a covered cell had any alert of the forecast types, shape (days, cells): the target."""
+        """True if a covered cell had any alert of the forecast types, shape (days, cells): the target."""
         return self.alerts[:, self.in_coverage] > 0
 
     def days(self, more: int = 0) -> npt.NDArray[np.datetime64]:

@@ -58,7 +58,7 @@ class HourlyHistory:
 
     @cached_property
     def occupied(self) -> npt.NDArray[np.bool_]:
-        """Whether a covered cell had any alert of the forecast types, shape (hours, cells)."""
+        """True if a covered cell had any alert of the forecast types, shape (hours, cells)."""
         return self.alerts > 0
 
     @cached_property
@@ -102,7 +102,7 @@ class HourlyHistory:
         return np.sum([self.alerts[issues + step] for step in range(horizon)], axis=0, dtype=np.int64)
 
     def occupied_within(self, horizon: int) -> npt.NDArray[np.bool_]:
-        """Whether a cell has any alert in the `horizon` hours from each hour on, shape (hours - horizon + 1, cells)."""
+        """True if a cell has any alert in the `horizon` hours from each hour on, shape (hours - horizon + 1, cells)."""
         stop = len(self) - horizon + 1
         within = self.occupied[:stop].copy()
         for step in range(1, horizon):

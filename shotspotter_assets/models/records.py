@@ -45,7 +45,7 @@ class FoldRecord(BaseModel):
     config: dict[str, JsonValue]
     versions: dict[str, str]
     data_sha256: str
-    """Of the counts before the cutoff: a report notices when the days were gridded anew with another result."""
+    """Fingerprint of the counts before the cutoff: a report notices when the days were gridded anew with another result."""
     models: dict[str, TrainedModel]
     """By name."""
 

@@ -39,7 +39,7 @@ UNSHARED_INPUTS: Final = ("late_", "log_nearby_")
 """Starts of the names of inputs that only cities with hours, or with other events, have."""
 OPTIONAL_INPUTS: Final = (*UNSHARED_INPUTS, *FACTORS)
 EMPTY_SHARE: Final = 0.1
-"""Of the cell-days without alerts that are drawn."""
+"""Share of the cell-days without alerts that are drawn."""
 MIN_POSITIVES: Final = 50
 """Minimum of cell-days with alerts of a city that takes part; fewer teach nothing, and might be recognised in the numbers."""
 INVERSE_PENALTY: Final = 1e-3
@@ -71,7 +71,7 @@ class SharedRows:
 
     @classmethod
     def of(cls, history: History, first: int = 0) -> "SharedRows":
-        """Of the days of a history, which ends at the cutoff, from the index `first` on."""
+        """The rows of a history's days from the index `first` on; the history ends at the cutoff."""
         ordinary = ordinary_days(history)
         kept = after_warm_up(range(len(ordinary)), INPUTS_WARM_UP_DAYS)
         days = np.array([day for day in kept if ordinary[day] and day >= first], dtype=np.int64)

@@ -23,9 +23,9 @@ Booleans = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
 WEIGHT_PRECISION: Final = 300.0
-"""Of the prior of a weight: how strongly it holds against the city's own forecasts."""
+"""Precision of the prior of a weight."""
 NEW_MEMBER_PRECISION: Final = 3000.0
-"""Of the prior of a member that other cities did not have: it starts at no weight, and has to show more to get some."""
+"""Precision for a member that other cities did not have: its prior weight is zero."""
 OFFSET_PRECISION: Final = 50.0
 OFFSET_DRIFT: Final = 1e-3
 """Variance that the offset gains in a week: the level of a city changes with time."""
@@ -80,7 +80,7 @@ class WeightPosterior:
         return {"weights": weights, "offset": round(float(self.mean[-1]), 4), "in_words": self.in_words}
 
     def log_odds(self, logits: Array) -> Array:
-        """Of the stack, shape (...), from those of the members, shape (..., members)."""
+        """Log odds of the stack, shape (...), from those of the members, shape (..., members)."""
         return np.asarray(self.centre + self.mean[-1] + (logits - self.centre) @ self.mean[:-1])
 
     def after(self, logits: Array, observed: Booleans) -> "WeightPosterior":

@@ -1,4 +1,4 @@
-"""Whether a city's alerts come on time and its landed files can be read: checks of the present, not of stored days."""
+"""Late alerts and unreadable landed files of a city: checks of the present, not of stored days."""
 
 from collections.abc import Mapping
 from datetime import date, timedelta

@@ -25,7 +25,7 @@ MAX_LEVEL_RATIO: Final = 3.0
 """Gunfire itself doubled in a year in New York in 2020; three times within a year is the measuring."""
 
 MIN_STANDARD_ERRORS: Final = 4.0
-"""Of the log ratio, with the days' own dispersion."""
+"""Standard errors of the log ratio, with the days' own dispersion."""
 
 MIN_NEW_SHARE: Final = 0.12
 """Share of a quarter's incidents, beyond what is usual, that lie in cells which were silent for the year before."""

@@ -1,4 +1,4 @@
-"""What is usual for a city: the alerts to expect on each day, and how long a silence may last."""
+"""The usual level of a city: expected alerts of each day, and the longest usual silence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ fireworks make many alerts: about as early and late as the real data show."""
 
 @dataclass(frozen=True)
 class Usual:
-    """What was to be expected of each of contiguous days, from the days before it alone.
+    """The expectation for each of contiguous days, from the days before it alone.
 
     All arrays are of shape (days,): `mean` and `dispersion` (variance = mean + dispersion * mean squared) are NaN where
     the history is too short; `quiet_mean` is the mean of the quietest eight weeks of the year before.

@@ -22,7 +22,7 @@ COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.9, 0.7), growth=0.5, size=(-
 
 
 def is_new(stored: CityHistory) -> bool:
-    """Whether the known days are too few for models of the city's own."""
+    """True if the known days are too few for models of the city's own."""
     return len(stored.days) < MIN_HISTORY_DAYS
 
 

@@ -70,7 +70,7 @@ class RollingScores:
 
     @property
     def is_off(self) -> bool:
-        """Whether predicted / observed leaves the range that the gate allows; False where the days are too few."""
+        """True if predicted / observed leaves the range that the gate allows; False where the days are too few."""
         ratio, (lowest, highest) = self.predicted_over_observed, PREDICTED_OVER_OBSERVED
         return self.days >= MIN_DAYS_OF_LEVEL and ratio is not None and not lowest <= ratio <= highest
 

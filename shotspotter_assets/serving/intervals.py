@@ -13,7 +13,7 @@ from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE
 Array = npt.NDArray[np.float64]
 
 CONFIDENCE: Final = 0.8
-"""Of all intervals."""
+"""Probability that each interval covers."""
 ENDS: Final = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 

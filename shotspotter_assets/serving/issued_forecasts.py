@@ -42,7 +42,7 @@ class ForecastRecord(BaseModel):
     """By "row,column": phrases for what lifts the candidate's odds there most over the average cell's; empty without reasons."""
     issued_at: str
     replayed: bool = False
-    """Whether the forecast was made after its day was over."""
+    """True if the forecast was made after its day was over."""
     version: str
     """A hash of the forecast and its reasons, which the same days and models give again."""
 
@@ -96,7 +96,7 @@ class Forecast:
 
 
 def is_over(day: date, city: City, now: datetime) -> bool:
-    """Whether a local day of the city has ended."""
+    """True if a local day of the city has ended."""
     return now >= day_start(day + timedelta(days=1), city.zone)
 
 

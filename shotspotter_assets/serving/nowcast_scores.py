@@ -45,7 +45,7 @@ class NowcastScoreRecord(DailyRecord):
     asset = NOWCAST_SCORES
 
     incidents: int
-    """Of the day, in all cells."""
+    """Number on the day, in all cells."""
     nowcasts: int = 0
     scores: dict[str, MinutesScores] = Field(default_factory=dict)
     """By minutes, as 15m; empty on a day without nowcasts."""
@@ -78,7 +78,7 @@ def score_nowcasts(city: City, day: date, issued: pa.Table | None, incidents: In
 
 
 def came(issued: pa.Table, incidents: Incidents) -> npt.NDArray[np.bool_]:
-    """Whether an incident began in the cell within the minutes, shape (rows,)."""
+    """True if an incident began in the cell within the minutes, shape (rows,)."""
     made = seconds_of(issued["starts_utc"].to_numpy())
     minutes, row, column = (issued[name].to_numpy() for name in ("minutes", "row", "column"))
     has_come = np.zeros(len(issued), bool)

@@ -66,7 +66,7 @@ class ServingRecord(DailyRecord):
     level: tuple[float, float]
     """80% interval of the weekly offset in log odds; see `intervals.weekly_offset`."""
     data_sha256: str
-    """Of the days that the models were fitted on."""
+    """Fingerprint of the days that the models were fitted on."""
     versions: dict[str, str]
     gate: Verdict
     """On the candidate, on the validation window."""
@@ -92,7 +92,7 @@ class ServingRecord(DailyRecord):
 
     @property
     def trained(self) -> bool:
-        """Whether models were trained on this day."""
+        """True if models were trained on this day."""
         return self.fitted_on == self.day
 
     @property

@@ -199,13 +199,13 @@ def lead_of(forecast: pa.Table) -> int:
 
 
 def is_of_grid(forecast: pa.Table, city: City) -> bool:
-    """Whether a stored forecast is of the city's present box, cells and counts."""
+    """True if a stored forecast is of the city's present box, cells and counts."""
     stored = (forecast.schema.metadata or {}).get(GRID.encode(), b"{}")
     return bool(json.loads(stored) == json.loads(grid_settings(city)))
 
 
 def is_replayed(forecast: pa.Table) -> bool:
-    """Whether a stored forecast was made after its day."""
+    """True if a stored forecast was made after its day."""
     return REPLAYED_KEY in (forecast.schema.metadata or {})
 
 

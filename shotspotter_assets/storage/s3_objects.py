@@ -48,7 +48,7 @@ class S3Objects:
             return bytes(self._client.get_object(**self._object(path))["Body"].read())
 
     def exists(self, path: str) -> bool:
-        """Whether the object is there."""
+        """True if the object is there."""
         try:
             with self._blamed():
                 self._client.head_object(**self._object(path))

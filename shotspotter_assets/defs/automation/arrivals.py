@@ -98,7 +98,7 @@ class Tick:
         self._evaluated_at: float = kept.get("evaluated_at", 0.0)
         self._cursor, self._note = context.cursor, ""
         self._waits = False
-        """Whether a run is requested or to be requested again, so that the files have to be compared once more."""
+        """True if a run is requested or to be requested again, so that the files have to be compared once more."""
 
     def result(self, sources: SourcesResource) -> dg.SensorResult:
         """Poll the city's source and request runs of the days that are due."""
@@ -156,7 +156,7 @@ class Tick:
             yield from self._request(stretch, [days[day] for day in stretch], assets, tags)
 
     def _is_chain_due(self, newest: date, days: Mapping[date, str], stored: Set[date]) -> bool:
-        """Whether the newest day changed or was never forecast; a backlog before it is built first."""
+        """True if the newest day changed or was never forecast; a backlog before it is built first."""
         before = newest - timedelta(days=1)
         if newest > self._city.start and (before not in stored or before in days):
             return False
@@ -218,7 +218,7 @@ def newest_day_request(city: City, day: date, source: str) -> dg.RunRequest:
 
 
 def _is_under_way(instance: dg.DagsterInstance, city: City) -> bool:
-    """Whether a run of the city's alerts or live models has not ended: what it reads is not known, so the tick waits."""
+    """True if a run of the city's alerts or live models has not ended: what it reads is not known, so the tick waits."""
     watched = {asset_key(city, name) for name in (*ALERT_ASSETS, "live_models")}
     runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
     return any(watched & (run.asset_selection or set()) for run in runs)

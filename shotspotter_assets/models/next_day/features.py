@@ -43,7 +43,7 @@ CITY_HALF_LIVES: Final = (2, 7, 14, 30, 90)
 ALERT_HALF_LIVES: Final = (7, 60, 365)
 LAYER_HALF_LIVES: Final = (30, 365)
 LAYER_WIDTH: Final = 0.7
-"""Of the rates of events that are counted and not forecast; few, as they are there to help and not to be forecast."""
+"""Smoothing width of the rates of events that are counted and not forecast."""
 MAX_ALERTS_COUNTED: Final = 5
 MIN_RATE: Final = 1 / 730
 """Added to a rate before its logarithm: one alert in two years is the least that tells anything."""
@@ -67,12 +67,12 @@ class Inputs:
 
 
 def ordinary_days(history: History) -> Booleans:
-    """Whether a counted day is neither a firework day nor within an outage of the whole city, shape (days,)."""
+    """True if a counted day is neither a firework day nor within an outage of the whole city, shape (days,)."""
     return ~is_holiday_fireworks(history.days()) & ~_outages(history.alerts.sum(axis=(1, 2)))
 
 
 def is_same_for_all_cells(name: str) -> bool:
-    """Whether an input of that name has one value a day for all cells."""
+    """True if an input of that name has one value a day for all cells."""
     return name in WEEKDAYS or name.startswith(("log_city_", "season_", "is_", "series_"))
 
 
@@ -255,7 +255,7 @@ def last_occupied(daily: Values) -> npt.NDArray[np.int32]:
 
 
 def _around(occupied: Booleans, in_coverage: Booleans) -> Booleans:
-    """Whether a covered cell or one of its eight neighbours is occupied, shape (days, cells)."""
+    """True if a covered cell or one of its eight neighbours is occupied, shape (days, cells)."""
     row, column = np.nonzero(in_coverage)
     cell_at = np.full((in_coverage.shape[0] + 2, in_coverage.shape[1] + 2), -1)
     cell_at[row + 1, column + 1] = np.arange(len(row))

@@ -27,11 +27,11 @@ HERE_ALERTS: Final = 0.5
 AROUND_CELLS: Final = 1.5
 """Standard deviation of the surroundings, in cells."""
 HEARD_SHARE: Final = 0.35
-"""Of the cells of a city's box that are covered, where it is not known which."""
+"""Share of covered cells in a city's box where the coverage is not known."""
 LEVEL_VARIANCE: Final = 0.1
-"""Of the logarithm of a city's rate from one month to others: alerts come in bursts, and a rate of few days is that of a burst."""
+"""Variance of the logarithm of a city's rate between months: alerts come in bursts, and a rate of few days is that of a burst."""
 HIGHEST_QUANTILE: Final = 0.9
-"""Of the 80% interval."""
+"""Upper end of the 80% interval."""
 
 
 @dataclass(frozen=True)

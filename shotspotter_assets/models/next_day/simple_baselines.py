@@ -28,7 +28,7 @@ WEIGHT_STEPS: Final = 10
 MAP_WIDTHS: Final = (0.5, 0.7, 1.0, 1.5, 2.5)
 """Standard deviations of the smoothed map, in cells."""
 MAP_HALF_LIVES: Final = (7, 14, 21, 30, 60, 120, 180, 360, 720)
-"""Of the smoothed map, in days."""
+"""Half-lives of the smoothed map, in days."""
 HISTORY_SHARES: Final = (0.0, 0.25, 0.5, 0.75)
 """Share of the cell's own mean over all history in the smoothed map."""
 

@@ -69,7 +69,7 @@ def ahead(values: npt.NDArray[Any], horizon: int) -> Array:
 
 
 def fireworks_ahead(history: HourlyHistory, horizon: int) -> npt.NDArray[np.bool_]:
-    """Whether any of the `horizon` hours from each hour on is of a firework day, shape (hours - horizon + 1,)."""
+    """True if any of the `horizon` hours from each hour on is of a firework day, shape (hours - horizon + 1,)."""
     return ahead(history.clock.fireworks, horizon) > 0
 
 

@@ -60,7 +60,7 @@ class HourlyForecaster:
     name: ClassVar[str]
     model: ClassVar[type[Any]]
     is_baseline: ClassVar[bool] = False
-    """Whether it is one of the baselines to beat."""
+    """True if it is one of the baselines to beat."""
 
     def fit(self, history: HourlyHistory, train: range, validation: range) -> FittedHourly:
         """Tune on the validation hours, which follow the training hours, and fit on both; later hours are not used.

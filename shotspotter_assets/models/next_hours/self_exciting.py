@@ -24,7 +24,7 @@ TRIGGER_HALF_LIFE_HOURS: Final = 1.0
 HALF_LIFE_DAYS: Final = 60
 RECENT_SHARE: Final = 0.8
 WHOLE_SHARE: Final = 0.1
-"""Of the mixture of `background_rate`: best on the validation hours of Washington DC and Oakland."""
+"""Weight in the mixture of `background_rate`: best on the validation hours of Washington DC and Oakland."""
 MIN_HOURLY_RATE: Final = 1e-7
 """Nothing is impossible where nothing has happened yet."""
 MAX_FIT_HOURS: Final = 2 * 8766

@@ -53,7 +53,7 @@ class Incidents:
 
     @classmethod
     def of_table(cls, table: pa.Table) -> "Incidents":
-        """What `table` was made of."""
+        """The source of `table`."""
         east, north, row, column = (table[name].to_numpy() for name in ("east", "north", "row", "column"))
         return cls(
             seconds_of(table["begun_utc"].to_numpy()),

@@ -52,7 +52,7 @@ class TuningTask:
 
     @property
     def observed(self) -> npt.NDArray[np.bool_]:
-        """Whether each covered cell had an alert in the validation window, shape (days, cells)."""
+        """True for each covered cell with an alert in the validation window, shape (days, cells)."""
         return self.history.observed[self.validation.start : self.validation.stop]
 
     @cached_property

@@ -36,7 +36,7 @@ MAX_ATTEMPTS: Final = 2
 
 MAX_IDLE_SECONDS: Final = 60
 MAX_CHARACTERS: Final = 1_000
-"""Of the reason why a file cannot be read: it is repeated in every tick."""
+"""Maximum length of the reason why a file cannot be read, which every tick repeats."""
 
 PROGRAM: Final = f"from {__name__} import main; main()"
 
