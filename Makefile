@@ -8,6 +8,8 @@ ifeq ($(DAGSTER_HOME),)
 DAGSTER_HOME := $(CURDIR)/.dagster_home
 endif
 export DAGSTER_HOME
+# Containers often set it; every process would then compile all modules anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-slow ui check-cities docs pictures pages notebook lint lock bench

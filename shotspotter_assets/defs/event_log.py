@@ -2,8 +2,8 @@
 
 Each storage keeps the stock tables and answers, with three additions:
 
-- The events of a batch are committed in one transaction. The stock storages commit every event, which takes minutes for
-  thousands of days (dagster-io/dagster#19829).
+- The events of a batch are inserted together and committed in one transaction. The stock storages commit every event,
+  which takes minutes for thousands of days (dagster-io/dagster#19829).
 - Every partition of a run has its own data version. Stock runs give all their partitions one version (#34013), so a
   correction of one day makes all days stale.
 - A check is planned once per run. The stock storages plan it for each partition (since #33231), although it is evaluated once.
@@ -17,12 +17,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.metadata import version
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ContextManager, Final  # noqa: UP035  # Dagster's annotation of `_connect`
 
 from dagster import DagsterEventType, EventLogEntry, Field, StringSource
 from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG
 from dagster._core.storage.event_log import SqlEventLogStorage
+from dagster._core.storage.event_log import SqlEventLogStorageTable as Events
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster_shared.record import replace
 from sqlalchemy.engine import Connection
@@ -36,6 +38,7 @@ DAGSTER_MINOR: Final = "1.13"
 DATA_VERSION: Final = "data_version"
 """Name of the metadata entry that holds a partition's version."""
 EVENTS_PER_BATCH: Final = 500
+INSERTED_TOGETHER: Final = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION}
 
 
 class _BatchedEventLog(Stock):
@@ -69,7 +72,25 @@ class _BatchedEventLog(Stock):
         with ExitStack() as stack:
             stack.callback(vars(self._batch).clear)
             self._batch.connections = self.open_batch(events, stack)
-            super().store_event_batch([_with_data_version(event) for event in events])
+            for of_assets, group in groupby(events, lambda event: event.dagster_event_type in INSERTED_TOGETHER):
+                if of_assets:
+                    self._store_asset_events([_with_data_version(event) for event in group])
+                else:
+                    for event in group:
+                        self.store_event(event)
+
+    def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
+        """Insert the rows of all events at once, then update each asset by its last event of each kind."""
+        rows = [self._event_to_row(event) for event in events]
+        for run_id in self._batch.connections.keys() - {None, INDEX_SHARD_NAME}:  # of SQLite: one a run
+            with self.run_connection(run_id) as connection:
+                connection.execute(Events.insert(), [row for row in rows if row["run_id"] == run_id])
+        last = {(row["asset_key"], row["dagster_event_type"]): at for at, row in enumerate(rows)}
+        with self.index_connection() as connection:
+            ids = connection.scalars(Events.insert().returning(Events.c.id, sort_by_parameter_order=True), rows).all()
+            self._store_asset_event_tags(connection, events, ids)
+            for at in sorted(last.values()):
+                self._store_asset_event(connection, events[at], ids[at])
 
     def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
         dagster_event = event.get_dagster_event()

@@ -16,6 +16,8 @@ class LocalFiles:
     `read` raises FileNotFoundError for a file that does not exist; all methods raise StoreError if the folder cannot be used.
     """
 
+    threads = 1  # small files take longer in threads, which wait for each other
+
     def __init__(self, root: Path) -> None:
         self.root = root
 

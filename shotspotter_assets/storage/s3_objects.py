@@ -21,6 +21,8 @@ class S3Objects:
     `read` raises FileNotFoundError for an object that does not exist; all methods raise StoreError if the bucket cannot be used.
     """
 
+    threads = 10  # as many as a boto3 client has connections by default
+
     def __init__(self, bucket: str, prefix: str, client: Any) -> None:
         self.bucket = bucket
         self.prefix = f"{prefix}/" if prefix else ""

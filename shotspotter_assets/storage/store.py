@@ -34,8 +34,6 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LAST_NAME = "~"
 """Sorts after all names of cities."""
-_THREADS = 10
-"""As many as a boto3 client has connections by default."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -121,11 +119,11 @@ class Store:
         """
         table.validate(full=True)
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+        pq.write_table(table, sink, write_page_checksum=True)
         self.write_bytes(partition, file, bytes(sink.getvalue().to_pybytes()))
 
     def write_tables(self, asset: str, city: str, file: str, tables: Mapping[date, pa.Table]) -> None:
-        """Write one Parquet file per day, several at a time."""
+        """Write one Parquet file per day."""
         self._map(lambda item: self.write_table(Partition(asset, city, "date", item[0]), file, item[1]), tables.items())
 
     def read_table(self, partition: Partition, file: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -224,7 +222,9 @@ class Store:
         return {date.fromisoformat(text) for text in texts if _DAY.fullmatch(text)}
 
     def _map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-        with ThreadPoolExecutor(_THREADS) as pool:
+        if self._objects.threads == 1:
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(self._objects.threads) as pool:
             return list(pool.map(function, items))
 
 
