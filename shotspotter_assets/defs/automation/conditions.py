@@ -19,7 +19,7 @@ RECENT_FOLD_DAYS: Final = 366
 CHAIN_TAGS: Final = {"shotspotter/daily_chain": "true"}
 """Tags of a run that builds the whole daily chain of a day."""
 
-_SETTLED: Final = ~AC.any_deps_missing() & ~AC.any_deps_in_progress() & ~AC.in_progress()
+_SETTLED: Final = ~AC.any_deps_match((AC.missing() & ~AC.will_be_requested()) | AC.in_progress()) & ~AC.in_progress()
 """The inputs are there, and no run writes them or the asset."""
 
 
@@ -55,9 +55,7 @@ def updated_inputs(city: City) -> dg.AutomationCondition | None:
 def _changes(window: dg.AutomationCondition) -> dg.AutomationCondition:
     # A run of the daily chain builds what depends on its assets itself; a tick in the middle of it may not see that yet.
     outside_chain = ~AC.any_new_update_has_run_tags(tag_values=CHAIN_TAGS)
-    changed = AC.any_deps_match(
-        (AC.data_version_changed() & outside_chain) | AC.newly_missing() | AC.will_be_requested()
-    )
+    changed = AC.any_deps_match((AC.data_version_changed() & outside_chain) | AC.will_be_requested())
     handled = AC.newly_requested() | AC.newly_updated()
     missing = (window & AC.missing()).newly_true()
     return window & (missing | (window & changed)).since(handled) & _SETTLED
