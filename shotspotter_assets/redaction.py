@@ -38,7 +38,7 @@ class Redaction:
         return _URL_USER.sub(f"{MARK}@", self._pattern.sub(MARK, text))
 
     def shortened(self, text: str, characters: int) -> str:
-        """`clean(text)`, cut to so many characters."""
+        """`clean(text)`, cut to that many characters."""
         return self.clean(text)[:characters]
 
 

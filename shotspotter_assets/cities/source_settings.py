@@ -66,7 +66,7 @@ class TabularSource(StrictModel):
     """True if the zone of times is ignored, as the publisher stamps the city's wall clock as UTC (Z, +00:00, epoch numbers)."""
     crs: str | None = None
     """The system of the points where they are not WGS84 degrees: `EPSG:2248` for Maryland's feet, `EPSG:3857` for Web
-    Mercator, or any other name that PROJ knows. `columns.longitude` is then its x (easting), `columns.latitude` its y."""
+    Mercator, or any other name in PROJ's database. `columns.longitude` is then its x (easting), `columns.latitude` its y."""
 
     @field_validator("crs")
     @classmethod
@@ -78,7 +78,7 @@ class TabularSource(StrictModel):
             try:
                 CRS.from_user_input(value)
             except CRSError:
-                raise ValueError(f"{value!r} is no coordinate system that PROJ knows (allowed: EPSG:2248)") from None
+                raise ValueError(f"{value!r} is no coordinate system in PROJ's database (allowed: EPSG:2248)") from None
         return value
 
     @model_validator(mode="after")

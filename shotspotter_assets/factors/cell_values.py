@@ -92,7 +92,7 @@ def _of_polygons(city: City, factor: PolygonFactor, frame: "geopandas.GeoDataFra
         mean = _within_cells(city, shapes, figures, "area")
         return np.divide(mean, areas[0], out=np.full(city.shape, np.nan), where=areas[0] > 0)
     count = _within_cells(city, shapes, figures / shapely.area(shapes), "area")
-    # Where no area is, nothing is counted; where its figure is missing, nobody knows.
+    # Where no area is, nothing is counted; where its figure is missing, the value is unknown.
     return np.where((areas[0] == 0) & (areas[1] > 0), np.nan, np.log1p(count / _cell_km2(city)))
 
 

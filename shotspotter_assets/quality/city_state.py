@@ -30,18 +30,18 @@ STATE: Final = TypeAdapter(dict[str, list[Warned]])
 
 
 def keep_findings(
-    store: Store, city: str, judged: Sequence[date], findings: Mapping[str, Finding], start: date = date.min
+    store: Store, city: str, checked: Sequence[date], findings: Mapping[str, Finding], start: date = date.min
 ) -> dict[str, Finding]:
     """Store the findings of a run, and return them together with open warnings about other days.
 
     A warning about a day ends when a run judges the day without it, or when the city starts later.
 
     Args:
-        judged: contiguous days.
+        checked: contiguous days.
         findings: by name of the check. Findings without days hold for the last day.
         start: first day of the city's period.
     """
-    first, last, place = judged[0], judged[-1], Partition(QUALITY, city)
+    first, last, place = checked[0], checked[-1], Partition(QUALITY, city)
     together: dict[str, Finding] = {}
     with store.alone(QUALITY, city):
         is_stored = store.exists(place, CITY_STATE_FILE)

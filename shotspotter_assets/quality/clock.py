@@ -100,7 +100,7 @@ def _filled_in(seconds: npt.NDArray[np.float64]) -> str | None:
 
 
 def _wrong_hours(hours: npt.NDArray[np.int64], kind: npt.NDArray[np.int8]) -> str | None:
-    """Describe wrong hours of the day; gunshots are judged by the shape of their night, other events by their peak."""
+    """Describe wrong hours of the day; gunshots are checked by the shape of their night, other events by their peak."""
     gunshots = kind <= UNKNOWN_TYPE_CODE
     if gunshots.sum() >= MIN_ALERTS:
         shift, ratio = best_shift(hours[gunshots])

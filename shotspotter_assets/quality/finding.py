@@ -23,7 +23,7 @@ class Finding:
         passed: whether nothing is wrong.
         message: what was found, when, and the next step.
         numbers: of the days as a whole.
-        days: the judged days on which something is wrong, with a number that the check explains.
+        days: the checked days on which something is wrong, with a number that the check explains.
     """
 
     passed: bool

@@ -117,8 +117,8 @@ def new_area(window: Window) -> Finding:
 def _quarter_ends(window: Window) -> npt.NDArray[np.int64]:
     """Positions in `window.known_incidents` of the last day, and of those a quarter, two quarters, ... before it.
 
-    Only quarters that end within the judged days, in order.
+    Only quarters that end within the checked days, in order.
     """
     days = window.known_incidents.days
-    last, first = len(days) - 1, days.index(window.judged[0])
+    last, first = len(days) - 1, days.index(window.checked[0])
     return np.arange(last, max(first, QUARTER_DAYS - 1) - 1, -QUARTER_DAYS)[::-1]

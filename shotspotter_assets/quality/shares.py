@@ -43,23 +43,23 @@ def share_outside_coverage(window: Window) -> Finding:
     """Few alerts lie where the city publishes no sensors."""
     if window.city.coverage is None:
         return Finding(True, "The city's file names no published coverage.")
-    alerts = window.judged_alerts
+    alerts = window.checked_alerts
     longitude, latitude = (alerts[name].to_numpy() for name in ("longitude", "latitude"))
     dates = dates_of(alerts)
     outside = ~points_in_coverage(window.city, longitude, latitude, dates)
     what, remedy = "lie where the city publishes no sensors", "Correct the areas or their dates in coverage."
-    return _share(window.judged, dates, outside, USUAL_OUTSIDE, what, remedy)
+    return _share(window.checked, dates, outside, USUAL_OUTSIDE, what, remedy)
 
 
 def share_untyped(window: Window) -> Finding:
     """Few alerts have no gunshot type, where the source gives types.
 
-    The quarter that ends with the judged days counts too, except firework days, which may have the alerts of months.
+    The quarter that ends with the checked days counts too, except firework days, which may have the alerts of months.
     """
     source = window.city.source
     if source.kind != "simulated" and source.columns.gunshot_type is None:
         return Finding(True, "The city's file names no column with the gunshot type: all are unknown.")
-    first, last = window.judged[0], window.judged[-1]
+    first, last = window.checked[0], window.checked[-1]
     days = days_between(min(first, last - timedelta(days=QUARTER_DAYS - 1)), last)
     dates = dates_of(window.alerts)
     counted = (dates >= np.datetime64(first)) | ((dates >= np.datetime64(days[0])) & ~is_holiday_fireworks(dates))
@@ -74,7 +74,7 @@ def duplicates(window: Window) -> Finding:
     A row came twice if another row of the day has its identifier. Identifiers of other days do not count: systems that
     were replaced count from the start again. A file that repeats another one may have other times.
     """
-    alerts, days = window.judged_alerts, window.judged
+    alerts, days = window.checked_alerts, window.checked
     ids = alerts.select(["date", "source_id"]).to_pandas()
     repeats = dates_of(alerts)[(ids["source_id"].notna() & ids.duplicated()).to_numpy()]
     cleaned, repeated_ids = rows_by_day(dates_of(alerts), days), rows_by_day(repeats, days)

@@ -20,7 +20,7 @@ to about 10% at ten alerts a day."""
 
 YEAR_DAYS: Final = 365
 MIN_HISTORY_DAYS: Final = 56
-"""Days of history, without holidays, that a day needs to be judged."""
+"""Days of history, without holidays, that a day needs to be checked."""
 
 CAP_QUANTILE: Final = 0.98
 """Counts above this quantile of the year before are cut to it, so that one extreme day does not widen what is usual."""
@@ -36,7 +36,7 @@ MIN_SILENT_DAYS: Final = 3
 """A shorter silence is a matter of the volume of its days; many publishers are two days behind."""
 
 QUIET_QUANTILE: Final = 0.05
-"""Silence is judged against the quietest eight weeks of the year before (this quantile), as winters are quiet."""
+"""Silence is checked against the quietest eight weeks of the year before (this quantile), as winters are quiet."""
 
 FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))
 """(month, day) as month * 100 + day, first and last, of the days around Independence Day and New Year on which

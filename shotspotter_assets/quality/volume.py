@@ -36,9 +36,9 @@ def unusual_days(window: Window) -> Finding:
         # Tails of the negative binomial distribution (DLMF 8.17.24), without the load time of `scipy.stats`.
         many = (usual.counts > 0) & (betaincc(size, np.maximum(usual.counts, 1), probability) < MAX_CHANCE_OF_MANY)
         few = betainc(size, usual.counts + 1, probability) < MAX_CHANCE_OF_FEW
-    judged = np.array([day >= window.judged[0] for day in usual.days])
-    judged &= np.isfinite(size * probability * usual.counts)
-    far = judged & (many | few)
+    checked = np.array([day >= window.checked[0] for day in usual.days])
+    checked &= np.isfinite(size * probability * usual.counts)
+    far = checked & (many | few)
     unusual = {usual.days[at]: float(usual.counts[at]) for at in np.flatnonzero(far & ~usual.special)}
     expected = [usual.days[at] for at in np.flatnonzero(far & usual.special)]
     described = [
@@ -48,17 +48,17 @@ def unusual_days(window: Window) -> Finding:
     message = (
         f"{len(unusual):,} days are far from their usual volume: {', '.join(described)}. Compare them with the publisher."
         if unusual
-        else f"{judged.sum():,} days judged, none is far from its usual volume."
+        else f"{checked.sum():,} days checked, none is far from its usual volume."
     )
     if expected:
         message += f" Expected on holidays: {named_days(expected)}."
-    numbers: dict[str, float | int | str] = {"judged_days": int(judged.sum()), "expected_days": len(expected)}
+    numbers: dict[str, float | int | str] = {"checked_days": int(checked.sum()), "expected_days": len(expected)}
     return Finding(not unusual, message, numbers, unusual)
 
 
 def silent_days(window: Window) -> Finding:
     """No run of days without alerts that the usual rate rules out."""
-    usual, first, last = window.usual, window.judged[0], window.judged[-1]
+    usual, first, last = window.usual, window.checked[0], window.checked[-1]
     silent = silences(usual)
     missing = {
         day: 0.0 for day, is_silent in zip(usual.days, silent, strict=True) if is_silent and first <= day <= last
@@ -88,12 +88,12 @@ def silent_days(window: Window) -> Finding:
 
 def firework_days(window: Window) -> Finding:
     """Independence Day and New Year are not mostly fireworks."""
-    usual, first, last = window.known_alerts, window.judged[0], window.judged[-1]
+    usual, first, last = window.known_alerts, window.checked[0], window.checked[-1]
     ratios = _ratios(usual)
-    judged = {
+    checked = {
         name: (days, ratio) for name, (days, ratio) in ratios.items() if any(first <= day <= last for day in days)
     }
-    loud = {name: pair for name, pair in judged.items() if pair[1] >= MAX_RATIO}
+    loud = {name: pair for name, pair in checked.items() if pair[1] >= MAX_RATIO}
     inside = np.array([day >= first for day in usual.days])
     on_firework_days = is_holiday_fireworks(np.array(usual.days, dtype="datetime64[D]"))
     total = np.nansum(usual.counts[inside])
@@ -106,7 +106,7 @@ def firework_days(window: Window) -> Finding:
             "out of training and scores."
         )
     numbers: dict[str, float | int | str] = {"share_on_firework_days": round(share, 4)}
-    numbers |= {name: round(ratio, 1) for name, (_, ratio) in judged.items()}
+    numbers |= {name: round(ratio, 1) for name, (_, ratio) in checked.items()}
     loud_days = {day: ratio for days, ratio in loud.values() for day in days if first <= day <= last}
     return Finding(not loud, message, numbers, loud_days)
 

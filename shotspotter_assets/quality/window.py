@@ -30,7 +30,7 @@ REJECTED_COLUMNS: Final = ("received_from", "received_row", "reason")
 """Columns of raw and rejected rows that the checks read."""
 
 HISTORY_DAYS: Final = 547
-"""Days before the judged ones that the checks look back on: a year, the quarter that is compared with the same one of
+"""Days before the checked ones that the checks look back on: a year, the quarter that is compared with the same one of
 the year before, and the quarter from which silences in that one are known as such."""
 
 BLOCK_DAYS: Final = 365
@@ -54,20 +54,20 @@ class Block:
 
 @dataclass(frozen=True)
 class Window:
-    """Days to be judged, with the tables of them and of the stored days before them.
+    """Days to be checked, with the tables of them and of the stored days before them.
 
     Attributes:
         city: its zone, box, grid and holidays.
-        judged: contiguous days.
-        stored: all days with a cleaned file, in order, the judged ones last; days between them without one are unknown.
+        checked: contiguous days.
+        stored: all days with a cleaned file, in order, the checked ones last; days between them without one are unknown.
         alerts: `ALERT_COLUMNS` with the local `date`, of all stored days.
-        raw: `RAW_COLUMNS` with the local `date`, of the judged days.
-        rejected_rows: `REJECTED_COLUMNS` with the local `date`, of the judged days.
+        raw: `RAW_COLUMNS` with the local `date`, of the checked days.
+        rejected_rows: `REJECTED_COLUMNS` with the local `date`, of the checked days.
         unknown: days at the end that are stored, but of which the source has not said yet what happened.
     """
 
     city: City
-    judged: list[date]
+    checked: list[date]
     stored: list[date]
     alerts: pa.Table
     raw: pa.Table
@@ -75,41 +75,41 @@ class Window:
     unknown: frozenset[date] = frozenset()
 
     @classmethod
-    def load(cls, store: Store, city: City, judged: list[date]) -> "Window":
+    def load(cls, store: Store, city: City, checked: list[date]) -> "Window":
         """From the stored tables.
 
         Raises:
-            MissingPartitionsError: a judged day has no raw or no rejected rows.
+            MissingPartitionsError: a checked day has no raw or no rejected rows.
         """
-        first, last = judged[0], judged[-1]
+        first, last = checked[0], checked[-1]
         since = first - timedelta(days=HISTORY_DAYS)
         raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, RAW_COLUMNS)
         rejected = store.read_window("cleaned_alerts", city.name, REJECTED_FILE, first, last, REJECTED_COLUMNS)
         alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, since, last, ALERT_COLUMNS)
         assert alerts is not None
         stored = [day for day in store.days_present("cleaned_alerts", city.name, ALERTS_FILE) if since <= day <= last]
-        silent = [day for day in silent_at_end(alerts["date"], judged) if day in stored]
+        silent = [day for day in silent_at_end(alerts["date"], checked) if day in stored]
         unknown: list[date] = []
         if silent:
             counts = np.array(list(rows_by_day(dates_of(alerts), days_between(since, last)).values()))
             states = stored_states(store, "cleaned_alerts", city.name, ALERTS_FILE, silent)
             through = known_days(city, since, counts, states).through
             unknown = [day for day in silent if day > through]
-        return cls(city, judged, sorted({*stored, *judged}), alerts, raw, rejected, frozenset(unknown))
+        return cls(city, checked, sorted({*stored, *checked}), alerts, raw, rejected, frozenset(unknown))
 
     @cached_property
     def received(self) -> dict[date, int]:
-        """Rows received on each judged day, without those from before the city's start."""
+        """Rows received on each checked day, without those from before the city's start."""
         return self._without_early(self.raw)
 
     @cached_property
     def rejected(self) -> dict[date, int]:
-        """Rows of `received` that cannot be used, on each judged day."""
+        """Rows of `received` that cannot be used, on each checked day."""
         return self._without_early(self.rejected_rows)
 
     @cached_property
-    def judged_alerts(self) -> pa.Table:
-        return self.alerts.filter(pc.greater_equal(self.alerts["date"], pa.scalar(self.judged[0])))
+    def checked_alerts(self) -> pa.Table:
+        return self.alerts.filter(pc.greater_equal(self.alerts["date"], pa.scalar(self.checked[0])))
 
     @cached_property
     def incidents(self) -> pa.Table:
@@ -119,7 +119,7 @@ class Window:
 
     @cached_property
     def blocks(self) -> list[Block]:
-        return yearly_blocks(self.stored, self.judged)
+        return yearly_blocks(self.stored, self.checked)
 
     @cached_property
     def usual(self) -> Usual:
@@ -144,8 +144,8 @@ class Window:
 
     def _without_early(self, rows: pa.Table) -> dict[date, int]:
         early = self.rejected_rows.filter(pc.equal(self.rejected_rows["reason"], BEFORE_START))
-        of_all, of_early = (rows_by_day(dates_of(table), self.judged) for table in (rows, early))
-        return {day: of_all[day] - of_early[day] for day in self.judged}
+        of_all, of_early = (rows_by_day(dates_of(table), self.checked) for table in (rows, early))
+        return {day: of_all[day] - of_early[day] for day in self.checked}
 
     @cached_property
     def _silences(self) -> npt.NDArray[np.bool_]:
@@ -160,14 +160,14 @@ class Window:
         return {day: counts[day] for day in self.stored if day not in self.unknown}
 
 
-def yearly_blocks(stored: Sequence[date], judged: Sequence[date]) -> list[Block]:
-    """The years that end with the last judged day, the year before, ..., as far as the judged days go, in order.
+def yearly_blocks(stored: Sequence[date], checked: Sequence[date]) -> list[Block]:
+    """The years that end with the last checked day, the year before, ..., as far as the checked days go, in order.
 
-    Less than a year of days is judged with as much of the year up to its end as is stored. A rest of less than half a year
+    Less than a year of days is checked with as much of the year up to its end as is stored. A rest of less than half a year
     at the beginning goes with the block after it.
     """
-    last = judged[-1]
-    first = max(min(stored[0], judged[0]), min(judged[0], last - timedelta(days=BLOCK_DAYS - 1)))
+    last = checked[-1]
+    first = max(min(stored[0], checked[0]), min(checked[0], last - timedelta(days=BLOCK_DAYS - 1)))
     edges = [last + timedelta(days=1)]
     while (edges[-1] - first).days > 1.5 * BLOCK_DAYS:
         edges.append(edges[-1] - timedelta(days=BLOCK_DAYS))

@@ -96,7 +96,7 @@ def answers_fully(city: City) -> bool:
 
 
 def silence_chance(counts: npt.NDArray[np.integer], days: int) -> float:
-    """Probability of so many days without a row after days with `counts`, of which the last year is usual.
+    """Probability of that many days without a row after days with `counts`, of which the last year is usual.
 
     Negative binomial: days vary around the mean of the eight weeks about them by more than chance does.
     """

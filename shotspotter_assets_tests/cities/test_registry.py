@@ -49,7 +49,7 @@ def test_package_cities_load() -> None:
         ({"name": "other"}, "name: is 'other', but the file must be named other.yaml"),
         ({"source": {**GOOD["source"], "kind": "csv"}}, "source: Input tag 'csv' found using 'kind'"),
         ({"source": {"columns": {"time": "t"}}}, "source: Unable to extract tag using discriminator 'kind'"),
-        ({"source": {**GOOD["source"], "crs": "feet"}}, "source.crs: 'feet' is no coordinate system that PROJ knows"),
+        ({"source": {**GOOD["source"], "crs": "feet"}}, "source.crs: 'feet' is no coordinate system in PROJ's database"),
         ({"source": {**GOOD["source"], "file_date": "%d"}}, "source.file_date: String should match pattern '%Y'"),
         ({"source": {**GOOD["source"], "colums": {}}}, "source.colums: unknown key; did you mean columns?"),
         ({"source": {"kind": "landing", "columns": {}}}, "source.columns.time: is missing"),

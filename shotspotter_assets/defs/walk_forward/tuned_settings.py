@@ -108,7 +108,7 @@ def definitions(city: City) -> dg.Definitions:
         in_coverage = stored.in_coverage(cutoff)
         shared = read_shared(opened, city, cutoff)
         task = TuningTask(name, settings, stored.daily(in_coverage), train, validation, FitContext(shared))
-        context.log.info(f"Searching {', '.join(task.space)} of {name}, judged on {len(validation)} days")
+        context.log.info(f"Searching {', '.join(task.space)} of {name}, scored on {len(validation)} days")
         partition = tuned_partition(city.name, cutoff)
         shared_storage = dg.EnvVar(STORAGE_VARIABLE).get_value() or ""
         with storage_url(opened, partition, f"{name}.trials.db", shared_storage) as storage:

@@ -1,8 +1,8 @@
 """A city's first months: rates that start at what other cities have, and go over to its own as its alerts come.
 
-The rate of the city, of a cell's surroundings and of a cell are gamma distributed around the one before (the city's around that of
-the other cities), with shapes that are worth so many alerts: N alerts in W days turn the mean r and the shape k of such a
-distribution into r (k + N) / (k + r W) (as in `features`). Weekday and season move all cells as in the other cities. Nothing is
+The rates of the city, of a cell's surroundings and of a cell have gamma priors, each around the one before (the city's around
+that of the other cities). The shape k of a prior counts as k alerts: N alerts in W days turn its mean r into
+r (k + N) / (k + r W) (as in `features`). Weekday and season move all cells as in the other cities. Nothing is
 fitted, so that a forecast can be made from the first day on; how uncertain it is follows from the shapes.
 """
 
@@ -102,7 +102,7 @@ class NewCityForecaster(Forecaster):
         shared = context.shared
         if shared is None:
             raise ValueError(
-                f"City {history.city.name}: there is no model of all cities that knows only days before the cutoff. Materialize "
+                f"City {history.city.name}: there is no model of all cities fitted on days before the cutoff only. Materialize "
                 "shared_models for a week no later than it, or do not train new_city."
             )
         names = [name for name, _ in weekday_and_season(history.days()[:1])]

@@ -42,7 +42,7 @@ CITY_DAYS: Final = (0.125, 1, 7, 30)
 CITY_PRIOR_HOURS: Final = 3
 """Hours' worth of the expected level in the city's level of a day or less; longer levels have as much a day."""
 MIN_HOURLY_RATE: Final = 1 / YEAR_HOURS
-"""Added to a rate before its logarithm: one alert in a year is the smallest rate that can be told from none."""
+"""Added to a rate before its logarithm: one alert in a year is the smallest rate that differs from none."""
 PROFILE_HOURS: Final = 1.5
 """Standard deviation of the smoothing of the hour-of-week profile."""
 

@@ -36,12 +36,12 @@ def test_every_check_runs_on_a_range_and_on_a_day_after_it(tmp_path: Path, insta
     found = run("2023-07-08", "2023-10-20", on, instance)
     assert set(found) == names
     assert all(check.passed for check in found.values()), {n: c.description for n, c in found.items() if not c.passed}
-    of_range = found["unusual_days"].metadata["judged_days"].value
+    of_range = found["unusual_days"].metadata["checked_days"].value
     assert 0 < of_range < 105
-    # The day alone is judged, by the days that are stored before it.
+    # The day alone is compared with the days that are stored before it.
     found = run("2023-10-21", "2023-10-21", on, instance)
     assert set(found) == names
-    assert found["unusual_days"].metadata["judged_days"].value == 1
+    assert found["unusual_days"].metadata["checked_days"].value == 1
     assert found["clock"].severity == dg.AssetCheckSeverity.WARN
 
 
