@@ -82,13 +82,13 @@ class FittedNetwork(Fitted):
         return clip_probability(undo_class_weight(raw, self.config.class_weight))
 
     def files(self) -> dict[str, bytes]:
-        from shotspotter_assets.models.networks.quiet_keras import save_model
+        from shotspotter_assets.models.networks.network_files import save_model
 
         return super().files() | {NETWORK_FILE: save_model(self.model)}
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> Self:
-        from shotspotter_assets.models.networks.quiet_keras import load_model
+        from shotspotter_assets.models.networks.network_files import load_model
 
         return replace(super().load(files), model=load_model(files[NETWORK_FILE]))
 

@@ -4,7 +4,7 @@ import io
 import json
 from dataclasses import asdict
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +14,11 @@ from shotspotter_assets.models.forecaster import FitContext, SharedStart
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.registry import find
 from shotspotter_assets.models.tuning.task import TuningTask
+
+TASK_CHANNEL: Final = "task"
+"""Channel by which SageMaker hands the file to a training job."""
+OBJECTIVE: Final = "validation_loss"
+"""Name by which a training job prints the loss of its trial."""
 
 
 def task_file(name: str) -> str:

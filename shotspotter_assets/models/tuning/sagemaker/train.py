@@ -11,18 +11,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from shotspotter_assets.models.tuning.sagemaker.task_file import OBJECTIVE, TASK_CHANNEL, unpacked
+from shotspotter_assets.models.tuning.sagemaker.tuning_job import suggested_values
+
 ROOT: Final = Path("/opt/ml")
-TASK_CHANNEL: Final = "task"
-OBJECTIVE: Final = "validation_loss"
 MAX_REASON_CHARACTERS: Final = 1000
 """SageMaker shows 1024 of them."""
 
 
 def run(root: Path) -> None:
     """Run the trial in a folder and print its loss, of a network after each epoch too."""
-    from shotspotter_assets.models.tuning.sagemaker.task_file import unpacked
-    from shotspotter_assets.models.tuning.sagemaker.tuning_job import suggested_values
-
     try:
         hyperparameters = json.loads((root / "input" / "config" / "hyperparameters.json").read_text())
         [file] = (root / "input" / "data" / TASK_CHANNEL).glob("*.npz")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from shotspotter_assets.models.tuning.sagemaker.train import OBJECTIVE, TASK_CHANNEL
+from shotspotter_assets.models.tuning.sagemaker.task_file import OBJECTIVE, TASK_CHANNEL
 from shotspotter_assets.models.tuning.search import finished_trials
 from shotspotter_assets.models.tuning.task import TuningTask
 
