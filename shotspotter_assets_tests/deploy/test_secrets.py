@@ -123,6 +123,7 @@ def fail(machines: Machines, secrets: dict[str, str], postgres: PostgresServer, 
         machines.start("worker_2", AWS_SECRET_ACCESS_KEY=secrets["other S3"])
         s3_refuses = launch("town")
         machines.wait_for(lambda: ended(s3_refuses))
+        machines.wait_for(lambda: "not sent by webhook" in machines.post(TICKS).text)
 
         wrong = quote(secrets["other broker"], safe="")
         true = machines.environment["CELERY_BROKER_URL"]
