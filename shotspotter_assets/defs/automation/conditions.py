@@ -48,7 +48,7 @@ def complete_folds(city: City) -> dg.AutomationCondition | None:
 
 def updated_inputs(city: City) -> dg.AutomationCondition | None:
     """Rebuild an asset without partitions once runs that updated its inputs are over."""
-    updated = AC.any_deps_updated().since(AC.newly_requested() | AC.newly_updated())
+    updated = AC.any_deps_match(AC.newly_updated()).since(AC.newly_requested() | AC.newly_updated())
     return _when(city, updated & ~AC.any_deps_in_progress() & ~AC.in_progress())
 
 
