@@ -27,6 +27,7 @@ from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.event_log import SqlEventLogStorageTable as Events
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster_shared.record import replace
+from sqlalchemy import func, select, text
 from sqlalchemy.engine import Connection
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ class _BatchedEventLog(Stock):
         """Open the connections of a batch by shard, each with a transaction that ends with the stack."""
         raise NotImplementedError
 
+    def insert(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+        """Insert rows into the table of events; return their ids in order."""
+        raise NotImplementedError
+
     def batch_connection(self, shard: str | None = None) -> Connection | None:
         """Return the connection of the batch that this thread stores, or None outside of a batch."""
         found: Connection | None = getattr(self._batch, "connections", {}).get(shard)
@@ -87,7 +92,7 @@ class _BatchedEventLog(Stock):
                 connection.execute(Events.insert(), [row for row in rows if row["run_id"] == run_id])
         last = {(row["asset_key"], row["dagster_event_type"]): at for at, row in enumerate(rows)}
         with self.index_connection() as connection:
-            ids = connection.scalars(Events.insert().returning(Events.c.id, sort_by_parameter_order=True), rows).all()
+            ids = self.insert(connection, rows)
             self._store_asset_event_tags(connection, events, ids)
             for at in sorted(last.values()):
                 self._store_asset_event(connection, events[at], ids[at])
@@ -141,6 +146,11 @@ class BatchedSqliteEventLogStorage(_BatchedEventLog, SqliteEventLogStorage):
         shards = [*sorted({event.run_id for event in events}), INDEX_SHARD_NAME]
         return {shard: stack.enter_context(super(_BatchedEventLog, self)._connect(shard)) for shard in shards}
 
+    def insert(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+        connection.execute(Events.insert(), rows)  # RETURNING needs SQLite 3.35; Red Hat 9 has 3.34
+        last = connection.execute(select(func.max(Events.c.id))).scalar_one()  # no other process writes meanwhile
+        return range(last - len(rows) + 1, last + 1)
+
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         connection = self.batch_connection(shard)
@@ -151,7 +161,6 @@ class BatchedSqliteEventLogStorage(_BatchedEventLog, SqliteEventLogStorage):
 if find_spec("dagster_postgres"):  # the extra `postgres`
     from dagster_postgres.event_log import PostgresEventLogStorage
     from dagster_postgres.utils import get_token_provider_from_config, pg_url_from_config
-    from sqlalchemy import text
 
     BATCH_LOCK: Final = 5_470_113_001
     """PostgreSQL advisory lock of a batch: two batches that update assets in different orders would deadlock."""
@@ -173,6 +182,9 @@ if find_spec("dagster_postgres"):  # the extra `postgres`
             stack.enter_context(connection.begin())
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": BATCH_LOCK})
             return {None: connection}
+
+        def insert(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+            return connection.scalars(Events.insert().returning(Events.c.id, sort_by_parameter_order=True), rows).all()
 
         def _connect(self) -> ContextManager[Connection]:
             connection = self.batch_connection()
