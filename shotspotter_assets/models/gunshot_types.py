@@ -6,7 +6,7 @@ window, so that it is not used where the labels changed their meaning.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -172,8 +172,9 @@ def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Inde
         columns.append(_log_ratios(mixes[days][at]))
     near = smoothing_weights(history.in_coverage, NEAR_WIDTH)
     effective = 1 / (near**2).sum(axis=1)
-    # The hours of a cell lie together, as the filters run along them.
-    alerts = [np.asfortranarray(counts[:, code], dtype=np.float32) for code in range(TYPES)]
+    # For several issues filters run along the hours of a cell, which then lie together.
+    order: Literal["C", "F"] = "F" if len(distinct) > 1 else "C"
+    alerts = [np.asarray(counts[:, code], dtype=np.float32, order=order) for code in range(TYPES)]
     for days in PLACE_DAYS:
         prior, memory = PRIOR_ALERTS * mixes[days], days * DAY_HOURS / np.log(2)
         here = [exponential_mean(each, days * DAY_HOURS, before=distinct) * memory for each in alerts]

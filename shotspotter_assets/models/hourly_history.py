@@ -54,7 +54,10 @@ class HourlyHistory:
     @cached_property
     def alerts(self) -> npt.NDArray[np.uint16]:
         """Alerts of the forecast types in the covered cells, shape (hours, cells)."""
-        return np.sum(self.counts[:, list(self.city.forecast_codes)], axis=1, dtype=np.uint16)
+        total = np.zeros((len(self.counts), self.counts.shape[2]), dtype=np.uint16)
+        for code in self.city.forecast_codes:  # several times as fast as a sum over the axis
+            total += self.counts[:, code]
+        return total
 
     @cached_property
     def occupied(self) -> npt.NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
@@ -33,6 +34,7 @@ INTERVAL: Final = (
 NEW_CITY_INTERVAL: Final = "80% interval of the probability: how far rates may lie from those of other cities."
 
 
+@threadpool_limits.wrap(limits=1)  # one day is little work: more threads spend their time waiting
 def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> Forecast:
     """The forecast for the day after the issue date from the known days, and for the hours from its midnight.
 
