@@ -174,12 +174,16 @@ def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Inde
     effective = 1 / (near**2).sum(axis=1)
     # For several issues filters run along the hours of a cell, which then lie together.
     order: Literal["C", "F"] = "F" if len(distinct) > 1 else "C"
-    alerts = [np.asarray(counts[:, code], dtype=np.float32, order=order) for code in range(TYPES)]
-    for days in PLACE_DAYS:
-        prior, memory = PRIOR_ALERTS * mixes[days], days * DAY_HOURS / np.log(2)
-        here = [exponential_mean(each, days * DAY_HOURS, before=distinct) * memory for each in alerts]
-        own = np.stack([each[at, cells] for each in here], axis=1)
-        around = np.stack([weighted_cells(each, near)[at, cells] for each in here], axis=1) * effective[cells, None]
+    alerts = np.empty((len(counts), counts.shape[2]), dtype=np.float32, order=order)
+    here: dict[int, list[npt.NDArray[np.floating]]] = {days: [] for days in PLACE_DAYS}
+    for code in range(TYPES):
+        alerts[...] = counts[:, code]
+        for days, means in here.items():
+            means.append(exponential_mean(alerts, days * DAY_HOURS, before=distinct) * (days * DAY_HOURS / np.log(2)))
+    for days, means in here.items():
+        prior = PRIOR_ALERTS * mixes[days]
+        own = np.stack([each[at, cells] for each in means], axis=1)
+        around = np.stack([weighted_cells(each, near)[at, cells] for each in means], axis=1) * effective[cells, None]
         # Relative to the city's mix, which the columns above give.
         columns += [_log_ratios(alerts_of + prior[at]) - _log_ratios(prior[at]) for alerts_of in (own, around)]
     angle = 2 * np.pi * clock.hour[hours] / DAY_HOURS
