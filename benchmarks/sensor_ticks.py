@@ -52,15 +52,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home, cities = Path(folder, "home"), Path(folder, "cities")
         home.mkdir()
-        cities.mkdir()
         (home / "dagster.yaml").write_text(
             "telemetry: {enabled: false}\n" + (ON_POSTGRES.format(url=asked.postgres) if asked.postgres else ON_SQLITE)
         )
         last = datetime.now(UTC).date() - timedelta(days=2)
         start = last - timedelta(days=asked.days - 1)
-        for number in range(asked.cities):
-            name = f"city_{number:03}"
-            (cities / f"{name}.yaml").write_text(yaml.safe_dump(CITY | {"name": name, "start": start}))
+        write_cities(cities, asked.cities, start)
         os.environ |= {
             "DAGSTER_HOME": str(home),
             "SHOTSPOTTER_CITIES": str(cities),
@@ -69,6 +66,14 @@ def main() -> None:
         }
         with dg.DagsterInstance.get() as instance:
             measure(instance, start, last)
+
+
+def write_cities(folder: Path, cities: int, start: date) -> None:
+    """Make a folder with the files of generated cities."""
+    folder.mkdir()
+    for number in range(cities):
+        name = f"city_{number:03}"
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(CITY | {"name": name, "start": start}))
 
 
 def measure(instance: dg.DagsterInstance, start: date, last: date) -> None:
