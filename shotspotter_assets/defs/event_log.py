@@ -87,7 +87,7 @@ class _BatchedEventLog(Stock):
     def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
         """Insert the rows of all events at once, then update each asset by its last event of each kind."""
         rows = [self._event_to_row(event) for event in events]
-        for run_id in self._batch.connections.keys() - {None, INDEX_SHARD_NAME}:  # of SQLite: one a run
+        for run_id in sorted({event.run_id for event in events} & self._batch.connections.keys()):  # of SQLite
             with self.run_connection(run_id) as connection:
                 connection.execute(Events.insert(), [row for row in rows if row["run_id"] == run_id])
         last = {(row["asset_key"], row["dagster_event_type"]): at for at, row in enumerate(rows)}

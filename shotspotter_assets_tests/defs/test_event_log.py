@@ -197,6 +197,14 @@ def stored_days(instance: dg.DagsterInstance) -> list[int]:
     return [len(instance.fetch_materializations(one, limit=1000).records) for one in filters]
 
 
+def test_batch_holds_events_of_several_runs(backend: Backend) -> None:
+    line = dg.EventLogEntry(None, 10, "a line", "b", 1.7e9)
+    with backend.instance(batched=True) as instance:
+        instance.event_log_storage.store_event_batch([line, *materialized("a"), line, *materialized("b")])
+        assert stored_days(instance) == [20, 20, 20]
+        assert [len(instance.all_logs(run_id)) for run_id in "ab"] == [30, 32]
+
+
 def test_broken_batch_leaves_nothing_and_the_next_one_is_stored(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
