@@ -13,6 +13,7 @@ Asset bodies set a version by `context.add_asset_metadata({"data_version": versi
 
 import os
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.metadata import version
@@ -57,13 +58,13 @@ class _BatchedEventLog(Stock):
         self._existing: set[str] = set()
         super().__init__(*arguments, **named)
 
+    @abstractmethod
     def open_batch(self, events: Sequence[EventLogEntry], stack: ExitStack) -> Mapping[str | None, Connection]:
         """Open the connections of a batch by shard, each with a transaction that ends with the stack."""
-        raise NotImplementedError
 
+    @abstractmethod
     def insert(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[int]:
         """Insert rows into the table of events; return their ids in order."""
-        raise NotImplementedError
 
     def batch_connection(self, shard: str | None = None) -> Connection | None:
         """Return the connection of the batch that this thread stores, or None outside of a batch."""
@@ -87,7 +88,8 @@ class _BatchedEventLog(Stock):
     def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
         """Insert the rows of all events at once, then update each asset by its last event of each kind."""
         rows = [self._event_to_row(event) for event in events]
-        for run_id in sorted({event.run_id for event in events} & self._batch.connections.keys()):  # of SQLite
+        # SQLite keeps the log of each run in a database of its own, beside the index.
+        for run_id in sorted({event.run_id for event in events} & self._batch.connections.keys()):
             with self.run_connection(run_id) as connection:
                 connection.execute(Events.insert(), [row for row in rows if row["run_id"] == run_id])
         last = {(row["asset_key"], row["dagster_event_type"]): at for at, row in enumerate(rows)}
