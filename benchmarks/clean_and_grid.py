@@ -88,7 +88,7 @@ def compare(alerts: int) -> None:
 
 
 def write_file(file: Path, alerts: int) -> int:
-    """Rows of a new landing file of about so many alerts of the simulated city, some of them twice."""
+    """Rows of a new landing file of about that many alerts of the simulated city, some of them twice."""
     from shotspotter_assets.sources.simulated.source import SimulatedSource
 
     city = load_cities()["simulated_city"]
@@ -110,7 +110,7 @@ def landed(raw: pa.Table) -> pa.Table:
 
 
 def stretches(days: list[date]) -> Iterator[list[date]]:
-    """The days, so many at a time."""
+    """The days in groups of that many."""
     return (days[at : at + STRETCH] for at in range(0, len(days), STRETCH))
 
 

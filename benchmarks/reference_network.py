@@ -9,7 +9,7 @@ other users; samples per second of wall time are printed beside it. Peak memory 
 
 The machine's limit is a convolution that suits it: 3 x 3, 64 to 64 channels, forward and both gradients, timed in the
 same turns. Floating point operations are those of the convolutions alone (two per multiplication and addition, borders
-counted as inner cells): a training step has three times those of the forward pass, but for the gradient of the input,
+counted as inner cells): a training step has three times those of the forward pass, except for the gradient of the input,
 which is not taken.
 """
 

@@ -51,7 +51,7 @@ class OutOfTimeError(RuntimeError):
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares of cell-days that are told rightly, where one with an alert counts `weight` times."""
+    """Shares of cell-days that are classified correctly, where one with an alert counts `weight` times."""
 
     flagged: float
     never: float

@@ -69,7 +69,7 @@ def mean_rates(alert_days: Array, days: int, metres: Array, prior: float) -> Arr
     """Alert days per day of each segment, shrunk to the network's mean per metre; all of shape (segments,).
 
     Args:
-        alert_days: of each segment in so many `days`.
+        alert_days: of each segment in that many `days`.
         days: their number.
         metres: length of each segment.
         prior: weight of the mean, in alert days.

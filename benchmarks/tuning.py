@@ -41,7 +41,7 @@ def task_of(fold: Fold, name: str) -> TuningTask:
 
 
 def study_of(task: TuningTask, fold: Fold, kind: str, seed: int, number: int, cache: Path) -> optuna.Study:
-    """The study of one search with so many finished trials."""
+    """The study of one search with that many finished trials."""
     cache.mkdir(parents=True, exist_ok=True)
     study = open_study(task, f"sqlite:///{cache.absolute()}/{fold.name}_{task.forecaster}_{kind}_{seed}.db", seed)
     if kind == "random":
@@ -61,7 +61,7 @@ def forecast_of(fold: Fold, past: History, name: str, changes: dict[str, Any], c
     return np.asarray(np.load(kept))
 
 
-def judged(city_folds: Sequence[Fold], name: str, found: dict[str, dict[str, Any]], cache: Path) -> pa.Table:
+def scored(city_folds: Sequence[Fold], name: str, found: dict[str, dict[str, Any]], cache: Path) -> pa.Table:
     """The forecasts table of the test year: of the settings as they are, and of each search."""
     tables = []
     for fold in city_folds:
@@ -91,7 +91,7 @@ def show(city: str, name: str, arguments: Any) -> None:
     found = {
         column: study.best_params if best_loss(study) < starts[column] else {} for column, study in studies.items()
     }
-    table = judged(city_folds, name, {DEFAULT: {}} | found, arguments.cache)
+    table = scored(city_folds, name, {DEFAULT: {}} | found, arguments.cache)
     print(f"\n### {city}, {name}: {arguments.trials} trials before {city_folds[0].cutoff}\n")
     print("| search, seed | gain on validation | gain on the test quarters | trials needed | settings |")
     print("| --- " * 5 + "|")
@@ -112,7 +112,7 @@ def main() -> None:
     arguments.add_argument("--trials", type=int, default=20)
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument(
-        "--quarters", type=int, default=4, help="of the test year, on which what was found is judged"
+        "--quarters", type=int, default=4, help="of the test year, on which the settings found are scored"
     )
     arguments.add_argument("--searches", nargs="+", default=list(SEARCHES), choices=SEARCHES)
     chosen = arguments.parse_args()

@@ -22,7 +22,7 @@ warnings.filterwarnings("ignore", "Asset job .* materializes assets with varying
 @dg.definitions
 def defs() -> dg.Definitions:
     """The definitions of the installation that the environment describes."""
-    gc.freeze()  # the imported modules stay: looking for garbage in them again and again takes a third of the time
+    gc.freeze()  # modules stay loaded; scanning them for garbage doubles what loading adds to a bare project
     try:
         settings = Settings.from_environment(os.environ)
     except CityFileError as error:

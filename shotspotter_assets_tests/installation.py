@@ -66,7 +66,7 @@ class Installation:
         return requests.post(f"{self.url}/graphql", json=sent, timeout=60).json()["data"]
 
     def answers(self) -> bool:
-        """Whether the web server shows the assets."""
+        """True if the web server shows the assets."""
         with contextlib.suppress(requests.RequestException, KeyError, TypeError, ValueError):
             return bool(self.ask(ASSETS_QUERY)["assetNodes"])
         return False

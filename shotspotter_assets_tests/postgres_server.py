@@ -52,7 +52,7 @@ class PostgresServer:
         return url.replace("postgres@", f"{ASKED_USER}:{quote(password, safe='')}@")
 
     def crash(self, seconds: float) -> None:
-        """Be away for so long; connections are cut, and what was not committed is gone."""
+        """Be away for that long; connections are cut, and what was not committed is gone."""
         self.control("stop", "--mode", "immediate")
         time.sleep(seconds)
         self.control("start", "--wait")

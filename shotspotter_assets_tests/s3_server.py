@@ -48,7 +48,7 @@ class S3Server:
         }
 
     def client(self, secret_key: str | None = None) -> Any:
-        """A boto3 S3 client, with the right secret unless told otherwise."""
+        """A boto3 S3 client, with the right secret by default."""
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint,

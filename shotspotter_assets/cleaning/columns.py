@@ -18,6 +18,6 @@ CLEANED_COLUMNS: Final = {
     ),
     "rounds": Column("int32", "Rounds that were fired, where the source says so."),
     "incident_id": Column("int64", "user_id of the incident's first alert, which may be on the day before."),
-    "is_holiday_fireworks": Column("bool", "Whether the day is around 4 July or New Year, when fireworks are heard."),
+    "is_holiday_fireworks": Column("bool", "True around 4 July and New Year, when fireworks are heard."),
 }
 """`gunshot_type`: see `City.type_names`. The metadata of a day's table has the city's `time_precision`."""

@@ -1,6 +1,6 @@
 """The quality gate: the verdict on a candidate forecast, and which forecast is served.
 
-The best baseline is chosen by the very days that the candidate is judged on. That flatters the baseline, so it can only
+The best baseline is chosen by the days on which the candidate is scored. That flatters the baseline, so it can only
 make the gate stricter. The candidate must be named beforehand: the best of several candidates, chosen on the same days,
 would flatter itself.
 """
@@ -67,7 +67,7 @@ def baselines_in(forecasts: pa.Table) -> list[str]:
 
 
 def judge(forecasts: pa.Table, candidate: str) -> Verdict:
-    """The verdict on a candidate forecast, by one rule for all; a candidate that is a baseline is judged by the others.
+    """The verdict on a candidate forecast, by one rule for all; a candidate that is a baseline is compared with the others.
 
     - "better": the lower end of the 90% interval (weekly block bootstrap) of the gain over the best baseline is above
       zero, and so is that over a constant; predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and there are

@@ -141,7 +141,7 @@ def _regression(inputs: Array, alerts: TypedAlerts) -> tuple[Array, Array]:
 
     centre, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-6)
     age = (alerts.hour.max() - alerts.hour) / DAY_HOURS
-    # A burst of one episode tells little more than one alert does.
+    # A burst of one episode is little more evidence than one alert.
     weight = np.sqrt(alerts.number) * 2.0 ** (-age / HALF_LIFE_DAYS)
     # A pseudo-alert of each type at the mean of the inputs, as no type is impossible.
     rows = np.vstack([(inputs - centre) / spread, np.zeros((TYPES, inputs.shape[1]))])

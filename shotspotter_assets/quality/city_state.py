@@ -34,7 +34,7 @@ def keep_findings(
 ) -> dict[str, Finding]:
     """Store the findings of a run, and return them together with open warnings about other days.
 
-    A warning about a day ends when a run judges the day without it, or when the city starts later.
+    A warning about a day ends when a run checks the day without it, or when the city starts later.
 
     Args:
         checked: contiguous days.

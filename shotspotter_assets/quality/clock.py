@@ -21,7 +21,7 @@ it; police reports of shootings are within two."""
 GUNFIRE_SHARES: Final = GUNFIRE_HOURS / GUNFIRE_HOURS.sum()
 
 MIN_ALERTS: Final = 100
-"""Fewer alerts in a year tell nothing about the clock: four hours off cost 0.2 nats an alert."""
+"""Fewer alerts in a year are not enough to check the clock: four hours off cost 0.2 nats an alert."""
 
 MAX_SHIFT_HOURS: Final = 2
 """Hours by which a sound city's night may differ from `GUNFIRE_HOURS` (Philadelphia's shootings do by two)."""

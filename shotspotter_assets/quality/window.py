@@ -1,4 +1,4 @@
-"""The input of the checks: days to judge, with the stored ones of the 547 days before them."""
+"""The input of the checks: days to check, with the stored ones of the 547 days before them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ HISTORY_DAYS: Final = 547
 the year before, and the quarter from which silences in that one are known as such."""
 
 BLOCK_DAYS: Final = 365
-"""Checks that need many rows (clock, points) judge a year at a time, so that a defect of one year is not diluted."""
+"""Checks that need many rows (clock, points) look at a year at a time, so that a defect of one year is not diluted."""
 
 
 @dataclass(frozen=True)

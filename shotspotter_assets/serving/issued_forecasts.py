@@ -103,7 +103,7 @@ def is_over(day: date, city: City, now: datetime) -> bool:
 def issued_already(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
     """The forecast that was issued on a day before its day was over, which stays as it is once that day is over.
 
-    None where there is none, where its day is not over, where it was made after its day, so that it may be made again, or where
+    None where there is none, where its day is not over, where it was made after its day, so that it may be rebuilt, or where
     it is of another grid than the city has now.
     """
     partition = forecast_partition(city.name, issue_date)

@@ -167,7 +167,7 @@ def _joined(days: pa.ChunkedArray, time_of_day: pa.ChunkedArray, source: Tabular
     # Police exports write 930 or 0930 for half past nine.
     hours = clock.str.zfill(4).str.replace(r"^(\d{2})(\d{2})$", r"\1:\2", regex=True)
     clock = clock.mask(clock.str.fullmatch(r"\d{1,4}"), hours)
-    # The date's own zone, if any, is that of its midnight and does not tell which day is meant.
+    # The date's own zone, if any, is that of its midnight and does not define the day.
     readings = read_times(days, None, source.model_copy(update={"ignore_zone": True}), place)
     day = pd.Series(readings.wall_clock).dt.strftime("%Y-%m-%d").astype("str")
     return (day + "T" + clock).where(clock.ne(""))

@@ -1,4 +1,4 @@
-"""Hashes of content, by which the assets tell whether a day, a file or a model has changed."""
+"""Hashes of content, by which the assets detect that a day, a file or a model has changed."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

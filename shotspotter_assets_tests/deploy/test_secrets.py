@@ -59,7 +59,7 @@ def new_secret() -> str:
 
 
 async def refuse(request: Request) -> Response:
-    """An answer of a server that tells all that it was told."""
+    """An answer of a server that repeats the request's address and headers."""
     return Response(f"not with {request.headers['authorization']} at {request.url}", 403)
 
 

@@ -79,7 +79,7 @@ def test_a_stored_report_reads_back(tmp_path):
 def test_the_verdict_is_on_the_named_candidate():
     assert REPORT.verdict.served == "residual_boosting"
     assert REPORT.verdict.outcome == "better"
-    # Another candidate may be better still; it was not the one to be judged.
+    # Another candidate may be better still; it was not the one that was named before.
     models = SCORES.models()
     assert models.index("better") < models.index("residual_boosting")
 

@@ -162,7 +162,7 @@ def test_cities_share_what_a_factor_of_the_same_name_and_definition_tells(monkey
         for shared in (start, without_slope)
     )
     number = own.names.index(POVERTY)
-    # Its own alerts move it, and leave all other inputs at what they tell elsewhere.
+    # Its own alerts move it, and leave the weights of all other inputs.
     moved = (own.slopes - other.slopes) * own.scale
     kept = moved[number] / (start.slopes[POVERTY] * own.scale[number])
     assert 0.4 < kept < 0.85

@@ -43,7 +43,7 @@ def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted)
 
 def test_labels_that_change_their_meaning_are_not_relied_on():
     changed = counts()
-    # From the validation on, what was single or multiple is shuffled: place tells nothing any more.
+    # From the validation on, what was single or multiple is shuffled: place has no effect any more.
     random = np.random.default_rng(1)
     both = changed[VALIDATION.start :, :2].sum(axis=1, dtype=np.int64)
     single = random.binomial(both, 0.5)

@@ -55,6 +55,6 @@ def pixels(png: bytes) -> npt.NDArray[np.uint8]:
 
 
 def colours_of(png: bytes, least: int = 50) -> set[tuple[int, ...]]:
-    """Those that at least so many pixels have."""
+    """The colours of at least that many pixels."""
     colours, count = np.unique(pixels(png).reshape(-1, 3), axis=0, return_counts=True)
     return {tuple(map(int, colour)) for colour in colours[count >= least]}

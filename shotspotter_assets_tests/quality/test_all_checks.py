@@ -94,7 +94,7 @@ def test_a_source_that_leaves_out_some_types_is_told_so_all_the_time() -> None:
     days = [date(2024, 6, 3) + timedelta(days=at) for at in range(0, 60, 5)]
     assert not any(share_untyped(city.window([day])).passed for day in days)
     assert all(share_untyped(some.window([day])).passed for day in days)
-    # Mended for a quarter, it is no longer told of.
+    # Mended for a quarter, it is no longer reported.
     mended = rows["gunshot_type"].mask((none < 0.08) & (local_day(rows) < date(2024, 6, 3)))
     window = city_of(rows.assign(gunshot_type=mended)).window([date(2024, 9, 2)])
     assert share_untyped(window).passed

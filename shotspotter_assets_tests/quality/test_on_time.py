@@ -15,7 +15,7 @@ LOUD, QUIET = [10] * 120, [int(at % 5 == 4) for at in range(120)]
 
 
 def after(days: int, counts=LOUD, days_late: int | None = None, issued: date | None = None, **rule: int) -> Finding:
-    """The finding so many days after the last alerts of a city that publishes by a rule."""
+    """The finding some days after the last alerts of a city that publishes by a rule."""
     rhythm = Rhythm(newest=NEWEST, counts=counts, days_late=days_late)
     city = CITY.model_copy(update={"publication": Publication(**rule)})
     return alerts_on_time(rhythm, city, NEWEST + timedelta(days=days), issued)

@@ -74,7 +74,7 @@ def test_a_few_weeks_decide_nothing(days: int, has_scores: bool) -> None:
 
 
 def forecast_of(days: int) -> tuple[CityHistory, dict[date, pa.Table]]:
-    """Days without alerts, and forecasts for the last so many of them."""
+    """Days without alerts, and forecasts for the last of them."""
     days_of_history = [FIRST + timedelta(days=at) for at in range(DAYS)]
     frames = grid_schema(24, TOWN).empty_table().add_column(0, "date", pa.array([], pa.date32()))
     row, column = np.nonzero(ALL_CELLS)

@@ -25,7 +25,7 @@ def test_the_offset_of_weeks_without_firework_days() -> None:
 
 
 def test_four_of_five_later_weeks_lie_within_the_weekly_offset() -> None:
-    """Of a city whose weeks are off by a quarter, judged on thirteen of them, as live models are."""
+    """Of a city whose weeks are off by a quarter, scored on thirteen of them, as live models are."""
     random = np.random.default_rng(0)
     days = np.datetime64("2024-01-08") + np.arange(7 * 13)
     probability, within = np.full((len(days), 500), 0.1), []

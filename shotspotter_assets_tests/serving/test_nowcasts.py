@@ -64,7 +64,7 @@ def test_what_happens_after_now_is_not_known(tmp_path: Path) -> None:
 
 
 def landed_days(folder: Path, alerts: Sequence[int], *, daily_files: bool) -> tuple[City, list[AlertSource]]:
-    """A landing city and its reader, with so many alerts on each of its days."""
+    """A landing city and its reader, with that many alerts on each of its days."""
     source: dict[str, Any] = {"kind": "landing", "settle_seconds": 0, "columns": {"time": "when"}}
     source |= {"file_date": "%Y-%m-%d"} if daily_files else {}
     city = City.model_validate(TOWN.model_dump() | {"source": source})

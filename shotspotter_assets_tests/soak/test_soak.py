@@ -86,7 +86,7 @@ class World:
         return ["not stored"]
 
     def is_built(self, city: str) -> bool:
-        """Whether all landed days of the city are stored as landed, and the newest one has a forecast."""
+        """True if all landed days of the city are stored as landed, and the newest one has a forecast."""
         days = [day for name, day in self.truth if name == city]
         if any(sorted(self.stored(city, day)) != sorted(self.truth[city, day]) for day in days):
             return False

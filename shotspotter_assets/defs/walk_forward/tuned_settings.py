@@ -58,7 +58,7 @@ class TuningConfig(dg.Config):
         default=0.15,
         gt=0.0,
         lt=1.0,
-        description="Share of the days before the cutoff, the last ones, that judge trials.",
+        description="Share of the days before the cutoff, the last ones, on which trials are scored.",
     )
 
 

@@ -19,7 +19,7 @@ from shotspotter_assets.storage.file_names import (
 
 
 class WalkForwardConfig(dg.Config):
-    """The candidates that a walk-forward report judges."""
+    """The candidates of a walk-forward report."""
 
     candidate: str = Field(
         "",

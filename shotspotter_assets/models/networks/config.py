@@ -28,7 +28,7 @@ class NetworkConfig(ForecasterSettings):
         }
 
     starts_at_regression: bool = Field(
-        default=False, description="Whether the last layer's log odds are added to those of the regression."
+        default=False, description="Add the last layer's log odds to those of the regression."
     )
     days: int = Field(
         default=8, ge=2, le=256, description="Days in an input window: a power of two, at least 2 ** recurrent_layers."
@@ -70,5 +70,5 @@ class StartedNetworkConfig(NetworkConfig):
     """Settings of the network that starts at the regression's log odds."""
 
     starts_at_regression: bool = Field(
-        default=True, description="Whether the last layer's log odds are added to those of the regression."
+        default=True, description="Add the last layer's log odds to those of the regression."
     )

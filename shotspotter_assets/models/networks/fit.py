@@ -69,7 +69,7 @@ def fit_network(
         context: A killed training with the same arguments goes on from its `backups` after its last finished epoch; its early
             stopping counts from there. `log` takes a line per epoch.
         start: Log odds that the network adds to, float32 (days, rows, columns); None for none.
-        kept: Whether a day is a target, (days,); all by default.
+        kept: True for days that are targets, (days,); all by default.
 
     Raises:
         ValueError: Shapes, day ranges or settings do not fit together.

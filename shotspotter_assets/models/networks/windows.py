@@ -31,7 +31,7 @@ class Windows(keras.utils.PyDataset):
         own_maps: Layers that have a map beside map 0; None for days whose counts are not known yet: no targets.
         seed: Seed of the order of days, which changes every epoch; None keeps the order of time.
         start: Log odds that the network adds to, (days, rows, columns), as a second input; None for none.
-        kept: Whether a day is a target, (days,); all by default.
+        kept: True for days that are targets, (days,); all by default.
 
     Raises:
         ValueError: No day has a full window before it, or a day lies beyond the counts.

@@ -46,7 +46,7 @@ LAYER_WIDTH: Final = 0.7
 """Smoothing width of the rates of events that are counted and not forecast."""
 MAX_ALERTS_COUNTED: Final = 5
 MIN_RATE: Final = 1 / 730
-"""Added to a rate before its logarithm: one alert in two years is the least that tells anything."""
+"""Added to a rate before its logarithm: one alert in two years is the smallest rate that differs from none."""
 MAX_DAYS_REMEMBERED: Final = 730
 SILENT_DAYS: Final = 14
 SILENT_ALERTS: Final = 21
@@ -329,7 +329,7 @@ def _factors(history: History, occupied: Booleans, before: Integers) -> Iterator
 
 
 def _outages(alerts: Integers) -> Booleans:
-    """Days so long after the city's last alert that chance does not explain it, from the days up to them alone."""
+    """Days in a silence of the city that chance does not explain, from the days up to them alone."""
     day = np.arange(len(alerts))
     last_alert = np.maximum.accumulate(np.where(alerts > 0, day, -1))
     usual = exponential_mean(alerts.astype(np.float64), YEAR_DAYS)[last_alert + 1]

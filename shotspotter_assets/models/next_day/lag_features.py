@@ -31,7 +31,7 @@ FIREWORK_HALF_LIFE: Final = 5
 MAX_ALERTS_COUNTED: Final = 3
 """Alerts of one cell and day above this are not counted, so that no firework day dominates a rate."""
 MIN_RATE: Final = 1 / 365
-"""Added to a rate before its logarithm: one alert in a year is the least that tells anything."""
+"""Added to a rate before its logarithm: one alert in a year is the smallest rate that differs from none."""
 
 
 def lag_features(history: History, days: Sequence[int] | Integers) -> Inputs:

@@ -124,7 +124,7 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Itera
     ordinary = (~clock.fireworks[: len(alerts)]).astype(np.float32)
     long_run = exponential_mean(city * ordinary, np.inf, before=hours)
     for days in CITY_DAYS:
-        # Within a firework night its own level counts; it tells nothing about the level of the weeks after.
+        # Within a firework night its own level counts; the level of the weeks after does not depend on it.
         counted = ordinary if days > 1 else np.ones_like(ordinary)
         recent_city = exponential_mean(city * counted, days * DAY_HOURS, before=hours)
         recent_expected = exponential_mean(expected * counted, days * DAY_HOURS, before=hours)

@@ -46,14 +46,14 @@ class Incidents:
         )
 
     def table(self) -> pa.Table:
-        """As they are stored."""
+        """The incidents as a table to store."""
         begun = pa.array((self.seconds * 1e6).round().astype(np.int64), pa.timestamp("us", "UTC"))
         columns = [begun, *self.metres.T, *self.places.astype(np.int16).T]
         return pa.table([pa.array(column) for column in columns], names=["begun_utc", "east", "north", "row", "column"])
 
     @classmethod
     def of_table(cls, table: pa.Table) -> "Incidents":
-        """The source of `table`."""
+        """The incidents of a stored table; see `table`."""
         east, north, row, column = (table[name].to_numpy() for name in ("east", "north", "row", "column"))
         return cls(
             seconds_of(table["begun_utc"].to_numpy()),

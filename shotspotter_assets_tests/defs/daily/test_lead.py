@@ -50,7 +50,7 @@ def _without_settings(file: Path) -> dict[bytes, bytes]:
 
 @pytest.fixture
 def late(days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Callable[..., Chain]:
-    """The live chain where the last so many days to an issue date are stored without an alert."""
+    """The live chain where the last days to an issue date are stored without an alert."""
 
     def make(days_late: int, last: date = DAY, **changes: Any) -> Chain:
         root = tmp_path / f"late_{days_late}_{last}"

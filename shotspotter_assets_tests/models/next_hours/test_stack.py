@@ -177,5 +177,5 @@ def test_a_coverage_that_has_changed_since_the_fit_is_forecast():
     joined = ~of_fit[COVERED]
     assert after.shape == (len(HORIZONS), COVERED.sum())
     assert ((after > 0) & (after < 1)).all()
-    # The other cells are forecast as they were, but for what the new neighbours and their share of the city's rate tell.
+    # The other cells are forecast as they were, except for what the new neighbours and their share of the city's rate tell.
     np.testing.assert_allclose(after[:, ~joined], before, rtol=0.25)

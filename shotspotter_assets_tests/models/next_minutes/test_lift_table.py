@@ -22,7 +22,7 @@ def history() -> HourlyHistory:
 
 
 def table(**lifts: float) -> LiftTable:
-    """Lifts of 1 but for some, as `age_0_ring_1=3.0`."""
+    """Lifts of 1 except for some, as `age_0_ring_1=3.0`."""
     values = np.ones(SHAPE)
     for place, lift in lifts.items():
         values[int(place.split("_")[1]), int(place.split("_")[3])] = lift
