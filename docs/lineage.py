@@ -8,9 +8,10 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from shotspotter_assets.automation.due import ALERTS
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.defs.city_assets import ALERT_ASSETS, FOLD_ASSETS
 
+FOLDS = ("fold_models", "evaluation_reports", "walk_forward_reports")
 ALERTS_COLOUR, FOLDS_COLOUR, DAILY_COLOUR = "#cfe3f3", "#d8ecd0", "#fbe3c6"
 BOX_WIDTH, BOX_HEIGHT, COLUMN, ROW = 2.3, 0.5, 2.9, 0.85
 
@@ -35,7 +36,7 @@ def lineage(definitions: dg.Definitions, city: City) -> bytes:
         top = (tallest - len(keys)) / 2
         if len(keys) == 1 and len(nearest[keys[0]]) == 1:  # beside its only input, so that no arrow crosses it
             top = place[next(iter(nearest[keys[0]]))][1] / ROW
-        for at, key in enumerate(sorted(keys, key=lambda key: (key.path[-1] not in FOLD_ASSETS, key.path[-1]))):
+        for at, key in enumerate(sorted(keys, key=lambda key: (key.path[-1] not in FOLDS, key.path[-1]))):
             place[key] = (column * COLUMN, (top + at) * ROW)
     # Letters as text keep the file small; the salt makes the same assets give the same file.
     fonts = ["DejaVu Sans", "Verdana", "Arial"]
@@ -47,8 +48,8 @@ def lineage(definitions: dg.Definitions, city: City) -> bytes:
     axes.axis("off")
     for key, (x, y) in place.items():
         name = key.path[-1]
-        colour = ALERTS_COLOUR if name in ALERT_ASSETS else DAILY_COLOUR
-        if name in (*FOLD_ASSETS, "tuned_settings"):
+        colour = ALERTS_COLOUR if name in ALERTS else DAILY_COLOUR
+        if name in (*FOLDS, "tuned_settings"):
             colour = FOLDS_COLOUR
         box = FancyBboxPatch((x, y), BOX_WIDTH, BOX_HEIGHT, boxstyle="round,pad=0.05", fc=colour, ec="#555555")
         axes.add_patch(box)

@@ -7,15 +7,12 @@ import warnings
 import dagster as dg
 
 from shotspotter_assets.cities.registry import CityFileError, unusable_files
-from shotspotter_assets.defs.automation import arrivals, condition_sensors, notices, nowcast_poller, schedules
+from shotspotter_assets.defs.automation import city_sensors, notices, nowcast_poller, schedules
 from shotspotter_assets.defs.city_assets import city_assets
 from shotspotter_assets.defs.daily import shared_models
 from shotspotter_assets.defs.resources import resources
 from shotspotter_assets.markdown import plain
 from shotspotter_assets.settings import Settings
-
-# Runs of the daily chain have one partition, so that the backfill policies of its assets do not matter.
-warnings.filterwarnings("ignore", "Asset job .* materializes assets with varying BackfillPolicies", UserWarning)
 
 
 # Dagster's own loading of a `defs` folder imports every installed component, which takes longer than all else here.
@@ -39,10 +36,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         return dg.Definitions.merge(
             *(city_assets(city) for city in settings.cities.values()),
             shared_models.definitions(settings.cities),
-            *(
-                module.definitions(settings)
-                for module in (arrivals, condition_sensors, nowcast_poller, notices, schedules)
-            ),
+            *(module.definitions(settings) for module in (city_sensors, nowcast_poller, notices, schedules)),
             dg.Definitions(
                 assets=[_wrong_city_file(name, problem) for name, problem in unusable_files(settings.cities).items()],
                 resources=resources(settings),

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import dagster as dg
 
+from shotspotter_assets.automation.due import ALERTS, PRODUCTS
 from shotspotter_assets.definitions import build_definitions
-from shotspotter_assets.defs.city_assets import ALERT_ASSETS
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.report_files import fold_partition, read_fold_report
 from shotspotter_assets.partitions import asset_key, range_tags
@@ -68,13 +68,13 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or WORKERS) // WORKERS, 1)))
     settings = Settings.from_environment(os.environ)
     first = settings.cities[CITY].start
-    days = Launch(f"alerts and grids to {LAST_DAY}", ALERT_ASSETS, range_tags(first, LAST_DAY))
+    days = Launch(f"alerts and grids to {LAST_DAY}", ALERTS, range_tags(first, LAST_DAY))
     folds = [[_fold_launch(FOLDS[1], ["stack", "conv_lstm"])], [_fold_launch(FOLDS[0], ["stack"])]]
     reports = Launch("report of all folds, and the pages", ("walk_forward_reports", "city_pages"))
     # A fork would inherit the locks of this process's threads.
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
         warnings = [*pool.map(_run, [[days]])]
-        warnings += pool.map(_run, [*folds, _daily_launches()])
+        warnings += pool.map(_run, [*folds, [_daily_launch()]])
         warnings += pool.map(_run, [[reports]])
     store = StoreResource(root=settings.store_root).open()
     for fold in FOLDS:
@@ -98,12 +98,9 @@ def _fold_launch(fold: date, models: list[str]) -> Launch:
     return Launch(title, ("fold_models", "evaluation_reports"), tags, training | report)
 
 
-def _daily_launches() -> list[Launch]:
-    chain = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
-    days = [LAST_DAY - timedelta(days=before) for before in reversed(range(DAILY_DAYS))]
-    return [
-        Launch(f"forecast, patrol plan and scores of {day}", chain, {"dagster/partition": str(day)}) for day in days
-    ]
+def _daily_launch() -> Launch:
+    chain, first = (*PRODUCTS, "forecast_scores"), LAST_DAY - timedelta(days=DAILY_DAYS - 1)
+    return Launch(f"forecasts, patrol plans and scores of {first} to {LAST_DAY}", chain, range_tags(first, LAST_DAY))
 
 
 @cache

@@ -5,20 +5,17 @@ it trains on the days before the cutoff and is tested on the days from the cutof
 """
 
 import warnings
-from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Final
 
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.folds import first_cutoff
 from shotspotter_assets.cities.registry import Cities
 
 LOOK_BACK_DAYS: Final = 14
 """Days that automation repairs: publishers relabel within days, and each further day costs every tick."""
-
-MIN_FOLD_DAYS: Final = 90
-"""Days before a city's first cutoff."""
 
 RANGE_START: Final = "dagster/asset_partition_range_start"
 RANGE_END: Final = "dagster/asset_partition_range_end"
@@ -92,32 +89,6 @@ def week_partitions(cities: Cities) -> dg.TimeWindowPartitionsDefinition:
         cron_schedule="0 0 * * 1",
         end_offset=1,
     )
-
-
-def first_cutoff(city: City) -> date:
-    """The city's first cutoff with `MIN_FOLD_DAYS` before it."""
-    return city.folds.next_cutoff(city.start + timedelta(days=MIN_FOLD_DAYS - 1))
-
-
-def fold_days(city: City, cutoff: date) -> tuple[list[date], list[date]]:
-    """(days before the cutoff, days of the test window) of a city's fold; none after the city's end."""
-    from shotspotter_assets.calendar.local_time import days_between
-
-    last = city.folds.next_cutoff(cutoff) - timedelta(days=1)
-    if city.end is not None:
-        last = min(last, city.end)
-    return days_between(city.start, cutoff - timedelta(days=1)), days_between(cutoff, last)
-
-
-def contiguous(days: Iterable[date]) -> list[list[date]]:
-    """Days in sorted stretches without a gap."""
-    stretches: list[list[date]] = []
-    for day in sorted(days):
-        if stretches and stretches[-1][-1] == day - timedelta(days=1):
-            stretches[-1].append(day)
-        else:
-            stretches.append([day])
-    return stretches
 
 
 def range_tags(first: date, last: date) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Local civil days and the wall clock of a city, with the days of 23 and 25 hours that daylight saving makes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -19,14 +19,30 @@ def days_between(first: date, last: date) -> list[date]:
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
 
 
+def contiguous(days: Iterable[date]) -> list[list[date]]:
+    """Return days in sorted stretches without a gap."""
+    stretches: list[list[date]] = []
+    for day in sorted(days):
+        if stretches and stretches[-1][-1] == day - timedelta(days=1):
+            stretches[-1].append(day)
+        else:
+            stretches.append([day])
+    return stretches
+
+
 def day_axis(first: date, days: int) -> npt.NDArray[np.datetime64]:
     """Contiguous local days from `first` on, shape (days,)."""
     return np.datetime64(first, "D") + np.arange(days).astype("timedelta64[D]")
 
 
+def now() -> datetime:
+    """Return the present instant (UTC)."""
+    return datetime.now(UTC)
+
+
 def today(zone: ZoneInfo) -> date:
-    """The local civil day that it is now."""
-    return datetime.now(zone).date()
+    """Return the local civil day that it is now."""
+    return now().astimezone(zone).date()
 
 
 def day_start(day: date, zone: ZoneInfo) -> datetime:

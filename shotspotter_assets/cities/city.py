@@ -214,6 +214,11 @@ class City(StrictModel):
             )
 
     @property
+    def acknowledged_files(self) -> frozenset[str]:
+        """Names of landed files that a person has accepted as they are."""
+        return frozenset()
+
+    @property
     def zone(self) -> ZoneInfo:
         """The city's time zone."""
         return ZoneInfo(self.time_zone)

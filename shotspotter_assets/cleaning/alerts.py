@@ -128,7 +128,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     days = sorted(days)
     read = sorted({*days, *(day - timedelta(days=DAYS_BEFORE) for day in days)})
     raw = raw.filter(pa.array(np.isin(dates_of(raw), np.array(read, dtype="datetime64[D]"))))
-    reasons = _reasons(raw, city)
+    reasons = row_reasons(raw, city)
     rejected = _rejected(raw, reasons)
     usable = _in_order(raw.filter(pa.array(reasons == USABLE)))
     alerts = _tidy(usable.filter(pa.array(~duplicate_rows(usable))), city)
@@ -201,8 +201,8 @@ IDENTITY: Final = ("date", "received_from", "received_row")
 RECOUNTED: Final = (*CONTENT, "received_from", "received_row", "received_at")
 
 
-def _reasons(raw: pa.Table, city: City) -> npt.NDArray[np.int64]:
-    """The place in `REASONS` of each row's reason, or `USABLE`; shape (rows,)."""
+def row_reasons(raw: pa.Table, city: City) -> npt.NDArray[np.int64]:
+    """Return the place in `REASONS` of each row's reason, or `USABLE`; shape (rows,)."""
     box = city.box
     longitude, latitude = (raw[name].to_numpy() for name in ("longitude", "latitude"))
     local = local_dates(raw["time_utc"], city.zone)

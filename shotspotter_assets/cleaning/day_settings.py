@@ -4,9 +4,11 @@ The hash is an entry of the metadata of each day's table. A table without the en
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final, Literal
+
+import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.storage.day_metadata import Metadata, values_by_day
@@ -73,3 +75,13 @@ def refuse_days(days: Sequence[date], city: City, asset: Asset, rows: str = "") 
         f"{', '.join(rebuilt[:-1])} and {rebuilt[-1]} for these days, or undo the change: dg launch --assets {selection} "
         f"--partition-range {days[0]}...{days[-1]}"
     )
+
+
+def mark_days(tables: Mapping[date, pa.Table], key: str, values: Mapping[date, str]) -> dict[date, pa.Table]:
+    """Return tables by day with an entry in the metadata of those that have a value."""
+    return {
+        day: table.replace_schema_metadata({**(table.schema.metadata or {}), key: values[day]})
+        if day in values
+        else table
+        for day, table in tables.items()
+    }

@@ -16,7 +16,6 @@ from shotspotter_assets.defs.daily import (
     street_risk,
 )
 from shotspotter_assets.defs.walk_forward import evaluation_reports, fold_models, tuned_settings, walk_forward_reports
-from shotspotter_assets.partitions import asset_key
 
 _MODULES: Final = (
     raw_alerts,
@@ -35,26 +34,13 @@ _MODULES: Final = (
     city_pages,
 )
 
-ALERT_ASSETS: Final = ("raw_alerts", "cleaned_alerts", "grid_tensors")
-FOLD_ASSETS: Final = ("fold_models", "evaluation_reports", "walk_forward_reports")
-
 
 def city_assets(city: City) -> dg.Definitions:
     """Build the assets and checks of one city, keyed `[city.name, asset]`."""
     return dg.Definitions.merge(*(module.definitions(city) for module in _MODULES))
 
 
-def daily_chain(city: City) -> list[dg.AssetKey]:
-    """The assets that one run builds for the newest day."""
-    names = [
-        *ALERT_ASSETS,
-        "live_models",
-        "risk_forecasts",
-        "street_risk",
-        "patrol_plans",
-        "forecast_scores",
-        *(["street_scores"] if city.streets is not None else []),
-        *(["nowcast_scores"] if city.nowcasts is not None else []),
-        "city_pages",
-    ]
-    return [asset_key(city, name) for name in names]
+def automated_assets(city: City) -> list[str]:
+    """Return the names of the assets whose runs the city's sensor requests."""
+    names = [key.path[-1] for asset in city_assets(city).assets or () for key in asset.keys]  # type: ignore[union-attr]
+    return [name for name in names if name not in ("tuned_settings", "nowcasts")]

@@ -11,6 +11,7 @@ from shotspotter_assets.storage.table_columns import Column
 
 if TYPE_CHECKING:
     from shotspotter_assets.quality.finding import Finding
+    from shotspotter_assets.sources.day_table import Day, DayState
 
 SIGNIFICANT_DIGITS: Final = 4
 SHOWN_DAYS: Final = 200
@@ -27,14 +28,16 @@ def column_schema(columns: Mapping[str, Column], partitioned_by: str = "date") -
     return {"dagster/column_schema": dg.TableSchema(shown)}
 
 
-def day_state(state: str | None, why: str = "") -> dict[str, bool | str]:
-    """Entries about a day without rows: if it is known, and why. Days with rows have none."""
-    if state is None:
+def day_state(day: "Day") -> dict[str, bool | str]:
+    """Return entries about the state of a day; a day that is known for its rows has none."""
+    if day.rows and day.state == "known":
         return {}
-    return {
-        "known": state != "unknown",
-        **({"why_known" if state != "unknown" else "why_not_known": why} if why else {}),
-    }
+    return {"known": day.is_counted, "state": day.state, "why_known" if day.is_counted else "why_not_known": day.why}
+
+
+def day_version(version: str, state: "DayState") -> str:
+    """Return the data version of a day: it differs as long as the day counts in no history."""
+    return version if state in ("known", "silent") else f"{version} {state}"
 
 
 def stored(uri: str) -> dg.PathMetadataValue:

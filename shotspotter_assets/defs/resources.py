@@ -4,8 +4,6 @@ Loading the definitions must stay quick, so what reads, writes and simulates is 
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -69,14 +67,9 @@ class SourcesResource(S3User):
 
     landing_root: str
 
-    def readers(self, city: City, left_out: Mapping[str, str] | None = None) -> "list[AlertSource]":
-        """The reader of each of `city.all_sources`. Landed files of `left_out` (path to version) are not read."""
-        return open_sources(city, replace(self.access, left_out=left_out or {}))
-
-    @property
-    def access(self) -> Access:
-        """For the readers of all sources, none of whose files are left out."""
-        return Access(self.landing_root, os.environ, self._client)
+    def readers(self, city: City, store: "Store") -> "list[AlertSource]":
+        """Return the reader of each of `city.all_sources`; the store keeps what was received."""
+        return open_sources(city, Access(store, self.landing_root, os.environ, self._client))
 
 
 class NoticesResource(dg.ConfigurableResource):

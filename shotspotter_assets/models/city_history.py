@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,10 @@ from shotspotter_assets.gridding.coverage import coverage_of, in_coverage
 from shotspotter_assets.gridding.tensors import dense_window, hourly_window
 from shotspotter_assets.models.history import History, alerts_of, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.sources.known_days import known_days, silent_at_end, stored_states
+from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.file_names import GRID_FILE
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.lineage import read_lineage
+from shotspotter_assets.storage.store import Store
 
 Mask = npt.NDArray[np.bool_]
 
@@ -41,16 +43,21 @@ class CityHistory:
         days: contiguous local days.
         frames: sparse tensors of these days with their `date`, as `gridding.tensors.dense_window` takes them.
         lead: days from the last known day to the day after the issue date: 1 where the issue date is known.
+        unknown: days among these whose alerts are not known; models and scores leave them out.
     """
 
     city: City
     days: list[date]
     frames: pa.Table
     lead: int = 1
+    unknown: frozenset[date] = frozenset()
 
     @classmethod
     def load(cls, store: Store, city: City, last: date, first: date | None = None) -> "CityHistory":
-        """The known days from `first`, by default the city's start, to the issue date `last`.
+        """Load the known days from `first`, by default the city's start, to the issue date `last`.
+
+        Days that are not known before the first known one and after the last one are left out; those in between are
+        `unknown`.
 
         Args:
             store: with the days.
@@ -62,32 +69,17 @@ class CityHistory:
             MissingPartitionsError: days are missing; it names them.
             DaysNotKnownError: none of the days is known.
         """
-        stored = cls.load_stored(store, city, last, first)
-        silent = silent_at_end(stored.frames["date"], stored.days)
-        if not silent:
-            return stored
-        if len(silent) == len(stored.days) and stored.days[0] > city.start:
-            known = cls.load(store, city, last).last_known
-        else:
-            counts = stored._rows_by_day()
-            known = known_days(
-                city, stored.days[0], counts, stored_states(store, "grid_tensors", city.name, GRID_FILE, silent)
-            ).through
-            if known < last and _has_later_rows(store, city.name, last):
-                known = last
-        return stored._until_known(known)
-
-    @classmethod
-    def load_stored(cls, store: Store, city: City, last: date, first: date | None = None) -> "CityHistory":
-        """All stored days, those that are not known yet as if nothing had happened on them.
-
-        Raises:
-            MissingPartitionsError: days are missing; it names them.
-        """
-        first = first or city.start
-        return cls(
-            city, days_between(first, last), store.read_window("grid_tensors", city.name, GRID_FILE, first, last)
-        )
+        table, days = DayTable.read(store, city.name), days_between(first or city.start, last)
+        counted = np.flatnonzero(table.is_counted(days))
+        if not len(counted):
+            before = table.last_counted(last)
+            raise DaysNotKnownError(
+                f"{city.name}: what happened from {days[0]} to {last} is not known yet; "
+                + (f"the last known day is {before}." if before else "no earlier day is known either.")
+            )
+        known, lead = days[counted[0] : counted[-1] + 1], len(days) - int(counted[-1])
+        unknown = frozenset(known) - {days[at] for at in counted}
+        return cls(city, known, _stored_frames(store, city.name, known[0], known[-1]), lead, unknown)
 
     @property
     def last_known(self) -> date:
@@ -125,32 +117,26 @@ class CityHistory:
             )
         return self
 
-    def until(self, last_known: date) -> "CityHistory":
-        """The days to an earlier last known day, at the same issue date."""
-        if last_known == self.last_known:
+    def until(self, last: date) -> "CityHistory":
+        """Return the days to the last known one that is no later than `last`, at the same issue date.
+
+        Raises:
+            DaysNotKnownError: none of them is known.
+        """
+        if last >= self.last_known:
             return self
-        frames = self.frames.filter(pc.less_equal(self.frames["date"], pa.scalar(last_known, pa.date32())))
-        lead = self.lead + (self.last_known - last_known).days
-        return CityHistory(self.city, days_between(self.days[0], last_known), frames, lead)
+        known = [day for day in self.days if day <= last and day not in self.unknown]
+        if not known:
+            raise DaysNotKnownError(f"{self.city.name}: what happened from {self.days[0]} to {last} is not known yet.")
+        days = days_between(self.days[0], known[-1])
+        frames = self.frames.filter(pc.less_equal(self.frames["date"], pa.scalar(known[-1], pa.date32())))
+        lead = self.lead + (self.last_known - known[-1]).days
+        return CityHistory(self.city, days, frames, lead, self.unknown.intersection(days))
 
     def as_published(self) -> "CityHistory":
         """The days that the city's publication rule gives for the day after the issue date; all of them without a rule."""
         complete = self.city.publication.complete_through(self.issue_date + timedelta(days=1))
-        return self if complete is None or complete >= self.last_known else self._until_known(complete)
-
-    def _until_known(self, known: date) -> "CityHistory":
-        if known < self.days[0]:
-            raise DaysNotKnownError(
-                f"{self.city.name}: what happened from {self.days[0]} to {self.issue_date} is not known yet; the last known "
-                f"day is {known}."
-            )
-        return self.until(known)
-
-    def _rows_by_day(self) -> npt.NDArray[np.int64]:
-        """Alerts of all types, shape (days,)."""
-        at = self.frames["date"].to_numpy().astype("datetime64[D]") - np.datetime64(self.days[0], "D")
-        counts = np.bincount(at.astype(np.int64), self.frames["count"].to_numpy(), minlength=len(self.days))
-        return counts.astype(np.int64)
+        return self if complete is None else self.until(complete)
 
     @cached_property
     def daily_counts(self) -> npt.NDArray[np.uint16]:
@@ -193,12 +179,32 @@ class CityHistory:
         return HourlyHistory(self.city, days[0], hourly_window(frames, days, self.city, in_coverage), in_coverage)
 
 
-def _has_later_rows(store: Store, city: str, last: date) -> bool:
-    """True if a later day is stored with rows, which makes all days before it known."""
-    later = sorted(day for day in store.days_present("grid_tensors", city, GRID_FILE) if day > last)
-    return any(
-        store.read_table(Partition("grid_tensors", city, "date", day), GRID_FILE, ["count"]).num_rows for day in later
+def _stored_frames(store: Store, city: str, first: date, last: date) -> pa.Table:
+    """Read the grid tensors of contiguous days; a process reads the days of a city once as long as they stay the same.
+
+    Raises:
+        MissingPartitionsError: days are missing; it names them.
+    """
+    lineage = read_lineage(store, "grid_tensors", city)
+    key, version = (store.root, city), str(lineage)
+    cached = _cached.get(key)
+    if cached is None or not lineage or cached[0] != version or not cached[1] <= first <= last <= cached[2]:
+        frames = store.read_window("grid_tensors", city, GRID_FILE, first, last)
+        cached = _cached[key] = (version, first, last, frames)
+        while len(_cached) > MAX_CACHED_CITIES:
+            del _cached[next(iter(_cached))]
+    frames = cached[3]
+    if (cached[1], cached[2]) == (first, last):
+        return frames
+    is_asked = pc.and_(
+        pc.greater_equal(frames["date"], pa.scalar(first)), pc.less_equal(frames["date"], pa.scalar(last))
     )
+    return frames.filter(is_asked)
+
+
+MAX_CACHED_CITIES: Final = 4
+_cached: dict[tuple[str, str], tuple[str, date, date, pa.Table]] = {}
+"""Version, first day, last day and tensors of cities, by store and city."""
 
 
 def covered_cells(in_coverage: Mask) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final
 
 import numpy as np
@@ -28,15 +28,13 @@ from shotspotter_assets.pages.words import title_of
 from shotspotter_assets.patrol.stored_plans import NoPlan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
 from shotspotter_assets.serving.nowcasts import read_latest
+from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.file_names import ALL_CITIES, CARD_FILE, GRID_FILE, INDEX_FILE, PAGES_RECORD_FILE
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
 CITY_PAGES: Final = "city_pages"
-
-LOOK_BACK: Final = timedelta(days=60)
-"""Longer than the silences of sources that go on."""
 
 LAST_HOURS: Final = "last_hours.html"
 TABS: Final = {
@@ -224,12 +222,10 @@ def make_overview(store: Store, names: list[str]) -> str:
 
 
 def last_known(store: Store, city: City) -> date | None:
-    """Return the last day whose outcome is known; None where no day is stored or known."""
-    days = store.days_present("grid_tensors", city.name, GRID_FILE)
-    with suppress(DaysNotKnownError, MissingPartitionsError):
-        if days:
-            return CityHistory.load(store, city, max(days), max(min(days), max(days) - LOOK_BACK)).last_known
-    return None
+    """Return the last day on the grid whose outcome is known; None without one."""
+    days = sorted(store.days_present("grid_tensors", city.name, GRID_FILE))
+    counted = DayTable.read(store, city.name).is_counted(days)
+    return days[int(np.flatnonzero(counted)[-1])] if counted.any() else None
 
 
 def _past_days(site: _Site, city: City, known: date | None) -> dict[date, str]:

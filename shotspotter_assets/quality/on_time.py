@@ -1,24 +1,21 @@
-"""Late alerts and unreadable landed files of a city: checks of the present, not of stored days."""
+"""Late alerts, days held back and unusable landed files of a city: checks of the present, not of stored days."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import PurePosixPath
 from typing import Final
 
 import numpy as np
-from pydantic import BaseModel
 
-from shotspotter_assets.calendar.local_time import dates_of, days_between, rows_by_day
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.usual import MIN_SILENT_DAYS
-from shotspotter_assets.sources.known_days import MIN_CHANCE, learned_days_late, silence_chance
-from shotspotter_assets.sources.unreadable import Unreadable
-from shotspotter_assets.storage.file_names import ALERTS_FILE, QUALITY, RHYTHM_FILE
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.sources.known_days import silence_chance
 
 RHYTHM_DAYS: Final = 120
-"""Stored days from which a city's rhythm is learned: four months hold enough ordinary days."""
+"""Days from which a city's usual volume is learned: four months hold enough ordinary days."""
 
 MAX_CHANCE: Final = 1e-4
 """Probability of a silence below which a city is late."""
@@ -27,64 +24,29 @@ ENDED_DAYS: Final = 365
 """A source that is silent for longer than a year has ended."""
 
 MAX_FILES_SHOWN: Final = 5
+MAX_PERIODS_SHOWN: Final = 3
 
 
-class Rhythm(BaseModel):
-    """Usual volume and lateness of a city, from its newest stored days."""
+def alerts_on_time(table: DayTable, city: City, yesterday: date, due: date, last_issued: date | None = None) -> Finding:
+    """Check that the city's newest alerts are not older than its usual volume and its publication rule allow.
 
-    newest: date
-    """The last day with alerts."""
-    counts: list[int]
-    """Alerts of the days up to `newest`; 0 for a day that is not stored."""
-    days_late: int | None
-    """Usual delay of a day's rows, learned from their times of arrival; None where it is not known."""
-
-
-def keep_rhythm(store: Store, city: City) -> Rhythm | None:
-    """Learn the rhythm of the stored raw alerts, and store it; None without alerts."""
-    stored = store.days_present("raw_alerts", city.name, ALERTS_FILE)
-    last = max(stored, default=city.start)
-    first = last - timedelta(days=RHYTHM_DAYS)
-    rows = store.read_present("raw_alerts", city.name, ALERTS_FILE, first, last, ["received_at"])
-    rhythm = None
-    if rows is not None and len(rows):
-        dates = dates_of(rows)
-        newest = dates.max().astype(date)
-        counts = rows_by_day(dates, days_between(dates.min().astype(date), newest))
-        # Simulated alerts come whenever they are requested.
-        late = None if city.source.kind == "simulated" else learned_days_late(dates, rows["received_at"], city)
-        rhythm = Rhythm(newest=newest, counts=list(counts.values()), days_late=late)
-    content = b"null" if rhythm is None else rhythm.model_dump_json().encode()
-    store.write_bytes(Partition(QUALITY, city.name), RHYTHM_FILE, content)
-    return rhythm
-
-
-def kept_rhythm(store: Store, city: City) -> Rhythm | None:
-    """The stored rhythm, or the present one where none is stored."""
-    partition = Partition(QUALITY, city.name)
-    if not store.exists(partition, RHYTHM_FILE):
-        return keep_rhythm(store, city)
-    content = store.read_bytes(partition, RHYTHM_FILE)
-    return None if content == b"null" else Rhythm.model_validate_json(content)
-
-
-def alerts_on_time(rhythm: Rhythm | None, city: City, yesterday: date, last_issued: date | None = None) -> Finding:
-    """The city's newest alerts are not older than its rhythm and its publication rule allow.
-
-    `yesterday` is the last day that is over on the city's clock, `last_issued` the issue date of its last forecast.
+    Args:
+        table: the stored days.
+        city: whose.
+        yesterday: the last day that is over on the city's clock.
+        due: the last day whose rows must be there.
+        last_issued: issue date of the last forecast.
     """
-    if rhythm is None:
+    newest = max((at for at, day in table.days.items() if day.rows and day.state != "held_back"), default=None)
+    if newest is None:
         return Finding(True, "No alerts are stored yet.")
-    complete = city.publication.complete_through(yesterday + timedelta(days=1))
-    due = yesterday - timedelta(days=rhythm.days_late or 0) if complete is None else complete
-    late, silence = (due - rhythm.newest).days, (yesterday - rhythm.newest).days
-    counts = np.array(rhythm.counts)
+    usual = days_between(newest - timedelta(days=RHYTHM_DAYS), newest)
+    counts = np.array([table.days[day].rows if day in table.days else 0 for day in usual])[-len(table.days) :]
+    late = (due - newest).days
     is_late = late >= MIN_SILENT_DAYS and silence_chance(counts, late) < MAX_CHANCE
     if is_late and late > ENDED_DAYS:
-        return Finding(True, f"The source has ended: its last alerts are of {rhythm.newest}.")
-    # However plausible a silence is, days whose alerts are not due yet are unknown.
-    last_known = max(rhythm.newest, due) if silence_chance(counts, silence) >= MIN_CHANCE else rhythm.newest
-    lead = (yesterday - last_known).days + 1
+        return Finding(True, f"The source has ended: its last alerts are of {newest}.")
+    lead = (yesterday - (table.last_counted(yesterday) or newest)).days + 1
     messages, numbers = [], dict[str, float | int | str]()
     if is_late:
         numbers["days_late"] = late
@@ -99,22 +61,43 @@ def alerts_on_time(rhythm: Rhythm | None, city: City, yesterday: date, last_issu
             f"No forecast is issued: the day to forecast is {lead} days after the last known day{issued}. See "
             "publication.longest_lead of the city's file."
         )
-    return Finding(not messages, " ".join(messages) or f"The newest alerts are of {rhythm.newest}, on time.", numbers)
+    return Finding(not messages, " ".join(messages) or f"The newest alerts are of {newest}, on time.", numbers)
 
 
-def readable_files(files: Mapping[str, Unreadable]) -> Finding:
-    """No landed file is left out because it cannot be read, and no folder of a city with several sources is empty.
+def usable_days(table: DayTable) -> Finding:
+    """Check that no day is held back because most of its rows cannot be used."""
+    held_back = table.in_state("held_back")
+    if not held_back:
+        return Finding(True, "The rows of every day can be used.")
+    reasons: dict[str, list[date]] = {}
+    for at, day in held_back.items():
+        reasons.setdefault(day.why, []).append(at)
+    newest = sorted(reasons.items(), key=lambda item: max(item[1]), reverse=True)
+    described = [
+        f"{min(days)}{f' to {max(days)}' if len(days) > 1 else ''}: {why}" for why, days in newest[:MAX_PERIODS_SHOWN]
+    ]
+    more = f" And {len(newest) - MAX_PERIODS_SHOWN} more periods." if len(newest) > MAX_PERIODS_SHOWN else ""
+    message = (
+        f"{len(held_back):,} days are held back: they count in no model and no score until the landed file or the city's file "
+        f"is corrected. {' '.join(described)}{more}"
+    )
+    rejected = {at: float(day.rejected) for at, day in held_back.items()}
+    return Finding(False, message, {"held_back_days": len(held_back)}, rejected)
+
+
+def readable_files(unusable: Mapping[str, str], folders: Sequence[str] = ()) -> Finding:
+    """Check that no landed file is left out, and that no folder of a city with several sources is empty.
 
     Args:
-        files: unreadable files and empty folders of a city by path.
+        unusable: why landed files are not used, by path.
+        folders: a message for each folder without files.
     """
-    if not files:
+    if not unusable and not folders:
         return Finding(True, "Every landed file can be read.")
-    folders = [file.error for _, file in sorted(files.items()) if file.is_folder]
-    bad = [f"{PurePosixPath(path).name} ({file.error})" for path, file in sorted(files.items()) if not file.is_folder]
+    bad = [f"{PurePosixPath(path).name} ({why})" for path, why in sorted(unusable.items())]
     more = len(bad) - MAX_FILES_SHOWN
     left_out = (
         f"{len(bad)} landed files are left out until they are replaced, removed or described by the city's file: "
         f"{'; '.join(bad[:MAX_FILES_SHOWN])}{f'; and {more} more' if more > 0 else ''}."
     )
-    return Finding(False, " ".join([*([left_out] if bad else []), *folders]), {"unreadable": len(files)})
+    return Finding(False, " ".join([*([left_out] if bad else []), *folders]), {"unreadable": len(bad) + len(folders)})

@@ -16,7 +16,7 @@ from shotspotter_assets.calendar.local_time import dates_of, days_between, rows_
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import BEFORE_START, CONTENT
 from shotspotter_assets.quality.usual import Usual, all_silences, usual_volume
-from shotspotter_assets.sources.known_days import known_days, silent_at_end, stored_states
+from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 from shotspotter_assets.storage.store import Store
 
@@ -63,7 +63,7 @@ class Window:
         alerts: `ALERT_COLUMNS` with the local `date`, of all stored days.
         raw: `RAW_COLUMNS` with the local `date`, of the checked days.
         rejected_rows: `REJECTED_COLUMNS` with the local `date`, of the checked days.
-        unknown: days at the end that are stored, but of which the source has not said yet what happened.
+        unknown: stored days that count in no history: the source has not reported them, or they are held back.
     """
 
     city: City
@@ -88,14 +88,8 @@ class Window:
         alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, since, last, ALERT_COLUMNS)
         assert alerts is not None
         stored = [day for day in store.days_present("cleaned_alerts", city.name, ALERTS_FILE) if since <= day <= last]
-        silent = [day for day in silent_at_end(alerts["date"], checked) if day in stored]
-        unknown: list[date] = []
-        if silent:
-            counts = np.array(list(rows_by_day(dates_of(alerts), days_between(since, last)).values()))
-            states = stored_states(store, "cleaned_alerts", city.name, ALERTS_FILE, silent)
-            through = known_days(city, since, counts, states).through
-            unknown = [day for day in silent if day > through]
-        return cls(city, checked, sorted({*stored, *checked}), alerts, raw, rejected, frozenset(unknown))
+        unknown = frozenset(DayTable.read(store, city.name).in_state("unknown", "held_back"))
+        return cls(city, checked, sorted({*stored, *checked}), alerts, raw, rejected, unknown.intersection(stored))
 
     @cached_property
     def received(self) -> dict[date, int]:

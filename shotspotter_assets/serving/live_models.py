@@ -88,7 +88,7 @@ def live_models(
     else:
         record, files = train(
             stored,
-            live_windows(city, stored.last_known, validation_days),
+            live_windows(stored.days, validation_days),
             reason,
             incidents=stored_incidents(store, stored),
             context=context,

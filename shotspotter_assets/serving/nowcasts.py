@@ -25,7 +25,8 @@ from shotspotter_assets.serving.incidents import NO_ALERTS, stored_alerts
 from shotspotter_assets.serving.record import NEXT_MINUTES, ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
 from shotspotter_assets.sources.alert_source import AlertSource
-from shotspotter_assets.sources.known_days import day_states, silent_at_end
+from shotspotter_assets.sources.day_table import DayState, DayTable
+from shotspotter_assets.sources.known_days import DayRows, day_states
 from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.storage.arrow_schema import arrow_schema
 from shotspotter_assets.storage.file_names import (
@@ -141,30 +142,40 @@ def with_rows(
         for day, cleaned in clean_alerts(rows, days, city).items()
     ]
     frames = [_dated(table, day) for day, table in sparse_tensors(pa.concat_tables(alerts), days, city).items()]
+    yesterday, before, since = today - timedelta(days=1), frozenset[date](), first
     if first > city.start:
-        frames.insert(0, CityHistory.load_stored(store, city, first - timedelta(days=1)).frames)
+        stored = CityHistory.load(store, city, first - timedelta(days=1))
+        frames.insert(0, stored.frames)
+        before, since = stored.unknown, stored.days[0]
+    states = _states(store, readers, city, rows, yesterday) if yesterday >= city.start else {}
+    if yesterday in states and states[yesterday][0] not in ("known", "silent"):
+        raise ValueError(
+            f"City {city.name}: no next hours, as {yesterday} is not known yet. {states[yesterday][1]} Ask again when the "
+            "source has published it; risk_forecasts are issued all the same, as far as publication.longest_lead "
+            f"({city.publication.longest_lead} days) lets them."
+        )
     # Metadata of the stored days, with the settings that they were made with.
     metadata = frames[0].schema.metadata
     joined = pa.concat_tables([table.replace_schema_metadata(metadata) for table in frames])
-    until_now = CityHistory(city, days_between(city.start, today), joined)
-    silent = silent_at_end(joined["date"], until_now.days)
-    # The current day may be without an alert so far.
-    if silent and silent[0] < today:
-        over = days_between(min(first, silent[0]), today - timedelta(days=1))
-        is_over = pc.less(rows["date"], pa.scalar(today, pa.date32()))
-        known = day_states(store, city, readers, rows.filter(is_over), over)
-        unknown = sorted(day for day, state in known.states.items() if state == "unknown")
-        if unknown:
-            raise ValueError(
-                f"City {city.name}: no next hours, as the days from {unknown[0]} on are not known yet. {known.why} Ask again "
-                "when the source has published them; risk_forecasts are issued all the same, as far as "
-                f"publication.longest_lead ({city.publication.longest_lead} days) lets them."
-            )
+    until_now = CityHistory(city, days_between(since, today), joined, unknown=before)
     recent = pa.concat_tables([table.select(NO_ALERTS.column_names).cast(NO_ALERTS.schema) for table in alerts[-2:]])
-    yesterday = today - timedelta(days=1)
     if len(alerts) == 1 and yesterday >= city.start:
         recent = pa.concat_tables([stored_alerts(store, city, yesterday, yesterday), recent])
     return UntilNow(until_now, alerts[-1].num_rows, Incidents.of_alerts(recent, city))
+
+
+def _states(
+    store: Store, readers: Sequence[AlertSource], city: City, rows: pa.Table, yesterday: date
+) -> dict[date, tuple[DayState, str]]:
+    """Return the states of the days to yesterday: of those that are stored, and of the `rows` since."""
+    named = readers[0].named_days()
+    found = {
+        at: DayRows(day.rows, day.received, at in named) for at, day in DayTable.read(store, city.name).days.items()
+    }
+    for of_day in rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist():
+        at = of_day["date"]
+        found[at] = DayRows(of_day["count_all"], of_day["received_at_min"], at in named)
+    return day_states(city, found, yesterday, yesterday + timedelta(days=1)).states
 
 
 def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, now: datetime) -> Nowcast:

@@ -1,12 +1,13 @@
 """Forecast one day with the live models: tables, places, map, reasons and stated facts."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
@@ -45,7 +46,7 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
         OtherInputsError: the models were fitted on other inputs than this version has.
         ValueError: they were fitted for fewer days ahead.
     """
-    city, issue_date, now = stored.city, stored.issue_date, datetime.now(UTC)
+    city, issue_date, now = stored.city, stored.issue_date, local_time.now()
     if record.lead < stored.lead:
         raise ValueError(
             f"{city.name}|{issue_date}: the last known day is {stored.last_known}, and the models of {record.fitted_on} "

@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.scores import ratio
-from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.serving.stored_streets import read_streets
 from shotspotter_assets.serving.street_risk import past_alerts
+from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.streets.alerts import nearest_parts
 from shotspotter_assets.streets.segments import StreetsFileError, parts_of, read_segments
@@ -50,7 +50,7 @@ def score_streets(store: Store, city: City, day: date) -> StreetScoreRecord:
 
     if table is None:
         return without(f"No streets were ranked on {issue_date}, so {day} has no score.")
-    if not _is_known(store, city, day):
+    if DayTable.read(store, city.name).state(day) not in ("known", "silent"):
         return without(f"What happened on {day} is not known yet.")
     try:
         segments = read_segments(city)
@@ -78,10 +78,3 @@ def score_streets(store: Store, city: City, day: date) -> StreetScoreRecord:
 def _even(probability: npt.NDArray[np.float64], metres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The probabilities if the same total hazard were spread evenly over all metres, shape (segments,)."""
     return np.asarray(-np.expm1(np.log1p(-probability).sum() * metres / metres.sum()))
-
-
-def _is_known(store: Store, city: City, day: date) -> bool:
-    try:
-        return CityHistory.load(store, city, day, max(city.start, day - ONE_DAY)).last_known >= day
-    except DaysNotKnownError:
-        return False

@@ -1,7 +1,7 @@
 """Fit the models of a day: the candidate, its fallbacks, the distribution of counts, and the models of hours and types."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_start
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gate import Verdict, judge
 from shotspotter_assets.models.alert_counts import AlertCounts
@@ -100,11 +99,10 @@ class Windows:
         return self.first_day + timedelta(days=self.validation.start)
 
 
-def live_windows(city: City, last_known: date, validation_days: int) -> Windows:
-    """The windows of the days to the last known one, of which at most a third are for validation."""
-    days = (last_known - city.start).days + 1
-    cutoff = days - min(validation_days, days // 3)
-    return Windows(city.start, range(cutoff), range(cutoff, days))
+def live_windows(days: Sequence[date], validation_days: int) -> Windows:
+    """Return the windows of a history's days, of which at most a third are for validation."""
+    cutoff = len(days) - min(validation_days, len(days) // 3)
+    return Windows(days[0], range(cutoff), range(cutoff, len(days)))
 
 
 def train(

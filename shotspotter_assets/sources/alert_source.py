@@ -1,20 +1,20 @@
 """The base class of all readers of alerts, and the errors that they raise."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import ClassVar
 
 import pyarrow as pa
 
-from shotspotter_assets.sources.unreadable import Unreadable
-
 
 class AlertSource(ABC):
-    """A reader of a city's alerts by local day. Only `read` is required; landing folders override the rest."""
+    """A reader of a city's alerts by local day."""
 
     is_live: ClassVar[bool] = False
     """True for a source that is polled, as its rows may change."""
+
+    address: str = ""
+    """Where the rows of a live source come from, as they name it (`received_from`)."""
 
     @abstractmethod
     def read(self, first: date, last: date) -> pa.Table:
@@ -26,14 +26,6 @@ class AlertSource(ABC):
         Raises:
             SourceError: the source cannot be read, or not understood.
         """
-
-    def unread(self, paths: Iterable[str]) -> set[str]:
-        """Return those of `paths`, landed files of this source, that `read` does not read now."""
-        return set()
-
-    def unreadable(self) -> Mapping[str, Unreadable]:
-        """Return landed files that `read` has left out, as they could not be read, by path."""
-        return {}
 
     def named_days(self) -> set[date]:
         """Return the days in the names of landed files that are ready; empty where files hold any days."""

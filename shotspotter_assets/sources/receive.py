@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 
 import pandas as pd
@@ -14,16 +13,6 @@ from shotspotter_assets.sources.schema import ORDER, PUBLISHED, RAW_SCHEMA
 from shotspotter_assets.storage.fingerprints import row_hashes
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Received:
-    """The rows that a city's sources have for some days."""
-
-    rows: pa.Table
-    """`RAW_SCHEMA`; `received_at` is the time at which each row was first received."""
-    unread_files: Sequence[str]
-    """Landed files that cannot be read now; their rows stay as they were received before."""
 
 
 def read_sources(readers: Sequence[AlertSource], first: date, last: date) -> pa.Table:
@@ -43,28 +32,6 @@ def read_sources(readers: Sequence[AlertSource], first: date, last: date) -> pa.
     for missing in without_files:
         log.warning("%s The days are made from the city's other sources, and again once there are files.", missing)
     return pa.concat_tables(tables).sort_by(ORDER)
-
-
-def receive(readers: Sequence[AlertSource], first: date, last: date, before: pa.Table) -> Received:
-    """Read the days from all sources of a city, and compare them with the rows that were received before.
-
-    A landed file that is gone, damaged or being written keeps its rows: moving a file away must not empty its days.
-
-    Args:
-        readers: of the city's sources.
-        first: the first day.
-        last: the last day.
-        before: `RAW_SCHEMA`, the stored rows of the days.
-
-    Raises:
-        SourceError: a source cannot be read, or not understood.
-    """
-    rows = read_sources(readers, first, last)
-    files = before["received_from"].unique().to_pylist()
-    unread = sorted({file for reader in readers for file in reader.unread(files)})
-    kept = before.filter(pc.is_in(before["received_from"], pa.array(unread, pa.string())))
-    rows = pa.concat_tables([rows, kept.cast(RAW_SCHEMA)]).sort_by(ORDER)
-    return Received(keep_first_seen(rows, before), unread)
 
 
 def keep_first_seen(rows: pa.Table, before: pa.Table) -> pa.Table:

@@ -19,6 +19,7 @@ from shotspotter_assets.cities.source_settings import (
 
 if TYPE_CHECKING:
     from shotspotter_assets.sources.alert_source import AlertSource
+    from shotspotter_assets.storage.store import Store
 
 Arrival = Literal["landed", "polled", "daily"]
 """How new days become known: as files (`landed`), by polls of a live source (`polled`), or by the clock alone (`daily`)."""
@@ -26,16 +27,16 @@ Arrival = Literal["landed", "polled", "daily"]
 
 @dataclass(frozen=True)
 class Access:
-    """The deployment's part of what readers need: folders, secrets and clients."""
+    """The deployment's part of what readers need: folders, secrets, clients and the store."""
 
+    store: "Store"
+    """Keeps what was received."""
     landing_root: str
     """Folder of the landing folders: a local path or `s3://bucket/prefix`."""
     environ: Mapping[str, str] = field(repr=False)
     """Holds the tokens of APIs."""
     s3_client: Callable[[], Any] | None = None
     """Makes a boto3 client, for landing folders on S3."""
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    """Landed files (path to version) that are not read for as long as they have that version."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def _landing(city: City, settings: LandingSource, access: Access) -> "AlertSourc
     from shotspotter_assets.sources.landing.folder import LandingFolder
 
     folder = f"{access.landing_root.rstrip('/')}/{settings.folder or city.name}"
-    return LandingFolder(city, folder, settings, access.left_out, access.s3_client)
+    return LandingFolder(city, folder, access.store, settings, access.s3_client)
 
 
 def _socrata(city: City, settings: SocrataSource, access: Access) -> "AlertSource":
@@ -96,8 +97,3 @@ def open_sources(city: City, access: Access) -> "list[AlertSource]":
 def arrivals(city: City) -> set[Arrival]:
     """How new days of the city's sources become known."""
     return {KINDS[settings.kind].arrival for settings in city.all_sources}
-
-
-def needs_clock(city: City) -> bool:
-    """Return True if a clock asks for each day once it is over, as not all sources announce it with a file."""
-    return arrivals(city) != {"landed"}

@@ -3,14 +3,18 @@
 from datetime import date
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.sources.columns import RAW_COLUMNS
 from shotspotter_assets.storage.arrow_schema import arrow_schema
-from shotspotter_assets.storage.fingerprints import day_fingerprints
+from shotspotter_assets.storage.fingerprints import day_fingerprints, group_fingerprints
 
 RAW_SCHEMA: Final = arrow_schema(RAW_COLUMNS, required=["date"])
+
+SIMULATED: Final = "simulated city"
+"""Where the rows of a simulated city come from."""
 
 PUBLISHED: Final = (
     "date", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "source_id", "as_received",
@@ -29,3 +33,15 @@ RANKED: Final = (
 def versions_of_days(raw: pa.Table) -> dict[date, str]:
     """Hash each day's rows, without when and from where they were received."""
     return day_fingerprints(raw.select(RANKED), pc.unique(raw["date"]).to_pylist())
+
+
+def origins_of_days(raw: pa.Table) -> dict[date, dict[str, str]]:
+    """Return the version of each day's rows by the file or address that they came from."""
+    numbers: dict[tuple[date, str], int] = {}
+    places = zip(raw["date"].to_pylist(), raw["received_from"].to_pylist(), strict=True)
+    group = np.array([numbers.setdefault(place, len(numbers)) for place in places], dtype=np.int64)
+    published = raw.select([name for name in PUBLISHED if name != "date"])
+    origins: dict[date, dict[str, str]] = {}
+    for (day, origin), version in zip(numbers, group_fingerprints(published, group, len(numbers)), strict=True):
+        origins.setdefault(day, {})[origin] = version
+    return origins

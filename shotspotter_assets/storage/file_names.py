@@ -49,14 +49,9 @@ INDEX_FILE: Final = "index.html"
 PAGES_RECORD_FILE: Final = "pages.json"
 """Hashes of the inputs of a city's pages, so that only changed pages are rebuilt."""
 
-ARRIVALS: Final = "arrivals"
-"""Folder with what the sensors have seen of each city."""
-UNREADABLE_FILE: Final = "unreadable.json"
-
 QUALITY: Final = "quality"
 """Folder with what the checks found of each city."""
 CITY_STATE_FILE: Final = "city_state.json"
-RHYTHM_FILE: Final = "rhythm.json"
 
 
 def picture_file(name: str) -> str:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -11,7 +10,6 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import corrected_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
 from shotspotter_assets.quality.all_checks import ALL_CHECKS
@@ -39,8 +37,7 @@ def definitions(city: City) -> dg.Definitions:
         backfill_policy=SINGLE_RUN,
         group_name=city.name,
         kinds={"parquet"},
-        code_version="2",
-        automation_condition=corrected_days(city),
+        code_version="3",
         deps=[asset_key(city, "raw_alerts")],
         metadata=panel.column_schema(CLEANED_COLUMNS),
     )
@@ -48,7 +45,7 @@ def definitions(city: City) -> dg.Definitions:
         """The tidy table of usable alerts, and beside it the rejected rows with their reasons.
 
         Received rows = cleaned + rejected + duplicates, for every day. An incident that began before midnight goes
-        on after it. If most rows of a run cannot be used, the run fails and writes nothing.
+        on after it. A day of which most rows cannot be used is held back (see `raw_alerts`).
         """
         _clean(context, store.open(), city, run_days(context, city))
 
@@ -75,28 +72,25 @@ def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: 
     """Clean and store the days of a run."""
     from shotspotter_assets.cleaning.alerts import DAYS_BEFORE, clean_alerts
     from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days
-    from shotspotter_assets.cleaning.refusal import refuse_mostly_rejected
-    from shotspotter_assets.sources.known_days import mark_states, state_version, stored_states
+    from shotspotter_assets.sources.day_table import DayTable
     from shotspotter_assets.storage.fingerprints import table_fingerprints
+    from shotspotter_assets.storage.lineage import Origin, record_lineage
 
+    table = DayTable.read(store, city.name)
     raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, days[0], days[-1])
     refuse_days(days_of_other_settings(raw.schema.metadata, days, city, "raw_alerts"), city, "raw_alerts")
     cleaned = clean_alerts(_with_days_before(store, raw, city, days[0], DAYS_BEFORE), days, city)
-    refuse_mostly_rejected(city, list(cleaned.values()), partial(_other_alerts, store, city, days))
-    received = max((day for day, result in cleaned.items() if result.account.received), default=date.min)
-    silent = [day for day in days if day > received]
-    states = stored_states(store, "raw_alerts", city.name, ALERTS_FILE, silent)
-    alerts = mark_states({day: result.alerts for day, result in cleaned.items()}, states)
-    rejected = {day: result.rejected for day, result in cleaned.items()}
     with store.alone("cleaned_alerts", city.name):
+        rejected = {day: result.rejected for day, result in cleaned.items()}
         store.write_tables("cleaned_alerts", city.name, REJECTED_FILE, rejected)
-        store.write_tables("cleaned_alerts", city.name, ALERTS_FILE, alerts)
+        store.write_tables("cleaned_alerts", city.name, ALERTS_FILE, {day: one.alerts for day, one in cleaned.items()})
+    record_lineage(store, "cleaned_alerts", city.name, {day: Origin(table.made_from(day)) for day in days})
     versions = table_fingerprints({day: result.alerts for day, result in cleaned.items()})
     for day, result in cleaned.items():
-        metadata = _metadata(result.account) | {"data_version": state_version(versions[day], states.get(day))}
+        state = table.days[day]
+        metadata = _metadata(result.account) | {"data_version": panel.day_version(versions[day], state.state)}
         metadata |= {} if city.time_precision == "second" else {"time_precision": city.time_precision}
-        metadata |= panel.day_state(states.get(day))
-        context.add_asset_metadata(metadata, partition_key=str(day))
+        context.add_asset_metadata(metadata | panel.day_state(state), partition_key=str(day))
     _log_account(context, city, cleaned)
 
 
@@ -108,17 +102,6 @@ def _with_days_before(store: "Store", raw: "pa.Table", city: City, first: date, 
     since, eve = first - timedelta(days=days_before), first - timedelta(days=1)
     before = store.read_present("raw_alerts", city.name, ALERTS_FILE, since, eve)
     return raw if before is None else pa.concat_tables([before, raw])
-
-
-def _other_alerts(store: "Store", city: City, days: list[date]) -> int:
-    """Alerts stored for other days, if the city's first day, where rows without a date are filed, is among `days`."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if city.start not in days:
-        return 0
-    alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, date.min, date.max, ["user_id"])
-    return 0 if alerts is None else int(pc.sum(pc.invert(pc.is_in(alerts["date"], pa.array(list(days))))).as_py() or 0)
 
 
 def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheckResult:

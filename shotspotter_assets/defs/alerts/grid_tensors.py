@@ -7,7 +7,6 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import corrected_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.gridding.columns import GRID_COLUMNS
 from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
@@ -29,8 +28,7 @@ def definitions(city: City) -> dg.Definitions:
         backfill_policy=SINGLE_RUN,
         group_name=city.name,
         kinds={"parquet"},
-        code_version="2",
-        automation_condition=corrected_days(city),
+        code_version="3",
         deps=[asset_key(city, "cleaned_alerts")],
         metadata=panel.column_schema(GRID_COLUMNS),
     )
@@ -53,24 +51,25 @@ def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: l
     """Grid and store the days of a run."""
     from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days
     from shotspotter_assets.gridding.tensors import sparse_tensors
-    from shotspotter_assets.sources.known_days import mark_states, state_version, stored_states
+    from shotspotter_assets.sources.day_table import DayTable
     from shotspotter_assets.storage.fingerprints import table_fingerprints
+    from shotspotter_assets.storage.lineage import read_lineage, record_lineage
 
+    table, lineage = DayTable.read(store, city.name), read_lineage(store, "cleaned_alerts", city.name)
     alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], READ_COLUMNS)
     stale = days_of_other_settings(alerts.schema.metadata, days, city, "cleaned_alerts")
     refuse_days(stale, city, "cleaned_alerts")
     tensors = sparse_tensors(alerts, days, city)
-    newest = max(alerts["date"].to_pylist(), default=date.min)
-    states = stored_states(store, "cleaned_alerts", city.name, ALERTS_FILE, [day for day in days if day > newest])
-    store.write_tables("grid_tensors", city.name, GRID_FILE, mark_states(tensors, states))
+    store.write_tables("grid_tensors", city.name, GRID_FILE, tensors)
+    record_lineage(store, "grid_tensors", city.name, {day: lineage[str(day)] for day in days})
     versions = table_fingerprints(tensors)
     for day, tensor in tensors.items():
         metadata = {
             city.counted: int(tensor["count"].to_numpy().sum()),
             "entries": tensor.num_rows,
             "time_precision": city.time_precision,
-            "data_version": state_version(versions[day], states.get(day)),
-            **panel.day_state(states.get(day)),
+            "data_version": panel.day_version(versions[day], table.days[day].state),
+            **panel.day_state(table.days[day]),
         }
         context.add_asset_metadata(metadata, partition_key=str(day))
     context.log.info(f"{city.name}: {alerts.num_rows:,} alerts of {len(days):,} days to {days[-1]} gridded")

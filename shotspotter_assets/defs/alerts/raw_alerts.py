@@ -1,11 +1,12 @@
 """Raw alerts of a city by local day: the rows of its sources, with when they were received."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
@@ -17,11 +18,12 @@ from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from shotspotter_assets.sources.known_days import DayStates
-    from shotspotter_assets.sources.unreadable import Unreadable
+    from shotspotter_assets.quality.finding import Finding
+    from shotspotter_assets.sources.day_table import Day
+    from shotspotter_assets.sources.snapshot import Snapshot
     from shotspotter_assets.storage.store import Store
 
-SILENT_DAYS: Final = 7
+MIN_SILENT_DAYS: Final = 7
 """Days without a row at the end of a range that are worth a warning, however plausible."""
 
 
@@ -35,64 +37,77 @@ def definitions(city: City) -> dg.Definitions:
         backfill_policy=SINGLE_RUN,
         group_name=city.name,
         kinds={"parquet"},
-        code_version="1",
+        code_version="2",
         metadata=panel.column_schema(RAW_COLUMNS) | {"automation": city.automation},
     )
     def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource) -> None:
         """Alerts as the city's sources publish them, filed under local days, with where and when they were received.
 
-        One run reads a whole range of days with one scan of the sources. A day without alerts is a file without rows; a
-        day that the source has not published yet says `known: false` and is nobody's input. The data version of a day is
-        a hash of its rows and of whether it is known.
+        One run reads a whole range of days with one scan of the sources. A day without alerts is a file without rows. The
+        table of days says of each day whether it is known, silent, not known yet, or held back because most of its rows
+        cannot be used, and why. The data version of a day is a hash of its rows and of its state.
         """
-        from shotspotter_assets.quality.on_time import keep_rhythm
-
-        opened = store.open()
-        _read(context, opened, sources, city, run_days(context, city))
-        keep_rhythm(opened, city)
+        _read(context, store.open(), sources, city, run_days(context, city))
 
     @dg.asset_check(asset=key, partitions_def=days)
     def alerts_are_on_time(store: StoreResource) -> dg.AssetCheckResult:
-        """The city's newest alerts are not older than its rhythm and its publication rule allow."""
+        """The city's newest alerts are not older than its usual volume and its publication rule allow."""
         return _as_result(late_evaluation(store.open(), city))
 
     @dg.asset_check(asset=key, partitions_def=days)
     def files_are_readable(store: StoreResource) -> dg.AssetCheckResult:
-        """No landed file of the city is left out because it cannot be read."""
-        from shotspotter_assets.sources.unreadable import read_unreadable
+        """No landed file of the city is left out because it cannot be used."""
+        from shotspotter_assets.sources.landing.received import read_received, unusable_files
 
-        return _as_result(unreadable_evaluation(city, read_unreadable(store.open(), city.name)))
+        return _as_result(unusable_evaluation(city, unusable_files(read_received(store.open(), city.name), city)))
 
-    return dg.Definitions(assets=[raw_alerts], asset_checks=[alerts_are_on_time, files_are_readable])
+    @dg.asset_check(asset=key, partitions_def=days)
+    def days_are_usable(store: StoreResource) -> dg.AssetCheckResult:
+        """No day is held back because most of its rows cannot be used."""
+        from shotspotter_assets.quality.on_time import usable_days
+        from shotspotter_assets.sources.day_table import DayTable
+
+        finding = usable_days(DayTable.read(store.open(), city.name))
+        return _as_result(_evaluation(city, "days_are_usable", finding, dg.AssetCheckSeverity.ERROR))
+
+    return dg.Definitions(assets=[raw_alerts], asset_checks=[alerts_are_on_time, files_are_readable, days_are_usable])
 
 
 def late_evaluation(store: "Store", city: City) -> dg.AssetCheckEvaluation:
-    """Evaluate `alerts_are_on_time`; the arrivals sensors do too, as a silent source starts no run."""
-    from shotspotter_assets.quality.on_time import alerts_on_time, kept_rhythm
+    """Evaluate `alerts_are_on_time`; the city's sensor does too, as a silent source starts no run."""
+    from shotspotter_assets.quality.on_time import alerts_on_time
+    from shotspotter_assets.sources.day_table import DayTable
+    from shotspotter_assets.sources.known_days import stored_rows_due
 
-    yesterday = datetime.now(UTC).astimezone(city.zone).date() - timedelta(days=1)
+    table, today = DayTable.read(store, city.name), local_time.today(city.zone)
     issued = max(store.days_present("risk_forecasts", city.name, FORECAST_FILE), default=None)
-    finding = alerts_on_time(kept_rhythm(store, city), city, yesterday, issued)
-    return dg.AssetCheckEvaluation(
-        asset_key=asset_key(city, "raw_alerts"),
-        check_name="alerts_are_on_time",
-        passed=finding.passed or city.end is not None,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata=dict(finding.numbers),
-        description=finding.message,
-    )
+    finding = alerts_on_time(table, city, today - timedelta(days=1), stored_rows_due(table, city, today), issued)
+    return _evaluation(city, "alerts_are_on_time", finding, passed=finding.passed or city.end is not None)
 
 
-def unreadable_evaluation(city: City, files: "Mapping[str, Unreadable]") -> dg.AssetCheckEvaluation:
-    """Evaluate `files_are_readable` from the unreadable files by path."""
+def unusable_evaluation(
+    city: City, unusable: "Mapping[str, str]", folders: "Sequence[str]" = ()
+) -> dg.AssetCheckEvaluation:
+    """Evaluate `files_are_readable` from the reasons why files are not used, by path."""
     from shotspotter_assets.quality.on_time import readable_files
 
-    finding = readable_files(files)
+    finding = readable_files(unusable, folders)
+    return _evaluation(city, "files_are_readable", finding, dg.AssetCheckSeverity.ERROR)
+
+
+def _evaluation(
+    city: City,
+    check: str,
+    finding: "Finding",
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN,
+    passed: bool | None = None,
+) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
         asset_key=asset_key(city, "raw_alerts"),
-        check_name="files_are_readable",
-        passed=finding.passed,
-        metadata=dict(finding.numbers),
+        check_name=check,
+        passed=finding.passed if passed is None else passed,
+        severity=severity,
+        metadata=panel.finding_metadata(finding),
         description=finding.message,
     )
 
@@ -111,40 +126,68 @@ def _read(
 ) -> None:
     """Read and store the days of a run."""
     from shotspotter_assets.calendar.local_time import rows_of_days
-    from shotspotter_assets.cleaning.day_settings import SETTINGS, days_of_other_settings, refuse_days, settings_hash
-    from shotspotter_assets.sources.known_days import day_states, mark_states, state_version
-    from shotspotter_assets.sources.receive import receive
+    from shotspotter_assets.cleaning.day_settings import SETTINGS, mark_days, settings_hash
+    from shotspotter_assets.sources.day_table import DayTable
+    from shotspotter_assets.sources.receive import keep_first_seen, read_sources
     from shotspotter_assets.sources.schema import PUBLISHED
-    from shotspotter_assets.sources.unreadable import read_unreadable, write_unreadable
+    from shotspotter_assets.sources.snapshot import record_answer, take_snapshot
     from shotspotter_assets.storage.fingerprints import day_fingerprints
 
-    known_unreadable = read_unreadable(store, city.name)
-    readers = sources.readers(city, {path: file.version for path, file in known_unreadable.items()})
-    stored = _stored_before(context, store, city.name, days)
-    received = receive(readers, days[0], days[-1], stored)
-    if broken := {path: file for reader in readers for path, file in reader.unreadable().items()}:
-        write_unreadable(store, city.name, known_unreadable | broken)  # for the check and the sensor
-    if received.unread_files:
-        file = received.unread_files[0]
-        stale = days_of_other_settings(stored.schema.metadata, days, city, "raw_alerts")
-        refuse_days(stale, city, "raw_alerts", f"rows of {file} (land it again)")
-    known = day_states(store, city, readers, received.rows.select(["date", "received_at"]), days)
-    by_day = mark_states(rows_of_days(received.rows, days), known.states)
-    by_day = mark_states(by_day, dict.fromkeys(days, settings_hash(city, "raw_alerts")), SETTINGS)
+    readers, now = sources.readers(city, store), local_time.now()
+    rows = keep_first_seen(read_sources(readers, days[0], days[-1]), _stored_before(context, store, city.name, days))
+    record_answer(store, city.name, rows, days[0], days[-1])
+    snapshot = take_snapshot(city, readers, store, now, poll_seconds=None)
+    by_day = mark_days(rows_of_days(rows, days), SETTINGS, dict.fromkeys(days, settings_hash(city, "raw_alerts")))
+    stored = _days(store, city, snapshot, rows, days)
     with store.alone("raw_alerts", city.name):
         store.write_tables("raw_alerts", city.name, ALERTS_FILE, by_day)
-    versions = day_fingerprints(received.rows.select(PUBLISHED), list(by_day))
-    for day, table in by_day.items():
-        state = known.states.get(day)
+        DayTable.update(store, city.name, stored)
+    versions = day_fingerprints(rows.select(PUBLISHED), list(by_day))
+    for at, day in stored.items():
         metadata: panel.Metadata = {
-            "dagster/partition_row_count": table.num_rows,
-            "data_version": state_version(versions[day], state),
-            **panel.day_state(state, known.why),
+            "dagster/partition_row_count": day.rows,
+            "data_version": panel.day_version(versions[at], day.state),
+            **panel.day_state(day),
         }
-        context.add_asset_metadata(metadata, partition_key=str(day))
-    _warn_of_unread_files(context, received.unread_files)
-    _warn_of_unknown_days(context, city, days, known)
-    context.log.info(f"{city.name}: {received.rows.num_rows:,} rows of {len(days):,} days to {days[-1]}")
+        context.add_asset_metadata(metadata, partition_key=str(at))
+    _warn(context, city, stored)
+    context.log.info(f"{city.name}: {rows.num_rows:,} rows of {len(days):,} days to {days[-1]}")
+
+
+def _days(
+    store: "Store", city: City, snapshot: "Snapshot", rows: "pa.Table", days: Sequence[date]
+) -> "dict[date, Day]":
+    """The entries of a run's days in the table of days."""
+    from shotspotter_assets.cleaning.day_settings import settings_hash
+    from shotspotter_assets.cleaning.held_back import held_back_days
+    from shotspotter_assets.sources.day_table import Day, DayTable
+    from shotspotter_assets.sources.known_days import DayRows, day_states
+    from shotspotter_assets.sources.schema import origins_of_days
+
+    held_back, rejected = held_back_days(city, rows)
+    origins, settings = origins_of_days(rows), settings_hash(city, "grid_tensors")
+    of_days = rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist()
+    received = {of_day["date"]: of_day["received_at_min"] for of_day in of_days}
+    numbers = {of_day["date"]: of_day["count_all"] for of_day in of_days}
+    found = snapshot.day_rows(DayTable.read(store, city.name)) | {
+        day: DayRows(numbers.get(day, 0), received.get(day), day in snapshot.named, held_back.get(day, ""))
+        for day in days
+    }
+    states = day_states(
+        city, found, max(days[-1], snapshot.last_due(local_time.now())), local_time.today(city.zone)
+    ).states
+    return {
+        day: Day(
+            state=states[day][0],
+            why=states[day][1],
+            rows=numbers.get(day, 0),
+            rejected=rejected.get(day, 0),
+            settings=settings,
+            received=received.get(day),
+            sources=origins.get(day, {}),
+        )
+        for day in days
+    }
 
 
 def _stored_before(context: dg.AssetExecutionContext, store: "Store", city: str, days: Sequence[date]) -> "pa.Table":
@@ -159,28 +202,19 @@ def _stored_before(context: dg.AssetExecutionContext, store: "Store", city: str,
     return RAW_SCHEMA.empty_table() if stored is None else stored
 
 
-def _warn_of_unread_files(context: dg.AssetExecutionContext, files: Sequence[str]) -> None:
-    if files:
-        more = f" and {len(files) - 5} more" if len(files) > 5 else ""
-        context.log.warning(
-            f"These files cannot be read now, and their stored rows stay as they were: {', '.join(files[:5])}{more}. To "
-            "withdraw rows, land the file again without them."
-        )
-
-
-def _warn_of_unknown_days(
-    context: dg.AssetExecutionContext, city: City, days: Sequence[date], known: "DayStates"
-) -> None:
-    unknown = [day for day, state in sorted(known.states.items()) if state == "unknown"]
-    silent = [day for day, state in sorted(known.states.items()) if state == "silent"]
-    if unknown:
-        context.log.warning(
-            f"{city.name}: {unknown[0]} to {unknown[-1]} ({len(unknown):,} days) are not known yet. {known.why} Models are "
-            "neither trained nor scored on them; the sensor requests them again when newer rows come."
-        )
-    elif len(silent) >= SILENT_DAYS:
-        context.log.warning(
-            f"{city.name}: the source has no row for the last {len(silent):,} of {len(days):,} days, {silent[0]} to "
-            f"{silent[-1]}. {known.why} They count as days without alerts; if the source ends before them, set `end` in the "
-            "city's file."
-        )
+def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, Day]") -> None:
+    """Log days that are held back or not known, and long silences."""
+    of_state: dict[str, list[date]] = {}
+    for at, day in stored.items():
+        of_state.setdefault(day.state, []).append(at)
+    for state, ending in (
+        ("held_back", "They count in no model and no score until the landed file or the city's file is corrected."),
+        ("unknown", "Models are neither trained nor scored on them; they are built again when newer rows come."),
+        ("silent", "They count as days without alerts; if the source ends before them, set `end` in the city's file."),
+    ):
+        days = of_state.get(state, [])
+        if days and (state != "silent" or len(days) >= MIN_SILENT_DAYS):
+            context.log.warning(
+                f"{city.name}: {days[0]} to {days[-1]} ({len(days):,} days) are {state.replace('_', ' ')}. "
+                f"{stored[days[-1]].why} {ending}"
+            )

@@ -11,9 +11,9 @@ from shotspotter_assets.cities.registry import Cities, unusable_files
 NO_CITY: Final = "No city is automated; write `automation: recent` in the city's file."
 """Skip reason of a tick that someone has switched on by hand."""
 
+NOT_AUTOMATED: Final = "The city is not automated; write `automation: recent` in its file."
+
 PRIORITY_TAG: Final = "dagster/priority"
-NEWEST_DAY_PRIORITY, CORRECTIONS_PRIORITY, BACKLOG_PRIORITY, FOLDS_PRIORITY = "4", "3", "2", "-1"
-"""The newest day goes before folds in the queue; runs that people start have priority 0."""
 
 UNDER_WAY: Final = [
     dg.DagsterRunStatus.QUEUED,

@@ -5,12 +5,13 @@ It polls for problems: the cursor of a run-failure sensor moves on even if the w
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.registry import Cities, unusable_files
 from shotspotter_assets.defs.alerts.raw_alerts import late_evaluation
 from shotspotter_assets.defs.automation.automated import automated, sensor_status
@@ -52,7 +53,7 @@ def definitions(settings: Settings) -> dg.Definitions:
             return dg.SensorResult(
                 skip_reason="No receiver: set SHOTSPOTTER_WEBHOOK_URL or SHOTSPOTTER_SMTP_URL for notices of problems."
             )
-        now = datetime.now(UTC)
+        now = local_time.now()
         cursor: dict[str, Any] = json.loads(context.cursor or "{}")
         since = datetime.fromisoformat(cursor["since"]) if "since" in cursor else now - FIRST_POLL
         messages = [
@@ -112,20 +113,21 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
 
 def _city_problems(cities: Cities, store: "Store") -> Iterator[Message]:
     """Late cities and landed files that cannot be read."""
-    from shotspotter_assets.sources.unreadable import read_unreadable
+    from shotspotter_assets.quality.on_time import usable_days
+    from shotspotter_assets.sources.day_table import DayTable
+    from shotspotter_assets.sources.landing.received import read_received, unusable_files
 
     for city in automated(cities.values()):
         late = late_evaluation(store, city)
         if not late.passed:
             yield Message("late city", city.name, f"{late.description} Look at the city's source.")
+        held_back = usable_days(DayTable.read(store, city.name))
+        if not held_back.passed:
+            yield Message("days held back", city.name, held_back.message)
         if "landed" in arrivals(city):
-            for path, file in sorted(read_unreadable(store, city.name).items()):
-                if file.is_folder:
-                    text = f"{file.error} Until then, the city's days come from its other sources alone."
-                else:
-                    text = f"It cannot be used: {file.error}. Land a corrected file under the same name; others are unaffected."
-                kind = "missing folder" if file.is_folder else "corrupt file"
-                yield Message(kind, f"{city.name}, {PurePosixPath(path).name}", text)
+            for path, why in unusable_files(read_received(store, city.name), city).items():
+                text = f"It cannot be used: {why} Land a corrected file under the same name; others are unaffected."
+                yield Message("corrupt file", f"{city.name}, {PurePosixPath(path).name}", text)
 
 
 def _finished(instance: dg.DagsterInstance, since: datetime, status: dg.DagsterRunStatus) -> list[dg.DagsterRun]:

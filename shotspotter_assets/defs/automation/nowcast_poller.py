@@ -40,14 +40,9 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
     def poller(store: StoreResource, sources: SourcesResource) -> "NowcastPoller":
         """Kept from tick to tick with the models and days that it read."""
         from shotspotter_assets.serving.nowcast_poller import NowcastPoller
-        from shotspotter_assets.sources.polls import impatient
-        from shotspotter_assets.sources.unreadable import unreadable_versions
+        from shotspotter_assets.sources.snapshot import impatient
 
-        return NowcastPoller(
-            city,
-            store.caching,
-            lambda: sources.readers(impatient(city), unreadable_versions(store.open(), city.name)),
-        )
+        return NowcastPoller(city, store.caching, lambda: sources.readers(impatient(city), store.open()))
 
     @cache
     def places() -> "Places":

@@ -4,7 +4,6 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import updated_inputs
 from shotspotter_assets.defs.resources import PagesResource, StoreResource
 from shotspotter_assets.partitions import asset_key
 from shotspotter_assets.storage.file_names import ALL_CITIES, PAGES_RECORD_FILE
@@ -27,7 +26,6 @@ def definitions(city: City) -> dg.Definitions:
             asset_key(city, "forecast_scores"),
             asset_key(city, "walk_forward_reports"),
         ],
-        automation_condition=updated_inputs(city),
     )
     def city_pages(store: StoreResource, pages: PagesResource) -> dg.MaterializeResult:
         """Pages that open by double click: tomorrow, last hours, shift plans, past days, track record.
@@ -35,10 +33,14 @@ def definitions(city: City) -> dg.Definitions:
         Built from whatever is stored, with the overview of all cities; unchanged files are not written again. Streets and
         districts come from `layers` of the city's file.
         """
+        from shotspotter_assets.automation.stored import Stored
         from shotspotter_assets.pages.site import make_overview, make_pages
 
         opened = store.open()
+        stored = Stored.read(opened, city)
+        made_from = stored.made_from("city_pages")
         made = make_pages(opened, city)
+        stored.record("city_pages", None, made_from)
         cities = [name for name in opened.cities_present("city_pages", PAGES_RECORD_FILE) if name != ALL_CITIES]
         overview = make_overview(opened, cities)
         card = made.card

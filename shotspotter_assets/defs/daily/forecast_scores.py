@@ -1,18 +1,18 @@
 """Forecast scores of a city by day: the forecast issued the day before, and the last weeks."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import corrected_days
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import DAY_BEFORE, LAST_FORTNIGHT, asset_key, day_partitions, run_day
+from shotspotter_assets.partitions import DAY_BEFORE, LAST_FORTNIGHT, SINGLE_RUN, asset_key, day_partitions, run_days
 
 if TYPE_CHECKING:
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
+    from shotspotter_assets.storage.store import Store
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -22,6 +22,7 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset(
         key=key,
         partitions_def=days,
+        backfill_policy=SINGLE_RUN,
         group_name=city.name,
         kinds={"json"},
         code_version="1",
@@ -29,38 +30,22 @@ def definitions(city: City) -> dg.Definitions:
             dg.AssetDep(asset_key(city, "risk_forecasts"), partition_mapping=DAY_BEFORE),
             dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=LAST_FORTNIGHT),
         ],
-        automation_condition=corrected_days(city),
     )
-    def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> None:
         """Scores of the forecast issued the day before, with rolling skill, calibration, drift and gate.
 
         A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
         issued at the same lead. Rebuilt when alerts of the last fortnight are corrected.
         """
-        from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
-        from shotspotter_assets.serving.forecast_scores import HISTORY_DAYS, WINDOW_DAYS, score
-        from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-        from shotspotter_assets.serving.record import ServingRecord
-
-        day = run_day(context)
-        opened = store.open()
-        first = max(city.start, day - timedelta(days=HISTORY_DAYS - 1))
-        forecasts = next_day_forecasts(opened, city, day - timedelta(days=WINDOW_DAYS - 1), day)
-        serving = ServingRecord.latest_before(opened, city.name, day)
-        try:
-            history = CityHistory.load(opened, city, day, first)
-        except DaysNotKnownError:
-            history = CityHistory.load(opened, city, day)
-        record = score(history, forecasts, serving)
-        path = record.write(opened)
-        return dg.MaterializeResult(metadata=panel.rounded(_metadata(record)) | {"path": panel.stored(path)})
+        for day in run_days(context, city):
+            context.add_asset_metadata(_scores_of(store.open(), city, day), partition_key=str(day))
 
     @dg.asset_check(asset=key, partitions_def=days)
     def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The candidate's issued forecasts of the last 13 weeks pass the gate, and the served ones are calibrated."""
         from shotspotter_assets.serving.forecast_scores import ScoreRecord
 
-        day = run_day(context)
+        day = run_days(context, city)[-1]
         warnings = ScoreRecord.load(store.open(), city.name, day).warnings()
         return dg.AssetCheckResult(
             passed=not warnings,
@@ -70,6 +55,29 @@ def definitions(city: City) -> dg.Definitions:
         )
 
     return dg.Definitions(assets=[forecast_scores], asset_checks=[rolling_gate])
+
+
+def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
+    """Score the forecasts of a day and of the weeks to it, and return the panel."""
+    from shotspotter_assets.automation.stored import Stored
+    from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+    from shotspotter_assets.serving.forecast_scores import HISTORY_DAYS, WINDOW_DAYS, score
+    from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
+    from shotspotter_assets.serving.record import ServingRecord
+
+    stored = Stored.read(opened, city)
+    made_from = stored.made_from("forecast_scores", day)
+    first = max(city.start, day - timedelta(days=HISTORY_DAYS - 1))
+    forecasts = next_day_forecasts(opened, city, day - timedelta(days=WINDOW_DAYS - 1), day)
+    serving = ServingRecord.latest_before(opened, city.name, day)
+    try:
+        history = CityHistory.load(opened, city, day, first)
+    except DaysNotKnownError:
+        history = CityHistory.load(opened, city, day)
+    record = score(history, forecasts, serving)
+    path = record.write(opened)
+    stored.record("forecast_scores", day, made_from)
+    return panel.rounded(_metadata(record)) | {"path": panel.stored(path)}
 
 
 def _metadata(record: "ScoreRecord") -> panel.Metadata:

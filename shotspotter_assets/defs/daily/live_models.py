@@ -1,17 +1,21 @@
 """Live models of a city by day: trained when due and accepted by the gate, or those of an earlier day."""
 
-from datetime import UTC, date, datetime
+from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import newest_day
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import LAST_FORTNIGHT, asset_key, day_partitions, run_day
+from shotspotter_assets.partitions import LAST_FORTNIGHT, SINGLE_RUN, asset_key, day_partitions, run_days
 from shotspotter_assets.storage.file_names import RECORD_FILE
+
+if TYPE_CHECKING:
+    from shotspotter_assets.storage.store import Store
 
 Sections = sections()
 
@@ -34,74 +38,70 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset(
         key=key,
         partitions_def=days,
+        backfill_policy=SINGLE_RUN,
         group_name=city.name,
         kinds={"lightgbm", "json"},
         code_version="3",
         deps=[dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=LAST_FORTNIGHT)],
-        automation_condition=newest_day(city),
     )
-    def live_models(
-        context: dg.AssetExecutionContext, config: LiveModelConfig, store: StoreResource
-    ) -> dg.MaterializeResult:
+    def live_models(context: dg.AssetExecutionContext, config: LiveModelConfig, store: StoreResource) -> None:
         """The models that serve after the day, trained on the days up to it; a candidate has to pass the gate.
 
         The last 91 known days are for validation. Models are fitted for the lead: the days from the last known day to the
         forecast day. When training is not due, the record points to the files of an earlier day. Models start from the
         latest `shared_models` that end no later than the day; a city with too few days serves these.
         """
-        from shotspotter_assets.models.fold_models import write_models
-        from shotspotter_assets.models.forecaster import FitContext, training_backups
-        from shotspotter_assets.models.shared_models import read_shared
-        from shotspotter_assets.serving.live_models import known_history, made_already
-        from shotspotter_assets.serving.live_models import live_models as models_of_day
-        from shotspotter_assets.serving.record import models_partition
-
-        day = run_day(context)
-        opened = store.open()
-        now, by_hand = datetime.now(UTC), changes(config.settings)
-        history = known_history(opened, city, day, now)
-        made_before = None if config.retrain or config.serve_from or by_hand else made_already(opened, history, now)
-        if made_before is not None:
-            return dg.MaterializeResult(
-                data_version=dg.DataVersion(made_before.data_version),
-                metadata={
-                    "note": "Left as it is: its data are unchanged, or its forecast was issued.",
-                    "served": made_before.served,
-                },
-            )
-        made = models_of_day(
-            opened,
-            history,
-            FitContext(
-                read_shared(opened, city, day),
-                backups=training_backups(),
-                log=context.log.info,
-                changes=by_hand,
-            ),
-            retrain=config.retrain,
-            serve_from=date.fromisoformat(config.serve_from) if config.serve_from else None,
-            validation_days=config.validation_days,
-        )
-        if made.record is None:
-            context.log.warning(f"{city.name} {context.partition_key}: {made.why_none}")
-            return dg.MaterializeResult(data_version=dg.DataVersion("no models"), metadata={"note": made.why_none})
-        record = made.record
-        context.log.info(f"{record.served} of {record.fitted_on} serves. {' '.join(record.reasons)}")
-        partition = models_partition(city.name, day)
-        write_models(opened, partition, made.files, record.model_dump_json(indent=2))
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(record.data_version),
-            metadata={
-                "served": record.served,
-                "since": str(record.since),
-                "why": panel.bullets(record.reasons),
-                "lead": record.lead,
-                "last_known": str(record.last_known),
-                "trained": record.trained,
-                "models_from": str(record.fitted_on),
-                **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
-                "path": panel.stored(opened.uri(partition, RECORD_FILE)),
-            },
-        )
+        for day in run_days(context, city):
+            context.add_asset_metadata(_models_of(context, store.open(), city, day, config), partition_key=str(day))
 
     return dg.Definitions(assets=[live_models])
+
+
+def _models_of(
+    context: dg.AssetExecutionContext, store: "Store", city: City, day: date, config: LiveModelConfig
+) -> panel.Metadata:
+    """Train the models of a day if they are due, store its record, and return the panel."""
+    from shotspotter_assets.automation.stored import Stored
+    from shotspotter_assets.models.fold_models import write_models
+    from shotspotter_assets.models.forecaster import FitContext, training_backups
+    from shotspotter_assets.models.shared_models import read_shared
+    from shotspotter_assets.serving.live_models import known_history, made_already
+    from shotspotter_assets.serving.live_models import live_models as models_of_day
+    from shotspotter_assets.serving.record import models_partition
+
+    now, by_hand, stored = local_time.now(), changes(config.settings), Stored.read(store, city)
+    made_from = stored.made_from("live_models", day)
+    history = known_history(store, city, day, now)
+    made_before = None if config.retrain or config.serve_from or by_hand else made_already(store, history, now)
+    if made_before is not None:
+        stored.record("live_models", day, made_from, made_before.data_version)
+        note = "Left as it is: its data are unchanged, or its forecast was issued."
+        return {"data_version": made_before.data_version, "note": note, "served": made_before.served}
+    made = models_of_day(
+        store,
+        history,
+        FitContext(read_shared(store, city, day), backups=training_backups(), log=context.log.info, changes=by_hand),
+        retrain=config.retrain,
+        serve_from=date.fromisoformat(config.serve_from) if config.serve_from else None,
+        validation_days=config.validation_days,
+    )
+    if made.record is None:
+        context.log.warning(f"{city.name} {day}: {made.why_none}")
+        stored.record("live_models", day, made_from, "no models")
+        return {"data_version": "no models", "note": made.why_none}
+    record, partition = made.record, models_partition(city.name, day)
+    context.log.info(f"{day}: {record.served} of {record.fitted_on} serves. {' '.join(record.reasons)}")
+    write_models(store, partition, made.files, record.model_dump_json(indent=2))
+    stored.record("live_models", day, made_from, record.data_version)
+    return {
+        "data_version": record.data_version,
+        "served": record.served,
+        "since": str(record.since),
+        "why": panel.bullets(record.reasons),
+        "lead": record.lead,
+        "last_known": str(record.last_known),
+        "trained": record.trained,
+        "models_from": str(record.fitted_on),
+        **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
+        "path": panel.stored(store.uri(partition, RECORD_FILE)),
+    }

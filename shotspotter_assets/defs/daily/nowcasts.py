@@ -1,17 +1,21 @@
 """Nowcasts of a city, the next 15 to 60 minutes and the next hours, and their scores by day."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import corrected_days
 from shotspotter_assets.defs.automation.nowcast_poller import metadata_of
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.partitions import asset_key, day_partitions, run_day
+from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
 from shotspotter_assets.serving.columns import RISK_COLUMNS
+
+if TYPE_CHECKING:
+    from shotspotter_assets.storage.store import Store
 
 
 class NowcastConfig(dg.Config):
@@ -38,13 +42,12 @@ def definitions(city: City) -> dg.Definitions:
         """
         from shotspotter_assets.serving.nowcasts import history_until, nowcast, record_in_force, write_nowcast
         from shotspotter_assets.serving.pictures import risk_map
-        from shotspotter_assets.sources.unreadable import unreadable_versions
 
         opened = store.open()
-        now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else datetime.now(UTC)
+        now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else local_time.now()
         record = record_in_force(opened, city, now)
-        readers = sources.readers(city, unreadable_versions(opened, city.name))
-        cast = nowcast(record, record.loaded(opened), history_until(opened, readers, city, now), now)
+        history = history_until(opened, sources.readers(city, opened), city, now)
+        cast = nowcast(record, record.loaded(opened), history, now)
         path = write_nowcast(opened, cast)
         longest = cast.longest
         title = (
@@ -57,31 +60,39 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset(
         key=asset_key(city, "nowcast_scores"),
         partitions_def=day_partitions(city),
+        backfill_policy=SINGLE_RUN,
         group_name=city.name,
         kinds={"json"},
         code_version="1",
         deps=[asset_key(city, "cleaned_alerts")],
-        automation_condition=corrected_days(city),
     )
-    def nowcast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    def nowcast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> None:
         """Scores of the day's nowcasts, compared with the hour's forecast spread evenly.
 
         Nowcasts whose minutes end after midnight are not scored. Rebuilt when alerts are corrected.
         """
-        from shotspotter_assets.models.next_minutes.incidents import Incidents
-        from shotspotter_assets.serving.incidents import stored_alerts
-        from shotspotter_assets.serving.nowcast_scores import issued_minutes, score_nowcasts
-
-        day = run_day(context)
-        opened = store.open()
-        incidents = Incidents.of_alerts(stored_alerts(opened, city, day - timedelta(days=1), day), city)
-        record = score_nowcasts(city, day, issued_minutes(opened, city, day), incidents)
-        path = record.write(opened)
-        numbers: panel.Metadata = {"nowcasts": record.nowcasts, "incidents": record.incidents}
-        for length, scores in record.scores.items():
-            numbers |= {f"{length}: came": scores.came, f"{length}: expected": scores.expected}
-            if scores.gain_over_even is not None:
-                numbers[f"{length}: gain over the hour, spread evenly (nats per incident)"] = scores.gain_over_even
-        return dg.MaterializeResult(metadata={**panel.rounded(numbers), "path": panel.stored(path)})
+        for day in run_days(context, city):
+            context.add_asset_metadata(_scores_of(store.open(), city, day), partition_key=str(day))
 
     return dg.Definitions(assets=[nowcasts, *([] if city.nowcasts is None else [nowcast_scores])])
+
+
+def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
+    """Score the nowcasts of a day, and return the panel."""
+    from shotspotter_assets.automation.stored import Stored
+    from shotspotter_assets.models.next_minutes.incidents import Incidents
+    from shotspotter_assets.serving.incidents import stored_alerts
+    from shotspotter_assets.serving.nowcast_scores import issued_minutes, score_nowcasts
+
+    stored = Stored.read(opened, city)
+    made_from = stored.made_from("nowcast_scores", day)
+    incidents = Incidents.of_alerts(stored_alerts(opened, city, day - timedelta(days=1), day), city)
+    record = score_nowcasts(city, day, issued_minutes(opened, city, day), incidents)
+    path = record.write(opened)
+    stored.record("nowcast_scores", day, made_from)
+    numbers: panel.Metadata = {"nowcasts": record.nowcasts, "incidents": record.incidents}
+    for length, scores in record.scores.items():
+        numbers |= {f"{length}: came": scores.came, f"{length}: expected": scores.expected}
+        if scores.gain_over_even is not None:
+            numbers[f"{length}: gain over the hour, spread evenly (nats per incident)"] = scores.gain_over_even
+    return {**panel.rounded(numbers), "path": panel.stored(path)}

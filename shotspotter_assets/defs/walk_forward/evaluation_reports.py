@@ -4,11 +4,11 @@ import dagster as dg
 from pydantic import Field
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.folds import fold_windows
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import complete_folds
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.columns import FORECASTS_COLUMNS
-from shotspotter_assets.partitions import SAME_FOLD, TEST_WINDOW, asset_key, fold_days, fold_partitions, run_day
+from shotspotter_assets.partitions import SAME_FOLD, TEST_WINDOW, asset_key, fold_partitions, run_day
 from shotspotter_assets.storage.file_names import FOLD_FORECASTS_FILE, REPORT_FILE, picture_file
 
 
@@ -38,7 +38,6 @@ def definitions(city: City) -> dg.Definitions:
             dg.AssetDep(asset_key(city, "fold_models"), partition_mapping=SAME_FOLD),
             dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=TEST_WINDOW),
         ],
-        automation_condition=complete_folds(city),
         metadata=panel.column_schema(FORECASTS_COLUMNS, "fold"),
     )
     def evaluation_reports(
@@ -48,15 +47,19 @@ def definitions(city: City) -> dg.Definitions:
 
         The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
         """
+        from shotspotter_assets.automation.stored import Stored
         from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, fold_rows
         from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
         from shotspotter_assets.evaluation.report_files import fold_partition, write_report
         from shotspotter_assets.models.city_history import CityHistory, covered_mask
         from shotspotter_assets.models.fold_models import read_models, read_record
+        from shotspotter_assets.storage.fingerprints import table_fingerprints
 
         cutoff = run_day(context)
         opened, partition = store.open(), fold_partition(city.name, cutoff)
-        _, tested = fold_days(city, cutoff)
+        _, tested = fold_windows(city, cutoff)
+        lineage = Stored.read(opened, city)
+        made_from = lineage.made_from("evaluation_reports", cutoff)
         record = read_record(opened, city.name, cutoff)
         stored = CityHistory.load(opened, city, tested[-1]).complete()
         history = stored.daily(covered_mask(record.covered, city.shape))
@@ -71,6 +74,8 @@ def definitions(city: City) -> dg.Definitions:
             for name, png in pictures.items():
                 opened.write_bytes(partition, picture_file(name), png)
             write_report(opened, partition, report, scores)
+        version = table_fingerprints({cutoff: forecasts.drop_columns(["date"])})[cutoff]
+        lineage.record("evaluation_reports", cutoff, made_from, version)
         rows = fold_rows(scores)
         of_models = {
             f"{name}: {title}": scores.value(score, name)

@@ -4,12 +4,12 @@ import dagster as dg
 from pydantic import Field
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.folds import fold_windows
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import complete_folds
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.fold_windows import split_days
-from shotspotter_assets.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_days, fold_partitions, run_day
+from shotspotter_assets.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_partitions, run_day
 from shotspotter_assets.storage.file_names import RECORD_FILE
 
 REFERENCE = "conv_lstm"
@@ -45,7 +45,6 @@ def definitions(city: City) -> dg.Definitions:
         code_version="4",
         pool="training",
         deps=[dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=PERIOD_BEFORE_CUTOFF)],
-        automation_condition=complete_folds(city),
     )
     def fold_models(
         context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource
@@ -55,21 +54,26 @@ def definitions(city: City) -> dg.Definitions:
         The report's network of a killed run continues after its last finished epoch when the run is started again on the
         same machine with the same settings.
         """
+        from shotspotter_assets.automation.stored import Stored
         from shotspotter_assets.models.city_history import CityHistory
         from shotspotter_assets.models.fold_models import model_partition, train_fold, write_models
         from shotspotter_assets.models.forecaster import FitContext, training_backups
         from shotspotter_assets.models.registry import candidate_of, city_settings
         from shotspotter_assets.models.shared_models import read_shared
+        from shotspotter_assets.storage.fingerprints import sha256
 
         cutoff = run_day(context)
-        before, _ = fold_days(city, cutoff)
+        before, _ = fold_windows(city, cutoff)
         opened, by_hand = store.open(), changes(config.settings)
+        stored = Stored.read(opened, city)
+        made_from = stored.made_from("fold_models", cutoff)
+        history = CityHistory.load(opened, city, before[-1]).complete()
         names = config.models or list(dict.fromkeys([candidate_of(city).name, REFERENCE]))
         settings = {name: city_settings(city, name, by_hand.get(name)) for name in (*names, REFERENCE)}
         network = settings[REFERENCE].model_dump()
-        windows = split_days(len(before), config.validation_share, network["days"])
+        windows = split_days(len(history.days), config.validation_share, network["days"])
         record, files = train_fold(
-            CityHistory.load(opened, city, before[-1]).complete(),
+            history,
             cutoff,
             windows,
             {name: settings[name] for name in names},
@@ -81,7 +85,9 @@ def definitions(city: City) -> dg.Definitions:
             | {name: section for name, section in by_hand.items() if name != REFERENCE},
         )
         partition = model_partition(city.name, cutoff)
-        write_models(opened, partition, files, record.model_dump_json(indent=2))
+        content = record.model_dump_json(indent=2)
+        write_models(opened, partition, files, content)
+        stored.record("fold_models", cutoff, made_from, sha256(content)[:16])
         return dg.MaterializeResult(
             metadata={
                 "covered_cells": len(record.covered),

@@ -6,12 +6,13 @@ import dagster as dg
 from pydantic import Field
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.folds import fold_windows
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.resources import SageMakerResource, StoreResource
 from shotspotter_assets.defs.walk_forward.sagemaker_search import SageMakerConfig, search_on_sagemaker
 from shotspotter_assets.models.registry import TUNABLE
-from shotspotter_assets.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_days, fold_partitions, run_day
+from shotspotter_assets.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_partitions, run_day
 
 if TYPE_CHECKING:
     from shotspotter_assets.models.next_day.settings import ForecasterSettings
@@ -101,10 +102,10 @@ def definitions(city: City) -> dg.Definitions:
         name, opened, changed = config.forecaster, store.open(), changes(config.settings)
         if name not in TUNABLE:
             raise ValueError(f"{name} has no settings that could be searched; choose among {', '.join(TUNABLE)}.")
-        before, _ = fold_days(city, cutoff)
-        settings = city_settings(city, name, changed.get(name))
-        train, validation = split_days(len(before), config.validation_share, input_days(settings))
+        before, _ = fold_windows(city, cutoff)
         stored = CityHistory.load(opened, city, before[-1]).complete()
+        settings = city_settings(city, name, changed.get(name))
+        train, validation = split_days(len(stored.days), config.validation_share, input_days(settings))
         in_coverage = stored.in_coverage(cutoff)
         shared = read_shared(opened, city, cutoff)
         task = TuningTask(name, settings, stored.daily(in_coverage), train, validation, FitContext(shared))

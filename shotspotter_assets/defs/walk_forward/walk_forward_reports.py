@@ -5,7 +5,6 @@ from pydantic import Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.conditions import updated_inputs
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import asset_key
 from shotspotter_assets.storage.file_names import (
@@ -39,12 +38,12 @@ def definitions(city: City) -> dg.Definitions:
         kinds={"json", "markdown"},
         code_version="1",
         deps=[asset_key(city, "evaluation_reports")],
-        automation_condition=updated_inputs(city),
     )
     def walk_forward_reports(
         context: dg.AssetExecutionContext, config: WalkForwardConfig, store: StoreResource
     ) -> dg.MaterializeResult:
         """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
+        from shotspotter_assets.automation.stored import Stored
         from shotspotter_assets.evaluation.model_card import model_card
         from shotspotter_assets.evaluation.report_files import (
             read_fold_tables,
@@ -59,6 +58,8 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.models.registry import candidate_of
 
         opened = store.open()
+        stored = Stored.read(opened, city)
+        made_from = stored.made_from("walk_forward_reports")
         candidate = config.candidate or candidate_of(city).name
         folds = read_fold_tables(opened, city.name, FOLD_FORECASTS_FILE)
         if not folds:
@@ -82,6 +83,7 @@ def definitions(city: City) -> dg.Definitions:
                 opened.write_bytes(partition, picture_file(name), png)
             opened.write_bytes(partition, CARD_FILE, card.encode())
             write_report(opened, partition, report, scores)
+        stored.record("walk_forward_reports", None, made_from, made_from)
         verdict = report.verdict
         gain = {name if name == "gain" else f"gain_{name}": value for name, value in verdict.gain.ends().items()}
         return dg.MaterializeResult(

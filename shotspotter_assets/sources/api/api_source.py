@@ -3,13 +3,14 @@
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import ClassVar, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import EPOCH_UNITS, ApiSource, SentToken
@@ -92,7 +93,7 @@ class ApiReader(AlertSource, Generic[Settings]):
             return RAW_SCHEMA.empty_table()
         table = table_of_rows(rows, dict.fromkeys(self.source.columns.named().values()))
         plausible = asked.start, asked.today
-        raw = to_raw(table, 0, self.city, self.source, self.address, datetime.now(UTC), asked.start, plausible)
+        raw = to_raw(table, 0, self.city, self.source, self.address, local_time.now(), asked.start, plausible)
         # The whole row where a part of it could not be read, not only the columns that the city's file names.
         unread = raw["as_received"].to_pylist()
         texts = [text and json.dumps(row, sort_keys=True) for text, row in zip(unread, rows, strict=True)]

@@ -1,10 +1,12 @@
 """The landing folder of a city as a source of alerts: files as vendors and publishers write them, local or on S3."""
 
 import logging
+import math
 import os
+import re
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,19 +14,32 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from shotspotter_assets.calendar.local_time import today
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource, Limits
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError
 from shotspotter_assets.sources.landing.formats import FORMATS
 from shotspotter_assets.sources.landing.reader import Batch, LandedFile, Task, read_in_subprocess
+from shotspotter_assets.sources.landing.received import (
+    ReceivedFile,
+    overlapping,
+    read_received,
+    read_rows,
+    shifted_files,
+    unusable_files,
+    used_days,
+    write_received,
+    write_rows,
+)
 from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
-from shotspotter_assets.sources.unreadable import Unreadable
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.store import Store
 
 HIDDEN: Final = (".", "_")
 """First characters of the names of files and folders that are ignored."""
@@ -32,7 +47,12 @@ HIDDEN: Final = (".", "_")
 UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")
 """Endings of files that a transfer is still writing."""
 
-ONE_DAY: Final = timedelta(days=1)
+CORRECTION: Final = re.compile(r"(?i)(?:^|[-_ ])correction[-_ ](\d{4}-\d{2}-\d{2})$")
+"""Names (without their ending) of files that replace one day's rows of other files."""
+
+MAX_SHARE_WITHDRAWN: Final = 0.5
+"""Share of a folder's rows that removed files may withdraw; more looks like a lost disk or a tidied folder."""
+
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 FILES_PER_BATCH: Final = 100
@@ -56,11 +76,33 @@ class ListedFile:
     refused: str | None = None
 
 
+@dataclass(frozen=True)
+class Landed:
+    """What a landing folder holds.
+
+    Attributes:
+        files: as they were last read, by path; files that are gone are among them as long as they are not withdrawn.
+        in_transfer: files that are left alone until their transfer is over.
+        gone: files that are no longer there and keep their rows, as most rows of the folder would be withdrawn.
+        unread: number of files that were left for the next time.
+    """
+
+    files: Mapping[str, ReceivedFile]
+    in_transfer: Sequence[str] = ()
+    gone: Sequence[str] = ()
+    unread: int = 0
+
+
 class LandingFolder(AlertSource):
     """A landing folder of a city.
 
-    Rows are filed under the local day of their time. Rows without a usable time, from before the city's start or from the
-    future are filed under the day in the file's name (`file_date`), else under the city's first day.
+    Rows are filed under the local day of their time; rows of days to come wait for their day. Rows without a usable time
+    or from before the city's start are filed under the day in the file's name (`file_date`), else under the city's first
+    day.
+
+    A file that is removed is withdrawn, rows and all, unless most rows of the folder would go with it. A file that is
+    replaced by one that cannot be used keeps the rows of its last good version. A file named `correction_YYYY-MM-DD`
+    replaces all rows of that day in other files of the folder.
 
     Files that a transfer may still be writing are left alone: those that end like one (`UNFINISHED`), and local ones that
     were written to within the source's `settle_seconds`.
@@ -70,8 +112,8 @@ class LandingFolder(AlertSource):
         self,
         city: City,
         folder: str,
+        store: Store,
         source: LandingSource | None = None,
-        left_out: Mapping[str, str] | None = None,
         s3_client: Callable[[], Any] | None = None,
     ) -> None:
         """Describe the folder, without looking at it.
@@ -79,98 +121,97 @@ class LandingFolder(AlertSource):
         Args:
             city: the city.
             folder: local path or `s3://bucket/prefix` with the files of `source` alone.
+            store: keeps what was received.
             source: settings; by default the city's first source.
-            left_out: files (path to version) that are not read for as long as they have that version.
             s3_client: makes a boto3 client, for a folder on S3.
         """
         settings = source or city.source
         assert isinstance(settings, LandingSource)
-        self.city, self.source, self._left_out = city, settings, dict(left_out or {})
+        self.city, self.source, self._store = city, settings, store
         self.folder = folder.rstrip("/") if folder.startswith("s3://") else str(Path(folder))
         self._client = s3_client() if s3_client is not None and folder.startswith("s3://") else None
-        self._unreadable: dict[str, Unreadable] = {}
         limits = city.limits.model_dump_json() if city.limits != Limits() else ""
-        description = (settings.model_dump_json(), city.time_zone, city.start.isoformat(), limits)
-        self._description_hash = sha256(*description)[:8]
+        rules = (city.time_zone, city.start.isoformat(), str(city.max_share_rejected))
+        self._description_hash = sha256(settings.model_dump_json(), *rules, limits)[:8]
 
     def read(self, first: date, last: date) -> pa.Table:
-        """See `AlertSource.read`. Files that cannot be read are left out and are `unreadable` from then on.
+        """Read the rows of some days, see `AlertSource.read`. Files that cannot be used are left out.
 
         Raises:
             NoFilesError: the folder is missing or holds no file that is ready.
             SourceError: no file can be read, or not the daily file of one of the days.
         """
-        ready, waiting, _ = self._listing()
-        settle = f"{self.source.settle_seconds:g} s (source.settle_seconds)"
-        if waiting and not ready:
+        landed = self.refresh()
+        files = landed.files
+        if not files and landed.in_transfer:
             raise NoFilesError(
-                f"City {self.city.name}: all files of the landing folder {self.folder} were written to within the last {settle}, "
-                "so their transfer may not be over. Run again shortly."
+                f"City {self.city.name}: all files of the landing folder {self.folder} were written to within the last "
+                f"{self.source.settle_seconds:g} s (source.settle_seconds), so their transfer may not be over. Run again "
+                "shortly."
             )
-        if not ready:
+        if not files:
             raise NoFilesError(self.without_files)
-        if waiting:
-            names = ", ".join(file.path for file in waiting)
-            log.warning("City %s: left for later, written to within the last %s: %s", self.city.name, settle, names)
-        files = {file.path: file for file in ready if self._is_read(file)}
-        tables, errors = [], {}
-        for path, rows in self._read(list(files.values()), first, last):
-            if isinstance(rows, SourceError):
-                errors[path] = rows
-            else:
-                tables.append(rows)
-        for path, error in errors.items():
-            if not tables or self._is_file_of(path, first, last):
-                raise error
+        if landed.in_transfer:
+            log.warning("City %s: left until transferred: %s", self.city.name, ", ".join(landed.in_transfer))
+        for file in files.values():
+            is_needed = file.day is not None and first <= file.day <= last
+            if file.error and not file.rows_from and (is_needed or not any(one.rows_from for one in files.values())):
+                raise SourceError(file.error)
+        for error in unusable_files(files, self.city).values():
             log.warning("%s The other files are used.", error)
-            self._left_out[path] = self._version(files[path])
-            self._unreadable[path] = Unreadable(self._left_out[path], str(error))
-        return pa.concat_tables([RAW_SCHEMA.empty_table(), *tables]).sort_by(ORDER)
+        days_of_files: dict[str, list[date]] = {}
+        for day, paths in used_days(files, self.city).items():
+            for path in paths if first <= day <= last else ():
+                days_of_files.setdefault(path, []).append(day)
+        tables = [RAW_SCHEMA.empty_table()]
+        for path, days in sorted(days_of_files.items()):
+            rows = read_rows(self._store, self.city.name, path, files[path])
+            tables.append(rows.filter(pc.is_in(rows["date"], pa.array(days, pa.date32()))))
+        return pa.concat_tables(tables).sort_by(ORDER)
 
-    def unreadable(self) -> Mapping[str, Unreadable]:
-        """See `AlertSource.unreadable`."""
-        return self._unreadable
-
-    def versions(self) -> tuple[dict[str, str], list[str]]:
-        """(version of each file that is ready, by path; paths of the files whose transfer is not over).
+    def refresh(self, max_seconds: float = math.inf) -> Landed:
+        """List the folder, read files that are new or changed, and return what it holds.
 
         A version also changes when the city's file describes the source in another way, as files may then be readable, or
-        mean something else. A folder that is missing or empty has no files.
+        mean something else.
+
+        Args:
+            max_seconds: files are left for the next time after them.
 
         Raises:
             SourceError: the folder cannot be listed.
         """
+        until = monotonic() + max_seconds
         ready, waiting, unfinished = self._listing()
-        return {file.path: self._version(file) for file in ready}, [file.path for file in [*waiting, *unfinished]]
-
-    def read_files(self, paths: Iterable[str]) -> Iterator[tuple[str, pa.Table | SourceError]]:
-        """All rows of each file that is ready (`RAW_SCHEMA`), or why it cannot be read."""
-        ready = {file.path: file for file in self._listing()[0]}
-        files = [ready[path] for path in paths if path in ready]
-        yield from self._read(files, date.min + ONE_DAY, date.max - ONE_DAY)
-
-    def named_day(self, path: str) -> date | None:
-        """The day in a daily file's name, within the city's days; None where files hold any days.
-
-        Raises:
-            SourceError: the name does not have the form of `file_date`.
-        """
-        day = self._named_day(path)
-        return day if day is not None and self.city.start <= day <= today(self.city.zone) else None
+        in_transfer = [file.path for file in [*waiting, *unfinished]]
+        known = {
+            path: file
+            for path, file in read_received(self._store, self.city.name).items()
+            if path.startswith(f"{self.folder}/")
+        }
+        listed = {file.path: file for file in ready}
+        changed = [
+            file for path, file in listed.items() if path not in known or known[path].version != self._version(file)
+        ]
+        files, unread = dict(known), len(changed)
+        for path, rows in self._parse(changed):
+            files[path] = self._received(listed[path], rows, known.get(path))
+            unread -= 1
+            if monotonic() > until:
+                break
+        gone = sorted(files.keys() - listed.keys() - set(in_transfer))
+        if sum(files[path].rows for path in gone) <= MAX_SHARE_WITHDRAWN * sum(file.rows for file in files.values()):
+            files = {path: file for path, file in files.items() if path not in gone}
+            gone = []
+        if files != known:
+            files |= self._shifted(files, known)
+            write_received(self._store, self.city.name, self.folder, files)
+        return Landed(files, in_transfer, gone, unread)
 
     def named_days(self) -> set[date]:
-        """The days in the names of the files that are ready; empty where files hold any days.
-
-        Raises:
-            SourceError: the folder cannot be listed, or a name does not have the form of `file_date`.
-        """
-        days = [self._named_day(file.path) for file in self._listing()[0] if self._is_read(file)]
-        return {day for day in days if day is not None}
-
-    def unread(self, paths: Iterable[str]) -> set[str]:
-        """Those of `paths`, files of this folder, that `read` does not read: gone, not ready, or left out."""
-        read = {file.path for file in self._listing()[0] if self._is_read(file)}
-        return {path for path in paths if path.startswith(f"{self.folder}/")} - read
+        """Return the days in the names of the files that have landed; empty where files hold any days."""
+        files = read_received(self._store, self.city.name).items()
+        return {file.day for path, file in files if path.startswith(f"{self.folder}/") and file.rows_from and file.day}
 
     @property
     def without_files(self) -> str:
@@ -181,8 +222,43 @@ class LandingFolder(AlertSource):
             f"{self.source.folder or self.city.name}/."
         )
 
+    def _received(self, file: ListedFile, rows: pa.Table | SourceError, before: ReceivedFile | None) -> ReceivedFile:
+        """Keep the rows of a file that was just read, or those of its last good version."""
+        version = self._version(file)
+        if isinstance(rows, SourceError):
+            is_same_meaning = before is not None and before.rows_from.endswith(f":{self._description_hash}")
+            kept = (
+                before if before is not None and is_same_meaning else ReceivedFile(version="", received=file.modified)
+            )
+            more = " The rows of its last good version are used until then." if kept.rows_from else ""
+            return kept.model_copy(update={"version": version, "error": f"{rows}{more}"})
+        days = write_rows(self._store, self.city.name, file.path, version, rows)
+        return ReceivedFile(
+            version=version,
+            received=file.modified,
+            rows_from=version,
+            day=self._named_day(file.path),
+            corrects=corrected_day(file.path),
+            days=days,
+        )
+
+    def _shifted(
+        self, files: Mapping[str, ReceivedFile], before: Mapping[str, ReceivedFile]
+    ) -> dict[str, ReceivedFile]:
+        """Look for files whose times are shifted by whole hours among those on days of changed files."""
+        changed = {path for path in files if files[path] != before.get(path)}
+        lost = {path: file for path, file in before.items() if path not in files}
+        beside = overlapping({**files, **lost}, changed | lost.keys()) - lost.keys()
+        tables = {
+            path: read_rows(self._store, self.city.name, path, files[path])
+            for path in (overlapping(files, beside) if beside else ())
+            if files[path].rows_from
+        }
+        shifted = shifted_files(tables, {path: files[path].received for path in tables})
+        return {path: files[path].model_copy(update={"shifted": shifted.get(path, "")}) for path in beside}
+
     def _listing(self) -> tuple[list[ListedFile], list[ListedFile], list[ListedFile]]:
-        """(files that are ready, files written to too recently, files named like unfinished ones), each by path."""
+        """Return files that are ready, files written to too recently, and files named like unfinished ones, each by path."""
         try:
             found = _local_files(self.folder) if self._client is None else _s3_files(self._client, self.folder)
             files = sorted(found, key=lambda file: file.path)
@@ -197,31 +273,29 @@ class LandingFolder(AlertSource):
         for file in files:
             if file.path.lower().endswith(UNFINISHED):
                 unfinished.append(file)
-            elif file.refused is None and abs((datetime.now(UTC) - file.modified).total_seconds()) < settle:
+            elif file.refused is None and abs((local_time.now() - file.modified).total_seconds()) < settle:
                 waiting.append(file)
             else:
                 ready.append(file)
         return ready, waiting, unfinished
 
-    def _read(
-        self, files: Sequence[ListedFile], first: date, last: date
-    ) -> Iterator[tuple[str, pa.Table | SourceError]]:
-        """The rows of each file that may hold one of the days, or why it cannot be read."""
+    def _parse(self, files: Sequence[ListedFile]) -> Iterator[tuple[str, pa.Table | SourceError]]:
+        """Yield the rows of each file, or why it cannot be used."""
         for start in range(0, len(files), FILES_PER_BATCH):
             batch = {file.path: file for file in files[start : start + FILES_PER_BATCH]}
             with TemporaryDirectory(prefix="shotspotter-files-") as name, ThreadPoolExecutor(8) as pool:
                 folder, tasks = Path(name), []
-                found = pool.map(partial(self._task, first, last, folder), batch.values(), range(len(batch)))
+                found = pool.map(partial(self._task, folder), batch.values(), range(len(batch)))
                 for path, task in zip(batch, found, strict=True):
                     if isinstance(task, SourceError):
                         yield path, task
-                    elif task is not None:
+                    else:
                         tasks.append(task)
                 for task, rows in read_in_subprocess(Batch(self.city, self.source, tasks)):
                     yield task.file.path, self._written_to(batch[task.file.path]) or rows
 
-    def _task(self, first: date, last: date, folder: Path, file: ListedFile, number: int) -> Task | SourceError | None:
-        """The task of reading a file, once its content is here; None for a daily file of other days.
+    def _task(self, folder: Path, file: ListedFile, number: int) -> Task | SourceError:
+        """Return the task of reading a file, once its content is here.
 
         Raises:
             SourceError: an object cannot be fetched, which is no fault of the file.
@@ -230,8 +304,6 @@ class LandingFolder(AlertSource):
             landed = self._landed(file)
         except SourceError as error:
             return error
-        if landed.named_day is not None and not first - ONE_DAY <= landed.filing_day <= last + ONE_DAY:
-            return None
         content = Path(file.path)
         if self._client is not None:
             content = folder / f"{number}{content.suffix}"
@@ -241,15 +313,14 @@ class LandingFolder(AlertSource):
                 raise SourceError(
                     f"City {self.city.name}: {file.path} cannot be fetched ({error}). Run again."
                 ) from None
-        return Task(landed, content, folder / f"{number}.rows", (first, last))
+        return Task(landed, content, folder / f"{number}.rows")
 
     def _landed(self, file: ListedFile) -> LandedFile:
-        """The days of the rows of a file, by its name.
+        """Return the days that a file's name allows for its rows.
 
         Raises:
             SourceError: the file cannot be opened, or its name is wrong.
         """
-        start, last_day = self.city.start, today(self.city.zone)
         if file.refused is not None:
             raise SourceError(f"City {self.city.name}: {file.path} {file.refused}")
         if PurePosixPath(file.path).suffix.lower() not in FORMATS:
@@ -257,15 +328,12 @@ class LandingFolder(AlertSource):
                 f"City {self.city.name}: {file.path} is of a kind that is not read (allowed: {', '.join(FORMATS)}); convert it, "
                 "or move it out of the landing folder."
             )
-        day = self._named_day(file.path)
-        if day is None:
-            return LandedFile(file.path, file.modified, None, start, (start, last_day))
-        plausible_days = max(start, day - ONE_DAY), min(last_day, day + ONE_DAY)
-        return LandedFile(file.path, file.modified, day, min(max(day, start), last_day), plausible_days)
+        corrects = corrected_day(file.path)
+        return LandedFile(file.path, file.modified, corrects or self._named_day(file.path), corrects is not None)
 
     def _named_day(self, path: str) -> date | None:
-        if self.source.file_date is None:
-            return None
+        if self.source.file_date is None or corrected_day(path) is not None:
+            return corrected_day(path)
         try:
             return datetime.strptime(PurePosixPath(path).stem, self.source.file_date).date()
         except ValueError:
@@ -274,26 +342,24 @@ class LandingFolder(AlertSource):
                 "source.file_date of the city's file promises; rename the file or correct file_date."
             ) from None
 
-    def _is_file_of(self, path: str, first: date, last: date) -> bool:
-        """Return True for the daily file of one of the days, which has no other."""
-        with suppress(SourceError):
-            day = self._named_day(path)
-            return day is not None and first <= day <= last
-        return False
-
-    def _is_read(self, file: ListedFile) -> bool:
-        return self._left_out.get(file.path) != self._version(file)
-
     def _version(self, file: ListedFile) -> str:
         return f"{file.version}:{self._description_hash}"
 
     def _written_to(self, file: ListedFile) -> SourceError | None:
-        """The error of a local file that has changed since it was listed; S3 hands out what was listed."""
+        """Return the error of a local file that has changed since it was listed; S3 hands out what was listed."""
         if self._client is not None or file in _local_file(file.path):
             return None
         return SourceError(
             f"City {self.city.name}: {file.path} was written to while it was read. Run again once its transfer is over."
         )
+
+
+def corrected_day(path: str) -> date | None:
+    """Return the day of a file that is named as a correction; None for other files."""
+    found = CORRECTION.search(PurePosixPath(path).stem)
+    with suppress(ValueError):
+        return None if found is None else date.fromisoformat(found[1])
+    return None
 
 
 def _local_files(folder: str) -> Iterator[ListedFile]:

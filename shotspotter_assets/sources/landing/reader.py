@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import feather
 
+from shotspotter_assets.calendar.local_time import local_dates
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import MEGABYTE, LandingSource
 from shotspotter_assets.sources.alert_source import SourceError
@@ -33,6 +34,10 @@ from shotspotter_assets.sources.raw_rows import to_raw
 
 MAX_ATTEMPTS: Final = 2
 """A file is read again if its process ends, as something else may have ended it."""
+
+ONE_DAY: Final = timedelta(days=1)
+FIRST_POSSIBLE_DAY: Final = date(1990, 1, 1)
+"""Earlier dates are defaults or misread numbers: no acoustic gunshot sensors were in use."""
 
 MAX_IDLE_SECONDS: Final = 60
 MAX_CHARACTERS: Final = 1_000
@@ -44,26 +49,22 @@ Process = subprocess.Popen[bytes]
 
 
 class LandedFile(NamedTuple):
-    """One file of the landing folder, and the local days of its rows."""
+    """One file of the landing folder, and the local day of its rows if its name has one."""
 
     path: str
     """As the rows name it (`received_from`)."""
     modified: datetime
-    named_day: date | None
-    """The day in the file's name, where the source has `file_date`."""
-    filing_day: date
-    """The day of rows without a usable date: the day in the name, kept within the city's days, else the first day."""
-    plausible_days: tuple[date, date]
-    """First and last local day that a row's own time may name; other rows are filed under `filing_day`."""
+    day: date | None
+    """The day in the file's name, where the source has `file_date` or the file is a correction."""
+    is_correction: bool = False
 
 
 class Task(NamedTuple):
-    """One file to read: where its content is, where its rows go, and the first and last day of the rows to return."""
+    """One file to read: where its content is, and where its rows go."""
 
     file: LandedFile
     content: Path
     rows: Path
-    days: tuple[date, date]
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,10 @@ class Batch:
     tasks: Sequence[Task]
 
     def read(self, task: Task) -> pa.Table:
-        """The rows of a file that are filed under the task's days, as `RAW_SCHEMA`.
+        """Return the rows of a file, as `RAW_SCHEMA`.
 
         Raises:
-            SourceError: the file cannot be read or understood, or has too many rows.
+            SourceError: the file cannot be read or understood, has too many rows, or most of them have no usable date.
         """
         file, city = task.file, self.city
         kind = FORMATS[PurePosixPath(file.path).suffix.lower()]
@@ -91,9 +92,33 @@ class Batch:
         except Exception as error:  # whatever a library makes of a foreign file
             reason = (str(error).splitlines() or [""])[0] or type(error).__name__
             raise refusal(city, file.path, f"as {kind.name} ({reason})") from None
-        rows = to_raw(table, 0, city, self.source, file.path, file.modified, file.filing_day, file.plausible_days)
-        first, last = (pa.scalar(day) for day in task.days)
-        return rows.filter((pc.field("date") >= first) & (pc.field("date") <= last))
+        plausible = (city.start, date.max - ONE_DAY)
+        if file.day is not None:
+            plausible = max(city.start, file.day - ONE_DAY), file.day + ONE_DAY
+        filing_day = city.start if file.day is None else max(file.day, city.start)
+        rows = to_raw(table, 0, city, self.source, file.path, file.modified, filing_day, plausible)
+        _refuse_undated(rows, city, file.path)
+        others = pc.sum(pc.not_equal(rows["date"], pa.scalar(filing_day))).as_py() or 0
+        if file.is_correction and others:
+            reason = f"as a correction of {file.day}: {others:,} of {rows.num_rows:,} rows are of other days"
+            raise refusal(city, file.path, reason)
+        return rows
+
+
+def _refuse_undated(rows: pa.Table, city: City, path: str) -> None:
+    """Refuse a file most of whose rows have no usable date: nobody can say on which days they belong."""
+    local = local_dates(rows["time_utc"], city.zone)
+    is_early = pc.and_(pc.less(local, pa.scalar(city.start)), pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY)))
+    undated = pc.invert(pc.fill_null(pc.or_(pc.equal(local, rows["date"]), is_early), False))
+    number = pc.sum(undated).as_py() or 0
+    if number > city.max_share_rejected * rows.num_rows:
+        first = rows.filter(undated).slice(0, 1).to_pylist()[0]
+        reason = (
+            f"as {number:,} of {rows.num_rows:,} rows have no usable date; the first is "
+            f"{first['as_received'] or first['time_utc']}. Correct columns.time, time_format (day and month may be "
+            "interchanged) and naive_times of the city's file"
+        )
+        raise refusal(city, path, reason)
 
 
 def cut(text: str) -> str:

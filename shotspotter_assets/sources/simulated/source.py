@@ -18,7 +18,7 @@ from scipy.special import ndtr, ndtri
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import AlertSource
-from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED
 from shotspotter_assets.sources.simulated.background import (
     DAY_STREAM,
     HOUR,
@@ -29,8 +29,6 @@ from shotspotter_assets.sources.simulated.background import (
     Integers,
     cell_metres,
 )
-
-RECEIVED_FROM = "simulated city"
 
 OFFSPRING = 0.35
 """Expected number of offspring of an alert, those lost outside the sensors' reach included."""
@@ -126,7 +124,7 @@ class SimulatedSource(AlertSource):
                 "rounds": pa.array(alerts.rounds.astype(np.int32), mask=alerts.rounds == 0),
                 "source_id": pc.binary_join_element_wise(pc.strftime(dates, "%Y%m%d"), numerals, "-"),
                 "as_received": pa.nulls(len(alerts.time), pa.string()),
-                "received_from": pa.repeat(RECEIVED_FROM, len(alerts.time)),
+                "received_from": pa.repeat(SIMULATED, len(alerts.time)),
                 "received_row": number_in_day,
                 "received_at": pa.array(ends, pa.timestamp("us", "UTC")),
             },

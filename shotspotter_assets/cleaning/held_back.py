@@ -1,0 +1,77 @@
+"""Hold back days of which most rows cannot be used: the city's file or the landed file is wrong."""
+
+from collections import Counter
+from datetime import date
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shotspotter_assets.calendar.local_time import dates_of
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cleaning.alerts import BEFORE_START, REASONS, row_reasons
+
+MAX_SHOWN: Final = 160
+"""Length of a quoted row, in characters."""
+
+UNDATED: Final = ("no_time", "impossible_date")
+"""Reasons of rows that have no usable date and are filed under the first day, or the day of their file."""
+
+REMEDIES: Final = {
+    "no_time": "columns.time, time_format (how times are written) and naive_times (what a time without a zone means)",
+    "impossible_date": "time_format (day and month may be interchanged)",
+    "no_point": "columns.longitude and columns.latitude",
+    "swapped_point": "columns.longitude and columns.latitude, which seem to be interchanged",
+    "outside_box": "box",
+    "other_event": "event_types",
+}
+"""Keys of the city's file to correct, by reason."""
+
+
+def held_back_days(city: City, raw: pa.Table) -> tuple[dict[date, str], dict[date, int]]:
+    """Return why days are held back, and the number of rejected rows of each day.
+
+    A day is held back if a larger share of its rows than `City.max_share_rejected` cannot be used. Rows from before the
+    city's start, and rows without a usable date that are filed under the first day, do not belong to the day.
+
+    Args:
+        city: with the box and types that decide which rows can be used.
+        raw: `RAW_SCHEMA`.
+    """
+    names = np.array([*REASONS, ""])[row_reasons(raw, city)]
+    dates = dates_of(raw)
+    belongs = (names != BEFORE_START) & ~(np.isin(names, UNDATED) & (dates == np.datetime64(city.start)))
+    days, day_at = np.unique(dates, return_inverse=True)
+    rejected = np.bincount(day_at[names != ""], minlength=len(days))
+    of_day, unusable = (np.bincount(day_at[flags], minlength=len(days)) for flags in (belongs, belongs & (names != "")))
+    is_held = unusable > city.max_share_rejected * of_day
+    at = np.flatnonzero(is_held[day_at] & belongs)
+    why = _why(city, raw.take(pa.array(at)), names[at], int(is_held.sum())) if len(at) else ""
+    dated = days.astype(date).tolist()
+    held_back = {day: why for day, is_one in zip(dated, is_held.tolist(), strict=True) if is_one}
+    return held_back, dict(zip(dated, rejected.tolist(), strict=True))
+
+
+def _why(city: City, raw: pa.Table, names: npt.NDArray[np.str_], days: int) -> str:
+    rejected = Counter(name for name in names.tolist() if name)
+    return (
+        f"{rejected.total():,} of {raw.num_rows:,} rows of {days:,} days cannot be used: "
+        + " ".join(
+            f"{number:,} {reason}: {REASONS[reason]}{_example(raw.filter(pa.array(names == reason)), reason)}. Correct "
+            f"{REMEDIES[reason]}."
+            for reason, number in rejected.most_common()
+        )
+        + f" These are keys of the city's file; so is max_share_rejected ({city.max_share_rejected:g}), to allow more."
+    )
+
+
+def _example(rows: pa.Table, reason: str) -> str:
+    """Return the first row as it was received, or where the points are."""
+    if reason in {"outside_box", "swapped_point"}:
+        edges = [np.quantile(rows[axis].to_numpy(), (0.01, 0.99)) for axis in ("longitude", "latitude")]
+        (west, east), (south, north) = edges
+        return f"; 98% are within west {west:.3f}, south {south:.3f}, east {east:.3f}, north {north:.3f}"
+    first = rows.slice(0, 1).to_pylist()[0]
+    shown = first["as_received"] or (first["gunshot_type"] if reason == "other_event" else first["time_utc"])
+    return f"; the first is {str(shown)[:MAX_SHOWN]}"

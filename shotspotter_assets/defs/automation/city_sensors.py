@@ -1,0 +1,148 @@
+"""The sensor of each city: it requests the runs that are due, and says what it waits for."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+
+from shotspotter_assets.calendar import local_time
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.defs.alerts.raw_alerts import late_evaluation, unusable_evaluation
+from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED, PRIORITY_TAG, UNDER_WAY
+from shotspotter_assets.defs.city_assets import automated_assets
+from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.partitions import asset_key, range_tags
+from shotspotter_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from shotspotter_assets.automation.due import DueRun
+    from shotspotter_assets.sources.snapshot import Snapshot
+    from shotspotter_assets.storage.store import Store
+
+MIN_SECONDS: Final = 10
+"""Seconds between two ticks of a city's sensor."""
+
+MAX_SECONDS: Final = 30.0
+"""Maximum time of a tick before files are left for the next one: Dagster ends a tick of 60 s."""
+
+LATENESS_PERIOD_S: Final = 3600
+"""Seconds between two evaluations of a city's `alerts_are_on_time`."""
+
+MAX_SHOWN: Final = 8
+"""Sentences that a tick shows; the checks name all files."""
+
+CITY_TAG: Final = "shotspotter/city"
+TARGET_TAG: Final = "shotspotter/target"
+"""Tag of a requested run: its city, first asset and days."""
+VERSION_TAG: Final = "shotspotter/version"
+"""Tag of a requested run: a hash of what it is to build."""
+REASON_TAG: Final = "shotspotter/reason"
+MAX_REASON: Final = 250
+"""Characters of a reason in a tag."""
+
+WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
+"""A failed run is requested again after each of these: a source that is away for hours must not leave a hole."""
+
+
+def definitions(settings: Settings) -> dg.Definitions:
+    """Build the sensor of each city."""
+    return dg.Definitions(sensors=[_sensor(city, settings.poll_seconds) for city in settings.cities.values()])
+
+
+def _sensor(city: City, poll_seconds: int) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{city.name}_automation",
+        asset_selection=[asset_key(city, name) for name in automated_assets(city)],
+        minimum_interval_seconds=MIN_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING if city.is_automated else dg.DefaultSensorStatus.STOPPED,
+        description="Compares what is stored with what the sources hold, and requests the runs that are due.",
+    )
+    def sensor(context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource) -> dg.SensorResult:
+        if not city.is_automated:
+            return dg.SensorResult(skip_reason=NOT_AUTOMATED, cursor=context.cursor)
+        return _Tick(context, city, store.open(), poll_seconds).result(sources)
+
+    return sensor
+
+
+class _Tick:
+    """One evaluation of a city's sensor; the cursor holds only what was last reported to the checks."""
+
+    def __init__(self, context: dg.SensorEvaluationContext, city: City, store: "Store", poll_seconds: int) -> None:
+        self._instance, self._log, self._city, self._store = context.instance, context.log, city, store
+        self._poll_seconds, self._now = poll_seconds, local_time.now()
+        self._reported: dict[str, Any] = json.loads(context.cursor or "{}")
+        self._waits: list[str] = []
+
+    def result(self, sources: SourcesResource) -> dg.SensorResult:
+        """Compare, and request the runs that are due."""
+        from shotspotter_assets.automation.due import due
+        from shotspotter_assets.automation.stored import Stored
+        from shotspotter_assets.sources.snapshot import impatient, take_snapshot
+
+        city, now = self._city, self._now
+        under_way = self._under_way()
+        readers = sources.readers(impatient(city), self._store)
+        snapshot = take_snapshot(
+            city, readers, self._store, now, poll_seconds=self._poll_seconds, max_seconds=MAX_SECONDS
+        )
+        found = due(city, snapshot, Stored.read(self._store, city), under_way, now)
+        requests = [request for run in found.runs for request in self._requests(run)]
+        shown = [*self._waits, *found.waits]
+        more = f" And {len(shown) - MAX_SHOWN} more: see the checks of raw_alerts." if len(shown) > MAX_SHOWN else ""
+        for request in requests:
+            self._log.info(f"{request.tags[TARGET_TAG]}: {request.tags[REASON_TAG]}")
+        said = " ".join(shown[:MAX_SHOWN]) + more
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else said or "Everything is built from what the sources hold.",
+            asset_events=list(self._events(snapshot)),
+            cursor=json.dumps(self._reported),
+        )
+
+    def _under_way(self) -> set[str]:
+        """The names of the city's assets that runs under way write."""
+        runs = self._instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
+        keys = {key for run in runs for key in run.asset_selection or ()}
+        return {key.path[-1] for key in keys if key.path[0] == self._city.name}
+
+    def _requests(self, run: "DueRun") -> Iterator[dg.RunRequest]:
+        """Request a run; one that has just failed, or has built nothing new, is tried again less and less often."""
+        first, last = run.days or ("", "")
+        target, version = f"{self._city.name} {run.assets[0]} {first}...{last}", run.version[:16]
+        records = self._instance.get_run_records(dg.RunsFilter(tags={TARGET_TAG: target}), limit=len(WAITS) + 1)
+        tried = list(takewhile(lambda record: record.dagster_run.tags[VERSION_TAG] == version, records))
+        if tried:
+            where, status = f"{run.assets[0]}{f' of {last}' if last else ''}", tried[0].dagster_run.status.value.lower()
+            if len(tried) > len(WAITS):
+                self._waits.append(f"The run of {where} ended as {status} {len(tried)} times; launch it by hand.")
+                return
+            again = datetime.fromtimestamp(tried[0].end_time or 0, UTC) + WAITS[len(tried) - 1]
+            if self._now < again:
+                at = again.astimezone(self._city.zone)
+                self._waits.append(f"The run of {where} ended as {status}; it is tried again at {at:%H:%M}. {run.why}")
+                return
+        tags = {PRIORITY_TAG: str(run.priority), CITY_TAG: self._city.name, TARGET_TAG: target, VERSION_TAG: version}
+        is_range = run.days is not None and first != last
+        yield dg.RunRequest(
+            run_key=f"{target} {version} {records[0].dagster_run.run_id if records else ''}",
+            partition_key=None if run.days is None or is_range else str(first),
+            asset_selection=[asset_key(self._city, name) for name in run.assets],
+            tags=tags
+            | {REASON_TAG: run.why[:MAX_REASON]}
+            | (range_tags(*run.days) if run.days is not None and is_range else {}),
+        )
+
+    def _events(self, snapshot: "Snapshot") -> Iterator[dg.AssetCheckEvaluation]:
+        """Outcomes of checks that no run reports: files that cannot be used, and a source that is silent."""
+        unusable = {"files": dict(snapshot.unusable), "folders": list(snapshot.folders_without_files)}
+        if unusable != self._reported.get("unusable", {"files": {}, "folders": []}):
+            yield unusable_evaluation(self._city, snapshot.unusable, snapshot.folders_without_files)
+            self._reported["unusable"] = unusable
+        now = self._now.timestamp()
+        if now - self._reported.get("evaluated_at", 0.0) > LATENESS_PERIOD_S and self._city.end is None:
+            yield late_evaluation(self._store, self._city)
+            self._reported["evaluated_at"] = now

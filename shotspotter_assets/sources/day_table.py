@@ -1,0 +1,134 @@
+"""The table of a city's days: each day's state with its reason, its rows, and the versions of what they came from.
+
+`raw_alerts` writes it; whoever asks whether a day is known asks here.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.store import Partition, Store
+
+RAW_ALERTS: Final = "raw_alerts"
+DAYS_FILE: Final = "days.parquet"
+
+DayState = Literal["known", "silent", "unknown", "held_back"]
+"""`known`: the source has said what happened; `silent`: it has no row, which is plausible; `unknown`: not said yet;
+`held_back`: most of the rows cannot be used."""
+
+ONE_DAY: Final = timedelta(days=1)
+
+_SCHEMA: Final = pa.schema(
+    [
+        pa.field("date", pa.date32(), nullable=False),
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("why", pa.string(), nullable=False),
+        pa.field("rows", pa.int64(), nullable=False),
+        pa.field("rejected", pa.int64(), nullable=False),
+        pa.field("settings", pa.string(), nullable=False),
+        pa.field("received", pa.timestamp("us", "UTC")),
+        pa.field("sources", pa.list_(pa.struct([("name", pa.string()), ("version", pa.string())])), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Day:
+    """One stored day.
+
+    Attributes:
+        why: the reason of the state, in words.
+        rejected: rows that cannot be used.
+        settings: hash of the settings of the city's file with which the day was stored.
+        received: when the first row of the day was received; None without rows.
+        sources: version of the day's rows by the file or address that they came from.
+    """
+
+    state: DayState
+    why: str
+    rows: int
+    rejected: int
+    settings: str
+    received: datetime | None
+    sources: Mapping[str, str]
+
+    @property
+    def is_counted(self) -> bool:
+        """True if the day counts in histories: its alerts are known, be it none."""
+        return self.state in ("known", "silent")
+
+    @cached_property
+    def rows_version(self) -> str:
+        """Version of the rows, whatever the state."""
+        return sha256(*sorted(f"{name}:{version};" for name, version in self.sources.items()))[:12]
+
+    @cached_property
+    def version(self) -> str:
+        """Version of the rows, the settings and the state as models use it."""
+        return f"{self.rows_version}{self.settings[:8]}{'' if self.is_counted else self.state}"
+
+
+@dataclass(frozen=True)
+class DayTable:
+    """The stored days of a city in order."""
+
+    days: Mapping[date, Day] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, store: Store, city: str) -> "DayTable":
+        """Read the table of a city; an empty one where no day was stored."""
+        try:
+            rows = store.read_table(Partition(RAW_ALERTS, city), DAYS_FILE).to_pylist()
+        except MissingObjectError:
+            return cls()
+        return cls({row.pop("date"): Day(**row | {"sources": _by_name(row["sources"])}) for row in rows})
+
+    @staticmethod
+    def update(store: Store, city: str, days: Mapping[date, Day]) -> "DayTable":
+        """Store days, in place of those of the same dates; return the table."""
+        with store.alone("days", city):
+            table = DayTable(dict(sorted({**DayTable.read(store, city).days, **days}.items())))
+            rows = [
+                {**vars(day), "date": at, "sources": [{"name": n, "version": v} for n, v in day.sources.items()]}
+                for at, day in table.days.items()
+            ]
+            store.write_table(Partition(RAW_ALERTS, city), DAYS_FILE, pa.Table.from_pylist(rows, _SCHEMA))
+        return table
+
+    def state(self, day: date) -> DayState:
+        """Return the state of a day; a day that no run of `raw_alerts` stored is known."""
+        return self.days[day].state if day in self.days else "known"
+
+    def is_counted(self, days: Iterable[date]) -> npt.NDArray[np.bool_]:
+        """Flag the days that count in histories, shape (days,)."""
+        return np.array([self.state(day) in ("known", "silent") for day in days], dtype=bool)
+
+    def last_counted(self, last: date) -> date | None:
+        """Return the last stored day to `last` that counts in histories; None without one."""
+        return max((at for at, day in self.days.items() if at <= last and day.is_counted), default=None)
+
+    def in_state(self, *states: DayState) -> dict[date, Day]:
+        """Return the days in some states."""
+        return {at: day for at, day in self.days.items() if day.state in states}
+
+    def made_from(self, day: date) -> str:
+        """Return the version of what the cleaned alerts of a day are made from: its rows and those of its eve."""
+        eve = self.days.get(day - ONE_DAY)
+        return f"{self.days[day].version}-{'' if eve is None else eve.rows_version}"
+
+    def version(self, first: date, last: date) -> str:
+        """Return the version of contiguous days together, as histories use them."""
+        return sha256(*(self.days[day].version if day in self.days else "?" for day in days_between(first, last)))[:16]
+
+
+def _by_name(sources: list[dict[str, str]]) -> dict[str, str]:
+    return {source["name"]: source["version"] for source in sources}

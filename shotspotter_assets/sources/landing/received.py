@@ -1,0 +1,196 @@
+"""The landed files of a city as they were last read: their versions, days and rows, or why they cannot be used.
+
+A file is parsed once, by whoever sees it first, a sensor or a run; its rows are kept in the store for the others.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import date, datetime
+from pathlib import PurePosixPath
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.sources.schema import PUBLISHED
+from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.fingerprints import group_fingerprints, sha256
+from shotspotter_assets.storage.store import Partition, Store
+
+ARRIVALS: Final = "arrivals"
+"""Folder with what was received of each city."""
+RECEIVED_FILE: Final = "received.json"
+
+MAX_SHIFT_HOURS: Final = 14
+MIN_SHIFTED_ROWS: Final = 5
+MIN_SHIFTED_SHARE: Final = 0.5
+"""Share of a file's rows that repeat rows of other files at a whole number of hours, from which on it is held back."""
+
+
+class ReceivedFile(BaseModel):
+    """A landed file.
+
+    Attributes:
+        version: of the file when it was last read.
+        received: when that version was written.
+        error: why this version is not used; empty where it is.
+        rows_from: the version whose rows are used: the last one that could be read. Empty without one.
+        day: the day in the name of a daily file.
+        corrects: the day whose rows of other files this file replaces.
+        days: version and number of the rows by day.
+        shifted: the evidence that its times are in another zone; empty without any.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    received: datetime
+    error: str = ""
+    rows_from: str = ""
+    day: date | None = None
+    corrects: date | None = None
+    days: dict[date, tuple[str, int]] = {}
+    shifted: str = ""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return sum(rows for _, rows in self.days.values())
+
+
+Received = Mapping[str, ReceivedFile]
+"""The landed files of a city by path."""
+
+_RECEIVED: Final = TypeAdapter(dict[str, ReceivedFile])
+
+
+def read_received(store: Store, city: str) -> dict[str, ReceivedFile]:
+    """Return the landed files of a city as they were last read; none before the first reading."""
+    try:
+        return _RECEIVED.validate_json(store.read_bytes(Partition(ARRIVALS, city), RECEIVED_FILE))
+    except MissingObjectError:
+        return {}
+
+
+def is_held_back(path: str, file: ReceivedFile, city: City) -> bool:
+    """Return True for a file whose times are probably in another zone, unless a person has accepted it."""
+    return bool(file.shifted) and PurePosixPath(path).name not in city.acknowledged_files
+
+
+def unusable_files(files: Received, city: City) -> dict[str, str]:
+    """Return why files are not used in their present version, by path."""
+    why = {path: file.error for path, file in sorted(files.items()) if file.error}
+    for path, file in sorted(files.items()):
+        if is_held_back(path, file, city):
+            name = PurePosixPath(path).name
+            why[path] = (
+                f"City {city.name}: {path} is held back: {file.shifted}, so its times are probably in another zone. Replace or "
+                f"remove the file; or, if its rows are right, add `acknowledged: [{{file: {name}, by: NAME, on: DATE}}]` to "
+                "the city's file."
+            )
+    return why
+
+
+def used_days(files: Received, city: City) -> dict[date, dict[str, tuple[str, int]]]:
+    """Return version and number of the used rows of each day by the path of their file.
+
+    A correction replaces the rows of all other files on its day.
+    """
+    used = {path: file for path, file in files.items() if file.rows_from and not is_held_back(path, file, city)}
+    corrected = {file.corrects for file in used.values()} - {None}
+    days: dict[date, dict[str, tuple[str, int]]] = {}
+    for path, file in used.items():
+        for day, rows in file.days.items():
+            if day not in corrected or file.corrects == day:
+                days.setdefault(day, {})[path] = rows
+    return days
+
+
+def write_received(store: Store, city: str, folder: str, files: Received) -> dict[str, ReceivedFile]:
+    """Replace the files of one folder; remove rows that no file uses any more. Return the files of the city."""
+    with store.alone(ARRIVALS, city):
+        before = read_received(store, city)
+        after = {path: file for path, file in before.items() if not path.startswith(f"{folder}/")} | dict(files)
+        if after != before:
+            store.write_bytes(Partition(ARRIVALS, city), RECEIVED_FILE, _RECEIVED.dump_json(after))
+        used = {_rows_file(path, file.rows_from) for path, file in after.items()}
+        for name in {_rows_file(path, file.rows_from) for path, file in before.items() if file.rows_from} - used:
+            store.delete(Partition(ARRIVALS, city), name)
+    return after
+
+
+def write_rows(store: Store, city: str, path: str, version: str, rows: pa.Table) -> dict[date, tuple[str, int]]:
+    """Keep the rows (`RAW_SCHEMA`) of a file; return version and number of rows by day."""
+    store.write_table(Partition(ARRIVALS, city), _rows_file(path, version), rows.rename_columns(_stored_names(rows)))
+    return rows_by_day(rows)
+
+
+def read_rows(store: Store, city: str, path: str, file: ReceivedFile) -> pa.Table:
+    """Return the used rows of a file, `RAW_SCHEMA`.
+
+    Raises:
+        MissingObjectError: another process has replaced them meanwhile.
+    """
+    rows = store.read_table(Partition(ARRIVALS, city), _rows_file(path, file.rows_from))
+    return rows.rename_columns(["date" if name == "filed" else name for name in rows.column_names])
+
+
+def rows_by_day(rows: pa.Table) -> dict[date, tuple[str, int]]:
+    """Return version and number of the rows (`RAW_SCHEMA`) of each day that has any."""
+    days, group = np.unique(rows["date"].to_numpy().astype("datetime64[D]"), return_inverse=True)
+    versions = group_fingerprints(rows.select([name for name in PUBLISHED if name != "date"]), group, len(days))
+    numbers = np.bincount(group, minlength=len(days)).tolist()
+    return dict(zip(days.astype(date).tolist(), zip(versions, numbers, strict=True), strict=True))
+
+
+def shifted_files(tables: Mapping[str, pa.Table], received: Mapping[str, datetime]) -> dict[str, str]:
+    """Return why files are held back whose rows repeat rows of other files a whole number of hours earlier or later.
+
+    Of two files that repeat each other, the one received later is held back.
+
+    Args:
+        tables: rows of the files by path.
+        received: when each was written.
+    """
+    import pandas as pd
+
+    columns = ["time_utc", "longitude", "latitude", "gunshot_type"]
+    frames = [table.select(columns).to_pandas().assign(file=path) for path, table in tables.items() if table.num_rows]
+    if len(frames) < 2:
+        return {}
+    rows = pd.concat(frames, ignore_index=True).dropna(subset=columns[:3])
+    seconds = rows["time_utc"].to_numpy().astype("datetime64[s]").astype(np.int64)
+    rows = rows.assign(hour=seconds // 3600, second=seconds % 3600, row=np.arange(len(rows)))
+    rows[["longitude", "latitude"]] = rows[["longitude", "latitude"]].round(5)
+    rows["gunshot_type"] = rows["gunshot_type"].fillna("")
+    pairs = rows.merge(rows, on=["longitude", "latitude", "gunshot_type", "second"], suffixes=("", "_of_other"))
+    pairs = pairs[pairs["file"] != pairs["file_of_other"]]
+    pairs = pairs.assign(hours=pairs["hour"] - pairs["hour_of_other"])
+    repeated = set(pairs.loc[pairs["hours"] == 0, "row"])
+    pairs = pairs[(pairs["hours"] != 0) & (pairs["hours"].abs() <= MAX_SHIFT_HOURS) & ~pairs["row"].isin(repeated)]
+    numbers, suspects = rows["file"].value_counts(), dict[str, tuple[int, str, int]]()
+    for (path, other, hours), shifted in pairs.groupby(["file", "file_of_other", "hours"])["row"].nunique().items():
+        if shifted >= MIN_SHIFTED_ROWS and shifted >= MIN_SHIFTED_SHARE * numbers[path]:
+            suspects[path] = max(suspects.get(path, (0, "", 0)), (int(shifted), other, int(hours)))
+    return {
+        path: f"{shifted:,} of {numbers[path]:,} rows repeat rows of {PurePosixPath(other).name} {abs(hours)} hours "
+        f"{'later' if hours > 0 else 'earlier'}"
+        for path, (shifted, other, hours) in suspects.items()
+        if other not in suspects or (received[path], path) > (received[other], other)
+    }
+
+
+def overlapping(files: Received, paths: Collection[str]) -> set[str]:
+    """Return `paths` and the files with rows on a day of one of them, or on the day before or after."""
+    days = {day.toordinal() + more for path in paths for day in files[path].days for more in (-1, 0, 1)}
+    return {path for path, file in files.items() if path in paths or any(day.toordinal() in days for day in file.days)}
+
+
+def _rows_file(path: str, version: str) -> str:
+    return f"{sha256(path, version)[:20]}.parquet"
+
+
+def _stored_names(rows: pa.Table) -> list[str]:
+    """The columns' names; none is named like a folder of the store."""
+    return ["filed" if name == "date" else name for name in rows.column_names]

@@ -1,0 +1,159 @@
+"""A city of landed files under a clock of its own: files land, the sensor ticks, runs go in this process."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import dagster as dg
+from dagster._core.test_utils import freeze_time
+
+from shotspotter_assets.calendar import local_time
+from shotspotter_assets.cities.registry import load_cities
+from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.defs.chain import Installation, resources
+
+NAME = "town"
+ZONE = "America/New_York"
+HEADER = "when,lon,lat,kind,id\n"
+CITY_FILE = """
+name: town
+time_zone: America/New_York
+start: {start}
+automation: history
+box: {{west: -77.0, south: 38.0, east: -76.0, north: 39.0}}
+grid: {{rows: 3, columns: 3}}
+publication: {{days_late: 0}}
+source:
+  kind: landing
+  settle_seconds: 0
+  columns: {{time: when, longitude: {longitude}, latitude: {latitude}, gunshot_type: kind, source_id: id}}
+"""
+
+
+def row(day: date, number: int, hour: int = 17, place: int = 0) -> str:
+    """A row of a landed file: an alert in the middle of a cell, on a minute of its own."""
+    return (
+        f"{day}T{hour:02}:{number % 60:02}:00Z,{-76.8 + 0.3 * (place % 3):.1f},{38.2 + 0.3 * (place // 3 % 3):.1f},"
+        f"Single_Gunshot,{day}-{number}\n"
+    )
+
+
+@dataclass
+class LivingCity:
+    """The city, its landing folder and its store.
+
+    Attributes:
+        now: the present of everything in the installation.
+    """
+
+    folder: Path
+    start: date
+    now: datetime
+    requested: list[dg.RunRequest] = field(default_factory=list)
+    message: str = ""
+    _cursor: str | None = None
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        for name in ("landing/town", "cities", "home"):
+            (self.folder / name).mkdir(parents=True)
+        self.store = Store(str(self.folder / "store"))
+        self.instance = dg.DagsterInstance.ephemeral(tempdir=str(self.folder / "home"))
+        self.write_city_file()
+        self.load()
+
+    def write_city_file(self, **changes: str) -> None:
+        """Write the city's file; `longitude` and `latitude` name its columns."""
+        values = {"start": self.start, "longitude": "lon", "latitude": "lat"} | changes
+        (self.folder / "cities" / "town.yaml").write_text(CITY_FILE.format(**values) + changes.get("more", ""))
+
+    def load(self) -> None:
+        """Load the definitions, as a code server does."""
+        with self.clock():
+            cities = load_cities(self.folder / "cities")
+        self.on: Installation = resources(str(self.folder / "store"), str(self.folder / "landing"), cities)
+        self.city = cities[NAME]
+
+    @contextmanager
+    def clock(self) -> Iterator[None]:
+        """Let everything see `now`."""
+        with freeze_time(self.now), mock.patch.object(local_time, "now", lambda: self.now):
+            yield
+
+    @property
+    def yesterday(self) -> date:
+        return self.now.astimezone(self.city.zone).date() - timedelta(days=1)
+
+    def land(self, name: str, *rows: str) -> Path:
+        """Land or replace a file."""
+        path = self.folder / "landing" / NAME / name
+        path.write_text(HEADER + "".join(rows))
+        self.now += timedelta(seconds=20)
+        os.utime(path, (self.now.timestamp(), self.now.timestamp()))
+        return path
+
+    def remove(self, name: str) -> None:
+        (self.folder / "landing" / NAME / name).unlink()
+
+    def restart(self) -> None:
+        """Forget the cursor, as a daemon without its storage does."""
+        self._cursor = None
+
+    def tick(self) -> list[dg.RunRequest]:
+        """Evaluate the city's sensor."""
+        with self.clock():
+            context = dg.build_sensor_context(
+                instance=self.instance, cursor=self._cursor, definitions=self.on.definitions, resources=dict(self.on)
+            )
+            result = self.on.definitions.resolve_sensor_def(f"{NAME}_automation")(context)
+        assert isinstance(result, dg.SensorResult)
+        self._cursor, self.events = result.cursor, list(result.asset_events)
+        self.message = (result.skip_reason.skip_message or "") if result.skip_reason else ""
+        self.now += timedelta(seconds=10)
+        return list(result.run_requests or ())
+
+    def run(self, request: dg.RunRequest, config: Mapping[str, Any] | None = None) -> bool:
+        """Run a request; return True if it succeeded."""
+        self.requested.append(request)
+        definitions = self.on.definitions
+        keys = list(request.asset_selection or ())
+        assets = [*(definitions.assets or []), *(definitions.asset_checks or [])]
+        with self.clock():
+            result = dg.materialize(
+                assets,
+                selection=dg.AssetSelection.assets(*keys),
+                resources=dict(self.on),
+                partition_key=request.partition_key,
+                tags=dict(request.tags),
+                instance=self.instance,
+                run_config={"ops": {f"{NAME}__{name}": {"config": values} for name, values in (config or {}).items()}},
+                raise_on_error=False,
+            )
+        self.now += timedelta(seconds=30)
+        return result.success
+
+    def settle(self, max_ticks: int = 30) -> list[str]:
+        """Tick and run until nothing is requested; return the runs as `asset first...last`."""
+        made: list[str] = []
+        for _ in range(max_ticks):
+            requests = self.tick()
+            if not requests:
+                return made
+            for request in requests:
+                made.append(request.tags["shotspotter/target"].removeprefix(f"{NAME} "))
+                self.run(request)
+        raise AssertionError(f"still not settled after {max_ticks} ticks: {made}")
+
+    @property
+    def table(self) -> DayTable:
+        return DayTable.read(self.store, NAME)
+
+
+def noon(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, 17, tzinfo=UTC)
