@@ -4,7 +4,8 @@ A wrong file concerns only its own city: its last good version stays in force, a
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.cities.explanations import explain
 from shotspotter_assets.cities.factors import Factor
+from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.cities.layers import Layer, Streets
 
 PACKAGE_CITIES = Path(__file__).parent
@@ -60,8 +62,16 @@ def unusable_files(cities: Cities) -> Mapping[str, str]:
     return cities.unusable if isinstance(cities, CityFiles) else {}
 
 
-def load_cities(folder: Path = PACKAGE_CITIES) -> CityFiles:
-    """Read all cities of `folder` (`*.yaml`).
+def load_cities(
+    folder: Path = PACKAGE_CITIES,
+    last_good: LastGoodFiles | None = None,
+    check: Callable[[CityFiles], CityFiles] = lambda cities: cities,
+    *,
+    keep: bool = False,
+) -> CityFiles:
+    """Read all cities of `folder` (`*.yaml`), a wrong file in its last good version if there is one.
+
+    `check` raises CityFileError for a city that breaks further rules. With `keep`, good files are stored in `last_good`.
 
     Raises:
         CityFileError: the folder has no city file, or only wrong ones; a line for each.
@@ -73,13 +83,24 @@ def load_cities(folder: Path = PACKAGE_CITIES) -> CityFiles:
         raise CityFileError(f"The cities folder {folder} holds no *.yaml file; add one file per city.")
     cities: dict[str, City] = {}
     unusable: dict[str, str] = {}
+    good: dict[Path, str] = {}
     for file in files:
         try:
-            cities[file.stem] = load_city(file)
+            text = _read(file)
+            cities |= check(CityFiles({file.stem: load_city(file, text)}, {}))
+            good[file] = text
         except CityFileError as error:
             name, problem = file.stem if file.suffix == ".yaml" else file.name, str(error)
+            if last_good and file.suffix == ".yaml" and (last := last_good.read(file)):
+                with suppress(CityFileError):
+                    cities |= check(CityFiles({name: load_city(file, last.text)}, {}))
+                    day = last.since.astimezone(cities[name].zone).date()
+                    until = "until it is corrected and the code reloaded"
+                    problem = f"{problem} (The last good file of {day} stays in force {until}.)"
             name, problem = (os.fsencode(text).decode(errors="backslashreplace") for text in (name, problem))
             unusable[name] = problem
+    if last_good and keep:
+        last_good.keep(good)
     return CityFiles(cities, unusable).without({})
 
 
