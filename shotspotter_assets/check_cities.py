@@ -5,11 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shotspotter_assets.cities.registry import CityFileError, load_cities
+from shotspotter_assets.cities.registry import CityFileError
 from shotspotter_assets.cities.shape_files import coverage_polygons
 from shotspotter_assets.factors.city_factors import CityFactors
-from shotspotter_assets.models.registry import check_forecasters
-from shotspotter_assets.settings import cities_folder
+from shotspotter_assets.settings import checked_cities, cities_folder
 from shotspotter_assets.streets.segments import read_segments
 
 
@@ -17,11 +16,12 @@ def main(arguments: Sequence[str]) -> None:
     """Print the cities of the folder, and one line for each file that cannot be used; exit with 1 if there is one."""
     try:
         folder = Path(arguments[0]) if arguments else cities_folder(os.environ)
-        cities = check_forecasters(load_cities(folder))
+        cities = checked_cities(folder, os.environ)
     except CityFileError as error:
         sys.exit(str(error))
+    usable = {name: city for name, city in cities.items() if name not in cities.unusable}
     unfit = {}
-    for name, city in cities.items():
+    for name, city in usable.items():
         try:
             CityFactors.read(city)
             if city.streets is not None:
@@ -30,8 +30,8 @@ def main(arguments: Sequence[str]) -> None:
                 coverage_polygons(city.coverage)
         except ValueError as error:
             unfit[name] = str(error)
-    usable = [name for name in cities if name not in unfit]
-    print(f"{folder}: {len(usable)} city files can be used: {', '.join(usable)}.")
+    fit = [name for name in usable if name not in unfit]
+    print(f"{folder}: {len(fit)} city files can be used: {', '.join(fit) or 'none'}.")
     if problems := [*cities.unusable.values(), *unfit.values()]:
         sys.exit("\n".join(problems))
 

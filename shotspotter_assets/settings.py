@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shotspotter_assets.cities.registry import PACKAGE_CITIES, Cities, CityFileError, load_cities
+from shotspotter_assets.cities.last_good import LastGoodFiles
+from shotspotter_assets.cities.registry import PACKAGE_CITIES, Cities, CityFileError, CityFiles, load_cities
 from shotspotter_assets.models.registry import check_forecasters
 from shotspotter_assets.redaction import without_credentials
 
@@ -46,7 +47,7 @@ class Settings:
         Raises:
             CityFileError: the folder of city files cannot be used, or none of its files.
         """
-        cities = check_forecasters(load_cities(cities_folder(environ)))
+        cities = checked_cities(cities_folder(environ), environ, keep=True)
         for problem in cities.unusable.values():
             log.warning("%s (The other cities go on.)", problem)
         return cls(
@@ -59,6 +60,17 @@ class Settings:
             sagemaker_role=environ.get("SHOTSPOTTER_SAGEMAKER_ROLE") or "",
             sagemaker_image=environ.get("SHOTSPOTTER_SAGEMAKER_IMAGE") or "",
         )
+
+
+def checked_cities(folder: Path, environ: Mapping[str, str], *, keep: bool = False) -> CityFiles:
+    """Read the cities of `folder`, and for a wrong file its last good version in `$DAGSTER_HOME/last_good_cities`.
+
+    Raises:
+        CityFileError: the folder cannot be used, or none of its files.
+    """
+    home = Path(environ.get("DAGSTER_HOME") or "/nowhere")
+    last_good = LastGoodFiles(home / "last_good_cities") if home.is_dir() else None
+    return load_cities(folder, last_good, check_forecasters, keep=keep)
 
 
 def cities_folder(environ: Mapping[str, str]) -> Path:

@@ -62,7 +62,8 @@ class Box(StrictModel):
     @model_validator(mode="after")
     def _has_ordered_edges(self) -> "Box":
         if self.west >= self.east:
-            raise ValueError(f"west ({self.west}) must be less than east ({self.east})")
+            hint = "; longitudes in America have a minus sign" if self.west > 0 else ""
+            raise ValueError(f"west ({self.west}) must be less than east ({self.east}){hint}")
         if self.south >= self.north:
             raise ValueError(f"south ({self.south}) must be less than north ({self.north})")
         return self
@@ -165,9 +166,17 @@ class City(StrictModel):
             return box
         winter = datetime(2024, 1, 1, tzinfo=ZoneInfo(info.data["time_zone"]))
         offset = (winter.utcoffset() or timedelta()) - (winter.dst() or timedelta())
-        as_written, swapped = (abs(edge - offset / timedelta(hours=1) * 15) for edge in (box.west, box.south))
-        if as_written > MAX_OFFSET_DEGREES >= swapped:
+        meridian = offset / timedelta(hours=1) * 15
+
+        def is_near(longitude: float) -> bool:
+            return abs((longitude - meridian + 180) % 360 - 180) <= MAX_OFFSET_DEGREES
+
+        if not is_near(box.west) and is_near(box.south):
             raise ValueError("longitude and latitude seem to be swapped; west and east are longitudes")
+        is_far_from_greenwich = abs(meridian) > MAX_OFFSET_DEGREES  # elsewhere either sign may be right
+        if is_far_from_greenwich and any(is_near(-edge) and not is_near(edge) for edge in (box.west, box.east)):
+            place = f"{info.data['time_zone']} is near {meridian:g}"
+            raise ValueError(f"longitudes seem to lack their minus sign, or to have one too many ({place})")
         return box
 
     @field_validator("holidays")
@@ -184,6 +193,7 @@ class City(StrictModel):
         spellings = Counter(spelling.lower() for of_type in self.event_types.values() for spelling in of_type)
         folders = [source.folder or self.name for source in self.all_sources if source.kind == "landing"]
         problems = {
+            f"start ({self.start}) must be before today": self.start >= datetime.now(self.zone).date(),
             f"end ({self.end}) must not be before start ({self.start})": self.end is not None and self.end < self.start,
             "event_types has a spelling under two names": max(spellings.values(), default=1) > 1,
             f"forecast must name event_types: {', '.join(self.event_types)}": not set(self.forecast)

@@ -1,12 +1,11 @@
 """Reads the folder of city YAML files into City models, with errors that name file, key and reason.
 
-A wrong file stops only its own city: the others are read, and the UI and a notice name the file.
+A wrong file concerns only its own city: its last good version stays in force, and the UI and a notice name the file.
 """
 
 import os
-from collections import Counter
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -14,7 +13,9 @@ import yaml
 from pydantic import ValidationError
 
 from shotspotter_assets.cities.city import City, Coverage
+from shotspotter_assets.cities.explanations import explain
 from shotspotter_assets.cities.factors import Factor
+from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.cities.layers import Layer, Streets
 
 PACKAGE_CITIES = Path(__file__).parent
@@ -22,6 +23,9 @@ PACKAGE_CITIES = Path(__file__).parent
 
 Cities = Mapping[str, City]
 """Cities by name."""
+
+SUFFIXES: Final = (".yaml", ".yml")
+"""Endings of YAML files; files with another ending than the first are named as wrong."""
 
 MAX_PROBLEMS: Final = 10
 """Problems of one file that are named."""
@@ -39,7 +43,7 @@ class CityFiles(dict[str, City]):
     def __init__(self, cities: Cities, unusable: Mapping[str, str]) -> None:
         super().__init__(sorted(cities.items()))
         self.unusable = dict(sorted(unusable.items()))
-        """File, key and remedy in one line, by the name of the file."""
+        """File, key and remedy in one line, by the name of the file. A city is here if its last good file is in force."""
 
     def without(self, problems: Mapping[str, str]) -> "CityFiles":
         """The files without the cities that have a problem, by name.
@@ -58,41 +62,71 @@ def unusable_files(cities: Cities) -> Mapping[str, str]:
     return cities.unusable if isinstance(cities, CityFiles) else {}
 
 
-def load_cities(folder: Path = PACKAGE_CITIES) -> CityFiles:
-    """All cities of `folder` (`*.yaml`).
+def load_cities(
+    folder: Path = PACKAGE_CITIES,
+    last_good: LastGoodFiles | None = None,
+    check: Callable[[CityFiles], CityFiles] = lambda cities: cities,
+    *,
+    keep: bool = False,
+) -> CityFiles:
+    """Read all cities of `folder` (`*.yaml`), a wrong file in its last good version if there is one.
+
+    `check` raises CityFileError for a city that breaks further rules. With `keep`, good files are stored in `last_good`.
 
     Raises:
         CityFileError: the folder has no city file, or only wrong ones; a line for each.
     """
     if not folder.is_dir():
         raise CityFileError(f"The cities folder {folder} does not exist; set SHOTSPOTTER_CITIES to one of city files.")
-    files = sorted(file for file in folder.glob("*.yaml") if not file.name.startswith("."))
+    files = sorted(file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
     if not files:
         raise CityFileError(f"The cities folder {folder} holds no *.yaml file; add one file per city.")
     cities: dict[str, City] = {}
     unusable: dict[str, str] = {}
+    good: dict[Path, str] = {}
     for file in files:
         try:
-            cities[file.stem] = load_city(file)
+            text = _read(file)
+            cities |= check(CityFiles({file.stem: load_city(file, text)}, {}))
+            good[file] = text
         except CityFileError as error:
-            name, problem = (os.fsencode(text).decode(errors="backslashreplace") for text in (file.stem, str(error)))
+            name, problem = file.stem if file.suffix == ".yaml" else file.name, str(error)
+            if last_good and file.suffix == ".yaml" and (last := last_good.read(file)):
+                with suppress(CityFileError):
+                    cities |= check(CityFiles({name: load_city(file, last.text)}, {}))
+                    day = last.since.astimezone(cities[name].zone).date()
+                    until = "until it is corrected and the code reloaded"
+                    problem = f"{problem} (The last good file of {day} stays in force {until}.)"
+            name, problem = (os.fsencode(text).decode(errors="backslashreplace") for text in (name, problem))
             unusable[name] = problem
+    if last_good and keep:
+        last_good.keep(good)
     return CityFiles(cities, unusable).without({})
 
 
-def load_city(file: Path) -> City:
-    """One city from its YAML file.
+def _read(file: Path) -> str:
+    if file.suffix != ".yaml":
+        raise CityFileError(f"{file}: is not read; rename it to {file.stem}.yaml")
+    try:
+        return file.read_bytes().decode()
+    except (OSError, ValueError) as error:
+        raise CityFileError(f"{file}: cannot be read: {error}") from None
+
+
+def load_city(file: Path, text: str | None = None) -> City:
+    """Read one city from its YAML file, or from another text of it.
 
     Raises:
         CityFileError: the file is not YAML, has a wrong or repeated key, or is not named after its city.
     """
+    text = _read(file) if text is None else text
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except yaml.MarkedYAMLError as error:
         place = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         # Without the text of the line, which may hold a secret.
         raise CityFileError(f"{file}: is not a YAML file of a city: {place}{error.problem}") from None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CityFileError(f"{file}: cannot be read as YAML: {reason}") from None
     if not isinstance(content, dict):
@@ -100,7 +134,7 @@ def load_city(file: Path) -> City:
     try:
         city = City.model_validate(content)
     except ValidationError as error:
-        problems = [explain(problem, content) for problem in error.errors(include_url=False)[:MAX_PROBLEMS]]
+        problems = [explain(problem) for problem in error.errors(include_url=False)[:MAX_PROBLEMS]]
         more = error.error_count() - len(problems)
         raise CityFileError(f"{file}: " + "; ".join([*problems, *([f"and {more} more"] if more else [])])) from None
     if city.name != file.stem:
@@ -111,11 +145,18 @@ def load_city(file: Path) -> City:
 class _Loader(yaml.CSafeLoader):
     """A safe loader that refuses repeated keys."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:  # such as 30 February
+            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from None
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if repeated := {key for key, number in Counter(keys).items() if number > 1}:
-            problem = f"the key {', '.join(sorted(repeated))} is there twice"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        earlier: dict[str, yaml.ScalarNode] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if (first := earlier.setdefault(key.value, key)) is not key:
+                problem = f"the key {key.value} is there twice, first on line {first.start_mark.line + 1}"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -146,7 +187,7 @@ def find_city(cities: Cities, name: str) -> City:
     Raises:
         CityFileError: there is no such city, or its file cannot be used.
     """
-    if name in unusable_files(cities):
+    if name not in cities and name in unusable_files(cities):
         raise CityFileError(
             f"City {name} stands still until its file is corrected and the code location reloaded: "
             f"{unusable_files(cities)[name]}"
@@ -154,27 +195,3 @@ def find_city(cities: Cities, name: str) -> City:
     if name not in cities:
         raise CityFileError(f"No city {name!r}; the city files describe: {', '.join(cities)}.")
     return cities[name]
-
-
-def explain(problem: Any, content: Any) -> str:
-    """Key and reason of a problem that pydantic found; no value, as it may be a token that was pasted for its variable."""
-    keys: list[str] = []
-    for part in problem["loc"]:
-        if isinstance(content, dict) and part not in content and part == content.get("kind"):
-            continue  # pydantic's path also names the kind of a source or factor
-        keys.append(str(part))
-        try:
-            content = content[part]
-        except (LookupError, TypeError):
-            content = None
-    kind, reason = problem["type"], problem["msg"].removeprefix("Value error, ")
-    if kind == "missing":
-        reason = "is missing"
-    elif kind.startswith("date"):
-        reason = f"write the date as YYYY-MM-DD ({reason})"
-    elif kind == "extra_forbidden":
-        schema = City.model_json_schema()
-        known = {key for model in [schema, *schema["$defs"].values()] for key in model.get("properties", {})}
-        near = get_close_matches(keys[-1], known, 1)
-        reason = f"unknown key; did you mean {near[0]}?" if near else "unknown key"
-    return f"{'.'.join(keys) or 'file'}: {reason}"

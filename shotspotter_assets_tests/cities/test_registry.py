@@ -1,7 +1,9 @@
 """City files: errors name the file, the key and the reason."""
 
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -15,6 +17,8 @@ ALERTS = {
     "kind": "alerts_api", "url": "https://a.example/alerts?from={first}", "paging": {"style": "page"},
     "columns": {"time": "at", "source_id": "id"},
 }  # fmt: skip
+KINDS = "source: needs an allowed kind, such as {kind: alerts_api, ...} (allowed: alerts_api, arcgis, landing, simulated, socrata)"
+MIRRORED = {**GOOD["box"], "west": 76.9005, "east": 77.0485}
 SWAPPED = {"west": 38.81475, "south": -77.0485, "east": 38.96875, "north": -76.9005}
 
 
@@ -45,10 +49,33 @@ def test_package_cities_load() -> None:
         ({"start": "01/01/2016"}, "start: write the date as YYYY-MM-DD"),
         ({"end": "2016"}, "end: write the date as YYYY-MM-DD"),
         ({"automation": True}, "automation: Input should be 'manual', 'recent' or 'history'"),
-        ({"name": "Washington DC"}, "name: String should match pattern '^[a-z][a-z0-9_]*$'"),
+        ({"name": "Washington DC"}, "name: use lowercase letters, digits and _, with a letter first"),
         ({"name": "other"}, "name: is 'other', but the file must be named other.yaml"),
-        ({"source": {**GOOD["source"], "kind": "csv"}}, "source: Input tag 'csv' found using 'kind'"),
-        ({"source": {"columns": {"time": "t"}}}, "source: Unable to extract tag using discriminator 'kind'"),
+        ({"source": {**GOOD["source"], "kind": "csv"}}, KINDS),
+        ({"source": {"columns": {"time": "t"}}}, KINDS),
+        ({"source": "landing"}, KINDS),
+        ({"source": ["landing"]}, KINDS),
+        ({"other_sources": ["landing"]}, KINDS.replace("source:", "other_sources.0:")),
+        ({"source": {"kind": "landing", "columns": "time"}}, "source.columns: write keys and values, such as {time: ...}"),
+        ({"other_sources": GOOD["source"]}, "other_sources: write a list, such as [first, second]"),
+        ({"folds": "quarterly"}, "folds: write keys and values, such as {every: quarter}"),
+        ({"folds": ["quarter"]}, "folds: write keys and values, such as {every: quarter}"),
+        ({"grid": "36x36"}, "grid: write keys and values, such as {rows: 36, columns: 36}"),
+        ({"box": [1, 2]}, "box: write keys and values, such as {west: ..., south: ..., east: ..., north: ...}"),
+        ({"publication": 3}, "publication: write keys and values, such as {days_late: ..., every: "),
+        ({"patrol": True}, "patrol: write keys and values, such as {shifts: ...}"),
+        ({"patrol": {"shifts": ["day"]}}, "patrol.shifts.0: write keys and values, such as {name: ..., start: "),
+        ({"event_types": "robbery"}, "event_types: write keys and values, such as {name: ...}"),
+        ({"event_types": {"Robbery": ["r"]}}, "event_types.Robbery: use lowercase letters"),
+        ({"column": 3}, "column: unknown key; did you mean grid.columns or source.columns?"),
+        ({"grid": {"column": 3}}, "grid.column: unknown key; did you mean columns?"),
+        ({"days_late": 3}, "days_late: unknown key; did you mean publication.days_late?"),
+        ({"folds": {"begin": 1}}, "folds.begin: unknown key; allowed: every"),
+        ({"source": {**GOOD["source"], "column": 3}}, "source.column: unknown key; did you mean columns?"),
+        ({"box": MIRRORED}, "box: longitudes seem to lack their minus sign"),
+        ({"box": {**GOOD["box"], "east": 76.9}}, "box: longitudes seem to lack their minus sign"),
+        ({"box": {**GOOD["box"], "west": 77.0, "east": 76.9}}, "box: west (77.0) must be less than east (76.9); longitudes in"),
+        ({"start": date(2099, 1, 1)}, "file: start (2099-01-01) must be before today"),
         ({"source": {**GOOD["source"], "crs": "feet"}}, "source.crs: 'feet' is no coordinate system in PROJ's database"),
         ({"source": {**GOOD["source"], "file_date": "%d"}}, "source.file_date: String should match pattern '%Y'"),
         ({"source": {**GOOD["source"], "colums": {}}}, "source.colums: unknown key; did you mean columns?"),
@@ -83,8 +110,8 @@ def test_addresses_of_this_machine_may_be_plain_http_and_plain_queries_are_no_se
     ("text", "says"),
     [
         ("name: x\nbox: {west: 1, west: 2}", "line 2: the key west is there twice"),
-        ("name: x\nstart: 2014-01-01\nname: y", "the key name is there twice"),
-        ("start: 2014-02-30", "cannot be read as YAML: day is out of range"),
+        ("name: x\nstart: 2014-01-01\nname: y", "line 3: the key name is there twice, first on line 1"),
+        ("name: x\nstart: 2014-02-30", "line 2: day is out of range"),
         ("name: !!python/object/apply:os.system [ls]", "line 1: could not determine a constructor"),
         ("a: 1\n--- b", "line 2: but found another document"),
         ("token: [Zx81kQ0vT7", "line 2: did not find expected ',' or ']'"),
@@ -123,6 +150,35 @@ def test_one_wrong_file_stops_its_city_alone(tmp_path: Path) -> None:
         find_city(files, "broken")
     with pytest.raises(CityFileError, match=r"No city 'atlantis'; the city files describe: washington_dc"):
         find_city(files, "atlantis")
+
+
+@pytest.mark.parametrize("name", ["washington_dc.yml", "washington_dc.YAML"])
+def test_another_ending_is_named_as_wrong(name: str, tmp_path: Path) -> None:
+    write(tmp_path).rename(tmp_path / name)
+    with pytest.raises(CityFileError, match=r"is not read; rename it to washington_dc\.yaml"):
+        load_cities(tmp_path)
+    write(tmp_path)
+    files = load_cities(tmp_path)
+    assert list(files) == ["washington_dc"]
+    assert list(files.unusable) == [name]
+    assert find_city(files, "washington_dc").name == "washington_dc"
+
+
+def test_start_is_before_today_on_the_citys_clock(tmp_path: Path) -> None:
+    today = datetime.now(ZoneInfo("Pacific/Auckland")).date()
+    place = {"time_zone": "Pacific/Auckland", "box": {"west": 174.6, "south": -37.0, "east": 174.9, "north": -36.7}}
+    with pytest.raises(CityFileError, match=f"start .{today}. must be before today"):
+        load_city(write(tmp_path, start=today, **place))
+    assert load_city(write(tmp_path, start=today - timedelta(days=1), **place)).time_zone == "Pacific/Auckland"
+
+
+@pytest.mark.parametrize(
+    ("zone", "west"),
+    [("Pacific/Apia", -172.0), ("Pacific/Honolulu", -158.0), ("Asia/Shanghai", 75.0)],
+)
+def test_unusual_longitudes_of_a_time_zone_are_allowed(zone: str, west: float, tmp_path: Path) -> None:
+    box = {"west": west, "south": 41.0, "east": west + 0.5, "north": 41.5}
+    assert load_city(write(tmp_path, time_zone=zone, box=box)).box.west == west
 
 
 def test_a_folder_with_wrong_files_alone_is_refused(tmp_path: Path) -> None:

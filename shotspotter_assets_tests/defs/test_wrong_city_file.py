@@ -1,4 +1,4 @@
-"""A wrong city file stops only its own city and is named in the UI and in the notices."""
+"""A wrong city file concerns only its own city, whose last good file stays in force; the UI and notices name the file."""
 
 import os
 import shutil
@@ -7,7 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from shotspotter_assets.cities.registry import CityFileError
+from shotspotter_assets.check_cities import main
+from shotspotter_assets.cities.registry import CityFileError, find_city, unusable_files
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.settings import Settings
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -19,14 +20,29 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.root, self.cities = root, Path(shutil.copytree(TEST_CITIES, root / "cities"))
-        self.file = self.cities / "washington_dc.yaml"
+        self.file, self.home = self.cities / "washington_dc.yaml", root / "home"
 
     def append(self, text: str) -> None:
         self.file.write_text(self.file.read_text() + text)
 
-    def definitions(self) -> dg.Definitions:
+    def settings(self) -> Settings:
         environ = {"SHOTSPOTTER_CITIES": str(self.cities), "SHOTSPOTTER_STORE": str(self.root / "store")}
-        return build_definitions(Settings.from_environment(environ | {"SHOTSPOTTER_LANDING": str(self.root)}))
+        return Settings.from_environment(
+            environ | {"SHOTSPOTTER_LANDING": str(self.root), "DAGSTER_HOME": str(self.home)}
+        )
+
+    def definitions(self) -> dg.Definitions:
+        return build_definitions(self.settings())
+
+    def last_good(self) -> Path:
+        return self.home / "last_good_cities" / self.file.relative_to("/")
+
+
+def names(definitions: dg.Definitions) -> set[str]:
+    """The assets except those of wrong files, the sensors and the schedules."""
+    assets = {spec.key for spec in definitions.resolve_all_asset_specs()}
+    started = [*(definitions.sensors or []), *(definitions.schedules or [])]
+    return {key.to_user_string() for key in assets if key.path[-1] != "city_file"} | {one.name for one in started}
 
 
 @pytest.fixture
@@ -50,16 +66,109 @@ def test_a_file_with_an_odd_name_or_text_stops_no_other_city(folder: Folder) -> 
     for name in ("z\u00fcrich.yaml", os.fsdecode(b"caf\xe9.yaml")):
         (folder.cities / name).write_text("<img src=x>: 1")
     (folder.cities / ".#draft.yaml").write_text("of an editor")
+    (folder.cities / "tiny_city.yml").write_text("of another ending")
     specs = {spec.key: spec for spec in folder.definitions().resolve_all_asset_specs()}
     wrong = {key.path[0]: spec.description or "" for key, spec in specs.items() if key.path[-1] == "city_file"}
-    assert set(wrong) == {"z\u00fcrich", "caf\\xe9"}
+    assert set(wrong) == {"z\u00fcrich", "caf\\xe9", "tiny_city.yml"}
     assert not any("<img" in text for text in wrong.values())
     assert dg.AssetKey(["tiny_city", "raw_alerts"]) in specs
 
 
-def test_a_wrong_file_is_sent_as_a_notice(
-    folder: Folder, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+WRONG = ["serves: oracle", "grids: 3", "box: 3", "boxes: [unclosed", "streets: {path: gone.gpkg, name: street}"]
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_the_last_good_file_stays_in_force(folder: Folder, line: str) -> None:
+    folder.home.mkdir()
+    (folder.cities / "areas.geojson").write_text("{}")
+    folder.append("coverage: {file: areas.geojson, name_property: name, areas: {West: 2024-03-05}}\n")
+    good, text = names(folder.definitions()), folder.file.read_text()
+    folder.append(f"{line}\n")
+    for _ in range(2):  # loading again keeps nothing wrong
+        definitions = folder.definitions()
+        assert names(definitions) == good
+        shown = definitions.resolve_all_asset_specs()
+        [problem] = [spec.description or "" for spec in shown if spec.key.path == ["washington_dc", "city_file"]]
+        assert "The last good file of 20" in problem
+        assert "stays in force until it is corrected" in problem
+        assert folder.last_good().read_text() == text
+    city = find_city(folder.settings().cities, "washington_dc")
+    assert city.coverage is not None
+    assert city.coverage.file == folder.cities / "areas.geojson"
+
+
+def test_a_corrected_file_replaces_the_last_good_one(folder: Folder) -> None:
+    folder.home.mkdir()
+    text = folder.file.read_text()
+    for rows in (36, 20):
+        folder.file.write_text(text.replace("rows: 36", f"rows: {rows}"))
+        assert not unusable_files(folder.settings().cities)
+        folder.append("box: 3\n")
+        assert folder.settings().cities["washington_dc"].grid.rows == rows
+
+
+def test_good_files_are_stored_only_when_they_change(folder: Folder) -> None:
+    folder.home.mkdir()
+    folder.settings()
+    os.utime(folder.last_good(), (0, 0))
+    folder.settings()
+    assert folder.last_good().stat().st_mtime == 0
+
+
+def test_a_deleted_file_removes_its_city(folder: Folder) -> None:
+    folder.home.mkdir()
+    folder.settings()
+    folder.file.unlink()
+    assert "washington_dc" not in folder.settings().cities
+
+
+def test_last_good_files_suffice_where_every_file_is_wrong(folder: Folder) -> None:
+    folder.home.mkdir()
+    good = names(folder.definitions())
+    for file in folder.cities.glob("*.yaml"):
+        file.write_text("box: 3\n")
+    assert names(folder.definitions()) == good
+
+
+def test_a_home_that_cannot_be_written_to_stops_nothing(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
+    folder.home.mkdir()
+    (folder.home / "last_good_cities").write_text("no folder")
+    assert "washington_dc" in folder.settings().cities
+    [warning] = [record.getMessage() for record in caplog.records if "last good" in record.getMessage()]
+    assert "cannot be kept in" in warning
+
+
+def test_without_a_home_nothing_is_kept(folder: Folder) -> None:
+    folder.settings()
+    assert not folder.home.exists()
+
+
+def test_check_cities_names_the_last_good_file_and_keeps_nothing(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    folder.home.mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(folder.home))
+    main([str(folder.cities)])
+    assert not list(folder.home.iterdir())
+    folder.settings()
+    folder.append("box: 3\n")
+    with pytest.raises(
+        SystemExit, match=r"key box is there twice.*\(The last good file of .* stays in force until it is corrected"
+    ):
+        main([str(folder.cities)])
+    assert "washington_dc" not in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("has_last_good", "says"),
+    [(False, "The city stands still until it is corrected"), (True, "stays in force until it is corrected")],
+)
+def test_a_wrong_file_is_sent_as_a_notice(
+    folder: Folder, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, has_last_good: bool, says: str
+) -> None:
+    if has_last_good:
+        folder.home.mkdir()
+        folder.settings()
     folder.append("grids: 3\n")
     definitions = folder.definitions()
     with webhook_server() as webhook:
@@ -72,6 +181,8 @@ def test_a_wrong_file_is_sent_as_a_notice(
     assert "wrong city file|washington_dc" in str(result.skip_reason)
     [post] = webhook.posts
     assert "Wrong city file: washington_dc" in post["json"]["text"]
+    assert says in post["json"]["text"]
+    assert ("stands still" in post["json"]["text"]) is not has_last_good
 
 
 def test_notices_run_where_only_a_wrong_file_is_left_to_tell_of(folder: Folder) -> None:

@@ -64,7 +64,9 @@ def definitions(settings: Settings) -> dg.Definitions:
                 Message(
                     "wrong city file",
                     name,
-                    f"{problem} The city stands still until it is corrected and the code reloaded.",
+                    problem
+                    if name in cities
+                    else f"{problem} (The city stands still until it is corrected and the code reloaded.)",
                 )
                 for name, problem in unusable_files(cities).items()
             ),

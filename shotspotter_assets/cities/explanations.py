@@ -1,0 +1,87 @@
+"""Explains what is wrong in a city's file: the key, the reason and what is allowed, without any value."""
+
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Final
+
+from shotspotter_assets.cities.city import NAME_PATTERN, City
+
+MIN_SIMILARITY: Final = 0.7
+"""Similarity from which on a known key is suggested for an unknown one."""
+
+
+def explain(problem: Any) -> str:
+    """Return key and reason of a problem that pydantic found; a value may be a token pasted for its variable."""
+    keys: list[str] = []
+    schema = section = _schema()
+    for part in problem["loc"]:
+        if part == "[key]":
+            break
+        if not _kinds(schema):  # pydantic's path also names the kind of a source or factor
+            keys.append(str(part))
+        section, schema = schema, _below(schema, part)
+    error, reason = problem["type"], problem["msg"].removeprefix("Value error, ")
+    if error == "missing":
+        reason = "is missing"
+    elif error.startswith("date"):
+        reason = f"write the date as YYYY-MM-DD ({reason})"
+    elif error.startswith("union_tag") or error == "model_attributes_type":
+        kinds = list(_kinds(schema))
+        reason = f"needs an allowed kind, such as {{kind: {kinds[0]}, ...}} (allowed: {', '.join(kinds)})"
+    elif error in ("model_type", "dict_type"):
+        reason = f"write keys and values, such as {_example(schema)}"
+    elif error == "tuple_type":
+        reason = "write a list, such as [first, second]"
+    elif error == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME_PATTERN:
+        reason = "use lowercase letters, digits and _, with a letter first"
+    elif error == "extra_forbidden":
+        near = get_close_matches(keys[-1], section["properties"], 1, MIN_SIMILARITY) or _elsewhere(keys)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"allowed: {', '.join(section['properties'])}"
+        reason = f"unknown key; {hint}"
+    return f"{'.'.join(keys) or 'file'}: {reason}"
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return City.model_json_schema()
+
+
+def _kinds(schema: dict[str, Any]) -> dict[str, str]:
+    return schema.get("discriminator", {}).get("mapping", {})
+
+
+def _below(schema: dict[str, Any], key: str | int) -> dict[str, Any]:
+    """Return the JSON schema below a key, a place in a list, or a kind; empty without one."""
+    if kinds := _kinds(schema):
+        found: Any = {"$ref": kinds[key]} if key in kinds else {}
+    else:
+        others = [
+            *schema.get("patternProperties", {}).values(),
+            schema.get("additionalProperties"),
+            schema.get("items"),
+        ]
+        found = schema.get("properties", {}).get(key) or next((one for one in others if isinstance(one, dict)), {})
+        found = found.get("anyOf", [found])[0]
+    return _schema()["$defs"][found["$ref"].rpartition("/")[2]] if "$ref" in found else found
+
+
+def _elsewhere(keys: list[str]) -> list[str]:
+    """Return the paths of the most similar key in other sections."""
+    paths = {path: path.rpartition(".")[2] for path in sorted(_paths(_schema())) if path != ".".join(keys)}
+    near = get_close_matches(keys[-1], set(paths.values()), 1, MIN_SIMILARITY)
+    return [path for path, key in paths.items() if key in near]
+
+
+def _paths(schema: dict[str, Any], above: str = "") -> set[str]:
+    """Return the keys of a section, of all its kinds, and of the sections below, with dots between them."""
+    if kinds := _kinds(schema):
+        return {path for kind in kinds for path in _paths(_below(schema, kind), above)}
+    keys = schema.get("properties", {})
+    return {above + key for key in keys}.union(*(_paths(_below(schema, key), f"{above}{key}.") for key in keys))
+
+
+def _example(schema: dict[str, Any]) -> str:
+    """Return the required keys of a section, or all keys if none is required, with their defaults."""
+    properties = schema.get("properties", {"name": {}})
+    defaults = {key: properties[key].get("default") for key in schema.get("required", properties)}
+    return "{" + ", ".join(f"{key}: {default or '...'}" for key, default in defaults.items()) + "}"
