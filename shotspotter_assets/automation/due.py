@@ -212,26 +212,23 @@ def _product_runs(city: City, stored: Stored, last: date, products: Sequence[str
         stale = [name for name in products if name in PRODUCTS and not stored.is_current(name, last)]
     scores = [name for name in products if name not in PRODUCTS]
     issued = [date.fromisoformat(key) + ONE_DAY for key in stored.lineage("risk_forecasts")]
-    unscored = [
-        day
-        for day in sorted({*issued, last})
-        if day <= last and any(not stored.is_current(name, day) for name in scores)
-    ]
+    unscored = [day for day in sorted(issued) if day <= last and any(not stored.is_current(one, day) for one in scores)]
+    if stale:
+        unscored = [day for day in unscored if day != last]
+        state = f"{stale[0]} of {last} is made from other inputs than there are now"
+        version = sha256(*(stored.made_from(name, last) for name in stale))
+        assets = (*products, *([] if unscored else ["city_pages"]))
+        yield DueRun(assets, (last, last), NEWEST_DAY, f"{state}.", version)
+    for stretch in contiguous(unscored):
+        version = sha256(*(stored.made_from(name, day) for name in scores for day in stretch))
+        named = f"{stretch[0]} to {stretch[-1]}" if len(stretch) > 1 else f"{stretch[0]}"
+        yield DueRun(
+            tuple(scores), (stretch[0], stretch[-1]), CORRECTIONS, f"The scores of {named} are outdated.", version
+        )
     pages = ["city_pages"] if not stored.is_current("city_pages") else []
     if stored.lineage("evaluation_reports") and not stored.is_current("walk_forward_reports"):
         pages.insert(0, "walk_forward_reports")
-    if stale:
-        state = f"{stale[0]} of {last} is made from other inputs than there are now"
-        version = sha256(*(stored.made_from(name, last) for name in stale))
-        yield DueRun((*products, "city_pages"), (last, last), NEWEST_DAY, f"{state}.", version)
-    elif unscored and stored.lineage("risk_forecasts"):
-        for stretch in contiguous(unscored):
-            version = sha256(*(stored.made_from(name, day) for name in scores for day in stretch))
-            named = f"{stretch[0]} to {stretch[-1]}" if len(stretch) > 1 else f"{stretch[0]}"
-            yield DueRun(
-                tuple(scores), (stretch[0], stretch[-1]), CORRECTIONS, f"The scores of {named} are outdated.", version
-            )
-    elif pages:
+    if pages and not stale and not unscored:
         why = "The walk-forward report is outdated." if len(pages) > 1 else "The pages are outdated."
         yield DueRun(tuple(pages), None, CORRECTIONS, why, sha256(*(stored.made_from(name) for name in pages)))
 

@@ -19,7 +19,7 @@ from shotspotter_assets.sources.alert_source import AlertSource, SourceError
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.known_days import DayRows, DayStates, day_states
 from shotspotter_assets.sources.landing.folder import Landed, LandingFolder
-from shotspotter_assets.sources.landing.received import ARRIVALS, rows_by_day, unusable_files, used_days
+from shotspotter_assets.sources.landing.received import ARRIVALS, rows_by_day, unusable_files
 from shotspotter_assets.sources.schema import SIMULATED
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Partition, Store
@@ -180,7 +180,7 @@ def take_snapshot(
     landed = [reader.refresh(max_seconds) for reader in folders]
     rows: dict[date, dict[str, tuple[str, int]]] = {}
     for folder in landed:
-        for day, origins in used_days(folder.files, city).items():
+        for day, origins in folder.rows.items():
             rows.setdefault(day, {}).update(origins)
     polled = read_polled(store, city.name)
     for reader in readers:

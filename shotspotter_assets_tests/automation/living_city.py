@@ -13,10 +13,10 @@ import dagster as dg
 from dagster._core.test_utils import freeze_time
 
 from shotspotter_assets.calendar import local_time
-from shotspotter_assets.cities.registry import load_cities
+from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import Installation, resources
+from shotspotter_assets_tests.defs.chain import Installation
 
 NAME = "town"
 ZONE = "America/New_York"
@@ -68,6 +68,10 @@ class LivingCity:
         self.write_city_file()
         self.load()
 
+    def close(self) -> None:
+        """Close the instance."""
+        self.instance.dispose()
+
     def write_city_file(self, **changes: str) -> None:
         """Write the city's file; `longitude` and `latitude` name its columns."""
         values = {"start": self.start, "longitude": "lon", "latitude": "lat"} | changes
@@ -76,9 +80,16 @@ class LivingCity:
     def load(self) -> None:
         """Load the definitions, as a code server does."""
         with self.clock():
-            cities = load_cities(self.folder / "cities")
-        self.on: Installation = resources(str(self.folder / "store"), str(self.folder / "landing"), cities)
-        self.city = cities[NAME]
+            settings = Settings.from_environment(
+                {
+                    "SHOTSPOTTER_CITIES": str(self.folder / "cities"),
+                    "SHOTSPOTTER_STORE": str(self.folder / "store"),
+                    "SHOTSPOTTER_LANDING": str(self.folder / "landing"),
+                    "DAGSTER_HOME": str(self.folder / "home"),
+                }
+            )
+        self.on = Installation(settings)
+        self.city = settings.cities[NAME]
 
     @contextmanager
     def clock(self) -> Iterator[None]:

@@ -3,11 +3,11 @@
 from datetime import date, timedelta
 
 import pytest
+from shotspotter_assets.sources.unreadable import Unreadable
 
 from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.on_time import Rhythm, alerts_on_time, readable_files
-from shotspotter_assets.sources.unreadable import Unreadable
 from shotspotter_assets_tests.quality.sound_city import CITY
 
 NEWEST = date(2024, 12, 31)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from shotspotter_assets.sources.polls import LOOK_BACK_DAYS, Poll
+from shotspotter_assets.sources.unreadable import Unreadable, read_unreadable, unreadable_versions, write_unreadable
 
 from shotspotter_assets.calendar.local_time import days_between, rows_of_days
 from shotspotter_assets.cities.city import City
@@ -14,11 +16,9 @@ from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.sources import polls
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.known_days import KNOWN, mark_states
-from shotspotter_assets.sources.polls import LOOK_BACK_DAYS, Poll
 from shotspotter_assets.sources.receive import receive
 from shotspotter_assets.sources.registry import Access, Arrival, open_sources
 from shotspotter_assets.sources.schema import RAW_SCHEMA
-from shotspotter_assets.sources.unreadable import Unreadable, read_unreadable, unreadable_versions, write_unreadable
 from shotspotter_assets.storage.store import Store
 
 FIRST, LAST = date(2024, 3, 1), date(2024, 3, 20)

@@ -10,13 +10,13 @@ from typing import Annotated, get_args
 import pytest
 import yaml
 from pydantic import Field
+from shotspotter_assets.sources.polls import poll
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.cities.source_settings import Source
 from shotspotter_assets.sources import registry
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.polls import poll
 from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.sources.registry import KINDS, Access, arrivals, needs_clock, open_sources
 from shotspotter_assets.storage.store import Store

@@ -82,12 +82,14 @@ class Landed:
 
     Attributes:
         files: as they were last read, by path; files that are gone are among them as long as they are not withdrawn.
+        rows: version and number of the used rows of each day by path.
         in_transfer: files that are left alone until their transfer is over.
         gone: files that are no longer there and keep their rows, as most rows of the folder would be withdrawn.
         unread: number of files that were left for the next time.
     """
 
     files: Mapping[str, ReceivedFile]
+    rows: Mapping[date, Mapping[str, tuple[str, int]]]
     in_transfer: Sequence[str] = ()
     gone: Sequence[str] = ()
     unread: int = 0
@@ -132,7 +134,7 @@ class LandingFolder(AlertSource):
         self._client = s3_client() if s3_client is not None and folder.startswith("s3://") else None
         limits = city.limits.model_dump_json() if city.limits != Limits() else ""
         rules = (city.time_zone, city.start.isoformat(), str(city.max_share_rejected))
-        self._description_hash = sha256(settings.model_dump_json(), *rules, limits)[:8]
+        self._meaning = f":{sha256(settings.model_dump_json(), *rules, limits)[:8]}"
 
     def read(self, first: date, last: date) -> pa.Table:
         """Read the rows of some days, see `AlertSource.read`. Files that cannot be used are left out.
@@ -160,7 +162,7 @@ class LandingFolder(AlertSource):
         for error in unusable_files(files, self.city).values():
             log.warning("%s The other files are used.", error)
         days_of_files: dict[str, list[date]] = {}
-        for day, paths in used_days(files, self.city).items():
+        for day, paths in landed.rows.items():
             for path in paths if first <= day <= last else ():
                 days_of_files.setdefault(path, []).append(day)
         tables = [RAW_SCHEMA.empty_table()]
@@ -206,7 +208,7 @@ class LandingFolder(AlertSource):
         if files != known:
             files |= self._shifted(files, known)
             write_received(self._store, self.city.name, self.folder, files)
-        return Landed(files, in_transfer, gone, unread)
+        return Landed(files, used_days(files, self.city, self._meaning), in_transfer, gone, unread)
 
     def named_days(self) -> set[date]:
         """Return the days in the names of the files that have landed; empty where files hold any days."""
@@ -226,11 +228,12 @@ class LandingFolder(AlertSource):
         """Keep the rows of a file that was just read, or those of its last good version."""
         version = self._version(file)
         if isinstance(rows, SourceError):
-            is_same_meaning = before is not None and before.rows_from.endswith(f":{self._description_hash}")
-            kept = (
-                before if before is not None and is_same_meaning else ReceivedFile(version="", received=file.modified)
+            kept = before or ReceivedFile(version="", received=file.modified)
+            more = (
+                " The rows of its last good version are used until then."
+                if kept.rows_from.endswith(self._meaning)
+                else ""
             )
-            more = " The rows of its last good version are used until then." if kept.rows_from else ""
             return kept.model_copy(update={"version": version, "error": f"{rows}{more}"})
         days = write_rows(self._store, self.city.name, file.path, version, rows)
         return ReceivedFile(
@@ -343,7 +346,7 @@ class LandingFolder(AlertSource):
             ) from None
 
     def _version(self, file: ListedFile) -> str:
-        return f"{file.version}:{self._description_hash}"
+        return f"{file.version}{self._meaning}"
 
     def _written_to(self, file: ListedFile) -> SourceError | None:
         """Return the error of a local file that has changed since it was listed; S3 hands out what was listed."""

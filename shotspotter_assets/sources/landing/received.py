@@ -92,12 +92,21 @@ def unusable_files(files: Received, city: City) -> dict[str, str]:
     return why
 
 
-def used_days(files: Received, city: City) -> dict[date, dict[str, tuple[str, int]]]:
+def used_days(files: Received, city: City, meaning: str) -> dict[date, dict[str, tuple[str, int]]]:
     """Return version and number of the used rows of each day by the path of their file.
 
     A correction replaces the rows of all other files on its day.
+
+    Args:
+        files: of one folder, by path.
+        city: whose.
+        meaning: ending of the versions that were read as the city's file describes the folder now.
     """
-    used = {path: file for path, file in files.items() if file.rows_from and not is_held_back(path, file, city)}
+    used = {
+        path: file
+        for path, file in files.items()
+        if file.rows_from.endswith(meaning) and not is_held_back(path, file, city)
+    }
     corrected = {file.corrects for file in used.values()} - {None}
     days: dict[date, dict[str, tuple[str, int]]] = {}
     for path, file in used.items():
@@ -160,7 +169,7 @@ def shifted_files(tables: Mapping[str, pa.Table], received: Mapping[str, datetim
     if len(frames) < 2:
         return {}
     rows = pd.concat(frames, ignore_index=True).dropna(subset=columns[:3])
-    seconds = rows["time_utc"].to_numpy().astype("datetime64[s]").astype(np.int64)
+    seconds = rows["time_utc"].dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
     rows = rows.assign(hour=seconds // 3600, second=seconds % 3600, row=np.arange(len(rows)))
     rows[["longitude", "latitude"]] = rows[["longitude", "latitude"]].round(5)
     rows["gunshot_type"] = rows["gunshot_type"].fillna("")

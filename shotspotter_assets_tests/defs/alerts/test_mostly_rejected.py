@@ -5,9 +5,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from shotspotter_assets.cleaning.refusal import MIN_ROWS
 
 from shotspotter_assets.cities.city import Box
-from shotspotter_assets.cleaning.refusal import MIN_ROWS
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, with_city
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from shotspotter_assets.sources.unreadable import read_unreadable
 
 from shotspotter_assets.defs.alerts.raw_alerts import unreadable_evaluation
 from shotspotter_assets.defs.automation import arrivals
-from shotspotter_assets.sources.unreadable import read_unreadable
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets_tests.defs.chain import DAILY, requested_days, resources, run_days, with_city
 

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
+from shotspotter_assets.defs.automation.conditions import CHAIN_TAGS, corrected_days
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.defs.automation.conditions import CHAIN_TAGS, corrected_days
 from shotspotter_assets.partitions import day_partitions
 from shotspotter_assets_tests.defs.chain import CITIES, resources, with_city
 

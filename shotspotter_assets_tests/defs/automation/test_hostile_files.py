@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from shotspotter_assets.sources.unreadable import read_unreadable
+
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets_tests.defs.chain import CITIES, requested_days, resources, run_days, with_city
 from shotspotter_assets_tests.sources.landing.hostile_files import (

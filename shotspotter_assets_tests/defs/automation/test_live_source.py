@@ -8,8 +8,8 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 import pytest
-
 from shotspotter_assets.defs.automation.arrivals import NOT_AUTOMATED
+
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, DAILY, requested_days, resources, run_days, tick, with_city

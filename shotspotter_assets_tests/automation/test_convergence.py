@@ -1,0 +1,262 @@
+"""Whatever arrives, in whatever order, the store ends as a rebuild from scratch would."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from shotspotter_assets.automation.stored import Stored
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.sources.schema import PUBLISHED
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
+
+START = date(2026, 3, 2)
+TODAY = date(2026, 3, 16)
+
+OFFSETS = st.integers(0, 20)
+NUMBERS = st.integers(1, 6)
+
+
+class Killed(BaseException):
+    """The end of a process at an odd moment."""
+
+
+class Converging(RuleBasedStateMachine):
+    """A living city, the truth of its sources, and what must hold once it is idle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="shotspotter-converge-"))
+        self.town = LivingCity(self.folder / "living", START, noon(TODAY))
+        self.good: dict[str, list[str]] = {}
+        self.kept: dict[str, list[str]] = {}
+        """Rows of the last good version of files that are broken now."""
+        self.issued: dict[date, bytes] = {}
+        self.number = 0
+
+    def teardown(self) -> None:
+        try:
+            if self.good:
+                self.settle()
+        finally:
+            self.town.close()
+            shutil.rmtree(self.folder)
+
+    def land(self, name: str, rows: list[str]) -> None:
+        self.town.land(name, *rows)
+        self.good[name] = rows
+        self.kept.pop(name, None)
+
+    def day(self, offset: int) -> date:
+        return self.town.yesterday - timedelta(days=offset)
+
+    def rows(self, day: date, number: int) -> list[str]:
+        self.number += number
+        return [row(day, self.number - at, place=self.number * 2 + at, hour=14 + at % 5) for at in range(number)]
+
+    @initialize()
+    def history(self) -> None:
+        self.land("history.csv", [line for day in days_between(START, date(2026, 3, 12)) for line in self.rows(day, 3)])
+
+    @rule(offset=OFFSETS, number=NUMBERS)
+    def new_file(self, offset: int, number: int) -> None:
+        self.land(f"file{self.number}.csv", self.rows(self.day(offset % 6), number))
+
+    @rule(number=NUMBERS)
+    def early_file(self, number: int) -> None:
+        self.land(f"early{self.number}.csv", self.rows(self.day(-1), number) + self.rows(self.day(0), number))
+
+    @rule(which=OFFSETS, number=NUMBERS)
+    def replace(self, which: int, number: int) -> None:
+        names = sorted(self.good)
+        name = names[which % len(names)]
+        lines = self.good[name]
+        self.land(name, [*lines[: max(len(lines) - number, 1)], *self.rows(self.day(which % 5), number)])
+
+    @rule(which=OFFSETS)
+    def withdraw(self, which: int) -> None:
+        names = [name for name in sorted(self.good) if len(self.good[name]) * 2 < sum(map(len, self.good.values()))]
+        if names:
+            name = names[which % len(names)]
+            self.town.remove(name)
+            del self.good[name]
+            self.kept.pop(name, None)
+
+    @rule(offset=OFFSETS, number=NUMBERS)
+    def correct(self, offset: int, number: int) -> None:
+        day = self.day(offset % 8)
+        self.land(f"correction_{day}.csv", self.rows(day, number))
+
+    @rule(which=OFFSETS)
+    def break_file(self, which: int) -> None:
+        self.town.tick()  # the good version is read before it is lost
+        name = sorted(self.good)[which % len(self.good)]
+        self.town.land(name, "x" * 5)
+        (self.town.folder / "landing" / NAME / name).write_text("garbage without the columns\n1\n")
+        self.kept[name] = self.good[name]
+
+    @rule()
+    def mend_file(self) -> None:
+        for name in list(self.kept):
+            self.land(name, self.kept[name])
+
+    @rule(offset=OFFSETS, number=NUMBERS)
+    def swapped(self, offset: int, number: int) -> None:
+        lines = []
+        for line in self.rows(self.day(offset % 4), number):
+            when, longitude, latitude, *rest = line.split(",")
+            lines.append(",".join([when, latitude, longitude, *rest]))
+        self.land(f"swapped{self.number}.csv", lines)
+
+    @rule()
+    def wrong_zone(self) -> None:
+        lines = self.good["history.csv"][-9:]
+        if len(lines) == 9 and all("T1" in line for line in lines):
+            self.land("wrong_zone.csv", [line.replace("T1", "T0").replace(",2026", ",z2026") for line in lines])
+
+    @rule()
+    def midnight(self) -> None:
+        self.town.now += timedelta(days=1)
+
+    @rule()
+    def restart(self) -> None:
+        self.town.restart()
+        self.town.load()
+
+    @rule()
+    def wrong_city_file(self) -> None:
+        self.town.write_city_file(more="boxes: 3\n")
+        self.town.load()
+        self.tick()
+        self.town.write_city_file()
+        self.town.load()
+
+    @rule()
+    def swapped_columns_in_the_city_file(self) -> None:
+        self.town.write_city_file(longitude="lat", latitude="lon")
+        self.town.load()
+        self.tick()
+        self.town.write_city_file()
+        self.town.load()
+
+    @rule()
+    def tick(self) -> None:
+        for request in self.town.tick():
+            self.town.run(request)
+        self.remember()
+
+    @rule()
+    def lost_request(self) -> None:
+        self.town.tick()
+
+    @rule(writes=st.integers(0, 40))
+    def killed_run(self, writes: int) -> None:
+        for request in self.town.tick()[:1]:
+            with dying(writes):
+                assert not self.town.run(request) or writes
+        self.town.now += timedelta(minutes=2)
+
+    def remember(self) -> None:
+        """Remember the forecasts whose day is over: they must stay as they are."""
+        for day in self.town.store.days_present("risk_forecasts", NAME, "forecast.parquet"):
+            if day + timedelta(days=1) <= self.town.yesterday and day not in self.issued:
+                self.issued[day] = self.town.store.read_bytes(forecast_of(day), "forecast.parquet")
+
+    def settle(self) -> None:
+        """Let the daemon become idle, and compare with a rebuild."""
+        self.town.now = max(self.town.now, noon(self.town.now.date())) + timedelta(minutes=2)
+        self.remember()
+        self.town.settle()
+        self.remember()
+        town, store = self.town, self.town.store
+        fresh = self.rebuilt()
+        assert contents(store, town) == contents(fresh.store, fresh)
+        states = {day: (entry.state, entry.rows, entry.rejected) for day, entry in town.table.days.items()}
+        assert states == {day: (entry.state, entry.rows, entry.rejected) for day, entry in fresh.table.days.items()}
+        stored, last = Stored.read(store, town.city), town.yesterday
+        for asset in ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores"):
+            assert stored.is_current(asset, last), asset
+        assert stored.is_current("city_pages")
+        for day, content in self.issued.items():
+            assert store.read_bytes(forecast_of(day), "forecast.parquet") == content, day
+        held_back = [day for day, entry in town.table.days.items() if entry.state == "held_back"]
+        assert ("days are held back" in town.message) == bool(held_back)
+        assert ("last good version" in town.message) == bool(self.kept)
+        assert ("is held back: 9 of 9 rows repeat" in town.message) == ("wrong_zone.csv" in self.good)
+        assert town.tick() == []
+        fresh.close()
+
+    def rebuilt(self) -> LivingCity:
+        """A fresh installation over what the sources hold."""
+        fresh = LivingCity(self.folder / f"fresh{self.town.now.timestamp():.0f}", START, self.town.now)
+        landing = fresh.folder / "landing" / NAME
+        shutil.copytree(self.town.folder / "landing" / NAME, landing, dirs_exist_ok=True)
+        for name, rows in self.kept.items():
+            fresh.land(name, *rows)
+        fresh.now = self.town.now
+        fresh.settle()
+        return fresh
+
+
+def forecast_of(day: date) -> Partition:
+    return Partition("risk_forecasts", NAME, "date", day)
+
+
+def contents(store: Store, town: LivingCity) -> dict[date, object]:
+    """The rows of each day of the alert assets, without where and when they were received."""
+    found = {}
+    for day in days_between(START, town.yesterday):
+        raw = store.read_table(Partition("raw_alerts", NAME, "date", day), "alerts.parquet")
+        cleaned = store.read_table(Partition("cleaned_alerts", NAME, "date", day), "alerts.parquet")
+        grid = store.read_table(Partition("grid_tensors", NAME, "date", day), "grid.parquet")
+        published = sorted(map(str, raw.select([name for name in PUBLISHED if name != "date"]).to_pylist()))
+        found[day] = published, cleaned.to_pylist(), grid.to_pylist()
+    return found
+
+
+@contextmanager
+def dying(writes: int) -> Iterator[None]:
+    """End the process after some writes to the store."""
+    left, write = writes, Store.write_bytes
+
+    def write_or_die(self: Store, *arguments: object) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError("killed")
+        write(self, *arguments)
+
+    with mock.patch.object(Store, "write_bytes", write_or_die):
+        yield
+
+
+def converge(sequences: int, steps: int) -> None:
+    run_state_machine_as_test(
+        Converging,
+        settings=settings(
+            max_examples=sequences,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.explicit, Phase.generate, Phase.shrink] if steps > 10 else [Phase.explicit, Phase.generate],
+        ),
+    )
+
+
+def test_a_few_sequences_end_as_a_rebuild_would() -> None:
+    converge(15, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_many_sequences_end_as_a_rebuild_would() -> None:
+    converge(200, 12)
