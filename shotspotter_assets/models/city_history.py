@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.dates import DAY_HOURS
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.calendar.local_time import days_between, hours_of_days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.gridding.coverage import coverage_of, in_coverage
@@ -41,12 +41,19 @@ class CityHistory:
         days: contiguous local days.
         frames: sparse tensors of these days with their `date`, as `gridding.tensors.dense_window` takes them.
         lead: days from the last known day to the day after the issue date: 1 where the issue date is known.
+        unknown: days within the history whose rows could not be used; `frames` then have no rows of them.
     """
 
     city: City
     days: list[date]
     frames: pa.Table
     lead: int = 1
+    unknown: frozenset[date] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.unknown:
+            is_unknown = pc.is_in(self.frames["date"], pa.array(sorted(self.unknown), pa.date32()))
+            object.__setattr__(self, "frames", self.frames.filter(pc.invert(is_unknown)))
 
     @classmethod
     def load(cls, store: Store, city: City, last: date, first: date | None = None) -> "CityHistory":
@@ -131,7 +138,8 @@ class CityHistory:
             return self
         frames = self.frames.filter(pc.less_equal(self.frames["date"], pa.scalar(last_known, pa.date32())))
         lead = self.lead + (self.last_known - last_known).days
-        return CityHistory(self.city, days_between(self.days[0], last_known), frames, lead)
+        unknown = frozenset(day for day in self.unknown if day <= last_known)
+        return CityHistory(self.city, days_between(self.days[0], last_known), frames, lead, unknown)
 
     def as_published(self) -> "CityHistory":
         """The days that the city's publication rule gives for the day after the issue date; all of them without a rule."""
@@ -151,6 +159,11 @@ class CityHistory:
         at = self.frames["date"].to_numpy().astype("datetime64[D]") - np.datetime64(self.days[0], "D")
         counts = np.bincount(at.astype(np.int64), self.frames["count"].to_numpy(), minlength=len(self.days))
         return counts.astype(np.int64)
+
+    @cached_property
+    def is_known(self) -> Mask:
+        """False for unknown days, shape (days,)."""
+        return np.array([day not in self.unknown for day in self.days])
 
     @cached_property
     def daily_counts(self) -> npt.NDArray[np.uint16]:
@@ -178,7 +191,9 @@ class CityHistory:
         """The history by day, at the lead of these days."""
         has_hours = self.city.time_precision != "day"
         evening = evening_alerts(self.frames, self.days, self.city) if has_hours else None
-        return History(self.city, self.days[0], self.daily_counts, in_coverage, evening, self.lead, self.factors)
+        return History(
+            self.city, self.days[0], self.daily_counts, in_coverage, evening, self.lead, self.factors, self.is_known
+        )
 
     def hourly(self, in_coverage: Mask) -> HourlyHistory:
         """The history by hour: of its last days, where hours and covered cells are more than `MAX_CELL_HOURS`.
@@ -190,7 +205,9 @@ class CityHistory:
         days, frames = self.days[-kept:], self.frames
         if len(days) < len(self.days):
             frames = frames.filter(pc.greater_equal(frames["date"], pa.scalar(days[0], pa.date32())))
-        return HourlyHistory(self.city, days[0], hourly_window(frames, days, self.city, in_coverage), in_coverage)
+        counts = hourly_window(frames, days, self.city, in_coverage)
+        known = np.repeat(self.is_known[-kept:], hours_of_days(days, self.city.zone))
+        return HourlyHistory(self.city, days[0], counts, in_coverage, known)
 
 
 def _has_later_rows(store: Store, city: str, last: date) -> bool:
