@@ -14,6 +14,7 @@ from shotspotter_assets.calendar.local_time import day_axis, hours_of_days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import NO_FACTORS, CityFactors
 from shotspotter_assets.models.records import data_sha256
+from shotspotter_assets.storage.fingerprints import sha256
 
 EVENING_HALF_LIFE_HOURS: Final = 4.0
 """Decay of the weight of an alert in `evening_alerts` by its distance from midnight: near repeats come within hours."""
@@ -88,10 +89,7 @@ class History:
         return self.days(more=self.lead)
 
     def known_before(self, days: npt.NDArray[np.int64] | range) -> npt.NDArray[np.int64]:
-        """For each day that is forecast, the first day whose counts it may not use; at lead 1 the day itself.
-
-        Unknown days just before it make it earlier, as a longer lead does.
-        """
+        """For each day that is forecast, the day after the last known one that it may use; at lead 1 mostly the day itself."""
         before = np.maximum(np.asarray(days, dtype=np.int64) - (self.lead - 1), 0)
         if self.is_known is None:
             return before
@@ -112,10 +110,10 @@ class History:
         return known
 
     def data_sha256(self, stop: int | None = None) -> str:
-        """SHA-256 of the counts and factors of the days before day `stop`, all by default: what is fitted on them."""
-        counts = self.counts[:stop]
-        known = None if self.is_known is None else self.is_known[:stop]
-        return data_sha256(counts, self.factors, self.first_day + timedelta(days=len(counts)), known)
+        """SHA-256 of the counts, factors and unknown days before day `stop`, all by default: what is fitted on them."""
+        past = self.through(len(self.counts[:stop]))
+        of_counts = data_sha256(past.counts, self.factors, self.first_day + timedelta(days=len(past.counts)))
+        return of_counts if past.is_known is None else sha256(of_counts, past.is_known.tobytes())
 
     def through(self, stop: int) -> "History":
         """The days before day `stop`, so that a fit cannot see what comes after its windows."""

@@ -95,8 +95,9 @@ class HourlyHistory:
         Windows of whole days hold zeros for the hours to come; they must be left out, or silence is taken for fact.
         """
         stop = self.hour_at(instant)
-        known = None if self.is_known is None else self.is_known[:stop]
-        return replace(self, counts=self.counts[:stop], is_known=known)
+        return replace(
+            self, counts=self.counts[:stop], is_known=None if self.is_known is None else self.is_known[:stop]
+        )
 
     def are_known(self, issues: npt.NDArray[np.int64], horizon: int = 1) -> npt.NDArray[np.bool_]:
         """True if all of the `horizon` hours from an issue on are known, shape (issues,)."""

@@ -60,19 +60,15 @@ def installed_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
-def data_sha256(
-    counts: npt.NDArray[np.integer], factors: CityFactors, stop: date, is_known: npt.NDArray[np.bool_] | None = None
-) -> str:
+def data_sha256(counts: npt.NDArray[np.integer], factors: CityFactors, stop: date) -> str:
     """SHA-256 of what a forecaster is fitted on.
 
     Args:
         counts: of the days before `stop`.
         factors: contributing ones; of those of days, the days before `stop` count.
         stop: the first day that is not fitted on.
-        is_known: False for unknown days, shape (days,); without one the hash is that of None.
     """
-    unknown = b"" if is_known is None or is_known.all() else is_known.tobytes()
-    return sha256(np.ascontiguousarray(counts).data, factors.sha256(stop) if factors.names else "", unknown)
+    return sha256(np.ascontiguousarray(counts).data, factors.sha256(stop) if factors.names else "")
 
 
 def files_sha256(files: Mapping[str, bytes]) -> dict[str, str]:

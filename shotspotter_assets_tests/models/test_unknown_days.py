@@ -97,6 +97,9 @@ def test_a_gap_leaves_everything_but_the_calendar_as_it_was_before_it() -> None:
         at = [number for number, name in enumerate(inputs.names) if name.startswith(starts)]
         assert len(at) > 20
         np.testing.assert_allclose(inputs.values[1][:, at], inputs.values[0][:, at], rtol=1e-6)
+        # A history may also be cut off within the gap.
+        cut = past.through(GAP.start + 5)
+        np.testing.assert_array_equal(inputs_of(cut, [cut.next_day]).values, inputs_of(past, [cut.next_day]).values)
     persistence = build("persistence").fit(past, TRAIN, VALIDATION)
     before, after = persistence.predict(past, GAP)[0], persistence.predict(past, range(GAP.stop, GAP.stop + 1))[0]
     np.testing.assert_array_equal(before, after)
