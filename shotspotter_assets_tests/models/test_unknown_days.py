@@ -15,7 +15,10 @@ from shotspotter_assets.models.next_day.features import fit_rows, next_day_input
 from shotspotter_assets.models.next_day.lag_features import lag_features
 from shotspotter_assets.models.next_day.simple_baselines import SIMPLE_BASELINES
 from shotspotter_assets.models.next_day.stack import FittedStack
+from shotspotter_assets.models.next_hours.baseline import Climatology
 from shotspotter_assets.models.next_hours.features import CELL_FEATURES, Rows, cell_features, hour_profile
+from shotspotter_assets.models.next_hours.forecaster import HourlyForecaster
+from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import FORECASTERS
 from shotspotter_assets.models.tuning.sagemaker.task_file import packed, unpacked
@@ -123,6 +126,15 @@ def test_unknown_first_days_are_like_a_later_start() -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", [name for name in FORECASTERS if name not in FAST])
+def test_unknown_last_days_of_the_validation_window_are_like_a_shorter_one(name: str) -> None:
+    past, shorter = masked(7, range(250, 260)), range(200, 250)
+    found, expected = (build(name).fit(past, TRAIN, days, context_of(name)) for days in (VALIDATION, shorter))
+    np.testing.assert_allclose(found.validation_probability[:50], expected.validation_probability, rtol=1e-9)
+    if name != "stack":  # its weeks are counted from the end of the window
+        np.testing.assert_allclose(found.predict(past, TEST), expected.predict(past, TEST), rtol=1e-9)
+
+
 def test_networks_see_the_cells_mean_on_unknown_days_and_learn_from_others() -> None:
     past = masked(7)
     network = build("conv_lstm", class_weight=1.0).fit(past, TRAIN, VALIDATION)
@@ -172,6 +184,16 @@ def test_counts_of_unknown_days_change_no_forecast_of_hours_and_types() -> None:
         assert one.equals(other)
         days = {(day - hours.FIRST_DAY).days for day in one["date"].to_pylist()}
         assert days - {160} == set(range(140, 160)) - set(UNKNOWN_DAYS)
+
+
+@pytest.mark.parametrize("kind", [Climatology, SelfExciting])
+def test_unknown_last_hours_of_the_validation_window_are_like_a_shorter_one(kind: type[HourlyForecaster]) -> None:
+    # The clock was put forward once.
+    whole, shorter = (range(HOURLY_VALIDATION.start, day * 24 - 1) for day in (140, 130))
+    past = hourly(7, range(130, 140))
+    fits = [kind((2,)).fit(past, HOURLY_TRAIN, window) for window in (whole, shorter)]
+    issues = past.issues(HOURLY_TEST, 2)
+    np.testing.assert_allclose(*(fitted.predict(past, issues, 2) for fitted in fits), rtol=1e-6)
 
 
 def test_unknown_first_hours_are_like_a_later_start() -> None:
