@@ -242,7 +242,7 @@ def _next_report(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]
         if (
             is_over
             and is_fresh
-            and stored.table.days[last].is_counted
+            and _is_settled(stored, last)
             and not stored.is_current("evaluation_reports", cutoff)
         ):
             why = f"The test window of fold {cutoff} is over."
@@ -260,12 +260,18 @@ def _next_fold(city: City, stored: Stored, days: _DueDays, waits: list[str]) -> 
         eve = cutoff - ONE_DAY
         if not days.is_built(stored, city.start, eve):
             waits.append(f"Fold {cutoff} waits for its days.")
-        elif not stored.table.days[eve].is_counted:
+        elif not _is_settled(stored, eve):
             waits.append(f"Fold {cutoff} waits until {eve} is known.")
         else:
             why = f"The models of fold {cutoff} are made from other days than there are now."
             yield DueRun(("fold_models",), (cutoff, cutoff), FOLDS, why, stored.made_from("fold_models", cutoff))
         return
+
+
+def _is_settled(stored: Stored, day: date) -> bool:
+    """Return True if a day is known, or will not be: a later day is."""
+    newest = stored.table.last_counted(date.max)
+    return newest is not None and day <= newest
 
 
 def _trained(city: City, stored: Stored, days: _DueDays) -> list[date]:

@@ -73,15 +73,16 @@ def fold_forecasts(
 def fold_report(
     record: FoldRecord, history: History, models: Mapping[str, ModelForecast]
 ) -> tuple[FoldReport, ScoreTable, pa.Table]:
-    """Report, scores and forecasts table (see `evaluation.forecasts_table`) of one fold.
+    """Report, scores and forecasts table (see `evaluation.forecasts_table`) of one fold's known test days.
 
     `models` are forecasts of the test days, `historical_mean` among them, each of shape (test days, covered cells).
     """
     test = record.windows(len(history.counts))[2]
-    observed, in_coverage = history.observed[test.start :], history.in_coverage
+    known, in_coverage = history.known_in(test), history.in_coverage
+    days, observed = history.days()[test.start :][known], history.observed[test.start :][known]
     # Kept as they are scored, so that the scores can be computed from the table alone.
-    probabilities = {name: clip_probability(model.probability) for name, model in models.items()}
-    forecasts = forecasts_table(history.days()[test.start :], np.nonzero(in_coverage), observed, probabilities)
+    probabilities = {name: clip_probability(model.probability[known]) for name, model in models.items()}
+    forecasts = forecasts_table(days, np.nonzero(in_coverage), observed, probabilities)
     rows = all_rows(forecasts, []) | all_rows(without_firework_days(forecasts), [], WITHOUT_FIREWORKS)
     rows |= {(ALL, ALL, name, "seconds_to_train"): Score(model.seconds) for name, model in models.items()}
     report = FoldReport(
@@ -89,7 +90,7 @@ def fold_report(
         fold=record.fold,
         train_days=record.train_days,
         validation_days=record.validation_days,
-        test_days=len(test),
+        test_days=len(days),
         covered_cells=int(in_coverage.sum()),
         alerts=int(history.alerts[test.start :, in_coverage].sum()),
         base_rate=float(observed.mean()),
@@ -110,11 +111,12 @@ def fold_rows(scores: ScoreTable) -> list[dict[str, Any]]:
 def fold_pictures(record: FoldRecord, history: History, forecasts: pa.Table) -> dict[str, bytes]:
     """The forecast map of the first own model beside the alerts of a day, and the reliability of all own models."""
     test = record.windows(len(history.counts))[2]
-    alerts, name = history.alerts[test.start :], next(iter(record.models))
+    known, name = history.known_in(test), next(iter(record.models))
+    days, alerts = history.days()[test.start :][known], history.alerts[test.start :][known]
     # The median day is neither a quiet one nor a firework one.
     shown = int(np.argsort(alerts.sum(axis=(1, 2)), kind="stable")[len(alerts) // 2])
-    probability = forecasts[name].to_numpy().reshape(len(test), -1)[shown]
-    day = history.days()[test.start + shown].item()
+    probability = forecasts[name].to_numpy().reshape(len(days), -1)[shown]
+    day = days[shown].item()
     curves = {
         model: reliability(forecasts[model].to_numpy(), observed_of(forecasts))
         for model in dict.fromkeys((*record.models, HISTORICAL_MEAN))

@@ -14,7 +14,7 @@ from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.report_files import fold_partition
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.serving.forecast_scores import scored_days
+from shotspotter_assets.serving.forecast_scores import known_forecasts, scored_days
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FOLD_FORECASTS_FILE, GRID_FILE
@@ -78,6 +78,4 @@ def issued_forecasts(store: Store, city: City) -> pa.Table | None:
     first, last = stored_days(store, city)
     forecasts = next_day_forecasts(store, city, first, last)
     history = CityHistory.load(store, city, last, min(forecasts, default=last))
-    return scored_days(
-        {day: table for day, table in forecasts.items() if day <= history.last_known}, history, "candidate"
-    )
+    return scored_days(known_forecasts(forecasts, history), history, "candidate")

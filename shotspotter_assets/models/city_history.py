@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.dates import DAY_HOURS
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.calendar.local_time import days_between, hours_of_days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.gridding.coverage import coverage_of, in_coverage
@@ -43,7 +43,7 @@ class CityHistory:
         days: contiguous local days.
         frames: sparse tensors of these days with their `date`, as `gridding.tensors.dense_window` takes them.
         lead: days from the last known day to the day after the issue date: 1 where the issue date is known.
-        unknown: days among these whose alerts are not known; models and scores leave them out.
+        unknown: days among these whose alerts are not known; `frames` have no rows of them.
     """
 
     city: City
@@ -52,12 +52,17 @@ class CityHistory:
     lead: int = 1
     unknown: frozenset[date] = frozenset()
 
+    def __post_init__(self) -> None:
+        if self.unknown:
+            is_unknown = pc.is_in(self.frames["date"], pa.array(sorted(self.unknown), pa.date32()))
+            object.__setattr__(self, "frames", self.frames.filter(pc.invert(is_unknown)))
+
     @classmethod
     def load(cls, store: Store, city: City, last: date, first: date | None = None) -> "CityHistory":
         """Load the known days from `first`, by default the city's start, to the issue date `last`.
 
-        Days that are not known before the first known one and after the last one are left out; those in between are
-        `unknown`.
+        Days that are not known are left out before the first known one, and at the end as long as no later day is known;
+        other such days are `unknown`.
 
         Args:
             store: with the days.
@@ -77,9 +82,11 @@ class CityHistory:
                 f"{city.name}: what happened from {days[0]} to {last} is not known yet; "
                 + (f"the last known day is {before}." if before else "no earlier day is known either.")
             )
-        known, lead = days[counted[0] : counted[-1] + 1], len(days) - int(counted[-1])
-        unknown = frozenset(known) - {days[at] for at in counted}
-        return cls(city, known, _stored_frames(store, city.name, known[0], known[-1]), lead, unknown)
+        is_over = any(day.is_counted for at, day in table.days.items() if at > last)
+        end = len(days) - 1 if is_over else int(counted[-1])
+        known, unknown = days[counted[0] : end + 1], frozenset(days) - {days[at] for at in counted}
+        frames = _stored_frames(store, city.name, known[0], known[-1])
+        return cls(city, known, frames, len(days) - end, unknown.intersection(known))
 
     @property
     def last_known(self) -> date:
@@ -118,25 +125,28 @@ class CityHistory:
         return self
 
     def until(self, last: date) -> "CityHistory":
-        """Return the days to the last known one that is no later than `last`, at the same issue date.
+        """Return the days to an earlier last day, at the same issue date.
 
         Raises:
             DaysNotKnownError: none of them is known.
         """
         if last >= self.last_known:
             return self
-        known = [day for day in self.days if day <= last and day not in self.unknown]
-        if not known:
+        if last < self.days[0]:
             raise DaysNotKnownError(f"{self.city.name}: what happened from {self.days[0]} to {last} is not known yet.")
-        days = days_between(self.days[0], known[-1])
-        frames = self.frames.filter(pc.less_equal(self.frames["date"], pa.scalar(known[-1], pa.date32())))
-        lead = self.lead + (self.last_known - known[-1]).days
+        frames = self.frames.filter(pc.less_equal(self.frames["date"], pa.scalar(last, pa.date32())))
+        days, lead = days_between(self.days[0], last), self.lead + (self.last_known - last).days
         return CityHistory(self.city, days, frames, lead, self.unknown.intersection(days))
 
     def as_published(self) -> "CityHistory":
         """The days that the city's publication rule gives for the day after the issue date; all of them without a rule."""
         complete = self.city.publication.complete_through(self.issue_date + timedelta(days=1))
         return self if complete is None else self.until(complete)
+
+    @cached_property
+    def is_known(self) -> Mask:
+        """False for unknown days, shape (days,)."""
+        return np.array([day not in self.unknown for day in self.days])
 
     @cached_property
     def daily_counts(self) -> npt.NDArray[np.uint16]:
@@ -164,7 +174,9 @@ class CityHistory:
         """The history by day, at the lead of these days."""
         has_hours = self.city.time_precision != "day"
         evening = evening_alerts(self.frames, self.days, self.city) if has_hours else None
-        return History(self.city, self.days[0], self.daily_counts, in_coverage, evening, self.lead, self.factors)
+        return History(
+            self.city, self.days[0], self.daily_counts, in_coverage, evening, self.lead, self.factors, self.is_known
+        )
 
     def hourly(self, in_coverage: Mask) -> HourlyHistory:
         """The history by hour: of its last days, where hours and covered cells are more than `MAX_CELL_HOURS`.
@@ -176,7 +188,9 @@ class CityHistory:
         days, frames = self.days[-kept:], self.frames
         if len(days) < len(self.days):
             frames = frames.filter(pc.greater_equal(frames["date"], pa.scalar(days[0], pa.date32())))
-        return HourlyHistory(self.city, days[0], hourly_window(frames, days, self.city, in_coverage), in_coverage)
+        counts = hourly_window(frames, days, self.city, in_coverage)
+        known = np.repeat(self.is_known[-kept:], hours_of_days(days, self.city.zone))
+        return HourlyHistory(self.city, days[0], counts, in_coverage, known)
 
 
 def _stored_frames(store: Store, city: str, first: date, last: date) -> pa.Table:

@@ -93,10 +93,13 @@ def running_sums(state: Values, during: Values, half_life: float) -> Values:
     return sums
 
 
-def full_weight(before: Integers | range, half_life: float) -> Singles:
-    """Denominator of `exponential_mean` where all times count, shape (before,); at least 1."""
+def full_weight(before: Integers | range, half_life: float, kept: Booleans | None = None) -> Singles:
+    """Denominator of `exponential_mean`, shape (before,); at least 1."""
     steps, decay = np.asarray(before), decay_of(half_life)
-    weight = steps if np.isinf(half_life) else (1 - decay**steps) / (1 - decay)
+    if kept is not None:
+        weight = running_sums(np.zeros(()), kept.astype(np.float64), half_life)[steps]
+    else:
+        weight = steps if np.isinf(half_life) else (1 - decay**steps) / (1 - decay)
     return np.maximum(weight, 1).astype(np.float32)
 
 

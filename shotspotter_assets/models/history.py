@@ -14,6 +14,7 @@ from shotspotter_assets.calendar.local_time import day_axis, hours_of_days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import NO_FACTORS, CityFactors
 from shotspotter_assets.models.records import data_sha256
+from shotspotter_assets.storage.fingerprints import sha256
 
 EVENING_HALF_LIFE_HOURS: Final = 4.0
 """Decay of the weight of an alert in `evening_alerts` by its distance from midnight: near repeats come within hours."""
@@ -34,6 +35,7 @@ class History:
             columns); None where hours are not known.
         lead: days from the last day whose counts a forecast may use to the day that is forecast, at least 1.
         factors: the contributing factors that the city's file names.
+        is_known: False for unknown days, whose counts are set to zero, shape (days,); None if all are known.
 
     Raises:
         ValueError: shapes do not fit, or nothing is covered.
@@ -46,6 +48,7 @@ class History:
     evening: npt.NDArray[np.floating] | None = None
     lead: int = 1
     factors: CityFactors = NO_FACTORS
+    is_known: npt.NDArray[np.bool_] | None = None
     _cache: dict[tuple[str, bytes], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +58,12 @@ class History:
                 f"City {self.city.name}: the coverage has shape {self.in_coverage.shape} and {int(self.in_coverage.sum())} cells, "
                 f"the counts have a grid of {grid}; estimate the coverage on training days that have alerts."
             )
+        if self.is_known is not None and self.is_known.all():
+            object.__setattr__(self, "is_known", None)
+        elif self.is_known is not None:
+            # No sum may hold counts of an unknown day.
+            for name in ("counts", "evening") if self.evening is not None else ("counts",):
+                object.__setattr__(self, name, (getattr(self, name).T * self.is_known).T)
 
     @cached_property
     def alerts(self) -> npt.NDArray[np.int32]:
@@ -80,20 +89,39 @@ class History:
         return self.days(more=self.lead)
 
     def known_before(self, days: npt.NDArray[np.int64] | range) -> npt.NDArray[np.int64]:
-        """For each day that is forecast, the first day whose counts it may not use; at lead 1 the day itself."""
-        return np.maximum(np.asarray(days, dtype=np.int64) - (self.lead - 1), 0)
+        """For each day that is forecast, the day after the last known one that it may use; at lead 1 mostly the day itself."""
+        before = np.maximum(np.asarray(days, dtype=np.int64) - (self.lead - 1), 0)
+        if self.is_known is None:
+            return before
+        after_known = np.where(self.is_known, np.arange(1, len(self.counts) + 1), 0)
+        return np.r_[0, np.maximum.accumulate(after_known)][before]
+
+    def known_in(self, days: range) -> slice | npt.NDArray[np.bool_]:
+        """Select the known days of an array whose first axis is `days`.
+
+        Raises:
+            ValueError: all of them are unknown.
+        """
+        if self.is_known is None:
+            return slice(None)
+        known = self.is_known[days.start : days.stop]
+        if days and not known.any():
+            raise ValueError(f"City {self.city.name}: all days {days} from {self.first_day} are unknown.")
+        return known
 
     def data_sha256(self, stop: int | None = None) -> str:
-        """SHA-256 of the counts and factors of the days before day `stop`, all by default: what is fitted on them."""
-        counts = self.counts[:stop]
-        return data_sha256(counts, self.factors, self.first_day + timedelta(days=len(counts)))
+        """SHA-256 of the counts, factors and unknown days before day `stop`, all by default: what is fitted on them."""
+        past = self.through(len(self.counts[:stop]))
+        of_counts = data_sha256(past.counts, self.factors, self.first_day + timedelta(days=len(past.counts)))
+        return of_counts if past.is_known is None else sha256(of_counts, past.is_known.tobytes())
 
     def through(self, stop: int) -> "History":
         """The days before day `stop`, so that a fit cannot see what comes after its windows."""
         if stop == len(self.counts):
             return self
         evening = None if self.evening is None else self.evening[:stop]
-        return replace(self, counts=self.counts[:stop], evening=evening)
+        known = None if self.is_known is None else self.is_known[:stop]
+        return replace(self, counts=self.counts[:stop], evening=evening, is_known=known)
 
     def cached(self, name: str, days: npt.NDArray[np.int64], make: Callable[[], _Made]) -> _Made:
         """The result of `make` for some days, made once: several forecasters of one city take the same inputs."""

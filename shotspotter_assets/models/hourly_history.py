@@ -1,6 +1,6 @@
 """Input of the forecasters of hours: a city's hourly counts, the cells to forecast, and the city's clock."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 
@@ -25,6 +25,7 @@ class HourlyHistory:
         first_day: local day whose first hour is `counts[0]`.
         counts: alerts of the covered cells, shape (hours, layers, cells), as `gridding.tensors.hourly_window` makes them.
         in_coverage: cells that are forecast, shape (rows, columns).
+        is_known: False for hours of unknown days, whose counts are set to zero, shape (hours,); None if all are known.
 
     Raises:
         HourlyHistoryError: the city publishes days only, shapes do not fit, or nothing is covered.
@@ -34,6 +35,7 @@ class HourlyHistory:
     first_day: date
     counts: npt.NDArray[np.integer]
     in_coverage: npt.NDArray[np.bool_]
+    is_known: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         if self.city.time_precision == "day":
@@ -47,6 +49,11 @@ class HourlyHistory:
                 f"City {self.city.name}: the coverage has shape {self.in_coverage.shape} and {cells} cells, the grid "
                 f"{self.city.shape}, the counts {self.counts.shape[2:]} cells; estimate the coverage on training days with alerts."
             )
+        if self.is_known is not None and self.is_known.all():
+            object.__setattr__(self, "is_known", None)
+        elif self.is_known is not None and self.counts[~self.is_known].any():
+            # No sum may hold counts of an unknown hour.
+            object.__setattr__(self, "counts", (self.counts.T * self.is_known).T)
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -87,12 +94,22 @@ class HourlyHistory:
 
         Windows of whole days hold zeros for the hours to come; they must be left out, or silence is taken for fact.
         """
-        return HourlyHistory(self.city, self.first_day, self.counts[: self.hour_at(instant)], self.in_coverage)
+        stop = self.hour_at(instant)
+        return replace(
+            self, counts=self.counts[:stop], is_known=None if self.is_known is None else self.is_known[:stop]
+        )
+
+    def are_known(self, issues: npt.NDArray[np.int64], horizon: int = 1) -> npt.NDArray[np.bool_]:
+        """True if all of the `horizon` hours from an issue on are known, shape (issues,)."""
+        if self.is_known is None:
+            return np.ones(len(issues), dtype=bool)
+        return np.all([self.is_known[issues + step] for step in range(horizon)], axis=0)
 
     def issues(self, hours: range, horizon: int) -> npt.NDArray[np.int64]:
-        """The hours at which the city's clock shows a multiple of `horizon`, and from which all of it lies in `hours`."""
+        """The hours at which the city's clock shows a multiple of `horizon`, and from which all of it is known and in `hours`."""
         at = np.arange(hours.start, hours.stop - horizon + 1)
-        return at[self.clock.hour[at] % horizon == 0]
+        at = at[self.clock.hour[at] % horizon == 0]
+        return at[self.are_known(at, horizon)]
 
     def day_beginnings(self, hours: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The first hour of the local day of each of some hours; same shape."""

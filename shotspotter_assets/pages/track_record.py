@@ -15,7 +15,7 @@ from shotspotter_assets.evaluation.gains import Gain, table_gain
 from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
-from shotspotter_assets.serving.forecast_scores import SERVED, scored_days
+from shotspotter_assets.serving.forecast_scores import SERVED, known_forecasts, scored_days
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
@@ -84,8 +84,7 @@ def issued_track(store: Store, city: City, last: date) -> IssuedTrack | None:
         history = CityHistory.load(store, city, last, min(forecasts))
     except (DaysNotKnownError, MissingPartitionsError):
         return None
-    known = {day: table for day, table in sorted(forecasts.items()) if day <= history.last_known}
-    table = scored_days(known, history, "candidate")
+    table = scored_days(known_forecasts(forecasts, history), history, "candidate")
     if table is None:
         return None
     days, scores = days_of(table), score_table(table)

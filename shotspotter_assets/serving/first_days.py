@@ -23,7 +23,7 @@ COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.9, 0.7), growth=0.5, size=(-
 
 def is_new(stored: CityHistory) -> bool:
     """True if the known days are too few for models of the city's own."""
-    return len(stored.days) < MIN_HISTORY_DAYS
+    return int(stored.is_known.sum()) < MIN_HISTORY_DAYS
 
 
 def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord, ModelFiles]:
@@ -43,7 +43,7 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
     new_city = fits.add(NewCityForecaster.name, lambda: NewCityForecaster().fit(history, all_days, all_days, context))
     fits.add(HISTORICAL_MEAN, lambda: forecaster(HISTORICAL_MEAN).fit(history, all_days, all_days))
     fits.add(COUNTS, lambda: COUNTS_OF_OTHERS)
-    why = f"The city has {len(days)} known days, and models of its own need {MIN_HISTORY_DAYS}."
+    why = f"The city has {stored.is_known.sum()} known days, and models of its own need {MIN_HISTORY_DAYS}."
     where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"
     uncertain = (
         f"Until then rates start at those of other cities ({new_city.settings['shared']}), for {where}. The rate of this city "

@@ -111,7 +111,7 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
     """
     day = stored.issue_date
     lead = lead_of(forecasts[max(forecasts)]) if forecasts else 1
-    known = {at: table for at, table in at_lead(forecasts, lead).items() if at <= stored.last_known}
+    known = known_forecasts(at_lead(forecasts, lead), stored)
     candidate = "" if serving is None else serving.candidate
     scored = scored_days(known, stored, candidate)
     note = None
@@ -129,6 +129,11 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         rolling=None if scored is None or len(known) < MIN_DAYS else rolling_scores(scored, known, candidate),
         rolling_gate=None if scored is None or serving is None else rolling_gate(scored, serving),
     )
+
+
+def known_forecasts(forecasts: Mapping[date, pa.Table], history: CityHistory) -> dict[date, pa.Table]:
+    """Return the forecasts for known days."""
+    return {day: table for day, table in forecasts.items() if day <= history.last_known and day not in history.unknown}
 
 
 def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], candidate: str) -> pa.Table:

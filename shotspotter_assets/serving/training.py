@@ -114,14 +114,14 @@ def train(
     history = stored.daily(in_coverage)
     fitted = _fit_next_day(fits, history, windows, context)
     window = slice(windows.validation.start, windows.validation.stop)
-    axis, observed = history.days()[window], history.observed[window]
-    validated = {name: model.validation_probability for name, model in fitted.items()}
+    known = history.known_in(windows.validation)
+    axis, observed = history.days()[window][known], history.observed[window][known]
+    alerts = history.alerts[window][known][:, in_coverage]
+    validated = {name: model.validation_probability[known] for name, model in fitted.items()}
     candidate = candidate_of(city).name
     gate = judge(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate)
     served = validated[gate.served]
-    fits.add(
-        COUNTS, lambda: AlertCounts.fit(history.alerts[window][:, in_coverage], served, is_holiday_fireworks(axis))
-    )
+    fits.add(COUNTS, lambda: AlertCounts.fit(alerts, served, is_holiday_fireworks(axis)))
     history.clear_cache()
     _fit_hours(fits, stored, in_coverage, windows, incidents)
     combined = fitted[candidate]

@@ -94,7 +94,7 @@ class LivingCity:
     @contextmanager
     def clock(self) -> Iterator[None]:
         """Let everything see `now`."""
-        with freeze_time(self.now), mock.patch.object(local_time, "now", lambda: self.now):
+        with freeze_time(self.now), mock.patch.object(local_time, "now", return_value=self.now):
             yield
 
     @property

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_report, fold_rows
+from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, fold_rows
+from shotspotter_assets.evaluation.forecasts_table import days_of
 from shotspotter_assets.models.fold_models import model_partition, read_models, write_models
 from shotspotter_assets.models.forecaster import ModelForecast
 from shotspotter_assets.models.history import History
@@ -114,6 +116,28 @@ def test_report_and_table_hold_forecasts_and_outcomes():
     assert (line["date"], line["row"], line["column"]) == (date(2021, 11, 24), row, column)
     assert line["observed"] == int(alerts[7, :, row, column].sum() > 0)
     assert line[NETWORK] == pytest.approx(float(given["models"][NETWORK].probability[7, 4]))
+
+
+def test_unknown_test_days_are_not_scored():
+    def reported(fill: int, unknown: list[int]) -> tuple:
+        given, known = arguments(), np.ones(TEST.stop, dtype=bool)
+        known[unknown] = False
+        given["history"].counts[unknown] = fill
+        given["history"] = replace(given["history"], is_known=known)
+        return given["history"], *fold_report(**given)
+
+    unknown = [TEST.start + 3, TEST.start + 20]
+    history, report, scores, table = reported(0, unknown)
+    _, *expected, expected_table = reported(9, unknown)
+    assert [report, scores] == expected
+    assert table.equals(expected_table)
+    assert report.test_days == 38
+    days = np.datetime64(FIRST_DAY) + np.delete(np.array(TEST), [3, 20])
+    np.testing.assert_array_equal(np.unique(days_of(table)), days)
+    whole = reported(0, [])[-1]
+    assert table.equals(whole.filter(pa.array(np.isin(days_of(whole), days))))
+    record = fold_record(CITY, models={NETWORK: TrainedModel(settings={}, files={}, seconds_to_train=1.0)})
+    assert set(fold_pictures(record, history, table)) == {"forecast", "reliability"}
 
 
 def test_alerts_outside_the_coverage_do_not_count():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -48,6 +49,21 @@ def test_all_days_of_a_city_are_read_once_for_all_that_is_made_of_them(store: St
     assert daily.evening is not None
     assert daily.evening[0, 2, 1] == 1
     assert stored.daily(COVERED).counts is daily.counts
+
+
+def test_unknown_days_have_no_rows_and_a_mask_by_day_and_hour(store: Store) -> None:
+    stored = CityHistory.load(store, CITY, LAST)
+    unknown = frozenset({date(2021, 1, 2), date(2021, 3, 14)})
+    known = replace(stored, unknown=unknown)
+    daily, hourly = known.daily(COVERED), known.hourly(COVERED)
+    np.testing.assert_array_equal(np.flatnonzero(~daily.is_known), [1, 72])
+    hours = np.flatnonzero(~hourly.is_known)
+    assert {int((day - np.datetime64(CITY.start)).astype(int)) for day in hourly.clock.day[hours]} == {1, 72}
+    assert len(hours) == 24 + 23
+    assert known.alerts[1].sum() == hourly.counts[hours].sum() == 0
+    assert known.alerts.sum() == stored.alerts.sum() - stored.alerts[[1, 72]].sum()
+    assert known.until(date(2021, 3, 10)).unknown == {date(2021, 1, 2)}
+    assert stored.daily(COVERED).is_known is stored.hourly(COVERED).is_known is None
 
 
 def test_the_hours_of_a_fine_grid_are_those_of_its_last_days(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Scores of issued forecasts, and the rolling gate on them."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -116,6 +117,16 @@ def test_forecasts_of_other_leads_and_days_that_are_not_known_are_not_scored() -
     assert (known.lead, known.note) == (3, None)
     assert known.rolling is not None
     assert known.rolling.days == 30
+
+
+def test_unknown_days_are_not_scored() -> None:
+    history, forecasts = issued_days(0.0)
+    unknown = frozenset(FIRST + timedelta(days=at) for at in (5, 40, 41))
+    record = score(replace(history, unknown=unknown), forecasts, serving_record())
+    known = {day: table for day, table in forecasts.items() if day not in unknown}
+    assert record == score(history, known, serving_record())
+    assert record.rolling is not None
+    assert record.rolling.days == DAYS - 3
 
 
 def test_forecasts_made_after_their_day_are_counted() -> None:

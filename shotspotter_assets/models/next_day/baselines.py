@@ -40,7 +40,8 @@ def fit_baselines(
     """
     history = history.through(test.stop)
     fitted_days = after_warm_up(train, BASELINES_WARM_UP_DAYS)
-    require_both_labels(history, train, history.observed[fitted_days.start : fitted_days.stop])
+    labels = history.observed[fitted_days.start : fitted_days.stop][history.known_in(fitted_days)]
+    require_both_labels(history, train, labels)
     known = fitted or {}
     forecasts = {}
     for number, name in enumerate(BASELINES, start=1):

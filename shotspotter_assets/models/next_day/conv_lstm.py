@@ -15,6 +15,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.models.filters import exponential_mean
 from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext, Fitted, Forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Unstored
@@ -105,7 +106,7 @@ class NetworkForecaster(Forecaster):
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNetwork:
         history = history.through(validation.stop)
         if not self.config.starts_at_regression:
-            alone = self._trained(history, train, validation, context)
+            alone = self._trained(history, train, validation, context, kept=history.is_known)
             return replace(alone, validation_probability=alone.predict(history, validation))
         data = FitData(history, train, validation)
         regressions = fit_regressions(data, context.shared)
@@ -166,8 +167,13 @@ def own_maps(city: City) -> tuple[int, ...]:
 
 
 def _forecast_layers(history: History) -> np.ndarray:
-    """Counts of the types that are forecast, shape (days, types, rows, columns)."""
-    return history.counts[:, list(history.city.forecast_codes)]
+    """Counts of the types that are forecast, on unknown days the mean of the known ones before; (days, types, rows, columns)."""
+    counts = history.counts[:, list(history.city.forecast_codes)]
+    if history.is_known is None:
+        return counts
+    filled, unknown = counts.reshape(len(counts), -1).astype(np.float32), np.flatnonzero(~history.is_known)
+    filled[unknown] = exponential_mean(filled, np.inf, history.is_known, unknown)
+    return filled.reshape(counts.shape)
 
 
 def _on_grid(history: History, days: range, log_odds: Array) -> npt.NDArray[np.float32]:

@@ -67,8 +67,10 @@ class Inputs:
 
 
 def ordinary_days(history: History) -> Booleans:
-    """True if a counted day is neither a firework day nor within an outage of the whole city, shape (days,)."""
-    return ~is_holiday_fireworks(history.days()) & ~_outages(history.alerts.sum(axis=(1, 2)))
+    """True if a counted day is known, no firework day and not within an outage of the whole city, shape (days,)."""
+    known, ordinary = history.known_in(range(len(history.counts))), np.zeros(len(history.counts), dtype=bool)
+    ordinary[known] = ~is_holiday_fireworks(history.days()[known]) & ~_outages(history.alerts.sum(axis=(1, 2))[known])
+    return ordinary
 
 
 def is_same_for_all_cells(name: str) -> bool:
@@ -128,17 +130,19 @@ def fit_rows(
     drawn: Booleans | None = None,
     inputs_of: Callable[[History, Integers], Inputs] = next_day_inputs,
 ) -> FitRows:
-    """All cell-days of some days; of more than `MAX_FIT_ROWS`, those with alerts and a draw of the others, which weigh more.
+    """All cell-days of known days; of more than `MAX_FIT_ROWS`, those with alerts and a draw of the others, which weigh more.
 
     The weighted log loss of a draw is that of all cell-days except for chance (inverse probability weights, Horvitz and
     Thompson 1952, as a ratio to their sum, Hajek 1971). Inputs are made in parts, so that they need not be held at once.
 
     Args:
         history: with the days.
-        days: ascending indexes of the day axis.
-        drawn: the cell-days to take, shape (days, cells).
+        days: ascending indexes of the day axis; unknown days are left out.
+        drawn: the cell-days to take, shape (days, cells), of known days.
         inputs_of: makes the inputs of some days.
     """
+    if history.is_known is not None:
+        days = days[history.is_known[days]]
     observed = history.observed[days]
     if drawn is None:
         random = np.random.default_rng(0).random(observed.shape, dtype=np.float32)
@@ -200,7 +204,7 @@ def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:
             rate = exponential_mean(np.minimum(layer, MAX_ALERTS_COUNTED), half_life, kept, before)
             yield f"log_nearby_{name}_{half_life}_days", np.log(smooth_cells(rate, in_coverage, LAYER_WIDTH) + MIN_RATE)
     for name, daily in (("here", occupied), ("around", _around(occupied, in_coverage))):
-        since = np.clip(days[:, None] - last_occupied(daily)[before], 1, MAX_DAYS_REMEMBERED)
+        since = np.clip(days_since_last_alert(history, daily, days), 1, MAX_DAYS_REMEMBERED)
         yield f"log_days_since_last_alert_{name}", np.log(since)
     yield "log_same_kind_of_day", _same_kind_of_day(history, occupied, kept, days, before)
     yield from _city(occupied.mean(axis=1), kept, before)
@@ -252,6 +256,16 @@ def last_occupied(daily: Values) -> npt.NDArray[np.int32]:
     last = np.full((len(daily) + 1, daily.shape[1]), never)
     np.maximum.accumulate(np.where(daily > 0, day, never), axis=0, out=last[1:])
     return last
+
+
+def days_since_last_alert(history: History, daily: Values, days: Integers) -> Integers:
+    """Days from each cell's last alert to each of `days`, without unknown ones between known ones, shape (days, cells)."""
+    last = last_occupied(daily)[history.known_before(days)]
+    since = days[:, None] - last
+    if history.is_known is None:
+        return since
+    unknown = np.r_[0, np.cumsum(~history.is_known)]
+    return since - (unknown[np.maximum(days - history.lead + 1, 0), None] - unknown[np.maximum(last, 0)])
 
 
 def _around(occupied: Booleans, in_coverage: Booleans) -> Booleans:
@@ -329,7 +343,7 @@ def _factors(history: History, occupied: Booleans, before: Integers) -> Iterator
 
 
 def _outages(alerts: Integers) -> Booleans:
-    """Days in a silence of the city that chance does not explain, from the days up to them alone."""
+    """Known days in a silence of the city that chance does not explain, from the days up to them alone."""
     day = np.arange(len(alerts))
     last_alert = np.maximum.accumulate(np.where(alerts > 0, day, -1))
     usual = exponential_mean(alerts.astype(np.float64), YEAR_DAYS)[last_alert + 1]

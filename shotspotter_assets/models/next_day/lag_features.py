@@ -15,9 +15,9 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import (
     MAX_DAYS_REMEMBERED,
     Inputs,
+    days_since_last_alert,
     inputs_from_columns,
     last_day,
-    last_occupied,
     weekday_and_season,
 )
 
@@ -44,25 +44,26 @@ def lag_features(history: History, days: Sequence[int] | Integers) -> Inputs:
 
 
 def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
-    in_coverage, before = history.in_coverage, history.known_before(wanted)
+    in_coverage, before, kept = history.in_coverage, history.known_before(wanted), history.is_known
     days = history.days_to_forecast()
     alerts = np.minimum(history.alerts[:, in_coverage], MAX_ALERTS_COUNTED).astype(np.uint8)
     occupied = alerts > 0
     for half_life, width in product(HALF_LIVES, WIDTHS):
-        rate = smooth_cells(exponential_mean(occupied, half_life, before=before), in_coverage, width)
+        rate = smooth_cells(exponential_mean(occupied, half_life, kept, before), in_coverage, width)
         yield f"log_occupied_{half_life:g}_days_{width:g}_cells", _log(rate)
     for half_life in HALF_LIVES:
-        yield f"log_alerts_{half_life:g}_days", _log(exponential_mean(alerts, half_life, before=before))
+        yield f"log_alerts_{half_life:g}_days", _log(exponential_mean(alerts, half_life, kept, before))
     yield "alerts_yesterday", last_day(alerts, before)
-    since = wanted[:, None] - last_occupied(alerts)[before]
+    since = days_since_last_alert(history, alerts, wanted)
     yield "log_days_since_last_alert", np.log(np.minimum(since, MAX_DAYS_REMEMBERED))
     # A firework day says nothing about the rate of the ordinary days after it.
     fireworks, city = is_holiday_fireworks(days), occupied.mean(axis=1)
+    known = np.ones(len(occupied), dtype=bool) if kept is None else kept
     for half_life in CITY_HALF_LIVES:
-        rate = exponential_mean(city, half_life, ~fireworks[: len(occupied)], before)[:, None]
+        rate = exponential_mean(city, half_life, known & ~fireworks[: len(occupied)], before)[:, None]
         yield f"log_city_{half_life}_days", _log(rate)
     # On firework days alone: the rates of past ones, and the city's on the same date of last year.
-    on_fireworks, counted = fireworks[wanted], np.flatnonzero(fireworks[: len(occupied)])
+    on_fireworks, counted = fireworks[wanted], np.flatnonzero(known & fireworks[: len(occupied)])
     past = exponential_mean(
         smooth_cells(occupied[counted].astype(np.float64), in_coverage, WIDTHS[-1]), FIREWORK_HALF_LIFE
     )

@@ -69,8 +69,8 @@ class FitData:
 
     @cached_property
     def scoring_days(self) -> Integers:
-        """The ordinary days of the validation window, all of them where it has none."""
-        days = np.arange(self.validation.start, self.validation.stop)
+        """The ordinary days of the validation window, all known ones where it has none."""
+        days = np.arange(self.validation.start, self.validation.stop)[self.history.known_in(self.validation)]
         ordinary = days[self.ordinary[days]]
         return ordinary if len(ordinary) else days
 
@@ -87,7 +87,7 @@ class FitData:
 
     @cached_property
     def rows(self) -> FitRows:
-        """The cell-days of all days, or a draw of them."""
+        """The cell-days of all known days, or a draw of them."""
         return fit_rows(self.history, np.arange(self.validation.stop), inputs_of=self.inputs_of)
 
     @property
@@ -106,11 +106,12 @@ def with_firework_days(history: History, days: range, ordinary: Array, regressio
     probability = ordinary.copy()
     fireworks = fireworks[(fireworks >= INPUTS_WARM_UP_DAYS) & (fireworks <= wanted[-1])]
     logits = dict(zip(fireworks, regression.logit(next_day_inputs(history, fireworks)), strict=True))
-    observed = history.observed
+    observed, known = history.observed, history.is_known
     for day in wanted:
         if day not in logits:
             continue
         past = fireworks[fireworks <= day - history.lead]
+        past = past if known is None else past[known[past]]
         past_logits = np.array([logits[earlier] for earlier in past]).reshape(len(past), observed.shape[1])
         probability[day - days.start] = firework_probability(
             axis[day], logits[day], axis[past], past_logits, observed[past], history.in_coverage

@@ -46,11 +46,11 @@ class TunedBaseline(Forecaster):
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
         history = history.through(validation.stop)
-        labels = history.observed[validation.start : validation.stop]
+        labels, known = history.observed[validation.start : validation.stop], history.known_in(validation)
         # BLAS and OpenMP threads wait for each other by spinning: on a machine in use two take many times as long as one,
         # and on an idle one they save little on matrices this narrow.
         with threadpool_limits(1):
-            settings, probability = best_candidate(self.candidates(history, train, validation), labels)
+            settings, probability = best_candidate(self.candidates(history, train, validation), labels, known)
             fitted = self.fit_days(history, range(train.start, validation.stop), settings)
         return replace(fitted, settings=settings, validation_probability=probability)
 
@@ -93,12 +93,12 @@ SimpleBaseline.fitted = FittedSimpleBaseline
 
 
 def best_candidate(
-    candidates: Iterable[tuple[Settings, Array]], labels: npt.NDArray[np.bool_]
+    candidates: Iterable[tuple[Settings, Array]], labels: npt.NDArray[np.bool_], known: slice | npt.NDArray[np.bool_]
 ) -> tuple[Settings, Array]:
-    """The settings with the least log loss on the validation window, that loss among them, and their forecasts of it."""
+    """The settings with the least log loss on `known` days of the validation window, that loss, and their forecasts of it."""
     best, best_loss, best_probability = Settings(), np.inf, np.zeros(0)
     for settings, probability in candidates:
-        loss = float(log_losses(np.broadcast_to(probability, labels.shape), labels).mean())
+        loss = float(log_losses(np.broadcast_to(probability, labels.shape)[known], labels[known]).mean())
         if loss < best_loss:
             best, best_loss, best_probability = settings, loss, np.broadcast_to(probability, labels.shape)
     return best | {"validation_log_loss": best_loss}, clip_probability(best_probability)
@@ -139,7 +139,7 @@ class Persistence(SimpleBaseline):
     name = "persistence"
 
     def learn(self, history: History, days: range, settings: Settings) -> Array:
-        labels, yesterday = _labels(history, days), _occupied_the_day_before(history, days)
+        labels, yesterday = _labels(history, days), _occupied_the_day_before(history, days)[history.known_in(days)]
         # One pseudo-day of the overall frequency, where no cell was occupied the day before.
         return np.array(
             [(labels[yesterday == was].sum() + labels.mean()) / ((yesterday == was).sum() + 1) for was in (False, True)]
@@ -169,8 +169,8 @@ class ExponentialMean(SimpleBaseline):
 
     @staticmethod
     def _rates(history: History, half_life: float, days: range) -> dict[str, Array]:
-        known = history.known_before(days)
-        recent, past = (exponential_mean(history.observed, decay, before=known) for decay in (half_life, np.inf))
+        observed, known = history.observed, history.known_before(days)
+        recent, past = (exponential_mean(observed, decay, history.is_known, known) for decay in (half_life, np.inf))
         return {"recent": recent, "history": past, "city": recent.mean(axis=1, keepdims=True)}
 
     @staticmethod
@@ -184,15 +184,16 @@ class RecencyWeightedMap(SimpleBaseline):
     name = "ew_kde"
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        recent = exponential_mean(history.observed, settings["half_life_days"], before=history.known_before(days))
+        kept, known = history.is_known, history.known_before(days)
+        recent = exponential_mean(history.observed, settings["half_life_days"], kept, known)
         recent = smooth_cells(recent, history.in_coverage, settings["width_cells"])
-        past = exponential_mean(history.observed, np.inf, before=history.known_before(days))
+        past = exponential_mean(history.observed, np.inf, kept, known)
         return (1 - settings["history"]) * recent + settings["history"] * past
 
     def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
-        occupied, known = history.observed, history.known_before(validation)
-        past = exponential_mean(occupied, np.inf, before=known)
-        rates = {half_life: exponential_mean(occupied, half_life, before=known) for half_life in MAP_HALF_LIVES}
+        occupied, kept, known = history.observed, history.is_known, history.known_before(validation)
+        past = exponential_mean(occupied, np.inf, kept, known)
+        rates = {half_life: exponential_mean(occupied, half_life, kept, known) for half_life in MAP_HALF_LIVES}
         for width, half_life in product(MAP_WIDTHS, MAP_HALF_LIVES):
             recent = smooth_cells(rates[half_life], history.in_coverage, width)
             for share in HISTORY_SHARES:
@@ -206,7 +207,7 @@ SIMPLE_BASELINES: Final[Mapping[str, type[SimpleBaseline]]] = {
 
 
 def _labels(history: History, days: range) -> npt.NDArray[np.bool_]:
-    return history.observed[days.start : days.stop]
+    return history.observed[days.start : days.stop][history.known_in(days)]
 
 
 def _occupied_the_day_before(history: History, days: range) -> npt.NDArray[np.bool_]:

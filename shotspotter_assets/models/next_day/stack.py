@@ -112,13 +112,13 @@ def combined(
         history: to the end of the validation window.
         train: indexes of the day axis; `validation` follows.
     """
-    before = history.observed[train.start : train.stop]
+    before = history.observed[train.start : train.stop][history.known_in(train)]
     require_both_labels(history, train, before)
     prior = WeightPosterior.prior(list(members), float(logit(before.mean())), prior_weights(members))
     by_week = _learned(prior, logits, history, validation)
     probability = _forecast(by_week, logits, history, validation, validation.start)
     settings = by_week[-1].settings | {
-        "learned_from_days": len(validation),
+        "learned_from_days": len(probability[history.known_in(validation)]),
         "members": {name: dict(member.settings) for name, member in members.items()},
     }
     if origin := next((member.settings["shared"] for member in members.values() if "shared" in member.settings), None):

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 
 from shotspotter_assets.calendar.dates import DAY_HOURS, WEEK_HOURS, YEAR_HOURS
 from shotspotter_assets.models.filters import (
+    Booleans,
     Singles,
     decay_of,
     decayed_sum,
@@ -54,7 +55,7 @@ def hour_profile(history: HourlyHistory, hours: range) -> Array:
     """
     clock = history.clock
     ordinary = np.arange(hours.start, hours.stop)
-    ordinary = ordinary[~clock.fireworks[ordinary]]
+    ordinary = ordinary[~clock.fireworks[ordinary] & history.are_known(ordinary)]
     occupied = history.occupied[ordinary].sum(axis=1)
     week = clock.hour_of_week[ordinary]
     mean = np.bincount(week, occupied, WEEK_HOURS) / np.maximum(np.bincount(week, minlength=WEEK_HOURS), 1)
@@ -105,27 +106,28 @@ def cell_features(history: HourlyHistory, hours: range, rows: Rows, profile: Arr
 
 def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Iterator[Singles]:
     """Shape (hours, cells) or (hours, 1) each."""
-    clock = history.clock
+    clock, kept = history.clock, history.is_known
     alerts = np.minimum(history.alerts[: hours.stop], MAX_ALERTS_COUNTED).astype(np.float32)
     occupied = np.minimum(alerts, 1)
     long_sums = {days * DAY_HOURS: decayed_sum(occupied[: hours.start], days * DAY_HOURS) for days in OWN_DAYS}
     recent_sums = {half_life: decayed_sum(alerts[: hours.start], half_life) for half_life in RECENT_HOURS}
-    yield from (_log_rate(rate) for rate in _means(occupied, hours, long_sums, None))
+    yield from (_log_rate(rate) for rate in _means(occupied, hours, long_sums, None, kept))
     widths = [smoothing_weights(history.in_coverage, width) for width in NEAR_WIDTHS]
     near_sums = {days * DAY_HOURS: long_sums[days * DAY_HOURS] for days in NEAR_DAYS}
     for weights in widths:
-        yield from (_log_rate(rate) for rate in _means(occupied, hours, near_sums, weights))
+        yield from (_log_rate(rate) for rate in _means(occupied, hours, near_sums, weights, kept))
     for around in (None, *widths):
-        for half_life, rate in zip(recent_sums, _means(alerts, hours, recent_sums, around), strict=True):
+        for half_life, rate in zip(recent_sums, _means(alerts, hours, recent_sums, around, kept), strict=True):
             yield rate * np.float32(1 / (1 - decay_of(half_life)))
     # The city's level against what the hour of week lets expect, so that a busy evening shows before it is over.
     city = occupied.mean(axis=1)
     expected = profile[clock.hour_of_week[: len(alerts)]].astype(np.float32)
-    ordinary = (~clock.fireworks[: len(alerts)]).astype(np.float32)
-    long_run = exponential_mean(city * ordinary, np.inf, before=hours)
+    known = history.are_known(np.arange(len(alerts))).astype(np.float32)
+    ordinary = known * ~clock.fireworks[: len(alerts)]
+    long_run = exponential_mean(city * ordinary, np.inf, kept, hours)
     for days in CITY_DAYS:
         # Within a firework night its own level counts; the level of the weeks after does not depend on it.
-        counted = ordinary if days > 1 else np.ones_like(ordinary)
+        counted = ordinary if days > 1 else known
         recent_city = exponential_mean(city * counted, days * DAY_HOURS, before=hours)
         recent_expected = exponential_mean(expected * counted, days * DAY_HOURS, before=hours)
         prior = np.float32(CITY_PRIOR_HOURS / DAY_HOURS / max(days, 1))
@@ -134,7 +136,7 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Itera
 
 
 def _means(
-    values: Singles, hours: range, sums_before: Mapping[Any, Singles], weights: csr_array | None
+    values: Singles, hours: range, sums_before: Mapping[Any, Singles], weights: csr_array | None, kept: Booleans | None
 ) -> Iterator[npt.NDArray[Any]]:
     """`exponential_mean` before each of `hours` for each half-life of `sums_before`, smoothed in space by `weights`.
 
@@ -145,7 +147,7 @@ def _means(
         during = weighted_cells(during, weights)
     for half_life, before in sums_before.items():
         state = before if weights is None else weights @ before
-        yield running_sums(state, during, half_life) / full_weight(hours, half_life)[:, None]
+        yield running_sums(state, during, half_life) / full_weight(hours, half_life, kept)[:, None]
 
 
 def _log_rate(hourly: Singles) -> Singles:
@@ -169,10 +171,11 @@ def window_features(history: HourlyHistory, hours: range, horizon: int, profile:
     phase = 2 * np.pi * (clock.season[here] + horizon / 2 / YEAR_HOURS)
     fireworks = ahead(clock.fireworks, horizon)[here]
     city = history.occupied_share
-    usual = np.maximum(exponential_mean(city.astype(np.float32), np.inf, before=hours), 1e-9)
+    usual = np.maximum(exponential_mean(city.astype(np.float32), np.inf, history.is_known, hours), 1e-9)
     last_year, city_ahead = clock.last_year[here], ahead(city, horizon)
-    known = (fireworks > 0) & (last_year >= 0)
-    past = np.where(known, city_ahead[np.clip(last_year, 0, len(city_ahead) - 1)], 0)
+    counted = np.clip(last_year, 0, len(city_ahead) - 1)
+    known = (fireworks > 0) & (last_year >= 0) & history.are_known(counted, horizon)
+    past = np.where(known, city_ahead[counted], 0)
     return np.stack(
         [
             np.log(profile_ahead(history, profile, horizon)[here]),

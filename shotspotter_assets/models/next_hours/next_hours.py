@@ -113,7 +113,7 @@ class NextHours(HourlyForecaster):
 
 
 def _sample(history: HourlyHistory, hours: range, train_stop: int, horizon: int) -> _Sample:
-    """Rows of hours from which the horizon lies within training or within validation, not across both."""
+    """Rows of hours from which the horizon is known and lies within training or within validation, not across both."""
     occupied = history.occupied_within(horizon)[hours.start : hours.stop - horizon + 1]
     positives = int(occupied.sum())
     if not 0 < positives < occupied.size:
@@ -128,7 +128,7 @@ def _sample(history: HourlyHistory, hours: range, train_stop: int, horizon: int)
     random = np.random.default_rng([SEED, horizon]).random(occupied.shape, dtype=np.float32)
     hour, cell = np.nonzero(random < share)
     at = hour + hours.start
-    whole = (at + horizon <= train_stop) | (at >= train_stop)
+    whole = ((at + horizon <= train_stop) | (at >= train_stop)) & history.are_known(at, horizon)
     hour, cell = hour[whole], cell[whole]
     positive = occupied[hour, cell]
     # The odds of a kept row are those of all rows times this ratio.

@@ -70,7 +70,7 @@ class SelfExciting(HourlyForecaster):
     def _fit_horizons(self, history: HourlyHistory, train: range, validation: range) -> dict[int, tuple[Any, Any]]:
         recent = range(max(train.start, train.stop - MAX_FIT_HOURS), train.stop)
         # A night of fireworks would pass for contagion.
-        ordinary = ~history.clock.fireworks[recent.start : recent.stop]
+        ordinary = ~history.clock.fireworks[recent.start : recent.stop] & history.are_known(np.array(recent))
         level = hour_profile(history, recent)[history.clock.hour_of_week[recent.start : recent.stop], None]
         steady = (background_rate(history, recent) * level).astype(np.float32)
         own, near = _excitation(history, recent), smoothing_weights(history.in_coverage, NEAR_WIDTHS[0])
@@ -92,8 +92,8 @@ def background_rate(history: HourlyHistory, hours: range) -> Array:
     A mixture of the cell's recent rate, its whole history and the city's recent rate.
     """
     occupied = history.occupied[: hours.stop].astype(np.float32)
-    recent = exponential_mean(occupied, HALF_LIFE_DAYS * DAY_HOURS, before=hours)
-    whole, city = exponential_mean(occupied, np.inf, before=hours), recent.mean(axis=1, keepdims=True)
+    recent = exponential_mean(occupied, HALF_LIFE_DAYS * DAY_HOURS, history.is_known, hours)
+    whole, city = exponential_mean(occupied, np.inf, history.is_known, hours), recent.mean(axis=1, keepdims=True)
     mixture = RECENT_SHARE * recent + WHOLE_SHARE * whole + (1 - RECENT_SHARE - WHOLE_SHARE) * city
     return np.maximum(mixture, MIN_HOURLY_RATE).astype(np.float64)
 

@@ -71,7 +71,7 @@ class LiftTable(StoredModel):
 
 
 def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: npt.NDArray[np.floating]) -> LiftTable:
-    """The lifts of some hours, without those of firework days, which would count as contagion.
+    """The lifts of some hours, without unknown ones and those of firework days, which would count as contagion.
 
     Args:
         incidents: at least those of the hours.
@@ -85,7 +85,9 @@ def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: 
     starts = seconds_of(history.starts)
     of_hours = incidents.within(starts[hours.start], starts[hours.stop])
     hour = np.searchsorted(starts, of_hours.seconds, "right") - 1
-    ordinary = ~history.clock.fireworks[hour]
+    is_ordinary = ~history.clock.fireworks
+    is_ordinary[: len(history)] &= history.are_known(np.arange(len(history)))
+    ordinary = is_ordinary[hour]
     cell = of_hours.covered_cells(history.in_coverage)
     number = int((ordinary & (cell >= 0)).sum())
     if number < MIN_INCIDENTS:
@@ -95,13 +97,13 @@ def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: 
         )
     ages, distances = len(AGES_MINUTES) - 1, len(DISTANCES_METRES) - 1
     pairs, expected = np.zeros((ages, distances)), np.zeros((ages, distances))
-    level = number / even[~history.clock.fireworks[hours.start : hours.stop]].sum()
+    level = number / even[is_ordinary[hours.start : hours.stop]].sum()
     for at in np.flatnonzero(ordinary):
         parent = Incidents(of_hours.seconds[at : at + 1], of_hours.metres[at : at + 1], of_hours.places[at : at + 1])
         ring = _rings(parent, history)[0]
         # Hours that the ages reach, and the minutes of each at each age.
         reached = range(hour[at], min(hour[at] + int(AGES_MINUTES[-1] // 60) + 1, hours.stop))
-        reached = range(reached.start, next((one for one in reached if history.clock.fireworks[one]), reached.stop))
+        reached = range(reached.start, next((one for one in reached if not is_ordinary[one]), reached.stop))
         begins = (starts[reached.start : reached.stop] - parent.seconds[0]) / 60
         overlap = _within_ages(np.maximum(begins, 0), begins + 60)
         by_ring = np.stack([np.bincount(ring, even[one - hours.start], distances) for one in reached])

@@ -52,8 +52,9 @@ class TuningTask:
 
     @property
     def observed(self) -> npt.NDArray[np.bool_]:
-        """True for each covered cell with an alert in the validation window, shape (days, cells)."""
-        return self.history.observed[self.validation.start : self.validation.stop]
+        """True for each covered cell with an alert in the validation window, shape (known days, cells)."""
+        window = slice(self.validation.start, self.validation.stop)
+        return self.history.observed[window][self.history.known_in(self.validation)]
 
     @cached_property
     def space(self) -> "dict[str, BaseDistribution]":
@@ -81,4 +82,5 @@ class TuningTask:
         settings = type(self.settings).model_validate(self.settings.model_dump() | dict(values))
         context = replace(self.context, after_epoch=after_epoch)
         fitted = forecaster(self.forecaster, settings).fit(self.history, self.train, self.validation, context)
-        return float(log_losses(fitted.validation_probability, self.observed).mean())
+        probability = fitted.validation_probability[self.history.known_in(self.validation)]
+        return float(log_losses(probability, self.observed).mean())

@@ -1,5 +1,7 @@
 """The lift of the hour's forecast by age and distance of earlier incidents."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,16 @@ def test_ring_decides_the_cells_and_the_strongest_incident_counts(history: Hourl
     assert (found > 1).sum() == 3
     assert (lift(lifts, history, incident(history, 250, tuple(middle))) == 1).all()
     assert (lift(lifts, history, incident(history, -1, tuple(middle))) == 1).all()
+
+
+def test_incidents_of_unknown_days_change_nothing(history: HourlyHistory) -> None:
+    even, known = even_forecast(history, 40.0), np.ones(len(history), dtype=bool)
+    known[30 * 24 : 40 * 24] = False
+    gap, incidents = replace(history, is_known=known), simulated(history, even)
+    there = known[np.searchsorted(seconds_of(history.starts), incidents.seconds, "right") - 1]
+    others = Incidents(incidents.seconds[there], incidents.metres[there], incidents.places[there])
+    found, expected = (fit_lifts(one, gap, range(len(history)), even) for one in (incidents, others))
+    assert found == expected != fit_lifts(others, history, range(len(history)), even)
 
 
 def test_files_hold_the_table() -> None:

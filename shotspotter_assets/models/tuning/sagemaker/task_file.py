@@ -32,6 +32,8 @@ def packed(task: TuningTask) -> bytes:
     arrays: dict[str, Any] = {"counts": history.counts, "in_coverage": history.in_coverage}
     if history.evening is not None:
         arrays["evening"] = history.evening
+    if history.is_known is not None:
+        arrays["is_known"] = history.is_known
     for at, of_cells in enumerate(history.factors.of_cells):
         arrays[f"cells_{at}"] = of_cells.by_cell
     for at, of_days in enumerate(history.factors.of_days):
@@ -78,6 +80,7 @@ def unpacked(content: bytes) -> TuningTask:
         arrays.get("evening"),
         about["lead"],
         CityFactors(tuple(of_cells), tuple(of_days)),
+        arrays.get("is_known"),
     )
     train, validation = (range(*window) for window in about["windows"])
     shared = None if about["shared"] is None else SharedStart(**about["shared"])
