@@ -9,6 +9,7 @@ from shotspotter_assets.cities.registry import CityFileError, load_cities
 from shotspotter_assets.cities.shape_files import coverage_polygons
 from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.models.registry import check_forecasters
+from shotspotter_assets.quality.all_checks import check_acknowledged
 from shotspotter_assets.settings import cities_folder
 from shotspotter_assets.streets.segments import read_segments
 
@@ -17,7 +18,7 @@ def main(arguments: Sequence[str]) -> None:
     """Print the cities of the folder, and one line for each file that cannot be used; exit with 1 if there is one."""
     try:
         folder = Path(arguments[0]) if arguments else cities_folder(os.environ)
-        cities = check_forecasters(load_cities(folder))
+        cities = check_acknowledged(check_forecasters(load_cities(folder)))
     except CityFileError as error:
         sys.exit(str(error))
     unfit = {}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, Cities, CityFileError, load_cities
 from shotspotter_assets.models.registry import check_forecasters
+from shotspotter_assets.quality.all_checks import check_acknowledged
 from shotspotter_assets.redaction import without_credentials
 
 CHECKOUT = Path(__file__).parents[1]
@@ -46,7 +47,7 @@ class Settings:
         Raises:
             CityFileError: the folder of city files cannot be used, or none of its files.
         """
-        cities = check_forecasters(load_cities(cities_folder(environ)))
+        cities = check_acknowledged(check_forecasters(load_cities(cities_folder(environ))))
         for problem in cities.unusable.values():
             log.warning("%s (The other cities go on.)", problem)
         return cls(

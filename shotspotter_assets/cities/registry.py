@@ -109,7 +109,7 @@ def load_city(file: Path) -> City:
 
 
 class _Loader(yaml.CSafeLoader):
-    """A safe loader that refuses repeated keys."""
+    """A safe loader that refuses repeated keys, and reads `on` and `off` as words, as YAML 1.2 does."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -117,6 +117,11 @@ class _Loader(yaml.CSafeLoader):
             problem = f"the key {', '.join(sorted(repeated))} is there twice"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: resolvers for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items() if first not in "oO"
+}
 
 
 def _with_paths(file: Path, city: City) -> City:
