@@ -8,6 +8,7 @@ from pathlib import Path
 from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.cities.registry import PACKAGE_CITIES, Cities, CityFileError, CityFiles, load_cities
 from shotspotter_assets.models.registry import check_forecasters
+from shotspotter_assets.quality.all_checks import check_acknowledged
 from shotspotter_assets.redaction import without_credentials
 
 CHECKOUT = Path(__file__).parents[1]
@@ -70,7 +71,7 @@ def checked_cities(folder: Path, environ: Mapping[str, str], *, keep: bool = Fal
     """
     home = Path(environ.get("DAGSTER_HOME") or "/nowhere")
     last_good = LastGoodFiles(home / "last_good_cities") if home.is_dir() else None
-    return load_cities(folder, last_good, check_forecasters, keep=keep)
+    return load_cities(folder, last_good, lambda city: check_acknowledged(check_forecasters(city)), keep=keep)
 
 
 def cities_folder(environ: Mapping[str, str]) -> Path:

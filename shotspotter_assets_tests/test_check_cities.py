@@ -34,6 +34,11 @@ def test_each_wrong_file_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     ("changes", "file", "says"),
     [
         ({"serves": "x"}, None, ["washington_dc.yaml: ", "serves"]),
+        (
+            {"acknowledged": [{"check": "points2", "first": "2020-01-01", "by": "A. Smith", "on": "2020-02-01"}]},
+            None,
+            ["washington_dc.yaml: acknowledged: there is no check 'points2' (allowed: share_rejected, ", ", clock)"],
+        ),
         ({"time_zone": "EST"}, None, ["time_zone: 'EST'", "America/New_York"]),
         ({"streets": {"path": "gone.gpkg", "name": "name"}}, None, ["streets.path: ", "gone.gpkg does not exist"]),
         (

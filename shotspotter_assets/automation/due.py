@@ -239,12 +239,7 @@ def _next_report(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]
         last = fold_windows(city, cutoff)[1][-1]
         is_over = days.last is not None and last <= days.last and days.is_built(stored, city.start, last)
         is_fresh = stored.is_current("fold_models", cutoff)
-        if (
-            is_over
-            and is_fresh
-            and _is_settled(stored, last)
-            and not stored.is_current("evaluation_reports", cutoff)
-        ):
+        if is_over and is_fresh and _is_settled(stored, last) and not stored.is_current("evaluation_reports", cutoff):
             why = f"The test window of fold {cutoff} is over."
             yield DueRun(
                 ("evaluation_reports",), (cutoff, cutoff), REPORTS, why, stored.made_from("evaluation_reports", cutoff)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.factors import Factors
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.layers import BaseMap, Layers, Streets
@@ -136,6 +137,8 @@ class City(StrictModel):
     """Country (and subdivision, as US-DC) whose public holidays the city has."""
     max_share_rejected: float = Field(default=0.5, ge=0, le=1)
     """A run of whose rows a larger share cannot be used fails."""
+    acknowledged: tuple[Acknowledged, ...] = ()
+    """Warnings and landed files that a person has accepted."""
     patrol: PatrolRules | None = None
     """Null for a city without patrol plans."""
     nowcasts: NowcastRules | None = None
@@ -224,11 +227,6 @@ class City(StrictModel):
             )
 
     @property
-    def acknowledged_files(self) -> frozenset[str]:
-        """Names of landed files that a person has accepted as they are."""
-        return frozenset()
-
-    @property
     def zone(self) -> ZoneInfo:
         """The city's time zone."""
         return ZoneInfo(self.time_zone)
@@ -237,6 +235,11 @@ class City(StrictModel):
     def all_sources(self) -> tuple[Source, ...]:
         """The source and the further ones."""
         return self.source, *self.other_sources
+
+    @property
+    def acknowledged_files(self) -> frozenset[str]:
+        """Names of landed files that a person has accepted, without folders."""
+        return frozenset(one.file for one in self.acknowledged if one.file is not None)
 
     @property
     def is_automated(self) -> bool:

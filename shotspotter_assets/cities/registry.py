@@ -143,7 +143,7 @@ def load_city(file: Path, text: str | None = None) -> City:
 
 
 class _Loader(yaml.CSafeLoader):
-    """A safe loader that refuses repeated keys."""
+    """A safe loader that refuses repeated keys, and reads `on` and `off` as words, as YAML 1.2 does."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -158,6 +158,11 @@ class _Loader(yaml.CSafeLoader):
                 problem = f"the key {key.value} is there twice, first on line {first.start_mark.line + 1}"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
         return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: resolvers for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items() if first not in "oO"
+}
 
 
 def _with_paths(file: Path, city: City) -> City:

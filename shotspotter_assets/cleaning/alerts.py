@@ -47,7 +47,8 @@ BEFORE_START: Final = "before_start"
 REASONS: Final = {
     "no_time": "the time is missing or unreadable, or has no zone",
     BEFORE_START: "the date is before the city's start; such rows are left out and are no defect",
-    "impossible_date": "the date is before 1990, in the future, or not near the date of its daily file",
+    "future_date": "the date is in the future of its arrival",
+    "impossible_date": "the date is before 1990, or not near the date of its daily file",
     "no_point": "longitude or latitude is missing or not a number",
     "swapped_point": "longitude and latitude are swapped: the other way round, the point lies within the city's box",
     "outside_box": "the point lies outside the city's box",
@@ -209,12 +210,14 @@ def row_reasons(raw: pa.Table, city: City) -> npt.NDArray[np.int64]:
     before_start = pc.and_(
         pc.less(local, pa.scalar(city.start)), pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY))
     )
+    misfiled = pc.not_equal(local, raw["date"])
     inside = _within(longitude, box.west, box.east) & _within(latitude, box.south, box.north)
     swapped = _within(latitude, box.west, box.east) & _within(longitude, box.south, box.north)
     applies = {
         "no_time": _flags(pc.is_null(local)),
         BEFORE_START: _flags(before_start),
-        "impossible_date": _flags(pc.not_equal(local, raw["date"])),
+        "future_date": _flags(pc.and_(misfiled, pc.greater(local, local_dates(raw["received_at"], city.zone)))),
+        "impossible_date": _flags(misfiled),
         "no_point": np.isnan(longitude) | np.isnan(latitude),
         "swapped_point": ~inside & swapped,
         "outside_box": ~inside,

@@ -15,11 +15,12 @@ from shotspotter_assets.cleaning.alerts import BEFORE_START, REASONS, row_reason
 MAX_SHOWN: Final = 160
 """Length of a quoted row, in characters."""
 
-UNDATED: Final = ("no_time", "impossible_date")
+UNDATED: Final = ("no_time", "future_date", "impossible_date")
 """Reasons of rows that have no usable date and are filed under the first day, or the day of their file."""
 
 REMEDIES: Final = {
     "no_time": "columns.time, time_format (how times are written) and naive_times (what a time without a zone means)",
+    "future_date": "time_format (day and month may be interchanged) or naive_times",
     "impossible_date": "time_format (day and month may be interchanged)",
     "no_point": "columns.longitude and columns.latitude",
     "swapped_point": "columns.longitude and columns.latitude, which seem to be interchanged",

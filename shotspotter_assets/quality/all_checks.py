@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from shotspotter_assets.cities.registry import CityFiles
     from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.quality.window import Window
 
@@ -20,6 +21,20 @@ ALL_CHECKS: Final = {
     "clock": "Times are as exact as the city's file says, and on the city's clock.",
 }
 """Name and meaning, as the catalog shows them."""
+
+
+def check_acknowledged(cities: "CityFiles") -> "CityFiles":
+    """Return the cities without those whose files acknowledge warnings of an unknown check.
+
+    Raises:
+        CityFileError: no city is left; the message names file, key and what is allowed.
+    """
+    problems = {}
+    for name, city in cities.items():
+        if unknown := [one.check for one in city.acknowledged if one.check not in {None, *ALL_CHECKS}]:
+            allowed = ", ".join(ALL_CHECKS)
+            problems[name] = f"{name}.yaml: acknowledged: there is no check {unknown[0]!r} (allowed: {allowed})"
+    return cities.without(problems)
 
 
 def all_findings(window: "Window") -> "dict[str, Finding]":

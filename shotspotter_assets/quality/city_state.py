@@ -10,7 +10,8 @@ from typing import Final
 
 from pydantic import BaseModel, TypeAdapter
 
-from shotspotter_assets.quality.finding import Finding
+from shotspotter_assets.cities.acknowledged import Acknowledged
+from shotspotter_assets.quality.finding import Finding, named_days, number_of
 from shotspotter_assets.storage.file_names import CITY_STATE_FILE, QUALITY
 from shotspotter_assets.storage.store import Partition, Store
 
@@ -30,16 +31,23 @@ STATE: Final = TypeAdapter(dict[str, list[Warned]])
 
 
 def keep_findings(
-    store: Store, city: str, checked: Sequence[date], findings: Mapping[str, Finding], start: date = date.min
+    store: Store,
+    city: str,
+    checked: Sequence[date],
+    findings: Mapping[str, Finding],
+    start: date = date.min,
+    acknowledged: Sequence[Acknowledged] = (),
 ) -> dict[str, Finding]:
     """Store the findings of a run, and return them together with open warnings about other days.
 
-    A warning about a day ends when a run checks the day without it, or when the city starts later.
+    A warning about a day ends when a run checks the day without it, or when the city starts later. A warning of which all
+    days are acknowledged passes.
 
     Args:
         checked: contiguous days.
         findings: by name of the check. Findings without days hold for the last day.
         start: first day of the city's period.
+        acknowledged: entries of the city's file.
     """
     first, last, place = checked[0], checked[-1], Partition(QUALITY, city)
     together: dict[str, Finding] = {}
@@ -54,10 +62,35 @@ def keep_findings(
             ]
             new = [] if finding.passed else [Warned(message=finding.message, days=sorted(finding.days) or [last])]
             warnings[check] = [*earlier, *new]
-            message = f"{finding.message} Earlier warnings: {_quoted(earlier)}" if earlier else finding.message
-            together[check] = replace(finding, passed=finding.passed and not earlier, message=message)
+            together[check] = _reported(finding, new, earlier, [one for one in acknowledged if one.check == check])
         store.write_bytes(place, CITY_STATE_FILE, STATE.dump_json(warnings, indent=1))
     return together
+
+
+def _reported(
+    finding: Finding, new: Sequence[Warned], earlier: Sequence[Warned], acknowledged: Sequence[Acknowledged]
+) -> Finding:
+    """Return the finding with the open warnings of other days, and with what is acknowledged."""
+    own, others = ([day for warned in found for day in warned.days] for found in (new, earlier))
+    accepted = {one: [day for day in sorted({*own, *others}) if one.holds(day)] for one in acknowledged}
+    left = {*own, *others}.difference(*accepted.values())
+    open_days = [day for day in own if day in left]
+    open_others = [
+        Warned(message=warned.message, days=days)
+        for warned in earlier
+        if (days := sorted(left.intersection(warned.days)))
+    ]
+    parts = [f"Open warnings of other days: {_quoted(open_others)} These days:"] if open_others else []
+    if open_days and len(open_days) < len(own):
+        parts.append(f"Not acknowledged: {number_of(len(open_days), 'day')} ({named_days(open_days)}).")
+    if finding.passed or open_days:
+        parts.append(finding.message)
+    parts += [f"{one} ({_period(days)})." for one, days in accepted.items() if days]
+    return replace(finding, passed=not left, message=" ".join(parts))
+
+
+def _period(days: Sequence[date]) -> str:
+    return f"{number_of(len(days), 'day')}, {days[0]}{f' to {days[-1]}' if len(days) > 1 else ''}"
 
 
 def _quoted(warned: Sequence[Warned]) -> str:

@@ -1,7 +1,8 @@
 """The times of alerts: as exact as the city's file states, on the city's clock, and not filled in."""
 
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import dates_of, wall_clock
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE
 from shotspotter_assets.quality.finding import Finding, sentence
-from shotspotter_assets.quality.window import Window
+from shotspotter_assets.quality.window import Window, blocks_back
 
 GUNFIRE_HOURS: Final = np.array(
     [98, 87, 83, 63, 43, 26, 10, 9, 7, 8, 11, 14, 12, 16, 18, 20, 21, 28, 41, 47, 68, 84, 95, 89], dtype=np.float64
@@ -29,6 +30,16 @@ MAX_SHIFT_HOURS: Final = 2
 MIN_LOG_LIKELIHOOD_RATIO: Final = 20.0
 """Against every allowed shift, beyond which the clock is wrong."""
 
+MONTH_DAYS: Final = 30
+MIXED_SHARES: Final = (1.0, 0.5)
+"""Shares of a month's alerts in the wrong zone: all, or half, as where a file in UTC repeats one in local time."""
+MIN_MONTH_LOG_LIKELIHOOD_RATIO: Final = 30.0
+"""For the wrong zone in a month; the months of ten cities, one from each day on, reach 29."""
+MIN_SHARE_OF_BEST: Final = 0.8
+"""Share of the ratio of the best shift that the wrong zone must reach: test shots of new sensors at noon are none."""
+MAX_TIMES_MEAN: Final = 3
+"""A day with more times the month's mean of alerts is left out: one burst has one hour."""
+
 MORNING_HOURS: Final = range(4, 10)
 """Local hours in which nothing that police or sensors record has its peak."""
 
@@ -40,6 +51,11 @@ MAX_SHARE_AT_ONE_TIME: Final = 0.05
 source has (midnight, Philadelphia)."""
 
 CORRECT_CLOCK: Final = "correct time_zone or naive_times in the city's file and rebuild these days"
+
+CORRECT_FILES: Final = "land the files of these days again with corrected times, under their old names"
+
+SHIFTS: Final = np.arange(-11, 13)
+"""Hours by which times may be late."""
 
 DAY_SECONDS: Final = 86_400
 
@@ -54,12 +70,20 @@ def clock(window: Window) -> Finding:
     problems: dict[str, list[str]] = {}
     days: dict[date, float] = {}
     precision = None
+    months = blocks_back(window.stored, window.checked, MONTH_DAYS)
     for block in window.blocks:
         inside = block.holds(dates)
         if inside.sum() < MIN_ALERTS:
             continue
         precision = _precision(seconds[inside])
         found = [] if precision == "day" else [_wrong_hours(hours[inside & ordinary], kind[inside & ordinary])]
+        for month in months if found == [None] else []:
+            inside_month = month.holds(dates) & ordinary & (kind <= UNKNOWN_TYPE_CODE)
+            if block.first <= month.last <= block.last and inside_month.any():
+                problem = _mixed_zones(hours[inside_month], dates[inside_month], city.zone)
+                if problem is not None:
+                    problems.setdefault(problem, []).append(str(month))
+                    days[month.last] = float(inside_month.sum())
         if precision in {"hour", "day"} and precision != city.time_precision:
             found.append(f"all times are whole {precision}s: set time_precision in the city's file to {precision}")
         elif precision not in {"hour", "day"}:
@@ -68,7 +92,7 @@ def clock(window: Window) -> Finding:
             problems.setdefault(problem, []).append(str(block))
             days[block.last] = float(inside.sum())
     if precision is None:
-        return Finding(True, f"Fewer than {MIN_ALERTS} alerts a year: too few for a judgement of the clock.")
+        return Finding(True, f"Fewer than {MIN_ALERTS} alerts a year: too few to check the clock.")
     if problems:
         return Finding(False, sentence(problems), {"precision": precision}, days)
     return Finding(True, f"Times are exact to the {precision}, and on the city's clock.", {"precision": precision})
@@ -76,11 +100,37 @@ def clock(window: Window) -> Finding:
 
 def best_shift(hours: npt.NDArray[np.int64]) -> tuple[int, float]:
     """(hours by which the local hours of alerts are late, log likelihood ratio against the allowed shifts)."""
-    shifts = np.arange(-11, 13)
+    gain = _gain(hours, 1.0)
+    return int(SHIFTS[gain.argmax()]), float(gain.max())
+
+
+def _gain(hours: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.float64]:
+    """Log likelihood ratio of each of `SHIFTS` of a share of the alerts, against the allowed shifts of all."""
+    shifted = np.array([np.roll(GUNFIRE_SHARES, shift) for shift in SHIFTS])
     counts = np.bincount(hours, minlength=24)
-    likelihood = np.array([counts @ np.roll(np.log(GUNFIRE_SHARES), shift) for shift in shifts])
-    allowed = likelihood[np.abs(shifts) <= MAX_SHIFT_HOURS].max()
-    return int(shifts[likelihood.argmax()]), float(likelihood.max() - allowed)
+    allowed = (np.log(shifted[np.abs(SHIFTS) <= MAX_SHIFT_HOURS]) @ counts).max()
+    return np.log(share * shifted + (1 - share) * GUNFIRE_SHARES) @ counts - allowed
+
+
+def _mixed_zones(hours: npt.NDArray[np.int64], dates: npt.NDArray[np.datetime64], zone: ZoneInfo) -> str | None:
+    """Describe gunshots of a month of which all or half are off by the city's distance to UTC."""
+    _, day, counts = np.unique(dates, return_inverse=True, return_counts=True)
+    hours = hours[counts[day] <= MAX_TIMES_MEAN * counts.mean()]
+    gain = np.max([_gain(hours, share) for share in MIXED_SHARES], axis=0)
+    offset = datetime.combine(dates[-1].astype(date), time(), zone).utcoffset() or timedelta()
+    distance = round(abs(offset / timedelta(hours=1)))
+    by_zone = (np.abs(np.abs(SHIFTS) - distance) <= 1) & (np.abs(SHIFTS) > MAX_SHIFT_HOURS)
+    best = gain[by_zone].max(initial=-np.inf)
+    if best < max(MIN_MONTH_LOG_LIKELIHOOD_RATIO, MIN_SHARE_OF_BEST * gain.max()):
+        return None
+    is_late = SHIFTS[by_zone & (gain == best)][0] > 0
+    return (
+        f"part or all of the times are about {_shift(distance if is_late else -distance)}, as in UTC: {CORRECT_FILES}"
+    )
+
+
+def _shift(hours: int) -> str:
+    return f"{abs(hours)} hours too {'late' if hours > 0 else 'early'}"
 
 
 def _precision(seconds: npt.NDArray[np.float64]) -> str:
@@ -105,7 +155,7 @@ def _wrong_hours(hours: npt.NDArray[np.int64], kind: npt.NDArray[np.int8]) -> st
     if gunshots.sum() >= MIN_ALERTS:
         shift, ratio = best_shift(hours[gunshots])
         if abs(shift) > MAX_SHIFT_HOURS and ratio > MIN_LOG_LIKELIHOOD_RATIO:
-            return f"the night is about {abs(shift)} hours too {'late' if shift > 0 else 'early'}: {CORRECT_CLOCK}"
+            return f"the night is about {_shift(shift)}: {CORRECT_CLOCK}"
     others = hours[~gunshots]
     if len(others) >= MIN_ALERTS:
         three_hours = sum(np.roll(np.bincount(others, minlength=24), by) for by in (-1, 0, 1))

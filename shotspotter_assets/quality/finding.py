@@ -32,30 +32,42 @@ class Finding:
     days: dict[date, float] = field(default_factory=dict)
 
 
-def named_days(days: Sequence[date]) -> str:
-    """The first `MAX_DAYS_SHOWN` of some days, and the number of further ones."""
-    shown = ", ".join(map(str, sorted(days)[:MAX_DAYS_SHOWN]))
-    return shown if len(days) <= MAX_DAYS_SHOWN else f"{shown} and {len(days) - MAX_DAYS_SHOWN:,} more"
+def number_of(count: int, noun: str) -> str:
+    """Return the count with the noun, in the plural where it is not one."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def named_days(days: Sequence[date | str]) -> str:
+    """Name the first `MAX_DAYS_SHOWN` of some days or periods, and the number of further ones."""
+    shown = ", ".join(sorted(map(str, days))[:MAX_DAYS_SHOWN])
+    return shown if len(days) <= MAX_DAYS_SHOWN else f"{shown}, and {len(days) - MAX_DAYS_SHOWN:,} more"
 
 
 def sentence(problems: Mapping[str, Sequence[str]]) -> str:
     """Problems, each with the times at which it was found, as one sentence."""
-    text = "; ".join(f"{problem} ({', '.join(times)})" for problem, times in problems.items())
+    text = "; ".join(f"{problem} ({named_days(times)})" for problem, times in problems.items())
     return f"{text[0].upper()}{text[1:]}."
 
 
 def share_finding(
-    rows_in_question: Mapping[date, int], all_rows: Mapping[date, int], usual: float, what: str, remedy: str
+    rows_in_question: Mapping[date, int],
+    all_rows: Mapping[date, int],
+    usual: float,
+    what: str,
+    remedy: str,
+    undated: int = 0,
 ) -> Finding:
     """Check whether rows of the days of `all_rows` are a larger share than is usual, on all days together or on one.
 
-    The message is "12 of 100 rows <what>", and the remedy.
+    The message is "12 of 100 rows <what>", and the remedy. Rows that are `undated` count among those of all days.
     """
     days = list(all_rows)
     part: npt.NDArray[np.int64] = np.array([rows_in_question.get(day, 0) for day in days], dtype=np.int64)
     whole: npt.NDArray[np.int64] = np.array([all_rows[day] for day in days], dtype=np.int64)
-    total, rows = int(part.sum()), int(whole.sum())
-    share = total / rows if rows else 0.0
+    total, rows = int(part.sum()) + undated, int(whole.sum()) + undated
+    if not rows:
+        return Finding(True, "No rows to check.", {"rows": 0, "share": 0.0})
+    share = total / rows
     # A day counts when it would stand out among all days.
     bad = np.flatnonzero(_improbable(part, whole, usual, MAX_CHANCE / max(len(days), 1)))
     too_many = bool(_improbable(np.array([total]), np.array([rows]), usual, MAX_CHANCE)[0])

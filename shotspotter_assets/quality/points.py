@@ -39,15 +39,18 @@ def points(window: Window) -> Finding:
     dates = dates_of(incidents)
     problems: dict[str, list[str]] = {}
     days: dict[date, float] = {}
+    checked = 0
     for block in window.blocks:
         places = place[block.holds(dates)]
         if len(places) < MIN_INCIDENTS:
             continue
+        checked += len(places)
         for problem in (*_default_point(places), *_coarse(places), *_rounded(window.city, places)):
             problems.setdefault(problem, []).append(str(block))
             days[block.last] = float(len(places))
     if not problems:
-        return Finding(True, "No point stands out, and points are exact enough for the cells.")
+        well = "No point stands out, and points are exact enough for the cells."
+        return Finding(True, well if checked else f"Fewer than {MIN_INCIDENTS} incidents a year: too few to check.")
     return Finding(False, sentence(problems), {"problems": len(problems)}, days)
 
 
@@ -60,7 +63,7 @@ def _default_point(places: npt.NDArray[np.float64]) -> list[str]:
     longitude, latitude = distinct[order[0]]
     return [
         f"{most:,} of {len(places):,} incidents are at {latitude:.6f}, {longitude:.6f}, which looks like a default point: ask "
-        "the publisher, and take alerts without a known place out of the source"
+        "the publisher, and remove alerts without a known place from the source"
     ]
 
 
@@ -69,7 +72,7 @@ def _coarse(places: npt.NDArray[np.float64]) -> list[str]:
     share = float(np.mean(np.all(np.abs(steps - np.rint(steps)) < 1e-6, axis=1)))
     if share < MAX_COARSE_SHARE:
         return []
-    return [f"{share:.0%} of the points have two decimals only (about 1 km): leave this time out of training"]
+    return [f"{share:.0%} of the points have two decimals only (about 1 km): exclude these days from training"]
 
 
 def _rounded(city: City, places: npt.NDArray[np.float64]) -> list[str]:

@@ -18,6 +18,10 @@ YEAR_DAYS: Final = 364
 MIN_INCIDENTS: Final = 30
 """Fewer incidents in a quarter are not compared."""
 
+NOT_ENOUGH_DAYS: Final = (
+    f"Not enough days or incidents to check yet: a quarter of {MIN_INCIDENTS} incidents, and the year before."
+)
+
 MIN_QUARTER_DAYS: Final = 60
 """Ordinary days with data that a quarter needs."""
 
@@ -40,6 +44,7 @@ def level_change(window: Window) -> Finding:
     daily = window.known_incidents
     counts = np.where(daily.special, np.nan, daily.counts)
     changes: list[str] = []
+    compared = 0
     days: dict[date, float] = {}
     for end in _quarter_ends(window):
         now = counts[end - QUARTER_DAYS + 1 : end + 1]
@@ -49,6 +54,7 @@ def level_change(window: Window) -> Finding:
         sums = np.nansum(now), np.nansum(before)
         if max(sums) < MIN_INCIDENTS:
             continue
+        compared += 1
         rates = (sums[0] + 0.5) / np.isfinite(now).sum(), (sums[1] + 0.5) / np.isfinite(before).sum()
         spread = [max(float(np.nanvar(part)) / max(float(np.nanmean(part)), 1e-9), 1.0) for part in (now, before)]
         error = np.sqrt(spread[0] / (sums[0] + 0.5) + spread[1] / (sums[1] + 0.5))
@@ -59,10 +65,12 @@ def level_change(window: Window) -> Finding:
                 f"{rates[0]:.1f} incidents a day in the quarter to {daily.days[end]}, {rates[1]:.1f} a year before"
             )
     message = (
-        f"The level changed several-fold: {'; '.join(changes)}. Find out whether sensors or the source changed, and train on "
+        f"The level of incidents changed: {'; '.join(changes)}. Find out whether sensors or the source changed, and train on "
         "the days since then."
         if changes
-        else "No quarter is several times, or a fraction of, the same quarter a year before."
+        else "No quarter has several times the incidents of a year before, or a fraction."
+        if compared
+        else NOT_ENOUGH_DAYS
     )
     return Finding(not changes, message, {"quarters": len(changes)}, days)
 
@@ -80,6 +88,7 @@ def new_area(window: Window) -> Finding:
     ordinary = ~np.isin(dates, special)
     cell, dates = cell[ordinary], dates[ordinary]
     grown: list[str] = []
+    compared = 0
     days: dict[date, float] = {}
     for end in _quarter_ends(window):
         first, middle, last = (
@@ -94,6 +103,7 @@ def new_area(window: Window) -> Finding:
         now, before = cell[(dates > middle) & (dates <= last)], cell[(dates > first) & (dates <= middle)]
         if min(len(now), len(before)) < MIN_INCIDENTS:
             continue
+        compared += 1
         known_cells, times = np.unique(before, return_counts=True)
         unseen = float((times == 1).sum() / len(before))
         new = ~np.isin(now, known_cells)
@@ -110,6 +120,8 @@ def new_area(window: Window) -> Finding:
         "the days since."
         if grown
         else "Alerts come from the same area as in the year before."
+        if compared
+        else NOT_ENOUGH_DAYS
     )
     return Finding(not grown, message, {"quarters": len(grown)}, days)
 

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
-from shotspotter_assets.calendar.local_time import dates_of, days_between, rows_by_day
+from shotspotter_assets.calendar.local_time import dates_of, days_between, local_dates, rows_by_day
 from shotspotter_assets.cleaning.alerts import PLACE_DECIMALS
 from shotspotter_assets.gridding.coverage import points_in_coverage
-from shotspotter_assets.quality.finding import Finding, named_days, share_finding
+from shotspotter_assets.quality.finding import Finding, named_days, number_of, share_finding
 from shotspotter_assets.quality.window import Window
 
 USUAL_SHARE: Final = 0.01
@@ -30,13 +30,21 @@ MIN_COPIED_POINTS: Final = 4
 """Fewer points of a file on a day may agree by chance."""
 MAX_FILES_SHOWN: Final = 5
 
+MIN_DAYS_FOR_UNDATED: Final = 28
+"""Rows without a usable date come from any day, so that they are compared with those of many days only."""
+
 
 def share_rejected(window: Window) -> Finding:
     """Few rows cannot be used."""
     remedy = (
         "See rejected_by_reason of these partitions; most often the box, start or columns of the city's file are wrong."
     )
-    return share_finding(window.rejected, window.received, USUAL_SHARE, "cannot be used", remedy)
+    compared = window.undated if len(window.checked) >= MIN_DAYS_FOR_UNDATED else 0
+    found = share_finding(window.rejected, window.received, USUAL_SHARE, "cannot be used", remedy, compared)
+    if not window.undated:
+        return found
+    message = f"{found.message} {number_of(window.undated, 'row')} without a usable date, of no day."
+    return replace(found, message=message, numbers=found.numbers | {"undated": window.undated})
 
 
 def share_outside_coverage(window: Window) -> Finding:
@@ -87,7 +95,8 @@ def duplicates(window: Window) -> Finding:
     names = sorted({file for files in copies.values() for file in files})
     message = (
         f"Over {MIN_COPIED_SHARE:.0%} of the points of {', '.join(names[:MAX_FILES_SHOWN])} on {named_days(list(copies))} are "
-        f"in another file too, at other times: remove the file with the wrong times. {found.message}"
+        f"also in another file, at other times. Land the file with the wrong times again, corrected and under its old "
+        f"name. {found.message}"
     )
     copied = {day: float(len(files)) for day, files in copies.items()}
     return replace(found, passed=False, message=message, days=found.days | copied)
@@ -96,7 +105,8 @@ def duplicates(window: Window) -> Finding:
 def _copies(window: Window) -> dict[date, list[str]]:
     """By day, the files whose points are those of another file of the day; rows with the same time count once."""
     columns = ["date", "time_utc", "longitude", "latitude", "received_from"]
-    rows = window.raw.select(columns).filter(pc.is_valid(window.raw["longitude"])).to_pandas()
+    is_of_its_day = pc.equal(local_dates(window.raw["time_utc"], window.city.zone), window.raw["date"])
+    rows = window.raw.select(columns).filter(pc.and_(is_of_its_day, pc.is_valid(window.raw["longitude"]))).to_pandas()
     rows["east"], rows["north"] = (np.rint(rows[name] * 10**PLACE_DECIMALS) for name in ("longitude", "latitude"))
     rows = rows.drop_duplicates(["date", "time_utc", "east", "north"])
     points = rows[["date", "received_from", "east", "north"]].drop_duplicates()

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
-from shotspotter_assets.quality.finding import Finding, named_days
-from shotspotter_assets.quality.usual import Usual, runs, silences
+from shotspotter_assets.quality.finding import Finding, named_days, number_of
+from shotspotter_assets.quality.usual import MIN_HISTORY_DAYS, Usual, runs, silences
 from shotspotter_assets.quality.window import Window
 
 MAX_CHANCE_OF_MANY: Final = 1e-6
@@ -16,6 +16,8 @@ MAX_CHANCE_OF_FEW: Final = 1e-4
 """Probability, under the usual negative binomial law, below which a day is far from usual. Bursts give the upper tail
 more days than the law has (1 in 24,000 days of sixteen data sets); the lower tail has none."""
 MAX_DAYS_DESCRIBED: Final = 5
+
+NOT_ENOUGH_DAYS: Final = f"Not enough days to check yet: {MIN_HISTORY_DAYS} ordinary days must be stored before a day."
 
 HALF_YEAR_DAYS: Final = 182
 MIN_ORDINARY_DAYS: Final = 30
@@ -45,11 +47,16 @@ def unusual_days(window: Window) -> Finding:
         f"{usual.days[at]} ({usual.counts[at]:.0f} alerts, usual {usual.mean[at]:.1f})"
         for at in np.flatnonzero(far & ~usual.special)[:MAX_DAYS_DESCRIBED]
     ]
-    message = (
-        f"{len(unusual):,} days are far from their usual volume: {', '.join(described)}. Compare them with the publisher."
-        if unusual
-        else f"{checked.sum():,} days checked, none is far from its usual volume."
-    )
+    if len(unusual) > len(described):
+        described.append(f"and {len(unusual) - len(described):,} more")
+    message = f"{number_of(int(checked.sum()), 'day')} checked; none is far from its usual volume."
+    if unusual:
+        message = (
+            f"{number_of(len(unusual), 'day')} far from the usual volume: {', '.join(described)}. Ask the "
+            "publisher about them."
+        )
+    elif not checked.any():
+        message = NOT_ENOUGH_DAYS
     if expected:
         message += f" Expected on holidays: {named_days(expected)}."
     numbers: dict[str, float | int | str] = {"checked_days": int(checked.sum()), "expected_days": len(expected)}
@@ -74,10 +81,12 @@ def silent_days(window: Window) -> Finding:
         f"No alert at all from {'; from '.join(described)}: the usual rate rules that out. Ask the publisher for the "
         "missing data."
         if missing
-        else "No stretch without alerts that is longer than chance allows."
+        else "No stretch without alerts is longer than chance allows."
+        if np.isfinite(usual.quiet_mean[usual.days.index(first) :]).any()
+        else NOT_ENOUGH_DAYS
     )
     if unknown:
-        message += f" {unknown[0]} to {unknown[-1]} are not known yet."
+        message += f" {unknown[0]} to {unknown[-1]} are not published yet."
     return Finding(
         not missing,
         message,
@@ -98,12 +107,16 @@ def firework_days(window: Window) -> Finding:
     on_firework_days = is_holiday_fireworks(np.array(usual.days, dtype="datetime64[D]"))
     total = np.nansum(usual.counts[inside])
     share = float(np.nansum(usual.counts[inside & on_firework_days]) / total) if total else 0.0
-    message = "Firework days are not far above others, or the stretch has none."
+    message = (
+        f"Firework days have less than {MAX_RATIO:.0f} times the alerts of ordinary days."
+        if checked
+        else "No firework day with enough alerts to check."
+    )
     if loud:
         described = ", ".join(f"{name} ({ratio:.0f} times an ordinary day)" for name, (_, ratio) in loud.items())
         message = (
-            f"Mostly fireworks: {described}; {share:.0%} of all alerts are on firework days. Leave is_holiday_fireworks days "
-            "out of training and scores."
+            f"Mostly fireworks: {described}; {share:.0%} of all alerts are on firework days. Exclude is_holiday_fireworks days "
+            "from training and scores."
         )
     numbers: dict[str, float | int | str] = {"share_on_firework_days": round(share, 4)}
     numbers |= {name: round(ratio, 1) for name, (_, ratio) in checked.items()}

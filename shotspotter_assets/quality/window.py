@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar.local_time import dates_of, days_between, rows_by_day
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import BEFORE_START, CONTENT
+from shotspotter_assets.cleaning.held_back import UNDATED
 from shotspotter_assets.quality.usual import Usual, all_silences, usual_volume
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
@@ -93,13 +94,18 @@ class Window:
 
     @cached_property
     def received(self) -> dict[date, int]:
-        """Rows received on each checked day, without those from before the city's start."""
-        return self._without_early(self.raw)
+        """Rows received of each checked day; those filed under the city's first day for want of a usable date are left out."""
+        return self._of_their_day(self.raw)
 
     @cached_property
     def rejected(self) -> dict[date, int]:
         """Rows of `received` that cannot be used, on each checked day."""
-        return self._without_early(self.rejected_rows)
+        return self._of_their_day(self.rejected_rows)
+
+    @cached_property
+    def undated(self) -> int:
+        """Rows without a usable date that are filed under the city's first day."""
+        return int(pc.sum(pc.not_equal(self._of_no_day["reason"], BEFORE_START)).as_py() or 0)
 
     @cached_property
     def checked_alerts(self) -> pa.Table:
@@ -113,7 +119,7 @@ class Window:
 
     @cached_property
     def blocks(self) -> list[Block]:
-        return yearly_blocks(self.stored, self.checked)
+        return blocks_back(self.stored, self.checked)
 
     @cached_property
     def usual(self) -> Usual:
@@ -136,10 +142,15 @@ class Window:
         number = np.array([counts.get(day, np.nan) for day in self._days], dtype=np.float64)
         return replace(self.usual, counts=np.where(np.isnan(self.known_alerts.counts), np.nan, number))
 
-    def _without_early(self, rows: pa.Table) -> dict[date, int]:
-        early = self.rejected_rows.filter(pc.equal(self.rejected_rows["reason"], BEFORE_START))
-        of_all, of_early = (rows_by_day(dates_of(table), self.checked) for table in (rows, early))
-        return {day: of_all[day] - of_early[day] for day in self.checked}
+    @cached_property
+    def _of_no_day(self) -> pa.Table:
+        """Rejected rows from before the city's start, and those filed under it for want of a usable date."""
+        reason, is_first = pc.field("reason"), pc.field("date") == pa.scalar(self.city.start)
+        return self.rejected_rows.filter((reason == BEFORE_START) | (is_first & reason.isin(list(UNDATED))))
+
+    def _of_their_day(self, rows: pa.Table) -> dict[date, int]:
+        of_all, of_none = (rows_by_day(dates_of(table), self.checked) for table in (rows, self._of_no_day))
+        return {day: of_all[day] - of_none[day] for day in self.checked}
 
     @cached_property
     def _silences(self) -> npt.NDArray[np.bool_]:
@@ -154,16 +165,16 @@ class Window:
         return {day: counts[day] for day in self.stored if day not in self.unknown}
 
 
-def yearly_blocks(stored: Sequence[date], checked: Sequence[date]) -> list[Block]:
-    """The years that end with the last checked day, the year before, ..., as far as the checked days go, in order.
+def blocks_back(stored: Sequence[date], checked: Sequence[date], length: int = BLOCK_DAYS) -> list[Block]:
+    """Return blocks of `length` days back from the last checked day, as far as the checked days go, in order.
 
-    Less than a year of days is checked with as much of the year up to its end as is stored. A rest of less than half a year
-    at the beginning goes with the block after it.
+    Fewer checked days are filled up to one block with the stored days before them. A rest of less than half a block at the
+    beginning goes with the block after it.
     """
     last = checked[-1]
-    first = max(min(stored[0], checked[0]), min(checked[0], last - timedelta(days=BLOCK_DAYS - 1)))
+    first = max(min(stored[0], checked[0]), min(checked[0], last - timedelta(days=length - 1)))
     edges = [last + timedelta(days=1)]
-    while (edges[-1] - first).days > 1.5 * BLOCK_DAYS:
-        edges.append(edges[-1] - timedelta(days=BLOCK_DAYS))
+    while (edges[-1] - first).days > 1.5 * length:
+        edges.append(edges[-1] - timedelta(days=length))
     edges.append(first)
     return [Block(start, end - timedelta(days=1)) for end, start in pairwise(edges)][::-1]

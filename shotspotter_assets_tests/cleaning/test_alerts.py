@@ -58,6 +58,14 @@ def stacked(days: dict[date, Any], part: str) -> pa.Table:
         ({"time_utc": None}, "no_time"),
         ({"time_utc": datetime(1970, 1, 1, tzinfo=UTC)}, "impossible_date"),
         ({"time_utc": datetime(2070, 1, 1, tzinfo=UTC)}, "impossible_date"),
+        (
+            {"time_utc": datetime(2070, 1, 1, tzinfo=UTC), "received_at": datetime(2024, 3, 3, tzinfo=UTC)},
+            "future_date",
+        ),
+        (
+            {"time_utc": datetime(2024, 3, 5, tzinfo=UTC), "received_at": datetime(2024, 4, 1, tzinfo=UTC)},
+            "impossible_date",
+        ),
         ({"time_utc": datetime(2019, 1, 1, tzinfo=UTC)}, "before_start"),
         ({"longitude": None}, "no_point"),
         ({"latitude": None}, "no_point"),

@@ -1,15 +1,15 @@
 """Each check on made-up alerts: it stays quiet on sound ones and finds what was spoiled."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from shotspotter_assets.quality.all_checks import ALL_CHECKS
+from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
 from shotspotter_assets.quality.quarters import level_change
 from shotspotter_assets.quality.shares import share_untyped
-from shotspotter_assets_tests.quality.sound_city import LAST, city_of, firing, local_day, sound
+from shotspotter_assets_tests.quality.sound_city import FIRST, LAST, city_of, firing, local_day, sound
 
 
 def test_sound_data_raise_nothing() -> None:
@@ -98,3 +98,41 @@ def test_a_source_that_leaves_out_some_types_is_told_so_all_the_time() -> None:
     mended = rows["gunshot_type"].mask((none < 0.08) & (local_day(rows) < date(2024, 6, 3)))
     window = city_of(rows.assign(gunshot_type=mended)).window([date(2024, 9, 2)])
     assert share_untyped(window).passed
+
+
+@pytest.mark.parametrize("time", [None, datetime(2030, 5, 1, tzinfo=UTC)])
+def test_rows_without_a_usable_date_are_not_too_many_on_the_first_day(time: datetime | None) -> None:
+    rows = sound(seed=3)
+    undated = rows[:30].assign(time_utc=pd.Series([time] * 30, dtype=rows["time_utc"].dtype))
+    city = city_of(pd.concat([rows, undated, undated.assign(received_from="again.csv")]))
+    for days in (None, [FIRST]):
+        found = all_findings(city.window(days))
+        assert {name for name, finding in found.items() if not finding.passed} == set()
+        assert found["share_rejected"].numbers["undated"] == 60
+    many = city_of(pd.concat([rows, *[undated] * 10]))
+    assert not all_findings(many.window())["share_rejected"].passed
+
+
+def test_all_unusual_days_are_counted() -> None:
+    rows = sound(seed=3)
+    days = [date(2024, 3, day) for day in (4, 7, 12, 15, 20, 26)]
+    burst = rows[local_day(rows).isin(days)]
+    more = [burst.assign(time_utc=burst["time_utc"] + pd.Timedelta(seconds=at), source_id=None) for at in range(1, 16)]
+    message = firing(pd.concat([rows, *more]))["unusual_days"].message
+    assert message.startswith("6 days far from the usual volume: 2024-03-04 (")
+    assert "2024-03-20 (" in message
+    assert "), and 1 more. Ask the publisher" in message
+    assert "2024-03-26" not in message
+
+
+def test_a_check_passes_where_it_has_nothing_to_check() -> None:
+    first_days = [FIRST + timedelta(days=at) for at in range(5)]
+    found = all_findings(city_of(sound(1.0, seed=3)).window(first_days))
+    assert all(finding.passed for finding in found.values())
+    for name in ("unusual_days", "silent_days", "level_change", "new_area"):
+        assert found[name].message.startswith("Not enough days"), name
+    assert found["points"].message.startswith("Fewer than 20 incidents")
+    assert found["clock"].message.startswith("Fewer than 100 alerts")
+    empty = sound(1.0, seed=3)
+    empty = empty[local_day(empty) > first_days[-1]]
+    assert all_findings(city_of(empty).window(first_days))["share_rejected"].message == "No rows to check."

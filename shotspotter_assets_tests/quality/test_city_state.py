@@ -1,10 +1,11 @@
 """Open warnings of a city outlive runs over other days."""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.quality.all_checks import all_findings
 from shotspotter_assets.quality.city_state import keep_findings
 from shotspotter_assets.quality.finding import Finding
@@ -34,7 +35,7 @@ def test_warnings_of_later_years_outlive_a_run_over_an_earlier_one(store: Store,
     assert alone["level_change"].passed
     after = keep_findings(store, "cincinnati_oh", earlier, alone)
     assert {check for check, finding in after.items() if not finding.passed} == {"level_change", "new_area"}
-    assert "Earlier warnings: (2020-01-07 to" in after["level_change"].message
+    assert "Open warnings of other days: (2020-01-07 to" in after["level_change"].message
 
 
 def test_a_warning_ends_when_its_days_are_found_well(store: Store) -> None:
@@ -62,4 +63,44 @@ def test_many_warnings_are_quoted_by_the_newest(store: Store) -> None:
     message = found["silent_days"].message
     assert "(2024-03-09 to 2024-03-09)" in message
     assert "(2024-03-01 to" not in message
-    assert message.endswith("And 6 older warnings.")
+    assert "And 6 older warnings." in message
+
+
+def acknowledged(first: date, last: date | None = None, check: str = "silent_days", note: str = "") -> Acknowledged:
+    return Acknowledged(check=check, first=first, last=last, by="A. Smith", on=date(2024, 4, 1), note=note)
+
+
+def test_acknowledged_warnings_pass_and_stay_visible(store: Store) -> None:
+    found = silent(*DAYS[1:4])
+    entries = [acknowledged(DAYS[0], DAYS[5], note="sensors were down")]
+    reported = keep_findings(store, "town", DAYS, {"silent_days": found}, acknowledged=entries)["silent_days"]
+    expected = "Acknowledged by A. Smith on 2024-04-01: sensors were down (3 days, 2024-03-02 to 2024-03-04)."
+    assert reported == Finding(True, expected, found.numbers, found.days)
+    later = keep_findings(store, "town", DAYS[8:], {"silent_days": WELL}, acknowledged=entries)["silent_days"]
+    assert later == Finding(True, f"No silence. {expected}")
+    assert not keep_findings(store, "town", DAYS[8:], {"silent_days": WELL})["silent_days"].passed, "entry withdrawn"
+
+
+def test_days_that_are_not_acknowledged_fail(store: Store) -> None:
+    entries = [acknowledged(DAYS[1], check="points"), acknowledged(DAYS[2])]
+    for found in (silent(*DAYS[1:4]), WELL):
+        checked = DAYS if not found.passed else [DAYS[-1] + timedelta(days=1)]
+        reported = keep_findings(store, "town", checked, {"silent_days": found}, acknowledged=entries)["silent_days"]
+        assert not reported.passed
+        assert reported.message.endswith("Acknowledged by A. Smith on 2024-04-01 (1 day, 2024-03-03).")
+        if not found.passed:
+            assert reported.message.startswith("Not acknowledged: 2 days (2024-03-02, 2024-03-04). Silent on 3 days.")
+        else:
+            assert reported.message.startswith(
+                "Open warnings of other days: (2024-03-02 to 2024-03-04) Silent on 3 days."
+            )
+            assert "These days: No silence." in reported.message
+
+
+def test_a_finding_without_days_is_acknowledged_by_the_last_day(store: Store) -> None:
+    finding = {"clock": Finding(False, "Five hours late.")}
+    passed = [
+        keep_findings(store, "town", DAYS, finding, acknowledged=[acknowledged(day, check="clock")])["clock"].passed
+        for day in (DAYS[0], DAYS[-1])
+    ]
+    assert passed == [False, True]

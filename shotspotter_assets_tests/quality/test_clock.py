@@ -1,8 +1,12 @@
+from datetime import date
+
 import numpy as np
 import pandas as pd
+import pytest
 
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets_tests.quality.sound_city import CITY, firing, sound
+from shotspotter_assets_tests.quality.sound_city import CITY, firing, local_day, sound
 
 
 def test_a_police_city_with_its_peak_in_the_morning_is_found() -> None:
@@ -18,3 +22,33 @@ def test_filled_in_times_are_found() -> None:
     noon = rows["time_utc"].dt.tz_convert(CITY.zone).dt.normalize() + pd.Timedelta(hours=12)
     rows["time_utc"] = rows["time_utc"].mask(at, noon.dt.tz_convert("UTC"))
     assert "exactly 12:00" in firing(rows)["clock"].message
+
+
+NOVEMBER = (date(2023, 11, 1), date(2023, 11, 30))
+
+
+@pytest.mark.parametrize(("hours", "direction"), [(5, "late"), (-5, "early")])
+def test_a_month_in_the_wrong_zone_is_found_among_years(hours: int, direction: str) -> None:
+    rows = sound(seed=7)
+    inside = local_day(rows).between(*NOVEMBER)
+    moved = rows["time_utc"].mask(inside, rows["time_utc"] + pd.Timedelta(hours=hours))
+    clock = firing(rows.assign(time_utc=moved))["clock"]
+    assert f"5 hours too {direction}, as in UTC: land the files of these days again" in clock.message
+    assert set(clock.days) == {date(2023, 12, 7)}, "30 days back from the end, of which 23 are in November"
+
+
+@pytest.mark.parametrize(("hours", "direction"), [(5, "late"), (-5, "early")])
+def test_a_month_with_every_alert_in_both_zones_is_found(hours: int, direction: str) -> None:
+    rows = sound(25.0, seed=7)
+    again = rows[local_day(rows).between(*NOVEMBER)]
+    again = again.assign(time_utc=again["time_utc"] + pd.Timedelta(hours=hours), source_id=None)
+    clock = firing(pd.concat([rows, again]), days=days_between(*NOVEMBER))["clock"]
+    assert f"5 hours too {direction}, as in UTC" in clock.message
+
+
+def test_a_month_in_the_wrong_zone_is_found_on_a_day_alone() -> None:
+    rows = sound(seed=7)
+    inside = local_day(rows).between(*NOVEMBER)
+    moved = rows.assign(time_utc=rows["time_utc"].mask(inside, rows["time_utc"] + pd.Timedelta(hours=5)))
+    assert set(firing(moved, days=[NOVEMBER[1]])["clock"].days) == {NOVEMBER[1]}
+    assert "clock" not in firing(moved, days=[date(2024, 1, 15)])

@@ -6,7 +6,7 @@ import pytest
 
 from shotspotter_assets.calendar.local_time import days_between, rows_of_days
 from shotspotter_assets.quality.all_checks import all_findings
-from shotspotter_assets.quality.window import BLOCK_DAYS, Block, Window, yearly_blocks
+from shotspotter_assets.quality.window import BLOCK_DAYS, Block, Window, blocks_back
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.quality.sound_city import CITY, FIRST, LAST, city_of, local_day, sound
@@ -16,9 +16,9 @@ MARCH = days_between(date(2024, 3, 1), date(2024, 3, 31))
 
 def test_blocks_are_years_back_from_the_end() -> None:
     stored = days_between(FIRST, LAST)
-    assert yearly_blocks(stored, stored) == [Block(FIRST, date(2024, 1, 1)), Block(date(2024, 1, 2), LAST)]
-    assert yearly_blocks(stored, stored[-1:]) == [Block(LAST - timedelta(days=BLOCK_DAYS - 1), LAST)]
-    assert yearly_blocks(stored[-10:], stored[-1:]) == [Block(stored[-10], LAST)]
+    assert blocks_back(stored, stored) == [Block(FIRST, date(2024, 1, 1)), Block(date(2024, 1, 2), LAST)]
+    assert blocks_back(stored, stored[-1:]) == [Block(LAST - timedelta(days=BLOCK_DAYS - 1), LAST)]
+    assert blocks_back(stored[-10:], stored[-1:]) == [Block(stored[-10], LAST)]
 
 
 @pytest.mark.parametrize("files", [1, 2])

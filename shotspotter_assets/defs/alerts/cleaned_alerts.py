@@ -125,7 +125,8 @@ def _quality(store: "Store", city: City, days: list[date]) -> Iterator[dg.AssetC
     from shotspotter_assets.quality.window import Window
 
     findings = all_findings(Window.load(store, city, days))
-    for name, finding in keep_findings(store, city.name, days, findings, city.start).items():
+    reported = keep_findings(store, city.name, days, findings, city.start, city.acknowledged)
+    for name, finding in reported.items():
         yield dg.AssetCheckResult(
             passed=finding.passed,
             check_name=name,

@@ -8,10 +8,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.defs.alerts import raw_alerts
 from shotspotter_assets.quality.all_checks import ALL_CHECKS
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import Installation, materialize, resources
+from shotspotter_assets_tests.defs.chain import Installation, materialize, resources, with_city
 
 ALL = (*ALL_CHECKS, "alerts_are_on_time", "files_are_readable")
 
@@ -56,6 +57,13 @@ def test_days_without_rows_are_found_and_named(tmp_path: Path, instance: dg.Dags
     assert not found["silent_days"].passed
     assert "2023-11-10 to 2023-11-17 (8 days)" in found["silent_days"].description
     assert found["silent_days"].metadata["days"].value["2023-11-10"] == 0
+    entry = Acknowledged(
+        check="silent_days", first=date(2023, 11, 10), last=date(2023, 11, 17), by="A. Smith", on=date(2023, 12, 1)
+    )
+    accepting = resources(str(tmp_path / "store"), cities=with_city("tiny_city", acknowledged=(entry,)))
+    accepted = run("2023-11-30", "2023-11-30", accepting, instance, (), [*ALL_CHECKS])["silent_days"]
+    assert accepted.passed
+    assert "Acknowledged by A. Smith on 2023-12-01 (8 days, 2023-11-10 to 2023-11-17)." in accepted.description
 
 
 def test_a_late_city_is_named(tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
