@@ -171,7 +171,7 @@ def duplicate_rows(rows: pa.Table) -> npt.NDArray[np.bool_]:
     the two rows has no identifier, they are one alert if second, type and point to five decimals agree.
 
     Args:
-        rows: usable rows, sorted as by `_in_order`; the file received first is the earlier one.
+        rows: usable rows, sorted as by `_in_order`. Files are ordered by name, so that a rebuild has the same result.
     """
     repeated = rows.select(list(CONTENT)).to_pandas().duplicated().to_numpy(copy=True)
     if pc.count_distinct(rows["received_from"]).as_py() > 1:
@@ -199,7 +199,7 @@ def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dic
 IDENTITY: Final = ("date", "received_from", "received_row")
 """Columns that identify a row of a source, also among rows of equal content."""
 
-RECOUNTED: Final = (*CONTENT, "received_from", "received_row", "received_at")
+RECOUNTED: Final = (*CONTENT, "received_from", "received_row")
 
 
 def row_reasons(raw: pa.Table, city: City) -> npt.NDArray[np.int64]:
@@ -249,7 +249,7 @@ def _in_earlier_file(rows: "pd.DataFrame") -> npt.NDArray[np.bool_]:
         east=(rows["longitude"] * 10**PLACE_DECIMALS).round(),
         north=(rows["latitude"] * 10**PLACE_DECIMALS).round(),
     )
-    by_file = rows.sort_values(["received_at", "received_from"], kind="stable").assign(
+    by_file = rows.sort_values("received_from", kind="stable").assign(
         has_id=lambda rows: rows["source_id"].notna()
     )
     of_id, of_place = (
