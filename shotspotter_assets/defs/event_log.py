@@ -28,6 +28,7 @@ from dagster import DagsterEventType, EventLogEntry, Field, StringSource
 from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG
 from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.event_log import SqlEventLogStorageTable as Events
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable as Checks
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster_shared.record import replace
 from sqlalchemy import bindparam, func, select, text
@@ -45,6 +46,7 @@ EVENTS_PER_BATCH: Final = 1_000_000
 """More than a step has. A sensor that sees a part of a step requests the other days again."""
 DISK_PER_EVENT_BYTE: Final = 8
 """Two databases, each with a write-ahead log and indexes."""
+PLANNED: Final = Checks.c.execution_status == "PLANNED"
 INSERTED_TOGETHER: Final = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION}
 
 
@@ -119,9 +121,18 @@ class _BatchedEventLog(Stock):
         dagster_event = event.get_dagster_event()
         planned: Any = dagster_event.event_specific_data
         if planned.partitions_subset is not None and len(planned.partitions_subset) > 1:
+            days = Checks.c.partition.in_(planned.partitions_subset.get_partition_keys())
+            check = (Checks.c.asset_key == planned.asset_key.to_string(), Checks.c.check_name == planned.check_name)
+            with self.index_connection() as connection:  # or a failed day fails the check after a rerun
+                connection.execute(Checks.update().where(*check, PLANNED, days).values(partition=None))
             once = dagster_event._replace(event_specific_data=replace(planned, partitions_subset=None))
             event = event._replace(dagster_event=once)
         super()._store_asset_check_evaluation_planned(event, event_id)
+
+    def delete_events(self, run_id: str) -> None:
+        super().delete_events(run_id)
+        with self.index_connection() as connection:  # the UI shows a plan without a run as in progress
+            connection.execute(Checks.delete().where(Checks.c.run_id == run_id, PLANNED))
 
     def has_table(self, table_name: str) -> bool:
         stock = super().has_table  # type: ignore[safe-super]

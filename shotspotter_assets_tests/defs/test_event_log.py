@@ -175,6 +175,32 @@ def test_check_over_many_days_is_planned_once(backend: Backend) -> None:
     assert rows[1] == [(None, "SUCCEEDED")]
 
 
+def check_statuses(instance: dg.DagsterInstance) -> dict[str, set[str]]:
+    """Return the days of each status, as the UI's tab of checks shows them."""
+    state = instance.event_log_storage.get_asset_check_state([(CHECK, DAYS)])[CHECK]
+    subsets = {status.value: set(subset.subset_value.get_partition_keys()) for status, subset in state.subsets.items()}
+    return {status: days for status, days in subsets.items() if days}
+
+
+def test_check_of_a_failed_run_never_stays_in_progress(backend: Backend) -> None:
+    day = DAYS.get_partition_keys()[0]
+    with backend.instance(batched=True) as instance:
+        failed = run(instance, chain(fails="first"), day, day)
+        assert check_statuses(instance) == {"EXECUTION_FAILED": {day}}
+        instance.delete_run(failed)
+        assert check_statuses(instance) == {}
+
+
+def test_check_of_a_failed_run_is_settled_by_a_rerun_over_many_days(backend: Backend) -> None:
+    day, next_day = DAYS.get_partition_keys()[:2]
+    with backend.instance(batched=True) as instance:
+        failed = run(instance, chain(fails="first"), day, day)
+        rerun = run(instance, chain(), day, next_day)
+        assert check_statuses(instance) == {}
+        history = instance.event_log_storage.get_asset_check_execution_history(CHECK, limit=100)
+        assert [(one.run_id, one.status.value) for one in history] == [(rerun, "SUCCEEDED"), (failed, "PLANNED")]
+
+
 def test_step_is_one_batch(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     days = DAYS.get_partition_keys()
