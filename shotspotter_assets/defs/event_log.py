@@ -2,7 +2,7 @@
 
 Each storage keeps the stock tables and answers, with three additions:
 
-- The events of a batch are inserted together and committed in one transaction. The stock storages commit every event,
+- The materializations of a step are one batch, visible as a whole or not at all. The stock storages commit every event,
   which takes minutes for thousands of days (dagster-io/dagster#19829).
 - Every partition of a run has its own data version. Stock runs give all their partitions one version (#34013), so a
   correction of one day makes all days stale.
@@ -16,19 +16,22 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from errno import ENOSPC
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
+from shutil import disk_usage
 from typing import TYPE_CHECKING, Any, ContextManager, Final  # noqa: UP035  # Dagster's annotation of `_connect`
 
 from dagster import DagsterEventType, EventLogEntry, Field, StringSource
 from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG
 from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.event_log import SqlEventLogStorageTable as Events
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable as Checks
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster_shared.record import replace
-from sqlalchemy import func, select, text
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.engine import Connection
 
 if TYPE_CHECKING:
@@ -39,7 +42,11 @@ else:
 DAGSTER_MINOR: Final = "1.13"
 DATA_VERSION: Final = "data_version"
 """Name of the metadata entry that holds a partition's version."""
-EVENTS_PER_BATCH: Final = 500
+EVENTS_PER_BATCH: Final = 1_000_000
+"""More than a step has. A sensor that sees a part of a step requests the other days again."""
+DISK_PER_EVENT_BYTE: Final = 8
+"""Two databases, each with a write-ahead log and indexes."""
+PLANNED: Final = Checks.c.execution_status == "PLANNED"
 INSERTED_TOGETHER: Final = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION}
 
 
@@ -72,9 +79,20 @@ class _BatchedEventLog(Stock):
         return found
 
     def store_event(self, event: EventLogEntry) -> None:
+        # Dagster stores the events of a failed batch one by one, which would show a part of them or store them twice.
+        first, error = vars(self._batch).pop("failure", (None, None))
+        if event is first:
+            raise error
         super().store_event(_with_data_version(event))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        try:
+            self._store_together(events)
+        except Exception as error:
+            self._batch.failure = (events[0], error)
+            raise
+
+    def _store_together(self, events: Sequence[EventLogEntry]) -> None:
         with ExitStack() as stack:
             stack.callback(vars(self._batch).clear)
             self._batch.connections = self.open_batch(events, stack)
@@ -103,9 +121,18 @@ class _BatchedEventLog(Stock):
         dagster_event = event.get_dagster_event()
         planned: Any = dagster_event.event_specific_data
         if planned.partitions_subset is not None and len(planned.partitions_subset) > 1:
+            days = Checks.c.partition.in_(planned.partitions_subset.get_partition_keys())
+            check = (Checks.c.asset_key == planned.asset_key.to_string(), Checks.c.check_name == planned.check_name)
+            with self.index_connection() as connection:  # or a failed day fails the check after a rerun
+                connection.execute(Checks.update().where(*check, PLANNED, days).values(partition=None))
             once = dagster_event._replace(event_specific_data=replace(planned, partitions_subset=None))
             event = event._replace(dagster_event=once)
         super()._store_asset_check_evaluation_planned(event, event_id)
+
+    def delete_events(self, run_id: str) -> None:
+        super().delete_events(run_id)
+        with self.index_connection() as connection:  # the UI shows a plan without a run as in progress
+            connection.execute(Checks.delete().where(Checks.c.run_id == run_id, PLANNED))
 
     def has_table(self, table_name: str) -> bool:
         stock = super().has_table  # type: ignore[safe-super]
@@ -125,8 +152,8 @@ class _BatchedEventLog(Stock):
 class BatchedSqliteEventLogStorage(_BatchedEventLog, SqliteEventLogStorage):
     """Stock SQLite event log with the additions above; `base_dir` is `$DAGSTER_HOME/history/runs` unless set.
 
-    The index is committed before the database of the run. A process killed in between leaves a materialization that the
-    log of its run does not show.
+    The database of the run is committed before the index, as in the stock storage. A process killed in between leaves
+    events in the log of its run that the assets do not show. The run then fails, and its rerun materializes them.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -145,10 +172,23 @@ class BatchedSqliteEventLogStorage(_BatchedEventLog, SqliteEventLogStorage):
         return cls(config_value.get("base_dir") or str(Path(home or "", "history", "runs")), inst_data)
 
     def open_batch(self, events: Sequence[EventLogEntry], stack: ExitStack) -> Mapping[str | None, Connection]:
-        shards = [*sorted({event.run_id for event in events}), INDEX_SHARD_NAME]
+        shards = [INDEX_SHARD_NAME, *sorted({event.run_id for event in events})]  # committed in reverse order
         return {shard: stack.enter_context(super(_BatchedEventLog, self)._connect(shard)) for shard in shards}
 
+    def _store_together(self, events: Sequence[EventLogEntry]) -> None:
+        try:
+            super()._store_together(events)
+        except Exception:  # perhaps with the run committed, as SQLite commits each WAL database on its own
+            rows = [self._event_to_row(_with_data_version(event)) for event in events]
+            stored = [Events.c[name].is_not_distinct_from(bindparam(name)) for name in rows[0]]
+            for run_id in sorted({event.run_id for event in events}):
+                with self.run_connection(run_id) as connection:
+                    connection.execute(Events.delete().where(*stored), rows)
+            raise
+
     def insert(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+        if disk_usage(self._base_dir).free < DISK_PER_EVENT_BYTE * sum(len(row["event"]) for row in rows):
+            raise OSError(ENOSPC, os.strerror(ENOSPC), self._base_dir)  # before one of the two databases is committed
         connection.execute(Events.insert(), rows)  # RETURNING needs SQLite 3.35; Red Hat 9 has 3.34
         last = connection.execute(select(func.max(Events.c.id))).scalar_one()  # no other process writes meanwhile
         return range(last - len(rows) + 1, last + 1)

@@ -1,6 +1,7 @@
 """Contract of the event logs: the stock class and ours get the same calls and give the same answers."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -8,18 +9,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import dagster as dg
 import pytest
+import sqlalchemy
 import yaml
 from dagster._core.event_api import AssetRecordsFilter
-from dagster._core.events import DagsterEvent, StepMaterializationData
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, StepMaterializationData
 
 from shotspotter_assets.defs import event_log
 from shotspotter_assets_tests.postgres_server import PostgresServer
 
-DAYS: Final = dg.DailyPartitionsDefinition("2018-01-01", end_date="2019-01-01")
+DAYS: Final = dg.DailyPartitionsDefinition("2018-01-01", end_date="2019-07-01")
 NAMES: Final = ("first", "second", "third")
 CHECK: Final = dg.AssetCheckKey(dg.AssetKey("first"), "rows")
 UNCOUNTED: Final = {dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.LOGS_CAPTURED}
@@ -61,8 +64,8 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     )
 
 
-def chain(versions: Mapping[str, str] | None = None, *, fails: bool = False) -> list[dg.AssetsDefinition]:
-    """Three assets in a row, the first with a check; `versions` holds the data versions of its days."""
+def chain(versions: Mapping[str, str] | None = None, *, fails: str = "") -> list[dg.AssetsDefinition]:
+    """Three assets in a row, the first with a check; `versions` holds the data versions of its days, `fails` an asset."""
 
     def define(name: str, upstream: list[str], body: Callable[[dg.AssetExecutionContext], Any]) -> dg.AssetsDefinition:
         check_specs = [] if upstream else [dg.AssetCheckSpec(CHECK.name, asset=name, partitions_def=DAYS)]
@@ -73,6 +76,8 @@ def chain(versions: Mapping[str, str] | None = None, *, fails: bool = False) -> 
         )(body)  # fmt: skip
 
     def first(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        if fails == "first":
+            raise ValueError("no file")
         for day in context.partition_keys:
             version = {"data_version": versions.get(day, "unchanged")} if versions is not None else {}
             context.add_asset_metadata({"rows": 7, **version}, partition_key=day)
@@ -82,7 +87,7 @@ def chain(versions: Mapping[str, str] | None = None, *, fails: bool = False) -> 
         context.add_asset_metadata({"rows": 7}, partition_key=context.partition_keys[0])
 
     def third(context: dg.AssetExecutionContext) -> None:
-        if fails:
+        if fails == "third":
             raise ValueError("disk full")
 
     return [define("first", [], first), define("second", ["first"], plain), define("third", ["second"], third)]
@@ -138,7 +143,7 @@ def test_runs_over_ranges_leave_the_answers_of_the_stock_log(backend: Backend) -
         with backend.instance(batched=batched) as instance:
             runs = [
                 run(instance, chain(), "2018-01-01", "2018-01-08"),
-                run(instance, chain(fails=True), "2018-01-06", "2018-01-10"),
+                run(instance, chain(fails="third"), "2018-01-06", "2018-01-10"),
             ]
             found.append(answers(instance, runs))
     assert found[1] == found[0]
@@ -170,15 +175,42 @@ def test_check_over_many_days_is_planned_once(backend: Backend) -> None:
     assert rows[1] == [(None, "SUCCEEDED")]
 
 
-def test_events_are_stored_in_few_batches(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def check_statuses(instance: dg.DagsterInstance) -> dict[str, set[str]]:
+    """Return the days of each status, as the UI's tab of checks shows them."""
+    state = instance.event_log_storage.get_asset_check_state([(CHECK, DAYS)])[CHECK]
+    subsets = {status.value: set(subset.subset_value.get_partition_keys()) for status, subset in state.subsets.items()}
+    return {status: days for status, days in subsets.items() if days}
+
+
+def test_check_of_a_failed_run_never_stays_in_progress(backend: Backend) -> None:
+    day = DAYS.get_partition_keys()[0]
+    with backend.instance(batched=True) as instance:
+        failed = run(instance, chain(fails="first"), day, day)
+        assert check_statuses(instance) == {"EXECUTION_FAILED": {day}}
+        instance.delete_run(failed)
+        assert check_statuses(instance) == {}
+
+
+def test_check_of_a_failed_run_is_settled_by_a_rerun_over_many_days(backend: Backend) -> None:
+    day, next_day = DAYS.get_partition_keys()[:2]
+    with backend.instance(batched=True) as instance:
+        failed = run(instance, chain(fails="first"), day, day)
+        rerun = run(instance, chain(), day, next_day)
+        assert check_statuses(instance) == {}
+        history = instance.event_log_storage.get_asset_check_execution_history(CHECK, limit=100)
+        assert [(one.run_id, one.status.value) for one in history] == [(rerun, "SUCCEEDED"), (failed, "PLANNED")]
+
+
+def test_step_is_one_batch(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
+    days = DAYS.get_partition_keys()
     with backend.instance(batched=True) as instance:
         store = instance.event_log_storage.store_event_batch
         monkeypatch.setattr(
             instance.event_log_storage, "store_event_batch", lambda events: (sizes.append(len(events)), store(events))
         )
-        run(instance, chain(), "2018-01-01", "2018-01-20")
-    assert sizes == [61, 20, 20, 20]  # all plans of the run, then each asset's materializations
+        run(instance, chain()[:1], days[0], days[-1])
+    assert sizes == [len(days) + 1, len(days)]  # the plans with that of the check, then the materializations
 
 
 def materialized(run_id: str, names: Sequence[str] = NAMES) -> list[dg.EventLogEntry]:
@@ -217,6 +249,48 @@ def test_broken_batch_leaves_nothing_and_the_next_one_is_stored(
         assert (stored_days(instance), instance.all_logs("a")) == ([0, 0, 0], [])
         storage.store_event_batch(materialized("a"))
         assert (stored_days(instance), len(instance.all_logs("a"))) == ([10, 10, 10], 30)
+
+
+@pytest.mark.parametrize(("backend", "commit"), [("sqlite", 1), ("sqlite", 2), ("postgres", 1)], indirect=["backend"])
+def test_full_disk_at_a_commit_stores_no_event_twice(backend: Backend, commit: int) -> None:
+    commits = 0
+
+    def fail_once(_: sqlalchemy.Connection) -> None:
+        nonlocal commits
+        commits += 1
+        if commits == commit:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    def send(instance: dg.DagsterInstance) -> None:
+        events = materialized("a")
+        for event in events:
+            instance.handle_new_event(event, batch_metadata=DagsterEventBatchMetadata("batch", event is events[-1]))
+
+    with backend.instance(batched=True) as instance:
+        instance.event_log_storage.store_event(dg.EventLogEntry(None, 10, "creates the database", "a", 1.7e9))
+        sqlalchemy.event.listen(sqlalchemy.Engine, "commit", fail_once)
+        try:
+            with pytest.raises(sqlite3.OperationalError):
+                send(instance)
+        finally:
+            sqlalchemy.event.remove(sqlalchemy.Engine, "commit", fail_once)
+        assert (stored_days(instance), len(instance.all_logs("a"))) == ([0, 0, 0], 1)
+        send(instance)
+        assert (stored_days(instance), len(instance.all_logs("a"))) == ([10, 10, 10], 31)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_full_disk_fails_the_run_and_a_rerun_is_whole(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = iter([1e12])  # for the plans; none for the materializations
+    days = DAYS.get_partition_keys()[:10]
+    with backend.instance(batched=True) as instance:
+        with monkeypatch.context() as patch:
+            patch.setattr(event_log, "disk_usage", lambda _: SimpleNamespace(free=next(free, 0)))
+            failed = instance.get_run_by_id(run(instance, chain(), days[0], days[-1]))
+        assert failed
+        assert (failed.status, stored_days(instance)) == (dg.DagsterRunStatus.FAILURE, [0, 0, 0])
+        run(instance, chain(), days[0], days[-1])
+        assert stored_days(instance) == [10, 10, 10]
 
 
 KILLED_WRITER: Final = """
