@@ -169,9 +169,9 @@ def _states(
 ) -> dict[date, tuple[DayState, str]]:
     """Return the states of the days to yesterday: of those that are stored, and of the `rows` since."""
     named = readers[0].named_days()
-    found = {
-        at: DayRows(day.rows, day.received, at in named) for at, day in DayTable.read(store, city.name).days.items()
-    }
+    found = {at: DayRows(has_file=True) for at in named}
+    for at, day in DayTable.read(store, city.name).days.items():
+        found[at] = DayRows(day.rows, day.received, at in named, day.why if day.state == "held_back" else "")
     for of_day in rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist():
         at = of_day["date"]
         found[at] = DayRows(of_day["count_all"], of_day["received_at_min"], at in named)
