@@ -40,10 +40,13 @@ def first_cutoff(city: "City") -> date:
 
 def fold_windows(city: "City", cutoff: date) -> tuple[list[date], list[date]]:
     """Return the days before the cutoff and the days of the test window of a city's fold; none after the city's end."""
+    return days_between(city.start, cutoff - timedelta(days=1)), days_between(cutoff, last_test_day(city, cutoff))
+
+
+def last_test_day(city: "City", cutoff: date) -> date:
+    """Return the last day of the test window of a city's fold; a day before the cutoff after the city's end."""
     last = city.folds.next_cutoff(cutoff) - timedelta(days=1)
-    if city.end is not None:
-        last = min(last, city.end)
-    return days_between(city.start, cutoff - timedelta(days=1)), days_between(cutoff, last)
+    return last if city.end is None else min(last, city.end)
 
 
 def cutoffs(city: "City", last: date) -> list[date]:

@@ -6,6 +6,7 @@ changes in between, the recorded version is the old one, and the partition is du
 
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from pydantic import TypeAdapter
@@ -36,10 +37,15 @@ Lineage = dict[str, Origin]
 _LINEAGE: Final = TypeAdapter(Lineage)
 
 
+@lru_cache(maxsize=512)  # sensors read the same files every few seconds
+def _decoded(content: bytes) -> Lineage:
+    return _LINEAGE.validate_json(content)
+
+
 def read_lineage(store: Store, asset: str, city: str) -> Lineage:
     """Return the versions of an asset's stored partitions; none where it was never made."""
     try:
-        return _LINEAGE.validate_json(store.read_bytes(Partition(asset, city), LINEAGE_FILE))
+        return dict(_decoded(store.read_bytes(Partition(asset, city), LINEAGE_FILE)))
     except MissingObjectError:
         return {}
 

@@ -1,5 +1,6 @@
 """Objects as files under a local folder. What their paths mean (asset, city, day) belongs to `store`."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,8 +78,9 @@ class LocalFiles:
         if not parent.is_dir():
             return []
         with self._blamed(parent):
-            names = [entry.name for entry in parent.iterdir() if prefix + first <= entry.name <= prefix + last]
-        return [name for name in names if (parent / name / file).is_file()]
+            names = [name for name in os.listdir(parent) if prefix + first <= name <= prefix + last]  # noqa: PTH208
+        # Thousands of days are looked at every few seconds, and paths of pathlib take most of that time.
+        return [name for name in names if os.path.isfile(f"{parent}/{name}/{file}")]  # noqa: PTH113
 
     @contextmanager
     def _blamed(self, path: Path) -> Iterator[None]:
