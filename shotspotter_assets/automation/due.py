@@ -226,12 +226,14 @@ def _product_runs(stored: Stored, days: _DueDays, last: date, products: Sequence
         yield DueRun(
             tuple(scores), (stretch[0], stretch[-1]), CORRECTIONS, f"The scores of {named} are outdated.", version
         )
-    pages = ["city_pages"] if not stored.is_current("city_pages") else []
+    if not issued or stale or unscored:
+        return
     if stored.lineage("evaluation_reports") and not stored.is_current("walk_forward_reports"):
-        pages.insert(0, "walk_forward_reports")
-    if pages and issued and not stale and not unscored:
-        why = "The walk-forward report is outdated." if len(pages) > 1 else "The pages are outdated."
-        yield DueRun(tuple(pages), None, CORRECTIONS, why, sha256(*(stored.made_from(name) for name in pages)))
+        version, why = stored.made_from("walk_forward_reports"), stored.why_due("walk_forward_reports")
+        pages = ("walk_forward_reports", "city_pages")
+        yield DueRun(pages, None, CORRECTIONS, f"The walk-forward report {why}.", version)
+    elif not stored.is_current("city_pages"):
+        yield DueRun(("city_pages",), None, CORRECTIONS, "The pages are outdated.", stored.made_from("city_pages"))
 
 
 def _next_report(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
