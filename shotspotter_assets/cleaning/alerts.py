@@ -249,9 +249,7 @@ def _in_earlier_file(rows: "pd.DataFrame") -> npt.NDArray[np.bool_]:
         east=(rows["longitude"] * 10**PLACE_DECIMALS).round(),
         north=(rows["latitude"] * 10**PLACE_DECIMALS).round(),
     )
-    by_file = rows.sort_values("received_from", kind="stable").assign(
-        has_id=lambda rows: rows["source_id"].notna()
-    )
+    by_file = rows.sort_values("received_from", kind="stable").assign(has_id=lambda rows: rows["source_id"].notna())
     of_id, of_place = (
         by_file.groupby(keys, dropna=False)[["received_from", "has_id"]].transform("first")
         for keys in (["date", "source_id"], ["second", "east", "north", "gunshot_type"])

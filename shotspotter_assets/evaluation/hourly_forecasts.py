@@ -36,12 +36,7 @@ def hour_forecasts(
     test: range,
     horizons: Sequence[int],
 ) -> pa.Table:
-    """Forecasts of the next hours in blocks of each horizon (hours) that follow each other through the test hours.
-
-    Returns:
-        One row per horizon, issue and covered cell: `date` and `hour` (local) of the issue, `horizon`, `row`, `column`,
-        `observed`, and one column per model (float32).
-    """
+    """Return forecasts of the next hours, in successive blocks of each horizon (hours), as a forecasts table."""
     by_name: dict[str, FittedHourly] = {}
     for name, kind in HOURLY_FORECASTERS.items():
         if name not in by_name:
@@ -66,11 +61,10 @@ def hour_forecasts(
 
 
 def type_forecasts(history: HourlyHistory, train: range, validation: range, test: range) -> pa.Table:
-    """The types of the typed test alerts, forecast at the beginning of their local day; ranges as in `hour_forecasts`.
+    """Return forecasts of the types of the typed test alerts, made at the beginning of their local day.
 
-    Returns:
-        One row per alert: `date`, `hour` (local), `row`, `column`, `gunshot_type`, and `<model>_<type>` for the model and
-        for the mix of the 90 days before.
+    A row per alert has `date`, `hour` (local), `row`, `column`, `gunshot_type`, and `<model>_<type>` for the model and
+    for the mix of the 90 days before.
     """
     alerts = typed_alerts(history).within(test)
     issues = history.day_beginnings(alerts.hour)
@@ -95,7 +89,7 @@ def type_forecasts(history: HourlyHistory, train: range, validation: range, test
 
 
 def fold_tables(stored: CityHistory, record: FoldRecord, horizons: Sequence[int], types: bool) -> dict[str, pa.Table]:
-    """The tables of a fold's next hours and types by file name, as far as the city's times and types allow.
+    """Return the tables of a fold's next hours and types by file name, as far as the city's times and types allow.
 
     `stored` are all days to the last test day; `types` asks for a table of types, `horizons` in hours for one of hours.
     """
@@ -112,10 +106,9 @@ def fold_tables(stored: CityHistory, record: FoldRecord, horizons: Sequence[int]
 
 
 def hourly_windows(stored: CityHistory, record: FoldRecord) -> HourlyWindows:
-    """The history and the windows of a fold by hour; `stored` are all days to the last test day.
+    """Return the history and the windows of a fold by hour; `stored` are all days to the last test day.
 
-    Raises:
-        HourlyHistoryError: the city publishes days only.
+    Raises HourlyHistoryError if the city publishes days only.
     """
     zone = stored.city.zone
     history = stored.hourly(covered_mask(record.covered, stored.city.shape))

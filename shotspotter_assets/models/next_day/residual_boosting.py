@@ -32,7 +32,7 @@ MIN_GAIN: Final = 2.0
 
 
 def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
-    """LightGBM's parameters."""
+    """Return LightGBM's parameters."""
     return {
         **PARAMETERS,
         "num_leaves": settings.leaves,
@@ -50,12 +50,12 @@ def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class FittedResidualBoosting(FittedTrees):
-    """See `Fitted`; `trees` is None where none is better than the regression."""
+    """Boosted trees; `trees` is None where none is better than the regression."""
 
     regression: FittedRegression
 
     def logit(self, inputs: Inputs) -> Array:
-        """Log odds of an ordinary day, shape (days, cells)."""
+        """Return log odds of an ordinary day, shape (days, cells)."""
         start = self.regression.logit(inputs)
         if self.trees is None:
             return start
@@ -66,7 +66,6 @@ class FittedResidualBoosting(FittedTrees):
         return clip_probability(with_firework_days(history, days, ordinary, self.regression))
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]]:
-        """See `Fitted.drivers`; those of the regression that it starts at."""
         return self.regression.drivers(history, day)
 
 
@@ -79,7 +78,7 @@ class _Chosen(NamedTuple):
 
 
 class ResidualBoostingForecaster(Forecaster):
-    """The number of trees is where the validation log loss was least; then fitted on both windows together."""
+    """Boosting with the number of trees of least validation log loss, then fitted on both windows."""
 
     name = "residual_boosting"
     fitted = FittedResidualBoosting
@@ -135,6 +134,6 @@ class ResidualBoostingForecaster(Forecaster):
 
 
 def _of_cells(values: npt.NDArray[np.float32], names: Sequence[str]) -> npt.NDArray[np.float32]:
-    """The inputs that trees see, one row a cell-day. By those that are the same for all cells they would memorise days."""
+    """Return the inputs of trees, one row a cell-day; by those with one value for all cells they would memorise days."""
     seen = [at for at, name in enumerate(names) if not is_same_for_all_cells(name)]
     return values[..., seen].reshape(-1, len(seen))
