@@ -57,11 +57,8 @@ class WeeklySums:
 def weekly_sums(days: npt.NDArray[np.datetime64], positive: npt.NDArray[Any], losses: dict[str, Array]) -> WeeklySums:
     """Return sums by calendar week, Monday to Sunday, of the values of each row, all of shape (rows,)."""
     _, week = np.unique(weeks(days), return_inverse=True)
-
-    def summed(values: npt.NDArray[Any]) -> Array:
-        return np.bincount(week, weights=values).astype(np.float64)
-
-    return WeeklySums(summed(positive), {name: summed(values) for name, values in losses.items()})
+    sums = {name: np.bincount(week, weights=values).astype(np.float64) for name, values in losses.items()}
+    return WeeklySums(np.bincount(week, weights=positive).astype(np.float64), sums)
 
 
 def weekly_losses(forecasts: pa.Table, models: Iterable[str]) -> WeeklySums:

@@ -111,16 +111,8 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
     passed = outcome == "better" or (combines and outcome != "worse")
     if passed and outcome != "better":
         reasons.append(f"{candidate} combines the simple methods and is served unless it is worse.")
-    return Verdict(
-        served=candidate if passed else best,
-        candidate=candidate,
-        best_baseline=best,
-        gain=gain,
-        predicted_over_observed=ratio,
-        positives=positives,
-        reasons=tuple(reasons),
-        outcome=outcome,
-    )
+    served = candidate if passed else best
+    return Verdict(served, candidate, best, gain, ratio, positives, tuple(reasons), outcome)
 
 
 def _percent(gain: Gain) -> str:

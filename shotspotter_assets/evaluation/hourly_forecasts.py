@@ -1,7 +1,6 @@
 """Forecasts of a fold's test hours and of the types of its alerts, as tables to be scored and pooled."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,21 +19,8 @@ from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.storage.file_names import FOLD_HOURS_FILE, FOLD_TYPES_FILE
 
 
-class HourlyWindows(NamedTuple):
-    """A fold by hour; the windows are indexes of hours."""
-
-    history: HourlyHistory
-    train: range
-    validation: range
-    test: range
-
-
 def hour_forecasts(
-    history: HourlyHistory,
-    train: range,
-    validation: range,
-    test: range,
-    horizons: Sequence[int],
+    history: HourlyHistory, train: range, validation: range, test: range, horizons: Sequence[int]
 ) -> pa.Table:
     """Return forecasts of the next hours, in successive blocks of each horizon (hours), as a forecasts table."""
     by_name: dict[str, FittedHourly] = {}
@@ -45,18 +31,10 @@ def hour_forecasts(
     tables = []
     for horizon in horizons:
         issues = history.issues(test, horizon)
-        models = {name: each.predict(history, issues, horizon) for name, each in by_name.items()}
+        models = {name: each.predict(history, issues, horizon).astype(np.float32) for name, each in by_name.items()}
         dates, hours = history.clock.day[issues], history.clock.hour[issues]
-        tables.append(
-            forecasts_table(
-                dates,
-                np.nonzero(history.in_coverage),
-                history.occupied_within(horizon)[issues],
-                {name: probability.astype(np.float32) for name, probability in models.items()},
-                hours=hours,
-                horizon=horizon,
-            )
-        )
+        cells, observed = np.nonzero(history.in_coverage), history.occupied_within(horizon)[issues]
+        tables.append(forecasts_table(dates, cells, observed, models, hours=hours, horizon=horizon))
     return pa.concat_tables(tables, promote_options="default")
 
 
@@ -97,20 +75,11 @@ def fold_tables(stored: CityHistory, record: FoldRecord, horizons: Sequence[int]
     types = types and city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
     if city.time_precision == "day" or not (horizons or types):
         return {}
-    windows = hourly_windows(stored, record)
+    history = stored.hourly(covered_mask(record.covered, city.shape))
+    validation, test = (history.hour_at(day_start(day, city.zone)) for day in (record.validation_first, record.fold))
+    windows = range(validation), range(validation, test), range(test, len(history))
     if horizons:
-        tables[FOLD_HOURS_FILE] = hour_forecasts(*windows, horizons)
-    if types and windows.history.counts[windows.validation.start :, : len(GUNSHOT_TYPES)].any():
-        tables[FOLD_TYPES_FILE] = type_forecasts(*windows)
+        tables[FOLD_HOURS_FILE] = hour_forecasts(history, *windows, horizons)
+    if types and history.counts[validation:, : len(GUNSHOT_TYPES)].any():
+        tables[FOLD_TYPES_FILE] = type_forecasts(history, *windows)
     return tables
-
-
-def hourly_windows(stored: CityHistory, record: FoldRecord) -> HourlyWindows:
-    """Return the history and the windows of a fold by hour; `stored` are all days to the last test day.
-
-    Raises HourlyHistoryError if the city publishes days only.
-    """
-    zone = stored.city.zone
-    history = stored.hourly(covered_mask(record.covered, stored.city.shape))
-    validation, test = (history.hour_at(day_start(day, zone)) for day in (record.validation_first, record.fold))
-    return HourlyWindows(history, range(validation), range(validation, test), range(test, len(history)))

@@ -17,7 +17,6 @@ Booleans = npt.NDArray[np.bool_]
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
-COLOUR_LIMIT_QUANTILE: Final = 0.995
 
 
 def forecast_beside_observed(
@@ -119,7 +118,7 @@ def draw_map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
 def draw_risk(figure: Any, axes: Any, box: Box, values: Array, label: str) -> None:
     """Draw cells coloured by a risk (rows, columns) with a scale beside them; NaN where nothing is forecast."""
     # The few highest cells would leave all others one colour.
-    top = max(float(np.nanquantile(values, COLOUR_LIMIT_QUANTILE)), 1e-4)
+    top = max(float(np.nanquantile(values, 0.995)), 1e-4)
     image = draw_map(axes, box, values, cmap="cividis", vmin=0.0, vmax=top)
     figure.colorbar(image, ax=axes, shrink=0.8, extend="max", label=label)
 

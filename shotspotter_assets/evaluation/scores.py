@@ -26,8 +26,6 @@ AREAS: Final = (1, 5, 10, 20)
 WEIGHTS: Final = (1, 10, 100)
 """Weights of a positive against a negative in the decisions that accuracy counts, as in `accuracy_10`."""
 MAX_BINS: Final = 10
-INTERVAL_Z: Final = 1.959964
-"""Quantile of the standard normal distribution for a 95% interval."""
 
 SCORE_DEFINITIONS: Final = {
     "log_loss": "-mean(o ln p + (1 - o) ln(1 - p)), p kept within [1e-6, 1 - 1e-6]; less is better",
@@ -166,7 +164,7 @@ class Reliability:
 
 def reliability(probability: Array, observed: Booleans) -> Reliability:
     """Return the reliability of forecasts, both of shape (cell-days,), in `MAX_BINS` bins at most."""
-    z = INTERVAL_Z
+    z = 1.959964  # quantile of the standard normal distribution for a 95% interval
     edges = np.unique(np.quantile(probability, np.arange(1, MAX_BINS) / MAX_BINS))
     which = np.unique(np.searchsorted(edges, probability, side="left"), return_inverse=True)[1]
     number = np.bincount(which).astype(np.float64)

@@ -61,13 +61,7 @@ class WalkForwardReport(BaseModel):
 
 
 def walk_forward_report(
-    *,
-    city: City,
-    folds: Folds,
-    candidate: str,
-    hourly: Folds,
-    hourly_candidate: str,
-    types: Folds,
+    *, city: City, folds: Folds, candidate: str, hourly: Folds, hourly_candidate: str, types: Folds
 ) -> tuple[WalkForwardReport, ScoreTable]:
     """Return the report of a city and its scores, from tables as `forecasts_table` and `type_scores` describe.
 
@@ -152,7 +146,4 @@ def walk_forward_pictures(report: WalkForwardReport, scores: ScoreTable) -> dict
         for name in report.reliability
         if name != best
     }
-    return {
-        "reliability": plots.reliability_curve(report.reliability),
-        "gain_by_fold": plots.gain_by_fold(gains, best),
-    }
+    return {"reliability": plots.reliability_curve(report.reliability), "gain_by_fold": plots.gain_by_fold(gains, best)}

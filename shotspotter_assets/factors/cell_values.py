@@ -111,15 +111,12 @@ def _density(city: City, plane: Plane, points: Shapes, width_metres: float) -> A
     from scipy.special import ndtr
 
     east, north = shapely.get_coordinates(points).T
+    axes = (plane.height, city.grid.rows, north), (plane.width, city.grid.columns, east)
     by_row, by_column = (
         np.diff(ndtr((np.linspace(0, side, number + 1) - along[:, None]) / width_metres))
-        for side, number, along in (
-            (plane.height, city.grid.rows, north),
-            (plane.width, city.grid.columns, east),
-        )
+        for side, number, along in axes
     )
-    density: Array = by_row.T @ by_column / _cell_km2(city)
-    return density
+    return np.asarray(by_row.T @ by_column / _cell_km2(city))
 
 
 def _metres_away(city: City, plane: Plane, shapes: Shapes) -> Array:
@@ -129,8 +126,7 @@ def _metres_away(city: City, plane: Plane, shapes: Shapes) -> Array:
     longitude, latitude = cell_middles(city, *np.indices(city.shape))
     middles = shapely.points(plane.metres(np.column_stack([longitude.ravel(), latitude.ravel()])))
     _, metres = shapely.STRtree(shapes).query_nearest(middles, all_matches=False, return_distance=True)
-    away: Array = metres.reshape(city.shape)
-    return away
+    return np.asarray(metres.reshape(city.shape))
 
 
 def _cell_km2(city: City) -> float:

@@ -32,13 +32,8 @@ class Plane:
     def of(cls, city: City) -> "Plane":
         box = city.box
         metres_east = METRES_PER_DEGREE * math.cos(math.radians((box.south + box.north) / 2))
-        return cls(
-            box.west,
-            box.south,
-            metres_east,
-            (box.east - box.west) * metres_east,
-            (box.north - box.south) * METRES_PER_DEGREE,
-        )
+        width, height = (box.east - box.west) * metres_east, (box.north - box.south) * METRES_PER_DEGREE
+        return cls(box.west, box.south, metres_east, width, height)
 
     def metres(self, degrees: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return (east, north) of (longitude, latitude), shape (points, 2)."""

@@ -11,6 +11,8 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.shape_files import coverage_polygons
 from shotspotter_assets.gridding.cells import cell_middles
 
+Array = npt.NDArray[np.float64]
+
 MIN_ALERTS: Final = 3
 """Minimum alerts of a covered cell in a training window; one or two alerts may be misplaced points."""
 
@@ -20,8 +22,6 @@ MAX_RATE_BEFORE: Final = 0.1
 MIN_LOG_LIKELIHOOD_RATIO: Final = 8.0
 """For a start after the first day. By chance, cells of constant rate reach 4 in up to 7 of a hundred cases, 8 in up to 3
 of a thousand (simulated, 1 and 5 years, 0.003 to 0.1 alert days a day)."""
-
-WEEK_DAYS: Final = 7
 
 
 def coverage_of(city: City, daily: npt.NDArray[np.integer], days: Sequence[date]) -> npt.NDArray[np.datetime64]:
@@ -42,7 +42,7 @@ def published_first_days(city: City) -> npt.NDArray[np.datetime64]:
 
 
 def points_in_coverage(
-    city: City, longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64], dates: npt.NDArray[np.datetime64]
+    city: City, longitude: Array, latitude: Array, dates: npt.NDArray[np.datetime64]
 ) -> npt.NDArray[np.bool_]:
     """Flag points in an area that is published as covered on the point's local date, shape (points,)."""
     return _first_days(city, longitude, latitude) <= dates
@@ -71,7 +71,7 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
     active = daily > 0
     for axis in (1, 2):
         active = maximum_filter1d(active.view(np.uint8), 3, axis=axis, mode="constant").astype(bool)
-    starts = np.arange(0, len(days), WEEK_DAYS)
+    starts = np.arange(0, len(days), 7)  # of weeks
     covered = estimate_coverage(daily)
     weekly = np.add.reduceat(active[:, covered], starts, axis=0, dtype=np.int32)
     total = weekly.sum(axis=0)
@@ -80,9 +80,7 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
     days_before = starts[1:, None].astype(float)
     days_after = len(days) - days_before
 
-    def log_likelihood(
-        active_days: npt.NDArray[np.integer], all_days: npt.NDArray[np.float64] | float
-    ) -> npt.NDArray[np.float64]:
+    def log_likelihood(active_days: npt.NDArray[np.integer], all_days: Array | float) -> Array:
         rate = active_days / all_days
         return xlogy(active_days, rate) + xlogy(all_days - active_days, 1 - rate)
 
@@ -97,9 +95,7 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
     return first_days
 
 
-def _first_days(
-    city: City, longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64]
-) -> npt.NDArray[np.datetime64]:
+def _first_days(city: City, longitude: Array, latitude: Array) -> npt.NDArray[np.datetime64]:
     """Return the first covered day of each point, NaT outside all areas, shape (points,)."""
     import shapely
 

@@ -26,7 +26,6 @@ from shotspotter_assets.storage.arrow_schema import arrow_schema
 GRID_FIELDS: Final = arrow_schema(GRID_COLUMNS, required=GRID_COLUMNS)
 
 MAX_DAY_HOURS: Final = 25
-
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
 
 

@@ -16,10 +16,8 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 from scipy.stats import nbinom
 
+from shotspotter_assets.models.filters import Array, Booleans
 from shotspotter_assets.models.model_files import StoredModel
-
-Array = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
 
 MIN_POSITIVES: Final = 20
 """Minimum of occupied cells on firework days, and on others, for separate values of firework days."""

@@ -44,11 +44,7 @@ def exponential_mean(
     is in steps of time; an infinite one gives the mean of all history. `before` is ascending, by default all times and
     the one after the last.
     """
-    return weighted_mean(*decayed_sums(values, half_life, kept, before))
-
-
-def weighted_mean(total: Values, weight: Array) -> Values:
-    """Return numerator over denominator of `exponential_mean`."""
+    total, weight = decayed_sums(values, half_life, kept, before)
     return np.divide(total, weight, out=np.zeros_like(total), where=weight > MIN_WEIGHT, casting="same_kind")
 
 

@@ -105,8 +105,7 @@ class GunshotTypes(StoredModel):
         plain = trailing_mix(history, history.day_beginnings(checked.hour))
         corrected = _mix_of(to_check, *_regression(to_fit, fitted))
         weight = min(
-            REGRESSION_WEIGHTS,
-            key=lambda weight: type_losses(weight * corrected + (1 - weight) * plain, checked).sum(),
+            REGRESSION_WEIGHTS, key=lambda weight: type_losses(weight * corrected + (1 - weight) * plain, checked).sum()
         )
         both = alerts.within(range(train.start, validation.stop))
         return cls(*_regression(np.concatenate([to_fit, to_check]), both), weight)

@@ -13,7 +13,6 @@ import pyarrow as pa
 from shotspotter_assets.calendar.local_time import day_axis, hours_of_days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import NO_FACTORS, CityFactors
-from shotspotter_assets.models.records import data_sha256
 from shotspotter_assets.storage.fingerprints import sha256
 
 EVENING_HALF_LIFE_HOURS: Final = 4.0
@@ -93,7 +92,9 @@ class History:
     def data_sha256(self, stop: int | None = None) -> str:
         """Return the SHA-256 of the counts, factors and unknown days before day `stop`, all by default."""
         past = self.through(len(self.counts[:stop]))
-        of_counts = data_sha256(past.counts, self.factors, self.first_day + timedelta(days=len(past.counts)))
+        first_unused = self.first_day + timedelta(days=len(past.counts))
+        of_factors = self.factors.sha256(first_unused) if self.factors.names else ""
+        of_counts = sha256(np.ascontiguousarray(past.counts).data, of_factors)
         return of_counts if past.is_known is None else sha256(of_counts, past.is_known.tobytes())
 
     def through(self, stop: int) -> "History":
@@ -131,7 +132,6 @@ def evening_alerts(frames: pa.Table, days: Sequence[date], city: City) -> npt.ND
     weight = frames["count"].to_numpy() * 2.0 ** (-hours_left / EVENING_HALF_LIFE_HOURS)
     is_forecast = np.isin(frames["gunshot_type"].to_numpy(), city.forecast_codes)
     evening = np.zeros((len(days), *city.shape), dtype=np.float32)
-    np.add.at(
-        evening, (day_at, frames["row"].to_numpy(), frames["column"].to_numpy()), np.where(is_forecast, weight, 0)
-    )
+    place = day_at, frames["row"].to_numpy(), frames["column"].to_numpy()
+    np.add.at(evening, place, np.where(is_forecast, weight, 0))
     return evening

@@ -5,11 +5,8 @@ from collections.abc import Mapping
 from datetime import date
 from importlib.metadata import version
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.storage.fingerprints import sha256
 
 PACKAGES = ("tensorflow", "keras", "lightgbm", "scikit-learn", "numpy", "shotspotter_assets")
@@ -53,11 +50,6 @@ class FoldRecord(BaseModel):
 def installed_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that a model depends on."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-
-
-def data_sha256(counts: npt.NDArray[np.integer], factors: CityFactors, stop: date) -> str:
-    """Return the SHA-256 of the counts before `stop`, the first day that is not fitted on, and of the factors known then."""
-    return sha256(np.ascontiguousarray(counts).data, factors.sha256(stop) if factors.names else "")
 
 
 def files_sha256(files: Mapping[str, bytes]) -> dict[str, str]:

@@ -71,11 +71,10 @@ class SharedRows:
         share = min(EMPTY_SHARE, MAX_FIT_ROWS / max(observed.size, 1))
         drawn = observed | (np.random.default_rng(first).random(observed.shape) < share)
         rows = fit_rows(history, days, drawn)
-        names, values = rows.names, rows.values
-        shared = [at for at, name in enumerate(names) if not name.startswith(UNSHARED_INPUTS)]
+        shared = [at for at, name in enumerate(rows.names) if not name.startswith(UNSHARED_INPUTS)]
         return cls(
-            tuple(names[at] for at in shared),
-            values[:, shared],
+            tuple(rows.names[at] for at in shared),
+            rows.values[:, shared],
             observed[drawn],
             np.where(observed[drawn], 1.0, 1 / share),
             np.broadcast_to(history.days()[days, None], observed.shape)[drawn],
@@ -108,9 +107,7 @@ class SharedModels(BaseModel):
     def start_of(self, city: str, origin: str) -> SharedStart | None:
         """Return the start of a city's models; None where no other city took part."""
         regression = self.without.get(city) if city in self.cities else self.everyone
-        if regression is None:
-            return None
-        return SharedStart(f"{origin}|{self.cutoff}", **dict(regression))
+        return None if regression is None else SharedStart(f"{origin}|{self.cutoff}", **dict(regression))
 
 
 def fit_shared(
@@ -213,13 +210,11 @@ def train_shared(store: Store, cities: Collection[City], cutoff: date, log: Call
     left_out: dict[str, str] = {}
     for city in cities:
         try:
-            rows[city.name] = _rows_before(store, city, cutoff)
+            own = rows[city.name] = _rows_before(store, city, cutoff)
         except (MissingPartitionsError, ValueError) as error:
             left_out[city.name] = str(error)
         else:
-            log(
-                f"{city.name}: {len(rows[city.name].observed):,} cell-days, {rows[city.name].observed.sum():,} with alerts"
-            )
+            log(f"{city.name}: {len(own.observed):,} cell-days, {own.observed.sum():,} with alerts")
     return fit_shared(rows, cutoff, package_start(ALL_CITIES, cutoff), left_out)
 
 

@@ -12,15 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit, logit
 
+from shotspotter_assets.models.filters import Array, Booleans, Integers
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.probability import clip_probability
-
-Array = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int64]
 
 WEIGHT_PRECISION: Final = 300.0
 """Precision of the prior of a weight."""

@@ -23,7 +23,6 @@ Lines = npt.NDArray[np.object_]
 
 SNAP_METRES: Final = 2.0
 """Grid of the lines before they are cut: in files to about a metre, a side street may end just before another."""
-LINE_KINDS: Final = ("LineString", "MultiLineString")
 
 HUNDRED: Final = 100
 """House numbers of a block; https://en.wikipedia.org/wiki/House_numbering#United_States_and_Canada"""
@@ -50,8 +49,7 @@ class Segments:
         """Lengths, shape (segments,)."""
         import shapely
 
-        lengths: Array = shapely.length(self.lines)
-        return lengths
+        return np.asarray(shapely.length(self.lines))
 
     def middles(self, city: City) -> Array:
         """Return (longitude, latitude) of the middle of each, shape (segments, 2)."""
@@ -87,7 +85,7 @@ def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame"
     for key, column in [*wanted.items(), *(("only", column) for column in streets.only)]:
         if column is not None and column not in columns:
             raise ValueError(f"has no column {column}; it has {', '.join(map(str, columns))}. Correct `{key}`")
-    kinds = sorted(set(frame.geom_type) - set(LINE_KINDS))
+    kinds = sorted(set(frame.geom_type) - {"LineString", "MultiLineString"})
     if kinds:
         raise ValueError(f"holds {', '.join(kinds)}, and streets are lines. Give it a file of street lines")
     kept = in_box = frame[frame.intersects(shapely.box(box.west, box.south, box.east, box.north))]

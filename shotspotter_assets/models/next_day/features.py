@@ -76,19 +76,18 @@ def is_same_for_all_cells(name: str) -> bool:
 def next_day_inputs(history: History, days: Sequence[int] | Integers) -> Inputs:
     """Return the inputs of some days, ascending indexes of the day axis to `History.next_day`, cached by `history`."""
     wanted = np.asarray(days, dtype=np.int64)
-    return history.cached("next_day_inputs", wanted, lambda: _next_day_inputs(history, wanted))
+    cells = int(history.in_coverage.sum())
+    return history.cached(
+        "next_day_inputs", wanted, lambda: inputs_from_columns(_columns(history, wanted), len(wanted), cells)
+    )
 
 
 def names_of_inputs(city: City) -> tuple[str, ...]:
     """Return the names of a city's inputs: they follow from its file, not from its alerts."""
-    return next_day_inputs(blank_history(city), [1]).names
-
-
-def blank_history(city: City) -> History:
-    """Return one day of one cell, without alerts."""
     counts = np.zeros((1, FIRST_EVENT_CODE + len(city.event_types), 1, 1), dtype=np.uint16)
     evening = None if city.time_precision == "day" else np.zeros((1, 1, 1))
-    return History(city, city.start, counts, np.ones((1, 1), dtype=bool), evening, factors=CityFactors.blank(city))
+    in_coverage, factors = np.ones((1, 1), dtype=bool), CityFactors.blank(city)
+    return next_day_inputs(History(city, city.start, counts, in_coverage, evening, factors=factors), [1]).names
 
 
 @dataclass(frozen=True)
@@ -149,10 +148,6 @@ def inputs_from_columns(columns: Iterable[tuple[str, Array]], days: int, cells: 
     for at, (_, column) in enumerate(named):
         values[:, :, at] = column
     return Inputs(values, tuple(name for name, _ in named))
-
-
-def _next_day_inputs(history: History, days: Integers) -> Inputs:
-    return inputs_from_columns(_columns(history, days), len(days), int(history.in_coverage.sum()))
 
 
 def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:

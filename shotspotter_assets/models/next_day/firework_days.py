@@ -18,9 +18,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from shotspotter_assets.calendar.dates import YEAR_DAYS, month_days
-
-Array = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
+from shotspotter_assets.models.filters import Array, Booleans
 
 SEASON_VARIANCE: Final = 1.5
 SEASON_YEARS: Final = 4.0
@@ -35,7 +33,6 @@ PLACE_PRIOR: Final = 3.0
 PLACE_WIDTH: Final = 0.7
 """Standard deviation, in cells, of the smoothing of places."""
 MAX_OFFSET: Final = 12.0
-JULY: Final = 7
 
 
 def firework_probability(
@@ -79,7 +76,7 @@ def _posterior(
     days = np.append(past_days, day).astype("datetime64[D]")
     years = np.abs(days[:, None] - days[None, :]).astype(np.float64) / YEAR_DAYS
     date = month_days(days)
-    in_july = date // 100 == JULY
+    in_july = date // 100 == 7
     kernel = (in_july[:, None] == in_july) * SEASON_VARIANCE * np.exp(-years / SEASON_YEARS)
     kernel += (date[:, None] == date) * DATE_VARIANCE * np.exp(-years / DATE_YEARS)
     total = SEASON_VARIANCE + DATE_VARIANCE + NOISE_VARIANCE

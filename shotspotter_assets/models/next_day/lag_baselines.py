@@ -46,12 +46,10 @@ class FittedLagBaseline(FittedTrees):
         return clip_probability(expit(self.log_odds(inputs)))
 
     def log_odds(self, inputs: Inputs) -> Array:
-        rows = inputs.values.reshape(-1, len(inputs.names))
-        is_linear = self.trees is None
-        log_odds = (
-            rows.astype(np.float64) @ self.slopes + self.intercept if is_linear else sum_of_trees(self.trees, rows)
-        )
-        return log_odds.reshape(inputs.values.shape[:2])
+        rows, shape = inputs.values.reshape(-1, len(inputs.names)), inputs.values.shape[:2]
+        if self.trees is not None:
+            return sum_of_trees(self.trees, rows).reshape(shape)
+        return (rows.astype(np.float64) @ self.slopes + self.intercept).reshape(shape)
 
 
 class LagBaseline(TunedBaseline):

@@ -27,11 +27,7 @@ from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_day.drivers import main_drivers
 from shotspotter_assets.models.next_day.features import FitRows, Inputs, fit_rows, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.firework_days import firework_probability
-from shotspotter_assets.models.next_day.shrunk_regression import (
-    BLOCK_ROWS,
-    fit_shrunk_regression,
-    standardise,
-)
+from shotspotter_assets.models.next_day.shrunk_regression import BLOCK_ROWS, fit_shrunk_regression, standardise
 from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.models.shared_models import PLACES, required_inputs
 

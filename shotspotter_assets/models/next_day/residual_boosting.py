@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -69,14 +69,6 @@ class FittedResidualBoosting(FittedTrees):
         return self.regression.drivers(history, day)
 
 
-class _Chosen(NamedTuple):
-    """Choice of the validation window; `probability` is of its days, shape (days, cells)."""
-
-    trees: int
-    log_loss: float
-    probability: Array
-
-
 class ResidualBoostingForecaster(Forecaster):
     """Boosting with the number of trees of least validation log loss, then fitted on both windows."""
 
@@ -91,18 +83,16 @@ class ResidualBoostingForecaster(Forecaster):
     ) -> FittedResidualBoosting:
         data = FitData(history.through(validation.stop), train, validation)
         regressions = fit_regressions(data, context.shared)
-        chosen = self._chosen(data, regressions.train)
-        trees = self._boosted(data, data.to_fit(data.both), regressions.both, chosen.trees) if chosen.trees else None
+        number, loss, probability = self._chosen(data, regressions.train)
+        trees = self._boosted(data, data.to_fit(data.both), regressions.both, number) if number else None
         origin = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
-        counts = {"trees": chosen.trees, "validation_log_loss": chosen.log_loss}
+        settings = {**parameters(self.settings), "trees": number, "validation_log_loss": loss, **origin}
         return FittedResidualBoosting(
-            regressions.both,
-            settings={**parameters(self.settings), **counts, **origin},
-            validation_probability=chosen.probability,
-            trees=trees,
+            regressions.both, settings=settings, validation_probability=probability, trees=trees
         )
 
-    def _chosen(self, data: FitData, regression: FittedRegression) -> _Chosen:
+    def _chosen(self, data: FitData, regression: FittedRegression) -> tuple[int, float, Array]:
+        """Return the number of trees, its log loss and its probability of the validation days, shape (days, cells)."""
         booster = self._boosted(data, data.to_fit(data.train), regression, self.settings.max_trees)
         inputs, at = data.validation_inputs, data.scoring_days - data.validation.start
         observed, rows = data.history.observed[data.scoring_days], _of_cells(inputs.values, inputs.names)
@@ -117,7 +107,7 @@ class ResidualBoostingForecaster(Forecaster):
             best = 0
         logit, loss = tried[best]
         probability = with_firework_days(data.history, data.validation, expit(logit), regression)
-        return _Chosen(best, loss / observed.size, clip_probability(probability))
+        return best, loss / observed.size, clip_probability(probability)
 
     def _boosted(self, data: FitData, days: Integers, regression: FittedRegression, trees: int) -> "lightgbm.Booster":
         import lightgbm

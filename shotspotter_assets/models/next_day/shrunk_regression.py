@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-Array = npt.NDArray[np.float64]
+from shotspotter_assets.models.filters import Array
 
 BLOCK_ROWS: Final = 2**14
 """Rows that are weighted at a time: a long history has a million rows, which are not to be copied as a whole."""

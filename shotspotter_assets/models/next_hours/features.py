@@ -73,11 +73,6 @@ def fireworks_ahead(history: HourlyHistory, horizon: int) -> npt.NDArray[np.bool
     return ahead(history.clock.fireworks, horizon) > 0
 
 
-def profile_ahead(history: HourlyHistory, profile: Array, horizon: int) -> Array:
-    """Return the mean of an hour-of-week profile over the `horizon` hours from each on, shape (hours - horizon + 1,)."""
-    return ahead(profile[history.clock.hour_of_week], horizon)
-
-
 @dataclass(frozen=True)
 class Rows:
     """(hour, cell) pairs of wanted features: both of shape (rows,), hours relative to the range's start."""
@@ -177,7 +172,7 @@ def window_features(history: HourlyHistory, hours: range, horizon: int, profile:
     past = np.where(known, city_ahead[counted], 0)
     return np.stack(
         [
-            np.log(profile_ahead(history, profile, horizon)[here]),
+            np.log(ahead(profile[clock.hour_of_week], horizon)[here]),
             clock.hour[here],
             np.sin(phase),
             np.cos(phase),

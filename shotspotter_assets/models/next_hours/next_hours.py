@@ -35,7 +35,6 @@ MAX_POSITIVES: Final = 20_000
 """Maximum of the sample of a fit."""
 NEGATIVES_PER_POSITIVE: Final = 8
 INVERSE_PENALTY: Final = 0.01
-SEED: Final = 0
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,9 @@ class HourRegression:
             rows = Rows(np.repeat(part - part[0], cells), np.tile(np.arange(cells), len(part)))
             cell_inputs = cell_features(history, hours, rows, self.profile)
             window_inputs = window_features(history, hours, self.horizon, self.profile)[rows.hour]
-            blocks.append(expit(self.logit(_linear_inputs(cell_inputs, window_inputs))).reshape(-1, cells))
+            inputs = _linear_inputs(cell_inputs, window_inputs)
+            blocks.append(expit(inputs @ self.weights + self.intercept).reshape(-1, cells))
         return np.concatenate(blocks)
-
-    def logit(self, inputs: Singles) -> Array:
-        return np.asarray(inputs @ self.weights + self.intercept, np.float64)
 
 
 class _Sample(NamedTuple):
@@ -117,7 +114,7 @@ def _sample(history: HourlyHistory, hours: range, train_stop: int, horizon: int)
     wanted = keep_positive * positives * NEGATIVES_PER_POSITIVE
     keep_negative = min(1.0, wanted / (occupied.size - positives))
     share = np.where(occupied, np.float32(keep_positive), np.float32(keep_negative))
-    random = np.random.default_rng([SEED, horizon]).random(occupied.shape, dtype=np.float32)
+    random = np.random.default_rng([0, horizon]).random(occupied.shape, dtype=np.float32)
     hour, cell = np.nonzero(random < share)
     at = hour + hours.start
     whole = ((at + horizon <= train_stop) | (at >= train_stop)) & history.are_known(at, horizon)

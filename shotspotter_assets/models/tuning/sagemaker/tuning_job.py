@@ -143,11 +143,7 @@ def tuning_request(
             "RoleArn": cloud.role,
             "InputDataConfig": [{"ChannelName": TASK_CHANNEL, "DataSource": {"S3DataSource": source}}],
             "OutputDataConfig": {"S3OutputPath": cloud.output_uri},
-            "ResourceConfig": {
-                "InstanceType": cloud.instance_type,
-                "InstanceCount": 1,
-                "VolumeSizeInGB": VOLUME_GB,
-            },
+            "ResourceConfig": {"InstanceType": cloud.instance_type, "InstanceCount": 1, "VolumeSizeInGB": VOLUME_GB},
             "StoppingCondition": {"MaxRuntimeInSeconds": min(round(60 * cloud.job_minutes), runtime_s)},
         },
         "Tags": [{"Key": tag, "Value": value} for tag, value in cloud.tags.items()],
