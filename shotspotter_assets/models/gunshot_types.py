@@ -26,7 +26,7 @@ TYPES: Final = len(GUNSHOT_TYPES)
 TRAILING_DAYS: Final = 90
 """Days of the class mix that is the forecast to beat."""
 PSEUDO_ALERTS: Final = 1.0
-"""Of each type, added to the trailing counts: no type is impossible."""
+"""Alerts of each type that are added to the trailing counts, so that no type is impossible."""
 CITY_DAYS: Final = (7, 30, 90, 365)
 """Half-lives of the city's class mixes, in days."""
 PLACE_DAYS: Final = (90, 365)
