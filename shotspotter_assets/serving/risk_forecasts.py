@@ -1,4 +1,4 @@
-"""Forecast one day with the live models: tables, places, map, reasons and stated facts."""
+"""Forecast one day with the live models."""
 
 from datetime import timedelta
 from typing import Final
@@ -37,10 +37,9 @@ NEW_CITY_INTERVAL: Final = "80% interval of the probability: how far rates may l
 
 @threadpool_limits.wrap(limits=1)  # one day is little work: more threads spend their time waiting
 def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> Forecast:
-    """The forecast for the day after the issue date from the known days, and for the hours from its midnight.
+    """Forecast the day after the issue date from the known days, and the hours from its midnight.
 
-    Hours and types need the alerts of the issue date, so they are forecast at a lead of one day only. A forecast that is
-    issued after its day is marked as replayed.
+    Hours and types need the alerts of the issue date, so a lead of one day. Later forecasts are marked as replayed.
 
     Raises:
         OtherInputsError: the models were fitted on other inputs than this version has.
