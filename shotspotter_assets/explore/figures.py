@@ -1,4 +1,4 @@
-"""Figures and scores of the notebook, with Plotly and pandas. Nothing is fetched from a map server."""
+"""Figures and scores of the notebook, with Plotly and pandas, without a map server."""
 
 from datetime import date
 
@@ -27,10 +27,7 @@ def forecast_beside_observed(city: City, table: pa.Table, model: str, day: date,
     """Draw the forecast of one day as a map, and beside it the alerts of the day.
 
     Args:
-        city: of the table.
-        table: a forecasts table (`evaluation.forecasts_table`).
-        model: one of its columns.
-        day: one of its days.
+        table: a forecasts table (`evaluation.forecasts_table`) with the `model` and the `day`.
         alerts: of the forecast types, see `stored.stored_alerts`.
     """
     rows = table.filter(pc.field("date") == day).to_pandas()
@@ -62,7 +59,6 @@ def scores(table: pa.Table) -> pd.DataFrame:
 
 
 def _as_on_the_ground(figure: go.Figure, city: City) -> go.Figure:
-    """Show the city's box, as long as on the ground."""
     box = city.box
     ratio = 1 / float(np.cos(np.radians((box.south + box.north) / 2)))
     figure.update_xaxes(range=[box.west, box.east], constrain="domain")
