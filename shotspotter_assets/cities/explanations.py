@@ -59,11 +59,8 @@ def _below(schema: dict[str, Any], key: str | int) -> dict[str, Any]:
     if kinds := _kinds(schema):
         found: Any = {"$ref": kinds[key]} if key in kinds else {}
     else:
-        others = [
-            schema.get("additionalProperties"),
-            schema.get("items"),
-            *schema.get("patternProperties", {}).values(),
-        ]
+        patterns = schema.get("patternProperties", {}).values()
+        others = (*patterns, schema.get("additionalProperties"), schema.get("items"))
         found = schema.get("properties", {}).get(key) or next((one for one in others if isinstance(one, dict)), {})
         found = found.get("anyOf", [found])[0]
     return _schema()["$defs"][found["$ref"].rpartition("/")[2]] if "$ref" in found else found

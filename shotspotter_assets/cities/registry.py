@@ -86,9 +86,8 @@ def load_cities(
                 with suppress(CityFileError):
                     cities |= check(CityFiles({name: load_city(file, text)}, {}))
                     day = since.astimezone(cities[name].zone).date()
-                    problem += (
-                        f" (The last good file of {day} stays in force until it is corrected and the code reloaded.)"
-                    )
+                    until = "until it is corrected and the code reloaded"
+                    problem += f" (The last good file of {day} stays in force {until}.)"
             name, problem = (os.fsencode(text).decode(errors="backslashreplace") for text in (name, problem))
             unusable[name] = problem
     if last_good and keep:
@@ -163,9 +162,8 @@ def _with_paths(file: Path, city: City) -> City:
     def located(key: str, part: _Part, field: str = "path") -> _Part:
         path: Path = file.parent.absolute() / getattr(part, field).expanduser()
         if not path.is_file():
-            raise CityFileError(
-                f"{file}: {key}.{field}: {path} does not exist; a relative path starts at the folder of the city's file"
-            )
+            hint = "a relative path starts at the folder of the city's file"
+            raise CityFileError(f"{file}: {key}.{field}: {path} does not exist; {hint}")
         return part.model_copy(update={field: path})
 
     layers = {key: located(f"layers.{key}", layer) for key, layer in city.layers.given().items()}

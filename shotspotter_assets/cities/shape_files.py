@@ -53,9 +53,8 @@ def coverage_polygons(coverage: Coverage) -> list[tuple[str, Any]]:
 
     frame = read_shapes(coverage.file)
     if coverage.name_property not in frame.columns:
-        raise ValueError(
-            f"{coverage.file} lacks the property {coverage.name_property}; it has: {', '.join(frame.columns)}"
-        )
+        present = ", ".join(frame.columns)
+        raise ValueError(f"{coverage.file} lacks the property {coverage.name_property}; it has: {present}")
     names = frame[coverage.name_property].astype(str)
     if unknown := sorted(set(coverage.areas) - set(names)):
         raise ValueError(f"{coverage.file} has no area {', '.join(unknown)}; it has: {', '.join(sorted(set(names)))}")

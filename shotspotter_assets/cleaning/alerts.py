@@ -23,21 +23,13 @@ from shotspotter_assets.storage.arrow_schema import arrow_schema
 if TYPE_CHECKING:
     import pandas as pd
 
-CLEANED_SCHEMA: Final = arrow_schema(
-    CLEANED_COLUMNS, required=set(CLEANED_COLUMNS) - {"source_id", "gunshot_type", "rounds"}
-)
-
+OPTIONAL: Final = {"source_id", "gunshot_type", "rounds"}
+CLEANED_SCHEMA: Final = arrow_schema(CLEANED_COLUMNS, required=set(CLEANED_COLUMNS) - OPTIONAL)
 AS_SPELLED: Final = "gunshot_type_as_received"
 
+_RECEIVED = [column.with_name(AS_SPELLED) if column.name == "gunshot_type" else column for column in RAW_SCHEMA]
 REJECTED_SCHEMA = pa.schema(
-    [
-        *(
-            column if column.name != "gunshot_type" else column.with_name(AS_SPELLED)
-            for column in RAW_SCHEMA
-            if column.name != "date"
-        ),
-        pa.field("reason", pa.string(), nullable=False),
-    ]
+    [*(column for column in _RECEIVED if column.name != "date"), pa.field("reason", pa.string(), nullable=False)]
 )
 """Rows as received, with one of `REASONS`. Column types match `CLEANED_SCHEMA`, so that readers can open the folder."""
 
@@ -133,6 +125,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     for day, number in rows_by_day(dates_of(usable), days).items():
         of_day, left_out = alerts_by_day[day], rejected_by_day[day]
         untyped = of_day["gunshot_type"].null_count
+        unknown = unknown_spellings(spellings[day][AS_SPELLED], of_day["gunshot_type"], city) if untyped else {}
         account = Account(
             received=number + left_out.num_rows,
             cleaned=of_day.num_rows,
@@ -140,9 +133,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
             untyped=untyped,
             incidents=int(pc.sum(pc.equal(of_day["incident_id"], of_day["user_id"])).as_py() or 0),
             rejected=dict(Counter(left_out["reason"].to_pylist())),
-            unknown_types=unknown_spellings(spellings[day][AS_SPELLED], of_day["gunshot_type"], city)
-            if untyped
-            else {},
+            unknown_types=unknown,
         )
         cleaned[day] = CleanedDay(of_day, left_out, account)
     return cleaned
@@ -200,23 +191,19 @@ def row_reasons(raw: pa.Table, city: City) -> npt.NDArray[np.int64]:
     box = city.box
     longitude, latitude = (raw[name].to_numpy() for name in ("longitude", "latitude"))
     local = local_dates(raw["time_utc"], city.zone)
-    before_start = pc.and_(
-        pc.less(local, pa.scalar(city.start)), pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY))
-    )
+    is_possible = pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY))
     misfiled = pc.not_equal(local, raw["date"])
     inside = _within(longitude, box.west, box.east) & _within(latitude, box.south, box.north)
     swapped = _within(latitude, box.west, box.east) & _within(longitude, box.south, box.north)
     applies = {
         "no_time": _flags(pc.is_null(local)),
-        BEFORE_START: _flags(before_start),
+        BEFORE_START: _flags(pc.and_(pc.less(local, pa.scalar(city.start)), is_possible)),
         "future_date": _flags(pc.and_(misfiled, pc.greater(local, local_dates(raw["received_at"], city.zone)))),
         "impossible_date": _flags(misfiled),
         "no_point": np.isnan(longitude) | np.isnan(latitude),
         "swapped_point": ~inside & swapped,
         "outside_box": ~inside,
-        "other_event": _flags(are_unlisted(raw["gunshot_type"], city))
-        if city.event_types
-        else np.zeros(len(raw), bool),
+        "other_event": _flags(are_unlisted(raw["gunshot_type"], city)) & bool(city.event_types),
     }
     return np.select([applies[reason] for reason in REASONS], range(len(REASONS)), USABLE)
 

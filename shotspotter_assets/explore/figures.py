@@ -43,11 +43,8 @@ def forecast_beside_observed(city: City, table: pa.Table, model: str, day: date,
     figure = subplots.make_subplots(cols=2, shared_xaxes="all", shared_yaxes="all", subplot_titles=titles)
     colours = {"colorscale": "Cividis", "zmin": 0, "zmax": float(np.nanquantile(grid, 0.995)), "colorbar_title": "%"}
     figure.add_heatmap(x=x, y=y, z=grid, hovertemplate="%{z:.2f}%<extra></extra>", row=1, col=1, **colours)
-    points = {
-        "x": of_day["longitude"],
-        "y": of_day["latitude"],
-        "text": of_day["wall"].astype(str) + ", " + of_day["type"],
-    }
+    text = of_day["wall"].astype(str) + ", " + of_day["type"]
+    points = {"x": of_day["longitude"], "y": of_day["latitude"], "text": text}
     figure.add_scatter(**points, mode="markers", hovertemplate="%{text}<extra></extra>", row=1, col=2)
     figure.update_layout(title=str(day), showlegend=False)
     return _as_on_the_ground(figure, city)

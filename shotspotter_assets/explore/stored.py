@@ -25,11 +25,8 @@ COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "inci
 
 def open_city(name: str, environ: Mapping[str, str] = os.environ) -> tuple[Store, City]:
     """Open the store and the city that variables name; relative paths start at the checkout."""
-    paths = {
-        name: str(CHECKOUT / environ[name])
-        for name in ("SHOTSPOTTER_STORE", "SHOTSPOTTER_CITIES")
-        if environ.get(name) and "://" not in environ[name]
-    }
+    named = {name: environ.get(name) for name in ("SHOTSPOTTER_STORE", "SHOTSPOTTER_CITIES")}
+    paths = {name: str(CHECKOUT / path) for name, path in named.items() if path and "://" not in path}
     settings = Settings.from_environment({**environ, **paths})
     return StoreResource(root=settings.store_root).open(), find_city(settings.cities, name)
 
@@ -59,9 +56,8 @@ def fold_forecasts(store: Store, city: City) -> pa.Table:
     """Read the forecasts table of the last fold with a report; raise ValueError without any."""
     cutoffs = store.days_present("evaluation_reports", city.name, FOLD_FORECASTS_FILE, "fold")
     if not cutoffs:
-        raise ValueError(
-            f"No fold of {city.name} has a report: materialize evaluation_reports, or train a small fold below."
-        )
+        remedy = "materialize evaluation_reports, or train a small fold below"
+        raise ValueError(f"No fold of {city.name} has a report: {remedy}.")
     return store.read_table(fold_partition(city.name, max(cutoffs)), FOLD_FORECASTS_FILE)
 
 

@@ -79,9 +79,8 @@ class Notifier:
         server = _split(smtp, "SHOTSPOTTER_SMTP_URL", ("smtp", "smtps"))
         for name, addresses in (("MAIL_FROM", (sender,)), ("MAIL_TO", mail_to or ("",))):
             if smtp and not all("@" in address and address.isprintable() for address in addresses):
-                raise ValueError(
-                    f"SHOTSPOTTER_{name}: e-mail (SHOTSPOTTER_SMTP_URL) needs addresses such as risk@city.gov."
-                )
+                needs = "e-mail (SHOTSPOTTER_SMTP_URL) needs addresses such as risk@city.gov"
+                raise ValueError(f"SHOTSPOTTER_{name}: {needs}.")
         secrets = [part for part in webhook_parts.path.split("/") if len(part) >= MIN_PART_CHARACTERS]
         secrets += [webhook, webhook_parts.path, webhook_parts.query, smtp, unquote(server.password or "")]
         return cls(webhook, smtp, sender, mail_to, Redaction([*secrets, *environment_secrets(environ)]))
@@ -108,9 +107,8 @@ class Notifier:
             except Exception as error:  # must not fail the sensor that reports the problem
                 # Texts of connections and servers may hold the address or the login.
                 code = f" {error.smtp_code}" if isinstance(error, smtplib.SMTPResponseException) else ""
-                outcome.failures[channel] = (
-                    str(error) if isinstance(error, _RefusedError) else type(error).__name__ + code
-                )
+                reason = str(error) if isinstance(error, _RefusedError) else type(error).__name__ + code
+                outcome.failures[channel] = reason
                 continue
             outcome.sent[channel] = list(due)
             known.update(dict.fromkeys(due, now.isoformat()))
@@ -135,11 +133,8 @@ class Notifier:
         email = EmailMessage()
         more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
         email["Subject"] = messages[0].title + more
-        email["From"], email["To"] = self.mail_from, ", ".join(self.mail_to)
-        email["Date"], email["Message-ID"] = (
-            formatdate(),
-            make_msgid(domain=self.mail_from.rpartition("@")[2].rstrip("> ")),
-        )
+        email["From"], email["To"], email["Date"] = self.mail_from, ", ".join(self.mail_to), formatdate()
+        email["Message-ID"] = make_msgid(domain=self.mail_from.rpartition("@")[2].rstrip("> "))
         email.set_content(plain_text(messages) + "\n")
         url, context = urlsplit(self.smtp_url), ssl.create_default_context()
         host, port = url.hostname or "", url.port or (465 if url.scheme == "smtps" else 587)

@@ -41,9 +41,8 @@ class Places:
     def names(self, row: Numbers, column: Numbers) -> list[str]:
         degrees = np.column_stack(cell_middles(self._city, row, column))
         near = NEAR_CELLS * math.hypot(*cell_metres(self._city))
-        streets = [""] * len(degrees)
-        if self._streets is not None:
-            streets = self._streets.nearest(self._plane.metres(degrees), near)
+        metres = self._plane.metres(degrees)
+        streets = [""] * len(degrees) if self._streets is None else self._streets.nearest(metres, near)
         return [
             ", ".join(filter(None, [street or self.direction(point), district]))
             for point, street, district in zip(degrees, streets, self._district_of(*degrees.T), strict=True)
@@ -102,9 +101,8 @@ class _Streets:
                 names[point] = f"near {self._crossings[at[point]]}"
         unnamed = np.array([at for at, name in enumerate(names) if not name], dtype=np.int64)
         if len(unnamed) and len(self._lines):
-            points, lines = self._tree.query_nearest(
-                shapely.points(metres[unnamed]), max_distance=within, all_matches=False
-            )
+            left = shapely.points(metres[unnamed])
+            points, lines = self._tree.query_nearest(left, max_distance=within, all_matches=False)
             for point, line in zip(unnamed[points], lines, strict=True):
                 names[point] = f"near {self._names[line]}"
         return names

@@ -207,10 +207,8 @@ def make_overview(store: Store, names: list[str]) -> str:
     with store.alone(CITY_PAGES, ALL_CITIES):
         site = _Site.of(store, ALL_CITIES)
         cards = [record.card for name in names if (record := read_pages_record(store, name)) is not None]
-        overview = render(
-            "overview.html.jinja", cards=cards, title_of=title_of, csp=policy(), shared="", index=INDEX_FILE
-        )
-        site.put(INDEX_FILE, overview)
+        values = {"cards": cards, "title_of": title_of, "csp": policy(), "shared": "", "index": INDEX_FILE}
+        site.put(INDEX_FILE, render("overview.html.jinja", **values))
         for name, content in shared_files().items():
             site.put(name, content)
         site.write_record()
@@ -241,17 +239,12 @@ def _units(plans: ShiftPlans | NoPlan | None) -> dict[str, list[dict[str, Any]]]
     """Return the units on the map of tomorrow, by shift: latitude, longitude, rank and words."""
     if not isinstance(plans, ShiftPlans):
         return {}
-    return {
-        shift.shift: [
-            {
-                "at": [row["latitude"], row["longitude"]],
-                "rank": row["rank"],
-                "what": f"{row['units']} units: {row['place']}",
-            }
-            for row in rows
-        ]
-        for shift, rows in plans.shifts
-    }
+
+    def place(row: dict[str, Any]) -> dict[str, Any]:
+        what = f"{row['units']} units: {row['place']}"
+        return {"at": [row["latitude"], row["longitude"]], "rank": row["rank"], "what": what}
+
+    return {shift.shift: [place(row) for row in rows] for shift, rows in plans.shifts}
 
 
 def _card(city: str, issue: IssueRecord | None, forecast: IssuedForecast | None) -> CityCard:

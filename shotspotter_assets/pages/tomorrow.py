@@ -77,11 +77,9 @@ def newest_issue(store: Store, city: str) -> IssueRecord | None:
 
 def of_another_grid(record: ForecastRecord) -> NoForecast:
     """Replace a forecast that was issued for another grid."""
-    reason = (
-        "The city's box, cells or what is counted have changed since the last forecast was issued: it cannot be drawn."
-    )
+    changed = "The city's box, cells or what is counted have changed since the last forecast was issued"
     same = record.model_dump(include={"city", "issue_date", "day", "lead", "last_known"})
-    return NoForecast(**same, no_forecast=reason, last_issued=record.issue_date)
+    return NoForecast(**same, no_forecast=f"{changed}: it cannot be drawn.", last_issued=record.issue_date)
 
 
 def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Places) -> IssuedForecast | None:
@@ -150,9 +148,7 @@ def _periods(day: pa.Table, hourly: pa.Table, city: City, record: ForecastRecord
     if city.time_precision == "day":
         return periods
     shifts = QUARTERS if city.patrol is None else city.patrol.shifts
-    forecasts, cells = (
-        shift_forecasts(hourly, city, shifts, record.day),
-        (day["row"].to_numpy(), day["column"].to_numpy()),
-    )
+    forecasts = shift_forecasts(hourly, city, shifts, record.day)
+    cells = day["row"].to_numpy(), day["column"].to_numpy()
     of_shifts = zip(shifts, forecasts.probability, forecasts.expected, strict=True)
     return periods | {shift.name: (probability[cells], expected[cells]) for shift, probability, expected in of_shifts}

@@ -18,9 +18,8 @@ from shotspotter_assets.patrol.plan import DayPlan
 from shotspotter_assets.patrol.shifts import ShiftForecasts, shift_window
 from shotspotter_assets.storage.arrow_schema import arrow_schema
 
-DISPATCH_SCHEMA: Final = arrow_schema(
-    DISPATCH_COLUMNS, required=set(DISPATCH_COLUMNS) - {"area", "post_longitude", "post_latitude"}
-)
+OPTIONAL: Final = {"area", "post_longitude", "post_latitude"}
+DISPATCH_SCHEMA: Final = arrow_schema(DISPATCH_COLUMNS, required=set(DISPATCH_COLUMNS) - OPTIONAL)
 MAX_STREETS: Final = 3
 """Maximum streets named for a cell."""
 

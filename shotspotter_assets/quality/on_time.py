@@ -71,9 +71,8 @@ def usable_days(table: DayTable) -> Finding:
     for at, day in held_back.items():
         reasons.setdefault(day.why, []).append(at)
     newest = sorted(reasons.items(), key=lambda item: max(item[1]), reverse=True)
-    described = [
-        f"{min(days)}{f' to {max(days)}' if len(days) > 1 else ''}: {why}" for why, days in newest[:MAX_PERIODS_SHOWN]
-    ]
+    shown = newest[:MAX_PERIODS_SHOWN]
+    described = [f"{min(days)}{f' to {max(days)}' if len(days) > 1 else ''}: {why}" for why, days in shown]
     more = f" And {len(newest) - MAX_PERIODS_SHOWN} more periods." if len(newest) > MAX_PERIODS_SHOWN else ""
     message = (
         f"{len(held_back):,} days are held back: they count in no model and no score until the landed file or the city's file "

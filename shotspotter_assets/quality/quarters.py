@@ -1,6 +1,6 @@
 """Checks of quarters against the year before: level and area of the alerts."""
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -61,9 +61,8 @@ def level_change(window: Window) -> Finding:
         ratio = rates[0] / rates[1]
         if abs(np.log(ratio)) >= np.log(MAX_LEVEL_RATIO) and abs(np.log(ratio)) / error >= MIN_STANDARD_ERRORS:
             days[daily.days[end]] = float(ratio)
-            changes.append(
-                f"{rates[0]:.1f} incidents a day in the quarter to {daily.days[end]}, {rates[1]:.1f} a year before"
-            )
+            quarter = f"{rates[0]:.1f} incidents a day in the quarter to {daily.days[end]}"
+            changes.append(f"{quarter}, {rates[1]:.1f} a year before")
     message = (
         f"The level of incidents changed: {'; '.join(changes)}. Find out whether sensors or the source changed, and train on "
         "the days since then."
@@ -91,10 +90,8 @@ def new_area(window: Window) -> Finding:
     compared = 0
     days: dict[date, float] = {}
     for end in _quarter_ends(window):
-        first, middle, last = (
-            np.datetime64(daily.days[end] - timedelta(days=days_before))
-            for days_before in (QUARTER_DAYS + YEAR_DAYS, QUARTER_DAYS, 0)
-        )
+        last = np.datetime64(daily.days[end])
+        middle, first = last - QUARTER_DAYS, last - QUARTER_DAYS - YEAR_DAYS
         counts_before = daily.counts[max(end - QUARTER_DAYS - YEAR_DAYS, 0) : end - QUARTER_DAYS + 1]
         if np.isfinite(counts_before).sum() < YEAR_DAYS * 2 // 3:
             continue

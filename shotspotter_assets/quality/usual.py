@@ -90,11 +90,9 @@ def usual_volume(
     excess = ((capped - mean) ** 2 - mean).rolling(YEAR_DAYS, min_periods=MIN_HISTORY_DAYS).sum().shift(1)
     square = (mean**2).where(capped.notna()).rolling(YEAR_DAYS, min_periods=MIN_HISTORY_DAYS).sum().shift(1)
     quiet = level.rolling(YEAR_DAYS, min_periods=1).quantile(QUIET_QUANTILE).shift(1)
-    dispersion = (excess / square).clip(lower=MIN_DISPERSION)
+    dispersion = (excess / square).clip(lower=MIN_DISPERSION).to_numpy()
     mean = mean.where(year_mean.notna())
-    return Usual(
-        list(days), number, special, mean.to_numpy(), np.minimum(quiet, mean).to_numpy(), dispersion.to_numpy()
-    )
+    return Usual(list(days), number, special, mean.to_numpy(), np.minimum(quiet, mean).to_numpy(), dispersion)
 
 
 def silences(usual: Usual) -> npt.NDArray[np.bool_]:

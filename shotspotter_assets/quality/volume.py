@@ -51,10 +51,8 @@ def unusual_days(window: Window) -> Finding:
         described.append(f"and {len(unusual) - len(described):,} more")
     message = f"{number_of(int(checked.sum()), 'day')} checked; none is far from its usual volume."
     if unusual:
-        message = (
-            f"{number_of(len(unusual), 'day')} far from the usual volume: {', '.join(described)}. Ask the "
-            "publisher about them."
-        )
+        message = f"{number_of(len(unusual), 'day')} far from the usual volume: {', '.join(described)}."
+        message += " Ask the publisher about them."
     elif not checked.any():
         message = NOT_ENOUGH_DAYS
     if expected:

@@ -47,11 +47,8 @@ class ForecastRecord(BaseModel):
     """Hash of the forecast and its reasons, equal for equal days and models."""
 
     def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
-        return {
-            (int(row), int(column)): reasons
-            for key, reasons in self.drivers.items()
-            for row, column in [key.split(",")]
-        }
+        cells = (map(int, key.split(",")) for key in self.drivers)
+        return {(row, column): reasons for (row, column), reasons in zip(cells, self.drivers.values(), strict=True)}
 
 
 class NoForecast(BaseModel):
@@ -69,7 +66,6 @@ class NoForecast(BaseModel):
 
 
 IssueRecord = ForecastRecord | NoForecast
-
 
 _ISSUE_RECORD: Final[TypeAdapter[IssueRecord]] = TypeAdapter(IssueRecord)
 

@@ -84,13 +84,8 @@ def live_models(
             return LiveModels(None, why_none=too_short(stored))
         record, files = first_days(stored, context)
     else:
-        record, files = train(
-            stored,
-            live_windows(stored.days, validation_days),
-            reason,
-            incidents=stored_incidents(store, stored),
-            context=context,
-        )
+        windows, incidents = live_windows(stored.days, validation_days), stored_incidents(store, stored)
+        record, files = train(stored, windows, reason, incidents=incidents, context=context)
     return LiveModels(record.after(latest), files)
 
 

@@ -98,9 +98,8 @@ def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
     today = now.astimezone(city.zone).date()
     record = ServingRecord.latest_before(store, city.name, today)
     if record is None:
-        raise ValueError(
-            f"City {city.name}: no live models before {today}. Materialize live_models for {city.name} first."
-        )
+        remedy = f"Materialize live_models for {city.name} first."
+        raise ValueError(f"City {city.name}: no live models before {today}. {remedy}")
     return record
 
 
@@ -164,9 +163,8 @@ def _states(
 ) -> dict[date, tuple[DayState, str]]:
     """Return the states of the days to yesterday, stored ones and those of `rows`."""
     named = readers[0].named_days()
-    found = {
-        at: DayRows(day.rows, day.received, at in named) for at, day in DayTable.read(store, city.name).days.items()
-    }
+    stored = DayTable.read(store, city.name).days
+    found = {at: DayRows(day.rows, day.received, at in named) for at, day in stored.items()}
     for of_day in rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist():
         at = of_day["date"]
         found[at] = DayRows(of_day["count_all"], of_day["received_at_min"], at in named)
@@ -188,11 +186,9 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
     starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))
     mixes = type_mixes(models.types, history, first_hour, max(models.hours.models))
-    minutes = (
-        MINUTES_SCHEMA.empty_table()
-        if models.minutes is None
-        else _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)
-    )
+    minutes = MINUTES_SCHEMA.empty_table()
+    if models.minutes is not None:
+        minutes = _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)
     return Nowcast(
         next_hours_table(record, models, history, first_hour, probability, mixes),
         minutes,

@@ -117,10 +117,8 @@ class ServingRecord(DailyRecord):
         from shotspotter_assets.models.registry import forecaster
 
         partition = models_partition(self.city, self.fitted_on)
-        files = {
-            name: read_files(store, partition, stored_name(name, self.version), model)
-            for name, model in self.models.items()
-        }
+        stored = {name: (stored_name(name, self.version), model) for name, model in self.models.items()}
+        files = {name: read_files(store, partition, *named) for name, named in stored.items()}
         next_day: dict[str, Fitted] = {}
         for name in (name for name in files if name not in (COUNTS, NEXT_HOURS, NEXT_MINUTES, TYPES)):
             fitted = forecaster(name).load(files[name])

@@ -64,18 +64,16 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
         drivers = candidate.drivers(history, history.next_day)
     except OtherInputsError as error:
         key = f"{city.name}|{issue_date}"
-        raise OtherInputsError(
-            f"{key}, models of {record.fitted_on}: {error} Materialize live_models for {key} with `retrain` on."
-        ) from error
+        remedy = f"Materialize live_models for {key} with `retrain` on."
+        raise OtherInputsError(f"{key}, models of {record.fitted_on}: {error} {remedy}") from error
     tables = [next_day]
     if models.hours is not None and hourly is not None:
         first_hour = len(hourly)
         probability = predict_all(models.hours, hourly, first_hour)
         tables.append(next_hours_table(record, models, hourly, first_hour, probability, mixes))
     day = issue_date + timedelta(days=1)
-    low, high = models.counts.total_interval(
-        next_day["probability"].to_numpy(), is_holiday_fireworks(np.array([day], "datetime64[D]"))
-    )
+    fireworks = is_holiday_fireworks(np.array([day], "datetime64[D]"))
+    low, high = models.counts.total_interval(next_day["probability"].to_numpy(), fireworks)
     replayed = is_over(day, city, now)
     facts = {GRID.encode(): grid_settings(city)}
     facts |= {LEAD_KEY: str(stored.lead)} if stored.lead > 1 else {}

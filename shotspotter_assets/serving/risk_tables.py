@@ -72,10 +72,9 @@ def next_day_table(record: ServingRecord, models: ServingModels, history: Histor
     """
     at = history.next_day
     day: date = history.days_to_forecast()[-1].astype(object)
-    shown = (record.served, record.candidate, *BASELINES)
-    by_model = {
-        name: model.predict(history, range(at, at + 1))[0] for name, model in models.next_day.items() if name in shown
-    }
+    names = {record.served, record.candidate, *BASELINES}
+    shown = {name: model for name, model in models.next_day.items() if name in names}
+    by_model = {name: model.predict(history, range(at, at + 1))[0] for name, model in shown.items()}
     probability, served = by_model[record.served], models.next_day[record.served]
     fireworks = bool(is_holiday_fireworks(np.array([day], "datetime64[D]"))[0])
     low, high = day_offset(record.level, fireworks)

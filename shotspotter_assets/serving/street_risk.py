@@ -66,9 +66,8 @@ def street_forecast(
     partition = forecast_partition(city.name, issue_date)
     issued = store.read_table(partition, FORECAST_FILE)
     if not is_of_grid(issued, city):
-        return nothing(
-            f"The forecast is of another grid; materialize risk_forecasts for {partition.key}, and then this."
-        )
+        remedy = f"materialize risk_forecasts for {partition.key}, and then this"
+        return nothing(f"The forecast is of another grid; {remedy}.")
     hourly = store.read_table(partition, HOURLY_FILE)
     alerts = past_alerts(store, city, city.start, forecast.last_known)
     try:
@@ -114,11 +113,8 @@ def rank_streets(
             risk = segment_risk(shares, _of_shift(cells, expected.ravel(), probability.ravel()), ENDS)
             tables.append(columns(shown, risk) | {"shift": pa.repeat(shift.name, len(shown))})
     best = np.argsort(-day.probability, kind="stable")[: min(MAX_STREETS, len(shown))]
-    top = pa.table(
-        {"rank": np.arange(1, len(best) + 1, dtype=np.int32)}
-        | columns(best, day)
-        | {"why": _reasons(city, shares, cells, main_part[best], forecast)}
-    )
+    ranks, why = np.arange(1, len(best) + 1, dtype=np.int32), _reasons(city, shares, cells, main_part[best], forecast)
+    top = pa.table({"rank": ranks} | columns(best, day) | {"why": why})
     return StreetForecast(
         table=pa.concat_tables(pa.table(table, schema=STREET_SCHEMA) for table in tables),
         top=top,
@@ -146,9 +142,8 @@ def _of_shift(day: CellRisk, expected: Array, probability: Array) -> CellRisk:
     """Return a shift's risk of cells, with the day's relative interval of the hazard."""
     hazard, *ends = (-np.log1p(-values) for values in (probability, day.low, day.high))
     of_day = -np.log1p(-day.probability)
-    low, high = (
-        -np.expm1(-hazard * np.divide(end, of_day, out=np.ones_like(of_day), where=of_day > 0)) for end in ends
-    )
+    ratios = (np.divide(end, of_day, out=np.ones_like(of_day), where=of_day > 0) for end in ends)
+    low, high = (-np.expm1(-hazard * ratio) for ratio in ratios)
     return CellRisk(expected, probability, low, high)
 
 

@@ -71,9 +71,7 @@ class Fits:
     @property
     def version(self) -> str:
         """Short hash of the files (eight hexadecimal digits)."""
-        return sha256(json.dumps({name: model.files for name, model in sorted(self.models.items())}, sort_keys=True))[
-            :8
-        ]
+        return sha256(json.dumps({name: model.files for name, model in self.models.items()}, sort_keys=True))[:8]
 
     def stored_files(self) -> dict[str, dict[str, bytes]]:
         """Return `files` by stored name."""

@@ -197,6 +197,5 @@ def _as_received(table: pa.Table, unusable: pa.ChunkedArray) -> pa.Array:
         if pa.types.is_temporal(field.type):  # Python's calendar does not reach all times
             rows = rows.set_column(place, field.name, rows[place].cast(pa.string()))
     texts = [values.pop(BROKEN, None) or json.dumps(values, default=str) for values in rows.to_pylist()]
-    return pc.replace_with_mask(
-        pa.nulls(table.num_rows, pa.string()), unusable.combine_chunks(), pa.array(texts, pa.string())
-    )
+    nothing = pa.nulls(table.num_rows, pa.string())
+    return pc.replace_with_mask(nothing, unusable.combine_chunks(), pa.array(texts, pa.string()))

@@ -100,9 +100,8 @@ def _days(text: "pd.Series[str]", place: str) -> "pd.Series[pd.Timestamp]":
     codes, written = pd.factorize(text)  # each date is read once
     months = pd.Series(written, dtype="str").str.replace(r"([A-Za-z]{3})[a-z.]*", r"\1", regex=True)
     days = months.str.replace(r"[/. ,-]+", "-", regex=True)
-    named, month_first, day_first = (
-        _parsed(days, formats).take(codes).reset_index(drop=True) for formats in (DAY_FORMATS, MONTH_FIRST, DAY_FIRST)
-    )
+    read = (_parsed(days, formats) for formats in (DAY_FORMATS, MONTH_FIRST, DAY_FIRST))
+    named, month_first, day_first = (each.take(codes).reset_index(drop=True) for each in read)
     return named.fillna(_in_likely_order(month_first.where(named.isna()), day_first.where(named.isna()), place))
 
 

@@ -18,6 +18,5 @@ TYPES: Final = {
 
 def arrow_schema(columns: Mapping[str, Column], *, required: Collection[str]) -> pa.Schema:
     """Return the schema of columns by name; `required` ones have no nulls."""
-    return pa.schema(
-        [pa.field(name, TYPES[column.kind], nullable=name not in required) for name, column in columns.items()]
-    )
+    types = {name: TYPES[column.kind] for name, column in columns.items()}
+    return pa.schema([pa.field(name, kind, nullable=name not in required) for name, kind in types.items()])

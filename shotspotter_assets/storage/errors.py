@@ -42,15 +42,12 @@ class CorruptObjectError(StoreError):
 
 def unusable(root: str, reason: str) -> StoreError:
     """Return the error of a store without access: no permission, disk full, no such bucket, wrong credentials."""
-    return StoreError(
-        f"Cannot use the store {root}: {reason}. "
-        "Make room or give access there, or point SHOTSPOTTER_STORE to another place."
-    )
+    remedy = "Make room or give access there, or point SHOTSPOTTER_STORE to another place."
+    return StoreError(f"Cannot use the store {root}: {reason}. {remedy}")
 
 
 def _remedy(asset: str, city: str, first: date | None, last: date | None) -> str:
     assets = _ALERT_ASSETS if asset in _ALERT_ASSETS else (asset,)
-    which = (
-        "" if first is None else f" --partition {first}" if first == last else f" --partition-range {first}...{last}"
-    )
+    days = f" --partition {first}" if first == last else f" --partition-range {first}...{last}"
+    which = days if first is not None else ""
     return f"Materialize it: dg launch --assets {','.join(f'{city}/{name}' for name in assets)}{which}"

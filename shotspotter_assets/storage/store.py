@@ -120,9 +120,8 @@ class Store:
 
     def cities_present(self, asset: str, file: str) -> list[str]:
         """Return the sorted cities that have a file without a day."""
-        return sorted(
-            name.removeprefix("city=") for name in self._objects.folders_with(asset, "city=", "", _LAST_NAME, file)
-        )
+        names = self._objects.folders_with(asset, "city=", "", _LAST_NAME, file)
+        return sorted(name.removeprefix("city=") for name in names)
 
     def days_present(self, asset: str, city: str, file: str, dimension: Dimension = "date") -> set[date]:
         """Return the days (or folds) of the stored files."""
@@ -180,11 +179,8 @@ class Store:
             table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
             for day, table in zip(days, tables, strict=True)
         ]
-        return (
-            pa.concat_tables(dated)
-            .combine_chunks()
-            .replace_schema_metadata(gather_metadata(days, [table.schema.metadata for table in tables]))
-        )
+        metadata = gather_metadata(days, [table.schema.metadata for table in tables])
+        return pa.concat_tables(dated).combine_chunks().replace_schema_metadata(metadata)
 
     def _days(
         self, asset: str, city: str, file: str, dimension: Dimension, first: date = date.min, last: date = date.max

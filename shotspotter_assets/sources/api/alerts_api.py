@@ -63,9 +63,8 @@ class AlertsApi(ApiReader[AlertsApiSource]):
             answer = api.get(*step)
             rows = finder(path)(answer.content)
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                raise api.error(
-                    *step, f"there is no list of alerts at {path!r}; correct source.rows in the city's file"
-                )
+                problem = f"there is no list of alerts at {path!r}; correct source.rows in the city's file"
+                raise api.error(*step, problem)
             if step in asked or (rows and rows == before):
                 raise api.error(*step, "this page was there before; correct source.paging in the city's file")
             yield from rows

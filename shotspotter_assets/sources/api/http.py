@@ -67,13 +67,11 @@ class JsonApi:
     ) -> None:
         """Prepare requests; raise SourceError if the token is missing or cannot be sent."""
         if sent is not None and not secret:
-            raise SourceError(
-                f"City {city.name}: no token; set the environment variable {sent.variable} where Dagster runs."
-            )
+            remedy = f"set the environment variable {sent.variable} where Dagster runs"
+            raise SourceError(f"City {city.name}: no token; {remedy}.")
         if secret and not (secret.isascii() and secret.isprintable() and secret.strip()):
-            raise SourceError(
-                f"City {city.name}: the token is empty or has characters that no token has; set it again."
-            )
+            problem = "the token is empty or has characters that no token has"
+            raise SourceError(f"City {city.name}: {problem}; set it again.")
         self._city, self._max_answer_mb, self._patience = city.name, city.limits.max_answer_mb, patience
         self._sent, self._secret = sent, secret or ""
         self._redaction = Redaction([secret] if secret else [])

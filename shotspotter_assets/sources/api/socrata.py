@@ -33,9 +33,8 @@ class SocrataDataset(ApiReader[SocrataSource]):
         while has_more:
             page = api.get(url, query).content
             if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
-                raise api.error(
-                    url, query, "the answer is not a list of rows; check domain and dataset in the city's file"
-                )
+                problem = "the answer is not a list of rows; check domain and dataset in the city's file"
+                raise api.error(url, query, problem)
             yield from ({key: value for key, value in row.items() if key != ROW_ID} for row in page)
             query["$offset"] = int(query["$offset"]) + len(page)
             has_more = len(page) >= min(size, MIN_FULL_PAGE)
