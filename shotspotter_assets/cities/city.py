@@ -20,22 +20,15 @@ from shotspotter_assets.cities.source_settings import Limits, Source, StrictMode
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
 """Gunshot types by code; an alert of unknown type has no code in tables."""
-
 TimePrecision = Literal["second", "hour", "day"]
-
 Automation = Literal["manual", "recent", "history"]
-
 UNKNOWN_TYPE_CODE = 3
 """Code of gunshot alerts of unknown type in grids."""
-
 FIRST_EVENT_CODE = 4
 """Codes from here on are the city's `event_types`, in the order of its file."""
-
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
-
 Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2099, 12, 31))]
 """A plausible day: sensor networks exist since the 1990s."""
-
 MAX_OFFSET_DEGREES: Final = 30.0
 """Degrees between a city's longitude and the mean meridian of its time zone, 15 for each hour; more is unusual."""
 

@@ -87,7 +87,6 @@ class SeriesFactor(_Factor):
 
 
 CellFactor = PolygonFactor | PointFactor | LineFactor
-
 Factor = Annotated[PolygonFactor | PointFactor | LineFactor | SeriesFactor, Field(discriminator="kind")]
 
 

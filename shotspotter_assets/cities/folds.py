@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 MIN_FOLD_DAYS: Final = 90
 """Minimum number of days before a city's first cutoff."""
-
 MONTHS: Final = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
 
 

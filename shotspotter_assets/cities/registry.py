@@ -17,13 +17,10 @@ from shotspotter_assets.cities.layers import Layer, Streets
 
 PACKAGE_CITIES = Path(__file__).parent
 """The cities that the package ships."""
-
 Cities = Mapping[str, City]
 """Cities by name."""
-
 MAX_PROBLEMS: Final = 10
 """Maximum number of problems named of one file."""
-
 _Part = TypeVar("_Part", Coverage, Layer, Factor, Streets)
 
 

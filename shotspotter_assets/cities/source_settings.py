@@ -8,9 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 EPOCH_UNITS: Final = {"epoch_s": 1, "epoch_ms": 1000}
 """Units per second of the `time_format` values for numbers since 1970 in UTC."""
-
 MEGABYTE: Final = 2**20
-
 NaiveTimes = Literal["reject", "local", "utc"]
 """Meaning of a time without a zone: unusable, on the city's wall clock, or in UTC."""
 

@@ -26,13 +26,11 @@ if TYPE_CHECKING:
 OPTIONAL: Final = {"source_id", "gunshot_type", "rounds"}
 CLEANED_SCHEMA: Final = arrow_schema(CLEANED_COLUMNS, required=set(CLEANED_COLUMNS) - OPTIONAL)
 AS_SPELLED: Final = "gunshot_type_as_received"
-
 _RECEIVED = [column.with_name(AS_SPELLED) if column.name == "gunshot_type" else column for column in RAW_SCHEMA]
 REJECTED_SCHEMA = pa.schema(
     [*(column for column in _RECEIVED if column.name != "date"), pa.field("reason", pa.string(), nullable=False)]
 )
 """Rows as received, with one of `REASONS`. Column types match `CLEANED_SCHEMA`, so that readers can open the folder."""
-
 BEFORE_START: Final = "before_start"
 
 REASONS: Final = {
@@ -46,22 +44,16 @@ REASONS: Final = {
     "other_event": "the type is none of the city's event_types and no known gunshot type",
 }
 """Reasons and their meaning; a row has the first one that applies."""
-
 FIRST_POSSIBLE_DAY: Final = date(1990, 1, 1)
 """Earlier dates are defaults or misread numbers, as there were no acoustic gunshot sensors."""
-
 MAX_ALERTS_A_DAY: Final = 99_999
 """Limit of the five digits of `user_id` for the place within the day."""
-
 CONTENT: Final = ("date", "time_utc", "longitude", "latitude", "source_id", "gunshot_type", "rounds")
 """Columns that the publisher states; exact duplicates are equal in all of them."""
-
 PLACE_DECIMALS: Final = 5
 """Decimals of a degree (about a metre) by which rows of different files are compared."""
-
 DAYS_BEFORE: Final = 1
 """Stored days that a day's cleaning reads: an incident may begin before midnight."""
-
 USABLE: Final = -1
 
 
@@ -182,7 +174,6 @@ def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dic
 
 IDENTITY: Final = ("date", "received_from", "received_row")
 """Columns that identify a row of a source among rows of equal content."""
-
 RECOUNTED: Final = (*CONTENT, "received_from", "received_row")
 
 

@@ -12,13 +12,10 @@ from shotspotter_assets.storage.day_metadata import Metadata, values_by_day
 from shotspotter_assets.storage.fingerprints import sha256
 
 Asset = Literal["raw_alerts", "cleaned_alerts", "grid_tensors"]
-
 SETTINGS: Final = "settings"
 """Metadata key of `settings_hash` in raw, cleaned and gridded days."""
-
 GRID: Final = "grid"
 """Metadata key of `grid_settings` in gridded days and forecasts."""
-
 SOURCE_RULES: Final = ("naive_times", "ignore_zone", "crs", "seed", "alerts_per_day")
 """Source settings that change the meaning of a row. Column names and time formats do not: earlier rows stay valid."""
 

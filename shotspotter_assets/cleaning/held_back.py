@@ -14,7 +14,6 @@ from shotspotter_assets.cleaning.alerts import BEFORE_START, REASONS, row_reason
 
 MAX_SHOWN: Final = 160
 """Maximum characters of a quoted row."""
-
 UNDATED: Final = ("no_time", "future_date", "impossible_date")
 """Reasons of rows filed under the first day, or the day of their file, for want of a usable date."""
 

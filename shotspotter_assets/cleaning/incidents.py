@@ -9,7 +9,6 @@ MAX_MINUTES: Final = 5
 MAX_METRES: Final = 150
 """Limits within one incident: the diffusion scales of gunfire in Washington DC are 10 minutes and 126 m (Loeffler and
 Flaxman 2018), and a sensor's own error is about 25 m."""
-
 METRES_PER_DEGREE: Final = 111_320.0
 
 

@@ -19,7 +19,6 @@ from shotspotter_assets.redaction import Redaction, environment_secrets, without
 
 State = dict[str, dict[str, str]]
 """Keys sent within the last day and when (ISO 8601), by channel: JSON that the caller keeps between calls."""
-
 PERIOD: Final = timedelta(hours=24)
 NO_WIDTH: Final = "\u200b"
 """Invisible space that breaks links and mentions."""

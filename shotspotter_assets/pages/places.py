@@ -15,16 +15,12 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.integer]
-
 COMPASS: Final = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
 """Counter-clockwise from the east, 45 degrees each."""
-
 SHOWN_DECIMALS: Final = 3
 """A thousandth of a degree is about 100 m, less than most cells."""
-
 NEAR_CELLS: Final = 1.0
 """Maximum distance of a crossing or street from a cell's middle, in diagonals of the cell."""
-
 MIDDLE_METRES: Final = 400.0
 """Minimum distance from the city's middle for a direction."""
 

@@ -12,7 +12,6 @@ from pydantic_core import to_json
 from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, long_day, short_day
 
 PACKAGE: Final = "shotspotter_assets.pages"
-
 PLOTLY_FILE: Final = "plotly.min.js"
 
 

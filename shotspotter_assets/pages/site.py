@@ -35,7 +35,6 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
 CITY_PAGES: Final = "city_pages"
-
 LAST_HOURS: Final = "last_hours.html"
 TABS: Final = {
     INDEX_FILE: "Tomorrow",

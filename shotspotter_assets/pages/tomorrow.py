@@ -27,7 +27,6 @@ from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, RE
 from shotspotter_assets.storage.store import Store
 
 Array = npt.NDArray[np.float64]
-
 TOP_PLACES: Final = 10
 WHOLE_DAY: Final = "Whole day"
 QUARTERS: Final = tuple(

@@ -22,7 +22,6 @@ OPTIONAL: Final = {"area", "post_longitude", "post_latitude"}
 DISPATCH_SCHEMA: Final = arrow_schema(DISPATCH_COLUMNS, required=set(DISPATCH_COLUMNS) - OPTIONAL)
 MAX_STREETS: Final = 3
 """Maximum streets named for a cell."""
-
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """Starts of texts that spreadsheets run as formulas, full-width signs among them:
 https://owasp.org/www-community/attacks/CSV_Injection"""

@@ -18,18 +18,13 @@ GUNFIRE_HOURS: Final = np.array(
 )
 """Alerts of each local hour per thousand: mean of ten US cities without firework days. Each city is within an hour of
 it; police reports of shootings are within two."""
-
 GUNFIRE_SHARES: Final = GUNFIRE_HOURS / GUNFIRE_HOURS.sum()
-
 MIN_ALERTS: Final = 100
 """Minimum alerts of a year to check the clock: four hours off cost 0.2 nats an alert."""
-
 MAX_SHIFT_HOURS: Final = 2
 """Maximum shift of a sound city's night from `GUNFIRE_HOURS` (2 in Philadelphia's shootings)."""
-
 MIN_LOG_LIKELIHOOD_RATIO: Final = 20.0
 """Minimum for a wrong clock against every allowed shift."""
-
 MONTH_DAYS: Final = 30
 MIXED_SHARES: Final = (1.0, 0.5)
 """Shares of a month's alerts in the wrong zone: all, or half if a file in UTC repeats one in local time."""
@@ -39,21 +34,15 @@ MIN_SHARE_OF_BEST: Final = 0.8
 """Minimum ratio of the wrong zone, as a share of the best shift's; test shots at noon fit another shift."""
 MAX_TIMES_MEAN: Final = 3
 """Maximum alerts of a counted day, as a multiple of the month's mean: one burst has one hour."""
-
 MORNING_HOURS: Final = range(4, 10)
 """Local hours without a peak in sound records of police or sensors."""
-
 MIN_COARSE_SHARE: Final = 0.95
 """Minimum share of coarse times: a few odd times do not make a source exact to the second."""
-
 MAX_SHARE_AT_ONE_TIME: Final = 0.05
 """Maximum share at one time of day; a sound police source has up to 1.1% (midnight, Philadelphia)."""
-
 CORRECT_CLOCK: Final = "correct time_zone or naive_times in the city's file and rebuild these days"
-
 SHIFTS: Final = np.arange(-11, 13)
 """Hours by which times may be late."""
-
 DAY_SECONDS: Final = 86_400
 
 

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 MAX_DAYS_SHOWN: Final = 10
 """Maximum days in a message; `Finding.days` holds all."""
-
 MAX_CHANCE: Final = 1e-3
 """Maximum probability of an excessive share at the usual share: one row of ten is no news."""
 

@@ -16,13 +16,10 @@ from shotspotter_assets.sources.known_days import silence_chance
 
 RHYTHM_DAYS: Final = 120
 """Days of a city's usual volume: four months hold enough ordinary days."""
-
 MAX_CHANCE: Final = 1e-4
 """Probability of a silence below which a city is late."""
-
 ENDED_DAYS: Final = 365
 """Silence after which a source has ended."""
-
 MAX_FILES_SHOWN: Final = 5
 MAX_PERIODS_SHOWN: Final = 3
 

@@ -14,20 +14,15 @@ from shotspotter_assets.quality.window import Window
 
 MIN_INCIDENTS: Final = 20
 """Minimum incidents of a default point."""
-
 MIN_TIMES_THE_FIFTH: Final = 5
 """A default point's minimum incidents, as a multiple of the fifth busiest point's. Sound cities reach 3: hot places,
 house numbers and rounding make several busy points."""
-
 COARSE_STEP_DEGREES: Final = 0.01
 """About a kilometre: wider than a usual cell."""
-
 MAX_COARSE_SHARE: Final = 0.1
 """Maximum share of points with two decimals; of points with three, 1% end in two zeros by chance."""
-
 MIN_ROUNDED_INCIDENTS: Final = 100
 """Minimum points of a year: fewer may have few decimals by chance."""
-
 MIN_STEPS: Final = 2
 """Minimum width of a cell in steps of rounding; narrower cells hold unequal numbers of possible points."""
 

@@ -14,26 +14,19 @@ from shotspotter_assets.quality.window import Window
 QUARTER_DAYS: Final = 91
 YEAR_DAYS: Final = 364
 """Whole weeks, so that equal weekdays and seasons are compared."""
-
 MIN_INCIDENTS: Final = 30
 """Minimum incidents of a compared quarter."""
-
 NOT_ENOUGH_DAYS: Final = (
     f"Not enough days or incidents to check yet: a quarter of {MIN_INCIDENTS} incidents, and the year before."
 )
-
 MIN_QUARTER_DAYS: Final = 60
 """Minimum ordinary days with data in a quarter."""
-
 MAX_LEVEL_RATIO: Final = 3.0
 """Maximum change within a year: New York's gunfire doubled in 2020; three times is a change of measuring."""
-
 MIN_STANDARD_ERRORS: Final = 4.0
 """Minimum standard errors of the log ratio, with the days' own dispersion."""
-
 MIN_NEW_SHARE: Final = 0.12
 """Minimum share, beyond the usual, of a quarter's incidents in cells silent for the year before."""
-
 MAX_RATIO_TO_UNSEEN: Final = 2.0
 MAX_CHANCE: Final = 1e-6
 """Two-sided probability of as many incidents in silent cells at the usual rate."""

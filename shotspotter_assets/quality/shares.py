@@ -20,16 +20,13 @@ USUAL_SHARE: Final = 0.01
 USUAL_UNTYPED: Final = 0.05
 USUAL_OUTSIDE: Final = 0.05
 """Share heard across a published edge: 2.8% of Washington DC's alerts lie outside its six districts."""
-
 QUARTER_DAYS: Final = 91
 """A source that leaves out types should fail on every day, not only on days with more of them."""
-
 MIN_COPIED_SHARE: Final = 0.9
 """Minimum share of a file's points on a day that repeat another file."""
 MIN_COPIED_POINTS: Final = 4
 """Fewer points may agree by chance."""
 MAX_FILES_SHOWN: Final = 5
-
 MIN_DAYS_FOR_UNDATED: Final = 28
 """Rows without a usable date come from any day, so they are compared with those of many days only."""
 

@@ -16,26 +16,19 @@ if TYPE_CHECKING:
 
 LEVEL_DAYS: Final = 56
 """Span of the present level: follows the seasons, and is exact to about 10% at ten alerts a day."""
-
 YEAR_DAYS: Final = 365
 MIN_HISTORY_DAYS: Final = 56
 """Minimum ordinary days before a checked day."""
-
 CAP_QUANTILE: Final = 0.98
 """Quantile of the year before to which counts are capped: one extreme day must not widen the usual range."""
-
 MIN_DISPERSION: Final = 0.05
 """Minimum (variance - mean) / mean squared of a day, that of the steadiest city (New York's shootings)."""
-
 IMPOSSIBLE_SILENCE: Final = 1e-6
 """Probability below which silent days count as missing data."""
-
 MIN_SILENT_DAYS: Final = 3
 """Minimum silence; many publishers are two days behind."""
-
 QUIET_QUANTILE: Final = 0.05
 """Quantile of the year's eight-week means against which silence is checked, as winters are quiet."""
-
 FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))
 """First and last day (month * 100 + day) around Independence Day and New Year with many fireworks in the real data."""
 

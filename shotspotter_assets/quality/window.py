@@ -24,14 +24,11 @@ from shotspotter_assets.storage.store import Store
 ALERT_COLUMNS: Final = (
     "user_id", "source_id", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "incident_id",
 )  # fmt: skip
-
 RAW_COLUMNS: Final = ("received_from", "received_row", *(name for name in CONTENT if name != "date"))
 REJECTED_COLUMNS: Final = ("received_from", "received_row", "reason")
-
 HISTORY_DAYS: Final = 547
 """Stored days before the checked ones: a year, the compared quarter of the year before, and a quarter to detect its
 silences."""
-
 BLOCK_DAYS: Final = 365
 """Span of checks that need many rows: a defect of one year must not be diluted."""
 

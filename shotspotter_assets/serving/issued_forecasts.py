@@ -66,7 +66,6 @@ class NoForecast(BaseModel):
 
 
 IssueRecord = ForecastRecord | NoForecast
-
 _ISSUE_RECORD: Final[TypeAdapter[IssueRecord]] = TypeAdapter(IssueRecord)
 
 

@@ -29,25 +29,17 @@ from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.storage.arrow_schema import arrow_schema
 
 Array = npt.NDArray[np.float64]
-
 NEXT_DAY_HORIZON: Final = "day"
-
 CANDIDATE_COLUMN: Final = "candidate"
 """Column of the candidate's probability, served or not, for its scores."""
-
 BASELINE_PREFIX: Final = "baseline_"
-
 LEAD_KEY: Final = b"lead"
 """Metadata key of forecasts with a lead above one day."""
-
 REPLAYED_KEY: Final = b"replayed"
 """Metadata key of forecasts made after their day."""
-
 TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
-
 RISK_SCHEMA: Final = arrow_schema(RISK_COLUMNS, required=set(RISK_COLUMNS) - set(TYPE_COLUMNS))
 """Intervals are of the probability itself (`INTERVAL`), types of an alert, given one."""
-
 NOON: Final = 12
 """Local hour of the next day at which hourly alerts end, for shifts over midnight."""
 MAX_PLACES: Final = 20

@@ -24,7 +24,6 @@ from shotspotter_assets.streets.shares import CellRisk, SegmentRisk, StreetShare
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
 MAX_STREETS: Final = 50
 """Maximum streets ranked with reasons."""
 MAX_REASONS: Final = 2

@@ -20,15 +20,11 @@ from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.written_times import read_times
 
 NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
-
 MIN_UNREADABLE: Final = 20
 """Minimum rows of a refused table without readable times: the city's file describes the times wrongly."""
-
 WGS84: Final = "EPSG:4326"
-
 Row = dict[str, Any]
 """A row of JSON."""
-
 BROKEN: Final = "__broken_line__"
 """Column with the text of lines that do not parse, null for sound ones; only some sources have it."""
 

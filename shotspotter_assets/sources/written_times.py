@@ -15,7 +15,6 @@ from shotspotter_assets.sources.alert_source import SourceError
 
 Moments = npt.NDArray[np.datetime64]
 """Datetimes (datetime64[us]), shape (rows,); NaT for none."""
-
 CLOCK: Final = r"\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?"
 HALF: Final = r"(?:(?P<half>[AaPp])\.?[Mm]\.?)?"
 ZONE: Final = r"[zZ]|UTC|GMT|[+-]\d{2}(?::?\d{2})?"
@@ -23,20 +22,16 @@ PARTS: Final = rf"^(?P<day>.*?)(?:(?:^|[T ,]+)(?P<clock>{CLOCK})\s*{HALF}\s*(?P<
 """A date, with an optional time of day, half of the day and zone."""
 WITH_ZONE: Final = rf"({CLOCK}\s*{HALF})\s*(?:{ZONE})$"
 """A zone after a time of day; the end of a date is never a zone."""
-
 ISO_DAY: Final = r"\d{4}-\d{2}-\d{2}|\d{8}(?:T|$)"
 """The beginning of ISO 8601 times; pandas would also accept a year alone."""
-
 DAY_FORMATS: Final = ("%Y-%m-%d", "%d-%b-%Y", "%d-%b-%y", "%b-%d-%Y", "%b-%d-%y")
 MONTH_FIRST: Final = ("%m-%d-%Y", "%m-%d-%y")
 DAY_FIRST: Final = ("%d-%m-%Y", "%d-%m-%y")
 """Formats of a date beside ISO 8601, with a hyphen for any separator: 2018/7/13, 13-Jul-18, Jul 13, 2018, 7/13/18."""
-
 EPOCH: Final = pd.Timestamp("1970-01-01")
 NO_TIME: Final = np.datetime64("NaT", "us")
 READABLE: Final = (np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01", "us"))
 """Range of usable times (end excluded), which can be converted."""
-
 log = logging.getLogger(__name__)
 
 

@@ -6,7 +6,6 @@ from datetime import date
 from typing import Final
 
 Metadata = Mapping[bytes, bytes] | None
-
 BY_DAY: Final = b"_by_day"
 """Suffix of the key of a differing entry: JSON of each value with its days."""
 

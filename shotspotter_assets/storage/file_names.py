@@ -4,7 +4,6 @@ from typing import Final
 
 ALL_CITIES: Final = "all-cities"
 """Stands for the city's name in files of all cities; no city can have this name."""
-
 RECORD_FILE: Final = "record.json"
 """Stated facts of a partition: inputs, outcome and reasons."""
 
@@ -48,7 +47,6 @@ INDEX_FILE: Final = "index.html"
 """First page of a city, and of all cities."""
 PAGES_RECORD_FILE: Final = "pages.json"
 """Hashes of the inputs of a city's pages, so that only changed pages are rebuilt."""
-
 QUALITY: Final = "quality"
 """Folder of the checks' findings by city."""
 CITY_STATE_FILE: Final = "city_state.json"

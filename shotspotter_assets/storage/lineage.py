@@ -27,7 +27,6 @@ class Origin(NamedTuple):
 
 Lineage = dict[str, Origin]
 """Origins by partition key: a day or cutoff (ISO 8601), or `UNPARTITIONED`."""
-
 _LINEAGE: Final = TypeAdapter(Lineage)
 
 

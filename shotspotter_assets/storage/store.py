@@ -26,12 +26,10 @@ if TYPE_CHECKING:
     from shotspotter_assets.storage.s3_objects import S3Objects
 
 Dimension = Literal["date", "fold"]
-
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LAST_NAME = "~"
 """Name after all cities in order."""
-
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 

@@ -20,7 +20,6 @@ from shotspotter_assets.sources.raw_rows import Row, table_of_rows, to_raw
 from shotspotter_assets.sources.schema import RANKED, RAW_SCHEMA
 
 ONE_DAY: Final = timedelta(days=1)
-
 Settings = TypeVar("Settings", bound=ApiSource)
 
 

@@ -14,7 +14,6 @@ from shotspotter_assets.sources.api.http import JsonApi
 from shotspotter_assets.sources.raw_rows import Row
 
 GEOMETRY: Final = "geometry"
-
 NUMBERS: Final = ("Double", "Single", "Integer", "BigInteger")
 
 

@@ -18,12 +18,9 @@ from shotspotter_assets.sources.alert_source import SourceError
 
 RETRIED: Final = (202, 429, *range(500, 600))
 """Retried statuses, and ArcGIS's own codes. Socrata answers 202 while it still works on a query."""
-
 MAX_MESSAGE_CHARACTERS: Final = 200
 """Maximum length of a publisher's message in an error."""
-
 CHUNK_BYTES: Final = 1 << 16
-
 NEEDS_LOG_IN: Final = "the layer needs a log-in: name its token in source.token"
 
 REMEDIES: Final = {
@@ -36,7 +33,6 @@ REMEDIES: Final = {
     499: NEEDS_LOG_IN,
 }
 """Remedies by HTTP status, or by ArcGIS's own code."""
-
 LOGGER: Final = logging.getLogger("urllib3.connectionpool")
 """Logger of whole addresses, query parameters included."""
 

@@ -11,7 +11,6 @@ from shotspotter_assets.sources.raw_rows import Row
 
 ROW_ID: Final = ":id"
 """System field with a unique id, by which pages are ordered."""
-
 MIN_FULL_PAGE: Final = 1000
 """Minimum of a page with a successor, whatever the portal's own limit of rows."""
 

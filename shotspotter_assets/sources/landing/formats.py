@@ -22,10 +22,8 @@ from shotspotter_assets.sources.raw_rows import BROKEN, WGS84, Row, table_of_row
 
 BLOCK_BYTES: Final = 64 * 2**20
 """Maximum of a line; Arrow's default of 1 MB refuses files with one long line."""
-
 HEAD_BYTES: Final = 64 * 2**10
 """Maximum of the header line."""
-
 REQUIRED: Final = ("time", "time_of_day", "longitude", "latitude")
 """Columns that at least one row of JSON must have; publishers omit other empty ones."""
 

@@ -13,7 +13,6 @@ from shotspotter_assets.cities.city import City
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
 MICROSECONDS_PER_SECOND = 1_000_000
 HOUR = 3600 * MICROSECONDS_PER_SECOND
 METRES_PER_DEGREE = 111_320.0
@@ -22,10 +21,8 @@ METRES_PER_DEGREE = 111_320.0
 # The random streams of one seed. A stream depends on nothing but the seed and the number of its period,
 # which is why a day is the same whatever range of days is asked for.
 CITY_STREAM, FLARE_STREAM, DAY_STREAM = 1, 2, 3
-
 SENSOR_SHARE = 0.6
 """Share of the grid's cells with sensors."""
-
 PLACES = 160
 PLACE_WEIGHT_SPREAD = 2.1
 """Standard deviation of the logarithm of a place's weight."""
@@ -35,19 +32,16 @@ CELL_SPREAD = 1.0
 """Standard deviation of the logarithm of a cell's factor."""
 DIFFUSE_SHARE = 0.02
 """Share of first alerts anywhere with sensors."""
-
 DRIFT_SIZE = 0.55
 """Amplitude of a place's two slow waves, on the logarithm of its weight."""
 DRIFT_DAYS = (400.0, 2200.0)
 """Shortest and longest period of the waves."""
-
 FLARE_PERIOD_DAYS = 28
 FLARES_PER_PERIOD = 3.0
 FLARE_DAYS = (14, 84)
 """Shortest and longest flare-up, which fades linearly."""
 FLARE_SHARE = (0.015, 0.05)
 """Initial strength of a flare-up, as a share of the weight of all places."""
-
 SEASON_SIZE = 0.3
 SEASON_PEAK_DAY = 205
 """Day of the year with the highest rate."""

@@ -38,17 +38,14 @@ SPREAD_METRES = 200.0
 """Standard deviation of the way to offspring along each axis, before the cut."""
 MAX_SPREAD = 3.0
 """Cut of that way, in standard deviations."""
-
 LAG_REACH = -np.expm1(-MAX_LAG / MEAN_LAG)
 SPREAD_REACH = 1 - 2 * ndtr(-MAX_SPREAD)
 POINTS_PER_SPREAD = 100
 """Places of parents along `SPREAD_METRES` over which shares are averaged."""
-
 GENERATIONS = 8
 """Generations of offspring; further ones have fewer than one alert in ten thousand."""
 LOOK_BACK = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)
 """Reach of first alerts' descendants, and the day on which they came."""
-
 TYPES = ("Single_Gunshot", "Multiple_Gunshots", "Gunshot_or_Firecracker", None)
 SINGLE, MULTIPLE = 0, 1
 ORDINARY_TYPES = (0.32, 0.53, 0.12, 0.03)
