@@ -11,14 +11,13 @@ MAX_METRES: Final = 150
 Flaxman 2018), and a sensor's own error is about 25 m."""
 METRES_PER_DEGREE: Final = 111_320.0
 
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
 
 def incident_numbers(
-    day: npt.NDArray[np.integer],
-    seconds: npt.NDArray[np.float64],
-    longitude: npt.NDArray[np.float64],
-    latitude: npt.NDArray[np.float64],
-    city_latitude: float,
-) -> npt.NDArray[np.int64]:
+    day: Integers, seconds: Floats, longitude: Floats, latitude: Floats, city_latitude: float
+) -> Integers:
     """Return for each alert, in order of time, the position of the first alert of its incident, shape (alerts,).
 
     An incident is a connected component of alerts at most `MAX_MINUTES` and `MAX_METRES` apart, among the alerts of a
@@ -34,12 +33,7 @@ def incident_numbers(
     return first_of[component]
 
 
-def _over_midnight(
-    component: npt.NDArray[np.int64],
-    first_of: npt.NDArray[np.int64],
-    before: npt.NDArray[np.int64],
-    after: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
+def _over_midnight(component: Integers, first_of: Integers, before: Integers, after: Integers) -> Integers:
     """Replace the first alert of each component that goes on from the day before.
 
     A component is two nodes, as yesterday's and as today's, so that chains do not reach the day before yesterday.
@@ -57,12 +51,7 @@ def _over_midnight(
     return merged
 
 
-def _near_pairs(
-    seconds: npt.NDArray[np.float64],
-    longitude: npt.NDArray[np.float64],
-    latitude: npt.NDArray[np.float64],
-    city_latitude: float,
-) -> npt.NDArray[np.int64]:
+def _near_pairs(seconds: Floats, longitude: Floats, latitude: Floats, city_latitude: float) -> Integers:
     """Return positions (earlier, later) of near alerts, enough to connect all near ones; shape (2, pairs).
 
     Alerts of one instant and point, as in sources with times in hours or days, are chained.
@@ -83,7 +72,7 @@ def _near_pairs(
     return np.array([np.r_[first[near], repeated - 1], np.r_[second[near], repeated]])
 
 
-def _components(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+def _components(first: Integers, second: Integers, count: int) -> Integers:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

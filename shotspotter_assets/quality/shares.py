@@ -5,7 +5,6 @@ from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
@@ -48,12 +47,12 @@ def share_outside_coverage(window: Window) -> Finding:
     """Check that few alerts lie outside published coverage."""
     if window.city.coverage is None:
         return Finding(True, "The city's file names no published coverage.")
-    alerts = window.checked_alerts
+    alerts, days = window.checked_alerts, window.checked
     longitude, latitude = (alerts[name].to_numpy() for name in ("longitude", "latitude"))
     dates = dates_of(alerts)
-    outside = ~points_in_coverage(window.city, longitude, latitude, dates)
+    outside = rows_by_day(dates[~points_in_coverage(window.city, longitude, latitude, dates)], days)
     what, remedy = "lie where the city publishes no sensors", "Correct the areas or their dates in coverage."
-    return _share(window.checked, dates, outside, USUAL_OUTSIDE, what, remedy)
+    return share_finding(outside, rows_by_day(dates, days), USUAL_OUTSIDE, what, remedy)
 
 
 def share_untyped(window: Window) -> Finding:
@@ -68,9 +67,9 @@ def share_untyped(window: Window) -> Finding:
     days = days_between(min(first, last - timedelta(days=QUARTER_DAYS - 1)), last)
     dates = dates_of(window.alerts)
     counted = (dates >= np.datetime64(first)) | ((dates >= np.datetime64(days[0])) & ~is_holiday_fireworks(dates))
-    untyped = window.alerts["gunshot_type"].is_null().to_numpy()
+    untyped = rows_by_day(dates[counted & window.alerts["gunshot_type"].is_null().to_numpy()], days)
     remedy = "Add unknown_type_spellings of these partitions to gunshot_spellings, or do not forecast by type."
-    return _share(days, dates[counted], untyped[counted], USUAL_UNTYPED, "have no gunshot type", remedy)
+    return share_finding(untyped, rows_by_day(dates[counted], days), USUAL_UNTYPED, "have no gunshot type", remedy)
 
 
 def duplicates(window: Window) -> Finding:
@@ -111,15 +110,3 @@ def _copies(window: Window) -> dict[date, list[str]]:
     files = points.groupby(["date", "received_from"])["shared"].agg(["size", "mean"])
     copies = files[(files["size"] >= MIN_COPIED_POINTS) & (files["mean"] > MIN_COPIED_SHARE)].reset_index()
     return {day: part["received_from"].tolist() for day, part in copies.groupby("date")}
-
-
-def _share(
-    days: list[date],
-    dates: npt.NDArray[np.datetime64],
-    concerned: npt.NDArray[np.bool_],
-    usual: float,
-    what: str,
-    remedy: str,
-) -> Finding:
-    """Check a share of alerts; `dates` and `concerned` have the shape (alerts,)."""
-    return share_finding(rows_by_day(dates[concerned], days), rows_by_day(dates, days), usual, what, remedy)

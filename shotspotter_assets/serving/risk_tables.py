@@ -44,15 +44,8 @@ NOON: Final = 12
 """Local hour of the next day at which hourly alerts end, for shifts over midnight."""
 MAX_PLACES: Final = 20
 
-HOURLY_SCHEMA: Final = pa.schema(
-    [
-        pa.field("starts_utc", pa.timestamp("us", "UTC"), nullable=False),
-        pa.field("row", pa.int16(), nullable=False),
-        pa.field("column", pa.int16(), nullable=False),
-        pa.field("probability", pa.float64(), nullable=False),
-        pa.field("expected", pa.float64(), nullable=False),
-    ]
-)
+HOURLY_COLUMNS: Final = ("starts_utc", "row", "column", "probability", "expected")
+HOURLY_SCHEMA: Final = pa.schema([RISK_SCHEMA.field(name) for name in HOURLY_COLUMNS])
 
 
 def next_day_table(record: ServingRecord, models: ServingModels, history: History, mixes: Array | None) -> pa.Table:
