@@ -405,6 +405,15 @@ def test_a_file_replaced_by_a_broken_one_keeps_its_rows(tmp_path: Path) -> None:
     assert folder(tmp_path).read(FIRST, LAST)["date"].to_pylist() == DAYS[1:]
 
 
+def test_rows_read_with_other_settings_are_not_used(tmp_path: Path) -> None:
+    (tmp_path / "2024-03-02.csv").write_text(pd.DataFrame(ROWS[1:2]).to_csv(index=False))
+    assert folder(tmp_path, file_date="%Y-%m-%d").read(FIRST, LAST).num_rows == 1
+    wrong = folder(tmp_path, file_date="%Y-%m-%d", columns=CITY.source.columns.model_copy(update={"time": "at"}))
+    with pytest.raises(SourceError, match="no column at"):
+        wrong.read(FIRST, LAST)
+    assert wrong.named_days() == set()
+
+
 def test_a_file_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, ROWS, "csv")
     rows = folder(tmp_path).read(FIRST, LAST)
@@ -419,6 +428,8 @@ def test_a_removed_file_is_withdrawn_unless_most_rows_would_go(tmp_path: Path) -
     (tmp_path / "a.csv").rename(tmp_path.with_name("moved.csv"))
     assert folder(tmp_path).refresh().gone == [str(tmp_path / "a.csv")]
     assert folder(tmp_path).read(FIRST, LAST).num_rows == 5
+    with pytest.raises(SourceError, match=r"1 files with most of the rows .* were read with other settings"):
+        folder(tmp_path, naive_times="local").read(FIRST, LAST)
     tmp_path.with_name("moved.csv").rename(tmp_path / "a.csv")
     (tmp_path / "a.jsonl").unlink()
     assert folder(tmp_path).read(FIRST, LAST)["received_from"].unique().to_pylist() == [str(tmp_path / "a.csv")]
@@ -447,6 +458,7 @@ def test_a_file_in_another_zone_is_held_back_unless_acknowledged(tmp_path: Path)
     reasons = unusable_files(landing.refresh().files, CITY)
     assert "6 of 6 rows repeat rows of 2024-03-05.csv 10 hours later" in reasons[shifted]
     assert landing.read(FIRST, LAST)["received_from"].unique().to_pylist() == [right]
+    assert landing.named_days() == {date(2024, 3, 5)}
     acknowledged = (Acknowledged(file="2024-03-06.csv", by="A. Nalyst", on=LAST),)
     accepting = landing.city.model_copy(update={"acknowledged": acknowledged})
     assert LandingFolder(accepting, str(tmp_path), store(tmp_path)).read(FIRST, LAST).num_rows == 12
