@@ -446,6 +446,12 @@ def test_a_correction_replaces_the_rows_of_its_day(tmp_path: Path) -> None:
     assert folder(tmp_path).read(FIRST, LAST)["source_id"].to_pylist() == ["a", "x", "y", None]
     correction.write_text(f"{header}\n")
     assert folder(tmp_path).read(FIRST, LAST)["date"].to_pylist() == [DAYS[0], DAYS[2]]
+    correction.unlink()
+    other = tmp_path / "correction_2024-03-05.csv"
+    pd.DataFrame(corrected).to_csv(other, index=False)
+    landed = folder(tmp_path).refresh()
+    assert "as a correction of 2024-03-05: 2 of 2 rows are of other days" in landed.files[str(other)].error
+    assert list(landed.rows) == DAYS
 
 
 def test_a_file_in_another_zone_is_held_back_unless_acknowledged(tmp_path: Path) -> None:
