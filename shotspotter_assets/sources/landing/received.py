@@ -106,6 +106,15 @@ def unusable_files(files: Received, city: City) -> dict[str, str]:
     return why
 
 
+def used_files(files: Received, city: City, meaning: str) -> dict[str, ReceivedFile]:
+    """Return the files whose rows are used, see `used_days`."""
+    return {
+        path: file
+        for path, file in files.items()
+        if file.rows_from.endswith(meaning) and not is_held_back(path, file, city)
+    }
+
+
 def used_days(files: Received, city: City, meaning: str) -> dict[date, dict[str, tuple[str, int]]]:
     """Return version and number of the used rows of each day by the path of their file.
 
@@ -116,11 +125,7 @@ def used_days(files: Received, city: City, meaning: str) -> dict[date, dict[str,
         city: whose.
         meaning: ending of the versions that were read as the city's file describes the folder now.
     """
-    used = {
-        path: file
-        for path, file in files.items()
-        if file.rows_from.endswith(meaning) and not is_held_back(path, file, city)
-    }
+    used = used_files(files, city, meaning)
     corrected = {file.corrects for file in used.values()} - {None}
     days: dict[date, dict[str, tuple[str, int]]] = {}
     for path, file in used.items():
