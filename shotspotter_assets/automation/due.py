@@ -13,6 +13,7 @@ from shotspotter_assets.calendar.local_time import contiguous, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.folds import cutoffs, last_test_day
 from shotspotter_assets.cleaning.day_settings import settings_hash
+from shotspotter_assets.quality.finding import number_of
 from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
 from shotspotter_assets.storage.file_names import GRID_FILE
 from shotspotter_assets.storage.fingerprints import sha256
@@ -89,7 +90,8 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Collection[st
         training = [*_next_report(city, stored, days), *_next_fold(city, stored, days, waits)][:1]
     held_back = stored.table.in_state("held_back")
     if held_back:
-        waits.append(f"{len(held_back):,} days are held back, the last on {max(held_back)}: see days_are_usable.")
+        number = number_of(len(held_back), "day")
+        waits.append(f"Held back until files or the city's file are corrected: {number}, the last {max(held_back)}.")
     return Due([*daily, *training], waits)
 
 
@@ -187,13 +189,10 @@ def _daily_runs(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
         yield DueRun((*ALERTS, *products, "city_pages"), (last, last), NEWEST_DAY, f"{last} {reason}.", sha256(version))
         stretches.pop()
     for stretch in reversed(stretches):
-        reasons = sorted({days.due[day][0] for day in stretch})
-        named = (
-            f"{stretch[0]} to {stretch[-1]}: a day {reasons[0]}" if len(stretch) > 1 else f"{stretch[0]} {reasons[0]}"
-        )
+        reason, more = days.due[stretch[0]][0], f" to {stretch[-1]}: the first day" if len(stretch) > 1 else ""
         priority = CORRECTIONS if len(stretch) <= MAX_BACKLOG_DAYS else BACKLOG
         version = sha256(*(days.due[day][1] for day in stretch))
-        yield DueRun(ALERTS, (stretch[0], stretch[-1]), priority, f"{named}.", version)
+        yield DueRun(ALERTS, (stretch[0], stretch[-1]), priority, f"{stretch[0]}{more} {reason}.", version)
     if not days.due:
         yield from _product_runs(stored, days, last, products)
 

@@ -52,7 +52,7 @@ def held_back_days(city: City, raw: pa.Table) -> tuple[dict[date, str], dict[dat
 def _why(city: City, raw: pa.Table, names: npt.NDArray[np.str_], days: int) -> str:
     rejected = Counter(name for name in names.tolist() if name)
     return (
-        f"{rejected.total():,} of {raw.num_rows:,} rows of {days:,} days cannot be used: "
+        f"{rejected.total():,} of {raw.num_rows:,} rows of {days:,} day{'' if days == 1 else 's'} cannot be used: "
         + " ".join(
             f"{number:,} {reason}: {REASONS[reason]}{_example(raw.filter(pa.array(names == reason)), reason)}. Correct "
             f"{REMEDIES[reason]}."

@@ -189,7 +189,7 @@ class Converging(RuleBasedStateMachine):
         for day, content in self.issued.items():
             assert store.read_bytes(forecast_of(day), "forecast.parquet") == content, day
         held_back = [day for day, entry in town.table.days.items() if entry.state == "held_back"]
-        assert ("days are held back" in town.message) == bool(held_back)
+        assert ("Held back until" in town.message) == bool(held_back)
         assert ("last good version" in town.message) == bool(self.kept)
         assert ("rows repeat rows of" in town.message) == self.has_shifted_rows()
         assert town.tick() == []

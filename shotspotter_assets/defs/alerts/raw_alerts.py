@@ -205,6 +205,8 @@ def _stored_before(context: dg.AssetExecutionContext, store: "Store", city: str,
 
 def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, Day]") -> None:
     """Log days that are held back or not known, and long silences."""
+    from shotspotter_assets.quality.finding import number_of
+
     of_state: dict[str, list[date]] = {}
     for at, day in stored.items():
         of_state.setdefault(day.state, []).append(at)
@@ -216,6 +218,6 @@ def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, 
         days = of_state.get(state, [])
         if days and (state != "silent" or len(days) >= MIN_SILENT_DAYS):
             context.log.warning(
-                f"{city.name}: {days[0]} to {days[-1]} ({len(days):,} days) are {state.replace('_', ' ')}. "
+                f"{city.name}: {state.replace('_', ' ')}, {number_of(len(days), 'day')} from {days[0]} to {days[-1]}."
                 f"{stored[days[-1]].why} {ending}"
             )
