@@ -218,6 +218,6 @@ def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, 
         days = of_state.get(state, [])
         if days and (state != "silent" or len(days) >= MIN_SILENT_DAYS):
             context.log.warning(
-                f"{city.name}: {state.replace('_', ' ')}, {number_of(len(days), 'day')} from {days[0]} to {days[-1]}."
+                f"{city.name}: {state.replace('_', ' ')}, {number_of(len(days), 'day')} from {days[0]} to {days[-1]}. "
                 f"{stored[days[-1]].why} {ending}"
             )
