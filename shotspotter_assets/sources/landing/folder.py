@@ -155,10 +155,16 @@ class LandingFolder(AlertSource):
             raise NoFilesError(self.without_files)
         if landed.in_transfer:
             log.warning("City %s: left until transferred: %s", self.city.name, ", ".join(landed.in_transfer))
-        for file in files.values():
+        usable = {path for path, file in files.items() if file.rows_from.endswith(self._meaning)}
+        for path, file in files.items():
             is_needed = file.day is not None and first <= file.day <= last
-            if file.error and not file.rows_from and (is_needed or not any(one.rows_from for one in files.values())):
+            if file.error and path not in usable and (is_needed or not usable):
                 raise SourceError(file.error)
+            if path in landed.gone and path not in usable:
+                raise SourceError(
+                    f"City {self.city.name}: {path} is gone, and its rows were read with other settings of the city's file. "
+                    "Land it again, or undo the change."
+                )
         for error in unusable_files(files, self.city).values():
             log.warning("%s The other files are used.", error)
         days_of_files: dict[str, list[date]] = {}
