@@ -19,6 +19,7 @@ from shotspotter_assets.cleaning.alerts import CleanedDay, clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.quality.window import HISTORY_DAYS, Window
 from shotspotter_assets.sources.landing.folder import LandingFolder
+from shotspotter_assets.storage.store import Store
 
 REAL_CITIES = Path(__file__).parents[1] / "data" / "real_cities"
 
@@ -77,10 +78,10 @@ def cities() -> dict[str, City]:
 
 def load(city: City, data: Path, file: str | None = None) -> RealCity:
     """Land a city's file, read it, and clean it."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as store:
         # Its old time of writing says that the transfer is over.
         shutil.copy2(data / f"{file or city.name}.parquet", folder)
-        raw = LandingFolder(city, folder).read(city.start, datetime.now(UTC).date())
+        raw = LandingFolder(city, folder, Store(store)).read(city.start, datetime.now(UTC).date())
     return of_raw(city, raw)
 
 
