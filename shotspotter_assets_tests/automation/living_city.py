@@ -28,7 +28,7 @@ start: {start}
 automation: {automation}
 box: {{west: -77.0, south: 38.0, east: -76.0, north: 39.0}}
 grid: {{rows: 3, columns: 3}}
-publication: {{days_late: 0}}
+publication: {publication}
 source:
   kind: landing
   settle_seconds: {settle}
@@ -75,7 +75,7 @@ class LivingCity:
     def write_city_file(self, **changes: str) -> None:
         """Write the city's file; `longitude` and `latitude` name its columns, `more` is added."""
         usual = {"start": self.start, "longitude": "lon", "latitude": "lat", "automation": "history", "settle": 0}
-        values = usual | changes
+        values = usual | {"publication": "{days_late: 0}"} | changes
         (self.folder / "cities" / "town.yaml").write_text(CITY_FILE.format(**values) + changes.get("more", ""))
 
     def load(self) -> None:

@@ -1,20 +1,24 @@
-"""Failures of earlier versions, each as it was found: the city must end as its sources are."""
+"""Failures of earlier versions, each as it was found: the city must end as its sources are.
+
+`test_due` has the order of reports and folds.
+"""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import dagster as dg
 import pytest
 
-from shotspotter_assets.automation.due import ALERTS, FOLDS, PRODUCTS, REPORTS
+from shotspotter_assets.automation.due import ALERTS, PRODUCTS
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.partitions import range_tags
-from shotspotter_assets.serving import live_models
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
 from shotspotter_assets_tests.defs.chain import requested_days
@@ -25,7 +29,7 @@ ONE_DAY = timedelta(days=1)
 
 
 def rows(first: date, last: date, number: int = 3) -> list[str]:
-    return [row(day, at, place=at) for day in days_between(first, last) for at in range(number)]
+    return [row(day, at, place=day.day * (at + 1)) for day in days_between(first, last) for at in range(number)]
 
 
 @pytest.fixture
@@ -88,12 +92,10 @@ def test_a_correction_of_a_past_day_refreshes_the_newest_forecast(settled: Livin
     assert settled.store.days_present("risk_forecasts", NAME, "record.json") == {YESTERDAY}
 
 
-def test_reports_go_before_folds_in_the_queue() -> None:
-    assert REPORTS > 0 > FOLDS
-
-
 def test_days_before_the_first_row_do_not_keep_a_city_from_a_forecast(tmp_path: Path) -> None:
     town = LivingCity(tmp_path / "town", START - timedelta(days=7), noon(TODAY))
+    town.write_city_file(publication="{}")
+    town.load()
     town.land("history.csv", *rows(START, YESTERDAY))
     town.settle()
     assert set(town.table.in_state("unknown")) == set(days_between(START - timedelta(days=7), START - ONE_DAY))
@@ -105,8 +107,8 @@ def test_a_tick_within_a_first_run_requests_no_days(town: LivingCity) -> None:
     [request] = town.tick()
     write, requested = Store.write_tables, list[dg.RunRequest]()
 
-    def write_and_tick(store: Store, asset: str, *arguments: object) -> None:
-        write(store, asset, *arguments)
+    def write_and_tick(store: Store, *arguments: Any) -> None:
+        write(store, *arguments)
         status, keys = dg.DagsterRunStatus.STARTED, set(request.asset_selection or ())
         run = town.instance.add_run(dg.DagsterRun(job_name="__ASSET_JOB", status=status, asset_selection=keys))
         requested.extend(town.tick())
@@ -137,23 +139,18 @@ def test_a_correction_file_replaces_a_day_and_its_removal_restores_it(settled: L
     assert settled.table.days[day].rows == 3
 
 
-def test_a_removed_file_withdraws_its_rows(settled: LivingCity) -> None:
-    settled.land("more.csv", row(YESTERDAY, 50))
-    settled.settle()
-    settled.remove("more.csv")
-    settled.settle()
-    assert settled.table.days[YESTERDAY].rows == 3
-
-
-def test_two_days_of_a_backfill_train_once(town: LivingCity) -> None:
+def test_two_days_of_a_backfill_train_once(tmp_path: Path) -> None:
+    town = LivingCity(tmp_path / "town", TODAY - timedelta(days=MIN_HISTORY_DAYS + 9), noon(TODAY))
+    town.land("history.csv", *rows(town.start, YESTERDAY))
     assert town.run(town.tick()[0])
     days = (YESTERDAY - ONE_DAY, YESTERDAY)
     key = dg.AssetKey([NAME, "live_models"])
-    with mock.patch.object(live_models, "train", wraps=live_models.train) as train:
+    with mock.patch("shotspotter_assets.serving.live_models.train", wraps=train) as trained:
         assert town.run(dg.RunRequest(asset_selection=[key], tags=range_tags(*days)))
-    assert train.call_count == 1
+    assert trained.call_count == 1
     earlier, later = (ServingRecord.load(town.store, NAME, day) for day in days)
     assert (earlier.trained, later.trained, later.fitted_on) == (True, False, days[0])
+    town.close()
 
 
 def test_products_follow_a_correction_whose_run_failed_half_way(settled: LivingCity) -> None:
@@ -162,18 +159,11 @@ def test_products_follow_a_correction_whose_run_failed_half_way(settled: LivingC
     with mock.patch("shotspotter_assets.serving.live_models.live_models", side_effect=OSError("killed")):
         assert not settled.run(request)
     settled.now += timedelta(minutes=2)
+    settled.restart()
     settled.settle()
     stored = Stored.read(settled.store, settled.city)
     assert settled.table.days[YESTERDAY].rows == 4
     assert all(stored.is_current(name, YESTERDAY) for name in PRODUCTS)
-
-
-def test_a_correction_is_seen_after_a_stop_without_a_cursor(settled: LivingCity) -> None:
-    settled.land("late.csv", row(YESTERDAY, 30))
-    settled.restart()
-    settled.load()
-    settled.settle()
-    assert settled.table.days[YESTERDAY].rows == 4
 
 
 def test_pages_are_built_once_after_a_new_day(settled: LivingCity) -> None:

@@ -1,11 +1,9 @@
 """Days that a source has not published yet: stored as unknown, left out of histories, rebuilt when their rows arrive."""
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 import numpy as np
@@ -23,7 +21,8 @@ from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.landing.received import ARRIVALS
 from shotspotter_assets.sources.snapshot import POLLED_FILE
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import CITIES, DAILY, requested_days, resources, run_days, tick
+from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
+from shotspotter_assets_tests.defs.chain import DAILY, requested_days, resources, run_days, tick
 from shotspotter_assets_tests.sources.api.api_server import Arcgis, serving
 
 START, NEWEST, END = date(2024, 9, 1), date(2024, 9, 30), date(2024, 11, 22)
@@ -121,69 +120,57 @@ def town(
         yield Town(tmp_path, server.url, layer, stored_instance, getattr(request, "param", None))
 
 
-class Folder:
-    """A city of landed files, its store, and the runs over it."""
+class Folder(LivingCity):
+    """A city of landed files, by default without a rule of publication."""
 
-    def __init__(self, folder: Path, instance: dg.DagsterInstance, start: date, **source: Any) -> None:
-        self.landing, self.instance, self.store = folder / "landing", instance, Store(str(folder / "store"))
-        described = CITIES["landing_city"].model_dump()
-        described |= {"start": start, "source": described["source"] | source}
-        self.city = City.model_validate(described)
-        self.resources = resources(str(folder / "store"), str(self.landing), {"landing_city": self.city})
-        (self.landing / "landing_city").mkdir(parents=True)
-
-    def land(self, day: date, alerts: int, at: date | None = None) -> None:
-        """A file of one day."""
-        rows = [
-            f"{day}T{17 + minute // 60}:{minute % 60:02}:00Z,-76.5,38.5,,,{day} {minute}" for minute in range(alerts)
-        ]
-        file = self.landing / "landing_city" / f"{day}.csv"
-        file.write_text("\n".join(["when,lon,lat,kind,rounds,id", *rows]) + "\n")
-        moment = datetime.combine(at or day, time(18), UTC).timestamp()
-        os.utime(file, (moment, moment))
-
-    def run(self, last: date) -> None:
-        assert run_days("landing_city", str(self.city.start), str(last), self.resources, self.instance).success
+    def land_day(self, day: date, alerts: int, days_later: int = 1) -> None:
+        """Land the file of a day some days later."""
+        self.now = noon(day + timedelta(days=days_later))
+        self.land(f"{day}.csv", *(row(day, at, hour=10 + at % 9) for at in range(alerts)))
 
     def states(self, days: list[date]) -> list[str]:
-        table = DayTable.read(self.store, "landing_city").days
-        return [table[day].state for day in days]
+        """Return the states of days after the run of the morning after the last one."""
+        self.now = noon(days[-1] + timedelta(days=1))
+        assert self.run(self.tick()[0])
+        return [self.table.days[day].state for day in days]
 
     def lead(self, day: date) -> int:
         return CityHistory.load(self.store, self.city, day).lead
 
 
-def test_an_empty_daily_file_is_a_day_without_alerts_and_a_missing_one_is_unknown(
-    tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
-    folder = Folder(tmp_path, instance, START, file_date="%Y-%m-%d")
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    folder = Folder(tmp_path / "town", START, noon(START))
+    folder.write_city_file(publication="{}")
+    folder.load()
+    yield folder
+    folder.close()
+
+
+def test_an_empty_daily_file_is_a_known_day_and_a_missing_one_is_not(folder: Folder) -> None:
+    folder.write_city_file(publication="{}", more='  file_date: "%Y-%m-%d"\n')
+    folder.load()
     days = days_between(START, START + timedelta(days=23))
     for day in days[:-1]:
-        folder.land(day, alerts=20 if day < days[-3] else 0)
-    folder.run(days[-1])
-    assert folder.states(days[-4:]) == ["known", "known", "known", "unknown"]
+        folder.land_day(day, alerts=20 if day < days[-3] else 0)
+    assert folder.states(days)[-4:] == ["known", "known", "known", "unknown"]
     assert (folder.lead(days[-2]), folder.lead(days[-1])) == (1, 2)
 
 
-def test_the_lateness_of_a_source_is_learned(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    now = datetime.now(ZoneInfo("America/New_York")).date()
-    days = days_between(now - timedelta(days=40), now - timedelta(days=1))
-    folder = Folder(tmp_path, instance, days[0])
+def test_the_lateness_of_a_source_is_learned(folder: Folder) -> None:
+    days = days_between(START, START + timedelta(days=40))
     # Three days late, and so quiet that three days of silence are plausible.
     for day in days[:-3]:
-        folder.land(day, alerts=1, at=day + timedelta(days=4))
-    folder.run(days[-1])
-    assert folder.states(days[-4:]) == ["known", "unknown", "unknown", "unknown"]
+        folder.land_day(day, alerts=1, days_later=4)
+    assert folder.states(days)[-4:] == ["known", "unknown", "unknown", "unknown"]
     assert folder.lead(days[-1]) == 4
 
 
-def test_a_city_with_an_alert_a_week_is_silent_and_known(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    folder = Folder(tmp_path, instance, START)
+def test_a_city_with_an_alert_a_week_is_silent_and_known(folder: Folder) -> None:
     days = days_between(START, START + timedelta(days=90))
     for day in days[:70:7]:
-        folder.land(day, alerts=1)
-    folder.run(days[-1])
-    assert set(folder.states(days[64:])) == {"silent"}
+        folder.land_day(day, alerts=1)
+    assert set(folder.states(days)[64:]) == {"silent"}
     assert folder.lead(days[-1]) == 1
 
 

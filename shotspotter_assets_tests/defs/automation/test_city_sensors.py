@@ -37,10 +37,17 @@ def stored(town: LivingCity) -> LivingCity:
     return town
 
 
-def days_of(town: LivingCity) -> list[tuple[str, str]]:
-    """Tick; return the days of the runs of alert assets."""
-    town.requests = [one for one in town.tick() if names(one) >= set(ALERTS)]
-    return [requested_days(request) for request in town.requests]
+def days_of(town: LivingCity, runs: bool = False) -> list[tuple[str, str]]:
+    """Tick; return the days of the runs of alert assets, which succeed if they are run."""
+    requests = [one for one in town.tick() if names(one) >= set(ALERTS)]
+    assert all(town.run(one) for one in requests if runs)
+    return [requested_days(request) for request in requests]
+
+
+def are_readable(town: LivingCity) -> list[bool]:
+    """Return the outcomes of `files_are_readable` that the last tick reported."""
+    checks = [event for event in town.events if isinstance(event, dg.AssetCheckEvaluation)]
+    return [check.passed for check in checks if check.check_name == "files_are_readable"]
 
 
 def names(request: dg.RunRequest) -> set[str]:
@@ -92,8 +99,7 @@ def test_only_changed_days_are_requested(stored: LivingCity) -> None:
 def test_a_correction_that_comes_and_goes_runs_each_time(stored: LivingCity) -> None:
     for content in (HISTORY[1:], HISTORY, HISTORY[1:]):
         stored.land("a.csv", *content)
-        assert days_of(stored) == [("2026-03-02", "2026-03-03")]
-        assert stored.run(stored.requests[0])
+        assert days_of(stored, runs=True) == [("2026-03-02", "2026-03-03")]
         assert days_of(stored) == []
 
 
@@ -129,13 +135,12 @@ def test_a_bad_file_fails_its_check_and_the_others_are_used(town: LivingCity) ->
     bad = town.folder / "landing" / NAME / "bad.parquet"
     bad.write_bytes(b"PAR1 nothing")
     town.land("a.csv", *HISTORY)
-    assert days_of(town) == [(str(START), str(YESTERDAY))]
-    assert [one.passed for one in town.events if one.check_name == "files_are_readable"] == [False]
-    assert town.run(town.requests[0])
+    assert days_of(town, runs=True) == [(str(START), str(YESTERDAY))]
+    assert are_readable(town) == [False]
     assert days_of(town) == []
     bad.unlink()
     town.tick()
-    assert [one.passed for one in town.events if one.check_name == "files_are_readable"] == [True]
+    assert are_readable(town) == [True]
 
 
 def test_a_run_leaves_out_a_file_that_broke_after_its_request(town: LivingCity) -> None:
@@ -146,7 +151,7 @@ def test_a_run_leaves_out_a_file_that_broke_after_its_request(town: LivingCity) 
     stored = town.store.read_window("raw_alerts", NAME, ALERTS_FILE, START, YESTERDAY)
     assert {Path(path).name for path in stored["received_from"].to_pylist()} == {"a.csv"}
     town.tick()
-    assert "bad.parquet cannot be read as a Parquet file" in str([one.description for one in town.events])
+    assert are_readable(town) == [False]
 
 
 def test_a_file_in_transfer_is_left_alone(town: LivingCity) -> None:
@@ -165,13 +170,6 @@ def test_a_file_in_transfer_is_left_alone(town: LivingCity) -> None:
 
 def test_a_silent_city_fails_its_check_although_no_run_starts(stored: LivingCity) -> None:
     stored.now += timedelta(days=20)
-    stored.restart()
     stored.tick()
-    assert [one.passed for one in stored.events if one.check_name == "alerts_are_on_time"] == [False]
-
-
-def test_the_store_stays_as_it_is_when_a_typo_is_in_the_citys_file(stored: LivingCity) -> None:
-    stored.write_city_file(more="boxes: 3\n")
-    stored.load()
-    assert stored.city.start == START
-    assert days_of(stored) == []
+    [late] = [one for one in stored.events if isinstance(one, dg.AssetCheckEvaluation)]
+    assert (late.check_name, late.passed) == ("alerts_are_on_time", False)

@@ -51,9 +51,7 @@ class Portal:
 
 
 @pytest.fixture
-def portal(
-    tmp_path: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Portal]:
+def portal(tmp_path: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
     times = pd.to_datetime(["2024-03-02T23:30:00", "2024-03-03T01:15:00", "2024-03-10T02:30:00"])
     frame = pd.DataFrame(
         {

@@ -67,7 +67,9 @@ class Watch:
     def land(self, days: list[str], longitude: float = -76.5) -> None:
         """A file with twenty alerts on each of the days, and the run over them."""
         self.landing.mkdir(parents=True)
-        rows = [f"{day}T17:{minute:02}:00Z,{longitude},38.5,,1,{day}-{minute}\n" for day in days for minute in range(20)]
+        rows = [
+            f"{day}T17:{minute:02}:00Z,{longitude},38.5,,1,{day}-{minute}\n" for day in days for minute in range(20)
+        ]
         (self.landing / "a.csv").write_text("when,lon,lat,kind,rounds,id\n" + "".join(rows))
         run_days(CITY, days[0], days[-1], self.resources, self.instance, assets=["raw_alerts"])
 
