@@ -93,7 +93,7 @@ def steps() -> dict[str, float]:
     city, days = load_cities(CITIES)[CITY], days_between(FIRST, LAST)
     store = Store(os.environ["SHOTSPOTTER_STORE"])
     marks = [time.process_time()]
-    raw = LandingFolder(city, f"{os.environ['SHOTSPOTTER_LANDING']}/{CITY}").read(FIRST, LAST)
+    raw = LandingFolder(city, f"{os.environ['SHOTSPOTTER_LANDING']}/{CITY}", store).read(FIRST, LAST)
     store.write_tables("raw_alerts", CITY, "alerts.parquet", rows_of_days(raw, days))
     marks.append(time.process_time())
     cleaned = clean_alerts(store.read_window("raw_alerts", CITY, "alerts.parquet", FIRST, LAST), days, city)

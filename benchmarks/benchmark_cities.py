@@ -30,6 +30,7 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.simulated.source import SimulatedSource
+from shotspotter_assets.storage.store import Store
 
 VALIDATION_SHARE = 0.15
 WINDOW = 16
@@ -175,7 +176,7 @@ def raw_alerts(city: City, data: Path, days: Sequence[date]) -> pa.Table:
         return SimulatedSource(city).read(days[0], days[-1])
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy2((data / f"{file}.parquet").resolve(), Path(folder, f"{file}.parquet"))
-        return LandingFolder(city, folder).read(days[0], days[-1])
+        return LandingFolder(city, folder, Store(f"{folder}/.store")).read(days[0], days[-1])
 
 
 def dated(tables: dict[date, pa.Table]) -> pa.Table:

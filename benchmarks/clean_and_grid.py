@@ -134,11 +134,12 @@ def ours(folder: str, incidents: bool) -> dict[str, Any]:
     from shotspotter_assets.cleaning import alerts as cleaning
     from shotspotter_assets.gridding.tensors import sparse_tensors
     from shotspotter_assets.sources.landing.folder import LandingFolder
+    from shotspotter_assets.storage.store import Store
 
     if not incidents:
         cleaning.incident_numbers = lambda day, *_: np.arange(len(day))
     city = landing_city()
-    source = LandingFolder(city, folder)
+    source = LandingFolder(city, folder, Store(f"{folder}/.store"))
     results = Results()
     cleaning.clean_alerts(source.read(FIRST, FIRST), [FIRST], city)  # imports
     seconds = {"cleaning": 0.0, "gridding": 0.0}

@@ -11,7 +11,7 @@ from typing import Final
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import contiguous, days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.folds import cutoffs, fold_windows
+from shotspotter_assets.cities.folds import cutoffs, last_test_day
 from shotspotter_assets.cleaning.day_settings import settings_hash
 from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
 from shotspotter_assets.storage.file_names import GRID_FILE
@@ -83,7 +83,9 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Collection[st
     else:
         daily = list(_daily_runs(city, stored, days))
     training: list[DueRun] = []
-    if not set(under_way) & set(TRAINING):
+    if busy := sorted(set(under_way) & set(TRAINING)):
+        waits.append(f"A run of {', '.join(busy)} is under way.")
+    else:
         training = [*_next_report(city, stored, days), *_next_fold(city, stored, days, waits)][:1]
     held_back = stored.table.in_state("held_back")
     if held_back:
@@ -99,11 +101,13 @@ class _DueDays:
         last: the last day that is to be stored; None as long as the sources hold no day that is over.
         due: reasons and versions by day.
         waits: why days are not built, in words.
+        first_gap: the first day that is to be built or is missing.
     """
 
     last: date | None
     due: Mapping[date, tuple[str, str]]
     waits: Sequence[str] = ()
+    first_gap: date = date.max
 
     @classmethod
     def of(cls, city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> "_DueDays":
@@ -114,7 +118,8 @@ class _DueDays:
             return cls(None, {}, ["No day that is over has landed yet."])
         if last < city.start:
             return cls(None, {}, [f"The city starts on {city.start}."])
-        states = snapshot.states(table, last, today).states
+        same = snapshot.stored_days(table)
+        states = snapshot.states(table, same, last, today).states
         gridded = stored.store.days_present("grid_tensors", city.name, GRID_FILE)
         lineage, settings = stored.lineage("grid_tensors"), settings_hash(city, "grid_tensors")
         first = (
@@ -127,7 +132,7 @@ class _DueDays:
             reason = ""
             if entry is None:
                 reason = "is new"
-            elif not snapshot.is_stored(day, entry):
+            elif day not in same:
                 reason = "has other rows now"
             elif entry.settings != settings:
                 reason = "was stored with other settings of the city's file"
@@ -157,11 +162,7 @@ class _DueDays:
                 f"The newest day is {last}. If the service has ended, write `end: {last}` in the city's file: with "
                 "`automation: recent`, folds of the year before it are trained then."
             )
-        return cls(last, dict(sorted(found.items())), waits)
-
-    def is_built(self, stored: Stored, first: date, last: date) -> bool:
-        """Return True if all days of a window are stored, and none is to be built."""
-        return all(day in stored.table.days and day not in self.due for day in days_between(first, last))
+        return cls(last, dict(sorted(found.items())), waits, min([*found, *left_out], default=date.max))
 
 
 def _is_asked_only(city: City, snapshot: Snapshot) -> bool:
@@ -181,7 +182,7 @@ def _daily_runs(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
     if last is None:
         return
     products, stretches = _products(city), contiguous(days.due)
-    if stretches and stretches[-1] == [last] and _may_go_first(city, stored, days, last):
+    if stretches and stretches[-1] == [last] and _may_go_first(city, stored, last):
         reason, version = days.due[last]
         yield DueRun((*ALERTS, *products, "city_pages"), (last, last), NEWEST_DAY, f"{last} {reason}.", sha256(version))
         stretches.pop()
@@ -194,53 +195,55 @@ def _daily_runs(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
         version = sha256(*(days.due[day][1] for day in stretch))
         yield DueRun(ALERTS, (stretch[0], stretch[-1]), priority, f"{named}.", version)
     if not days.due:
-        yield from _product_runs(city, stored, last, products)
+        yield from _product_runs(stored, days, last, products)
 
 
-def _may_go_first(city: City, stored: Stored, days: _DueDays, last: date) -> bool:
+def _may_go_first(city: City, stored: Stored, last: date) -> bool:
     """Return True if the newest day can be forecast at once: all days before it are stored as the city's file says."""
     settings = settings_hash(city, "grid_tensors")
-    before = [stored.table.days.get(day) for day in days_between(city.start, last - ONE_DAY)]
-    return all(day is not None and day.settings == settings for day in before)
+    before = [day for at, day in stored.table.days.items() if city.start <= at < last]
+    return len(before) == (last - city.start).days and all(day.settings == settings for day in before)
 
 
-def _product_runs(city: City, stored: Stored, last: date, products: Sequence[str]) -> Iterator[DueRun]:
+def _product_runs(stored: Stored, days: _DueDays, last: date, products: Sequence[str]) -> Iterator[DueRun]:
     """Yield the runs of what is made from days that are all as they should be."""
-    missing = [day for day in days_between(city.start, last) if day not in stored.table.days]
     stale: list[str] = []
-    if not missing and stored.table.last_counted(last) is not None:
+    if days.first_gap > last and stored.table.last_counted(last) is not None:
         stale = [name for name in products if name in PRODUCTS and not stored.is_current(name, last)]
     scores = [name for name in products if name not in PRODUCTS]
     issued = [date.fromisoformat(key) + ONE_DAY for key in stored.lineage("risk_forecasts")]
     unscored = [day for day in sorted(issued) if day <= last and any(not stored.is_current(one, day) for one in scores)]
     if stale:
         unscored = [day for day in unscored if day != last]
-        state = f"{stale[0]} of {last} is made from other inputs than there are now"
         version = sha256(*(stored.made_from(name, last) for name in stale))
         assets = (*products, *([] if unscored else ["city_pages"]))
-        yield DueRun(assets, (last, last), NEWEST_DAY, f"{state}.", version)
+        yield DueRun(
+            assets, (last, last), NEWEST_DAY, f"{stale[0]} of {last} {stored.why_due(stale[0], last)}.", version
+        )
     for stretch in contiguous(unscored):
         version = sha256(*(stored.made_from(name, day) for name in scores for day in stretch))
         named = f"{stretch[0]} to {stretch[-1]}" if len(stretch) > 1 else f"{stretch[0]}"
         yield DueRun(
             tuple(scores), (stretch[0], stretch[-1]), CORRECTIONS, f"The scores of {named} are outdated.", version
         )
-    pages = ["city_pages"] if not stored.is_current("city_pages") else []
+    if not issued or stale or unscored:
+        return
     if stored.lineage("evaluation_reports") and not stored.is_current("walk_forward_reports"):
-        pages.insert(0, "walk_forward_reports")
-    if pages and not stale and not unscored:
-        why = "The walk-forward report is outdated." if len(pages) > 1 else "The pages are outdated."
-        yield DueRun(tuple(pages), None, CORRECTIONS, why, sha256(*(stored.made_from(name) for name in pages)))
+        version, why = stored.made_from("walk_forward_reports"), stored.why_due("walk_forward_reports")
+        pages = ("walk_forward_reports", "city_pages")
+        yield DueRun(pages, None, CORRECTIONS, f"The walk-forward report {why}.", version)
+    elif not stored.is_current("city_pages"):
+        yield DueRun(("city_pages",), None, CORRECTIONS, "The pages are outdated.", stored.made_from("city_pages"))
 
 
 def _next_report(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
     """Yield the first report whose test window is over, and which is made from other inputs than there are now."""
     for cutoff in _trained(city, stored, days):
-        last = fold_windows(city, cutoff)[1][-1]
-        is_over = days.last is not None and last <= days.last and days.is_built(stored, city.start, last)
+        last = last_test_day(city, cutoff)
+        is_over = days.last is not None and last <= days.last and last < days.first_gap
         is_fresh = stored.is_current("fold_models", cutoff)
         if is_over and is_fresh and _is_settled(stored, last) and not stored.is_current("evaluation_reports", cutoff):
-            why = f"The test window of fold {cutoff} is over."
+            why = f"The report of fold {cutoff} {stored.why_due('evaluation_reports', cutoff)}."
             yield DueRun(
                 ("evaluation_reports",), (cutoff, cutoff), REPORTS, why, stored.made_from("evaluation_reports", cutoff)
             )
@@ -253,12 +256,12 @@ def _next_fold(city: City, stored: Stored, days: _DueDays, waits: list[str]) -> 
         if stored.is_current("fold_models", cutoff):
             continue
         eve = cutoff - ONE_DAY
-        if not days.is_built(stored, city.start, eve):
+        if eve >= days.first_gap:
             waits.append(f"Fold {cutoff} waits for its days.")
         elif not _is_settled(stored, eve):
             waits.append(f"Fold {cutoff} waits until {eve} is known.")
         else:
-            why = f"The models of fold {cutoff} are made from other days than there are now."
+            why = f"Fold {cutoff} {stored.why_due('fold_models', cutoff)}."
             yield DueRun(("fold_models",), (cutoff, cutoff), FOLDS, why, stored.made_from("fold_models", cutoff))
         return
 
@@ -274,7 +277,7 @@ def _trained(city: City, stored: Stored, days: _DueDays) -> list[date]:
     if days.last is None:
         return []
     since = days.last - timedelta(days=RECENT_FOLD_DAYS) if city.automation == "recent" else date.min
-    return [cutoff for cutoff in cutoffs(city, days.last) if cutoff >= since and fold_windows(city, cutoff)[1]]
+    return [cutoff for cutoff in cutoffs(city, days.last) if cutoff >= since and last_test_day(city, cutoff) >= cutoff]
 
 
 def _products(city: City) -> tuple[str, ...]:

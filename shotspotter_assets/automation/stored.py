@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.folds import fold_windows
+from shotspotter_assets.cities.folds import last_test_day
 from shotspotter_assets.serving.forecast_scores import HISTORY_DAYS, WINDOW_DAYS
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.fingerprints import sha256
@@ -43,6 +43,14 @@ class Stored:
     def origin(self, asset: str, key: date | str = UNPARTITIONED) -> Origin:
         """Return what a partition was made from; `NOT_MADE` if it never was."""
         return self.lineage(asset).get(str(key), NOT_MADE)
+
+    def why_due(self, asset: str, key: date | None = None) -> str:
+        """Return why a partition is to be made, as the end of a sentence."""
+        return (
+            "is new"
+            if self.origin(asset, key or UNPARTITIONED) == NOT_MADE
+            else "is made from other inputs than there are now"
+        )
 
     def is_current(self, asset: str, key: date | None = None) -> bool:
         """Return True if a partition was made from what its inputs are now."""
@@ -88,8 +96,8 @@ class Stored:
         return self._versions(["risk_forecasts"], days, self.table.version(day - timedelta(days=HISTORY_DAYS - 1), day))
 
     def _of_report(self, cutoff: date) -> str:
-        last = fold_windows(self.city, cutoff)[1][-1]
-        return self._versions(["fold_models"], [cutoff], self.table.version(self.city.start, last))
+        table = self.table.version(self.city.start, last_test_day(self.city, cutoff))
+        return self._versions(["fold_models"], [cutoff], table)
 
     def _of_walk_forward(self) -> str:
         return sha256(

@@ -13,47 +13,47 @@ WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "satu
 DAY_HOURS: Final = 24
 WEEK_HOURS: Final = 168
 _DAYS_SINCE_MONDAY: Final = 3
-"""On day 0 of the calendar, 1 January 1970, which was a Thursday."""
+"""1 January 1970, day 0, was a Thursday."""
 
 
 def weekdays(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
-    """Weekday of each day, an index of `WEEKDAYS`; same shape."""
+    """Return the weekday of each day, an index of `WEEKDAYS`; same shape."""
     return (days.astype("datetime64[D]").astype(np.int64) + _DAYS_SINCE_MONDAY) % 7
 
 
 def weeks(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
-    """Number of the week, Monday to Sunday, of each day, from the week of 1 January 1970 on; same shape."""
+    """Return the number of each day's week, Monday to Sunday, from the week of 1 January 1970 on; same shape."""
     return (days.astype("datetime64[D]").astype(np.int64) + _DAYS_SINCE_MONDAY) // 7
 
 
 def hours_of_day(wall: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
-    """Hour, 0 to 23, of each time on the wall clock; same shape."""
+    """Return the hour, 0 to 23, of each wall-clock time; same shape."""
     return (wall - wall.astype("datetime64[D]")).astype("timedelta64[h]").astype(np.int64)
 
 
 def hours_of_week(wall: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
-    """Hour of the week, 0 (Monday 0:00) to 167, of each time on the wall clock; same shape."""
+    """Return the hour of the week, 0 (Monday 0:00) to 167, of each wall-clock time; same shape."""
     return weekdays(wall) * DAY_HOURS + hours_of_day(wall)
 
 
 YEAR_DAYS: Final = 365.2425
-"""Mean length of a year of the Gregorian calendar."""
+"""Mean length of a Gregorian year."""
 
 
 def days_of_year(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
-    """Days since 1 January of each day's year; same shape."""
+    """Return the days since 1 January of each day's year; same shape."""
     days = days.astype("datetime64[D]")
     return (days - days.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64)
 
 
 def month_days(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
-    """Each day's month * 100 + day of the month, 101 to 1231; same shape."""
+    """Return each day's month * 100 + day of the month, 101 to 1231; same shape."""
     months, day_of_month = _months(days)
     return (months.astype(np.int64) % 12 + 1) * 100 + day_of_month.astype(np.int64) + 1
 
 
 def same_date_last_year(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
-    """The day with the same month and day one year earlier; same shape. Of 29 February it is 1 March."""
+    """Return the day with that month and day one year earlier, 1 March for 29 February; same shape."""
     months, day_of_month = _months(days)
     first_of_month: npt.NDArray[np.datetime64] = (months - np.timedelta64(12, "M")).astype("datetime64[D]")
     return first_of_month + day_of_month
@@ -69,15 +69,14 @@ FIREWORK_DAYS: Final = ((7, 3), (7, 4), (7, 5), (12, 31), (1, 1))
 
 
 def is_holiday_fireworks(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
-    """True for local days in `FIREWORK_DAYS`; same shape."""
+    """Flag local days in `FIREWORK_DAYS`; same shape."""
     return np.isin(month_days(days), [month * 100 + day for month, day in FIREWORK_DAYS])
 
 
 def public_holidays(country: str, days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
-    """Public holidays (datetime64[D], unsorted) of the years of `days` and of their neighbours.
+    """Return unsorted public holidays (datetime64[D]) of the years of `days` and of their neighbours.
 
-    Args:
-        country: `US`, or with a subdivision `US-DC` (`City.holidays`).
+    `country` may have a subdivision, as `US-DC` (`City.holidays`).
     """
     import holidays
 
@@ -96,15 +95,10 @@ class HourlyClock:
     """The city's clock at hours; every array has shape (hours,).
 
     Attributes:
-        day: local day.
-        hour: local hour of day.
-        hour_of_week: 0 is Monday 0:00.
         season: share of the year gone by, 0 to 1.
-        fireworks: whether the local day is one of `FIREWORK_DAYS`.
-        firework_peak: 2^(-d / 3) with d the hours to the nearer of midnight after 4 July and of New Year, on firework
-            days; else 0.
-        last_year: index of the hour that is as many hours after midnight of the same date last year; negative before
-            the first hour.
+        fireworks: True if the local day is one of `FIREWORK_DAYS`.
+        firework_peak: 2^(-d / 3) with d the hours to the nearer of midnight after 4 July and of New Year; 0 on other days.
+        last_year: index of the hour as many hours after midnight of the date last year; negative before the first hour.
     """
 
     day: npt.NDArray[np.datetime64]
@@ -117,7 +111,7 @@ class HourlyClock:
 
     @classmethod
     def of_hours(cls, starts: npt.NDArray[np.datetime64], zone: ZoneInfo) -> "HourlyClock":
-        """The clock at contiguous hours, given the instants (UTC) at which they begin."""
+        """Return the clock at contiguous hours, given the instants (UTC) at which they begin."""
         wall = wall_clock(starts, zone)
         day, hour = wall.astype("datetime64[D]"), hours_of_day(wall)
         fireworks = is_holiday_fireworks(day)

@@ -1,6 +1,6 @@
-"""Local civil days and the wall clock of a city, with the days of 23 and 25 hours that daylight saving makes.
+"""Local civil days and the wall clock of a city, with days of 23 and 25 hours.
 
-Array libraries are imported within functions: the definitions need the dates alone and have to load fast.
+Functions import array libraries themselves: the definitions need the dates alone and have to load fast.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def days_between(first: date, last: date) -> list[date]:
-    """All days from `first` to `last`, both included; empty where `last` is before `first`."""
+    """Return all days from `first` to `last`, both included; none if `last` is before `first`."""
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
 
 
@@ -32,7 +32,7 @@ def contiguous(days: Iterable[date]) -> list[list[date]]:
 
 
 def day_axis(first: date, days: int) -> "npt.NDArray[np.datetime64]":
-    """Contiguous local days from `first` on, shape (days,)."""
+    """Return contiguous local days from `first` on, shape (days,)."""
     import numpy as np
 
     return np.datetime64(first, "D") + np.arange(days).astype("timedelta64[D]")
@@ -44,17 +44,17 @@ def now() -> datetime:
 
 
 def today(zone: ZoneInfo) -> date:
-    """Return the local civil day that it is now."""
+    """Return the present local civil day."""
     return now().astimezone(zone).date()
 
 
 def day_start(day: date, zone: ZoneInfo) -> datetime:
-    """The instant (UTC) at which the local civil day begins."""
+    """Return the instant (UTC) at which the local civil day begins."""
     return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
 
 
 def day_starts(days: Sequence[date], zone: ZoneInfo) -> "npt.NDArray[np.datetime64]":
-    """`day_start` of many days, as datetime64[us] in UTC, shape (days,)."""
+    """Return `day_start` of many days, as datetime64[us] in UTC, shape (days,)."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -64,10 +64,9 @@ def day_starts(days: Sequence[date], zone: ZoneInfo) -> "npt.NDArray[np.datetime
 
 
 def hours_of_days(days: Sequence[date], zone: ZoneInfo) -> "npt.NDArray[np.int64]":
-    """Number of hours that begin within each of contiguous local civil days, shape (days,).
+    """Return the number of hours that begin within each of contiguous local civil days, shape (days,).
 
-    Daylight saving makes days of 23 and 25 hours where it begins and ends.
-    Zones that change by half an hour give a last hour that is cut short.
+    Daylight saving makes days of 23 and 25 hours, and a short last hour in zones that change by half an hour.
     """
     import numpy as np
 
@@ -77,7 +76,7 @@ def hours_of_days(days: Sequence[date], zone: ZoneInfo) -> "npt.NDArray[np.int64
 
 
 def hour_starts(first_day: date, hours: int, zone: ZoneInfo) -> "npt.NDArray[np.datetime64]":
-    """Instants (datetime64[s], UTC) at which hours begin, from the midnight of a local day on, shape (hours,)."""
+    """Return instants (datetime64[s], UTC) at which hours begin, from a local day's midnight on, shape (hours,)."""
     import numpy as np
 
     midnight = np.datetime64(day_start(first_day, zone).replace(tzinfo=None), "s")
@@ -87,7 +86,7 @@ def hour_starts(first_day: date, hours: int, zone: ZoneInfo) -> "npt.NDArray[np.
 def wall_clock(
     instants: "npt.NDArray[np.datetime64] | pa.ChunkedArray", zone: ZoneInfo
 ) -> "npt.NDArray[np.datetime64]":
-    """Wall-clock times of the city at instants (UTC, none of them null), as datetime64[us]; same shape."""
+    """Return wall-clock times of the city at instants (UTC, not null), as datetime64[us]; same shape."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -98,7 +97,7 @@ def wall_clock(
 
 
 def local_dates(time_utc: "pa.ChunkedArray | pa.Array", zone: ZoneInfo) -> "pa.ChunkedArray | pa.Array":
-    """The local civil day (date32) of each instant; null stays null."""
+    """Return the local civil day (date32) of each instant; null stays null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -106,10 +105,9 @@ def local_dates(time_utc: "pa.ChunkedArray | pa.Array", zone: ZoneInfo) -> "pa.C
 
 
 def wall_clock_to_utc(wall: "pd.Series[pd.Timestamp]", zone: ZoneInfo) -> "pd.Series[pd.Timestamp]":
-    """Instants (UTC) of a city's wall-clock times.
+    """Return instants (UTC) of a city's wall-clock times.
 
-    A time in the repeated autumn hour is taken as the first (daylight) one; a time in the hour that spring skips
-    is moved one hour forward, which is where a clock that was not put forward points to.
+    Times in the repeated autumn hour are daylight time; times in the hour that spring skips are moved one hour forward.
     """
     import numpy as np
     import pandas as pd
@@ -119,12 +117,12 @@ def wall_clock_to_utc(wall: "pd.Series[pd.Timestamp]", zone: ZoneInfo) -> "pd.Se
 
 
 def dates_of(table: "pa.Table") -> "npt.NDArray[np.datetime64]":
-    """The local `date` of each row, as datetime64[D]."""
+    """Return the local `date` of each row, as datetime64[D]."""
     return table["date"].to_numpy().astype("datetime64[D]")
 
 
 def rows_by_day(dates: "npt.NDArray[np.datetime64]", days: Sequence[date]) -> dict[date, int]:
-    """Number of rows of each of sorted days, given the day of each row; rows of other days do not count."""
+    """Count the rows of each of sorted days, given the day of each row."""
     import numpy as np
 
     wanted = np.array(days, dtype="datetime64[D]")
@@ -134,7 +132,7 @@ def rows_by_day(dates: "npt.NDArray[np.datetime64]", days: Sequence[date]) -> di
 
 
 def rows_of_days(table: "pa.Table", days: Sequence[date]) -> "dict[date, pa.Table]":
-    """The rows of each of sorted `days` in a table sorted by `date`, without that column; a day may have no rows."""
+    """Return the rows of each of sorted `days` in a table sorted by `date`, without that column."""
     import numpy as np
 
     numbers, wanted = dates_of(table), np.array(days, dtype="datetime64[D]")

@@ -1,4 +1,4 @@
-"""Findings and landed files that a person has accepted, with a name and a date."""
+"""Warnings and landed files that a person has accepted."""
 
 from datetime import date
 from pathlib import PurePosixPath
@@ -9,7 +9,7 @@ from shotspotter_assets.cities.source_settings import StrictModel
 
 
 class Acknowledged(StrictModel):
-    """Days on which a person has accepted the warnings of a check, or a landed file that a person has accepted."""
+    """Accepted days of warnings of one check, or one accepted landed file."""
 
     check: str | None = None
     """Name of a check of `cleaned_alerts`."""
@@ -34,7 +34,6 @@ class Acknowledged(StrictModel):
         return self
 
     def holds(self, day: date) -> bool:
-        """Return whether the period includes the day."""
         return self.first is not None and self.first <= day <= (self.last or self.first)
 
     def __str__(self) -> str:

@@ -20,24 +20,15 @@ from shotspotter_assets.cities.source_settings import Limits, Source, StrictMode
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
 """Gunshot types by code; an alert of unknown type has no code in tables."""
-
 TimePrecision = Literal["second", "hour", "day"]
-
 Automation = Literal["manual", "recent", "history"]
-
 UNKNOWN_TYPE_CODE = 3
 """Code of gunshot alerts of unknown type in grids."""
-
 FIRST_EVENT_CODE = 4
 """Codes from here on are the city's `event_types`, in the order of its file."""
-
-
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
-
 Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2099, 12, 31))]
-"""A plausible day of a city: sensor networks exist since the 1990s."""
-
-
+"""A plausible day: sensor networks exist since the 1990s."""
 MAX_OFFSET_DEGREES: Final = 30.0
 """Degrees between a city's longitude and the mean meridian of its time zone, 15 for each hour; more is unusual."""
 
@@ -49,7 +40,7 @@ def _time_zones() -> set[str]:
 
 
 MAX_CELLS: Final = 40_000
-"""Cells of a grid; training on years of more takes more memory than usual machines have."""
+"""Limit of a grid; training on years of more cells takes more memory than usual machines have."""
 
 
 class Box(StrictModel):
@@ -91,11 +82,11 @@ class Coverage(StrictModel):
     name_property: str
     """The property of each polygon that names its area."""
     areas: dict[str, date] = Field(min_length=1)
-    """First covered day of each covered area; areas that are not named are not covered."""
+    """First covered day of each covered area."""
 
 
 class City(StrictModel):
-    """One city: its clock, its box and grid, the first day that has data, and where its alerts come from."""
+    """One city: its clock, box and grid, its first day with data, and the sources of its alerts."""
 
     name: str = Field(pattern=NAME_PATTERN, max_length=60)
     time_zone: str
@@ -122,7 +113,7 @@ class City(StrictModel):
     streets: Streets | None = None
     """Its street lines, whose segments are ranked; null for a city without `street_risk`."""
     base_map: BaseMap | None = None
-    """A map under those of the pages; null for pages that fetch nothing."""
+    """Background map of the pages; null for pages that fetch nothing."""
     time_precision: TimePrecision = "second"
     """How exact the published times are; forecasts of shorter spans are refused."""
     counted: Literal["alerts", "incidents"] = "alerts"
@@ -136,7 +127,7 @@ class City(StrictModel):
     holidays: str = "US"
     """Country (and subdivision, as US-DC) whose public holidays the city has."""
     max_share_rejected: float = Field(default=0.5, ge=0, le=1)
-    """A run of whose rows a larger share cannot be used fails."""
+    """Maximum share of unusable rows of a run."""
     acknowledged: tuple[Acknowledged, ...] = ()
     """Warnings and landed files that a person has accepted."""
     patrol: PatrolRules | None = None
@@ -144,9 +135,9 @@ class City(StrictModel):
     nowcasts: NowcastRules | None = None
     """Null for a city whose nowcasts are made by hand alone."""
     retraining: Literal["daily", "weekly"] = "weekly"
-    """When live models are trained again: every day, or a week after the last time."""
+    """Cadence of the live models' training."""
     folds: Folds = Folds()
-    """How often a walk-forward fold begins."""
+    """Cadence of the walk-forward folds."""
     shared: bool = True
     """True if the models of all cities (`shared_models`) learn from its alerts; its own models start from them in any case."""
     serves: str | None = None
@@ -214,11 +205,7 @@ class City(StrictModel):
         return self
 
     def require_times(self, hours: int) -> None:
-        """Refuse spans of hours that the city's published times cannot tell apart.
-
-        Raises:
-            ValueError: see `time_precision`.
-        """
+        """Raise ValueError for spans of hours that the city's times cannot tell apart (`time_precision`)."""
         shortest = {"second": 0, "hour": 1, "day": 24}[self.time_precision]
         if hours < shortest:
             raise ValueError(
@@ -228,17 +215,14 @@ class City(StrictModel):
 
     @property
     def zone(self) -> ZoneInfo:
-        """The city's time zone."""
         return ZoneInfo(self.time_zone)
 
     @property
     def all_sources(self) -> tuple[Source, ...]:
-        """The source and the further ones."""
         return self.source, *self.other_sources
 
     @property
     def acknowledged_files(self) -> frozenset[str]:
-        """Names of landed files that a person has accepted, without folders."""
         return frozenset(one.file for one in self.acknowledged if one.file is not None)
 
     @property
@@ -260,5 +244,5 @@ class City(StrictModel):
     @property
     def forecast_codes(self) -> tuple[int, ...]:
         """Type codes whose alerts a forecast is of: those of all gunshot alerts, or of the `forecast` event types."""
-        names = list(self.event_types)
-        return tuple(FIRST_EVENT_CODE + names.index(name) for name in self.forecast) or tuple(range(FIRST_EVENT_CODE))
+        codes = {name: code for code, name in self.type_names.items()}
+        return tuple(codes[name] for name in self.forecast) or tuple(range(FIRST_EVENT_CODE))

@@ -7,7 +7,7 @@ from typing import Any, Final
 from shotspotter_assets.cities.city import NAME_PATTERN, City
 
 MIN_SIMILARITY: Final = 0.7
-"""Similarity from which on a known key is suggested for an unknown one."""
+"""Minimum similarity of a suggested key."""
 
 
 def explain(problem: Any) -> str:
@@ -35,7 +35,11 @@ def explain(problem: Any) -> str:
     elif error == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME_PATTERN:
         reason = "use lowercase letters, digits and _, with a letter first"
     elif error == "extra_forbidden":
-        near = get_close_matches(keys[-1], section["properties"], 1, MIN_SIMILARITY) or _elsewhere(keys)
+        near = get_close_matches(keys[-1], section["properties"], 1, MIN_SIMILARITY)
+        if not near:
+            paths = {path: path.rpartition(".")[2] for path in sorted(_paths(_schema())) if path != ".".join(keys)}
+            similar = get_close_matches(keys[-1], set(paths.values()), 1, MIN_SIMILARITY)
+            near = [path for path, key in paths.items() if key in similar]
         hint = f"did you mean {' or '.join(near)}?" if near else f"allowed: {', '.join(section['properties'])}"
         reason = f"unknown key; {hint}"
     return f"{'.'.join(keys) or 'file'}: {reason}"
@@ -55,25 +59,15 @@ def _below(schema: dict[str, Any], key: str | int) -> dict[str, Any]:
     if kinds := _kinds(schema):
         found: Any = {"$ref": kinds[key]} if key in kinds else {}
     else:
-        others = [
-            *schema.get("patternProperties", {}).values(),
-            schema.get("additionalProperties"),
-            schema.get("items"),
-        ]
+        patterns = schema.get("patternProperties", {}).values()
+        others = (*patterns, schema.get("additionalProperties"), schema.get("items"))
         found = schema.get("properties", {}).get(key) or next((one for one in others if isinstance(one, dict)), {})
         found = found.get("anyOf", [found])[0]
     return _schema()["$defs"][found["$ref"].rpartition("/")[2]] if "$ref" in found else found
 
 
-def _elsewhere(keys: list[str]) -> list[str]:
-    """Return the paths of the most similar key in other sections."""
-    paths = {path: path.rpartition(".")[2] for path in sorted(_paths(_schema())) if path != ".".join(keys)}
-    near = get_close_matches(keys[-1], set(paths.values()), 1, MIN_SIMILARITY)
-    return [path for path, key in paths.items() if key in near]
-
-
 def _paths(schema: dict[str, Any], above: str = "") -> set[str]:
-    """Return the keys of a section, of all its kinds, and of the sections below, with dots between them."""
+    """Return the dotted keys of a section, of all its kinds, and of the sections below."""
     if kinds := _kinds(schema):
         return {path for kind in kinds for path in _paths(_below(schema, kind), above)}
     keys = schema.get("properties", {})

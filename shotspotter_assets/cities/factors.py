@@ -1,8 +1,4 @@
-"""The contributing factors of a city's file: what is known of its places and days beside alerts, as inputs of the forecast.
-
-`layers` are shown on maps and are no input; a file may be both. Race, ethnicity and proxies are refused by name:
-they are for audits alone.
-"""
+"""Contributing factors in a city's file: inputs about places and days; race and its proxies are refused."""
 
 import re
 from datetime import date
@@ -24,16 +20,14 @@ REFUSED: Final = re.compile(
     # that have them among their lines; decennial counts by race and origin.
     r"|\b(?:[bc](?:0[23456]|16)\d{3}|[bc]\d{5}[a-i]\b|dp0[25] \d|p1 0(?:0[2-9]|[1-9]\d)|p[234] \d|p0(?:0[3-9]|1[01])\d{3})"
 )
-"""Names refused as inputs: race, ethnicity and proxies."""
+"""Names of race, ethnicity and proxies, which are for audits alone."""
 
 
 class _Factor(StrictModel):
-    """Settings of every factor."""
-
     path: Path
     """A relative path starts at the folder of the city's file."""
     known_from: date = Field(strict=True)
-    """The day on which it was published: forecasts of later days may use it."""
+    """Day of publication: forecasts of later days may use the factor."""
 
 
 class _Shapes(_Factor):
@@ -50,10 +44,9 @@ class PolygonFactor(_Shapes):
     kind: Literal["polygons"]
     column: str = Field(min_length=1)
     figure: Literal["count", "rate"]
-    """A count is spread evenly over its area and is given per km²; of rates and medians a cell has the mean by area."""
 
     def input_name(self, name: str) -> str:
-        """Name of the input: it has the definition, so that cities share what is the same."""
+        """Return the name of the input, which includes the definition: cities share equal inputs."""
         return f"factor_{name}_{'per_km2' if self.figure == 'count' else 'rate'}"
 
 
@@ -66,7 +59,6 @@ class PointFactor(_Shapes):
     """Standard deviation of the Gaussian kernel of a density."""
 
     def input_name(self, name: str) -> str:
-        """See `PolygonFactor.input_name`."""
         return f"factor_{name}_{f'density_{self.width_metres:g}_m' if self.measure == 'density' else 'distance'}"
 
 
@@ -77,32 +69,29 @@ class LineFactor(_Shapes):
     measure: Literal["length", "distance"] = "length"
 
     def input_name(self, name: str) -> str:
-        """See `PolygonFactor.input_name`."""
         return f"factor_{name}_{self.measure}"
 
 
 class SeriesFactor(_Factor):
-    """A number for each day, such as the weather; a CSV or Parquet file. All cells have the same."""
+    """A number for each day, such as the weather, from a CSV or Parquet file; equal for all cells."""
 
     kind: Literal["series"]
     column: str = Field(min_length=1)
     day: str = "date"
     """Column of the local civil day."""
     days_late: int = Field(default=0, ge=-7, le=366)
-    """Days from a day to the one at whose end its number is known; -1 for a forecast that is issued on the day before."""
+    """Days from a day to the one at whose end its number is known; -1 for forecasts issued on the day before."""
 
     def input_name(self, name: str) -> str:
-        """See `PolygonFactor.input_name`."""
         return f"series_{name}_{self.days_late}_days_late"
 
 
 CellFactor = PolygonFactor | PointFactor | LineFactor
-
 Factor = Annotated[PolygonFactor | PointFactor | LineFactor | SeriesFactor, Field(discriminator="kind")]
 
 
 def refused_part(text: str) -> str | None:
-    """The part of a name that refers to race, ethnicity or a proxy; None for none."""
+    """Return the part of a name that refers to race, ethnicity or a proxy; None for none."""
     words = re.sub(r"[^a-z0-9]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower())
     found = REFUSED.search(words)
     return None if found is None else found[0]
@@ -122,4 +111,3 @@ def _without_race(factors: dict[str, Factor]) -> dict[str, Factor]:
 Factors = Annotated[
     dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)], Factor], AfterValidator(_without_race)
 ]
-"""The factors of a city, by name."""

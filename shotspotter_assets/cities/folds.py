@@ -10,24 +10,21 @@ if TYPE_CHECKING:
     from shotspotter_assets.cities.city import City
 
 MIN_FOLD_DAYS: Final = 90
-"""Days before a city's first cutoff."""
-
+"""Minimum number of days before a city's first cutoff."""
 MONTHS: Final = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
 
 
 class Folds(StrictModel):
-    """How often a fold begins; its test window ends where the next one begins."""
+    """Cadence of the folds; a test window ends where the next fold begins."""
 
     every: Literal["month", "quarter", "half_year", "year"] = "quarter"
-    """Folds begin on the first day of each of these calendar periods."""
 
     @property
     def cron(self) -> str:
-        """The cutoffs as a cron schedule."""
         return f"0 0 1 */{MONTHS[self.every]} *"
 
     def next_cutoff(self, day: date) -> date:
-        """The first cutoff after `day`."""
+        """Return the first cutoff after `day`."""
         months = MONTHS[self.every]
         month = (day.month - 1) // months * months + 1 + months
         return date(day.year + month // 13, (month - 1) % 12 + 1, 1)
@@ -40,10 +37,13 @@ def first_cutoff(city: "City") -> date:
 
 def fold_windows(city: "City", cutoff: date) -> tuple[list[date], list[date]]:
     """Return the days before the cutoff and the days of the test window of a city's fold; none after the city's end."""
+    return days_between(city.start, cutoff - timedelta(days=1)), days_between(cutoff, last_test_day(city, cutoff))
+
+
+def last_test_day(city: "City", cutoff: date) -> date:
+    """Return the last day of the test window of a city's fold; a day before the cutoff after the city's end."""
     last = city.folds.next_cutoff(cutoff) - timedelta(days=1)
-    if city.end is not None:
-        last = min(last, city.end)
-    return days_between(city.start, cutoff - timedelta(days=1)), days_between(cutoff, last)
+    return last if city.end is None else min(last, city.end)
 
 
 def cutoffs(city: "City", last: date) -> list[date]:

@@ -1,4 +1,4 @@
-"""The shapes of a city's file: layers that name places, the map under them, and streets whose segments are ranked."""
+"""The shapes of a city's file: layers that name places, the background map, and streets whose segments are ranked."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ class Layer(StrictModel):
 
 
 TILES: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?/[A-Za-z0-9@./_{}-]*")
-"""No more than a browser's policy and an address need, so that nothing else gets into a page."""
+"""Only characters that a browser policy and an address need, so that nothing else gets into a page."""
 
 
 def _tiles(address: str) -> str:
@@ -31,44 +31,41 @@ def _tiles(address: str) -> str:
 
 
 class BaseMap(StrictModel):
-    """A map of streets and parks that the pages fetch from a server, in tiles of the Web Mercator scheme (XYZ)."""
+    """A map of streets and parks that pages fetch from a server, in Web Mercator tiles (XYZ)."""
 
     tiles: Annotated[SafeUrl, AfterValidator(_tiles)]
-    """Address of a tile. Whoever opens a page asks this server for the tiles of the city."""
+    """Address of a tile. A page's readers ask this server for the tiles of the city."""
     attribution: str = Field(min_length=1)
-    """Whose map it is, as its terms of use want it to be shown."""
+    """Credit as the map's terms of use require it."""
 
 
 class Layers(StrictModel):
     """Files that name or draw places; null for none."""
 
     districts: Layer | None = None
-    """Polygons that people know the parts of the city by: wards, police districts, neighbourhoods."""
+    """Polygons of the city's parts: wards, police districts, neighbourhoods."""
     streets: Layer | None = None
-    """Lines with the names of streets; places are then named after their nearest crossing."""
+    """Lines with street names; places are named after their nearest crossing."""
     parks: Layer | None = None
-    """Polygons of parks, water and other open ground, which help to find one's way on a map."""
+    """Polygons of parks, water and other open ground."""
 
     def given(self) -> dict[str, Layer]:
-        """The layers that the file names, by their key."""
+        """Return the layers that the file names, by key."""
         return {key: layer for key in type(self).model_fields if (layer := getattr(self, key)) is not None}
 
 
 class Streets(StrictModel):
-    """Street lines whose segments between crossings are ranked; without `layers.streets` they name places too.
-
-    A file: GeoParquet, GeoPackage, GeoJSON, a shapefile or an OpenStreetMap extract.
-    """
+    """Street lines (GeoParquet, GeoPackage, GeoJSON, a shapefile or an OpenStreetMap extract), ranked by segment."""
 
     path: Path
     """A relative path starts at the folder of the city's file."""
     name: str = Field(min_length=1)
-    """The column that names each line; lines without a name are left out."""
+    """The column that names each line; unnamed lines are left out."""
     number_from: str | None = None
     number_to: str | None = None
-    """Columns of the lowest and highest house number along a line, for names by blocks; null where there are none."""
+    """Columns of the lowest and highest house number along a line, for names by blocks."""
     only: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Values that a column must have, by its name; other lines, such as freeways, are left out."""
+    """Permitted values of columns, by name; other lines, such as freeways, are left out."""
 
     @model_validator(mode="after")
     def _has_both_numbers(self) -> "Streets":

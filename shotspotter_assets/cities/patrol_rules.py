@@ -1,4 +1,4 @@
-"""The patrol rules of a city's file: shifts, units, and what a plan has to keep to."""
+"""The patrol rules of a city's file."""
 
 from itertools import pairwise
 
@@ -23,7 +23,7 @@ class Shift(StrictModel):
 
 
 class Repeats(StrictModel):
-    """Cap on how often units are sent to one cell: on at most `most` of any `days` days in a row."""
+    """Cap on sending units to one cell: on at most `most` of any `days` days in a row."""
 
     most: int = Field(ge=1)
     days: int = Field(ge=2, le=366)
@@ -36,20 +36,18 @@ class Repeats(StrictModel):
 
 
 class PatrolRules(StrictModel):
-    """The rules of a city's patrol plans."""
+    """Rules of a city's patrol plans."""
 
     shifts: tuple[Shift, ...] = Field(min_length=1)
     radius_m: float = Field(default=500.0, ge=0, le=20_000)
-    """Distance from the middle of its cell that a unit reaches."""
+    """Reach of a unit from the middle of its cell."""
     shares: tuple[float, ...] = Field(default=(0.6, 0.24, 0.1), min_length=1, max_length=10)
-    """Share of a cell's alerts that its first unit covers, the second adds, and so on; further units add nothing."""
+    """Share of a cell's alerts that its first unit covers, the second adds, and so on."""
     most_units_per_cell: int = Field(default=2, ge=1)
-    """Maximum number of units of one shift in one cell."""
+    """Maximum of one shift."""
     least_share_per_area: float = Field(default=0.0, ge=0, le=1)
-    """Minimum share of a shift's units in each area of the coverage file, else in each quadrant of the
-    grid; rounded up to whole units."""
+    """Minimum share of a shift's units in each area of the coverage file, else in each quadrant; rounded up."""
     repeats: Repeats | None = None
-    """Null for no cap on sending units to one cell day after day."""
 
     @field_validator("shifts")
     @classmethod

@@ -1,4 +1,4 @@
-"""How a city's source publishes: how late, how often, and for how many days ahead forecasts are still issued."""
+"""Publication of a city's source: delay, cadence, and the longest lead of forecasts."""
 
 from datetime import date, timedelta
 from typing import Literal
@@ -11,21 +11,20 @@ Period = Literal["week", "month", "quarter"]
 
 
 class Publication(StrictModel):
-    """When the alerts of a day can be expected; without any of it, that is learned from when rows came.
+    """Expected delay and cadence of alerts; without any, they are learned from the arrival of rows.
 
-    A gateway that answers at once is `days_late: 0`, a feed that is three days behind `days_late: 3`, a layer that is
-    loaded once a quarter, about ten days after its end, `every: quarter` with `days_late: 10`, and bursts of two weeks
-    on no fixed day `period_days: 14`.
+    A gateway that answers at once is `days_late: 0`, and a quarterly layer, loaded ten days after the quarter,
+    `every: quarter` with `days_late: 10`. Bursts of two weeks on no fixed day are `period_days: 14`.
     """
 
     days_late: int | None = Field(default=None, ge=0, le=400)
     """Days between the end of a day, or of a period, and its alerts."""
     every: Period | None = None
-    """The calendar's period whose days are published together."""
+    """Calendar period whose days are published together."""
     period_days: int | None = Field(default=None, ge=1, le=400)
-    """Days that are published together, where they follow no calendar."""
+    """Length of periods that follow no calendar."""
     longest_lead: int = Field(default=14, ge=1, le=400)
-    """No forecast is issued whose day lies further than this behind the last day that is known."""
+    """Maximum days from the last known day to a forecast day."""
 
     @model_validator(mode="after")
     def _has_one_period(self) -> "Publication":
@@ -35,16 +34,15 @@ class Publication(StrictModel):
 
     @property
     def is_given(self) -> bool:
-        """True if the city's file says how the source publishes."""
         return self.days_late is not None or self.every is not None or self.period_days is not None
 
     @property
     def answers_at_once(self) -> bool:
-        """True if the source's answer about a day that is over is complete, as at a vendor's gateway."""
+        """True if answers about past days are complete, as at a vendor's gateway."""
         return self.days_late == 0 and self.every is None and self.period_days is None
 
     def complete_through(self, asked_on: date) -> date | None:
-        """The last day whose alerts have to be there when asked on a day; None without a rule."""
+        """Return the last day whose alerts must be there when asked on a day; None without a rule."""
         if not self.is_given:
             return None
         published = asked_on - timedelta(days=1 + (self.days_late or 0))
@@ -60,7 +58,7 @@ class Publication(StrictModel):
 
 
 class NowcastRules(StrictModel):
-    """When nowcasts are issued automatically: as soon as an alert is published, and on the hour."""
+    """Cadence of automatic nowcasts: after each new alert, and on the hour."""
 
     every_seconds: int = Field(default=60, ge=30, le=3600)
-    """Seconds between two polls of the source."""
+    """Seconds between polls of the source."""

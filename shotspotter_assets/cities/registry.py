@@ -1,7 +1,4 @@
-"""Reads the folder of city YAML files into City models, with errors that name file, key and reason.
-
-A wrong file concerns only its own city: its last good version stays in force, and the UI and a notice name the file.
-"""
+"""Read city YAML files into City models; a wrong file concerns only its own city, whose last good file holds."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -19,26 +16,20 @@ from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.cities.layers import Layer, Streets
 
 PACKAGE_CITIES = Path(__file__).parent
-"""The folder of the cities that the package ships."""
-
+"""The cities that the package ships."""
 Cities = Mapping[str, City]
 """Cities by name."""
-
-SUFFIXES: Final = (".yaml", ".yml")
-"""Endings of YAML files; files with another ending than the first are named as wrong."""
-
 MAX_PROBLEMS: Final = 10
-"""Problems of one file that are named."""
-
+"""Maximum number of problems named of one file."""
 _Part = TypeVar("_Part", Coverage, Layer, Factor, Streets)
 
 
 class CityFileError(ValueError):
-    """A city file, or the folder of city files, cannot be used; the message names file, key and remedy."""
+    """An unusable city file, or folder of city files; the message names file, key and remedy."""
 
 
 class CityFiles(dict[str, City]):
-    """The cities of a folder by name, and the problem of each file that cannot be used."""
+    """Cities by name, and the problem of each unusable file."""
 
     def __init__(self, cities: Cities, unusable: Mapping[str, str]) -> None:
         super().__init__(sorted(cities.items()))
@@ -46,11 +37,7 @@ class CityFiles(dict[str, City]):
         """File, key and remedy in one line, by the name of the file. A city is here if its last good file is in force."""
 
     def without(self, problems: Mapping[str, str]) -> "CityFiles":
-        """The files without the cities that have a problem, by name.
-
-        Raises:
-            CityFileError: no city is left.
-        """
+        """Return the files without the cities that have a problem; raise CityFileError if none is left."""
         left = CityFiles({name: self[name] for name in self if name not in problems}, {**self.unusable, **problems})
         if not left:
             raise CityFileError("\n".join(left.unusable.values()))
@@ -58,7 +45,7 @@ class CityFiles(dict[str, City]):
 
 
 def unusable_files(cities: Cities) -> Mapping[str, str]:
-    """The problem of each city file that cannot be used, by its name."""
+    """Return the problem of each unusable city file by name."""
     return cities.unusable if isinstance(cities, CityFiles) else {}
 
 
@@ -69,16 +56,16 @@ def load_cities(
     *,
     keep: bool = False,
 ) -> CityFiles:
-    """Read all cities of `folder` (`*.yaml`), a wrong file in its last good version if there is one.
+    """Read all cities of `folder` (`*.yaml`); a wrong file is read in its last good version if there is one.
 
-    `check` raises CityFileError for a city that breaks further rules. With `keep`, good files are stored in `last_good`.
+    `check` raises CityFileError for further rules. With `keep`, good files are stored in `last_good`.
 
     Raises:
         CityFileError: the folder has no city file, or only wrong ones; a line for each.
     """
     if not folder.is_dir():
         raise CityFileError(f"The cities folder {folder} does not exist; set SHOTSPOTTER_CITIES to one of city files.")
-    files = sorted(file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+    files = sorted(file for file in folder.glob("[!.]*") if file.suffix.lower() in (".yaml", ".yml"))
     if not files:
         raise CityFileError(f"The cities folder {folder} holds no *.yaml file; add one file per city.")
     cities: dict[str, City] = {}
@@ -92,11 +79,12 @@ def load_cities(
         except CityFileError as error:
             name, problem = file.stem if file.suffix == ".yaml" else file.name, str(error)
             if last_good and file.suffix == ".yaml" and (last := last_good.read(file)):
+                text, since = last
                 with suppress(CityFileError):
-                    cities |= check(CityFiles({name: load_city(file, last.text)}, {}))
-                    day = last.since.astimezone(cities[name].zone).date()
+                    cities |= check(CityFiles({name: load_city(file, text)}, {}))
+                    day = since.astimezone(cities[name].zone).date()
                     until = "until it is corrected and the code reloaded"
-                    problem = f"{problem} (The last good file of {day} stays in force {until}.)"
+                    problem += f" (The last good file of {day} stays in force {until}.)"
             name, problem = (os.fsencode(text).decode(errors="backslashreplace") for text in (name, problem))
             unusable[name] = problem
     if last_good and keep:
@@ -117,7 +105,7 @@ def load_city(file: Path, text: str | None = None) -> City:
     """Read one city from its YAML file, or from another text of it.
 
     Raises:
-        CityFileError: the file is not YAML, has a wrong or repeated key, or is not named after its city.
+        CityFileError: the text is not YAML, has a wrong or repeated key, or is not named after its city.
     """
     text = _read(file) if text is None else text
     try:
@@ -166,14 +154,13 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def _with_paths(file: Path, city: City) -> City:
-    """The city with the absolute paths of its files, which exist; their content is read when it is needed."""
+    """Return the city with absolute paths, and refuse missing files."""
 
     def located(key: str, part: _Part, field: str = "path") -> _Part:
         path: Path = file.parent.absolute() / getattr(part, field).expanduser()
         if not path.is_file():
-            raise CityFileError(
-                f"{file}: {key}.{field}: {path} does not exist; a relative path starts at the folder of the city's file"
-            )
+            hint = "a relative path starts at the folder of the city's file"
+            raise CityFileError(f"{file}: {key}.{field}: {path} does not exist; {hint}")
         return part.model_copy(update={field: path})
 
     layers = {key: located(f"layers.{key}", layer) for key, layer in city.layers.given().items()}
@@ -187,16 +174,10 @@ def _with_paths(file: Path, city: City) -> City:
 
 
 def find_city(cities: Cities, name: str) -> City:
-    """The city called `name`.
-
-    Raises:
-        CityFileError: there is no such city, or its file cannot be used.
-    """
-    if name not in cities and name in unusable_files(cities):
-        raise CityFileError(
-            f"City {name} stands still until its file is corrected and the code location reloaded: "
-            f"{unusable_files(cities)[name]}"
-        )
-    if name not in cities:
-        raise CityFileError(f"No city {name!r}; the city files describe: {', '.join(cities)}.")
-    return cities[name]
+    """Return the city called `name`; raise CityFileError if it is unknown or its file unusable."""
+    if name in cities:
+        return cities[name]
+    if problem := unusable_files(cities).get(name):
+        until = "until its file is corrected and the code location reloaded"
+        raise CityFileError(f"City {name} stands still {until}: {problem}")
+    raise CityFileError(f"No city {name!r}; the city files describe: {', '.join(cities)}.")

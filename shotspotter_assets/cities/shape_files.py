@@ -1,4 +1,4 @@
-"""Reads the files of shapes that a city's file names: layers, factors, streets, and published coverage."""
+"""Read the shape files of a city: layers, factors, streets, and published coverage."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -9,14 +9,13 @@ if TYPE_CHECKING:
     import geopandas
 
 WGS84: Final = 4326
-OSM_SUFFIXES: Final = (".osm", ".pbf")
 
 
 def read_shapes(path: Path, longitude: str = "longitude", latitude: str = "latitude") -> "geopandas.GeoDataFrame":
-    """The shapes of a GeoParquet, GeoPackage, GeoJSON file or shapefile (as it is or zipped) in WGS84, empty ones left out.
+    """Read the shapes of a GeoParquet, GeoPackage, GeoJSON file or (zipped) shapefile in WGS84, without empty ones.
 
-    Of an OpenStreetMap extract (.osm, .pbf) the lines; of a CSV or Parquet file without geometry the points in its columns
-    `longitude` and `latitude`. Coordinates of a file that names no coordinate system are taken as they are.
+    OpenStreetMap extracts (.osm, .pbf) give lines; CSV and Parquet files without geometry give points from the columns
+    `longitude` and `latitude`. Coordinates without a coordinate system are not transformed.
 
     Raises:
         ValueError: the file cannot be read, with the reason in one line.
@@ -35,7 +34,7 @@ def read_shapes(path: Path, longitude: str = "longitude", latitude: str = "latit
             points = geopandas.points_from_xy(table[longitude], table[latitude], crs=WGS84)
             return geopandas.GeoDataFrame(table, geometry=points)
         is_parquet = suffix in (".parquet", ".geoparquet")
-        layer = "lines" if suffix in OSM_SUFFIXES else None
+        layer = "lines" if suffix in (".osm", ".pbf") else None
         frame = geopandas.read_parquet(path) if is_parquet else pyogrio.read_dataframe(path, layer=layer)
         shapes = frame.geometry.to_numpy()
         frame = frame[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
@@ -45,7 +44,7 @@ def read_shapes(path: Path, longitude: str = "longitude", latitude: str = "latit
 
 
 def coverage_polygons(coverage: Coverage) -> list[tuple[str, Any]]:
-    """(name, valid Shapely polygon) of each polygon of the file in its order; an area may have several.
+    """Return (name, valid Shapely polygon) of each polygon in order; an area may have several.
 
     Raises:
         ValueError: the file cannot be read, or lacks the property or an area of the coverage.
@@ -54,9 +53,8 @@ def coverage_polygons(coverage: Coverage) -> list[tuple[str, Any]]:
 
     frame = read_shapes(coverage.file)
     if coverage.name_property not in frame.columns:
-        raise ValueError(
-            f"{coverage.file} lacks the property {coverage.name_property}; it has: {', '.join(frame.columns)}"
-        )
+        present = ", ".join(frame.columns)
+        raise ValueError(f"{coverage.file} lacks the property {coverage.name_property}; it has: {present}")
     names = frame[coverage.name_property].astype(str)
     if unknown := sorted(set(coverage.areas) - set(names)):
         raise ValueError(f"{coverage.file} has no area {', '.join(unknown)}; it has: {', '.join(sorted(set(names)))}")

@@ -1,4 +1,4 @@
-"""The settings of each kind of source in a city's file. `shotspotter_assets.sources` has the readers."""
+"""Settings of each kind of source in a city's file."""
 
 import re
 from typing import Annotated, Final, Literal, Self
@@ -7,40 +7,37 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 EPOCH_UNITS: Final = {"epoch_s": 1, "epoch_ms": 1000}
-"""Values of `time_format` for numbers that count since 1970 in UTC, with how many make a second."""
-
+"""Units per second of the `time_format` values for numbers since 1970 in UTC."""
 MEGABYTE: Final = 2**20
-
 NaiveTimes = Literal["reject", "local", "utc"]
-"""The meaning of a time without a zone: unusable, on the city's wall clock, or in UTC."""
+"""Meaning of a time without a zone: unusable, on the city's wall clock, or in UTC."""
 
 
 class StrictModel(BaseModel):
-    """Part of a city's file: unknown keys are refused, and it is not changed after reading."""
+    """Frozen part of a city's file that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Limits(StrictModel):
-    """Limits of one landed file, or of the answers of an API. Memory and time are those of the process that reads a file."""
+    """Limits of one landed file or an API's answers. Memory and time are those of the reading process."""
 
     max_rows: int = Field(default=15_000_000, ge=1)
     max_answer_mb: int = Field(default=512, ge=1)
-    """Megabytes of all unpacked answers of an API to one request for days."""
+    """Maximum of all unpacked answers of an API to one request for days."""
     memory_mb: int = Field(default=4_096, ge=64)
     seconds: float = Field(default=300, gt=0)
 
 
 class Columns(StrictModel):
-    """Names of the source's own columns, by what they hold; null for one that the source does not have.
+    """Names of the source's columns; null for one that the source does not have.
 
-    Rows of JSON may be nested: a name that no row has as it stands is a JMESPath expression (`location.lat`,
-    `geometry.coordinates[0]`).
+    Nested JSON is reached by JMESPath expressions (`location.lat`, `geometry.coordinates[0]`).
     """
 
     time: str
     time_of_day: str | None = None
-    """Where `time` holds dates only and the clock time is in a column of its own."""
+    """Clock time, if `time` holds dates only."""
     longitude: str = "longitude"
     latitude: str = "latitude"
     gunshot_type: str | None = None
@@ -48,25 +45,23 @@ class Columns(StrictModel):
     source_id: str | None = None
 
     def named(self) -> dict[str, str]:
-        """The mapping without the columns that the source does not have."""
         return {ours: theirs for ours, theirs in self.model_dump().items() if theirs is not None}
 
 
 class TabularSource(StrictModel):
-    """Settings of every source that hands over rows with columns of its own."""
+    """Settings of sources whose rows have their own columns."""
 
     columns: Columns
     time_format: str | None = None
-    """How times are written as text: a `strptime` pattern, `epoch_s` or `epoch_ms`; null for ISO 8601 and the other
-    usual forms (7/13/2018 11:58:53 PM, 13-Jul-18 23:58). Whether 7/8 is month/day or day/month is decided by all
-    times of a file together, and is month/day where each of them could be both. Where `columns.time_of_day` is set,
-    the pattern is that of date, blank and time of day."""
+    """Form of times: a `strptime` pattern, `epoch_s` or `epoch_ms`; null for ISO 8601 and the other usual forms
+    (7/13/2018 11:58:53 PM, 13-Jul-18 23:58). All times of a file together decide between month/day and day/month;
+    month/day wins a tie. With `columns.time_of_day`, the pattern is that of date, blank and time of day."""
     naive_times: NaiveTimes = "reject"
     ignore_zone: bool = False
-    """True if the zone of times is ignored, as the publisher stamps the city's wall clock as UTC (Z, +00:00, epoch numbers)."""
+    """True if the publisher stamps the city's wall clock as UTC (Z, +00:00, epoch numbers)."""
     crs: str | None = None
-    """The system of the points where they are not WGS84 degrees: `EPSG:2248` for Maryland's feet, `EPSG:3857` for Web
-    Mercator, or any other name in PROJ's database. `columns.longitude` is then its x (easting), `columns.latitude` its y."""
+    """System of points that are not WGS84 degrees, from PROJ's database: `EPSG:2248` for Maryland's feet, `EPSG:3857`
+    for Web Mercator. `columns.longitude` is then x (easting), `columns.latitude` y."""
 
     @field_validator("crs")
     @classmethod
@@ -89,19 +84,17 @@ class TabularSource(StrictModel):
 
 
 class LandingSource(TabularSource):
-    """Files in a folder of their own below the landing root."""
+    """Files in a folder below the landing root."""
 
     kind: Literal["landing"]
     folder: str | None = Field(default=None, pattern=r"^[^/\\.][^/\\]*(/[^/\\.][^/\\]*)*$")
-    """Path below the landing root; null for the city's name. Two sources never share one."""
+    """Path below the landing root; null for the city's name. No two sources share one."""
     file_date: str | None = Field(default=None, pattern="%Y")
-    """`strptime` pattern of the local date in the names of daily files (`alerts_%Y%m%d`); null where
-    files hold any days."""
+    """`strptime` pattern of the local date in daily files' names (`alerts_%Y%m%d`); null for files of any days."""
     sheet: str | None = None
-    """Name of the sheet of XLSX files; null for the first."""
+    """Sheet of XLSX files; null for the first."""
     settle_seconds: float = Field(default=10.0, ge=0, le=3600)
-    """A local file that was written to within these seconds is left for later, as its transfer may not be over.
-    Objects on S3 appear whole and never wait."""
+    """Age below which a local file is left for later, as its transfer may not be over. S3 objects never wait."""
 
 
 class SimulatedCitySource(StrictModel):
@@ -113,7 +106,7 @@ class SimulatedCitySource(StrictModel):
 
 
 class Patience(StrictModel):
-    """Time-outs of an API, and how often it is asked again after 429, 5xx and broken answers."""
+    """Time-outs of an API, and retries after 429, 5xx and broken answers."""
 
     connect_seconds: float = Field(default=10, gt=0)
     read_seconds: float = Field(default=60, gt=0)
@@ -121,10 +114,10 @@ class Patience(StrictModel):
     answer_seconds: float = Field(default=300, gt=0)
     """Maximum time for one answer to arrive."""
     total_seconds: float = Field(default=1_800, gt=0)
-    """Maximum time until the last page of the asked days has arrived."""
+    """Maximum time until the last page has arrived."""
     retries: int = Field(default=5, ge=0, le=20)
     backoff_seconds: float = Field(default=1, ge=0)
-    """First wait before asking again; each further one is doubled. As much jitter is added at random."""
+    """First wait before a retry, doubled each time, with as much random jitter added."""
     longest_wait_seconds: float = Field(default=120, gt=0)
     """Maximum wait, whatever the publisher asks for (Retry-After)."""
 
@@ -133,7 +126,7 @@ SECRET_NAME: Final = re.compile(
     r"(?i)token|secret|password|passwd|pwd|signature|credential|(?:api|access|subscription|auth)[-_]?key|^(?:key|sig|auth|code)$"
 )
 PLAIN_KEY: Final = re.compile(r"[\w:@]*\w")
-"""A key that is looked up as it is; any other path is a JMESPath."""
+"""A literal key; any other path is a JMESPath."""
 
 
 def _is_safe(url: str) -> str:
@@ -166,11 +159,11 @@ def _is_path(path: str) -> str:
 SafeUrl = Annotated[str, AfterValidator(_is_safe)]
 JmesPath = Annotated[str, AfterValidator(_is_path)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-"""The name of an environment variable."""
+"""Name of an environment variable."""
 
 
 class ApiSource(TabularSource):
-    """Settings of every source that is asked over HTTP; columns may be JMESPaths into a row."""
+    """Settings of sources asked over HTTP; columns may be JMESPaths into a row."""
 
     patience: Patience = Patience()
 
@@ -189,52 +182,50 @@ class SocrataSource(ApiSource):
     domain: SafeUrl
     dataset: str = Field(pattern=r"^[a-z0-9]{4}-[a-z0-9]{4}$")
     where: str | None = None
-    """Further SoQL condition on the rows."""
+    """Further SoQL condition."""
     page_size: int = Field(default=50_000, ge=1, le=50_000)
     token_variable: Variable | None = None
-    """Environment variable with the app token; without one the portal answers too, more slowly."""
+    """Environment variable with the app token; optional, but the portal is slower without one."""
 
 
 class SentToken(StrictModel):
-    """The environment variable of an API's token, and how the token is sent."""
+    """Environment variable of an API's token, and the way of sending it."""
 
     variable: Variable
     sent_as: Literal["header", "parameter"] = "header"
     name: str = "Authorization"
     prefix: str = "Bearer "
-    """Put before the token in a header."""
+    """Text before the token in a header."""
 
 
 class ArcgisSource(ApiSource):
-    """A layer of an ArcGIS FeatureServer or MapServer. Plain columns are attributes; `geometry.x`, `.y` the point."""
+    """A layer of an ArcGIS FeatureServer or MapServer; columns are attributes, or `geometry.x` and `geometry.y`."""
 
     kind: Literal["arcgis"]
     layer: SafeUrl
     where: str | None = None
-    """Further condition on the features."""
     token: SentToken | None = None
-    """For a layer that needs a log-in; sent as `Authorization: Bearer`, or as the parameter that is named."""
+    """Log-in of the layer; sent as `Authorization: Bearer`, or as the named parameter."""
     time_format: str | None = "epoch_ms"
-    """The form in which ArcGIS writes date fields."""
+    """ArcGIS's form of date fields."""
     time_literal: Literal["timestamp", "date", "text"] = "timestamp"
-    """How the layer's database needs times in conditions: `date` for some file geodatabases, `text` for SQL Server
-    where the server's standardised queries are switched off."""
+    """Literal of times in conditions: `date` for some file geodatabases, `text` for SQL Server without standard queries."""
     page_size: int | None = Field(default=None, ge=1)
-    """Features to ask for at a time; null for as many as the layer allows."""
+    """Null for the layer's maximum."""
 
 
 class Paging(StrictModel):
-    """How an alerts API returns more rows than fit one answer."""
+    """Pages of an alerts API."""
 
     style: Literal["page", "offset", "cursor", "link_header"]
     parameter: str | None = None
-    """Query parameter of the page, offset or cursor; null if it is named like the style."""
+    """Query parameter of the page, offset or cursor; null for the style's own name."""
     first_page: int = Field(default=1, ge=0)
     size_parameter: str | None = None
     size: int = Field(default=500, ge=1)
     next: JmesPath | None = None
-    """Path of the next cursor or of the next page's address. With pages and offsets: path of anything that is empty or
-    false on the last page; null where a page without rows comes after the last."""
+    """Path of the next cursor or page address. With pages and offsets: path of a value that is empty or false on the
+    last page; null if an empty page comes after the last."""
 
     @model_validator(mode="after")
     def _finds_the_next_cursor(self) -> Self:
@@ -244,24 +235,23 @@ class Paging(StrictModel):
 
 
 class AlertsApiSource(ApiSource):
-    """A JSON API of alerts with a token. If a `source_id` has several versions, the latest is used."""
+    """A JSON API of alerts with a token. The latest version of a `source_id` counts."""
 
     kind: Literal["alerts_api"]
     url: SafeUrl
-    """With `{first}` and `{last}`: the instants between which alerts are asked for (the second one excluded); either may
-    be left out where the API has no such limit."""
+    """Address; optional `{first}` and `{last}` are the instants between which alerts are asked for (last excluded)."""
     token: SentToken | None = None
     paging: Paging
     rows: JmesPath = "@"
-    """Path of the list of alerts within an answer."""
+    """Path of an answer's list of alerts."""
     instant_format: str = "%Y-%m-%dT%H:%M:%SZ"
-    """How instants are written into addresses, in UTC: a `strftime` pattern, `epoch_s` or `epoch_ms`."""
+    """Form of instants in addresses, in UTC: a `strftime` pattern, `epoch_s` or `epoch_ms`."""
     longest_days: int | None = Field(default=None, ge=1)
-    """Maximum number of days of one request; null for any number."""
+    """Maximum days of one request; null for any number."""
     version: JmesPath | None = None
-    """Path of the number or time of an alert's version; null where later answers hold later versions."""
+    """Path of an alert's version, a number or time; null if later answers hold later versions."""
     withdrawn: JmesPath | None = None
-    """Path that is true for an alert that was withdrawn, such as `status == 'dismissed'`."""
+    """Path that is true for a withdrawn alert, such as `status == 'dismissed'`."""
 
     @model_validator(mode="after")
     def _fills_in_known_instants(self) -> Self:

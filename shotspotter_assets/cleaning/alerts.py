@@ -1,4 +1,4 @@
-"""Clean raw alerts of any number of days: usable rows, rejected rows with the reason, and the account of both."""
+"""Clean raw alerts: usable rows, rejected rows with the reason, and the account of both."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,25 +23,14 @@ from shotspotter_assets.storage.arrow_schema import arrow_schema
 if TYPE_CHECKING:
     import pandas as pd
 
-CLEANED_SCHEMA: Final = arrow_schema(
-    CLEANED_COLUMNS, required=set(CLEANED_COLUMNS) - {"source_id", "gunshot_type", "rounds"}
-)
-
+OPTIONAL: Final = {"source_id", "gunshot_type", "rounds"}
+CLEANED_SCHEMA: Final = arrow_schema(CLEANED_COLUMNS, required=set(CLEANED_COLUMNS) - OPTIONAL)
 AS_SPELLED: Final = "gunshot_type_as_received"
-
+_RECEIVED = [column.with_name(AS_SPELLED) if column.name == "gunshot_type" else column for column in RAW_SCHEMA]
 REJECTED_SCHEMA = pa.schema(
-    [
-        *(
-            column if column.name != "gunshot_type" else column.with_name(AS_SPELLED)
-            for column in RAW_SCHEMA
-            if column.name != "date"
-        ),
-        pa.field("reason", pa.string(), nullable=False),
-    ]
+    [*(column for column in _RECEIVED if column.name != "date"), pa.field("reason", pa.string(), nullable=False)]
 )
-"""A rejected row as received, with one of `REASONS`. Columns shared with `CLEANED_SCHEMA` have the types they have there,
-so that readers can open the whole folder."""
-
+"""Rows as received, with one of `REASONS`. Column types match `CLEANED_SCHEMA`, so that readers can open the folder."""
 BEFORE_START: Final = "before_start"
 
 REASONS: Final = {
@@ -54,32 +43,23 @@ REASONS: Final = {
     "outside_box": "the point lies outside the city's box",
     "other_event": "the type is none of the city's event_types and no known gunshot type",
 }
-"""Meaning of each reason; of several that apply, a row has the first."""
-
+"""Reasons and their meaning; a row has the first one that applies."""
 FIRST_POSSIBLE_DAY: Final = date(1990, 1, 1)
-"""Earlier dates are defaults or misread numbers: no acoustic gunshot sensors were in use."""
-
+"""Earlier dates are defaults or misread numbers, as there were no acoustic gunshot sensors."""
 MAX_ALERTS_A_DAY: Final = 99_999
-"""`user_id` has five digits for the alert's place within its day."""
-
+"""Limit of the five digits of `user_id` for the place within the day."""
 CONTENT: Final = ("date", "time_utc", "longitude", "latitude", "source_id", "gunshot_type", "rounds")
-"""Columns that the publisher states; rows equal in all of them are exact duplicates."""
-
+"""Columns that the publisher states; exact duplicates are equal in all of them."""
 PLACE_DECIMALS: Final = 5
-"""Decimals of a degree (about a metre) to which a row without identifier must agree with a row of another file."""
-
+"""Decimals of a degree (about a metre) by which rows of different files are compared."""
 DAYS_BEFORE: Final = 1
-"""Stored days before a day that its cleaning reads: an incident may begin before midnight."""
-
+"""Stored days that a day's cleaning reads: an incident may begin before midnight."""
 USABLE: Final = -1
 
 
 @dataclass(frozen=True)
 class Account:
-    """Number of rows received on a day, or on several, by outcome: `received = cleaned + rejected + duplicates`.
-
-    `incidents` counts the incidents that began then.
-    """
+    """Number of rows by outcome: `received = cleaned + rejected + duplicates`. `incidents` counts those that began."""
 
     received: int = 0
     cleaned: int = 0
@@ -114,9 +94,7 @@ class CleanedDay:
 
 
 def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, CleanedDay]:
-    """Clean the rows filed under `days`; each of them gets an entry, also without rows.
-
-    A day's result does not depend on the other days, as long as `raw` has the day before it.
+    """Clean the rows filed under `days`, each of which gets an entry, independent of the other ones.
 
     Args:
         raw: `RAW_SCHEMA`, in any order; only `days` and the days before them are read.
@@ -139,6 +117,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     for day, number in rows_by_day(dates_of(usable), days).items():
         of_day, left_out = alerts_by_day[day], rejected_by_day[day]
         untyped = of_day["gunshot_type"].null_count
+        unknown = unknown_spellings(spellings[day][AS_SPELLED], of_day["gunshot_type"], city) if untyped else {}
         account = Account(
             received=number + left_out.num_rows,
             cleaned=of_day.num_rows,
@@ -146,9 +125,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
             untyped=untyped,
             incidents=int(pc.sum(pc.equal(of_day["incident_id"], of_day["user_id"])).as_py() or 0),
             rejected=dict(Counter(left_out["reason"].to_pylist())),
-            unknown_types=unknown_spellings(spellings[day][AS_SPELLED], of_day["gunshot_type"], city)
-            if untyped
-            else {},
+            unknown_types=unknown,
         )
         cleaned[day] = CleanedDay(of_day, left_out, account)
     return cleaned
@@ -157,7 +134,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
 def location_ids(longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
     """Encode points (WGS84 degrees) as uint64, shape (points,).
 
-    Latitude + 90 is in the high 32 bits, longitude + 180 in the low 32 bits, both in 1e-7 degrees (about a centimetre).
+    Both coordinates are in 1e-7 degrees: latitude + 90 in the high 32 bits, longitude + 180 in the low ones.
     """
     north = np.rint(latitude * 1e7).astype(np.int64) + 900_000_000
     east = np.rint(longitude * 1e7).astype(np.int64) + 1_800_000_000
@@ -165,10 +142,9 @@ def location_ids(longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.fl
 
 
 def duplicate_rows(rows: pa.Table) -> npt.NDArray[np.bool_]:
-    """Flag rows that repeat an alert of their day, shape (rows,).
+    """Flag rows that repeat an alert of their day, shape (rows,): exact duplicates, and alerts of an earlier file.
 
-    These are exact duplicates, and rows of a later file with the `source_id` of an alert of an earlier one. Where one of
-    the two rows has no identifier, they are one alert if second, type and point to five decimals agree.
+    Alerts of two files are equal if their `source_id` is. If one has none, second, type and point to five decimals decide.
 
     Args:
         rows: usable rows, sorted as by `_in_order`. Files are ordered by name, so that a rebuild has the same result.
@@ -181,7 +157,7 @@ def duplicate_rows(rows: pa.Table) -> npt.NDArray[np.bool_]:
 
 
 def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dict[date, int]:
-    """Recount received rows minus cleaned, rejected and duplicate ones from the tables; days where it is zero are left out.
+    """Recount received rows minus cleaned, rejected and duplicate ones from the tables, without zeros.
 
     All tables have the local `date`; the raw one has `RECOUNTED` too, the rejected one `IDENTITY`.
     """
@@ -197,8 +173,7 @@ def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dic
 
 
 IDENTITY: Final = ("date", "received_from", "received_row")
-"""Columns that identify a row of a source, also among rows of equal content."""
-
+"""Columns that identify a row of a source among rows of equal content."""
 RECOUNTED: Final = (*CONTENT, "received_from", "received_row")
 
 
@@ -207,29 +182,24 @@ def row_reasons(raw: pa.Table, city: City) -> npt.NDArray[np.int64]:
     box = city.box
     longitude, latitude = (raw[name].to_numpy() for name in ("longitude", "latitude"))
     local = local_dates(raw["time_utc"], city.zone)
-    before_start = pc.and_(
-        pc.less(local, pa.scalar(city.start)), pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY))
-    )
+    is_possible = pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY))
     misfiled = pc.not_equal(local, raw["date"])
     inside = _within(longitude, box.west, box.east) & _within(latitude, box.south, box.north)
     swapped = _within(latitude, box.west, box.east) & _within(longitude, box.south, box.north)
     applies = {
         "no_time": _flags(pc.is_null(local)),
-        BEFORE_START: _flags(before_start),
+        BEFORE_START: _flags(pc.and_(pc.less(local, pa.scalar(city.start)), is_possible)),
         "future_date": _flags(pc.and_(misfiled, pc.greater(local, local_dates(raw["received_at"], city.zone)))),
         "impossible_date": _flags(misfiled),
         "no_point": np.isnan(longitude) | np.isnan(latitude),
         "swapped_point": ~inside & swapped,
         "outside_box": ~inside,
-        "other_event": _flags(are_unlisted(raw["gunshot_type"], city))
-        if city.event_types
-        else np.zeros(len(raw), bool),
+        "other_event": _flags(are_unlisted(raw["gunshot_type"], city)) & bool(city.event_types),
     }
     return np.select([applies[reason] for reason in REASONS], range(len(REASONS)), USABLE)
 
 
 def _rejected(raw: pa.Table, reasons: npt.NDArray[np.int64]) -> pa.Table:
-    """`REJECTED_SCHEMA` with the `date`, by date and place in the source."""
     at = np.flatnonzero(reasons != USABLE)
     names = pa.array(list(REASONS), pa.string()).take(pa.array(reasons[at]))
     rows = raw.take(pa.array(at)).append_column(REJECTED_SCHEMA.field("reason"), names)
@@ -238,20 +208,17 @@ def _rejected(raw: pa.Table, reasons: npt.NDArray[np.int64]) -> pa.Table:
 
 
 def _in_order(usable: pa.Table) -> pa.Table:
-    """The rows by `CONTENT`, then by place in the source; the local date follows from the time."""
+    """Sort by `CONTENT`, then by place in the source; the local date follows from the time."""
     return usable.sort_by([(name, "ascending") for name in (*CONTENT[1:], "received_from", "received_row")])
 
 
 def _in_earlier_file(rows: "pd.DataFrame") -> npt.NDArray[np.bool_]:
-    """Flag rows that repeat an alert of an earlier file, see `duplicate_rows`; shape (rows,)."""
     rows = rows.assign(
         second=rows["time_utc"].dt.floor("s"),
         east=(rows["longitude"] * 10**PLACE_DECIMALS).round(),
         north=(rows["latitude"] * 10**PLACE_DECIMALS).round(),
     )
-    by_file = rows.sort_values("received_from", kind="stable").assign(
-        has_id=lambda rows: rows["source_id"].notna()
-    )
+    by_file = rows.sort_values("received_from", kind="stable").assign(has_id=lambda rows: rows["source_id"].notna())
     of_id, of_place = (
         by_file.groupby(keys, dropna=False)[["received_from", "has_id"]].transform("first")
         for keys in (["date", "source_id"], ["second", "east", "north", "gunshot_type"])
@@ -262,7 +229,6 @@ def _in_earlier_file(rows: "pd.DataFrame") -> npt.NDArray[np.bool_]:
 
 
 def _tidy(rows: pa.Table, city: City) -> pa.Table:
-    """`CLEANED_SCHEMA` of usable rows by day and time, with the `date` and the type `AS_SPELLED`."""
     dates = dates_of(rows)
     _, first_of_day, day_at = np.unique(dates, return_index=True, return_inverse=True)
     place = np.arange(len(dates)) - first_of_day[day_at]
@@ -307,5 +273,4 @@ def _within(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDA
 
 
 def _flags(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-    """Booleans with null as false, shape (rows,)."""
     return column.fill_null(False).to_numpy(zero_copy_only=False)

@@ -1,4 +1,4 @@
-"""Columns of cleaned alerts: what the catalog shows before anything is imported."""
+"""Columns of cleaned alerts, listed without heavy imports."""
 
 from typing import Final
 
@@ -20,4 +20,4 @@ CLEANED_COLUMNS: Final = {
     "incident_id": Column("int64", "user_id of the incident's first alert, which may be on the day before."),
     "is_holiday_fireworks": Column("bool", "True around 4 July and New Year, when fireworks are heard."),
 }
-"""`gunshot_type`: see `City.type_names`. The metadata of a day's table has the city's `time_precision`."""
+"""`gunshot_type`: see `City.type_names`. A table's metadata has the city's `time_precision`."""

@@ -1,7 +1,4 @@
-"""A hash of the city settings that a day was stored with, and the refusal of days stored with other settings.
-
-The hash is an entry of the metadata of each day's table. A table without the entry is accepted.
-"""
+"""Hashes of the settings that days were stored with, in their tables' metadata, and the refusal of other settings."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,20 +12,16 @@ from shotspotter_assets.storage.day_metadata import Metadata, values_by_day
 from shotspotter_assets.storage.fingerprints import sha256
 
 Asset = Literal["raw_alerts", "cleaned_alerts", "grid_tensors"]
-
 SETTINGS: Final = "settings"
-"""Metadata entry of raw, cleaned and gridded days: `settings_hash`."""
-
+"""Metadata key of `settings_hash` in raw, cleaned and gridded days."""
 GRID: Final = "grid"
-"""Metadata entry of gridded days and forecasts: `grid_settings`."""
-
+"""Metadata key of `grid_settings` in gridded days and forecasts."""
 SOURCE_RULES: Final = ("naive_times", "ignore_zone", "crs", "seed", "alerts_per_day")
-"""Source settings that change the meaning of a row. Column names and time formats do not: a publisher that renames a
-column leaves earlier rows as they were."""
+"""Source settings that change the meaning of a row. Column names and time formats do not: earlier rows stay valid."""
 
 
 def settings_hash(city: City, asset: Asset) -> str:
-    """SHA-256 of the settings that the days of an asset depend on."""
+    """Return the SHA-256 of the settings that the days of an asset depend on."""
     settings: dict[str, Any] = {
         "time_zone": city.time_zone,
         "sources": [[getattr(source, rule, None) for rule in SOURCE_RULES] for source in city.all_sources],
@@ -41,30 +34,21 @@ def settings_hash(city: City, asset: Asset) -> str:
 
 
 def grid_settings(city: City) -> str:
-    """The box, cells, event types and counted rows of a city, as JSON."""
+    """Return box, cells, event types and counted rows of a city, as JSON."""
     return json.dumps(city.model_dump(include={"box", "grid", "counted", "event_types"}))
 
 
 def days_of_other_settings(metadata: Metadata, days: Sequence[date], city: City, asset: Asset) -> list[date]:
-    """Days whose tables were stored with other settings than the city has.
+    """Return the days that were stored with other settings than the city has; days without an entry are accepted.
 
-    Args:
-        metadata: of the tables of all days together, see `storage.day_metadata`.
-        days: all days of the tables.
+    `metadata` is that of the tables of all `days` together, see `storage.day_metadata`.
     """
     stored, present = values_by_day(metadata, SETTINGS, days), settings_hash(city, asset)
     return sorted(day for value, of_days in stored.items() if value != present for day in of_days)
 
 
 def refuse_days(days: Sequence[date], city: City, asset: Asset, rows: str = "") -> None:
-    """Refuse days of other settings, as `days_of_other_settings` returns them, with the assets to rebuild.
-
-    Args:
-        rows: names the rows concerned, where they are not all rows of the asset.
-
-    Raises:
-        ValueError: there are any such days.
-    """
+    """Raise ValueError for days of other settings, with the assets to rebuild; `rows` names a part of the asset."""
     if not days:
         return
     rebuilt = ["raw_alerts", "cleaned_alerts", "grid_tensors"][0 if asset == "raw_alerts" else 1 :]
@@ -78,7 +62,7 @@ def refuse_days(days: Sequence[date], city: City, asset: Asset, rows: str = "") 
 
 
 def mark_days(tables: Mapping[date, pa.Table], key: str, values: Mapping[date, str]) -> dict[date, pa.Table]:
-    """Return tables by day with an entry in the metadata of those that have a value."""
+    """Return tables by day with a metadata entry where the day has a value."""
     return {
         day: table.replace_schema_metadata({**(table.schema.metadata or {}), key: values[day]})
         if day in values

@@ -1,4 +1,4 @@
-"""Hold back days of which most rows cannot be used: the city's file or the landed file is wrong."""
+"""Hold back days of mostly unusable rows: the city's file or the landed file is wrong."""
 
 from collections import Counter
 from datetime import date
@@ -13,10 +13,9 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import BEFORE_START, REASONS, row_reasons
 
 MAX_SHOWN: Final = 160
-"""Length of a quoted row, in characters."""
-
+"""Maximum characters of a quoted row."""
 UNDATED: Final = ("no_time", "future_date", "impossible_date")
-"""Reasons of rows that have no usable date and are filed under the first day, or the day of their file."""
+"""Reasons of rows filed under the first day, or the day of their file, for want of a usable date."""
 
 REMEDIES: Final = {
     "no_time": "columns.time, time_format (how times are written) and naive_times (what a time without a zone means)",
@@ -31,14 +30,10 @@ REMEDIES: Final = {
 
 
 def held_back_days(city: City, raw: pa.Table) -> tuple[dict[date, str], dict[date, int]]:
-    """Return why days are held back, and the number of rejected rows of each day.
+    """Return why days are held back, and the number of rejected rows of each day in `raw` (`RAW_SCHEMA`).
 
     A day is held back if a larger share of its rows than `City.max_share_rejected` cannot be used. Rows from before the
-    city's start, and rows without a usable date that are filed under the first day, do not belong to the day.
-
-    Args:
-        city: with the box and types that decide which rows can be used.
-        raw: `RAW_SCHEMA`.
+    city's start, and undated rows filed under the first day, do not belong to the day.
     """
     names = np.array([*REASONS, ""])[row_reasons(raw, city)]
     dates = dates_of(raw)
@@ -68,7 +63,7 @@ def _why(city: City, raw: pa.Table, names: npt.NDArray[np.str_], days: int) -> s
 
 
 def _example(rows: pa.Table, reason: str) -> str:
-    """Return the first row as it was received, or where the points are."""
+    """Return the first row as received, or the extent of the points."""
     if reason in {"outside_box", "swapped_point"}:
         edges = [np.quantile(rows[axis].to_numpy(), (0.01, 0.99)) for axis in ("longitude", "latitude")]
         (west, east), (south, north) = edges

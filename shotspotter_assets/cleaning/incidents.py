@@ -7,25 +7,21 @@ import numpy.typing as npt
 
 MAX_MINUTES: Final = 5
 MAX_METRES: Final = 150
-"""Alerts this close in time and space are of one incident: the diffusion scales of gunfire in Washington DC are 10
-minutes and 126 m (Loeffler and Flaxman 2018), and a sensor's own error is about 25 m."""
-
+"""Limits within one incident: the diffusion scales of gunfire in Washington DC are 10 minutes and 126 m (Loeffler and
+Flaxman 2018), and a sensor's own error is about 25 m."""
 METRES_PER_DEGREE: Final = 111_320.0
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
 def incident_numbers(
-    day: npt.NDArray[np.integer],
-    seconds: npt.NDArray[np.float64],
-    longitude: npt.NDArray[np.float64],
-    latitude: npt.NDArray[np.float64],
-    city_latitude: float,
-) -> npt.NDArray[np.int64]:
-    """For each alert, the position of the first alert of its incident, shape (alerts,).
+    day: Integers, seconds: Floats, longitude: Floats, latitude: Floats, city_latitude: float
+) -> Integers:
+    """Return for each alert, in order of time, the position of the first alert of its incident, shape (alerts,).
 
-    The incident of an alert is its connected component in the graph that joins alerts at most `MAX_MINUTES` and
-    `MAX_METRES` apart, among the alerts of its own `day` and the day before. An incident may thus begin before midnight,
-    and a day's incidents depend on two days alone. A degree of longitude has its length at `city_latitude`. The alerts
-    must be sorted by time.
+    An incident is a connected component of alerts at most `MAX_MINUTES` and `MAX_METRES` apart, among the alerts of a
+    `day` and the day before: it depends on two days alone. `city_latitude` scales longitudes.
     """
     if len(seconds) == 0:
         return np.empty(0, dtype=np.int64)
@@ -37,21 +33,11 @@ def incident_numbers(
     return first_of[component]
 
 
-def _over_midnight(
-    component: npt.NDArray[np.int64],
-    first_of: npt.NDArray[np.int64],
-    before: npt.NDArray[np.int64],
-    after: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
+def _over_midnight(component: Integers, first_of: Integers, before: Integers, after: Integers) -> Integers:
     """Replace the first alert of each component that goes on from the day before.
 
-    Every component is two nodes, one for its role as yesterday's and one as today's, so that joining today's to yesterday's
-    does not make a chain to the day before yesterday.
-
-    Args:
-        component: of each alert.
-        first_of: position of the first alert of each component.
-        before, after: positions of near alerts of different days, the earlier one first.
+    A component is two nodes, as yesterday's and as today's, so that chains do not reach the day before yesterday.
+    `before` and `after` are positions of near alerts of different days, the earlier one first.
     """
     if len(before) == 0:
         return first_of
@@ -65,15 +51,10 @@ def _over_midnight(
     return merged
 
 
-def _near_pairs(
-    seconds: npt.NDArray[np.float64],
-    longitude: npt.NDArray[np.float64],
-    latitude: npt.NDArray[np.float64],
-    city_latitude: float,
-) -> npt.NDArray[np.int64]:
-    """Positions (earlier, later) of near alerts, enough to connect all that are near each other; shape (2, pairs).
+def _near_pairs(seconds: Floats, longitude: Floats, latitude: Floats, city_latitude: float) -> Integers:
+    """Return positions (earlier, later) of near alerts, enough to connect all near ones; shape (2, pairs).
 
-    Alerts of one instant and point, which sources with times in hours or days have, are chained.
+    Alerts of one instant and point, as in sources with times in hours or days, are chained.
     """
     from scipy.spatial import KDTree
 
@@ -91,7 +72,7 @@ def _near_pairs(
     return np.array([np.r_[first[near], repeated - 1], np.r_[second[near], repeated]])
 
 
-def _components(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+def _components(first: Integers, second: Integers, count: int) -> Integers:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -1,4 +1,4 @@
-"""How sources spell the types of alerts, and the codes that they stand for."""
+"""Spellings of alert types, and their codes."""
 
 from collections.abc import Callable
 
@@ -24,21 +24,21 @@ SPELLINGS: dict[str, int] = {
     "possible gunfire": 2,
     "pg": 2,
 }
-"""Code of each spelling, in lower case with single blanks for underscores and hyphens."""
+"""Code by spelling, in lower case with single blanks for underscores and hyphens."""
 
 
 def type_codes(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
-    """Codes (int8) of type spellings in any case, with blanks, underscores or hyphens; null where none is known.
+    """Return the code (int8) of each spelling, ignoring case, underscores and hyphens; null if unknown.
 
-    0, 1 and 2 are gunshot types, from `FIRST_EVENT_CODE` on the city's `event_types`. The city's own
-    `gunshot_spellings` come before its event types, and those before `SPELLINGS`.
+    0, 1 and 2 are gunshot types; the city's `event_types` start at `FIRST_EVENT_CODE`. The city's own `gunshot_spellings`
+    come before its event types, and those before `SPELLINGS`.
     """
     table = _codes_of_spellings(city)
     return _looked_up(spellings, table.get, pa.int8())
 
 
 def unknown_spellings(spellings: pa.ChunkedArray, codes: pa.ChunkedArray, city: City) -> dict[str, int]:
-    """How often each spelling occurs that has no code, without those that the city's file lists as having none."""
+    """Count the spellings without a code, except those that the city's file lists."""
     table = _codes_of_spellings(city)
     unknown = spellings.filter(pc.and_(pc.is_valid(spellings), pc.is_null(codes)))
     counts = {str(pair["values"]): int(pair["counts"]) for pair in pc.value_counts(unknown).to_pylist()}
@@ -46,13 +46,12 @@ def unknown_spellings(spellings: pa.ChunkedArray, codes: pa.ChunkedArray, city: 
 
 
 def are_unlisted(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
-    """Flag spellings that stand in no table and may be any other event; false for null."""
+    """Flag spellings that no table lists and that may be any other event; false for null."""
     table = _codes_of_spellings(city)
     return pc.fill_null(_looked_up(spellings, lambda spelling: spelling not in table, pa.bool_()), False)
 
 
 def _looked_up(spellings: pa.ChunkedArray, value_of: Callable[[str], int | None], kind: pa.DataType) -> pa.ChunkedArray:
-    """A value of each normalised spelling; null stays null."""
     encoded = pc.dictionary_encode(spellings.combine_chunks())
     values = pa.array([value_of(_normalised(text)) for text in encoded.dictionary.to_pylist()], kind)
     return pa.chunked_array([values.take(encoded.indices)])

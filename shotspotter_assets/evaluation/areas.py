@@ -13,7 +13,7 @@ OUTSIDE: Final = "outside the published areas"
 
 
 def cell_areas(city: City) -> npt.NDArray[np.str_]:
-    """The area of each cell, shape (rows, columns): of the city's coverage file, or a quadrant of the grid without one.
+    """Return the area of each cell, shape (rows, columns): of the coverage file, or a quadrant of the grid without one.
 
     A published area has the cells whose middle it holds; of several, the first one in the file.
     """
@@ -29,7 +29,7 @@ def cell_areas(city: City) -> npt.NDArray[np.str_]:
 
 
 def quadrants(shape: tuple[int, int]) -> npt.NDArray[np.str_]:
-    """The four quarters of a grid of (rows, columns); row 0 is the south, column 0 the west."""
+    """Return the four quarters of a grid of (rows, columns); row 0 is the south, column 0 the west."""
     rows, columns = shape
     north = np.where(np.arange(rows) < rows / 2, "south", "north")
     east = np.where(np.arange(columns) < columns / 2, "west", "east")

@@ -1,4 +1,4 @@
-"""The evaluation of one fold: forecasts of its test days by its own models and every baseline, scores, and the report."""
+"""The evaluation of one fold: forecasts of its test days by its own models and every baseline, and their scores."""
 
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -33,23 +33,18 @@ class FoldReport(BaseModel):
     validation_days: int
     test_days: int
     covered_cells: int
-    alerts: int
-    """In covered cells on the test days."""
-    base_rate: float
-    """Share of the test cell-days with an alert."""
+    alerts: int  # in covered cells on the test days
+    base_rate: float  # share of the test cell-days with an alert
     score_definitions: dict[str, str]
 
 
 def fold_forecasts(
     files: Mapping[str, Mapping[str, bytes]], record: FoldRecord, history: History, log: Callable[[str], None]
 ) -> dict[str, ModelForecast]:
-    """Forecasts of the test days by model: the fold's own models from their `files`, then the baselines.
+    """Return forecasts of the test days by model: the fold's own models from their `files`, then the baselines.
 
-    Baselines that are members of a stored combination are taken from it. `history` ends with the last test day.
-
-    Raises:
-        ValueError: the days before the cutoff, or their factors, are not those that the models were trained on.
-        ValueError: covered cells are never, or always, occupied before the cutoff.
+    Baselines that are members of a stored combination are taken from it. `history` ends with the last test day. Raises
+    ValueError if the days before the cutoff, or their factors, are not those of the training, or all labels are alike.
     """
     train, validation, test = record.windows(len(history.counts))
     key = model_partition(record.city, record.fold).key
@@ -73,7 +68,7 @@ def fold_forecasts(
 def fold_report(
     record: FoldRecord, history: History, models: Mapping[str, ModelForecast]
 ) -> tuple[FoldReport, ScoreTable, pa.Table]:
-    """Report, scores and forecasts table (see `evaluation.forecasts_table`) of one fold's known test days.
+    """Return report, scores and forecasts table (see `evaluation.forecasts_table`) of one fold's known test days.
 
     `models` are forecasts of the test days, `historical_mean` among them, each of shape (test days, covered cells).
     """
@@ -100,7 +95,7 @@ def fold_report(
 
 
 def fold_rows(scores: ScoreTable) -> list[dict[str, Any]]:
-    """A row of scores for each model of a fold, the best first; few, as a panel is narrow."""
+    """Return a row of few scores, as a panel is narrow, for each model of a fold, the best first."""
     columns = {"log loss": "log_loss", "gain": "gain_nats_per_positive", "p/o": "predicted_over_observed"}
     return [
         {"model": name} | {title: scores.value(score, name) for title, score in columns.items()}
@@ -109,7 +104,7 @@ def fold_rows(scores: ScoreTable) -> list[dict[str, Any]]:
 
 
 def fold_pictures(record: FoldRecord, history: History, forecasts: pa.Table) -> dict[str, bytes]:
-    """The forecast map of the first own model beside the alerts of a day, and the reliability of all own models."""
+    """Draw the first own model's forecast beside the alerts of a day, and the reliability of all own models."""
     test = record.windows(len(history.counts))[2]
     known, name = history.known_in(test), next(iter(record.models))
     days, alerts = history.days()[test.start :][known], history.alerts[test.start :][known]

@@ -1,8 +1,8 @@
-"""The forecasts table: a row per period and cell, with what was observed there and a column of probabilities per model.
+"""The forecasts table: a row per period and cell, with the observation and a column of probabilities per model.
 
-The columns are `date` (local day), `row`, `column`, `observed` (whether there was an alert), and one per model. Forecasts
-of the next hours also have the `hour` (local, of issue) and the `horizon` (hours); each hour is then a period of its own.
-Every score can be computed from such a table alone, so that whoever has it can repeat the evaluation.
+The columns are `date` (local day), `row`, `column`, `observed` (whether there was an alert), and one per model.
+Forecasts of the next hours also have the `hour` (local, of issue) and the `horizon` (hours); each hour is then a period
+of its own. Every score can be computed from such a table alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,6 @@ import pyarrow as pa
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 
 KEY_COLUMNS: Final = ("date", "hour", "horizon", "row", "column", "observed")
-"""The columns of a forecasts table that are not forecasts."""
 
 
 def forecasts_table(
@@ -27,15 +26,10 @@ def forecasts_table(
     hours: npt.NDArray[np.integer] | None = None,
     horizon: int | None = None,
 ) -> pa.Table:
-    """The table of the same cells in several periods.
+    """Return the table of several periods (local `dates`) and of `cells` by (row, column).
 
-    Args:
-        dates: local day of each period, shape (periods,).
-        cells: (row, column) of the cells, each of shape (cells,).
-        observed: whether a cell had an alert in the period, shape (periods, cells).
-        probabilities: of at least one alert by model, each of the shape of `observed`.
-        hours: local hour at which each period was issued; None for days.
-        horizon: hours of each period; None for days.
+    `observed` and each model's probabilities have the shape (periods, cells). `hours`, of local issue, and the
+    `horizon` in hours are None for days.
     """
     periods, number = observed.shape
     columns = {"date": pa.array(np.repeat(dates.astype("datetime64[D]"), number), pa.date32())}
@@ -50,10 +44,9 @@ def forecasts_table(
 
 
 def pool_tables(tables: Sequence[pa.Table]) -> pa.Table:
-    """The tables of several folds as one, with the models that all of them have.
+    """Return the tables of several folds as one, with the models that all of them have.
 
-    Raises:
-        ValueError: there is no table, or two of them forecast the same day.
+    Raises ValueError if there is no table, or two of them forecast one day.
     """
     if not tables:
         raise ValueError("No forecasts to pool: materialize the evaluation reports of at least one fold.")
@@ -68,32 +61,32 @@ def pool_tables(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def without_firework_days(forecasts: pa.Table) -> pa.Table:
-    """The rows whose day is not a firework day."""
+    """Return the rows of ordinary days."""
     return forecasts.filter(pa.array(~is_holiday_fireworks(days_of(forecasts))))
 
 
 def model_names(forecasts: pa.Table) -> list[str]:
-    """The models, in the order of their columns."""
+    """Return the models, in the order of their columns."""
     return [name for name in forecasts.column_names if name not in KEY_COLUMNS]
 
 
 def days_of(forecasts: pa.Table) -> npt.NDArray[np.datetime64]:
-    """The local day of each row."""
+    """Return the local day of each row."""
     return forecasts["date"].to_numpy().astype("datetime64[D]")
 
 
 def periods_of(forecasts: pa.Table) -> npt.NDArray[np.datetime64]:
-    """A label of the period of each row: its day, or its hour of issue."""
+    """Return a label of the period of each row: its day, or its hour of issue."""
     hours = days_of(forecasts).astype("datetime64[h]")
     return hours + forecasts["hour"].to_numpy().astype(np.int64) if "hour" in forecasts.column_names else hours
 
 
 def cells_of(forecasts: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """(row, column) of each row of the table."""
+    """Return (row, column) of each row of the table."""
     row, column = (forecasts[name].to_numpy().astype(np.int64) for name in ("row", "column"))
     return row, column
 
 
 def observed_of(forecasts: pa.Table) -> npt.NDArray[np.bool_]:
-    """True for each row with an alert."""
+    """Return True for each row with an alert."""
     return forecasts["observed"].to_numpy().astype(bool)

@@ -17,15 +17,12 @@ Array = npt.NDArray[np.float64]
 DRAWS: Final = 1_000
 LEVEL: Final = 0.9
 MIN_WEEKS_FOR_INTERVAL: Final = 4
-"""Of fewer, more than 5% of the draws repeat a single week, so that the ends of the interval would be those of one week."""
+"""With fewer, more than 5% of the draws repeat a single week, whose gain would be an end of the interval."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """Gain of one forecast over another in nats per positive; None without positives.
-
-    The interval holds the share `LEVEL` of `DRAWS` draws of whole weeks; None for fewer than `MIN_WEEKS_FOR_INTERVAL`.
-    """
+    """Gain over another forecast in nats per positive, with the interval of `LEVEL`; None if undefined."""
 
     gain: float | None
     low: float | None
@@ -37,11 +34,11 @@ class Gain:
         return self.low is not None and self.low > 0
 
     def ends(self) -> dict[str, float]:
-        """`gain`, `low` and `high` as far as they are known."""
+        """Return `gain`, `low` and `high` as far as they are known."""
         return {name: value for name in ("gain", "low", "high") if (value := getattr(self, name)) is not None}
 
     def text(self, form: str = "+.4f") -> str:
-        """The gain and its interval, as "+0.0120 (+0.0101, +0.0143)"."""
+        """Return the gain and its interval, as "+0.0120 (+0.0101, +0.0143)"."""
         if self.gain is None:
             return "-"
         if self.low is None or self.high is None:
@@ -51,39 +48,35 @@ class Gain:
 
 @dataclass(frozen=True)
 class WeeklySums:
-    """The draws of a weekly block bootstrap: positives, and summed losses by model, of each week, shape (weeks,)."""
+    """Positives, and summed losses by model, of each calendar week, shape (weeks,)."""
 
     positives: Array
     losses: dict[str, Array]
 
 
 def weekly_sums(days: npt.NDArray[np.datetime64], positive: npt.NDArray[Any], losses: dict[str, Array]) -> WeeklySums:
-    """Sums by calendar week, Monday to Sunday, of what is given for each row, all of shape (rows,)."""
+    """Return sums by calendar week, Monday to Sunday, of the values of each row, all of shape (rows,)."""
     _, week = np.unique(weeks(days), return_inverse=True)
-
-    def summed(values: npt.NDArray[Any]) -> Array:
-        return np.bincount(week, weights=values).astype(np.float64)
-
-    return WeeklySums(summed(positive), {name: summed(values) for name, values in losses.items()})
+    sums = {name: np.bincount(week, weights=values).astype(np.float64) for name, values in losses.items()}
+    return WeeklySums(np.bincount(week, weights=positive).astype(np.float64), sums)
 
 
 def weekly_losses(forecasts: pa.Table, models: Iterable[str]) -> WeeklySums:
-    """Positives and log losses (nats) of a forecasts table by calendar week."""
+    """Return positives and log losses (nats) of a forecasts table by calendar week."""
     observed = observed_of(forecasts)
     losses = {name: log_losses(forecasts[name].to_numpy(), observed) for name in dict.fromkeys(models)}
     return weekly_sums(days_of(forecasts), observed, losses)
 
 
 def table_gain(forecasts: pa.Table, model: str, over: str) -> Gain:
-    """Gain of `model` over `over`, two columns of a forecasts table."""
+    """Return the gain of `model` over `over`, two columns of a forecasts table."""
     return weekly_gain(weekly_losses(forecasts, (model, over)), model, over)
 
 
 def weekly_gain(weekly: WeeklySums, model: str, over: str) -> Gain:
-    """Gain of `model` over `over`, with a percentile interval from a weekly block bootstrap.
+    """Return the gain of `model` over `over`, with a percentile interval from a weekly block bootstrap.
 
-    Whole weeks are drawn with replacement, since neighbouring days and cells are not independent. A draw without any
-    positive has no gain and is left out.
+    Whole weeks are drawn, as neighbouring days and cells are not independent; draws without a positive are left out.
     """
     difference, positives, weeks = weekly.losses[over] - weekly.losses[model], weekly.positives, len(weekly.positives)
     gain = float(difference.sum() / positives.sum()) if positives.sum() else None

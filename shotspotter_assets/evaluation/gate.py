@@ -1,8 +1,7 @@
 """The quality gate: the verdict on a candidate forecast, and which forecast is served.
 
-The best baseline is chosen by the days on which the candidate is scored. That flatters the baseline, so it can only
-make the gate stricter. The candidate must be named beforehand: the best of several candidates, chosen on the same days,
-would flatter itself.
+The best baseline is chosen by the days on which the candidate is scored, which flatters it and makes the gate stricter.
+The candidate must be named beforehand: the best of several, chosen on those days, would flatter itself.
 """
 
 from dataclasses import dataclass
@@ -33,41 +32,30 @@ Outcome = Literal["better", "not worse, not shown to be better", "worse"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on a candidate, and the forecast that is served.
+    """The verdict on a candidate (see `judge`), and the forecast that is served."""
 
-    Attributes:
-        served: the candidate if it is better, or a combination and not worse; else the best baseline.
-        best_baseline: the servable baseline with the least log loss.
-        gain: of the candidate over the best baseline.
-        predicted_over_observed: None without positives.
-        positives: cell-days with an alert.
-        reasons: sentences: the verdict, conditions that fail, and the rule that serves the candidate all the same.
-        outcome: see `judge`.
-    """
-
-    served: str
+    served: str  # the candidate or the best baseline
     candidate: str
-    best_baseline: str
-    gain: Gain
-    predicted_over_observed: float | None
-    positives: int
-    reasons: tuple[str, ...]
+    best_baseline: str  # the servable baseline with the least log loss
+    gain: Gain  # of the candidate over the best baseline
+    predicted_over_observed: float | None  # None without positives
+    positives: int  # cell-days with an alert
+    reasons: tuple[str, ...]  # sentences: verdict, failed conditions, and the rule that serves it all the same
     outcome: Outcome
 
     @property
     def passed(self) -> bool:
-        """True if the candidate is served."""
         return self.served == self.candidate
 
 
 def baselines_in(forecasts: pa.Table) -> list[str]:
-    """The baselines in a forecasts table, as the registries of forecasters mark them; all others are candidates."""
+    """Return the baselines in a forecasts table, as the registries of forecasters mark them; all others are candidates."""
     entries = {name: FORECASTERS.get(name) or HOURLY_FORECASTERS.get(name) for name in model_names(forecasts)}
     return [name for name, entry in entries.items() if entry is not None and entry.is_baseline]
 
 
 def judge(forecasts: pa.Table, candidate: str) -> Verdict:
-    """The verdict on a candidate forecast, by one rule for all; a candidate that is a baseline is compared with the others.
+    """Return the verdict on a candidate column, by one rule for all; a baseline is compared with the others.
 
     - "better": the lower end of the 90% interval (weekly block bootstrap) of the gain over the best baseline is above
       zero, and so is that over a constant; predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and there are
@@ -76,14 +64,7 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
     - "not worse, not shown to be better": everything else.
 
     A candidate is served if it is better. A combination (`registry.Entry.combines`), of which the best baseline is a
-    member, is served unless it is worse.
-
-    Args:
-        forecasts: the candidate and the baselines on the same cell-days (see `evaluation.forecasts_table`).
-        candidate: its column.
-
-    Raises:
-        ValueError: the table lacks the candidate, or a baseline that could be served.
+    member, is served unless it is worse. Raises ValueError if the table lacks the candidate, or a servable baseline.
     """
     compared = [name for name in baselines_in(forecasts) if name not in (NEVER, candidate)]
     if candidate not in model_names(forecasts) or not compared:
@@ -130,20 +111,12 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
     passed = outcome == "better" or (combines and outcome != "worse")
     if passed and outcome != "better":
         reasons.append(f"{candidate} combines the simple methods and is served unless it is worse.")
-    return Verdict(
-        served=candidate if passed else best,
-        candidate=candidate,
-        best_baseline=best,
-        gain=gain,
-        predicted_over_observed=ratio,
-        positives=positives,
-        reasons=tuple(reasons),
-        outcome=outcome,
-    )
+    served = candidate if passed else best
+    return Verdict(served, candidate, best, gain, ratio, positives, tuple(reasons), outcome)
 
 
 def _percent(gain: Gain) -> str:
-    """A gain as the change of the probability of what happened, such as "+0.5%, 90% interval -1.4% to +2.3%"."""
+    """Return a gain as the change of the probability of what happened, such as "+0.5%, 90% interval -1.4% to +2.3%"."""
     if gain.gain is None:
         return "no alert to compare on"
     if gain.low is None or gain.high is None:

@@ -1,7 +1,6 @@
 """Forecasts of a fold's test hours and of the types of its alerts, as tables to be scored and pooled."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,28 +19,10 @@ from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.storage.file_names import FOLD_HOURS_FILE, FOLD_TYPES_FILE
 
 
-class HourlyWindows(NamedTuple):
-    """A fold by hour; the windows are indexes of hours."""
-
-    history: HourlyHistory
-    train: range
-    validation: range
-    test: range
-
-
 def hour_forecasts(
-    history: HourlyHistory,
-    train: range,
-    validation: range,
-    test: range,
-    horizons: Sequence[int],
+    history: HourlyHistory, train: range, validation: range, test: range, horizons: Sequence[int]
 ) -> pa.Table:
-    """Forecasts of the next hours in blocks of each horizon (hours) that follow each other through the test hours.
-
-    Returns:
-        One row per horizon, issue and covered cell: `date` and `hour` (local) of the issue, `horizon`, `row`, `column`,
-        `observed`, and one column per model (float32).
-    """
+    """Return forecasts of the next hours, in successive blocks of each horizon (hours), as a forecasts table."""
     by_name: dict[str, FittedHourly] = {}
     for name, kind in HOURLY_FORECASTERS.items():
         if name not in by_name:
@@ -50,27 +31,18 @@ def hour_forecasts(
     tables = []
     for horizon in horizons:
         issues = history.issues(test, horizon)
-        models = {name: each.predict(history, issues, horizon) for name, each in by_name.items()}
+        models = {name: each.predict(history, issues, horizon).astype(np.float32) for name, each in by_name.items()}
         dates, hours = history.clock.day[issues], history.clock.hour[issues]
-        tables.append(
-            forecasts_table(
-                dates,
-                np.nonzero(history.in_coverage),
-                history.occupied_within(horizon)[issues],
-                {name: probability.astype(np.float32) for name, probability in models.items()},
-                hours=hours,
-                horizon=horizon,
-            )
-        )
+        cells, observed = np.nonzero(history.in_coverage), history.occupied_within(horizon)[issues]
+        tables.append(forecasts_table(dates, cells, observed, models, hours=hours, horizon=horizon))
     return pa.concat_tables(tables, promote_options="default")
 
 
 def type_forecasts(history: HourlyHistory, train: range, validation: range, test: range) -> pa.Table:
-    """The types of the typed test alerts, forecast at the beginning of their local day; ranges as in `hour_forecasts`.
+    """Return forecasts of the types of the typed test alerts, made at the beginning of their local day.
 
-    Returns:
-        One row per alert: `date`, `hour` (local), `row`, `column`, `gunshot_type`, and `<model>_<type>` for the model and
-        for the mix of the 90 days before.
+    A row per alert has `date`, `hour` (local), `row`, `column`, `gunshot_type`, and `<model>_<type>` for the model and
+    for the mix of the 90 days before.
     """
     alerts = typed_alerts(history).within(test)
     issues = history.day_beginnings(alerts.hour)
@@ -95,7 +67,7 @@ def type_forecasts(history: HourlyHistory, train: range, validation: range, test
 
 
 def fold_tables(stored: CityHistory, record: FoldRecord, horizons: Sequence[int], types: bool) -> dict[str, pa.Table]:
-    """The tables of a fold's next hours and types by file name, as far as the city's times and types allow.
+    """Return the tables of a fold's next hours and types by file name, as far as the city's times and types allow.
 
     `stored` are all days to the last test day; `types` asks for a table of types, `horizons` in hours for one of hours.
     """
@@ -103,21 +75,11 @@ def fold_tables(stored: CityHistory, record: FoldRecord, horizons: Sequence[int]
     types = types and city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
     if city.time_precision == "day" or not (horizons or types):
         return {}
-    windows = hourly_windows(stored, record)
+    history = stored.hourly(covered_mask(record.covered, city.shape))
+    validation, test = (history.hour_at(day_start(day, city.zone)) for day in (record.validation_first, record.fold))
+    windows = range(validation), range(validation, test), range(test, len(history))
     if horizons:
-        tables[FOLD_HOURS_FILE] = hour_forecasts(*windows, horizons)
-    if types and windows.history.counts[windows.validation.start :, : len(GUNSHOT_TYPES)].any():
-        tables[FOLD_TYPES_FILE] = type_forecasts(*windows)
+        tables[FOLD_HOURS_FILE] = hour_forecasts(history, *windows, horizons)
+    if types and history.counts[validation:, : len(GUNSHOT_TYPES)].any():
+        tables[FOLD_TYPES_FILE] = type_forecasts(history, *windows)
     return tables
-
-
-def hourly_windows(stored: CityHistory, record: FoldRecord) -> HourlyWindows:
-    """The history and the windows of a fold by hour; `stored` are all days to the last test day.
-
-    Raises:
-        HourlyHistoryError: the city publishes days only.
-    """
-    zone = stored.city.zone
-    history = stored.hourly(covered_mask(record.covered, stored.city.shape))
-    validation, test = (history.hour_at(day_start(day, zone)) for day in (record.validation_first, record.fold))
-    return HourlyWindows(history, range(validation), range(validation, test), range(test, len(history)))

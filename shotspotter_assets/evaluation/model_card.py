@@ -1,8 +1,4 @@
-"""The model card of a city: what its forecast is, how good it is, and what it must not be used for, in Markdown.
-
-The numbers are those of the walk-forward report; the text about sensors and about predictive policing in general states
-what the named sources say (`templates/model_card.md.jinja`).
-"""
+"""The model card of a city in Markdown: its forecast, its scores from the walk-forward report, and its limits."""
 
 from typing import Final
 
@@ -27,7 +23,7 @@ NOT_FOR: Final = """\
 
 
 def model_card(report: WalkForwardReport, scores: ScoreTable) -> str:
-    """Markdown for people who decide whether to use the forecast that the report's verdict serves."""
+    """Return Markdown for people who decide whether to use the forecast that the report's verdict serves."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -65,7 +61,7 @@ def model_card(report: WalkForwardReport, scores: ScoreTable) -> str:
 
 
 def flag_precision(report: WalkForwardReport, scores: ScoreTable) -> float:
-    """Share of the flagged cell-days with an alert: PAI times the base rate, with the served forecast's highest cells flagged."""
+    """Return the share of flagged cell-days with an alert: PAI of the served forecast times the base rate."""
     return report.base_rate * (scores.value(f"pai_{FLAGGED_PERCENT}", report.verdict.served) or 0.0)
 
 

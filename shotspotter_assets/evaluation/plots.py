@@ -17,13 +17,12 @@ Booleans = npt.NDArray[np.bool_]
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
-COLOUR_LIMIT_QUANTILE: Final = 0.995
 
 
 def forecast_beside_observed(
     probability: Array, alerts: npt.NDArray[np.integer], in_coverage: Booleans, box: Box, day: date, model: str
 ) -> bytes:
-    """The forecast map of one day, shape (covered cells,), beside the alerts of that day, shape (rows, columns)."""
+    """Draw the forecast map of one day, shape (covered cells,), beside its alerts, shape (rows, columns)."""
     figure = new_figure(8.6, 4.3)  # no wider than the dialog in which the UI shows it
     left, right = figure.subplots(1, 2)
     percent = np.full(in_coverage.shape, np.nan)
@@ -44,7 +43,7 @@ def forecast_beside_observed(
 
 
 def reliability_curve(bins: Mapping[str, Reliability]) -> bytes:
-    """Observed frequency against mean forecast by model, with 95% intervals; constant forecasts have no curve."""
+    """Draw observed frequency against mean forecast by model, with 95% intervals, without constant forecasts."""
     figure = new_figure(6.6, 5.8)
     axes = figure.add_subplot()
     points = []
@@ -70,7 +69,7 @@ def reliability_curve(bins: Mapping[str, Reliability]) -> bytes:
 
 
 def gain_by_fold(gains: Mapping[str, Mapping[str, Gain]], over: str) -> bytes:
-    """Gain of models over `over` in each fold, with intervals, by model and fold; folds without a gain are left out."""
+    """Draw gains over `over` by model and fold, with intervals; folds without a gain are left out."""
     figure = new_figure(7.6, 4.6)
     axes = figure.add_subplot()
     folds = list(dict.fromkeys(fold for by_fold in gains.values() for fold in by_fold))
@@ -95,12 +94,12 @@ def gain_by_fold(gains: Mapping[str, Mapping[str, Gain]], over: str) -> bytes:
 
 
 def line_style(number: int) -> dict[str, Any]:
-    """Colour and marker of the line of that number."""
+    """Return colour and marker of the line of that number."""
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
 def draw_map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
-    """Cells coloured by `values` (rows, columns); those without a value stay hatched."""
+    """Draw cells coloured by `values` (rows, columns); those without a value stay hatched."""
     rows, columns = values.shape
     longitude, latitude = np.linspace(box.west, box.east, columns + 1), np.linspace(box.south, box.north, rows + 1)
     axes.patch.set(hatch="////", edgecolor="0.75")
@@ -117,15 +116,15 @@ def draw_map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
 
 
 def draw_risk(figure: Any, axes: Any, box: Box, values: Array, label: str) -> None:
-    """Cells coloured by a risk (rows, columns) with a scale beside them; NaN where nothing is forecast."""
+    """Draw cells coloured by a risk (rows, columns) with a scale beside them; NaN where nothing is forecast."""
     # The few highest cells would leave all others one colour.
-    top = max(float(np.nanquantile(values, COLOUR_LIMIT_QUANTILE)), 1e-4)
+    top = max(float(np.nanquantile(values, 0.995)), 1e-4)
     image = draw_map(axes, box, values, cmap="cividis", vmin=0.0, vmax=top)
     figure.colorbar(image, ax=axes, shrink=0.8, extend="max", label=label)
 
 
 def new_figure(width: float, height: float) -> Any:
-    """A figure of that size in inches, drawn without a display."""
+    """Return a figure of that size in inches, drawn without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -135,7 +134,7 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def as_png(figure: Any) -> bytes:
-    """The figure as a PNG."""
+    """Return the figure as a PNG."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -43,31 +43,30 @@ class ScoreTable:
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> "ScoreTable":
-        """The scores of a stored table."""
         columns = [table[name].to_pylist() for name in SCORES_COLUMNS]
         return cls({(*row[:4],): Score(*row[4:]) for row in zip(*columns, strict=True)})
 
     def to_arrow(self) -> pa.Table:
-        """The table to store, with `SCORES_COLUMNS`."""
+        """Return the table to store, with `SCORES_COLUMNS`."""
         columns = zip(*((*key, *score) for key, score in self.rows.items()), strict=True)
         schema = arrow_schema(SCORES_COLUMNS, required=("facet", "group", "model", "score"))
         return pa.table([list(column) for column in columns], schema=schema)
 
     def value(self, score: str, model: str = NO_MODEL, facet: str = ALL, group: str = ALL) -> float | None:
-        """A value; None where the score is not defined."""
+        """Return a value; None where the score is not defined."""
         return self.rows[facet, group, model, score].value
 
     def gain(self, over: str, model: str, facet: str = ALL, group: str = ALL) -> Gain:
-        """The gain of a model over another one, in nats per positive."""
+        """Return the gain of a model over another one, in nats per positive."""
         weeks = int(self.value("weeks", facet=facet, group=group) or 0)
         return Gain(*self.rows[facet, group, model, gain_name(over)], weeks)
 
     def groups(self, facet: str) -> list[str]:
-        """The groups of a facet, in their order."""
+        """Return the groups of a facet, in their order."""
         return list(dict.fromkeys(key[1] for key in self.rows if key[0] == facet))
 
     def models(self, facet: str = ALL, group: str = ALL) -> list[str]:
-        """The models of a group, the one with the least log loss first."""
+        """Return the models of a group, the one with the least log loss first."""
         of_group = {
             key[2]: score.value
             for key, score in self.rows.items()
@@ -77,14 +76,14 @@ class ScoreTable:
 
 
 def gain_name(over: str) -> str:
-    """Name of the score that is the gain over another model."""
+    """Return the name of the score that is the gain over another model."""
     return f"gain_over_{over}"
 
 
 def all_rows(
     forecasts: pa.Table, baselines: Sequence[str], facet: str = ALL, group: str = ALL, reference: str = HISTORICAL_MEAN
 ) -> Rows:
-    """All scores of all rows of a forecasts table, with gains over each baseline, and those of never and always."""
+    """Return all scores of a forecasts table, with gains over each baseline, and those of never and always."""
     if not len(forecasts):
         return {}
     observed, rows = observed_of(forecasts), gain_rows(forecasts, baselines, facet, group)
@@ -97,7 +96,7 @@ def all_rows(
 
 
 def gain_rows(forecasts: pa.Table, over: Sequence[str], facet: str, group: str) -> Rows:
-    """Size of a forecasts table, and the log loss of each model with its gains over others."""
+    """Return the size of a forecasts table, and the log loss of each model with its gains over others."""
     observed, names = observed_of(forecasts), model_names(forecasts)
     weekly = weekly_losses(forecasts, names)
     size = {"cell_days": len(observed), "positives": observed.sum(), "base_rate": observed.mean()}

@@ -1,8 +1,8 @@
 """Scores of an occupancy forecast on covered cells; every score can be recomputed from the forecasts table.
 
-Notation in the definitions: p forecast probability and o observed occupancy (0 or 1) of a cell-day, r the reference
-forecast (the historical mean), sums and means over all covered cells and test days. Formulas follow Bowers et al.
-(2004) for hit rate, Chainey et al. (2008) for PAI, and Murphy (1973) for the Brier score.
+In the definitions, p is the forecast probability and o the observed occupancy (0 or 1) of a cell-day, r the reference
+(the historical mean), sums and means are over all covered cells and test days. Formulas follow Bowers et al. (2004) for
+hit rate, Chainey et al. (2008) for PAI, and Murphy (1973) for the Brier score.
 """
 
 from dataclasses import dataclass
@@ -26,9 +26,6 @@ AREAS: Final = (1, 5, 10, 20)
 WEIGHTS: Final = (1, 10, 100)
 """Weights of a positive against a negative in the decisions that accuracy counts, as in `accuracy_10`."""
 MAX_BINS: Final = 10
-"""Maximum number of bins of a reliability curve."""
-INTERVAL_Z: Final = 1.959964
-"""Quantile of the standard normal distribution for a 95% interval."""
 
 SCORE_DEFINITIONS: Final = {
     "log_loss": "-mean(o ln p + (1 - o) ln(1 - p)), p kept within [1e-6, 1 - 1e-6]; less is better",
@@ -58,7 +55,7 @@ SCORE_DEFINITIONS: Final = {
 
 
 def score_table(forecasts: pa.Table, reference: str = HISTORICAL_MEAN) -> dict[str, Scores]:
-    """Scores by model over all rows, measured against the column of the reference model; {} where there is no row."""
+    """Return scores by model over all rows, against the reference model's column; {} where there is no row."""
     if not len(forecasts):
         return {}
     observed, period, references = observed_of(forecasts), periods_of(forecasts), forecasts[reference].to_numpy()
@@ -74,9 +71,9 @@ def score_cell_days(
     reference: npt.NDArray[np.floating],
     day: npt.NDArray[Any],
 ) -> Scores:
-    """All scores of cell-days in any order, all of shape (cell-days,); days may differ in their number of covered cells.
+    """Return all scores of cell-days in any order, all of shape (cell-days,).
 
-    `day` is any sortable label; cells are ranked among those of the same label. `reference` is the historical mean.
+    `day` is any sortable label of the cells that are ranked together. `reference` is the historical mean.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -103,7 +100,7 @@ def score_cell_days(
 
 
 def decisions(probability: Array, observed: Booleans) -> Scores:
-    """Accuracy and counts of yes-or-no decisions by weight: yes where p >= 1 / (1 + weight)."""
+    """Return accuracy and counts of yes-or-no decisions by weight: yes where p >= 1 / (1 + weight)."""
     positives, negatives = int(observed.sum()), int((~observed).sum())
     scores: Scores = {}
     for w in WEIGHTS:
@@ -116,7 +113,7 @@ def decisions(probability: Array, observed: Booleans) -> Scores:
 
 
 def calibration(probability: Array, observed: Booleans) -> tuple[float | None, float | None]:
-    """Slope and intercept of the logistic regression of `observed` on logit(`probability`), both (cell-days,).
+    """Return slope and intercept of the logistic regression of `observed` on logit(`probability`), both (cell-days,).
 
     None where no finite fit exists: one class only, a constant forecast, or one that separates the classes.
     """
@@ -135,9 +132,9 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
 
 
 def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[int, Array]:
-    """The share in which each cell-day is flagged, by area: 1 within the k highest of its day, 0 below, (cell-days,).
+    """Return the share in which each cell-day is flagged, by area: 1 within the k highest of its day, 0 below.
 
-    Tied cells share the places left to them equally, as row order or a seed would be luck.
+    Tied cells share the places left to them equally, as row order or a seed would be luck. Shapes are (cell-days,).
     """
     _, day_at, cells = np.unique(day, return_inverse=True, return_counts=True)
     order = np.lexsort((-probability, day_at))
@@ -157,20 +154,17 @@ def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[int, Array
 
 @dataclass(frozen=True)
 class Reliability:
-    """Bins of equally many cell-days by rising forecast; equal forecasts share a bin.
-
-    `low` and `high` are the ends of the 95% Wilson interval of the observed frequency, the share with an alert.
-    """
+    """Bins of equally many cell-days by rising forecast; equal forecasts share a bin."""
 
     mean_forecast: list[float]
-    observed_frequency: list[float]
-    low: list[float]
+    observed_frequency: list[float]  # share with an alert
+    low: list[float]  # lower end of the 95% Wilson interval of the observed frequency
     high: list[float]
 
 
 def reliability(probability: Array, observed: Booleans) -> Reliability:
-    """The reliability of forecasts, both of shape (cell-days,), in `MAX_BINS` bins at most."""
-    z = INTERVAL_Z
+    """Return the reliability of forecasts, both of shape (cell-days,), in `MAX_BINS` bins at most."""
+    z = 1.959964  # quantile of the standard normal distribution for a 95% interval
     edges = np.unique(np.quantile(probability, np.arange(1, MAX_BINS) / MAX_BINS))
     which = np.unique(np.searchsorted(edges, probability, side="left"), return_inverse=True)[1]
     number = np.bincount(which).astype(np.float64)
@@ -181,5 +175,5 @@ def reliability(probability: Array, observed: Booleans) -> Reliability:
 
 
 def ratio(numerator: float, denominator: float) -> float | None:
-    """The quotient, or None where the denominator is zero."""
+    """Return the quotient, or None where the denominator is zero."""
     return float(numerator / denominator) if denominator else None

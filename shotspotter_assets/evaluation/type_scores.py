@@ -14,19 +14,16 @@ from shotspotter_assets.evaluation.score_rows import ALL, NO_MODEL, Rows, Score,
 from shotspotter_assets.models.probability import MIN_PROBABILITY
 
 TRAILING_MIX: Final = "trailing_mix"
-"""The forecast of a type by its share in the last 90 days; the reference of the type scores."""
+"""The mix of types in the last 90 days, the reference of the type scores."""
 TYPES: Final = "gunshot_types"
 """Facet of the type scores."""
 
 
 def type_rows(tables: Sequence[pa.Table]) -> Rows:
-    """Log loss of each model over all alerts of known type, pooled over the folds, and its gain over `TRAILING_MIX`.
+    """Return the log loss of each model over all alerts of known type, and its gain over `TRAILING_MIX` in nats per alert.
 
-    Log loss is -mean(ln p of the type that came), p scaled to sum to 1 over the types; gains are in nats per alert.
-
-    Args:
-        tables: one row per alert, `date`, `gunshot_type` (0, 1, 2 or null) and the columns `<model>_0`, `_1`, `_2` of
-            each model, `trailing_mix` among them.
+    Log loss is -mean(ln p of the type that came), p scaled to sum to 1 over the types. A table has one row per alert,
+    `date`, `gunshot_type` (0, 1, 2 or null) and the columns `<model>_0`, `_1`, `_2` of each model, with `trailing_mix`.
     """
     alerts = pa.concat_tables(tables)
     alerts = alerts.filter(alerts["gunshot_type"].is_valid())

@@ -38,14 +38,7 @@ GAIN_DEFINITION: Final = (
 
 
 class WalkForwardReport(BaseModel):
-    """The report of a city over its folds, stored as `report.json`; its scores are a table (`evaluation.score_rows`).
-
-    Attributes:
-        positives: cell-days with an alert.
-        coverage: the origin of the coverage, in words; `covered_cells` is the number by fold.
-        reliability: of the served forecast, the candidate and the best baseline.
-        horizons: verdicts by horizon in hours; empty where hours are not forecast.
-    """
+    """The report of a city over its folds, stored as `report.json`; its scores are a table (`evaluation.score_rows`)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -55,34 +48,25 @@ class WalkForwardReport(BaseModel):
     last_day: date
     days: int
     cell_days: int
-    positives: int
+    positives: int  # cell-days with an alert
     base_rate: float
-    covered_cells: dict[date, int]
-    coverage: str
+    covered_cells: dict[date, int]  # number by fold
+    coverage: str  # its origin, in words
     grid: tuple[int, int]
     verdict: Verdict
     baselines: list[str]
-    reliability: dict[str, Reliability]
-    horizons: dict[int, Verdict]
+    reliability: dict[str, Reliability]  # of the served forecast, the candidate and the best baseline
+    horizons: dict[int, Verdict]  # by horizon in hours; empty where hours are not forecast
     score_definitions: dict[str, str]
 
 
 def walk_forward_report(
-    *,
-    city: City,
-    folds: Folds,
-    candidate: str,
-    hourly: Folds,
-    hourly_candidate: str,
-    types: Folds,
+    *, city: City, folds: Folds, candidate: str, hourly: Folds, hourly_candidate: str, types: Folds
 ) -> tuple[WalkForwardReport, ScoreTable]:
-    """The report of a city and its scores, from tables as `evaluation.forecasts_table` and `evaluation.type_scores` describe.
+    """Return the report of a city and its scores, from tables as `forecasts_table` and `type_scores` describe.
 
-    The candidates are the forecasts that are to be served, named before their scores were seen. In `hourly`, `climatology` is
-    among the models.
-
-    Raises:
-        ValueError: there is no fold, a fold lacks the candidate or a baseline of others, or two forecast the same day.
+    The candidates are the forecasts that are to be served, named before their scores were seen; `hourly` has
+    `climatology`. Raises ValueError if there is no fold, one lacks a needed forecast, or two forecast one day.
     """
     _require_forecasts(city, folds, candidate)
     forecasts = pool_tables(list(folds.values()))
@@ -120,7 +104,7 @@ def walk_forward_report(
 
 
 def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], Rows]:
-    """Verdicts and scores by horizon.
+    """Return verdicts and scores by horizon.
 
     Periods of one horizon overlap where they are issued every hour; whole weeks are drawn, so the intervals hold.
     """
@@ -149,20 +133,17 @@ def _require_forecasts(city: City, folds: Folds, candidate: str) -> None:
 
 
 def walk_forward_rows(report: WalkForwardReport, scores: ScoreTable) -> list[dict[str, Any]]:
-    """For each model of a city, the best first, its gain over the best baseline with the interval."""
+    """Return each model's gain over the best baseline with the interval, the best model first."""
     gains = {name: scores.gain(report.verdict.best_baseline, name) for name in scores.models()}
     return [{"model": name, "gain": gain.gain, "low": gain.low, "high": gain.high} for name, gain in gains.items()]
 
 
 def walk_forward_pictures(report: WalkForwardReport, scores: ScoreTable) -> dict[str, bytes]:
-    """Reliability, and the gain over the best baseline by fold, of the served forecast and the candidate."""
+    """Draw reliability, and the gain over the best baseline by fold, of the served forecast and the candidate."""
     best, folds = report.verdict.best_baseline, scores.groups(FOLD)
     gains = {
         name: {fold: scores.gain(best, name, FOLD, fold) for fold in folds}
         for name in report.reliability
         if name != best
     }
-    return {
-        "reliability": plots.reliability_curve(report.reliability),
-        "gain_by_fold": plots.gain_by_fold(gains, best),
-    }
+    return {"reliability": plots.reliability_curve(report.reliability), "gain_by_fold": plots.gain_by_fold(gains, best)}

@@ -1,4 +1,4 @@
-"""Figures and scores of the notebook, with Plotly and pandas. Nothing is fetched from a map server."""
+"""Figures and scores of the notebook, with Plotly and pandas, without a map server."""
 
 from datetime import date
 
@@ -27,10 +27,7 @@ def forecast_beside_observed(city: City, table: pa.Table, model: str, day: date,
     """Draw the forecast of one day as a map, and beside it the alerts of the day.
 
     Args:
-        city: of the table.
-        table: a forecasts table (`evaluation.forecasts_table`).
-        model: one of its columns.
-        day: one of its days.
+        table: a forecasts table (`evaluation.forecasts_table`) with the `model` and the `day`.
         alerts: of the forecast types, see `stored.stored_alerts`.
     """
     rows = table.filter(pc.field("date") == day).to_pandas()
@@ -46,11 +43,8 @@ def forecast_beside_observed(city: City, table: pa.Table, model: str, day: date,
     figure = subplots.make_subplots(cols=2, shared_xaxes="all", shared_yaxes="all", subplot_titles=titles)
     colours = {"colorscale": "Cividis", "zmin": 0, "zmax": float(np.nanquantile(grid, 0.995)), "colorbar_title": "%"}
     figure.add_heatmap(x=x, y=y, z=grid, hovertemplate="%{z:.2f}%<extra></extra>", row=1, col=1, **colours)
-    points = {
-        "x": of_day["longitude"],
-        "y": of_day["latitude"],
-        "text": of_day["wall"].astype(str) + ", " + of_day["type"],
-    }
+    text = of_day["wall"].astype(str) + ", " + of_day["type"]
+    points = {"x": of_day["longitude"], "y": of_day["latitude"], "text": text}
     figure.add_scatter(**points, mode="markers", hovertemplate="%{text}<extra></extra>", row=1, col=2)
     figure.update_layout(title=str(day), showlegend=False)
     return _as_on_the_ground(figure, city)
@@ -62,7 +56,6 @@ def scores(table: pa.Table) -> pd.DataFrame:
 
 
 def _as_on_the_ground(figure: go.Figure, city: City) -> go.Figure:
-    """Show the city's box, as long as on the ground."""
     box = city.box
     ratio = 1 / float(np.cos(np.radians((box.south + box.north) / 2)))
     figure.update_xaxes(range=[box.west, box.east], constrain="domain")

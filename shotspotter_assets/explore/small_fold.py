@@ -22,21 +22,18 @@ VALIDATION_SHARE: Final = 0.15
 def train_small_fold(
     store: Store, city: City, cutoff: date, *, model: str, days: int = 240, test_days: int = 28, **changes: Any
 ) -> pa.Table:
-    """Return the forecasts table of the test days: of the model and of every baseline, fitted on the same days.
+    """Return the forecasts table of the test days: of the model and of every baseline, fitted on equal days.
 
     Args:
-        store: with the days of the city.
-        city: to forecast.
         cutoff: the first test day.
-        model: a forecaster of the next day.
-        days: to train and validate on, before the cutoff.
-        test_days: to forecast, from the cutoff on.
-        changes: settings of the model that differ from those of the city's file.
+        model: a next-day forecaster.
+        days: training and validation days before the cutoff.
+        changes: settings of the model that differ from the city's file.
 
     Raises:
         MissingPartitionsError: days are missing.
         DaysNotKnownError: the last test days are not known yet.
-        ValueError: there are too few days to train on, or a setting is not one that the model takes.
+        ValueError: there are too few days to train on, or a setting is not one of the model.
     """
     first, last = cutoff - timedelta(days=days), cutoff + timedelta(days=test_days - 1)
     stored = CityHistory.load(store, city, last, max(first, city.start)).complete()

@@ -1,4 +1,4 @@
-"""Stored tables of a city for the notebook: alerts, and forecasts beside what happened."""
+"""Stored tables of a city for the notebook."""
 
 import os
 from collections.abc import Mapping
@@ -24,22 +24,15 @@ COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "inci
 
 
 def open_city(name: str, environ: Mapping[str, str] = os.environ) -> tuple[Store, City]:
-    """Open the store and a city that environment variables name; relative paths start at the checkout."""
-    paths = {
-        name: str(CHECKOUT / environ[name])
-        for name in ("SHOTSPOTTER_STORE", "SHOTSPOTTER_CITIES")
-        if environ.get(name) and "://" not in environ[name]
-    }
+    """Open the store and the city that variables name; relative paths start at the checkout."""
+    named = {name: environ.get(name) for name in ("SHOTSPOTTER_STORE", "SHOTSPOTTER_CITIES")}
+    paths = {name: str(CHECKOUT / path) for name, path in named.items() if path and "://" not in path}
     settings = Settings.from_environment({**environ, **paths})
     return StoreResource(root=settings.store_root).open(), find_city(settings.cities, name)
 
 
 def stored_days(store: Store, city: City) -> tuple[date, date]:
-    """Return the first and last stored day.
-
-    Raises:
-        ValueError: no day is stored.
-    """
+    """Return the first and last stored day; raise ValueError without any."""
     days = store.days_present("grid_tensors", city.name, GRID_FILE)
     if not days:
         raise ValueError(
@@ -50,7 +43,7 @@ def stored_days(store: Store, city: City) -> tuple[date, date]:
 
 
 def stored_alerts(store: Store, city: City) -> pd.DataFrame:
-    """Read the counted alerts of the forecast types: `wall` of the city's clock, `longitude`, `latitude` and `type`."""
+    """Read the counted alerts of the forecast types: `wall` clock, `longitude`, `latitude` and `type`."""
     table = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, *stored_days(store, city), COLUMNS)
     table = counted_alerts(table, city)
     alerts = table.select(["longitude", "latitude"]).to_pandas()
@@ -60,21 +53,16 @@ def stored_alerts(store: Store, city: City) -> pd.DataFrame:
 
 
 def fold_forecasts(store: Store, city: City) -> pa.Table:
-    """Read the forecasts table of the last fold with a report.
-
-    Raises:
-        ValueError: no fold has a report.
-    """
+    """Read the forecasts table of the last fold with a report; raise ValueError without any."""
     cutoffs = store.days_present("evaluation_reports", city.name, FOLD_FORECASTS_FILE, "fold")
     if not cutoffs:
-        raise ValueError(
-            f"No fold of {city.name} has a report: materialize evaluation_reports, or train a small fold below."
-        )
+        remedy = "materialize evaluation_reports, or train a small fold below"
+        raise ValueError(f"No fold of {city.name} has a report: {remedy}.")
     return store.read_table(fold_partition(city.name, max(cutoffs)), FOLD_FORECASTS_FILE)
 
 
 def issued_forecasts(store: Store, city: City) -> pa.Table | None:
-    """Read the forecasts of the next day as issued, beside what happened; None without any of a known day."""
+    """Read the issued next-day forecasts with observed alerts; None without any of a known day."""
     first, last = stored_days(store, city)
     forecasts = next_day_forecasts(store, city, first, last)
     history = CityHistory.load(store, city, last, min(forecasts, default=last))

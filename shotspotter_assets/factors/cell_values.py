@@ -25,13 +25,10 @@ NEAR_METRES: Final = 100.0
 
 
 def cell_values(city: City, factor: CellFactor) -> Array:
-    """The factor's number for each cell, shape (rows, columns); NaN where unknown.
+    """Return the factor's number for each cell, shape (rows, columns); NaN where unknown.
 
-    Rates as they are; log(1 + number by km²) of counts and points, log(1 + km by km²) of lines, log(1 + distance / 100 m). The
-    numbers do not depend on the size of the cells.
-
-    Raises:
-        ValueError: the file cannot be used, with the reason and the remedy.
+    Rates as they are; log(1 + number by km²) of counts and points, log(1 + km by km²) of lines, log(1 + distance /
+    100 m). Raises ValueError if the file cannot be used, with the reason and the remedy.
     """
     import shapely
 
@@ -48,7 +45,7 @@ def cell_values(city: City, factor: CellFactor) -> Array:
 
 
 def _usable(city: City, factor: CellFactor) -> "geopandas.GeoDataFrame":
-    """The shapes that lie in or near the city's box, valid and each once."""
+    """Return the shapes that lie in or near the city's box, valid and each once."""
     import shapely
 
     points = {} if not isinstance(factor, PointFactor) else {"longitude": factor.longitude, "latitude": factor.latitude}
@@ -76,7 +73,7 @@ def _usable(city: City, factor: CellFactor) -> "geopandas.GeoDataFrame":
 
 
 def _of_polygons(city: City, factor: PolygonFactor, frame: "geopandas.GeoDataFrame", shapes: Shapes) -> Array:
-    """A count by km², or the mean of a rate by area over the part of the cell of which it is known."""
+    """Return a count by km², or the mean of a rate by area over the part of the cell of which it is known."""
     import shapely
 
     try:
@@ -97,7 +94,7 @@ def _of_polygons(city: City, factor: PolygonFactor, frame: "geopandas.GeoDataFra
 
 
 def _within_cells(city: City, shapes: Shapes, weight: Array, measure: Literal["area", "length"]) -> Array:
-    """The m² or metres of the shapes within each cell, times their weights, shape (rows, columns)."""
+    """Return the m² or metres of the shapes within each cell, times their weights, shape (rows, columns)."""
     import shapely
 
     height, width = cell_metres(city)
@@ -109,31 +106,27 @@ def _within_cells(city: City, shapes: Shapes, weight: Array, measure: Literal["a
 
 
 def _density(city: City, plane: Plane, points: Shapes, width_metres: float) -> Array:
-    """Points by km²: the mean over each cell of a Gaussian kernel density, shape (rows, columns)."""
+    """Return points by km²: the mean over each cell of a Gaussian kernel density, shape (rows, columns)."""
     import shapely
     from scipy.special import ndtr
 
     east, north = shapely.get_coordinates(points).T
+    axes = (plane.height, city.grid.rows, north), (plane.width, city.grid.columns, east)
     by_row, by_column = (
         np.diff(ndtr((np.linspace(0, side, number + 1) - along[:, None]) / width_metres))
-        for side, number, along in (
-            (plane.height, city.grid.rows, north),
-            (plane.width, city.grid.columns, east),
-        )
+        for side, number, along in axes
     )
-    density: Array = by_row.T @ by_column / _cell_km2(city)
-    return density
+    return np.asarray(by_row.T @ by_column / _cell_km2(city))
 
 
 def _metres_away(city: City, plane: Plane, shapes: Shapes) -> Array:
-    """From the middle of each cell to the nearest shape, shape (rows, columns)."""
+    """Return metres from the middle of each cell to the nearest shape, shape (rows, columns)."""
     import shapely
 
     longitude, latitude = cell_middles(city, *np.indices(city.shape))
     middles = shapely.points(plane.metres(np.column_stack([longitude.ravel(), latitude.ravel()])))
     _, metres = shapely.STRtree(shapes).query_nearest(middles, all_matches=False, return_distance=True)
-    away: Array = metres.reshape(city.shape)
-    return away
+    return np.asarray(metres.reshape(city.shape))
 
 
 def _cell_km2(city: City) -> float:

@@ -1,4 +1,4 @@
-"""The contributing factors of a city as inputs of its forecast, each from the day after it was published on."""
+"""The contributing factors of a city as inputs of its forecast, each from the day after its publication."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -29,14 +29,10 @@ class OfCells:
     by_cell: Array
 
     def inputs(self, first_unknown: Days, in_coverage: npt.NDArray[np.bool_]) -> Array:
-        """Its difference from the mean of the covered cells, shape (days, cells).
+        """Return differences from the mean of the covered cells, shape (days, cells); 0 where nothing is known.
 
-        0 is the average cell: so is a cell of which nothing is known, and so are all cells on days before the publication, of
-        which a model would else learn what nobody could have known.
-
-        Args:
-            first_unknown: for each day that is forecast, the first day of which nothing may be used.
-            in_coverage: shape (rows, columns).
+        They are 0 before the publication too, as a model would else learn what nobody could have known. `first_unknown`
+        is, for each day that is forecast, the first day of which nothing may be used.
         """
         values = self.by_cell[in_coverage]
         known = np.isfinite(values)
@@ -46,7 +42,7 @@ class OfCells:
 
 @dataclass(frozen=True)
 class OfDays:
-    """A factor of days: `by_day` of the contiguous `days`, NaN where nothing is known; and how late each is known."""
+    """A factor of days: `by_day` of the contiguous `days`, NaN where nothing is known, known after `days_late` days."""
 
     name: str
     known_from: date
@@ -55,7 +51,7 @@ class OfDays:
     days_late: int
 
     def inputs(self, first_unknown: Days) -> Array:
-        """The newest number that is known, as its difference from the mean of those before it; 0 where it is missing, (days, 1)."""
+        """Return the newest known number as its difference from the mean before it; 0 where missing, shape (days, 1)."""
         if not len(self.days):
             return np.zeros((len(first_unknown), 1))
         known = np.isfinite(self.by_day)
@@ -75,11 +71,7 @@ class CityFactors:
 
     @classmethod
     def read(cls, city: City) -> "CityFactors":
-        """From the files that the city's file names.
-
-        Raises:
-            FactorFileError: a file cannot be used.
-        """
+        """Read the files that the city's file names. Raises FactorFileError if one cannot be used."""
         of_cells, of_days = [], []
         for name, factor in city.factors.items():
             try:
@@ -95,7 +87,7 @@ class CityFactors:
 
     @classmethod
     def blank(cls, city: City) -> "CityFactors":
-        """The same names for a grid of one cell, of which nothing is known; no file is read."""
+        """Return the names for a grid of one cell, of which nothing is known; no file is read."""
         of_cells, of_days = [], []
         for name, factor in city.factors.items():
             if isinstance(factor, SeriesFactor):
@@ -106,7 +98,7 @@ class CityFactors:
         return cls(tuple(of_cells), tuple(of_days))
 
     def sha256(self, stop: date) -> str:
-        """SHA-256 of the values and factors published before `stop`, which are all that the days before it can use."""
+        """Return the SHA-256 of the values and factors published before `stop`, which the days before it can use."""
         parts = [
             (cells.name, cells.known_from, sha256(cells.by_cell.tobytes()))
             for cells in self.of_cells
@@ -129,10 +121,9 @@ NO_FACTORS: Final = CityFactors()
 
 
 def _daily_values(factor: SeriesFactor) -> tuple[Days, Array]:
-    """(contiguous days from the first to the last of the file, the number of each; NaN where there is none).
+    """Return the contiguous days of the file, and the number of each; NaN where there is none.
 
-    Raises:
-        ValueError: the file cannot be used, with the reason and the remedy.
+    Raises ValueError if the file cannot be used, with the reason and the remedy.
     """
     import pandas as pd
 

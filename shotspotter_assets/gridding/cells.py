@@ -24,35 +24,28 @@ class Plane:
 
     west: float
     south: float
-    metres_east: float
-    """Length of a degree of longitude, at the middle of the box."""
+    metres_east: float  # length of a degree of longitude, at the middle of the box
     width: float
     height: float
 
     @classmethod
     def of(cls, city: City) -> "Plane":
-        """The plane of a city's box."""
         box = city.box
         metres_east = METRES_PER_DEGREE * math.cos(math.radians((box.south + box.north) / 2))
-        return cls(
-            box.west,
-            box.south,
-            metres_east,
-            (box.east - box.west) * metres_east,
-            (box.north - box.south) * METRES_PER_DEGREE,
-        )
+        width, height = (box.east - box.west) * metres_east, (box.north - box.south) * METRES_PER_DEGREE
+        return cls(box.west, box.south, metres_east, width, height)
 
     def metres(self, degrees: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """(east, north) of (longitude, latitude), shape (points, 2)."""
+        """Return (east, north) of (longitude, latitude), shape (points, 2)."""
         return (degrees - [self.west, self.south]) * [self.metres_east, METRES_PER_DEGREE]
 
     def degrees(self, metres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """(longitude, latitude) of (east, north), shape (points, 2)."""
+        """Return (longitude, latitude) of (east, north), shape (points, 2)."""
         return metres / [self.metres_east, METRES_PER_DEGREE] + [self.west, self.south]
 
 
 def cell_edges(city: City, row: int, column: int) -> Edges:
-    """Edges of the cell."""
+    """Return the edges of a cell."""
     box, (rows, columns) = city.box, city.shape
     west, east = (box.west + (box.east - box.west) * edge / columns for edge in (column, column + 1))
     south, north = (box.south + (box.north - box.south) * edge / rows for edge in (row, row + 1))
@@ -62,7 +55,7 @@ def cell_edges(city: City, row: int, column: int) -> Edges:
 def cell_middles(
     city: City, row: npt.NDArray[np.integer], column: npt.NDArray[np.integer]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(longitude, latitude) of the middles of cells, each of the shape of `row` and `column`."""
+    """Return (longitude, latitude) of the middles of cells, each of the shape of `row` and `column`."""
     box, (rows, columns) = city.box, city.shape
     longitude = box.west + (column + 0.5) / columns * (box.east - box.west)
     latitude = box.south + (row + 0.5) / rows * (box.north - box.south)
@@ -70,18 +63,18 @@ def cell_middles(
 
 
 def cell_metres(city: City) -> tuple[float, float]:
-    """(height, width) of a cell in metres, the width at the middle of the city's box."""
+    """Return (height, width) of a cell in metres, the width at the middle of the city's box."""
     plane = Plane.of(city)
     return plane.height / city.grid.rows, plane.width / city.grid.columns
 
 
 def cell_name(row: int, column: int) -> str:
-    """Name of a cell: R12C07."""
+    """Return the name of a cell, such as R12C07."""
     return f"R{row:02d}C{column:02d}"
 
 
 def polygon_feature(edges: Edges, properties: Mapping[str, Any], **members: Any) -> dict[str, Any]:
-    """A GeoJSON feature (RFC 7946) of a rectangle; `members` such as `id` are put after its type."""
+    """Return a rectangle as a GeoJSON feature (RFC 7946); `members` such as `id` are put after its type."""
     west, south, east, north = edges
     # Counter-clockwise and closed, as the standard wants outer rings.
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
@@ -97,7 +90,7 @@ MIN_ROUNDED_SHARE: Final = 0.9
 
 
 def rounding_step(degrees: npt.NDArray[np.float64]) -> float | None:
-    """The coarsest step to which almost all longitudes, or latitudes, are rounded; None if exact or empty."""
+    """Return the coarsest step to which almost all coordinates are rounded; None if they are exact or none."""
     for step in STEPS_DEGREES if len(degrees) else ():
         if np.mean(np.abs(degrees / step - np.rint(degrees / step)) < 1e-6) >= MIN_ROUNDED_SHARE:
             return step

@@ -1,7 +1,4 @@
-"""The coverage of a city: the cells within reach of its sensors, and since when, as published or estimated from its alerts.
-
-A coverage is an array of first days, shape (rows, columns), datetime64[D]; NaT out of their reach.
-"""
+"""Published or estimated first days of coverage by cell: datetime64[D] (rows, columns), NaT out of the sensors' reach."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -14,27 +11,21 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.shape_files import coverage_polygons
 from shotspotter_assets.gridding.cells import cell_middles
 
+Array = npt.NDArray[np.float64]
+
 MIN_ALERTS: Final = 3
 """Minimum alerts of a covered cell in a training window; one or two alerts may be misplaced points."""
 
 MAX_RATE_BEFORE: Final = 0.1
-"""Before a cell is covered, its neighbourhood may have this share of its later rate: misplaced points, and alerts
-of covered cells next to it."""
+"""Maximum rate before coverage, as a share of the later one: misplaced points, and alerts of cells next to it."""
 
 MIN_LOG_LIKELIHOOD_RATIO: Final = 8.0
 """For a start after the first day. By chance, cells of constant rate reach 4 in up to 7 of a hundred cases, 8 in up to 3
 of a thousand (simulated, 1 and 5 years, 0.003 to 0.1 alert days a day)."""
 
-WEEK_DAYS: Final = 7
-
 
 def coverage_of(city: City, daily: npt.NDArray[np.integer], days: Sequence[date]) -> npt.NDArray[np.datetime64]:
-    """The city's published coverage, else the one estimated from a training window, shape (rows, columns).
-
-    Args:
-        daily: alerts per day and cell of the training window, shape (days, rows, columns).
-        days: the contiguous days of the window.
-    """
+    """Return the city's published coverage, else that of `estimate_first_days`, shape (rows, columns)."""
     return estimate_first_days(daily, days) if city.coverage is None else published_first_days(city)
 
 
@@ -45,45 +36,33 @@ def in_coverage(coverage: npt.NDArray[np.datetime64], days: Sequence[date]) -> n
 
 
 def published_first_days(city: City) -> npt.NDArray[np.datetime64]:
-    """The coverage that the city publishes; a cell belongs to the areas in which its centre lies.
-
-    Reads the GeoJSON file of `City.coverage`, which must not be null.
-    """
+    """Return the coverage of the published areas with each cell's middle; `City.coverage` must not be null."""
     longitude, latitude = cell_middles(city, *np.indices(city.shape))
     return _first_days(city, longitude.ravel(), latitude.ravel()).reshape(city.shape)
 
 
 def points_in_coverage(
-    city: City, longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64], dates: npt.NDArray[np.datetime64]
+    city: City, longitude: Array, latitude: Array, dates: npt.NDArray[np.datetime64]
 ) -> npt.NDArray[np.bool_]:
-    """Flag points in an area that the city publishes as covered on the point's local date, shape (points,)."""
+    """Flag points in an area that is published as covered on the point's local date, shape (points,)."""
     return _first_days(city, longitude, latitude) <= dates
 
 
 def estimate_coverage(daily: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
-    """Cells with at least `MIN_ALERTS` alerts in the window, shape (rows, columns).
+    """Return cells with at least `MIN_ALERTS` of the daily alerts (days, rows, columns), shape (rows, columns).
 
-    Without published coverage, a cell without alerts in a whole training window counts as out of reach of the sensors.
-    Estimate on training days only: a coverage that has seen the test days is a leak.
-
-    Args:
-        daily: alerts per day and cell of the training window, shape (days, rows, columns).
+    Estimate it on training days only: a coverage that has seen the test days is a leak.
     """
     return daily.sum(axis=0, dtype=np.int64) >= MIN_ALERTS
 
 
 def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) -> npt.NDArray[np.datetime64]:
-    """The coverage of `estimate_coverage`, with the day on which each cell's sensors were likely put up.
+    """Return the estimated coverage, with the likely first day of each cell's sensors, shape (rows, columns).
 
-    That is the first day of the week at which the days with alerts in the cell or its eight neighbours are best split
-    into a time with few of them and one with many (two Bernoulli rates by maximum likelihood), where the first rate
-    is at most `MAX_RATE_BEFORE` of the second and the log likelihood ratio over one rate throughout is at least
-    `MIN_LOG_LIKELIHOOD_RATIO`.
-    Otherwise it is the window's first day: a quiet cell may have its first alert late.
-
-    Args:
-        daily: alerts per day and cell of the training window, shape (days, rows, columns).
-        days: the contiguous days of the window.
+    It is the first day of the week that best splits the days with alerts in the cell or its eight neighbours into few
+    and many (two Bernoulli rates by maximum likelihood), if the first rate is at most `MAX_RATE_BEFORE` of the second
+    and the log likelihood ratio over one rate is at least `MIN_LOG_LIKELIHOOD_RATIO`. Otherwise it is the window's
+    first day, as a quiet cell may have its first alert late. `daily` are alerts (days, rows, columns) of contiguous days.
     """
     from scipy.ndimage import maximum_filter1d
     from scipy.special import xlogy
@@ -92,7 +71,7 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
     active = daily > 0
     for axis in (1, 2):
         active = maximum_filter1d(active.view(np.uint8), 3, axis=axis, mode="constant").astype(bool)
-    starts = np.arange(0, len(days), WEEK_DAYS)
+    starts = np.arange(0, len(days), 7)  # of weeks
     covered = estimate_coverage(daily)
     weekly = np.add.reduceat(active[:, covered], starts, axis=0, dtype=np.int32)
     total = weekly.sum(axis=0)
@@ -101,9 +80,7 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
     days_before = starts[1:, None].astype(float)
     days_after = len(days) - days_before
 
-    def log_likelihood(
-        active_days: npt.NDArray[np.integer], all_days: npt.NDArray[np.float64] | float
-    ) -> npt.NDArray[np.float64]:
+    def log_likelihood(active_days: npt.NDArray[np.integer], all_days: Array | float) -> Array:
         rate = active_days / all_days
         return xlogy(active_days, rate) + xlogy(all_days - active_days, 1 - rate)
 
@@ -118,10 +95,8 @@ def estimate_first_days(daily: npt.NDArray[np.integer], days: Sequence[date]) ->
     return first_days
 
 
-def _first_days(
-    city: City, longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64]
-) -> npt.NDArray[np.datetime64]:
-    """First covered day of each point, NaT outside all areas; shape (points,)."""
+def _first_days(city: City, longitude: Array, latitude: Array) -> npt.NDArray[np.datetime64]:
+    """Return the first covered day of each point, NaT outside all areas, shape (points,)."""
     import shapely
 
     assert city.coverage is not None

@@ -26,22 +26,16 @@ from shotspotter_assets.storage.arrow_schema import arrow_schema
 GRID_FIELDS: Final = arrow_schema(GRID_COLUMNS, required=GRID_COLUMNS)
 
 MAX_DAY_HOURS: Final = 25
-
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
 
 
 def type_layers(city: City) -> int:
-    """Number of layers: the gunshot types, one for gunshot alerts of unknown type, and the city's `event_types`."""
+    """Return the number of layers: gunshot types, one for alerts of unknown type, and the city's `event_types`."""
     return FIRST_EVENT_CODE + len(city.event_types)
 
 
 def grid_schema(hours: int, city: City) -> pa.Schema:
-    """Schema of one day's sparse tensor.
-
-    Its metadata has the dense `shape` and the `grid_settings`, both as JSON, the city's `time_precision`, and the hash of
-    the `settings`. `hour` counts the hours since local midnight, up to 22, 23 or 24; `gunshot_type` is a code of
-    `City.type_names`.
-    """
+    """Return the schema of a day's sparse tensor; its metadata has the dense shape and the settings it was made with."""
     shape = {"hours": hours, "gunshot_types": type_layers(city), "rows": city.grid.rows, "columns": city.grid.columns}
     metadata = {"shape": json.dumps(shape), GRID: grid_settings(city), "time_precision": city.time_precision}
     metadata[SETTINGS] = settings_hash(city, "grid_tensors")
@@ -51,10 +45,9 @@ def grid_schema(hours: int, city: City) -> pa.Schema:
 def cells(
     longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64], box: Box, grid: Grid
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
-    """(row, column) of points within the box; row 0 is the south, column 0 the west.
+    """Return (row, column) of points within the box; row 0 is the south, column 0 the west.
 
-    A point on the edge between two cells belongs to the northern or eastern one, a point on the box's own northern
-    or eastern edge to the last cell: every point has exactly one cell.
+    A point on an edge belongs to the northern or eastern cell, on the edge of the box to the last one.
     """
     row = np.floor((latitude - box.south) / (box.north - box.south) * grid.rows)
     column = np.floor((longitude - box.west) / (box.east - box.west) * grid.columns)
@@ -62,12 +55,7 @@ def cells(
 
 
 def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[date, pa.Table]:
-    """The sparse tensor (`grid_schema`) of each of contiguous `days`.
-
-    Args:
-        alerts: cleaned alerts of those days with their local `date`; where incidents are counted, with `user_id` and
-            `incident_id`.
-    """
+    """Return the sparse tensor (`grid_schema`) of each of contiguous `days` from their cleaned alerts with `date`."""
     alerts = counted_alerts(alerts, city)
     day_at = _positions(alerts["date"], days)
     since_midnight = (
@@ -94,12 +82,9 @@ COUNTED_COLUMNS: Final = ("user_id", "incident_id")
 
 
 def miscounted_alerts(tensors: pa.Table, alerts: pa.Table, days: list[date], city: City) -> dict[date, int]:
-    """Recount the tensors' counts minus alerts, or minus incidents that began; days where it is zero are left out.
+    """Return gridded minus recounted alerts, or incidents, of the contiguous days on which they differ.
 
-    Args:
-        tensors: sparse tensors of the days with their `date`.
-        alerts: `COUNTED_COLUMNS` of the cleaned alerts of the days, with the local `date`.
-        days: contiguous days.
+    Both tables have the local `date`; `tensors` are sparse, `alerts` have the `COUNTED_COLUMNS`.
     """
     gridded = np.bincount(_positions(tensors["date"], days), tensors["count"].to_numpy(), minlength=len(days))
     counted = np.bincount(_positions(counted_alerts(alerts, city)["date"], days), minlength=len(days))
@@ -108,22 +93,16 @@ def miscounted_alerts(tensors: pa.Table, alerts: pa.Table, days: list[date], cit
 
 
 def counted_alerts(alerts: pa.Table, city: City) -> pa.Table:
-    """The cleaned alerts that the grid counts: all of them, or the first of each incident (`City.counted`)."""
+    """Return the cleaned alerts that the grid counts: all, or the first of each incident (`City.counted`)."""
     if city.counted == "alerts":
         return alerts
     return alerts.filter(pc.equal(alerts["incident_id"], alerts["user_id"]))
 
 
 def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.uint16]:
-    """Dense counts of a window of contiguous days, shape (days, types, rows, columns).
+    """Return counts of contiguous days from sparse tensors with `date`, shape (days, `type_layers`, rows, columns).
 
-    The types are `type_layers`. The sum of the array is the number of alerts or incidents (`City.counted`).
-
-    Args:
-        frames: sparse tensors of those days with their `date`, in any order.
-
-    Raises:
-        ValueError: some of the days were stored with other settings than the city's file has.
+    Raises ValueError if some of the days were stored with other settings than the city's file has.
     """
     refuse_days(days_of_other_settings(frames.schema.metadata, days, city, "grid_tensors"), city, "grid_tensors")
     gunshot_type, row, column, count = (frames[name].to_numpy() for name in ("gunshot_type", "row", "column", "count"))
@@ -135,17 +114,10 @@ def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDAr
 def hourly_window(
     frames: pa.Table, days: Sequence[date], city: City, in_coverage: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.uint16]:
-    """Counts of the covered cells by hour of a window of contiguous days, shape (hours, types, cells).
+    """Return counts of the covered cells by hour of contiguous days, shape (hours, types, cells), cells row by row.
 
-    A day on which daylight saving begins or ends has 23 or 25 hours. Cells are in row-major order of the coverage; the
-    others, mostly empty, would take more memory by far.
-
-    Args:
-        frames: as `dense_window` takes them.
-        in_coverage: shape (rows, columns).
-
-    Raises:
-        ValueError: see `dense_window`; or the city's times are dates.
+    A day on which daylight saving begins or ends has 23 or 25 hours. Other cells, mostly empty, would take far more
+    memory. Raises ValueError as `dense_window` does, and if the city's times are dates.
     """
     city.require_times(hours=1)
     refuse_days(days_of_other_settings(frames.schema.metadata, days, city, "grid_tensors"), city, "grid_tensors")
@@ -162,5 +134,5 @@ def hourly_window(
 
 
 def _positions(dates: pa.ChunkedArray, days: Sequence[date]) -> npt.NDArray[np.int64]:
-    """Where in contiguous `days` each date is, shape (dates,)."""
+    """Return the index of each date in contiguous `days`, shape (dates,)."""
     return dates.cast(pa.int32()).to_numpy() - np.int64((days[0] - date(1970, 1, 1)).days)

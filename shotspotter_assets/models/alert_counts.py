@@ -2,9 +2,9 @@
 
 Alerts come in bursts, so a Poisson distribution with the same probability of none has far too few cells with many.
 P(N = 0) = 1 - p, and for k >= 1 P(N = k) = p f(k) / (1 - f(0)), with f the negative binomial of mean m and size r
-(variance m + m^2 / r). m grows with the forecast, log m = a + b log(-log(1 - p)), as a place of many alerts has more bursts; m and
-r have values of their own on firework days where the training window has enough of them (Cameron and Trivedi 2013,
-Regression Analysis of Count Data, 4.4 and 4.5).
+(variance m + m^2 / r). log m = a + b log(-log(1 - p)), as a place of many alerts has more bursts; m and r have values of their
+own on firework days where the training window has enough of them (Cameron and Trivedi 2013, Regression Analysis of
+Count Data, 4.4 and 4.5).
 """
 
 from dataclasses import dataclass, replace
@@ -16,49 +16,34 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 from scipy.stats import nbinom
 
+from shotspotter_assets.models.filters import Array, Booleans
 from shotspotter_assets.models.model_files import StoredModel
 
-Array = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
-
 MIN_POSITIVES: Final = 20
-"""Minimum of occupied cells on firework days, and on others, for values of firework days of their own."""
+"""Minimum of occupied cells on firework days, and on others, for separate values of firework days."""
 INTERVAL: Final = (0.1, 0.9)
 """Quantiles at the ends of the 80% interval of totals."""
 FIREWORK_VARIANCE: Final = 0.7
-"""Variance of a factor of mean 1 that all cells of a firework day share, beyond that of other days: the likeliest one on
-those of Washington DC of 2016 and 2017. A validation window has too few of them to tell."""
+"""Variance of a factor of mean 1 shared by all cells on firework days: likeliest in Washington DC in 2016 and 2017."""
 
 
 @dataclass(frozen=True)
 class AlertCounts(StoredModel):
     """The fitted distribution of the number of alerts given the probability p of at least one.
 
-    `probability` and `fireworks` (whether the period is one of fireworks) of all methods have any shapes that broadcast.
-
-    Attributes:
-        intercept: a, and what firework days add to it.
-        growth: b.
-        size: log r, and what firework days add to it.
-        city_variance: variance of a factor that all cells of a period share, of mean 1.
+    `probability` and `fireworks` (True for periods of fireworks) of all methods have any shapes that broadcast.
     """
 
-    intercept: tuple[float, float]
-    growth: float
-    size: tuple[float, float]
-    city_variance: float
+    intercept: tuple[float, float]  # a, and what firework days add to it
+    growth: float  # b
+    size: tuple[float, float]  # log r, and what firework days add to it
+    city_variance: float  # of a factor of mean 1 that all cells of a period share
 
     @classmethod
     def fit(cls, counts: npt.NDArray[np.integer], probability: Array, fireworks: Booleans) -> "AlertCounts":
-        """The distribution of maximum likelihood.
+        """Return the distribution of maximum likelihood. Raises ValueError if no cell has an alert.
 
-        Args:
-            counts: alerts, shape (periods, cells).
-            probability: forecast of at least one, same shape; of days that its model was not fitted on, best.
-            fireworks: shape (periods,).
-
-        Raises:
-            ValueError: no cell has an alert.
+        Counts and probability, best of days that its model was not fitted on, are (periods, cells), fireworks (periods,).
         """
         some = counts > 0
         if not some.any():
@@ -89,16 +74,15 @@ class AlertCounts(StoredModel):
         return probability * mean / _more_than_none(mean, size)
 
     def variance(self, probability: Array, fireworks: Booleans) -> Array:
-        """Variance of the number of alerts of one cell."""
+        """Return the variance of the number of alerts of one cell."""
         mean, size = self._parameters(probability, fireworks)
         square = (mean + mean**2 / size + mean**2) / _more_than_none(mean, size)
         return probability * square - self.expected(probability, fireworks) ** 2
 
     def total_interval(self, probability: Array, fireworks: Booleans) -> tuple[Array, Array]:
-        """(low, high) of the 80% interval of the alerts of all cells together, summed over the last axis.
+        """Return (low, high) of the 80% interval of the alerts of all cells together, summed over the last axis.
 
-        Their number is negative binomial with the total's mean and variance; the factor shared by all cells widens it, on
-        firework days most.
+        Their number is negative binomial with the total's mean and variance; the factor shared by all cells widens it.
         """
         mean = self.expected(probability, fireworks).sum(axis=-1)
         own = self.variance(probability, fireworks).sum(axis=-1)
@@ -117,7 +101,7 @@ class AlertCounts(StoredModel):
 def _shared_variance(
     fitted: AlertCounts, counts: npt.NDArray[np.integer], probability: Array, fireworks: Booleans
 ) -> float:
-    """By moments, from the totals of ordinary periods: their variance beyond what independent cells have."""
+    """Return the variance, by moments, of the totals of ordinary periods beyond that of independent cells."""
     ordinary = ~fireworks if (~fireworks).any() else np.ones_like(fireworks)
     night = fireworks[ordinary, None]
     mean = fitted.expected(probability[ordinary], night).sum(axis=1)
@@ -131,7 +115,7 @@ def _more_than_none(mean: Array, size: Array) -> Array:
 
 
 def _log_truncated(number: npt.NDArray[np.number], mean: Array, size: Array) -> Array:
-    """Logarithm of the zero-truncated negative binomial at `number` >= 1."""
+    """Return the logarithm of the zero-truncated negative binomial at `number` >= 1."""
     log_all = (
         gammaln(number + size)
         - gammaln(size)

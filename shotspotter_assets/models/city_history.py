@@ -1,4 +1,4 @@
-"""A city's stored days, read once, and what models take from them: counts, coverage, daily and hourly history."""
+"""A city's stored days, read once, and the counts, coverage, daily and hourly history that models take from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,26 +31,18 @@ MAX_CELL_HOURS = 60_000_000
 
 
 class DaysNotKnownError(ValueError):
-    """Days are stored, but the source has not said yet what happened on them."""
+    """Days are stored, but the source has not published their alerts yet."""
 
 
 @dataclass(frozen=True)
 class CityHistory:
-    """Contiguous days of a city, to the last one that is known.
-
-    Attributes:
-        city: its clock, grid and forecast types.
-        days: contiguous local days.
-        frames: sparse tensors of these days with their `date`, as `gridding.tensors.dense_window` takes them.
-        lead: days from the last known day to the day after the issue date: 1 where the issue date is known.
-        unknown: days among these whose alerts are not known; `frames` have no rows of them.
-    """
+    """Contiguous local days of a city, to the last known one."""
 
     city: City
     days: list[date]
-    frames: pa.Table
-    lead: int = 1
-    unknown: frozenset[date] = frozenset()
+    frames: pa.Table  # sparse tensors of the days with their `date`, see `gridding.tensors.dense_window`
+    lead: int = 1  # days from the last known day to the day after the issue date: 1 where the issue date is known
+    unknown: frozenset[date] = frozenset()  # days whose alerts are not known; `frames` have no rows of them
 
     def __post_init__(self) -> None:
         if self.unknown:
@@ -61,18 +53,8 @@ class CityHistory:
     def load(cls, store: Store, city: City, last: date, first: date | None = None) -> "CityHistory":
         """Load the known days from `first`, by default the city's start, to the issue date `last`.
 
-        Days that are not known are left out before the first known one, and at the end as long as no later day is known;
-        other such days are `unknown`.
-
-        Args:
-            store: with the days.
-            city: whose.
-            last: the issue date.
-            first: the first day.
-
-        Raises:
-            MissingPartitionsError: days are missing; it names them.
-            DaysNotKnownError: none of the days is known.
+        Unknown days are left out before the first known one, and at the end if no later day is known; others are
+        `unknown`. Raises MissingPartitionsError with the missing days, DaysNotKnownError if none of the days is known.
         """
         table, days = DayTable.read(store, city.name), days_between(first or city.start, last)
         counted = np.flatnonzero(table.is_counted(days))
@@ -90,7 +72,7 @@ class CityHistory:
 
     @property
     def last_known(self) -> date:
-        """The last day of which the source has said what happened."""
+        """The last day whose alerts are known."""
         return self.days[-1]
 
     @property
@@ -112,11 +94,7 @@ class CityHistory:
         )
 
     def complete(self) -> "CityHistory":
-        """The history, where it reaches to the issue date.
-
-        Raises:
-            DaysNotKnownError: its last days are not known yet.
-        """
+        """Return the history. Raises DaysNotKnownError if it does not reach to the issue date."""
         if self.lead > 1:
             raise DaysNotKnownError(
                 f"{self.city.name}: what happened after {self.last_known} is not known yet, and the days to "
@@ -125,11 +103,7 @@ class CityHistory:
         return self
 
     def until(self, last: date) -> "CityHistory":
-        """Return the days to an earlier last day, at the same issue date.
-
-        Raises:
-            DaysNotKnownError: none of them is known.
-        """
+        """Return the days to an earlier last day, at the same issue date. Raises DaysNotKnownError if none is known."""
         if last >= self.last_known:
             return self
         if last < self.days[0]:
@@ -139,7 +113,7 @@ class CityHistory:
         return CityHistory(self.city, days, frames, lead, self.unknown.intersection(days))
 
     def as_published(self) -> "CityHistory":
-        """The days that the city's publication rule gives for the day after the issue date; all of them without a rule."""
+        """Return the days that the publication rule gives for the day after the issue date; all without a rule."""
         complete = self.city.publication.complete_through(self.issue_date + timedelta(days=1))
         return self if complete is None else self.until(complete)
 
@@ -160,18 +134,15 @@ class CityHistory:
 
     @cached_property
     def factors(self) -> CityFactors:
-        """The contributing factors, of whatever days they tell; forecasts use of each what was published before them."""
+        """Contributing factors of all days; forecasts use only values published before them."""
         return CityFactors.read(self.city)
 
     def in_coverage(self, day: date) -> Mask:
-        """The cells covered on a day, as far as these days tell, shape (rows, columns).
-
-        For an honest forecast the history ends before the day.
-        """
+        """Return the cells covered on a day, estimated from these days, which should end before it, shape (rows, columns)."""
         return in_coverage(coverage_of(self.city, self.alerts, self.days), [day])[-1]
 
     def daily(self, in_coverage: Mask) -> History:
-        """The history by day, at the lead of these days."""
+        """Return the history by day, at the lead of these days."""
         has_hours = self.city.time_precision != "day"
         evening = evening_alerts(self.frames, self.days, self.city) if has_hours else None
         return History(
@@ -179,10 +150,9 @@ class CityHistory:
         )
 
     def hourly(self, in_coverage: Mask) -> HourlyHistory:
-        """The history by hour: of its last days, where hours and covered cells are more than `MAX_CELL_HOURS`.
+        """Return the history by hour, of the last days if it would have more than `MAX_CELL_HOURS`.
 
-        Raises:
-            HourlyHistoryError: the city publishes days only.
+        Raises HourlyHistoryError if the city publishes days only.
         """
         kept = max(MAX_CELL_HOURS // (DAY_HOURS * max(int(in_coverage.sum()), 1)), 1)
         days, frames = self.days[-kept:], self.frames
@@ -194,10 +164,9 @@ class CityHistory:
 
 
 def _stored_frames(store: Store, city: str, first: date, last: date) -> pa.Table:
-    """Read the grid tensors of contiguous days; a process reads the days of a city once as long as they stay the same.
+    """Read the grid tensors of contiguous days; a process reads the days of a city once until they change.
 
-    Raises:
-        MissingPartitionsError: days are missing; it names them.
+    Raises MissingPartitionsError with the days that are missing.
     """
     lineage = read_lineage(store, "grid_tensors", city)
     key, version = (store.root, city), str(lineage)
@@ -222,12 +191,12 @@ _cached: dict[tuple[str, str], tuple[str, date, date, pa.Table]] = {}
 
 
 def covered_cells(in_coverage: Mask) -> list[tuple[int, int]]:
-    """(row, column) of the covered cells, in row-major order, as records store them."""
+    """Return (row, column) of the covered cells, in row-major order, as records store them."""
     return [(int(row), int(column)) for row, column in np.argwhere(in_coverage)]
 
 
 def covered_mask(cells: Sequence[tuple[int, int]], shape: tuple[int, int]) -> Mask:
-    """The (row, column) pairs of covered cells as a mask of the grid's shape (rows, columns)."""
+    """Return the (row, column) pairs of covered cells as a mask of the grid's shape (rows, columns)."""
     mask = np.zeros(shape, dtype=bool)
     mask[tuple(np.array(cells, dtype=np.int64).reshape(-1, 2).T)] = True
     return mask

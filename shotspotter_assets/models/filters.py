@@ -30,36 +30,28 @@ MAX_NUMBERS_AT_ONCE: Final = 8_000_000
 
 
 def decay_of(half_life: float) -> float:
-    """The factor by which a weight shrinks in one step of time; 1 for an infinite half-life."""
+    """Return the factor by which a weight shrinks in one step of time; 1 for an infinite half-life."""
     return float(2.0 ** (-1.0 / half_life))
 
 
 def exponential_mean(
     values: Values, half_life: float, kept: Booleans | None = None, before: Integers | range | None = None
 ) -> Values:
-    """Exponentially weighted mean of the times before each of `before`, shape (before, ...); 0 where none counts.
+    """Return the exponentially weighted mean before each of `before`, shape (before, ...); 0 where none counts.
 
-    m_t = sum over s < t of a^(t-1-s) x_s / sum over s < t of a^(t-1-s), a = `decay_of(half_life)`, over the kept times. The
-    denominator removes the bias of the first times towards zero. An infinite half-life gives the mean of all history.
-
-    Args:
-        values: shape (times, ...).
-        half_life: in steps of time.
-        kept: times that count, shape (times,); all by default.
-        before: ascending; by default all times and the one after the last.
+    m_t = sum over s < t of a^(t-1-s) x_s / sum over s < t of a^(t-1-s), a = `decay_of(half_life)`, over the times that
+    are `kept` (times,); all by default. The denominator removes the bias of the first times towards zero. The half-life
+    is in steps of time; an infinite one gives the mean of all history. `before` is ascending, by default all times and
+    the one after the last.
     """
-    return weighted_mean(*decayed_sums(values, half_life, kept, before))
-
-
-def weighted_mean(total: Values, weight: Array) -> Values:
-    """Numerator over denominator of `exponential_mean`."""
+    total, weight = decayed_sums(values, half_life, kept, before)
     return np.divide(total, weight, out=np.zeros_like(total), where=weight > MIN_WEIGHT, casting="same_kind")
 
 
 def decayed_sums(
     values: Values, half_life: float, kept: Booleans | None = None, before: Integers | range | None = None
 ) -> tuple[Values, Array]:
-    """Numerator, shape (before, ...), and denominator, shape (before, 1, ...), of `exponential_mean`."""
+    """Return numerator, shape (before, ...), and denominator, shape (before, 1, ...), of `exponential_mean`."""
     wanted = np.arange(len(values) + 1) if before is None else np.asarray(before, dtype=np.int64)
     first, last = (int(wanted[0]), int(wanted[-1])) if len(wanted) else (0, 0)
     ones = (1,) * (values.ndim - 1)
@@ -71,7 +63,7 @@ def decayed_sums(
 
 
 def decayed_sum(values: Values, half_life: float, counted: Array | None = None) -> Values:
-    """Sum over all times of a^(steps gone by since) x, shape (...), each time counted so often."""
+    """Return the sum over all times of a^(steps gone by since) x, shape (...), each time counted so often."""
     recent = int(min(len(values), MAX_HALF_LIVES * half_life))
     values = values[len(values) - recent :]
     weights = decay_of(half_life) ** np.arange(recent - 1, -1, -1, dtype=np.float64)
@@ -82,7 +74,7 @@ def decayed_sum(values: Values, half_life: float, counted: Array | None = None) 
 
 
 def running_sums(state: Values, during: Values, half_life: float) -> Values:
-    """`decayed_sum` before each time of `during` and after the last, shape (during + 1, ...), `state` being the first."""
+    """Return `decayed_sum` before each time of `during` and after the last, shape (during + 1, ...), from `state` on."""
     decay = state.dtype.type(decay_of(half_life))
     one = np.ones(1, state.dtype)
     sums = np.empty((len(during) + 1, *state.shape), state.dtype)
@@ -94,7 +86,7 @@ def running_sums(state: Values, during: Values, half_life: float) -> Values:
 
 
 def full_weight(before: Integers | range, half_life: float, kept: Booleans | None = None) -> Singles:
-    """Denominator of `exponential_mean`, shape (before,); at least 1."""
+    """Return the denominator of `exponential_mean`, shape (before,); at least 1."""
     steps, decay = np.asarray(before), decay_of(half_life)
     if kept is not None:
         weight = running_sums(np.zeros(()), kept.astype(np.float64), half_life)[steps]
@@ -104,19 +96,15 @@ def full_weight(before: Integers | range, half_life: float, kept: Booleans | Non
 
 
 def span(hours: Integers) -> range:
-    """All hours from the first to the last of ascending ones."""
+    """Return all hours from the first to the last of ascending ones."""
     return range(int(hours[0]), int(hours[-1]) + 1)
 
 
 def smooth_cells(values: Values, in_coverage: Booleans, width: float) -> Values:
-    """Gaussian mean over covered cells, shape (days, cells).
+    """Return the Gaussian mean of values (days, cells) over covered cells, in row-major order, shape (days, cells).
 
-    Division by the smoothed coverage keeps cells at its edge from losing rate to cells without sensors.
-
-    Args:
-        values: shape (days, cells); cells in row-major order of the coverage.
-        in_coverage: shape (rows, columns).
-        width: standard deviation in cells; 0 leaves the values as they are.
+    `width` is the standard deviation in cells; 0 leaves the values as they are. Division by the smoothed coverage keeps
+    cells at its edge from losing rate to cells without sensors.
     """
     if width == 0:
         return values
@@ -133,7 +121,7 @@ def smooth_cells(values: Values, in_coverage: Booleans, width: float) -> Values:
 
 
 def smoothing_weights(in_coverage: Booleans, width: float) -> csr_array:
-    """Gaussian weights of all covered cells (columns) in the mean around each (rows), shape (cells, cells)."""
+    """Return Gaussian weights of all covered cells (columns) in the mean around each (rows), shape (cells, cells)."""
     cells = cKDTree(np.argwhere(in_coverage))
     near = cells.sparse_distance_matrix(cells, MAX_DISTANCE * width, output_type="ndarray")
     weight = np.exp(-(near["v"] ** 2) / (2 * width**2))
@@ -143,5 +131,5 @@ def smoothing_weights(in_coverage: Booleans, width: float) -> csr_array:
 
 
 def weighted_cells(values: npt.NDArray[np.floating], weights: csr_array) -> Singles:
-    """Means around each cell by `smoothing_weights` of mostly empty maps, shape (hours, cells)."""
+    """Return means around each cell by `smoothing_weights` of mostly empty maps, shape (hours, cells)."""
     return np.asarray((csr_array(values) @ weights.T).toarray())

@@ -24,15 +24,10 @@ def train_fold(
     context: FitContext,
     config: dict[str, JsonValue],
 ) -> tuple[FoldRecord, dict[str, dict[str, bytes]]]:
-    """(record, content by model and file) of the forecasters fitted for a fold.
+    """Return (record, content by model and file) of the forecasters fitted for a fold.
 
-    Args:
-        stored: all days before the cutoff.
-        cutoff: of the fold.
-        windows: (training, validation) as indexes of these days.
-        settings: of the forecasters that are fitted, by name.
-        context: of their fits.
-        config: the run's configuration, for the record.
+    `stored` are all days before the cutoff, `windows` (training, validation) as indexes of them; `settings` are those
+    of the fitted forecasters by name, `config` is the run's configuration, for the record.
     """
     days, (train, validation) = stored.days, windows
     in_coverage = stored.in_coverage(cutoff)
@@ -68,15 +63,12 @@ def train_fold(
 
 
 def model_partition(city: str, cutoff: date) -> Partition:
-    """The place of a fold's files."""
+    """Return the place of a fold's files."""
     return Partition("fold_models", city, "fold", cutoff)
 
 
 def write_models(store: Store, partition: Partition, files: Mapping[str, Mapping[str, bytes]], record: str) -> None:
-    """Write the files of models (`<model>.<file>`) and then the record that names them.
-
-    A run that is killed in between is noticed when they are read.
-    """
+    """Write the files of models (`<model>.<file>`) and then the record, which shows readers where a run was killed."""
     with store.alone(partition.asset, partition.city):
         for model, contents in files.items():
             for name, content in contents.items():
@@ -85,19 +77,14 @@ def write_models(store: Store, partition: Partition, files: Mapping[str, Mapping
 
 
 def read_record(store: Store, city: str, cutoff: date) -> FoldRecord:
-    """A fold's record.
-
-    Raises:
-        MissingObjectError: the fold was not trained.
-    """
+    """Read a fold's record. Raises MissingObjectError if the fold was not trained."""
     return FoldRecord.model_validate_json(store.read_bytes(model_partition(city, cutoff), RECORD_FILE))
 
 
 def read_files(store: Store, partition: Partition, model: str, trained: TrainedModel) -> dict[str, bytes]:
-    """The files of one model.
+    """Read the files of one model.
 
-    Raises:
-        ValueError: a run was killed while it wrote them, or they were changed or removed since.
+    Raises ValueError if a run was killed while it wrote them, or they were changed or removed since.
     """
     try:
         files = {name: store.read_bytes(partition, f"{model}.{name}") for name in trained.files}
@@ -112,10 +99,6 @@ def read_files(store: Store, partition: Partition, model: str, trained: TrainedM
 
 
 def read_models(store: Store, record: FoldRecord) -> dict[str, dict[str, bytes]]:
-    """The files of a fold's models, by model and file.
-
-    Raises:
-        ValueError: see `read_files`.
-    """
+    """Read the files of a fold's models, by model and file. Raises ValueError as `read_files` does."""
     partition = model_partition(record.city, record.fold)
     return {name: read_files(store, partition, name, trained) for name, trained in record.models.items()}

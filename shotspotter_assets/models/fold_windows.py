@@ -9,15 +9,9 @@ BASELINES_WARM_UP_DAYS: Final = 90
 
 
 def split_days(days_before_cutoff: int, validation_share: float, window: int) -> tuple[range, range]:
-    """(training, validation) as indexes of the days before the cutoff; validation are the last ones.
+    """Return (training, validation) as indexes of the days before the cutoff; validation are the last ones.
 
-    Args:
-        days_before_cutoff: Number of days from the city's start to the day before the cutoff.
-        validation_share: Share of those days for validation.
-        window: Days in a network's input; the first training day needs as many before it.
-
-    Raises:
-        ValueError: training or validation would be shorter than the input window.
+    Raises ValueError if validation would be shorter than the `window`, a network's input in days, or training than two.
     """
     first_validation = days_before_cutoff - round(days_before_cutoff * validation_share)
     train, validation = range(first_validation), range(first_validation, days_before_cutoff)
@@ -30,5 +24,5 @@ def split_days(days_before_cutoff: int, validation_share: float, window: int) ->
 
 
 def after_warm_up(days: range, warm_up_days: int) -> range:
-    """`days` without the first ones of all history; at least the later half of them."""
+    """Return `days` without the first ones of all history; at least the later half of them."""
     return range(min(max(days.start, warm_up_days), (days.start + days.stop) // 2), days.stop)

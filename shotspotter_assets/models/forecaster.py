@@ -34,48 +34,35 @@ def require_both_labels(history: History, days: range, labels: npt.NDArray[np.bo
 
 @dataclass(frozen=True)
 class SharedStart:
-    """The regression of all cities that a city's own models start at.
+    """The regression of all cities that a city's own models start at."""
 
-    Attributes:
-        origin: which one it is, as `all_cities|cutoff`.
-        slopes: log odds by unit of each named input.
-        intercept: log odds where all inputs are 0.
-        log_rate: mean over the cities of the logarithm of the share of cell-days with alerts.
-        log_rate_sd: its standard deviation.
-    """
-
-    origin: str
-    slopes: Mapping[str, float]
-    intercept: float
-    log_rate: float
-    log_rate_sd: float
+    origin: str  # as `all_cities|cutoff`
+    slopes: Mapping[str, float]  # log odds by unit of each named input
+    intercept: float  # log odds where all inputs are 0
+    log_rate: float  # mean over the cities of the logarithm of the share of cell-days with alerts
+    log_rate_sd: float  # its standard deviation
 
 
 @dataclass(frozen=True)
 class FitContext:
     """Further inputs of a fit, of which each forecaster takes what it needs.
 
-    Attributes:
-        shared: the regression of all cities; None where there is none that may be known.
-        backups: local folder of the networks' backups, from which a killed training goes on; None for no backups.
-        log: receives lines of progress.
-        after_epoch: called after each epoch of a network with its number, from 1 on, and the validation loss. It may raise to
-            stop the training. With None the loss is not computed.
-        changes: by forecaster, settings that differ from those of the city's file, for the members of a stack.
+    `after_epoch` is called after each epoch of a network with its number, from 1 on, and the validation loss, which is
+    not computed without it; it may raise to stop the training.
     """
 
-    shared: SharedStart | None = None
-    backups: Path | None = None
-    log: Callable[[str], None] = lambda _: None
+    shared: SharedStart | None = None  # the regression of all cities; None where there is none that may be known
+    backups: Path | None = None  # local folder of the networks' backups, from which a killed training goes on
+    log: Callable[[str], None] = lambda _: None  # receives lines of progress
     after_epoch: Callable[[int, float], None] | None = None
-    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of a stack's members' settings
 
 
 NO_CONTEXT: Final = FitContext()
 
 
 def training_backups() -> Path:
-    """Folder of this user on this machine for backups of trainings, within the folder for temporary files."""
+    """Return this user's folder for backups of trainings, within the folder for temporary files."""
     folder = Path(tempfile.gettempdir()) / f"shotspotter_assets-{getpass.getuser()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
@@ -85,41 +72,29 @@ def training_backups() -> Path:
 class Fitted(StoredModel):
     """A fitted forecaster: a dataclass of JSON values, `Numbers` and `Unstored` fields.
 
-    Attributes:
-        settings: choices of the fit.
-        validation_probability: forecasts of the validation window by the model fitted on the training window alone,
-            float64, shape (validation days, cells); None after loading, as it is not stored.
+    `validation_probability` are forecasts of the validation window by the model fitted on the training window alone,
+    float64, shape (validation days, cells); None after loading, as it is not stored.
     """
 
     _: KW_ONLY
-    settings: ChosenSettings
+    settings: ChosenSettings  # choices of the fit
     validation_probability: Unstored = None
 
     def predict(self, history: History, days: range) -> Array:
-        """Probability of at least one alert of the forecast types, float64, shape (days, cells).
+        """Return the probability of at least one alert of the forecast types, float64, shape (days, cells).
 
-        Args:
-            history: its coverage must be that of the fit.
-            days: indexes of its day axis, the day after the last counted one at most. Of each day's own counts, and of
-                those after it, nothing is used.
+        `history` has the coverage of the fit. `days` are indexes of its day axis, to the day after the last counted
+        one. The counts of a day itself, and of later ones, are not used.
         """
         raise NotImplementedError
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]] | None:
-        """For each covered cell, phrases for the inputs that lift its odds on a day most over the average cell's.
-
-        None where the forecaster gives no reasons.
-        """
+        """Return phrases for the inputs that lift each covered cell's odds most over the average cell's; None without."""
         return None
 
 
 class Forecaster:
-    """A way to forecast; its constructor takes its settings (see `registry`).
-
-    Attributes:
-        name: in the registry.
-        fitted: the class of what it fits.
-    """
+    """A way to forecast; its constructor takes its settings (see `registry`, which has its name)."""
 
     name: str
     fitted: ClassVar[type[Fitted]]
@@ -127,27 +102,19 @@ class Forecaster:
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
         """Fit on `train`, choose and calibrate on `validation`, which follows it.
 
-        Args:
-            history: at least to the end of `validation`; later days are not looked at.
-            train: indexes of the day axis.
+        Both are indexes of the day axis of `history`, which reaches at least to their end; later days are not used.
         """
         raise NotImplementedError
 
     def load(self, files: Mapping[str, bytes]) -> Any:
-        """The fitted forecaster that `Fitted.files` stored."""
+        """Return the fitted forecaster that `Fitted.files` stored."""
         return self.fitted.load(files)
 
 
 @dataclass(frozen=True)
 class ModelForecast:
-    """A model's forecast of a fold's test days.
+    """A model's forecast of a fold's test days."""
 
-    Attributes:
-        probability: of at least one alert, shape (test days, cells), cells in row-major order.
-        settings: what was chosen in the fit; None where nothing is fitted, as are `seconds`.
-        seconds: wall-clock time of the fit; of baselines, of the forecast too.
-    """
-
-    probability: npt.NDArray[np.floating]
-    settings: ChosenSettings | None = None
-    seconds: float | None = None
+    probability: npt.NDArray[np.floating]  # of at least one alert, shape (test days, cells), row-major
+    settings: ChosenSettings | None = None  # choices of the fit; None where nothing is fitted
+    seconds: float | None = None  # wall-clock time of the fit; of baselines, of the forecast too

@@ -26,7 +26,7 @@ TYPES: Final = len(GUNSHOT_TYPES)
 TRAILING_DAYS: Final = 90
 """Days of the class mix that is the forecast to beat."""
 PSEUDO_ALERTS: Final = 1.0
-"""Of each type, added to the trailing counts: no type is impossible."""
+"""Alerts of each type that are added to the trailing counts, so that no type is impossible."""
 CITY_DAYS: Final = (7, 30, 90, 365)
 """Half-lives of the city's class mixes, in days."""
 PLACE_DAYS: Final = (90, 365)
@@ -56,14 +56,14 @@ class TypedAlerts:
 
 
 def typed_alerts(history: HourlyHistory) -> TypedAlerts:
-    """All typed alerts of the covered cells, by hour."""
+    """Return all typed alerts of the covered cells, by hour."""
     counts = _typed_counts(history)
     hour, gunshot_type, cell = np.nonzero(counts)
     return TypedAlerts(hour, cell, gunshot_type, counts[hour, gunshot_type, cell].astype(np.int64))
 
 
 def trailing_mix(history: HourlyHistory, issues: Indexes) -> Array:
-    """Class mix of the city's `TRAILING_DAYS` before each issue, shape (issues, types)."""
+    """Return the class mix of the city's `TRAILING_DAYS` before each issue, shape (issues, types)."""
     totals = _typed_counts(history).sum(axis=2).astype(np.float64).cumsum(axis=0)
     totals = np.concatenate([np.zeros((1, TYPES)), totals])
     trailing = totals[issues] - totals[np.maximum(issues - TRAILING_DAYS * DAY_HOURS, 0)] + PSEUDO_ALERTS
@@ -71,33 +71,26 @@ def trailing_mix(history: HourlyHistory, issues: Indexes) -> Array:
 
 
 def type_losses(probability: Array, alerts: TypedAlerts) -> Array:
-    """Log loss in nats of each row's alerts together, shape (rows,)."""
+    """Return the log loss in nats of each row's alerts together, shape (rows,)."""
     chosen = probability[np.arange(len(alerts.hour)), alerts.gunshot_type]
     return alerts.number.astype(np.float64) * -np.log(chosen)
 
 
 @dataclass(frozen=True)
 class GunshotTypes(StoredModel):
-    """The fitted forecaster of types.
+    """The fitted forecaster of types."""
 
-    Attributes:
-        weights: of the standardised inputs, shape (types, inputs).
-        intercept: shape (types,).
-        regression_weight: of the regression against the trailing mix, 0 to 1.
-    """
-
-    weights: Numbers
-    intercept: Numbers
-    regression_weight: float
+    weights: Numbers  # of the inputs, shape (types, inputs)
+    intercept: Numbers  # shape (types,)
+    regression_weight: float  # against the trailing mix, 0 to 1
 
     name: ClassVar[str] = "gunshot_types"
 
     @classmethod
     def fit(cls, history: HourlyHistory, train: range, validation: range) -> "GunshotTypes":
-        """The forecaster; the weight is chosen on the validation hours, then the regression is fitted on both.
+        """Choose the weight on the validation hours, then fit the regression on both windows.
 
-        Raises:
-            HourlyHistoryError: training or validation has no typed alert.
+        Raises HourlyHistoryError if training or validation has no typed alert.
         """
         alerts = typed_alerts(history)
         fitted, checked = alerts.within(train), alerts.within(validation)
@@ -112,20 +105,16 @@ class GunshotTypes(StoredModel):
         plain = trailing_mix(history, history.day_beginnings(checked.hour))
         corrected = _mix_of(to_check, *_regression(to_fit, fitted))
         weight = min(
-            REGRESSION_WEIGHTS,
-            key=lambda weight: type_losses(weight * corrected + (1 - weight) * plain, checked).sum(),
+            REGRESSION_WEIGHTS, key=lambda weight: type_losses(weight * corrected + (1 - weight) * plain, checked).sum()
         )
         both = alerts.within(range(train.start, validation.stop))
         return cls(*_regression(np.concatenate([to_fit, to_check]), both), weight)
 
     def predict(self, history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Indexes) -> Array:
-        """Probability of each type of an alert, shape (rows, types).
+        """Return the probability of each type of an alert, shape (rows, types).
 
-        Args:
-            history: alerts before each issue are used, none from it on.
-            issues: from which hour each row is forecast, at most `len(history)`.
-            hours: the hour that each row is for, not before its issue; at most a day beyond the history.
-            cells: which covered cell each row is for.
+        Rows are forecast at the hours `issues`, at most `len(history)`, for a covered cell and one of `hours`, not
+        before its issue and at most a day beyond the history. Alerts from an issue on are not used.
         """
         corrected = _mix_of(_inputs(history, issues, hours, cells), self.weights, self.intercept)
         return self.regression_weight * corrected + (1 - self.regression_weight) * trailing_mix(history, issues)
@@ -136,7 +125,7 @@ def _mix_of(inputs: Array, weights: Array, intercept: Array) -> Array:
 
 
 def _regression(inputs: Array, alerts: TypedAlerts) -> tuple[Array, Array]:
-    """(weights, intercept) in units of the inputs."""
+    """Return (weights, intercept) in units of the inputs."""
     from sklearn.linear_model import LogisticRegression
 
     centre, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-6)
@@ -154,12 +143,12 @@ def _regression(inputs: Array, alerts: TypedAlerts) -> tuple[Array, Array]:
 
 
 def _typed_counts(history: HourlyHistory) -> npt.NDArray[np.integer]:
-    """Shape (hours, types, covered cells)."""
+    """Return counts of the gunshot types, shape (hours, types, covered cells)."""
     return history.counts[:, :TYPES]
 
 
 def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Indexes) -> Array:
-    """Log ratios of trailing mixes before the issues, and the calendar of the hours, shape (rows, inputs)."""
+    """Return log ratios of trailing mixes before the issues, and the calendar of the hours, shape (rows, inputs)."""
     clock, counts = history.clock, _typed_counts(history)
     city = counts.sum(axis=2).astype(np.float32)
     distinct, at = np.unique(issues, return_inverse=True)
@@ -199,6 +188,6 @@ def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Inde
 
 
 def _log_ratios(mix: npt.NDArray[np.floating]) -> Array:
-    """Logarithms of the first types' shares over the last one's, shape (rows, types - 1)."""
+    """Return logarithms of the first types' shares over the last one's, shape (rows, types - 1)."""
     logs = np.log(mix)
     return logs[:, :-1] - logs[:, -1:]

@@ -13,7 +13,6 @@ import pyarrow as pa
 from shotspotter_assets.calendar.local_time import day_axis, hours_of_days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import NO_FACTORS, CityFactors
-from shotspotter_assets.models.records import data_sha256
 from shotspotter_assets.storage.fingerprints import sha256
 
 EVENING_HALF_LIFE_HOURS: Final = 4.0
@@ -24,31 +23,16 @@ _Made = TypeVar("_Made")
 
 @dataclass(frozen=True)
 class History:
-    """A city's contiguous local days.
-
-    Attributes:
-        city: its calendar, and the type codes that are forecast.
-        first_day: local day of `counts[0]`.
-        counts: alerts, shape (days, layers, rows, columns); the layer is the type code.
-        in_coverage: cells that are forecast, shape (rows, columns).
-        evening: alerts of the forecast types near the end of each day (see `evening_alerts`), shape (days, rows,
-            columns); None where hours are not known.
-        lead: days from the last day whose counts a forecast may use to the day that is forecast, at least 1.
-        factors: the contributing factors that the city's file names.
-        is_known: False for unknown days, whose counts are set to zero, shape (days,); None if all are known.
-
-    Raises:
-        ValueError: shapes do not fit, or nothing is covered.
-    """
+    """A city's contiguous local days. Raises ValueError if shapes do not fit, or nothing is covered."""
 
     city: City
-    first_day: date
-    counts: npt.NDArray[np.integer]
-    in_coverage: npt.NDArray[np.bool_]
-    evening: npt.NDArray[np.floating] | None = None
-    lead: int = 1
+    first_day: date  # local day of `counts[0]`
+    counts: npt.NDArray[np.integer]  # alerts, shape (days, layers, rows, columns); the layer is the type code
+    in_coverage: npt.NDArray[np.bool_]  # cells that are forecast, shape (rows, columns)
+    evening: npt.NDArray[np.floating] | None = None  # `evening_alerts`; None where hours are not known
+    lead: int = 1  # days from the last usable day to the day that is forecast, at least 1
     factors: CityFactors = NO_FACTORS
-    is_known: npt.NDArray[np.bool_] | None = None
+    is_known: npt.NDArray[np.bool_] | None = None  # False for unknown days, set to zero, shape (days,)
     _cache: dict[tuple[str, bytes], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -76,7 +60,7 @@ class History:
         return self.alerts[:, self.in_coverage] > 0
 
     def days(self, more: int = 0) -> npt.NDArray[np.datetime64]:
-        """The day axis, with `more` days after the last counted one; shape (days + more,)."""
+        """Return the day axis, with `more` days after the last counted one; shape (days + more,)."""
         return day_axis(self.first_day, len(self.counts) + more)
 
     @property
@@ -85,11 +69,11 @@ class History:
         return len(self.counts) + self.lead - 1
 
     def days_to_forecast(self) -> npt.NDArray[np.datetime64]:
-        """The day axis to `next_day`, shape (next_day + 1,)."""
+        """Return the day axis to `next_day`, shape (next_day + 1,)."""
         return self.days(more=self.lead)
 
     def known_before(self, days: npt.NDArray[np.int64] | range) -> npt.NDArray[np.int64]:
-        """For each day that is forecast, the day after the last known one that it may use; at lead 1 mostly the day itself."""
+        """Return the day after the last known one that a forecast of each day may use; at lead 1 mostly the day itself."""
         before = np.maximum(np.asarray(days, dtype=np.int64) - (self.lead - 1), 0)
         if self.is_known is None:
             return before
@@ -97,11 +81,7 @@ class History:
         return np.r_[0, np.maximum.accumulate(after_known)][before]
 
     def known_in(self, days: range) -> slice | npt.NDArray[np.bool_]:
-        """Select the known days of an array whose first axis is `days`.
-
-        Raises:
-            ValueError: all of them are unknown.
-        """
+        """Return a selection of the known days of an axis of `days`. Raises ValueError if all of them are unknown."""
         if self.is_known is None:
             return slice(None)
         known = self.is_known[days.start : days.stop]
@@ -110,13 +90,15 @@ class History:
         return known
 
     def data_sha256(self, stop: int | None = None) -> str:
-        """SHA-256 of the counts, factors and unknown days before day `stop`, all by default: what is fitted on them."""
+        """Return the SHA-256 of the counts, factors and unknown days before day `stop`, all by default."""
         past = self.through(len(self.counts[:stop]))
-        of_counts = data_sha256(past.counts, self.factors, self.first_day + timedelta(days=len(past.counts)))
+        first_unused = self.first_day + timedelta(days=len(past.counts))
+        of_factors = self.factors.sha256(first_unused) if self.factors.names else ""
+        of_counts = sha256(np.ascontiguousarray(past.counts).data, of_factors)
         return of_counts if past.is_known is None else sha256(of_counts, past.is_known.tobytes())
 
     def through(self, stop: int) -> "History":
-        """The days before day `stop`, so that a fit cannot see what comes after its windows."""
+        """Return the days before day `stop`, so that a fit cannot use what comes after its windows."""
         if stop == len(self.counts):
             return self
         evening = None if self.evening is None else self.evening[:stop]
@@ -124,38 +106,32 @@ class History:
         return replace(self, counts=self.counts[:stop], evening=evening, is_known=known)
 
     def cached(self, name: str, days: npt.NDArray[np.int64], make: Callable[[], _Made]) -> _Made:
-        """The result of `make` for some days, made once: several forecasters of one city take the same inputs."""
+        """Return the result of `make` for some days, made once: several forecasters of one city take the same inputs."""
         key = (name, days.tobytes())
         if key not in self._cache:
             self._cache[key] = make()
         return self._cache[key]
 
     def clear_cache(self) -> None:
-        """Drop what is `cached`: the inputs of a long history take most of a fit's memory."""
+        """Drop `cached` results: the inputs of a long history take most of a fit's memory."""
         self._cache.clear()
 
 
 def alerts_of(city: City, counts: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
-    """Alerts of the forecast types, shape (days, rows, columns), of counts with a layer for each type."""
+    """Return alerts of the forecast types, shape (days, rows, columns), of counts with a layer for each type."""
     return np.sum(counts[:, list(city.forecast_codes)], axis=1, dtype=np.int32)
 
 
 def evening_alerts(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.float32]:
-    """Alerts of the forecast types, each with a weight of 2^(-h / 4), h being the hours from its hour's end to midnight.
+    """Return weighted alerts of the forecast types from sparse tensors of contiguous days, shape (days, rows, columns).
 
-    Args:
-        frames: sparse tensors of those days with their `date` (as `gridding.tensors.dense_window` takes them).
-        days: contiguous local days.
-
-    Returns:
-        Shape (days, rows, columns).
+    The weight is 2^(-h / 4), h being the hours from the end of an alert's hour to midnight.
     """
     day_at = np.searchsorted(np.array(days, dtype="datetime64[D]"), frames["date"].to_numpy().astype("datetime64[D]"))
     hours_left = hours_of_days(days, city.zone)[day_at] - 1 - frames["hour"].to_numpy().astype(np.int64)
     weight = frames["count"].to_numpy() * 2.0 ** (-hours_left / EVENING_HALF_LIFE_HOURS)
     is_forecast = np.isin(frames["gunshot_type"].to_numpy(), city.forecast_codes)
     evening = np.zeros((len(days), *city.shape), dtype=np.float32)
-    np.add.at(
-        evening, (day_at, frames["row"].to_numpy(), frames["column"].to_numpy()), np.where(is_forecast, weight, 0)
-    )
+    place = day_at, frames["row"].to_numpy(), frames["column"].to_numpy()
+    np.add.at(evening, place, np.where(is_forecast, weight, 0))
     return evening

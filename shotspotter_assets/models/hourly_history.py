@@ -20,22 +20,14 @@ class HourlyHistoryError(ValueError):
 class HourlyHistory:
     """A city's contiguous hours from the midnight of a local day on; the last day may be incomplete.
 
-    Attributes:
-        city: its clock, and the type codes that are forecast.
-        first_day: local day whose first hour is `counts[0]`.
-        counts: alerts of the covered cells, shape (hours, layers, cells), as `gridding.tensors.hourly_window` makes them.
-        in_coverage: cells that are forecast, shape (rows, columns).
-        is_known: False for hours of unknown days, whose counts are set to zero, shape (hours,); None if all are known.
-
-    Raises:
-        HourlyHistoryError: the city publishes days only, shapes do not fit, or nothing is covered.
+    Raises HourlyHistoryError if the city publishes days only, shapes do not fit, or nothing is covered.
     """
 
     city: City
-    first_day: date
-    counts: npt.NDArray[np.integer]
-    in_coverage: npt.NDArray[np.bool_]
-    is_known: npt.NDArray[np.bool_] | None = None
+    first_day: date  # local day whose first hour is `counts[0]`
+    counts: npt.NDArray[np.integer]  # alerts of the covered cells, shape (hours, layers, cells)
+    in_coverage: npt.NDArray[np.bool_]  # cells that are forecast, shape (rows, columns)
+    is_known: npt.NDArray[np.bool_] | None = None  # False for hours of unknown days, set to zero, shape (hours,)
 
     def __post_init__(self) -> None:
         if self.city.time_precision == "day":
@@ -86,11 +78,11 @@ class HourlyHistory:
         return HourlyClock.of_hours(self.starts, self.city.zone)
 
     def hour_at(self, instant: datetime) -> int:
-        """The first hour that begins at or after an instant, which has a zone."""
+        """Return the first hour that begins at or after an instant, which has a zone."""
         return int(np.searchsorted(self.starts, np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "s")))
 
     def until(self, instant: datetime) -> "HourlyHistory":
-        """The hours that had begun before an instant.
+        """Return the hours that had begun before an instant.
 
         Windows of whole days hold zeros for the hours to come; they must be left out, or silence is taken for fact.
         """
@@ -100,29 +92,29 @@ class HourlyHistory:
         )
 
     def are_known(self, issues: npt.NDArray[np.int64], horizon: int = 1) -> npt.NDArray[np.bool_]:
-        """True if all of the `horizon` hours from an issue on are known, shape (issues,)."""
+        """Return True if all of the `horizon` hours from an issue on are known, shape (issues,)."""
         if self.is_known is None:
             return np.ones(len(issues), dtype=bool)
         return np.all([self.is_known[issues + step] for step in range(horizon)], axis=0)
 
     def issues(self, hours: range, horizon: int) -> npt.NDArray[np.int64]:
-        """The hours at which the city's clock shows a multiple of `horizon`, and from which all of it is known and in `hours`."""
+        """Return the known hours at local multiples of `horizon` from which all of it is known and in `hours`."""
         at = np.arange(hours.start, hours.stop - horizon + 1)
         at = at[self.clock.hour[at] % horizon == 0]
         return at[self.are_known(at, horizon)]
 
     def day_beginnings(self, hours: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The first hour of the local day of each of some hours; same shape."""
+        """Return the first hour of the local day of each of some hours; same shape."""
         clock_hour = self.clock.hour
         first = np.flatnonzero((clock_hour == 0) & np.r_[True, clock_hour[:-1] != 0])
         return first[np.searchsorted(first, hours, "right") - 1]
 
     def alerts_within(self, issues: npt.NDArray[np.int64], horizon: int) -> npt.NDArray[np.int64]:
-        """Alerts of each cell in the `horizon` hours from each issue on, shape (issues, cells)."""
+        """Return alerts of each cell in the `horizon` hours from each issue on, shape (issues, cells)."""
         return np.sum([self.alerts[issues + step] for step in range(horizon)], axis=0, dtype=np.int64)
 
     def occupied_within(self, horizon: int) -> npt.NDArray[np.bool_]:
-        """True if a cell has any alert in the `horizon` hours from each hour on, shape (hours - horizon + 1, cells)."""
+        """Return True if a cell has an alert in the `horizon` hours from each hour on, shape (hours - horizon + 1, cells)."""
         stop = len(self) - horizon + 1
         within = self.occupied[:stop].copy()
         for step in range(1, horizon):

@@ -19,25 +19,21 @@ class StoredModel:
     """A dataclass of JSON values, `Numbers` and `Unstored` fields that is stored as one JSON file."""
 
     def files(self) -> dict[str, bytes]:
-        """Content by file name."""
+        """Return the content by file name."""
         return {MODEL_FILE: TypeAdapter(type(self)).dump_json(self, indent=1)}
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> Self:
-        """The model that `files` gave.
-
-        Raises:
-            pydantic.ValidationError: the file does not hold its fields; a ValueError.
-        """
+        """Return the model that `files` gave. Raises pydantic.ValidationError if its fields are not there."""
         return TypeAdapter(cls).validate_json(files[MODEL_FILE])
 
 
 def files_of_members(members: Mapping[str, Any]) -> dict[str, bytes]:
-    """The files of a stack's fitted members, each name preceded by that of its member."""
+    """Return the files of a stack's fitted members, each name preceded by that of its member."""
     return {f"{name}.{file}": content for name, one in members.items() for file, content in one.files().items()}
 
 
 def files_of_member(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of one member among those of its stack, as the member named them."""
+    """Return the files of one member among those of its stack, as the member named them."""
     start = f"{name}."
     return {file.removeprefix(start): content for file, content in files.items() if file.startswith(start)}

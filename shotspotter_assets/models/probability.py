@@ -1,4 +1,4 @@
-"""The range that every forecast probability is kept in, and its log loss: what fitting and scoring share."""
+"""The range that every forecast probability is kept in, and its log loss, for fitting and scoring."""
 
 from typing import Final
 
@@ -6,15 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 MIN_PROBABILITY: Final = 1e-6
-"""Every forecast is kept within [this, 1 - this]: a certainty that proves wrong would cost an infinite log loss."""
+"""Bound of every forecast, from 0 and from 1: a certainty that proves wrong would cost an infinite log loss."""
 
 
 def clip_probability(probability: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """`probability` as float64 within [MIN_PROBABILITY, 1 - MIN_PROBABILITY]; same shape.
-
-    Raises:
-        ValueError: a value is not a number.
-    """
+    """Return float64 within [MIN_PROBABILITY, 1 - MIN_PROBABILITY]. Raises ValueError if a value is not a number."""
     if np.isnan(probability).any():
         raise ValueError(
             f"{int(np.isnan(probability).sum())} of {probability.size} forecast probabilities are not numbers."
@@ -23,6 +19,6 @@ def clip_probability(probability: npt.NDArray[np.floating]) -> npt.NDArray[np.fl
 
 
 def log_losses(probability: npt.NDArray[np.floating], observed: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Log loss of each forecast in nats; shape of `probability`, which may be broadcast against `observed`."""
+    """Return the log loss of each forecast in nats; shape of `probability`, which may be broadcast against `observed`."""
     p = clip_probability(probability)
     return -np.where(observed, np.log(p), np.log1p(-p))

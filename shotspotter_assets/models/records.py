@@ -5,11 +5,8 @@ from collections.abc import Mapping
 from datetime import date
 from importlib.metadata import version
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.storage.fingerprints import sha256
 
 PACKAGES = ("tensorflow", "keras", "lightgbm", "scikit-learn", "numpy", "shotspotter_assets")
@@ -20,10 +17,8 @@ class TrainedModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    settings: dict[str, JsonValue]
-    """Choices of the fit, its loss on the validation window, and the training history of networks."""
-    files: dict[str, str]
-    """SHA-256 of each of its files."""
+    settings: dict[str, JsonValue]  # choices of the fit, its validation loss, and the training history of networks
+    files: dict[str, str]  # SHA-256 of each of its files
     seconds_to_train: float
 
 
@@ -40,37 +35,23 @@ class FoldRecord(BaseModel):
     validation_first: date
     validation_last: date
     validation_days: int
-    covered: list[tuple[int, int]]
-    """(row, column) of the cells that are covered on the cutoff, known from the days before it."""
+    covered: list[tuple[int, int]]  # (row, column) of the cells covered on the cutoff, known from the days before it
     config: dict[str, JsonValue]
     versions: dict[str, str]
-    data_sha256: str
-    """Fingerprint of the counts before the cutoff: a report notices when the days were gridded anew with another result."""
-    models: dict[str, TrainedModel]
-    """By name."""
+    data_sha256: str  # fingerprint of the counts before the cutoff, with which a report compares its own
+    models: dict[str, TrainedModel]  # by name
 
     def windows(self, days: int) -> tuple[range, range, range]:
-        """(training, validation, test) as indexes of that many days from `train_first` on."""
+        """Return (training, validation, test) as indexes of that many days from `train_first` on."""
         cutoff = self.train_days + self.validation_days
         return range(self.train_days), range(self.train_days, cutoff), range(cutoff, days)
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a model depends on."""
+    """Return the versions of Python and of the packages that a model depends on."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
-def data_sha256(counts: npt.NDArray[np.integer], factors: CityFactors, stop: date) -> str:
-    """SHA-256 of what a forecaster is fitted on.
-
-    Args:
-        counts: of the days before `stop`.
-        factors: contributing ones; of those of days, the days before `stop` count.
-        stop: the first day that is not fitted on.
-    """
-    return sha256(np.ascontiguousarray(counts).data, factors.sha256(stop) if factors.names else "")
-
-
 def files_sha256(files: Mapping[str, bytes]) -> dict[str, str]:
-    """SHA-256 of each file."""
+    """Return the SHA-256 of each file."""
     return {name: sha256(content) for name, content in files.items()}

@@ -23,23 +23,19 @@ NEXT_DAY: Final = "shotspotter_assets.models.next_day"
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the registry of next-day forecasters.
+    """One row of the registry of next-day forecasters; its class takes its settings, if it has any.
 
-    Attributes:
-        place: `module:class` within `models.next_day`; the class takes its settings, if it has any.
-        settings: settings of the launchpad and of a city's file, and the space in which better ones are searched.
-        is_baseline: whether it is one of the baselines to beat.
-        combines: whether it weights members. The gate is an alarm for it: it need not be better than the best baseline, which
-            is a member, and is replaced where the interval of its gain lies below zero.
+    The gate is an alarm for a forecaster that combines members: it need not be better than the best baseline, which is
+    a member, and is replaced where the interval of its gain lies below zero.
     """
 
-    place: str
-    settings: type[ForecasterSettings] = ForecasterSettings
-    is_baseline: bool = False
+    place: str  # `module:class` within `models.next_day`
+    settings: type[ForecasterSettings] = ForecasterSettings  # of the launchpad and a city's file
+    is_baseline: bool = False  # one to beat
     combines: bool = False
 
     def build(self, settings: BaseModel | None = None) -> "Forecaster":
-        """The forecaster with its default settings, or given ones."""
+        """Return the forecaster with its default settings, or given ones."""
         module, name = self.place.split(":")
         forecaster: Callable[..., Forecaster] = getattr(import_module(f"{NEXT_DAY}.{module}"), name)
         return forecaster(settings or self.settings()) if self.settings.model_fields else forecaster()
@@ -80,31 +76,26 @@ class Candidate(NamedTuple):
 
 
 def find(name: str) -> Entry:
-    """The row of a name.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """Return the row of a name. Raises ValueError if there is none."""
     if name not in FORECASTERS:
         raise ValueError(f"There is no forecaster {name!r}; there are: {', '.join(FORECASTERS)}.")
     return FORECASTERS[name]
 
 
 def forecaster(name: str, settings: BaseModel | None = None) -> "Forecaster":
-    """The forecaster of a name with its default settings, or given ones."""
+    """Return the forecaster of a name with its default settings, or given ones."""
     return find(name).build(settings)
 
 
 def fallbacks(candidate: str) -> tuple[str, ...]:
-    """The baselines that the live chain fits beside a candidate."""
+    """Return the baselines that the live chain fits beside a candidate."""
     return tuple(name for name in FALLBACKS if name != candidate)
 
 
 def candidate_of(city: City) -> Candidate:
-    """The forecaster that serves the city if it passes the gate.
+    """Return the forecaster that serves the city if it passes the gate.
 
-    Raises:
-        CityFileError: see `city_settings`, or the file names no forecaster.
+    Raises CityFileError as `city_settings` does, and if the file names an unknown forecaster.
     """
     name = city.serves or DEFAULT_CANDIDATE
     if name not in FORECASTERS:
@@ -113,10 +104,9 @@ def candidate_of(city: City) -> Candidate:
 
 
 def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = None) -> ForecasterSettings:
-    """The settings of a forecaster: its defaults, changed by what the city's file says, changed by `changes`.
+    """Return the settings of a forecaster: its defaults, changed by the city's file, changed by `changes`.
 
-    Raises:
-        CityFileError: the file has a key or value that the forecaster does not take.
+    Raises CityFileError if the file has a key or value that the forecaster does not take.
     """
     settings = find(name).settings
     try:
@@ -129,10 +119,9 @@ def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = Non
 
 
 def check_forecasters(cities: CityFiles) -> CityFiles:
-    """The cities without those whose files name unknown forecasters or settings; called before anything runs.
+    """Return the cities without those whose files name unknown forecasters or settings.
 
-    Raises:
-        CityFileError: no city is left; the message names file, key and what is allowed.
+    Raises CityFileError if no city is left; the message names file, key and what is allowed.
     """
     problems = {}
     for name, city in cities.items():

@@ -1,8 +1,7 @@
 """One regression of all cities, which each city's own models start at; it holds a number per input and no row of any city.
 
-It is fitted on the ordinary days before a cutoff: every occupied cell-day, and a tenth of the others, which weigh more. Beside
-the regression of all cities there is one without each of them: a city that starts at what its own alerts have shaped would
-count them twice.
+It is fitted on the ordinary days before a cutoff: every occupied cell-day, and a tenth of the others, which weigh more.
+There is also one without each city, as a city that starts at what its own alerts have shaped would count them twice.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -53,25 +52,17 @@ DIGITS: Final = 6
 
 @dataclass(frozen=True)
 class SharedRows:
-    """A city's cell-days that the shared regression is fitted on.
-
-    Attributes:
-        names: of the inputs.
-        inputs: shape (rows, inputs).
-        observed: shape (rows,).
-        sample_weight: shape (rows,).
-        days: shape (rows,).
-    """
+    """A city's cell-days that the shared regression is fitted on, one row each."""
 
     names: tuple[str, ...]
-    inputs: npt.NDArray[np.float32]
+    inputs: npt.NDArray[np.float32]  # shape (rows, inputs)
     observed: npt.NDArray[np.bool_]
     sample_weight: Array
     days: npt.NDArray[np.datetime64]
 
     @classmethod
     def of(cls, history: History, first: int = 0) -> "SharedRows":
-        """The rows of a history's days from the index `first` on; the history ends at the cutoff."""
+        """Return the rows of a history's days from the index `first` on; the history ends at the cutoff."""
         ordinary = ordinary_days(history)
         kept = after_warm_up(range(len(ordinary)), INPUTS_WARM_UP_DAYS)
         days = np.array([day for day in kept if ordinary[day] and day >= first], dtype=np.int64)
@@ -80,11 +71,10 @@ class SharedRows:
         share = min(EMPTY_SHARE, MAX_FIT_ROWS / max(observed.size, 1))
         drawn = observed | (np.random.default_rng(first).random(observed.shape) < share)
         rows = fit_rows(history, days, drawn)
-        names, values = rows.names, rows.values
-        shared = [at for at, name in enumerate(names) if not name.startswith(UNSHARED_INPUTS)]
+        shared = [at for at, name in enumerate(rows.names) if not name.startswith(UNSHARED_INPUTS)]
         return cls(
-            tuple(names[at] for at in shared),
-            values[:, shared],
+            tuple(rows.names[at] for at in shared),
+            rows.values[:, shared],
             observed[drawn],
             np.where(observed[drawn], 1.0, 1 / share),
             np.broadcast_to(history.days()[days, None], observed.shape)[drawn],
@@ -92,7 +82,7 @@ class SharedRows:
 
 
 class SharedRegression(BaseModel):
-    """Log odds by unit of each input, and where all are 0; and how busy the cities are."""
+    """Log odds by unit of each input, and where all are 0; log rates as in `SharedStart`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -100,7 +90,6 @@ class SharedRegression(BaseModel):
     intercept: float
     log_rate: float
     log_rate_sd: float
-    """See `SharedStart`."""
 
 
 class SharedModels(BaseModel):
@@ -108,25 +97,17 @@ class SharedModels(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cutoff: date
-    """Nothing of it or of later days was used."""
-    cities: list[str]
-    """That took part."""
-    left_out: dict[str, str] = {}
-    """Why other cities did not."""
-    prior: str | None = None
-    """Origin of the regression that these were shrunk towards; None for zero."""
-    everyone: SharedRegression | None
-    """Regression of all cities; None where none took part."""
-    without: dict[str, SharedRegression] = {}
-    """Regressions without one city, by its name, where there are others."""
+    cutoff: date  # first day that was not used
+    cities: list[str]  # that took part
+    left_out: dict[str, str] = {}  # reasons by city
+    prior: str | None = None  # origin of the regression that these were shrunk towards; None for zero
+    everyone: SharedRegression | None  # None where no city took part
+    without: dict[str, SharedRegression] = {}  # regressions without one city, by its name
 
     def start_of(self, city: str, origin: str) -> SharedStart | None:
-        """The start of a city's models; None where no other city took part."""
+        """Return the start of a city's models; None where no other city took part."""
         regression = self.without.get(city) if city in self.cities else self.everyone
-        if regression is None:
-            return None
-        return SharedStart(f"{origin}|{self.cutoff}", **dict(regression))
+        return None if regression is None else SharedStart(f"{origin}|{self.cutoff}", **dict(regression))
 
 
 def fit_shared(
@@ -136,16 +117,10 @@ def fit_shared(
     left_out: Mapping[str, str] | None = None,
     leave_each_out: bool = True,
 ) -> SharedModels:
-    """The regressions of a cutoff, the same whatever the order of the cities.
+    """Return the regressions of a cutoff, whatever the order of the cities.
 
-    Args:
-        rows: by city, of the days before the cutoff, with the same inputs except factors.
-        cutoff: see `SharedModels`, as is `left_out`.
-        prior: what all regressions are shrunk towards; those of a city that took part in it are so too.
-        leave_each_out: whether each city is to have a regression without its own rows.
-
-    Raises:
-        ValueError: a city has rows from the cutoff on.
+    `rows` of the days before the cutoff have the same inputs except factors. All regressions are shrunk towards
+    `prior`, even if their city took part in it. Raises ValueError if a city has rows from the cutoff on.
     """
     import pandas as pd
 
@@ -196,7 +171,7 @@ def fit_shared(
 
 
 def log_rates(rows: Sequence[SharedRows]) -> tuple[float, float]:
-    """Mean and standard deviation over cities of the logarithm of the share of cell-days with alerts."""
+    """Return mean and standard deviation over cities of the logarithm of the share of cell-days with alerts."""
     rates = np.log([own.observed.sum() / own.sample_weight.sum() for own in rows])
     squares = ((rates - rates.mean()) ** 2).sum() + PRIOR_CITIES * LOG_RATE_SD**2
     return float(rates.mean()), float(np.sqrt(squares / (len(rows) - 1 + PRIOR_CITIES)))
@@ -207,41 +182,39 @@ def _rounded(number: float) -> float:
 
 
 def required_inputs(names: Iterable[str]) -> list[str]:
-    """Names of the inputs that every city has."""
+    """Return the names of the inputs that every city has."""
     return [name for name in names if not name.startswith(OPTIONAL_INPUTS)]
 
 
 @cache
 def package_models() -> tuple[SharedModels, ...]:
-    """The regressions that come with the package, by cutoff."""
+    """Return the regressions that come with the package, by cutoff."""
     text = (files("shotspotter_assets.models.next_day") / PACKAGE_FILE).read_bytes()
     return tuple(TypeAdapter(tuple[SharedModels, ...]).validate_json(text))
 
 
 def package_start(city: str, by: date) -> SharedStart | None:
-    """The packaged start that uses no day from `by` on; None where `by` is too early."""
+    """Return the packaged start that uses no day from `by` on; None where `by` is too early."""
     known = [models for models in package_models() if models.cutoff <= by]
     return known[-1].start_of(city, PACKAGE) if known else None
 
 
 def shared_partition(cutoff: date) -> Partition:
-    """The place of a cutoff's models."""
+    """Return the place of a cutoff's models."""
     return Partition(SHARED_MODELS, ALL_CITIES, "date", cutoff)
 
 
 def train_shared(store: Store, cities: Collection[City], cutoff: date, log: Callable[[str], None]) -> SharedModels:
-    """The models of a cutoff, from the stored days before it of all cities that share theirs."""
+    """Return the models of a cutoff, from the stored days before it of all cities that share theirs."""
     rows: dict[str, SharedRows] = {}
     left_out: dict[str, str] = {}
     for city in cities:
         try:
-            rows[city.name] = _rows_before(store, city, cutoff)
+            own = rows[city.name] = _rows_before(store, city, cutoff)
         except (MissingPartitionsError, ValueError) as error:
             left_out[city.name] = str(error)
         else:
-            log(
-                f"{city.name}: {len(rows[city.name].observed):,} cell-days, {rows[city.name].observed.sum():,} with alerts"
-            )
+            log(f"{city.name}: {len(own.observed):,} cell-days, {own.observed.sum():,} with alerts")
     return fit_shared(rows, cutoff, package_start(ALL_CITIES, cutoff), left_out)
 
 
@@ -259,10 +232,7 @@ def _rows_before(store: Store, city: City, cutoff: date) -> SharedRows:
 
 
 def read_shared(store: Store, city: City, by: date) -> SharedStart | None:
-    """The start of a city's models: the latest shared models with a cutoff no later than `by`, else those of the package.
-
-    None where all use days from `by` on. Models with other inputs are passed over.
-    """
+    """Return the latest stored start with fitting inputs and a cutoff by `by`, else the package's; None for none."""
     inputs = required_inputs(names_of_inputs(city))
     made = sorted(store.days_present(SHARED_MODELS, ALL_CITIES, RECORD_FILE), reverse=True)
     for cutoff in (one for one in made if one <= by):

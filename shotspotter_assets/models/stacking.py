@@ -12,20 +12,16 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit, logit
 
+from shotspotter_assets.models.filters import Array, Booleans, Integers
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.probability import clip_probability
-
-Array = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int64]
 
 WEIGHT_PRECISION: Final = 300.0
 """Precision of the prior of a weight."""
 NEW_MEMBER_PRECISION: Final = 3000.0
-"""Precision for a member that other cities did not have: its prior weight is zero."""
+"""Precision for a member without a prior weight from other cities."""
 OFFSET_PRECISION: Final = 50.0
 OFFSET_DRIFT: Final = 1e-3
 """Variance that the offset gains in a week: the level of a city changes with time."""
@@ -35,23 +31,16 @@ MAX_STEPS: Final = 50
 
 @dataclass(frozen=True)
 class WeightPosterior:
-    """A Gaussian over the members' weights and, last, the offset.
+    """A Gaussian over the members' weights and, last, the offset."""
 
-    Attributes:
-        members: their names.
-        centre: log odds, see the module.
-        mean: shape (members + 1,).
-        precision: shape (members + 1, members + 1).
-    """
-
-    members: tuple[str, ...]
-    centre: float
-    mean: Numbers
-    precision: Numbers
+    members: tuple[str, ...]  # names
+    centre: float  # log odds, see the module
+    mean: Numbers  # shape (members + 1,)
+    precision: Numbers  # shape (members + 1, members + 1)
 
     @classmethod
     def prior(cls, members: Sequence[str], centre: float, weights: Mapping[str, float]) -> "WeightPosterior":
-        """Before any forecast, given the `weights` that other cities learned."""
+        """Return the Gaussian before any forecast, given the `weights` that other cities learned."""
         mean = np.array([*(weights.get(name, 0.0) for name in members), 0.0])
         # Members that are left out leave their weight to the others.
         if mean.any():
@@ -80,16 +69,11 @@ class WeightPosterior:
         return {"weights": weights, "offset": round(float(self.mean[-1]), 4), "in_words": self.in_words}
 
     def log_odds(self, logits: Array) -> Array:
-        """Log odds of the stack, shape (...), from those of the members, shape (..., members)."""
+        """Return log odds of the stack, shape (...), from those of the members, shape (..., members)."""
         return np.asarray(self.centre + self.mean[-1] + (logits - self.centre) @ self.mean[:-1])
 
     def after(self, logits: Array, observed: Booleans) -> "WeightPosterior":
-        """The posterior once the outcomes of some forecasts are known.
-
-        Args:
-            logits: of the members, shape (rows, members).
-            observed: shape (rows,).
-        """
+        """Return the posterior given outcomes (rows,) of forecasts, log odds of shape (rows, members)."""
         rows = np.column_stack([logits - self.centre, np.ones(len(logits))])
         weights = self.mean
         for _ in range(MAX_STEPS):
@@ -107,14 +91,10 @@ class WeightPosterior:
     def by_week(
         self, logits: Array, observed: Booleans, week: Integers, weeks: int, ordinary: Booleans
     ) -> list["WeightPosterior"]:
-        """The posterior before the first of `weeks` weeks and after each of them; a week without periods changes nothing.
+        """Return the posterior before the first of `weeks` weeks and after each; one without periods changes nothing.
 
-        Args:
-            logits: of the members in the periods to learn from, shape (periods, cells, members).
-            observed: shape (periods, cells).
-            week: of each period, from 0 on, shape (periods,).
-            weeks: number of weeks.
-            ordinary: whether to learn from each period, shape (periods,).
+        `logits` of the members have the shape (periods, cells, members), `observed` (periods, cells). `week`, from 0
+        on, and `ordinary`, whether to learn from it, are of each period, shape (periods,).
         """
         found = [self]
         for number in range(weeks):
@@ -127,7 +107,7 @@ class WeightPosterior:
 
 
 def logits_of(probabilities: Mapping[str, Array]) -> Array:
-    """Log odds of the members' forecasts, shape (..., members)."""
+    """Return log odds of the members' forecasts, shape (..., members)."""
     return np.stack([logit(clip_probability(probability)) for probability in probabilities.values()], axis=-1)
 
 
@@ -138,17 +118,11 @@ def combine(
     fireworks: Booleans,
     firework_members: Sequence[str],
 ) -> Array:
-    """Probability by the stack, shape (periods, cells), each period with the weights after its number of `weeks`.
+    """Return the probability by the stack, shape (periods, cells), each period with the weights after its number of `weeks`.
 
-    In periods of fireworks it is the mean of that and of the probability by a member that has a regime for them: such days are
-    too few to learn weights from, and the regime of a city that has had few of them may be far off.
-
-    Args:
-        by_week: see `WeightPosterior.by_week`.
-        weeks: known before each period, shape (periods,).
-        logits: of the members, shape (periods, cells, members).
-        fireworks: shape (periods,).
-        firework_members: members with a regime for fireworks; the first that the stack has is used.
+    In periods of fireworks it is the mean of that and of the probability by the first of `firework_members` in the
+    stack, which have a regime for them: such days are too few to learn weights from, and the regime of a city with few
+    of them may be far off. `logits` have the shape (periods, cells, members), `weeks` and `fireworks` (periods,).
     """
     probability = expit(np.array([by_week[week].log_odds(one) for week, one in zip(weeks, logits, strict=True)]))
     members = by_week[0].members

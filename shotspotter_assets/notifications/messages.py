@@ -1,22 +1,19 @@
-"""The messages about problems, and the text that a channel sends."""
+"""Messages about problems, and their text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 MAX_MESSAGES: Final = 20
-"""Messages in one text."""
+"""Maximum messages in one text."""
 MAX_TEXT_CHARACTERS: Final = 1_000
 
 
 @dataclass(frozen=True)
 class Message:
-    """One problem that needs attention.
+    """One problem; messages of one `kind` (such as "late city") and `subject` are sent once a day.
 
-    Attributes:
-        kind: such as "late city".
-        subject: the city, file or partition that has the problem; messages of one kind and subject are sent once a day.
-        text: what happened and what to do, in a sentence or two.
+    The subject is the city, file or partition; the text states what happened and what to do.
     """
 
     kind: str
@@ -31,12 +28,12 @@ class Message:
 
     @property
     def key(self) -> str:
-        """Equal for the same problem from poll to poll."""
+        """Identity of the problem from poll to poll."""
         return f"{self.kind}|{self.subject}"
 
 
 def plain_text(messages: Sequence[Message]) -> str:
-    """All messages as one text; a long one is cut."""
+    """Join all messages into one text; long ones are cut."""
     parts = []
     for message in messages:
         cut = " ... (shortened)" if len(message.text) > MAX_TEXT_CHARACTERS else ""

@@ -1,4 +1,4 @@
-"""Sends messages to a webhook and by e-mail: each problem once a day. Never raises, never shows a secret."""
+"""Send messages to a webhook and by e-mail: each problem once a day, without errors or secrets."""
 
 import logging
 import smtplib
@@ -18,14 +18,12 @@ from shotspotter_assets.notifications.messages import MAX_MESSAGES, Message, pla
 from shotspotter_assets.redaction import Redaction, environment_secrets, without_credentials
 
 State = dict[str, dict[str, str]]
-"""By channel, the keys sent within the last day and when (ISO 8601): JSON that the caller keeps between calls."""
-
+"""Keys sent within the last day and when (ISO 8601), by channel: JSON that the caller keeps between calls."""
 PERIOD: Final = timedelta(hours=24)
-"""A key is sent once within this time."""
 NO_WIDTH: Final = "\u200b"
-"""An invisible space that breaks links and mentions."""
+"""Invisible space that breaks links and mentions."""
 MIN_PART_CHARACTERS: Final = 12
-"""Parts of a webhook's path that are as long count as secrets; shorter ones, such as `services`, are the same for all."""
+"""Minimum length of a secret part of a webhook's path; short parts, such as `services`, are no secrets."""
 
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it logs the webhook's path, a secret
 
@@ -35,38 +33,38 @@ class Outcome:
     """The result of one call."""
 
     state: State
-    """The state to pass to the next call."""
+    """State for the next call."""
     sent: dict[str, list[str]] = field(default_factory=dict)
     """Keys sent, by channel."""
     failures: dict[str, str] = field(default_factory=dict)
-    """Why a channel failed, without secrets; its messages are due again at the next call."""
+    """Failures by channel, without secrets; the messages are due again."""
     is_complete: bool = True
-    """False while a channel has further messages for the next call."""
+    """False if a channel has further messages."""
 
 
 class _RefusedError(Exception):
-    """A server refused the messages; the text holds no secret."""
+    """Refusal by a server, in words without secrets."""
 
 
 @dataclass(frozen=True)
 class Notifier:
-    """Sends all messages of a call in one post and in one e-mail, to the channels that are set."""
+    """Channels that are set; all messages of a call go out in one post and one e-mail."""
 
     webhook_url: str = field(default="", repr=False)
     smtp_url: str = field(default="", repr=False)
     mail_from: str = ""
     mail_to: tuple[str, ...] = ()
     redaction: Redaction = field(default=Redaction([]), repr=False)
-    """Takes the secrets of channels, sources and store out of texts."""
+    """Filter of secrets of channels, sources and store."""
     timeout_s: float = 5.0
-    """Maximum seconds to connect, and to wait for each answer."""
+    """Maximum wait to connect, and for each answer."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Notifier":
-        """Read SHOTSPOTTER_WEBHOOK_URL, _SMTP_URL, _MAIL_FROM and _MAIL_TO; an empty variable is an absent one.
+        """Read SHOTSPOTTER_WEBHOOK_URL, _SMTP_URL, _MAIL_FROM and _MAIL_TO; empty variables count as unset.
 
-        SMTP URLs read smtp://user:password@host:587 (STARTTLS; without a login, where the server offers it) or
-        smtps://... (TLS from the start), with special characters percent-encoded. Commas separate receivers.
+        SMTP URLs read smtp://user:password@host:587 (STARTTLS; optional without a login) or smtps://... (TLS from the start),
+        with special characters percent-encoded. Commas separate receivers.
 
         Raises:
             ValueError: a variable cannot be used; the message names it and shows no secret.
@@ -80,21 +78,14 @@ class Notifier:
         server = _split(smtp, "SHOTSPOTTER_SMTP_URL", ("smtp", "smtps"))
         for name, addresses in (("MAIL_FROM", (sender,)), ("MAIL_TO", mail_to or ("",))):
             if smtp and not all("@" in address and address.isprintable() for address in addresses):
-                raise ValueError(
-                    f"SHOTSPOTTER_{name}: e-mail (SHOTSPOTTER_SMTP_URL) needs addresses such as risk@city.gov."
-                )
+                needs = "e-mail (SHOTSPOTTER_SMTP_URL) needs addresses such as risk@city.gov"
+                raise ValueError(f"SHOTSPOTTER_{name}: {needs}.")
         secrets = [part for part in webhook_parts.path.split("/") if len(part) >= MIN_PART_CHARACTERS]
         secrets += [webhook, webhook_parts.path, webhook_parts.query, smtp, unquote(server.password or "")]
         return cls(webhook, smtp, sender, mail_to, Redaction([*secrets, *environment_secrets(environ)]))
 
     def send(self, messages: Sequence[Message], state: State, now: datetime) -> Outcome:
-        """Send the messages whose keys were not sent within the period. Never raises.
-
-        Args:
-            messages: the current problems.
-            state: `Outcome.state` of the last call; {} for none.
-            now: with a time zone.
-        """
+        """Send the messages whose keys were not sent within the period, given the last call's state. Never raises."""
         current = {message.key: message for message in map(self._redacted, messages)}
         outcome = Outcome({})
         channels = {"webhook": (self.webhook_url, self._post), "e-mail": (self.smtp_url, self._mail)}
@@ -115,9 +106,8 @@ class Notifier:
             except Exception as error:  # must not fail the sensor that reports the problem
                 # Texts of connections and servers may hold the address or the login.
                 code = f" {error.smtp_code}" if isinstance(error, smtplib.SMTPResponseException) else ""
-                outcome.failures[channel] = (
-                    str(error) if isinstance(error, _RefusedError) else type(error).__name__ + code
-                )
+                reason = str(error) if isinstance(error, _RefusedError) else type(error).__name__ + code
+                outcome.failures[channel] = reason
                 continue
             outcome.sent[channel] = list(due)
             known.update(dict.fromkeys(due, now.isoformat()))
@@ -142,11 +132,8 @@ class Notifier:
         email = EmailMessage()
         more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
         email["Subject"] = messages[0].title + more
-        email["From"], email["To"] = self.mail_from, ", ".join(self.mail_to)
-        email["Date"], email["Message-ID"] = (
-            formatdate(),
-            make_msgid(domain=self.mail_from.rpartition("@")[2].rstrip("> ")),
-        )
+        email["From"], email["To"], email["Date"] = self.mail_from, ", ".join(self.mail_to), formatdate()
+        email["Message-ID"] = make_msgid(domain=self.mail_from.rpartition("@")[2].rstrip("> "))
         email.set_content(plain_text(messages) + "\n")
         url, context = urlsplit(self.smtp_url), ssl.create_default_context()
         host, port = url.hostname or "", url.port or (465 if url.scheme == "smtps" else 587)
@@ -169,7 +156,6 @@ class Notifier:
 
 
 def _split(url: str, variable: str, schemes: tuple[str, str]) -> SplitResult:
-    """The parts of an address; empty for none."""
     try:
         parts = urlsplit(url)
         is_usable = not url or (parts.scheme in schemes and parts.hostname and (parts.port is None or parts.port > 0))

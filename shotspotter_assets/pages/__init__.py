@@ -1,1 +1,1 @@
-"""The pages that people open: a static site of each city, made from what is stored."""
+"""Static pages of each city, made from the store."""

@@ -1,4 +1,4 @@
-"""The ground of a city's maps, as Leaflet draws it: districts, parks and streets in GeoJSON, and names of cells."""
+"""The ground of a city's maps in Leaflet: districts, parks and streets in GeoJSON, and names of cells."""
 
 import json
 from typing import TYPE_CHECKING, Any, Final
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from geopandas import GeoSeries
 
 TOLERANCE_DEGREES: Final = 1e-4
-"""Smaller bends are left out: a screen shows a city at 10 m to the pixel."""
+"""Smaller bends are dropped: a screen shows a city at 10 m to the pixel."""
 PRECISION_DEGREES: Final = 1e-5
 
 
 class Ground(BaseModel):
-    """The part that all maps of a city share."""
+    """The common part of all maps of a city."""
 
     box: tuple[float, float, float, float]
     """South, west, north and east, in degrees."""
     rows: int
     columns: int
     layers: dict[str, dict[str, Any]]
-    """GeoJSON with a `name` for each shape, by the layer's key in the city's file."""
+    """GeoJSON with a `name` for each shape, by layer key."""
     tiles: str
-    """Address of the tiles of a base map; "" without one."""
+    """Address of the base map's tiles; "" without one."""
     attribution: str
     places: dict[int, str]
-    """Name of each cell that maps show, by row * columns + column."""
+    """Name of each shown cell, by row * columns + column."""
 
     @classmethod
     def of(cls, city: City, layers: CityLayers, places: Places, cells: npt.NDArray[np.int64]) -> "Ground":
-        """Return the ground of maps that show some `cells`, given as row * columns + column."""
+        """Return the ground of maps that show `cells`, given as row * columns + column."""
         box, base_map = city.box, city.base_map
         given = {"parks": layers.parks, "streets": layers.streets, "districts": layers.districts}
         return cls(

@@ -1,4 +1,4 @@
-"""The page of the last hours: the latest nowcast, and earlier nowcasts beside the incidents that came."""
+"""The page of the last hours: the latest nowcast, and earlier ones with observed incidents."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,13 +19,13 @@ from shotspotter_assets.storage.store import Store
 SHOWN_HOURS: Final = 12
 SHOWN_PLACES: Final = 10
 SHOWN_MINUTES: Final = 60
-"""Earlier nowcasts are compared over this many minutes."""
+"""Length of the compared nowcasts."""
 
 
 class LikelyPlace(NamedTuple):
-    """A cell of the latest nowcast, with its chances by the minutes of `LastHours.minutes`.
+    """A cell of the latest nowcast, with its chances by `LastHours.minutes`.
 
-    `times` is the chance as a multiple of that by the hour's forecast alone, for the shortest minutes.
+    `times` is the chance of the shortest minutes as a multiple of that by the hour's forecast alone.
     """
 
     name: str
@@ -34,7 +34,7 @@ class LikelyPlace(NamedTuple):
 
 
 class ShownNowcast(NamedTuple):
-    """An earlier nowcast for the next hour: cells with a new incident as expected, by the hour's forecast alone, and observed."""
+    """An earlier nowcast of an hour: cells with a new incident as expected, by the hour's forecast alone, and observed."""
 
     made: str
     expected: float
@@ -46,7 +46,7 @@ class ShownNowcast(NamedTuple):
 
 @dataclass(frozen=True)
 class LastHours:
-    """The content of the page; nowcasts with the latest first."""
+    """Content of the page; the latest nowcast comes first."""
 
     record: NowcastRecord
     made: str

@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CityLayers:
-    """The layers of a city; None for each that its file does not name.
-
-    A layer holds shapes by name, in WGS84 degrees and cut to the city's box.
-    """
+    """Layers of a city by name, in WGS84 degrees and cut to the city's box; None for unnamed ones."""
 
     districts: "GeoSeries | None" = None
     streets: "GeoSeries | None" = None
@@ -24,7 +21,7 @@ class CityLayers:
 
     @classmethod
     def read(cls, city: City) -> "CityLayers":
-        """Read the layers that the city's file names; without a layer of streets, ranked streets name places.
+        """Read the layers of the city's file; without a layer of streets, ranked streets name places.
 
         Raises:
             ValueError: a file cannot be read, or has no such column; the message names city, key, file and remedy.
@@ -54,6 +51,6 @@ def _read(city: City, key: str, layer: Layer) -> "GeoSeries":
 
 
 def _named(column: str, value: object) -> str:
-    """Return a name; a mere number is preceded by its column ("ward 8")."""
+    """Return a name; a number is preceded by its column ("ward 8")."""
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
     return f"{column.replace('_', ' ')} {text}" if text.isdecimal() else text

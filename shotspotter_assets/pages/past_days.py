@@ -1,4 +1,4 @@
-"""The page of past days: each forecast beside the alerts that came, by day and in plain words."""
+"""The page of past days: each forecast with the observed alerts, in plain words."""
 
 from datetime import date, timedelta
 from typing import Any, Final
@@ -20,7 +20,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
 FLAGGED_PERCENT: Final = 5
-"""Share of the forecast cells with the highest probability that count as flagged."""
+"""Percentage of forecast cells that count as flagged."""
 
 
 def forecast_days(store: Store, city: str, last_known: date) -> list[date]:
@@ -30,17 +30,14 @@ def forecast_days(store: Store, city: str, last_known: date) -> list[date]:
 
 
 def stamp_of(store: Store, city: str, day: date) -> str:
-    """Return a hash that changes when the forecast of a day or its alerts change."""
+    """Return a hash of a day's forecast and alerts."""
     record = store.read_bytes(forecast_partition(city, day - timedelta(days=1)), RECORD_FILE)
     grid = store.read_bytes(Partition("grid_tensors", city, "date", day), GRID_FILE)
     return sha256(record.decode(), grid.hex())[:16]
 
 
 def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
-    """Compare the forecast of a day with its alerts, as `past.js` shows them.
-
-    None where the forecast is of another grid than the city has now.
-    """
+    """Compare the forecast of a day with its alerts, for `past.js`; None for an older grid."""
     issue_date = day - timedelta(days=1)
     record = load_record(store, city.name, issue_date)
     table = store.read_table(forecast_partition(city.name, issue_date), FORECAST_FILE)
@@ -72,7 +69,7 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
 
 
 def flagged_cells(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return places of the `FLAGGED_PERCENT` of cells with the highest probability, rounded half up and at least one."""
+    """Return places of the `FLAGGED_PERCENT` most probable cells, rounded half up and at least one."""
     number = max(int(FLAGGED_PERCENT / 100 * len(probability) + 0.5), 1)
     return np.argsort(-probability, kind="stable")[:number]
 
@@ -83,7 +80,7 @@ def _numbers(table: pa.Table, city: City) -> npt.NDArray[np.int64]:
 
 
 def _counts(store: Store, city: City, day: date) -> npt.NDArray[np.int64]:
-    """Count the alerts of the forecast types in each cell of the grid."""
+    """Count the alerts of the forecast types by cell."""
     grid = store.read_table(Partition("grid_tensors", city.name, "date", day), GRID_FILE)
     grid = grid.filter(pc.is_in(grid["gunshot_type"], pa.array(city.forecast_codes, pa.int8())))
     counts = np.bincount(_numbers(grid, city), grid["count"].to_numpy(), minlength=city.grid.rows * city.grid.columns)
@@ -91,7 +88,6 @@ def _counts(store: Store, city: City, day: date) -> npt.NDArray[np.int64]:
 
 
 def _alerts(store: Store, city: City, day: date) -> list[dict[str, object]]:
-    """Return the alerts of the forecast types: latitude, longitude and words."""
     columns = ["time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id"]
     alerts = store.read_table(Partition("cleaned_alerts", city.name, "date", day), ALERTS_FILE, columns)
     alerts = counted_alerts(alerts, city)

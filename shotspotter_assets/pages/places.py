@@ -1,4 +1,4 @@
-"""Names of places: the nearest crossing or street and the district, or the direction from the middle of the city."""
+"""Names of places: the nearest crossing or street with the district, or the direction from the city's middle."""
 
 import math
 from typing import TYPE_CHECKING, Final
@@ -15,22 +15,18 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.integer]
-
 COMPASS: Final = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
 """Counter-clockwise from the east, 45 degrees each."""
-
 SHOWN_DECIMALS: Final = 3
-"""A thousandth of a degree is about 100 m, less than the side of most cells."""
-
+"""A thousandth of a degree is about 100 m, less than most cells."""
 NEAR_CELLS: Final = 1.0
-"""A crossing or street further from the middle of a cell than this many diagonals does not name the cell."""
-
+"""Maximum distance of a crossing or street from a cell's middle, in diagonals of the cell."""
 MIDDLE_METRES: Final = 400.0
-"""Closer to the middle of the city, no direction is given."""
+"""Minimum distance from the city's middle for a direction."""
 
 
 class Places:
-    """The names of a city's places."""
+    """Names of a city's places."""
 
     def __init__(self, city: City, layers: CityLayers) -> None:
         self._city = city
@@ -39,19 +35,16 @@ class Places:
         self._streets = None if layers.streets is None else _Streets(self._plane, layers.streets)
 
     def names(self, row: Numbers, column: Numbers) -> list[str]:
-        """Name cells."""
         degrees = np.column_stack(cell_middles(self._city, row, column))
         near = NEAR_CELLS * math.hypot(*cell_metres(self._city))
-        streets = [""] * len(degrees)
-        if self._streets is not None:
-            streets = self._streets.nearest(self._plane.metres(degrees), near)
+        metres = self._plane.metres(degrees)
+        streets = [""] * len(degrees) if self._streets is None else self._streets.nearest(metres, near)
         return [
             ", ".join(filter(None, [street or self.direction(point), district]))
             for point, street, district in zip(degrees, streets, self._district_of(*degrees.T), strict=True)
         ]
 
     def name(self, row: int, column: int) -> str:
-        """Name one cell."""
         return self.names(np.array([row]), np.array([column]))[0]
 
     def direction(self, degrees: Array) -> str:
@@ -76,8 +69,6 @@ class Places:
 
 
 class _Streets:
-    """Crossings and streets of a city by their distance, in metres."""
-
     def __init__(self, plane: Plane, streets: "GeoSeries") -> None:
         import shapely
         from scipy.spatial import KDTree
@@ -96,7 +87,7 @@ class _Streets:
         self._points = KDTree(points) if len(points) else None
 
     def nearest(self, metres: Array, within: float) -> list[str]:
-        """Name the nearest crossing of each point, else its nearest street, no further than `within`; "" without one."""
+        """Name the nearest crossing of each point, else its nearest street, within the distance; "" without one."""
         import shapely
 
         names = [""] * len(metres)
@@ -106,9 +97,8 @@ class _Streets:
                 names[point] = f"near {self._crossings[at[point]]}"
         unnamed = np.array([at for at, name in enumerate(names) if not name], dtype=np.int64)
         if len(unnamed) and len(self._lines):
-            points, lines = self._tree.query_nearest(
-                shapely.points(metres[unnamed]), max_distance=within, all_matches=False
-            )
+            left = shapely.points(metres[unnamed])
+            points, lines = self._tree.query_nearest(left, max_distance=within, all_matches=False)
             for point, line in zip(unnamed[points], lines, strict=True):
                 names[point] = f"near {self._names[line]}"
         return names

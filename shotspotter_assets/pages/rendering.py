@@ -1,4 +1,4 @@
-"""Templates and script files: records become HTML and data for the browser."""
+"""Templates and scripts: records become HTML and data for the browser."""
 
 from functools import cache
 from importlib.resources import files
@@ -12,15 +12,13 @@ from pydantic_core import to_json
 from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, long_day, short_day
 
 PACKAGE: Final = "shotspotter_assets.pages"
-
 PLOTLY_FILE: Final = "plotly.min.js"
 
 
 def policy(tiles: str = "") -> str:
-    """Return the Content-Security-Policy of a page; pictures may also come from the server of the tiles.
+    """Return the Content-Security-Policy of a page, which allows pictures from the server of the tiles.
 
-    Everything else comes from the site itself, also where it is opened from the disk. Plotly writes styles into its
-    elements, therefore 'unsafe-inline' for these.
+    Plotly writes styles into its elements, therefore 'unsafe-inline' for these.
     """
     server = f" {urlsplit(tiles).scheme}://{urlsplit(tiles).netloc}" if tiles else ""
     return (
@@ -30,17 +28,17 @@ def policy(tiles: str = "") -> str:
 
 
 def render(template: str, **values: Any) -> bytes:
-    """Render a page. Values are escaped, except the output of `rendered_markdown`."""
+    """Render a page; values are escaped, except `rendered_markdown`."""
     return _environment().get_template(template).render(**values).encode()
 
 
 def script_of(name: str, data: object) -> bytes:
-    """Write data as a script: pages from the disk may load scripts, but may not fetch."""
+    """Write data as a script, as pages on the disk may load scripts but may not fetch."""
     return f'CityPages.data("{name}", {to_json(data).decode()});\n'.encode()
 
 
 def shared_files() -> dict[str, bytes]:
-    """Return the scripts and styles that the pages of all cities share, by name."""
+    """Return the shared scripts and styles of all cities' pages, by name."""
     from plotly.offline import get_plotlyjs
 
     static = {file.name: file.read_bytes() for file in (files(PACKAGE) / "static").iterdir()}
@@ -48,7 +46,7 @@ def shared_files() -> dict[str, bytes]:
 
 
 def rendered_markdown(text: str) -> Markup:
-    """Render Markdown of this project; HTML in it is shown as text, and pictures and links stay text."""
+    """Render Markdown of this project; HTML, pictures and links stay text."""
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link", "autolink"])

@@ -20,15 +20,7 @@ from shotspotter_assets.storage.store import Store
 
 @dataclass(frozen=True)
 class ShiftPlans:
-    """The plans of a day.
-
-    Attributes:
-        day: on which the shifts begin.
-        shifts: totals and rows of each shift that has units; rows are those of the plan with words.
-        totals: sums over the shifts (`PatrolAudit.totals`).
-        csv: the file for dispatch systems, with names of places.
-        geojson: same.
-    """
+    """Plans of a day: totals and rows of each shift with units, sums over shifts, and files for dispatch systems."""
 
     day: date
     shifts: list[tuple[ShiftTotals, list[dict[str, Any]]]]
@@ -38,7 +30,7 @@ class ShiftPlans:
 
 
 def shift_plans(store: Store, city: str, record: ForecastRecord, places: Places) -> ShiftPlans | NoPlan:
-    """Return the plans made from a forecast, or why there are none."""
+    """Return the plans made from a forecast, or the reason for none."""
     try:
         table, audit = read_plan(store, city, record.issue_date)
     except MissingObjectError:

@@ -1,4 +1,4 @@
-"""Make the pages of a city and the overview of all cities, and write the files that have changed."""
+"""Make the pages of a city and the overview of all cities, and write the changed files."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -35,7 +35,6 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
 CITY_PAGES: Final = "city_pages"
-
 LAST_HOURS: Final = "last_hours.html"
 TABS: Final = {
     INDEX_FILE: "Tomorrow",
@@ -44,11 +43,11 @@ TABS: Final = {
     "past.html": "Yesterday and before",
     "track_record.html": "Track record",
 }
-"""Title of each page of a city, by its file."""
+"""Title of each page of a city, by file."""
 
 
 class CityCard(BaseModel):
-    """The summary of a city on the overview; `day` is the day that is forecast."""
+    """Summary of a city on the overview; `day` is the forecast day."""
 
     name: str
     day: date | None = None
@@ -61,7 +60,7 @@ class CityCard(BaseModel):
 
 
 class PagesRecord(BaseModel):
-    """The written pages of a city: the hash of each file, and the stamp of each past day; stored as `pages.json`."""
+    """Written pages of a city: hash of each file, and stamp of each past day; stored as `pages.json`."""
 
     card: CityCard
     files: dict[str, str] = {}
@@ -70,7 +69,7 @@ class PagesRecord(BaseModel):
 
 @dataclass(frozen=True)
 class Made:
-    """The outcome of a run: address of the first page, names of the files that were new or changed, number of others."""
+    """Outcome of a run: address of the first page, written files, and number of unchanged ones."""
 
     index: str
     card: CityCard
@@ -80,7 +79,7 @@ class Made:
 
 @dataclass
 class _Site:
-    """The files of a city, or of the overview, of which only the changed ones are written."""
+    """Files of a city, or of the overview, of which only changed ones are written."""
 
     store: Store
     name: str
@@ -107,7 +106,7 @@ class _Site:
 
 
 def pages_partition(city: str) -> Partition:
-    """Return where the pages of a city are, or the overview of `ALL_CITIES`."""
+    """Return the partition of a city's pages, or of the overview (`ALL_CITIES`)."""
     return Partition(CITY_PAGES, city)
 
 
@@ -119,7 +118,7 @@ def read_pages_record(store: Store, city: str) -> PagesRecord | None:
 
 
 def city_tabs(store: Store, city: City) -> dict[str, str]:
-    """Return the title of each page of a city by its file; the last hours only where there are nowcasts."""
+    """Return the page titles of a city by file, without the last hours if it has no nowcasts."""
     has_nowcasts = city.nowcasts is not None or read_latest(store, city) is not None
     return {file: title for file, title in TABS.items() if file != LAST_HOURS or has_nowcasts}
 
@@ -143,11 +142,7 @@ def city_page(city: City, tabs: dict[str, str], file: str, **values: Any) -> byt
 
 
 def make_pages(store: Store, city: City) -> Made:
-    """Make the pages of a city from the store, and write the files that have changed.
-
-    Raises:
-        ValueError: a file of the city's layers cannot be used.
-    """
+    """Make the pages of a city, and write the changed files; raise ValueError for unusable layers."""
     layers = CityLayers.read(city)
     places = Places(city, layers)
     issue = newest_issue(store, city.name)
@@ -194,7 +189,7 @@ def make_pages(store: Store, city: City) -> Made:
 
 
 def renew_last_hours(store: Store, city: City, places: Places) -> str | None:
-    """Make the page of the last hours alone, where the city has pages; return its address."""
+    """Make the page of the last hours of a city that has pages; return its address."""
     with store.alone(CITY_PAGES, city.name):
         site = _Site.of(store, city.name)
         if not site.before.files:
@@ -207,14 +202,12 @@ def renew_last_hours(store: Store, city: City, places: Places) -> str | None:
 
 
 def make_overview(store: Store, names: list[str]) -> str:
-    """Make the overview of the cities that have pages, with the files that all pages share; return its address."""
+    """Make the overview of the cities that have pages, with the shared files; return its address."""
     with store.alone(CITY_PAGES, ALL_CITIES):
         site = _Site.of(store, ALL_CITIES)
         cards = [record.card for name in names if (record := read_pages_record(store, name)) is not None]
-        overview = render(
-            "overview.html.jinja", cards=cards, title_of=title_of, csp=policy(), shared="", index=INDEX_FILE
-        )
-        site.put(INDEX_FILE, overview)
+        values = {"cards": cards, "title_of": title_of, "csp": policy(), "shared": "", "index": INDEX_FILE}
+        site.put(INDEX_FILE, render("overview.html.jinja", **values))
         for name, content in shared_files().items():
             site.put(name, content)
         site.write_record()
@@ -222,14 +215,14 @@ def make_overview(store: Store, names: list[str]) -> str:
 
 
 def last_known(store: Store, city: City) -> date | None:
-    """Return the last day on the grid whose outcome is known; None without one."""
+    """Return the last known day on the grid; None without one."""
     days = sorted(store.days_present("grid_tensors", city.name, GRID_FILE))
     counted = DayTable.read(store, city.name).is_counted(days)
     return days[int(np.flatnonzero(counted)[-1])] if counted.any() else None
 
 
 def _past_days(site: _Site, city: City, known: date | None) -> dict[date, str]:
-    """Put the maps of the past days that are new or have changed, and return the stamps of all past days."""
+    """Put the new or changed maps of past days, and return the stamps of all."""
     past: dict[date, str] = {}
     for day in [] if known is None else forecast_days(site.store, city.name, known):
         stamp, file = stamp_of(site.store, city.name, day), f"day-{day}.js"
@@ -242,20 +235,15 @@ def _past_days(site: _Site, city: City, known: date | None) -> dict[date, str]:
 
 
 def _units(plans: ShiftPlans | NoPlan | None) -> dict[str, list[dict[str, Any]]]:
-    """The places of units on the map of tomorrow, by shift: latitude, longitude, rank and words."""
+    """Return the units on the map of tomorrow, by shift: latitude, longitude, rank and words."""
     if not isinstance(plans, ShiftPlans):
         return {}
-    return {
-        shift.shift: [
-            {
-                "at": [row["latitude"], row["longitude"]],
-                "rank": row["rank"],
-                "what": f"{row['units']} units: {row['place']}",
-            }
-            for row in rows
-        ]
-        for shift, rows in plans.shifts
-    }
+
+    def place(row: dict[str, Any]) -> dict[str, Any]:
+        what = f"{row['units']} units: {row['place']}"
+        return {"at": [row["latitude"], row["longitude"]], "rank": row["rank"], "what": what}
+
+    return {shift.shift: [place(row) for row in rows] for shift, rows in plans.shifts}
 
 
 def _card(city: str, issue: IssueRecord | None, forecast: IssuedForecast | None) -> CityCard:
@@ -276,7 +264,7 @@ def _card(city: str, issue: IssueRecord | None, forecast: IssuedForecast | None)
 
 
 def _cells(store: Store, city: City, forecast: IssuedForecast | None) -> npt.NDArray[np.int64]:
-    """Return the numbers of the cells that maps may show: those forecast, else those with alerts so far."""
+    """Return the numbers of cells that maps may show: forecast ones, else those with alerts so far."""
     if forecast is not None:
         return np.array(forecast.data["cells"])
     days = store.days_present("grid_tensors", city.name, GRID_FILE)

@@ -1,4 +1,4 @@
-"""The first page of a city: the newest forecast on a map, by shifts and types, with the likeliest places and reasons."""
+"""The first page of a city: the newest forecast as a map, by shifts and types, with the likeliest places."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,19 +27,18 @@ from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, RE
 from shotspotter_assets.storage.store import Store
 
 Array = npt.NDArray[np.float64]
-
 TOP_PLACES: Final = 10
 WHOLE_DAY: Final = "Whole day"
 QUARTERS: Final = tuple(
     Shift(name=f"{name} {start} to {start + 6}", start=start, end=start + 6, units=0)
     for name, start in (("Night", 0), ("Morning", 6), ("Afternoon", 12), ("Evening", 18))
 )
-"""The hours that a map shows where the city has no shifts."""
+"""Hours of maps without shifts."""
 
 
 @dataclass(frozen=True)
 class LikelyPlace:
-    """One of the likeliest places, with the number (row * columns + column) of its cell."""
+    """One of the likeliest places; `number` is row * columns + column of its cell."""
 
     name: str
     chance: str
@@ -49,15 +48,14 @@ class LikelyPlace:
 
 @dataclass(frozen=True)
 class IssuedForecast:
-    """The newest forecast as its page shows it.
+    """The newest forecast on its page.
 
     Attributes:
-        record: of the forecast.
-        data: of the map, as `tomorrow.js` reads them.
+        data: of the map, for `tomorrow.js`.
         periods: names of the day and of its shifts.
-        types: empty where types are not forecast.
+        types: empty without forecast types.
         top: the likeliest places of the whole day.
-        half_of_alerts: minimum number of cells that hold half of the expected alerts.
+        half_of_alerts: minimum number of cells with half of the expected alerts.
         ends: end of the day, UTC.
     """
 
@@ -71,22 +69,20 @@ class IssuedForecast:
 
 
 def newest_issue(store: Store, city: str) -> IssueRecord | None:
-    """Return the newest forecast's record, or why nothing was issued; None where no forecast was ever made."""
+    """Return the newest record of a forecast, or of the reason for none; None without any."""
     made = store.days_present(RISK_FORECASTS, city, RECORD_FILE)
     return load_record(store, city, max(made)) if made else None
 
 
 def of_another_grid(record: ForecastRecord) -> NoForecast:
     """Replace a forecast that was issued for another grid."""
-    reason = (
-        "The city's box, cells or what is counted have changed since the last forecast was issued: it cannot be drawn."
-    )
+    changed = "The city's box, cells or what is counted have changed since the last forecast was issued"
     same = record.model_dump(include={"city", "issue_date", "day", "lead", "last_known"})
-    return NoForecast(**same, no_forecast=reason, last_issued=record.issue_date)
+    return NoForecast(**same, no_forecast=f"{changed}: it cannot be drawn.", last_issued=record.issue_date)
 
 
 def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Places) -> IssuedForecast | None:
-    """Read a stored forecast with the data of its page; None where it is of another grid than the city has now."""
+    """Read a stored forecast with the data of its page; None for an older grid."""
     partition = forecast_partition(city.name, record.issue_date)
     table = store.read_table(partition, FORECAST_FILE)
     if not is_of_grid(table, city):
@@ -131,7 +127,7 @@ def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Pl
 
 
 def _view(probability: Array, expected: Array, share: Array) -> dict[str, object]:
-    """The data of the map of one period and type; alerts of a type are a `share` of all, which also divides the hazard."""
+    """Return the map's data of one period and type; a type's `share` of all alerts also divides the hazard."""
     of_type, alerts = -np.expm1(share * np.log1p(-probability)), expected * share
     return {
         "words": f"{amount(float(alerts.sum()))} alerts expected in the whole area.",
@@ -146,14 +142,12 @@ def _range(low: float, high: float) -> str:
 
 
 def _periods(day: pa.Table, hourly: pa.Table, city: City, record: ForecastRecord) -> dict[str, tuple[Array, Array]]:
-    """Probability and expected alerts by cell of the whole day, and of each shift where alerts have hours."""
+    """Return probability and expected alerts by cell of the whole day, and of each shift if hours are known."""
     periods = {WHOLE_DAY: (day["probability"].to_numpy(), day["expected"].to_numpy())}
     if city.time_precision == "day":
         return periods
     shifts = QUARTERS if city.patrol is None else city.patrol.shifts
-    forecasts, cells = (
-        shift_forecasts(hourly, city, shifts, record.day),
-        (day["row"].to_numpy(), day["column"].to_numpy()),
-    )
+    forecasts = shift_forecasts(hourly, city, shifts, record.day)
+    cells = day["row"].to_numpy(), day["column"].to_numpy()
     of_shifts = zip(shifts, forecasts.probability, forecasts.expected, strict=True)
     return periods | {shift.name: (probability[cells], expected[cells]) for shift, probability, expected in of_shifts}

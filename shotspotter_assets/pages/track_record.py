@@ -1,4 +1,4 @@
-"""The page of the track record: scores of the issued forecasts of the last year."""
+"""The page of the track record: scores of the last year's issued forecasts."""
 
 import math
 from collections.abc import Iterable
@@ -21,12 +21,12 @@ from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 
 TRACK_DAYS: Final = 365
-"""Days of issued forecasts that are scored: each season once."""
+"""Each season once."""
 
 
 @dataclass(frozen=True)
 class Skill:
-    """Factor by which a forecast made the outcome more probable than another forecast, by place and day with an alert.
+    """Factor by which a forecast made the outcome more probable than another one, by place and day with an alert.
 
     The ends of the 90% interval are None for too few weeks.
     """
@@ -37,7 +37,7 @@ class Skill:
 
     @classmethod
     def of(cls, gain: Gain) -> "Skill | None":
-        """Return exp(gain) of a gain in nats; None where the gain is not defined."""
+        """Return exp(gain) of a gain in nats; None if undefined."""
         if gain.gain is None:
             return None
         low, high = (None if end is None else math.exp(end) for end in (gain.low, gain.high))
@@ -46,7 +46,7 @@ class Skill:
 
 @dataclass(frozen=True)
 class TrackRow:
-    """The served forecasts of a period: cells with an alert, expected and observed, and skill over the long-run mean."""
+    """Served forecasts of a period: cells with an alert, expected and observed, and skill over the long-run mean."""
 
     name: str
     days: int
@@ -56,7 +56,6 @@ class TrackRow:
 
     @classmethod
     def of(cls, name: str, table: pa.Table) -> "TrackRow":
-        """Score the rows of a forecasts table."""
         expected, came = float(table[SERVED].to_numpy().sum()), int(observed_of(table).sum())
         days = len(np.unique(days_of(table)))
         return cls(name, days, expected, came, Skill.of(table_gain(table, SERVED, HISTORICAL_MEAN)))
@@ -64,7 +63,7 @@ class TrackRow:
 
 @dataclass(frozen=True)
 class IssuedTrack:
-    """Scores of the issued forecasts of the last year; `charts` holds what `track.js` draws, in percent."""
+    """Scores of the last year's issued forecasts; `charts` is in percent, for `track.js`."""
 
     first: date
     last: date

@@ -10,12 +10,9 @@ import numpy.typing as npt
 
 MIN_IN_TEN: Final = 0.35
 """Larger chances read "4 in 10" instead of "1 in 3"."""
-
 ONE_IN: Final = (3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 300, 500, 1000)
 """Denominators of chances; closer ones would claim too much precision."""
-
 NO_REASON: Final = "Close to the average place"
-
 _ODDS: Final = re.compile(r" \(odds x[\d.]+\)")
 
 
@@ -29,7 +26,7 @@ CHANCE_CLASSES: Final = {
     1 / 5: "1 in 5",
     1 / 2: "1 in 2 or more",
 }
-"""Words of the legend by minimum probability. All maps share these classes; `pages.css` holds the colours."""
+"""Words of the common legend by minimum probability; `pages.css` holds the colours."""
 
 
 def chance(probability: float) -> str:
@@ -48,12 +45,12 @@ def chance_classes(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.int64
 
 
 def amount(number: float) -> str:
-    """Write an expected number with one decimal, or with two below 0.1: the one rounding rule of all pages."""
+    """Write an expected number with one decimal, or two below 0.1."""
     return f"{number:,.1f}" if number >= 0.095 or not number else f"{number:.2f}"
 
 
 def title_of(city: str) -> str:
-    """Write a city's name for readers: Washington DC for washington_dc."""
+    """Write a city's name: Washington DC for washington_dc."""
     words = city.split("_")
     titled = [word.upper() if len(word) <= 2 else word for word in words]
     first, rest = titled[0], titled[1:]
@@ -72,6 +69,6 @@ def short_day(day: date) -> str:
 
 
 def reasons(drivers: Sequence[str]) -> str:
-    """Join the drivers of a cell (`models.next_day.drivers`) into a sentence without its full stop, and without odds."""
+    """Join the drivers of a cell (`models.next_day.drivers`) into a sentence without full stop and odds."""
     text = "; ".join(_ODDS.sub("", driver) for driver in drivers)
     return text[:1].upper() + text[1:] if text else NO_REASON

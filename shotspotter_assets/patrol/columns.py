@@ -1,4 +1,4 @@
-"""Columns of patrol plans: what the catalog shows before anything is imported."""
+"""Columns of patrol plans, listed without heavy imports."""
 
 from typing import Final
 

@@ -1,10 +1,8 @@
-"""The maximum coverage problem of one shift: which cells a unit reaches, the value of a plan, and a greedy plan.
+"""The maximum coverage problem of one shift (Church and ReVelle 1974), with several units per cell, and a greedy plan.
 
-n units that reach a cell cover the share s_1 + ... + s_n of its expected alerts, with s_1 >= s_2 >= ... The value of a
-plan is the sum over all cells. It has diminishing returns in every unit, so a greedy plan has at least 1 - 1/e of the
-best value (Nemhauser, Wolsey and Fisher 1978), and at least 0.98 in `benchmarks/patrol_plans.py`.
-
-After Church and ReVelle (1974), "The maximal covering location problem", with several units per cell.
+n units that reach a cell cover the share s_1 + ... + s_n of its expected alerts, with s_1 >= s_2 >= ... A plan's value is
+the sum over all cells. Returns diminish in every unit, so a greedy plan has at least 1 - 1/e of the best value (Nemhauser,
+Wolsey and Fisher 1978), and at least 0.98 in `benchmarks/patrol_plans.py`.
 """
 
 from dataclasses import dataclass
@@ -25,11 +23,11 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CoverProblem:
-    """The cells that units may go to, and those that they reach from there; cells in row-major order.
+    """Cells that units may go to, and those in reach; cells in row-major order.
 
     Attributes:
         expected: expected alerts of each cell, shape (cells,); zero outside the coverage.
-        reach: 1 where a unit in one cell reaches another, shape (cells, cells).
+        reach: 1 if a unit in one cell reaches another, shape (cells, cells).
         shares: s_1, s_2, ...: never rising, in sum at most 1.
         max_units: of each cell, shape (cells,); 0 where none may go.
         area: area of each cell, an index into `min_units`, or -1; shape (cells,).
@@ -44,15 +42,15 @@ class CoverProblem:
     min_units: Units
 
     def value(self, units: Units) -> float:
-        """Expected alerts that `units`, shape (cells,), cover; each cell counts by the shares of its units."""
+        """Return the expected alerts that `units`, shape (cells,), cover."""
         return float(self.expected @ self._covered_share(self.reach @ units))
 
     def within_reach(self, units: Units) -> float:
-        """Expected alerts in the cells that any of `units`, shape (cells,), reaches."""
+        """Return the expected alerts in cells that any of `units`, shape (cells,), reaches."""
         return float(self.expected @ (self.reach @ units > 0))
 
     def gains(self, units: Units) -> Values:
-        """Expected alerts that one more unit in each cell would add to `units`, shape (cells,)."""
+        """Return the expected alerts that one more unit in each cell would add to `units`, shape (cells,)."""
         reaching = self.reach @ units
         added = self._covered_share(reaching + 1) - self._covered_share(reaching)
         gains: Values = self.reach.T @ (self.expected * added)
@@ -63,10 +61,10 @@ class CoverProblem:
 
 
 def greedy(problem: CoverProblem, number: int) -> tuple[list[int], list[float]]:
-    """Place `number` units one by one where each adds most, keeping enough units for the minimum of each area.
+    """Place `number` units one by one where each adds most, and reserve the minimum of each area.
 
     Returns:
-        The cells in the order of placement, and the expected alerts that each unit adds, never rising.
+        The cells in order of placement, and the expected alerts that each unit adds, never rising.
     """
     units, missing = np.zeros_like(problem.max_units), problem.min_units.copy()
     cells, added = [], []
@@ -85,7 +83,7 @@ def greedy(problem: CoverProblem, number: int) -> tuple[list[int], list[float]]:
 
 
 def reach_matrix(city: City, radius_m: float) -> "csr_array":
-    """1 where the middles of two cells are at most `radius_m` metres apart, else 0; shape (cells, cells)."""
+    """Return 1 for cells whose middles are at most `radius_m` metres apart, else 0; shape (cells, cells)."""
     from scipy.sparse import csr_array
     from scipy.spatial import KDTree
 

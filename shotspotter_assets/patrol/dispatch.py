@@ -1,4 +1,4 @@
-"""A patrol plan for dispatch systems: one row per cell and shift, as a table, as CSV and as GeoJSON."""
+"""A patrol plan for dispatch systems: one row per cell and shift, as a table, CSV and GeoJSON."""
 
 import csv
 import io
@@ -18,14 +18,12 @@ from shotspotter_assets.patrol.plan import DayPlan
 from shotspotter_assets.patrol.shifts import ShiftForecasts, shift_window
 from shotspotter_assets.storage.arrow_schema import arrow_schema
 
-DISPATCH_SCHEMA: Final = arrow_schema(
-    DISPATCH_COLUMNS, required=set(DISPATCH_COLUMNS) - {"area", "post_longitude", "post_latitude"}
-)
+OPTIONAL: Final = {"area", "post_longitude", "post_latitude"}
+DISPATCH_SCHEMA: Final = arrow_schema(DISPATCH_COLUMNS, required=set(DISPATCH_COLUMNS) - OPTIONAL)
 MAX_STREETS: Final = 3
-"""Streets that are named for a cell."""
-
+"""Maximum streets named for a cell."""
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""A spreadsheet runs texts with these starts, full-width signs among them, as formulas:
+"""Starts of texts that spreadsheets run as formulas, full-width signs among them:
 https://owasp.org/www-community/attacks/CSV_Injection"""
 
 
@@ -38,16 +36,14 @@ def dispatch_table(
     reasons: Mapping[tuple[int, int], Sequence[str]] | None = None,
     streets: pa.Table | None = None,
 ) -> pa.Table:
-    """The cells that get units, by shift and rank (`DISPATCH_SCHEMA`).
+    """Return the cells with units, by shift and rank (`DISPATCH_SCHEMA`).
 
     Args:
-        plan: of a day.
-        city: with its grid and zone.
         forecasts: of the plan's shifts.
         areas: name of the area of each cell, "" for none.
         reasons: main reasons by (row, column).
-        streets: `shift`, `name`, `probability`, `longitude`, `latitude`, and the `row` and `column` of the cell in which
-            most of a segment's alerts are expected; None where no street is ranked.
+        streets: `shift`, `name`, `probability`, `longitude`, `latitude`, and `row` and `column` of a segment's main cell;
+            None without ranked streets.
     """
     records = []
     for at, shift_plan in enumerate(plan.shifts):
@@ -85,14 +81,14 @@ def dispatch_table(
 
 
 def patrolled_cells(table: pa.Table, city: City) -> npt.NDArray[np.bool_]:
-    """The cells to which a dispatch table sends units, shape (rows, columns): `history` of later plans."""
+    """Flag the cells to which a dispatch table sends units, shape (rows, columns): `history` of later plans."""
     patrolled = np.zeros(city.shape, dtype=bool)
     patrolled[table["row"].to_numpy(), table["column"].to_numpy()] = True
     return patrolled
 
 
 def dispatch_csv(table: pa.Table) -> bytes:
-    """A dispatch table as CSV (RFC 4180, UTF-8); texts that a spreadsheet would run as a formula start with '."""
+    """Write a dispatch table as CSV (RFC 4180, UTF-8); texts that a spreadsheet would run start with '."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(table.column_names)
@@ -101,7 +97,7 @@ def dispatch_csv(table: pa.Table) -> bytes:
 
 
 def dispatch_geojson(table: pa.Table) -> bytes:
-    """A dispatch table as GeoJSON (RFC 7946): one polygon per row, its other columns as properties."""
+    """Write a dispatch table as GeoJSON (RFC 7946): one polygon per row, its other columns as properties."""
     features = []
     for record in table.to_pylist():
         edges = tuple(record.pop(side) for side in ("west", "south", "east", "north"))
@@ -112,7 +108,7 @@ def dispatch_geojson(table: pa.Table) -> bytes:
 
 
 def _posts(streets: pa.Table | None, shift: str) -> list[dict[str, Any]]:
-    """The segments of a shift, the one with the highest risk first: the first one of a cell is where a unit can wait."""
+    """Return the segments of a shift by falling risk: a unit can wait at the first one of a cell."""
     if streets is None:
         return []
     of_shift = streets.filter(pc.equal(streets["shift"], shift)).sort_by([("probability", "descending")])

@@ -1,4 +1,4 @@
-"""Patrol plans: the number of units for each cell in each shift of a day, within the rules of a city's file."""
+"""Patrol plans: units of each cell and shift of a day, within the rules of a city's file."""
 
 import math
 from collections.abc import Mapping
@@ -18,11 +18,9 @@ Booleans = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ShiftTotals:
-    """The numbers of one shift's plan, the one source of all totals that pages, metadata and files show.
+    """Totals of one shift's plan, on pages, in metadata and files.
 
     Attributes:
-        shift: name.
-        units: placed.
         expected_alerts: in all covered cells.
         within_reach: of these, in cells that any unit reaches.
         covered: of these, each cell counted by the shares of the units that reach it.
@@ -39,25 +37,24 @@ class ShiftTotals:
 
 @dataclass(frozen=True)
 class PatrolAudit:
-    """The numbers of a day's plan, stored as `audit.json`."""
+    """Numbers of a day's plan, stored as `audit.json`."""
 
     day: str
     shifts: list[ShiftTotals]
 
     def totals(self) -> dict[str, Any]:
-        """Sums over the shifts, by the names of `ShiftTotals`."""
+        """Return sums over the shifts, by the names of `ShiftTotals`."""
         rows = [asdict(shift) for shift in self.shifts]
         return {name: sum(row[name] for row in rows) for name in rows[0] if name not in ("shift", "one_more_unit")}
 
 
 @dataclass(frozen=True)
 class ShiftPlan:
-    """Units of one shift. Arrays have the shape (rows, columns).
+    """Units of one shift; arrays of shape (rows, columns).
 
     Attributes:
-        units: placed in each cell.
         rank: 1 for the cell whose first unit adds most, then 2 and so on; 0 for cells without units.
-        added: expected alerts that the units of a cell add to those that are placed before them.
+        added: expected alerts that the units of a cell add to earlier ones.
     """
 
     shift: Shift
@@ -69,14 +66,14 @@ class ShiftPlan:
 
 @dataclass(frozen=True)
 class DayPlan:
-    """The plans of the shifts that begin on one local day."""
+    """Plans of the shifts that begin on one local day."""
 
     day: date
     shifts: tuple[ShiftPlan, ...]
 
     @property
     def units(self) -> Units:
-        """Of all shifts, shape (rows, columns)."""
+        """Units of all shifts, shape (rows, columns)."""
         return np.sum([plan.units for plan in self.shifts], axis=0)
 
     @property
@@ -93,16 +90,13 @@ def plan_day(
     areas: npt.NDArray[np.str_] | None = None,
     history: Mapping[date, Booleans] | None = None,
 ) -> DayPlan:
-    """The plan of all shifts that begin on the local `day`, by the rules in the city's file.
+    """Plan all shifts that begin on the local `day`, by the rules in the city's file.
 
     Args:
-        city: with patrol rules.
-        day: local.
         expected: expected alerts of each shift, shape (shifts, rows, columns).
         in_coverage: cells that the sensors hear, shape (rows, columns); units go nowhere else.
-        areas: name of the area of each cell (area of the coverage file, else a quadrant of the grid), "" for none, shape
-            (rows, columns).
-        history: cells patrolled on days before, `dispatch.patrolled_cells`; days that are absent had no patrols.
+        areas: name of the area of each cell, "" for none, shape (rows, columns).
+        history: earlier days' `dispatch.patrolled_cells`; absent days had no patrols.
 
     Raises:
         ValueError: the rules cannot all be kept; the message names the rule that is in the way.
@@ -147,7 +141,7 @@ def _plan_shift(shift: Shift, problem: CoverProblem, shape: tuple[int, int]) -> 
 
 
 def _resting(rules: PatrolRules, day: date, in_coverage: Booleans, history: Mapping[date, Booleans]) -> Booleans:
-    """The covered cells that were patrolled as often as `repeats` allows, shape (rows, columns)."""
+    """Flag covered cells patrolled as often as `repeats` allows, shape (rows, columns)."""
     if rules.repeats is None:
         return np.zeros_like(in_coverage)
     past_days = [day - timedelta(days=back) for back in range(1, rules.repeats.days)]
@@ -158,7 +152,7 @@ def _resting(rules: PatrolRules, day: date, in_coverage: Booleans, history: Mapp
 def _require_room(
     city: City, day: date, shift: Shift, problem: CoverProblem, is_resting: Booleans, names: list[str]
 ) -> None:
-    """Refuse rules that leave no room for the shift's units; the last rule that takes it away is the one named."""
+    """Refuse rules that leave no room for the shift's units; name the last rule that takes it away."""
     units = f"shift {shift.name} has {shift.units} units"
     if int(problem.min_units.sum()) > shift.units:
         wishes = f"{len(names)} areas want at least {problem.min_units.max()} each"

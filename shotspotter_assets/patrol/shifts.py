@@ -1,4 +1,4 @@
-"""The hours of shifts on a city's clock, and the alerts expected in each."""
+"""Hours of shifts on a city's clock, and the alerts expected in each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from shotspotter_assets.cities.patrol_rules import Shift
 
 @dataclass(frozen=True)
 class ShiftForecasts:
-    """The forecasts of the shifts that begin on a day.
+    """Forecasts of the shifts that begin on a day.
 
     Attributes:
         expected: alerts, shape (shifts, rows, columns).
         probability: of at least one alert, same shape.
-        in_coverage: cells that are forecast, shape (rows, columns).
+        in_coverage: forecast cells, shape (rows, columns).
     """
 
     expected: npt.NDArray[np.float64]
@@ -29,16 +29,9 @@ class ShiftForecasts:
 
 
 def shift_forecasts(hourly: pa.Table, city: City, shifts: Sequence[Shift], day: date) -> ShiftForecasts:
-    """The forecasts of shifts from those of hours.
+    """Forecast the shifts that begin on a local day from its hours; raise ValueError if one is missing.
 
-    Args:
-        hourly: `starts_utc`, `row`, `column`, `probability` and `expected` of hours and cells.
-        city: with its grid and zone.
-        shifts: of the city.
-        day: local, on which the shifts begin.
-
-    Raises:
-        ValueError: an hour of a shift is not forecast.
+    `hourly` has `starts_utc`, `row`, `column`, `probability` and `expected` of hours and cells.
     """
     starts, hour = np.unique(hourly["starts_utc"].to_numpy(), return_inverse=True)
     row, column = (hourly[name].to_numpy() for name in ("row", "column"))
@@ -53,7 +46,7 @@ def shift_forecasts(hourly: pa.Table, city: City, shifts: Sequence[Shift], day: 
 
 
 def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Begin and end (local, with their UTC offsets) of the shift that begins on the local `day`.
+    """Return begin and end (local, with UTC offsets) of the shift that begins on the local `day`.
 
     An end at or before the start is on the next day; the nights of daylight saving have an hour less or more.
     """
@@ -65,7 +58,7 @@ def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, dat
 
 
 def _hours_of(shift: Shift, day: date, zone: ZoneInfo, starts: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
-    """The hours, by their begin (UTC), that a shift holds; one over midnight needs hours of the next day as well."""
+    """Flag the hours of a shift, given their begin (UTC); one over midnight needs hours of the next day as well."""
     begin, end = shift_window(shift, day, zone)
     first, last = (np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "s") for moment in (begin, end))
     wanted = np.arange(first, last, np.timedelta64(1, "h"))

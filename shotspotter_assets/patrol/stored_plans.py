@@ -1,4 +1,4 @@
-"""The files of patrol plans in the store."""
+"""Files of patrol plans in the store."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ PATROL_PLANS: Final = "patrol_plans"
 
 @dataclass(frozen=True)
 class NoPlan:
-    """The reason why no unit is sent, stored instead of an audit."""
+    """Reason for sending no unit, stored instead of an audit."""
 
     note: str
 
@@ -30,12 +30,12 @@ _AUDIT: Final[TypeAdapter[PatrolAudit | NoPlan]] = TypeAdapter(PatrolAudit | NoP
 
 
 def plan_partition(city: str, issue_date: date) -> Partition:
-    """The place of the plan that was made from the forecast issued on a day."""
+    """Return the partition of the plan made from the forecast issued on a day."""
     return Partition(PATROL_PLANS, city, "date", issue_date)
 
 
 def write_plan(store: Store, partition: Partition, table: pa.Table, audit: PatrolAudit | NoPlan) -> None:
-    """Write a plan and its audit; its exports for dispatch systems too, if it sends units."""
+    """Write a plan and its audit, and its exports for dispatch systems if it sends units."""
     with store.alone(partition.asset, partition.city):
         if table.num_rows:
             store.write_bytes(partition, DISPATCH_CSV_FILE, dispatch_csv(table))
@@ -49,17 +49,13 @@ def write_plan(store: Store, partition: Partition, table: pa.Table, audit: Patro
 
 
 def read_plan(store: Store, city: str, issue_date: date) -> tuple[pa.Table, PatrolAudit | NoPlan]:
-    """A plan (`DISPATCH_SCHEMA`) and its audit, or why no unit is sent.
-
-    Raises:
-        MissingObjectError: the day has no plan.
-    """
+    """Read a plan (`DISPATCH_SCHEMA`) and its audit, or the reason for none; raise MissingObjectError without one."""
     partition = plan_partition(city, issue_date)
     return store.read_table(partition, PLAN_FILE), _AUDIT.validate_json(store.read_bytes(partition, AUDIT_FILE))
 
 
 def patrols_before(store: Store, city: City, issue_date: date) -> dict[date, npt.NDArray[np.bool_]]:
-    """Cells patrolled on the days that the cap on repeats looks back to, by day; {} without a cap."""
+    """Return by day the cells patrolled on the days of the cap on repeats; {} without a cap."""
     if city.patrol is None or city.patrol.repeats is None:
         return {}
     first = issue_date - timedelta(days=city.patrol.repeats.days)

@@ -1,4 +1,4 @@
-"""Every check of a city's cleaned days, in the order in which their results are shown."""
+"""The checks of a city's cleaned days, in the order of display."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -20,25 +20,21 @@ ALL_CHECKS: Final = {
     "points": "No default point, and points are exact enough for the grid's cells.",
     "clock": "Times are as exact as the city's file says, and on the city's clock.",
 }
-"""Name and meaning, as the catalog shows them."""
+"""Name and meaning in the catalog."""
 
 
 def check_acknowledged(cities: "CityFiles") -> "CityFiles":
-    """Return the cities without those whose files acknowledge warnings of an unknown check.
-
-    Raises:
-        CityFileError: no city is left; the message names file, key and what is allowed.
-    """
+    """Return the cities whose files acknowledge only known checks; raise CityFileError if none is left."""
     problems = {}
     for name, city in cities.items():
         if unknown := [one.check for one in city.acknowledged if one.check not in {None, *ALL_CHECKS}]:
-            allowed = ", ".join(ALL_CHECKS)
-            problems[name] = f"{name}.yaml: acknowledged: there is no check {unknown[0]!r} (allowed: {allowed})"
+            problem = f"there is no check {unknown[0]!r} (allowed: {', '.join(ALL_CHECKS)})"
+            problems[name] = f"{name}.yaml: acknowledged: {problem}"
     return cities.without(problems)
 
 
 def all_findings(window: "Window") -> "dict[str, Finding]":
-    """The finding of each check by its name."""
+    """Return the finding of each check by name."""
     from shotspotter_assets.quality import clock, points, quarters, shares, volume
 
     modules = (shares, volume, quarters, points, clock)

@@ -1,6 +1,6 @@
-"""Open warnings of a city: days on which a check warned and that no later run has found to be well.
+"""Open warnings of a city: warned days that no later run has found sound.
 
-The light of a Dagster check shows its newest run. A run over other days must not hide a warning, so warnings are stored.
+A Dagster check shows its newest run. Warnings are stored, so that a run over other days does not hide them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,18 +16,17 @@ from shotspotter_assets.storage.file_names import CITY_STATE_FILE, QUALITY
 from shotspotter_assets.storage.store import Partition, Store
 
 MAX_WARNINGS_SHOWN: Final = 3
-"""Earlier warnings that a message quotes, the newest."""
+"""Maximum of the newest earlier warnings that a message quotes."""
 
 
 class Warned(BaseModel):
-    """The message of a check, and the days for which the message holds."""
+    """A warning and its days."""
 
     message: str
     days: list[date]
 
 
 STATE: Final = TypeAdapter(dict[str, list[Warned]])
-"""The open warnings by check."""
 
 
 def keep_findings(
@@ -38,16 +37,10 @@ def keep_findings(
     start: date = date.min,
     acknowledged: Sequence[Acknowledged] = (),
 ) -> dict[str, Finding]:
-    """Store the findings of a run, and return them together with open warnings about other days.
+    """Store a run's findings, and return them together with open warnings about other days.
 
-    A warning about a day ends when a run checks the day without it, or when the city starts later. A warning of which all
-    days are acknowledged passes.
-
-    Args:
-        checked: contiguous days.
-        findings: by name of the check. Findings without days hold for the last day.
-        start: first day of the city's period.
-        acknowledged: entries of the city's file.
+    A warning about a day ends when a run finds the day sound, or when the city starts later. A warning passes if all of
+    its days are acknowledged. `checked` days are contiguous; a finding without days holds for the last of them.
     """
     first, last, place = checked[0], checked[-1], Partition(QUALITY, city)
     together: dict[str, Finding] = {}
@@ -70,7 +63,6 @@ def keep_findings(
 def _reported(
     finding: Finding, new: Sequence[Warned], earlier: Sequence[Warned], acknowledged: Sequence[Acknowledged]
 ) -> Finding:
-    """Return the finding with the open warnings of other days, and with what is acknowledged."""
     own, others = ([day for warned in found for day in warned.days] for found in (new, earlier))
     accepted = {one: [day for day in sorted({*own, *others}) if one.holds(day)] for one in acknowledged}
     left = {*own, *others}.difference(*accepted.values())
@@ -85,12 +77,11 @@ def _reported(
         parts.append(f"Not acknowledged: {number_of(len(open_days), 'day')} ({named_days(open_days)}).")
     if finding.passed or open_days:
         parts.append(finding.message)
-    parts += [f"{one} ({_period(days)})." for one, days in accepted.items() if days]
+    for one, days in accepted.items():
+        if days:
+            period = f"{days[0]}{f' to {days[-1]}' if len(days) > 1 else ''}"
+            parts.append(f"{one} ({number_of(len(days), 'day')}, {period}).")
     return replace(finding, passed=not left, message=" ".join(parts))
-
-
-def _period(days: Sequence[date]) -> str:
-    return f"{number_of(len(days), 'day')}, {days[0]}{f' to {days[-1]}' if len(days) > 1 else ''}"
 
 
 def _quoted(warned: Sequence[Warned]) -> str:

@@ -1,4 +1,4 @@
-"""The times of alerts: as exact as the city's file states, on the city's clock, and not filled in."""
+"""Check of the alerts' times: exact as the city's file states, on the city's clock, and not filled in."""
 
 from datetime import date, datetime, time, timedelta
 from typing import Final
@@ -16,52 +16,38 @@ from shotspotter_assets.quality.window import Window, blocks_back
 GUNFIRE_HOURS: Final = np.array(
     [98, 87, 83, 63, 43, 26, 10, 9, 7, 8, 11, 14, 12, 16, 18, 20, 21, 28, 41, 47, 68, 84, 95, 89], dtype=np.float64
 )
-"""Alerts of each local hour per thousand: the mean of ten US cities without firework days. Each city is within an hour of
+"""Alerts of each local hour per thousand: mean of ten US cities without firework days. Each city is within an hour of
 it; police reports of shootings are within two."""
-
 GUNFIRE_SHARES: Final = GUNFIRE_HOURS / GUNFIRE_HOURS.sum()
-
 MIN_ALERTS: Final = 100
-"""Fewer alerts in a year are not enough to check the clock: four hours off cost 0.2 nats an alert."""
-
+"""Minimum alerts of a year to check the clock: four hours off cost 0.2 nats an alert."""
 MAX_SHIFT_HOURS: Final = 2
-"""Hours by which a sound city's night may differ from `GUNFIRE_HOURS` (Philadelphia's shootings do by two)."""
-
+"""Maximum shift of a sound city's night from `GUNFIRE_HOURS` (2 in Philadelphia's shootings)."""
 MIN_LOG_LIKELIHOOD_RATIO: Final = 20.0
-"""Against every allowed shift, beyond which the clock is wrong."""
-
+"""Minimum for a wrong clock against every allowed shift."""
 MONTH_DAYS: Final = 30
 MIXED_SHARES: Final = (1.0, 0.5)
-"""Shares of a month's alerts in the wrong zone: all, or half, as where a file in UTC repeats one in local time."""
+"""Shares of a month's alerts in the wrong zone: all, or half if a file in UTC repeats one in local time."""
 MIN_MONTH_LOG_LIKELIHOOD_RATIO: Final = 30.0
-"""For the wrong zone in a month; the months of ten cities, one from each day on, reach 29."""
+"""Minimum for a wrong zone in a month; sound months of ten cities reach 29."""
 MIN_SHARE_OF_BEST: Final = 0.8
-"""Share of the ratio of the best shift that the wrong zone must reach: test shots of new sensors at noon are none."""
+"""Minimum ratio of the wrong zone, as a share of the best shift's; test shots at noon fit another shift."""
 MAX_TIMES_MEAN: Final = 3
-"""A day with more times the month's mean of alerts is left out: one burst has one hour."""
-
+"""Maximum alerts of a counted day, as a multiple of the month's mean: one burst has one hour."""
 MORNING_HOURS: Final = range(4, 10)
-"""Local hours in which nothing that police or sensors record has its peak."""
-
+"""Local hours without a peak in sound records of police or sensors."""
 MIN_COARSE_SHARE: Final = 0.95
-"""A few odd times do not make a source exact to the second."""
-
+"""Minimum share of coarse times: a few odd times do not make a source exact to the second."""
 MAX_SHARE_AT_ONE_TIME: Final = 0.05
-"""Share of alerts at exactly one time of day beyond which the time was filled in; 1.1% is the most that a sound police
-source has (midnight, Philadelphia)."""
-
+"""Maximum share at one time of day; a sound police source has up to 1.1% (midnight, Philadelphia)."""
 CORRECT_CLOCK: Final = "correct time_zone or naive_times in the city's file and rebuild these days"
-
-CORRECT_FILES: Final = "land the files of these days again with corrected times, under their old names"
-
 SHIFTS: Final = np.arange(-11, 13)
 """Hours by which times may be late."""
-
 DAY_SECONDS: Final = 86_400
 
 
 def clock(window: Window) -> Finding:
-    """Times are as exact as the city's file says, and on the city's clock."""
+    """Check that times are exact as the city's file states, and on the city's clock."""
     city, alerts = window.city, window.alerts
     dates = dates_of(alerts)
     seconds = (wall_clock(alerts["time_utc"], city.zone).astype(np.int64) % (DAY_SECONDS * 10**6)) / 1e6
@@ -98,14 +84,7 @@ def clock(window: Window) -> Finding:
     return Finding(True, f"Times are exact to the {precision}, and on the city's clock.", {"precision": precision})
 
 
-def best_shift(hours: npt.NDArray[np.int64]) -> tuple[int, float]:
-    """(hours by which the local hours of alerts are late, log likelihood ratio against the allowed shifts)."""
-    gain = _gain(hours, 1.0)
-    return int(SHIFTS[gain.argmax()]), float(gain.max())
-
-
 def _gain(hours: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.float64]:
-    """Log likelihood ratio of each of `SHIFTS` of a share of the alerts, against the allowed shifts of all."""
     shifted = np.array([np.roll(GUNFIRE_SHARES, shift) for shift in SHIFTS])
     counts = np.bincount(hours, minlength=24)
     allowed = (np.log(shifted[np.abs(SHIFTS) <= MAX_SHIFT_HOURS]) @ counts).max()
@@ -113,7 +92,6 @@ def _gain(hours: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.float64]
 
 
 def _mixed_zones(hours: npt.NDArray[np.int64], dates: npt.NDArray[np.datetime64], zone: ZoneInfo) -> str | None:
-    """Describe gunshots of a month of which all or half are off by the city's distance to UTC."""
     _, day, counts = np.unique(dates, return_inverse=True, return_counts=True)
     hours = hours[counts[day] <= MAX_TIMES_MEAN * counts.mean()]
     gain = np.max([_gain(hours, share) for share in MIXED_SHARES], axis=0)
@@ -124,9 +102,9 @@ def _mixed_zones(hours: npt.NDArray[np.int64], dates: npt.NDArray[np.datetime64]
     if best < max(MIN_MONTH_LOG_LIKELIHOOD_RATIO, MIN_SHARE_OF_BEST * gain.max()):
         return None
     is_late = SHIFTS[by_zone & (gain == best)][0] > 0
-    return (
-        f"part or all of the times are about {_shift(distance if is_late else -distance)}, as in UTC: {CORRECT_FILES}"
-    )
+    shift = _shift(distance if is_late else -distance)
+    remedy = "land the files of these days again with corrected times, under their old names"
+    return f"part or all of the times are about {shift}, as in UTC: {remedy}"
 
 
 def _shift(hours: int) -> str:
@@ -153,8 +131,9 @@ def _wrong_hours(hours: npt.NDArray[np.int64], kind: npt.NDArray[np.int8]) -> st
     """Describe wrong hours of the day; gunshots are checked by the shape of their night, other events by their peak."""
     gunshots = kind <= UNKNOWN_TYPE_CODE
     if gunshots.sum() >= MIN_ALERTS:
-        shift, ratio = best_shift(hours[gunshots])
-        if abs(shift) > MAX_SHIFT_HOURS and ratio > MIN_LOG_LIKELIHOOD_RATIO:
+        gain = _gain(hours[gunshots], share=1.0)
+        shift = int(SHIFTS[gain.argmax()])
+        if abs(shift) > MAX_SHIFT_HOURS and gain.max() > MIN_LOG_LIKELIHOOD_RATIO:
             return f"the night is about {_shift(shift)}: {CORRECT_CLOCK}"
     others = hours[~gunshots]
     if len(others) >= MIN_ALERTS:

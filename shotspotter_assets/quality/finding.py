@@ -1,4 +1,4 @@
-"""The outcome of a check, and the check of a share of rows."""
+"""The finding of a check, and checks of shares of rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,22 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_DAYS_SHOWN: Final = 10
-"""Days that a message names; `Finding.days` holds all."""
-
+"""Maximum days in a message; `Finding.days` holds all."""
 MAX_CHANCE: Final = 1e-3
-"""A share of rows is too large when it is this unlikely at the usual share: one row of ten is no news."""
+"""Maximum probability of an excessive share at the usual share: one row of ten is no news."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of one check of a city's days.
-
-    Attributes:
-        passed: whether nothing is wrong.
-        message: what was found, when, and the next step.
-        numbers: of the days as a whole.
-        days: the checked days on which something is wrong, with a number that the check explains.
-    """
+    """Outcome of one check; `days` holds the failing days with a number that the check explains."""
 
     passed: bool
     message: str
@@ -33,18 +25,18 @@ class Finding:
 
 
 def number_of(count: int, noun: str) -> str:
-    """Return the count with the noun, in the plural where it is not one."""
+    """Return the count with the noun in singular or plural."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def named_days(days: Sequence[date | str]) -> str:
-    """Name the first `MAX_DAYS_SHOWN` of some days or periods, and the number of further ones."""
+    """Name the first `MAX_DAYS_SHOWN` days or periods, and the number of further ones."""
     shown = ", ".join(sorted(map(str, days))[:MAX_DAYS_SHOWN])
     return shown if len(days) <= MAX_DAYS_SHOWN else f"{shown}, and {len(days) - MAX_DAYS_SHOWN:,} more"
 
 
 def sentence(problems: Mapping[str, Sequence[str]]) -> str:
-    """Problems, each with the times at which it was found, as one sentence."""
+    """Join problems, each with the times at which it was found, into one sentence."""
     text = "; ".join(f"{problem} ({named_days(times)})" for problem, times in problems.items())
     return f"{text[0].upper()}{text[1:]}."
 
@@ -57,7 +49,7 @@ def share_finding(
     remedy: str,
     undated: int = 0,
 ) -> Finding:
-    """Check whether rows of the days of `all_rows` are a larger share than is usual, on all days together or on one.
+    """Check that rows are no larger share than usual, on all days of `all_rows` together and on each.
 
     The message is "12 of 100 rows <what>", and the remedy. Rows that are `undated` count among those of all days.
     """
@@ -73,8 +65,7 @@ def share_finding(
     too_many = bool(_improbable(np.array([total]), np.array([rows]), usual, MAX_CHANCE)[0])
     passed = not len(bad) and not too_many
     message = f"{total:,} of {rows:,} rows {what} ({share:.1%}; usual is at most {usual:.0%})"
-    if len(bad):
-        message += f", too many on {named_days([days[at] for at in bad])}"
+    message += f", too many on {named_days([days[at] for at in bad])}" if len(bad) else ""
     message += "." if passed else f". {remedy}"
     concerned = np.flatnonzero(part) if too_many else bad
     numbers: dict[str, float | int | str] = {"rows": total, "share": round(share, 4)}
@@ -84,7 +75,7 @@ def share_finding(
 def binomial_at_least(
     count: npt.ArrayLike, trials: npt.ArrayLike, probability: npt.ArrayLike
 ) -> npt.NDArray[np.float64]:
-    """Probability of `count` successes or more (DLMF 8.17.5), without the load time of `scipy.stats`."""
+    """Return the probability of at least `count` successes (DLMF 8.17.5), without the load time of `scipy.stats`."""
     from scipy.special import betainc
 
     k, n = np.maximum(count, 1), np.asarray(trials)

@@ -1,4 +1,4 @@
-"""Late alerts, days held back and unusable landed files of a city: checks of the present, not of stored days."""
+"""Checks of a city's present: late alerts, days held back, and unusable landed files."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -15,26 +15,21 @@ from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.known_days import silence_chance
 
 RHYTHM_DAYS: Final = 120
-"""Days from which a city's usual volume is learned: four months hold enough ordinary days."""
-
+"""Days of a city's usual volume: four months hold enough ordinary days."""
 MAX_CHANCE: Final = 1e-4
 """Probability of a silence below which a city is late."""
-
 ENDED_DAYS: Final = 365
-"""A source that is silent for longer than a year has ended."""
-
+"""Silence after which a source has ended."""
 MAX_FILES_SHOWN: Final = 5
 MAX_PERIODS_SHOWN: Final = 3
 
 
 def alerts_on_time(table: DayTable, city: City, yesterday: date, due: date, last_issued: date | None = None) -> Finding:
-    """Check that the city's newest alerts are not older than its usual volume and its publication rule allow.
+    """Check that the newest alerts are not older than usual volume and publication rule allow.
 
     Args:
-        table: the stored days.
-        city: whose.
-        yesterday: the last day that is over on the city's clock.
-        due: the last day whose rows must be there.
+        yesterday: last complete day on the city's clock.
+        due: last day whose rows must be there.
         last_issued: issue date of the last forecast.
     """
     newest = max((at for at, day in table.days.items() if day.rows and day.state != "held_back"), default=None)
@@ -73,9 +68,8 @@ def usable_days(table: DayTable) -> Finding:
     for at, day in held_back.items():
         reasons.setdefault(day.why, []).append(at)
     newest = sorted(reasons.items(), key=lambda item: max(item[1]), reverse=True)
-    described = [
-        f"{min(days)}{f' to {max(days)}' if len(days) > 1 else ''}: {why}" for why, days in newest[:MAX_PERIODS_SHOWN]
-    ]
+    shown = newest[:MAX_PERIODS_SHOWN]
+    described = [f"{min(days)}{f' to {max(days)}' if len(days) > 1 else ''}: {why}" for why, days in shown]
     more = f" And {len(newest) - MAX_PERIODS_SHOWN} more periods." if len(newest) > MAX_PERIODS_SHOWN else ""
     message = (
         f"{len(held_back):,} days are held back: they count in no model and no score until the landed file or the city's file "
@@ -86,12 +80,7 @@ def usable_days(table: DayTable) -> Finding:
 
 
 def readable_files(unusable: Mapping[str, str], folders: Sequence[str] = ()) -> Finding:
-    """Check that no landed file is left out, and that no folder of a city with several sources is empty.
-
-    Args:
-        unusable: why landed files are not used, by path.
-        folders: a message for each folder without files.
-    """
+    """Check that landed files are usable (`unusable`: reasons by path); `folders` are messages about empty ones."""
     if not unusable and not folders:
         return Finding(True, "Every landed file can be read.")
     bad = [f"{PurePosixPath(path).name} ({why})" for path, why in sorted(unusable.items())]

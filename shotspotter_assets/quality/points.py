@@ -1,4 +1,4 @@
-"""The points of alerts: default points, and points rounded too far for the grid's cells."""
+"""Checks of the alerts' points: default points, and too coarse rounding for the grid's cells."""
 
 from datetime import date
 from typing import Final
@@ -13,27 +13,22 @@ from shotspotter_assets.quality.finding import Finding, sentence
 from shotspotter_assets.quality.window import Window
 
 MIN_INCIDENTS: Final = 20
-"""Incidents at one point that are worth a question."""
-
+"""Minimum incidents of a default point."""
 MIN_TIMES_THE_FIFTH: Final = 5
-"""A default point has many times the incidents of the fifth busiest point. Hot places, house numbers and rounding
-make several busy points: the busiest of a sound city has at most 3 times those of the fifth."""
-
+"""A default point's minimum incidents, as a multiple of the fifth busiest point's. Sound cities reach 3: hot places,
+house numbers and rounding make several busy points."""
 COARSE_STEP_DEGREES: Final = 0.01
-"""About a kilometre: wider than a cell of the usual grid."""
-
+"""About a kilometre: wider than a usual cell."""
 MAX_COARSE_SHARE: Final = 0.1
-"""Share of points with two decimals only; where points have three, 1% have a zero as the third of both by chance."""
-
+"""Maximum share of points with two decimals; of points with three, 1% end in two zeros by chance."""
 MIN_ROUNDED_INCIDENTS: Final = 100
-"""Fewer points in a year may have few decimals by chance."""
-
+"""Minimum points of a year: fewer may have few decimals by chance."""
 MIN_STEPS: Final = 2
-"""Steps of rounding that a cell is wide; the points that narrower cells can hold differ from cell to cell."""
+"""Minimum width of a cell in steps of rounding; narrower cells hold unequal numbers of possible points."""
 
 
 def points(window: Window) -> Finding:
-    """No default point, and points are exact enough for the grid's cells."""
+    """Check for default points, and for points too coarse for the grid's cells."""
     incidents = window.incidents
     place = np.column_stack([incidents["longitude"].to_numpy(), incidents["latitude"].to_numpy()])
     dates = dates_of(incidents)
@@ -76,7 +71,6 @@ def _coarse(places: npt.NDArray[np.float64]) -> list[str]:
 
 
 def _rounded(city: City, places: npt.NDArray[np.float64]) -> list[str]:
-    """Sides of the grid whose cells are narrower than `MIN_STEPS` of the points' rounding."""
     box, grid, (height, width) = city.box, city.grid, cell_metres(city)
     sides = (
         ("rows", rounding_step(places[:, 1]), box.north - box.south, grid.rows, height),

@@ -1,6 +1,6 @@
-"""Checks of quarters against the year before: the level of alerts, and the area that they come from."""
+"""Checks of quarters against the year before: level and area of the alerts."""
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -13,34 +13,27 @@ from shotspotter_assets.quality.window import Window
 
 QUARTER_DAYS: Final = 91
 YEAR_DAYS: Final = 364
-"""Whole weeks, so that the same weekdays and the same season are compared."""
-
+"""Whole weeks, so that equal weekdays and seasons are compared."""
 MIN_INCIDENTS: Final = 30
-"""Fewer incidents in a quarter are not compared."""
-
+"""Minimum incidents of a compared quarter."""
 NOT_ENOUGH_DAYS: Final = (
     f"Not enough days or incidents to check yet: a quarter of {MIN_INCIDENTS} incidents, and the year before."
 )
-
 MIN_QUARTER_DAYS: Final = 60
-"""Ordinary days with data that a quarter needs."""
-
+"""Minimum ordinary days with data in a quarter."""
 MAX_LEVEL_RATIO: Final = 3.0
-"""Gunfire itself doubled in a year in New York in 2020; three times within a year is the measuring."""
-
+"""Maximum change within a year: New York's gunfire doubled in 2020; three times is a change of measuring."""
 MIN_STANDARD_ERRORS: Final = 4.0
-"""Standard errors of the log ratio, with the days' own dispersion."""
-
+"""Minimum standard errors of the log ratio, with the days' own dispersion."""
 MIN_NEW_SHARE: Final = 0.12
-"""Share of a quarter's incidents, beyond what is usual, that lie in cells which were silent for the year before."""
-
+"""Minimum share, beyond the usual, of a quarter's incidents in cells silent for the year before."""
 MAX_RATIO_TO_UNSEEN: Final = 2.0
 MAX_CHANCE: Final = 1e-6
-"""Two-sided probability of as many incidents in silent cells at the usual rate of the year before."""
+"""Two-sided probability of as many incidents in silent cells at the usual rate."""
 
 
 def level_change(window: Window) -> Finding:
-    """No quarter has several times the alerts of the year before, or a fraction."""
+    """Check that no quarter has several times the alerts of the year before, or a fraction."""
     daily = window.known_incidents
     counts = np.where(daily.special, np.nan, daily.counts)
     changes: list[str] = []
@@ -61,9 +54,8 @@ def level_change(window: Window) -> Finding:
         ratio = rates[0] / rates[1]
         if abs(np.log(ratio)) >= np.log(MAX_LEVEL_RATIO) and abs(np.log(ratio)) / error >= MIN_STANDARD_ERRORS:
             days[daily.days[end]] = float(ratio)
-            changes.append(
-                f"{rates[0]:.1f} incidents a day in the quarter to {daily.days[end]}, {rates[1]:.1f} a year before"
-            )
+            quarter = f"{rates[0]:.1f} incidents a day in the quarter to {daily.days[end]}"
+            changes.append(f"{quarter}, {rates[1]:.1f} a year before")
     message = (
         f"The level of incidents changed: {'; '.join(changes)}. Find out whether sensors or the source changed, and train on "
         "the days since then."
@@ -76,9 +68,9 @@ def level_change(window: Window) -> Finding:
 
 
 def new_area(window: Window) -> Finding:
-    """Alerts come from the same area as in the year before.
+    """Check that alerts come from the area of the year before.
 
-    The share of a year's incidents that were the only one of their cell estimates what the year left unseen (Good 1953).
+    The year's share of incidents that were the only one of their cell estimates what it left unseen (Good 1953).
     """
     city, incidents, daily = window.city, window.incidents, window.known_incidents
     row, column = cells(incidents["longitude"].to_numpy(), incidents["latitude"].to_numpy(), city.box, city.grid)
@@ -91,14 +83,10 @@ def new_area(window: Window) -> Finding:
     compared = 0
     days: dict[date, float] = {}
     for end in _quarter_ends(window):
-        first, middle, last = (
-            np.datetime64(daily.days[end] - timedelta(days=days_before))
-            for days_before in (QUARTER_DAYS + YEAR_DAYS, QUARTER_DAYS, 0)
-        )
-        if (
-            np.isfinite(daily.counts[max(end - QUARTER_DAYS - YEAR_DAYS, 0) : end - QUARTER_DAYS + 1]).sum()
-            < YEAR_DAYS * 2 // 3
-        ):
+        last = np.datetime64(daily.days[end])
+        middle, first = last - QUARTER_DAYS, last - QUARTER_DAYS - YEAR_DAYS
+        counts_before = daily.counts[max(end - QUARTER_DAYS - YEAR_DAYS, 0) : end - QUARTER_DAYS + 1]
+        if np.isfinite(counts_before).sum() < YEAR_DAYS * 2 // 3:
             continue
         now, before = cell[(dates > middle) & (dates <= last)], cell[(dates > first) & (dates <= middle)]
         if min(len(now), len(before)) < MIN_INCIDENTS:
@@ -127,10 +115,7 @@ def new_area(window: Window) -> Finding:
 
 
 def _quarter_ends(window: Window) -> npt.NDArray[np.int64]:
-    """Positions in `window.known_incidents` of the last day, and of those a quarter, two quarters, ... before it.
-
-    Only quarters that end within the checked days, in order.
-    """
+    """Return positions in `window.known_incidents` of the ends of quarters within the checked days, in order."""
     days = window.known_incidents.days
     last, first = len(days) - 1, days.index(window.checked[0])
     return np.arange(last, max(first, QUARTER_DAYS - 1) - 1, -QUARTER_DAYS)[::-1]

@@ -1,11 +1,10 @@
-"""Checks of shares of rows: rejected, without a type, outside coverage, and duplicates."""
+"""Checks of shares of rows: rejected, untyped, outside coverage, duplicate."""
 
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
@@ -16,26 +15,23 @@ from shotspotter_assets.quality.finding import Finding, named_days, number_of, s
 from shotspotter_assets.quality.window import Window
 
 USUAL_SHARE: Final = 0.01
-"""Of rejected rows, and of duplicates."""
+"""Share of rejected rows, and of duplicates."""
 USUAL_UNTYPED: Final = 0.05
 USUAL_OUTSIDE: Final = 0.05
-"""Sensors hear across a published edge: 2.8% of Washington DC's alerts lie outside its six districts with sensors."""
-
+"""Share heard across a published edge: 2.8% of Washington DC's alerts lie outside its six districts."""
 QUARTER_DAYS: Final = 91
-"""A source that leaves out types fails on every day, not now and then on days with more of them."""
-
+"""A source that leaves out types should fail on every day, not only on days with more of them."""
 MIN_COPIED_SHARE: Final = 0.9
-"""Share of a file's points on a day, above which the file repeats another one."""
+"""Minimum share of a file's points on a day that repeat another file."""
 MIN_COPIED_POINTS: Final = 4
-"""Fewer points of a file on a day may agree by chance."""
+"""Fewer points may agree by chance."""
 MAX_FILES_SHOWN: Final = 5
-
 MIN_DAYS_FOR_UNDATED: Final = 28
-"""Rows without a usable date come from any day, so that they are compared with those of many days only."""
+"""Rows without a usable date come from any day, so they are compared with those of many days only."""
 
 
 def share_rejected(window: Window) -> Finding:
-    """Few rows cannot be used."""
+    """Check that few rows cannot be used."""
     remedy = (
         "See rejected_by_reason of these partitions; most often the box, start or columns of the city's file are wrong."
     )
@@ -48,21 +44,21 @@ def share_rejected(window: Window) -> Finding:
 
 
 def share_outside_coverage(window: Window) -> Finding:
-    """Few alerts lie where the city publishes no sensors."""
+    """Check that few alerts lie outside published coverage."""
     if window.city.coverage is None:
         return Finding(True, "The city's file names no published coverage.")
-    alerts = window.checked_alerts
+    alerts, days = window.checked_alerts, window.checked
     longitude, latitude = (alerts[name].to_numpy() for name in ("longitude", "latitude"))
     dates = dates_of(alerts)
-    outside = ~points_in_coverage(window.city, longitude, latitude, dates)
+    outside = rows_by_day(dates[~points_in_coverage(window.city, longitude, latitude, dates)], days)
     what, remedy = "lie where the city publishes no sensors", "Correct the areas or their dates in coverage."
-    return _share(window.checked, dates, outside, USUAL_OUTSIDE, what, remedy)
+    return share_finding(outside, rows_by_day(dates, days), USUAL_OUTSIDE, what, remedy)
 
 
 def share_untyped(window: Window) -> Finding:
-    """Few alerts have no gunshot type, where the source gives types.
+    """Check that few alerts have no gunshot type, if the source gives types.
 
-    The quarter that ends with the checked days counts too, except firework days, which may have the alerts of months.
+    The quarter before counts too, except firework days, which may have the alerts of months.
     """
     source = window.city.source
     if source.kind != "simulated" and source.columns.gunshot_type is None:
@@ -71,16 +67,16 @@ def share_untyped(window: Window) -> Finding:
     days = days_between(min(first, last - timedelta(days=QUARTER_DAYS - 1)), last)
     dates = dates_of(window.alerts)
     counted = (dates >= np.datetime64(first)) | ((dates >= np.datetime64(days[0])) & ~is_holiday_fireworks(dates))
-    untyped = window.alerts["gunshot_type"].is_null().to_numpy()
+    untyped = rows_by_day(dates[counted & window.alerts["gunshot_type"].is_null().to_numpy()], days)
     remedy = "Add unknown_type_spellings of these partitions to gunshot_spellings, or do not forecast by type."
-    return _share(days, dates[counted], untyped[counted], USUAL_UNTYPED, "have no gunshot type", remedy)
+    return share_finding(untyped, rows_by_day(dates[counted], days), USUAL_UNTYPED, "have no gunshot type", remedy)
 
 
 def duplicates(window: Window) -> Finding:
-    """Few rows came twice, and no file repeats the points of another one.
+    """Check that few rows came twice, and that no file repeats the points of another one.
 
-    A row came twice if another row of the day has its identifier. Identifiers of other days do not count: systems that
-    were replaced count from the start again. A file that repeats another one may have other times.
+    A repeat has the identifier of another row of its day; replaced systems number from the start again. A file that
+    repeats another one may have other times.
     """
     alerts, days = window.checked_alerts, window.checked
     ids = alerts.select(["date", "source_id"]).to_pandas()
@@ -103,7 +99,7 @@ def duplicates(window: Window) -> Finding:
 
 
 def _copies(window: Window) -> dict[date, list[str]]:
-    """By day, the files whose points are those of another file of the day; rows with the same time count once."""
+    """Return by day the files whose points are in another file of the day; rows with equal times count once."""
     columns = ["date", "time_utc", "longitude", "latitude", "received_from"]
     is_of_its_day = pc.equal(local_dates(window.raw["time_utc"], window.city.zone), window.raw["date"])
     rows = window.raw.select(columns).filter(pc.and_(is_of_its_day, pc.is_valid(window.raw["longitude"]))).to_pandas()
@@ -114,15 +110,3 @@ def _copies(window: Window) -> dict[date, list[str]]:
     files = points.groupby(["date", "received_from"])["shared"].agg(["size", "mean"])
     copies = files[(files["size"] >= MIN_COPIED_POINTS) & (files["mean"] > MIN_COPIED_SHARE)].reset_index()
     return {day: part["received_from"].tolist() for day, part in copies.groupby("date")}
-
-
-def _share(
-    days: list[date],
-    dates: npt.NDArray[np.datetime64],
-    concerned: npt.NDArray[np.bool_],
-    usual: float,
-    what: str,
-    remedy: str,
-) -> Finding:
-    """The share of alerts that are concerned; `dates` and `concerned` of shape (alerts,)."""
-    return share_finding(rows_by_day(dates[concerned], days), rows_by_day(dates, days), usual, what, remedy)

@@ -15,40 +15,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEVEL_DAYS: Final = 56
-"""The present level is the mean of the eight weeks before: short enough to follow the seasons, long enough to be known
-to about 10% at ten alerts a day."""
-
+"""Span of the present level: follows the seasons, and is exact to about 10% at ten alerts a day."""
 YEAR_DAYS: Final = 365
 MIN_HISTORY_DAYS: Final = 56
-"""Days of history, without holidays, that a day needs to be checked."""
-
+"""Minimum ordinary days before a checked day."""
 CAP_QUANTILE: Final = 0.98
-"""Counts above this quantile of the year before are cut to it, so that one extreme day does not widen what is usual."""
-
+"""Quantile of the year before to which counts are capped: one extreme day must not widen the usual range."""
 MIN_DISPERSION: Final = 0.05
-"""Of (variance - mean) / mean squared of a day: the steadiest city (New York's shootings) has 0.05. A forecast of
-the level is never exact."""
-
+"""Minimum (variance - mean) / mean squared of a day, that of the steadiest city (New York's shootings)."""
 IMPOSSIBLE_SILENCE: Final = 1e-6
-"""Probability below which a run of silent days is taken for missing data."""
-
+"""Probability below which silent days count as missing data."""
 MIN_SILENT_DAYS: Final = 3
-"""A shorter silence is a matter of the volume of its days; many publishers are two days behind."""
-
+"""Minimum silence; many publishers are two days behind."""
 QUIET_QUANTILE: Final = 0.05
-"""Silence is checked against the quietest eight weeks of the year before (this quantile), as winters are quiet."""
-
+"""Quantile of the year's eight-week means against which silence is checked, as winters are quiet."""
 FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))
-"""(month, day) as month * 100 + day, first and last, of the days around Independence Day and New Year on which
-fireworks make many alerts: about as early and late as the real data show."""
+"""First and last day (month * 100 + day) around Independence Day and New Year with many fireworks in the real data."""
 
 
 @dataclass(frozen=True)
 class Usual:
-    """The expectation for each of contiguous days, from the days before it alone.
+    """The expectation for each of contiguous days, from earlier days alone.
 
-    All arrays are of shape (days,): `mean` and `dispersion` (variance = mean + dispersion * mean squared) are NaN where
-    the history is too short; `quiet_mean` is the mean of the quietest eight weeks of the year before.
+    Arrays have the shape (days,): `mean` and `dispersion` (variance = mean + dispersion * mean squared) are NaN for too
+    short a history; `quiet_mean` is the mean of the quietest eight weeks of the year before.
     """
 
     days: list[date]
@@ -60,7 +50,7 @@ class Usual:
 
 
 def special_days(days: Sequence[date], country: str) -> npt.NDArray[np.bool_]:
-    """Days of fireworks, and public holidays with the day before and after (a night belongs to both); shape (days,)."""
+    """Flag days of fireworks, and public holidays with the days around them (nights span two days); shape (days,)."""
     dates = np.array(days, dtype="datetime64[D]")
     public = public_holidays(country, dates)
     one_day = np.timedelta64(1, "D")
@@ -73,11 +63,10 @@ def special_days(days: Sequence[date], country: str) -> npt.NDArray[np.bool_]:
 def usual_volume(
     counts: Mapping[date, int], days: Sequence[date], city: City, missing: npt.NDArray[np.bool_] | None = None
 ) -> Usual:
-    """The usual volume of each of contiguous `days`, from those before it.
+    """Return the usual volume of each of contiguous `days`, from those before it.
 
-    The level is the mean over the eight weeks before, the weekday's factor that of the year before (shrunk by a month's
-    worth of days), the dispersion the method of moments over the year before. Special days, days that are not in
-    `counts`, and days that are `missing` are left out.
+    The level is the mean of eight weeks, the weekday's factor that of a year (shrunk by a month's worth of days), the
+    dispersion the method of moments over a year. Special, unlisted and `missing` days are left out.
     """
     import pandas as pd
 
@@ -94,25 +83,24 @@ def usual_volume(
     excess = ((capped - mean) ** 2 - mean).rolling(YEAR_DAYS, min_periods=MIN_HISTORY_DAYS).sum().shift(1)
     square = (mean**2).where(capped.notna()).rolling(YEAR_DAYS, min_periods=MIN_HISTORY_DAYS).sum().shift(1)
     quiet = level.rolling(YEAR_DAYS, min_periods=1).quantile(QUIET_QUANTILE).shift(1)
-    dispersion = (excess / square).clip(lower=MIN_DISPERSION)
+    dispersion = (excess / square).clip(lower=MIN_DISPERSION).to_numpy()
     mean = mean.where(year_mean.notna())
-    return Usual(
-        list(days), number, special, mean.to_numpy(), np.minimum(quiet, mean).to_numpy(), dispersion.to_numpy()
-    )
+    return Usual(list(days), number, special, mean.to_numpy(), np.minimum(quiet, mean).to_numpy(), dispersion)
 
 
 def silences(usual: Usual) -> npt.NDArray[np.bool_]:
-    """Days within runs of silent days that are too long to be chance, shape (days,); the usual is that before the run."""
+    """Flag days in silent runs too long to be chance, given the usual volume before the run; shape (days,)."""
     silent = usual.counts == 0
     result = np.zeros(len(silent), dtype=bool)
     for start, end in runs(silent):
-        if end - start >= MIN_SILENT_DAYS and silence_probability(usual, start, end - start) < IMPOSSIBLE_SILENCE:
-            result[start:end] = True
+        mean, dispersion = float(usual.quiet_mean[start]), float(usual.dispersion[start])
+        if end - start >= MIN_SILENT_DAYS and np.isfinite(mean * dispersion):
+            result[start:end] = probability_of_silence(mean, dispersion, int(end - start)) < IMPOSSIBLE_SILENCE
     return result
 
 
 def all_silences(usual: Usual) -> npt.NDArray[np.bool_]:
-    """`silences`, and those before which too little is known, if the days after them rule them out; shape (days,)."""
+    """Flag `silences`, and early ones that the days after them rule out; shape (days,)."""
     result = silences(usual)
     for start, end in runs(usual.counts == 0)[::-1]:
         after = usual.counts[end:][~(usual.special | result)[end:]]
@@ -127,28 +115,19 @@ def all_silences(usual: Usual) -> npt.NDArray[np.bool_]:
     return result
 
 
-def silence_probability(usual: Usual, start: int, days: int) -> float:
-    """Of `days` days without an alert from day `start` on: days are independent given the quietest usual level."""
-    mean, dispersion = usual.quiet_mean[start], usual.dispersion[start]
-    if not np.isfinite(mean * dispersion):
-        return 1.0
-    return probability_of_silence(float(mean), float(dispersion), days)
-
-
 def probability_of_silence(mean: float, dispersion: float, days: int) -> float:
-    """Of days without an alert under a negative binomial law; see `Usual`."""
+    """Return the probability of silent days under a negative binomial law; see `Usual`."""
     return float(np.exp(-days * np.log1p(dispersion * mean) / dispersion))
 
 
 def runs(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """(start, stop) of each run of true flags, shape (runs, 2)."""
+    """Return (start, stop) of each run of true flags, shape (runs, 2)."""
     return np.flatnonzero(np.diff(np.r_[False, flags, False])).reshape(-1, 2)
 
 
 def _weekday_factor(
     capped: "pd.Series[float]", year_mean: "pd.Series[float]", weekday: npt.NDArray[np.int64]
 ) -> "pd.Series[float]":
-    """Each day's weekday mean over the year before as a share of the mean of all days, shrunk towards 1."""
     import pandas as pd
 
     factor = pd.Series(1.0, index=capped.index)

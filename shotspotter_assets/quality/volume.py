@@ -1,4 +1,4 @@
-"""Checks of the alerts by day: days far from their usual volume, silences, and days of fireworks."""
+"""Checks of daily alerts: unusual days, silences, and fireworks."""
 
 from datetime import date
 from typing import Final
@@ -13,23 +13,20 @@ from shotspotter_assets.quality.window import Window
 
 MAX_CHANCE_OF_MANY: Final = 1e-6
 MAX_CHANCE_OF_FEW: Final = 1e-4
-"""Probability, under the usual negative binomial law, below which a day is far from usual. Bursts give the upper tail
-more days than the law has (1 in 24,000 days of sixteen data sets); the lower tail has none."""
+"""Probability under the negative binomial law below which a day is far from usual. Bursts make the upper tail heavier
+(1 in 24,000 days of sixteen data sets), but not the lower one."""
 MAX_DAYS_DESCRIBED: Final = 5
-
 NOT_ENOUGH_DAYS: Final = f"Not enough days to check yet: {MIN_HISTORY_DAYS} ordinary days must be stored before a day."
-
 HALF_YEAR_DAYS: Final = 182
 MIN_ORDINARY_DAYS: Final = 30
 MIN_ALERTS: Final = 30
-
 MAX_RATIO: Final = 20.0
-"""Times the ordinary day's alerts. Where firework sounds are sorted out, the days around 4 July have 1 to 10 times as
-many as others and New Year up to 19 times; where they are not, 20 to 130 times."""
+"""Maximum alerts as a multiple of an ordinary day's. Sorted data reach 10 around 4 July and 19 at New Year; unsorted
+data have 20 to 130."""
 
 
 def unusual_days(window: Window) -> Finding:
-    """No day is far from its usual volume; holidays and fireworks are expected."""
+    """Check that no day is far from its usual volume, except holidays and fireworks."""
     from scipy.special import betainc, betaincc
 
     usual = window.usual_without_silences
@@ -51,10 +48,8 @@ def unusual_days(window: Window) -> Finding:
         described.append(f"and {len(unusual) - len(described):,} more")
     message = f"{number_of(int(checked.sum()), 'day')} checked; none is far from its usual volume."
     if unusual:
-        message = (
-            f"{number_of(len(unusual), 'day')} far from the usual volume: {', '.join(described)}. Ask the "
-            "publisher about them."
-        )
+        message = f"{number_of(len(unusual), 'day')} far from the usual volume: {', '.join(described)}."
+        message += " Ask the publisher about them."
     elif not checked.any():
         message = NOT_ENOUGH_DAYS
     if expected:
@@ -64,12 +59,10 @@ def unusual_days(window: Window) -> Finding:
 
 
 def silent_days(window: Window) -> Finding:
-    """No run of days without alerts that the usual rate rules out."""
+    """Check that no run of silent days is one that the usual rate rules out."""
     usual, first, last = window.usual, window.checked[0], window.checked[-1]
     silent = silences(usual)
-    missing = {
-        day: 0.0 for day, is_silent in zip(usual.days, silent, strict=True) if is_silent and first <= day <= last
-    }
+    missing = {usual.days[at]: 0.0 for at in np.flatnonzero(silent) if first <= usual.days[at] <= last}
     described = [
         f"{usual.days[start]} to {usual.days[stop - 1]} ({stop - start} days)"
         for start, stop in runs(silent)
@@ -87,31 +80,23 @@ def silent_days(window: Window) -> Finding:
     )
     if unknown:
         message += f" {unknown[0]} to {unknown[-1]} are not published yet."
-    return Finding(
-        not missing,
-        message,
-        {"days_without_alerts": without_alerts, "missing_days": len(missing), "not_known_days": len(unknown)},
-        missing,
-    )
+    numbers = {"days_without_alerts": without_alerts, "missing_days": len(missing), "not_known_days": len(unknown)}
+    return Finding(not missing, message, {**numbers}, missing)
 
 
 def firework_days(window: Window) -> Finding:
-    """Independence Day and New Year are not mostly fireworks."""
+    """Check that Independence Day and New Year are not mostly fireworks."""
     usual, first, last = window.known_alerts, window.checked[0], window.checked[-1]
     ratios = _ratios(usual)
-    checked = {
-        name: (days, ratio) for name, (days, ratio) in ratios.items() if any(first <= day <= last for day in days)
-    }
+    checked = {name: pair for name, pair in ratios.items() if any(first <= day <= last for day in pair[0])}
     loud = {name: pair for name, pair in checked.items() if pair[1] >= MAX_RATIO}
     inside = np.array([day >= first for day in usual.days])
     on_firework_days = is_holiday_fireworks(np.array(usual.days, dtype="datetime64[D]"))
     total = np.nansum(usual.counts[inside])
     share = float(np.nansum(usual.counts[inside & on_firework_days]) / total) if total else 0.0
-    message = (
-        f"Firework days have less than {MAX_RATIO:.0f} times the alerts of ordinary days."
-        if checked
-        else "No firework day with enough alerts to check."
-    )
+    message = "No firework day with enough alerts to check."
+    if checked:
+        message = f"Firework days have less than {MAX_RATIO:.0f} times the alerts of ordinary days."
     if loud:
         described = ", ".join(f"{name} ({ratio:.0f} times an ordinary day)" for name, (_, ratio) in loud.items())
         message = (
@@ -125,7 +110,7 @@ def firework_days(window: Window) -> Finding:
 
 
 def _ratios(usual: Usual) -> dict[str, tuple[list[date], float]]:
-    """Days and ratio to ordinary days within half a year, of each Independence Day and New Year with enough data."""
+    """Return days and ratio to ordinary days of each Independence Day and New Year with enough data."""
     ratios: dict[str, tuple[list[date], float]] = {}
     occasions = {f"July {year}": [date(year, 7, day) for day in (3, 4, 5)] for year in _years(usual)}
     occasions |= {f"NewYear {year}": [date(year - 1, 12, 31), date(year, 1, 1)] for year in _years(usual)}

@@ -1,4 +1,4 @@
-"""The input of the checks: days to check, with the stored ones of the 547 days before them."""
+"""Input of the checks: the checked days and the stored days before them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,23 +24,18 @@ from shotspotter_assets.storage.store import Store
 ALERT_COLUMNS: Final = (
     "user_id", "source_id", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "incident_id",
 )  # fmt: skip
-"""Columns of cleaned alerts that the checks read."""
-
 RAW_COLUMNS: Final = ("received_from", "received_row", *(name for name in CONTENT if name != "date"))
 REJECTED_COLUMNS: Final = ("received_from", "received_row", "reason")
-"""Columns of raw and rejected rows that the checks read."""
-
 HISTORY_DAYS: Final = 547
-"""Days before the checked ones that the checks look back on: a year, the quarter that is compared with the same one of
-the year before, and the quarter from which silences in that one are known as such."""
-
+"""Stored days before the checked ones: a year, the compared quarter of the year before, and a quarter to detect its
+silences."""
 BLOCK_DAYS: Final = 365
-"""Checks that need many rows (clock, points) look at a year at a time, so that a defect of one year is not diluted."""
+"""Span of checks that need many rows: a defect of one year must not be diluted."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """About a year of days, first and last included."""
+    """About a year of days, both ends included."""
 
     first: date
     last: date
@@ -49,22 +44,20 @@ class Block:
         return f"{self.first} to {self.last}"
 
     def holds(self, dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
-        """Which of some days (datetime64[D]) lie in the block; same shape."""
         return (dates >= np.datetime64(self.first)) & (dates <= np.datetime64(self.last))
 
 
 @dataclass(frozen=True)
 class Window:
-    """Days to be checked, with the tables of them and of the stored days before them.
+    """Days to check, with their tables and those of the stored days before them.
 
     Attributes:
-        city: its zone, box, grid and holidays.
         checked: contiguous days.
-        stored: all days with a cleaned file, in order, the checked ones last; days between them without one are unknown.
+        stored: sorted days with a cleaned file, the checked ones last; days missing among them are unknown.
         alerts: `ALERT_COLUMNS` with the local `date`, of all stored days.
         raw: `RAW_COLUMNS` with the local `date`, of the checked days.
         rejected_rows: `REJECTED_COLUMNS` with the local `date`, of the checked days.
-        unknown: stored days that count in no history: the source has not reported them, or they are held back.
+        unknown: stored days that are not reported yet, or held back.
     """
 
     city: City
@@ -77,11 +70,7 @@ class Window:
 
     @classmethod
     def load(cls, store: Store, city: City, checked: list[date]) -> "Window":
-        """From the stored tables.
-
-        Raises:
-            MissingPartitionsError: a checked day has no raw or no rejected rows.
-        """
+        """Load a window; raise MissingPartitionsError if a checked day has no raw or no rejected rows."""
         first, last = checked[0], checked[-1]
         since = first - timedelta(days=HISTORY_DAYS)
         raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, RAW_COLUMNS)
@@ -94,17 +83,17 @@ class Window:
 
     @cached_property
     def received(self) -> dict[date, int]:
-        """Rows received of each checked day; those filed under the city's first day for want of a usable date are left out."""
+        """Rows received of each checked day, without undated ones filed under the city's first day."""
         return self._of_their_day(self.raw)
 
     @cached_property
     def rejected(self) -> dict[date, int]:
-        """Rows of `received` that cannot be used, on each checked day."""
+        """Unusable rows of `received` on each checked day."""
         return self._of_their_day(self.rejected_rows)
 
     @cached_property
     def undated(self) -> int:
-        """Rows without a usable date that are filed under the city's first day."""
+        """Number of undated rows filed under the city's first day."""
         return int(pc.sum(pc.not_equal(self._of_no_day["reason"], BEFORE_START)).as_py() or 0)
 
     @cached_property
@@ -113,7 +102,7 @@ class Window:
 
     @cached_property
     def incidents(self) -> pa.Table:
-        """Where and when each began."""
+        """Day and place of each incident's first alert."""
         begins = pc.equal(self.alerts["user_id"], self.alerts["incident_id"])
         return self.alerts.select(["date", "longitude", "latitude"]).filter(begins)
 
@@ -127,7 +116,6 @@ class Window:
 
     @cached_property
     def usual_without_silences(self) -> Usual:
-        """The usual volume of alerts from days outside silences only."""
         return usual_volume(self._counts(self.alerts), self._days, self.city, self._silences)
 
     @cached_property
@@ -137,14 +125,13 @@ class Window:
 
     @cached_property
     def known_incidents(self) -> Usual:
-        """`known_alerts` with counts of incidents instead of alerts."""
+        """`known_alerts` in incidents."""
         counts = self._counts(self.incidents)
         number = np.array([counts.get(day, np.nan) for day in self._days], dtype=np.float64)
         return replace(self.usual, counts=np.where(np.isnan(self.known_alerts.counts), np.nan, number))
 
     @cached_property
     def _of_no_day(self) -> pa.Table:
-        """Rejected rows from before the city's start, and those filed under it for want of a usable date."""
         reason, is_first = pc.field("reason"), pc.field("date") == pa.scalar(self.city.start)
         return self.rejected_rows.filter((reason == BEFORE_START) | (is_first & reason.isin(list(UNDATED))))
 
@@ -166,10 +153,9 @@ class Window:
 
 
 def blocks_back(stored: Sequence[date], checked: Sequence[date], length: int = BLOCK_DAYS) -> list[Block]:
-    """Return blocks of `length` days back from the last checked day, as far as the checked days go, in order.
+    """Return blocks of `length` days back from the last checked day to the first, in order.
 
-    Fewer checked days are filled up to one block with the stored days before them. A rest of less than half a block at the
-    beginning goes with the block after it.
+    Fewer checked days are filled up with stored days before them. Less than half a block joins the block after it.
     """
     last = checked[-1]
     first = max(min(stored[0], checked[0]), min(checked[0], last - timedelta(days=length - 1)))

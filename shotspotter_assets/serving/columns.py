@@ -1,4 +1,4 @@
-"""Columns of forecasts: what the catalog shows before anything is imported."""
+"""Columns of forecasts, listed without heavy imports."""
 
 from typing import Final
 
@@ -30,7 +30,7 @@ MINUTES_COLUMNS: Final = {
     "expected": Column("double", "Expected number of new incidents in the cell."),
     "even": Column("double", "The probability by the hour's forecast alone, spread evenly over its hour."),
 }
-"""An incident is new if its first alert comes after the forecast was made."""
+"""An incident is new if its first alert comes after the forecast."""
 
 STREET_COLUMNS: Final = {
     "shift": Column("string", "Name of the shift; empty for the whole day."),

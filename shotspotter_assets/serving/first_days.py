@@ -1,4 +1,4 @@
-"""Models for a city with too few days for its own: rates that start at those of other cities."""
+"""Models of a city with too few days for its own: rates that start at those of other cities."""
 
 from datetime import timedelta
 from typing import Final
@@ -22,14 +22,14 @@ COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.9, 0.7), growth=0.5, size=(-
 
 
 def is_new(stored: CityHistory) -> bool:
-    """True if the known days are too few for models of the city's own."""
+    """Return True if a city has too few known days for its own models."""
     return int(stored.is_known.sum()) < MIN_HISTORY_DAYS
 
 
 def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord, ModelFiles]:
-    """(record, files by stored name) of the models that serve until the city has enough days.
+    """Return (record, files by stored name) of the models that serve until the city has enough days.
 
-    Cells are those of the published coverage, or else of the whole box. Hours and types are not forecast.
+    Cells are those of the published coverage, or of the whole box. Hours and types are not forecast.
 
     Raises:
         ValueError: there is no model of all cities.

@@ -1,4 +1,4 @@
-"""Scores of issued forecasts: of one day, and rolling over the last weeks."""
+"""Scores of issued forecasts, by day and rolling over weeks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, CANDIDATE_CO
 FORECAST_SCORES: Final = "forecast_scores"
 SERVED: Final = "served"
 WINDOW_DAYS: Final = 91
-"""Days of the rolling scores and of the rolling gate."""
+"""Days of the rolling scores and gate."""
 HISTORY_DAYS: Final = 365
-"""Stored days that show how long silences usually last, and so which days are known."""
+"""Stored days that show the usual silences, and so which days are known."""
 MIN_DAYS: Final = 14
 """Minimum of scored days for rolling scores."""
 MIN_DAYS_OF_LEVEL: Final = 28
@@ -36,7 +36,7 @@ MIN_DAYS_OF_LEVEL: Final = 28
 
 @dataclass(frozen=True)
 class DayScores:
-    """Scores of one day; None where a score is not defined."""
+    """Scores of one day; None if undefined."""
 
     log_loss: float
     gain_over_historical_mean: float | None
@@ -49,9 +49,8 @@ class DayScores:
 class RollingScores:
     """Scores of the served forecasts of the last `WINDOW_DAYS`, and their gain over each baseline.
 
-    Attributes:
-        days: that were scored; `replayed` is the number of those whose forecast was made after the day.
-        promised_log_loss: that the forecasts have on average if they are calibrated: the mean entropy of the probabilities.
+    `replayed` counts the `days` whose forecast was made later. `promised_log_loss` is the mean entropy of the forecasts, their
+    expected log loss if they are calibrated.
     """
 
     days: int
@@ -65,34 +64,34 @@ class RollingScores:
 
     @property
     def drift(self) -> float:
-        """Log loss above the promised one, as a share of that."""
+        """Log loss above the promised one, as a share of the latter."""
         return self.log_loss / self.promised_log_loss - 1
 
     @property
     def is_off(self) -> bool:
-        """True if predicted / observed leaves the range that the gate allows; False where the days are too few."""
+        """True if predicted / observed leaves the gate's range on enough days."""
         ratio, (lowest, highest) = self.predicted_over_observed, PREDICTED_OVER_OBSERVED
         return self.days >= MIN_DAYS_OF_LEVEL and ratio is not None and not lowest <= ratio <= highest
 
 
 class ScoreRecord(DailyRecord):
-    """The scores of a day and of the weeks to it; stored as `record.json`."""
+    """Scores of a day and of the weeks to it."""
 
     asset = FORECAST_SCORES
 
     lead: int
-    """Days from the last known day to the forecast day, of all scored forecasts."""
+    """Days from the last known day to the forecast day, in all scored forecasts."""
     last_known: date
     note: str | None
-    """The reason for no score of the day."""
+    """Reason for no score of the day."""
     scores: DayScores | None
     rolling: RollingScores | None
     """None for fewer than `MIN_DAYS` scored days."""
     rolling_gate: Verdict | None
-    """On the candidate's forecasts, whether it was served or not; None for fewer than `MIN_WEEKS` weeks."""
+    """Verdict on the candidate, served or not; None for fewer than `MIN_WEEKS` weeks."""
 
     def warnings(self) -> list[str]:
-        """Problems of the forecasts of the last weeks, in words."""
+        """Return the problems of the last weeks' forecasts in words."""
         reasons = []
         if self.rolling_gate is not None and not self.rolling_gate.passed:
             reasons.append(f"The rolling gate fails: {' '.join(self.rolling_gate.reasons)}")
@@ -102,12 +101,12 @@ class ScoreRecord(DailyRecord):
 
 
 def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: ServingRecord | None) -> ScoreRecord:
-    """Scores of the issue date, if it is known, and of the weeks to it: of forecasts issued at the lead of the last one.
+    """Score the issue date, if known, and the weeks to it, from forecasts at the lead of the last one.
 
     Args:
-        stored: the days to the issue date, the last `HISTORY_DAYS` or fewer.
+        stored: the days to the issue date, at most the last `HISTORY_DAYS`.
         forecasts: next-day rows of issued forecasts, by forecast day, of the last `WINDOW_DAYS`.
-        serving: the record of the latest of them; None where there are none.
+        serving: the record of the latest of them; None without any.
     """
     day = stored.issue_date
     lead = lead_of(forecasts[max(forecasts)]) if forecasts else 1
@@ -137,11 +136,10 @@ def known_forecasts(forecasts: Mapping[date, pa.Table], history: CityHistory) ->
 
 
 def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], candidate: str) -> pa.Table:
-    """A day's forecast with the outcome, as a forecasts table (see `evaluation.forecasts_table`).
+    """Return a day's forecast with the outcome, as a forecasts table (see `evaluation.forecasts_table`).
 
     Args:
         forecast: the next-day rows of an issued forecast for `day`.
-        day: forecast day.
         alerts: of the forecast types on that day, shape (rows, columns).
         candidate: name of the candidate's column in the table.
     """
@@ -159,9 +157,9 @@ def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], c
 
 
 def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candidate: str) -> pa.Table | None:
-    """`scored_day` of all forecasts, of known days, as one forecasts table, with their common models; None without any.
+    """Join the `scored_day` of forecasts of known days with their common models; None without any.
 
-    `history` starts on the first forecast day or before; the other arguments are those of `score` and `scored_day`.
+    `history` starts on the first forecast day or before.
     """
     tables = [
         scored_day(table, day, history.alerts[(day - history.days[0]).days], candidate)
@@ -171,7 +169,7 @@ def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candid
 
 
 def day_scores(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], candidate: str) -> DayScores:
-    """Scores of one day; arguments as for `scored_day`."""
+    """Score one day; arguments as for `scored_day`."""
     scored, of_cells = scored_day(forecast, day, alerts, candidate), alerts[cells_of(forecast)]
     served, reference = (scored[name].to_numpy() for name in (SERVED, HISTORICAL_MEAN))
     scores = score_cell_days(served, of_cells > 0, reference, days_of(scored))
@@ -185,7 +183,7 @@ def day_scores(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], c
 
 
 def rolling_scores(scored: pa.Table, forecasts: Mapping[date, pa.Table], candidate: str) -> RollingScores:
-    """Scores of `scored_days` of the forecasts; the candidate's column is no baseline."""
+    """Score `scored_days` of the forecasts; the candidate's column is no baseline."""
     p, observed = clip_probability(scored[SERVED].to_numpy()), observed_of(scored)
     scores = score_cell_days(p, observed, scored[HISTORICAL_MEAN].to_numpy(), days_of(scored))
     return RollingScores(
@@ -201,7 +199,7 @@ def rolling_scores(scored: pa.Table, forecasts: Mapping[date, pa.Table], candida
 
 
 def rolling_gate(scored: pa.Table, serving: ServingRecord) -> Verdict | None:
-    """The gate on the present candidate's forecasts, whether it was served or not; None for too few weeks."""
+    """Judge the present candidate's forecasts, served or not; None for too few weeks."""
     if serving.candidate_since is not None:
         scored = scored.filter(pc.greater(scored["date"], pa.scalar(serving.candidate_since, pa.date32())))
     if not len(scored):

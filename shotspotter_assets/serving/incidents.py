@@ -23,17 +23,17 @@ NO_ALERTS: Final = pa.schema(
         ("gunshot_type", pa.int8()),
     ]
 ).empty_table()
-"""The columns of cleaned alerts that incidents are made of."""
+"""Columns of cleaned alerts that incidents are made of."""
 
 
 def stored_incidents(store: Store, history: CityHistory) -> Incidents:
-    """The incidents of the last two years of a history."""
+    """Read the incidents of a history's last two years."""
     first = max(history.days[0], history.last_known - timedelta(hours=FIT_HOURS))
     return Incidents.of_alerts(stored_alerts(store, history.city, first, history.last_known), history.city)
 
 
 def stored_alerts(store: Store, city: City, first: date, last: date) -> pa.Table:
-    """The columns of `NO_ALERTS` of the days that are stored."""
+    """Read the columns of `NO_ALERTS` of the stored days."""
     columns = NO_ALERTS.column_names[1:]
     alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, first, last, columns)
     return NO_ALERTS if alerts is None else alerts.select(NO_ALERTS.column_names).cast(NO_ALERTS.schema)

@@ -1,4 +1,4 @@
-"""How far a probability may be off: the interval of the week's offset in log odds, and that of a firework day."""
+"""Intervals of probabilities: a week's offset in log odds, and that of a firework day."""
 
 import math
 from typing import Final
@@ -11,20 +11,18 @@ from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE
 
 Array = npt.NDArray[np.float64]
-
 CONFIDENCE: Final = 0.8
-"""Probability that each interval covers."""
+"""Coverage of each interval."""
 ENDS: Final = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 
 def weekly_offset(
     probability: Array, observed: npt.NDArray[np.bool_], days: npt.NDArray[np.datetime64]
 ) -> tuple[float, float]:
-    """The 10% and 90% quantiles, over whole weeks without firework days, of log(observed / predicted occupied cells).
+    """Return the 10% and 90% quantiles, over ordinary weeks, of log(observed / predicted occupied cells).
 
-    How far a week was off as a whole; chance is in it beside the model's own error, so that it is rather too wide.
-
-    `probability` are forecasts made without these days; it and `observed` have the shape (days, cells).
+    Chance adds to the model's own error, so the interval is rather too wide. `probability`, forecast without these days, and
+    `observed` have the shape (days, cells).
     """
     ordinary = ~is_holiday_fireworks(days)
     whole = np.flatnonzero(ordinary)
@@ -38,7 +36,7 @@ def weekly_offset(
 
 
 def day_offset(weekly: tuple[float, float], fireworks: bool) -> tuple[float, float]:
-    """The interval of a next day's offset in log odds, from that of ordinary weeks (`weekly_offset`)."""
+    """Return the interval of a next day's offset in log odds, from that of weeks (`weekly_offset`)."""
     if not fireworks:
         return weekly
     fireworks_offset = float(norm.ppf(ENDS[1]) * np.sqrt(np.log1p(FIREWORK_VARIANCE)))

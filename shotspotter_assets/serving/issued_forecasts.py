@@ -1,4 +1,4 @@
-"""The stored forecasts: the record and files of a day, or the reason for no forecast."""
+"""Stored forecasts: the record and files of a day, or the reason for no forecast."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -18,7 +18,7 @@ RISK_FORECASTS: Final = "risk_forecasts"
 
 
 class ForecastRecord(BaseModel):
-    """The stated facts of a forecast; stored as `record.json`."""
+    """Stated facts of a forecast; stored as `record.json`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,30 +36,23 @@ class ForecastRecord(BaseModel):
     hours: str
     """Division of the day into hours, in words."""
     lead: int
-    """Days from `last_known`, the last day that was used, to `day`."""
+    """Days from `last_known`, the last used day, to `day`."""
     last_known: date
     drivers: dict[str, tuple[str, ...]]
-    """By "row,column": phrases for what lifts the candidate's odds there most over the average cell's; empty without reasons."""
+    """Phrases by "row,column" for the candidate's highest odds over the average cell's; empty without reasons."""
     issued_at: str
     replayed: bool = False
-    """True if the forecast was made after its day was over."""
+    """True for a forecast made after its day."""
     version: str
-    """A hash of the forecast and its reasons, which the same days and models give again."""
+    """Hash of the forecast and its reasons, equal for equal days and models."""
 
     def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
-        """`drivers` by (row, column)."""
-        return {
-            (int(row), int(column)): reasons
-            for key, reasons in self.drivers.items()
-            for row, column in [key.split(",")]
-        }
+        cells = (map(int, key.split(",")) for key in self.drivers)
+        return {(row, column): reasons for (row, column), reasons in zip(cells, self.drivers.values(), strict=True)}
 
 
 class NoForecast(BaseModel):
-    """The reason for no forecast on a day; stored as `record.json` instead of a `ForecastRecord`.
-
-    `last_issued` is the issue date of the last forecast, which is out of date.
-    """
+    """Reason for no forecast on a day, stored as `record.json`; `last_issued` is out of date."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -73,8 +66,6 @@ class NoForecast(BaseModel):
 
 
 IssueRecord = ForecastRecord | NoForecast
-
-
 _ISSUE_RECORD: Final[TypeAdapter[IssueRecord]] = TypeAdapter(IssueRecord)
 
 
@@ -83,7 +74,7 @@ class Forecast:
     """One issued forecast.
 
     Attributes:
-        table: rows of the next day and of the next hours, `RISK_SCHEMA` with a column for the candidate and each baseline.
+        table: rows of the next day and hours, `RISK_SCHEMA` with a column for the candidate and each baseline.
         hourly: the day's alerts by hour, `risk_tables.HOURLY_SCHEMA`.
         top: the places with the highest risk, with reasons.
     """
@@ -96,16 +87,12 @@ class Forecast:
 
 
 def is_over(day: date, city: City, now: datetime) -> bool:
-    """True if a local day of the city has ended."""
+    """Return True if a local day of the city has ended."""
     return now >= day_start(day + timedelta(days=1), city.zone)
 
 
 def issued_already(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
-    """The forecast that was issued on a day before its day was over, which stays as it is once that day is over.
-
-    None where there is none, where its day is not over, where it was made after its day, so that it may be rebuilt, or where
-    it is of another grid than the city has now.
-    """
+    """Return the issued forecast. None if it is missing, still open, replayed, or on an older grid."""
     partition = forecast_partition(city.name, issue_date)
     if not is_over(issue_date + timedelta(days=1), city, now) or not store.exists(partition, FORECAST_FILE):
         return None
@@ -115,12 +102,12 @@ def issued_already(store: Store, city: City, issue_date: date, now: datetime) ->
 
 
 def forecast_partition(city: str, issue_date: date) -> Partition:
-    """The partition of the forecast issued on a day."""
+    """Return the partition of the forecast issued on a day."""
     return Partition(RISK_FORECASTS, city, "date", issue_date)
 
 
 def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:
-    """Write the files of a forecast, or why nothing is issued instead of an earlier forecast; returns where they are."""
+    """Write a forecast, or the reason for none instead of an earlier forecast; return the address."""
     record = forecast.record if isinstance(forecast, Forecast) else forecast
     partition = forecast_partition(record.city, record.issue_date)
     with store.alone(partition.asset, partition.city):
@@ -138,7 +125,7 @@ def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:
 
 
 def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
-    """The record of a day on which nothing is issued; by default as the last known day is too long ago."""
+    """Return the record of a day without a forecast, by default for a last known day too long ago."""
     city, issue_date = stored.city, stored.issue_date
     issued = [day for day in store.days_present(RISK_FORECASTS, city.name, FORECAST_FILE) if day < issue_date]
     return NoForecast(
@@ -153,19 +140,12 @@ def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
 
 
 def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
-    """The record of a day: of its forecast, or of the reason for none.
-
-    Raises:
-        MissingObjectError: the day was not made.
-    """
+    """Return the record of a day's forecast, or of the reason for none; raise MissingObjectError without one."""
     return _ISSUE_RECORD.validate_json(store.read_bytes(forecast_partition(city, issue_date), RECORD_FILE))
 
 
 def next_day_forecasts(store: Store, city: City, first: date, last: date) -> dict[date, pa.Table]:
-    """The next-day rows of the issued forecasts for the days from `first` to `last`, by the day that they are for.
-
-    Forecasts of another grid than the city has now are left out: they cannot be compared with the counts.
-    """
+    """Return the next-day rows of issued forecasts from `first` to `last`, by forecast day, without those of older grids."""
     one = timedelta(days=1)
     issued = store.days_present(RISK_FORECASTS, city.name, FORECAST_FILE)
     tables = {

@@ -1,4 +1,4 @@
-"""Decide which models serve a city after a day: trained on it and accepted by the gate, or those of an earlier day."""
+"""Decide which models serve a city after a day: newly trained and accepted ones, or those of an earlier day."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from shotspotter_assets.storage.store import Store
 
 @dataclass(frozen=True)
 class LiveModels:
-    """The live models after a day, with new files by stored name; without a record, `why_none` has the reason."""
+    """Live models after a day, with new files by stored name, or the reason for none (`why_none`)."""
 
     record: ServingRecord | None
     files: ModelFiles = field(default_factory=dict)
@@ -27,9 +27,7 @@ class LiveModels:
 
 
 def known_history(store: Store, city: City, day: date, now: datetime) -> CityHistory:
-    """The days that models of a day may use.
-
-    Where the forecast day is over, the days that came later than the city's publication rule says are left out.
+    """Return the days that models of a day may use; for a past forecast day, by the publication rule.
 
     Raises:
         MissingPartitionsError: days are missing; the error names them.
@@ -40,9 +38,9 @@ def known_history(store: Store, city: City, day: date, now: datetime) -> CityHis
 
 
 def made_already(store: Store, stored: CityHistory, now: datetime) -> ServingRecord | None:
-    """The stored record of the issue date, where a forecast was issued with it or it was trained on the same data.
+    """Return the issue date's stored record if its forecast was issued or its data are unchanged.
 
-    None where there is no such record, or where the city's file asks for other models.
+    None without one, or if the city's file asks for other models.
     """
     city, day = stored.city, stored.issue_date
     record = ServingRecord.find(store, city.name, day)
@@ -64,9 +62,9 @@ def live_models(
     serve_from: date | None = None,
     validation_days: int = 91,
 ) -> LiveModels:
-    """The live models after the issue date: trained if they are due, else those of an earlier day.
+    """Return the live models after the issue date: trained if they are due, else those of an earlier day.
 
-    `retrain` trains although they are not due, `serve_from` rolls back to the live models after an earlier day.
+    `retrain` trains in any case, `serve_from` rolls back to the live models after an earlier day.
 
     Raises:
         ValueError: see `rolled_back`.
@@ -86,18 +84,13 @@ def live_models(
             return LiveModels(None, why_none=too_short(stored))
         record, files = first_days(stored, context)
     else:
-        record, files = train(
-            stored,
-            live_windows(stored.days, validation_days),
-            reason,
-            incidents=stored_incidents(store, stored),
-            context=context,
-        )
+        windows, incidents = live_windows(stored.days, validation_days), stored_incidents(store, stored)
+        record, files = train(stored, windows, reason, incidents=incidents, context=context)
     return LiveModels(record.after(latest), files)
 
 
 def too_short(stored: CityHistory) -> str:
-    """Why a city with few days and without a model of all cities has no models, in words."""
+    """Explain why a city with few days and without a model of all cities has no models."""
     first = stored.city.start + timedelta(days=MIN_HISTORY_DAYS - 1)
     return (
         f"City {stored.city.name}: {len(stored.days)} days of history, and live models need {MIN_HISTORY_DAYS}. They are trained "
@@ -107,7 +100,7 @@ def too_short(stored: CityHistory) -> str:
 
 
 def outdated(city: City, before: ServingRecord) -> str:
-    """Why the models of a record cannot serve the city any more, in words; empty where they can."""
+    """Explain why the models of a record cannot serve the city any more; empty if they can."""
     if before.inputs != names_of_inputs(city):
         return "the inputs differ from those that the live models were fitted on"
     candidate = candidate_of(city).name
@@ -117,7 +110,7 @@ def outdated(city: City, before: ServingRecord) -> str:
 def training_reason(
     city: City, day: date, before: ServingRecord | None, *, by_hand: bool = False, lead: int = 1
 ) -> str:
-    """Why models are trained on the day, in words, given the latest record before it; empty where they are not."""
+    """Explain why models are trained on the day, given the latest record before it; empty if they are not."""
     if before is None:
         return "trained for the first time"
     if lead > city.publication.longest_lead and not by_hand:
@@ -134,7 +127,7 @@ def training_reason(
 
 
 def unchanged(before: ServingRecord, stored: CityHistory) -> ServingRecord:
-    """The record of a day on which nothing is trained: the models of the record before stay live."""
+    """Return the record of a day without training: earlier models stay live."""
     reason = f"Not retrained ({stored.city.retraining}): last on {before.last_trained}."
     if stored.is_too_late:
         reason = f"Not retrained, as no forecast is issued. {stored.lateness}"
@@ -142,7 +135,7 @@ def unchanged(before: ServingRecord, stored: CityHistory) -> ServingRecord:
 
 
 def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingRecord:
-    """The record of a day on which the live models after an earlier day serve again.
+    """Return the record of a day on which the live models after an earlier day serve again.
 
     Raises:
         ValueError: `serve_from` is not earlier, or its models were fitted for another lead.

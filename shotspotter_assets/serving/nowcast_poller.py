@@ -1,4 +1,4 @@
-"""Poll a city's sources for new alerts; each answer with a change makes a nowcast."""
+"""Poll a city's sources for new alerts; each changed answer makes a nowcast."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from shotspotter_assets.storage.store import Store
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The inputs of the last nowcast: a hash of the sources' rows, and the hour (UTC)."""
+    """Inputs of the last nowcast: a hash of the sources' rows, and the hour (UTC)."""
 
     rows: str = ""
     hour: str = ""
@@ -24,7 +24,7 @@ class Snapshot:
 
 @dataclass
 class NowcastPoller:
-    """Nowcasts of one city in one process, which loads models and stored days once an hour.
+    """Nowcasts of one city in one process.
 
     `open_store` is called once an hour, so that the store may cache; `readers` opens the city's sources.
     """
@@ -34,12 +34,10 @@ class NowcastPoller:
     readers: Callable[[], Sequence[AlertSource]]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _loaded: tuple[str, Store, ServingRecord, ServingModels] | None = field(default=None, init=False)
-    """All nowcasts of an hour share these; a corrected day or a new model counts from the next hour on."""
+    """Shared by an hour's nowcasts; corrected days and new models count from the next hour on."""
 
     def poll(self, last: Snapshot) -> tuple[Nowcast | None, Snapshot]:
-        """(nowcast, its snapshot) if the sources' rows differ from the last snapshot or a new hour has begun.
-
-        (None, the last snapshot) otherwise.
+        """Return (nowcast, its snapshot) after changed rows or in a new hour, else (None, the last snapshot).
 
         Raises:
             ValueError: the city has no models of hours, or the source has not reported the last days yet.

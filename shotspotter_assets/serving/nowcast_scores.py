@@ -1,4 +1,4 @@
-"""Scores of a day's nowcasts: forecasts of the next minutes compared with the incidents that began."""
+"""Scores of a day's nowcasts against the incidents that began."""
 
 from datetime import date, timedelta
 from typing import Final
@@ -23,12 +23,10 @@ NOWCAST_SCORES: Final = "nowcast_scores"
 
 
 class MinutesScores(BaseModel):
-    """Forecasts of one length compared with the outcome.
+    """Scores of forecasts of one length, over all nowcasts.
 
-    Attributes:
-        came: cells in which an incident began within the minutes, over all nowcasts.
-        expected: sum of the probabilities.
-        gain_over_even: over the hour's forecast spread evenly, in nats per cell in which an incident began; None without any.
+    `came` counts cells in which an incident began, and `expected` sums the probabilities. `gain_over_even` is in nats per such
+    cell, over the hour's forecast spread evenly; None without any.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,29 +38,27 @@ class MinutesScores(BaseModel):
 
 
 class NowcastScoreRecord(DailyRecord):
-    """The scores of a city's day; stored as `record.json`."""
+    """Scores of a city's day."""
 
     asset = NOWCAST_SCORES
 
     incidents: int
-    """Number on the day, in all cells."""
+    """Number in all cells."""
     nowcasts: int = 0
     scores: dict[str, MinutesScores] = Field(default_factory=dict)
-    """By minutes, as 15m; empty on a day without nowcasts."""
+    """Scores by minutes, as 15m."""
 
 
 def issued_minutes(store: Store, city: City, day: date) -> pa.Table | None:
-    """All nowcasts of a day (`ISSUED_SCHEMA`), as they were made; None where there are none."""
+    """Read all nowcasts of a day (`ISSUED_SCHEMA`); None without any."""
     partition = Partition(NOWCASTS, city.name, "date", day)
     return store.read_table(partition, ISSUED_FILE) if store.exists(partition, ISSUED_FILE) else None
 
 
 def score_nowcasts(city: City, day: date, issued: pa.Table | None, incidents: Incidents) -> NowcastScoreRecord:
-    """The scores of a local day that is over.
+    """Score a past local day from its nowcasts and incidents.
 
-    Args:
-        issued: its nowcasts; those whose minutes end after midnight are not scored, as the next day may not be known yet.
-        incidents: of the day.
+    Nowcasts whose minutes end after midnight are not scored, as the next day may not be known yet.
     """
     start, end = (day_start(at, city.zone).timestamp() for at in (day, day + timedelta(days=1)))
     of_day = len(incidents.within(start, end))
@@ -78,7 +74,7 @@ def score_nowcasts(city: City, day: date, issued: pa.Table | None, incidents: In
 
 
 def came(issued: pa.Table, incidents: Incidents) -> npt.NDArray[np.bool_]:
-    """True if an incident began in the cell within the minutes, shape (rows,)."""
+    """Flag rows in whose cell an incident began within the minutes, shape (rows,)."""
     made = seconds_of(issued["starts_utc"].to_numpy())
     minutes, row, column = (issued[name].to_numpy() for name in ("minutes", "row", "column"))
     has_come = np.zeros(len(issued), bool)

@@ -1,4 +1,4 @@
-"""Risk of the next minutes and hours from now: stored days, the source's alerts since, and the live models."""
+"""Risk of the next minutes and hours: stored days, the source's alerts since, and the live models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,28 +48,27 @@ ISSUED_SCHEMA: Final = pa.schema(
         if field.name not in ("horizon", "expected")
     ]
 )
-"""The columns of every nowcast that are kept for its scores."""
+"""Columns of nowcasts that are kept for scores."""
 
 
 class NowcastRecord(BaseModel):
-    """The stated facts of a nowcast; stored as `record.json`."""
+    """Stated facts of a nowcast."""
 
     model_config = ConfigDict(frozen=True)
 
     city: str
     now: str
     starts: str
-    """Begin of the forecast hours: the end of the running hour."""
+    """Begin of the forecast hours: end of the running hour."""
     models_from: date
     alerts_since_midnight: int
     incidents_last_hour: int
-    """Incidents that began in the hour before now."""
     without_minutes: str
-    """The reason for no forecast of the next minutes, or ""."""
+    """Reason for no forecast of minutes, or ""."""
 
 
 class UntilNow(NamedTuple):
-    """The history to now: the days to the current one, and the incidents of yesterday and today."""
+    """History to now: the days to the current one, and the incidents of yesterday and today."""
 
     history: CityHistory
     alerts_since_midnight: int
@@ -78,9 +77,9 @@ class UntilNow(NamedTuple):
 
 @dataclass(frozen=True)
 class Nowcast:
-    """Risk of the next hours, `risk_tables.RISK_SCHEMA`, and minutes, `MINUTES_SCHEMA`, and stated facts.
+    """Risk of the next hours (`risk_tables.RISK_SCHEMA`) and minutes (`MINUTES_SCHEMA`), and stated facts.
 
-    A city without models of minutes has no rows of these. The incidents are of the local `day` of now and the one before.
+    `minutes` is empty without models of minutes. Incidents are of the local `day` of now and the one before.
     """
 
     table: pa.Table
@@ -95,22 +94,17 @@ class Nowcast:
 
 
 def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
-    """The latest record of the days that are over.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """Return the latest record of past days; raise ValueError without one."""
     today = now.astimezone(city.zone).date()
     record = ServingRecord.latest_before(store, city.name, today)
     if record is None:
-        raise ValueError(
-            f"City {city.name}: no live models before {today}. Materialize live_models for {city.name} first."
-        )
+        remedy = f"Materialize live_models for {city.name} first."
+        raise ValueError(f"City {city.name}: no live models before {today}. {remedy}")
     return record
 
 
 def history_until(store: Store, readers: Sequence[AlertSource], city: City, now: datetime) -> UntilNow:
-    """The history to now: stored days up to the first missing one, and later days from the sources.
+    """Return the history to now: stored days up to the first missing one, and later days from the sources.
 
     Raises:
         ValueError: the source has not reported the last days yet.
@@ -120,7 +114,7 @@ def history_until(store: Store, readers: Sequence[AlertSource], city: City, now:
 
 
 def days_to_read(store: Store, city: City, now: datetime) -> list[date]:
-    """The days that the sources are asked for: from the first that is not stored to the current one."""
+    """Return the days to ask the sources for: from the first that is not stored to the current one."""
     today = now.astimezone(city.zone).date()
     stored = store.days_present("grid_tensors", city.name, GRID_FILE)
     first = next(day for day in days_between(city.start, today) if day not in stored or day == today)
@@ -130,7 +124,7 @@ def days_to_read(store: Store, city: City, now: datetime) -> list[date]:
 def with_rows(
     store: Store, readers: Sequence[AlertSource], city: City, now: datetime, days: list[date], rows: pa.Table
 ) -> UntilNow:
-    """The history to now from the stored days and the sources' `rows` (`RAW_SCHEMA`) of `days_to_read`.
+    """Return the history to now from stored days and the sources' `rows` (`RAW_SCHEMA`) of `days_to_read`.
 
     Raises:
         ValueError: the source has not reported the last days yet.
@@ -167,11 +161,11 @@ def with_rows(
 def _states(
     store: Store, readers: Sequence[AlertSource], city: City, rows: pa.Table, yesterday: date
 ) -> dict[date, tuple[DayState, str]]:
-    """Return the states of the days to yesterday: of those that are stored, and of the `rows` since."""
+    """Return the states of the days to yesterday, stored ones and those of `rows`."""
     named = readers[0].named_days()
-    found = {
-        at: DayRows(day.rows, day.received, at in named) for at, day in DayTable.read(store, city.name).days.items()
-    }
+    found = {at: DayRows(has_file=True) for at in named}
+    for at, day in DayTable.read(store, city.name).days.items():
+        found[at] = DayRows(day.rows, day.received, at in named, day.why if day.state == "held_back" else "")
     for of_day in rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist():
         at = of_day["date"]
         found[at] = DayRows(of_day["count_all"], of_day["received_at_min"], at in named)
@@ -179,7 +173,7 @@ def _states(
 
 
 def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, now: datetime) -> Nowcast:
-    """The next minutes from now, and the next hours from the end of the current one, whose alerts so far count.
+    """Forecast the next minutes from now, and the next hours from the end of the current one.
 
     `models` are those of the newest record, `until_now` is from `history_until`.
 
@@ -193,11 +187,9 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
     starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))
     mixes = type_mixes(models.types, history, first_hour, max(models.hours.models))
-    minutes = (
-        MINUTES_SCHEMA.empty_table()
-        if models.minutes is None
-        else _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)
-    )
+    minutes = MINUTES_SCHEMA.empty_table()
+    if models.minutes is not None:
+        minutes = _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)
     return Nowcast(
         next_hours_table(record, models, history, first_hour, probability, mixes),
         minutes,
@@ -218,7 +210,6 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
 def _minutes_table(
     hours: FittedHourly, minutes: LiftTable, history: HourlyHistory, incidents: Incidents, now: datetime
 ) -> pa.Table:
-    """`MINUTES_SCHEMA`."""
     forecast = forecast_minutes(hours, minutes, history, incidents, now)
     row, column = np.nonzero(history.in_coverage)
     times, cells = len(MINUTES), len(row)
@@ -236,7 +227,7 @@ def _minutes_table(
 
 
 def write_nowcast(store: Store, nowcast: Nowcast) -> str:
-    """Write the files of a nowcast; returns where its table is."""
+    """Write the files of a nowcast; return the address of its table."""
     partition = Partition(NOWCASTS, nowcast.record.city)
     with store.alone(partition.asset, partition.city):
         store.write_bytes(partition, RECORD_FILE, nowcast.record.model_dump_json(indent=1).encode())
@@ -256,7 +247,7 @@ def write_nowcast(store: Store, nowcast: Nowcast) -> str:
 
 
 def read_latest(store: Store, city: City) -> tuple[NowcastRecord, pa.Table, Incidents] | None:
-    """(record, `MINUTES_SCHEMA`, incidents) of the latest nowcast; None without one."""
+    """Return (record, `MINUTES_SCHEMA`, incidents) of the latest nowcast; None without one."""
     partition = Partition(NOWCASTS, city.name)
     if not store.exists(partition, RECENT_FILE):
         return None

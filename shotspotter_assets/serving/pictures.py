@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float64]
 
 
 def risk_map(cells: pa.Table, city: City, title: str) -> bytes:
-    """The probability of each cell of a table with `row`, `column` and `probability`."""
+    """Draw the probability of each cell of a table with `row`, `column` and `probability`."""
     percent: Array = np.full(city.shape, np.nan)
     percent[cells["row"].to_numpy(), cells["column"].to_numpy()] = 100 * cells["probability"].to_numpy()
     figure, _ = _risk(percent, city, "probability of an alert (%)", title)
@@ -26,7 +26,7 @@ def risk_map(cells: pa.Table, city: City, title: str) -> bytes:
 
 
 def patrol_map(plan: "DayPlan", forecasts: "ShiftForecasts", city: City) -> bytes:
-    """Units of all shifts as numbers over the expected alerts of the shifts."""
+    """Draw units of all shifts as numbers over the expected alerts of the shifts."""
     expected = np.where(forecasts.in_coverage, forecasts.expected.sum(axis=0), np.nan)
     title = f"Units of all shifts of {plan.day}, over expected alerts"
     figure, axes = _risk(expected, city, "expected alerts in the shifts", title)
@@ -39,7 +39,6 @@ def patrol_map(plan: "DayPlan", forecasts: "ShiftForecasts", city: City) -> byte
 
 
 def _risk(values: Array, city: City, label: str, title: str) -> tuple[Any, Any]:
-    """A map of values, (rows, columns), NaN where nothing is forecast."""
     figure = new_figure(6.4, 6.0)
     axes = figure.add_subplot()
     draw_risk(figure, axes, city.box, values, label)

@@ -1,4 +1,4 @@
-"""The record of the live models after a day, why those, and since when: `record.json` of `live_models`."""
+"""The record of the live models after a day: `record.json` of `live_models`."""
 
 import json
 from dataclasses import dataclass
@@ -33,53 +33,53 @@ TYPES: Final = "gunshot_types"
 
 
 class ServingRecord(DailyRecord):
-    """The live models after a day, where their files are, why those, and since when."""
+    """Live models after a day: files, reasons, and first day."""
 
     asset = LIVE_MODELS
 
     served: str
-    """The next-day forecaster in service, `since` the first day of an unbroken run."""
+    """The serving next-day forecaster, `since` the first day of an unbroken run."""
     since: date
     candidate_since: date | None = None
-    """First day of the unbroken run with this candidate; None where the city never had another one."""
+    """First day of the candidate's unbroken run; None without an earlier candidate."""
     reasons: tuple[str, ...]
     """Sentences: why that forecaster, and why (not) retrained."""
     last_trained: date
-    """The last day on which models were trained or rolled back; the cadence counts from it."""
+    """Last day of training or rollback, from which the cadence counts."""
     fitted_on: date
-    """The issue date of the models, in whose partition the files are."""
+    """Issue date of the models, in whose partition the files are."""
     version: str
-    """Part of the files' names: a day that is trained again leaves the files alone that later days point to."""
+    """Part of the files' names: retraining a day keeps the files that later days point to."""
     models: dict[str, TrainedModel]
-    """By name: next-day forecasters, the candidate, whose files hold its members, first; then counts, hours, minutes, types."""
+    """Models by name: next-day forecasters, with the candidate and its members first; then counts, hours, minutes, types."""
     without: dict[str, str]
-    """Reasons by name for models that the city cannot have."""
+    """Reasons for absent models, by name."""
     lead: int
-    """Days from the last known day to the forecast day for which the models were fitted."""
+    """Days from the last known day to the forecast day in the models' fit."""
     last_known: date
     inputs: tuple[str, ...]
-    """Names of the inputs of the next day."""
+    """Names of the next day's inputs."""
     validation: tuple[date, date]
-    """First and last day of the validation window; training days are all days of the city before it."""
+    """First and last validation day; all earlier days are training days."""
     covered: list[tuple[int, int]]
-    """(row, column) of the cells that are forecast."""
+    """(row, column) of the forecast cells."""
     level: tuple[float, float]
     """80% interval of the weekly offset in log odds; see `intervals.weekly_offset`."""
     data_sha256: str
-    """Fingerprint of the days that the models were fitted on."""
+    """Fingerprint of the models' days."""
     versions: dict[str, str]
     gate: Verdict
-    """On the candidate, on the validation window."""
+    """Verdict on the candidate in the validation window."""
 
     @classmethod
     def latest_before(cls, store: Store, city: str, day: date) -> "ServingRecord | None":
-        """The latest record of the days before `day`; None without any. Later records use later days."""
+        """Return the latest record before `day`; None without any. Later records use later days."""
         earlier = [made for made in store.days_present(LIVE_MODELS, city, RECORD_FILE) if made < day]
         return cls.load(store, city, max(earlier)) if earlier else None
 
     @classmethod
     def of_lead(cls, store: Store, city: str, day: date, lead: int) -> "ServingRecord | None":
-        """The latest record of the week before `day` with models of that lead; None without one."""
+        """Return the latest record of the week before `day` with models of that lead; None without one."""
         made = store.days_present(LIVE_MODELS, city, RECORD_FILE)
         recent = (earlier for earlier in sorted(made, reverse=True) if day - WEEK <= earlier < day)
         records = (cls.load(store, city, earlier) for earlier in recent)
@@ -92,16 +92,15 @@ class ServingRecord(DailyRecord):
 
     @property
     def trained(self) -> bool:
-        """True if models were trained on this day."""
         return self.fitted_on == self.day
 
     @property
     def data_version(self) -> str:
-        """A hash of the files that serve."""
+        """Hash of the serving files."""
         return sha256(json.dumps((self.served, self.version)))[:16]
 
     def after(self, before: "ServingRecord | None") -> "ServingRecord":
-        """This record with `since` and `candidate_since` as they follow from the latest record before it."""
+        """Return this record with `since` and `candidate_since`, given the latest record before it."""
         since, candidate_since = self.day, None
         if before is not None:
             since = before.since if before.served == self.served else self.day
@@ -109,11 +108,7 @@ class ServingRecord(DailyRecord):
         return self.model_copy(update={"since": since, "candidate_since": candidate_since})
 
     def loaded(self, store: Store) -> "ServingModels":
-        """All models that the record names.
-
-        Raises:
-            ValueError: their files were changed or removed.
-        """
+        """Load all models of the record; raise ValueError if their files were changed or removed."""
         from shotspotter_assets.models.alert_counts import AlertCounts
         from shotspotter_assets.models.gunshot_types import GunshotTypes
         from shotspotter_assets.models.next_day.stack import FittedStack
@@ -122,10 +117,8 @@ class ServingRecord(DailyRecord):
         from shotspotter_assets.models.registry import forecaster
 
         partition = models_partition(self.city, self.fitted_on)
-        files = {
-            name: read_files(store, partition, stored_name(name, self.version), model)
-            for name, model in self.models.items()
-        }
+        stored = {name: (stored_name(name, self.version), model) for name, model in self.models.items()}
+        files = {name: read_files(store, partition, *named) for name, named in stored.items()}
         next_day: dict[str, Fitted] = {}
         for name in (name for name in files if name not in (COUNTS, NEXT_HOURS, NEXT_MINUTES, TYPES)):
             fitted = forecaster(name).load(files[name])
@@ -141,9 +134,9 @@ class ServingRecord(DailyRecord):
 
 @dataclass(frozen=True)
 class ServingModels:
-    """The models that a forecast is made with: `next_day` by name, the candidate and its members first.
+    """Models of a forecast: `next_day` by name, the candidate and its members first.
 
-    Without hours, or with too few alerts, a city has no `hours`, `types` and `minutes`.
+    A city without hours, or with few alerts, has no `hours`, `types` and `minutes`.
     """
 
     next_day: "Mapping[str, Fitted]"
@@ -154,17 +147,17 @@ class ServingModels:
 
     @property
     def profile(self) -> "Array":
-        """Share of each hour of the week in the alerts, shape (168,); flat where hours are not known."""
+        """Share of each hour of the week in the alerts, shape (168,); flat without known hours."""
         from shotspotter_assets.calendar.dates import WEEK_HOURS
 
         return np.ones(WEEK_HOURS) if self.hours is None else self.hours.profile
 
 
 def models_partition(city: str, day: date) -> Partition:
-    """The partition of the models that were trained on a day, and of the day's record."""
+    """Return the partition of a day's record and of the models trained on it."""
     return Partition(LIVE_MODELS, city, "date", day)
 
 
 def stored_name(model: str, version: str) -> str:
-    """The beginning of the names of a model's files."""
+    """Return the prefix of a model's file names."""
     return f"{model}-{version}"

@@ -1,4 +1,4 @@
-"""Forecast one day with the live models: tables, places, map, reasons and stated facts."""
+"""Forecast one day with the live models."""
 
 from datetime import timedelta
 from typing import Final
@@ -37,10 +37,9 @@ NEW_CITY_INTERVAL: Final = "80% interval of the probability: how far rates may l
 
 @threadpool_limits.wrap(limits=1)  # one day is little work: more threads spend their time waiting
 def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> Forecast:
-    """The forecast for the day after the issue date from the known days, and for the hours from its midnight.
+    """Forecast the day after the issue date from the known days, and the hours from its midnight.
 
-    Hours and types need the alerts of the issue date, so they are forecast at a lead of one day only. A forecast that is
-    issued after its day is marked as replayed.
+    Hours and types need the alerts of the issue date, so a lead of one day. Later forecasts are marked as replayed.
 
     Raises:
         OtherInputsError: the models were fitted on other inputs than this version has.
@@ -65,18 +64,16 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
         drivers = candidate.drivers(history, history.next_day)
     except OtherInputsError as error:
         key = f"{city.name}|{issue_date}"
-        raise OtherInputsError(
-            f"{key}, models of {record.fitted_on}: {error} Materialize live_models for {key} with `retrain` on."
-        ) from error
+        remedy = f"Materialize live_models for {key} with `retrain` on."
+        raise OtherInputsError(f"{key}, models of {record.fitted_on}: {error} {remedy}") from error
     tables = [next_day]
     if models.hours is not None and hourly is not None:
         first_hour = len(hourly)
         probability = predict_all(models.hours, hourly, first_hour)
         tables.append(next_hours_table(record, models, hourly, first_hour, probability, mixes))
     day = issue_date + timedelta(days=1)
-    low, high = models.counts.total_interval(
-        next_day["probability"].to_numpy(), is_holiday_fireworks(np.array([day], "datetime64[D]"))
-    )
+    fireworks = is_holiday_fireworks(np.array([day], "datetime64[D]"))
+    low, high = models.counts.total_interval(next_day["probability"].to_numpy(), fireworks)
     replayed = is_over(day, city, now)
     facts = {GRID.encode(): grid_settings(city)}
     facts |= {LEAD_KEY: str(stored.lead)} if stored.lead > 1 else {}

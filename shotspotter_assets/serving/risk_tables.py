@@ -1,4 +1,4 @@
-"""The tables of a forecast: risk by horizon and cell with intervals and types, by hour, the top places, and GeoJSON."""
+"""The tables of a forecast: risk by horizon and cell, by hour, the top places, and GeoJSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,53 +29,37 @@ from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.storage.arrow_schema import arrow_schema
 
 Array = npt.NDArray[np.float64]
-
 NEXT_DAY_HORIZON: Final = "day"
-
 CANDIDATE_COLUMN: Final = "candidate"
-"""The column of the candidate's probability, whether it serves or not, so that its scores go on."""
-
+"""Column of the candidate's probability, served or not, for its scores."""
 BASELINE_PREFIX: Final = "baseline_"
-
 LEAD_KEY: Final = b"lead"
-"""Key of the schema's metadata of a forecast whose lead is more than a day."""
-
+"""Metadata key of forecasts with a lead above one day."""
 REPLAYED_KEY: Final = b"replayed"
-"""Key of the schema's metadata of a forecast that was made after its day."""
-
+"""Metadata key of forecasts made after their day."""
 TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
-
 RISK_SCHEMA: Final = arrow_schema(RISK_COLUMNS, required=set(RISK_COLUMNS) - set(TYPE_COLUMNS))
-"""The interval is one of the probability itself (`INTERVAL`); types are those of an alert, given that there is one."""
-
+"""Intervals are of the probability itself (`INTERVAL`), types of an alert, given one."""
 NOON: Final = 12
-"""Local hour of the day after the forecast day to which alerts by hour go, for shifts over midnight."""
+"""Local hour of the next day at which hourly alerts end, for shifts over midnight."""
 MAX_PLACES: Final = 20
 
-HOURLY_SCHEMA: Final = pa.schema(
-    [
-        pa.field("starts_utc", pa.timestamp("us", "UTC"), nullable=False),
-        pa.field("row", pa.int16(), nullable=False),
-        pa.field("column", pa.int16(), nullable=False),
-        pa.field("probability", pa.float64(), nullable=False),
-        pa.field("expected", pa.float64(), nullable=False),
-    ]
-)
+HOURLY_COLUMNS: Final = ("starts_utc", "row", "column", "probability", "expected")
+HOURLY_SCHEMA: Final = pa.schema([RISK_SCHEMA.field(name) for name in HOURLY_COLUMNS])
 
 
 def next_day_table(record: ServingRecord, models: ServingModels, history: History, mixes: Array | None) -> pa.Table:
-    """The day that is forecast from the history, `RISK_SCHEMA` with a column for the candidate and each baseline.
+    """Forecast the day after the history, `RISK_SCHEMA` with a column for the candidate and each baseline.
 
     Args:
         history: to the last known day, and no further.
-        mixes: `type_mixes` of its first 24 hours; None where types are not forecast.
+        mixes: `type_mixes` of its first 24 hours; None without types.
     """
     at = history.next_day
     day: date = history.days_to_forecast()[-1].astype(object)
-    shown = (record.served, record.candidate, *BASELINES)
-    by_model = {
-        name: model.predict(history, range(at, at + 1))[0] for name, model in models.next_day.items() if name in shown
-    }
+    names = {record.served, record.candidate, *BASELINES}
+    shown = {name: model for name, model in models.next_day.items() if name in names}
+    by_model = {name: model.predict(history, range(at, at + 1))[0] for name, model in shown.items()}
     probability, served = by_model[record.served], models.next_day[record.served]
     fireworks = bool(is_holiday_fireworks(np.array([day], "datetime64[D]"))[0])
     low, high = day_offset(record.level, fireworks)
@@ -108,13 +92,13 @@ def next_hours_table(
     probability: Array,
     mixes: Array | None,
 ) -> pa.Table:
-    """The next hours from hour `issue` on, of all fitted horizons, `RISK_SCHEMA`.
+    """Return the next hours of all fitted horizons, `RISK_SCHEMA`.
 
     Args:
         history: hours before `issue`; later ones are not used.
         issue: index of the first hour that is forecast.
-        probability: as `next_hours.forecaster.predict_all` gives it, shape (horizons, cells).
-        mixes: `type_mixes` from `issue` on; None where types are not forecast.
+        probability: as `next_hours.forecaster.predict_all` returns it, shape (horizons, cells).
+        mixes: `type_mixes` from `issue` on; None without types.
     """
     assert models.hours is not None
     low, high = record.level
@@ -142,9 +126,9 @@ def next_hours_table(
 
 
 def type_mixes(types: GunshotTypes | None, history: HourlyHistory, issue: int, hours: int) -> Array | None:
-    """Type probabilities of an alert in each of the hours from `issue` on and each cell, shape (hours, cells, types).
+    """Return type probabilities of alerts by hour from `issue` on and cell, shape (hours, cells, types).
 
-    Hours before `issue` are used, which is at most `len(history)`. None without a forecaster.
+    Only hours before `issue`, at most `len(history)`, are used. None without a forecaster.
     """
     if types is None:
         return None
@@ -164,7 +148,7 @@ def risk_table(
     fireworks: bool,
     mix: Array | None,
 ) -> pa.Table:
-    """One horizon as `RISK_SCHEMA`.
+    """Return one horizon as `RISK_SCHEMA`.
 
     Args:
         interval: log odds of low and high, each (cells,).
@@ -189,47 +173,47 @@ def risk_table(
 
 
 def next_day_rows(forecast: pa.Table) -> pa.Table:
-    """The rows of the next day of a stored forecast."""
+    """Return the next day's rows of a stored forecast."""
     return forecast.filter(pc.equal(forecast["horizon"], NEXT_DAY_HORIZON))
 
 
 def lead_of(forecast: pa.Table) -> int:
-    """Days from the last day that a stored forecast used to the day that it is for."""
+    """Return the days from the last used day of a stored forecast to its day."""
     return int((forecast.schema.metadata or {}).get(LEAD_KEY, 1))
 
 
 def is_of_grid(forecast: pa.Table, city: City) -> bool:
-    """True if a stored forecast is of the city's present box, cells and counts."""
+    """Return True if a stored forecast has the city's present box, cells and counts."""
     stored = (forecast.schema.metadata or {}).get(GRID.encode(), b"{}")
     return bool(json.loads(stored) == json.loads(grid_settings(city)))
 
 
 def is_replayed(forecast: pa.Table) -> bool:
-    """True if a stored forecast was made after its day."""
+    """Return True if a stored forecast was made after its day."""
     return REPLAYED_KEY in (forecast.schema.metadata or {})
 
 
 def at_lead(forecasts: Mapping[date, pa.Table], lead: int) -> dict[date, pa.Table]:
-    """The forecasts that were issued at a lead."""
+    """Return the forecasts issued at a lead."""
     return {day: table for day, table in forecasts.items() if lead_of(table) == lead}
 
 
 def profile_of_day(profile: Array, day: date) -> Array:
-    """Share of each of 24 local hours in the alerts of the day, shape (24,), by an hour-of-week profile (168,)."""
+    """Return the share of each local hour in the day's alerts, shape (24,), by an hour-of-week profile (168,)."""
     first = day.weekday() * DAY_HOURS
     hours = profile[first : first + DAY_HOURS]
     return hours / hours.sum()
 
 
 def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> pa.Table:
-    """`HOURLY_SCHEMA`: the day's expected alerts by hour of its local clock, and those to noon of the day after.
+    """Return the day's expected alerts by local hour, and those to noon of the day after (`HOURLY_SCHEMA`).
 
-    A cell's day is divided by the city's hour-of-week profile, so that its 24 hours add up to the day. No forecast reaches two
-    days ahead: the hours after the next midnight have the day's level and the profile of their own weekday.
+    The hour-of-week profile divides a cell's day, so that its 24 hours add up to the day. Hours after the next midnight have
+    the day's level, as no forecast reaches two days ahead, and the profile of their own weekday.
 
     Args:
         next_day: the rows of the next day.
-        profile: shape (168,), 0 is Monday 0:00; flat for a city that publishes no hours.
+        profile: shape (168,), 0 is Monday 0:00; flat for a city without hours.
     """
     days = [day, day + timedelta(days=1)]
     starts = np.concatenate(
@@ -256,7 +240,7 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> p
 
 
 def top_locations(next_day: pa.Table, drivers: Sequence[Sequence[str]] | None, city: City) -> pa.Table:
-    """The `MAX_PLACES` cells with the highest probability, ranked, with their middles and main drivers, if the model has some."""
+    """Return the `MAX_PLACES` cells with the highest probability, ranked, with middles and main drivers."""
     probability = next_day["probability"].to_numpy()
     best = np.argsort(-probability, kind="stable")[:MAX_PLACES]
     row, column = (next_day[name].to_numpy()[best].astype(np.int64) for name in ("row", "column"))
@@ -277,7 +261,7 @@ def top_locations(next_day: pa.Table, drivers: Sequence[Sequence[str]] | None, c
 
 
 def risk_geojson(next_day: pa.Table, city: City) -> bytes:
-    """The next day's cells as GeoJSON polygons (RFC 7946) with probability, interval and expected alerts."""
+    """Return the next day's cells as GeoJSON polygons (RFC 7946) with probability, interval and expected alerts."""
     shown = ("row", "column", "probability", "low", "high", "expected")
     features = [
         polygon_feature(

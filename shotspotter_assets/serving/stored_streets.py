@@ -1,4 +1,4 @@
-"""The stored streets of a forecast: the record and files of a day, or the reason for none."""
+"""Stored streets of a forecast: the record and files of a day, or the reason for none."""
 
 import json
 from dataclasses import dataclass
@@ -19,12 +19,10 @@ STREET_SCHEMA: Final = arrow_schema(STREET_COLUMNS, required=set(STREET_COLUMNS)
 
 
 class StreetRecord(DailyRecord):
-    """The facts of the streets that were ranked on an issue date (`day`), or why none were; stored as `record.json`.
+    """Facts of the streets ranked on an issue date (`day`), or the reason for none (`no_streets`).
 
-    Attributes:
-        no_streets: the reason for no ranking; `is_wrong` if the city's file of streets cannot be used.
-        expected_alerts: on the ranked streets; with `expected_on_no_street` the sum over the cells.
-        left_out: lines of the file that are no segments.
+    `is_wrong` marks an unusable file of streets, `left_out` describes its lines that are no segments. `expected_alerts` and
+    `expected_on_no_street` add up to the sum over the cells.
     """
 
     asset = STREET_RISK
@@ -39,11 +37,9 @@ class StreetRecord(DailyRecord):
 
 @dataclass(frozen=True)
 class StreetForecast:
-    """The ranked streets of one issue date.
+    """Ranked streets of an issue date, by day, shift and segment (`STREET_SCHEMA`).
 
-    Attributes:
-        table: of the day and of each shift, by segment (`STREET_SCHEMA`).
-        top: the segments with the highest probability on the day, ranked, with reasons; `geojson` has their lines.
+    `top` ranks the day's most probable segments with reasons; `geojson` has their lines.
     """
 
     table: pa.Table
@@ -53,13 +49,13 @@ class StreetForecast:
 
     @property
     def version(self) -> str:
-        """A hash of the forecast, which the same days and streets give again."""
+        """Hash of the forecast, equal for equal days and streets."""
         columns = [column for table in (self.table, self.top) for column in table.combine_chunks().columns]
         return sha256(self.record.model_dump_json(), *(str(column.to_pylist()) for column in columns))[:16]
 
 
 def write_streets(store: Store, forecast: StreetForecast | StreetRecord) -> str:
-    """Write the files of ranked streets, or why none are; returns where the record is."""
+    """Write the files of ranked streets, or the reason for none; return the record's address."""
     record = forecast.record if isinstance(forecast, StreetForecast) else forecast
     partition = StreetRecord.partition(record.city, record.day)
     with store.alone(partition.asset, partition.city):
@@ -74,13 +70,13 @@ def write_streets(store: Store, forecast: StreetForecast | StreetRecord) -> str:
 
 
 def read_streets(store: Store, city: str, issue_date: date) -> pa.Table | None:
-    """The risk of a day's streets (`STREET_SCHEMA`); None where none are ranked, or not yet."""
+    """Read the risk of a day's streets (`STREET_SCHEMA`); None without ranked streets."""
     partition = StreetRecord.partition(city, issue_date)
     return store.read_table(partition, STREETS_FILE) if store.exists(partition, STREETS_FILE) else None
 
 
 def top_street_lines(store: Store, city: str, issue_date: date) -> list[dict[str, Any]]:
-    """The ranked segments of a day as GeoJSON features with reasons; empty where none are ranked."""
+    """Return a day's ranked segments as GeoJSON features with reasons; none without ranked streets."""
     partition = StreetRecord.partition(city, issue_date)
     if not store.exists(partition, STREETS_MAP_FILE):
         return []

@@ -1,4 +1,4 @@
-"""The risk of the next day and of each shift by street, from the forecast of the cells and the past of the streets."""
+"""Risk of the next day and of each shift by street, from the cells' forecast and past alerts of streets."""
 
 import json
 from datetime import date
@@ -24,15 +24,14 @@ from shotspotter_assets.streets.shares import CellRisk, SegmentRisk, StreetShare
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
 MAX_STREETS: Final = 50
-"""Streets that are ranked with reasons."""
+"""Maximum streets ranked with reasons."""
 MAX_REASONS: Final = 2
-"""Reasons of the cell, beside that of the street."""
+"""Maximum reasons of the cell, beside that of the street."""
 
 
 def past_alerts(store: Store, city: City, first: date, last: date) -> Alerts:
-    """The stored alerts of days that forecasts are of, within the city's box."""
+    """Return the stored alerts of forecast types within the city's box."""
     columns = ["longitude", "latitude", "gunshot_type", "user_id", "incident_id"]
     table = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, first, last, columns)
     if table is None:
@@ -46,14 +45,14 @@ def past_alerts(store: Store, city: City, first: date, last: date) -> Alerts:
 
 
 def no_streets(city: City) -> str:
-    """Why a city has no ranked streets, in words."""
+    """Explain why a city has no ranked streets."""
     return f"City {city.name} names no streets; give its file a section streets to have them ranked."
 
 
 def street_forecast(
     store: Store, city: City, issue_date: date, forecast: IssueRecord | None
 ) -> StreetForecast | StreetRecord:
-    """The ranked streets of a stored forecast, or the reason for none; no `forecast` for a city without streets."""
+    """Return the ranked streets of a stored forecast, or the reason for none."""
 
     def nothing(reason: str, is_wrong: bool = False) -> StreetRecord:
         return StreetRecord(city=city.name, day=issue_date, no_streets=reason, is_wrong=is_wrong)
@@ -66,9 +65,8 @@ def street_forecast(
     partition = forecast_partition(city.name, issue_date)
     issued = store.read_table(partition, FORECAST_FILE)
     if not is_of_grid(issued, city):
-        return nothing(
-            f"The forecast is of another grid; materialize risk_forecasts for {partition.key}, and then this."
-        )
+        remedy = f"materialize risk_forecasts for {partition.key}, and then this"
+        return nothing(f"The forecast is of another grid; {remedy}.")
     hourly = store.read_table(partition, HOURLY_FILE)
     alerts = past_alerts(store, city, city.start, forecast.last_known)
     try:
@@ -80,7 +78,7 @@ def street_forecast(
 def rank_streets(
     city: City, forecast: ForecastRecord, next_day: pa.Table, hourly: pa.Table, alerts: Alerts
 ) -> StreetForecast:
-    """The risk of all segments in the cells that are forecast, on the next day and in each shift.
+    """Return the risk of all segments in forecast cells, on the next day and in each shift.
 
     Raises:
         StreetsFileError: the city's file of streets cannot be used.
@@ -114,11 +112,8 @@ def rank_streets(
             risk = segment_risk(shares, _of_shift(cells, expected.ravel(), probability.ravel()), ENDS)
             tables.append(columns(shown, risk) | {"shift": pa.repeat(shift.name, len(shown))})
     best = np.argsort(-day.probability, kind="stable")[: min(MAX_STREETS, len(shown))]
-    top = pa.table(
-        {"rank": np.arange(1, len(best) + 1, dtype=np.int32)}
-        | columns(best, day)
-        | {"why": _reasons(city, shares, cells, main_part[best], forecast)}
-    )
+    ranks, why = np.arange(1, len(best) + 1, dtype=np.int32), _reasons(city, shares, cells, main_part[best], forecast)
+    top = pa.table({"rank": ranks} | columns(best, day) | {"why": why})
     return StreetForecast(
         table=pa.concat_tables(pa.table(table, schema=STREET_SCHEMA) for table in tables),
         top=top,
@@ -135,7 +130,6 @@ def rank_streets(
 
 
 def _of_cells(city: City, table: pa.Table) -> CellRisk:
-    """The rows of one period on the whole grid."""
     values = np.zeros((4, *city.shape))
     row, column = (table[name].to_numpy() for name in ("row", "column"))
     for at, name in enumerate(("expected", "probability", "low", "high")):
@@ -144,17 +138,16 @@ def _of_cells(city: City, table: pa.Table) -> CellRisk:
 
 
 def _of_shift(day: CellRisk, expected: Array, probability: Array) -> CellRisk:
-    """A shift's risk of cells, with the day's relative interval of the hazard."""
+    """Return a shift's risk of cells, with the day's relative interval of the hazard."""
     hazard, *ends = (-np.log1p(-values) for values in (probability, day.low, day.high))
     of_day = -np.log1p(-day.probability)
-    low, high = (
-        -np.expm1(-hazard * np.divide(end, of_day, out=np.ones_like(of_day), where=of_day > 0)) for end in ends
-    )
+    ratios = (np.divide(end, of_day, out=np.ones_like(of_day), where=of_day > 0) for end in ends)
+    low, high = (-np.expm1(-hazard * ratio) for ratio in ratios)
     return CellRisk(expected, probability, low, high)
 
 
 def _main_parts(segments: int, shares: StreetShares, cells: CellRisk) -> Integers:
-    """The part of each segment with most of its expected alerts, shape (segments,)."""
+    """Return the part of each segment with most of its expected alerts, shape (segments,)."""
     parts = shares.parts
     expected = cells.expected[parts.cell] * shares.share[: len(parts)]
     order = np.lexsort((-expected, parts.segment))
@@ -167,7 +160,6 @@ def _main_parts(segments: int, shares: StreetShares, cells: CellRisk) -> Integer
 def _reasons(
     city: City, shares: StreetShares, cells: CellRisk, main_parts: Integers, forecast: ForecastRecord
 ) -> list[str]:
-    """The reasons for the risk of each segment, in words, given its main part."""
     drivers, parts = forecast.cell_drivers(), shares.parts
     street_metres = np.bincount(parts.cell, parts.metres, minlength=parts.cells)
     why = []
@@ -185,7 +177,6 @@ def _reasons(
 
 
 def _geojson(city: City, segments: Segments, top: pa.Table) -> bytes:
-    """The ranked segments as GeoJSON lines (RFC 7946)."""
     import shapely
 
     plane = Plane.of(city)

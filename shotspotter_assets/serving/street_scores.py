@@ -23,12 +23,10 @@ ONE_DAY: Final = timedelta(days=1)
 
 
 class StreetScoreRecord(DailyRecord):
-    """The scores of a city's day, or a `note` why there are none; stored as `record.json`.
+    """Scores of a city's day, or the reason for none (`note`).
 
-    Attributes:
-        observed: segments with an alert; `predicted` is the sum of the probabilities.
-        log_loss: mean over the segments.
-        gain_over_even: in nats per segment with an alert, over the same hazard spread evenly by length; None without alerts.
+    `observed` counts segments with an alert, `predicted` sums the probabilities, `log_loss` is a mean over segments.
+    `gain_over_even` is in nats per segment with an alert, over equal hazard spread evenly by length; None without alerts.
     """
 
     asset = STREET_SCORES
@@ -41,7 +39,7 @@ class StreetScoreRecord(DailyRecord):
 
 
 def score_streets(store: Store, city: City, day: date) -> StreetScoreRecord:
-    """The scores of a local day that is over, for which streets were ranked on the day before; or the reason for none."""
+    """Score a past local day from the streets ranked on the day before, or return the reason for no score."""
     issue_date = day - ONE_DAY
     table = read_streets(store, city.name, issue_date)
 
@@ -76,5 +74,5 @@ def score_streets(store: Store, city: City, day: date) -> StreetScoreRecord:
 
 
 def _even(probability: npt.NDArray[np.float64], metres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The probabilities if the same total hazard were spread evenly over all metres, shape (segments,)."""
+    """Return the probabilities if the total hazard were spread evenly over all metres, shape (segments,)."""
     return np.asarray(-np.expm1(np.log1p(-probability).sum() * metres / metres.sum()))

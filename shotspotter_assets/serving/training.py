@@ -1,4 +1,4 @@
-"""Fit the models of a day: the candidate, its fallbacks, the distribution of counts, and the models of hours and types."""
+"""Fit the models of a day: the candidate, its fallbacks, counts, hours and types."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -46,8 +46,7 @@ ModelFiles = Mapping[str, Mapping[str, bytes]]
 class Storable(Protocol):
     """A fitted model."""
 
-    def files(self) -> dict[str, bytes]:
-        """Content by file."""
+    def files(self) -> dict[str, bytes]: ...
 
 
 _Model = TypeVar("_Model", bound=Storable)
@@ -55,14 +54,13 @@ _Model = TypeVar("_Model", bound=Storable)
 
 @dataclass(frozen=True)
 class Fits:
-    """Models that are fitted for a day: their files and records by name, and reasons for those that it cannot have."""
+    """Fitted models of a day: files and records by name, and reasons for absent ones (`without`)."""
 
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     models: dict[str, TrainedModel] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, fit: Callable[[], _Model]) -> _Model:
-        """Fit a model."""
         started = perf_counter()
         fitted = fit()
         self.files[name] = files = fitted.files()
@@ -72,23 +70,21 @@ class Fits:
 
     @property
     def version(self) -> str:
-        """A short hash of the files (eight hexadecimal digits)."""
-        return sha256(json.dumps({name: model.files for name, model in sorted(self.models.items())}, sort_keys=True))[
-            :8
-        ]
+        """Short hash of the files (eight hexadecimal digits)."""
+        return sha256(json.dumps({name: model.files for name, model in self.models.items()}, sort_keys=True))[:8]
 
     def stored_files(self) -> dict[str, dict[str, bytes]]:
-        """`files` by stored name."""
+        """Return `files` by stored name."""
         return {stored_name(name, self.version): content for name, content in self.files.items()}
 
 
 MIN_HISTORY_DAYS: Final = 120
-"""Minimum for models of a city's own: the inputs' rates need weeks, and so do training and validation."""
+"""Minimum for a city's own models: the inputs' rates need weeks, and so do training and validation."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Days to train and, after them, to validate on, as indexes of the days from `first_day` on."""
+    """Days to train and then to validate on, as indexes of the days from `first_day` on."""
 
     first_day: date
     train: range
@@ -108,7 +104,7 @@ def live_windows(days: Sequence[date], validation_days: int) -> Windows:
 def train(
     stored: CityHistory, windows: Windows, reason: str, *, incidents: Incidents, context: FitContext
 ) -> tuple[ServingRecord, ModelFiles]:
-    """(record, files by stored name) of the models trained on the stored days, given the incidents of two years at least."""
+    """Return (record, files by stored name) of models trained on the stored days, given incidents of two years at least."""
     city, days, fits = stored.city, stored.days, Fits()
     in_coverage = stored.in_coverage(stored.issue_date + timedelta(days=1))
     history = stored.daily(in_coverage)
@@ -140,7 +136,7 @@ def serving_record(
     validation: tuple[date, date],
     level: tuple[float, float],
 ) -> ServingRecord:
-    """The record of models that were trained on the issue date, on the `history` of its covered cells."""
+    """Return the record of models that were trained on the issue date, on the `history` of its covered cells."""
     return ServingRecord(
         city=stored.city.name,
         day=stored.issue_date,
@@ -165,7 +161,7 @@ def serving_record(
 
 
 def _fit_next_day(fits: Fits, history: History, windows: Windows, context: FitContext) -> dict[str, Fitted]:
-    """Forecasters by name: the city's candidate, whose files hold its members, and its fallbacks."""
+    """Fit the city's candidate, whose files hold its members, and its fallbacks, by name."""
     candidate = candidate_of(history.city).name
     models: dict[str, Fitted] = {}
     for name in (candidate, *fallbacks(candidate)):
@@ -180,7 +176,6 @@ def _fit_next_day(fits: Fits, history: History, windows: Windows, context: FitCo
 def _fit_hours(
     fits: Fits, stored: CityHistory, in_coverage: npt.NDArray[np.bool_], windows: Windows, incidents: Incidents
 ) -> None:
-    """Fit the models of hours, minutes and types as far as the city's alerts allow."""
     city = stored.city
     if city.time_precision == "day":
         fits.without.update(dict.fromkeys((NEXT_HOURS, TYPES, NEXT_MINUTES), "The source publishes days, not hours."))

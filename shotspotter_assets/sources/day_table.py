@@ -3,17 +3,18 @@
 `raw_alerts` writes it; whoever asks whether a day is known asks here.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
@@ -88,10 +89,9 @@ class DayTable:
     def read(cls, store: Store, city: str) -> "DayTable":
         """Read the table of a city; an empty one where no day was stored."""
         try:
-            rows = store.read_table(Partition(RAW_ALERTS, city), DAYS_FILE).to_pylist()
+            return _decoded(store.read_bytes(Partition(RAW_ALERTS, city), DAYS_FILE))
         except MissingObjectError:
             return cls()
-        return cls({row.pop("date"): Day(**row | {"sources": _by_name(row["sources"])}) for row in rows})
 
     @staticmethod
     def update(store: Store, city: str, days: Mapping[date, Day]) -> "DayTable":
@@ -127,8 +127,19 @@ class DayTable:
         return f"{self.days[day].version}-{'' if eve is None else eve.rows_version}"
 
     def version(self, first: date, last: date) -> str:
-        """Return the version of contiguous days together, as histories use them."""
-        return sha256(*(self.days[day].version if day in self.days else "?" for day in days_between(first, last)))[:16]
+        """Return the version of the stored days of a window together, as histories use them."""
+        days, versions = self._versions
+        return sha256(str(first), "".join(versions[bisect_left(days, first) : bisect_right(days, last)]))[:16]
+
+    @cached_property
+    def _versions(self) -> tuple[list[date], list[str]]:
+        return list(self.days), [f"{at}{day.version}" for at, day in self.days.items()]
+
+
+@lru_cache(maxsize=64)  # sensors read the same file every few seconds
+def _decoded(content: bytes) -> DayTable:
+    rows = pq.read_table(pa.BufferReader(content)).to_pylist()
+    return DayTable({row.pop("date"): Day(**row | {"sources": _by_name(row["sources"])}) for row in rows})
 
 
 def _by_name(sources: list[dict[str, str]]) -> dict[str, str]:

@@ -130,8 +130,12 @@ def known_silence(counts: npt.NDArray[np.integer], days: list[date], complete: d
 
 
 def answers_fully(city: City) -> bool:
-    """Return True if each answer of the sources is complete: simulations, and gateways that answer at once."""
-    return city.publication.answers_at_once or all(source.kind == "simulated" for source in city.all_sources)
+    """Return True if each answer of the sources is complete: simulations, and gateways that answer at once.
+
+    A folder without a file is no answer.
+    """
+    is_gateway = city.publication.answers_at_once and city.source.kind != "landing"
+    return is_gateway or all(source.kind == "simulated" for source in city.all_sources)
 
 
 def silence_chance(counts: npt.NDArray[np.integer], days: int) -> float:

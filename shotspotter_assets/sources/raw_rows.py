@@ -1,4 +1,4 @@
-"""From a source's own columns to `RAW_SCHEMA`: its times, points and numbers, and the day that each row is filed under."""
+"""From a source's own columns to `RAW_SCHEMA`: times, points, numbers, and filing dates."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -20,21 +20,17 @@ from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.written_times import read_times
 
 NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
-
 MIN_UNREADABLE: Final = 20
-"""A table with this many rows and no readable time is refused: the city's file describes the times wrongly."""
-
+"""Minimum rows of a refused table without readable times: the city's file describes the times wrongly."""
 WGS84: Final = "EPSG:4326"
-
 Row = dict[str, Any]
 """A row of JSON."""
-
 BROKEN: Final = "__broken_line__"
-"""Column with the text of lines that do not parse, null for sound lines; only some sources have it."""
+"""Column with the text of lines that do not parse, null for sound ones; only some sources have it."""
 
 
 def finder(path: str, keys: Collection[str] = ()) -> Callable[[Any], Any]:
-    """Return a function that looks up a plain key, one of `keys`, or a JMESPath in a row; None where there is nothing."""
+    """Return a function that looks up a plain key, one of `keys`, or a JMESPath in a row; it returns None for nothing."""
     if path not in keys and not PLAIN_KEY.fullmatch(path):
         try:
             return jmespath.compile(path).search
@@ -44,7 +40,7 @@ def finder(path: str, keys: Collection[str] = ()) -> Callable[[Any], Any]:
 
 
 def table_of_rows(rows: Sequence[Row], paths: Iterable[str]) -> pa.Table:
-    """Rows of JSON as a table with a column for each path (see `finder`): of text, or of numbers where all are numbers."""
+    """Return rows of JSON as a table with a column for each path (see `finder`), of numbers if all are numbers, else text."""
     keys = set[str]().union(*rows)
     return pa.table({path: _column(map(finder(path, keys), rows)) for path in paths})
 
@@ -71,10 +67,9 @@ def to_raw(
     fallback: date,
     plausible: tuple[date, date],
 ) -> pa.Table:
-    """Rows of one file, or one answer, as `RAW_SCHEMA`, in its order.
+    """Return the rows of one file or answer as `RAW_SCHEMA`, in order.
 
-    A row whose local day is outside `plausible` (first and last day), or that has no readable time, is filed under
-    `fallback`.
+    A row is filed under `fallback` if its local day is outside `plausible` (first and last day) or unreadable.
 
     Raises:
         SourceError: no time of the table can be read, or has a zone, or no point is in degrees, and the city's file does not
@@ -134,7 +129,7 @@ def _instants(
 def _points(
     table: pa.Table, city: City, source: TabularSource, received_from: str
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """Longitudes and latitudes; both are null where a point has no place in the source's system."""
+    """Return longitudes and latitudes, both null for points outside the source's system."""
     longitude, latitude = (_numbers(table[name]) for name in (source.columns.longitude, source.columns.latitude))
     x, y = (column.to_numpy() for column in (longitude, latitude))
     if source.crs is not None:
@@ -152,7 +147,7 @@ def _points(
 def _to_degrees(
     x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], system: str
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(longitude, latitude) of points in a system such as `EPSG:2248`; NaN for those outside it. Shapes (points,)."""
+    """Return (longitude, latitude) of points in a system such as `EPSG:2248`; NaN outside it. Shapes (points,)."""
     from pyproj import Transformer
 
     longitude, latitude = Transformer.from_crs(system, WGS84, always_xy=True).transform(x, y)
@@ -170,7 +165,7 @@ def _filing_dates(
 
 
 def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Finite numbers as float64; anything else is null."""
+    """Return finite numbers as float64; anything else is null."""
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_decimal(column.type)):
         text = pc.utf8_trim_whitespace(column.cast(pa.string()))
         column = pc.if_else(pc.match_substring_regex(text, NUMBER), pc.utf8_ltrim(text, "+"), None)
@@ -198,6 +193,5 @@ def _as_received(table: pa.Table, unusable: pa.ChunkedArray) -> pa.Array:
         if pa.types.is_temporal(field.type):  # Python's calendar does not reach all times
             rows = rows.set_column(place, field.name, rows[place].cast(pa.string()))
     texts = [values.pop(BROKEN, None) or json.dumps(values, default=str) for values in rows.to_pylist()]
-    return pc.replace_with_mask(
-        pa.nulls(table.num_rows, pa.string()), unusable.combine_chunks(), pa.array(texts, pa.string())
-    )
+    nothing = pa.nulls(table.num_rows, pa.string())
+    return pc.replace_with_mask(nothing, unusable.combine_chunks(), pa.array(texts, pa.string()))

@@ -4,7 +4,7 @@ Landed files are listed, and read where they are new or changed. Live sources ar
 kept until it is time to ask again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Final
@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import ApiSource, Patience
 from shotspotter_assets.sources.alert_source import AlertSource, SourceError
-from shotspotter_assets.sources.day_table import Day, DayTable
+from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.known_days import DayRows, DayStates, day_states
 from shotspotter_assets.sources.landing.folder import Landed, LandingFolder
 from shotspotter_assets.sources.landing.received import ARRIVALS, rows_by_day, unusable_files
@@ -91,29 +91,40 @@ class Snapshot:
             return answer is not None and answer.first <= day <= answer.last
         return origin != SIMULATED
 
-    def is_stored(self, day: date, stored: Day) -> bool:
-        """Return True if the rows of a stored day are those of the snapshot, as far as it has the day."""
-        now = {origin: version for origin, (version, _) in self.rows.get(day, {}).items()}
-        return now == {origin: version for origin, version in stored.sources.items() if self.covers(origin, day)}
+    def stored_days(self, table: DayTable) -> set[date]:
+        """Return the stored days whose rows are those of the snapshot, as far as it has them."""
+        same = set()
+        for day, stored in table.days.items():
+            now = {origin: version for origin, (version, _) in self.rows.get(day, {}).items()}
+            before = stored.sources
+            if now == before or now == {name: before[name] for name in before if self.covers(name, day)}:
+                same.add(day)
+        return same
 
-    def day_rows(self, table: DayTable) -> dict[date, DayRows]:
-        """Return the rows of each day: those of the snapshot, and the stored ones of days that it does not have."""
+    def day_rows(self, table: DayTable, same: Collection[date]) -> dict[date, DayRows]:
+        """Return the rows of each day: those of the snapshot, and the stored ones of days that it does not have.
+
+        Args:
+            table: the stored days.
+            same: see `stored_days`.
+        """
         found: dict[date, DayRows] = {}
-        for day in sorted({*self.rows, *table.days, *self.named}):
-            stored, origins = table.days.get(day), self.rows.get(day, {})
-            if stored is not None and self.is_stored(day, stored):
+        for day in {*self.rows, *table.days, *self.named}:
+            if day in same:
+                stored = table.days[day]
                 held_back = stored.why if stored.state == "held_back" else ""
                 found[day] = DayRows(stored.rows, stored.received, day in self.named, held_back)
-            elif origins or day in self.named:
+            elif day in self.rows or day in self.named:
+                origins = self.rows.get(day, {})
                 times = [self.received[origin] for origin in origins if origin in self.received]
                 times += [self.polled[origin].asked_at for origin in origins if origin in self.polled]
                 number = sum(rows for _, rows in origins.values())
                 found[day] = DayRows(number, min(times, default=None), day in self.named)
         return found
 
-    def states(self, table: DayTable, last: date, today: date) -> DayStates:
+    def states(self, table: DayTable, same: Collection[date], last: date, today: date) -> DayStates:
         """Return the states of the days to `last`, see `day_states`."""
-        return day_states(self.city, self.day_rows(table), last, today)
+        return day_states(self.city, self.day_rows(table, same), last, today)
 
     def last_due(self, now: datetime) -> date:
         """Return the last day that is to be stored now.
@@ -143,11 +154,9 @@ class Snapshot:
                     f"{len(landed.gone):,} files with most of the rows ({rows:,}) are gone; their rows stay. Put them back, or "
                     "withdraw them in smaller parts."
                 )
-        early = {day: sum(rows for _, rows in origins.values()) for day, origins in self.rows.items() if day >= today}
-        if today in early:
-            said.append(f"{early.pop(today):,} rows of {today} wait until the day is over.")
-        if early:
-            said.append(f"{sum(early.values()):,} rows are dated in the future, {min(early)} to {max(early)}.")
+        if today in self.rows:
+            early = sum(rows for _, rows in self.rows[today].values())
+            said.append(f"{early:,} rows of {today} wait until the day is over.")
         said += [*self.folders_without_files, *(f"{one.error}" for one in self.polled.values() if one.error)]
         return [*said, *self.unusable.values()]
 

@@ -1,7 +1,4 @@
-"""Times as publishers write them: text in the usual forms, epoch numbers, or date and time of day in two columns.
-
-The meaning of a time without a zone is decided elsewhere: it is returned as the reading of an unnamed wall clock.
-"""
+"""Times as publishers write them: text in usual forms, epoch numbers, or two columns; without a zone, as a wall clock."""
 
 import logging
 from collections.abc import Sequence
@@ -17,34 +14,29 @@ from shotspotter_assets.cities.source_settings import EPOCH_UNITS, TabularSource
 from shotspotter_assets.sources.alert_source import SourceError
 
 Moments = npt.NDArray[np.datetime64]
-"""datetime64[us], shape (rows,); NaT where a row has none."""
-
+"""Datetimes (datetime64[us]), shape (rows,); NaT for none."""
 CLOCK: Final = r"\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?"
 HALF: Final = r"(?:(?P<half>[AaPp])\.?[Mm]\.?)?"
 ZONE: Final = r"[zZ]|UTC|GMT|[+-]\d{2}(?::?\d{2})?"
 PARTS: Final = rf"^(?P<day>.*?)(?:(?:^|[T ,]+)(?P<clock>{CLOCK})\s*{HALF}\s*(?P<zone>{ZONE})?)?$"
-"""A date, with a time of day, its half of the day and its zone where there is one."""
+"""A date, with an optional time of day, half of the day and zone."""
 WITH_ZONE: Final = rf"({CLOCK}\s*{HALF})\s*(?:{ZONE})$"
-"""A zone after a time of day; the last part of a date is never taken for a zone."""
-
+"""A zone after a time of day; the end of a date is never a zone."""
 ISO_DAY: Final = r"\d{4}-\d{2}-\d{2}|\d{8}(?:T|$)"
-"""The beginning of a time in ISO 8601; pandas would also take a year alone for one."""
-
+"""The beginning of ISO 8601 times; pandas would also accept a year alone."""
 DAY_FORMATS: Final = ("%Y-%m-%d", "%d-%b-%Y", "%d-%b-%y", "%b-%d-%Y", "%b-%d-%y")
 MONTH_FIRST: Final = ("%m-%d-%Y", "%m-%d-%y")
 DAY_FIRST: Final = ("%d-%m-%Y", "%d-%m-%y")
 """Formats of a date beside ISO 8601, with a hyphen for any separator: 2018/7/13, 13-Jul-18, Jul 13, 2018, 7/13/18."""
-
 EPOCH: Final = pd.Timestamp("1970-01-01")
 NO_TIME: Final = np.datetime64("NaT", "us")
 READABLE: Final = (np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01", "us"))
-"""Range of usable times (end excluded); others cannot be converted and are no time of an alert."""
-
+"""Range of usable times (end excluded), which can be converted."""
 log = logging.getLogger(__name__)
 
 
 class Readings(NamedTuple):
-    """The times of a column: an instant (UTC) where a row has a zone, else the reading of the wall clock."""
+    """Times of a column: an instant (UTC) for rows with a zone, else the wall clock's reading."""
 
     instants: Moments
     wall_clock: Moments
@@ -53,16 +45,16 @@ class Readings(NamedTuple):
 def read_times(
     column: pa.ChunkedArray, time_of_day: pa.ChunkedArray | None, source: TabularSource, place: str
 ) -> Readings:
-    """Return the times of a column; a row whose time cannot be read has neither an instant nor a wall clock's reading.
+    """Read the times of a column; an unreadable one is missing in both readings.
 
     Args:
-        column: times, or dates where `time_of_day` is given.
+        column: times, or dates beside `time_of_day`.
         time_of_day: clock times, whose own dates (such as Excel's 1899-12-30) do not count.
-        source: its settings of times; null in `time_format` stands for the usual forms.
+        source: null in its `time_format` stands for the usual forms.
         place: city and file, for warnings.
 
     Raises:
-        SourceError: the times have a zone that is not known.
+        SourceError: the times have an unknown zone.
     """
     kind = column.type
     if time_of_day is not None:
@@ -83,7 +75,7 @@ def read_times(
 
 
 def _in_usual_forms(text: "pd.Series[str]", place: str, *, ignore_zone: bool) -> Readings:
-    """Read times in ISO 8601, which pandas reads quickly, or else in one of the other forms."""
+    """Read times in ISO 8601, which pandas reads quickly, or in one of the other forms."""
     if ignore_zone:
         text = text.str.replace(WITH_ZONE, r"\1", regex=True)
     zoned = pc.match_substring_regex(pa.array(text, pa.string(), from_pandas=True), WITH_ZONE).fill_null(False)
@@ -103,16 +95,15 @@ def _days(text: "pd.Series[str]", place: str) -> "pd.Series[pd.Timestamp]":
     codes, written = pd.factorize(text)  # each date is read once
     months = pd.Series(written, dtype="str").str.replace(r"([A-Za-z]{3})[a-z.]*", r"\1", regex=True)
     days = months.str.replace(r"[/. ,-]+", "-", regex=True)
-    named, month_first, day_first = (
-        _parsed(days, formats).take(codes).reset_index(drop=True) for formats in (DAY_FORMATS, MONTH_FIRST, DAY_FIRST)
-    )
+    read = (_parsed(days, formats) for formats in (DAY_FORMATS, MONTH_FIRST, DAY_FIRST))
+    named, month_first, day_first = (each.take(codes).reset_index(drop=True) for each in read)
     return named.fillna(_in_likely_order(month_first.where(named.isna()), day_first.where(named.isna()), place))
 
 
 def _in_likely_order(
     month_first: "pd.Series[pd.Timestamp]", day_first: "pd.Series[pd.Timestamp]", place: str
 ) -> "pd.Series[pd.Timestamp]":
-    """Return the order under which more of the column's rows are dates; month first in a tie."""
+    """Return the order under which more rows are dates; month first in a tie."""
     only_month_first = int((month_first.notna() & day_first.isna()).sum())
     only_day_first = int((day_first.notna() & month_first.isna()).sum())
     if only_month_first and only_day_first:
@@ -133,7 +124,7 @@ def _in_likely_order(
 
 
 def _clock(text: "pd.Series[str]", half: "pd.Series[str]") -> "pd.Series[pd.Timedelta]":
-    """Return the time since midnight; 0 where no time of day is written, NaT where no clock shows it."""
+    """Return the time since midnight; 0 without a time of day, NaT for an impossible one."""
     clock = text.str.replace(",", ".").mask(text.eq(""), "00:00").str.replace(r"^(\d:)", r"0\1", regex=True)
     times = _parsed("1970-01-01T" + clock, ["ISO8601"]) - EPOCH
     hour, noon, is_half = pd.Timedelta(hours=1), pd.Timedelta(hours=12), half.ne("")
@@ -143,7 +134,7 @@ def _clock(text: "pd.Series[str]", half: "pd.Series[str]") -> "pd.Series[pd.Time
 
 
 def _parsed(text: "pd.Series[str]", formats: Sequence[str]) -> "pd.Series[pd.Timestamp]":
-    """Read text by the first format that fits, as datetime64[us]; times with a zone become UTC."""
+    """Read text by the first fitting format, as datetime64[us]; times with a zone become UTC."""
     moments = pd.Series(NO_TIME, index=text.index, dtype="datetime64[us]")
     for form in formats:
         left = text[moments.isna() & text.notna()]
@@ -159,7 +150,6 @@ def _text(column: pa.ChunkedArray) -> "pd.Series[str]":
 
 
 def _joined(days: pa.ChunkedArray, time_of_day: pa.ChunkedArray, source: TabularSource, place: str) -> "pd.Series[str]":
-    """Return the text of date and time of day, as one column would have it."""
     clock = _text(time_of_day)
     if source.time_format is not None:
         return _text(days) + " " + clock
@@ -191,7 +181,7 @@ def _local(column: pa.ChunkedArray, place: str) -> pa.ChunkedArray:
 
 
 def _readings(moments: npt.NDArray[np.datetime64], *, with_zone: bool | npt.NDArray[np.bool_]) -> Readings:
-    """Sort moments of any unit into those with and without a zone, without those outside `READABLE`."""
+    """Sort moments of any unit by zone, without those outside `READABLE`."""
     first, end = (bound.astype(moments.dtype) for bound in READABLE)
     usable = (moments >= first) & (moments < end)
     moments = np.where(usable, moments, np.array("NaT", moments.dtype)).astype("datetime64[us]")

@@ -1,4 +1,4 @@
-"""Arrow schemas from names of columns and types, which can be listed where Arrow is not to be imported."""
+"""Arrow schemas from column names and types that are listed without Arrow."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -17,7 +17,6 @@ TYPES: Final = {
 
 
 def arrow_schema(columns: Mapping[str, Column], *, required: Collection[str]) -> pa.Schema:
-    """The schema of columns by name; `required` ones have no nulls."""
-    return pa.schema(
-        [pa.field(name, TYPES[column.kind], nullable=name not in required) for name, column in columns.items()]
-    )
+    """Return the schema of columns by name; `required` ones have no nulls."""
+    types = {name: TYPES[column.kind] for name, column in columns.items()}
+    return pa.schema([pa.field(name, kind, nullable=name not in required) for name, kind in types.items()])

@@ -1,4 +1,4 @@
-"""Schema metadata of the tables of several days: one entry where they agree, else each value with its days."""
+"""Joint schema metadata of several days' tables: one entry if they agree, else each value with its days."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,12 @@ from datetime import date
 from typing import Final
 
 Metadata = Mapping[bytes, bytes] | None
-
 BY_DAY: Final = b"_by_day"
-"""Ends the key of an entry that differs: JSON of each value with the days that have it."""
+"""Suffix of the key of a differing entry: JSON of each value with its days."""
 
 
 def gather_metadata(days: Sequence[date], metadata: Sequence[Metadata]) -> dict[bytes, bytes] | None:
-    """The metadata of the tables of some days together; None where no table has any."""
+    """Join the metadata of some days' tables; None without any."""
     values: dict[bytes, dict[bytes, list[date]]] = {}
     for day, entries in zip(days, metadata, strict=True):
         for key, value in (entries or {}).items():
@@ -29,7 +28,7 @@ def gather_metadata(days: Sequence[date], metadata: Sequence[Metadata]) -> dict[
 
 
 def values_by_day(metadata: Metadata, key: str, days: Sequence[date]) -> dict[str, list[date]]:
-    """Each value of an entry with those of the days that have it; days without the entry are in none."""
+    """Return the days with each value of an entry; days without the entry are omitted."""
     entries, name = metadata or {}, key.encode()
     if name in entries:
         return {entries[name].decode(): list(days)}

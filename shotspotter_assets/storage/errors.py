@@ -1,19 +1,18 @@
-"""The errors of the store; each message names the place and the remedy."""
+"""Errors of the store, with place and remedy."""
 
 from collections.abc import Collection
 from datetime import date
 
 _MAX_LISTED_DAYS = 5
-"""Days that a message names, as a window of years would fill the screen."""
 _ALERT_ASSETS = ("raw_alerts", "cleaned_alerts", "grid_tensors")
 
 
 class StoreError(Exception):
-    """The store, or one object in it, cannot be used."""
+    """Failure of the store, or of one object in it."""
 
 
 class MissingObjectError(StoreError):
-    """One object was asked for and is not in the store."""
+    """A requested object that is not in the store."""
 
     def __init__(self, asset: str, city: str, day: date | None, file: str, uri: str) -> None:
         where = city if day is None else f"{city} on {day}"
@@ -21,7 +20,7 @@ class MissingObjectError(StoreError):
 
 
 class MissingPartitionsError(StoreError):
-    """Days of a window are not in the store; `days` has all of them, in order."""
+    """Missing days of a window: sorted `days`."""
 
     def __init__(self, asset: str, city: str, file: str, days: Collection[date], window: tuple[date, date]) -> None:
         self.days: list[date] = sorted(days)
@@ -35,24 +34,20 @@ class MissingPartitionsError(StoreError):
 
 
 class CorruptObjectError(StoreError):
-    """An object exists and is not what it should be, such as a Parquet file that does not open."""
+    """An unreadable object, such as a damaged Parquet file."""
 
     def __init__(self, asset: str, key: str, uri: str, reason: str) -> None:
         super().__init__(f"{uri} cannot be used as a table ({reason}): materialize {asset} for {key} again.")
 
 
 def unusable(root: str, reason: str) -> StoreError:
-    """The error of a store that cannot be read or written: no permission, disk full, no such bucket, wrong credentials."""
-    return StoreError(
-        f"Cannot use the store {root}: {reason}. "
-        "Make room or give access there, or point SHOTSPOTTER_STORE to another place."
-    )
+    """Return the error of a store without access: no permission, disk full, no such bucket, wrong credentials."""
+    remedy = "Make room or give access there, or point SHOTSPOTTER_STORE to another place."
+    return StoreError(f"Cannot use the store {root}: {reason}. {remedy}")
 
 
 def _remedy(asset: str, city: str, first: date | None, last: date | None) -> str:
-    """The command that builds what is missing, with the inputs that may be missing too."""
     assets = _ALERT_ASSETS if asset in _ALERT_ASSETS else (asset,)
-    which = (
-        "" if first is None else f" --partition {first}" if first == last else f" --partition-range {first}...{last}"
-    )
+    days = f" --partition {first}" if first == last else f" --partition-range {first}...{last}"
+    which = days if first is not None else ""
     return f"Materialize it: dg launch --assets {','.join(f'{city}/{name}' for name in assets)}{which}"

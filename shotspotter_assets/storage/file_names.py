@@ -1,12 +1,11 @@
-"""Names of the stored files. The files of a model are named by the model, as `<model>.<file>`."""
+"""Names of the stored files. Files of a model are named `<model>.<file>`."""
 
 from typing import Final
 
 ALL_CITIES: Final = "all-cities"
-"""In the place of a city's name, for what is of all of them together; no city can be called so."""
-
+"""Stands for the city's name in files of all cities; no city can have this name."""
 RECORD_FILE: Final = "record.json"
-"""Of every asset that has one: what was made, from what, and why."""
+"""Stated facts of a partition: inputs, outcome and reasons."""
 
 # raw_alerts, cleaned_alerts, grid_tensors
 ALERTS_FILE: Final = "alerts.parquet"
@@ -25,9 +24,9 @@ CARD_FILE: Final = "model_card.md"
 FORECAST_FILE: Final = "forecast.parquet"
 MINUTES_FILE: Final = "minutes.parquet"
 RECENT_FILE: Final = "recent_incidents.parquet"
-"""The incidents that the latest nowcast knew of, of two days."""
+"""Incidents of two days that the latest nowcast used."""
 ISSUED_FILE: Final = "issued_minutes.parquet"
-"""By day: the next minutes as all of its nowcasts forecast them."""
+"""Next minutes as forecast by all nowcasts of a day."""
 HOURLY_FILE: Final = "hourly.parquet"
 TOP_FILE: Final = "top_locations.parquet"
 MAP_FILE: Final = "risk.geojson"
@@ -45,15 +44,14 @@ AUDIT_FILE: Final = "audit.json"
 
 # city_pages
 INDEX_FILE: Final = "index.html"
-"""The first page of a city, and of all cities."""
+"""First page of a city, and of all cities."""
 PAGES_RECORD_FILE: Final = "pages.json"
 """Hashes of the inputs of a city's pages, so that only changed pages are rebuilt."""
-
 QUALITY: Final = "quality"
-"""Folder with what the checks found of each city."""
+"""Folder of the checks' findings by city."""
 CITY_STATE_FILE: Final = "city_state.json"
 
 
 def picture_file(name: str) -> str:
-    """A plot of a report."""
+    """Return the name of a report's plot."""
     return f"{name}.png"

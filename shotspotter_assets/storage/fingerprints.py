@@ -1,4 +1,4 @@
-"""Hashes of content, by which the assets detect that a day, a file or a model has changed."""
+"""Hashes of content that reveal changed days, files and models."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 
 def sha256(*parts: str | bytes | memoryview) -> str:
-    """SHA-256 of all parts, one after the other, in 64 hexadecimal digits; where a short hash will do, its beginning."""
+    """Return the SHA-256 of all parts in order, 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.encode() if isinstance(part, str) else part)
@@ -19,7 +19,7 @@ def sha256(*parts: str | bytes | memoryview) -> str:
 
 
 def row_hashes(table: pa.Table) -> npt.NDArray[Any]:
-    """A hash (uint64) of the values of each row, nulls included; shape (rows,). It depends on the order of the columns."""
+    """Return a hash (uint64) of each row's values, nulls included; shape (rows,). The order of columns matters."""
     import pandas as pd
 
     if table.num_rows == 0:
@@ -36,11 +36,7 @@ def _is_small_integer(kind: pa.DataType) -> bool:
 
 
 def day_fingerprints(table: pa.Table, days: Sequence[date]) -> dict[date, str]:
-    """A hash of the rows of each of sorted `days` (16 hexadecimal digits), whatever the order of the rows.
-
-    Args:
-        table: rows with their `date` (date32), in any order.
-    """
+    """Return a hash of each sorted day's rows (16 hexadecimal digits), in any order, by their `date` (date32)."""
     dates = table["date"].to_numpy().astype("datetime64[D]")
     sought = np.array(days, dtype="datetime64[D]")
     group = np.searchsorted(sought, dates)
@@ -50,12 +46,9 @@ def day_fingerprints(table: pa.Table, days: Sequence[date]) -> dict[date, str]:
 
 
 def group_fingerprints(table: pa.Table, group: npt.NDArray[np.integer], groups: int) -> list[str]:
-    """A hash of the rows of each group (16 hexadecimal digits), whatever the order of the rows.
+    """Return a hash of each group's rows (16 hexadecimal digits), whatever their order.
 
-    Args:
-        table: rows, in any order.
-        group: number of each row's group, -1 for a row of none; shape (rows,).
-        groups: how many there are; one may be without rows.
+    `group` numbers the group of each row, -1 for none, shape (rows,); each of the `groups` may be empty.
     """
     hashes = row_hashes(table)
     order = np.lexsort((hashes, group))
@@ -65,7 +58,7 @@ def group_fingerprints(table: pa.Table, group: npt.NDArray[np.integer], groups: 
 
 
 def table_fingerprints(tables: Mapping[date, pa.Table]) -> dict[date, str]:
-    """A hash of the rows of each day's table, in their order; the tables have the same columns."""
+    """Return a hash of the ordered rows of each day's table; the tables have equal columns."""
     hashes = row_hashes(pa.concat_tables(tables.values()))
     stops = np.cumsum([table.num_rows for table in tables.values()])
     return dict(zip(tables, _hash_slices(hashes, np.r_[0, stops[:-1]], stops), strict=True))

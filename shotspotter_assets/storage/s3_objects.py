@@ -1,4 +1,4 @@
-"""Objects in an S3 bucket, through a boto3 client. What their keys mean (asset, city, day) belongs to `store`."""
+"""Objects in an S3 bucket, through a boto3 client."""
 
 import os
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ MAX_REASON_CHARACTERS: Final = 300
 
 
 class S3Objects:
-    """Reads and writes objects under `s3://bucket/prefix` by their relative key.
+    """Reads and writes objects under `s3://bucket/prefix` by relative key.
 
-    `client` is a boto3 S3 client, which is used from several threads and repeats requests to a server that is away or busy.
-    `read` raises FileNotFoundError for an object that does not exist; all methods raise StoreError if the bucket cannot be used.
+    `client` is a boto3 S3 client, used from several threads. `read` raises FileNotFoundError for an absent object; all
+    methods raise StoreError for an unusable bucket.
     """
 
     threads = 10  # as many as a boto3 client has connections by default
@@ -30,27 +30,24 @@ class S3Objects:
         self._client = client
 
     def uri(self, path: str) -> str:
-        """The object's `s3://` address."""
         return f"{self.name}/{path}"
 
     def write(self, path: str, data: bytes) -> None:
-        """Put the object (at most 5 GB) with one request, which S3 makes visible as a whole or not at all."""
+        """Put the object (at most 5 GB) in one request, visible as a whole or not at all."""
         # A browser shows a page only if the object says that it is one.
         kind = {"ContentType": guessed} if (guessed := guess_type(path)[0]) else {}
         with self._blamed():
             self._client.put_object(**self._object(path), Body=data, **kind)
 
     def alone(self, name: str) -> AbstractContextManager[None]:
-        """Does not wait, as S3 has no locks."""
+        """Return at once, as S3 has no locks."""
         return nullcontext()
 
     def read(self, path: str) -> bytes:
-        """The object's content."""
         with self._blamed():
             return bytes(self._client.get_object(**self._object(path))["Body"].read())
 
     def exists(self, path: str) -> bool:
-        """True if the object is there."""
         try:
             with self._blamed():
                 self._client.head_object(**self._object(path))
@@ -59,15 +56,13 @@ class S3Objects:
         return True
 
     def delete(self, path: str) -> None:
-        """Remove the object; no error if it is not there."""
         with self._blamed():
             self._client.delete_object(**self._object(path))
 
     def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]:
-        """Names of the folders in `folder`, from `prefix + first` to `prefix + last`, that hold `file`.
+        """Return the folders in `folder`, from `prefix + first` to `prefix + last`, that hold `file`.
 
-        One paginated listing that starts near the first name and stops after the last one. It starts a little early
-        because SeaweedFS, unlike S3, leaves out the whole folder that the start names.
+        The listing starts a little before the first name, as SeaweedFS, unlike S3, omits the whole folder of the start.
         """
         start = f"{self.prefix}{folder}/"
         found: list[str] = []

@@ -1,12 +1,9 @@
 """The one store of all assets: files named by asset, city and day, under a local folder or an S3 prefix.
 
-    <root>/<asset>/city=<city>/date=<YYYY-MM-DD>/<file>      assets by city and date
-    <root>/<asset>/city=<city>/fold=<YYYY-MM-DD>/<file>      assets by city and fold
-    <root>/<asset>/city=<city>/<file>                        assets by city
+    <root>/<asset>/city=<city>[/date=<YYYY-MM-DD> or /fold=<YYYY-MM-DD>]/<file>
 
-The folders follow the Hive convention, so the Parquet files of one name open as one partitioned data set in pyarrow,
-pandas, polars and DuckDB; therefore a table has no column named like a folder (city, date or fold). The names of the
-files are in `file_names`.
+The folders follow the Hive convention: the Parquet files of one name open as one partitioned data set in pyarrow, pandas,
+polars and DuckDB. Therefore no table has a column named city, date or fold.
 """
 
 import re
@@ -29,12 +26,10 @@ if TYPE_CHECKING:
     from shotspotter_assets.storage.s3_objects import S3Objects
 
 Dimension = Literal["date", "fold"]
-
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LAST_NAME = "~"
-"""Sorts after all names of cities."""
-
+"""Name after all cities in order."""
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -50,12 +45,11 @@ class Partition:
 
     @property
     def key(self) -> str:
-        """City and day as messages name them."""
+        """City and day in messages."""
         return self.city if self.day is None else f"{self.city} {self.day}"
 
     @property
     def folder(self) -> str:
-        """The partition's folder, relative to the store's root."""
         tail = "" if self.day is None else f"/{self.dimension}={self.day.isoformat()}"
         return f"{self.asset}/city={self.city}{tail}"
 
@@ -63,45 +57,31 @@ class Partition:
 class Store:
     """Reads and writes the files of partitions.
 
-    `root` is a local folder (absolute, or relative to the working directory; made when first written to) or
-    `s3://bucket/prefix`, which needs `s3_client`, a boto3 S3 client.
-
-    Every write replaces one file in one step, so a run that is killed leaves the old file or the new one. All methods raise
-    StoreError if the store itself fails.
+    `root` is a local folder (absolute, or relative to the working directory) or `s3://bucket/prefix`, which needs a boto3
+    `s3_client`. Every write replaces one file in one step. All methods raise StoreError if the store itself fails.
     """
 
     def __init__(self, root: str, s3_client: Any = None) -> None:
-        """Open the store, without contacting it.
-
-        Raises:
-            ValueError: the root is neither of the two forms, or an S3 root has no client.
-        """
+        """Open the store without contacting it; raise ValueError for another root, or for S3 without a client."""
         self.root = root
         self._objects = _objects(root, s3_client)
 
     def uri(self, partition: Partition, file: str) -> str:
-        """Where the file is, or would be: an absolute path or an `s3://` address."""
+        """Return the file's address, existing or not: an absolute path or an `s3://` address."""
         return self._objects.uri(_path(partition, file))
 
     def exists(self, partition: Partition, file: str) -> bool:
         return self._objects.exists(_path(partition, file))
 
     def alone(self, asset: str, city: str) -> AbstractContextManager[None]:
-        """Lock for writing several files of a city's partitions, so that two concurrent runs do not mix theirs.
-
-        The second run waits, and its files stay. On S3 there is no lock.
-        """
+        """Lock for writing several files of a city, so that concurrent runs do not mix theirs. On S3 there is no lock."""
         return self._objects.alone(f"{asset}.{city}")
 
     def write_bytes(self, partition: Partition, file: str, data: bytes) -> None:
         self._objects.write(_path(partition, file), data)
 
     def read_bytes(self, partition: Partition, file: str) -> bytes:
-        """The file's content.
-
-        Raises:
-            MissingObjectError: the file is not in the store.
-        """
+        """Return the file's content; raise MissingObjectError if it is not in the store."""
         try:
             return self._objects.read(_path(partition, file))
         except FileNotFoundError:
@@ -109,29 +89,24 @@ class Store:
             raise MissingObjectError(*place, file, self.uri(partition, file)) from None
 
     def delete(self, partition: Partition, file: str) -> None:
-        """Remove the file; no error if it is not there."""
         self._objects.delete(_path(partition, file))
 
     def write_table(self, partition: Partition, file: str, table: pa.Table) -> None:
-        """Write or replace one Parquet file, the schema's metadata included.
-
-        No column is named like one of the folders.
-        """
+        """Write one Parquet file with the schema's metadata; no column is named like a folder."""
         table.validate(full=True)
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, write_page_checksum=True)
         self.write_bytes(partition, file, bytes(sink.getvalue().to_pybytes()))
 
     def write_tables(self, asset: str, city: str, file: str, tables: Mapping[date, pa.Table]) -> None:
-        """Write one Parquet file per day."""
         self._map(lambda item: self.write_table(Partition(asset, city, "date", item[0]), file, item[1]), tables.items())
 
     def read_table(self, partition: Partition, file: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """One Parquet file, or the named columns of it.
+        """Read one Parquet file, or its named columns.
 
         Raises:
             MissingObjectError: the file is not in the store.
-            CorruptObjectError: it is not a Parquet file that can be read.
+            CorruptObjectError: the file is no readable Parquet file.
         """
         data = self.read_bytes(partition, file)
         try:
@@ -142,22 +117,21 @@ class Store:
             raise CorruptObjectError(partition.asset, partition.key, self.uri(partition, file), reason) from error
 
     def cities_present(self, asset: str, file: str) -> list[str]:
-        """The sorted cities that have a file without a day."""
-        return sorted(
-            name.removeprefix("city=") for name in self._objects.folders_with(asset, "city=", "", _LAST_NAME, file)
-        )
+        """Return the sorted cities that have a file without a day."""
+        names = self._objects.folders_with(asset, "city=", "", _LAST_NAME, file)
+        return sorted(name.removeprefix("city=") for name in names)
 
     def days_present(self, asset: str, city: str, file: str, dimension: Dimension = "date") -> set[date]:
-        """The days (or folds) for which the file is in the store."""
+        """Return the days (or folds) of the stored files."""
         return self._days(asset, city, file, dimension)
 
     def read_window(
         self, asset: str, city: str, file: str, first: date, last: date, columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """The files of all days from `first` to `last`, both included, as one table in the order of the days.
+        """Read the files of all days from `first` to `last`, both included, as one table in order.
 
-        The table starts with a column `date` (date32). Entries of the schema's metadata are kept, by day where they differ
-        (`storage.day_metadata`). `columns` are read beside `date`.
+        The table starts with `date` (date32), followed by `columns`. Schema metadata are kept, by day where they differ
+        (`storage.day_metadata`).
 
         Raises:
             MissingPartitionsError: a day has no such file.
@@ -167,7 +141,7 @@ class Store:
         return self._read_days(asset, city, file, self.require_window(asset, city, file, first, last), columns)
 
     def require_window(self, asset: str, city: str, file: str, first: date, last: date) -> list[date]:
-        """All days from `first` to `last`, both included, each of which has the file.
+        """Return all days from `first` to `last`, both included, each of which has the file.
 
         Raises:
             MissingPartitionsError: a day has no such file.
@@ -184,11 +158,7 @@ class Store:
     def read_present(
         self, asset: str, city: str, file: str, first: date, last: date, columns: Sequence[str] | None = None
     ) -> pa.Table | None:
-        """Like `read_window`, for those of the days that have the file; None where none has it.
-
-        Raises:
-            CorruptObjectError: see `read_window`.
-        """
+        """Read as `read_window` those days that have the file; None without any. Raises CorruptObjectError as well."""
         present = sorted(self._days(asset, city, file, "date", first, last))
         return self._read_days(asset, city, file, present, columns) if present else None
 
@@ -207,11 +177,8 @@ class Store:
             table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
             for day, table in zip(days, tables, strict=True)
         ]
-        return (
-            pa.concat_tables(dated)
-            .combine_chunks()
-            .replace_schema_metadata(gather_metadata(days, [table.schema.metadata for table in tables]))
-        )
+        metadata = gather_metadata(days, [table.schema.metadata for table in tables])
+        return pa.concat_tables(dated).combine_chunks().replace_schema_metadata(metadata)
 
     def _days(
         self, asset: str, city: str, file: str, dimension: Dimension, first: date = date.min, last: date = date.max
@@ -229,7 +196,7 @@ class Store:
 
 
 class CachingStore(Store):
-    """Reads the files of a window once, for a process that reads the same days again and again."""
+    """Store that reads the files of a window once."""
 
     def __init__(self, root: str, s3_client: Any = None) -> None:
         super().__init__(root, s3_client)

@@ -5,12 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
-
-    Attributes:
-        kind: name of its Arrow type.
-        meaning: what it holds, with its unit.
-    """
+    """One column; `kind` names its Arrow type, and `meaning` includes the unit."""
 
     kind: str
     meaning: str

@@ -17,33 +17,26 @@ MAX_METRES_AWAY: Final = 150.0
 
 @dataclass(frozen=True)
 class Alerts:
-    """Alerts of a city within its box.
+    """Alerts of a city within its box, each array of shape (alerts,)."""
 
-    Attributes:
-        days: local day of each, shape (alerts,).
-        longitude: in WGS84 degrees, same shape.
-        latitude: same.
-    """
-
-    days: npt.NDArray[np.datetime64]
-    longitude: Array
-    latitude: Array
+    days: npt.NDArray[np.datetime64]  # local
+    longitude: Array  # WGS84 degrees
+    latitude: Array  # WGS84 degrees
 
     def __len__(self) -> int:
         return len(self.days)
 
     def chosen(self, chosen: npt.NDArray[np.bool_]) -> "Alerts":
-        """Those of a mask, shape (alerts,)."""
         return Alerts(self.days[chosen], self.longitude[chosen], self.latitude[chosen])
 
     def cells(self, city: City) -> Integers:
-        """The grid's cell of each, as row x columns + column."""
+        """Return the grid's cell of each, as row x columns + column."""
         row, column = cells(self.longitude, self.latitude, city.box, city.grid)
         return row.astype(np.int64) * city.grid.columns + column
 
 
 def nearest_parts(city: City, parts: Parts, alerts: Alerts) -> Integers:
-    """The nearest part of a segment in the cell of each alert, up to `MAX_METRES_AWAY`; -1 for none; shape (alerts,)."""
+    """Return the nearest part within `MAX_METRES_AWAY` in each alert's cell; -1 for none; shape (alerts,)."""
     import shapely
 
     points = shapely.points(Plane.of(city).metres(np.column_stack([alerts.longitude, alerts.latitude])))

@@ -22,9 +22,7 @@ Integers = npt.NDArray[np.int64]
 Lines = npt.NDArray[np.object_]
 
 SNAP_METRES: Final = 2.0
-"""Grid on which lines are put before they are cut: files give coordinates to about a metre, so that a side street may end just
-before the street that it meets."""
-LINE_KINDS: Final = ("LineString", "MultiLineString")
+"""Grid of the lines before they are cut: in files to about a metre, a side street may end just before another."""
 
 HUNDRED: Final = 100
 """House numbers of a block; https://en.wikipedia.org/wiki/House_numbering#United_States_and_Canada"""
@@ -36,33 +34,25 @@ class StreetsFileError(ValueError):
 
 @dataclass(frozen=True)
 class Segments:
-    """Pieces of streets between two crossings, within the city's box.
+    """Pieces of streets between two crossings, within the city's box."""
 
-    Attributes:
-        streets: the street that each belongs to.
-        names: of each segment: its block where the file has house numbers, else its street and what it lies between.
-        lines: Shapely lines in metres of the city's `Plane`, shape (segments,).
-        left_out: number of lines of the file that are left out, by reason, in words.
-    """
-
-    streets: list[str]
-    names: list[str]
-    lines: Lines
-    left_out: tuple[str, ...] = ()
+    streets: list[str]  # the street that each belongs to
+    names: list[str]  # blocks where the file has house numbers, else street and crossings
+    lines: Lines  # Shapely lines in metres of the city's `Plane`, shape (segments,)
+    left_out: tuple[str, ...] = ()  # numbers of lines of the file that are left out, by reason, in words
 
     def __len__(self) -> int:
         return len(self.names)
 
     @property
     def metres(self) -> Array:
-        """Length of each, shape (segments,)."""
+        """Lengths, shape (segments,)."""
         import shapely
 
-        lengths: Array = shapely.length(self.lines)
-        return lengths
+        return np.asarray(shapely.length(self.lines))
 
     def middles(self, city: City) -> Array:
-        """(longitude, latitude) of the middle of each, shape (segments, 2)."""
+        """Return (longitude, latitude) of the middle of each, shape (segments, 2)."""
         import shapely
 
         middles = shapely.get_coordinates(shapely.line_interpolate_point(self.lines, 0.5, normalized=True))
@@ -70,13 +60,10 @@ class Segments:
 
 
 def read_segments(city: City) -> Segments:
-    """The segments of the file that the city's `streets` name.
+    """Read the segments of the file that the city's `streets` name.
 
-    Pieces of a street that meet where nothing else does are one segment, unless they are different blocks.
-
-    Raises:
-        StreetsFileError: the file cannot be read, or has no named lines in the city's box.
-        ValueError: the city names no streets.
+    Pieces of a street that meet where nothing else does are one segment, unless they are different blocks. Raises
+    StreetsFileError if the file has no usable named lines in the city's box, ValueError if the city names no streets.
     """
     if city.streets is None:
         raise ValueError(f"City {city.name} has no streets; name a file of them under `streets` in its file.")
@@ -88,7 +75,7 @@ def read_segments(city: City) -> Segments:
 
 
 def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame", tuple[str, ...]]:
-    """Street, lowest and highest house number (or NaN) and line of the usable rows, and the rows left out by reason."""
+    """Return street, lowest and highest house number (or NaN) and line of usable rows, and the rows left out by reason."""
     import pandas as pd
     import shapely
 
@@ -98,7 +85,7 @@ def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame"
     for key, column in [*wanted.items(), *(("only", column) for column in streets.only)]:
         if column is not None and column not in columns:
             raise ValueError(f"has no column {column}; it has {', '.join(map(str, columns))}. Correct `{key}`")
-    kinds = sorted(set(frame.geom_type) - set(LINE_KINDS))
+    kinds = sorted(set(frame.geom_type) - {"LineString", "MultiLineString"})
     if kinds:
         raise ValueError(f"holds {', '.join(kinds)}, and streets are lines. Give it a file of street lines")
     kept = in_box = frame[frame.intersects(shapely.box(box.west, box.south, box.east, box.north))]
@@ -134,7 +121,7 @@ def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame"
 
 
 def _cut(city: City, named: "geopandas.GeoDataFrame") -> tuple[Lines, "pd.DataFrame"]:
-    """The lines of the file within the city's box, cut wherever any of them meet; street and house numbers of each piece."""
+    """Return the lines within the city's box, cut wherever any of them meet; street and house numbers of each piece."""
     import shapely
 
     plane = Plane.of(city)
@@ -157,7 +144,7 @@ def _cut(city: City, named: "geopandas.GeoDataFrame") -> tuple[Lines, "pd.DataFr
 
 
 def _joined(edges: Lines, of_edges: "pd.DataFrame", left_out: tuple[str, ...]) -> Segments:
-    """Edges of one street and block that meet where no other edge does, as one segment each, with its name."""
+    """Return edges of one street and block that meet where no other edge does as one named segment each."""
     import shapely
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -199,7 +186,7 @@ def _joined(edges: Lines, of_edges: "pd.DataFrame", left_out: tuple[str, ...]) -
 
 
 def _readable(name: str) -> str:
-    """A street's name without odd blanks, and with capitals where the file has none."""
+    """Return a street's name without odd blanks, and with capitals where the file has none."""
     words = name.split()
     if name.islower():
         words = [word[0].upper() + word[1:] for word in words]
@@ -207,43 +194,34 @@ def _readable(name: str) -> str:
 
 
 def _block_name(street: str, low: float, high: float) -> str:
-    """The block of a range of house numbers: "2800 block of Vine St"; numbers below 100 are the unit block."""
+    """Return a block such as "2800 block of Vine St"; numbers below 100 are the unit block."""
     first, last = (int(number) // HUNDRED * HUNDRED for number in (low, high))
     return f"{first or 'unit'}{f' to {last}' if last > first else ''} block of {street}"
 
 
 def _between_crossings(street: str, at_start: Collection[str], at_end: Collection[str]) -> str:
-    """The place of a segment by the other streets at its ends: "between Corry St and Daniels St", or "at Corry St"."""
+    """Return the place between other streets: "between Corry St and Daniels St", or "at Corry St"."""
     others = {min((name for name in names if name != street), default="") for names in (at_start, at_end)} - {""}
     return f"between {min(others)} and {max(others)}" if len(others) > 1 else f"at {min(others)}" if others else ""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Pieces of segments within one cell each.
+    """Pieces of segments within one cell each, each array of shape (parts,)."""
 
-    Attributes:
-        segment: that each belongs to, shape (parts,).
-        cell: in which it lies, as row x columns + column, shape (parts,).
-        lines: Shapely lines in metres of the city's `Plane`, shape (parts,).
-        metres: length of each, shape (parts,).
-        segments: number of segments.
-        cells: number of cells of the grid.
-    """
-
-    segment: Integers
-    cell: Integers
-    lines: npt.NDArray[np.object_]
+    segment: Integers  # index of the segment
+    cell: Integers  # row x columns + column
+    lines: npt.NDArray[np.object_]  # Shapely lines in metres of the city's `Plane`
     metres: Array
-    segments: int
-    cells: int
+    segments: int  # number of segments
+    cells: int  # number of cells of the grid
 
     def __len__(self) -> int:
         return len(self.segment)
 
 
 def parts_of(city: City, segments: Segments) -> Parts:
-    """The parts of all segments in all cells of the city's grid."""
+    """Return the parts of all segments in all cells of the city's grid."""
     import shapely
 
     height, width = cell_metres(city)

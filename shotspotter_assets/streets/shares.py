@@ -27,23 +27,16 @@ KERNEL_PRIOR_METRES: Final = 100.0
 
 @dataclass(frozen=True)
 class StreetShares:
-    """The share of each place in its cell. Places are the parts, and after them being on no street, for each cell.
-
-    Attributes:
-        parts: of the segments.
-        share: of each place, shape (parts + cells,); adds up to 1 in each cell.
-        cell_days: days with alerts of each cell, later ones counting more, shape (cells,).
-        segments_per_day: how many segments of a cell have alerts on a day on which the cell has some.
-    """
+    """Shares of the places in the alerts of their cell: the parts, then being on no street, for each cell."""
 
     parts: Parts
-    share: Array
-    cell_days: Array
-    segments_per_day: float
+    share: Array  # shape (parts + cells,); adds up to 1 in each cell
+    cell_days: Array  # days with alerts of each cell, later ones counting more, shape (cells,)
+    segments_per_day: float  # segments of a cell with alerts on a day on which the cell has some
 
     @classmethod
     def fit(cls, city: City, parts: Parts, alerts: Alerts) -> "StreetShares":
-        """From all alerts that are known. Alerts of a cell and day are one together, and older days count less."""
+        """Fit to all known alerts. Alerts of a cell and day are one together, and older days count less."""
         cell, part = alerts.cells(city), nearest_parts(city, parts, alerts)
         place = np.where(part >= 0, part, len(parts) + cell)
         days_and_cells = np.column_stack([alerts.days.astype(np.int64), cell])
@@ -58,20 +51,13 @@ class StreetShares:
         return cls(parts, share, cell_days, len(places) / len(groups) if len(groups) else 1.0)
 
     def divided(self, cells: Array) -> tuple[Array, Array]:
-        """(of each segment, on no street in each cell) of what is forecast of cells.
-
-        Args:
-            cells: shape (..., cells).
-
-        Returns:
-            Shapes (..., segments) and (..., cells); together they add up to `cells`.
-        """
+        """Divide a forecast of cells (..., cells) among segments (..., segments) and no street (..., cells)."""
         of_places = cells[..., _cells_of_places(self.parts)] * self.share
         of_parts, on_no_street = np.split(of_places, [len(self.parts)], axis=-1)
         return self.by_segment(of_parts), on_no_street
 
     def by_segment(self, of_parts: Array) -> Array:
-        """Sums of values of parts, (..., parts), by segment, (..., segments)."""
+        """Sum values of parts, (..., parts), by segment, (..., segments)."""
         from scipy import sparse
 
         count = len(self.parts)
@@ -81,50 +67,34 @@ class StreetShares:
         return np.asarray(of_parts @ sums)
 
     def share_variance(self) -> Array:
-        """Variance of the share of each part, shape (parts,)."""
+        """Return the variance of the share of each part, shape (parts,)."""
         share = self.share[: len(self.parts)]
         return share * (1 - share) / (self.cell_days[self.parts.cell] + PRIOR_DAYS + 1)
 
 
 @dataclass(frozen=True)
 class CellRisk:
-    """A forecast of all cells of the grid in row-major order, 0 where nothing is forecast; each (cells,).
+    """A forecast of all cells of the grid in row-major order, 0 where nothing is forecast; each (cells,)."""
 
-    Attributes:
-        expected: alerts.
-        probability: of at least one alert.
-        low: end of the interval of the probability.
-        high: same.
-    """
-
-    expected: Array
-    probability: Array
-    low: Array
+    expected: Array  # alerts
+    probability: Array  # of at least one alert
+    low: Array  # lower end of the interval of the probability
     high: Array
 
 
 @dataclass(frozen=True)
 class SegmentRisk(CellRisk):
-    """A forecast of segments, each (segments,).
+    """A forecast of segments, each (segments,)."""
 
-    Attributes:
-        expected_on_no_street: alerts of all cells that are on no street; with `expected` they add up to those of the cells.
-    """
-
-    expected_on_no_street: float
+    expected_on_no_street: float  # alerts of all cells; with `expected` they add up to those of the cells
 
 
 def segment_risk(shares: StreetShares, cells: CellRisk, ends: tuple[float, float]) -> SegmentRisk:
-    """The forecast of segments.
+    """Return the forecast of segments.
 
-    Expected alerts are divided by the shares. So are hazards (-log(1 - p)), times the number of segments that have alerts on a
-    day on which their cell has some. The interval adds, on the logarithm of the hazard, the cell's own interval and that of the
-    share (a gamma distribution of its mean and variance) as independent ones.
-
-    Args:
-        shares: of the streets in the cells.
-        cells: their forecast.
-        ends: of the interval, such as (0.1, 0.9).
+    Expected alerts are divided by the shares. So are hazards (-log(1 - p)), times the number of segments that have
+    alerts on a day on which their cell has some. The interval, with `ends` such as (0.1, 0.9), adds the cell's own and
+    that of the share (a gamma distribution of its mean and variance) independently, on the logarithm of the hazard.
     """
     from scipy.stats import gamma
 
@@ -150,7 +120,7 @@ def _cells_of_places(parts: Parts) -> Integers:
 
 
 def _prior(parts: Parts, days: Array) -> Array:
-    """Shares by length and by how many alerts there are nearby; being on no street is as likely in all cells with streets."""
+    """Return shares by length and by alerts nearby; being on no street is as likely in all cells with streets."""
     count, cells = len(parts), parts.cells
     of_parts = parts.metres * _nearby(parts, days[:count])
     in_cell = np.bincount(parts.cell, of_parts, minlength=cells)
@@ -161,7 +131,7 @@ def _prior(parts: Parts, days: Array) -> Array:
 
 
 def _nearby(parts: Parts, days: Array) -> Array:
-    """Days with alerts by metre of the streets around each part, relative to the city's mean, shape (parts,)."""
+    """Return days with alerts by metre of the streets around each part, relative to the city's mean, shape (parts,)."""
     import shapely
     from scipy import sparse
     from scipy.spatial import KDTree

@@ -155,6 +155,9 @@ class LivingCity:
         made: list[str] = []
         for _ in range(max_ticks):
             requests = self.tick()
+            if not requests and "tried again at" in self.message:
+                self.now += timedelta(hours=1)
+                continue
             if not requests:
                 return made
             for request in requests:

@@ -77,7 +77,7 @@ class Converging(RuleBasedStateMachine):
 
     @rule(which=OFFSETS, number=NUMBERS)
     def replace(self, which: int, number: int) -> None:
-        names = sorted(self.good)
+        names = sorted(name for name in self.good if "correction" not in name)
         name = names[which % len(names)]
         lines = self.good[name]
         self.land(name, [*lines[: max(len(lines) - number, 1)], *self.rows(self.day(which % 5), number)])

@@ -24,6 +24,7 @@ from shotspotter_assets.cleaning.alerts import (
 )
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
@@ -286,7 +287,11 @@ def test_real_alerts_of_washington(real_data: Path, tmp_path: Path) -> None:
     shutil.copy2(real_data / "washington_dc.parquet", tmp_path / "washington_dc.parquet")
     washington = load_city(TEST_CITIES / "washington_dc.yaml")
     days = days_between(date(2014, 1, 1), date(2018, 12, 31))
-    cleaned = clean_alerts(LandingFolder(washington, str(tmp_path)).read(days[0], days[-1]), days, washington)
+    cleaned = clean_alerts(
+        LandingFolder(washington, str(tmp_path), Store(str(tmp_path / ".store"))).read(days[0], days[-1]),
+        days,
+        washington,
+    )
     alerts = pa.concat_tables([result.alerts for result in cleaned.values()])
     # SOURCES.md: 32,980 rows, all typed and within the box; 3-5 July and 31 December/1 January as counted there.
     assert alerts.num_rows == 32_980

@@ -7,14 +7,13 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.cities.factors import PointFactor
 from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.gridding.tensors import GRID_FIELDS, grid_schema
 from shotspotter_assets.models import city_history
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_cells, covered_mask
-from shotspotter_assets.models.shared_models import train_shared
+from shotspotter_assets.sources.day_table import Day, DayState, DayTable
 from shotspotter_assets.storage.errors import MissingPartitionsError
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.histories import CITY, COVERED
 
 LANDED = CITY.model_copy(update={"source": LandingSource.model_validate({"kind": "landing", "columns": {"time": "t"}})})
@@ -97,43 +96,28 @@ def test_covered_cells_can_be_turned_back_into_their_mask() -> None:
     assert not covered_mask([], COVERED.shape).any()
 
 
-def test_silent_days_at_the_end_that_are_no_chance_are_cut_off_and_the_lead_grows(store: Store) -> None:
-    silent = days_between(date(2021, 4, 1), date(2021, 4, 20))
-    empty = pa.table([pa.array([], field.type) for field in GRID_FIELDS], schema=grid_schema(24, CITY))
-    store.write_tables("grid_tensors", CITY.name, "grid.parquet", dict.fromkeys(silent, empty))
-    stored = CityHistory.load(store, LANDED, silent[-1])
-    assert (stored.last_known, stored.lead, stored.issue_date) == (LAST, 21, silent[-1])
+def entry(state: DayState) -> Day:
+    return Day(state, "", 0, 0, "", None, {})
+
+
+def test_days_not_known_at_the_end_are_cut_off_and_the_lead_grows(store: Store) -> None:
+    unknown = days_between(date(2021, 4, 1), date(2021, 4, 20))
+    known = dict.fromkeys(days_between(CITY.start, LAST), entry("known"))
+    DayTable.update(store, CITY.name, known | dict.fromkeys(unknown, entry("unknown")))
+    stored = CityHistory.load(store, CITY, unknown[-1])
+    assert (stored.last_known, stored.lead, stored.issue_date) == (LAST, 21, unknown[-1])
     assert len(stored.days) == 90
-    assert CityHistory.load(store, LANDED, silent[0]).lead == 1
     with pytest.raises(DaysNotKnownError, match="2021-03-31"):
-        CityHistory.load(store, LANDED, silent[-1], silent[3])
+        CityHistory.load(store, CITY, unknown[-1], unknown[3])
     with pytest.raises(DaysNotKnownError, match="2021-04-20 are needed"):
         stored.complete()
 
 
-def test_silent_days_are_known_once_a_later_day_has_rows_and_where_they_are_stored_as_answered(store: Store) -> None:
-    silent = days_between(date(2021, 4, 1), date(2021, 4, 20))
-    schema = grid_schema(24, CITY)
-    empty = pa.table([pa.array([], field.type) for field in GRID_FIELDS], schema=schema)
-    store.write_tables("grid_tensors", CITY.name, "grid.parquet", dict.fromkeys(silent, empty))
-    answered = empty.replace_schema_metadata({**schema.metadata, "known": "answered"})
-    store.write_tables("grid_tensors", CITY.name, "grid.parquet", {silent[4]: answered})
-    assert CityHistory.load(store, LANDED, silent[-1]).last_known == silent[4]
-    rows = store.read_table(Partition("grid_tensors", CITY.name, "date", LAST), "grid.parquet")
-    store.write_tables("grid_tensors", CITY.name, "grid.parquet", {date(2021, 4, 21): rows})
-    assert CityHistory.load(store, LANDED, silent[-1]).lead == 1
-
-
-def test_contributing_factors_come_with_the_days_and_an_unusable_file_is_named(store: Store, tmp_path: Path) -> None:
-    file = tmp_path / "places.csv"
-    file.write_text("longitude,latitude\n-76.95,38.05\n")
-    liquor = PointFactor(kind="points", path=file, known_from=CITY.start)
-    city = CITY.model_copy(update={"factors": {"liquor": liquor}})
-    (factor,) = CityHistory.load(store, city, LAST).daily(COVERED).factors.of_cells
-    assert factor.name == "factor_liquor_density_500_m"
-    assert np.unravel_index(factor.by_cell.argmax(), CITY.shape) == (2, 2)
-    # One city's file keeps no other from its share in the models of all cities.
-    file.write_text("x,y\n1,2\n")
-    left_out = train_shared(store, [city], LAST, print).left_out["small_city"]
-    assert "factors.liquor" in left_out
-    assert "cannot be read" in left_out
+def test_days_not_known_before_known_ones_are_left_out(store: Store) -> None:
+    first = days_between(CITY.start, date(2021, 1, 7))
+    known = dict.fromkeys(days_between(CITY.start, LAST), entry("known"))
+    DayTable.update(store, CITY.name, known | dict.fromkeys([*first, date(2021, 2, 1)], entry("held_back")))
+    stored = CityHistory.load(store, CITY, LAST)
+    assert (stored.days[0], stored.lead, stored.unknown) == (date(2021, 1, 8), 1, {date(2021, 2, 1)})
+    assert CityHistory.load(store, CITY, date(2021, 2, 1)).lead == 1
+    assert CityHistory.load(store, CITY, date(2021, 2, 1)).complete().unknown == {date(2021, 2, 1)}

@@ -78,10 +78,12 @@ def cities() -> dict[str, City]:
 
 def load(city: City, data: Path, file: str | None = None) -> RealCity:
     """Land a city's file, read it, and clean it."""
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as store:
+    with tempfile.TemporaryDirectory() as folder:
         # Its old time of writing says that the transfer is over.
-        shutil.copy2(data / f"{file or city.name}.parquet", folder)
-        raw = LandingFolder(city, folder, Store(store)).read(city.start, datetime.now(UTC).date())
+        landing, store = Path(folder, "landing"), Store(str(Path(folder, "store")))
+        landing.mkdir()
+        shutil.copy2(data / f"{file or city.name}.parquet", landing)
+        raw = LandingFolder(city, str(landing), store).read(city.start, datetime.now(UTC).date())
     return of_raw(city, raw)
 
 

@@ -73,7 +73,7 @@ def landed_days(folder: Path, alerts: Sequence[int], *, daily_files: bool) -> tu
         day = TOWN.start + timedelta(days=at)
         rows = [f"{day}T{17 + minute // 60}:{minute % 60:02}:00Z,38.5,-76.5" for minute in range(number)]
         (folder / f"{day}.csv").write_text("\n".join(["when,latitude,longitude", *rows]) + "\n")
-    return city, [LandingFolder(city, str(folder))]
+    return city, [LandingFolder(city, str(folder), Store(str(folder.with_name("store"))))]
 
 
 @pytest.mark.parametrize("stored_days", [8, 9])
@@ -114,9 +114,7 @@ def _cleaned(rows: pa.Table, days: Sequence[date], city: City) -> pa.Table:
 def test_next_hours_are_refused_where_the_last_days_are_not_known(tmp_path: Path) -> None:
     city, readers = landed_days(tmp_path / "landing", [20] * 27, daily_files=False)
     now = datetime.combine(city.start + timedelta(days=30), time(12), UTC)
-    with pytest.raises(
-        ValueError, match=r"days from 2024-01-28 on are not known yet\. 3 days .* publication\.longest_lead"
-    ):
+    with pytest.raises(ValueError, match=r"as 2024-01-30 is not known yet\. 3 days .* publication\.longest_lead"):
         history_until(Store(str(tmp_path / "store")), readers, city, now)
 
 

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import names_of_inputs, next_day_inputs
 from shotspotter_assets.serving.training import live_windows
@@ -13,12 +14,14 @@ from shotspotter_assets_tests.serving.town import TOWN
 
 def test_the_last_days_validate() -> None:
     def windows(days: int) -> tuple[range, range]:
-        windows = live_windows(TOWN, TOWN.start + timedelta(days=days - 1), 91)
+        windows = live_windows(days_between(TOWN.start, TOWN.start + timedelta(days=days - 1)), 91)
         return windows.train, windows.validation
 
     assert windows(1000) == (range(909), range(909, 1000))
     assert windows(150) == (range(100), range(100, 150))
-    assert live_windows(TOWN, date(2024, 4, 29), 91).validation_first == TOWN.start + timedelta(days=80)
+    assert live_windows(days_between(TOWN.start, date(2024, 4, 29)), 91).validation_first == TOWN.start + timedelta(
+        days=80
+    )
 
 
 @pytest.mark.parametrize("late", [True, False])

@@ -1,17 +1,17 @@
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
 import pytest
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.publication import Publication
-from shotspotter_assets.sources.known_days import known_days, silence_chance
+from shotspotter_assets.sources.known_days import DayRows, day_states, silence_chance
 
 FIRST = date(2026, 1, 1)
 
 
-def a_city(kind: str = "landing", **publication: object) -> City:
-    source = {"kind": kind} | ({"columns": {"time": "t"}} if kind == "landing" else {})
+def a_city(kind: str = "landing", file_date: str | None = None, **publication: object) -> City:
+    source = {"kind": kind} | ({"columns": {"time": "t"}, "file_date": file_date} if kind == "landing" else {})
     return City.model_validate(
         {
             "name": "dale",
@@ -24,47 +24,79 @@ def a_city(kind: str = "landing", **publication: object) -> City:
     )
 
 
-def through(city: City, rate: float, silent: int, states: dict[int, str] | None = None) -> int:
-    """The last known day, as days after the last one with rows."""
-    counts = np.r_[np.random.default_rng(1).poisson(rate, 300), 1, np.zeros(silent, dtype=np.int64)]
-    newest = FIRST + timedelta(days=300)
-    stored = {newest + timedelta(days=at): state for at, state in (states or {}).items()}
-    return (known_days(city, FIRST, counts, stored).through - newest).days
+def day(number: int) -> date:
+    return FIRST + timedelta(days=number)
+
+
+def noon(number: int) -> datetime:
+    return datetime.combine(day(number), time(17), tzinfo=UTC)
+
+
+def states(city: City, found: dict[int, DayRows], days: int) -> list[str]:
+    """The states of the first days, as asked for on the next day."""
+    of_days = day_states(city, {day(at): rows for at, rows in found.items()}, day(days - 1), day(days)).states
+    return [state for state, _ in of_days.values()]
+
+
+def counted(city: City, rate: float, silent: int, days_late: int | None = None) -> int:
+    """The number of counted days after the last one with rows."""
+    counts = [*np.random.default_rng(1).poisson(rate, 300), 1]
+    received = [None if days_late is None else noon(at + 1 + days_late) for at in range(len(counts))]
+    found = {at: DayRows(int(rows), received[at]) for at, rows in enumerate(counts) if rows}
+    after = states(city, found, len(counts) + silent)[len(counts) :]
+    assert after == sorted(after, key=["known", "silent", "unknown"].index)
+    return sum(state != "unknown" for state in after)
 
 
 def test_a_day_of_silence_of_a_city_of_twenty_alerts_is_not_known() -> None:
-    assert through(a_city(), 20, 0) == 0
-    assert through(a_city(), 20, 1) == 0
-    assert through(a_city(), 20, 53) == 0
+    assert counted(a_city(), 20, 1) == 0
+    assert counted(a_city(), 20, 53) == 0
 
 
 def test_silence_that_was_plausible_is_no_longer_when_it_lasts() -> None:
-    assert through(a_city(), 2, 2) == 2
-    assert through(a_city(), 2, 10) == 0
+    assert counted(a_city(), 2, 2) == 2
+    assert counted(a_city(), 2, 10) == 0
 
 
 def test_a_city_with_an_alert_a_week_is_not_taken_for_dead() -> None:
-    assert through(a_city(), 1 / 7, 30) == 30
-    assert through(a_city(), 1 / 7, 150) == 0
+    assert counted(a_city(), 1 / 7, 30) == 30
+    assert counted(a_city(), 1 / 7, 150) == 0
 
 
 def test_the_answer_of_a_gateway_and_of_a_simulation_is_complete() -> None:
-    assert through(a_city(days_late=0), 20, 5) == 5
-    assert through(a_city("simulated"), 20, 5) == 5
+    assert counted(a_city(days_late=0), 20, 5) == 5
+    assert counted(a_city("simulated"), 20, 5) == 5
 
 
-def test_days_that_the_rule_says_are_yet_to_come_are_not_known_however_plausible_silence_is() -> None:
-    assert through(a_city(days_late=3), 1 / 7, 10) == 7
-    assert through(a_city(period_days=14), 1 / 7, 20) == 7
-    assert through(a_city(days_late=3), 20, 10) == 0
+def test_days_that_are_yet_to_come_are_unknown_however_plausible_silence_is() -> None:
+    assert counted(a_city(days_late=3), 1 / 7, 10) == 7
+    assert counted(a_city(period_days=14), 1 / 7, 20) == 7
+    assert counted(a_city(days_late=3), 20, 10) == 0
+    assert counted(a_city(), 1 / 7, 10, days_late=2) == 8, "lateness learned from arrivals"
 
 
-def test_what_was_stored_as_answered_is_known_and_what_was_stored_as_unknown_is_not() -> None:
-    assert through(a_city(), 20, 2, {1: "answered", 2: "silent"}) == 1
-    assert through(a_city(), 1 / 7, 3, {2: "unknown", 3: "silent"}) == 1
+def test_days_without_rows_are_known_between_days_with_rows() -> None:
+    assert states(a_city(), {2: DayRows(9), 4: DayRows(9)}, 5) == ["unknown"] * 2 + ["known"] * 3
+    assert states(a_city(), {}, 2) == ["unknown"] * 2
 
 
-def test_a_city_without_any_alert_is_known_to_have_none() -> None:
+def test_a_day_most_of_whose_rows_are_rejected_is_held_back() -> None:
+    found = {0: DayRows(9), 1: DayRows(9, held_back="Coordinates."), 2: DayRows(9)}
+    assert states(a_city(), found, 3) == ["known", "held_back", "known"]
+    assert states(a_city(), {at: found[at] for at in (0, 1)}, 3) == ["known", "held_back", "unknown"]
+
+
+def test_a_missing_daily_file_is_no_day_without_alerts() -> None:
+    daily = a_city(file_date="%Y-%m-%d")
+    found = {at: DayRows(9 if at % 2 else 0, has_file=True) for at in range(20)}
+    assert states(daily, found, 21) == ["known"] * 20 + ["unknown"]
+    del found[10]
+    assert states(daily, found, 20)[9:12] == ["known", "unknown", "known"]
+    sparse = {at: rows for at, rows in found.items() if rows.rows}
+    assert states(daily, sparse, 20)[9:12] == ["known"] * 3, "this publisher writes no file on days without alerts"
+
+
+def test_a_city_without_any_alert_is_always_plausibly_silent() -> None:
     assert silence_chance(np.zeros(0, dtype=np.int64), 40) == 1
 
 

@@ -1,6 +1,5 @@
-"""One reading of a city's sources keeps first-seen times and rows of files that are gone."""
+"""The rows of several sources together, and the times at which they were first received."""
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -8,13 +7,12 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError
-from shotspotter_assets.sources.receive import Received, keep_first_seen, receive
+from shotspotter_assets.sources.receive import keep_first_seen, read_sources
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 
 DAY = date(2024, 3, 1)
 FIRST_READ = datetime(2024, 3, 2, tzinfo=UTC)
 SECOND_READ = datetime(2024, 3, 3, tzinfo=UTC)
-NOTHING = RAW_SCHEMA.empty_table()
 
 
 def table(*source_ids: str, at: datetime = FIRST_READ, file: str = "a.csv") -> pa.Table:
@@ -27,27 +25,15 @@ def table(*source_ids: str, at: datetime = FIRST_READ, file: str = "a.csv") -> p
 
 
 class Files(AlertSource):
-    """A source of landed files, of which only a.csv can be read."""
+    """A landing folder; without rows, one that is missing."""
 
-    def __init__(self, readable: pa.Table) -> None:
-        self.readable = readable
-
-    def read(self, first: date, last: date) -> pa.Table:
-        return self.readable
-
-    def unread(self, paths: Iterable[str]) -> set[str]:
-        return set(paths) - {"a.csv"}
-
-
-class NoFiles(Files):
-    """A landing folder that is missing."""
+    def __init__(self, rows: pa.Table | None = None) -> None:
+        self.rows = rows
 
     def read(self, first: date, last: date) -> pa.Table:
-        raise NoFilesError("the folder is missing")
-
-
-def received_of(*readers: AlertSource, before: pa.Table = NOTHING) -> Received:
-    return receive(readers, DAY, DAY, before)
+        if self.rows is None:
+            raise NoFilesError("the folder is missing")
+        return self.rows
 
 
 def seen(rows: pa.Table) -> list[tuple[Any, Any]]:
@@ -65,16 +51,14 @@ def test_equal_rows_are_matched_one_by_one() -> None:
     assert seen(keep_first_seen(table("x", at=SECOND_READ), table("x", "x"))) == [("x", FIRST_READ)]
 
 
-def test_a_file_that_cannot_be_read_keeps_its_rows() -> None:
-    before = pa.concat_tables([table("x"), table("y", file="b.csv")])
-    received = received_of(Files(table("z", at=SECOND_READ)), before=before)
-    assert sorted(received.rows["source_id"].to_pylist()) == ["y", "z"]
-    assert received.unread_files == ["b.csv"]
+def test_the_rows_of_several_sources_are_read_in_order(caplog: pytest.LogCaptureFixture) -> None:
+    rows = read_sources([Files(table("x", "y", file="b.csv")), Files(table("z"))], DAY, DAY)
+    assert rows["source_id"].to_pylist() == ["z", "x", "y"]
+    assert not caplog.records
 
 
 def test_a_folder_without_files_is_left_out_beside_another_source(caplog: pytest.LogCaptureFixture) -> None:
-    received = received_of(Files(table("x")), NoFiles(NOTHING), before=table("kept", file="gone.csv"))
-    assert sorted(received.rows["source_id"].to_pylist()) == ["kept", "x"]
+    assert read_sources([Files(table("x")), Files()], DAY, DAY)["source_id"].to_pylist() == ["x"]
     assert "the folder is missing" in caplog.text
     with pytest.raises(NoFilesError, match="the folder is missing"):
-        received_of(NoFiles(NOTHING), NoFiles(NOTHING), before=table("kept", file="gone.csv"))
+        read_sources([Files(), Files()], DAY, DAY)

@@ -10,7 +10,6 @@ from typing import Annotated, get_args
 import pytest
 import yaml
 from pydantic import Field
-from shotspotter_assets.sources.polls import poll
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_cities
@@ -18,11 +17,17 @@ from shotspotter_assets.cities.source_settings import Source
 from shotspotter_assets.sources import registry
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.receive import read_sources
-from shotspotter_assets.sources.registry import KINDS, Access, arrivals, needs_clock, open_sources
+from shotspotter_assets.sources.registry import KINDS, Access, arrivals, open_sources
+from shotspotter_assets.sources.schema import origins_of_days
+from shotspotter_assets.sources.snapshot import take_snapshot
 from shotspotter_assets.storage.store import Store
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 PAGE = HOW_TO / "new_source.md"
+
+
+def access(path: Path) -> Access:
+    return Access(Store(str(path / "store")), "landing", environ={})
 
 
 def kinds_of_settings() -> set[str]:
@@ -40,9 +45,8 @@ def test_the_documents_have_each_kind_of_source() -> None:
 
 
 @pytest.mark.parametrize("city", load_cities().values(), ids=lambda city: city.name)
-def test_the_readers_of_all_shipped_cities_open(city: City) -> None:
-    access = Access("landing", environ={})
-    readers = open_sources(city, access)
+def test_the_readers_of_all_shipped_cities_open(city: City, tmp_path: Path) -> None:
+    readers = open_sources(city, access(tmp_path))
     assert len(readers) == len(city.all_sources)
     for settings, reader in zip(city.all_sources, readers, strict=True):
         assert reader.is_live == (KINDS[settings.kind].arrival == "polled")
@@ -69,8 +73,8 @@ def bulletin_city(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> City:
     return BulletinCity.model_validate(yaml.safe_load(next(text for language, text in blocks if language == "yaml")))
 
 
-def test_the_how_to_adds_a_kind_that_is_read(bulletin_city: City) -> None:
-    readers = open_sources(bulletin_city, Access("landing", environ={}))
+def test_the_how_to_adds_a_kind_that_is_read(bulletin_city: City, tmp_path: Path) -> None:
+    readers = open_sources(bulletin_city, access(tmp_path))
     rows = read_sources(readers, date(2024, 3, 1), date(2024, 3, 2))
     assert rows["time_utc"].to_pylist() == [datetime(2024, 3, 2, 5, 30, tzinfo=UTC), None]
     Path("bulletin.csv").unlink()
@@ -80,6 +84,9 @@ def test_the_how_to_adds_a_kind_that_is_read(bulletin_city: City) -> None:
 
 def test_the_how_to_adds_a_kind_that_is_polled(bulletin_city: City, tmp_path: Path) -> None:
     assert arrivals(bulletin_city) == {"polled"}
-    assert needs_clock(bulletin_city)
-    found = poll(bulletin_city, "polled", Access("landing", environ={}), {}, Store(str(tmp_path)))
-    assert list(found.days) == [date(2024, 3, day) for day in (1, 2, 3)]
+    readers, store = open_sources(bulletin_city, access(tmp_path)), access(tmp_path).store
+    snapshot = take_snapshot(bulletin_city, readers, store, datetime(2024, 3, 5, tzinfo=UTC), poll_seconds=60)
+    origins = origins_of_days(read_sources(readers, date(2024, 3, 1), date(2024, 3, 3)))
+    held = {day: {name: version for name, (version, _) in found.items()} for day, found in snapshot.rows.items()}
+    assert held == origins
+    assert snapshot.live == {"bulletin.csv"}

@@ -169,7 +169,8 @@ def _days(
     of_days = rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist()
     received = {of_day["date"]: of_day["received_at_min"] for of_day in of_days}
     numbers = {of_day["date"]: of_day["count_all"] for of_day in of_days}
-    found = snapshot.day_rows(DayTable.read(store, city.name)) | {
+    table = DayTable.read(store, city.name)
+    found = snapshot.day_rows(table, snapshot.stored_days(table)) | {
         day: DayRows(numbers.get(day, 0), received.get(day), day in snapshot.named, held_back.get(day, ""))
         for day in days
     }

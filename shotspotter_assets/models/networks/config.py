@@ -1,4 +1,4 @@
-"""The settings of the network `conv_lstm` and its training, each with its meaning and range; plain types, for any front end."""
+"""The settings of the network `conv_lstm` and its training, in plain types for any front end."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ class NetworkConfig(ForecasterSettings):
 
     @classmethod
     def search_space(cls) -> "dict[str, BaseDistribution]":
-        """Without the class weight: losses of trials have to be in the same units to be compared by their epochs."""
+        """Exclude the class weight: losses of trials must share their unit to be compared by epoch."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         return {

@@ -8,10 +8,9 @@ from shotspotter_assets.models.networks.quiet_keras import keras
 
 
 def time_pools(days: int, recurrent_layers: int) -> list[int]:
-    """Pool sizes over time, one per recurrent layer: 2, 2, ..., and what is left until one frame remains.
+    """Return pool sizes over time, one per recurrent layer: 2, 2, ..., and what is left until one frame remains.
 
-    Raises:
-        ValueError: `days` is not a power of two of at least 2 ** recurrent_layers (each layer must see two frames).
+    Raises ValueError if `days` is not a power of two of at least 2 ** recurrent_layers, two frames a layer.
     """
     min_days = 2**recurrent_layers
     if recurrent_layers < 1 or days < min_days or days & (days - 1):
@@ -33,18 +32,11 @@ def build_conv_lstm(
 ) -> keras.Model:
     """Build the network named `conv_lstm`; random weights follow `keras.utils.set_random_seed`.
 
-    Input: float32 (batch, days, rows, columns, layers). Output: float32 (batch, rows, columns, maps), each a sigmoid. The
-    layer named `logits` holds the values before the sigmoid, for the loss.
-    The untrained network returns `initial_rates` everywhere, so that training does not start by learning the base rate.
-
-    Args:
-        initial_rates: Shape (maps,), strictly between 0 and 1.
-        layers: Channels of a frame: the types that are counted.
-        start_level: Mean log odds of a second input `start`, float32 (batch, rows, columns), which is added to the logits of every
-            map; None for no such input.
-
-    Raises:
-        ValueError: `days` and `recurrent_layers` do not fit.
+    Input: float32 (batch, days, rows, columns, layers). Output: float32 (batch, rows, columns, maps), each a sigmoid.
+    The layer named `logits` holds the values before the sigmoid, for the loss. The untrained network returns
+    `initial_rates` (maps,) everywhere, so that training does not start by learning the base rate. `start_level` is the
+    mean of a second input `start`, log odds that are added to every map, float32 (batch, rows, columns); None for no
+    such input. Raises ValueError as `time_pools` does.
     """
     pools, filters = time_pools(config.days, config.recurrent_layers), config.filters
     rates = np.asarray(initial_rates, dtype=np.float64)

@@ -18,27 +18,22 @@ from shotspotter_assets.models.networks.windows import TYPED_LAYERS, Windows
 from shotspotter_assets.storage.fingerprints import sha256
 
 PLATEAU_FACTOR: Final = 0.5
-"""The learning rate is multiplied by it after `plateau_patience` epochs without a better validation loss."""
+"""Factor of the learning rate after `plateau_patience` epochs without a better validation loss."""
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network with the weights of its best epoch.
+    """A network that ends in probabilities, with the weights of its best epoch.
 
-    Attributes:
-        model: ends in probabilities.
-        history: `loss`, `val_loss` and `learning_rate` of each epoch; losses in nats per covered cell and map, class weight
-            included.
-        best_epoch: counted from 1.
-        resumed_from_epoch: last epoch of a killed attempt, 0 without one; `history` holds the epochs after it.
-        seconds: wall time of this attempt.
+    `history` has `loss`, `val_loss` and `learning_rate` of each epoch after `resumed_from_epoch`; losses in nats per
+    covered cell and map, class weight included.
     """
 
     model: keras.Model
     history: dict[str, list[float]]
-    best_epoch: int
-    resumed_from_epoch: int
-    seconds: float
+    best_epoch: int  # counted from 1
+    resumed_from_epoch: int  # last epoch of a killed attempt, 0 without one
+    seconds: float  # wall time of this attempt
 
 
 def fit_network(
@@ -55,19 +50,18 @@ def fit_network(
 ) -> TrainedNetwork:
     """Train by Adam with early stopping and a learning rate that is cut on plateaus; the best epoch's weights are kept.
 
-    Seeds the process's random generators, and makes TensorFlow deterministic for the rest of the process.
+    Seeds the process's random generators, and makes TensorFlow deterministic for the rest of the process. A killed
+    training with the same arguments goes on from `context.backups` after its last finished epoch; its early stopping
+    counts from there.
 
     Args:
         counts: Daily counts (days, layers, rows, columns).
         in_coverage: Boolean (rows, columns): the cells of the loss.
-        train: Target days, as indexes into `counts`; days without a full window before them and
-            those before the last `config.train_days` are left out.
+        train: Target days, as indexes into `counts`; days without a full window before them and those before the last
+            `config.train_days` are left out.
         validation: Target days after `train`, for early stopping and the learning rate.
-        config: All settings.
         lead: Days from the last day of an input window to its target day.
         own_maps: Layers that have a map beside that of any alert.
-        context: A killed training with the same arguments goes on from its `backups` after its last finished epoch; its early
-            stopping counts from there. `log` takes a line per epoch.
         start: Log odds that the network adds to, float32 (days, rows, columns); None for none.
         kept: True for days that are targets, (days,); all by default.
 
@@ -126,7 +120,7 @@ def fit_network(
 
 
 def _untrained(batches: Windows, in_coverage: np.ndarray, config: NetworkConfig) -> keras.Model:
-    """The network whose every output is the training days' rate, as the class weight distorts it."""
+    """Return the network whose every output is the training days' rate, as the class weight distorts it."""
     # A map without any alert would ask for an infinite bias: half an alert is assumed at least.
     half = 0.5 / (len(batches.days) * in_coverage.sum())
     rates = np.clip(batches.rates(in_coverage), half, 1 - half)
@@ -144,19 +138,10 @@ def predict_network(
     lead: int = 1,
     start: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Raw outputs of the network (the class weight still in them), float32 (n, rows, columns, maps).
+    """Return raw outputs of the network (the class weight still in them), float32 (n, rows, columns, maps).
 
-    Args:
-        model: A trained network.
-        counts: Daily counts (days, layers, rows, columns), of the layers that the network was trained on.
-        days: Target days as indexes into `counts`; the last one may be the day `lead` days after the last counted one.
-            Only counts of days up to `lead` days before a target are read.
-        config: The settings of the training.
-        lead: The lead of the training.
-        start: Log odds that the network adds to, float32 (days, rows, columns); None for none.
-
-    Raises:
-        ValueError: A day has no full window before it, or lies beyond the day that is forecast.
+    `counts`, `config`, `lead` and `start` are as in `fit_network`. The last of `days` may be the day `lead` days after
+    the last counted one. Raises ValueError if a day has no full window before it, or lies beyond that day.
     """
     if days.start < config.days + lead - 1:
         raise ValueError(f"forecast day {days.start} has no full window of {config.days} days before it")

@@ -1,4 +1,4 @@
-"""The training loss, a class-weighted cross-entropy over the cells of the coverage, and the way back to probabilities."""
+"""The training loss, a class-weighted cross-entropy over the covered cells, and the way back to probabilities."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,17 +9,10 @@ from shotspotter_assets.models.networks.quiet_keras import ops
 
 
 def weighted_cross_entropy(in_coverage: np.ndarray, class_weight: float) -> Callable[[Any, Any], Any]:
-    """Loss of (targets, logits), both (batch, rows, columns, maps): one number per sample, in nats.
+    """Return the loss of (targets, logits), both (batch, rows, columns, maps): one number per sample, in nats.
 
-    Per cell and map w*y*log(1 + e^-x) + (1 - y)*log(1 + e^x), averaged over maps and cells of the coverage; the optimum is
-    the probability whose odds are w times the true odds (see `undo_class_weight`).
-
-    Args:
-        in_coverage: Boolean (rows, columns); cells outside have no influence.
-        class_weight: Weight w of a positive cell against a negative one.
-
-    Raises:
-        ValueError: No cell is in the coverage.
+    Per cell and map w*y*log(1 + e^-x) + (1 - y)*log(1 + e^x), w being the class weight, averaged over maps and covered
+    cells (rows, columns); the optimum is the probability whose odds are w times the true odds. Raises ValueError if none is.
     """
     cells = int(in_coverage.sum())
     if cells == 0:
@@ -35,9 +28,9 @@ def weighted_cross_entropy(in_coverage: np.ndarray, class_weight: float) -> Call
 
 
 def undo_class_weight(q: np.ndarray, weight: float) -> np.ndarray:
-    """Probability p behind an output q that was trained with a class weight: p = q / (w - (w - 1) q).
+    """Return the probability behind an output q that was trained with a class weight: q / (w - (w - 1) q).
 
     A weight w in the cross-entropy multiplies the odds of its optimum by w (Elkan 2001, "The foundations of
-    cost-sensitive learning", theorem 2); this divides them by w again.
+    cost-sensitive learning", theorem 2).
     """
     return q / (weight - (weight - 1) * q)

@@ -8,7 +8,7 @@ from shotspotter_assets.models.networks.quiet_keras import keras
 
 
 def save_model(model: keras.Model) -> bytes:
-    """Content of the `.keras` file of a network, without optimizer."""
+    """Return the content of the `.keras` file of a network, without optimizer."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
         model.save(path)
@@ -16,7 +16,7 @@ def save_model(model: keras.Model) -> bytes:
 
 
 def load_model(content: bytes) -> keras.Model:
-    """The network of a `.keras` file; safe mode, so that a file cannot bring code."""
+    """Return the network of a `.keras` file; safe mode, so that a file cannot bring code."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.keras"
         path.write_bytes(content)

@@ -22,12 +22,9 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
     that time, the second half the frames from that time on (like `Bidirectional(ConvLSTM2D(return_sequences=True))`).
 
     Weights per direction: kernel (k, k, channels, 4 * filters), recurrent kernel (k, k, filters, 4 * filters), bias
-    (4 * filters), peepholes (3, rows, columns, filters) in the order i, f, o. Gates lie in Keras's order i, f, c, o, so
-    that kernels can be copied from and to `keras.layers.ConvLSTM2D`. The peepholes belong to a place on the grid.
-
-    Args:
-        filters: Channels of the state of one direction.
-        kernel_size: Side of both kernels, odd, in cells.
+    (4 * filters), peepholes (3, rows, columns, filters) in the order i, f, o. `filters` are the channels of one
+    direction's state, k is the odd `kernel_size`. Gates lie in Keras's order i, f, c, o, so that kernels can be copied
+    from and to `keras.layers.ConvLSTM2D`. The peepholes belong to a place on the grid.
     """
 
     def __init__(self, filters: int, kernel_size: int = 3, **kwargs: Any) -> None:
@@ -36,7 +33,6 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
         self.kernel_size = kernel_size
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create the weights for input (batch, time, rows, columns, channels); all but batch must be known."""
         _, _, rows, columns, channels = input_shape
         side, gates = self.kernel_size, 4 * self.filters
         self.kernels: list[Any] = []
@@ -59,7 +55,6 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
             )
 
     def call(self, inputs: Any) -> Any:
-        """Run both directions; see the class for shapes."""
         time, rows, columns, channels = inputs.shape[1:]
         # Time first, so that one frame is one contiguous block; then one convolution serves all time steps.
         frames = ops.reshape(ops.transpose(inputs, (1, 0, 2, 3, 4)), (-1, rows, columns, channels))
@@ -82,7 +77,7 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
         return ops.stack([ops.concatenate(pair, axis=-1) for pair in pairs], axis=1)
 
     def _step(self, direction: int, gates: Any, hidden: Any, before: Any) -> tuple[Any, Any]:
-        """One time step of one direction from hidden and cell state: (new hidden state, new cell state)."""
+        """Return the new hidden state and cell state after one time step of one direction."""
         peephole_i, peephole_f, peephole_o = ops.unstack(self.peepholes[direction], 3, axis=0)
         if hidden is None:
             # The state before the first frame is zero: all its products are left out.
@@ -96,13 +91,11 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
         return ops.sigmoid(gate_o + peephole_o * cell) * ops.tanh(cell), cell
 
     def _convolve(self, frames: Any, kernel: Any) -> Any:
-        """Convolution of (n, rows, columns, channels), padded to keep the size."""
         return ops.conv(frames, kernel, padding="same", data_format="channels_last")
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """(batch, time, rows, columns, 2 * filters)."""
         return (*input_shape[:-1], 2 * self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        """All arguments, so that a `.keras` file loads in safe mode."""
+        """Return all arguments, so that a `.keras` file loads in safe mode."""
         return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size}

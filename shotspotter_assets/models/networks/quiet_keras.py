@@ -1,6 +1,6 @@
 """Keras on TensorFlow, imported without the notices that TensorFlow's libraries print; all networks import Keras from here.
 
-The libraries print notices on CUDA, oneDNN and the processor while they load, before they read any setting of their log.
+They print them on CUDA, oneDNN and the processor while they load, before they read any setting of their log.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Input windows and targets of the network `conv_lstm`, cut from one array of daily counts.
 
-The targets are maps of occupancy (at least one alert in the cell on the day): map 0 for an alert of any layer, then one for
-each layer that has a map. Gunshot alerts have four maps: any, and types 0 to 2. Map 0 is learned separately because it
-follows from the type maps only if types were independent, and because untyped alerts are in none of them.
+The targets are maps of occupancy (at least one alert in the cell on the day): map 0 for an alert of any layer, then one
+for each layer that has a map. Map 0 is learned separately because it follows from the type maps only if types were
+independent, and because untyped alerts are in none of them.
 """
 
 import math
@@ -20,14 +20,12 @@ TYPED_LAYERS: Final = (0, 1, 2)
 class Windows(keras.utils.PyDataset):
     """Batches of (window, occupancy) for consecutive target days; pass `shuffle=False` to Keras.
 
-    Batches are (n, length, rows, columns, layers) and (n, rows, columns, maps), float32.
+    Batches are (n, length, rows, columns, layers) and (n, rows, columns, maps), float32. The window of target day t is
+    the `length` days that end with t - `lead`.
 
     Args:
         counts: Numbers of alerts, (days, layers, rows, columns).
         days: Target days, as indexes into `counts`; days without a full window before them are left out.
-        length: Days in a window.
-        lead: The window of target day t is the `length` days that end with t - lead.
-        batch_size: Windows per batch; the last batch holds the rest.
         own_maps: Layers that have a map beside map 0; None for days whose counts are not known yet: no targets.
         seed: Seed of the order of days, which changes every epoch; None keeps the order of time.
         start: Log odds that the network adds to, (days, rows, columns), as a second input; None for none.
@@ -77,7 +75,7 @@ class Windows(keras.utils.PyDataset):
             self.random.shuffle(self.days)
 
     def rates(self, in_coverage: np.ndarray) -> np.ndarray:
-        """Share of occupied covered cells per map over the target days: float64 (maps,)."""
+        """Return the share of occupied covered cells per map over the target days: float64 (maps,)."""
         assert self.occupied is not None
         return self.occupied[self.days].mean(axis=0)[in_coverage].mean(axis=0)
 

@@ -1,8 +1,7 @@
-"""Forecasts of all baselines for a fold, which every report compares with, tuned on the same window.
+"""Forecasts of all baselines for a fold, which every report compares with, tuned on its windows.
 
-A network keeps its validation window out of its fit and a baseline does not, so this favours the baselines. None is
-weighted: each forecasts the probability itself. The forecast of a test day uses all days before it, earlier test days
-included, but labels of test days never enter a fit.
+A network keeps its validation window out of its fit and a baseline does not, so this favours the baselines. The
+forecast of a test day uses all days before it, earlier test days included, but labels of test days never enter a fit.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,16 +26,11 @@ def fit_baselines(
     log: Callable[[str], None] = lambda _: None,
     fitted: Mapping[str, Fitted] | None = None,
 ) -> dict[str, ModelForecast]:
-    """All baselines of the registry, for one fold, by name.
+    """Return the forecasts of all baselines of the registry, for one fold, by name; later days than `test` are not used.
 
-    Args:
-        history: to the end of `test` at least; later days are not looked at.
-        train: indices into the day axis; `validation` starts where it ends, and `test` where that ends.
-        log: receives a line for each baseline.
-        fitted: forecasters by name that were fitted on these very days and windows: baselines among them are not fitted again.
-
-    Raises:
-        ValueError: covered cells are never (or always) occupied while training.
+    `train`, `validation` and `test` are indices into the day axis and follow each other. `log` receives a line for each
+    baseline. Baselines among `fitted`, by name, are not fitted again. Raises ValueError if cells are never, or always,
+    occupied in training.
     """
     history = history.through(test.stop)
     fitted_days = after_warm_up(train, BASELINES_WARM_UP_DAYS)

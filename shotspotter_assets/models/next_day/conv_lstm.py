@@ -1,8 +1,8 @@
 """The network `conv_lstm` as a forecaster, alone or started at the regression's log odds (`residual_conv_lstm`).
 
-Alone it learns everything from frames of counts. Started at the regression, its last layer's log odds are added to those of
-the regression, so that it only learns what that misses; it is then trained on ordinary days, as firework days have a regime of
-their own, and the validation window chooses which share of the addition is used, from none to all.
+Started there, the last layer's log odds are added to those of the regression, so that the network only learns what that
+misses. It is trained on ordinary days, as firework days have a regime of their own, and the validation window chooses
+the share of the addition that is used, from none to all.
 """
 
 from collections.abc import Mapping
@@ -34,19 +34,12 @@ NETWORK_FILE: Final = "network.keras"
 
 @dataclass(frozen=True)
 class FittedNetwork(Fitted):
-    """See `Fitted`.
-
-    Attributes:
-        config: settings of the network.
-        model: the network.
-        regression: the regression that it starts at; None for one that was fitted alone.
-        share: used share of the network's addition to the regression's log odds.
-    """
+    """A trained network, with the regression that it starts at; None for one that was fitted alone."""
 
     config: NetworkConfig
     model: Unstored = None
     regression: FittedRegression | None = None
-    share: float = 1.0
+    share: float = 1.0  # used share of the network's addition to the regression's log odds
 
     def predict(self, history: History, days: range) -> Array:
         if self.regression is None:
@@ -56,24 +49,19 @@ class FittedNetwork(Fitted):
         return clip_probability(with_firework_days(history, days, ordinary, self.regression))
 
     def parts(self, history: History, days: range, regression: FittedRegression) -> tuple[Array, Array]:
-        """(log odds of the regression, the network's addition to them), each (days, cells)."""
+        """Return (log odds of the regression, the network's addition to them), each (days, cells)."""
         start = regression.logit(next_day_inputs(history, days))
         network = self.predict_maps(history, days, _on_grid(history, days, start))[..., 0]
         return start, logit(network) - start
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]] | None:
-        """See `Fitted.drivers`; those of the regression that it starts at."""
         return None if self.regression is None else self.regression.drivers(history, day)
 
     def predict_maps(self, history: History, days: range, start: npt.NDArray[np.float32] | None = None) -> Array:
-        """Probability of each map, shape (days, cells, maps): any alert first, then the types by themselves.
+        """Return the probability of each map, shape (days, cells, maps): any alert first, then the types.
 
-        These are the gunshot types; of events the `forecast` ones, where there are several.
-
-        Args:
-            history: see `Fitted.predict`.
-            days: indexes of its day axis.
-            start: log odds that the network adds to, shape (days.stop, rows, columns); None for one that was fitted alone.
+        These are the gunshot types; of events the `forecast` ones, where there are several. The network adds to the log
+        odds `start`, shape (days.stop, rows, columns); None for one that was fitted alone.
         """
         from shotspotter_assets.models.networks.fit import predict_network
         from shotspotter_assets.models.networks.losses import undo_class_weight
@@ -95,7 +83,7 @@ class FittedNetwork(Fitted):
 
 
 class NetworkForecaster(Forecaster):
-    """See the module; a killed training goes on from its backup. The epoch is chosen on the validation window."""
+    """A network whose epoch is chosen on the validation window; a killed training goes on from its backup."""
 
     fitted = FittedNetwork
 
@@ -161,13 +149,13 @@ class NetworkForecaster(Forecaster):
 
 
 def own_maps(city: City) -> tuple[int, ...]:
-    """Which of the types that a city forecasts have a map of their own: the known ones of several."""
+    """Return the forecast types with a map of their own: the known ones of several."""
     codes = city.forecast_codes
     return tuple(at for at, code in enumerate(codes) if code != UNKNOWN_TYPE_CODE) if len(codes) > 1 else ()
 
 
 def _forecast_layers(history: History) -> np.ndarray:
-    """Counts of the types that are forecast, on unknown days the mean of the known ones before; (days, types, rows, columns)."""
+    """Return counts of the forecast types, on unknown days the mean of known ones before; (days, types, rows, columns)."""
     counts = history.counts[:, list(history.city.forecast_codes)]
     if history.is_known is None:
         return counts
@@ -177,7 +165,7 @@ def _forecast_layers(history: History) -> np.ndarray:
 
 
 def _on_grid(history: History, days: range, log_odds: Array) -> npt.NDArray[np.float32]:
-    """Values of `days` as maps, 0 in cells that are not covered and on days before, shape (days.stop, rows, columns)."""
+    """Return maps of `days`, 0 in cells that are not covered and on days before, shape (days.stop, rows, columns)."""
     maps = np.zeros((days.stop, *history.in_coverage.shape), np.float32)
     maps[days.start :, history.in_coverage] = log_odds
     return maps

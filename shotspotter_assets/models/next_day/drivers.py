@@ -1,4 +1,4 @@
-"""Why a cell's risk is high, in words: the inputs of a regression that lift its odds most over the average cell's."""
+"""Reasons of a cell's risk in words: the inputs of a regression that lift its odds most over the average cell's."""
 
 from typing import Final
 
@@ -20,18 +20,14 @@ PHRASES: Final = {
     "log_days_since_last_alert": "the last alert was not long ago",
     "log_same_kind_of_day": "busy on this kind of day",
 }
-"""By what the name of an input starts with."""
+"""By the start of the name of an input."""
 
 
 def main_drivers(inputs: Inputs, slopes: Array) -> list[tuple[str, ...]]:
-    """For each cell of one day, at most two phrases: what lifts its odds most over the average cell's.
+    """Return at most two phrases for each cell of one day: what lifts its odds most over the average cell's.
 
     Contributions, relative to their mean over the cells, are summed over inputs that have the same phrase, since such
-    inputs share their weights among each other.
-
-    Args:
-        inputs: of one day.
-        slopes: log odds by unit of each input.
+    inputs share their weights among each other. `slopes` are log odds by unit of each input.
     """
     values = inputs.values[0].astype(np.float64)
     contributions = (values - values.mean(axis=0)) * slopes
@@ -48,7 +44,7 @@ def main_drivers(inputs: Inputs, slopes: Array) -> list[tuple[str, ...]]:
 
 
 def phrase_of(name: str) -> str | None:
-    """Phrase for an input of `features`; None where it is the same for all cells."""
+    """Return the phrase for an input of `features`; None where it has one value for all cells."""
     if name.startswith("log_occupied_"):
         _, _, half_life, _, width, _ = name.split("_")
         return f"alerts {'here' if float(width) == 0 else 'nearby'} {_when(half_life)}"

@@ -30,7 +30,7 @@ Booleans = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
 MAX_FIT_ROWS: Final = 1_200_000
-"""Cell-days up to which a fit takes all: 540 covered cells have a million in five years. Larger histories are sampled."""
+"""Maximum of cell-days that are not sampled: 540 covered cells have a million in five years."""
 HALF_LIVES: Final = (2, 7, 14, 30, 60, 120, 365, np.inf)
 """Half-lives of the exponentially weighted rates, in days."""
 WIDTHS: Final = (0.0, 0.7, 1.5, 3.0)
@@ -55,70 +55,52 @@ SILENT_ALERTS: Final = 21
 
 @dataclass(frozen=True)
 class Inputs:
-    """Inputs of some days and every covered cell.
+    """Named inputs of some days and every covered cell, row-major."""
 
-    Attributes:
-        values: float32, shape (days, cells, inputs); cells in row-major order of the coverage.
-        names: one name per input.
-    """
-
-    values: npt.NDArray[np.float32]
+    values: npt.NDArray[np.float32]  # shape (days, cells, inputs)
     names: tuple[str, ...]
 
 
 def ordinary_days(history: History) -> Booleans:
-    """True if a counted day is known, no firework day and not within an outage of the whole city, shape (days,)."""
+    """Return True if a counted day is known, no firework day and not in an outage of the whole city, shape (days,)."""
     known, ordinary = history.known_in(range(len(history.counts))), np.zeros(len(history.counts), dtype=bool)
     ordinary[known] = ~is_holiday_fireworks(history.days()[known]) & ~_outages(history.alerts.sum(axis=(1, 2))[known])
     return ordinary
 
 
 def is_same_for_all_cells(name: str) -> bool:
-    """True if an input of that name has one value a day for all cells."""
+    """Return True if an input of that name has one value a day for all cells."""
     return name in WEEKDAYS or name.startswith(("log_city_", "season_", "is_", "series_"))
 
 
 def next_day_inputs(history: History, days: Sequence[int] | Integers) -> Inputs:
-    """The inputs of some days, as ascending indexes of the day axis, to `History.next_day` at most.
-
-    They are made once for all forecasters that ask the same history for the same days.
-    """
+    """Return the inputs of some days, ascending indexes of the day axis to `History.next_day`, cached by `history`."""
     wanted = np.asarray(days, dtype=np.int64)
-    return history.cached("next_day_inputs", wanted, lambda: _next_day_inputs(history, wanted))
+    cells = int(history.in_coverage.sum())
+    return history.cached(
+        "next_day_inputs", wanted, lambda: inputs_from_columns(_columns(history, wanted), len(wanted), cells)
+    )
 
 
 def names_of_inputs(city: City) -> tuple[str, ...]:
-    """Names of a city's inputs: they follow from its file, not from its alerts."""
-    return next_day_inputs(blank_history(city), [1]).names
-
-
-def blank_history(city: City) -> History:
-    """One day of one cell, without alerts."""
+    """Return the names of a city's inputs: they follow from its file, not from its alerts."""
     counts = np.zeros((1, FIRST_EVENT_CODE + len(city.event_types), 1, 1), dtype=np.uint16)
     evening = None if city.time_precision == "day" else np.zeros((1, 1, 1))
-    return History(city, city.start, counts, np.ones((1, 1), dtype=bool), evening, factors=CityFactors.blank(city))
+    in_coverage, factors = np.ones((1, 1), dtype=bool), CityFactors.blank(city)
+    return next_day_inputs(History(city, city.start, counts, in_coverage, evening, factors=factors), [1]).names
 
 
 @dataclass(frozen=True)
 class FitRows:
-    """Cell-days to fit on, in ascending order of their days.
+    """Cell-days to fit on, in ascending order of their days."""
 
-    Attributes:
-        day: index of the day axis, shape (rows,).
-        values: float32, shape (rows, inputs).
-        names: one name per input.
-        observed: whether there was an alert, shape (rows,).
-        sample_weight: how many cell-days each stands for, shape (rows,); None where all are there.
-    """
-
-    day: Integers
-    values: npt.NDArray[np.float32]
+    day: Integers  # index of the day axis, shape (rows,)
+    values: npt.NDArray[np.float32]  # shape (rows, inputs)
     names: tuple[str, ...]
     observed: Booleans
-    sample_weight: Array | None
+    sample_weight: Array | None  # cell-days that each stands for, shape (rows,); None where all are there
 
     def of(self, days: Integers) -> "FitRows":
-        """The rows of some days, in the same order."""
         at = np.isin(self.day, days)
         weight = None if self.sample_weight is None else self.sample_weight[at]
         return FitRows(self.day[at], self.values[at], self.names, self.observed[at], weight)
@@ -130,16 +112,11 @@ def fit_rows(
     drawn: Booleans | None = None,
     inputs_of: Callable[[History, Integers], Inputs] = next_day_inputs,
 ) -> FitRows:
-    """All cell-days of known days; of more than `MAX_FIT_ROWS`, those with alerts and a draw of the others, which weigh more.
+    """Return all cell-days of known days; of more than `MAX_FIT_ROWS`, those with alerts and a weighted draw of others.
 
     The weighted log loss of a draw is that of all cell-days except for chance (inverse probability weights, Horvitz and
-    Thompson 1952, as a ratio to their sum, Hajek 1971). Inputs are made in parts, so that they need not be held at once.
-
-    Args:
-        history: with the days.
-        days: ascending indexes of the day axis; unknown days are left out.
-        drawn: the cell-days to take, shape (days, cells), of known days.
-        inputs_of: makes the inputs of some days.
+    Thompson 1952, as a ratio to their sum, Hajek 1971). `drawn` are the cell-days to take, shape (days, cells). Inputs
+    are made in parts, so that they need not be held at once.
     """
     if history.is_known is not None:
         days = days[history.is_known[days]]
@@ -165,16 +142,12 @@ def fit_rows(
 
 
 def inputs_from_columns(columns: Iterable[tuple[str, Array]], days: int, cells: int) -> Inputs:
-    """Named columns, each of a shape that broadcasts to (days, cells), as one array."""
+    """Return named columns, each of a shape that broadcasts to (days, cells), as one array."""
     named = list(columns)
     values = np.empty((days, cells, len(named)), dtype=np.float32)
     for at, (_, column) in enumerate(named):
         values[:, :, at] = column
     return Inputs(values, tuple(name for name, _ in named))
-
-
-def _next_day_inputs(history: History, days: Integers) -> Inputs:
-    return inputs_from_columns(_columns(history, days), len(days), int(history.in_coverage.sum()))
 
 
 def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:
@@ -213,7 +186,7 @@ def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:
 
 
 def _other_layers(history: History) -> Iterator[tuple[str, Integers]]:
-    """Counted events that are not forecast, by name, each (days, cells); gunshots of all types are one."""
+    """Return counted events that are not forecast, by name, each (days, cells); gunshots of all types are one."""
     codes = {"gunshots": list(range(FIRST_EVENT_CODE))}
     codes |= {name: [at] for at, name in enumerate(history.city.event_types, start=FIRST_EVENT_CODE)}
     for name, of_name in codes.items():
@@ -224,7 +197,7 @@ def _other_layers(history: History) -> Iterator[tuple[str, Integers]]:
 def _shrunk_rates(
     daily: Values, kept: Booleans, before: Integers, in_coverage: Booleans, priors: Sequence[float]
 ) -> Iterator[tuple[float, float, Array]]:
-    """(half-life, prior strength, rate): rates of ever shorter memory, each shrunk towards the one before.
+    """Return (half-life, prior strength, rate): rates of ever shorter memory, each shrunk towards the one before.
 
     The first is shrunk towards the mean of its surroundings. With a gamma prior of shape k (the strength) and mean r, N
     alerts in W days have the posterior mean r (k + N) / (k + r W).
@@ -239,18 +212,14 @@ def _shrunk_rates(
 
 
 def last_day(daily: Values, before: Integers) -> Array:
-    """Values of the last day before each of `before`, shape (before, cells); 0 where there is none."""
+    """Return values of the last day before each of `before`, shape (before, cells); 0 where there is none."""
     return np.where(before[:, None] > 0, daily[before - 1], 0).astype(np.float64)
 
 
 def last_occupied(daily: Values) -> npt.NDArray[np.int32]:
-    """Index of the last day before each day, and before the day after the last, on which each cell had an alert.
+    """Return the last occupied day before each day, and before the day after the last, shape (days + 1, cells).
 
-    Args:
-        daily: shape (days, cells).
-
-    Returns:
-        Shape (days + 1, cells); `-MAX_DAYS_REMEMBERED` where there was none.
+    `daily` has the shape (days, cells); where there was none it is `-MAX_DAYS_REMEMBERED`.
     """
     never, day = np.int32(-MAX_DAYS_REMEMBERED), np.arange(len(daily), dtype=np.int32)[:, None]
     last = np.full((len(daily) + 1, daily.shape[1]), never)
@@ -259,7 +228,7 @@ def last_occupied(daily: Values) -> npt.NDArray[np.int32]:
 
 
 def days_since_last_alert(history: History, daily: Values, days: Integers) -> Integers:
-    """Days from each cell's last alert to each of `days`, without unknown ones between known ones, shape (days, cells)."""
+    """Return days from each cell's last alert, without unknown ones between known ones, shape (days, cells)."""
     last = last_occupied(daily)[history.known_before(days)]
     since = days[:, None] - last
     if history.is_known is None:
@@ -269,7 +238,7 @@ def days_since_last_alert(history: History, daily: Values, days: Integers) -> In
 
 
 def _around(occupied: Booleans, in_coverage: Booleans) -> Booleans:
-    """True if a covered cell or one of its eight neighbours is occupied, shape (days, cells)."""
+    """Return True if a covered cell or one of its eight neighbours is occupied, shape (days, cells)."""
     row, column = np.nonzero(in_coverage)
     cell_at = np.full((in_coverage.shape[0] + 2, in_coverage.shape[1] + 2), -1)
     cell_at[row + 1, column + 1] = np.arange(len(row))
@@ -282,7 +251,7 @@ def _around(occupied: Booleans, in_coverage: Booleans) -> Booleans:
 
 
 def _same_kind_of_day(history: History, occupied: Booleans, kept: Booleans, days: Integers, before: Integers) -> Array:
-    """How much busier a cell is on days of the target day's kind (weekend or not) than on all days, over years."""
+    """Return how much busier a cell is on days of the target day's kind (weekend or not) than on all, over years."""
     weekend = weekdays(history.days_to_forecast()) >= 5
     usual, on_workdays, on_weekends = (
         exponential_mean(occupied, MAX_DAYS_REMEMBERED, counted, before)
@@ -301,7 +270,7 @@ def _city(share: Array, kept: Booleans, before: Integers) -> Iterator[tuple[str,
 
 
 def weekday_and_season(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, Array]]:
-    """Inputs that follow from the weekday and the day of the year, by name, each (days, 1)."""
+    """Return inputs that follow from the weekday and the day of the year, by name, each (days, 1)."""
     weekday = weekdays(days)
     for at, name in enumerate(WEEKDAYS):
         yield name, (weekday == at).astype(np.float64)[:, None]
@@ -330,7 +299,7 @@ def _calendar(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]
 
 
 def _factors(history: History, occupied: Booleans, before: Integers) -> Iterator[tuple[str, Array]]:
-    """Contributing factors; those of places count the less, the more alerts the cell itself has had."""
+    """Return contributing factors; those of places count the less, the more alerts the cell itself has had."""
     first_unknown = history.days_to_forecast()[before]
     if history.factors.of_cells:
         total = np.zeros((len(occupied) + 1, occupied.shape[1]), np.int32)
@@ -343,7 +312,7 @@ def _factors(history: History, occupied: Booleans, before: Integers) -> Iterator
 
 
 def _outages(alerts: Integers) -> Booleans:
-    """Known days in a silence of the city that chance does not explain, from the days up to them alone."""
+    """Return known days in a silence of the city that chance does not explain, from the days up to them alone."""
     day = np.arange(len(alerts))
     last_alert = np.maximum.accumulate(np.where(alerts > 0, day, -1))
     usual = exponential_mean(alerts.astype(np.float64), YEAR_DAYS)[last_alert + 1]

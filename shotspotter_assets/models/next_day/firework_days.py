@@ -1,12 +1,12 @@
 """Firework days as a regime of their own: an ordinary forecast moved by the offset of earlier firework days.
 
 A firework day s has one offset a_s, the shift of the ordinary forecast's log odds that gives as many occupied cells as
-were observed. Offsets are a Gaussian process over the past firework days (Rasmussen and Williams 2006, equations 2.25 and
-2.26): one part is shared by the days around Independence Day, or by those around New Year, one belongs to the date (every
-4 July alike), and both drift with the years: a city may filter its summer fireworks and go on to publish New Year's. How far
-offsets lie from zero differs by city and is estimated from its own. The forecast averages over what remains uncertain;
-without a past it is the ordinary one, about three times as high. Places that are busier on firework days than the ordinary
-forecast has it are lifted by the smoothed ratio of both.
+were observed. Offsets are a Gaussian process over the past firework days (Rasmussen and Williams 2006, equations 2.25
+and 2.26): one part is shared by the days around Independence Day, or by those around New Year, one belongs to the date
+(every 4 July alike), and both drift with the years: a city may filter its summer fireworks and go on to publish New
+Year's. How far offsets lie from zero is estimated from the city's own. The forecast averages over what remains
+uncertain; without a past it is the ordinary one, about three times as high. Places that are busier on firework days
+than the ordinary forecast are lifted by the smoothed ratio.
 """
 
 from typing import Final
@@ -18,9 +18,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from shotspotter_assets.calendar.dates import YEAR_DAYS, month_days
-
-Array = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
+from shotspotter_assets.models.filters import Array, Booleans
 
 SEASON_VARIANCE: Final = 1.5
 SEASON_YEARS: Final = 4.0
@@ -35,7 +33,6 @@ PLACE_PRIOR: Final = 3.0
 PLACE_WIDTH: Final = 0.7
 """Standard deviation, in cells, of the smoothing of places."""
 MAX_OFFSET: Final = 12.0
-JULY: Final = 7
 
 
 def firework_probability(
@@ -46,15 +43,10 @@ def firework_probability(
     past_observed: Booleans,
     in_coverage: Booleans,
 ) -> Array:
-    """Probability of at least one alert on a firework day, shape (cells,).
+    """Return the probability of at least one alert on a firework day, shape (cells,).
 
-    Args:
-        day: the firework day.
-        logit: the ordinary forecast's log odds for it, shape (cells,).
-        past_days: firework days before it, none of the earliest, whose ordinary forecast is not worth anything.
-        past_logits: the ordinary forecast's log odds for them, shape (past days, cells).
-        past_observed: what happened, same shape.
-        in_coverage: shape (rows, columns); the cells are in its row-major order.
+    Log odds are those of the ordinary forecast, `logit` (cells,) for the day, `past_logits` (past days, cells) for
+    earlier firework days, like `past_observed`; the earliest, whose ordinary forecast is worth nothing, are left out.
     """
     offsets = np.array([level_offset(*past_day) for past_day in zip(past_logits, past_observed, strict=True)])
     mean, variance = _posterior(day, past_days, offsets, 1 / np.maximum(past_observed.sum(axis=1), 0.5))
@@ -66,12 +58,9 @@ def firework_probability(
 
 
 def level_offset(logit: Array, observed: Booleans, sample_weight: Array | None = None) -> float:
-    """The shift of the log odds under which as many occupied cells were to be expected as were observed.
+    """Return the shift of the log odds by which as many occupied cells are expected as were observed.
 
-    Args:
-        logit: any shape.
-        observed: of the same shape.
-        sample_weight: how many cells each stands for, of the same shape; 1 by default.
+    `sample_weight` is the number of cells that each stands for, 1 by default; all have the same shape.
     """
     weight = np.ones(observed.shape) if sample_weight is None else sample_weight
     occupied = np.clip((weight * observed).sum(), 0.5, weight.sum() - 0.5)
@@ -83,11 +72,11 @@ def level_offset(logit: Array, observed: Booleans, sample_weight: Array | None =
 def _posterior(
     day: np.datetime64, past_days: npt.NDArray[np.datetime64], offsets: Array, noise: Array
 ) -> tuple[float, float]:
-    """Mean and variance of the offset of `day`; `noise` is the error variance of the past offsets."""
+    """Return mean and variance of the offset of `day`; `noise` is the error variance of the past offsets."""
     days = np.append(past_days, day).astype("datetime64[D]")
     years = np.abs(days[:, None] - days[None, :]).astype(np.float64) / YEAR_DAYS
     date = month_days(days)
-    in_july = date // 100 == JULY
+    in_july = date // 100 == 7
     kernel = (in_july[:, None] == in_july) * SEASON_VARIANCE * np.exp(-years / SEASON_YEARS)
     kernel += (date[:, None] == date) * DATE_VARIANCE * np.exp(-years / DATE_YEARS)
     total = SEASON_VARIANCE + DATE_VARIANCE + NOISE_VARIANCE

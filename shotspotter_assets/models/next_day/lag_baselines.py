@@ -1,7 +1,4 @@
-"""Logistic regression and gradient boosting on lag features: baselines with a model, tuned on the validation window.
-
-The best setting is fitted again on training and validation days together.
-"""
+"""Logistic regression and gradient boosting on lag features: baselines with a model, tuned on the validation window."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,13 +25,13 @@ TREE_STEP: Final = 5
 """Distance between the numbers of trees that are tried."""
 MIN_LEAF_ROWS: Final = 200
 MAX_ROWS: Final = 200_000
-"""Maximum of a fit of trees. Of more rows, those without alerts are drawn and weigh more: the same fit in a third of the time."""
+"""Maximum of a fit of trees. Of more rows, those without alerts are drawn and weigh more, in a third of the time."""
 L2_PENALTY: Final = 10.0
 
 
 @dataclass(frozen=True)
 class FittedLagBaseline(FittedTrees):
-    """See `Fitted`: trees, or the log odds by unit of each lag feature and where all are 0."""
+    """Trees, or the log odds by unit of each lag feature and where all are 0."""
 
     name: str
     names: tuple[str, ...]
@@ -42,33 +39,25 @@ class FittedLagBaseline(FittedTrees):
     intercept: float = 0.0
 
     def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`.
-
-        Raises:
-            OtherInputsError: it was fitted on other inputs.
-        """
+        """Return the forecast. Raises OtherInputsError if it was fitted on other inputs."""
         inputs = lag_features(history, days)
         if inputs.names != self.names:
             raise OtherInputsError(f"A stored {self.name} {INPUTS_ERROR}")
         return clip_probability(expit(self.log_odds(inputs)))
 
     def log_odds(self, inputs: Inputs) -> Array:
-        """Shape (days, cells)."""
-        rows = inputs.values.reshape(-1, len(inputs.names))
-        is_linear = self.trees is None
-        log_odds = (
-            rows.astype(np.float64) @ self.slopes + self.intercept if is_linear else sum_of_trees(self.trees, rows)
-        )
-        return log_odds.reshape(inputs.values.shape[:2])
+        rows, shape = inputs.values.reshape(-1, len(inputs.names)), inputs.values.shape[:2]
+        if self.trees is not None:
+            return sum_of_trees(self.trees, rows).reshape(shape)
+        return (rows.astype(np.float64) @ self.slopes + self.intercept).reshape(shape)
 
 
 class LagBaseline(TunedBaseline):
-    """Fitted on rows of lag features."""
+    """A baseline on rows of lag features."""
 
     fitted = FittedLagBaseline
 
     def fit_rows(self, rows: FitRows, settings: Settings) -> FittedLagBaseline:
-        """Fitted with one setting."""
         raise NotImplementedError
 
     def fit_days(self, history: History, days: range, settings: Settings) -> FittedLagBaseline:
@@ -76,11 +65,7 @@ class LagBaseline(TunedBaseline):
 
     @staticmethod
     def rows(history: History, days: range) -> FitRows:
-        """The rows of some days after the warm-up.
-
-        Raises:
-            ValueError: there is nothing to learn on them.
-        """
+        """Return the rows of some days after the warm-up. Raises ValueError if there is nothing to learn on them."""
         whole = np.arange(len(history.counts))
         every = history.cached("rows_of_baselines", whole, lambda: fit_rows(history, whole, inputs_of=lag_features))
         rows = every.of(np.asarray(after_warm_up(days, BASELINES_WARM_UP_DAYS)))
@@ -102,7 +87,7 @@ class LogisticRegressionForecaster(LagBaseline):
         return next(self._fits(rows, [settings["inverse_penalty"]]))
 
     def _fits(self, rows: FitRows, inverse_penalties: Sequence[float]) -> Iterator[FittedLagBaseline]:
-        """The fit with each penalty, which starts at the one before."""
+        """Return the fit with each penalty, which starts at the one before."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 

@@ -1,7 +1,4 @@
-"""Lag features for the two baselines with a model: rates of the days before, recency and calendar, as an analyst makes them.
-
-They are simpler than the inputs of the tuned forecasters (see `features`), so that the baselines stay simple methods.
-"""
+"""Lag features for the two baselines with a model; simpler than the inputs of the tuned forecasters (see `features`)."""
 
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -35,7 +32,7 @@ MIN_RATE: Final = 1 / 365
 
 
 def lag_features(history: History, days: Sequence[int] | Integers) -> Inputs:
-    """The lag features of some days, to `History.next_day` at most, made once for both baselines."""
+    """Return the lag features of some days, to `History.next_day` at most, made once for both baselines."""
     wanted = np.asarray(days, dtype=np.int64)
     cells = int(history.in_coverage.sum())
     return history.cached(

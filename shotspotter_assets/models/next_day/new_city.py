@@ -1,9 +1,9 @@
-"""A city's first months: rates that start at what other cities have, and go over to its own as its alerts come.
+"""A city's first months: rates that start at those of other cities, and go over to its own as its alerts come.
 
-The rates of the city, of a cell's surroundings and of a cell have gamma priors, each around the one before (the city's around
-that of the other cities). The shape k of a prior counts as k alerts: N alerts in W days turn its mean r into
-r (k + N) / (k + r W) (as in `features`). Weekday and season move all cells as in the other cities. Nothing is
-fitted, so that a forecast can be made from the first day on; how uncertain it is follows from the shapes.
+The rates of the city, of a cell's surroundings and of a cell have gamma priors, each around the one before (the city's
+around that of the other cities). The shape k of a prior counts as k alerts: N alerts in W days turn its mean r into
+r (k + N) / (k + r W). Weekday and season move all cells as in the other cities. Nothing is fitted, so that a forecast
+can be made from the first day on; how uncertain it is follows from the shapes.
 """
 
 from collections.abc import Mapping
@@ -36,17 +36,11 @@ HIGHEST_QUANTILE: Final = 0.9
 
 @dataclass(frozen=True)
 class FittedNewCity(Fitted):
-    """See `Fitted`.
+    """Rates of other cities, moved by a city's own alerts."""
 
-    Attributes:
-        log_rate: mean over other cities of the logarithm of the share of cell-days with alerts.
-        log_rate_sd: how far cities differ in it.
-        slopes: log odds by unit of the inputs of weekday and season.
-    """
-
-    log_rate: float
-    log_rate_sd: float
-    slopes: Mapping[str, float]
+    log_rate: float  # mean over other cities of the logarithm of the share of cell-days with alerts
+    log_rate_sd: float  # its standard deviation
+    slopes: Mapping[str, float]  # log odds by unit of the inputs of weekday and season
 
     def predict(self, history: History, days: range) -> Array:
         rate, _ = self._rates(history, days)
@@ -58,13 +52,13 @@ class FittedNewCity(Fitted):
         return clip_probability(expit(logit(clip_probability(rate)) + shift))
 
     def spread(self, history: History, day: int) -> tuple[Array, Array]:
-        """Distance of the 80% interval of a day's rates below (negative) and above, in log odds, each (cells,)."""
+        """Return the 80% interval of a day's rates below (negative) and above, in log odds, each (cells,)."""
         _, variance = self._rates(history, range(day, day + 1))
         distance = norm.ppf(HIGHEST_QUANTILE) * np.sqrt(variance[0])
         return -distance, distance
 
     def city_factor(self, history: History) -> float:
-        """By how much the rate of the whole city may be higher or lower: the 80% interval is from 1 / factor to factor."""
+        """Return the factor of the 80% interval of the city's rate, from 1 / factor to factor."""
         known = int(history.known_before(range(history.next_day, history.next_day + 1))[0])
         total = history.observed[:known][ordinary_days(history)[:known]].sum()
         return float(np.exp(norm.ppf(HIGHEST_QUANTILE) * np.sqrt(LEVEL_VARIANCE + 1 / (self._city_shape + total))))
@@ -74,7 +68,7 @@ class FittedNewCity(Fitted):
         return 1 / float(np.expm1(self.log_rate_sd**2))
 
     def _rates(self, history: History, days: range) -> tuple[Array, Array]:
-        """(rates, variances of their logarithms), each (days, cells)."""
+        """Return (rates, variances of their logarithms), each (days, cells)."""
         in_coverage, known = history.in_coverage, history.known_before(days)
         alerts, seen = decayed_sums(history.observed, np.inf, ordinary_days(history), known)
         total, shape = alerts.sum(axis=1, keepdims=True), self._city_shape
@@ -88,17 +82,13 @@ class FittedNewCity(Fitted):
 
 
 class NewCityForecaster(Forecaster):
-    """See the module; what it takes from other cities is in the model of all cities."""
+    """Rates that start at the model of all cities."""
 
     name = "new_city"
     fitted = FittedNewCity
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNewCity:
-        """See `Forecaster.fit`; no day is looked at.
-
-        Raises:
-            ValueError: there is no model of all cities.
-        """
+        """Take the rates of the model of all cities, from no day. Raises ValueError if there is none."""
         shared = context.shared
         if shared is None:
             raise ValueError(

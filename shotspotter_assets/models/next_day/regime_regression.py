@@ -27,11 +27,7 @@ from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_day.drivers import main_drivers
 from shotspotter_assets.models.next_day.features import FitRows, Inputs, fit_rows, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.firework_days import firework_probability
-from shotspotter_assets.models.next_day.shrunk_regression import (
-    BLOCK_ROWS,
-    fit_shrunk_regression,
-    standardise,
-)
+from shotspotter_assets.models.next_day.shrunk_regression import BLOCK_ROWS, fit_shrunk_regression, standardise
 from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.models.shared_models import PLACES, required_inputs
 
@@ -40,18 +36,12 @@ INVERSE_PENALTIES: Final = (1e-3, 1e-2)
 SHARED_VARIANCE: Final = 3e-4
 """Variance of the standardised weights around those of all cities (`benchmarks/shared_model.py`)."""
 FACTOR_VARIANCE: Final = 1e-2
-"""Variance of the standardised weights of factors of places: where no other city has a factor, little is known of it before."""
+"""Variance of the standardised weights of factors of places, of which little is known where no other city has them."""
 
 
 @dataclass(frozen=True)
 class FitData:
-    """The days that a model on the next-day inputs is fitted on.
-
-    Attributes:
-        history: to the end of the validation window.
-        train: indexes of the day axis; `validation` follows.
-        inputs_of: makes the inputs of some days.
-    """
+    """The windows that a model on the next-day inputs is fitted on; `history` ends with `validation`."""
 
     history: History
     train: range
@@ -75,11 +65,7 @@ class FitData:
         return ordinary if len(ordinary) else days
 
     def to_fit(self, days: range) -> Integers:
-        """The ordinary days of `days` after the warm-up.
-
-        Raises:
-            ValueError: there is nothing to learn on them.
-        """
+        """Return the ordinary days of `days` after the warm-up. Raises ValueError if there is nothing to learn on them."""
         kept = after_warm_up(days, INPUTS_WARM_UP_DAYS)
         chosen = np.array([day for day in kept if self.ordinary[day]], dtype=np.int64)
         require_both_labels(self.history, days, self.history.observed[chosen])
@@ -92,12 +78,12 @@ class FitData:
 
     @property
     def validation_inputs(self) -> Inputs:
-        """Of every covered cell."""
+        """Inputs of every covered cell."""
         return self.inputs_of(self.history, np.arange(self.validation.start, self.validation.stop))
 
 
 def with_firework_days(history: History, days: range, ordinary: Array, regression: "FittedRegression") -> Array:
-    """`ordinary` probabilities (days, cells), those of firework days replaced by their own regime's."""
+    """Return `ordinary` probabilities (days, cells), those of firework days replaced by their own regime's."""
     axis = history.days_to_forecast()
     fireworks = np.flatnonzero(is_holiday_fireworks(axis))
     wanted = [day for day in fireworks if day in days]
@@ -121,33 +107,22 @@ def with_firework_days(history: History, days: range, ordinary: Array, regressio
 
 @dataclass(frozen=True)
 class FittedRegression(Fitted):
-    """See `Fitted`. `slopes`, `mean` and `scale` have one number per input of `names`.
-
-    Attributes:
-        slopes: log odds by unit of each input.
-        intercept: log odds where all inputs are 0.
-        mean: of each input in the fit.
-        scale: its standard deviation.
-    """
+    """A regression; `slopes`, `mean` and `scale` have one number per input of `names`."""
 
     names: tuple[str, ...]
-    slopes: Numbers
-    intercept: float
+    slopes: Numbers  # log odds by unit of each input
+    intercept: float  # log odds where all inputs are 0
     mean: Numbers
-    scale: Numbers
+    scale: Numbers  # standard deviation of each input in the fit
 
     def logit(self, inputs: Inputs) -> Array:
-        """Log odds of an ordinary day, shape (days, cells).
-
-        Raises:
-            OtherInputsError: it was fitted on other inputs.
-        """
+        """Return log odds of an ordinary day, shape (days, cells). Raises OtherInputsError if fitted on others."""
         if inputs.names != self.names:
             raise OtherInputsError(f"A stored regression {INPUTS_ERROR}")
         return self.row_logit(inputs.values.reshape(-1, len(self.names))).reshape(inputs.values.shape[:2])
 
     def row_logit(self, rows: npt.NDArray[np.float32]) -> Array:
-        """Log odds of rows of inputs, shape (rows,)."""
+        """Return log odds of rows of inputs, shape (rows,)."""
         # Part by part, as each is copied into double precision.
         parts = [part @ self.slopes for part in np.array_split(rows, len(rows) // BLOCK_ROWS + 1)]
         return np.asarray(np.concatenate(parts) + self.intercept, np.float64)
@@ -168,9 +143,9 @@ class Regressions(NamedTuple):
 
 
 class RegimeRegressionForecaster(Forecaster):
-    """Tuned by log loss on the validation window, then fitted on training and validation days together.
+    """A regression tuned by log loss on the validation window, then fitted on both windows.
 
-    Where there is a regression of all cities (`FitContext.shared`), the weights are shrunk towards its, and nothing is tuned.
+    Where there is a regression of all cities (`FitContext.shared`), weights are shrunk towards its, untuned.
     """
 
     name = "regime_regression"
@@ -183,13 +158,9 @@ class RegimeRegressionForecaster(Forecaster):
 
 
 def fit_regressions(data: FitData, shared: SharedStart | None = None) -> Regressions:
-    """The regressions that start at that of all cities, else with the penalty that the validation window chooses.
+    """Return the regressions that start at that of all cities, else with the penalty chosen by validation, cached.
 
-    Made once for all forecasters that start there.
-
-    Raises:
-        OtherInputsError: `shared` was fitted on other inputs.
-        ValueError: there is nothing to learn.
+    Raises OtherInputsError if `shared` was fitted on other inputs, ValueError if there is nothing to learn.
     """
     windows = np.array([data.train.start, data.validation.start, data.validation.stop])
     return data.history.cached(f"regressions {shared and shared.origin}", windows, lambda: _regressions(data, shared))
@@ -222,7 +193,7 @@ def _fits(
     shared: SharedStart | None,
     start: FittedRegression | None = None,
 ) -> Iterator[FittedRegression]:
-    """Fitted on `days`, with each penalty of the distance from the weights of all cities, or from zero.
+    """Return fits on `days`, with each penalty of the distance from the weights of all cities, or from zero.
 
     Each fit starts at the one before, the first one at `start`, which saves half of the steps.
     """

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ MIN_GAIN: Final = 2.0
 
 
 def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
-    """LightGBM's parameters."""
+    """Return LightGBM's parameters."""
     return {
         **PARAMETERS,
         "num_leaves": settings.leaves,
@@ -50,12 +50,12 @@ def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class FittedResidualBoosting(FittedTrees):
-    """See `Fitted`; `trees` is None where none is better than the regression."""
+    """Boosted trees; `trees` is None where none is better than the regression."""
 
     regression: FittedRegression
 
     def logit(self, inputs: Inputs) -> Array:
-        """Log odds of an ordinary day, shape (days, cells)."""
+        """Return log odds of an ordinary day, shape (days, cells)."""
         start = self.regression.logit(inputs)
         if self.trees is None:
             return start
@@ -66,20 +66,11 @@ class FittedResidualBoosting(FittedTrees):
         return clip_probability(with_firework_days(history, days, ordinary, self.regression))
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]]:
-        """See `Fitted.drivers`; those of the regression that it starts at."""
         return self.regression.drivers(history, day)
 
 
-class _Chosen(NamedTuple):
-    """Choice of the validation window; `probability` is of its days, shape (days, cells)."""
-
-    trees: int
-    log_loss: float
-    probability: Array
-
-
 class ResidualBoostingForecaster(Forecaster):
-    """The number of trees is where the validation log loss was least; then fitted on both windows together."""
+    """Boosting with the number of trees of least validation log loss, then fitted on both windows."""
 
     name = "residual_boosting"
     fitted = FittedResidualBoosting
@@ -92,18 +83,16 @@ class ResidualBoostingForecaster(Forecaster):
     ) -> FittedResidualBoosting:
         data = FitData(history.through(validation.stop), train, validation)
         regressions = fit_regressions(data, context.shared)
-        chosen = self._chosen(data, regressions.train)
-        trees = self._boosted(data, data.to_fit(data.both), regressions.both, chosen.trees) if chosen.trees else None
+        number, loss, probability = self._chosen(data, regressions.train)
+        trees = self._boosted(data, data.to_fit(data.both), regressions.both, number) if number else None
         origin = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
-        counts = {"trees": chosen.trees, "validation_log_loss": chosen.log_loss}
+        settings = {**parameters(self.settings), "trees": number, "validation_log_loss": loss, **origin}
         return FittedResidualBoosting(
-            regressions.both,
-            settings={**parameters(self.settings), **counts, **origin},
-            validation_probability=chosen.probability,
-            trees=trees,
+            regressions.both, settings=settings, validation_probability=probability, trees=trees
         )
 
-    def _chosen(self, data: FitData, regression: FittedRegression) -> _Chosen:
+    def _chosen(self, data: FitData, regression: FittedRegression) -> tuple[int, float, Array]:
+        """Return the number of trees, its log loss and its probability of the validation days, shape (days, cells)."""
         booster = self._boosted(data, data.to_fit(data.train), regression, self.settings.max_trees)
         inputs, at = data.validation_inputs, data.scoring_days - data.validation.start
         observed, rows = data.history.observed[data.scoring_days], _of_cells(inputs.values, inputs.names)
@@ -118,7 +107,7 @@ class ResidualBoostingForecaster(Forecaster):
             best = 0
         logit, loss = tried[best]
         probability = with_firework_days(data.history, data.validation, expit(logit), regression)
-        return _Chosen(best, loss / observed.size, clip_probability(probability))
+        return best, loss / observed.size, clip_probability(probability)
 
     def _boosted(self, data: FitData, days: Integers, regression: FittedRegression, trees: int) -> "lightgbm.Booster":
         import lightgbm
@@ -135,6 +124,6 @@ class ResidualBoostingForecaster(Forecaster):
 
 
 def _of_cells(values: npt.NDArray[np.float32], names: Sequence[str]) -> npt.NDArray[np.float32]:
-    """The inputs that trees see, one row a cell-day. By those that are the same for all cells they would memorise days."""
+    """Return the inputs of trees, one row a cell-day; by those with one value for all cells they would memorise days."""
     seen = [at for at, name in enumerate(names) if not is_same_for_all_cells(name)]
     return values[..., seen].reshape(-1, len(seen))

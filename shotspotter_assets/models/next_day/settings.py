@@ -1,7 +1,6 @@
-"""Settings of next-day forecasters, for the launchpad and a city's file; plain types only, for any front end.
+"""Settings of next-day forecasters, in plain types for any front end.
 
-Baselines have no settings: what they choose is chosen on the validation window, so that nobody weakens what others have to
-beat.
+Baselines have none: theirs are chosen on the validation window, so that nobody weakens what others have to beat.
 """
 
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ class ForecasterSettings(BaseModel):
 
     @classmethod
     def search_space(cls) -> "dict[str, BaseDistribution]":
-        """Distributions by setting."""
+        """Return distributions by setting."""
         return {}
 
 

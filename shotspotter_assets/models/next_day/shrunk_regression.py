@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-Array = npt.NDArray[np.float64]
+from shotspotter_assets.models.filters import Array
 
 BLOCK_ROWS: Final = 2**14
 """Rows that are weighted at a time: a long history has a million rows, which are not to be copied as a whole."""
@@ -24,15 +24,11 @@ def fit_shrunk_regression(
     sample_weight: Array | None = None,
     start: Array | None = None,
 ) -> tuple[Array, float]:
-    """(weights, intercept) that minimise the summed log loss + sum (weights - prior_weights)^2 / (2 `inverse_penalty`).
+    """Return (weights, intercept) of least summed log loss + sum (weights - prior_weights)^2 / (2 `inverse_penalty`).
 
-    Args:
-        inputs: standardised, shape (rows, inputs).
-        labels: shape (rows,).
-        prior_weights: what is believed of the weights of these inputs before, shape (inputs,).
-        inverse_penalty: variance of the weights around them, one for all or of each, shape (inputs,).
-        sample_weight: how often each row counts, shape (rows,); once by default.
-        start: weights and, last, the intercept that the search starts at; the prior weights by default.
+    `inputs` are standardised, shape (rows, inputs). `inverse_penalty` is the variance of all weights around the prior
+    ones, or of each, shape (inputs,). `sample_weight` counts the rows, once by default. The search starts at `start`,
+    weights and, last, the intercept; at the prior weights by default.
     """
     counted = np.ones(len(labels)) if sample_weight is None else sample_weight
     prior_logit = inputs @ prior_weights

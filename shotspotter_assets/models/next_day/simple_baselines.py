@@ -1,8 +1,4 @@
-"""Simple baselines: one rate, the cell's mean, yesterday's map, recent rates, and a map of smoothed recent rates.
-
-The setting with the least log loss on the validation window, after learning from the training window, learns again from
-both windows together.
-"""
+"""Simple baselines: one rate, the cell's mean, yesterday's map, recent rates, and a map of smoothed recent rates."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -37,11 +33,10 @@ class TunedBaseline(Forecaster):
     """A forecaster with the setting of least log loss on the validation window, fitted again on both windows together."""
 
     def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
-        """Each setting that is tried, with its forecasts of the validation window by the fit on `train`."""
+        """Return each tried setting, with its forecasts of the validation window by the fit on `train`."""
         raise NotImplementedError
 
     def fit_days(self, history: History, days: range, settings: Settings) -> Fitted:
-        """Fitted on `days` with one setting."""
         raise NotImplementedError
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
@@ -56,17 +51,17 @@ class TunedBaseline(Forecaster):
 
 
 class SimpleBaseline(TunedBaseline):
-    """Learns a table of frequencies, or nothing where its rates follow from the history alone."""
+    """A table of frequencies, or nothing where its rates follow from the history alone."""
 
     grid: ClassVar[tuple[Settings, ...]] = ({},)
     """The settings that are tried."""
 
     def learn(self, history: History, days: range, settings: Settings) -> Array:
-        """The table, of any shape."""
+        """Return the table, of any shape."""
         return np.zeros(0)
 
     def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        """Probabilities of `days`, from the table and the days before each, of a shape that broadcasts to (days, cells)."""
+        """Return probabilities from the table and the days before each, to broadcast to (days, cells)."""
         return table
 
     def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
@@ -79,7 +74,7 @@ class SimpleBaseline(TunedBaseline):
 
 @dataclass(frozen=True)
 class FittedSimpleBaseline(Fitted):
-    """See `Fitted`."""
+    """A learned table of a simple baseline."""
 
     name: str
     table: Numbers
@@ -95,7 +90,7 @@ SimpleBaseline.fitted = FittedSimpleBaseline
 def best_candidate(
     candidates: Iterable[tuple[Settings, Array]], labels: npt.NDArray[np.bool_], known: slice | npt.NDArray[np.bool_]
 ) -> tuple[Settings, Array]:
-    """The settings with the least log loss on `known` days of the validation window, that loss, and their forecasts of it."""
+    """Return the settings with the least log loss on `known` validation days, with that loss, and their forecasts."""
     best, best_loss, best_probability = Settings(), np.inf, np.zeros(0)
     for settings, probability in candidates:
         loss = float(log_losses(np.broadcast_to(probability, labels.shape)[known], labels[known]).mean())
@@ -114,7 +109,7 @@ class Never(SimpleBaseline):
 
 
 class CityMean(SimpleBaseline):
-    """The same frequency for every cell and day."""
+    """One frequency for every cell and day."""
 
     name = "city_mean"
 
@@ -211,6 +206,6 @@ def _labels(history: History, days: range) -> npt.NDArray[np.bool_]:
 
 
 def _occupied_the_day_before(history: History, days: range) -> npt.NDArray[np.bool_]:
-    """Occupancy of the last day known before each of `days`; the first day of all history has none."""
+    """Return the occupancy of the last day known before each of `days`; none for the first day."""
     observed = history.observed
     return np.vstack([np.zeros_like(observed[:1]), observed])[history.known_before(days)]

@@ -1,9 +1,9 @@
 """The default candidate: a combination of other forecasters, whose weights are learned from their earlier forecasts.
 
-Each member is fitted on the training window and forecasts the validation window, which it has not seen; from these forecasts
-the weights are learned, week by week, starting at the weights of other cities (see `stacking`). Then every member is fitted
-on both windows. Later weeks move the weights on once their outcomes are known: the weights of a day rest on earlier days alone.
-Firework days teach nothing, as members differ there in other things than on ordinary days.
+Each member is fitted on the training window and forecasts the validation window, from which the weights are learned
+week by week, starting at the weights of other cities (see `stacking`). Then every member is fitted on both windows.
+Later weeks move the weights on once their outcomes are known: the weights of a day rest on earlier days alone. Firework
+days teach nothing, as members differ there in other things than on ordinary days.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,27 +29,21 @@ PRIOR_WEIGHTS: Final = {"residual_boosting": 0.49, "gradient_boosting": 0.29, "e
 """Weights that five cities learned before their test years (`benchmarks/stack_prior.py`, with five further members, whose
 weights these three share in proportion); a mean of forecasts is too timid, so that they sum to more than one."""
 NETWORK: Final = "residual_conv_lstm"
-"""Starts at the same regression as boosting: where it is a member, it starts with half of boosting's weight."""
+"""The member that starts at boosting's regression, with half of boosting's weight."""
 FIREWORK_MEMBERS: Final = ("residual_boosting", "regime_regression", NETWORK)
 """Members that have a regime for firework days; the first of them is used there, see `stacking.combine`."""
 
 
 @dataclass(frozen=True)
 class FittedStack(Fitted):
-    """See `Fitted`.
+    """A combination; its members are fitted on training and validation days."""
 
-    Attributes:
-        posterior: of the weights, after the days to `learned_to`.
-        learned_to: the last day of the validation window.
-        members: fitted on training and validation days, by name.
-    """
-
-    posterior: WeightPosterior
-    learned_to: date
-    members: Unstored = None
+    posterior: WeightPosterior  # of the weights, after the days to `learned_to`
+    learned_to: date  # last day of the validation window
+    members: Unstored = None  # by name
 
     def predict(self, history: History, days: range) -> Array:
-        """See `Fitted.predict`; the weights move on with the weeks that are known before each day."""
+        """Return the forecast; the weights move on with the weeks that are known before each day."""
         start = (self.learned_to - history.first_day).days + 1
         weeks = _weeks_known(history, range(days.stop - 1, days.stop), start)[0]
         wanted = range(min(days.start, start) if weeks else days.start, days.stop)
@@ -59,12 +53,12 @@ class FittedStack(Fitted):
         return _forecast(_learned(self.posterior, past, history, learned), logits[-len(days) :], history, days, start)
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]] | None:
-        """See `Fitted.drivers`; those of the first member that gives reasons."""
+        """Return those of the first member that gives reasons."""
         of_members = (member.drivers(history, day) for member in self.members.values())
         return next((drivers for drivers in of_members if drivers is not None), None)
 
     def files(self) -> dict[str, bytes]:
-        """See `Fitted.files`; those of a member start with its name."""
+        """Return the files; those of a member start with its name."""
         return super().files() | files_of_members(self.members)
 
     @classmethod
@@ -75,7 +69,7 @@ class FittedStack(Fitted):
 
 
 class StackForecaster(Forecaster):
-    """See the module; its members have the settings of the city's file."""
+    """A combination of members with the settings of the city's file."""
 
     name = "stack"
     fitted = FittedStack
@@ -94,7 +88,7 @@ class StackForecaster(Forecaster):
 
 
 def prior_weights(members: Collection[str]) -> Mapping[str, float]:
-    """Weights that other cities learned, by member."""
+    """Return weights that other cities learned, by member."""
     if NETWORK not in members:
         return PRIOR_WEIGHTS
     half = PRIOR_WEIGHTS["residual_boosting"] / 2
@@ -104,13 +98,9 @@ def prior_weights(members: Collection[str]) -> Mapping[str, float]:
 def combined(
     members: Mapping[str, Fitted], logits: Array, history: History, train: range, validation: range
 ) -> FittedStack:
-    """The stack of fitted members.
+    """Return the stack of fitted members from log odds of their forecasts of the validation window, by the fit on `train`.
 
-    Args:
-        members: by name.
-        logits: of their forecasts of the validation window, which they were fitted without, shape (days, cells, members).
-        history: to the end of the validation window.
-        train: indexes of the day axis; `validation` follows.
+    `logits` have the shape (validation days, cells, members).
     """
     before = history.observed[train.start : train.stop][history.known_in(train)]
     require_both_labels(history, train, before)
@@ -128,17 +118,17 @@ def combined(
 
 
 def _weeks_known(history: History, days: range, start: int) -> list[int]:
-    """Whole weeks from day `start` on that are known before each of `days`."""
+    """Return whole weeks from day `start` on that are known before each of `days`."""
     return (np.maximum(history.known_before(days) - start, 0) // WEEK).tolist()
 
 
 def _learned(posterior: WeightPosterior, logits: Array, history: History, days: range) -> list[WeightPosterior]:
-    """The posterior before `days` and after each of their weeks, the last of which may be shorter; `logits` are of `days`."""
+    """Return the posterior before `days` and after each of their weeks, the last of which may be shorter."""
     ordinary, observed = (of_days[days.start : days.stop] for of_days in (ordinary_days(history), history.observed))
     return posterior.by_week(logits, observed, np.arange(len(days)) // WEEK, -(-len(days) // WEEK), ordinary)
 
 
 def _forecast(by_week: list[WeightPosterior], logits: Array, history: History, days: range, start: int) -> Array:
-    """Probability of `days`, shape (days, cells), each with the weights that are known before it."""
+    """Return the probability of `days`, shape (days, cells), each with the weights that are known before it."""
     fireworks = is_holiday_fireworks(history.days_to_forecast()[days.start : days.stop])
     return combine(by_week, _weeks_known(history, days, start), logits, fireworks, FIREWORK_MEMBERS)

@@ -46,5 +46,5 @@ class FittedTrees(Fitted):
 
 
 def sum_of_trees(trees: "lightgbm.Booster", rows: npt.NDArray[np.float32], first: int = 0, number: int = -1) -> Array:
-    """Sum of `number` trees from `first` on (all, if negative) in log odds, shape (rows,)."""
+    """Return the sum of `number` trees from `first` on (all, if negative) in log odds, shape (rows,)."""
     return np.asarray(trees.predict(rows, raw_score=True, start_iteration=first, num_iteration=number, num_threads=1))

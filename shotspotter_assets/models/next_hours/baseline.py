@@ -11,7 +11,7 @@ from shotspotter_assets.models.next_hours.forecaster import Array, HourlyForecas
 from shotspotter_assets.models.probability import log_losses
 
 PSEUDO_DAYS: Final = (3, 10, 30, 100, 300)
-"""Strengths of the prior of a cell's frequency that are tried, in days of the city's mean."""
+"""Tried strengths of the prior of a cell's frequency, in days of the city's mean."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,7 @@ class Frequency:
 
 
 class Climatology(HourlyForecaster):
-    """The frequency of the cell, shrunk to the city's mean: the reference of all skill scores of the next hours.
-
-    The strength of the prior is tuned on the validation hours.
-    """
+    """The frequency of the cell, shrunk to the city's mean by a tuned prior: the reference of all skill scores of hours."""
 
     name: ClassVar[str] = "climatology"
     model: ClassVar[type[Any]] = Frequency
@@ -48,6 +45,6 @@ def _frequencies(history: HourlyHistory, train: range, validation: range, horizo
 
 
 def _shrunk_frequency(observed: Booleans, horizon: int, pseudo_days: float) -> Array:
-    """Share of horizons with an alert, shrunk to the city's mean by a prior of `pseudo_days` days of it, shape (cells,)."""
+    """Return the share of horizons with an alert, shrunk by `pseudo_days` days of the city's mean, shape (cells,)."""
     pseudo = pseudo_days * DAY_HOURS / horizon
     return (observed.sum(axis=0) + pseudo * observed.mean()) / (len(observed) + pseudo)

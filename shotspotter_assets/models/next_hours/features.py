@@ -1,7 +1,6 @@
 """Inputs of a forecast of the next hours: rates of the hours before, by cell, and the calendar of the hours ahead.
 
-An hour is named by its index on the hour axis. Issued at hour t, a forecast is for the hours t to t + h - 1, and uses
-alerts of hours before t only.
+Issued at hour t, an index of the hour axis, a forecast is for the hours t to t + h - 1, and uses alerts before t only.
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,7 +48,7 @@ PROFILE_HOURS: Final = 1.5
 
 
 def hour_profile(history: HourlyHistory, hours: range) -> Array:
-    """Occupied cells by hour of week over their mean, without firework days, shape (168,).
+    """Return occupied cells by hour of week over their mean, without firework days, shape (168,).
 
     Smoothed around the week by a Gaussian; flat where nothing has happened.
     """
@@ -64,24 +63,19 @@ def hour_profile(history: HourlyHistory, hours: range) -> Array:
 
 
 def ahead(values: npt.NDArray[Any], horizon: int) -> Array:
-    """Mean of the `horizon` values from each one on, shape (values - horizon + 1,)."""
+    """Return the mean of the `horizon` values from each one on, shape (values - horizon + 1,)."""
     total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
     return (total[horizon:] - total[:-horizon]) / horizon
 
 
 def fireworks_ahead(history: HourlyHistory, horizon: int) -> npt.NDArray[np.bool_]:
-    """True if any of the `horizon` hours from each hour on is of a firework day, shape (hours - horizon + 1,)."""
+    """Return True if any of the `horizon` hours from each on is of a firework day, shape (hours - horizon + 1,)."""
     return ahead(history.clock.fireworks, horizon) > 0
-
-
-def profile_ahead(history: HourlyHistory, profile: Array, horizon: int) -> Array:
-    """Mean of an hour-of-week profile over the `horizon` hours from each hour on, shape (hours - horizon + 1,)."""
-    return ahead(profile[history.clock.hour_of_week], horizon)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Which (hour, cell) pairs features are wanted of: both of shape (rows,), hours relative to the range's start."""
+    """(hour, cell) pairs of wanted features: both of shape (rows,), hours relative to the range's start."""
 
     hour: Indexes
     cell: Indexes
@@ -97,7 +91,7 @@ CELL_FEATURES: Final = (
 
 
 def cell_features(history: HourlyHistory, hours: range, rows: Rows, profile: Array) -> Singles:
-    """`CELL_FEATURES` of the rows: what alerts before each hour tell, shape (rows, features)."""
+    """Return `CELL_FEATURES` of the rows from alerts before each hour, shape (rows, features)."""
     values = np.empty((len(rows.hour), len(CELL_FEATURES)), np.float32, order="F")
     for at, column in enumerate(_cell_columns(history, hours, profile)):
         values[:, at] = column[rows.hour, rows.cell] if column.shape[1] > 1 else column[rows.hour, 0]
@@ -105,7 +99,7 @@ def cell_features(history: HourlyHistory, hours: range, rows: Rows, profile: Arr
 
 
 def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Iterator[Singles]:
-    """Shape (hours, cells) or (hours, 1) each."""
+    """Return columns, shape (hours, cells) or (hours, 1) each."""
     clock, kept = history.clock, history.is_known
     alerts = np.minimum(history.alerts[: hours.stop], MAX_ALERTS_COUNTED).astype(np.float32)
     occupied = np.minimum(alerts, 1)
@@ -138,7 +132,7 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Itera
 def _means(
     values: Singles, hours: range, sums_before: Mapping[Any, Singles], weights: csr_array | None, kept: Booleans | None
 ) -> Iterator[npt.NDArray[Any]]:
-    """`exponential_mean` before each of `hours` for each half-life of `sums_before`, smoothed in space by `weights`.
+    """Return `exponential_mean` before each of `hours` by half-life of `sums_before`, smoothed in space by `weights`.
 
     Smoothing and filtering commute: the few alerts are smoothed, not the many rates.
     """
@@ -166,7 +160,7 @@ WINDOW_FEATURES: Final = (
 
 
 def window_features(history: HourlyHistory, hours: range, horizon: int, profile: Array) -> Singles:
-    """`WINDOW_FEATURES` of the `horizon` hours from each of `hours` on: what the calendar says, shape (hours, features)."""
+    """Return `WINDOW_FEATURES` of the `horizon` hours from each of `hours` on, shape (hours, features)."""
     clock, here = history.clock, slice(hours.start, hours.stop)
     phase = 2 * np.pi * (clock.season[here] + horizon / 2 / YEAR_HOURS)
     fireworks = ahead(clock.fireworks, horizon)[here]
@@ -178,7 +172,7 @@ def window_features(history: HourlyHistory, hours: range, horizon: int, profile:
     past = np.where(known, city_ahead[counted], 0)
     return np.stack(
         [
-            np.log(profile_ahead(history, profile, horizon)[here]),
+            np.log(ahead(profile[clock.hour_of_week], horizon)[here]),
             clock.hour[here],
             np.sin(phase),
             np.cos(phase),

@@ -17,37 +17,29 @@ Array = npt.NDArray[np.float64]
 Indexes = npt.NDArray[np.int64]
 
 HORIZONS: Final = (1, 2, 4)
-"""Hours ahead that are forecast; at most a day."""
+"""Forecast hours ahead; at most a day."""
 
 
 @dataclass(frozen=True)
 class FittedHourly:
-    """A fitted forecaster.
-
-    Attributes:
-        name: see `HourlyForecaster`.
-        models: by horizon, a dataclass of numbers and arrays that returns the probabilities of issues, see `predict`.
-        on_train: the forecaster fitted on the training hours alone; None after loading.
-    """
+    """A fitted forecaster; `models` are dataclasses by horizon that return the probabilities of issues."""
 
     name: str
     models: Mapping[int, Any]
-    on_train: "FittedHourly | None" = None
+    on_train: "FittedHourly | None" = None  # fitted on the training hours alone; None after loading
 
     def predict(self, history: HourlyHistory, issues: Sequence[int] | Indexes, horizon: int) -> Array:
-        """Probability of at least one alert in the `horizon` hours from each issue on, shape (issues, cells).
+        """Return the probability of an alert in the `horizon` hours from each issue on, shape (issues, cells).
 
-        Args:
-            history: alerts of the hours before each issue are used, none from it on.
-            issues: indexes of hours, ascending; `len(history)` is the hour after the last counted one.
-            horizon: one of the fitted horizons.
+        `issues` are ascending indexes of hours, to `len(history)`, the hour after the last counted one. Alerts from an
+        issue on are not used for it.
         """
         at = np.asarray(issues, np.int64)
         shape = (len(at), history.alerts.shape[1])
         return clip_probability(np.broadcast_to(self.models[horizon](history, at), shape))
 
     def files(self) -> dict[str, bytes]:
-        """Content by file name, from which `HourlyForecaster.load` makes the same forecasts."""
+        """Return the content by file name, for `HourlyForecaster.load`."""
         [kind] = {type(model) for model in self.models.values()}
         return {MODEL_FILE: TypeAdapter(dict[int, kind]).dump_json(dict(self.models), indent=1)}  # type: ignore[valid-type]
 
@@ -60,14 +52,12 @@ class HourlyForecaster:
     name: ClassVar[str]
     model: ClassVar[type[Any]]
     is_baseline: ClassVar[bool] = False
-    """True if it is one of the baselines to beat."""
+    """True for the baselines to beat."""
 
     def fit(self, history: HourlyHistory, train: range, validation: range) -> FittedHourly:
         """Tune on the validation hours, which follow the training hours, and fit on both; later hours are not used.
 
-        Raises:
-            HourlyHistoryError: there is nothing to learn.
-            ValueError: a horizon is not among `HORIZONS`.
+        Raises HourlyHistoryError if there is nothing to learn, ValueError if a horizon is not among `HORIZONS`.
         """
         if not set(self.horizons) <= set(HORIZONS):
             raise ValueError(f"The next hours are forecast for horizons of {HORIZONS} hours, not {self.horizons}.")
@@ -81,17 +71,17 @@ class HourlyForecaster:
         return FittedHourly(self.name, on_both, FittedHourly(self.name, on_train))
 
     def _fit_horizons(self, history: HourlyHistory, train: range, validation: range) -> dict[int, tuple[Any, Any]]:
-        """By horizon, (fitted on the training hours, fitted on both windows with the same settings)."""
+        """Return (fitted on the training hours, fitted on both windows with its settings) by horizon."""
         raise NotImplementedError
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> FittedHourly:
-        """The forecaster that `FittedHourly.files` stored."""
+        """Return the forecaster that `FittedHourly.files` stored."""
         return FittedHourly(cls.name, TypeAdapter(dict[int, cls.model]).validate_json(files[MODEL_FILE]))  # type: ignore[name-defined]
 
 
 def predict_all(fitted: FittedHourly, history: HourlyHistory, issue: int) -> Array:
-    """Probabilities of all fitted horizons from one hour, shape (horizons, cells).
+    """Return probabilities of all fitted horizons from one hour, shape (horizons, cells).
 
     A longer horizon holds the shorter ones, so no probability is less than that of a shorter horizon.
     """
@@ -100,10 +90,10 @@ def predict_all(fitted: FittedHourly, history: HourlyHistory, issue: int) -> Arr
 
 
 def forecast_from(fitted: FittedHourly, history: HourlyHistory, now: datetime) -> tuple[np.datetime64, Array]:
-    """(instant at which the forecast begins, UTC; `predict_all` from there), from today's alerts so far.
+    """Return the instant at which the forecast begins, UTC, and `predict_all` from there, from today's alerts so far.
 
-    The running hour counts as the last hour of the past, with its alerts so far; the forecast begins at its end. Hours that have
-    not begun by `now`, an instant with a zone, are not used.
+    The running hour counts as the last hour of the past, with its alerts so far; the forecast begins at its end. Hours
+    that have not begun by `now`, an instant with a zone, are not used.
     """
     begun = history.until(now)
     return begun.starts[len(begun)], predict_all(fitted, begun, len(begun))

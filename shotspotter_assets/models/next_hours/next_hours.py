@@ -35,27 +35,19 @@ MAX_POSITIVES: Final = 20_000
 """Maximum of the sample of a fit."""
 NEGATIVES_PER_POSITIVE: Final = 8
 INVERSE_PENALTY: Final = 0.01
-SEED: Final = 0
 
 
 @dataclass(frozen=True)
 class HourRegression:
-    """The regression of one horizon on `_linear_inputs`.
-
-    Attributes:
-        horizon: in hours.
-        profile: alerts of each hour of the week over their mean, shape (168,).
-        weights: log odds by unit of each input.
-        intercept: log odds where all inputs are 0.
-    """
+    """The regression of one horizon, in hours, on `_linear_inputs`."""
 
     horizon: int
-    profile: Numbers
-    weights: Numbers
-    intercept: float
+    profile: Numbers  # alerts of each hour of the week over their mean, shape (168,)
+    weights: Numbers  # log odds by unit of each input
+    intercept: float  # log odds where all inputs are 0
 
     def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
-        """Probabilities, shape (issues, cells); see `FittedHourly.predict`."""
+        """Return probabilities, shape (issues, cells)."""
         cells = history.alerts.shape[1]
         blocks = []
         for part in np.array_split(issues, -(-len(issues) * cells // MAX_ROWS_AT_ONCE)):
@@ -63,12 +55,9 @@ class HourRegression:
             rows = Rows(np.repeat(part - part[0], cells), np.tile(np.arange(cells), len(part)))
             cell_inputs = cell_features(history, hours, rows, self.profile)
             window_inputs = window_features(history, hours, self.horizon, self.profile)[rows.hour]
-            blocks.append(expit(self.logit(_linear_inputs(cell_inputs, window_inputs))).reshape(-1, cells))
+            inputs = _linear_inputs(cell_inputs, window_inputs)
+            blocks.append(expit(inputs @ self.weights + self.intercept).reshape(-1, cells))
         return np.concatenate(blocks)
-
-    def logit(self, inputs: Singles) -> Array:
-        """Log odds of rows of inputs, shape (rows,)."""
-        return np.asarray(inputs @ self.weights + self.intercept, np.float64)
 
 
 class _Sample(NamedTuple):
@@ -81,7 +70,7 @@ class _Sample(NamedTuple):
 
 
 class NextHours(HourlyForecaster):
-    """See the module."""
+    """Regressions on a sample of hours and cells."""
 
     name: ClassVar[str] = "next_hours"
     model: ClassVar[type[Any]] = HourRegression
@@ -113,7 +102,7 @@ class NextHours(HourlyForecaster):
 
 
 def _sample(history: HourlyHistory, hours: range, train_stop: int, horizon: int) -> _Sample:
-    """Rows of hours from which the horizon is known and lies within training or within validation, not across both."""
+    """Return rows of hours from which the horizon is known and lies within training or within validation, not across."""
     occupied = history.occupied_within(horizon)[hours.start : hours.stop - horizon + 1]
     positives = int(occupied.sum())
     if not 0 < positives < occupied.size:
@@ -125,7 +114,7 @@ def _sample(history: HourlyHistory, hours: range, train_stop: int, horizon: int)
     wanted = keep_positive * positives * NEGATIVES_PER_POSITIVE
     keep_negative = min(1.0, wanted / (occupied.size - positives))
     share = np.where(occupied, np.float32(keep_positive), np.float32(keep_negative))
-    random = np.random.default_rng([SEED, horizon]).random(occupied.shape, dtype=np.float32)
+    random = np.random.default_rng([0, horizon]).random(occupied.shape, dtype=np.float32)
     hour, cell = np.nonzero(random < share)
     at = hour + hours.start
     whole = ((at + horizon <= train_stop) | (at >= train_stop)) & history.are_known(at, horizon)
@@ -137,7 +126,7 @@ def _sample(history: HourlyHistory, hours: range, train_stop: int, horizon: int)
 
 
 def _regression(inputs: Singles, positive: npt.NDArray[np.bool_], sample_weight: Array) -> tuple[Array, float]:
-    """(weights, intercept) in units of the inputs."""
+    """Return (weights, intercept) in units of the inputs."""
     from sklearn.linear_model import LogisticRegression
 
     # float64 and a solver that goes to the end: nearly equal rates make the fit stiff.
@@ -151,7 +140,7 @@ def _regression(inputs: Singles, positive: npt.NDArray[np.bool_], sample_weight:
 
 
 def _linear_inputs(cell_inputs: Singles, window_inputs: Singles) -> Singles:
-    """Inputs of the regression, shape (rows, inputs): hours as waves, and the products that a line needs."""
+    """Return inputs of the regression, shape (rows, inputs): hours as waves, and the products that a line needs."""
     window = {name: window_inputs[:, at] for at, name in enumerate(WINDOW_FEATURES)}
     angle = np.float32(2 * np.pi / DAY_HOURS) * window.pop("hour")
     waves = [wave(harmonic * angle) for harmonic in (1, 2) for wave in (np.sin, np.cos)]

@@ -1,7 +1,7 @@
 """A Hawkes process on cells and hours: alerts make alerts of the next hours in the same and in near cells likelier.
 
-An occupied hour of cell i has the intensity b r_i(t) g(t) + sum over s < t of a^(t-1-s) (k x_i(s) + l (S x)_i(s)), with r
-the background, g the profile of the hour of week, x occupied hours and S a Gaussian smoothing. It is fitted by
+An occupied hour of cell i has the intensity b r_i(t) g(t) + sum over s < t of a^(t-1-s) (k x_i(s) + l (S x)_i(s)), with
+r the background, g the profile of the hour of week, x occupied hours and S a Gaussian smoothing. It is fitted by
 likelihood: an hour has 1 - exp(-intensity) where it is occupied, else exp(-intensity). In the sum over hours that are
 not, the intensity is linear, so that only occupied hours need to be looked at one by one.
 """
@@ -46,7 +46,7 @@ class FittedSelfExciting:
         return occurrence(self.expected(history, issues), self.scale)
 
     def expected(self, history: HourlyHistory, issues: Indexes) -> Array:
-        """Expected occupied hours within the horizon, with what the hours ahead trigger themselves; (issues, cells)."""
+        """Return expected occupied hours within the horizon, those triggered in it too; (issues, cells)."""
         hours = span(issues)
         near = smoothing_weights(history.in_coverage, NEAR_WIDTHS[0])
         steady = self.strengths[0] * background_rate(history, hours)[issues - hours.start]
@@ -61,7 +61,7 @@ class FittedSelfExciting:
 
 
 class SelfExciting(HourlyForecaster):
-    """See the module."""
+    """The process, fitted on the last two years and scaled on the validation hours."""
 
     name: ClassVar[str] = "self_exciting"
     model: ClassVar[type[Any]] = FittedSelfExciting
@@ -87,7 +87,7 @@ class SelfExciting(HourlyForecaster):
 
 
 def background_rate(history: HourlyHistory, hours: range) -> Array:
-    """Expected occupied hours in an hour, without the hour of week; shape (len(hours), cells).
+    """Return expected occupied hours in an hour, without the hour of week; shape (len(hours), cells).
 
     A mixture of the cell's recent rate, its whole history and the city's recent rate.
     """
@@ -99,12 +99,12 @@ def background_rate(history: HourlyHistory, hours: range) -> Array:
 
 
 def occurrence(expected: npt.NDArray[np.floating], scale: float) -> Array:
-    """Probability of at least one occupied hour, given the expected number: 1 - exp(-scale * expected)."""
+    """Return the probability of at least one occupied hour, given the expected number: 1 - exp(-scale * expected)."""
     return -np.expm1(-scale * expected)
 
 
 def burst_scale(expected: npt.NDArray[np.floating], positives: float) -> float:
-    """The scale with which `occurrence` sums to the number of `positives`.
+    """Return the scale with which `occurrence` sums to the number of `positives`.
 
     Alerts of a cell come in bursts, so fewer horizons have one than their mean would give.
     """
@@ -115,7 +115,7 @@ def burst_scale(expected: npt.NDArray[np.floating], positives: float) -> float:
 
 
 def _likeliest(parts: list[Singles], occupied: npt.NDArray[np.bool_]) -> Array:
-    """Strengths of the intensity's parts, each (hours, cells), of maximum likelihood."""
+    """Return strengths of the intensity's parts, each (hours, cells), of maximum likelihood."""
     at_alerts = np.stack([part[occupied] for part in parts], axis=1).astype(np.float64)
     elsewhere = np.array([part.sum(dtype=np.float64) for part in parts]) - at_alerts.sum(axis=0)
 
@@ -130,7 +130,7 @@ def _likeliest(parts: list[Singles], occupied: npt.NDArray[np.bool_]) -> Array:
 
 
 def _excitation(history: HourlyHistory, hours: range) -> npt.NDArray[Any]:
-    """Sum (float32) over the hours before each of `hours` of a^(hours gone by) x, shape (len(hours), cells)."""
+    """Return the sum (float32) over the hours before each of a^(hours gone by) x, shape (len(hours), cells)."""
     occupied = history.occupied[: hours.stop].astype(np.float32)
     mean = exponential_mean(occupied, TRIGGER_HALF_LIFE_HOURS, before=hours)
     return mean / np.float32(1 - decay_of(TRIGGER_HALF_LIFE_HOURS))

@@ -1,9 +1,8 @@
 """The default forecaster of the next hours: a regression combined with a self-exciting process, by learned weights.
 
-As the stack of the next day: for each horizon the members, fitted on the training window, forecast the validation window, and
-from these forecasts the weights are learned week by week, starting at those of other cities (see `stacking`). The offset
-corrects the level, which the regression gets wrong where a city's rate has moved away from that of its training years.
-The number of alerts is forecast from the stack's own forecasts of the validation window.
+The weights are learned as in the stack of the next day (`next_day.stack`). The offset corrects the level, which the
+regression gets wrong where a city's rate has moved away from that of its training years. The number of alerts is
+forecast from the stack's own forecasts of the validation window.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,26 +40,16 @@ Instant = Annotated[np.datetime64, PlainValidator(np.datetime64), PlainSerialize
 
 @dataclass(frozen=True)
 class HorizonStack:
-    """The combination for one horizon.
-
-    Attributes:
-        posterior: weights of its members, after the hours to `learned_until`.
-        counts: distribution of the number of alerts, given the probability of the combination.
-        learned_until: the instant (UTC) at which the hours end that the weights were learned from.
-    """
+    """The combination for one horizon."""
 
     posterior: WeightPosterior
-    counts: AlertCounts
-    learned_until: Instant
+    counts: AlertCounts  # number of alerts given the probability of the combination
+    learned_until: Instant  # end (UTC) of the hours that the weights were learned from
 
 
 @dataclass(frozen=True)
 class FittedHourlyStack(FittedHourly):
-    """See `FittedHourly`.
-
-    Attributes:
-        members: fitted on training and validation hours, by name.
-    """
+    """A combination; its members, by name, are fitted on training and validation hours."""
 
     members: Mapping[str, FittedHourly] = field(default_factory=dict)
 
@@ -76,7 +65,7 @@ class FittedHourlyStack(FittedHourly):
         return regression.profile
 
     def predict(self, history: HourlyHistory, issues: Sequence[int] | Indexes, horizon: int) -> Array:
-        """See `FittedHourly.predict`; the weights of an issue rest on the weeks that are over before it."""
+        """Return the forecast; the weights of an issue rest on the weeks that are over before it."""
         model: HorizonStack = self.models[horizon]
         at, start = np.asarray(issues, np.int64), int(np.searchsorted(history.starts, model.learned_until))
         weeks = _weeks_known(at, start)
@@ -89,22 +78,18 @@ class FittedHourlyStack(FittedHourly):
         return combine(by_week, weeks, of_issues, fireworks_ahead(history, horizon)[at], FIREWORK_MEMBERS)
 
     def files(self) -> dict[str, bytes]:
-        """See `FittedHourly.files`; those of a member start with its name."""
+        """Return the files; those of a member start with its name."""
         return super().files() | files_of_members(self.members)
 
 
 class HourlyStack(HourlyForecaster):
-    """See the module."""
+    """A combination of `MEMBERS`."""
 
     name: ClassVar[str] = "hourly_stack"
     model: ClassVar[type[Any]] = HorizonStack
 
     def fit(self, history: HourlyHistory, train: range, validation: range) -> FittedHourlyStack:
-        """See `HourlyForecaster.fit`.
-
-        Raises:
-            HourlyHistoryError: as there, or no alert lies in the validation hours.
-        """
+        """Fit the members and their weights. Raises HourlyHistoryError as members do, or without validation alerts."""
         members = {name: member(self.horizons).fit(history, train, validation) for name, member in MEMBERS.items()}
         return combined(members, history, train, validation, self.horizons)
 
@@ -121,10 +106,9 @@ def combined(
     validation: range,
     horizons: tuple[int, ...],
 ) -> FittedHourlyStack:
-    """The stack of fitted members; its weights are learned from the forecasts of those fitted on the training hours alone.
+    """Return the stack of fitted members; its weights are learned from those fitted on the training hours alone.
 
-    Raises:
-        HourlyHistoryError: no alert lies in the validation hours.
+    Raises HourlyHistoryError if no alert lies in the validation hours.
     """
     models = {}
     on_train = {name: member.on_train for name, member in members.items() if member.on_train is not None}
@@ -146,7 +130,7 @@ def combined(
 
 
 def _weeks_known(issues: Indexes, start: int) -> Indexes:
-    """Whole weeks from hour `start` on before each issue, without the last hour, which may be running."""
+    """Return whole weeks from hour `start` on before each issue, without the last hour, which may be running."""
     return np.maximum(issues - 1 - start, 0) // WEEK_HOURS
 
 
@@ -159,7 +143,7 @@ def _by_week(
     start: int,
     weeks: int,
 ) -> list[WeightPosterior]:
-    """See `WeightPosterior.by_week`; `logits` are of `issues`, whose weeks begin at hour `start`."""
+    """Return the posterior by week; `logits` are of `issues`, whose weeks begin at hour `start`."""
     observed = history.alerts_within(issues, horizon) > 0
     ordinary = ~fireworks_ahead(history, horizon)[issues]
     return posterior.by_week(logits, observed, (issues - start) // WEEK_HOURS, weeks, ordinary)

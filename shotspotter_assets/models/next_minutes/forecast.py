@@ -24,30 +24,18 @@ HOURS_AT_ONCE: Final = 2_000
 
 @dataclass(frozen=True)
 class MinutesForecast:
-    """The next minutes from an instant, each array of the shape (len(MINUTES), cells).
+    """The next minutes from an instant, each array of the shape (len(MINUTES), cells)."""
 
-    Attributes:
-        probability: of at least one new incident in the cell.
-        expected: number of new incidents.
-        even: the probability by the hour's forecast alone, spread evenly over its minutes.
-    """
-
-    probability: Array
-    expected: Array
-    even: Array
+    probability: Array  # of at least one new incident in the cell
+    expected: Array  # number of new incidents
+    even: Array  # probability by the hour's forecast alone, spread evenly over its minutes
 
 
 def fit_on_hours(incidents: Incidents, history: HourlyHistory, fitted: FittedHourly) -> LiftTable:
-    """The lifts of the last two years of a history over the forecasts of hours.
+    """Return the lifts of the last two years of a history, to its end, over the forecasts of hours.
 
-    Args:
-        incidents: at least those of these years.
-        history: to the end of the validation hours.
-        fitted: the forecaster of hours.
-
-    Raises:
-        HourlyHistoryError: too few incidents, the city publishes hours only, or the history is shorter than the hours that
-            the forecaster needs as inputs.
+    Raises HourlyHistoryError if there are too few incidents, the city publishes hours only, or the history is shorter
+    than the hours that the forecaster needs as inputs.
     """
     if history.city.time_precision == "hour":
         raise HourlyHistoryError(
@@ -65,7 +53,7 @@ def fit_on_hours(incidents: Incidents, history: HourlyHistory, fitted: FittedHou
 def expected_by_hours(
     fitted: FittedHourly, history: HourlyHistory, issues: npt.NDArray[np.int64], horizon: int = 1
 ) -> Array:
-    """Expected incidents within the hours ahead of each issue, from the alerts before it, shape (issues, cells)."""
+    """Return expected incidents in the hours ahead of each issue, from alerts before it, shape (issues, cells)."""
     expected = np.empty((len(issues), int(history.in_coverage.sum())))
     for at in range(0, len(issues), HOURS_AT_ONCE):
         part = slice(at, at + HOURS_AT_ONCE)
@@ -74,13 +62,10 @@ def expected_by_hours(
 
 
 def spread_evenly(one_hour: Array, two_hours: Array, minute: Array, minutes: float) -> Array:
-    """Expected incidents within some minutes by the forecasts of one and two hours, spread evenly, shape (issues, cells).
+    """Return expected incidents within some minutes (up to 60) of each issue, spread evenly, shape (issues, cells).
 
-    Args:
-        one_hour: expected within an hour of the beginning of each issue's hour, shape (issues, cells).
-        two_hours: expected within two.
-        minute: of each issue past the hour, 0 to 60, shape (issues,).
-        minutes: length of the period, at most 60.
+    `one_hour` and `two_hours` are expected, (issues, cells), from the beginning of the hour of each issue, which is at
+    `minute`, 0 to 60, past it.
     """
     in_hour = np.minimum(minutes, 60 - minute)[:, None] / 60
     return one_hour * in_hour + np.maximum(two_hours - one_hour, 0) * (minutes / 60 - in_hour)
@@ -89,15 +74,7 @@ def spread_evenly(one_hour: Array, two_hours: Array, minute: Array, minutes: flo
 def forecast_minutes(
     hours: FittedHourly, lifts: LiftTable, history: HourlyHistory, incidents: Incidents, now: datetime
 ) -> MinutesForecast:
-    """The next minutes from now.
-
-    Args:
-        hours: the forecaster of hours that the lifts were fitted on.
-        lifts: see `fit_on_hours`.
-        history: to now or later; hours from the running one on are not used.
-        incidents: those before now; later ones are not used.
-        now: an instant with a zone.
-    """
+    """Return the next minutes from now, an instant with a zone; incidents and hours from then on are not used."""
     instant, starts = now.astimezone(UTC).timestamp(), seconds_of(history.starts)
     running = int(np.searchsorted(starts, instant, "right")) - 1
     minute = np.array([(instant - starts[running]) / 60])

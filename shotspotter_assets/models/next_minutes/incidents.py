@@ -1,4 +1,4 @@
-"""The incidents of a city in continuous time: what a process of the next minutes is fitted on and forecasts from."""
+"""The incidents of a city in continuous time, for fits and forecasts of the next minutes."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,21 +16,15 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Incidents:
-    """Incidents of the forecast types, each at the time and point of its first alert; sorted by time.
+    """Incidents of the forecast types, each at the time and point of its first alert; sorted by time."""
 
-    Attributes:
-        seconds: since 1970 UTC, shape (incidents,).
-        metres: east and north of the south-western corner of the city's box, shape (incidents, 2).
-        places: row and column of the cell, shape (incidents, 2).
-    """
-
-    seconds: Array
-    metres: Array
-    places: npt.NDArray[np.int64]
+    seconds: Array  # since 1970 UTC, shape (incidents,)
+    metres: Array  # east and north of the box's south-western corner, shape (incidents, 2)
+    places: npt.NDArray[np.int64]  # row and column of the cell, shape (incidents, 2)
 
     @classmethod
     def of_alerts(cls, alerts: pa.Table, city: City) -> "Incidents":
-        """The incidents that alerts (`CLEANED_SCHEMA`, in any order) belong to.
+        """Return the incidents that alerts (`CLEANED_SCHEMA`, in any order) belong to.
 
         An incident whose first alert is not among the alerts is at the first one that is.
         """
@@ -46,14 +40,13 @@ class Incidents:
         )
 
     def table(self) -> pa.Table:
-        """The incidents as a table to store."""
+        """Return the incidents as a table to store."""
         begun = pa.array((self.seconds * 1e6).round().astype(np.int64), pa.timestamp("us", "UTC"))
         columns = [begun, *self.metres.T, *self.places.astype(np.int16).T]
         return pa.table([pa.array(column) for column in columns], names=["begun_utc", "east", "north", "row", "column"])
 
     @classmethod
     def of_table(cls, table: pa.Table) -> "Incidents":
-        """The incidents of a stored table; see `table`."""
         east, north, row, column = (table[name].to_numpy() for name in ("east", "north", "row", "column"))
         return cls(
             seconds_of(table["begun_utc"].to_numpy()),
@@ -65,20 +58,20 @@ class Incidents:
         return len(self.seconds)
 
     def within(self, first: float, stop: float) -> "Incidents":
-        """Those from `first` on and before `stop`, both in seconds since 1970."""
+        """Return those from `first` on and before `stop`, both in seconds since 1970."""
         chosen = slice(*np.searchsorted(self.seconds, [first, stop]))
         return Incidents(self.seconds[chosen], self.metres[chosen], self.places[chosen])
 
     def begun_since(self, instant: datetime) -> "Incidents":
-        """Those that began at an instant, which has a zone, or later."""
+        """Return those that began at an instant, which has a zone, or later."""
         return self.within(instant.astimezone(UTC).timestamp(), np.inf)
 
     def covered_cells(self, in_coverage: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """The covered cell that each lies in, numbered in row-major order; -1 outside of all; shape (incidents,)."""
+        """Return each one's covered cell, numbered row by row; -1 outside of all; shape (incidents,)."""
         number = np.where(in_coverage, in_coverage.ravel().cumsum().reshape(in_coverage.shape) - 1, -1)
         return number[self.places[:, 0], self.places[:, 1]]
 
 
 def seconds_of(instants: npt.NDArray[np.datetime64]) -> Array:
-    """Seconds since 1970 of instants (UTC); same shape."""
+    """Return seconds since 1970 of instants (UTC); same shape."""
     return instants.astype("datetime64[us]").astype(np.int64) / 1e6

@@ -30,24 +30,15 @@ MIN_INCIDENTS: Final = 50
 
 @dataclass(frozen=True)
 class LiftTable(StoredModel):
-    """The fitted table.
-
-    Attributes:
-        lifts: factor of the hour's forecast, shape (ages, distances).
-        incidents: number of incidents of the fit.
-    """
+    """The fitted table; `lifts` are factors of the hour's forecast, shape (ages, distances)."""
 
     lifts: tuple[tuple[float, ...], ...]
-    incidents: int
+    incidents: int  # number of incidents of the fit
 
     def lift(self, incidents: Incidents, history: HourlyHistory, instant: float, minutes: Array) -> Array:
-        """Mean lift of each covered cell within some minutes from an instant on, shape (periods, cells).
+        """Return each covered cell's mean lift within some minutes (periods,) from an instant, shape (periods, cells).
 
-        Args:
-            incidents: later ones than the instant are not used.
-            history: with the covered cells.
-            instant: seconds since 1970.
-            minutes: lengths of the periods, shape (periods,).
+        The instant is in seconds since 1970; later incidents are not used.
         """
         recent = incidents.within(instant - 60 * AGES_MINUTES[-1], np.nextafter(instant, np.inf))
         lift = np.ones((len(minutes), int(history.in_coverage.sum())))
@@ -71,16 +62,10 @@ class LiftTable(StoredModel):
 
 
 def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: npt.NDArray[np.floating]) -> LiftTable:
-    """The lifts of some hours, without unknown ones and those of firework days, which would count as contagion.
+    """Return the lifts of contiguous hours, without unknown ones and firework days, which would count as contagion.
 
-    Args:
-        incidents: at least those of the hours.
-        history: with clock and covered cells.
-        hours: contiguous.
-        even: expected incidents of each hour and covered cell by the hour's forecast, shape (len(hours), cells).
-
-    Raises:
-        HourlyHistoryError: too few incidents lie in the hours.
+    `even` are expected incidents by the hour's forecast, shape (len(hours), cells). Raises HourlyHistoryError if too
+    few incidents lie in the hours.
     """
     starts = seconds_of(history.starts)
     of_hours = incidents.within(starts[hours.start], starts[hours.stop])
@@ -118,14 +103,14 @@ def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: 
 
 
 def _within_ages(first: Array, last: Array) -> Array:
-    """Minutes of the spans between two ages that lie in each of the bins of ages, shape (spans, ages)."""
+    """Return minutes of the spans between two ages that lie in each of the bins of ages, shape (spans, ages)."""
     edges = np.array(AGES_MINUTES)
     overlap = np.minimum(last[:, None], edges[1:]) - np.maximum(first[:, None], edges[:-1])
     return np.maximum(overlap, 0)
 
 
 def _rings(incidents: Incidents, history: HourlyHistory) -> npt.NDArray[np.int64]:
-    """Bin of the distance from each incident to each covered cell, shape (incidents, cells)."""
+    """Return the bin of the distance from each incident to each covered cell, shape (incidents, cells)."""
     middles = Plane.of(history.city).metres(
         np.column_stack(cell_middles(history.city, *np.nonzero(history.in_coverage)))
     )

@@ -27,9 +27,9 @@ START_LOSS: Final = "start_loss"
 
 @contextmanager
 def storage_url(store: Store, partition: Partition, file: str, shared: str = "") -> Iterator[str]:
-    """URL of Optuna's storage: `shared` where it is given, else an SQLite file in the store.
+    """Yield the URL of Optuna's storage: `shared` where it is given, else an SQLite file in the store.
 
-    In a store on S3 the file is copied here and written back at the end; several machines that search together need `shared`.
+    In a store on S3 the file is copied here and written back at the end; several machines need `shared`.
     """
     uri = store.uri(partition, file)
     if shared:
@@ -50,10 +50,9 @@ def storage_url(store: Store, partition: Partition, file: str, shared: str = "")
 
 
 def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int = 1) -> "optuna.Study":
-    """The study of a task, with the loss of the settings without a search, which are its first trial if they are in the space.
+    """Return the study of a task, with the loss of the settings without a search, its first trial if they are in the space.
 
-    Raises:
-        Exception: the settings without a search cannot be fitted.
+    Raises an error if the settings without a search cannot be fitted.
     """
     import optuna
 
@@ -80,22 +79,16 @@ def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int =
 
 
 def finished_trials(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
-    """Trials that are complete, pruned or failed."""
+    """Return trials that are complete, pruned or failed."""
     return [trial for trial in study.trials if trial.state.is_finished()]
 
 
 def search(
     task: TuningTask, study: "optuna.Study", trials: int, minutes: float, parallel: int, log: Callable[[str], None]
 ) -> None:
-    """Add trials to a study until it has `trials` finished ones, or the minutes are over; what comes first.
+    """Add trials to a study until it has `trials` finished ones, earlier runs included, or the minutes of this run are over.
 
-    Args:
-        task: what is tuned.
-        study: see `open_study`.
-        trials: finished ones of the study, those of earlier runs included.
-        minutes: of this run; no trial starts after them.
-        parallel: trials at a time.
-        log: takes a line per finished trial.
+    `parallel` trials run at a time; `log` takes a line per finished trial.
     """
     import optuna
     from lightgbm.basic import LightGBMError
@@ -130,7 +123,7 @@ def search(
 
 
 def suggested(trial: "optuna.Trial", name: str, distribution: "BaseDistribution") -> Any:
-    """A value of a declared distribution."""
+    """Return a value of a declared distribution."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match distribution:
@@ -144,6 +137,6 @@ def suggested(trial: "optuna.Trial", name: str, distribution: "BaseDistribution"
 
 
 def best_loss(study: "optuna.Study") -> float:
-    """Least log loss of the complete trials and of the settings without a search."""
+    """Return the least log loss of the complete trials and of the settings without a search."""
     losses = [trial.value for trial in study.trials if trial.value is not None]
     return float(min([*losses, study.user_attrs[START_LOSS]]))

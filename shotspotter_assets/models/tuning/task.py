@@ -22,21 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TuningTask:
-    """A forecaster on the windows before a fold's cutoff.
+    """A forecaster on the windows before a fold's cutoff; `history` ends with `validation`.
 
-    Attributes:
-        forecaster: its name.
-        settings: those of the city's file, which trials change.
-        history: to the end of `validation`.
-        train: indexes of the history's days; `validation` follows.
-        context: of the fits.
-
-    Raises:
-        ValueError: no covered cell has an alert in the validation window.
+    Raises ValueError if no covered cell has an alert in the validation window.
     """
 
     forecaster: str
-    settings: ForecasterSettings
+    settings: ForecasterSettings  # those of the city's file, which trials change
     history: History
     train: range
     validation: range
@@ -70,14 +62,10 @@ class TuningTask:
         return sha256(json.dumps(parts, sort_keys=True), self.history.in_coverage.tobytes())[:16]
 
     def loss(self, values: Mapping[str, Any], after_epoch: Callable[[int, float], None] | None = None) -> float:
-        """Log loss of the validation window in nats per cell-day, fitted on the training window with some values.
+        """Return the validation log loss in nats per cell-day of a training fit with some values of the search space.
 
-        Args:
-            values: of the search space, by setting; empty for the settings without a search.
-            after_epoch: takes the number of each epoch of a network, from 1, and its validation loss; may raise to stop.
-
-        Raises:
-            FloatingPointError: a network diverges.
+        `after_epoch` takes the number of each epoch of a network, from 1, and its validation loss; it may raise to
+        stop. Raises FloatingPointError if a network diverges.
         """
         settings = type(self.settings).model_validate(self.settings.model_dump() | dict(values))
         context = replace(self.context, after_epoch=after_epoch)

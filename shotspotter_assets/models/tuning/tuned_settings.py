@@ -26,20 +26,15 @@ class TunedSettings(BaseModel):
     city: str
     fold: date
     forecaster: str
-    settings: dict[str, JsonValue]
-    """The settings that differ from those without a search; empty where no trial was better."""
-    loss: float
-    """Log loss of the validation window in nats per cell-day."""
-    start_loss: float
-    """Log loss of the settings without a search."""
+    settings: dict[str, JsonValue]  # that differ from those without a search; empty where no trial was better
+    loss: float  # log loss of the validation window in nats per cell-day
+    start_loss: float  # log loss of the settings without a search
     gain: float
-    """The difference in nats per cell-day with an alert; chosen on these very days, so it flatters the tuned settings."""
-    trials: int
-    """Finished trials."""
+    """Difference in nats per cell-day with an alert; chosen on these very days, so it flatters the tuned settings."""
+    trials: int  # finished ones
 
     @classmethod
     def of(cls, task: TuningTask, fold: date, study: "optuna.Study") -> "TunedSettings":
-        """The outcome of a study."""
         start, loss = study.user_attrs[START_LOSS], best_loss(study)
         values = study.best_params if loss < start else {}
         changed = type(task.settings).model_validate(task.settings.model_dump() | values).model_dump(mode="json")
@@ -63,7 +58,7 @@ class TunedSettings(BaseModel):
 
 
 def trial_rows(study: "optuna.Study") -> list[dict[str, object]]:
-    """The complete trials with the least log loss, the best one first."""
+    """Return the complete trials with the least log loss, the best one first."""
     complete = sorted((trial.value, trial.number, trial) for trial in study.trials if trial.value is not None)
     return [
         {"trial": number, "log loss": value, "settings": in_words(trial.params)}
@@ -72,7 +67,7 @@ def trial_rows(study: "optuna.Study") -> list[dict[str, object]]:
 
 
 def in_words(values: Mapping[str, Any]) -> str:
-    """Values in words, as "leaves 12, learning_rate 0.043"."""
+    """Return values in words, as "leaves 12, learning_rate 0.043"."""
     # By `:.3g` alone, people would read 1.31e+03.
     shown = (
         f"{name} {float(f'{value:.3g}'):g}" if isinstance(value, float) else f"{name} {value}"
@@ -82,10 +77,10 @@ def in_words(values: Mapping[str, Any]) -> str:
 
 
 def tuned_partition(city: str, cutoff: date) -> Partition:
-    """Folder of the searches of a fold."""
+    """Return the folder of the searches of a fold."""
     return Partition(TUNED_SETTINGS, city, "fold", cutoff)
 
 
 def tuned_file(name: str) -> str:
-    """File of the outcome of a forecaster's search."""
+    """Return the file of the outcome of a forecaster's search."""
     return f"{name}.record.json"

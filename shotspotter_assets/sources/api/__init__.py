@@ -1,1 +1,1 @@
-"""Live sources that are asked over HTTP: one module per platform, and the HTTP client that they share (`http`)."""
+"""Live sources asked over HTTP: one module per platform, and a common HTTP client."""

@@ -1,4 +1,4 @@
-"""A vendor's or agency's JSON API of alerts as a source: everything that differs between them is in the city's file."""
+"""A vendor's or agency's JSON API of alerts as a source, described by the city's file."""
 
 import re
 from collections.abc import Iterator
@@ -22,12 +22,11 @@ Query = dict[str, str | int]
 class AlertsApi(ApiReader[AlertsApiSource]):
     """An API that is asked for the alerts between two instants.
 
-    If a `source_id` has several versions, the latest is used; alerts that were withdrawn are left out. Rows without a
-    usable time can only be found by asking for all days, which is done when the city's first day is asked for.
+    The latest version of a `source_id` counts, without withdrawn alerts. Asking for the city's first day asks for all days,
+    as only this finds rows without a usable time.
     """
 
     def __init__(self, city: City, source: AlertsApiSource, token: str | None) -> None:
-        """`token` is the content of the variable that the city's file names."""
         super().__init__(city, source, re.sub(r"\?.*", "", source.url), source.token, token)
 
     def _rows(self, api: JsonApi, asked: AskedDays) -> Iterator[Row]:
@@ -38,7 +37,7 @@ class AlertsApi(ApiReader[AlertsApiSource]):
         return (row for row in rows if not is_withdrawn(row))
 
     def _requests(self, begin: date, end: date) -> Iterator[str]:
-        """Yield addresses that cover the days from `begin` to before `end`, each with as many days as the API allows."""
+        """Yield addresses for the days from `begin` to before `end`, each with as many days as allowed."""
         step = timedelta(days=self.source.longest_days or (end - begin).days)
         while begin < end:
             stop = min(begin + step, end)
@@ -64,9 +63,8 @@ class AlertsApi(ApiReader[AlertsApiSource]):
             answer = api.get(*step)
             rows = finder(path)(answer.content)
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                raise api.error(
-                    *step, f"there is no list of alerts at {path!r}; correct source.rows in the city's file"
-                )
+                problem = f"there is no list of alerts at {path!r}; correct source.rows in the city's file"
+                raise api.error(*step, problem)
             if step in asked or (rows and rows == before):
                 raise api.error(*step, "this page was there before; correct source.paging in the city's file")
             yield from rows
@@ -91,7 +89,7 @@ class AlertsApi(ApiReader[AlertsApiSource]):
         return url, size | {paging.parameter or paging.style: target}
 
     def _latest(self, rows: list[Row]) -> list[Row]:
-        """Return the latest version of each alert, in the order of the answers."""
+        """Return the latest version of each alert, in order."""
         source, name = self.source, self.source.columns.source_id
         if not rows or name is None or not (source.version or source.withdrawn):
             return rows
@@ -103,7 +101,7 @@ class AlertsApi(ApiReader[AlertsApiSource]):
         return [rows[position] for position in sorted(latest.index)]
 
     def _versions(self, values: list[Any]) -> "pd.Series[Any]":
-        """Return versions as numbers, or as instants where one is no number."""
+        """Return versions as numbers, or as instants if one is no number."""
         texts = pd.Series(values, dtype=object)
         try:
             return pd.to_numeric(texts)

@@ -1,4 +1,4 @@
-"""The base of all live sources: the days to ask for, and the way from rows of JSON to `RAW_SCHEMA`."""
+"""The base of all live sources: the days to ask for, and rows of JSON as `RAW_SCHEMA`."""
 
 import json
 from abc import abstractmethod
@@ -20,12 +20,11 @@ from shotspotter_assets.sources.raw_rows import Row, table_of_rows, to_raw
 from shotspotter_assets.sources.schema import RANKED, RAW_SCHEMA
 
 ONE_DAY: Final = timedelta(days=1)
-
 Settings = TypeVar("Settings", bound=ApiSource)
 
 
 class AskedDays(NamedTuple):
-    """Local days that are asked for, `first` to `last`, and the days `start` to `today` that a usable time can be on.
+    """Local days that are asked for, `first` to `last`, and the range of usable times, `start` to `today`.
 
     Rows without a usable time are filed under the city's first day.
     """
@@ -37,17 +36,13 @@ class AskedDays(NamedTuple):
 
     @property
     def with_unusable(self) -> bool:
-        """True if rows without a usable time are filed under one of the days."""
+        """True if the days include the one of rows without a usable time."""
         return self.first <= self.start <= self.last
 
     def condition(self, field: str, literal: Callable[[date], str]) -> str:
-        """Return the SQL condition on rows that may be filed under these days.
+        """Return the SQL condition on rows of these days, with a day more on each side for any zone of the field.
 
-        The condition has one day more on each side, so that it holds in whatever zone the field is.
-
-        Args:
-            field: the field of the rows' time.
-            literal: writes the beginning of a day as the field's type needs it.
+        `literal` writes the beginning of a day as the type of `field`, the rows' time, needs it.
         """
         condition = f"{field} >= {literal(self.first - ONE_DAY)} AND {field} < {literal(self.last + 2 * ONE_DAY)}"
         if self.with_unusable:
@@ -59,23 +54,18 @@ class AskedDays(NamedTuple):
 class ApiReader(AlertSource, Generic[Settings]):
     """A live source that is asked for a range of days over HTTP.
 
-    Rows are filed under the local day of their time. Rows without a usable time, from before the city's start or from the
-    future are filed under the city's first day; they are asked for together with that day.
+    Rows without a usable time, from before the city's start or from the future are filed under the city's first day, and
+    asked for with it.
     """
 
     is_live: ClassVar[bool] = True
 
     def __init__(self, city: City, source: Settings, address: str, sent: SentToken | None, secret: str | None) -> None:
-        """`address` is where rows come from; for `sent` and `secret` see `JsonApi`."""
         self.city, self.source, self.address = city, source, address
         self._sent, self._secret = sent, secret
 
     def read(self, first: date, last: date) -> pa.Table:
-        """See `AlertSource.read`.
-
-        Raises:
-            SourceError: the API cannot be asked, refuses, or answers in another form than the city's file describes.
-        """
+        """Read rows, see `AlertSource.read`; raise SourceError if the API refuses, or contradicts the city's file."""
         asked = AskedDays(first, last, self.city.start, today(self.city.zone))
         with JsonApi(self.city, self.source.patience, self._sent, self._secret) as api:
             return self._raw(list(self._rows(api, asked)), asked)
@@ -85,9 +75,9 @@ class ApiReader(AlertSource, Generic[Settings]):
         """Yield all rows that may be filed under the days asked for, page by page."""
 
     def _raw(self, rows: Sequence[Row], asked: AskedDays) -> pa.Table:
-        """Return the rows that are filed under the days asked for, as `RAW_SCHEMA`, sorted by day.
+        """Return the rows of the asked days as `RAW_SCHEMA`, sorted by day.
 
-        `received_row` is a row's rank within its day by `RANKED`, which is the same whatever the range and the paging.
+        `received_row` is a row's rank within its day by `RANKED`, whatever the range and the paging.
         """
         if not rows:
             return RAW_SCHEMA.empty_table()
@@ -106,7 +96,7 @@ class ApiReader(AlertSource, Generic[Settings]):
 
 
 def epoch_literal(time_format: str | None) -> Callable[[date], str] | None:
-    """Return a function that writes the beginning of a day (UTC) as a number; None unless times are such numbers."""
+    """Return a function that writes the beginning of a day (UTC) as a number; None for other time formats."""
     unit = EPOCH_UNITS.get(time_format or "")
     return None if unit is None else lambda day: str((day - date(1970, 1, 1)).days * 86_400 * unit)
 
@@ -117,7 +107,7 @@ def both(condition: str | None, other: str) -> str:
 
 
 def top_level_keys(source: ApiSource) -> list[str]:
-    """Return the top-level keys of a row that hold the columns of a source, each once."""
+    """Return the top-level keys of a row with the columns of a source, each once."""
     return list(dict.fromkeys(path.split(".")[0].split("[")[0].strip('"') for path in source.columns.named().values()))
 
 

@@ -14,12 +14,11 @@ from shotspotter_assets.sources.api.http import JsonApi
 from shotspotter_assets.sources.raw_rows import Row
 
 GEOMETRY: Final = "geometry"
-
 NUMBERS: Final = ("Double", "Single", "Integer", "BigInteger")
 
 
 class Layer(NamedTuple):
-    """A layer's description: field types by name, the field that numbers its rows, and the rows of a page."""
+    """Field types by name, the field that numbers rows, and the rows of a page."""
 
     fields: dict[str, str]
     row_id: str
@@ -27,17 +26,13 @@ class Layer(NamedTuple):
 
 
 class ArcgisLayer(ApiReader[ArcgisSource]):
-    """A layer that is asked for all days of a range in one query, page by page."""
+    """A layer that is asked for a range of days in one query, page by page."""
 
     def __init__(self, city: City, source: ArcgisSource, token: str | None = None) -> None:
-        """`token` is the content of the variable that the city's file names."""
         super().__init__(city, source, source.layer.rstrip("/"), source.token, token)
 
     def _rows(self, api: JsonApi, asked: AskedDays) -> Iterator[Row]:
-        """Yield the rows of all pages, each after the last row number of the page before.
-
-        Unlike offsets, row numbers leave no gap where the publisher deletes rows in the meantime.
-        """
+        """Yield the rows of all pages by row number, which leaves no gap if the publisher deletes rows meanwhile."""
         layer, keys, url = self._layer(api), top_level_keys(self.source), f"{self.address}/query"
         literal = self._literal(layer)
         days = asked.condition(self.source.columns.time, literal) if literal is not None else ""
@@ -83,7 +78,7 @@ class ArcgisLayer(ApiReader[ArcgisSource]):
         return Layer(types, row_id, min(max_rows, self.source.page_size or max_rows))
 
     def _literal(self, layer: Layer) -> Callable[[date], str] | None:
-        """Return a function that writes the beginning of a day in the layer's SQL; None where times are text."""
+        """Return a function that writes the beginning of a day in the layer's SQL; None for times as text."""
         kind = layer.fields.get(self.source.columns.time)
         if kind == "DateOnly":
             return lambda day: f"DATE '{day.isoformat()}'"

@@ -1,4 +1,4 @@
-"""JSON over HTTP for all live sources: retries, time-outs, tokens that stay secret, errors with a remedy."""
+"""JSON over HTTP for all live sources: retries, time-outs, secret tokens, errors with a remedy."""
 
 import json
 import logging
@@ -17,13 +17,10 @@ from shotspotter_assets.redaction import Redaction
 from shotspotter_assets.sources.alert_source import SourceError
 
 RETRIED: Final = (202, 429, *range(500, 600))
-"""Statuses, and ArcGIS's own codes, that are retried. Socrata answers 202 while it still works on a query."""
-
+"""Retried statuses, and ArcGIS's own codes. Socrata answers 202 while it still works on a query."""
 MAX_MESSAGE_CHARACTERS: Final = 200
-"""Maximum length of a publisher's own message in an error."""
-
+"""Maximum length of a publisher's message in an error."""
 CHUNK_BYTES: Final = 1 << 16
-
 NEEDS_LOG_IN: Final = "the layer needs a log-in: name its token in source.token"
 
 REMEDIES: Final = {
@@ -36,20 +33,19 @@ REMEDIES: Final = {
     499: NEEDS_LOG_IN,
 }
 """Remedies by HTTP status, or by ArcGIS's own code."""
-
 LOGGER: Final = logging.getLogger("urllib3.connectionpool")
-"""Logs whole addresses, their query parameters included."""
+"""Logger of whole addresses, query parameters included."""
 
 
 class Answer(NamedTuple):
-    """The JSON of one answer, and the address of the next page where a Link header names one."""
+    """JSON of one answer, and the next page's address in a Link header."""
 
     content: Any
     next_url: str | None
 
 
 class _ProblemError(Exception):
-    """A failed request, in words without address; `retry_after` (seconds) is None where a retry cannot help."""
+    """A failed request, in words without address; `retry_after` (seconds) is None if a retry cannot help."""
 
     def __init__(self, problem: str, retry_after: float | None = None) -> None:
         super().__init__(problem)
@@ -65,25 +61,13 @@ class JsonApi:
     def __init__(
         self, city: City, patience: Patience, sent: SentToken | None = None, secret: str | None = None
     ) -> None:
-        """Prepare requests.
-
-        Args:
-            city: its name stands in errors; its limits bound the answers.
-            patience: time-outs and retries.
-            sent: how the token is sent; None without a token.
-            secret: the token.
-
-        Raises:
-            SourceError: the token is missing, or cannot be sent.
-        """
+        """Prepare requests; raise SourceError if the token is missing or cannot be sent."""
         if sent is not None and not secret:
-            raise SourceError(
-                f"City {city.name}: no token; set the environment variable {sent.variable} where Dagster runs."
-            )
+            remedy = f"set the environment variable {sent.variable} where Dagster runs"
+            raise SourceError(f"City {city.name}: no token; {remedy}.")
         if secret and not (secret.isascii() and secret.isprintable() and secret.strip()):
-            raise SourceError(
-                f"City {city.name}: the token is empty or has characters that no token has; set it again."
-            )
+            problem = "the token is empty or has characters that no token has"
+            raise SourceError(f"City {city.name}: {problem}; set it again.")
         self._city, self._max_answer_mb, self._patience = city.name, city.limits.max_answer_mb, patience
         self._sent, self._secret = sent, secret or ""
         self._redaction = Redaction([secret] if secret else [])
@@ -125,18 +109,13 @@ class JsonApi:
         raise self.error(url, parameters, problem)
 
     def same_host(self, url: str, base: str) -> str:
-        """Return `url`, which may be relative to `base`, as a whole address.
-
-        Raises:
-            SourceError: it leads to another host, where the token must not go.
-        """
+        """Return `url`, relative to `base`, as a whole address; raise SourceError for another host."""
         absolute = urljoin(base, url)
         if urlsplit(absolute)[:2] != urlsplit(base)[:2]:
             raise self.error(base, None, f"the next page is said to be on another host: {urlsplit(absolute).hostname}")
         return absolute
 
     def error(self, url: str, parameters: Mapping[str, str | int] | None, problem: str) -> SourceError:
-        """Return the error of an address, without the token."""
         query = "&".join(f"{name}={value}" for name, value in (parameters or {}).items())
         address = f"{url}{'&' if '?' in url else '?'}{query}" if parameters else url
         return SourceError(self._redaction.clean(f"City {self._city}: {address}: {problem}."))
@@ -218,7 +197,6 @@ class JsonApi:
         return Answer(content, response.links.get("next", {}).get("url"))
 
     def _refusal(self, what: str, code: object, content: Any, retry_after: str = "") -> _ProblemError:
-        """Return the error of a status, or of an error that comes with another status."""
         fields = content if isinstance(content, dict) else {}
         error = fields.get("error")
         fields = error if isinstance(error, dict) else fields

@@ -10,17 +10,15 @@ from shotspotter_assets.sources.api.http import JsonApi
 from shotspotter_assets.sources.raw_rows import Row
 
 ROW_ID: Final = ":id"
-"""System field of every data set. No two rows have the same id, so that pages ordered by it have each row once."""
-
+"""System field with a unique id, by which pages are ordered."""
 MIN_FULL_PAGE: Final = 1000
-"""A shorter page is the last one, whatever the portal's own limit of rows."""
+"""Minimum of a page with a successor, whatever the portal's own limit of rows."""
 
 
 class SocrataDataset(ApiReader[SocrataSource]):
-    """A data set that is asked for all days of a range in one query, page by page."""
+    """A data set that is asked for a range of days in one query, page by page."""
 
     def __init__(self, city: City, source: SocrataSource, token: str | None) -> None:
-        """`token` is the portal's app token; null to ask without one."""
         sent = SentToken(variable=source.token_variable or "TOKEN", name="X-App-Token", prefix="") if token else None
         super().__init__(city, source, f"{source.domain.rstrip('/')}/resource/{source.dataset}", sent, token)
 
@@ -34,15 +32,14 @@ class SocrataDataset(ApiReader[SocrataSource]):
         while has_more:
             page = api.get(url, query).content
             if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
-                raise api.error(
-                    url, query, "the answer is not a list of rows; check domain and dataset in the city's file"
-                )
+                problem = "the answer is not a list of rows; check domain and dataset in the city's file"
+                raise api.error(url, query, problem)
             yield from ({key: value for key, value in row.items() if key != ROW_ID} for row in page)
             query["$offset"] = int(query["$offset"]) + len(page)
             has_more = len(page) >= min(size, MIN_FULL_PAGE)
 
     def _days(self, asked: AskedDays) -> str:
-        """Return the condition on the days; empty where times are text in another form, which cannot be compared."""
+        """Return the condition on the days; empty for times as other text, which cannot be compared."""
         time, time_format = self.source.columns.time, self.source.time_format
         if not PLAIN_KEY.fullmatch(time) or not (time_format is None or time_format in EPOCH_UNITS):
             return ""

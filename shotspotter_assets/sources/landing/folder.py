@@ -34,6 +34,7 @@ from shotspotter_assets.sources.landing.received import (
     shifted_files,
     unusable_files,
     used_days,
+    used_files,
     write_received,
     write_rows,
 )
@@ -141,7 +142,7 @@ class LandingFolder(AlertSource):
 
         Raises:
             NoFilesError: the folder is missing or holds no file that is ready.
-            SourceError: no file can be read, or not the daily file of one of the days.
+            SourceError: no file can be used, or most rows were read with other settings from files that are gone.
         """
         landed = self.refresh()
         files = landed.files
@@ -155,16 +156,15 @@ class LandingFolder(AlertSource):
             raise NoFilesError(self.without_files)
         if landed.in_transfer:
             log.warning("City %s: left until transferred: %s", self.city.name, ", ".join(landed.in_transfer))
-        usable = {path for path, file in files.items() if file.rows_from.endswith(self._meaning)}
-        for path, file in files.items():
-            is_needed = file.day is not None and first <= file.day <= last
-            if file.error and path not in usable and (is_needed or not usable):
-                raise SourceError(file.error)
-            if path in landed.gone and path not in usable:
-                raise SourceError(
-                    f"City {self.city.name}: {path} is gone, and its rows were read with other settings of the city's file. "
-                    "Land it again, or undo the change."
-                )
+        errors = [file.error for _, file in sorted(files.items()) if file.error]
+        if errors and not any(file.rows_from.endswith(self._meaning) for file in files.values()):
+            raise SourceError(errors[0])
+        lost = [path for path in landed.gone if files[path].rows and not files[path].rows_from.endswith(self._meaning)]
+        if lost:
+            raise SourceError(
+                f"City {self.city.name}: {len(lost):,} files with most of the rows of {self.folder} are gone, and were read "
+                "with other settings of the city's file. Put them back, or take back the change of the settings."
+            )
         for error in unusable_files(files, self.city).values():
             log.warning("%s The other files are used.", error)
         days_of_files: dict[str, list[date]] = {}
@@ -192,11 +192,7 @@ class LandingFolder(AlertSource):
         until = monotonic() + max_seconds
         ready, waiting, unfinished = self._listing()
         in_transfer = [file.path for file in [*waiting, *unfinished]]
-        known = {
-            path: file
-            for path, file in read_received(self._store, self.city.name).items()
-            if path.startswith(f"{self.folder}/")
-        }
+        known = self._known()
         listed = {file.path: file for file in ready}
         changed = [
             file for path, file in listed.items() if path not in known or known[path].version != self._version(file)
@@ -217,9 +213,9 @@ class LandingFolder(AlertSource):
         return Landed(files, used_days(files, self.city, self._meaning), in_transfer, gone, unread)
 
     def named_days(self) -> set[date]:
-        """Return the days in the names of the files that have landed; empty where files hold any days."""
-        files = read_received(self._store, self.city.name).items()
-        return {file.day for path, file in files if path.startswith(f"{self.folder}/") and file.rows_from and file.day}
+        """Return the days in the names of the files that are used; empty where files hold any days."""
+        used = used_files(self._known(), self.city, self._meaning)
+        return {file.day for file in used.values() if file.day is not None}
 
     @property
     def without_files(self) -> str:
@@ -229,6 +225,11 @@ class LandingFolder(AlertSource):
             f"({', '.join(FORMATS)}), or point SHOTSPOTTER_LANDING at the folder that holds "
             f"{self.source.folder or self.city.name}/."
         )
+
+    def _known(self) -> dict[str, ReceivedFile]:
+        """Return the files of the folder as they were last read."""
+        files = read_received(self._store, self.city.name)
+        return {path: file for path, file in files.items() if path.startswith(f"{self.folder}/")}
 
     def _received(self, file: ListedFile, rows: pa.Table | SourceError, before: ReceivedFile | None) -> ReceivedFile:
         """Keep the rows of a file that was just read, or those of its last good version."""

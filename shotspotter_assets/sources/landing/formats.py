@@ -1,7 +1,6 @@
-"""Landed files as tables with the source's own column names. A new format is a function here and a row of `FORMATS`.
+"""Landed files as tables with the source's own column names; each format is a function and a row of `FORMATS`.
 
-A function raises whatever its library raises of a damaged file. Lines that cannot be parsed are kept: the column
-`raw_rows.BROKEN` has their text, and is null for good lines.
+Readers raise their library's errors. The column `raw_rows.BROKEN` has the text of lines that do not parse, else null.
 """
 
 import csv
@@ -22,24 +21,22 @@ from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.sources.raw_rows import BROKEN, WGS84, Row, table_of_rows
 
 BLOCK_BYTES: Final = 64 * 2**20
-"""A line must fit into one block; Arrow's default of 1 MB refuses files with one long line."""
-
+"""Maximum of a line; Arrow's default of 1 MB refuses files with one long line."""
 HEAD_BYTES: Final = 64 * 2**10
-"""The header line must fit into this."""
-
+"""Maximum of the header line."""
 REQUIRED: Final = ("time", "time_of_day", "longitude", "latitude")
-"""Columns that at least one row of JSON must have; publishers leave out the others where they are empty."""
+"""Columns that at least one row of JSON must have; publishers omit other empty ones."""
 
 
 class Format(NamedTuple):
-    """One file format: its reader and its name."""
+    """Reader and name of a file format."""
 
     read: Callable[[Path, LandingSource], pa.Table]
     name: str
 
 
 def read_csv(path: Path, source: LandingSource) -> pa.Table:
-    """A CSV file with a header line, separated by comma, semicolon, tab or bar, in UTF-8 or else Windows-1252, as text."""
+    """Read a CSV file with a header line, with comma, semicolon, tab or bar, in UTF-8 or Windows-1252, as text."""
     content = path.read_bytes()
     try:
         content.decode()
@@ -75,7 +72,7 @@ def read_csv(path: Path, source: LandingSource) -> pa.Table:
 
 
 def _refuse_swallowed_lines(column: pa.ChunkedArray, delimiter: str, separators_per_line: int) -> None:
-    """Raise where an unclosed quote has made the lines after it part of one field, which would lose them."""
+    """Raise ValueError if an unclosed quote has made the lines after it part of one field."""
     breaks = pc.count_substring(column, "\n")
     enough = pc.greater_equal(pc.count_substring(column, delimiter), pc.multiply(breaks, separators_per_line))
     swallowed = column.filter(pc.and_(pc.greater(breaks, 0), enough))
@@ -86,7 +83,7 @@ def _refuse_swallowed_lines(column: pa.ChunkedArray, delimiter: str, separators_
 
 
 def read_json_lines(path: Path, source: LandingSource) -> pa.Table:
-    """A file with one JSON object per line; blank lines do not count."""
+    """Read a file with one JSON object per line; blank lines do not count."""
     lines = path.read_bytes().decode("utf-8-sig").split("\n")
     return _json_table([_json_object(line) for line in lines if line.strip()], source)
 
@@ -100,7 +97,7 @@ def _json_object(line: str) -> Row:
 
 
 def read_geojson(path: Path, source: LandingSource) -> pa.Table:
-    """A GeoJSON FeatureCollection; a point geometry gives longitude and latitude where properties do not."""
+    """Read a GeoJSON FeatureCollection; point geometries give coordinates that properties lack."""
     features = json.loads(path.read_bytes().decode("utf-8-sig"))["features"]
     rows: list[Row] = [dict(feature["properties"] or {}) for feature in features]
     for row, feature in zip(rows, features, strict=True):
@@ -122,7 +119,7 @@ def _json_table(rows: Sequence[Row], source: LandingSource) -> pa.Table:
 
 
 def read_parquet(path: Path, source: LandingSource) -> pa.Table:
-    """The columns of a Parquet file that the city's file names: text, numbers or times."""
+    """Read the columns of a Parquet file that the city's file names: text, numbers or times."""
     schema = pq.read_schema(path)
     _require_columns(source, schema.names)
     for field in map(schema.field, _own_columns(source)):
@@ -136,7 +133,7 @@ def read_parquet(path: Path, source: LandingSource) -> pa.Table:
 
 
 def read_xlsx(path: Path, source: LandingSource) -> pa.Table:
-    """One sheet of an Excel workbook, whose first row has the names; all columns as text. Empty rows do not count."""
+    """Read one sheet of an Excel workbook, whose first row has the names, as text without empty rows."""
     from python_calamine import CalamineWorkbook
 
     book = CalamineWorkbook.from_path(str(path))
@@ -151,7 +148,7 @@ def read_xlsx(path: Path, source: LandingSource) -> pa.Table:
 
 
 def _cell(value: Any) -> str | None:
-    """The text of a cell; Excel has no whole numbers, and some times of day are a length of time."""
+    """Return the text of a cell; Excel has no whole numbers, and some times of day are a length of time."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, datetime | date | time):
@@ -160,7 +157,7 @@ def _cell(value: Any) -> str | None:
 
 
 def read_shapefile(path: Path, source: LandingSource) -> pa.Table:
-    """The one ESRI shapefile of a zip archive; its points give longitude and latitude where no columns do.
+    """Read the one ESRI shapefile of a zip archive; points give coordinates that columns lack.
 
     Points are transformed from the system of the .prj file to the source's `crs`, or WGS84. Without a .prj file they must
     be in that system already.
@@ -181,12 +178,11 @@ def read_shapefile(path: Path, source: LandingSource) -> pa.Table:
 
 
 def _own_columns(source: LandingSource) -> list[str]:
-    """The source's own column names, each once."""
     return list(dict.fromkeys(source.columns.named().values()))
 
 
 def _require_columns(source: LandingSource, present: Sequence[str]) -> None:
-    """Raise unless each column that the city's file names is there, and only once."""
+    """Raise ValueError unless each column of the city's file is there, and only once."""
     named = source.columns.named()
     _require(source, [ours for ours, theirs in named.items() if theirs not in present], present)
     repeated = [theirs for theirs in named.values() if present.count(theirs) > 1]
@@ -215,4 +211,4 @@ FORMATS: Final = {
     ".xlsx": Format(read_xlsx, "an Excel workbook (XLSX)"),
     ".zip": Format(read_shapefile, "a zip archive with one shapefile (.shp, .shx, .dbf, .prj)"),
 }
-"""The formats by file ending."""
+"""Formats by file ending."""

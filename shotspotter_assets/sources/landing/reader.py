@@ -97,11 +97,12 @@ class Batch:
             plausible = max(city.start, file.day - ONE_DAY), file.day + ONE_DAY
         filing_day = city.start if file.day is None else max(file.day, city.start)
         rows = to_raw(table, 0, city, self.source, file.path, file.modified, filing_day, plausible)
+        if file.is_correction:
+            others = pc.sum(pc.not_equal(local_dates(rows["time_utc"], city.zone), pa.scalar(file.day))).as_py()
+            if others:
+                reason = f"as a correction of {file.day}: {others:,} of {rows.num_rows:,} rows are of other days"
+                raise refusal(city, file.path, reason)
         _refuse_undated(rows, city, file.path)
-        others = pc.sum(pc.not_equal(rows["date"], pa.scalar(filing_day))).as_py() or 0
-        if file.is_correction and others:
-            reason = f"as a correction of {file.day}: {others:,} of {rows.num_rows:,} rows are of other days"
-            raise refusal(city, file.path, reason)
         return rows
 
 

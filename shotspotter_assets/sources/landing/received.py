@@ -5,6 +5,7 @@ A file is parsed once, by whoever sees it first, a sensor or a run; its rows are
 
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.schema import PUBLISHED
 from shotspotter_assets.storage.errors import MissingObjectError
@@ -65,10 +67,15 @@ Received = Mapping[str, ReceivedFile]
 _RECEIVED: Final = TypeAdapter(dict[str, ReceivedFile])
 
 
+@lru_cache(maxsize=64)  # sensors read the same file every few seconds
+def _decoded(content: bytes) -> Received:
+    return _RECEIVED.validate_json(content)
+
+
 def read_received(store: Store, city: str) -> dict[str, ReceivedFile]:
     """Return the landed files of a city as they were last read; none before the first reading."""
     try:
-        return _RECEIVED.validate_json(store.read_bytes(Partition(ARRIVALS, city), RECEIVED_FILE))
+        return dict(_decoded(store.read_bytes(Partition(ARRIVALS, city), RECEIVED_FILE)))
     except MissingObjectError:
         return {}
 
@@ -79,8 +86,15 @@ def is_held_back(path: str, file: ReceivedFile, city: City) -> bool:
 
 
 def unusable_files(files: Received, city: City) -> dict[str, str]:
-    """Return why files are not used in their present version, by path."""
-    why = {path: file.error for path, file in sorted(files.items()) if file.error}
+    """Return why files, or their rows of days to come, are not used in their present version, by path."""
+    why, today = {path: file.error for path, file in sorted(files.items()) if file.error}, local_time.today(city.zone)
+    for path, file in sorted(files.items()):
+        if future := [day for day in file.days if day > today]:
+            rows = sum(file.days[day][1] for day in future)
+            why[path] = (
+                f"City {city.name}: {path} has {rows:,} rows dated in the future, {min(future)} to {max(future)}. They wait for "
+                "their days; if the dates are wrong, replace the file."
+            )
     for path, file in sorted(files.items()):
         if is_held_back(path, file, city):
             name = PurePosixPath(path).name
@@ -90,6 +104,15 @@ def unusable_files(files: Received, city: City) -> dict[str, str]:
                 "the city's file."
             )
     return why
+
+
+def used_files(files: Received, city: City, meaning: str) -> dict[str, ReceivedFile]:
+    """Return the files whose rows are used, see `used_days`."""
+    return {
+        path: file
+        for path, file in files.items()
+        if file.rows_from.endswith(meaning) and not is_held_back(path, file, city)
+    }
 
 
 def used_days(files: Received, city: City, meaning: str) -> dict[date, dict[str, tuple[str, int]]]:
@@ -102,11 +125,7 @@ def used_days(files: Received, city: City, meaning: str) -> dict[date, dict[str,
         city: whose.
         meaning: ending of the versions that were read as the city's file describes the folder now.
     """
-    used = {
-        path: file
-        for path, file in files.items()
-        if file.rows_from.endswith(meaning) and not is_held_back(path, file, city)
-    }
+    used = used_files(files, city, meaning)
     corrected = {file.corrects for file in used.values()} - {None}
     days: dict[date, dict[str, tuple[str, int]]] = {}
     for path, file in used.items():

@@ -1,1 +1,1 @@
-"""The simulated city: where and when clusters begin, and their offspring."""
+"""The simulated city: beginnings of clusters, and their offspring."""

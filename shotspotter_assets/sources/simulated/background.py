@@ -1,7 +1,4 @@
-"""Where and when clusters of alerts begin in the simulated city: its calendar, its hot spots, its sensors.
-
-The offspring of first alerts are in `source`.
-"""
+"""Beginnings of alert clusters in the simulated city: its calendar, hot spots and sensors."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +13,6 @@ from shotspotter_assets.cities.city import City
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
 MICROSECONDS_PER_SECOND = 1_000_000
 HOUR = 3600 * MICROSECONDS_PER_SECOND
 METRES_PER_DEGREE = 111_320.0
@@ -25,32 +21,27 @@ METRES_PER_DEGREE = 111_320.0
 # The random streams of one seed. A stream depends on nothing but the seed and the number of its period,
 # which is why a day is the same whatever range of days is asked for.
 CITY_STREAM, FLARE_STREAM, DAY_STREAM = 1, 2, 3
-
 SENSOR_SHARE = 0.6
 """Share of the grid's cells with sensors."""
-
 PLACES = 160
 PLACE_WEIGHT_SPREAD = 2.1
-"""Standard deviation of the logarithm of a place's weight: how uneven the hot spots are."""
+"""Standard deviation of the logarithm of a place's weight."""
 PLACE_RADIUS_METRES = (120.0, 300.0)
 SENSOR_RADIUS_METRES = 900.0
 CELL_SPREAD = 1.0
-"""Standard deviation of the logarithm of the cells' own unevenness."""
+"""Standard deviation of the logarithm of a cell's factor."""
 DIFFUSE_SHARE = 0.02
-"""Share of the first alerts that may come anywhere with sensors."""
-
+"""Share of first alerts anywhere with sensors."""
 DRIFT_SIZE = 0.55
-"""Amplitude of each of a place's two slow waves, on the logarithm of its weight."""
+"""Amplitude of a place's two slow waves, on the logarithm of its weight."""
 DRIFT_DAYS = (400.0, 2200.0)
-"""Shortest and longest period of these waves."""
-
+"""Shortest and longest period of the waves."""
 FLARE_PERIOD_DAYS = 28
 FLARES_PER_PERIOD = 3.0
 FLARE_DAYS = (14, 84)
-"""Shortest and longest flare-up; each starts at full strength and fades linearly."""
+"""Shortest and longest flare-up, which fades linearly."""
 FLARE_SHARE = (0.015, 0.05)
-"""Strength of a flare-up when it starts, as a share of the weight of all places."""
-
+"""Initial strength of a flare-up, as a share of the weight of all places."""
 SEASON_SIZE = 0.3
 SEASON_PEAK_DAY = 205
 """Day of the year with the highest rate."""
@@ -58,7 +49,7 @@ WEEKDAYS = (0.88, 0.83, 0.85, 0.90, 1.06, 1.28, 1.20)
 """Rate by weekday from Monday, relative to the mean."""
 NIGHT_AND_MORNING = (1.9, 1.7, 1.5, 1.2, 0.9, 0.6, 0.4, 0.3, 0.3, 0.3, 0.35, 0.4)
 AFTERNOON_AND_EVENING = (0.5, 0.55, 0.6, 0.65, 0.75, 0.85, 1.1, 1.4, 1.7, 2.0, 2.2, 2.2)
-"""Rates by hour of the wall clock, relative to one another."""
+"""Relative rates by hour of the wall clock."""
 WEEKEND_NIGHT = 1.5
 """Factor on the hours from 0 to 5 of Saturday and Sunday."""
 
@@ -69,16 +60,15 @@ FIREWORKS = {
     (12, 31): (1.5, 21, 24),
     (1, 1): (4.0, 0, 2),
 }
-"""By month and day: first alerts taken for fireworks, in ordinary days' worth, and the wall-clock hours
-(first, last exclusive) over which they spread. They come from every cell with sensors alike."""
+"""First alerts from fireworks in ordinary days' worth, and their wall-clock hours (first, last exclusive), by month and
+day. They come from every cell with sensors alike."""
 
 
 @dataclass(frozen=True)
 class Beginnings:
     """A Poisson stream of first alerts on one day.
 
-    `number` is the expected number; `cells` (cells of the flattened grid) and `hours` (elapsed hours of the day)
-    say how it is shared out, and each sums to 1.
+    `number` is expected; `cells` (of the flattened grid) and elapsed `hours` share it out, and each sum to 1.
     """
 
     number: float
@@ -89,11 +79,7 @@ class Beginnings:
 
 @dataclass(frozen=True)
 class Day:
-    """One local civil day, and its streams of first alerts.
-
-    `hour_edges` (hours + 1) are the edges of its elapsed hours in microseconds since 1970 UTC; the last hour may be
-    cut short.
-    """
+    """One local civil day; `hour_edges` (hours + 1) are in microseconds since 1970 UTC."""
 
     date: date
     hour_edges: Integers
@@ -109,7 +95,7 @@ class Day:
 
 
 def cell_metres(city: City) -> tuple[float, float]:
-    """(height, width) of a cell in metres, on a sphere at the latitude of the box's middle."""
+    """Return (height, width) of a cell in metres, on a sphere at the latitude of the box's middle."""
     box = city.box
     height = (box.north - box.south) * METRES_PER_DEGREE / city.grid.rows
     width = (box.east - box.west) * METRES_PER_DEGREE / city.grid.columns
@@ -119,9 +105,9 @@ def cell_metres(city: City) -> tuple[float, float]:
 class Background:
     """The part of the simulated city's intensity that no earlier alert has caused.
 
-    `sensors` (rows, columns) are the cells with sensors. `surfaces` (places + 1, cells) holds how each place,
-    and last the whole city, spreads over the cells with sensors; `weights` (places + 1) how much each gives.
-    `ordinary_number` is the expected number of first alerts on an ordinary day, set by `scale`.
+    `sensors` (rows, columns) are the cells with sensors. `surfaces` (places + 1, cells) spread each place, and last the
+    whole city, over these; `weights` (places + 1) are their shares. `scale` sets `ordinary_number`, the expected first
+    alerts of an ordinary day.
     """
 
     def __init__(self, city: City, seed: int) -> None:
@@ -160,12 +146,12 @@ class Background:
         self._hours_of_week = hours_of_week / hours_of_week.mean()
 
     def usual_cells(self) -> Floats:
-        """Share of each cell (rows, columns) in the first alerts, without drift and flare-ups."""
+        """Return the share of each cell (rows, columns) in first alerts, without drift and flare-ups."""
         cells = self.weights @ self.surfaces
         return (cells / cells.sum()).reshape(self.sensors.shape)
 
     def scale(self, per_day: float) -> None:
-        """Let the first alerts, fireworks included, be `per_day` in the mean of a year."""
+        """Set the first alerts, fireworks included, to `per_day` in the mean of a year."""
         extra = sum(size for size, _, _ in FIREWORKS.values()) / 365.25
         self.ordinary_number = per_day / (1 + extra)
 
@@ -194,7 +180,7 @@ class Background:
         return Day(day, edges, tuple(beginnings))
 
     def _place_weights(self, first: date, last: date) -> Floats:
-        """Weight of each place and of the whole city (days, places + 1), with drift and flare-ups."""
+        """Return the weight of each place and of the whole city (days, places + 1), with drift and flare-ups."""
         days = np.arange(first.toordinal(), last.toordinal() + 1)
         waves = np.sin(2 * np.pi * days[:, None, None] / self._period + self._phase).sum(axis=1)
         weights = np.tile(self.weights, (len(days), 1))

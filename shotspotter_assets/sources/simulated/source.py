@@ -1,8 +1,7 @@
-"""The embedded simulated city: alerts of a self-exciting point process.
+"""The embedded simulated city: alerts of a self-exciting point process (Hawkes and Oakes 1974).
 
-Clusters (Hawkes & Oakes 1974, "A cluster process representation of a self-exciting process"): first alerts are drawn
-from `background`, and every alert has offspring. A point outside the box or in a cell without
-sensors is no alert and has no offspring, so that the alerts alone are the whole history:
+First alerts are drawn from `background`, and every alert has offspring. Points outside the box or without sensors are no
+alerts and have no offspring, so that the alerts alone are the whole history:
 
     intensity(t, x) = sensor(x) * (background(t, x) + OFFSPRING * sum over earlier alerts lag(t - ti) step(x - xi))
 """
@@ -31,34 +30,31 @@ from shotspotter_assets.sources.simulated.background import (
 )
 
 OFFSPRING = 0.35
-"""Expected number of offspring of an alert, those lost outside the sensors' reach included."""
+"""Expected offspring of an alert, including those outside the sensors' reach."""
 MEAN_LAG = 6 * HOUR
-"""Mean of the exponential lag between an alert and its offspring, before the cut at `MAX_LAG`."""
+"""Mean of the exponential lag before the cut at `MAX_LAG`."""
 MAX_LAG = 48 * HOUR
 SPREAD_METRES = 200.0
-"""Standard deviation of the way from an alert to its offspring along each axis, before the cut."""
+"""Standard deviation of the way to offspring along each axis, before the cut."""
 MAX_SPREAD = 3.0
-"""Where that way is cut along each axis, in standard deviations."""
-
+"""Cut of that way, in standard deviations."""
 LAG_REACH = -np.expm1(-MAX_LAG / MEAN_LAG)
 SPREAD_REACH = 1 - 2 * ndtr(-MAX_SPREAD)
 POINTS_PER_SPREAD = 100
-"""Places of parents along `SPREAD_METRES`, over which shares are averaged."""
-
+"""Places of parents along `SPREAD_METRES` over which shares are averaged."""
 GENERATIONS = 8
-"""Generations of offspring that are followed; fewer than one alert in ten thousand is lost."""
+"""Generations of offspring; further ones have fewer than one alert in ten thousand."""
 LOOK_BACK = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)
-"""First alerts of days before this have no descendants left; the extra day covers the one they came on."""
-
+"""Reach of first alerts' descendants, and the day on which they came."""
 TYPES = ("Single_Gunshot", "Multiple_Gunshots", "Gunshot_or_Firecracker", None)
 SINGLE, MULTIPLE = 0, 1
 ORDINARY_TYPES = (0.32, 0.53, 0.12, 0.03)
 FIREWORKS_TYPES = (0.12, 0.20, 0.65, 0.03)
-"""Share of each type among first alerts that fireworks set off, and above among all others."""
+"""Share of each type among first alerts of fireworks, and above among others."""
 TYPE_KEPT = 0.5
-"""Probability that an alert has its parent's type; otherwise it is drawn like an ordinary first alert's."""
+"""Probability that an alert has its parent's type, not a first alert's."""
 FEW_ROUNDS = 0.22
-"""Multiple gunshots are 1 + a geometric number of rounds with this parameter (mean 5.5)."""
+"""Parameter of the geometric number of rounds beyond one (mean 5.5)."""
 
 
 class Alerts(NamedTuple):
@@ -67,9 +63,8 @@ class Alerts(NamedTuple):
     time: Integers
     """Microseconds since 1970 UTC."""
     row: Floats
-    """Cells from the box's south edge, not whole numbers."""
     column: Floats
-    """Cells from the box's west edge, not whole numbers."""
+    """Fractional cells from the box's south and west edge."""
     kind: Integers
     """Index into `TYPES`."""
     rounds: Integers
@@ -82,12 +77,11 @@ class Alerts(NamedTuple):
 class SimulatedSource(AlertSource):
     """The alerts of a city whose `source.kind` is "simulated".
 
-    Everything is a function of the city alone: a day has the same alerts whatever range it is asked for with. The
-    sensors' reports start on `city.start`; the shooting did not, so there is no ramp-up.
+    A day has equal alerts whatever range is asked for. Reports start on `city.start`; the shooting did not, so there is no
+    ramp-up.
     """
 
     def __init__(self, city: City) -> None:
-        """Derive the city's hot spots and sensors from its seed."""
         assert city.source.kind == "simulated"
         self._city = city
         self._seed = city.source.seed
@@ -97,10 +91,9 @@ class SimulatedSource(AlertSource):
         self._background.scale(city.source.alerts_per_day * (1 - OFFSPRING * heard))
 
     def read(self, first: date, last: date) -> pa.Table:
-        """Alerts of the local days from `first` to `last`, both included, in the order of time (`RAW_SCHEMA`).
+        """Return the alerts of local days from `first` to `last`, both included, in order of time (`RAW_SCHEMA`).
 
-        `received_row` counts within each day; `received_at` is the end of the day. Days before `city.start` are
-        empty.
+        `received_row` counts within each day; `received_at` is the end of the day. Days before `city.start` are empty.
         """
         first = max(first, self._city.start)
         if first > last:
@@ -132,7 +125,6 @@ class SimulatedSource(AlertSource):
         )
 
     def _alerts(self, first: date, last: date) -> tuple[list[Day], Alerts]:
-        """The days from `first` to `last`, and their alerts in the order of time."""
         days = self._background.days(first - LOOK_BACK, last)
         alerts = _join([self._clusters(day) for day in days])
         days = days[LOOK_BACK.days :]
@@ -140,7 +132,7 @@ class SimulatedSource(AlertSource):
         return days, alerts.take(np.argsort(alerts.time, kind="stable"))
 
     def _clusters(self, day: Day) -> Alerts:
-        """First alerts of a day with all their descendants, which may come on later days."""
+        """Return the first alerts of a day with all descendants, also of later days."""
         random = np.random.default_rng([self._seed, DAY_STREAM, day.date.toordinal()])
         generation = _join([self._first_alerts(random, day, begin) for begin in day.beginnings])
         generations = [generation]
@@ -179,7 +171,7 @@ def _join(parts: list[Alerts]) -> Alerts:
 
 
 def _draw(random: np.random.Generator, shares: npt.ArrayLike, number: int) -> Integers:
-    """`number` indices, each drawn with the probability that `shares` gives it."""
+    """Draw `number` indices with the probabilities `shares`."""
     steps = np.cumsum(shares)
     return np.searchsorted(steps, random.random(number) * steps[-1], side="right")
 
@@ -202,12 +194,9 @@ def draw_steps(random: np.random.Generator, number: int, city: City) -> tuple[Fl
 
 
 def share_heard(city: City, sensors: npt.NDArray[np.bool_], parents: Floats) -> float:
-    """Return the share of the offspring of `parents` that falls into cells with sensors.
+    """Return the share of offspring of `parents` in cells with `sensors`; both (rows, columns).
 
-    Args:
-        city: the city.
-        sensors: cells with sensors (rows, columns).
-        parents: share of each cell (rows, columns) in the parents, which are anywhere in their cells.
+    `parents` holds the share of each cell in the parents, which are anywhere in their cells.
     """
     rows, columns = (_between_cells(cells, size) for cells, size in zip(city.shape, cell_metres(city), strict=True))
     return float((rows @ parents @ columns.T)[sensors].sum())

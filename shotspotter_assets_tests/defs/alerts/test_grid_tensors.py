@@ -100,7 +100,7 @@ def test_rows_of_a_lost_file_are_refused_under_other_settings(tmp_path: Path, in
     assert run_days(CITY, "2024-03-01", "2024-03-04", on, instance).success
     moved = {**CITIES, CITY: changed_city(time_zone="America/Chicago")}
     on = resources(str(tmp_path / "store"), str(tmp_path / "landing"), moved)
-    with pytest.raises(SourceError, match=r"file\.csv is gone, .* Land it again"):
+    with pytest.raises(SourceError, match=r"1 files with most of the rows of .* are gone"):
         run_days(CITY, "2024-03-01", "2024-03-04", on, instance)
     (tmp_path / "old.csv").rename(folder / "file.csv")
     assert run_days(CITY, "2024-03-01", "2024-03-04", on, instance).success

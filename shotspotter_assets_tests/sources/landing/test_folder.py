@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import time
 import uuid
@@ -19,13 +20,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.source_settings import Columns, LandingSource
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder, ListedFile
 from shotspotter_assets.sources.landing.reader import Batch, read_in_subprocess
+from shotspotter_assets.sources.landing.received import unusable_files
 from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.s3_server import S3Server
 
@@ -43,8 +47,13 @@ def city(**source: Any) -> City:
     return CITY.model_copy(update={"source": CITY.source.model_copy(update=source)})
 
 
+def store(path: Path) -> Store:
+    """The store beside a landing folder."""
+    return Store(str(path.with_name(f"{path.name}.store")))
+
+
 def folder(path: Path, **source: Any) -> LandingFolder:
-    return LandingFolder(city(**source), str(path))
+    return LandingFolder(city(**source), str(path), store(path))
 
 
 def write(path: Path, rows: list[dict[str, Any]], kind: str) -> None:
@@ -53,20 +62,15 @@ def write(path: Path, rows: list[dict[str, Any]], kind: str) -> None:
     elif kind == "jsonl":
         (path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
     elif kind == "geojson":
-        features = [
-            {
-                "type": "Feature",
-                "properties": {key: value for key, value in row.items() if key not in ("lon", "lat")},
-                "geometry": {"type": "Point", "coordinates": [row["lon"], row["lat"]]},
-            }
-            for row in rows
-        ]
+        points = [{"type": "Point", "coordinates": [row["lon"], row["lat"]]} for row in rows]
+        others = [{key: row[key] for key in row if key not in ("lon", "lat")} for row in rows]
+        found = zip(points, others, strict=True)
+        features = [{"type": "Feature", "properties": other, "geometry": point} for point, other in found]
         (path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     else:
         table = pa.Table.from_pylist(rows)
-        instants = pa.array(
-            pd.to_datetime([row["when"] for row in rows], utc=True), pa.timestamp("ms", "America/Chicago")
-        )
+        times = pd.to_datetime([row["when"] for row in rows], utc=True)
+        instants = pa.array(times, pa.timestamp("ms", "America/Chicago"))
         pq.write_table(table.set_column(0, "when", instants), path / "a.parquet", row_group_size=1)
 
 
@@ -95,27 +99,27 @@ def test_a_day_has_the_same_rows_whatever_range_is_asked_for(tmp_path: Path, fir
 
 
 def test_rows_without_a_usable_date_are_filed_under_the_first_day(tmp_path: Path) -> None:
-    future = (datetime.now(UTC) + timedelta(days=3)).isoformat()
-    times = ["", "yesterday", "1970-01-01T00:00:00Z", "2070-01-01T00:00:00Z", future, "2024-02-29T12:00:00Z"]
-    write(tmp_path, [{**ROWS[0], "when": time} for time in times] + ROWS, "csv")
+    times = ["", "yesterday", "1970-01-01T00:00:00Z", "2024-02-29T12:00:00Z"]
+    write(tmp_path, [{**ROWS[0], "when": time} for time in [*times, "2070-01-02T12:00:00Z"]] + ROWS, "csv")
     first_day = folder(tmp_path).read(FIRST, FIRST)
     assert first_day.num_rows == len(times) + 1
     assert first_day["time_utc"].null_count == 2
     assert folder(tmp_path).read(FIRST + timedelta(days=1), LAST).num_rows == 2
+    assert folder(tmp_path).read(date(2070, 1, 2), date(2070, 1, 2)).num_rows == 1, "a day to come is a usable date"
     assert "yesterday" in "".join(text or "" for text in first_day["as_received"].to_pylist())
 
 
-def test_daily_files_are_chosen_by_their_name(tmp_path: Path) -> None:
+def test_daily_files_are_chosen_by_their_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for day in ("2024-03-02", "2024-03-03", "2024-03-20"):
-        pd.DataFrame([{**ROWS[0], "when": f"{day}T12:00:00Z", "id": day}]).to_csv(
-            tmp_path / f"drop_{day}.csv", index=False
-        )
+        row = {**ROWS[0], "when": f"{day}T12:00:00Z", "id": day}
+        pd.DataFrame([row]).to_csv(tmp_path / f"drop_{day}.csv", index=False)
     (tmp_path / "drop_2024-03-21.csv").write_text("not,what,is,expected\n")
     landing = folder(tmp_path, file_date="drop_%Y-%m-%d")
     assert landing.read(date(2024, 3, 2), date(2024, 3, 3))["source_id"].to_pylist() == ["2024-03-02", "2024-03-03"]
     assert landing.read(date(2024, 3, 20), date(2024, 3, 20)).num_rows == 1
-    with pytest.raises(SourceError, match="drop_2024-03-21"):
-        folder(tmp_path, file_date="drop_%Y-%m-%d").read(date(2024, 3, 20), date(2024, 3, 21))
+    assert landing.named_days() == {date(2024, 3, day) for day in (2, 3, 20)}
+    assert landing.read(date(2024, 3, 20), date(2024, 3, 21)).num_rows == 1
+    assert "drop_2024-03-21.csv cannot be read as a CSV file" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -125,19 +129,12 @@ def test_daily_files_are_chosen_by_their_name(tmp_path: Path) -> None:
         ("a.geojson", b"", r"a\.geojson cannot be read as a GeoJSON"),
         ("a.geojson", b'{"type": "Feature"}', r"a\.geojson cannot be read as a GeoJSON"),
         ("a.parquet", b"PAR1 torn", r"a\.parquet cannot be read as a Parquet file"),
-        (
-            "a.csv",
-            b"when,lon,lat,kind,id\n",
-            r"a\.csv cannot be read .*no column rounds \(source\.columns\.rounds\); it has: id, kind",
-        ),
+        ("a.csv", b"when,lon,lat,kind,id\n", r"no column rounds \(source\.columns\.rounds\); it has: id, kind"),
         ("a.jsonl", b'{"when": "x"}\n', r"a\.jsonl cannot be read .*it has no column lon"),
         ("a.jsonl", b"\xff\xfe", r"a\.jsonl cannot be read"),
         ("a.csv", b"when,lon,lat,kind,rounds,id,id\n", r"a\.csv cannot be read .*more than one column id"),
-        (
-            "a.geojson",
-            b'{"features": [{"properties": {}, "geometry": [1, 2]}]}',
-            r"a\.geojson cannot be read as a GeoJSON",
-        ),
+        ("a.geojson", b'{"features": [{"properties": {}, "geometry": [1, 2]}]}', r"a\.geojson cannot be read as"),
+        ("a.csv", b"when,lon,lat,kind,rounds,id\nsoon,1,1,,,\n", "1 of 1 rows have no usable date; the first is"),
         ("a.docx", b"PK", r"a\.docx is of a kind that is not read \(allowed: \.parquet"),
         ("a.xlsx", b"PK", r"a\.xlsx cannot be read as an Excel workbook"),
         ("a.zip", b"PK", r"a\.zip cannot be read as a zip archive with one shapefile"),
@@ -160,28 +157,20 @@ def test_unfinished_and_hidden_files_are_left_for_later(tmp_path: Path) -> None:
     write(tmp_path, ROWS, "csv")
     for name in ("b.csv.part", "c.csv.tmp", ".d.csv", "_e.csv"):
         (tmp_path / name).write_text("torn")
-    assert [Path(path).name for path in folder(tmp_path).versions()[0]] == ["a.csv"]
+    landed = folder(tmp_path).refresh()
+    assert [Path(path).name for path in landed.files] == ["a.csv"]
+    assert [Path(path).name for path in landed.in_transfer] == ["b.csv.part", "c.csv.tmp"]
 
 
 def test_broken_lines_are_kept_not_lost(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(
-        "when,lon,lat,kind,rounds,id\n2024-03-02T12:00:00Z,-76.5,38.5,SG,1,a\nonly,three,fields\n"
-    )
-    raw = folder(tmp_path).read(FIRST, LAST)
-    assert raw["as_received"].to_pylist() == ["only,three,fields", None]
-    (tmp_path / "a.csv").unlink()
-    (tmp_path / "a.jsonl").write_text(json.dumps(ROWS[0]) + "\n{broken\n[1]\n")
-    raw = folder(tmp_path).read(FIRST, LAST)
-    assert sorted(text for text in raw["as_received"].to_pylist() if text) == ["[1]", "{broken"]
-
-
-def test_one_line_of_ten_megabytes(tmp_path: Path) -> None:
     write(tmp_path, ROWS, "csv")
     with (tmp_path / "a.csv").open("a") as file:
-        file.write("x" * 10_000_000 + "\n")
+        file.write("only,three,fields\n" + "x" * 10_000_000 + "\n")
     raw = folder(tmp_path).read(FIRST, LAST)
-    assert raw.num_rows == len(ROWS) + 1
-    assert raw["time_utc"].null_count == 1
+    assert raw["time_utc"].null_count == 2
+    assert "only,three,fields" in raw["as_received"].to_pylist()
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(ROWS[0])}\n" * 2 + "{broken\n[1]\n")
+    assert {"{broken", "[1]"} < set(folder(tmp_path).read(FIRST, LAST)["as_received"].to_pylist())
 
 
 def test_values_that_cannot_be_held_are_dropped_and_the_row_kept(tmp_path: Path) -> None:
@@ -191,8 +180,7 @@ def test_values_that_cannot_be_held_are_dropped_and_the_row_kept(tmp_path: Path)
     assert raw.num_rows == 3
     assert raw["rounds"].to_pylist().count(None) == 2
     write(tmp_path, [{**ROWS[0], "when": "9999-12-31T23:59:59"}, {**ROWS[0], "when": "2024-03-05T12:00:00"}], "csv")
-    (tmp_path / "a.jsonl").unlink()
-    assert folder(tmp_path, naive_times="local").read(FIRST, LAST)["time_utc"].null_count == 1
+    assert folder(tmp_path, naive_times="local").read(FIRST, LAST)["time_utc"].null_count == 2
 
 
 def test_a_point_fills_empty_properties(tmp_path: Path) -> None:
@@ -220,10 +208,8 @@ def test_workbook_with_real_dates_and_whole_numbers(tmp_path: Path) -> None:
     ]
     write_workbook(tmp_path / "a.xlsx", [header, *rows])
     raw = folder(tmp_path, naive_times="local").read(FIRST, LAST)
-    assert raw["time_utc"].to_pylist() == [
-        datetime(2024, 3, 3, 4, 58, 53, tzinfo=UTC),
-        datetime(2024, 3, 3, 6, 2, tzinfo=UTC),
-    ]
+    times = [datetime(2024, 3, 3, 4, 58, 53, tzinfo=UTC), datetime(2024, 3, 3, 6, 2, tzinfo=UTC)]
+    assert raw["time_utc"].to_pylist() == times
     assert raw["source_id"].to_pylist() == ["63963", "b"]
     assert raw["rounds"].to_pylist() == [5, None]
     assert raw["longitude"].to_pylist() == [-76.5, -76.4]
@@ -254,8 +240,7 @@ def write_shapefile(path: Path, system: str | None, attributes: dict[str, Any], 
         for file in folder.iterdir():
             if system is not None or file.suffix != ".prj":
                 archive.write(file, f"{name}{file.suffix}")
-    for file in folder.iterdir():
-        file.unlink()
+    shutil.rmtree(folder)
 
 
 ATTRIBUTES = {name: [row[name] for row in ROWS] for name in ("when", "kind", "rounds", "id")}
@@ -308,9 +293,8 @@ def test_csv_in_the_encodings_and_with_the_separators_of_vendors(tmp_path: Path,
     rows = [{**row, "kind": "Zündung" if row["kind"] else None, "Straße": "x" * 50} for row in ROWS] * 1000
     pd.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False, encoding=encoding, sep=delimiter)
     raw = folder(tmp_path).read(FIRST, LAST)
-    assert raw.num_rows == 3000
+    assert (raw.num_rows, raw["time_utc"].null_count) == (3000, 0)
     assert raw["gunshot_type"].unique().to_pylist() == ["Zündung", None]
-    assert raw["time_utc"].null_count == 0
 
 
 def test_an_unmatched_quote_in_a_column_that_is_not_used(tmp_path: Path) -> None:
@@ -350,21 +334,20 @@ def settled(path: Path, seconds: float) -> None:
 
 def test_files_written_to_recently_wait(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path, ROWS, "csv")
-    write(tmp_path, ROWS, "jsonl")
-    settled(tmp_path / "a.csv", 60)
     landing = folder(tmp_path, settle_seconds=30)
-    versions, waiting = landing.versions()
-    assert (list(versions), waiting) == ([str(tmp_path / "a.csv")], [str(tmp_path / "a.jsonl")])
-    with caplog.at_level(logging.WARNING):
-        assert landing.read(FIRST, LAST).num_rows == 3
-    assert "a.jsonl" in caplog.text
-    settled(tmp_path / "a.csv", 0)
     with pytest.raises(SourceError, match=r"all files .*within the last 30 s \(source\.settle_seconds\)"):
         landing.read(FIRST, LAST)
-    assert landing.versions() == ({}, [str(tmp_path / "a.csv"), str(tmp_path / "a.jsonl")])
-    assert folder(tmp_path / "absent").versions() == ({}, [])
+    write(tmp_path, ROWS, "jsonl")
+    settled(tmp_path / "a.csv", 60)
+    landed = landing.refresh()
+    assert (list(landed.files), landed.in_transfer) == ([str(tmp_path / "a.csv")], [str(tmp_path / "a.jsonl")])
+    write(tmp_path, ROWS[:1], "csv")
+    with caplog.at_level(logging.WARNING):
+        assert landing.read(FIRST, LAST).num_rows == 3, "the rows from before the transfer"
+    assert "a.jsonl" in caplog.text
     settled(tmp_path / "a.csv", -3600)
-    assert landing.versions()[1] == [str(tmp_path / "a.jsonl")]
+    assert landing.refresh().in_transfer == [str(tmp_path / "a.jsonl")]
+    assert folder(tmp_path / "absent").refresh().in_transfer == []
 
 
 def test_real_export_with_local_times_stamped_as_utc(real_data: Path, tmp_path: Path) -> None:
@@ -379,7 +362,7 @@ def test_real_export_with_local_times_stamped_as_utc(real_data: Path, tmp_path: 
         ),
     )  # fmt: skip
     day = date(2014, 2, 25)
-    raw = LandingFolder(washington, str(tmp_path), source).read(day, day)
+    raw = LandingFolder(washington, str(tmp_path), store(tmp_path), source).read(day, day)
     assert raw["time_utc"][0].as_py() == datetime(2014, 2, 25, 22, 28, 57, tzinfo=UTC)
     assert raw["source_id"].to_pylist()[:4] == ["3D43542", "6D103465", "7D120096", "6D103469"]
 
@@ -391,7 +374,7 @@ def test_real_geojson_download_in_utc(real_data: Path, tmp_path: Path) -> None:
     source = LandingSource(
         kind="landing", columns=Columns(time="DATETIME", longitude="LONGITUDE", latitude="LATITUDE", source_id="ID")
     )
-    raw = LandingFolder(washington, str(tmp_path), source).read(date(2014, 7, 4), date(2014, 7, 5))
+    raw = LandingFolder(washington, str(tmp_path), store(tmp_path), source).read(date(2014, 7, 4), date(2014, 7, 5))
     assert raw.num_rows == 5
     assert raw["time_utc"][0].as_py() == datetime(2014, 7, 5, 3, 43, 46, tzinfo=UTC)
 
@@ -404,35 +387,98 @@ def test_links_are_refused_by_name(tmp_path: Path) -> None:
     (landed / "b.csv").symlink_to(tmp_path / "secret.csv")
     (landed / "loop").symlink_to(landed)
     (landed / "nowhere.csv").symlink_to(landed / "absent.csv")
-    landing = folder(landed)
-    found = {Path(path).name: result for path, result in landing.read_files(landing.versions()[0])}
-    assert found.pop("a.csv")["date"].to_pylist() == DAYS
-    assert [str(found[name]) for name in ("b.csv", "loop", "nowhere.csv")] == [
-        f"City landing_city: {landed}/{name} is a link, which is not followed. Put the file itself there."
-        for name in ("b.csv", "loop", "nowhere.csv")
-    ]
+    found = {Path(path).name: file for path, file in folder(landed).refresh().files.items()}
+    assert list(found.pop("a.csv").days) == DAYS
+    for name in ("b.csv", "loop", "nowhere.csv"):
+        why = "is a link, which is not followed. Put the file itself there."
+        assert found[name].error == f"City landing_city: {landed}/{name} {why}"
 
 
-def test_a_broken_file_beside_good_ones_is_left_out_and_keeps_its_stored_rows(tmp_path: Path) -> None:
+def test_a_file_replaced_by_a_broken_one_keeps_its_rows(tmp_path: Path) -> None:
     write(tmp_path, ROWS, "csv")
-    (tmp_path / "broken.parquet").write_bytes(b"PAR1 torn")
-    landing = folder(tmp_path)
-    assert landing.read(FIRST, LAST)["received_from"].unique().to_pylist() == [str(tmp_path / "a.csv")]
-    [(path, bad)] = landing.unreadable().items()
-    assert bad.version == landing.versions()[0][path]
-    assert "broken.parquet cannot be read as a Parquet file" in bad.error
-    assert landing.unread([path, str(tmp_path / "a.csv")]) == {path}
+    folder(tmp_path).refresh()
+    (tmp_path / "a.csv").write_text("no columns\n")
+    assert folder(tmp_path).read(FIRST, LAST)["date"].to_pylist() == DAYS
+    [file] = folder(tmp_path).refresh().files.values()
+    assert re.search("cannot be read as a CSV.* The rows of its last good version are used until then", file.error)
+    write(tmp_path, ROWS[1:], "csv")
+    assert folder(tmp_path).read(FIRST, LAST)["date"].to_pylist() == DAYS[1:]
+
+
+def test_rows_read_with_other_settings_are_not_used(tmp_path: Path) -> None:
+    (tmp_path / "2024-03-02.csv").write_text(pd.DataFrame(ROWS[1:2]).to_csv(index=False))
+    assert folder(tmp_path, file_date="%Y-%m-%d").read(FIRST, LAST).num_rows == 1
+    wrong = folder(tmp_path, file_date="%Y-%m-%d", columns=CITY.source.columns.model_copy(update={"time": "at"}))
+    with pytest.raises(SourceError, match="no column at"):
+        wrong.read(FIRST, LAST)
+    assert wrong.named_days() == set()
+
+
+def test_a_file_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, ROWS, "csv")
+    rows = folder(tmp_path).read(FIRST, LAST)
+    monkeypatch.setattr("shotspotter_assets.sources.landing.folder.read_in_subprocess", None)
+    assert folder(tmp_path).read(FIRST, LAST).equals(rows)
+
+
+def test_a_removed_file_is_withdrawn_unless_most_rows_would_go(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "csv")
+    write(tmp_path, ROWS[:2], "jsonl")
+    folder(tmp_path).refresh()
+    (tmp_path / "a.csv").rename(tmp_path.with_name("moved.csv"))
+    assert folder(tmp_path).refresh().gone == [str(tmp_path / "a.csv")]
+    assert folder(tmp_path).read(FIRST, LAST).num_rows == 5
+    with pytest.raises(SourceError, match=r"1 files with most of the rows .* were read with other settings"):
+        folder(tmp_path, naive_times="local").read(FIRST, LAST)
+    tmp_path.with_name("moved.csv").rename(tmp_path / "a.csv")
+    (tmp_path / "a.jsonl").unlink()
+    assert folder(tmp_path).read(FIRST, LAST)["received_from"].unique().to_pylist() == [str(tmp_path / "a.csv")]
+    kept = list((tmp_path.with_name(f"{tmp_path.name}.store") / "arrivals" / "city=landing_city").glob("*.parquet"))
+    assert len(kept) == 1, "the rows of the withdrawn file are deleted"
+
+
+def test_a_correction_replaces_the_rows_of_its_day(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "csv")
+    header, *_ = (tmp_path / "a.csv").read_text().splitlines()
+    correction = tmp_path / "correction_2024-03-02.csv"
+    corrected = [{**ROWS[1], "id": name} for name in "xy"]
+    pd.DataFrame(corrected).to_csv(correction, index=False)
+    assert folder(tmp_path).read(FIRST, LAST)["source_id"].to_pylist() == ["a", "x", "y", None]
+    correction.write_text(f"{header}\n")
+    assert folder(tmp_path).read(FIRST, LAST)["date"].to_pylist() == [DAYS[0], DAYS[2]]
+    correction.unlink()
+    other = tmp_path / "correction_2024-03-05.csv"
+    pd.DataFrame(corrected).to_csv(other, index=False)
+    landed = folder(tmp_path).refresh()
+    assert "as a correction of 2024-03-05: 2 of 2 rows are of other days" in landed.files[str(other)].error
+    assert list(landed.rows) == DAYS
+
+
+def test_a_file_in_another_zone_is_held_back_unless_acknowledged(tmp_path: Path) -> None:
+    for name, hour, age in (("2024-03-05", "05T20", 60), ("2024-03-06", "06T06", 30)):
+        rows = [{**ROWS[0], "when": f"2024-03-{hour}:{minute:02}:00Z"} for minute in range(6)]
+        pd.DataFrame(rows).to_csv(tmp_path / f"{name}.csv", index=False)
+        settled(tmp_path / f"{name}.csv", age)
+    right, shifted = (str(tmp_path / f"2024-03-0{day}.csv") for day in (5, 6))
+    landing = folder(tmp_path, file_date="%Y-%m-%d")
+    reasons = unusable_files(landing.refresh().files, CITY)
+    assert "6 of 6 rows repeat rows of 2024-03-05.csv 10 hours later" in reasons[shifted]
+    assert landing.read(FIRST, LAST)["received_from"].unique().to_pylist() == [right]
+    assert landing.named_days() == {date(2024, 3, 5)}
+    acknowledged = (Acknowledged(file="2024-03-06.csv", by="A. Nalyst", on=LAST),)
+    accepting = landing.city.model_copy(update={"acknowledged": acknowledged})
+    assert LandingFolder(accepting, str(tmp_path), store(tmp_path)).read(FIRST, LAST).num_rows == 12
+    Path(right).unlink()
+    assert landing.read(FIRST, LAST)["received_from"].unique().to_pylist() == [shifted], "nothing is repeated now"
 
 
 def test_a_name_that_is_no_text_is_refused_alone(tmp_path: Path) -> None:
     write(tmp_path, ROWS, "csv")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv")).write_text("when\n")
-    landing = folder(tmp_path)
-    bad, good = sorted(landing.read_files(landing.versions()[0]), key=lambda found: isinstance(found[1], pa.Table))
-    assert good[1]["date"].to_pylist() == DAYS
-    assert bad[0] == f"{tmp_path}/caf\\xe9.csv"
-    assert str(bad[1]) == f"City landing_city: {tmp_path}/caf\\xe9.csv has a name that is not UTF-8. Rename it."
-    assert pa.array([bad[0]]).type == pa.string()
+    landed = folder(tmp_path).refresh()
+    assert list(landed.rows) == DAYS
+    name = f"{tmp_path}/caf\\xe9.csv"
+    assert landed.files[name].error == f"City landing_city: {name} has a name that is not UTF-8. Rename it."
 
 
 @pytest.mark.parametrize(
@@ -458,13 +504,13 @@ def test_parquet_columns_that_cannot_be_read_are_named(
 def test_a_time_beyond_all_calendars_spoils_its_row_alone(tmp_path: Path, unit: str, zone: str | None) -> None:
     ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
     good, far = int(datetime(2024, 3, 2, 12, tzinfo=UTC).timestamp()) * ticks, min(2**63 - 1, 10**15 * ticks)
-    times = pa.array([good, far, -far], pa.timestamp(unit, zone))
-    table = pa.Table.from_pylist([ROWS[0]] * 3).set_column(0, "when", times)
+    times = pa.array([good, far, -far, good], pa.timestamp(unit, zone))
+    table = pa.Table.from_pylist([ROWS[0]] * 4).set_column(0, "when", times)
     pq.write_table(table, tmp_path / "a.parquet")
     for source in ({"naive_times": "local"}, {"naive_times": "local", "ignore_zone": True}):
         raw = folder(tmp_path, **source).read(FIRST, LAST)
         assert raw["time_utc"].null_count == 2
-        assert raw["date"].to_pylist() == [CITY.start, CITY.start, date(2024, 3, 2)]
+        assert raw["date"].to_pylist() == [CITY.start] * 2 + [date(2024, 3, 2)] * 2
 
 
 def test_a_file_that_is_written_to_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -481,24 +527,27 @@ def test_a_file_that_is_written_to_while_it_is_read_is_refused(tmp_path: Path, m
         folder(tmp_path).read(FIRST, LAST)
 
 
-def test_objects_on_s3_are_read_and_do_not_wait(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_on_s3_are_read_and_do_not_wait(
+    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = f"{s3_server.bucket}/landing_{uuid.uuid4().hex}"
     text = pd.DataFrame(ROWS).astype({"rounds": "Int32"}).to_csv(index=False)
     for name in ("a.csv", "_hidden.csv", "b.csv.part"):
         key = f"{place.partition('/')[2]}/{name}"
         s3_server.client().put_object(Bucket=s3_server.bucket, Key=key, Body=text.encode())
-    landing = LandingFolder(city(settle_seconds=3600), f"s3://{place}", s3_client=s3_server.client)
-    versions, in_transfer = landing.versions()
-    assert (list(versions), in_transfer) == ([f"s3://{place}/a.csv"], [f"s3://{place}/b.csv.part"])
+    at = store(tmp_path)
+    landing = LandingFolder(city(settle_seconds=3600), f"s3://{place}", at, s3_client=s3_server.client)
+    landed = landing.refresh()
+    assert (list(landed.files), landed.in_transfer) == ([f"s3://{place}/a.csv"], [f"s3://{place}/b.csv.part"])
     raw = landing.read(FIRST, LAST)
     assert raw["date"].to_pylist() == DAYS
-    assert raw["received_from"].unique().to_pylist() == list(versions)
+    assert raw["received_from"].unique().to_pylist() == list(landed.files)
     replaced = ListedFile(f"s3://{place}/a.csv", "1:another-etag")
     monkeypatch.setattr(landing, "_listing", lambda: ([replaced], [], []))
     with pytest.raises(SourceError, match="cannot be fetched"):
-        list(landing.read_files([replaced.path]))
+        landing.refresh()
     with pytest.raises(SourceError, match=r"landing folder s3://no-such-bucket.*(cannot be listed|is missing)"):
-        LandingFolder(CITY, "s3://no-such-bucket/landing", s3_client=s3_server.client).read(FIRST, LAST)
+        LandingFolder(CITY, "s3://no-such-bucket/landing", at, s3_client=s3_server.client).read(FIRST, LAST)
 
 
 def test_daily_files_from_outside_the_citys_days_keep_their_rows(tmp_path: Path) -> None:
@@ -506,8 +555,7 @@ def test_daily_files_from_outside_the_citys_days_keep_their_rows(tmp_path: Path)
         pd.DataFrame([{**ROWS[0], "when": f"{name}T12:00:00Z"}]).to_csv(tmp_path / f"{name}.csv", index=False)
     landing = folder(tmp_path, file_date="%Y%m%d")
     assert landing.read(FIRST, FIRST).num_rows == 1
-    today = datetime.now(UTC).astimezone(CITY.zone).date()
-    assert landing.read(today, today).num_rows == 1
+    assert landing.read(date(2099, 1, 1), date(2099, 1, 1)).num_rows == 1
 
 
 def test_dates_far_from_the_day_of_a_daily_file_are_filed_under_that_day(tmp_path: Path) -> None:

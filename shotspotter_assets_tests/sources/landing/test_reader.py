@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from shotspotter_assets.cities.source_settings import LandingSource, Limits
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.landing.reader import LandedFile, Task, read_in_subprocess
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.sources.landing.hostile_files import (
     GOOD_CSV,
@@ -27,7 +28,6 @@ from shotspotter_assets_tests.sources.landing.hostile_files import (
 )
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
-DAY = date(2024, 3, 2)
 
 
 def limited(**limits: Any) -> City:
@@ -36,9 +36,8 @@ def limited(**limits: Any) -> City:
 
 def read_all(path: Path, **limits: Any) -> dict[str, str]:
     """By file, the number of its rows or its error."""
-    folder = LandingFolder(limited(**limits), str(path))
-    found = folder.read_files(sorted(folder.versions()[0]))
-    return {Path(name).name: str(rows.num_rows if isinstance(rows, pa.Table) else rows) for name, rows in found}
+    folder = LandingFolder(limited(**limits), str(path), Store(str(path.with_name(f"{path.name}.store"))))
+    return {Path(name).name: file.error or str(file.rows) for name, file in sorted(folder.refresh().files.items())}
 
 
 @pytest.mark.parametrize(
@@ -48,11 +47,7 @@ def read_all(path: Path, **limits: Any) -> dict[str, str]:
         ("equal.parquet", lambda path: equal_rows(path, 15_000_000), "with the 600 MB of memory that"),
         ("bomb.zip", lambda path: zip_bomb(path, 64), "cannot be read as a zip archive with one shapefile"),
         ("flipped.zip", flipped_zip, "cannot be read as a zip archive with one shapefile"),
-        (
-            "many.csv",
-            lambda path: path.write_text(GOOD_CSV + 4 * f"{GOOD_CSV.splitlines()[1]}\n"),
-            "rows; limits.max_rows is 3",
-        ),
+        ("many.csv", lambda path: path.write_text(GOOD_CSV * 3), "rows; limits.max_rows is 3"),
     ],
 )
 def test_a_hostile_file_is_named_and_the_others_are_read(
@@ -80,15 +75,8 @@ def results(path: Path, fault: str, files: int, **limits: Any) -> dict[str, pa.T
         (folder / name).write_text(GOOD_CSV)
     city = limited(**limits)
     assert isinstance(city.source, LandingSource)
-    tasks = [
-        Task(
-            LandedFile(str(folder / name), datetime.now(UTC), None, city.start, (city.start, DAY)),
-            folder / name,
-            folder / f"{name}.rows",
-            (DAY, DAY),
-        )
-        for name in names
-    ]
+    paths = [folder / name for name in names]
+    tasks = [Task(LandedFile(str(path), datetime.now(UTC), None), path, path.with_suffix(".rows")) for path in paths]
     return {Path(task.file.path).name: rows for task, rows in read_in_subprocess(FaultyBatch(city, city.source, tasks))}
 
 

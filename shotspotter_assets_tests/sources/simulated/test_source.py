@@ -33,18 +33,13 @@ FIREWORK_DAYS = {(7, 3), (7, 4), (7, 5), (12, 31), (1, 1)}
 def make_city(
     seed: int = 5, per_day: float = 20.0, cells: int = 24, zone: str = "America/New_York", start: date = START
 ) -> City:
+    width, height = cells * 0.002885, cells * 0.002246  # 500 m cells
     return City.model_validate(
         {
             "name": "simulated_city",
             "time_zone": zone,
             "start": start,
-            # 500 m cells
-            "box": {
-                "west": -77.0 - cells * 0.002885,
-                "south": 38.9 - cells * 0.002246,
-                "east": -77.0 + cells * 0.002885,
-                "north": 38.9 + cells * 0.002246,
-            },
+            "box": {"west": -77.0 - width, "south": 38.9 - height, "east": -77.0 + width, "north": 38.9 + height},
             "grid": {"rows": cells, "columns": cells},
             "source": {"kind": "simulated", "seed": seed, "alerts_per_day": per_day},
         }
@@ -117,7 +112,7 @@ def test_no_alert_is_outside_the_box_or_without_a_sensor() -> None:
         ("America/New_York", date(2018, 11, 4), 25.0),
         ("America/Sao_Paulo", date(2018, 11, 4), 23.0),  # the clock skips midnight itself
         ("Australia/Lord_Howe", date(2018, 4, 1), 24.5),
-        ("Asia/Kathmandu", date(2018, 4, 1), 24.0),
+        ("America/St_Johns", date(2018, 4, 1), 24.0),
     ],
 )
 def test_days_follow_the_local_clock(zone: str, day: date, hours: float) -> None:
@@ -173,12 +168,8 @@ def test_lags_are_exponential_up_to_the_cut() -> None:
 
 
 def test_the_share_heard_is_that_of_drawn_steps() -> None:
-    box = {
-        "west": -77.0,
-        "south": 38.9,
-        "east": -76.98384,
-        "north": 38.913475,
-    }  # 3 x 4 cells, 500 m high and 350 m wide
+    # 3 x 4 cells, 500 m high and 350 m wide
+    box = {"west": -77.0, "south": 38.9, "east": -76.98384, "north": 38.913475}
     small = City.model_validate(make_city().model_dump() | {"box": box, "grid": {"rows": 3, "columns": 4}})
     sensors = np.ones((3, 4), bool)
     sensors[1, 2] = False

@@ -22,12 +22,12 @@ OBJECTIVE: Final = "validation_loss"
 
 
 def task_file(name: str) -> str:
-    """The task of a forecaster's search."""
+    """Return the file name of a forecaster's search task."""
     return f"{name}.task.npz"
 
 
 def packed(task: TuningTask) -> bytes:
-    """The task without its context's functions."""
+    """Return the file of a task, without its context's functions."""
     history, shared = task.history, task.context.shared
     arrays: dict[str, Any] = {"counts": history.counts, "in_coverage": history.in_coverage}
     if history.evening is not None:
@@ -56,11 +56,7 @@ def packed(task: TuningTask) -> bytes:
 
 
 def unpacked(content: bytes) -> TuningTask:
-    """The task of a file.
-
-    Raises:
-        ValueError: another version of the package made the file.
-    """
+    """Return the task of a file. Raises ValueError if another version of the package made it."""
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = dict(stored)
     about = json.loads(arrays["about"].tobytes())

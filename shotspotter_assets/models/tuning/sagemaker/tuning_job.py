@@ -27,19 +27,15 @@ VOLUME_GB: Final = 10
 
 @dataclass(frozen=True)
 class Cloud:
-    """AWS for a search.
+    """AWS for a search; training jobs inherit the `tags`."""
 
-    `sagemaker` is the boto3 client, `role` an ARN, `image` the address of the project's image in ECR, `task_uri` the task's file
-    and `output_uri` a folder, both on S3. Training jobs inherit the `tags`.
-    """
-
-    sagemaker: Any
-    role: str
-    image: str
+    sagemaker: Any  # boto3 client
+    role: str  # ARN
+    image: str  # the project's image in ECR
     instance_type: str
     job_minutes: float
-    task_uri: str
-    output_uri: str
+    task_uri: str  # the task's file on S3
+    output_uri: str  # folder on S3
     run_id: str
     tags: Mapping[str, str]
     poll_s: float
@@ -56,21 +52,11 @@ def search_on_sagemaker(
     seed: int,
     log: Callable[[str], None],
 ) -> None:
-    """Add the training jobs of one tuning job to a study as trials. The tuning job is stopped if this is interrupted.
+    """Add the training jobs of one tuning job to a study as trials; stop the tuning job on an interruption.
 
-    Args:
-        task: what is tuned; its file lies at `cloud.task_uri`.
-        study: see `open_study`.
-        cloud: AWS.
-        trials: finished ones of the study, those of earlier runs included.
-        minutes: of the search.
-        parallel: training jobs at a time.
-        seed: of the suggested values.
-        log: takes a line per training job.
-
-    Raises:
-        ClientError: AWS refuses a request.
-        RuntimeError: no training job has tried its settings.
+    `trials` counts finished ones of the study, those of earlier runs included; `parallel` training jobs run at a time;
+    `log` takes a line per training job. Raises ClientError if AWS refuses a request, RuntimeError if no training job
+    has tried its settings.
     """
     jobs = trials - len(finished_trials(study))
     if jobs <= 0 or minutes <= 0:
@@ -106,7 +92,7 @@ def search_on_sagemaker(
 
 
 def _trial(task: TuningTask, summary: Mapping[str, Any]) -> "optuna.trial.FrozenTrial | None":
-    """The trial of a training job; pruned where SageMaker stopped it early, None if it failed."""
+    """Return the trial of a training job; pruned where SageMaker stopped it early, None if it failed."""
     from optuna.trial import TrialState, create_trial
 
     loss = summary.get("FinalHyperParameterTuningJobObjectiveMetric", {}).get("Value")
@@ -131,7 +117,7 @@ def tuning_request(
     minutes: float,
     seed: int,
 ) -> dict[str, Any]:
-    """Arguments of `create_hyper_parameter_tuning_job`; see `search_on_sagemaker`. A name has 32 characters at most."""
+    """Return arguments of `create_hyper_parameter_tuning_job`, whose names have 32 characters at most."""
     runtime_s = max(round(60 * minutes), MIN_RUNTIME_S) + SPARE_S
     source = {"S3DataType": "S3Prefix", "S3Uri": cloud.task_uri, "S3DataDistributionType": "FullyReplicated"}
     return {
@@ -157,11 +143,7 @@ def tuning_request(
             "RoleArn": cloud.role,
             "InputDataConfig": [{"ChannelName": TASK_CHANNEL, "DataSource": {"S3DataSource": source}}],
             "OutputDataConfig": {"S3OutputPath": cloud.output_uri},
-            "ResourceConfig": {
-                "InstanceType": cloud.instance_type,
-                "InstanceCount": 1,
-                "VolumeSizeInGB": VOLUME_GB,
-            },
+            "ResourceConfig": {"InstanceType": cloud.instance_type, "InstanceCount": 1, "VolumeSizeInGB": VOLUME_GB},
             "StoppingCondition": {"MaxRuntimeInSeconds": min(round(60 * cloud.job_minutes), runtime_s)},
         },
         "Tags": [{"Key": tag, "Value": value} for tag, value in cloud.tags.items()],
@@ -169,7 +151,7 @@ def tuning_request(
 
 
 def parameter_ranges(space: "Mapping[str, BaseDistribution]") -> dict[str, Any]:
-    """`ParameterRanges` of a tuning job; it has no steps, so that whole numbers with a step are categories."""
+    """Return `ParameterRanges` of a tuning job; whole numbers with a step become categories, as it has no steps."""
     from optuna.distributions import FloatDistribution, IntDistribution
 
     ranges: dict[str, list[dict[str, Any]]] = {}
@@ -186,7 +168,7 @@ def parameter_ranges(space: "Mapping[str, BaseDistribution]") -> dict[str, Any]:
 
 
 def suggested_values(space: "Mapping[str, BaseDistribution]", hyperparameters: Mapping[str, str]) -> dict[str, Any]:
-    """Values of the space from SageMaker's texts; other hyperparameters are left out."""
+    """Return values of the space from SageMaker's texts; other hyperparameters are left out."""
     from optuna.distributions import FloatDistribution, IntDistribution
 
     values: dict[str, Any] = {}
@@ -203,7 +185,7 @@ def suggested_values(space: "Mapping[str, BaseDistribution]", hyperparameters: M
 
 
 def _options(distribution: "BaseDistribution") -> dict[str, Any]:
-    """The values of a parameter with few of them, by text; empty for ranges."""
+    """Return the values of a parameter with few of them, by text; empty for ranges."""
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
     match distribution:

@@ -1,0 +1,257 @@
+"""Snapshots of landing folders and live sources, compared with the table of days that runs have stored."""
+
+import os
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.sources.alert_source import AlertSource, SourceError
+from shotspotter_assets.sources.day_table import Day, DayTable
+from shotspotter_assets.sources.receive import read_sources
+from shotspotter_assets.sources.registry import Access, open_sources
+from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, origins_of_days
+from shotspotter_assets.sources.snapshot import LOOK_BACK_DAYS, Snapshot, read_polled, record_answer, take_snapshot
+from shotspotter_assets.storage.store import Store
+
+FIRST, LAST = date(2024, 3, 1), date(2024, 3, 20)
+NOW = datetime(2024, 3, 21, 16, tzinfo=UTC)
+FILES = {"kind": "landing", "settle_seconds": 0, "columns": {"time": "when", "longitude": "lon", "latitude": "lat"}}
+LAYER = {"kind": "socrata", "domain": "https://data.gov", "dataset": "abcd-1234", "columns": {"time": "t"}}
+
+
+def a_city(*sources: dict[str, object], **settings: object) -> City:
+    return City.model_validate(
+        {
+            "name": "dale",
+            "time_zone": "America/New_York",
+            "start": FIRST,
+            "box": {"west": -77.0, "south": 38.0, "east": -76.0, "north": 39.0},
+            "source": sources[0],
+            "other_sources": sources[1:],
+            **settings,
+        }
+    )
+
+
+HISTORY = a_city(FILES | {"folder": "history"})
+DAILY_AND_HISTORY = a_city(
+    FILES | {"folder": "daily", "file_date": "%Y-%m-%d"}, FILES | {"folder": "history", "settle_seconds": 3600}
+)
+
+
+class Town:
+    """A city with a store and a landing root."""
+
+    def __init__(self, root: Path, city: City, *readers: AlertSource) -> None:
+        self.root, self.city, self.store, self.now = root / "landing", city, Store(str(root / "store")), NOW
+        self.readers = readers or open_sources(city, Access(self.store, str(self.root), {}))
+
+    def land(self, name: str, *days: str, hours_old: float = 3) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("when,lon,lat\n" + "".join(f"{day}T17:00:00Z,-76.5,38.5\n" for day in days))
+        moment = time.time() - hours_old * 3600
+        os.utime(path, (moment, moment))
+        return path
+
+    def snapshot(self, poll_seconds: float | None = 0, max_seconds: float = 60) -> Snapshot:
+        return take_snapshot(
+            self.city, self.readers, self.store, self.now, poll_seconds=poll_seconds, max_seconds=max_seconds
+        )
+
+    def waits(self) -> str:
+        return " ".join(self.snapshot(poll_seconds=None).waits(self.now.astimezone(self.city.zone).date()))
+
+    def make(self, first: int, last: int) -> None:
+        """Store days of March as a run does."""
+        days = days_between(date(2024, 3, first), date(2024, 3, last))
+        rows = read_sources(self.readers, days[0], days[-1])
+        record_answer(self.store, "dale", rows, days[0], days[-1])
+        numbers, origins = rows["date"].to_pylist(), origins_of_days(rows)
+        states = self.snapshot(poll_seconds=None).states(DayTable.read(self.store, "dale"), days[-1], LAST).states
+        stored = {
+            day: Day(*states[day], numbers.count(day), 0, "", NOW if day in numbers else None, origins.get(day, {}))
+            for day in days
+        }
+        DayTable.update(self.store, "dale", stored)
+
+    def changed(self, poll_seconds: float | None = 0) -> list[int]:
+        """The stored days of March of which the sources hold other rows."""
+        snapshot = self.snapshot(poll_seconds)
+        table = DayTable.read(self.store, "dale")
+        return [day.day for day, entry in table.days.items() if not snapshot.is_stored(day, entry)]
+
+    def states(self, last: int) -> list[str]:
+        """The states of the days of March as the sources and the store have them now."""
+        table, days = DayTable.read(self.store, "dale"), date(2024, 3, last)
+        return [state for state, _ in self.snapshot().states(table, days, days + timedelta(days=1)).states.values()]
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Town:
+    return Town(tmp_path, HISTORY)
+
+
+def test_days_are_stored_until_their_rows_change(town: Town) -> None:
+    town.land("history/a.csv", "2024-03-02", "2024-03-04")
+    town.make(1, 6)
+    assert town.changed() == []
+    town.land("history/a.csv", "2024-03-04", "2024-03-02", "2024-03-02", hours_old=2)
+    assert town.changed() == [2], "the order of the rows does not matter"
+    town.land("history/a.csv", "2024-03-02", "2024-03-04", hours_old=1)
+    assert town.changed() == [], "the correction is taken back"
+    town.land("history/b.csv", "2024-03-04", "2024-03-06")
+    assert town.changed() == [4, 6]
+    town.make(4, 6)
+    (town.root / "history" / "b.csv").unlink()
+    assert town.changed() == [4, 6], "the file is withdrawn"
+
+
+def test_days_that_were_unknown_are_known_once_later_rows_come(town: Town) -> None:
+    town.land("history/a.csv", "2024-03-02", "2024-03-02", "2024-03-01", "2024-03-01")
+    town.make(1, 15)
+    assert town.states(15) == ["known"] * 2 + ["unknown"] * 13
+    town.land("history/b.csv", "2024-03-06")
+    assert town.states(15)[:6] == ["known"] * 6
+
+
+def test_a_daily_file_without_rows_makes_its_day_known(tmp_path: Path) -> None:
+    town = Town(tmp_path, DAILY_AND_HISTORY)
+    town.land("history/all.csv", "2024-03-01", "2024-03-02")
+    for day in (*range(3, 14), 15):
+        town.land(f"daily/2024-03-{day:02}.csv")
+    assert town.states(15) == ["known"] * 13 + ["unknown", "known"]
+    town.make(1, 15)
+    town.land("daily/2024-03-07.csv", "2024-03-07", hours_old=1)
+    assert town.changed() == [7]
+
+
+def test_what_cannot_be_used_yet_is_named_and_keeps_its_rows(tmp_path: Path) -> None:
+    town = Town(tmp_path, DAILY_AND_HISTORY)
+    path = town.land("history/all.csv", "2024-03-02", "2024-03-03", "2024-03-03")
+    town.make(1, 5)
+    assert f"the landing folder {town.root}/daily is missing or empty" in town.waits()
+    daily = town.land("daily/2024-03-05.csv", "2024-03-05")
+    town.make(1, 5)
+    assert town.waits() == ""
+    town.land("history/all.csv", "2024-03-02", hours_old=0)
+    assert (town.changed(), town.waits()) == ([], f"Left alone until transferred: {path}.")
+    path.unlink()
+    daily.write_text("no columns\n")
+    assert town.changed() == []
+    assert "1 files with most of the rows (3) are gone; their rows stay." in town.waits()
+    assert "has no column when" in town.waits()
+    assert "has no column when" in town.snapshot().unusable[str(daily)]
+
+
+def test_files_that_a_tick_has_no_time_for_are_left_for_the_next(town: Town) -> None:
+    for day in (2, 3, 4):
+        town.land(f"history/{day}.csv", f"2024-03-0{day}")
+    assert [len(town.snapshot(max_seconds=0).rows) for _ in range(2)] == [1, 2]
+    [landed] = town.snapshot(max_seconds=0).landed
+    assert (len(landed.files), landed.unread) == (3, 0)
+
+
+def test_rows_of_the_present_day_and_of_the_future_wait(town: Town) -> None:
+    town.land("history/a.csv", "2024-03-20", "2024-03-21", "2024-04-02", "2024-04-05")
+    assert town.waits() == (
+        "1 rows of 2024-03-21 wait until the day is over. 2 rows are dated in the future, 2024-04-02 to 2024-04-05."
+    )
+    town.now += timedelta(days=1)
+    assert "2024-03-21" not in town.waits()
+    assert town.snapshot().last_due(town.now) == date(2024, 3, 21)
+
+
+def test_yesterday_is_due_in_the_morning_or_with_its_first_rows(town: Town) -> None:
+    town.land("history/a.csv", "2024-03-19")
+    early, morning = NOW.replace(hour=5), NOW.replace(hour=11)
+    assert [town.snapshot().last_due(now).day for now in (early, morning)] == [19, 20]
+    town.land("history/b.csv", "2024-03-20")
+    assert town.snapshot().last_due(early).day == 20
+    assert town.snapshot().last_due(NOW + timedelta(days=400)).day == 20, "the source has ended"
+    town.city = town.city.model_copy(update={"end": date(2024, 3, 10)})
+    assert town.snapshot().last_due(NOW).day == 10
+
+
+class Layer(AlertSource):
+    """A live source with a version of each day that has rows."""
+
+    is_live = True
+
+    def __init__(self, *days: int, address: str = "layer") -> None:
+        self.versions, self.address = {date(2024, 3, day): "1 row" for day in days}, address
+        self.asked: list[tuple[date, date]] = []
+        self.error = ""
+
+    def read(self, first: date, last: date) -> pa.Table:
+        self.asked.append((first, last))
+        if self.error:
+            raise SourceError(self.error)
+        rows = [
+            {"date": day, "source_id": version, "received_from": self.address}
+            for day, version in self.versions.items()
+            if first <= day <= last
+        ]
+        return pa.Table.from_pylist(rows, RAW_SCHEMA)
+
+
+def test_live_sources_are_compared_with_the_stored_days(tmp_path: Path) -> None:
+    layer, other = Layer(2, 10), Layer(2, 4, address="other")
+    town = Town(tmp_path, a_city(LAYER, LAYER), layer, other)
+    town.make(1, 20)
+    assert town.changed() == []
+    layer.versions |= {date(2024, 3, 2): "2 rows", date(2024, 3, 5): "1 row"}
+    del layer.versions[date(2024, 3, 10)]
+    other.versions[date(2024, 3, 4)] = "2 rows"
+    assert town.changed() == [2, 4, 5, 10]
+
+
+def test_a_live_source_is_asked_again_after_a_while(tmp_path: Path) -> None:
+    layer = Layer(20)
+    town = Town(tmp_path, a_city(LAYER, start=LAST - timedelta(days=LOOK_BACK_DAYS + 10)), layer)
+    asked = []
+    for poll_seconds in (None, 60, 60, 0):
+        town.snapshot(poll_seconds)
+        asked.append(len(layer.asked))
+    assert asked == [0, 1, 1, 2]
+    assert layer.asked[0] == (LAST - timedelta(days=LOOK_BACK_DAYS), LAST)
+    long_ago = Day("known", "", 1, 0, "", NOW, {"layer": "earlier"})
+    assert town.snapshot().is_stored(town.city.start, long_ago), "polls do not compare days of long ago"
+    assert not town.snapshot().is_stored(FIRST, long_ago)
+
+
+def test_the_answer_of_a_run_replaces_that_of_the_poll(tmp_path: Path) -> None:
+    layer = Layer(2, 4, 10)
+    town = Town(tmp_path, a_city(LAYER), layer)
+    town.make(1, 20)
+    assert read_polled(town.store, "dale") == {}, "no poll has asked for all days"
+    town.snapshot()
+    layer.versions |= {date(2024, 3, 2): "2 rows", date(2024, 3, 10): "2 rows"}
+    del layer.versions[date(2024, 3, 4)]
+    town.make(1, 5)
+    assert town.changed(poll_seconds=None) == []
+    assert town.changed() == [10]
+
+
+def test_a_live_source_that_fails_keeps_its_last_answer(tmp_path: Path) -> None:
+    layer = Layer(2)
+    town = Town(tmp_path, a_city(LAYER), layer)
+    layer.error = "No answer."
+    assert town.snapshot().rows == {}
+    layer.error = ""
+    town.make(1, 4)
+    town.snapshot()
+    layer.error = "No answer."
+    assert town.changed() == []
+    assert list(town.snapshot().rows) == [date(2024, 3, 2)]
+    assert town.waits() == "No answer."
+
+
+def test_simulated_rows_are_never_compared(tmp_path: Path) -> None:
+    town = Town(tmp_path, a_city({"kind": "simulated"}))
+    assert town.snapshot().is_stored(FIRST, Day("known", "", 9, 0, "", NOW, {SIMULATED: "any"}))
