@@ -99,7 +99,7 @@ def test_days_that_were_built_by_hand_are_not_requested(portal: Portal) -> None:
     assert portal.tick() == [("2024-03-03", "2024-03-04")]
 
 
-def test_an_outage_fails_runs_before_they_write_and_polls_after_two_requests(portal: Portal) -> None:
+def test_an_outage_stores_nothing_and_polls_ask_twice(portal: Portal) -> None:
     portal.server.faults.extend(["503"] * 50)
     assert portal.tick() == []
     assert len(portal.server.requests) == 2

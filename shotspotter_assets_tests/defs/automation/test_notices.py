@@ -150,7 +150,7 @@ def test_a_run_whose_process_was_killed_is_sent(watch: Watch, webhook: Webhook) 
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
-def test_a_notice_that_a_webhook_refused_is_sent_again_and_mail_goes_out_beside_it(
+def test_a_refused_notice_is_sent_again_and_mail_goes_out(
     watch: Watch, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     webhook.answers += [403]

@@ -99,7 +99,7 @@ def test_a_source_two_days_late_has_a_usual_forecast_with_its_lead(late: Callabl
     assert widths[2] >= 0.9 * widths[0]
 
 
-def test_beyond_the_longest_lead_nothing_is_issued_and_each_asset_has_the_reason(late: Callable[..., Chain]) -> None:
+def test_beyond_the_longest_lead_each_asset_has_the_reason(late: Callable[..., Chain]) -> None:
     issued_on = DAY - timedelta(days=20)
     chain = late(0)
     chain.run(issued_on, ["live_models", "risk_forecasts"])
