@@ -8,16 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from dagster._core.test_utils import freeze_time
 
-from shotspotter_assets.cities.folds import Folds
-from shotspotter_assets.partitions import (
-    contiguous,
-    day_partitions,
-    first_cutoff,
-    fold_days,
-    fold_partitions,
-    range_tags,
-    run_days,
-)
+from shotspotter_assets.calendar.local_time import contiguous
+from shotspotter_assets.cities.folds import Folds, cutoffs, first_cutoff, fold_windows
+from shotspotter_assets.partitions import day_partitions, fold_partitions, range_tags, run_days
 from shotspotter_assets_tests.defs.chain import CITIES
 
 TINY = CITIES["tiny_city"]
@@ -35,11 +28,12 @@ def test_days_and_folds_end_with_the_citys_service() -> None:
     city = TINY.model_copy(update={"end": date(2024, 3, 15)})
     assert day_partitions(city).get_partition_keys()[-1] == "2024-03-15"
     assert fold_partitions(city, tested=True).get_partition_keys() == ["2023-10-01", "2024-01-01"]
-    assert fold_days(city, date(2024, 1, 1))[1][-1] == date(2024, 3, 15)
+    assert fold_windows(city, date(2024, 1, 1))[1][-1] == date(2024, 3, 15)
+    assert fold_windows(city, date(2024, 4, 1))[1] == []
 
 
 @pytest.mark.parametrize(
-    ("every", "cutoffs"),
+    ("every", "expected"),
     [
         ("month", ["2024-01-01", "2024-02-01", "2024-03-01"]),
         ("quarter", ["2024-01-01", "2024-04-01", "2024-07-01"]),
@@ -47,21 +41,22 @@ def test_days_and_folds_end_with_the_citys_service() -> None:
         ("year", ["2024-01-01", "2025-01-01", "2026-01-01"]),
     ],
 )
-def test_folds_follow_the_citys_cadence(every: str, cutoffs: list[str]) -> None:
+def test_folds_follow_the_citys_cadence(every: str, expected: list[str]) -> None:
     folds = Folds.model_validate({"every": every})
     city = TINY.model_copy(update={"folds": folds, "start": date(2023, 9, 3)})
-    assert fold_partitions(city).get_partition_keys()[:3] == cutoffs
-    assert [str(folds.next_cutoff(date.fromisoformat(cutoff))) for cutoff in cutoffs[:2]] == cutoffs[1:]
+    assert fold_partitions(city).get_partition_keys()[:3] == expected
+    assert [str(folds.next_cutoff(date.fromisoformat(cutoff))) for cutoff in expected[:2]] == expected[1:]
 
 
 def test_the_newest_fold_can_be_trained_before_its_test_window_is_over() -> None:
     with freeze_time(datetime(2024, 4, 2, tzinfo=ZoneInfo("America/New_York"))):
+        assert fold_partitions(TINY).get_partition_keys() == [str(day) for day in cutoffs(TINY, date(2024, 3, 31))]
         assert fold_partitions(TINY).get_last_partition_key() == "2024-04-01"
         assert fold_partitions(TINY, tested=True).get_last_partition_key() == "2024-01-01"
 
 
 def test_a_fold_has_the_days_before_its_cutoff_and_those_to_the_next() -> None:
-    before, tested = fold_days(TINY, first_cutoff(TINY))
+    before, tested = fold_windows(TINY, first_cutoff(TINY))
     assert (before[0], before[-1]) == (date(2023, 7, 1), date(2023, 9, 30))
     assert (tested[0], tested[-1]) == (date(2023, 10, 1), date(2023, 12, 31))
 

@@ -20,7 +20,8 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
 RAW_ALERTS: Final = "raw_alerts"
-DAYS_FILE: Final = "days.parquet"
+DAYS_FILE: Final = "_days.parquet"
+"""The underscore keeps the table out of data sets that readers of Parquet folders open."""
 
 DayState = Literal["known", "silent", "unknown", "held_back"]
 """`known`: the source has said what happened; `silent`: it has no row, which is plausible; `unknown`: not said yet;

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Partition, Store
 
-LINEAGE_FILE: Final = "lineage.json"
+LINEAGE_FILE: Final = "_lineage.json"
+"""The underscore keeps the file out of data sets that readers of Parquet folders open."""
 UNPARTITIONED: Final = ""
 """Key of an asset without partitions."""
 

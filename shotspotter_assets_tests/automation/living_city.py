@@ -25,13 +25,13 @@ CITY_FILE = """
 name: town
 time_zone: America/New_York
 start: {start}
-automation: history
+automation: {automation}
 box: {{west: -77.0, south: 38.0, east: -76.0, north: 39.0}}
 grid: {{rows: 3, columns: 3}}
-publication: {{days_late: 0}}
+publication: {publication}
 source:
   kind: landing
-  settle_seconds: 0
+  settle_seconds: {settle}
   columns: {{time: when, longitude: {longitude}, latitude: {latitude}, gunshot_type: kind, source_id: id}}
 """
 
@@ -73,8 +73,9 @@ class LivingCity:
         self.instance.dispose()
 
     def write_city_file(self, **changes: str) -> None:
-        """Write the city's file; `longitude` and `latitude` name its columns."""
-        values = {"start": self.start, "longitude": "lon", "latitude": "lat"} | changes
+        """Write the city's file; `longitude` and `latitude` name its columns, `more` is added."""
+        usual = {"start": self.start, "longitude": "lon", "latitude": "lat", "automation": "history", "settle": 0}
+        values = usual | {"publication": "{days_late: 0}"} | changes
         (self.folder / "cities" / "town.yaml").write_text(CITY_FILE.format(**values) + changes.get("more", ""))
 
     def load(self) -> None:

@@ -10,8 +10,10 @@ import pytest
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import deserialize_value, serialize_value
 
-from shotspotter_assets.defs.city_assets import daily_chain
+from shotspotter_assets.automation.due import ALERTS, PRODUCTS
+from shotspotter_assets.defs.city_assets import automated_assets
 from shotspotter_assets.models.registry import FORECASTERS
+from shotspotter_assets.partitions import asset_key
 from shotspotter_assets_tests.defs.chain import CITIES, resources
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +28,7 @@ ASSETS = {
     "walk_forward_reports", "live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores", "nowcasts",
     "city_pages",
 }  # fmt: skip
+DAILY_CHAIN = (*ALERTS, *PRODUCTS, "forecast_scores", "city_pages")
 
 
 def test_heavy_libraries_are_not_imported() -> None:
@@ -54,10 +57,14 @@ def test_every_city_has_its_own_described_assets() -> None:
         assert spec.kinds
 
 
-def test_one_run_can_build_the_whole_daily_chain() -> None:
-    chain = daily_chain(CITIES["tiny_city"])
-    job = DEFINITIONS.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(chain))
-    assert set(job.asset_layer.executable_asset_keys) == set(chain)
+def test_one_run_can_build_the_newest_day() -> None:
+    chain = {asset_key(CITIES["tiny_city"], name) for name in DAILY_CHAIN}
+    job = DEFINITIONS.resolve_implicit_global_asset_job_def().get_subset(asset_selection=chain)
+    assert set(job.asset_layer.executable_asset_keys) == chain
+
+
+def test_sensors_may_request_all_assets_but_searches_and_nowcasts() -> None:
+    assert ASSETS - set(automated_assets(CITIES["tiny_city"])) == {"tuned_settings", "nowcasts"}
 
 
 def test_every_check_of_a_partitioned_asset_declares_its_partitions() -> None:
@@ -70,7 +77,7 @@ def test_every_check_of_a_partitioned_asset_declares_its_partitions() -> None:
 def test_folds_train_one_at_a_time_and_the_newest_day_never_waits_for_them() -> None:
     graph = DEFINITIONS.resolve_asset_graph()
     assert graph.get(dg.AssetKey(["tiny_city", "fold_models"])).pools == {"training"}
-    assert not any(graph.get(key).pools for key in daily_chain(CITIES["tiny_city"]))
+    assert not any(graph.get(asset_key(CITIES["tiny_city"], name)).pools for name in DAILY_CHAIN)
 
 
 def test_the_launchpad_explains_every_setting_of_every_forecaster() -> None:

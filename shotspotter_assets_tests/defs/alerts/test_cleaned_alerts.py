@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.acknowledged import Acknowledged
-from shotspotter_assets.defs.alerts import raw_alerts
 from shotspotter_assets.quality.all_checks import ALL_CHECKS
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import Installation, materialize, resources, with_city
 
-ALL = (*ALL_CHECKS, "alerts_are_on_time", "files_are_readable")
+ALL = (*ALL_CHECKS, "alerts_are_on_time", "files_are_readable", "days_are_usable")
 
 
 def run(
@@ -68,14 +67,8 @@ def test_days_without_rows_are_found_and_named(tmp_path: Path, instance: dg.Dags
 
 def test_a_late_city_is_named(tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     on = resources(str(tmp_path / "store"))
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return datetime(2023, 12, 10, 12, tzinfo=UTC)
-
     assert run("2023-07-20", "2023-11-30", on, instance, ["raw_alerts"])["alerts_are_on_time"].passed
-    monkeypatch.setattr(raw_alerts, "datetime", Clock)
+    monkeypatch.setattr(local_time, "now", lambda: datetime(2023, 12, 10, 12, tzinfo=UTC))
     [found] = run("2023-11-30", "2023-11-30", on, instance, (), ["alerts_are_on_time"]).values()
     assert not found.passed
     assert found.description.startswith("No alerts for 9 days")

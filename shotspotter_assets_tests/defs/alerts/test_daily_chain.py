@@ -15,7 +15,9 @@ import pyarrow.dataset as ds
 import pytest
 
 from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.day_table import DAYS_FILE
 from shotspotter_assets.storage.errors import MissingPartitionsError, StoreError
+from shotspotter_assets.storage.lineage import LINEAGE_FILE
 from shotspotter_assets_tests.defs.chain import DAILY_CHECKS, materialize, resources, run_days
 
 HEADER = "when,lon,lat,kind,rounds,id\n"
@@ -75,9 +77,9 @@ def test_unknown_types_and_silent_days_are_logged(
     run_days("landing_city", "2024-03-01", "2024-03-05", on, instance)
     first = capfd.readouterr().err
     assert "1 alerts have an unknown type, which stays empty: '#REF!' 1" in first
-    assert "not known yet" not in first
+    assert "2024-03-04 to 2024-03-04 (1 days) are held back. 1 of 1 rows" in first
     run_days("landing_city", "2024-03-01", "2024-03-20", on, instance)
-    assert "2024-03-05 to 2024-03-20 (16 days) are not known yet" in capfd.readouterr().err
+    assert "18 days without a row since 2024-03-02" in capfd.readouterr().err
 
 
 def test_parquet_folders_open_as_one_data_set(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -143,7 +145,7 @@ def test_an_unreadable_source_leaves_nothing_behind(
             resources(str(tmp_path / "store"), str(landing.parent)),
             instance,
         )
-    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "store" / "raw_alerts").exists()
 
 
 def test_an_unwritable_store(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -194,7 +196,8 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
         "alerts.parquet",
         "rejected.parquet",
         "grid.parquet",
-        "rhythm.json",
+        DAYS_FILE,
+        LINEAGE_FILE,
     }
 
 

@@ -1,11 +1,9 @@
 """Days that a source has not published yet: stored as unknown, left out of histories, rebuilt when their rows arrive."""
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 import numpy as np
@@ -15,11 +13,16 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.sources.landing.received import ARRIVALS
+from shotspotter_assets.sources.snapshot import POLLED_FILE
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import CITIES, DAILY, requested_days, resources, run_days, tick
+from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
+from shotspotter_assets_tests.defs.chain import DAILY, requested_days, resources, run_days, tick
 from shotspotter_assets_tests.sources.api.api_server import Arcgis, serving
 
 START, NEWEST, END = date(2024, 9, 1), date(2024, 9, 30), date(2024, 11, 22)
@@ -79,8 +82,9 @@ class Town:
         assert run_days("live_city", str(first), str(last), self.resources, self.instance).success
 
     def tick(self) -> list[tuple[str, str]]:
-        """One tick of the polling sensor, and its runs of the alert assets alone."""
-        requests, self.cursor = tick("live_city_polling", self.resources, self.instance, self.cursor)
+        """One tick of the city's sensor, which asks the source, and its runs of the alert assets alone."""
+        self.store.delete(Partition(ARRIVALS, "live_city"), POLLED_FILE)
+        requests, self.cursor = tick("live_city_automation", self.resources, self.instance, self.cursor)
         alerts = [one for one in requests if {key.path[-1] for key in one.asset_selection or ()} == set(DAILY)]
         requested = [requested_days(request) for request in alerts]
         for first, last in requested:
@@ -93,9 +97,8 @@ class Town:
         ).records[0]
         return {name: value.value for name, value in event.asset_materialization.metadata.items()}
 
-    def state(self, asset: str, file: str, day: date) -> str | None:
-        metadata = self.store.read_table(Partition(asset, "live_city", "date", day), file).schema.metadata or {}
-        return metadata.get(b"known", b"").decode() or None
+    def state(self, day: date) -> str:
+        return DayTable.read(self.store, "live_city").days[day].state
 
     def stale(self, asset: str, days: list[date]) -> list[date]:
         graph = self.resources.definitions.resolve_asset_graph()
@@ -105,78 +108,69 @@ class Town:
 
 
 @pytest.fixture
-def town(tmp_path: Path, stored_instance: dg.DagsterInstance, request: pytest.FixtureRequest) -> Iterator[Town]:
+def town(
+    tmp_path: Path,
+    stored_instance: dg.DagsterInstance,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Town]:
+    monkeypatch.setattr(local_time, "now", lambda: datetime.combine(END + timedelta(days=1), time(18), UTC))
     layer = Arcgis(rows_of(START, NEWEST))
     with serving(layer.routes) as server:
         yield Town(tmp_path, server.url, layer, stored_instance, getattr(request, "param", None))
 
 
-class Folder:
-    """A city of landed files, its store, and the runs over it."""
+class Folder(LivingCity):
+    """A city of landed files, by default without a rule of publication."""
 
-    def __init__(self, folder: Path, instance: dg.DagsterInstance, start: date, **source: Any) -> None:
-        self.landing, self.instance, self.store = folder / "landing", instance, Store(str(folder / "store"))
-        described = CITIES["landing_city"].model_dump()
-        described |= {"start": start, "source": described["source"] | source}
-        self.city = City.model_validate(described)
-        self.resources = resources(str(folder / "store"), str(self.landing), {"landing_city": self.city})
-        (self.landing / "landing_city").mkdir(parents=True)
+    def land_day(self, day: date, alerts: int, days_later: int = 1) -> None:
+        """Land the file of a day some days later."""
+        self.now = noon(day + timedelta(days=days_later))
+        self.land(f"{day}.csv", *(row(day, at, hour=10 + at % 9) for at in range(alerts)))
 
-    def land(self, day: date, alerts: int, at: date | None = None) -> None:
-        """A file of one day."""
-        rows = [
-            f"{day}T{17 + minute // 60}:{minute % 60:02}:00Z,-76.5,38.5,,,{day} {minute}" for minute in range(alerts)
-        ]
-        file = self.landing / "landing_city" / f"{day}.csv"
-        file.write_text("\n".join(["when,lon,lat,kind,rounds,id", *rows]) + "\n")
-        moment = datetime.combine(at or day, time(18), UTC).timestamp()
-        os.utime(file, (moment, moment))
-
-    def run(self, last: date) -> None:
-        assert run_days("landing_city", str(self.city.start), str(last), self.resources, self.instance).success
-
-    def states(self, days: list[date]) -> list[str | None]:
-        tables = [
-            self.store.read_table(Partition("grid_tensors", "landing_city", "date", day), "grid.parquet")
-            for day in days
-        ]
-        return [(table.schema.metadata or {}).get(b"known", b"").decode() or None for table in tables]
+    def states(self, days: list[date]) -> list[str]:
+        """Return the states of days after the run of the morning after the last one."""
+        self.now = noon(days[-1] + timedelta(days=1))
+        assert self.run(self.tick()[0])
+        return [self.table.days[day].state for day in days]
 
     def lead(self, day: date) -> int:
         return CityHistory.load(self.store, self.city, day).lead
 
 
-def test_an_empty_daily_file_is_a_day_without_alerts_and_a_missing_one_is_unknown(
-    tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
-    folder = Folder(tmp_path, instance, START, file_date="%Y-%m-%d")
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    folder = Folder(tmp_path / "town", START, noon(START))
+    folder.write_city_file(publication="{}")
+    folder.load()
+    yield folder
+    folder.close()
+
+
+def test_an_empty_daily_file_is_a_known_day_and_a_missing_one_is_not(folder: Folder) -> None:
+    folder.write_city_file(publication="{}", more='  file_date: "%Y-%m-%d"\n')
+    folder.load()
     days = days_between(START, START + timedelta(days=23))
     for day in days[:-1]:
-        folder.land(day, alerts=20 if day < days[-3] else 0)
-    folder.run(days[-1])
-    assert folder.states(days[-4:]) == [None, "answered", "answered", "unknown"]
+        folder.land_day(day, alerts=20 if day < days[-3] else 0)
+    assert folder.states(days)[-4:] == ["known", "known", "known", "unknown"]
     assert (folder.lead(days[-2]), folder.lead(days[-1])) == (1, 2)
 
 
-def test_the_lateness_of_a_source_is_learned(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    now = datetime.now(ZoneInfo("America/New_York")).date()
-    days = days_between(now - timedelta(days=40), now - timedelta(days=1))
-    folder = Folder(tmp_path, instance, days[0])
+def test_the_lateness_of_a_source_is_learned(folder: Folder) -> None:
+    days = days_between(START, START + timedelta(days=40))
     # Three days late, and so quiet that three days of silence are plausible.
     for day in days[:-3]:
-        folder.land(day, alerts=1, at=day + timedelta(days=4))
-    folder.run(days[-1])
-    assert folder.states(days[-4:]) == [None, "unknown", "unknown", "unknown"]
+        folder.land_day(day, alerts=1, days_later=4)
+    assert folder.states(days)[-4:] == ["known", "unknown", "unknown", "unknown"]
     assert folder.lead(days[-1]) == 4
 
 
-def test_a_city_with_an_alert_a_week_is_silent_and_known(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    folder = Folder(tmp_path, instance, START)
+def test_a_city_with_an_alert_a_week_is_silent_and_known(folder: Folder) -> None:
     days = days_between(START, START + timedelta(days=90))
     for day in days[:70:7]:
-        folder.land(day, alerts=1)
-    folder.run(days[-1])
-    assert set(folder.states(days[64:])) == {"silent"}
+        folder.land_day(day, alerts=1)
+    assert set(folder.states(days)[64:]) == {"silent"}
     assert folder.lead(days[-1]) == 1
 
 
@@ -185,13 +179,10 @@ def test_days_after_the_newest_row_are_unknown_and_in_no_history(town: Town) -> 
     for day in days_between(NEWEST + timedelta(days=1), date(2024, 10, 3)):
         town.run(day, day)
     town.run(date(2024, 10, 4), END)
-    for asset, file in (("raw_alerts", "alerts"), ("cleaned_alerts", "alerts"), ("grid_tensors", "grid")):
-        assert town.state(asset, f"{file}.parquet", NEWEST) is None
-        assert town.state(asset, f"{file}.parquet", date(2024, 10, 1)) == "unknown"
-        assert town.state(asset, f"{file}.parquet", END) == "unknown"
-        assert town.shown(asset, END)["known"] is False
-        assert "known" not in town.shown(asset, NEWEST)
-    assert "2024-09-30" in town.shown("raw_alerts", END)["why_not_known"]
+    assert [town.state(day) for day in (NEWEST, date(2024, 10, 1), END)] == ["known", "unknown", "unknown"]
+    for asset in DAILY:
+        assert town.shown(asset, END)["state"] == "unknown"
+        assert "2024-09-30" in town.shown(asset, END)["why_not_known"]
     history = CityHistory.load(town.store, town.city, END)
     assert (history.last_known, history.lead, history.days[-1]) == (NEWEST, 54, NEWEST)
     assert history.daily_counts.sum() == 20 * 30
@@ -202,14 +193,14 @@ def test_unknown_days_are_rebuilt_once_when_newer_rows_arrive(town: Town) -> Non
     assert town.tick() == town.tick() == []
     gap = days_between(date(2024, 10, 1), date(2024, 10, 14))
     town.publish(rows_of(gap[2], gap[-1]))
-    assert town.tick() == [("2024-10-01", "2024-10-14")]
-    assert town.state("raw_alerts", "alerts.parquet", gap[0]) is None
+    assert town.tick() == [("2024-10-01", "2024-10-15")]
+    assert town.state(gap[0]) == "known"
     assert town.stale("cleaned_alerts", gap) == []
     history = CityHistory.load(town.store, town.city, END)
     assert (history.last_known, history.lead) == (gap[-1], 40)
     assert town.tick() == []
     town.publish(rows_of(date(2024, 10, 15), date(2024, 10, 28)))
-    assert town.tick() == [("2024-10-15", "2024-10-28")]
+    assert town.tick() == [("2024-10-15", "2024-10-29")]
     assert town.tick() == []
 
 
@@ -226,6 +217,6 @@ def test_a_day_that_becomes_known_makes_its_cleaned_alerts_stale(town: Town) -> 
 @pytest.mark.parametrize("town", [{"days_late": 0}], indirect=True)
 def test_days_that_a_prompt_source_answers_are_known(town: Town) -> None:
     town.run(START, date(2024, 10, 3))
-    assert town.state("grid_tensors", "grid.parquet", date(2024, 10, 3)) == "answered"
-    assert town.shown("raw_alerts", date(2024, 10, 3))["known"] is True
+    assert town.state(date(2024, 10, 3)) == "known"
+    assert town.shown("raw_alerts", date(2024, 10, 3))["dagster/partition_row_count"] == 0
     assert CityHistory.load(town.store, town.city, date(2024, 10, 3)).lead == 1

@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
-from shotspotter_assets.sources.unreadable import read_unreadable
 
+from shotspotter_assets.sources.landing.received import read_received, unusable_files
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets_tests.defs.chain import CITIES, requested_days, resources, run_days, with_city
 from shotspotter_assets_tests.sources.landing.hostile_files import (
@@ -52,23 +52,22 @@ def test_hostile_files_fail_the_check_and_good_files_are_read(tmp_path: Path, in
         make(landing / name)
     Path(os.fsdecode(os.fsencode(landing) + b"/" + NOT_TEXT)).write_text(GOOD_CSV)
     (landing / "good.csv").write_text(GOOD_CSV)
-    # A column type that is not read, and an odd but good file.
+    # A column type that is not read, and a file whose only row is dated beyond the calendar.
     _parquet(landing / "ids.parquet", id=pa.array([uuid.uuid4().bytes], pa.uuid()))
     _parquet(landing / "late.parquet", when=pa.array([2**50], pa.timestamp("ms", "UTC")))
     context = dg.build_sensor_context(instance=instance, definitions=on.definitions, resources=dict(on))
-    result = on.definitions.resolve_sensor_def(f"{CITY}_landing")(context)
+    result = on.definitions.resolve_sensor_def(f"{CITY}_automation")(context)
     assert isinstance(result, dg.SensorResult)
     [request] = result.run_requests or []
     [check] = [event for event in result.asset_events if event.check_name == "files_are_readable"]
     assert not check.passed
-    assert check.metadata["unreadable"].value == len(HOSTILE) + 2
-    unreadable = read_unreadable(on["store"].open(), CITY)
-    assert {Path(path).name for path in unreadable} == {*HOSTILE, "caf\\xe9.csv", "ids.parquet"}
-    assert max(len(file.error) for file in unreadable.values()) < 2_500
-    assert "root:" not in " ".join(file.error for file in unreadable.values())
+    unusable = unusable_files(read_received(on["store"].open(), CITY), CITIES[CITY])
+    assert {Path(path).name for path in unusable} == {*HOSTILE, "caf\\xe9.csv", "ids.parquet", "late.parquet"}
+    assert check.metadata["unreadable"].value == len(unusable)
+    assert max(map(len, unusable.values())) < 2_500
+    assert "root:" not in " ".join(unusable.values())
 
     assert run_days(CITY, *requested_days(request), on, instance).success
     first, last = map(date.fromisoformat, requested_days(request))
     stored = on["store"].open().read_window("raw_alerts", CITY, ALERTS_FILE, first, last)
-    received = {Path(path).name for path in stored["received_from"].to_pylist()}
-    assert received == {"good.csv", "late.parquet"}
+    assert {Path(path).name for path in stored["received_from"].to_pylist()} == {"good.csv"}

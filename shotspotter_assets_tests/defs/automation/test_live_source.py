@@ -1,15 +1,15 @@
-"""A city with a live source through its sensor, schedule and runs, against a server with Socrata's API."""
+"""A city with a live source through its sensor and runs, against a server with Socrata's API."""
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
 import pytest
-from shotspotter_assets.defs.automation.arrivals import NOT_AUTOMATED
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, DAILY, requested_days, resources, run_days, tick, with_city
@@ -27,26 +27,20 @@ class Portal:
         source = CITIES[CITY].source.model_copy(update={"domain": server.url})
         self.on = resources(str(folder / "store"), str(folder), with_city(CITY, source=source))
         self.cursor: str | None = None
+        self.now = datetime(2024, 3, 20, 18, tzinfo=UTC)
         self.requests: list[dg.RunRequest] = []
 
     def tick(self) -> list[tuple[str, str]]:
-        """One tick of the sensor; the days of runs of the alert assets alone."""
-        requests, self.cursor = tick(f"{CITY}_polling", self.on, self.instance, self.cursor)
-        self.requests = [one for one in requests if {key.path[-1] for key in one.asset_selection or ()} == set(DAILY)]
+        """One tick of the sensor, an hour after the last; the days of runs of the alert assets."""
+        self.now += timedelta(hours=1)
+        requests, self.cursor = tick(f"{CITY}_automation", self.on, self.instance, self.cursor)
+        self.requests = [one for one in requests if {key.path[-1] for key in one.asset_selection or ()} >= set(DAILY)]
         return [requested_days(one) for one in self.requests]
 
     def run(self) -> None:
         """Run the alert assets of what was requested last."""
         for request in self.requests:
             assert run_days(CITY, *requested_days(request), self.on, self.instance).success
-
-    def schedule(self, now: str) -> list[str]:
-        """The days that the schedule requests at a local time."""
-        schedule = self.on.definitions.resolve_schedule_def(f"{CITY}_daily")
-        moment = datetime.fromisoformat(now).replace(tzinfo=CITIES[CITY].zone)
-        with dg.build_schedule_context(self.instance, moment, resources=dict(self.on)) as context:
-            self.requests = [one for one in [schedule(context)] if isinstance(one, dg.RunRequest)]
-        return [requested_days(request)[0] for request in self.requests]
 
     def change(self, changes: str) -> None:
         """Change the row of 3 March."""
@@ -57,7 +51,7 @@ class Portal:
 
 
 @pytest.fixture
-def portal(tmp_path: Path, stored_instance: dg.DagsterInstance) -> Iterator[Portal]:
+def portal(tmp_path: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
     times = pd.to_datetime(["2024-03-02T23:30:00", "2024-03-03T01:15:00", "2024-03-10T02:30:00"])
     frame = pd.DataFrame(
         {
@@ -72,11 +66,13 @@ def portal(tmp_path: Path, stored_instance: dg.DagsterInstance) -> Iterator[Port
     )
     data = Socrata(pa.Table.from_pandas(frame, preserve_index=False))
     with serving(data.routes) as server:
-        yield Portal(tmp_path, server, data, stored_instance)
+        portal = Portal(tmp_path, server, data, stored_instance)
+        monkeypatch.setattr(local_time, "now", lambda: portal.now)
+        yield portal
 
 
 def test_the_history_is_one_run_and_then_only_changed_days_are_requested(portal: Portal) -> None:
-    # Days without alerts are built too.
+    # Days without alerts are built too, and with a day the next one, for incidents over midnight.
     assert portal.tick() == [("2024-03-01", "2024-03-15")]
     portal.run()
     assert portal.alerts(date(2024, 3, 2), date(2024, 3, 3))["source_id"].to_pylist() == ["SST-1", "SST-2"]
@@ -84,14 +80,14 @@ def test_the_history_is_one_run_and_then_only_changed_days_are_requested(portal:
     assert portal.alerts(date(2024, 3, 10), date(2024, 3, 10))["time_utc"].to_pylist()[0].hour == 8
     assert portal.tick() == []
     portal.change("incident_type_description = 'GUNSHOT OR FIRECRACKER'")
-    assert portal.tick() == [("2024-03-03", "2024-03-03")]
+    assert portal.tick() == [("2024-03-03", "2024-03-04")]
     corrected = [one.run_key for one in portal.requests]
     portal.run()
     assert portal.alerts(date(2024, 3, 3), date(2024, 3, 3))["gunshot_type"].to_pylist() == [2]
     assert portal.tick() == []
     # A correction that is taken back is a change like any other.
     portal.change("incident_type_description = 'MULTIPLE GUNSHOTS'")
-    assert portal.tick() == [("2024-03-03", "2024-03-03")]
+    assert portal.tick() == [("2024-03-03", "2024-03-04")]
     assert portal.requests[0].run_key not in corrected
 
 
@@ -100,31 +96,23 @@ def test_days_that_were_built_by_hand_are_not_requested(portal: Portal) -> None:
     assert len(portal.server.requests) == 1
     assert [portal.tick() for _ in range(3)] == [[], [], []]
     portal.change("rounds = 9")
-    assert portal.tick() == [("2024-03-03", "2024-03-03")]
+    assert portal.tick() == [("2024-03-03", "2024-03-04")]
 
 
-def test_an_outage_fails_runs_before_they_write_and_polls_after_two_requests(portal: Portal) -> None:
+def test_an_outage_stores_nothing_and_polls_ask_twice(portal: Portal) -> None:
     portal.server.faults.extend(["503"] * 50)
-    with pytest.raises(SourceError, match=CITY):
-        portal.tick()
+    assert portal.tick() == []
     assert len(portal.server.requests) == 2
     with pytest.raises(SourceError, match=CITY):
         run_days(CITY, "2024-03-01", "2024-03-15", portal.on, portal.instance)
     assert portal.store.days_present("raw_alerts", CITY, "alerts.parquet") == set()
 
 
-def test_the_schedule_requests_yesterday_once(portal: Portal) -> None:
-    assert portal.schedule("2024-03-06T06:30") == ["2024-03-05"]
+def test_a_day_without_rows_is_stored_in_the_morning(portal: Portal) -> None:
+    portal.now = datetime(2024, 3, 12, 12, tzinfo=UTC)
+    assert portal.tick() == [("2024-03-01", "2024-03-11")]
     portal.run()
-    assert portal.schedule("2024-03-06T06:30") == []
-    # The service has ended.
-    assert portal.schedule("2024-03-20T06:30") == []
-
-
-def test_the_schedule_requests_nothing_of_a_manual_city(tmp_path: Path, stored_instance: dg.DagsterInstance) -> None:
-    on = resources(str(tmp_path), cities=with_city(CITY, automation="manual"))
-    moment = datetime(2024, 3, 6, 6, 30, tzinfo=CITIES[CITY].zone)
-    with dg.build_schedule_context(stored_instance, moment, resources=dict(on)) as context:
-        result = on.definitions.resolve_schedule_def(f"{CITY}_daily")(context)
-    assert isinstance(result, dg.SkipReason)
-    assert result.skip_message == NOT_AUTOMATED
+    portal.now = datetime(2024, 3, 13, 6, tzinfo=UTC)
+    assert portal.tick() == [], "01:00 in the city"
+    portal.now = datetime(2024, 3, 13, 12, tzinfo=UTC)
+    assert portal.tick() == [("2024-03-12", "2024-03-12")]

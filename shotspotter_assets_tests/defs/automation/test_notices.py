@@ -64,10 +64,12 @@ class Watch:
         assert not result.success
         return result.run_id
 
-    def land(self, days: list[str]) -> None:
+    def land(self, days: list[str], longitude: float = -76.5) -> None:
         """A file with twenty alerts on each of the days, and the run over them."""
         self.landing.mkdir(parents=True)
-        rows = [f"{day}T17:{minute:02}:00Z,-76.5,38.5,,1,{day}-{minute}\n" for day in days for minute in range(20)]
+        rows = [
+            f"{day}T17:{minute:02}:00Z,{longitude},38.5,,1,{day}-{minute}\n" for day in days for minute in range(20)
+        ]
         (self.landing / "a.csv").write_text("when,lon,lat,kind,rounds,id\n" + "".join(rows))
         run_days(CITY, days[0], days[-1], self.resources, self.instance, assets=["raw_alerts"])
 
@@ -148,7 +150,7 @@ def test_a_run_whose_process_was_killed_is_sent(watch: Watch, webhook: Webhook) 
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
-def test_a_notice_that_a_webhook_refused_is_sent_again_and_mail_goes_out_beside_it(
+def test_a_refused_notice_is_sent_again_and_mail_goes_out(
     watch: Watch, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     webhook.answers += [403]
@@ -194,27 +196,33 @@ def test_a_failed_gate_is_sent_with_its_reasons(
     assert watch.tick() == "No new problem."
 
 
+def test_days_held_back_are_sent_with_the_reason(watch: Watch, webhook: Webhook) -> None:
+    watch.land(["2024-03-02"], longitude=-60.5)
+    assert "days held back" in watch.tick()
+    assert "20 outside_box" in " ".join(texts(webhook))
+
+
 def test_a_corrupt_file_is_sent_until_it_is_replaced(watch: Watch, webhook: Webhook) -> None:
     watch.landing.mkdir(parents=True)
     (watch.landing / "bad.parquet").write_bytes(b"PAR1 nothing")
-    tick(f"{CITY}_landing", watch.resources, watch.instance)
+    tick(f"{CITY}_automation", watch.resources, watch.instance)
     watch.tick()
     (text,) = texts(webhook)
     assert text.startswith(f"Corrupt file: {CITY}, bad.parquet\nIt cannot be used: ")
     (watch.landing / "bad.parquet").unlink()
-    tick(f"{CITY}_landing", watch.resources, watch.instance)
+    tick(f"{CITY}_automation", watch.resources, watch.instance)
     assert watch.tick() == "No new problem."
 
 
-FOR_ALL = {"corrected_days", "complete_folds", "notices", "weekly_shared_models"}
+FOR_ALL = {"notices", "weekly_shared_models"}
 
 
 @pytest.mark.parametrize(
     ("automated", "running"),
     [
         (set(), set()),
-        ({"landing_city"}, {"landing_city_landing", *FOR_ALL}),
-        ({"live_city"}, {"live_city_polling", "live_city_daily", *FOR_ALL}),
+        ({"landing_city"}, {"landing_city_automation", *FOR_ALL}),
+        ({"live_city"}, {"live_city_automation", *FOR_ALL}),
     ],
 )
 def test_city_files_switch_automation_on(automated: set[str], running: set[str]) -> None:

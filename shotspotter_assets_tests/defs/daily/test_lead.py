@@ -12,12 +12,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.source_settings import SimulatedCitySource
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import lead_of
-from shotspotter_assets.sources.known_days import mark_states
+from shotspotter_assets.sources.day_table import DAYS_FILE, Day, DayTable
+from shotspotter_assets.storage.lineage import LINEAGE_FILE, Origin, record_lineage
 from shotspotter_assets.storage.store import Partition
 from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, with_city
 from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, at_horizon, metadata_of
@@ -37,7 +39,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
         cities = with_city(CITY, source=SIMULATED)
         assert run_days(CITY, str(FIRST), str(DAY), resources(str(root), cities=cities), instance).success
-    # The days of a simulation are always known; those of a landing folder may not be. Tables without settings fit any source.
+    # Tables without settings fit any source.
     for file in root.glob("*/city=*/date=*/*.parquet"):
         pq.write_table(pq.read_table(file, partitioning=None).replace_schema_metadata(_without_settings(file)), file)
     return root
@@ -52,11 +54,11 @@ def _without_settings(file: Path) -> dict[bytes, bytes]:
 def late(days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Callable[..., Chain]:
     """The live chain where the last days to an issue date are stored without an alert."""
 
-    def make(days_late: int, last: date = DAY, **changes: Any) -> Chain:
-        root = tmp_path / f"late_{days_late}_{last}"
+    def make(days_late: int, **changes: Any) -> Chain:
+        root = tmp_path / f"late_{days_late}"
         shutil.copytree(days, root)
         chain = Chain(root, instance, source=SOURCE, **changes)
-        silence(chain, last - timedelta(days=days_late - 1), last)
+        silence(chain, DAY - timedelta(days=days_late - 1), DAY)
         return chain
 
     return make
@@ -65,10 +67,11 @@ def late(days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Callable[.
 def silence(chain: Chain, first: date, last: date) -> None:
     """Store days that the source has not published."""
     stored = chain.store.read_table(Partition("grid_tensors", CITY, "date", DAY - timedelta(days=40)), "grid.parquet")
-    for at in range((last - first).days + 1):
-        day = first + timedelta(days=at)
-        unknown = mark_states({day: stored.slice(0, 0)}, {day: "unknown"})
-        chain.store.write_tables("grid_tensors", CITY, "grid.parquet", unknown)
+    days = days_between(first, last)
+    chain.store.write_tables("grid_tensors", CITY, "grid.parquet", {day: stored.slice(0, 0) for day in days})
+    unknown = Day("unknown", "not published", 0, 0, "", None, {})
+    DayTable.update(chain.store, CITY, dict.fromkeys(days, unknown))
+    record_lineage(chain.store, "grid_tensors", CITY, dict.fromkeys(days, Origin("silent")))
 
 
 def test_a_source_two_days_late_has_a_usual_forecast_with_its_lead(late: Callable[..., Chain]) -> None:
@@ -96,7 +99,7 @@ def test_a_source_two_days_late_has_a_usual_forecast_with_its_lead(late: Callabl
     assert widths[2] >= 0.9 * widths[0]
 
 
-def test_beyond_the_longest_lead_nothing_is_issued_and_each_asset_has_the_reason(late: Callable[..., Chain]) -> None:
+def test_beyond_the_longest_lead_each_asset_has_the_reason(late: Callable[..., Chain]) -> None:
     issued_on = DAY - timedelta(days=20)
     chain = late(0)
     chain.run(issued_on, ["live_models", "risk_forecasts"])
@@ -131,14 +134,15 @@ def test_beyond_the_longest_lead_nothing_is_issued_and_each_asset_has_the_reason
 
 
 def test_models_are_fitted_for_the_new_lead_when_rows_arrive(late: Callable[..., Chain], days: Path) -> None:
-    chain = late(2, last=DAY - timedelta(days=1))
-    shutil.rmtree(chain.root / "grid_tensors" / f"city={CITY}" / f"date={DAY}")
+    chain = late(3)
     before = DAY - timedelta(days=1)
     chain.run(before, ["live_models", "risk_forecasts"])
     assert ServingRecord.load(chain.store, CITY, before).lead == 3
     for day in (DAY - timedelta(days=2), before, DAY):
         folder = f"grid_tensors/city={CITY}/date={day}"
         shutil.copytree(days / folder, chain.root / folder, dirs_exist_ok=True)
+    for file in (f"raw_alerts/city={CITY}/{DAYS_FILE}", f"grid_tensors/city={CITY}/{LINEAGE_FILE}"):
+        shutil.copy2(days / file, chain.root / file)
     # The models of the day before were fitted for three days ahead, so its forecast rebuilt is the same.
     issued = at_horizon(chain.forecast(before), "day")
     chain.run(before, ["risk_forecasts"])

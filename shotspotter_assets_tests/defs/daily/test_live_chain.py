@@ -33,6 +33,7 @@ from shotspotter_assets.serving.stored_streets import STREET_SCHEMA
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.errors import MissingPartitionsError
+from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, with_city
 
@@ -90,6 +91,7 @@ class Chain:
         folder = self.root / "grid_tensors" / f"city={CITY}"
         content = (folder / f"date={other}" / "grid.parquet").read_bytes()
         (folder / f"date={one}" / "grid.parquet").write_bytes(content)
+        record_lineage(self.store, "grid_tensors", CITY, {one: Origin(f"the counts of {other}")})
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,159 @@
+"""The runs that are due, on hand-made tables of days and lineage."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shotspotter_assets.automation.due import ALERTS, PRODUCTS, TRAINING, DueRun, due
+from shotspotter_assets.automation.stored import Stored
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cleaning.day_settings import settings_hash
+from shotspotter_assets.sources.day_table import Day, DayTable
+from shotspotter_assets.sources.schema import SIMULATED
+from shotspotter_assets.sources.snapshot import Snapshot
+from shotspotter_assets.storage.file_names import GRID_FILE
+from shotspotter_assets.storage.lineage import Origin, record_lineage
+from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.defs.chain import CITIES
+
+CITY = "tiny_city"
+FIRST, LAST = date(2023, 7, 1), date(2024, 3, 29)
+
+
+class Town:
+    """A simulated city, whose days and products are recorded without runs."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.store = Store(str(folder))
+        self.city = CITIES[CITY].model_copy(update={"automation": "history"} | changes)
+        self.waits: list[str] = []
+
+    def add(self, first: date, last: date, version: str = "1", settings: str = "") -> None:
+        """Store days with a version of their rows."""
+        settings = settings or settings_hash(self.city, "grid_tensors")
+        day = Day("known", "It has rows.", 1, 0, settings, None, {SIMULATED: version})
+        days = days_between(first, last)
+        table = DayTable.update(self.store, CITY, dict.fromkeys(days, day))
+        for at in days:
+            self.store.write_bytes(Partition("grid_tensors", CITY, "date", at), GRID_FILE, b"")
+        record_lineage(self.store, "grid_tensors", CITY, {at: Origin(table.made_from(at)) for at in table.days})
+
+    def make(self, assets: Iterable[str], *keys: date | None, version: str = "1") -> None:
+        """Record partitions as made from what their inputs are now."""
+        for asset in assets:
+            for key in keys:
+                stored = Stored.read(self.store, self.city)
+                stored.record(asset, key, stored.made_from(asset, key), version)
+
+    def due(self, today: date, under_way: Iterable[str] = ()) -> list[DueRun]:
+        now = datetime.combine(today, time(17), UTC)
+        found = due(self.city, Snapshot(self.city, {}), Stored.read(self.store, self.city), set(under_way), now)
+        self.waits = list(found.waits)
+        return list(found.runs)
+
+    def training(self, today: date, under_way: Iterable[str] = ()) -> list[tuple[str, str]]:
+        """Return the fold or report that is due."""
+        return [
+            (run.assets[0], str(run.days[0]))
+            for run in self.due(today, under_way)
+            if run.days and run.assets[0] in TRAINING
+        ]
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Town:
+    """A city with days, and nothing made from them."""
+    town = Town(tmp_path)
+    town.add(FIRST, LAST)
+    return town
+
+
+@pytest.fixture
+def current(town: Town) -> Town:
+    """A city with everything made."""
+    town.make([*PRODUCTS, "forecast_scores"], LAST)
+    town.make(["fold_models"], date(2023, 10, 1), date(2024, 1, 1))
+    town.make(["evaluation_reports"], date(2023, 10, 1))
+    town.make(["walk_forward_reports", "city_pages"], None)
+    return town
+
+
+TODAY = LAST + timedelta(days=1)
+
+
+def test_nothing_is_due_of_a_city_that_is_current(current: Town) -> None:
+    assert current.due(TODAY) == []
+    assert current.waits == []
+
+
+def test_folds_are_trained_in_order_and_reports_first(town: Town) -> None:
+    for cutoff in ("2023-10-01", "2024-01-01"):
+        assert town.training(TODAY) == [("fold_models", cutoff)]
+        town.make(["fold_models"], date.fromisoformat(cutoff))
+        if cutoff == "2023-10-01":
+            assert town.training(TODAY) == [("evaluation_reports", cutoff)]
+            town.make(["evaluation_reports"], date.fromisoformat(cutoff))
+    assert town.training(TODAY) == [], "the test window is not over"
+    town.add(LAST + timedelta(days=1), date(2024, 3, 31))
+    assert town.training(date(2024, 4, 1)) == [("evaluation_reports", "2024-01-01")]
+    town.make(["evaluation_reports"], date(2024, 1, 1))
+    assert town.training(date(2024, 4, 1)) == [("fold_models", "2024-04-01")]
+
+
+def test_folds_wait_for_their_days_and_for_one_another(town: Town) -> None:
+    town.add(date(2023, 9, 30), date(2023, 9, 30), settings="other")
+    assert town.training(TODAY) == []
+    assert "Fold 2023-10-01 waits for its days." in town.waits
+    town.add(date(2023, 9, 30), date(2023, 9, 30))
+    assert town.training(TODAY, ["fold_models"]) == []
+    assert town.training(TODAY, ALERTS) == [("fold_models", "2023-10-01")], "beside a run of days"
+
+
+def test_a_corrected_day_rebuilds_later_folds_and_their_reports(current: Town) -> None:
+    current.add(date(2023, 11, 5), date(2023, 11, 5), version="2")
+    assert current.training(TODAY) == [("evaluation_reports", "2023-10-01")]
+    current.make(["evaluation_reports"], date(2023, 10, 1))
+    assert current.training(TODAY) == [("fold_models", "2024-01-01")]
+
+
+def test_recent_automation_trains_the_folds_of_one_year(tmp_path: Path) -> None:
+    town = Town(tmp_path, automation="recent", start=date(2022, 7, 1))
+    town.add(date(2022, 7, 1), LAST)
+    assert town.training(TODAY) == [("fold_models", "2023-04-01")]
+    town.city = town.city.model_copy(update={"automation": "history"})
+    assert town.training(TODAY) == [("fold_models", "2022-10-01")]
+
+
+def test_scores_of_issued_days_take_corrections(current: Town) -> None:
+    eve = LAST - timedelta(days=1)
+    current.make(PRODUCTS[:2], eve)
+    current.make(PRODUCTS, LAST)
+    [run] = [run for run in current.due(TODAY) if run.assets[0] == "forecast_scores"]
+    assert run.days == (LAST, LAST)
+
+
+def test_days_of_other_settings_are_rebuilt_however_old(current: Town) -> None:
+    current.add(date(2023, 8, 1), date(2023, 8, 2), settings="other")
+    [run] = [run for run in current.due(TODAY) if run.assets == ALERTS]
+    assert run.days == (date(2023, 8, 1), date(2023, 8, 2))
+    assert "stored with other settings" in run.why
+
+
+def test_pages_are_rebuilt_after_their_inputs(current: Town) -> None:
+    current.make(["patrol_plans"], LAST, version="2")
+    assert [run.assets for run in current.due(TODAY)] == [("city_pages",)]
+
+
+def test_a_report_overtakes_the_folds_of_other_cities(town: Town) -> None:
+    [fold] = [run for run in town.due(TODAY) if run.assets == ("fold_models",)]
+    town.make(["fold_models"], date(2023, 10, 1))
+    [report] = [run for run in town.due(TODAY) if run.assets == ("evaluation_reports",)]
+    assert report.priority > fold.priority
+
+
+def test_a_new_report_renews_the_walk_forward_report_and_pages(current: Town) -> None:
+    current.make(["evaluation_reports"], date(2023, 10, 1), version="2")
+    assert [run.assets for run in current.due(TODAY)] == [("walk_forward_reports", "city_pages")]

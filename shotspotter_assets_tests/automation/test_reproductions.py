@@ -1,0 +1,182 @@
+"""Failures of earlier versions, each as it was found: the city must end as its sources are.
+
+`test_due` has the order of reports and folds.
+"""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import dagster as dg
+import pytest
+
+from shotspotter_assets.automation.due import ALERTS, PRODUCTS
+from shotspotter_assets.automation.stored import Stored
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.partitions import range_tags
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
+from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
+from shotspotter_assets_tests.defs.chain import requested_days
+
+START, TODAY = date(2026, 3, 2), date(2026, 3, 16)
+YESTERDAY = TODAY - timedelta(days=1)
+ONE_DAY = timedelta(days=1)
+
+
+def rows(first: date, last: date, number: int = 3) -> list[str]:
+    return [row(day, at, place=day.day * (at + 1)) for day in days_between(first, last) for at in range(number)]
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[LivingCity]:
+    """A city with a fortnight in one file."""
+    town = LivingCity(tmp_path / "town", START, noon(TODAY))
+    town.land("history.csv", *rows(START, YESTERDAY))
+    yield town
+    town.close()
+
+
+@pytest.fixture
+def settled(town: LivingCity) -> LivingCity:
+    town.settle()
+    return town
+
+
+def forecast(town: LivingCity, day: date) -> ForecastRecord:
+    record = load_record(town.store, NAME, day)
+    assert isinstance(record, ForecastRecord)
+    return record
+
+
+def of_assets(names: tuple[str, ...], town: LivingCity) -> list[dg.RunRequest]:
+    return [one for one in town.requested if {key.path[-1] for key in one.asset_selection or ()} & set(names)]
+
+
+@pytest.mark.parametrize("keeps_cursor", [True, False])
+def test_rows_of_today_are_stored_once_the_day_is_over(settled: LivingCity, keeps_cursor: bool) -> None:
+    settled.land("early.csv", *rows(TODAY, TODAY))
+    assert settled.settle() == []
+    assert f"3 rows of {TODAY} wait until the day is over." in settled.message
+    settled.now += timedelta(days=1)
+    if not keeps_cursor:
+        settled.restart()
+    settled.settle()
+    assert settled.table.days[TODAY].rows == 3
+    assert forecast(settled, TODAY).day == TODAY + ONE_DAY
+
+
+def test_days_with_swapped_columns_never_count_as_silent(settled: LivingCity) -> None:
+    settled.write_city_file(longitude="lat", latitude="lon")
+    settled.load()
+    settled.settle()
+    assert set(settled.table.in_state("held_back")) == set(days_between(START, YESTERDAY))
+    assert "14 days are held back" in settled.message
+    settled.write_city_file()
+    settled.load()
+    settled.settle()
+    assert not settled.table.in_state("held_back")
+
+
+def test_a_correction_of_a_past_day_refreshes_the_newest_forecast(settled: LivingCity) -> None:
+    before, corrected = forecast(settled, YESTERDAY), YESTERDAY - timedelta(days=6)
+    settled.requested.clear()
+    settled.land("late.csv", *(row(corrected, number, hour=20, place=number) for number in range(30, 39)))
+    settled.settle()
+    assert [requested_days(one) for one in of_assets(PRODUCTS[:1], settled)] == [(str(YESTERDAY), str(YESTERDAY))]
+    assert forecast(settled, YESTERDAY).version != before.version
+    assert settled.store.days_present("risk_forecasts", NAME, "record.json") == {YESTERDAY}
+
+
+def test_days_before_the_first_row_do_not_keep_a_city_from_a_forecast(tmp_path: Path) -> None:
+    town = LivingCity(tmp_path / "town", START - timedelta(days=7), noon(TODAY))
+    town.write_city_file(publication="{}")
+    town.load()
+    town.land("history.csv", *rows(START, YESTERDAY))
+    town.settle()
+    assert set(town.table.in_state("unknown")) == set(days_between(START - timedelta(days=7), START - ONE_DAY))
+    assert forecast(town, YESTERDAY).lead == 1
+    town.close()
+
+
+def test_a_tick_within_a_first_run_requests_no_days(town: LivingCity) -> None:
+    [request] = town.tick()
+    write, requested = Store.write_tables, list[dg.RunRequest]()
+
+    def write_and_tick(store: Store, *arguments: Any) -> None:
+        write(store, *arguments)
+        status, keys = dg.DagsterRunStatus.STARTED, set(request.asset_selection or ())
+        run = town.instance.add_run(dg.DagsterRun(job_name="__ASSET_JOB", status=status, asset_selection=keys))
+        requested.extend(town.tick())
+        town.instance.delete_run(run.run_id)
+
+    with mock.patch.object(Store, "write_tables", write_and_tick):
+        assert town.run(request)
+    assert requested == []
+    assert len(town.settle()) == 1, "the newest day's products"
+
+
+def test_a_typo_in_a_citys_file_during_a_backfill_stops_nothing(town: LivingCity) -> None:
+    [request] = town.tick()
+    town.write_city_file(more="boxes: 3\n")
+    town.load()
+    assert town.run(request)
+    town.settle()
+    assert forecast(town, YESTERDAY).day == TODAY
+
+
+def test_a_correction_file_replaces_a_day_and_its_removal_restores_it(settled: LivingCity) -> None:
+    day = YESTERDAY - timedelta(days=3)
+    settled.land(f"correction_{day}.csv", row(day, 0), row(day, 40, place=4), row(day, 41, place=5), row(day, 42))
+    settled.settle()
+    assert settled.table.days[day].rows == 4
+    settled.remove(f"correction_{day}.csv")
+    settled.settle()
+    assert settled.table.days[day].rows == 3
+
+
+def test_two_days_of_a_backfill_train_once(tmp_path: Path) -> None:
+    town = LivingCity(tmp_path / "town", TODAY - timedelta(days=MIN_HISTORY_DAYS + 9), noon(TODAY))
+    town.land("history.csv", *rows(town.start, YESTERDAY))
+    assert town.run(town.tick()[0])
+    days = (YESTERDAY - ONE_DAY, YESTERDAY)
+    key = dg.AssetKey([NAME, "live_models"])
+    with mock.patch("shotspotter_assets.serving.live_models.train", wraps=train) as trained:
+        assert town.run(dg.RunRequest(asset_selection=[key], tags=range_tags(*days)))
+    assert trained.call_count == 1
+    earlier, later = (ServingRecord.load(town.store, NAME, day) for day in days)
+    assert (earlier.trained, later.trained, later.fitted_on) == (True, False, days[0])
+    town.close()
+
+
+def test_products_follow_a_correction_whose_run_failed_half_way(settled: LivingCity) -> None:
+    settled.land("late.csv", row(YESTERDAY, 30))
+    [request] = settled.tick()
+    with mock.patch("shotspotter_assets.serving.live_models.live_models", side_effect=OSError("killed")):
+        assert not settled.run(request)
+    settled.now += timedelta(minutes=2)
+    settled.restart()
+    settled.settle()
+    stored = Stored.read(settled.store, settled.city)
+    assert settled.table.days[YESTERDAY].rows == 4
+    assert all(stored.is_current(name, YESTERDAY) for name in PRODUCTS)
+
+
+def test_pages_are_built_once_after_a_new_day(settled: LivingCity) -> None:
+    settled.requested.clear()
+    settled.now += timedelta(days=1)
+    settled.land("new.csv", *rows(TODAY, TODAY))
+    settled.settle()
+    assert len(of_assets(("city_pages",), settled)) == len(of_assets(ALERTS, settled)) == 1
+
+
+def test_a_file_in_another_zone_is_held_back_with_its_remedy(settled: LivingCity) -> None:
+    shifted = [line.replace("T17", "T21").replace(",2026", ",z2026") for line in rows(START, YESTERDAY)]
+    settled.land("utc.csv", *shifted)
+    assert settled.settle() == []
+    assert "42 of 42 rows repeat rows of history.csv 4 hours later" in settled.message
+    assert "utc.csv is held back" in settled.message

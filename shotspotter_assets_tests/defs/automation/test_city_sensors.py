@@ -1,0 +1,175 @@
+"""The city's sensor on real folders: the runs it requests, what it waits for, and what crashes and bad files do."""
+
+import os
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from unittest import mock
+
+import dagster as dg
+import pytest
+
+from shotspotter_assets.automation.due import ALERTS
+from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED
+from shotspotter_assets.storage.file_names import ALERTS_FILE
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
+from shotspotter_assets_tests.defs.chain import requested_days
+
+START, TODAY = date(2026, 3, 2), date(2026, 3, 10)
+YESTERDAY = TODAY - timedelta(days=1)
+HISTORY = [row(START + timedelta(days=at), number) for at in range(8) for number in range(2)]
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[LivingCity]:
+    town = LivingCity(tmp_path / "town", START, noon(TODAY))
+    yield town
+    town.close()
+
+
+@pytest.fixture
+def stored(town: LivingCity) -> LivingCity:
+    """The town with the days of its history stored, and nothing made from them."""
+    town.land("a.csv", *HISTORY)
+    [request] = town.tick()
+    assert town.run(request)
+    return town
+
+
+def days_of(town: LivingCity, runs: bool = False) -> list[tuple[str, str]]:
+    """Tick; return the days of the runs of alert assets, which succeed if they are run."""
+    requests = [one for one in town.tick() if names(one) >= set(ALERTS)]
+    assert all(town.run(one) for one in requests if runs)
+    return [requested_days(request) for request in requests]
+
+
+def are_readable(town: LivingCity) -> list[bool]:
+    """Return the outcomes of `files_are_readable` that the last tick reported."""
+    checks = [event for event in town.events if isinstance(event, dg.AssetCheckEvaluation)]
+    return [check.passed for check in checks if check.check_name == "files_are_readable"]
+
+
+def names(request: dg.RunRequest) -> set[str]:
+    return {key.path[-1] for key in request.asset_selection or ()}
+
+
+def test_nothing_is_requested_before_anything_lands(town: LivingCity) -> None:
+    assert town.tick() == []
+    assert "No day that is over has landed yet." in town.message
+
+
+def test_a_manual_city_requests_nothing(town: LivingCity) -> None:
+    town.write_city_file(automation="manual")
+    town.load()
+    town.land("a.csv", *HISTORY)
+    assert town.tick() == []
+    assert town.message == NOT_AUTOMATED
+
+
+def test_a_backlog_is_stored_before_the_newest_day_is_forecast(town: LivingCity) -> None:
+    town.land("a.csv", *HISTORY)
+    [request] = town.tick()
+    assert requested_days(request) == (str(START), str(YESTERDAY))
+    assert names(request) == set(ALERTS)
+    town.run(request)
+    [request] = town.tick()
+    assert request.partition_key == str(YESTERDAY)
+    assert {"live_models", "risk_forecasts", "patrol_plans", "city_pages"} <= names(request)
+
+
+def test_a_new_day_is_one_run_before_all_others(stored: LivingCity) -> None:
+    stored.now += timedelta(days=1)
+    stored.land("b.csv", row(TODAY, 1))
+    stored.land("a.csv", HISTORY[0], *HISTORY[2:])
+    newest, corrected = stored.tick()
+    assert requested_days(newest) == (str(TODAY), str(TODAY))
+    assert "patrol_plans" in names(newest)
+    # The incidents of the day after a corrected one may have begun on it.
+    assert requested_days(corrected) == (str(START), str(START + timedelta(days=1)))
+    assert int(newest.tags["dagster/priority"]) > int(corrected.tags["dagster/priority"]) > 0
+
+
+def test_only_changed_days_are_requested(stored: LivingCity) -> None:
+    assert days_of(stored) == []
+    stored.land("a.csv", *reversed(HISTORY))
+    assert days_of(stored) == [], "the rows in another order"
+
+
+def test_a_correction_that_comes_and_goes_runs_each_time(stored: LivingCity) -> None:
+    for content in (HISTORY[1:], HISTORY, HISTORY[1:]):
+        stored.land("a.csv", *content)
+        assert days_of(stored, runs=True) == [("2026-03-02", "2026-03-03")]
+        assert days_of(stored) == []
+
+
+def test_a_lost_request_is_repeated_with_its_key(town: LivingCity) -> None:
+    town.land("a.csv", *HISTORY)
+    [lost], [again] = town.tick(), town.tick()
+    assert lost.run_key == again.run_key
+
+
+def test_days_wait_while_a_run_of_the_city_is_under_way(town: LivingCity) -> None:
+    town.land("a.csv", *HISTORY)
+    key, status = dg.AssetKey([NAME, "grid_tensors"]), dg.DagsterRunStatus.STARTED
+    run = town.instance.add_run(dg.DagsterRun(job_name="__ASSET_JOB", status=status, asset_selection={key}))
+    assert town.tick() == []
+    assert "A run of grid_tensors is under way." in town.message
+    town.instance.delete_run(run.run_id)
+    assert len(town.tick()) == 1
+
+
+def test_a_failed_run_is_requested_again_after_longer_and_longer_waits(town: LivingCity) -> None:
+    town.land("a.csv", *HISTORY)
+    for wait in (timedelta(minutes=1), timedelta(minutes=10)):
+        [request] = town.tick()
+        with mock.patch.object(Store, "write_bytes", side_effect=OSError("The disk is full.")):
+            assert not town.run(request)
+        assert town.tick() == []
+        assert "ended as failure; it is tried again at" in town.message
+        town.now += wait
+    assert len(town.tick()) == 1
+
+
+def test_a_bad_file_fails_its_check_and_the_others_are_used(town: LivingCity) -> None:
+    bad = town.folder / "landing" / NAME / "bad.parquet"
+    bad.write_bytes(b"PAR1 nothing")
+    town.land("a.csv", *HISTORY)
+    assert days_of(town, runs=True) == [(str(START), str(YESTERDAY))]
+    assert are_readable(town) == [False]
+    assert days_of(town) == []
+    bad.unlink()
+    town.tick()
+    assert are_readable(town) == [True]
+
+
+def test_a_run_leaves_out_a_file_that_broke_after_its_request(town: LivingCity) -> None:
+    town.land("a.csv", *HISTORY)
+    [request] = town.tick()
+    (town.folder / "landing" / NAME / "bad.parquet").write_bytes(b"PAR1 nothing")
+    assert town.run(request)
+    stored = town.store.read_window("raw_alerts", NAME, ALERTS_FILE, START, YESTERDAY)
+    assert {Path(path).name for path in stored["received_from"].to_pylist()} == {"a.csv"}
+    town.tick()
+    assert are_readable(town) == [False]
+
+
+def test_a_file_in_transfer_is_left_alone(town: LivingCity) -> None:
+    town.write_city_file(settle="60")
+    town.load()
+    path = town.land("a.csv", *HISTORY)
+    (path.parent / "b.csv.part").write_text("")
+    assert town.tick() == []
+    assert "Left alone until transferred" in town.message
+    assert "a.csv" in town.message
+    assert "b.csv.part" in town.message
+    hour_ago = town.now.timestamp() - 3600
+    os.utime(path, (hour_ago, hour_ago))
+    assert len(town.tick()) == 1
+
+
+def test_a_silent_city_fails_its_check_although_no_run_starts(stored: LivingCity) -> None:
+    stored.now += timedelta(days=20)
+    stored.tick()
+    [late] = [one for one in stored.events if isinstance(one, dg.AssetCheckEvaluation)]
+    assert (late.check_name, late.passed) == ("alerts_are_on_time", False)
