@@ -73,7 +73,8 @@ class Town:
         rows = read_sources(self.readers, days[0], days[-1])
         record_answer(self.store, "dale", rows, days[0], days[-1])
         numbers, origins = rows["date"].to_pylist(), origins_of_days(rows)
-        states = self.snapshot(poll_seconds=None).states(DayTable.read(self.store, "dale"), days[-1], LAST).states
+        snapshot, table = self.snapshot(poll_seconds=None), DayTable.read(self.store, "dale")
+        states = snapshot.states(table, snapshot.stored_days(table), days[-1], LAST).states
         stored = {
             day: Day(*states[day], numbers.count(day), 0, "", NOW if day in numbers else None, origins.get(day, {}))
             for day in days
@@ -84,12 +85,14 @@ class Town:
         """The stored days of March of which the sources hold other rows."""
         snapshot = self.snapshot(poll_seconds)
         table = DayTable.read(self.store, "dale")
-        return [day.day for day, entry in table.days.items() if not snapshot.is_stored(day, entry)]
+        return sorted(day.day for day in table.days.keys() - snapshot.stored_days(table))
 
     def states(self, last: int) -> list[str]:
         """The states of the days of March as the sources and the store have them now."""
         table, days = DayTable.read(self.store, "dale"), date(2024, 3, last)
-        return [state for state, _ in self.snapshot().states(table, days, days + timedelta(days=1)).states.values()]
+        snapshot = self.snapshot()
+        states = snapshot.states(table, snapshot.stored_days(table), days, days + timedelta(days=1)).states
+        return [state for state, _ in states.values()]
 
 
 @pytest.fixture
@@ -221,8 +224,8 @@ def test_a_live_source_is_asked_again_after_a_while(tmp_path: Path) -> None:
     assert asked == [0, 1, 1, 2]
     assert layer.asked[0] == (LAST - timedelta(days=LOOK_BACK_DAYS), LAST)
     long_ago = Day("known", "", 1, 0, "", NOW, {"layer": "earlier"})
-    assert town.snapshot().is_stored(town.city.start, long_ago), "polls do not compare days of long ago"
-    assert not town.snapshot().is_stored(FIRST, long_ago)
+    table = DayTable({town.city.start: long_ago, FIRST: long_ago})
+    assert town.snapshot().stored_days(table) == {town.city.start}, "polls do not compare days of long ago"
 
 
 def test_the_answer_of_a_run_replaces_that_of_the_poll(tmp_path: Path) -> None:
@@ -254,4 +257,5 @@ def test_a_live_source_that_fails_keeps_its_last_answer(tmp_path: Path) -> None:
 
 def test_simulated_rows_are_never_compared(tmp_path: Path) -> None:
     town = Town(tmp_path, a_city({"kind": "simulated"}))
-    assert town.snapshot().is_stored(FIRST, Day("known", "", 9, 0, "", NOW, {SIMULATED: "any"}))
+    table = DayTable({FIRST: Day("known", "", 9, 0, "", NOW, {SIMULATED: "any"})})
+    assert town.snapshot().stored_days(table) == {FIRST}
