@@ -215,7 +215,7 @@ def take_snapshot(
         named=frozenset(readers[0].named_days()),
         received={path: file.received for path, file in files.items()},
         landed=landed,
-        unusable=unusable_files(files, city),
+        unusable=unusable_files(files, city, today),
         folders_without_files=empty if len(readers) > 1 else (),
     )
 

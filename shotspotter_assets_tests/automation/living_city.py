@@ -130,16 +130,16 @@ class LivingCity:
         self.now += timedelta(seconds=10)
         return list(result.run_requests or ())
 
-    def run(self, request: dg.RunRequest, config: Mapping[str, Any] | None = None) -> bool:
+    def run(self, request: dg.RunRequest, config: Mapping[str, Any] | None = None, *, checks: bool = True) -> bool:
         """Run a request; return True if it succeeded."""
         self.requested.append(request)
-        definitions = self.on.definitions
-        keys = list(request.asset_selection or ())
-        assets = [*(definitions.assets or []), *(definitions.asset_checks or [])]
+        job = self.on.definitions.resolve_implicit_global_asset_job_def()
+        subset = job.get_subset(
+            asset_selection=set(request.asset_selection or ()),
+            asset_check_selection=None if checks else set(),
+        )
         with self.clock():
-            result = dg.materialize(
-                assets,
-                selection=dg.AssetSelection.assets(*keys),
+            result = subset.execute_in_process(
                 resources=dict(self.on),
                 partition_key=request.partition_key,
                 tags=dict(request.tags),
@@ -150,11 +150,13 @@ class LivingCity:
         self.now += timedelta(seconds=30)
         return result.success
 
-    def settle(self, max_ticks: int = 30) -> list[str]:
-        """Tick and run until nothing is requested; return the runs as `asset first...last`."""
+    def settle(self, max_ticks: int = 30, *, checks: bool = True, days_only: bool = False) -> list[str]:
+        """Tick and run until nothing is requested, or no days; return the runs as `asset first...last`."""
         made: list[str] = []
         for _ in range(max_ticks):
             requests = self.tick()
+            if days_only:
+                requests = [one for one in requests if dg.AssetKey([NAME, "raw_alerts"]) in (one.asset_selection or ())]
             if not requests and "tried again at" in self.message:
                 self.now += timedelta(hours=1)
                 continue
@@ -162,7 +164,7 @@ class LivingCity:
                 return made
             for request in requests:
                 made.append(request.tags["shotspotter/target"].removeprefix(f"{NAME} "))
-                self.run(request)
+                self.run(request, checks=checks)
         raise AssertionError(f"still not settled after {max_ticks} ticks: {made}")
 
     @property

@@ -51,7 +51,7 @@ CHECKS: Final = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key
 class World:
     """An installation under a supervisor, and the truth of the files that were landed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seed: int) -> None:
         self.yesterday = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
         self.first = self.yesterday - timedelta(days=HISTORY_DAYS + LIVE_DAYS - 1)
         files = {name: CITY_FILE.format(name=name, start=self.first) for name in ("north", "south")}
@@ -60,7 +60,7 @@ class World:
         self.installation = Installation(folder, environment, free_port())
         self.landing, self.store = folder / "landing", Store(str(folder / "store"))
         self.truth: dict[tuple[str, date], set[str]] = {}
-        self.random = random.Random(7)
+        self.random = random.Random(seed)
         for name in ("north", "south", "wrong"):
             (self.landing / name).mkdir()
 
@@ -121,9 +121,9 @@ class World:
         }
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
+@pytest.fixture(params=[7, 8, 9])
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    world = World(tmp_path, request.param)
     for city in ("north", "south"):
         for day in days_between(world.first, world.first + timedelta(days=HISTORY_DAYS - 1)):
             world.land(city, day)

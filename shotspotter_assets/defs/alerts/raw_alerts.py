@@ -59,7 +59,11 @@ def definitions(city: City) -> dg.Definitions:
         """No landed file of the city is left out because it cannot be used."""
         from shotspotter_assets.sources.landing.received import read_received, unusable_files
 
-        return _as_result(unusable_evaluation(city, unusable_files(read_received(store.open(), city.name), city)))
+        return _as_result(
+            unusable_evaluation(
+                city, unusable_files(read_received(store.open(), city.name), city, local_time.today(city.zone))
+            )
+        )
 
     @dg.asset_check(asset=key, partitions_def=days)
     def days_are_usable(store: StoreResource) -> dg.AssetCheckResult:

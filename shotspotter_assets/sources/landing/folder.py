@@ -165,7 +165,7 @@ class LandingFolder(AlertSource):
                 f"City {self.city.name}: {len(lost):,} files with most of the rows of {self.folder} are gone, and were read "
                 "with other settings of the city's file. Put them back, or take back the change of the settings."
             )
-        for error in unusable_files(files, self.city).values():
+        for error in unusable_files(files, self.city, local_time.today(self.city.zone)).values():
             log.warning("%s The other files are used.", error)
         days_of_files: dict[str, list[date]] = {}
         for day, paths in landed.rows.items():

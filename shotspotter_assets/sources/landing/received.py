@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.schema import PUBLISHED
 from shotspotter_assets.storage.errors import MissingObjectError
@@ -85,9 +84,9 @@ def is_held_back(path: str, file: ReceivedFile, city: City) -> bool:
     return bool(file.shifted) and PurePosixPath(path).name not in city.acknowledged_files
 
 
-def unusable_files(files: Received, city: City) -> dict[str, str]:
+def unusable_files(files: Received, city: City, today: date) -> dict[str, str]:
     """Return why files, or their rows of days to come, are not used in their present version, by path."""
-    why, today = {path: file.error for path, file in sorted(files.items()) if file.error}, local_time.today(city.zone)
+    why = {path: file.error for path, file in sorted(files.items()) if file.error}
     for path, file in sorted(files.items()):
         if future := [day for day in file.days if day > today]:
             rows = sum(file.days[day][1] for day in future)
