@@ -11,7 +11,7 @@ from typing import Final
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.folds import first_cutoff
+from shotspotter_assets.cities.fold_windows import first_cutoff
 from shotspotter_assets.cities.registry import Cities
 
 LOOK_BACK_DAYS: Final = 14

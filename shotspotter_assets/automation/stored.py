@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.folds import last_test_day
+from shotspotter_assets.cities.fold_windows import last_test_day
 from shotspotter_assets.serving.forecast_scores import HISTORY_DAYS, WINDOW_DAYS
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.fingerprints import sha256

@@ -1,16 +1,10 @@
 """The cadence of a city's walk-forward folds."""
 
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from datetime import date
+from typing import Final, Literal
 
-from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.source_settings import StrictModel
 
-if TYPE_CHECKING:
-    from shotspotter_assets.cities.city import City
-
-MIN_FOLD_DAYS: Final = 90
-"""Minimum number of days before a city's first cutoff."""
 MONTHS: Final = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
 
 
@@ -28,28 +22,3 @@ class Folds(StrictModel):
         months = MONTHS[self.every]
         month = (day.month - 1) // months * months + 1 + months
         return date(day.year + month // 13, (month - 1) % 12 + 1, 1)
-
-
-def first_cutoff(city: "City") -> date:
-    """Return the city's first cutoff with `MIN_FOLD_DAYS` before it."""
-    return city.folds.next_cutoff(city.start + timedelta(days=MIN_FOLD_DAYS - 1))
-
-
-def fold_windows(city: "City", cutoff: date) -> tuple[list[date], list[date]]:
-    """Return the days before the cutoff and the days of the test window of a city's fold; none after the city's end."""
-    return days_between(city.start, cutoff - timedelta(days=1)), days_between(cutoff, last_test_day(city, cutoff))
-
-
-def last_test_day(city: "City", cutoff: date) -> date:
-    """Return the last day of the test window of a city's fold; a day before the cutoff after the city's end."""
-    last = city.folds.next_cutoff(cutoff) - timedelta(days=1)
-    return last if city.end is None else min(last, city.end)
-
-
-def cutoffs(city: "City", last: date) -> list[date]:
-    """Return the cutoffs of a city's folds to the day after `last`, in order."""
-    found, cutoff = [], first_cutoff(city)
-    while cutoff <= last + timedelta(days=1):
-        found.append(cutoff)
-        cutoff = city.folds.next_cutoff(cutoff)
-    return found

@@ -75,7 +75,7 @@ def test_days_with_swapped_columns_never_count_as_silent(settled: LivingCity) ->
     settled.load()
     settled.settle()
     assert set(settled.table.in_state("held_back")) == set(days_between(START, YESTERDAY))
-    assert "14 days are held back" in settled.message
+    assert "corrected: 14 days, the last" in settled.message
     settled.write_city_file()
     settled.load()
     settled.settle()

@@ -11,7 +11,10 @@ FIRST = date(2026, 1, 1)
 
 
 def a_city(kind: str = "landing", file_date: str | None = None, **publication: object) -> City:
-    source = {"kind": kind} | ({"columns": {"time": "t"}, "file_date": file_date} if kind == "landing" else {})
+    source: dict[str, object] = {"kind": kind}
+    source |= {"columns": {"time": "t"}} if kind != "simulated" else {}
+    source |= {"file_date": file_date} if kind == "landing" else {}
+    source |= {"layer": "https://maps.example.gov/0"} if kind == "arcgis" else {}
     return City.model_validate(
         {
             "name": "dale",
@@ -64,8 +67,9 @@ def test_a_city_with_an_alert_a_week_is_not_taken_for_dead() -> None:
 
 
 def test_the_answer_of_a_gateway_and_of_a_simulation_is_complete() -> None:
-    assert counted(a_city(days_late=0), 20, 5) == 5
+    assert counted(a_city("arcgis", days_late=0), 20, 5) == 5
     assert counted(a_city("simulated"), 20, 5) == 5
+    assert counted(a_city(days_late=0), 20, 5) == 0, "a folder without a file is no answer"
 
 
 def test_days_that_are_yet_to_come_are_unknown_however_plausible_silence_is() -> None:

@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.folds import fold_windows
+from shotspotter_assets.cities.fold_windows import fold_windows
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.resources import StoreResource

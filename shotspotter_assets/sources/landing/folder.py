@@ -2,15 +2,12 @@
 
 import logging
 import math
-import os
 import re
-import shutil
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -25,6 +22,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.source_settings import LandingSource, Limits
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError
 from shotspotter_assets.sources.landing.formats import FORMATS
+from shotspotter_assets.sources.landing.listing import ListedFile, fetch, local_file, local_files, s3_files
 from shotspotter_assets.sources.landing.reader import Batch, LandedFile, Task, read_in_subprocess
 from shotspotter_assets.sources.landing.received import (
     ReceivedFile,
@@ -42,9 +40,6 @@ from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 
-HIDDEN: Final = (".", "_")
-"""First characters of the names of files and folders that are ignored."""
-
 UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")
 """Endings of files that a transfer is still writing."""
 
@@ -54,27 +49,11 @@ CORRECTION: Final = re.compile(r"(?i)(?:^|[-_ ])correction[-_ ](\d{4}-\d{2}-\d{2
 MAX_SHARE_WITHDRAWN: Final = 0.5
 """Share of a folder's rows that removed files may withdraw; more looks like a lost disk or a tidied folder."""
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 FILES_PER_BATCH: Final = 100
 """Files that a subprocess reads one after the other; objects on S3 are fetched before, side by side."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ListedFile:
-    """A file as it was listed.
-
-    Attributes:
-        version: a short text that changes whenever the file is written.
-        refused: why the file is not opened, and the remedy; None for a file that may be read.
-    """
-
-    path: str
-    version: str = ""
-    modified: datetime = EPOCH
-    refused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -270,7 +249,7 @@ class LandingFolder(AlertSource):
     def _listing(self) -> tuple[list[ListedFile], list[ListedFile], list[ListedFile]]:
         """Return files that are ready, files written to too recently, and files named like unfinished ones, each by path."""
         try:
-            found = _local_files(self.folder) if self._client is None else _s3_files(self._client, self.folder)
+            found = local_files(self.folder) if self._client is None else s3_files(self._client, self.folder)
             files = sorted(found, key=lambda file: file.path)
         except Exception as error:  # of the file system, or of boto3
             raise SourceError(
@@ -318,7 +297,7 @@ class LandingFolder(AlertSource):
         if self._client is not None:
             content = folder / f"{number}{content.suffix}"
             try:
-                _fetch(self._client, file, content)
+                fetch(self._client, file, content)
             except Exception as error:  # of boto3
                 raise SourceError(
                     f"City {self.city.name}: {file.path} cannot be fetched ({error}). Run again."
@@ -357,7 +336,7 @@ class LandingFolder(AlertSource):
 
     def _written_to(self, file: ListedFile) -> SourceError | None:
         """Return the error of a local file that has changed since it was listed; S3 hands out what was listed."""
-        if self._client is not None or file in _local_file(file.path):
+        if self._client is not None or file in local_file(file.path):
             return None
         return SourceError(
             f"City {self.city.name}: {file.path} was written to while it was read. Run again once its transfer is over."
@@ -370,49 +349,3 @@ def corrected_day(path: str) -> date | None:
     with suppress(ValueError):
         return None if found is None else date.fromisoformat(found[1])
     return None
-
-
-def _local_files(folder: str) -> Iterator[ListedFile]:
-    """The files of a folder and its subfolders; none where it is missing. Links are not followed."""
-
-    def refuse(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            raise error
-
-    for within, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
-        for name in [*files, *folders]:
-            if not name.startswith(HIDDEN):
-                yield from _local_file(os.path.join(within, name))  # noqa: PTH118  # names may not be UTF-8
-
-
-def _local_file(path: str) -> Iterator[ListedFile]:
-    """One file, unless it is gone; a link, or a name that is not UTF-8, is refused."""
-    with suppress(FileNotFoundError):
-        found = Path(path).lstat()
-        text = os.fsencode(path).decode("utf-8", "backslashreplace")
-        refused = None if text == path else "has a name that is not UTF-8. Rename it."
-        if stat.S_ISLNK(found.st_mode):
-            refused = "is a link, which is not followed. Put the file itself there."
-        if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
-            modified = EPOCH + timedelta(microseconds=found.st_mtime_ns // 1000)
-            yield ListedFile(text, f"{found.st_size}:{found.st_mtime_ns}", modified, refused)
-
-
-def _s3_files(client: Any, folder: str) -> Iterator[ListedFile]:
-    """The objects below `s3://bucket/prefix`."""
-    bucket, _, prefix = folder.removeprefix("s3://").partition("/")
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/"):
-        for item in page.get("Contents", []):
-            names = item["Key"][len(prefix) + 1 :].split("/")
-            if names[-1] and not any(name.startswith(HIDDEN) for name in names):
-                path, version = f"s3://{bucket}/{item['Key']}", f"{item['Size']}:{item['ETag']}"
-                yield ListedFile(path, version, item["LastModified"].astimezone(UTC))
-
-
-def _fetch(client: Any, file: ListedFile, target: Path) -> None:
-    """Copy an object as it was listed; boto3 raises if it is gone or has changed since."""
-    bucket, _, key = file.path.removeprefix("s3://").partition("/")
-    answer = client.get_object(Bucket=bucket, Key=key, IfMatch=file.version.partition(":")[2])
-    with target.open("wb") as copy:
-        shutil.copyfileobj(answer["Body"], copy)

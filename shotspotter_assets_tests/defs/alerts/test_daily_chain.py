@@ -77,7 +77,7 @@ def test_unknown_types_and_silent_days_are_logged(
     run_days("landing_city", "2024-03-01", "2024-03-05", on, instance)
     first = capfd.readouterr().err
     assert "1 alerts have an unknown type, which stays empty: '#REF!' 1" in first
-    assert "2024-03-04 to 2024-03-04 (1 days) are held back. 1 of 1 rows" in first
+    assert "held back, 1 day from 2024-03-04 to 2024-03-04. 1 of 1 rows" in first
     run_days("landing_city", "2024-03-01", "2024-03-20", on, instance)
     assert "18 days without a row since 2024-03-02" in capfd.readouterr().err
 
