@@ -136,7 +136,7 @@ class DayTable:
         return list(self.days), [f"{at}{day.version}" for at, day in self.days.items()]
 
 
-@lru_cache(maxsize=64)  # sensors read the same file every few seconds
+@lru_cache(maxsize=32)  # sensors read the same file every few seconds
 def _decoded(content: bytes) -> DayTable:
     rows = pq.read_table(pa.BufferReader(content)).to_pylist()
     return DayTable({row.pop("date"): Day(**row | {"sources": _by_name(row["sources"])}) for row in rows})

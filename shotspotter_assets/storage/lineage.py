@@ -32,7 +32,7 @@ Lineage = dict[str, Origin]
 _LINEAGE: Final = TypeAdapter(Lineage)
 
 
-@lru_cache(maxsize=512)  # sensors read the same files every few seconds
+@lru_cache(maxsize=256)  # sensors read the same files every few seconds
 def _decoded(content: bytes) -> Lineage:
     return _LINEAGE.validate_json(content)
 

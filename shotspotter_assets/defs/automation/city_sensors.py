@@ -16,14 +16,18 @@ from shotspotter_assets.defs.city_assets import automated_assets
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import asset_key, range_tags
 from shotspotter_assets.settings import Settings
+from shotspotter_assets.sources.registry import arrivals
 
 if TYPE_CHECKING:
     from shotspotter_assets.automation.due import DueRun
     from shotspotter_assets.sources.snapshot import Snapshot
     from shotspotter_assets.storage.store import Store
 
-MIN_SECONDS: Final = 10
-"""Seconds between two ticks of a city's sensor."""
+LANDING_SECONDS: Final = 10
+"""Seconds between two ticks of the sensor of a city with landed files."""
+
+OTHER_SECONDS: Final = 60
+"""Seconds between two ticks of other cities."""
 
 MAX_SECONDS: Final = 30.0
 """Maximum time of a tick before files are left for the next one: Dagster ends a tick of 60 s."""
@@ -56,7 +60,7 @@ def _sensor(city: City, poll_seconds: int) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{city.name}_automation",
         asset_selection=[asset_key(city, name) for name in automated_assets(city)],
-        minimum_interval_seconds=MIN_SECONDS,
+        minimum_interval_seconds=LANDING_SECONDS if "landed" in arrivals(city) else OTHER_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING if city.is_automated else dg.DefaultSensorStatus.STOPPED,
         description="Compares what is stored with what the sources hold, and requests the runs that are due.",
     )

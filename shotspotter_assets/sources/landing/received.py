@@ -66,7 +66,7 @@ Received = Mapping[str, ReceivedFile]
 _RECEIVED: Final = TypeAdapter(dict[str, ReceivedFile])
 
 
-@lru_cache(maxsize=64)  # sensors read the same file every few seconds
+@lru_cache(maxsize=32)  # sensors read the same file every few seconds
 def _decoded(content: bytes) -> Received:
     return _RECEIVED.validate_json(content)
 
