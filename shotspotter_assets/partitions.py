@@ -15,7 +15,7 @@ from shotspotter_assets.cities.fold_windows import first_cutoff
 from shotspotter_assets.cities.registry import Cities
 
 LOOK_BACK_DAYS: Final = 14
-"""Days that automation repairs: publishers relabel within days, and each further day costs every tick."""
+"""Days of the edge that the asset graph shows; lineage finds corrections of any age."""
 
 RANGE_START: Final = "dagster/asset_partition_range_start"
 RANGE_END: Final = "dagster/asset_partition_range_end"
@@ -48,7 +48,7 @@ with warnings.catch_warnings():
     """Tested folds are a subset of the folds that can be trained."""
 
     LAST_FORTNIGHT: Final = _window(1 - LOOK_BACK_DAYS, 0)
-    """All days to the day are read; automation looks for changes of the last ones."""
+    """All days to the day are read; the graph shows the last ones."""
 
     LAST_TWO_DAYS: Final = _window(-1, 0)
     """A shift over midnight ends on the day after it began."""

@@ -1,1 +1,1 @@
-"""Compare what is stored with what it is made from, and say which runs are due."""
+"""Compare stored data with their inputs and return the runs that are due."""

@@ -1,6 +1,6 @@
 """The runs that a city needs: what is stored, compared with what it was made from and with what the sources hold now.
 
-Nothing is remembered: a run that was lost, failed or repeated does no harm, as the next comparison finds what is left.
+Each comparison starts afresh, so that a run that was lost, failed or repeated does no harm.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from shotspotter_assets.automation.stored import Stored
+from shotspotter_assets.automation.stored import NOT_MADE, Stored
 from shotspotter_assets.calendar.local_time import contiguous, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import cutoffs, last_test_day
@@ -58,9 +58,13 @@ class DueRun:
 
 @dataclass(frozen=True)
 class Due:
-    """The runs to request, in order, and what is waited for, in words."""
+    """The runs to request, in order, and what is waited for, in words.
+
+    Of `training`, reports and then folds, only the first that may start is requested.
+    """
 
     runs: Sequence[DueRun]
+    training: Sequence[DueRun]
     waits: Sequence[str]
 
 
@@ -87,12 +91,12 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Collection[st
     if busy := sorted(set(under_way) & set(TRAINING)):
         waits.append(f"A run of {', '.join(busy)} is under way.")
     else:
-        training = [*_next_report(city, stored, days), *_next_fold(city, stored, days, waits)][:1]
+        training = [*_reports(city, stored, days), *_folds(city, stored, days, waits)]
     held_back = stored.table.in_state("held_back")
     if held_back:
         number = number_of(len(held_back), "day")
         waits.append(f"Held back until files or the city's file are corrected: {number}, the last {max(held_back)}.")
-    return Due([*daily, *training], waits)
+    return Due(daily, training, waits)
 
 
 @dataclass(frozen=True)
@@ -124,40 +128,46 @@ class _DueDays:
         states = snapshot.states(table, same, last, today).states
         gridded = stored.store.days_present("grid_tensors", city.name, GRID_FILE)
         lineage, settings = stored.lineage("grid_tensors"), settings_hash(city, "grid_tensors")
-        first = (
-            city.start if city.automation == "history" or not snapshot.live else _first_recent(city, table.days, last)
-        )
+
+        def why_due(day: date) -> str:
+            entry, (state, why) = table.days.get(day), states[day]
+            if entry is None:
+                return "is new"
+            if day not in same:
+                return "has other rows now"
+            if entry.settings != settings:
+                return "was stored with other settings of the city's file"
+            if entry.rejected and entry.max_share_rejected != city.max_share_rejected:
+                return "was stored with another max_share_rejected"
+            if entry.state != state:
+                return f"is {state.replace('_', ' ')} now ({why})"
+            is_gridded = day in gridded and lineage.get(str(day), NOT_MADE).made_from == table.made_from(day)
+            return "" if is_gridded else "is not on the grid as it is stored"
+
+        first = city.start
+        if city.automation == "recent" and snapshot.live and not snapshot.landed:
+            first = _first_recent(city, table.days, last)
         found: dict[date, tuple[str, str]] = {}
         left_out = []
         for day in days_between(city.start, last):
-            entry, (state, why) = table.days.get(day), states[day]
-            reason = ""
-            if entry is None:
-                reason = "is new"
-            elif day not in same:
-                reason = "has other rows now"
-            elif entry.settings != settings:
-                reason = "was stored with other settings of the city's file"
-            elif entry.state != state:
-                reason = f"is {state.replace('_', ' ')} now ({why})"
-            elif day not in gridded or str(day) not in lineage or lineage[str(day)].made_from != table.made_from(day):
-                reason = "is not on the grid as it is stored"
-            if reason and day < first and entry is None:
+            if (reason := why_due(day)) and day < first and day not in table.days:
                 left_out.append(day)
             elif reason:
-                before = "" if entry is None else entry.version
-                found[day] = reason, f"{before}{sorted(snapshot.rows.get(day, {}).items())}{settings}{state}"
+                before = "" if reason == "is new" else table.days[day].version
+                rows = sorted(snapshot.rows.get(day, {}).items())
+                found[day] = reason, f"{before}{rows}{settings}{city.max_share_rejected}{states[day][0]}"
+        moved = {day for day in found if day not in same}
         # The incidents of a day may have begun on its eve.
         found |= {
             day + ONE_DAY: ("follows a day with other rows", version)
-            for day, (reason, version) in found.items()
-            if day + ONE_DAY in table.days and day + ONE_DAY not in found and "rows" in reason
+            for day, (_, version) in found.items()
+            if day in moved and day < last and day + ONE_DAY in table.days and day + ONE_DAY not in found
         }
         waits = []
         if left_out:
             waits.append(
-                f"Days before {first} were never built (automation: recent). For all of its history, write `automation: "
-                "history` in the city's file, or materialize raw_alerts, cleaned_alerts and grid_tensors."
+                f"No forecast or fold starts until the days from {left_out[0]} to {left_out[-1]} are built. Write `automation: "
+                "history` in the city's file, or materialize raw_alerts, cleaned_alerts and grid_tensors of these days."
             )
         if city.end is None and (today - last).days > MAX_SILENT_DAYS:
             waits.append(
@@ -235,34 +245,30 @@ def _product_runs(stored: Stored, days: _DueDays, last: date, products: Sequence
         yield DueRun(("city_pages",), None, CORRECTIONS, "The pages are outdated.", stored.made_from("city_pages"))
 
 
-def _next_report(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
-    """Yield the first report whose test window is over, and which is made from other inputs than there are now."""
+def _reports(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
+    """Yield the reports whose test window is over, and which are made from other inputs than there are now."""
     for cutoff in _trained(city, stored, days):
         last = last_test_day(city, cutoff)
         is_over = days.last is not None and last <= days.last and last < days.first_gap
         is_fresh = stored.is_current("fold_models", cutoff)
         if is_over and is_fresh and _is_settled(stored, last) and not stored.is_current("evaluation_reports", cutoff):
-            why = f"The report of fold {cutoff} {stored.why_due('evaluation_reports', cutoff)}."
+            why, version = stored.why_due("evaluation_reports", cutoff), stored.made_from("evaluation_reports", cutoff)
             yield DueRun(
-                ("evaluation_reports",), (cutoff, cutoff), REPORTS, why, stored.made_from("evaluation_reports", cutoff)
+                ("evaluation_reports",), (cutoff, cutoff), REPORTS, f"The report of fold {cutoff} {why}.", version
             )
-            return
 
 
-def _next_fold(city: City, stored: Stored, days: _DueDays, waits: list[str]) -> Iterator[DueRun]:
-    """Yield the first fold that is made from other days than there are now."""
+def _folds(city: City, stored: Stored, days: _DueDays, waits: list[str]) -> Iterator[DueRun]:
+    """Yield the folds that are made from other days than there are now."""
     for cutoff in _trained(city, stored, days):
+        eve = cutoff - ONE_DAY
         if stored.is_current("fold_models", cutoff):
             continue
-        eve = cutoff - ONE_DAY
-        if eve >= days.first_gap:
-            waits.append(f"Fold {cutoff} waits for its days.")
-        elif not _is_settled(stored, eve):
-            waits.append(f"Fold {cutoff} waits until {eve} is known.")
-        else:
-            why = f"Fold {cutoff} {stored.why_due('fold_models', cutoff)}."
-            yield DueRun(("fold_models",), (cutoff, cutoff), FOLDS, why, stored.made_from("fold_models", cutoff))
-        return
+        if eve >= days.first_gap or not _is_settled(stored, eve):
+            waits.append(f"Fold {cutoff} waits until its days are stored and {eve} is known.")
+            return
+        why, version = stored.why_due("fold_models", cutoff), stored.made_from("fold_models", cutoff)
+        yield DueRun(("fold_models",), (cutoff, cutoff), FOLDS, f"Fold {cutoff} {why}.", version)
 
 
 def _is_settled(stored: Stored, day: date) -> bool:

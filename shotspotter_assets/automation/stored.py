@@ -61,7 +61,6 @@ class Stored:
         if key is None:
             return {"walk_forward_reports": self._of_walk_forward, "city_pages": self._of_pages}[asset]()
         of_key: dict[str, Callable[[date], str]] = {
-            "grid_tensors": self.table.made_from,
             "live_models": lambda day: (
                 self.table.version(self.city.start, day) + self._settings("serves", "forecasters")
             ),
@@ -79,6 +78,15 @@ class Stored:
             "evaluation_reports": self._of_report,
         }
         return of_key[asset](key)
+
+    def begin(self, asset: str, key: date | None = None) -> str:
+        """Return the version of a partition's inputs, and mark it as not made until it is recorded.
+
+        So a run that ends half-way leaves it due, also if its inputs then become what they were before.
+        """
+        made_from = self.made_from(asset, key)
+        self.record(asset, key, "being made", self.origin(asset, key or UNPARTITIONED).version)
+        return made_from
 
     def record(self, asset: str, key: date | None, made_from: str, version: str = "") -> None:
         """Record what a partition that was just written was made from, as it was before its inputs were read."""

@@ -51,7 +51,7 @@ def refuse_days(days: Sequence[date], city: City, asset: Asset, rows: str = "") 
     """Raise ValueError for days of other settings, with the assets to rebuild; `rows` names a part of the asset."""
     if not days:
         return
-    rebuilt = ["raw_alerts", "cleaned_alerts", "grid_tensors"][0 if asset == "raw_alerts" else 1 :]
+    rebuilt = ["raw_alerts", "cleaned_alerts", "grid_tensors"]
     selection = ",".join(f"{city.name}/{name}" for name in rebuilt)
     raise ValueError(
         f"City {city.name}: {rows or asset} of {len(days):,} days, {days[0]} to {days[-1]}, were stored with other settings "

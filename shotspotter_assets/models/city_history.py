@@ -175,7 +175,7 @@ def _stored_frames(store: Store, city: str, first: date, last: date) -> pa.Table
         frames = store.read_window("grid_tensors", city, GRID_FILE, first, last)
         cached = _cached[key] = (version, first, last, frames)
         while len(_cached) > MAX_CACHED_CITIES:
-            del _cached[next(iter(_cached))]
+            _cached.pop(next(iter(list(_cached))), None)  # sensors tick in threads
     frames = cached[3]
     if (cached[1], cached[2]) == (first, last):
         return frames

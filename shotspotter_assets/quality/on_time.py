@@ -72,7 +72,7 @@ def usable_days(table: DayTable) -> Finding:
     described = [f"{min(days)}{f' to {max(days)}' if len(days) > 1 else ''}: {why}" for why, days in shown]
     more = f" And {len(newest) - MAX_PERIODS_SHOWN} more periods." if len(newest) > MAX_PERIODS_SHOWN else ""
     message = (
-        f"{number_of(len(held_back), 'day')} held back. They count in no model and no score until the landed or the city's file "
+        f"{number_of(len(held_back), 'day')} held back: in no model and no score until the landed file or the city's file "
         f"is corrected. {' '.join(described)}{more}"
     )
     rejected = {at: float(day.rejected) for at, day in held_back.items()}

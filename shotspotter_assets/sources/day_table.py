@@ -4,7 +4,7 @@
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -37,6 +37,7 @@ _SCHEMA: Final = pa.schema(
         pa.field("rows", pa.int64(), nullable=False),
         pa.field("rejected", pa.int64(), nullable=False),
         pa.field("settings", pa.string(), nullable=False),
+        pa.field("max_share_rejected", pa.float64(), nullable=False),
         pa.field("received", pa.timestamp("us", "UTC")),
         pa.field("sources", pa.list_(pa.struct([("name", pa.string()), ("version", pa.string())])), nullable=False),
     ]
@@ -62,6 +63,7 @@ class Day:
     settings: str
     received: datetime | None
     sources: Mapping[str, str]
+    max_share_rejected: float = 0.5
 
     @property
     def is_counted(self) -> bool:
@@ -104,6 +106,13 @@ class DayTable:
             ]
             store.write_table(Partition(RAW_ALERTS, city), DAYS_FILE, pa.Table.from_pylist(rows, _SCHEMA))
         return table
+
+    def require(self, city: str, days: Sequence[date]) -> None:
+        """Raise ValueError if one of the days has no entry, as in stores of before the table."""
+        if unread := [day for day in days if day not in self.days]:
+            raise ValueError(
+                f"City {city}: {len(unread):,} days from {unread[0]} have no state. Materialize raw_alerts first."
+            )
 
     def state(self, day: date) -> DayState:
         """Return the state of a day; a day that no run of `raw_alerts` stored is known."""

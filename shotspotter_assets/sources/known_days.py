@@ -96,7 +96,7 @@ def day_states(city: City, found: Mapping[date, DayRows], last: date, today: dat
         elif of_day.rows:
             states[day] = "known", "It has rows."
         elif of_day.has_file or answers:
-            states[day] = "known", "The source has said that there was nothing."
+            states[day] = "known", "The source reports no alerts."
         elif needs_files:
             states[day] = "unknown", "Its daily file has not landed."
         elif at < first:
@@ -125,7 +125,7 @@ def known_silence(counts: npt.NDArray[np.integer], days: list[date], complete: d
         return newest, f"The source has no row after {newest}, and later ones are yet to come."
     silent = (last - newest).days
     if not len(counts) or silence_chance(counts, silent) < MIN_CHANCE:
-        return newest, f"{silent} days without a row since {newest} are no chance at the city's usual rate."
+        return newest, f"{silent} days without a row since {newest} are implausible at the city's usual rate."
     return bound, f"{silent} days without a row since {newest} are plausible at the city's usual rate."
 
 

@@ -30,7 +30,7 @@ def read_sources(readers: Sequence[AlertSource], first: date, last: date) -> pa.
     if not tables:
         raise without_files[0]
     for missing in without_files:
-        log.warning("%s The days are made from the city's other sources, and again once there are files.", missing)
+        log.warning("%s Other sources are used; the days are rebuilt once files land.", missing)
     return pa.concat_tables(tables).sort_by(ORDER)
 
 

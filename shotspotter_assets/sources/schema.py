@@ -4,6 +4,7 @@ from datetime import date
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -40,8 +41,12 @@ def origins_of_days(raw: pa.Table) -> dict[date, dict[str, str]]:
     numbers: dict[tuple[date, str], int] = {}
     places = zip(raw["date"].to_pylist(), raw["received_from"].to_pylist(), strict=True)
     group = np.array([numbers.setdefault(place, len(numbers)) for place in places], dtype=np.int64)
-    published = raw.select([name for name in PUBLISHED if name != "date"])
     origins: dict[date, dict[str, str]] = {}
-    for (day, origin), version in zip(numbers, group_fingerprints(published, group, len(numbers)), strict=True):
+    for (day, origin), version in zip(numbers, group_versions(raw, group, len(numbers)), strict=True):
         origins.setdefault(day, {})[origin] = version
     return origins
+
+
+def group_versions(raw: pa.Table, group: npt.NDArray[np.int64], groups: int) -> list[str]:
+    """Return a hash of the published columns of each group of rows, see `group_fingerprints`."""
+    return group_fingerprints(raw.select(PUBLISHED[1:]), group, groups)

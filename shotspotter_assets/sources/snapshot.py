@@ -19,7 +19,13 @@ from shotspotter_assets.sources.alert_source import AlertSource, SourceError
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.known_days import DayRows, DayStates, day_states
 from shotspotter_assets.sources.landing.folder import Landed, LandingFolder
-from shotspotter_assets.sources.landing.received import ARRIVALS, rows_by_day, unusable_files
+from shotspotter_assets.sources.landing.received import (
+    ARRIVALS,
+    read_received,
+    rows_by_day,
+    unusable_files,
+    write_received,
+)
 from shotspotter_assets.sources.schema import SIMULATED
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Partition, Store
@@ -34,6 +40,7 @@ DAILY_AT: Final = time(6, 30)
 """Local time: gunfire peaks around midnight, and publishers load the night's alerts in the early hours."""
 
 MAX_SILENT_DAYS: Final = 366
+"""Silences longer than this end a source."""
 
 POLLED_FILE: Final = "polled.json"
 
@@ -71,7 +78,7 @@ class Snapshot:
         received: when each landed file was written.
         landed: what each landing folder holds.
         unusable: why landed files are not used, by path.
-        folders_without_files: a message for each empty folder of a city with several sources.
+        folders_without_files: a message for each folder without files.
     """
 
     city: City
@@ -157,7 +164,13 @@ class Snapshot:
         if today in self.rows:
             early = sum(rows for _, rows in self.rows[today].values())
             said.append(f"{early:,} rows of {today} wait until the day is over.")
-        said += [*self.folders_without_files, *(f"{one.error}" for one in self.polled.values() if one.error)]
+        for path, file in sorted({path: file for one in self.landed for path, file in one.files.items()}.items()):
+            if future := {day: rows for day, (_, rows) in file.days.items() if day > today}:
+                said.append(
+                    f"{path} has {sum(future.values()):,} rows dated in the future, {min(future)} to {max(future)}. They wait "
+                    "for their days; if the dates are wrong, replace the file."
+                )
+        said += [*self.folders_without_files, *(one.error for one in self.polled.values() if one.error)]
         return [*said, *self.unusable.values()]
 
 
@@ -170,7 +183,7 @@ def take_snapshot(
     poll_seconds: float | None,
     max_seconds: float = float("inf"),
 ) -> Snapshot:
-    """Look at the sources of a city.
+    """Read the present state of a city's sources.
 
     Args:
         city: the city.
@@ -206,6 +219,8 @@ def take_snapshot(
         for day, found in answer.days.items():
             rows.setdefault(day, {})[address] = found
     files = {path: file for folder in landed for path, file in folder.files.items()}
+    if others := {path: file for path, file in read_received(store, city.name).items() if path not in files}:
+        write_received(store, city.name, others, {})  # of folders that the city's file no longer names
     empty = [reader.without_files for reader, folder in zip(folders, landed, strict=True) if not folder.files]
     return Snapshot(
         city=city,
@@ -215,8 +230,8 @@ def take_snapshot(
         named=frozenset(readers[0].named_days()),
         received={path: file.received for path, file in files.items()},
         landed=landed,
-        unusable=unusable_files(files, city, today),
-        folders_without_files=empty if len(readers) > 1 else (),
+        unusable=unusable_files(files, city),
+        folders_without_files=empty,
     )
 
 

@@ -52,7 +52,7 @@ class Town:
         now = datetime.combine(today, time(17), UTC)
         found = due(self.city, Snapshot(self.city, {}), Stored.read(self.store, self.city), set(under_way), now)
         self.waits = list(found.waits)
-        return list(found.runs)
+        return [*found.runs, *found.training[:1]]
 
     def training(self, today: date, under_way: Iterable[str] = ()) -> list[tuple[str, str]]:
         """Return the fold or report that is due."""

@@ -62,17 +62,10 @@ def test_a_changed_setting_refuses_the_days_that_depend_on_it(changes: dict[str,
         assert days_of_other_settings(metadata, DAYS, city, asset) == (DAYS if asset[0] in stale else [])
 
 
-@pytest.mark.parametrize(
-    ("asset", "rebuilt"),
-    [
-        ("raw_alerts", ["raw_alerts", "cleaned_alerts", "grid_tensors"]),
-        ("cleaned_alerts", ["cleaned_alerts", "grid_tensors"]),
-        ("grid_tensors", ["cleaned_alerts", "grid_tensors"]),
-    ],
-)
-def test_the_refusal_names_days_and_the_command_that_rebuilds_them(asset: Asset, rebuilt: list[str]) -> None:
+@pytest.mark.parametrize("asset", ["raw_alerts", "cleaned_alerts", "grid_tensors"])
+def test_the_refusal_names_days_and_the_command_that_rebuilds_them(asset: Asset) -> None:
     refuse_days([], CITY, asset)
     with pytest.raises(ValueError, match=f"landing_city: {asset} of 3 days, 2024-03-01 to 2024-03-03") as refused:
         refuse_days(DAYS, CITY, asset)
-    selection = ",".join(f"landing_city/{name}" for name in rebuilt)
+    selection = "landing_city/raw_alerts,landing_city/cleaned_alerts,landing_city/grid_tensors"
     assert f"dg launch --assets {selection} --partition-range 2024-03-01...2024-03-03" in str(refused.value)

@@ -66,7 +66,7 @@ def test_days_held_back_are_named_with_their_reasons() -> None:
     days = {NEWEST - timedelta(days=back): a_day(4, "held_back", "4 swapped_point.") for back in range(2)}
     found = usable_days(DayTable({NEWEST - timedelta(days=2): a_day(4), **days}))
     assert not found.passed
-    assert found.message.startswith("2 days held back.")
+    assert found.message.startswith("2 days held back:")
     assert "2024-12-30 to 2024-12-31: 4 swapped_point." in found.message
     assert set(found.days) == set(days)
 

@@ -78,6 +78,7 @@ def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: 
 
     table = DayTable.read(store, city.name)
     raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, days[0], days[-1])
+    table.require(city.name, days)
     refuse_days(days_of_other_settings(raw.schema.metadata, days, city, "raw_alerts"), city, "raw_alerts")
     cleaned = clean_alerts(_with_days_before(store, raw, city, days[0], DAYS_BEFORE), days, city)
     with store.alone("cleaned_alerts", city.name):

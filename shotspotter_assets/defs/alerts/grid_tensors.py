@@ -57,11 +57,12 @@ def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: l
 
     table, lineage = DayTable.read(store, city.name), read_lineage(store, "cleaned_alerts", city.name)
     alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], READ_COLUMNS)
+    table.require(city.name, days)
     stale = days_of_other_settings(alerts.schema.metadata, days, city, "cleaned_alerts")
     refuse_days(stale, city, "cleaned_alerts")
     tensors = sparse_tensors(alerts, days, city)
     store.write_tables("grid_tensors", city.name, GRID_FILE, tensors)
-    record_lineage(store, "grid_tensors", city.name, {day: lineage[str(day)] for day in days})
+    record_lineage(store, "grid_tensors", city.name, {day: lineage[str(day)] for day in days if str(day) in lineage})
     versions = table_fingerprints(tensors)
     for day, tensor in tensors.items():
         metadata = {

@@ -1,6 +1,7 @@
 """Raw alerts of a city by local day: the rows of its sources, with when they were received."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -59,11 +60,7 @@ def definitions(city: City) -> dg.Definitions:
         """No landed file of the city is left out because it cannot be used."""
         from shotspotter_assets.sources.landing.received import read_received, unusable_files
 
-        return _as_result(
-            unusable_evaluation(
-                city, unusable_files(read_received(store.open(), city.name), city, local_time.today(city.zone))
-            )
-        )
+        return _as_result(unusable_evaluation(city, unusable_files(read_received(store.open(), city.name), city)))
 
     @dg.asset_check(asset=key, partitions_def=days)
     def days_are_usable(store: StoreResource) -> dg.AssetCheckResult:
@@ -144,6 +141,11 @@ def _read(
     by_day = mark_days(rows_of_days(rows, days), SETTINGS, dict.fromkeys(days, settings_hash(city, "raw_alerts")))
     stored = _days(store, city, snapshot, rows, days)
     with store.alone("raw_alerts", city.name):
+        before = DayTable.read(store, city.name).days
+        changing = {at: before[at] for at, day in stored.items() if at in before and before[at].sources != day.sources}
+        if changing:  # they are due until the last write, so that a run that ends half-way does not pass as done
+            marked = {at: replace(day, sources={"": "being written"}) for at, day in changing.items()}
+            DayTable.update(store, city.name, marked)
         store.write_tables("raw_alerts", city.name, ALERTS_FILE, by_day)
         DayTable.update(store, city.name, stored)
     versions = day_fingerprints(rows.select(PUBLISHED), list(by_day))
@@ -188,6 +190,7 @@ def _days(
             rows=numbers.get(day, 0),
             rejected=rejected.get(day, 0),
             settings=settings,
+            max_share_rejected=city.max_share_rejected,
             received=received.get(day),
             sources=origins.get(day, {}),
         )
@@ -216,7 +219,7 @@ def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, 
         of_state.setdefault(day.state, []).append(at)
     for state, ending in (
         ("held_back", "They count in no model and no score until the landed file or the city's file is corrected."),
-        ("unknown", "Models are neither trained nor scored on them; they are built again when newer rows come."),
+        ("unknown", "Models are neither trained nor scored on them; they are rebuilt when newer rows come."),
         ("silent", "They count as days without alerts; if the source ends before them, set `end` in the city's file."),
     ):
         days = of_state.get(state, [])

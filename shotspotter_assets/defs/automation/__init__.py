@@ -1,1 +1,1 @@
-"""Sensors, schedules, conditions and notices."""
+"""Sensors of cities, nowcasts and notices, and the weekly schedule."""

@@ -1,4 +1,4 @@
-"""The sensor of each city: it requests the runs that are due, and says what it waits for."""
+"""The sensor of each city, which requests due runs and reports why others wait."""
 
 import json
 from collections.abc import Iterator
@@ -95,6 +95,8 @@ class _Tick:
         )
         found = due(city, snapshot, Stored.read(self._store, city), under_way, now)
         requests = [request for run in found.runs for request in self._requests(run)]
+        training = (list(self._requests(run)) for run in found.training)
+        requests += next(filter(None, training), [])
         shown = [*self._waits, *found.waits]
         more = f" And {len(shown) - MAX_SHOWN} more: see the checks of raw_alerts." if len(shown) > MAX_SHOWN else ""
         for request in requests:
@@ -142,9 +144,10 @@ class _Tick:
 
     def _events(self, snapshot: "Snapshot") -> Iterator[dg.AssetCheckEvaluation]:
         """Outcomes of checks that no run reports: files that cannot be used, and a source that is silent."""
-        unusable = {"files": dict(snapshot.unusable), "folders": list(snapshot.folders_without_files)}
+        folders = list(snapshot.folders_without_files) if len(self._city.all_sources) > 1 else []
+        unusable = {"files": dict(snapshot.unusable), "folders": folders}
         if unusable != self._reported.get("unusable", {"files": {}, "folders": []}):
-            yield unusable_evaluation(self._city, snapshot.unusable, snapshot.folders_without_files)
+            yield unusable_evaluation(self._city, snapshot.unusable, folders)
             self._reported["unusable"] = unusable
         now = self._now.timestamp()
         if now - self._reported.get("evaluated_at", 0.0) > LATENESS_PERIOD_S and self._city.end is None:

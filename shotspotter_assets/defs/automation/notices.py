@@ -127,7 +127,7 @@ def _city_problems(cities: Cities, store: "Store") -> Iterator[Message]:
         if not held_back.passed:
             yield Message("days held back", city.name, held_back.message)
         if "landed" in arrivals(city):
-            for path, why in unusable_files(read_received(store, city.name), city, local_time.today(city.zone)).items():
+            for path, why in unusable_files(read_received(store, city.name), city).items():
                 text = f"It cannot be used: {why} Land a corrected file under the same name; others are unaffected."
                 yield Message("corrupt file", f"{city.name}, {PurePosixPath(path).name}", text)
 

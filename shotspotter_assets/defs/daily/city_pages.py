@@ -38,7 +38,7 @@ def definitions(city: City) -> dg.Definitions:
 
         opened = store.open()
         stored = Stored.read(opened, city)
-        made_from = stored.made_from("city_pages")
+        made_from = stored.begin("city_pages")
         made = make_pages(opened, city)
         stored.record("city_pages", None, made_from)
         cities = [name for name in opened.cities_present("city_pages", PAGES_RECORD_FILE) if name != ALL_CITIES]

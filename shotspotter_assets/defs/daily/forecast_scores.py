@@ -35,7 +35,7 @@ def definitions(city: City) -> dg.Definitions:
         """Scores of the forecast issued the day before, with rolling skill, calibration, drift and gate.
 
         A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
-        issued at the same lead. Rebuilt when alerts of the last fortnight are corrected.
+        issued at the same lead. Rebuilt when alerts of the last year, or forecasts of the last 13 weeks, change.
         """
         for day in run_days(context, city):
             context.add_asset_metadata(_scores_of(store.open(), city, day), partition_key=str(day))
@@ -66,7 +66,7 @@ def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
     from shotspotter_assets.serving.record import ServingRecord
 
     stored = Stored.read(opened, city)
-    made_from = stored.made_from("forecast_scores", day)
+    made_from = stored.begin("forecast_scores", day)
     first = max(city.start, day - timedelta(days=HISTORY_DAYS - 1))
     forecasts = next_day_forecasts(opened, city, day - timedelta(days=WINDOW_DAYS - 1), day)
     serving = ServingRecord.latest_before(opened, city.name, day)

@@ -70,7 +70,7 @@ def _models_of(
     from shotspotter_assets.serving.record import models_partition
 
     now, by_hand, stored = local_time.now(), changes(config.settings), Stored.read(store, city)
-    made_from = stored.made_from("live_models", day)
+    made_from = stored.begin("live_models", day)
     history = known_history(store, city, day, now)
     made_before = None if config.retrain or config.serve_from or by_hand else made_already(store, history, now)
     if made_before is not None:

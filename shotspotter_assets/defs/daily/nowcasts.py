@@ -85,7 +85,7 @@ def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
     from shotspotter_assets.serving.nowcast_scores import issued_minutes, score_nowcasts
 
     stored = Stored.read(opened, city)
-    made_from = stored.made_from("nowcast_scores", day)
+    made_from = stored.begin("nowcast_scores", day)
     incidents = Incidents.of_alerts(stored_alerts(opened, city, day - timedelta(days=1), day), city)
     record = score_nowcasts(city, day, issued_minutes(opened, city, day), incidents)
     path = record.write(opened)

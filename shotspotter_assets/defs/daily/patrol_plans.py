@@ -62,7 +62,7 @@ def _plan_of(opened: "Store", city: City, issue_date: date) -> panel.Metadata:
     from shotspotter_assets.storage.fingerprints import sha256
 
     stored, partition = Stored.read(opened, city), plan_partition(city.name, issue_date)
-    made_from = stored.made_from("patrol_plans", issue_date)
+    made_from = stored.begin("patrol_plans", issue_date)
     path = opened.uri(partition, PLAN_FILE)
     rules = city.patrol
     forecast = None if rules is None else load_record(opened, city.name, issue_date)

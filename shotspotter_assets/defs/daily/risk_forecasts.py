@@ -64,7 +64,7 @@ def _forecast_of(context: dg.AssetExecutionContext, opened: "Store", city: City,
     from shotspotter_assets.serving.risk_tables import next_day_rows
 
     stored = Stored.read(opened, city)
-    made_from = stored.made_from("risk_forecasts", issue_date)
+    made_from = stored.begin("risk_forecasts", issue_date)
     if (issued := issued_already(opened, city, issue_date, local_time.now())) is not None:
         stored.record("risk_forecasts", issue_date, made_from, issued.version)
         note = f"Left as issued at {issued.issued_at}, as {issued.day} is over."

@@ -83,7 +83,7 @@ def _streets_of(context: dg.AssetExecutionContext, opened: "Store", city: City, 
     from shotspotter_assets.serving.street_risk import street_forecast
 
     stored = Stored.read(opened, city)
-    made_from = stored.made_from("street_risk", issue_date)
+    made_from = stored.begin("street_risk", issue_date)
     forecast = None if city.streets is None else load_record(opened, city.name, issue_date)
     ranked = street_forecast(opened, city, issue_date, forecast)
     path = write_streets(opened, ranked)
@@ -120,7 +120,7 @@ def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
     from shotspotter_assets.serving.street_scores import score_streets
 
     stored = Stored.read(opened, city)
-    made_from = stored.made_from("street_scores", day)
+    made_from = stored.begin("street_scores", day)
     record = score_streets(opened, city, day)
     path = record.write(opened)
     stored.record("street_scores", day, made_from)

@@ -59,7 +59,7 @@ def definitions(city: City) -> dg.Definitions:
         opened, partition = store.open(), fold_partition(city.name, cutoff)
         _, tested = fold_windows(city, cutoff)
         lineage = Stored.read(opened, city)
-        made_from = lineage.made_from("evaluation_reports", cutoff)
+        made_from = lineage.begin("evaluation_reports", cutoff)
         record = read_record(opened, city.name, cutoff)
         stored = CityHistory.load(opened, city, tested[-1]).complete()
         history = stored.daily(covered_mask(record.covered, city.shape))

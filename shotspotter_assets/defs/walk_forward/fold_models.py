@@ -66,7 +66,7 @@ def definitions(city: City) -> dg.Definitions:
         before, _ = fold_windows(city, cutoff)
         opened, by_hand = store.open(), changes(config.settings)
         stored = Stored.read(opened, city)
-        made_from = stored.made_from("fold_models", cutoff)
+        made_from = stored.begin("fold_models", cutoff)
         history = CityHistory.load(opened, city, before[-1]).complete()
         names = config.models or list(dict.fromkeys([candidate_of(city).name, REFERENCE]))
         settings = {name: city_settings(city, name, by_hand.get(name)) for name in (*names, REFERENCE)}

@@ -114,7 +114,7 @@ class LandingFolder(AlertSource):
         self._client = s3_client() if s3_client is not None and folder.startswith("s3://") else None
         limits = city.limits.model_dump_json() if city.limits != Limits() else ""
         rules = (city.time_zone, city.start.isoformat(), str(city.max_share_rejected))
-        self._meaning = f":{sha256(settings.model_dump_json(), *rules, limits)[:8]}"
+        self._meaning = f":{sha256(settings.model_dump_json(exclude={'settle_seconds', 'folder'}), *rules, limits)[:8]}"
 
     def read(self, first: date, last: date) -> pa.Table:
         """Read the rows of some days, see `AlertSource.read`. Files that cannot be used are left out.
@@ -144,7 +144,7 @@ class LandingFolder(AlertSource):
                 f"City {self.city.name}: {len(lost):,} files with most of the rows of {self.folder} are gone, and were read "
                 "with other settings of the city's file. Put them back, or take back the change of the settings."
             )
-        for error in unusable_files(files, self.city, local_time.today(self.city.zone)).values():
+        for error in unusable_files(files, self.city).values():
             log.warning("%s The other files are used.", error)
         days_of_files: dict[str, list[date]] = {}
         for day, paths in landed.rows.items():
@@ -188,7 +188,7 @@ class LandingFolder(AlertSource):
             gone = []
         if files != known:
             files |= self._shifted(files, known)
-            write_received(self._store, self.city.name, self.folder, files)
+            write_received(self._store, self.city.name, known, files)
         return Landed(files, used_days(files, self.city, self._meaning), in_transfer, gone, unread)
 
     def named_days(self) -> set[date]:
@@ -234,7 +234,12 @@ class LandingFolder(AlertSource):
     def _shifted(
         self, files: Mapping[str, ReceivedFile], before: Mapping[str, ReceivedFile]
     ) -> dict[str, ReceivedFile]:
-        """Look for files whose times are shifted by whole hours among those on days of changed files."""
+        """Look for files whose times are shifted by whole hours among those on days of changed files.
+
+        Times that are exact to the hour repeat by chance.
+        """
+        if self.city.time_precision != "second":
+            return {}
         changed = {path for path in files if files[path] != before.get(path)}
         lost = {path: file for path, file in before.items() if path not in files}
         beside = overlapping({**files, **lost}, changed | lost.keys()) - lost.keys()

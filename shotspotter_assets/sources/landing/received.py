@@ -10,13 +10,14 @@ from pathlib import PurePosixPath
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.sources.schema import PUBLISHED
+from shotspotter_assets.sources.schema import group_versions
 from shotspotter_assets.storage.errors import MissingObjectError
-from shotspotter_assets.storage.fingerprints import group_fingerprints, sha256
+from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
 ARRIVALS: Final = "arrivals"
@@ -24,6 +25,7 @@ ARRIVALS: Final = "arrivals"
 RECEIVED_FILE: Final = "received.json"
 
 MAX_SHIFT_HOURS: Final = 14
+HOURS_OF_TIME: Final = 10_000_000
 MIN_SHIFTED_ROWS: Final = 5
 MIN_SHIFTED_SHARE: Final = 0.5
 """Share of a file's rows that repeat rows of other files at a whole number of hours, from which on it is held back."""
@@ -84,21 +86,14 @@ def is_held_back(path: str, file: ReceivedFile, city: City) -> bool:
     return bool(file.shifted) and PurePosixPath(path).name not in city.acknowledged_files
 
 
-def unusable_files(files: Received, city: City, today: date) -> dict[str, str]:
-    """Return why files, or their rows of days to come, are not used in their present version, by path."""
+def unusable_files(files: Received, city: City) -> dict[str, str]:
+    """Return why files are not used in their present version, by path."""
     why = {path: file.error for path, file in sorted(files.items()) if file.error}
-    for path, file in sorted(files.items()):
-        if future := [day for day in file.days if day > today]:
-            rows = sum(file.days[day][1] for day in future)
-            why[path] = (
-                f"City {city.name}: {path} has {rows:,} rows dated in the future, {min(future)} to {max(future)}. They wait for "
-                "their days; if the dates are wrong, replace the file."
-            )
     for path, file in sorted(files.items()):
         if is_held_back(path, file, city):
             name = PurePosixPath(path).name
             why[path] = (
-                f"City {city.name}: {path} is held back: {file.shifted}, so its times are probably in another zone. Replace or "
+                f"{f'{file.error} ' if file.error else ''}City {city.name}: {path} is held back: {file.shifted}, so its times are probably in another zone. Replace or "
                 f"remove the file; or, if its rows are right, add `acknowledged: [{{file: {name}, by: NAME, on: DATE}}]` to "
                 "the city's file."
             )
@@ -134,17 +129,17 @@ def used_days(files: Received, city: City, meaning: str) -> dict[date, dict[str,
     return days
 
 
-def write_received(store: Store, city: str, folder: str, files: Received) -> dict[str, ReceivedFile]:
-    """Replace the files of one folder; remove rows that no file uses any more. Return the files of the city."""
+def write_received(store: Store, city: str, known: Received, files: Received) -> None:
+    """Apply the differences between two readings; remove rows that no file uses any more."""
+    changed = {path: file for path, file in files.items() if known.get(path) != file}
     with store.alone(ARRIVALS, city):
         before = read_received(store, city)
-        after = {path: file for path, file in before.items() if not path.startswith(f"{folder}/")} | dict(files)
+        after = {path: file for path, file in before.items() if path in files or path not in known} | changed
         if after != before:
             store.write_bytes(Partition(ARRIVALS, city), RECEIVED_FILE, _RECEIVED.dump_json(after))
         used = {_rows_file(path, file.rows_from) for path, file in after.items()}
         for name in {_rows_file(path, file.rows_from) for path, file in before.items() if file.rows_from} - used:
             store.delete(Partition(ARRIVALS, city), name)
-    return after
 
 
 def write_rows(store: Store, city: str, path: str, version: str, rows: pa.Table) -> dict[date, tuple[str, int]]:
@@ -166,7 +161,7 @@ def read_rows(store: Store, city: str, path: str, file: ReceivedFile) -> pa.Tabl
 def rows_by_day(rows: pa.Table) -> dict[date, tuple[str, int]]:
     """Return version and number of the rows (`RAW_SCHEMA`) of each day that has any."""
     days, group = np.unique(rows["date"].to_numpy().astype("datetime64[D]"), return_inverse=True)
-    versions = group_fingerprints(rows.select([name for name in PUBLISHED if name != "date"]), group, len(days))
+    versions = group_versions(rows, group, len(days))
     numbers = np.bincount(group, minlength=len(days)).tolist()
     return dict(zip(days.astype(date).tolist(), zip(versions, numbers, strict=True), strict=True))
 
@@ -188,18 +183,29 @@ def shifted_files(tables: Mapping[str, pa.Table], received: Mapping[str, datetim
         return {}
     rows = pd.concat(frames, ignore_index=True).dropna(subset=columns[:3])
     seconds = rows["time_utc"].dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
-    rows = rows.assign(hour=seconds // 3600, second=seconds % 3600, row=np.arange(len(rows)))
     rows[["longitude", "latitude"]] = rows[["longitude", "latitude"]].round(5)
-    rows["gunshot_type"] = rows["gunshot_type"].fillna("")
-    pairs = rows.merge(rows, on=["longitude", "latitude", "gunshot_type", "second"], suffixes=("", "_of_other"))
-    pairs = pairs[pairs["file"] != pairs["file_of_other"]]
-    pairs = pairs.assign(hours=pairs["hour"] - pairs["hour_of_other"])
-    repeated = set(pairs.loc[pairs["hours"] == 0, "row"])
-    pairs = pairs[(pairs["hours"] != 0) & (pairs["hours"].abs() <= MAX_SHIFT_HOURS) & ~pairs["row"].isin(repeated)]
+    keys = [rows["longitude"], rows["latitude"], rows["gunshot_type"].fillna(""), seconds % 3600]
+    code = rows.groupby(keys, sort=False).ngroup().to_numpy() * HOURS_OF_TIME + seconds // 3600
+    own, names = pd.factorize(rows["file"])
+    of_code = pd.DataFrame({"code": code, "file": own}).groupby("code")["file"].agg(["min", "max"])
+
+    def other_file(hours: int) -> npt.NDArray[np.int64]:
+        """Return the number of another file that has each row so many hours earlier, -1 for none; shape (rows,)."""
+        at = np.minimum(np.searchsorted(of_code.index, code - hours), len(of_code) - 1)
+        other = np.where(
+            of_code["min"].to_numpy()[at] != own, of_code["min"].to_numpy()[at], of_code["max"].to_numpy()[at]
+        )
+        return np.where((of_code.index.to_numpy()[at] == code - hours) & (other != own), other, -1)
+
+    is_repeated = other_file(0) >= 0
     numbers, suspects = rows["file"].value_counts(), dict[str, tuple[int, str, int]]()
-    for (path, other, hours), shifted in pairs.groupby(["file", "file_of_other", "hours"])["row"].nunique().items():
-        if shifted >= MIN_SHIFTED_ROWS and shifted >= MIN_SHIFTED_SHARE * numbers[path]:
-            suspects[path] = max(suspects.get(path, (0, "", 0)), (int(shifted), other, int(hours)))
+    for hours in (*range(-MAX_SHIFT_HOURS, 0), *range(1, MAX_SHIFT_HOURS + 1)):
+        other = np.where(is_repeated, -1, other_file(hours))
+        pairs, counts = np.unique(np.stack([own, other])[:, other >= 0], axis=1, return_counts=True)
+        for (at, other_at), shifted in zip(pairs.T, counts.tolist(), strict=True):
+            path = names[at]
+            if shifted >= MIN_SHIFTED_ROWS and shifted >= MIN_SHIFTED_SHARE * numbers[path]:
+                suspects[path] = max(suspects.get(path, (0, "", 0)), (shifted, names[other_at], hours))
     return {
         path: f"{shifted:,} of {numbers[path]:,} rows repeat rows of {PurePosixPath(other).name} {abs(hours)} hours "
         f"{'later' if hours > 0 else 'earlier'}"
@@ -219,5 +225,5 @@ def _rows_file(path: str, version: str) -> str:
 
 
 def _stored_names(rows: pa.Table) -> list[str]:
-    """The columns' names; none is named like a folder of the store."""
+    """Return the columns' names; none is named like a folder of the store."""
     return ["filed" if name == "date" else name for name in rows.column_names]

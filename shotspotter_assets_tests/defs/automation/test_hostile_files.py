@@ -61,7 +61,7 @@ def test_hostile_files_fail_the_check_and_good_files_are_read(tmp_path: Path, in
     [request] = result.run_requests or []
     [check] = [event for event in result.asset_events if event.check_name == "files_are_readable"]
     assert not check.passed
-    unusable = unusable_files(read_received(on["store"].open(), CITY), CITIES[CITY], date.today())
+    unusable = unusable_files(read_received(on["store"].open(), CITY), CITIES[CITY])
     assert {Path(path).name for path in unusable} == {*HOSTILE, "caf\\xe9.csv", "ids.parquet", "late.parquet"}
     assert check.metadata["unreadable"].value == len(unusable)
     assert max(map(len, unusable.values())) < 2_500

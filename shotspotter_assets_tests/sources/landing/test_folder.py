@@ -461,7 +461,7 @@ def test_a_file_in_another_zone_is_held_back_unless_acknowledged(tmp_path: Path)
         settled(tmp_path / f"{name}.csv", age)
     right, shifted = (str(tmp_path / f"2024-03-0{day}.csv") for day in (5, 6))
     landing = folder(tmp_path, file_date="%Y-%m-%d")
-    reasons = unusable_files(landing.refresh().files, CITY, date.today())
+    reasons = unusable_files(landing.refresh().files, CITY)
     assert "6 of 6 rows repeat rows of 2024-03-05.csv 10 hours later" in reasons[shifted]
     assert landing.read(FIRST, LAST)["received_from"].unique().to_pylist() == [right]
     assert landing.named_days() == {date(2024, 3, 5)}
