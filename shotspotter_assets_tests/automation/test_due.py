@@ -106,7 +106,7 @@ def test_folds_are_trained_in_order_and_reports_first(town: Town) -> None:
 def test_folds_wait_for_their_days_and_for_one_another(town: Town) -> None:
     town.add(date(2023, 9, 30), date(2023, 9, 30), settings="other")
     assert town.training(TODAY) == []
-    assert "Fold 2023-10-01 waits for its days." in town.waits
+    assert "Fold 2023-10-01 waits until its days are stored and 2023-09-30 is known." in town.waits
     town.add(date(2023, 9, 30), date(2023, 9, 30))
     assert town.training(TODAY, ["fold_models"]) == []
     assert town.training(TODAY, ALERTS) == [("fold_models", "2023-10-01")], "beside a run of days"

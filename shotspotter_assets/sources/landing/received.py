@@ -92,11 +92,12 @@ def unusable_files(files: Received, city: City) -> dict[str, str]:
     for path, file in sorted(files.items()):
         if is_held_back(path, file, city):
             name = PurePosixPath(path).name
-            why[path] = (
-                f"{f'{file.error} ' if file.error else ''}City {city.name}: {path} is held back: {file.shifted}, so its times are probably in another zone. Replace or "
+            held_back = (
+                f"City {city.name}: {path} is held back: {file.shifted}, so its times are probably in another zone. Replace or "
                 f"remove the file; or, if its rows are right, add `acknowledged: [{{file: {name}, by: NAME, on: DATE}}]` to "
                 "the city's file."
             )
+            why[path] = f"{file.error} {held_back}".strip()
     return why
 
 
