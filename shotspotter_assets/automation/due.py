@@ -14,6 +14,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import cutoffs, last_test_day
 from shotspotter_assets.cleaning.day_settings import settings_hash
 from shotspotter_assets.quality.finding import number_of
+from shotspotter_assets.serving.issued_forecasts import was_issued
 from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
 from shotspotter_assets.storage.file_names import GRID_FILE
 from shotspotter_assets.storage.fingerprints import sha256
@@ -86,13 +87,13 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Collection[st
     if busy := sorted(set(under_way) - set(TRAINING)):
         waits.append(f"A run of {', '.join(busy)} is under way.")
     else:
-        daily = list(_daily_runs(city, stored, days))
+        daily = list(_daily_runs(city, stored, days, now))
     training: list[DueRun] = []
     if busy := sorted(set(under_way) & set(TRAINING)):
         waits.append(f"A run of {', '.join(busy)} is under way.")
     else:
         training = [*_reports(city, stored, days), *_folds(city, stored, days, waits)]
-    held_back = stored.table.in_state("held_back")
+    held_back = [day for day in stored.table.in_state("held_back") if city.start <= day <= (city.end or day)]
     if held_back:
         number = number_of(len(held_back), "day")
         waits.append(f"Held back until files or the city's file are corrected: {number}, the last {max(held_back)}.")
@@ -124,6 +125,9 @@ class _DueDays:
             return cls(None, {}, ["No day that is over has landed yet."])
         if last < city.start:
             return cls(None, {}, [f"The city starts on {city.start}."])
+        # Days that were stored and are no longer due follow what the sources say, too.
+        yesterday = today - ONE_DAY
+        last = max(last, min(max(table.days, default=last), yesterday, city.end or yesterday))
         same = snapshot.stored_days(table)
         states = snapshot.states(table, same, last, today).states
         gridded = stored.store.days_present("grid_tensors", city.name, GRID_FILE)
@@ -156,6 +160,9 @@ class _DueDays:
                 before = "" if reason == "is new" else table.days[day].version
                 rows = sorted(snapshot.rows.get(day, {}).items())
                 found[day] = reason, f"{before}{rows}{settings}{city.max_share_rejected}{states[day][0]}"
+        if any(answer.error for answer in snapshot.polled.values()):
+            # Runs that can only fail would use up their retries.
+            return cls(last, {}, ["Days are built once the source answers again."], min(found, default=date.max))
         moved = {day for day in found if day not in same}
         # The incidents of a day may have begun on its eve.
         found |= {
@@ -188,7 +195,7 @@ def _first_recent(city: City, days: Collection[date], last: date) -> date:
     return min(fortnight, newest + ONE_DAY) if (last - newest).days <= MAX_SILENT_DAYS else fortnight
 
 
-def _daily_runs(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
+def _daily_runs(city: City, stored: Stored, days: _DueDays, now: datetime) -> Iterator[DueRun]:
     """Yield the runs of days, of the newest day's products, of scores, of the walk-forward report and of pages."""
     last = days.last
     if last is None:
@@ -204,7 +211,7 @@ def _daily_runs(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
         version = sha256(*(days.due[day][1] for day in stretch))
         yield DueRun(ALERTS, (stretch[0], stretch[-1]), priority, f"{stretch[0]}{more} {reason}.", version)
     if not days.due:
-        yield from _product_runs(stored, days, last, products)
+        yield from _product_runs(stored, days, last, products, now)
 
 
 def _may_go_first(city: City, stored: Stored, last: date) -> bool:
@@ -214,11 +221,15 @@ def _may_go_first(city: City, stored: Stored, last: date) -> bool:
     return len(before) == (last - city.start).days and all(day.settings == settings for day in before)
 
 
-def _product_runs(stored: Stored, days: _DueDays, last: date, products: Sequence[str]) -> Iterator[DueRun]:
+def _product_runs(
+    stored: Stored, days: _DueDays, last: date, products: Sequence[str], now: datetime
+) -> Iterator[DueRun]:
     """Yield the runs of what is made from days that are all as they should be."""
     stale: list[str] = []
     if days.first_gap > last and stored.table.last_counted(last) is not None:
         stale = [name for name in products if name in PRODUCTS and not stored.is_current(name, last)]
+        if stale and was_issued(stored.store, stored.city, last, now):
+            stale = [name for name in stale if not stored.origin(name, last).version]
     scores = [name for name in products if name not in PRODUCTS]
     issued = [date.fromisoformat(key) + ONE_DAY for key in stored.lineage("risk_forecasts")]
     unscored = [day for day in sorted(issued) if day <= last and any(not stored.is_current(one, day) for one in scores)]

@@ -14,6 +14,8 @@ from shotspotter_assets.storage.store import Store
 
 ONE_DAY = timedelta(days=1)
 NOT_MADE = Origin("never")
+SERVING_SETTINGS = ("serves", "forecasters", "forecast", "holidays", "factors", "coverage")
+"""Keys of the city's file that change what is served; `retraining` says when to train, not what."""
 
 
 @dataclass
@@ -61,9 +63,7 @@ class Stored:
         if key is None:
             return {"walk_forward_reports": self._of_walk_forward, "city_pages": self._of_pages}[asset]()
         of_key: dict[str, Callable[[date], str]] = {
-            "live_models": lambda day: (
-                self.table.version(self.city.start, day) + self._settings("serves", "forecasters")
-            ),
+            "live_models": lambda day: self.table.version(self.city.start, day) + self._settings(*SERVING_SETTINGS),
             "risk_forecasts": lambda day: self._versions(
                 ["live_models"], [day], self.table.version(self.city.start, day)
             ),

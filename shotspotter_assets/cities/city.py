@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from functools import cache
+from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -193,7 +194,9 @@ class City(StrictModel):
             f"forecast must name event_types: {', '.join(self.event_types)}": not set(self.forecast)
             <= {*self.event_types},
             "other_sources cannot be simulated": any(source.kind == "simulated" for source in self.other_sources),
-            "two landing sources share a folder; give one of them a folder": len(set(folders)) < len(folders),
+            "two landing sources share a folder, or one lies in another; give each its own": any(
+                f"{one}/".startswith(f"{other}/") for one, other in permutations(folders, 2)
+            ),
             "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does": (
                 self.nowcasts is not None and not self.publication.answers_at_once
             ),

@@ -42,6 +42,7 @@ REASONS: Final = {
     "swapped_point": "longitude and latitude are swapped: the other way round, the point lies within the city's box",
     "outside_box": "the point lies outside the city's box",
     "other_event": "the type is none of the city's event_types and no known gunshot type",
+    "too_many": "the day has more rows than can be numbered (99,999)",
 }
 """Reasons and their meaning; a row has the first one that applies."""
 FIRST_POSSIBLE_DAY: Final = date(1990, 1, 1)
@@ -98,9 +99,6 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
 
     Args:
         raw: `RAW_SCHEMA`, in any order; only `days` and the days before them are read.
-
-    Raises:
-        ValueError: a day has more than `MAX_ALERTS_A_DAY` alerts.
     """
     if not days:
         return {}
@@ -196,7 +194,13 @@ def row_reasons(raw: pa.Table, city: City) -> npt.NDArray[np.int64]:
         "outside_box": ~inside,
         "other_event": _flags(are_unlisted(raw["gunshot_type"], city)) & bool(city.event_types),
     }
-    return np.select([applies[reason] for reason in REASONS], range(len(REASONS)), USABLE)
+    names = list(REASONS)
+    reasons = np.select([applies[name] for name in names[:-1]], range(len(names) - 1), USABLE)
+    _, day_at = np.unique(dates_of(raw), return_inverse=True)
+    is_usable = reasons == USABLE
+    too_many = np.bincount(day_at[is_usable], minlength=len(day_at)) > MAX_ALERTS_A_DAY
+    reasons[is_usable & too_many[day_at]] = names.index("too_many")
+    return reasons
 
 
 def _rejected(raw: pa.Table, reasons: npt.NDArray[np.int64]) -> pa.Table:
@@ -232,11 +236,6 @@ def _tidy(rows: pa.Table, city: City) -> pa.Table:
     dates = dates_of(rows)
     _, first_of_day, day_at = np.unique(dates, return_index=True, return_inverse=True)
     place = np.arange(len(dates)) - first_of_day[day_at]
-    if place.max(initial=0) >= MAX_ALERTS_A_DAY:
-        raise ValueError(
-            f"City {city.name}, {dates[place.argmax()]}: {place.max() + 1:,} alerts on one day; at most {MAX_ALERTS_A_DAY:,} can "
-            "be numbered. Check the source: a whole file may carry one date."
-        )
     yyyymmdd = (dates.astype("datetime64[Y]").astype(np.int64) + 1970) * 10_000 + month_days(dates)
     user_id = yyyymmdd * 100_000 + place
     longitude, latitude = rows["longitude"].to_numpy(), rows["latitude"].to_numpy()

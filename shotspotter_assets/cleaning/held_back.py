@@ -25,6 +25,7 @@ REMEDIES: Final = {
     "swapped_point": "columns.longitude and columns.latitude, which seem to be interchanged",
     "outside_box": "box",
     "other_event": "event_types",
+    "too_many": "columns.time and time_format (a whole file may carry one date)",
 }
 """Keys of the city's file to correct, by reason."""
 

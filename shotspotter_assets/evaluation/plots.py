@@ -53,7 +53,8 @@ def reliability_curve(bins: Mapping[str, Reliability]) -> bytes:
         if len(one.mean_forecast) == 1:
             continue
         points += [forecast, frequency]
-        errors, style = [frequency - low, high - frequency], line_style(number)
+        # A bound may miss its frequency by a rounding.
+        errors, style = np.maximum([frequency - low, high - frequency], 0), line_style(number)
         axes.errorbar(forecast, frequency, yerr=errors, label=name, markersize=5, linewidth=1, elinewidth=0.7, **style)
     values = np.concatenate(points) if points else np.zeros(0)
     # A bin at one in a million must not push all others into a corner.

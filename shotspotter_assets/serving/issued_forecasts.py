@@ -101,6 +101,16 @@ def issued_already(store: Store, city: City, issue_date: date, now: datetime) ->
     return record if isinstance(record, ForecastRecord) and fits and not record.replayed else None
 
 
+def was_issued(store: Store, city: City, issue_date: date, now: datetime) -> bool:
+    """Return True if a forecast was issued in time and its day is over, so that it stays, whatever its grid."""
+    if not is_over(issue_date + timedelta(days=1), city, now):
+        return False
+    if not store.exists(forecast_partition(city.name, issue_date), FORECAST_FILE):
+        return False
+    record = load_record(store, city.name, issue_date)
+    return isinstance(record, ForecastRecord) and not record.replayed
+
+
 def forecast_partition(city: str, issue_date: date) -> Partition:
     """Return the partition of the forecast issued on a day."""
     return Partition(RISK_FORECASTS, city, "date", issue_date)
@@ -111,9 +121,9 @@ def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:
     record = forecast.record if isinstance(forecast, Forecast) else forecast
     partition = forecast_partition(record.city, record.issue_date)
     with store.alone(partition.asset, partition.city):
-        if isinstance(forecast, NoForecast):
-            for file in (FORECAST_FILE, HOURLY_FILE, TOP_FILE, MAP_FILE):
-                store.delete(partition, file)
+        is_none = isinstance(forecast, NoForecast)
+        for file in (FORECAST_FILE, HOURLY_FILE, TOP_FILE, MAP_FILE) if is_none else (FORECAST_FILE,):
+            store.delete(partition, file)
         store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
         if isinstance(forecast, Forecast):
             store.write_table(partition, HOURLY_FILE, forecast.hourly)

@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
@@ -50,6 +49,7 @@ class Day:
 
     Attributes:
         why: the reason of the state, in words.
+        rows: rows that belong to the day, see `received.rows_by_day`.
         rejected: rows that cannot be used.
         settings: hash of the settings of the city's file with which the day was stored.
         received: when the first row of the day was received; None without rows.
@@ -90,10 +90,7 @@ class DayTable:
     @classmethod
     def read(cls, store: Store, city: str) -> "DayTable":
         """Read the table of a city; an empty one where no day was stored."""
-        try:
-            return _decoded(store.read_bytes(Partition(RAW_ALERTS, city), DAYS_FILE))
-        except MissingObjectError:
-            return cls()
+        return store.read_index(Partition(RAW_ALERTS, city), DAYS_FILE, _decoded) or cls()
 
     @staticmethod
     def update(store: Store, city: str, days: Mapping[date, Day]) -> "DayTable":

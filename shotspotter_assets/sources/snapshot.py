@@ -27,7 +27,6 @@ from shotspotter_assets.sources.landing.received import (
     write_received,
 )
 from shotspotter_assets.sources.schema import SIMULATED
-from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Partition, Store
 
 LOOK_BACK_DAYS: Final = 200
@@ -211,8 +210,10 @@ def take_snapshot(
         before = polled.get(reader.address)
         is_old = before is None or (now - before.asked_at).total_seconds() >= (poll_seconds or 0.0)
         if poll_seconds is not None and is_old:
-            polled[reader.address] = _poll(city, reader, before, last, now)
-            _write_polled(store, city.name, polled)
+            answer = _poll(city, reader, before, last, now)
+            with store.alone(ARRIVALS, city.name):
+                polled = read_polled(store, city.name) | {reader.address: answer}
+                _write_polled(store, city.name, polled)
     live = {reader.address for reader in readers if reader.is_live}
     polled = {address: answer for address, answer in polled.items() if address in live}
     for address, answer in polled.items():
@@ -246,10 +247,7 @@ def impatient(city: City) -> City:
 
 def read_polled(store: Store, city: str) -> dict[str, Polled]:
     """Return the last answers of the live sources of a city by address."""
-    try:
-        return _POLLED.validate_json(store.read_bytes(Partition(ARRIVALS, city), POLLED_FILE))
-    except MissingObjectError:
-        return {}
+    return store.read_index(Partition(ARRIVALS, city), POLLED_FILE, _POLLED.validate_json) or {}
 
 
 def record_answer(store: Store, city: str, rows: pa.Table, first: date, last: date) -> None:

@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 
 from pydantic import TypeAdapter
 
-from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Partition, Store
 
 LINEAGE_FILE: Final = "_lineage.json"
@@ -39,10 +38,7 @@ def _decoded(content: bytes) -> Lineage:
 
 def read_lineage(store: Store, asset: str, city: str) -> Lineage:
     """Return the versions of an asset's stored partitions; none if it was never made."""
-    try:
-        return dict(_decoded(store.read_bytes(Partition(asset, city), LINEAGE_FILE)))
-    except MissingObjectError:
-        return {}
+    return dict(store.read_index(Partition(asset, city), LINEAGE_FILE, _decoded) or {})
 
 
 def record_lineage(store: Store, asset: str, city: str, origins: Mapping[date | str, Origin]) -> None:

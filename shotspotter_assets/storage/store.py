@@ -6,6 +6,7 @@ The folders follow the Hive convention: the Parquet files of one name open as on
 polars and DuckDB. Therefore no table has a column named city, date or fold.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ _LAST_NAME = "~"
 """Name after all cities in order."""
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,16 @@ class Store:
         except FileNotFoundError:
             place = partition.asset, partition.city, partition.day
             raise MissingObjectError(*place, file, self.uri(partition, file)) from None
+
+    def read_index(self, partition: Partition, file: str, decode: Callable[[bytes], _Result]) -> _Result | None:
+        """Return a decoded file that can be made anew from other files; None if it is missing or damaged."""
+        try:
+            return decode(self.read_bytes(partition, file))
+        except MissingObjectError:
+            return None
+        except ValueError as error:
+            log.warning("%s is damaged, and is made anew: %s", self.uri(partition, file), error)
+            return None
 
     def delete(self, partition: Partition, file: str) -> None:
         self._objects.delete(_path(partition, file))

@@ -27,7 +27,7 @@ time_zone: America/New_York
 start: {start}
 automation: {automation}
 box: {{west: -77.0, south: 38.0, east: -76.0, north: 39.0}}
-grid: {{rows: 3, columns: 3}}
+grid: {{rows: {grid}, columns: {grid}}}
 publication: {publication}
 source:
   kind: landing
@@ -74,7 +74,14 @@ class LivingCity:
 
     def write_city_file(self, **changes: str) -> None:
         """Write the city's file; `longitude` and `latitude` name its columns, `more` is added."""
-        usual = {"start": self.start, "longitude": "lon", "latitude": "lat", "automation": "history", "settle": 0}
+        usual = {
+            "start": self.start,
+            "longitude": "lon",
+            "latitude": "lat",
+            "automation": "history",
+            "settle": 0,
+            "grid": 3,
+        }
         values = usual | {"publication": "{days_late: 0}"} | changes
         (self.folder / "cities" / "town.yaml").write_text(CITY_FILE.format(**values) + changes.get("more", ""))
 

@@ -180,3 +180,68 @@ def test_a_file_in_another_zone_is_held_back_with_its_remedy(settled: LivingCity
     assert settled.settle() == []
     assert "42 of 42 rows repeat rows of history.csv 4 hours later" in settled.message
     assert "utc.csv is held back" in settled.message
+
+
+@pytest.mark.parametrize("change", ["start", "max_share_rejected"])
+def test_rows_of_a_last_good_version_outlast_a_change_of_the_citys_file(settled: LivingCity, change: str) -> None:
+    settled.land("small.csv", row(YESTERDAY, 50))
+    settled.land("history.csv").write_text("junk\n1\n")
+    settled.settle()
+    if change == "start":
+        settled.write_city_file(start=START - ONE_DAY)
+    else:
+        settled.write_city_file(more="max_share_rejected: 0.6\n")
+    settled.load()
+    settled.settle()
+    assert [settled.table.days[day].rows for day in days_between(START, YESTERDAY)] == [3] * 13 + [4]
+
+
+@pytest.mark.parametrize("time", ["no time", "2020-01-01T17:00:00Z"])
+def test_rows_without_a_usable_time_make_no_day_known(tmp_path: Path, time: str) -> None:
+    town = LivingCity(tmp_path / "town", START, noon(TODAY))
+    town.land("history.csv", *rows(START + 8 * ONE_DAY, YESTERDAY), f"{time},-76.8,38.2,Single_Gunshot,x\n")
+    town.settle(days_only=True)
+    assert set(town.table.in_state("unknown")) == set(days_between(START, START + 7 * ONE_DAY))
+    town.close()
+
+
+def test_the_newest_of_two_corrections_of_a_day_counts(settled: LivingCity) -> None:
+    day = YESTERDAY - 4 * ONE_DAY
+    for number, name in ((4, "z"), (2, "a")):
+        settled.land(f"{name} correction_{day}.csv", *rows(day, day, number))
+        settled.settle(days_only=True)
+        assert settled.table.days[day].rows == number
+        settled.now += timedelta(minutes=1)
+
+
+def test_a_correction_may_mend_a_wrong_time_zone(settled: LivingCity) -> None:
+    day = YESTERDAY - 4 * ONE_DAY
+    settled.land("day.csv", *(row(day, number, hour=12, place=number) for number in range(20, 28)))
+    settled.settle(days_only=True)
+    settled.land(f"correction_{day}.csv", *(row(day, number, hour=16, place=number) for number in range(20, 28)))
+    settled.settle(days_only=True)
+    assert settled.table.days[day].rows == 8
+
+
+def test_a_grid_changed_at_night_leaves_yesterdays_forecast_as_issued(settled: LivingCity) -> None:
+    issued = forecast(settled, YESTERDAY)
+    settled.now += timedelta(hours=14)  # after the forecast's day, before its alerts are due
+    settled.write_city_file(grid="2")
+    settled.load()
+    settled.settle()
+    assert forecast(settled, YESTERDAY) == issued
+
+
+def test_a_damaged_index_is_made_anew(settled: LivingCity) -> None:
+    before = settled.table.days
+    kept = settled.folder / "store"
+    for path in [*kept.rglob("received.json"), *kept.rglob("_days.parquet"), *kept.rglob("_lineage.json")]:
+        path.write_bytes(b"")
+    settled.settle()
+    assert {at: day.version for at, day in settled.table.days.items()} == {
+        at: day.version for at, day in before.items()
+    }
+    next((kept / "arrivals").rglob("*.parquet")).unlink()
+    settled.land("late.csv", row(YESTERDAY, 50))
+    settled.settle()
+    assert settled.table.days[YESTERDAY].rows == 4

@@ -107,13 +107,12 @@ def test_exact_duplicates_are_dropped_and_near_ones_kept() -> None:
     assert (account.received, account.cleaned, account.duplicates) == (6, 4, 2)
 
 
-def test_too_many_alerts_on_a_day_are_refused() -> None:
-    table = raw({}).take(pa.array(np.zeros(100_001, dtype=np.int64)))
-    table = table.set_column(
-        RAW_SCHEMA.names.index("source_id"), "source_id", pa.array([str(at) for at in range(100_001)])
-    )
-    with pytest.raises(ValueError, match=r"landing_city, 2024-03-02: 100,001"):
-        clean_alerts(table, [DAY], CITY)
+def test_all_rows_of_a_day_with_too_many_are_rejected() -> None:
+    ids = pa.array([str(at) for at in range(100_001)])
+    table = raw({}).take(pa.array(np.zeros(len(ids), dtype=np.int64)))
+    table = table.set_column(RAW_SCHEMA.names.index("source_id"), "source_id", ids)
+    assert clean_alerts(table, [DAY], CITY)[DAY].account.rejected == {"too_many": 100_001}
+    assert clean_alerts(table.slice(2), [DAY], CITY)[DAY].account.cleaned == 99_999
 
 
 rows_strategy = st.lists(

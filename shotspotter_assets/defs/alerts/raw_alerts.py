@@ -151,7 +151,7 @@ def _read(
     versions = day_fingerprints(rows.select(PUBLISHED), list(by_day))
     for at, day in stored.items():
         metadata: panel.Metadata = {
-            "dagster/partition_row_count": day.rows,
+            "dagster/partition_row_count": by_day[at].num_rows,
             "data_version": panel.day_version(versions[at], day.state),
             **panel.day_state(day),
         }
@@ -168,13 +168,14 @@ def _days(
     from shotspotter_assets.cleaning.held_back import held_back_days
     from shotspotter_assets.sources.day_table import Day, DayTable
     from shotspotter_assets.sources.known_days import DayRows, day_states
+    from shotspotter_assets.sources.landing.received import rows_by_day
     from shotspotter_assets.sources.schema import origins_of_days
 
     held_back, rejected = held_back_days(city, rows)
     origins, settings = origins_of_days(rows), settings_hash(city, "grid_tensors")
-    of_days = rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist()
+    of_days = rows.group_by("date").aggregate([("received_at", "min")]).to_pylist()
     received = {of_day["date"]: of_day["received_at_min"] for of_day in of_days}
-    numbers = {of_day["date"]: of_day["count_all"] for of_day in of_days}
+    numbers = {day: number for day, (_, number) in rows_by_day(rows).items()}
     table = DayTable.read(store, city.name)
     found = snapshot.day_rows(table, snapshot.stored_days(table)) | {
         day: DayRows(numbers.get(day, 0), received.get(day), day in snapshot.named, held_back.get(day, ""))

@@ -113,15 +113,16 @@ class LandingFolder(AlertSource):
         self.folder = folder.rstrip("/") if folder.startswith("s3://") else str(Path(folder))
         self._client = s3_client() if s3_client is not None and folder.startswith("s3://") else None
         limits = city.limits.model_dump_json() if city.limits != Limits() else ""
-        rules = (city.time_zone, city.start.isoformat(), str(city.max_share_rejected))
-        self._meaning = f":{sha256(settings.model_dump_json(exclude={'settle_seconds', 'folder'}), *rules, limits)[:8]}"
+        rules = sha256(city.start.isoformat(), str(city.max_share_rejected), limits)[:8]
+        self._meaning = f":{sha256(settings.model_dump_json(exclude={'settle_seconds', 'folder'}), city.time_zone)[:8]}"
+        self._rules = f":{rules}{self._meaning}"
 
     def read(self, first: date, last: date) -> pa.Table:
         """Read the rows of some days, see `AlertSource.read`. Files that cannot be used are left out.
 
         Raises:
             NoFilesError: the folder is missing or holds no file that is ready.
-            SourceError: no file can be used, or most rows were read with other settings from files that are gone.
+            SourceError: see `refresh`; or no file can be used.
         """
         landed = self.refresh()
         files = landed.files
@@ -138,12 +139,6 @@ class LandingFolder(AlertSource):
         errors = [file.error for _, file in sorted(files.items()) if file.error]
         if errors and not any(file.rows_from.endswith(self._meaning) for file in files.values()):
             raise SourceError(errors[0])
-        lost = [path for path in landed.gone if files[path].rows and not files[path].rows_from.endswith(self._meaning)]
-        if lost:
-            raise SourceError(
-                f"City {self.city.name}: {len(lost):,} files with most of the rows of {self.folder} are gone, and were read "
-                "with other settings of the city's file. Put them back, or take back the change of the settings."
-            )
         for error in unusable_files(files, self.city).values():
             log.warning("%s The other files are used.", error)
         days_of_files: dict[str, list[date]] = {}
@@ -160,13 +155,13 @@ class LandingFolder(AlertSource):
         """List the folder, read files that are new or changed, and return what it holds.
 
         A version also changes when the city's file describes the source in another way, as files may then be readable, or
-        mean something else.
+        mean something else. Kept rows of files that are gone or broken stay in use as long as they mean the same.
 
         Args:
             max_seconds: files are left for the next time after them.
 
         Raises:
-            SourceError: the folder cannot be listed.
+            SourceError: the folder cannot be listed, or most rows were read with other settings from files that are gone.
         """
         until = monotonic() + max_seconds
         ready, waiting, unfinished = self._listing()
@@ -189,6 +184,12 @@ class LandingFolder(AlertSource):
         if files != known:
             files |= self._shifted(files, known)
             write_received(self._store, self.city.name, known, files)
+        lost = [path for path in gone if files[path].rows and not files[path].rows_from.endswith(self._meaning)]
+        if lost:
+            raise SourceError(
+                f"City {self.city.name}: {len(lost):,} files with most of the rows of {self.folder} are gone, and were read "
+                "with other settings of the city's file. Put them back, or take back the change of the settings."
+            )
         return Landed(files, used_days(files, self.city, self._meaning), in_transfer, gone, unread)
 
     def named_days(self) -> set[date]:
@@ -236,18 +237,18 @@ class LandingFolder(AlertSource):
     ) -> dict[str, ReceivedFile]:
         """Look for files whose times are shifted by whole hours among those on days of changed files.
 
-        Times that are exact to the hour repeat by chance.
+        Times that are exact to the hour repeat by chance; corrections repeat the rows that they replace.
         """
         if self.city.time_precision != "second":
             return {}
         changed = {path for path in files if files[path] != before.get(path)}
         lost = {path: file for path, file in before.items() if path not in files}
         beside = overlapping({**files, **lost}, changed | lost.keys()) - lost.keys()
-        tables = {
-            path: read_rows(self._store, self.city.name, path, files[path])
-            for path in (overlapping(files, beside) if beside else ())
-            if files[path].rows_from
-        }
+        tables = {}
+        for path in overlapping(files, beside) if beside else ():
+            if files[path].rows_from and files[path].corrects is None:
+                with suppress(SourceError):  # lost rows are read again the next time
+                    tables[path] = read_rows(self._store, self.city.name, path, files[path])
         shifted = shifted_files(tables, {path: files[path].received for path in tables})
         return {path: files[path].model_copy(update={"shifted": shifted.get(path, "")}) for path in beside}
 
@@ -337,7 +338,7 @@ class LandingFolder(AlertSource):
             ) from None
 
     def _version(self, file: ListedFile) -> str:
-        return f"{file.version}{self._meaning}"
+        return f"{file.version}{self._rules}"
 
     def _written_to(self, file: ListedFile) -> SourceError | None:
         """Return the error of a local file that has changed since it was listed; S3 hands out what was listed."""

@@ -15,8 +15,9 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.schema import group_versions
-from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
@@ -75,10 +76,7 @@ def _decoded(content: bytes) -> Received:
 
 def read_received(store: Store, city: str) -> dict[str, ReceivedFile]:
     """Return the landed files of a city as they were last read; none before the first reading."""
-    try:
-        return dict(_decoded(store.read_bytes(Partition(ARRIVALS, city), RECEIVED_FILE)))
-    except MissingObjectError:
-        return {}
+    return dict(store.read_index(Partition(ARRIVALS, city), RECEIVED_FILE, _decoded) or {})
 
 
 def is_held_back(path: str, file: ReceivedFile, city: City) -> bool:
@@ -113,7 +111,7 @@ def used_files(files: Received, city: City, meaning: str) -> dict[str, ReceivedF
 def used_days(files: Received, city: City, meaning: str) -> dict[date, dict[str, tuple[str, int]]]:
     """Return version and number of the used rows of each day by the path of their file.
 
-    A correction replaces the rows of all other files on its day.
+    A correction replaces the rows of all other files on its day, earlier corrections included.
 
     Args:
         files: of one folder, by path.
@@ -121,11 +119,13 @@ def used_days(files: Received, city: City, meaning: str) -> dict[date, dict[str,
         meaning: ending of the versions that were read as the city's file describes the folder now.
     """
     used = used_files(files, city, meaning)
-    corrected = {file.corrects for file in used.values()} - {None}
+    corrections = {
+        file.corrects: path for path, file in sorted(used.items(), key=lambda item: (item[1].received, item[0]))
+    }
     days: dict[date, dict[str, tuple[str, int]]] = {}
     for path, file in used.items():
         for day, rows in file.days.items():
-            if day not in corrected or file.corrects == day:
+            if corrections.get(day, path) == path:
                 days.setdefault(day, {})[path] = rows
     return days
 
@@ -153,18 +153,34 @@ def read_rows(store: Store, city: str, path: str, file: ReceivedFile) -> pa.Tabl
     """Return the used rows of a file, `RAW_SCHEMA`.
 
     Raises:
-        MissingObjectError: another process has replaced them meanwhile.
+        SourceError: they are not there: another process has replaced them meanwhile, or they are lost, and the file is read
+            again the next time.
     """
-    rows = store.read_table(Partition(ARRIVALS, city), _rows_file(path, file.rows_from))
+    try:
+        rows = store.read_table(Partition(ARRIVALS, city), _rows_file(path, file.rows_from))
+    except StoreError:
+        if read_received(store, city).get(path) == file:
+            write_received(store, city, {path: file}, {})
+        raise SourceError(f"City {city}: the kept rows of {path} are lost, and it is read again. Run again.") from None
     return rows.rename_columns(["date" if name == "filed" else name for name in rows.column_names])
 
 
 def rows_by_day(rows: pa.Table) -> dict[date, tuple[str, int]]:
-    """Return version and number of the rows (`RAW_SCHEMA`) of each day that has any."""
-    days, group = np.unique(rows["date"].to_numpy().astype("datetime64[D]"), return_inverse=True)
+    """Return version and number of the rows (`RAW_SCHEMA`) of each day that has any.
+
+    Rows filed under a day for want of a usable time change its version, but do not belong to it and are not counted.
+    """
+    dates = rows["date"].to_numpy().astype("datetime64[D]")
+    days, group = np.unique(dates, return_inverse=True)
     versions = group_versions(rows, group, len(days))
-    numbers = np.bincount(group, minlength=len(days)).tolist()
+    # Local and UTC days differ by one at most. NaT is equal to nothing.
+    belongs = np.abs((_utc_days(rows) - dates).astype(np.float64)) <= 1
+    numbers = np.bincount(group[belongs], minlength=len(days)).tolist()
     return dict(zip(days.astype(date).tolist(), zip(versions, numbers, strict=True), strict=True))
+
+
+def _utc_days(rows: pa.Table) -> npt.NDArray[np.datetime64]:
+    return rows["time_utc"].cast(pa.timestamp("us")).to_numpy().astype("datetime64[D]")
 
 
 def shifted_files(tables: Mapping[str, pa.Table], received: Mapping[str, datetime]) -> dict[str, str]:
