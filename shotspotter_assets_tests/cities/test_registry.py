@@ -173,8 +173,7 @@ def test_start_is_before_today_on_the_citys_clock(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("zone", "west"),
-    [("Pacific/Apia", -172.0), ("Pacific/Honolulu", -158.0), ("Asia/Shanghai", 75.0)],
+    ("zone", "west"), [("Pacific/Apia", -172.0), ("Pacific/Honolulu", -158.0), ("Asia/Shanghai", 75.0)]
 )
 def test_unusual_longitudes_of_a_time_zone_are_allowed(zone: str, west: float, tmp_path: Path) -> None:
     box = {"west": west, "south": 41.0, "east": west + 0.5, "north": 41.5}

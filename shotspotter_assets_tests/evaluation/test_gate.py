@@ -90,13 +90,7 @@ def test_too_little_to_judge_serves_the_baseline():
     assert "Predicted / observed is unknown" in " ".join(verdict.reasons)
 
 
-@pytest.mark.parametrize(
-    ("share", "served", "outcome"),
-    [
-        (0.7, "stack", "better"),
-        (-0.7, "historical_mean", "worse"),
-    ],
-)
+@pytest.mark.parametrize(("share", "served", "outcome"), [(0.7, "stack", "better"), (-0.7, "historical_mean", "worse")])
 def test_a_combination_is_served_unless_it_is_worse_by_the_rule_for_all(share, served, outcome):
     table = forecasts_table(date(2021, 1, 4), 182, stack=share, network=share).drop_columns("truth")
     verdict, of_network = judge(table, "stack"), judge(table, "network")

@@ -7,11 +7,7 @@ import pytest
 
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.report_files import (
-    read_walk_forward_report,
-    walk_forward_partition,
-    write_report,
-)
+from shotspotter_assets.evaluation.report_files import read_walk_forward_report, walk_forward_partition, write_report
 from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.evaluation.walk_forward_report import FOLD, HORIZON, walk_forward_report

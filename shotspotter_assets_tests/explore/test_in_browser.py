@@ -26,10 +26,7 @@ def test_figures_are_drawn_and_no_other_host_is_asked(
     (of_tiny_city.parent / "jupyter_config.py").write_text(NOTEBOOK.with_name("jupyter_config.py").read_text())
     seen, folder = Seen(), tmp_path / "lab"
     folder.mkdir()
-    with (
-        open_browser() as browser,
-        jupyter_lab(folder, explored.root, SHOTSPOTTER_CITIES=str(TEST_CITIES)) as address,
-    ):
+    with open_browser() as browser, jupyter_lab(folder, explored.root, SHOTSPOTTER_CITIES=str(TEST_CITIES)) as address:
         page = browser.new_page(viewport={"width": 1400, "height": 3000})
         seen.watch(page)
         page.goto(address)

@@ -3,12 +3,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from shotspotter_assets.models import filters
-from shotspotter_assets.models.filters import (
-    exponential_mean,
-    smooth_cells,
-    smoothing_weights,
-    weighted_cells,
-)
+from shotspotter_assets.models.filters import exponential_mean, smooth_cells, smoothing_weights, weighted_cells
 from shotspotter_assets_tests.evaluation.cities import COVERED
 
 

@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 
-from shotspotter_assets.models.gunshot_types import (
-    GunshotTypes,
-    trailing_mix,
-    type_losses,
-    typed_alerts,
-)
+from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, type_losses, typed_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets_tests.models.hours import TEST, TRAIN, VALIDATION, counts, history, of_counts
 

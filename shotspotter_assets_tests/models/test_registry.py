@@ -187,10 +187,7 @@ def test_a_citys_file_chooses_what_serves_and_its_settings():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        (
-            {"serves": "oracle"},
-            r"small_city\.yaml: serves: there is no 'oracle' \(allowed: never, .*stack\)",
-        ),
+        ({"serves": "oracle"}, r"small_city\.yaml: serves: there is no 'oracle' \(allowed: never, .*stack\)"),
         ({"forecasters": {"oracle": {}}}, r"small_city\.yaml: forecasters: there is no 'oracle' \(allowed: never, "),
         (
             {"forecasters": {"residual_boosting": {"trees": 5}}},

@@ -109,10 +109,7 @@ class Town:
 
 @pytest.fixture
 def town(
-    tmp_path: Path,
-    stored_instance: dg.DagsterInstance,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, stored_instance: dg.DagsterInstance, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Town]:
     monkeypatch.setattr(local_time, "now", lambda: datetime.combine(END + timedelta(days=1), time(18), UTC))
     layer = Arcgis(rows_of(START, NEWEST))

@@ -5,16 +5,7 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import is_same_for_all_cells, ordinary_days
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
-from shotspotter_assets_tests.models.histories import (
-    CITY,
-    COVERED,
-    FIRST_DAY,
-    TEST,
-    TRAIN,
-    VALIDATION,
-    fitted,
-    history,
-)
+from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, fitted, history
 
 
 def renewing() -> History:

@@ -10,12 +10,7 @@ from scipy.special import logit
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.settings import StackSettings
-from shotspotter_assets.models.next_day.stack import (
-    PRIOR_WEIGHTS,
-    FittedStack,
-    StackForecaster,
-    combined,
-)
+from shotspotter_assets.models.next_day.stack import PRIOR_WEIGHTS, FittedStack, StackForecaster, combined
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.models.stacking import WeightPosterior

@@ -8,12 +8,7 @@ import pytest
 from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.forecaster import HORIZONS, Array, Indexes, predict_all
-from shotspotter_assets.models.next_hours.stack import (
-    MEMBERS,
-    FittedHourlyStack,
-    HourlyStack,
-    combined,
-)
+from shotspotter_assets.models.next_hours.stack import MEMBERS, FittedHourlyStack, HourlyStack, combined
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
 
