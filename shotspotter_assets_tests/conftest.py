@@ -8,7 +8,6 @@ import pytest
 from hypothesis import settings
 
 TEST_CITIES = Path(__file__).parent / "data" / "cities"
-
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 os.environ.pop("DAGSTER_HOME", None)

@@ -18,7 +18,6 @@ from shotspotter_assets.settings import CHECKOUT
 MAX_START_SECONDS: Final = 240.0
 """Until the webserver answers."""
 MAX_STOP_SECONDS: Final = 10.0
-
 ASSETS_QUERY: Final = "{ assetNodes { assetKey { path } } }"
 
 

@@ -19,7 +19,6 @@ from shotspotter_assets_tests.ports import lasting_ports
 
 ASKED_USER = "asked"
 """The one user whose password counts."""
-
 SYSTEM_USER = "postgres"
 """Under which the server runs where the tests are run by root, as it refuses to."""
 

@@ -1,5 +1,3 @@
-"""The command that checks city files: a line for each file that cannot be used, and its exit code."""
-
 from datetime import date
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,3 @@
-"""The demo runs the whole chain on a fresh instance and shows scores, forecast and pages."""
-
 import os
 import subprocess
 import sys

@@ -1,5 +1,3 @@
-"""Secrets do not survive in texts, however they are written."""
-
 import html
 import json
 from urllib.parse import quote, quote_plus

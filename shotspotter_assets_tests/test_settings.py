@@ -1,5 +1,3 @@
-"""What environment variables make of the settings."""
-
 from pathlib import Path
 
 import pytest

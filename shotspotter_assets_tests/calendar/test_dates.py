@@ -1,5 +1,3 @@
-"""Weekdays, years and holidays against the standard library."""
-
 from datetime import date, datetime, timedelta
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""The rules of a city's file that concern several of its keys."""
-
 import json
 from contextlib import nullcontext
 from pathlib import Path

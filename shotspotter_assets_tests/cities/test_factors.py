@@ -1,5 +1,3 @@
-"""Contributing factors in a city's file: names of inputs, and refused values and names."""
-
 from pathlib import Path
 from typing import Any
 

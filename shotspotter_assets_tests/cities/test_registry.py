@@ -1,5 +1,3 @@
-"""City files: errors name the file, the key and the reason."""
-
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any

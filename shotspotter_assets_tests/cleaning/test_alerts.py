@@ -1,5 +1,3 @@
-"""Cleaning: what is kept, what is rejected and why, and that no row is lost."""
-
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -172,7 +170,6 @@ def test_an_incident_goes_on_over_midnight() -> None:
 
 MIDNIGHT = datetime(2024, 3, 3, 5, tzinfo=UTC)
 """The beginning of 3 March in New York."""
-
 bursts = st.lists(
     st.tuples(
         st.one_of(st.integers(-20, 20), st.integers(1420, 1460), st.integers(-2000, 2000)),

@@ -1,5 +1,3 @@
-"""Stored days remember a hash of the settings that they were made with."""
-
 from datetime import UTC, date, datetime
 from typing import Any
 

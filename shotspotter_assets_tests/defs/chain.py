@@ -16,7 +16,6 @@ from shotspotter_assets.settings import Settings
 
 CITIES = load_cities(Path(__file__).parents[1] / "data" / "cities")
 SETTINGS = Settings(CITIES, store_root="store", landing_root="landing")
-
 DAILY = ("raw_alerts", "cleaned_alerts", "grid_tensors")
 DAILY_CHECKS = ("rows_are_conserved", "counts_equal_alerts")
 TINY_NETWORK = {

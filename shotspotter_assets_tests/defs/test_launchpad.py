@@ -1,5 +1,3 @@
-"""Sections of the launchpad follow from the registry."""
-
 from typing import Any
 
 import dagster as dg

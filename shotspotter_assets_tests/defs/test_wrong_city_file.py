@@ -1,5 +1,3 @@
-"""A wrong city file concerns only its own city, whose last good file stays in force; the UI and notices name the file."""
-
 import os
 import shutil
 from pathlib import Path

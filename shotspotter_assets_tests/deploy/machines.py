@@ -25,7 +25,6 @@ DEPLOY: Final = CHECKOUT / "deploy" / "own_machines"
 SERVICES: Final[Mapping[str, Any]] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
 PROGRAMS: Final = Path(sys.executable).parent
 MAX_WAIT_S: Final = 600  # a tenth of it suffices on an idle machine
-
 TOWN: Final = """
 name: {name}
 time_zone: America/New_York
@@ -36,7 +35,6 @@ grid: {{rows: 8, columns: 8}}
 source: {{kind: simulated, seed: {seed}, alerts_per_day: 12}}
 """
 """File of a small simulated city."""
-
 SELECTOR: Final = {"repositoryLocationName": "shotspotter_assets", "repositoryName": "__repository__"}
 LAUNCH: Final = """mutation($run: ExecutionParams!) { launchPipelineExecution(executionParams: $run) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""

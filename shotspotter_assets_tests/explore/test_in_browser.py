@@ -1,5 +1,3 @@
-"""The notebook in JupyterLab, in a real Chromium: figures are drawn, and nothing is asked of another host."""
-
 import json
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""Stored tables, figures and small folds, beside the stored report of the same fold."""
-
 from datetime import date, timedelta
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Contributing factors as inputs: of each day what was published before it, as the difference from the average."""
-
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path

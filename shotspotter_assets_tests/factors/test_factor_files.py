@@ -1,5 +1,3 @@
-"""Files of contributing factors as they come: what a cell gets of them, their usual defects, and what cannot be used."""
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

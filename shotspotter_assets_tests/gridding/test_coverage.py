@@ -1,5 +1,3 @@
-"""Coverage: as published, or estimated from training days, with the day from which each cell is heard."""
-
 import json
 from datetime import date
 from pathlib import Path
@@ -24,7 +22,6 @@ from shotspotter_assets_tests.conftest import TEST_CITIES
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
 """Its box is a degree on each side, its cells a quarter."""
-
 NEVER = np.datetime64("NaT", "D")
 
 

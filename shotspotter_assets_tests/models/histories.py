@@ -29,7 +29,6 @@ COVERED = np.ones((6, 5), dtype=bool)
 COVERED[0, :2] = False
 FIRST_DAY = date(2021, 4, 1)
 TRAIN, VALIDATION, TEST = range(200), range(200, 260), range(260, 290)
-
 TINY_NETWORK = {"days": 4, "filters": 2, "recurrent_layers": 1, "epochs": 1}
 FAST = {"conv_lstm": TINY_NETWORK, "residual_conv_lstm": TINY_NETWORK}
 """Settings of networks that are trained for tests."""

@@ -18,7 +18,6 @@ from shotspotter_assets_tests.models.histories import CITY, COVERED
 
 LANDED = CITY.model_copy(update={"source": LandingSource.model_validate({"kind": "landing", "columns": {"time": "t"}})})
 """Simulations always know their days."""
-
 LAST = date(2021, 3, 31)
 """With the day on which the clock is put forward."""
 

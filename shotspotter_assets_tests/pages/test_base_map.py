@@ -1,5 +1,3 @@
-"""A base map under the cells: tiles of the server that the city's file names, and of no other."""
-
 import shutil
 from io import BytesIO
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""The pages in a real Chromium, opened from the disk as by a double click."""
-
 import csv
 import json
 import re

@@ -1,5 +1,3 @@
-"""The page of the last hours: the latest nowcast, and earlier ones beside what came."""
-
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 

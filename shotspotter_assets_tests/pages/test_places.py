@@ -1,5 +1,3 @@
-"""Names of places, and chances in words."""
-
 from pathlib import Path
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""The track record against the scores that were stored of the same days."""
-
 import math
 from datetime import date, timedelta
 

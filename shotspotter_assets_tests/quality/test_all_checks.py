@@ -1,5 +1,3 @@
-"""Each check on made-up alerts: it stays quiet on sound ones and finds what was spoiled."""
-
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np

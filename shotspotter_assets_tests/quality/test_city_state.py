@@ -1,5 +1,3 @@
-"""Open warnings of a city outlive runs over other days."""
-
 from datetime import date, timedelta
 from pathlib import Path
 

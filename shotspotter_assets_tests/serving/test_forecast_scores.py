@@ -1,5 +1,3 @@
-"""Scores of issued forecasts, and the rolling gate on them."""
-
 from dataclasses import replace
 from datetime import date, timedelta
 

@@ -1,5 +1,3 @@
-"""Issued forecasts stay as they are, and forecasts made after their day are marked."""
-
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

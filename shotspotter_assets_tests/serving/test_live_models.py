@@ -1,5 +1,3 @@
-"""When live models are trained, which models stay live, and rollback."""
-
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Nowcasts of the next minutes against what came."""
-
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np

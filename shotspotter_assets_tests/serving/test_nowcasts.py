@@ -1,5 +1,3 @@
-"""The history until now, from stored days and the source, and which record is live."""
-
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path

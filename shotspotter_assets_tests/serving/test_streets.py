@@ -1,5 +1,3 @@
-"""Streets ranked from a stored forecast, and their scores."""
-
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 

@@ -29,7 +29,6 @@ HISTORY_DAYS: Final = 40
 LIVE_DAYS: Final = 6
 MAX_WAIT_S: Final = 900
 """A run that was killed as it started counts as lost after five minutes."""
-
 CITY_FILE: Final = """
 name: {name}
 time_zone: America/New_York
@@ -43,7 +42,6 @@ source:
   file_date: "%Y-%m-%d"
   columns: {{time: when, longitude: lon, latitude: lat, gunshot_type: kind, source_id: id}}
 """
-
 CHECKS: Final = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
   assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization { status } } } } } } }"""
 

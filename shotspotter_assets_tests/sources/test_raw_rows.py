@@ -1,5 +1,3 @@
-"""Times, points and numbers of a source: written forms, zones, epoch numbers, daylight saving."""
-
 import json
 import logging
 from datetime import UTC, date, datetime

@@ -1,5 +1,3 @@
-"""Snapshots of landing folders and live sources, compared with the table of days that runs have stored."""
-
 import os
 import time
 from datetime import UTC, date, datetime, timedelta

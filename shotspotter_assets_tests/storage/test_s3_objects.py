@@ -1,5 +1,3 @@
-"""S3: listings longer than a page, and servers, buckets and keys that are not there."""
-
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta

@@ -1,5 +1,3 @@
-"""What the store promises on both backends; what only one of them can do wrong has its own module."""
-
 from datetime import date, timedelta
 from pathlib import Path
 

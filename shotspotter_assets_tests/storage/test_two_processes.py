@@ -1,5 +1,3 @@
-"""Two processes that write the same partition at once: what is stored is of one of them."""
-
 import os
 import signal
 import subprocess

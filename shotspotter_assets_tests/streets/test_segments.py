@@ -1,5 +1,3 @@
-"""Files of streets as they come: where they are cut, what the pieces are called, and what cannot be used."""
-
 import math
 from typing import Any
 

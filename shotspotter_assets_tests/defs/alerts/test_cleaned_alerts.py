@@ -1,5 +1,3 @@
-"""The checks of the data as runs: on ranges and single days, with history, spoiled files, and late cities."""
-
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""Raw alerts to grid tensors as runs: ranges, metadata of each partition, checks, bad days, killed runs."""
-
 import shutil
 import signal
 import subprocess

@@ -1,5 +1,3 @@
-"""Days that a source has not published yet: stored as unknown, left out of histories, rebuilt when their rows arrive."""
-
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path

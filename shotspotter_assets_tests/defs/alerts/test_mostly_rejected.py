@@ -1,5 +1,3 @@
-"""Days of which most rows cannot be used are held back with the reason; they are stored, and count nowhere."""
-
 from datetime import date
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,3 @@
-"""The city's sensor on real folders: the runs it requests, what it waits for, and what crashes and bad files do."""
-
 import os
 from collections.abc import Iterator
 from datetime import date, timedelta

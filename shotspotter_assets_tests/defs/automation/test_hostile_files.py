@@ -1,5 +1,3 @@
-"""Hostile and damaged files in a landing folder: each is named by a check, and the good ones are read."""
-
 import os
 import uuid
 from collections.abc import Callable

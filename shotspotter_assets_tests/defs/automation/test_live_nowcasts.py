@@ -1,5 +1,3 @@
-"""The nowcast sensors: a nowcast for each change of the source, and failures that stay with their city."""
-
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime

@@ -1,5 +1,3 @@
-"""A city with a live source through its sensor and runs, against a server with Socrata's API."""
-
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""The notices sensor, tick by tick, on a real instance, a real store, and real webhook and mail servers."""
-
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta

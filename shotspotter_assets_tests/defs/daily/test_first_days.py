@@ -1,5 +1,3 @@
-"""Forecasts of a city's first days, which start from the shared models, and the change to the city's own models."""
-
 import shutil
 from datetime import date, timedelta
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""A city whose source publishes late: the forecast looks further ahead, states so, and is not issued too far ahead."""
-
 import json
 import shutil
 from collections.abc import Callable

@@ -1,5 +1,3 @@
-"""The live chain of a small simulated city as runs: live models, forecasts, streets, plans, scores and nowcasts."""
-
 import json
 import shutil
 from collections.abc import Sequence

@@ -1,5 +1,3 @@
-"""A city served by a network, trained and scored by the daily assets."""
-
 import json
 from dataclasses import replace
 from datetime import date

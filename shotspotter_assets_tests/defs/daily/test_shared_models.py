@@ -1,5 +1,3 @@
-"""Shared models as runs: the cities that take part, the folds and days that start from them, and their schedule."""
-
 import shutil
 from datetime import date, datetime
 from pathlib import Path

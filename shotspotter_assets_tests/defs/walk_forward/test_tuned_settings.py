@@ -1,5 +1,3 @@
-"""Searches of settings from the launchpad, here and on SageMaker, on a small simulated city."""
-
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path

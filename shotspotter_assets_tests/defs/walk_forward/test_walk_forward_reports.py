@@ -1,5 +1,3 @@
-"""Walk-forward reports of the forecasts that folds have stored, as runs."""
-
 from datetime import date
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,3 @@
-"""Structure of the reference network and of what it answers before training."""
-
 from typing import Any
 
 import keras

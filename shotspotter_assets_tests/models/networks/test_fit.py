@@ -1,5 +1,3 @@
-"""Training on a toy that can be learned: better than a constant, repeatable, resumable after SIGKILL, blind to the future."""
-
 import os
 import signal
 import subprocess

@@ -1,5 +1,3 @@
-"""The loss against scikit-learn's, and what must not influence it."""
-
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,5 +1,3 @@
-"""The peephole layer against an independent NumPy implementation of the equations, and against Keras's own layer."""
-
 import keras
 import numpy as np
 

@@ -1,5 +1,3 @@
-"""The regression, firework days, and the start at the regression of all cities."""
-
 from dataclasses import replace
 from datetime import date
 from pathlib import Path

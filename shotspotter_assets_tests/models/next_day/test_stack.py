@@ -1,5 +1,3 @@
-"""Weights of a stack: learned from past forecasts, near zero for members that are worth nothing."""
-
 from dataclasses import dataclass, replace
 from datetime import date
 

@@ -1,5 +1,3 @@
-"""The stack of the next hours: weights, level, firework nights and hours that are not over."""
-
 from dataclasses import dataclass, replace
 
 import numpy as np

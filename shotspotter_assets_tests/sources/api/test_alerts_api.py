@@ -1,5 +1,3 @@
-"""Alerts APIs, against a server on loopback: paging styles, versions, tokens, and answers in another form."""
-
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 

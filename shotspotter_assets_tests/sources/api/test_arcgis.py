@@ -1,5 +1,3 @@
-"""ArcGIS layers, against a server on loopback that speaks ArcGIS REST: paging, times, failures."""
-
 import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path

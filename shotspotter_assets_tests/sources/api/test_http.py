@@ -1,5 +1,3 @@
-"""HTTP for live sources: retries, time-outs, refusals, tokens that stay secret, and answers made to harm."""
-
 import gzip
 import json
 import logging

@@ -1,5 +1,3 @@
-"""Socrata data sets, against a server on loopback that speaks SODA: paging, times, failures, tokens, versions."""
-
 import json
 import logging
 from datetime import UTC, date, datetime, timedelta

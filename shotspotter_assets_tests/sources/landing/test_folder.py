@@ -1,5 +1,3 @@
-"""The landing folder: formats, days, times, and files that cannot be used."""
-
 import json
 import logging
 import os

@@ -1,5 +1,3 @@
-"""Hostile files, and readers that die, hang or take too much memory: the file is named, and the others are read."""
-
 import resource
 import time
 from collections.abc import Callable

@@ -1,5 +1,3 @@
-"""The simulated city: the same day is the same alerts, at the rate and the rhythm that were set."""
-
 from datetime import date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo

@@ -1,5 +1,3 @@
-"""The container's side of a training job: its input, its printed loss and its failure file."""
-
 import json
 from pathlib import Path
 
