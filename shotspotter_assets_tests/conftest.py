@@ -21,7 +21,6 @@ REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Folder of real alerts beside the checkout."""
     if not REAL_DATA.is_dir():
         pytest.skip(f"needs the real alerts in {REAL_DATA}")
     return REAL_DATA

@@ -35,7 +35,6 @@ class PostgresServer:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def new_database(self) -> str:
-        """The address of an empty database."""
         name = f"test_{uuid.uuid4().hex}"
         with contextlib.closing(psycopg2.connect(self.url())) as connection:
             connection.autocommit = True
@@ -43,7 +42,6 @@ class PostgresServer:
         return self.url(name)
 
     def new_database_with(self, password: str) -> str:
-        """The address of an empty database whose user has to say a password."""
         url = self.new_database()
         with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
             cursor.execute(f"DROP ROLE IF EXISTS {ASKED_USER}")
@@ -66,7 +64,6 @@ def programs() -> Path | None:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """The running server; skips where PostgreSQL is not installed."""
     if programs() is None:
         pytest.skip("needs PostgreSQL's server (Debian: apt-get install postgresql)")
     with running() as server:

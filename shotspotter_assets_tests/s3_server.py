@@ -39,7 +39,6 @@ class S3Server:
     """After it was killed; what was stored is there."""
 
     def environment(self) -> dict[str, str]:
-        """What a user sets to work with the server."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.access_key,
@@ -48,7 +47,6 @@ class S3Server:
         }
 
     def client(self, secret_key: str | None = None) -> Any:
-        """A boto3 S3 client, with the right secret by default."""
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
@@ -63,7 +61,6 @@ class S3Server:
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """The running server; skips where SeaweedFS is not installed."""
     for attempt in range(3):
         # Another process may take one of the ports between the choice of them and the start.
         try:
@@ -128,7 +125,6 @@ def running(folder: Path) -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3_store_root(s3_server: S3Server) -> str:
-    """A store root on the S3 server that no other test uses."""
     return f"s3://{s3_server.bucket}/{uuid.uuid4().hex}"
 
 

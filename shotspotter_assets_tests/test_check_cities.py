@@ -9,7 +9,6 @@ from shotspotter_assets_tests.cities.test_registry import write
 
 
 def check(folder: Path) -> list[str]:
-    """The lines of the error message."""
     with pytest.raises(SystemExit) as left:
         main([str(folder)])
     return str(left.value.code).split("\n")

@@ -1,6 +1,4 @@
-import shutil
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +18,7 @@ from shotspotter_assets.cleaning.alerts import (
     location_ids,
     unaccounted_rows,
 )
-from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.schema import RAW_SCHEMA
-from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
@@ -278,22 +274,3 @@ def test_an_alert_of_two_files_is_counted_once(copy: dict[str, Any], alerts: int
         assert cleaned.account.cleaned == alerts
         assert cleaned.alerts.filter(pc.equal(cleaned.alerts["rounds"], 2)).num_rows == alerts, "the first file counts"
         assert unaccounted_rows(rows, stacked({DAY: cleaned}, "alerts"), stacked({DAY: cleaned}, "rejected")) == {}
-
-
-def test_real_alerts_of_washington(real_data: Path, tmp_path: Path) -> None:
-    shutil.copy2(real_data / "washington_dc.parquet", tmp_path / "washington_dc.parquet")
-    washington = load_city(TEST_CITIES / "washington_dc.yaml")
-    days = days_between(date(2014, 1, 1), date(2018, 12, 31))
-    cleaned = clean_alerts(
-        LandingFolder(washington, str(tmp_path), Store(str(tmp_path / ".store"))).read(days[0], days[-1]),
-        days,
-        washington,
-    )
-    alerts = pa.concat_tables([result.alerts for result in cleaned.values()])
-    # SOURCES.md: 32,980 rows, all typed and within the box; 3-5 July and 31 December/1 January as counted there.
-    assert alerts.num_rows == 32_980
-    assert alerts["gunshot_type"].null_count == 0
-    assert [alerts["gunshot_type"].to_pylist().count(code) for code in (0, 1, 2)] == [11_604, 18_517, 2_859]
-    assert len(set(alerts["user_id"].to_pylist())) == alerts.num_rows
-    july = sum(cleaned[date(2014, 7, day)].account.cleaned for day in (3, 4, 5))
-    assert july == 4_405

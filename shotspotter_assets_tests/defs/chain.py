@@ -42,12 +42,10 @@ _BUILT: dict[str, dg.Definitions] = {}
 
 
 def with_city(name: str, **changes: Any) -> Cities:
-    """The tests' cities, with changes to the file of one of them."""
     return {**CITIES, name: CITIES[name].model_copy(update=changes)}
 
 
 def resources(store_root: str, landing_root: str = "landing", cities: Cities = CITIES) -> Installation:
-    """The resources of the definitions, on other roots."""
     return Installation(Settings(cities, store_root, landing_root))
 
 
@@ -62,18 +60,7 @@ def materialize(
     config: Mapping[str, Any] | None = None,
     **how: Any,
 ) -> dg.ExecuteInProcessResult:
-    """One run of a city's assets and of the checks that are named, or of all checks of the assets.
-
-    Args:
-        city: name of the city; empty for assets of all cities.
-        names: of assets; none for a run of checks alone.
-        on: see above.
-        days: first and last day of a run over a range.
-        partition_key: a day or a cutoff.
-        checks: names of checks.
-        config: the configuration of each asset, by its name.
-        how: instance, tags, raise_on_error as Dagster takes them.
-    """
+    """Run assets of a city, or of all cities if its name is empty, and the named checks, or all checks of the assets."""
     keys = [dg.AssetKey([city, name] if city else [name]) for name in names]
     selection = dg.AssetSelection.assets(*keys)
     if checks is not None:
@@ -120,7 +107,6 @@ def run_days(
 
 
 def copy_days(made: Path, root: Path, last: str) -> Path:
-    """Copy a store with the days of `made` up to the last one."""
     return Path(
         shutil.copytree(
             made, root, ignore=lambda _, names: {name for name in names if f"date={last}" < name < "date=:"}
@@ -137,7 +123,6 @@ def run_fold(
     network: dict[str, Any] | None = None,
     horizons: list[int] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """One run of a fold's model or report."""
     config = (
         network or TINY_NETWORK if asset == "fold_models" else {"horizons": horizons or [], "types": bool(horizons)}
     )
@@ -147,7 +132,6 @@ def run_fold(
 def tick(
     sensor: str, on: Installation, instance: dg.DagsterInstance, cursor: str | None = None
 ) -> tuple[list[dg.RunRequest], str | None]:
-    """(run requests, next cursor) of one evaluation of a sensor."""
     context = dg.build_sensor_context(
         instance=instance, cursor=cursor, definitions=on.definitions, resources=dict(on), sensor_name=sensor
     )
@@ -157,7 +141,6 @@ def tick(
 
 
 def requested_days(request: dg.RunRequest) -> tuple[str, str]:
-    """(first, last) day of a request."""
     if request.partition_key is not None:
         return request.partition_key, request.partition_key
     return request.tags[RANGE_START], request.tags[RANGE_END]

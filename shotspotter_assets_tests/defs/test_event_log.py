@@ -100,7 +100,6 @@ def run(instance: dg.DagsterInstance, assets: Sequence[dg.AssetsDefinition], fir
 
 
 def data_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
-    """Return the latest data version of every day of the asset."""
     found: dict[str, str] = {}
     for record in instance.fetch_materializations(AssetRecordsFilter(dg.AssetKey(asset)), limit=1000).records:
         assert record.asset_materialization is not None

@@ -99,7 +99,6 @@ class Machines:
         self.wait_for(lambda: self.ask(PARTITIONS)["assetNodes"])
 
     def kill(self, name: str) -> None:
-        """Kill all processes of a machine at once."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.running[name].pid, signal.SIGKILL)
         self.running.pop(name).wait()
@@ -115,14 +114,12 @@ class Machines:
         return requests.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60)
 
     def ask(self, query: str, **variables: Any) -> Any:
-        """Return the data of the web server's answer."""
         answer = self.post(query, **variables).json()
         if not answer.get("data"):
             raise NoAnswerError(answer)
         return answer["data"]
 
     def launch(self, city: str, assets: Sequence[str], tags: Mapping[str, str]) -> str:
-        """Launch a run of a city's assets as the UI does; return its id."""
         keys = [{"path": [city, asset]} for asset in assets]
         job = {**SELECTOR, "pipelineName": "__ASSET_JOB", "assetSelection": keys, "assetCheckSelection": []}
         listed = [{"key": key, "value": value} for key, value in tags.items()]

@@ -98,7 +98,6 @@ def test_quiet_cells_of_a_constant_rate_do_not_seem_to_start_late(rate: float) -
 
 
 def real_daily(file: Path, days: list[date], box: Box) -> npt.NDArray[np.int64]:
-    """Alerts per day and cell of a real file."""
     alerts = pd.read_parquet(file)
     alerts["day"] = (pd.to_datetime(alerts["occurred_at"].dt.date) - pd.Timestamp(days[0])).dt.days
     inside = alerts["longitude"].between(box.west, box.east) & alerts["latitude"].between(box.south, box.north)

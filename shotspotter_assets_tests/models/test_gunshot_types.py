@@ -61,13 +61,6 @@ def test_a_type_that_never_occurred_is_not_impossible():
     assert ours[:, 2].max() < 0.02
 
 
-def test_a_changed_constant_changes_the_types_of_an_evening(fitted):
-    evening, cells = np.array([TEST.start + 20, TEST.start + 12 * 24 + 20]), np.array([3, 20])
-    forecast = fitted.predict(history(), evening, evening, cells)
-    assert forecast[0] == pytest.approx([0.272533, 0.629786, 0.097681], rel=1e-3)
-    assert forecast[1] == pytest.approx([0.547966, 0.349501, 0.102533], rel=1e-3)
-
-
 def test_files_hold_it(fitted):
     issues, hours, cells = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)
     loaded = GunshotTypes.load(fitted.files())

@@ -198,11 +198,6 @@ def test_texts_of_files_cannot_mention_everyone_or_add_headers(webhook: Webhook)
     assert mailbox.mails[0]["Subject"] == "Corrupt file: dc, a<!channel> Bcc: x@y.z?.csv"
 
 
-def test_nothing_set_sends_nothing() -> None:
-    outcome = Notifier.from_environment({}).send([LATE], {}, NOW)
-    assert (outcome.sent, outcome.failures) == ({}, {})
-
-
 @pytest.mark.parametrize(
     ("environ", "named"),
     [

@@ -37,7 +37,6 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def issued(store: Store) -> Forecast:
-    """A stored forecast of the day after `DAY`."""
     table = next_day(np.full(CELLS, 0.2)).replace_schema_metadata({GRID.encode(): grid_settings(TOWN)})
     record = ForecastRecord(
         city=TOWN.name, issue_date=DAY, day=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,

@@ -33,7 +33,6 @@ AFTER_ITS_END = BEFORE_ITS_END + timedelta(minutes=1)
 
 
 def history_to(last_known: date, lead: int = 1) -> CityHistory:
-    """Days without alerts."""
     frames = grid_schema(24, TOWN).empty_table().add_column(0, "date", pa.array([], pa.date32()))
     return CityHistory(TOWN, days_between(TOWN.start, last_known), frames, lead)
 

@@ -27,7 +27,6 @@ SOURCE = SimulatedSource(TOWN)
 
 
 def stored_until(store: Store, last: date) -> Store:
-    """Gridded days as the source has them."""
     days = days_between(TOWN.start, last)
     cleaned = clean_alerts(SOURCE.read(days[0], last), days, TOWN)
     store.write_tables("cleaned_alerts", TOWN.name, "alerts.parquet", {day: cleaned[day].alerts for day in days})

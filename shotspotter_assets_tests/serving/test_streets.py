@@ -182,11 +182,3 @@ def test_a_day_without_ranked_streets_says_why(
     assert reason in nothing.no_streets
     write_streets(store, nothing)
     assert read_streets(store, city.name, DAY) is None
-
-
-def test_a_file_of_streets_that_cannot_be_read_is_reported_as_wrong(store: Store, city: City, tmp_path: Path) -> None:
-    (tmp_path / "streets.parquet").write_text("no streets")
-    nothing = street_forecast(store, city, DAY, load_record(store, city.name, DAY))
-    assert isinstance(nothing, StreetRecord)
-    assert nothing.is_wrong
-    assert f"{tmp_path / 'streets.parquet'} cannot be read" in nothing.no_streets

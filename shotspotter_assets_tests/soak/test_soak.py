@@ -63,7 +63,6 @@ class World:
             (self.landing / name).mkdir()
 
     def land(self, city: str, day: date, alerts: int | None = None) -> None:
-        """Land, or replace, the file of a day."""
         number = self.random.randint(0, 8) if alerts is None else alerts
         names = {f"{city}-{day}-{self.random.randint(0, 10**6)}" for _ in range(number)}
         rows = [
@@ -76,7 +75,6 @@ class World:
         self.truth[city, day] = names
 
     def stored(self, city: str, day: date) -> list[str]:
-        """The ids of the cleaned alerts of a day."""
         with contextlib.suppress(Exception):  # a day that is not there yet, or is being replaced
             return self.store.read_table(Partition("cleaned_alerts", city, "date", day), ALERTS_FILE)[
                 "source_id"
@@ -103,7 +101,6 @@ class World:
             time.sleep(1)
 
     def kill(self, processes: list[psutil.Process]) -> None:
-        """SIGKILL, as a power cut does."""
         for process in processes:
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -177,7 +174,6 @@ def test_nothing_is_lost_or_counted_twice_through_kills_corrections_and_corrupt_
 
 @contextlib.contextmanager
 def dg_instance(world: World) -> Iterator[dg.DagsterInstance]:
-    """The instance of the installation."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(world.installation.home))
         with dg.DagsterInstance.get() as instance:

@@ -49,7 +49,6 @@ def raw_of(times: Any, clocks: Any = None, naive_times: NaiveTimes = "local", **
 
 
 def wall(times: list[str | None], **rules: Any) -> list[str | None]:
-    """The clock readings of times without a zone."""
     moments = read_times(
         pa.chunked_array([pa.array(times, pa.string())]), None, source(**rules), "City x: a.csv"
     ).wall_clock

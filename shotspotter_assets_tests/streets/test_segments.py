@@ -5,7 +5,6 @@ import geopandas
 import pytest
 import shapely
 
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.streets.segments import StreetsFileError, read_segments
 from shotspotter_assets_tests.streets.town import (
@@ -204,4 +203,4 @@ def test_what_cannot_be_used_is_refused_with_the_remedy(tmp_path, case):
 
 def test_a_city_without_streets_has_no_segments():
     with pytest.raises(ValueError, match="City square_town has no streets"):
-        read_segments(City.model_validate(CITY))
+        read_segments(CITY)

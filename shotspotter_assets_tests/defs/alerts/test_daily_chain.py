@@ -1,4 +1,3 @@
-import shutil
 import signal
 import subprocess
 import sys
@@ -6,15 +5,11 @@ import time
 from pathlib import Path
 
 import dagster as dg
-import duckdb
-import pandas as pd
-import polars as pl
-import pyarrow.dataset as ds
 import pytest
 
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.day_table import DAYS_FILE
-from shotspotter_assets.storage.errors import MissingPartitionsError, StoreError
+from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.lineage import LINEAGE_FILE
 from shotspotter_assets_tests.defs.chain import DAILY_CHECKS, materialize, resources, run_days
 
@@ -80,30 +75,6 @@ def test_unknown_types_and_silent_days_are_logged(
     assert "18 days without a row since 2024-03-02" in capfd.readouterr().err
 
 
-def test_parquet_folders_open_as_one_data_set(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    store = tmp_path / "store"
-    run_days("landing_city", "2024-03-01", "2024-03-05", resources(str(store), str(landing.parent)), instance)
-    for asset, file, rows in (
-        ("raw_alerts", "alerts", 4),
-        ("grid_tensors", "grid", 2),
-        ("cleaned_alerts", "alerts", 2),
-    ):
-        pattern = f"{store}/{asset}/**/{file}.parquet"
-        assert (
-            duckdb.sql(f"select city, date from read_parquet('{pattern}', hive_partitioning=true)").fetchall()[0][0]
-            == "landing_city"
-        )
-        assert pl.scan_parquet(pattern, hive_partitioning=True).select("city", "date").collect().height == rows
-    for asset, rows in (("raw_alerts", 4), ("grid_tensors", 2)):
-        assert ds.dataset(store / asset, partitioning="hive").to_table().num_rows == rows
-        assert len(pd.read_parquet(store / asset)) == rows
-    # Rejected rows lie beside the alerts and have no user_id.
-    assert len(pd.read_parquet(store / "cleaned_alerts", filters=[("user_id", ">", 0)])) == 2
-    assert (
-        ds.dataset(store / "cleaned_alerts", partitioning="hive").to_table(filter=ds.field("user_id") > 0).num_rows == 2
-    )
-
-
 def test_the_same_range_again_writes_the_same_bytes(
     landing: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -146,18 +117,6 @@ def test_an_unreadable_source_leaves_nothing_behind(
     assert not (tmp_path / "store" / "raw_alerts").exists()
 
 
-def test_an_unwritable_store(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    (tmp_path / "store").write_text("a file where the folder should be")
-    with pytest.raises(StoreError, match="SHOTSPOTTER_STORE"):
-        run_days(
-            "landing_city",
-            "2024-03-01",
-            "2024-03-02",
-            resources(str(tmp_path / "store"), str(landing.parent)),
-            instance,
-        )
-
-
 def test_a_damaged_grid_fails_its_check(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     store = tmp_path / "store"
     arguments = (resources(str(store), str(landing.parent)), instance)
@@ -197,17 +156,3 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
         DAYS_FILE,
         LINEAGE_FILE,
     }
-
-
-def test_real_alerts_of_washington_through_the_chain(
-    real_data: Path, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
-    folder = tmp_path / "landing" / "washington_dc"
-    folder.mkdir(parents=True)
-    shutil.copy2(real_data / "washington_dc.parquet", folder / "washington_dc.parquet")
-    store = tmp_path / "store"
-    result = run_days("washington_dc", "2017-10-01", "2018-03-31", resources(str(store), str(folder.parent)), instance)
-    assert all(check.passed for check in result.get_asset_check_evaluations())
-    [gridded] = [check for check in result.get_asset_check_evaluations() if check.check_name == "counts_equal_alerts"]
-    source = pd.read_parquet(real_data / "washington_dc.parquet")["occurred_at"].dt.tz_convert("America/New_York")
-    assert gridded.metadata["alerts"].value == int(((source >= "2017-10-01") & (source < "2018-04-01")).sum())

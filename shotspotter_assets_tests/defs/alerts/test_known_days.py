@@ -119,7 +119,6 @@ class Folder(LivingCity):
     """A city of landed files, by default without a rule of publication."""
 
     def land_day(self, day: date, alerts: int, days_later: int = 1) -> None:
-        """Land the file of a day some days later."""
         self.now = noon(day + timedelta(days=days_later))
         self.land(f"{day}.csv", *(row(day, at, hour=10 + at % 9) for at in range(alerts)))
 

@@ -59,7 +59,6 @@ class Ticks:
         monkeypatch.setattr(nowcast_poller, "NowcastPoller", lambda *_: Poller())
 
     def tick(self) -> list[Any]:
-        """One tick; the alerts of the nowcasts that it made."""
         sensor = self.on.definitions.resolve_sensor_def(f"{CITY}_nowcasts")
         context = dg.build_sensor_context(
             instance=self.instance, cursor=self.cursor, definitions=self.on.definitions, resources=dict(self.on)

@@ -20,7 +20,6 @@ LATER = FIRST + timedelta(days=60)
 
 @pytest.fixture
 def root(tiny_city_days: Path, tmp_path: Path) -> Path:
-    """A store with the city's first days."""
     return copy_days(tiny_city_days, tmp_path / "store", str(LATER))
 
 

@@ -19,7 +19,6 @@ CITY, FOLD, BOOSTING = "tiny_city", date(2024, 1, 1), "residual_boosting"
 
 
 def tune(root: str, instance: dg.DagsterInstance, on_aws: Any = None, **config: Any) -> Mapping[str, Any]:
-    """Metadata of the asset after a search."""
     on = resources(root)
     if on_aws is not None:
         on["sagemaker"] = on_aws
@@ -30,7 +29,6 @@ def tune(root: str, instance: dg.DagsterInstance, on_aws: Any = None, **config: 
 
 
 def found(store: Store) -> TunedSettings:
-    """The stored outcome of the search."""
     return TunedSettings.model_validate_json(store.read_bytes(tuned_partition(CITY, FOLD), tuned_file(BOOSTING)))
 
 

@@ -46,7 +46,6 @@ class Known:
 
 
 def town(seed: int = 0) -> tuple[History, np.ndarray]:
-    """(history, true probability) of a city with hot spots and loud weeks."""
     random = np.random.default_rng(seed)
     cells = random.gamma(0.7, 0.05, 400)
     weeks = np.exp(random.normal(0, 0.3, LATER.stop // 7 + 1)).repeat(7)[: LATER.stop]

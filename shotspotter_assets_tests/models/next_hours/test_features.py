@@ -45,7 +45,6 @@ def test_profile_follows_the_hours_and_ahead_is_their_mean():
 
 
 def column(made: HourlyHistory, hour: int, name: str) -> np.ndarray:
-    """One feature of all cells at an hour."""
     return features(made, range(hour, hour + 1))[:, CELL_FEATURES.index(name)]
 
 

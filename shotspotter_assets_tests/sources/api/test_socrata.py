@@ -1,7 +1,5 @@
 import json
-import logging
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -22,7 +20,6 @@ TOKEN = "s3cret/token+"
 
 
 def rows(**columns: list[Any]) -> pa.Table:
-    """Rows of the data set; columns that are left out have values of their own."""
     number = len(next(iter(columns.values())))
     given = {
         "date": ["2018-03-05T12:00:00"] * number,
@@ -169,34 +166,7 @@ def test_a_wrong_column_is_named_by_the_portal() -> None:
         dataset(server, columns={"time": "datum"}).read(FIRST, FIRST)
 
 
-def test_a_wrong_token_is_refused_and_never_written(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.DEBUG, logger="urllib3.connectionpool")  # notices make it quiet
+def test_a_wrong_token_is_refused() -> None:
     with serving(Socrata(MANY, token="another").routes) as server, pytest.raises(SourceError) as caught:
         dataset(server, token=TOKEN).read(FIRST, FIRST)
     assert "HTTP 403: Invalid app_token specified; check the token" in str(caught.value)
-    assert TOKEN not in caplog.text
-    assert "/resource/test-data.json" in caplog.text
-    with pytest.raises(SourceError, match="characters that no token has"), serving([]) as server:
-        dataset(server, token="two\nlines").read(FIRST, FIRST)
-
-
-def test_chicagos_export_comes_through(real_data: Path) -> None:
-    sample = json.loads((real_data / "api_samples" / "chicago_shotspotter_csv_export_head.json").read_text())["rows"]
-    frame = pd.DataFrame(sample).drop(columns="LOCATION").rename(columns=str.lower)
-    frame["date"] = pd.to_datetime(frame["date"], format="%m/%d/%Y %I:%M:%S %p").astype("datetime64[ms]")
-    frame["_id"] = [f"row-{at}" for at in range(5)]
-    with serving(Socrata(pa.Table.from_pandas(frame, preserve_index=False)).routes) as server:
-        raw = dataset(server).read(CHICAGO.start, date(2024, 9, 22))
-    assert raw.select(["time_utc", "rounds", "source_id", "gunshot_type"]).to_pylist()[1] == {
-        "time_utc": datetime(2018, 7, 14, 4, 58, 53, tzinfo=UTC),
-        "rounds": 1,
-        "source_id": "SST-63963",
-        "gunshot_type": "SINGLE GUNSHOT",
-    }
-    assert raw["date"].to_pylist() == [
-        date(2018, 5, 19), date(2018, 7, 13), date(2020, 5, 31), date(2021, 4, 8), date(2023, 12, 31),
-    ]  # fmt: skip
-    box = CHICAGO.box
-    assert all(box.west <= at <= box.east for at in raw["longitude"].to_pylist())
-    assert raw["as_received"].null_count == 5
