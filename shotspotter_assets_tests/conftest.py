@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from shotspotter_assets.storage.store import Store
+
 TEST_CITIES = Path(__file__).parent / "data" / "cities"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
@@ -24,6 +26,11 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"needs the real alerts in {REAL_DATA}")
     return REAL_DATA
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path))
 
 
 # A busy machine is no fault of the code.

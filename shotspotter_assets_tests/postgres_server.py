@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,12 +46,6 @@ class PostgresServer:
             cursor.execute(f"DROP ROLE IF EXISTS {ASKED_USER}")
             cursor.execute(f"CREATE ROLE {ASKED_USER} LOGIN SUPERUSER PASSWORD %s", (password,))
         return url.replace("postgres@", f"{ASKED_USER}:{quote(password, safe='')}@")
-
-    def crash(self, seconds: float) -> None:
-        """Be away for that long; connections are cut, and what was not committed is gone."""
-        self.control("stop", "--mode", "immediate")
-        time.sleep(seconds)
-        self.control("start", "--wait")
 
 
 def programs() -> Path | None:

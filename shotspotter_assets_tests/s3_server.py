@@ -40,23 +40,17 @@ class S3Server:
 
     def environment(self) -> dict[str, str]:
         return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": self.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.secret_key,
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
+            "AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key, "AWS_DEFAULT_REGION": "us-east-1",
+        }  # fmt: skip
 
     def client(self, secret_key: str | None = None) -> Any:
+        style, retries = {"addressing_style": "path"}, {"max_attempts": 2}
         return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.access_key,
+            "s3", endpoint_url=self.endpoint, aws_access_key_id=self.access_key, region_name="us-east-1",
             aws_secret_access_key=secret_key or self.secret_key,
-            region_name="us-east-1",
-            config=Config(
-                s3={"addressing_style": "path"}, retries={"max_attempts": 2}, max_pool_connections=16, proxies={}
-            ),
-        )
+            config=Config(s3=style, retries=retries, max_pool_connections=16, proxies={}),
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -36,8 +36,6 @@ def test_each_wrong_file_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixtur
             None,
             ["washington_dc.yaml: acknowledged: there is no check 'points2' (allowed: share_rejected, ", ", clock)"],
         ),
-        ({"time_zone": "EST"}, None, ["time_zone: 'EST'", "America/New_York"]),
-        ({"streets": {"path": "gone.gpkg", "name": "name"}}, None, ["streets.path: ", "gone.gpkg does not exist"]),
         (
             {"streets": {"path": "streets.gpkg", "name": "name"}},
             ("streets.gpkg", "no streets"),
@@ -50,7 +48,7 @@ def test_each_wrong_file_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixtur
         ),
     ],
 )
-def test_settings_and_files_of_a_city_are_checked(
+def test_city_files_are_checked(
     changes: dict[str, Any], file: tuple[str, str] | None, says: list[str], tmp_path: Path
 ) -> None:
     if file:

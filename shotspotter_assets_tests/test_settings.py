@@ -16,11 +16,9 @@ def test_without_variables_the_checkout_has_all(environ: dict[str, str]) -> None
 
 def test_each_variable_is_read() -> None:
     environ = {
-        "SHOTSPOTTER_CITIES": str(TEST_CITIES),
-        "SHOTSPOTTER_STORE": "s3://bucket/store",
-        "SHOTSPOTTER_LANDING": "/landing",
-        "SHOTSPOTTER_UI_URL": "http://dagster.city.gov",
-    }
+        "SHOTSPOTTER_CITIES": str(TEST_CITIES), "SHOTSPOTTER_STORE": "s3://bucket/store",
+        "SHOTSPOTTER_LANDING": "/landing", "SHOTSPOTTER_UI_URL": "http://dagster.city.gov",
+    }  # fmt: skip
     expected = Settings(load_cities(TEST_CITIES), "s3://bucket/store", "/landing", "http://dagster.city.gov")
     assert Settings.from_environment(environ) == expected
 

@@ -38,6 +38,7 @@ def test_package_cities_load() -> None:
     [
         ({"time_zone": "America/Chigaco"}, "time_zone: 'America/Chigaco' is not an IANA time zone with a region"),
         ({"time_zone": "Etc/GMT+5"}, "time_zone: 'Etc/GMT+5' is not"),
+        ({"streets": {"path": "gone.gpkg", "name": "name"}}, "streets.path: "),
         ({"time_zne": "America/New_York"}, "time_zne: unknown key; did you mean time_zone?"),
         ({"box": {**GOOD["box"], "north": 1.0}}, "box: south (38.81475) must be less than north (1.0)"),
         ({"box": SWAPPED}, "box: longitude and latitude seem to be swapped"),

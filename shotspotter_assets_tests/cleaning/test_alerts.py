@@ -24,15 +24,9 @@ from shotspotter_assets_tests.conftest import TEST_CITIES
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
 DAY = date(2024, 3, 2)
 GOOD: dict[str, Any] = {
-    "date": DAY,
-    "time_utc": datetime(2024, 3, 2, 12, tzinfo=UTC),
-    "longitude": -76.5,
-    "latitude": 38.5,
-    "gunshot_type": "Single_Gunshot",
-    "rounds": 2,
-    "source_id": "a",
-    "received_from": "file",
-}
+    "date": DAY, "time_utc": datetime(2024, 3, 2, 12, tzinfo=UTC), "longitude": -76.5, "latitude": 38.5,
+    "gunshot_type": "Single_Gunshot", "rounds": 2, "source_id": "a", "received_from": "file",
+}  # fmt: skip
 
 
 def raw(*rows: dict[str, Any]) -> pa.Table:
@@ -81,11 +75,8 @@ def test_unusable_row_is_rejected_with_its_reason(row: dict[str, Any], reason: s
 
 def test_columns_of_a_cleaned_alert() -> None:
     later = {
-        "time_utc": datetime(2024, 3, 2, 13, tzinfo=UTC),
-        "gunshot_type": "#REF!",
-        "source_id": None,
-        "rounds": None,
-    }
+        "time_utc": datetime(2024, 3, 2, 13, tzinfo=UTC), "gunshot_type": "#REF!", "source_id": None, "rounds": None,
+    }  # fmt: skip
     cleaned = clean_alerts(raw(later, {}), [DAY], CITY)[DAY]
     assert cleaned.alerts.schema == CLEANED_SCHEMA
     assert cleaned.alerts["user_id"].to_pylist() == [2024030200000, 2024030200001]
@@ -110,28 +101,14 @@ def test_too_many_alerts_on_a_day_are_refused() -> None:
         clean_alerts(table, [DAY], CITY)
 
 
-rows_strategy = st.lists(
-    st.fixed_dictionaries(
-        {
-            "date": st.sampled_from([DAY, date(2024, 3, 3)]),
-            "time_utc": st.sampled_from(
-                [
-                    None,
-                    datetime(2024, 3, 2, 12, tzinfo=UTC),
-                    datetime(2024, 3, 3, 12, tzinfo=UTC),
-                    datetime(1970, 1, 1, tzinfo=UTC),
-                ]
-            ),
-            "longitude": st.sampled_from([None, -76.5, -76.4, 38.5, 0.0]),
-            "latitude": st.sampled_from([None, 38.5, -76.5]),
-            "gunshot_type": st.sampled_from([None, "SG", "weird"]),
-            "rounds": st.sampled_from([None, 1]),
-            "source_id": st.sampled_from([None, "a"]),
-            "received_from": st.sampled_from(["file", "other"]),
-        }
-    ),
-    max_size=30,
-)
+NOONS = [datetime(2024, 3, day, 12, tzinfo=UTC) for day in (2, 3)]
+CHOICES: dict[str, list[Any]] = {
+    "date": [DAY, date(2024, 3, 3)], "time_utc": [None, *NOONS, datetime(1970, 1, 1, tzinfo=UTC)],
+    "longitude": [None, -76.5, -76.4, 38.5, 0.0], "latitude": [None, 38.5, -76.5], "gunshot_type": [None, "SG", "weird"],
+    "rounds": [None, 1], "source_id": [None, "a"], "received_from": ["file", "other"],
+}  # fmt: skip
+a_row = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in CHOICES.items()})
+rows_strategy = st.lists(a_row, max_size=30)
 
 
 @given(rows=rows_strategy, order=st.randoms(use_true_random=False))

@@ -50,16 +50,10 @@ def resources(store_root: str, landing_root: str = "landing", cities: Cities = C
 
 
 def materialize(
-    city: str,
-    names: Sequence[str],
-    on: Installation,
-    *,
-    days: tuple[str, str] | None = None,
-    partition_key: str | None = None,
-    checks: Sequence[str] | None = None,
-    config: Mapping[str, Any] | None = None,
+    city: str, names: Sequence[str], on: Installation, *, days: tuple[str, str] | None = None,
+    partition_key: str | None = None, checks: Sequence[str] | None = None, config: Mapping[str, Any] | None = None,
     **how: Any,
-) -> dg.ExecuteInProcessResult:
+) -> dg.ExecuteInProcessResult:  # fmt: skip
     """Run assets of a city, or of all cities if its name is empty, and the named checks, or all checks of the assets."""
     keys = [dg.AssetKey([city, name] if city else [name]) for name in names]
     selection = dg.AssetSelection.assets(*keys)
@@ -72,57 +66,31 @@ def materialize(
         selection = selection.without_checks() | dg.AssetSelection.checks(*named)
     tags = dict(how.pop("tags", {})) | ({} if days is None else range_tags(*map(date.fromisoformat, days)))
     ops = {f"{city}__{name}": {"config": values} for name, values in (config or {}).items()}
-    return dg.materialize(
-        [*(on.definitions.assets or []), *(on.definitions.asset_checks or [])],
-        selection=selection,
-        resources=dict(on),
-        partition_key=partition_key,
-        tags=tags,
-        run_config={"ops": ops},
-        **how,
-    )
+    how |= {"selection": selection, "resources": dict(on), "partition_key": partition_key, "tags": tags}
+    definitions = [*(on.definitions.assets or []), *(on.definitions.asset_checks or [])]
+    return dg.materialize(definitions, run_config={"ops": ops}, **how)
 
 
 def run_days(
-    city: str,
-    first: str,
-    last: str,
-    on: Installation,
-    instance: dg.DagsterInstance,
-    raise_on_error: bool = True,
-    assets: Sequence[str] = DAILY,
-    tags: Mapping[str, str] | None = None,
-) -> dg.ExecuteInProcessResult:
+    city: str, first: str, last: str, on: Installation, instance: dg.DagsterInstance, raise_on_error: bool = True,
+    assets: Sequence[str] = DAILY, tags: Mapping[str, str] | None = None,
+) -> dg.ExecuteInProcessResult:  # fmt: skip
     """One run of the alert assets (or some of them), and of the checks that nothing is lost, over a range of days."""
-    return materialize(
-        city,
-        assets,
-        on,
-        days=(first, last),
-        checks=DAILY_CHECKS,
-        instance=instance,
-        raise_on_error=raise_on_error,
-        tags=tags or {},
-    )
+    how = {"instance": instance, "raise_on_error": raise_on_error, "tags": tags or {}}
+    return materialize(city, assets, on, days=(first, last), checks=DAILY_CHECKS, **how)
 
 
 def copy_days(made: Path, root: Path, last: str) -> Path:
-    return Path(
-        shutil.copytree(
-            made, root, ignore=lambda _, names: {name for name in names if f"date={last}" < name < "date=:"}
-        )
-    )
+    def later(_: str, names: list[str]) -> set[str]:
+        return {name for name in names if f"date={last}" < name < "date=:"}
+
+    return Path(shutil.copytree(made, root, ignore=later))
 
 
 def run_fold(
-    asset: str,
-    city: str,
-    fold: str,
-    on: Installation,
-    instance: dg.DagsterInstance,
-    network: dict[str, Any] | None = None,
-    horizons: list[int] | None = None,
-) -> dg.ExecuteInProcessResult:
+    asset: str, city: str, fold: str, on: Installation, instance: dg.DagsterInstance,
+    network: dict[str, Any] | None = None, horizons: list[int] | None = None,
+) -> dg.ExecuteInProcessResult:  # fmt: skip
     config = (
         network or TINY_NETWORK if asset == "fold_models" else {"horizons": horizons or [], "types": bool(horizons)}
     )

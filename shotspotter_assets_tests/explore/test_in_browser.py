@@ -14,9 +14,7 @@ HEATMAP = "document.querySelectorAll('.js-plotly-plot .heatmaplayer image').leng
 
 
 @pytest.mark.slow
-def test_figures_are_drawn_and_no_other_host_is_asked(
-    explored: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_figures_are_drawn(explored: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of_tiny_city = tmp_path / "source" / NOTEBOOK.name
     of_tiny_city.parent.mkdir()
     of_tiny_city.write_text(NOTEBOOK.read_text().replace("simulated_city", CITY))

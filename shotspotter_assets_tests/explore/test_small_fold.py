@@ -27,14 +27,6 @@ def test_on_all_days_it_forecasts_what_the_stored_report_has(explored: Store) ->
     assert scores(table).index[-1] == "never"
 
 
-def test_changed_settings_change_the_forecast(explored: Store) -> None:
-    before, after = (
-        train_small_fold(explored, TINY, FOLD, model="residual_boosting", days=120, test_days=14, learning_rate=rate)
-        for rate in (0.02, 0.2)
-    )
-    assert not np.allclose(before["residual_boosting"].to_numpy(), after["residual_boosting"].to_numpy())
-
-
 def test_impossible_folds_are_refused(explored: Store) -> None:
     with pytest.raises(ValueError, match="max_trees"):
         train_small_fold(explored, TINY, FOLD, model="residual_boosting", max_trees=15)

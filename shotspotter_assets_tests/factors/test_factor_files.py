@@ -148,7 +148,7 @@ def _two_a_day(folder: Path) -> Path:
         (_broken, {"kind": "series", "column": "heat"}, "cannot be read as CSV or Parquet"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named_with_the_remedy(
+def test_unusable_file_is_named(
     tmp_path: Path, make: Callable[[Path], Path], settings: dict[str, Any], says: str
 ) -> None:
     path = make(tmp_path)

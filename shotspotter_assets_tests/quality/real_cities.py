@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
@@ -61,11 +60,6 @@ class RealCity:
             "untyped": sum(account.untyped for account in accounts),
             "incidents": sum(account.incidents for account in accounts),
         }
-
-
-def of_real_cities(always: str) -> list[Any]:
-    """Names to parametrize with; all but one of them are slow."""
-    return [name if name == always else pytest.param(name, marks=pytest.mark.slow) for name in sorted(cities())]
 
 
 def cities() -> dict[str, City]:

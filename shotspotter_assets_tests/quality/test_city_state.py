@@ -1,7 +1,4 @@
 from datetime import date, timedelta
-from pathlib import Path
-
-import pytest
 
 from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.quality.city_state import keep_findings
@@ -10,11 +7,6 @@ from shotspotter_assets.storage.store import Store
 
 DAYS = [date(2024, 3, day) for day in range(1, 11)]
 WELL = Finding(True, "No silence.")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path))
 
 
 def silent(*days: date) -> Finding:

@@ -1,6 +1,5 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -28,11 +27,6 @@ from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record
 NEXT = DAY + timedelta(days=1)
 MIDNIGHT = datetime(2024, 6, 3, 4, tzinfo=UTC)
 """The local end of the day after `DAY`."""
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path))
 
 
 @pytest.fixture

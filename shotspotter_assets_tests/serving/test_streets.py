@@ -174,9 +174,7 @@ def test_streets_without_scores_say_why(store: Store, city: City, tmp_path: Path
     ("changes", "reason"),
     [({"streets": None}, "names no streets"), ({"grid": Grid(rows=5, columns=5)}, "of another grid")],
 )
-def test_a_day_without_ranked_streets_says_why(
-    store: Store, city: City, changes: dict[str, object], reason: str
-) -> None:
+def test_missing_ranking_has_a_reason(store: Store, city: City, changes: dict[str, object], reason: str) -> None:
     nothing = street_forecast(store, city.model_copy(update=changes), DAY, load_record(store, city.name, DAY))
     assert isinstance(nothing, StreetRecord)
     assert reason in nothing.no_streets

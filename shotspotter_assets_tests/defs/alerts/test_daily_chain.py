@@ -30,9 +30,7 @@ def landing(tmp_path: Path) -> Path:
     return folder
 
 
-def test_one_run_writes_each_day_with_its_own_metadata(
-    landing: Path, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
+def test_each_day_has_its_own_metadata(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     store = tmp_path / "store"
     result = run_days("landing_city", "2024-03-01", "2024-03-05", resources(str(store), str(landing.parent)), instance)
     assert result.success
@@ -53,11 +51,8 @@ def test_one_run_writes_each_day_with_its_own_metadata(
     checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
     assert checks == {"rows_are_conserved": True, "counts_equal_alerts": True}
     # Days without alerts are written too.
-    for asset, files in {
-        "raw_alerts": ["alerts"],
-        "cleaned_alerts": ["alerts", "rejected"],
-        "grid_tensors": ["grid"],
-    }.items():
+    stored = {"raw_alerts": ["alerts"], "cleaned_alerts": ["alerts", "rejected"], "grid_tensors": ["grid"]}
+    for asset, files in stored.items():
         for day in range(1, 6):
             folder = store / asset / "city=landing_city" / f"date=2024-03-0{day}"
             assert sorted(path.stem for path in folder.iterdir()) == files
@@ -75,9 +70,7 @@ def test_unknown_types_and_silent_days_are_logged(
     assert "18 days without a row since 2024-03-02" in capfd.readouterr().err
 
 
-def test_the_same_range_again_writes_the_same_bytes(
-    landing: Path, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
+def test_reruns_write_the_same_bytes(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     store = tmp_path / "store"
     contents = []
     for first, last in (("2024-03-01", "2024-03-05"), ("2024-03-02", "2024-03-02"), ("2024-03-03", "2024-03-05")):
@@ -87,33 +80,18 @@ def test_the_same_range_again_writes_the_same_bytes(
 
 
 def test_a_missing_day_upstream_is_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    with pytest.raises(
-        MissingPartitionsError,
-        match=r"raw_alerts of landing_city lacks .*2024-03-02.* dg launch --assets landing_city/raw_alerts",
-    ):
-        materialize(
-            "landing_city",
-            ["cleaned_alerts"],
-            resources(str(tmp_path)),
-            partition_key="2024-03-02",
-            checks=(),
-            instance=instance,
-        )
+    on, day = resources(str(tmp_path)), "2024-03-02"
+    says = rf"raw_alerts of landing_city lacks .*{day}.* dg launch --assets landing_city/raw_alerts"
+    with pytest.raises(MissingPartitionsError, match=says):
+        materialize("landing_city", ["cleaned_alerts"], on, partition_key=day, checks=(), instance=instance)
 
 
-def test_an_unreadable_source_leaves_nothing_behind(
-    landing: Path, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
+def test_unreadable_source_stores_nothing(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     for file in landing.iterdir():
         file.write_bytes(b"")
+    on = resources(str(tmp_path / "store"), str(landing.parent))
     with pytest.raises(SourceError, match=r"cannot be read as a CSV file"):
-        run_days(
-            "landing_city",
-            "2024-03-01",
-            "2024-03-05",
-            resources(str(tmp_path / "store"), str(landing.parent)),
-            instance,
-        )
+        run_days("landing_city", "2024-03-01", "2024-03-05", on, instance)
     assert not (tmp_path / "store" / "raw_alerts").exists()
 
 
@@ -149,10 +127,5 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
     assert result.success
     assert all(check.passed for check in result.get_asset_check_evaluations())
     assert len(list(store.glob("grid_tensors/*/*/grid.parquet"))) == 275
-    assert {path.name for path in store.glob("[!.]*/**/[!.]*") if path.is_file()} == {
-        "alerts.parquet",
-        "rejected.parquet",
-        "grid.parquet",
-        DAYS_FILE,
-        LINEAGE_FILE,
-    }
+    names = {path.name for path in store.glob("[!.]*/**/[!.]*") if path.is_file()}
+    assert names == {"alerts.parquet", "rejected.parquet", "grid.parquet", DAYS_FILE, LINEAGE_FILE}

@@ -88,12 +88,6 @@ def test_a_new_day_is_one_run_before_all_others(stored: LivingCity) -> None:
     assert int(newest.tags["dagster/priority"]) > int(corrected.tags["dagster/priority"]) > 0
 
 
-def test_only_changed_days_are_requested(stored: LivingCity) -> None:
-    assert days_of(stored) == []
-    stored.land("a.csv", *reversed(HISTORY))
-    assert days_of(stored) == [], "the rows in another order"
-
-
 def test_a_correction_that_comes_and_goes_runs_each_time(stored: LivingCity) -> None:
     for content in (HISTORY[1:], HISTORY, HISTORY[1:]):
         stored.land("a.csv", *content)

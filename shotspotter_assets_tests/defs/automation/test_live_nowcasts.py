@@ -30,14 +30,9 @@ def a_nowcast(alerts: int) -> Nowcast:
         "expected": [0.11], "even": [0.05],
     }  # fmt: skip
     record = NowcastRecord(
-        city=CITY,
-        now=NOW.isoformat(),
-        starts="2024-01-23T13:00:00Z",
-        models_from=date(2024, 1, 20),
-        alerts_since_midnight=alerts,
-        incidents_last_hour=0,
-        without_minutes="",
-    )
+        city=CITY, now=NOW.isoformat(), starts="2024-01-23T13:00:00Z", models_from=date(2024, 1, 20),
+        alerts_since_midnight=alerts, incidents_last_hour=0, without_minutes="",
+    )  # fmt: skip
     minutes, nothing = pa.table(rows, schema=MINUTES_SCHEMA), Incidents.of_alerts(NO_ALERTS, CITIES[CITY])
     return Nowcast(RISK_SCHEMA.empty_table(), minutes, record, date(2024, 1, 23), nothing)
 

@@ -50,17 +50,13 @@ class Portal:
 @pytest.fixture
 def portal(tmp_path: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
     times = pd.to_datetime(["2024-03-02T23:30:00", "2024-03-03T01:15:00", "2024-03-10T02:30:00"])
-    frame = pd.DataFrame(
-        {
-            "date": times.astype("datetime64[ms]"),
-            "latitude": [41.8, 41.81, 41.82],
-            "longitude": [-87.7, -87.71, -87.72],
-            "incident_type_description": ["SINGLE GUNSHOT", "MULTIPLE GUNSHOTS", None],
-            "rounds": pd.array([1, 5, None], dtype="Int64"),
-            "unique_id": ["SST-1", "SST-2", "SST-3"],
-            "_id": ["row-1", "row-2", "row-3"],
-        }
-    )
+    columns = {
+        "date": times.astype("datetime64[ms]"), "latitude": [41.8, 41.81, 41.82], "longitude": [-87.7, -87.71, -87.72],
+        "incident_type_description": ["SINGLE GUNSHOT", "MULTIPLE GUNSHOTS", None],
+        "rounds": pd.array([1, 5, None], dtype="Int64"), "unique_id": ["SST-1", "SST-2", "SST-3"],
+        "_id": ["row-1", "row-2", "row-3"],
+    }  # fmt: skip
+    frame = pd.DataFrame(columns)
     data = Socrata(pa.Table.from_pandas(frame, preserve_index=False))
     with serving(data.routes) as server:
         portal = Portal(tmp_path, server, data, stored_instance)

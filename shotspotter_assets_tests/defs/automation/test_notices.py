@@ -111,7 +111,7 @@ def test_a_failed_run_is_sent_once_with_its_partitions_step_error_and_link(watch
     assert set(json.loads(watch.cursor or "")) == {"sent", "since"}
 
 
-def test_problems_beyond_one_text_follow_at_the_next_tick(
+def test_further_problems_follow_at_the_next_tick(
     watch: Watch, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(send, "MAX_MESSAGES", 1)
@@ -140,9 +140,7 @@ def test_a_run_whose_process_was_killed_is_sent(watch: Watch, webhook: Webhook) 
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
-def test_a_refused_notice_is_sent_again_and_mail_goes_out(
-    watch: Watch, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refused_notice_is_repeated(watch: Watch, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     webhook.answers += [403]
     with smtp_server() as mailbox:
         monkeypatch.setenv("SHOTSPOTTER_SMTP_URL", f"smtp://{mailbox.host}:{mailbox.port}")
@@ -173,9 +171,7 @@ def test_a_late_city_is_sent_although_no_run_failed(watch: Watch, webhook: Webho
         ("forecast_scores", "rolling_gate", "Failed gate: landing_city, 2024-05-01"),
     ],
 )
-def test_a_failed_gate_is_sent_with_its_reasons(
-    watch: Watch, webhook: Webhook, asset: str, check: str, subject: str
-) -> None:
+def test_failed_gate_has_reasons(watch: Watch, webhook: Webhook, asset: str, check: str, subject: str) -> None:
     watch.evaluate(asset, check, True, "Calibrated.")
     run_id = watch.evaluate(asset, check, False, "Forecasts are off.")
     watch.tick()

@@ -102,17 +102,11 @@ def test_times_are_the_citys_clock_and_missing_keys_and_numbers_as_text_are_read
     assert raw["latitude"].to_pylist() == [41.8, 41.794573312, None]
     assert raw["gunshot_type"].to_pylist() == [None, "MULTIPLE GUNSHOTS", "SINGLE GUNSHOT"]
     kept = [None if text is None else json.loads(text) for text in raw["as_received"].to_pylist()]
-    assert kept == [
-        None,
-        None,
-        {
-            "date": "2018-11-04T01:30:00.000",
-            "longitude": "-87.7",
-            "incident_type_description": "SINGLE GUNSHOT",
-            "rounds": "2",
-            "unique_id": "SST-2",
-        },
-    ]
+    without_latitude = {
+        "date": "2018-11-04T01:30:00.000", "longitude": "-87.7", "incident_type_description": "SINGLE GUNSHOT",
+        "rounds": "2", "unique_id": "SST-2",
+    }  # fmt: skip
+    assert kept == [None, None, without_latitude]
 
 
 def test_rows_without_a_usable_date_are_filed_under_the_first_day() -> None:

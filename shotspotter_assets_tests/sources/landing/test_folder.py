@@ -458,9 +458,7 @@ def test_a_name_that_is_no_text_is_refused_alone(tmp_path: Path) -> None:
         ("when", pa.array([0], pa.timestamp("us", "Mars/Olympus")), "the zone 'Mars/Olympus', which is not known"),
     ],
 )
-def test_parquet_columns_that_cannot_be_read_are_named(
-    tmp_path: Path, column: str, values: pa.Array, says: str
-) -> None:
+def test_unreadable_parquet_columns_are_named(tmp_path: Path, column: str, values: pa.Array, says: str) -> None:
     table = pa.table({**{name: pa.array([value]) for name, value in ROWS[0].items()}, column: values})
     pq.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(SourceError, match=rf"City landing_city: {tmp_path}/a\.parquet.*{says}"):
@@ -495,9 +493,7 @@ def test_a_file_that_is_written_to_while_it_is_read_is_refused(tmp_path: Path, m
         folder(tmp_path).read(FIRST, LAST)
 
 
-def test_objects_on_s3_are_read_and_do_not_wait(
-    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_s3_objects_do_not_wait(s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = f"{s3_server.bucket}/landing_{uuid.uuid4().hex}"
     text = pd.DataFrame(ROWS).astype({"rounds": "Int32"}).to_csv(index=False)
     for name in ("a.csv", "_hidden.csv", "b.csv.part"):
