@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-TEST_CITIES = Path(__file__).parent / "data" / "cities"
+from shotspotter_assets.storage.store import Store
 
+TEST_CITIES = Path(__file__).parent / "data" / "cities"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 os.environ.pop("DAGSTER_HOME", None)
@@ -22,10 +23,14 @@ REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Folder of real alerts beside the checkout."""
     if not REAL_DATA.is_dir():
         pytest.skip(f"needs the real alerts in {REAL_DATA}")
     return REAL_DATA
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path))
 
 
 # A busy machine is no fault of the code.

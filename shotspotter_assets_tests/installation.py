@@ -18,7 +18,6 @@ from shotspotter_assets.settings import CHECKOUT
 MAX_START_SECONDS: Final = 240.0
 """Until the webserver answers."""
 MAX_STOP_SECONDS: Final = 10.0
-
 ASSETS_QUERY: Final = "{ assetNodes { assetKey { path } } }"
 
 
@@ -42,7 +41,6 @@ class Installation:
         self.stop()
 
     def start(self) -> None:
-        """Start it, for the first time or again."""
         command = [sys.executable, "-m", "shotspotter_assets.lost_runs"]
         subprocess.run(command, cwd=self.folder, env=self._environment, check=True)
         self.process = self._start("dg", "dev", "--host", "127.0.0.1", "--port", str(self._port))
@@ -61,26 +59,21 @@ class Installation:
         return [process.pid for process in left]
 
     def ask(self, query: str, **variables: Any) -> Any:
-        """The data of a GraphQL answer."""
         sent = {"query": query, "variables": variables}
         return requests.post(f"{self.url}/graphql", json=sent, timeout=60).json()["data"]
 
     def answers(self) -> bool:
-        """True if the web server shows the assets."""
         with contextlib.suppress(requests.RequestException, KeyError, TypeError, ValueError):
             return bool(self.ask(ASSETS_QUERY)["assetNodes"])
         return False
 
     def daemons(self) -> list[psutil.Process]:
-        """The daemon, if it runs."""
         return self._started_as("-m", "dagster._daemon", "run")
 
     def run_workers(self) -> list[psutil.Process]:
-        """The processes that were started for runs."""
         return [process for process in self.processes() if "--multiprocessing-fork" in _command(process)]
 
     def processes(self) -> Iterator[psutil.Process]:
-        """All processes of this home that run."""
         for found in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 if found.environ().get("DAGSTER_HOME") == self.home and found.status() != psutil.STATUS_ZOMBIE:
@@ -130,9 +123,5 @@ def _popen(
     """A command of this environment on the project's workspace, in a process group of its own."""
     return subprocess.Popen(
         [str(Path(sys.executable).parent / command[0]), *command[1:], "--workspace", str(CHECKOUT / "workspace.yaml")],
-        cwd=folder,
-        env=environment,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+        cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip

@@ -22,7 +22,6 @@ def lasting_ports(number: int, offsets: Sequence[int] = (0,)) -> list[int]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

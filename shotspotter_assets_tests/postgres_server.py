@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from shotspotter_assets_tests.ports import lasting_ports
 
 ASKED_USER = "asked"
 """The one user whose password counts."""
-
 SYSTEM_USER = "postgres"
 """Under which the server runs where the tests are run by root, as it refuses to."""
 
@@ -36,7 +34,6 @@ class PostgresServer:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def new_database(self) -> str:
-        """The address of an empty database."""
         name = f"test_{uuid.uuid4().hex}"
         with contextlib.closing(psycopg2.connect(self.url())) as connection:
             connection.autocommit = True
@@ -44,18 +41,11 @@ class PostgresServer:
         return self.url(name)
 
     def new_database_with(self, password: str) -> str:
-        """The address of an empty database whose user has to say a password."""
         url = self.new_database()
         with contextlib.closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
             cursor.execute(f"DROP ROLE IF EXISTS {ASKED_USER}")
             cursor.execute(f"CREATE ROLE {ASKED_USER} LOGIN SUPERUSER PASSWORD %s", (password,))
         return url.replace("postgres@", f"{ASKED_USER}:{quote(password, safe='')}@")
-
-    def crash(self, seconds: float) -> None:
-        """Be away for that long; connections are cut, and what was not committed is gone."""
-        self.control("stop", "--mode", "immediate")
-        time.sleep(seconds)
-        self.control("start", "--wait")
 
 
 def programs() -> Path | None:
@@ -67,7 +57,6 @@ def programs() -> Path | None:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """The running server; skips where PostgreSQL is not installed."""
     if programs() is None:
         pytest.skip("needs PostgreSQL's server (Debian: apt-get install postgresql)")
     with running() as server:

@@ -50,7 +50,6 @@ class RabbitmqServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, for the first time or again."""
         with (self._folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 [str(PROGRAM)], env=self._environment, stdout=output, stderr=output, cwd=self._folder, start_new_session=True
@@ -69,7 +68,6 @@ class RabbitmqServer:
                 return
 
     def kill(self) -> None:
-        """SIGKILL."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -83,7 +81,6 @@ class RabbitmqServer:
 
 @pytest.fixture(scope="session")
 def rabbitmq_server() -> Iterator[RabbitmqServer]:
-    """The running server; skips where RabbitMQ is not installed."""
     if not PROGRAM.is_file() or shutil.which("erl") is None:
         pytest.skip("needs RabbitMQ's server (Debian: apt-get install rabbitmq-server)")
     with tempfile.TemporaryDirectory(prefix="rabbitmq_", ignore_cleanup_errors=True) as name:

@@ -39,31 +39,22 @@ class S3Server:
     """After it was killed; what was stored is there."""
 
     def environment(self) -> dict[str, str]:
-        """What a user sets to work with the server."""
         return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": self.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.secret_key,
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
+            "AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key, "AWS_DEFAULT_REGION": "us-east-1",
+        }  # fmt: skip
 
     def client(self, secret_key: str | None = None) -> Any:
-        """A boto3 S3 client, with the right secret by default."""
+        style, retries = {"addressing_style": "path"}, {"max_attempts": 2}
         return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.access_key,
+            "s3", endpoint_url=self.endpoint, aws_access_key_id=self.access_key, region_name="us-east-1",
             aws_secret_access_key=secret_key or self.secret_key,
-            region_name="us-east-1",
-            config=Config(
-                s3={"addressing_style": "path"}, retries={"max_attempts": 2}, max_pool_connections=16, proxies={}
-            ),
-        )
+            config=Config(s3=style, retries=retries, max_pool_connections=16, proxies={}),
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """The running server; skips where SeaweedFS is not installed."""
     for attempt in range(3):
         # Another process may take one of the ports between the choice of them and the start.
         try:
@@ -128,7 +119,6 @@ def running(folder: Path) -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3_store_root(s3_server: S3Server) -> str:
-    """A store root on the S3 server that no other test uses."""
     return f"s3://{s3_server.bucket}/{uuid.uuid4().hex}"
 
 

@@ -1,5 +1,3 @@
-"""The pages of the documentation: links, pictures, named files and length."""
-
 import re
 from pathlib import Path
 from xml.etree import ElementTree

@@ -1,5 +1,3 @@
-"""Text from outside is shown as it is where Markdown or HTML is read."""
-
 import re
 from dataclasses import replace
 from html import unescape

@@ -1,5 +1,3 @@
-"""Partitions of a city: days, folds, and the days that a run is for."""
-
 from datetime import date, datetime
 from types import SimpleNamespace
 from typing import Any

@@ -1,5 +1,3 @@
-"""The reliability of several cities: bins, intervals of whole weeks, and the picture."""
-
 from datetime import date
 from xml.etree import ElementTree
 

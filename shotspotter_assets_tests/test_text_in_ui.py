@@ -1,5 +1,3 @@
-"""Names and texts from outside, as the pages of the Dagster UI show them in a real browser."""
-
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,3 @@
-"""Local civil days against the zone database, daylight saving included."""
-
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 

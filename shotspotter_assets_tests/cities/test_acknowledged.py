@@ -1,5 +1,3 @@
-"""Acknowledged warnings and files of a city's file."""
-
 from datetime import date
 from pathlib import Path
 

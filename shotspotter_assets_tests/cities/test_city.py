@@ -1,5 +1,3 @@
-"""The rules of a city's file that concern several of its keys."""
-
 import json
 from contextlib import nullcontext
 from pathlib import Path
@@ -59,6 +57,8 @@ def test_rules_are_read() -> None:
         ({"other_sources": [{"kind": "simulated"}]}, "cannot be simulated"),
         ({"other_sources": [LANDING["source"]]}, "two landing sources share a folder"),
         ({"patrol": PATROL | {"shares": [0.2, 0.5]}}, "never rise"),
+        ({"patrol": PATROL | {"shares": [0.9, 0.2]}}, "patrol.shares"),
+        ({"patrol": PATROL | {"shifts": [PATROL["shifts"][0] | {"end": 6}]}}, "patrol.shifts"),
         ({"patrol": PATROL | {"repeats": {"most": 7, "days": 7}}}, "must be less than days"),
         ({"patrol": PATROL | {"shifts": [*PATROL["shifts"], PATROL["shifts"][0]]}}, "two shifts have the same name"),
     ],

@@ -1,5 +1,3 @@
-"""Contributing factors in a city's file: names of inputs, and refused values and names."""
-
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +31,9 @@ def test_inputs_are_named_by_factor_and_definition(tmp_path: Path) -> None:
           heat: {{kind: series, path: census.parquet, column: tmax, known_from: 2016-12-08}}}}""",
     )
     assert [factor.input_name(name) for name, factor in city.factors.items()] == [
-        "factor_poverty_rate",
-        "factor_people_per_km2",
-        "factor_liquor_density_300_m",
-        "factor_park_distance",
-        "factor_arterials_length",
-        "series_heat_0_days_late",
-    ]
+        "factor_poverty_rate", "factor_people_per_km2", "factor_liquor_density_300_m", "factor_park_distance",
+        "factor_arterials_length", "series_heat_0_days_late",
+    ]  # fmt: skip
     assert city.factors["poverty"].path == tmp_path / "census.parquet"
 
 

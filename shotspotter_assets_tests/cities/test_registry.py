@@ -1,5 +1,3 @@
-"""City files: errors name the file, the key and the reason."""
-
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,6 +38,7 @@ def test_package_cities_load() -> None:
     [
         ({"time_zone": "America/Chigaco"}, "time_zone: 'America/Chigaco' is not an IANA time zone with a region"),
         ({"time_zone": "Etc/GMT+5"}, "time_zone: 'Etc/GMT+5' is not"),
+        ({"streets": {"path": "gone.gpkg", "name": "name"}}, "streets.path: "),
         ({"time_zne": "America/New_York"}, "time_zne: unknown key; did you mean time_zone?"),
         ({"box": {**GOOD["box"], "north": 1.0}}, "box: south (38.81475) must be less than north (1.0)"),
         ({"box": SWAPPED}, "box: longitude and latitude seem to be swapped"),
@@ -173,8 +172,7 @@ def test_start_is_before_today_on_the_citys_clock(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("zone", "west"),
-    [("Pacific/Apia", -172.0), ("Pacific/Honolulu", -158.0), ("Asia/Shanghai", 75.0)],
+    ("zone", "west"), [("Pacific/Apia", -172.0), ("Pacific/Honolulu", -158.0), ("Asia/Shanghai", 75.0)]
 )
 def test_unusual_longitudes_of_a_time_zone_are_allowed(zone: str, west: float, tmp_path: Path) -> None:
     box = {"west": west, "south": 41.0, "east": west + 0.5, "north": 41.5}

@@ -1,5 +1,3 @@
-"""Stored days remember a hash of the settings that they were made with."""
-
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -25,7 +23,6 @@ def changed(**changes: Any) -> City:
 
 
 def stored(asset: Asset) -> list[Any]:
-    """Metadata of the days of an asset as it is stored."""
     rows = [
         {"date": day, "time_utc": datetime(2024, 3, day.day, 12, tzinfo=UTC), "longitude": -76.5, "latitude": 38.5}
         for day in DAYS

@@ -1,5 +1,3 @@
-"""Incidents against a plain double loop."""
-
 import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st

@@ -1,5 +1,3 @@
-"""Gunshot types: every spelling has a code, a city's own spellings come first, other events have codes of their own."""
-
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +10,6 @@ from shotspotter_assets.cleaning.spellings import type_codes, unknown_spellings
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
-
 SPELLINGS = {
     "Single_Gunshot": 0, "Single Gunshot": 0, "SINGLE GUNSHOT": 0, "single-gunshot": 0, " Single  Gunshots ": 0, "SG": 0,
     "Multiple_Gunshots": 1, "Multiple Gunshots": 1, "MULTIPLE GUNSHOTS": 1, "MG": 1,

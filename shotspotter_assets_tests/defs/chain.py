@@ -16,7 +16,6 @@ from shotspotter_assets.settings import Settings
 
 CITIES = load_cities(Path(__file__).parents[1] / "data" / "cities")
 SETTINGS = Settings(CITIES, store_root="store", landing_root="landing")
-
 DAILY = ("raw_alerts", "cleaned_alerts", "grid_tensors")
 DAILY_CHECKS = ("rows_are_conserved", "counts_equal_alerts")
 TINY_NETWORK = {
@@ -43,38 +42,19 @@ _BUILT: dict[str, dg.Definitions] = {}
 
 
 def with_city(name: str, **changes: Any) -> Cities:
-    """The tests' cities, with changes to the file of one of them."""
     return {**CITIES, name: CITIES[name].model_copy(update=changes)}
 
 
 def resources(store_root: str, landing_root: str = "landing", cities: Cities = CITIES) -> Installation:
-    """The resources of the definitions, on other roots."""
     return Installation(Settings(cities, store_root, landing_root))
 
 
 def materialize(
-    city: str,
-    names: Sequence[str],
-    on: Installation,
-    *,
-    days: tuple[str, str] | None = None,
-    partition_key: str | None = None,
-    checks: Sequence[str] | None = None,
-    config: Mapping[str, Any] | None = None,
+    city: str, names: Sequence[str], on: Installation, *, days: tuple[str, str] | None = None,
+    partition_key: str | None = None, checks: Sequence[str] | None = None, config: Mapping[str, Any] | None = None,
     **how: Any,
-) -> dg.ExecuteInProcessResult:
-    """One run of a city's assets and of the checks that are named, or of all checks of the assets.
-
-    Args:
-        city: name of the city; empty for assets of all cities.
-        names: of assets; none for a run of checks alone.
-        on: see above.
-        days: first and last day of a run over a range.
-        partition_key: a day or a cutoff.
-        checks: names of checks.
-        config: the configuration of each asset, by its name.
-        how: instance, tags, raise_on_error as Dagster takes them.
-    """
+) -> dg.ExecuteInProcessResult:  # fmt: skip
+    """Run assets of a city, or of all cities if its name is empty, and the named checks, or all checks of the assets."""
     keys = [dg.AssetKey([city, name] if city else [name]) for name in names]
     selection = dg.AssetSelection.assets(*keys)
     if checks is not None:
@@ -86,59 +66,31 @@ def materialize(
         selection = selection.without_checks() | dg.AssetSelection.checks(*named)
     tags = dict(how.pop("tags", {})) | ({} if days is None else range_tags(*map(date.fromisoformat, days)))
     ops = {f"{city}__{name}": {"config": values} for name, values in (config or {}).items()}
-    return dg.materialize(
-        [*(on.definitions.assets or []), *(on.definitions.asset_checks or [])],
-        selection=selection,
-        resources=dict(on),
-        partition_key=partition_key,
-        tags=tags,
-        run_config={"ops": ops},
-        **how,
-    )
+    how |= {"selection": selection, "resources": dict(on), "partition_key": partition_key, "tags": tags}
+    definitions = [*(on.definitions.assets or []), *(on.definitions.asset_checks or [])]
+    return dg.materialize(definitions, run_config={"ops": ops}, **how)
 
 
 def run_days(
-    city: str,
-    first: str,
-    last: str,
-    on: Installation,
-    instance: dg.DagsterInstance,
-    raise_on_error: bool = True,
-    assets: Sequence[str] = DAILY,
-    tags: Mapping[str, str] | None = None,
-) -> dg.ExecuteInProcessResult:
+    city: str, first: str, last: str, on: Installation, instance: dg.DagsterInstance, raise_on_error: bool = True,
+    assets: Sequence[str] = DAILY, tags: Mapping[str, str] | None = None,
+) -> dg.ExecuteInProcessResult:  # fmt: skip
     """One run of the alert assets (or some of them), and of the checks that nothing is lost, over a range of days."""
-    return materialize(
-        city,
-        assets,
-        on,
-        days=(first, last),
-        checks=DAILY_CHECKS,
-        instance=instance,
-        raise_on_error=raise_on_error,
-        tags=tags or {},
-    )
+    how = {"instance": instance, "raise_on_error": raise_on_error, "tags": tags or {}}
+    return materialize(city, assets, on, days=(first, last), checks=DAILY_CHECKS, **how)
 
 
 def copy_days(made: Path, root: Path, last: str) -> Path:
-    """Copy a store with the days of `made` up to the last one."""
-    return Path(
-        shutil.copytree(
-            made, root, ignore=lambda _, names: {name for name in names if f"date={last}" < name < "date=:"}
-        )
-    )
+    def later(_: str, names: list[str]) -> set[str]:
+        return {name for name in names if f"date={last}" < name < "date=:"}
+
+    return Path(shutil.copytree(made, root, ignore=later))
 
 
 def run_fold(
-    asset: str,
-    city: str,
-    fold: str,
-    on: Installation,
-    instance: dg.DagsterInstance,
-    network: dict[str, Any] | None = None,
-    horizons: list[int] | None = None,
-) -> dg.ExecuteInProcessResult:
-    """One run of a fold's model or report."""
+    asset: str, city: str, fold: str, on: Installation, instance: dg.DagsterInstance,
+    network: dict[str, Any] | None = None, horizons: list[int] | None = None,
+) -> dg.ExecuteInProcessResult:  # fmt: skip
     config = (
         network or TINY_NETWORK if asset == "fold_models" else {"horizons": horizons or [], "types": bool(horizons)}
     )
@@ -148,7 +100,6 @@ def run_fold(
 def tick(
     sensor: str, on: Installation, instance: dg.DagsterInstance, cursor: str | None = None
 ) -> tuple[list[dg.RunRequest], str | None]:
-    """(run requests, next cursor) of one evaluation of a sensor."""
     context = dg.build_sensor_context(
         instance=instance, cursor=cursor, definitions=on.definitions, resources=dict(on), sensor_name=sensor
     )
@@ -158,7 +109,6 @@ def tick(
 
 
 def requested_days(request: dg.RunRequest) -> tuple[str, str]:
-    """(first, last) day of a request."""
     if request.partition_key is not None:
         return request.partition_key, request.partition_key
     return request.tags[RANGE_START], request.tags[RANGE_END]

@@ -24,10 +24,9 @@ def stored_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """An instance in a folder, as schedules need it, with the event log of the shipped `dagster.yaml`."""
     (tmp_path / "home").mkdir()
     log = {
-        "module": BatchedSqliteEventLogStorage.__module__,
-        "class": BatchedSqliteEventLogStorage.__name__,
+        "module": BatchedSqliteEventLogStorage.__module__, "class": BatchedSqliteEventLogStorage.__name__,
         "config": {"base_dir": str(tmp_path / "home" / "runs")},
-    }
+    }  # fmt: skip
     with dg.instance_for_test(temp_dir=str(tmp_path / "home"), overrides={"event_log_storage": log}) as instance:
         yield instance
 

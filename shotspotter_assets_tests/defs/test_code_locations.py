@@ -1,5 +1,3 @@
-"""Two code locations in one instance, each with its own folder of city files."""
-
 import contextlib
 import functools
 import os

@@ -1,5 +1,3 @@
-"""The code location as a whole: it loads light, is fully described, and Dagster's host can read it."""
-
 import os
 import subprocess
 import sys
@@ -18,11 +16,9 @@ from shotspotter_assets_tests.defs.chain import CITIES, resources
 
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = resources("store").definitions
-
 HEAVY = (
     "tensorflow", "keras", "sklearn", "matplotlib", "lightgbm", "pandas", "pyarrow", "numpy", "scipy",
 )  # fmt: skip
-
 ASSETS = {
     "raw_alerts", "cleaned_alerts", "grid_tensors", "tuned_settings", "fold_models", "evaluation_reports",
     "walk_forward_reports", "live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores", "nowcasts",

@@ -1,5 +1,3 @@
-"""Resources on S3: a run repeats requests to a server that is away longer than a tick does."""
-
 import dagster as dg
 import pytest
 

@@ -25,7 +25,6 @@ DEPLOY: Final = CHECKOUT / "deploy" / "own_machines"
 SERVICES: Final[Mapping[str, Any]] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
 PROGRAMS: Final = Path(sys.executable).parent
 MAX_WAIT_S: Final = 600  # a tenth of it suffices on an idle machine
-
 TOWN: Final = """
 name: {name}
 time_zone: America/New_York
@@ -36,7 +35,6 @@ grid: {{rows: 8, columns: 8}}
 source: {{kind: simulated, seed: {seed}, alerts_per_day: 12}}
 """
 """File of a small simulated city."""
-
 SELECTOR: Final = {"repositoryLocationName": "shotspotter_assets", "repositoryName": "__repository__"}
 LAUNCH: Final = """mutation($run: ExecutionParams!) { launchPipelineExecution(executionParams: $run) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
@@ -101,7 +99,6 @@ class Machines:
         self.wait_for(lambda: self.ask(PARTITIONS)["assetNodes"])
 
     def kill(self, name: str) -> None:
-        """Kill all processes of a machine at once."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.running[name].pid, signal.SIGKILL)
         self.running.pop(name).wait()
@@ -117,14 +114,12 @@ class Machines:
         return requests.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60)
 
     def ask(self, query: str, **variables: Any) -> Any:
-        """Return the data of the web server's answer."""
         answer = self.post(query, **variables).json()
         if not answer.get("data"):
             raise NoAnswerError(answer)
         return answer["data"]
 
     def launch(self, city: str, assets: Sequence[str], tags: Mapping[str, str]) -> str:
-        """Launch a run of a city's assets as the UI does; return its id."""
         keys = [{"path": [city, asset]} for asset in assets]
         job = {**SELECTOR, "pipelineName": "__ASSET_JOB", "assetSelection": keys, "assetCheckSelection": []}
         listed = [{"key": key, "value": value} for key, value in tags.items()]

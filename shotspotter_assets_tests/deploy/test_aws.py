@@ -1,5 +1,3 @@
-"""The stack of `deploy/aws` is sound, is closed to the outside, and lets each process do only what it needs."""
-
 import subprocess
 import sys
 from collections.abc import Iterator

@@ -1,5 +1,3 @@
-"""Values of `deploy/kubernetes`: their instance has the storages of own machines, and pods of runs are closed."""
-
 from pathlib import Path
 from typing import Any, Final
 

@@ -1,5 +1,3 @@
-"""Files of `deploy/own_machines`, `deploy/systemd` and `.dagster_home`: services restart, are closed, and agree."""
-
 import configparser
 import os
 import re

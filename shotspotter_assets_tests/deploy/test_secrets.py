@@ -160,13 +160,11 @@ def fail(machines: Machines, secrets: dict[str, str], postgres: PostgresServer, 
 
 
 def printed(machines: Machines) -> Iterator[tuple[str, str]]:
-    """What the processes have printed, by machine."""
     for log in machines.folder.glob("*/log"):
         yield f"log of {log.parent.name}", log.read_text(errors="replace")
 
 
 def answered(machines: Machines) -> Iterator[tuple[str, str]]:
-    """The answers of the web server, by what was asked."""
     for query in (RUNS, ALL_OF_INSTANCE, TICKS):
         yield query, machines.wait_for(lambda query=query: machines.ask(query) and machines.post(query).text)
     for run in machines.ask(RUNS)["runsOrError"]["results"]:
@@ -179,7 +177,6 @@ def answered(machines: Machines) -> Iterator[tuple[str, str]]:
 
 
 def recorded(database: str) -> Iterator[tuple[str, str]]:
-    """Every value in the database, by table."""
     with contextlib.closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         for (table,) in cursor.fetchall():
@@ -197,7 +194,6 @@ def _text(value: object) -> str:
 
 
 def stored(server: S3Server) -> Iterator[tuple[str, str]]:
-    """All objects of the bucket: the store, and what runs have printed."""
     client = server.client()
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=server.bucket):
         for item in page.get("Contents", []):

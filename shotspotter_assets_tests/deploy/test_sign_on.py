@@ -35,8 +35,6 @@ class SignOn(BaseHTTPRequestHandler):
 
 
 def answers(text: str) -> type[BaseHTTPRequestHandler]:
-    """A web server that says which one it is."""
-
     class Named(SignOn):
         def do_GET(self) -> None:
             self.send_response(200)

@@ -1,5 +1,3 @@
-"""The policies of searches on SageMaker allow the requests of the code, and nothing else."""
-
 import json
 import re
 from pathlib import Path

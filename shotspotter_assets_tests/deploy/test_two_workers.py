@@ -63,7 +63,6 @@ def test_every_partition_is_complete_once_after_a_worker_is_killed(
             return {log.step_key.split("__")[-1] for log in logs if log.step_key}
 
         def half_done() -> tuple[str, str] | None:
-            """A run in the middle of its work, and its worker."""
             for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
                 worker = machines.worker_of(instance, run.run_id)
                 if worker and steps(run.run_id, dg.DagsterEventType.STEP_SUCCESS):

@@ -9,6 +9,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import covered_cells
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets_tests.made_up_city import made_up_city
 
 FIRST_DAY = date(2021, 1, 1)
 COVERED = np.ones((6, 6), dtype=bool)
@@ -22,31 +23,16 @@ def counts(days: int = 360, seed: int = 0) -> np.ndarray:
     return random.poisson(np.repeat(rate, days, axis=0) * COVERED).astype(np.uint16)
 
 
-def made_up_city(name: str = "made_up", size: int = 6, **more: Any) -> City:
-    described = {
-        "name": name,
-        "time_zone": "America/New_York",
-        "start": date(2019, 1, 1),
-        "box": {"west": 0.0, "south": 0.0, "east": 4.0, "north": 4.0},
-        "grid": {"rows": size, "columns": size},
-        "source": {"kind": "simulated", "seed": 1, "alerts_per_day": 5},
-    }
-    return City.model_validate(described | more)
+def square_city(name: str = "made_up", size: int = 6, **more: Any) -> City:
+    return made_up_city(name, (0.0, 0.0, 4.0, 4.0), (size, size), start=date(2019, 1, 1), **more)
 
 
 def fold_record(city: City, config: dict[str, Any] | None = None, **more: Any) -> FoldRecord:
-    """The record of the fold that these windows make."""
     return FoldRecord(
-        city=city.name,
-        fold=FIRST_DAY + timedelta(days=TEST.start),
-        train_first=FIRST_DAY,
-        train_last=FIRST_DAY + timedelta(days=TRAIN[-1]),
-        train_days=len(TRAIN),
+        city=city.name, fold=FIRST_DAY + timedelta(days=TEST.start), train_first=FIRST_DAY,
+        train_last=FIRST_DAY + timedelta(days=TRAIN[-1]), train_days=len(TRAIN),
         validation_first=FIRST_DAY + timedelta(days=VALIDATION[0]),
-        validation_last=FIRST_DAY + timedelta(days=VALIDATION[-1]),
-        validation_days=len(VALIDATION),
-        covered=covered_cells(COVERED),
-        config=config or {},
-        versions={},
+        validation_last=FIRST_DAY + timedelta(days=VALIDATION[-1]), validation_days=len(VALIDATION),
+        covered=covered_cells(COVERED), config=config or {}, versions={},
         **{"data_sha256": sha256(counts()[: TEST.start].tobytes()), "models": {}, **more},
-    )
+    )  # fmt: skip

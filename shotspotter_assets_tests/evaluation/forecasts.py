@@ -45,7 +45,6 @@ def forecasts_table(
 
 
 def with_column(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
-    """The table with a column replaced or added."""
     if name in table.column_names:
         return table.set_column(table.column_names.index(name), name, pa.array(values))
     return table.append_column(name, pa.array(values))
@@ -69,6 +68,5 @@ def random_table(first: date, days: int, cells: int, seed: int = 0, skill: float
 
 
 def score_days(probability: np.ndarray, observed: np.ndarray, reference: np.ndarray) -> Scores:
-    """Scores of forecasts of shape (days, cells)."""
     day = np.repeat(np.arange(len(observed)), observed.shape[1])
     return score_cell_days(probability.ravel(), observed.ravel(), reference.ravel(), day)

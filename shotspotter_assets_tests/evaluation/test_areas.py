@@ -5,7 +5,7 @@ import numpy as np
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.areas import OUTSIDE, cell_areas
-from shotspotter_assets_tests.evaluation.cities import made_up_city
+from shotspotter_assets_tests.evaluation.cities import square_city
 
 
 def city(tmp_path=None, features=()) -> City:
@@ -14,7 +14,7 @@ def city(tmp_path=None, features=()) -> City:
         file = tmp_path / "areas.geojson"
         file.write_text(json.dumps({"type": "FeatureCollection", "features": list(features)}))
         coverage = {"file": file, "name_property": "district", "areas": {"1D": date(2020, 1, 1)}}
-    return made_up_city("square", 4, coverage=coverage)
+    return square_city("square", 4, coverage=coverage)
 
 
 def square(name: str, west: float, south: float, east: float, north: float) -> dict:

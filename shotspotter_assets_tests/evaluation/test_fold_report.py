@@ -26,12 +26,12 @@ from shotspotter_assets_tests.evaluation.cities import (
     VALIDATION,
     counts,
     fold_record,
-    made_up_city,
+    square_city,
 )
 
 NETWORK, NAME = "conv_lstm", "regime_regression"
 CELLS = int(COVERED.sum())
-CITY = made_up_city()
+CITY = square_city()
 HISTORY = History(CITY, FIRST_DAY, counts(), COVERED)
 
 

@@ -88,15 +88,10 @@ def test_too_little_to_judge_serves_the_baseline():
     verdict = judge(silent, "better")
     assert (verdict.served, verdict.predicted_over_observed) == (verdict.best_baseline, None)
     assert "Predicted / observed is unknown" in " ".join(verdict.reasons)
+    assert judge(with_column(silent, "never", np.full(len(silent), 1e-6)), "better").best_baseline != "never"
 
 
-@pytest.mark.parametrize(
-    ("share", "served", "outcome"),
-    [
-        (0.7, "stack", "better"),
-        (-0.7, "historical_mean", "worse"),
-    ],
-)
+@pytest.mark.parametrize(("share", "served", "outcome"), [(0.7, "stack", "better"), (-0.7, "historical_mean", "worse")])
 def test_a_combination_is_served_unless_it_is_worse_by_the_rule_for_all(share, served, outcome):
     table = forecasts_table(date(2021, 1, 4), 182, stack=share, network=share).drop_columns("truth")
     verdict, of_network = judge(table, "stack"), judge(table, "network")
@@ -113,12 +108,6 @@ def test_a_combination_within_chance_is_served_but_not_called_better():
     assert (verdict.served, verdict.outcome) == ("stack", "not worse, not shown to be better")
     assert verdict.reasons[0].startswith("Not worse than the best simple method, historical_mean (")
     assert verdict.reasons[-1] == "stack combines the simple methods and is served unless it is worse."
-
-
-def test_never_is_not_served():
-    silent = with_column(FORECASTS, "observed", np.zeros(len(FORECASTS), dtype=np.int8))
-    table = with_column(silent, "never", np.full(len(silent), 1e-6))
-    assert judge(table, "better").best_baseline != "never"
 
 
 def test_what_is_a_baseline_follows_from_the_registries():

@@ -1,5 +1,3 @@
-"""Tables of the next hours and of types, on a made-up city."""
-
 from datetime import date, datetime
 
 import numpy as np

@@ -11,13 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, average_precision_score, confusion_matrix, log_loss, roc_auc_score
 
 from shotspotter_assets.evaluation.forecasts_table import pool_tables
-from shotspotter_assets.evaluation.scores import (
-    AREAS,
-    SCORE_DEFINITIONS,
-    reliability,
-    score_cell_days,
-    score_table,
-)
+from shotspotter_assets.evaluation.scores import AREAS, SCORE_DEFINITIONS, reliability, score_cell_days, score_table
 from shotspotter_assets_tests.evaluation.forecasts import random_table, score_days
 
 

@@ -7,20 +7,16 @@ import pytest
 
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.report_files import (
-    read_walk_forward_report,
-    walk_forward_partition,
-    write_report,
-)
+from shotspotter_assets.evaluation.report_files import read_walk_forward_report, walk_forward_partition, write_report
 from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.evaluation.walk_forward_report import FOLD, HORIZON, walk_forward_report
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.evaluation.cities import made_up_city
+from shotspotter_assets_tests.evaluation.cities import square_city
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 from shotspotter_assets_tests.evaluation.test_type_scores import table as types_table
 
-CITY = made_up_city()
+CITY = square_city()
 FIRST, SECOND = date(2021, 1, 4), date(2021, 6, 1)
 # The second fold has a firework day.
 FOLDS = {

@@ -1,5 +1,3 @@
-"""The notebook as it is stored, and run from its first to its last cell by a real kernel without a browser."""
-
 import json
 from pathlib import Path
 

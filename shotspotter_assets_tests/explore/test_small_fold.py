@@ -1,5 +1,3 @@
-"""Stored tables, figures and small folds, beside the stored report of the same fold."""
-
 from datetime import date, timedelta
 
 import numpy as np
@@ -27,14 +25,6 @@ def test_on_all_days_it_forecasts_what_the_stored_report_has(explored: Store) ->
     for name in (MODEL, *BASELINES):
         np.testing.assert_allclose(table[name].to_numpy(), stored[name].to_numpy(), rtol=1e-9)
     assert scores(table).index[-1] == "never"
-
-
-def test_changed_settings_change_the_forecast(explored: Store) -> None:
-    before, after = (
-        train_small_fold(explored, TINY, FOLD, model="residual_boosting", days=120, test_days=14, learning_rate=rate)
-        for rate in (0.02, 0.2)
-    )
-    assert not np.allclose(before["residual_boosting"].to_numpy(), after["residual_boosting"].to_numpy())
 
 
 def test_impossible_folds_are_refused(explored: Store) -> None:

@@ -1,17 +1,12 @@
-"""Contributing factors as inputs: of each day what was published before it, as the difference from the average."""
-
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
-from shotspotter_assets.gridding.cells import cell_metres
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day import regime_regression
@@ -56,7 +51,7 @@ def history_with(
 
 def inputs(past: History, name: str, days: range = range(291)) -> np.ndarray:
     made = next_day_inputs(past, days)
-    return made.values[:, :, made.names.index(name)]  # noqa: PD011  # no data frame
+    return made.values[:, :, made.names.index(name)]  # no data frame
 
 
 def test_places_enter_on_the_day_after_the_publication_as_differences_from_the_average_cell() -> None:
@@ -167,33 +162,3 @@ def test_cities_share_what_a_factor_of_the_same_name_and_definition_tells(monkey
     kept = moved[number] / (start.slopes[POVERTY] * own.scale[number])
     assert 0.4 < kept < 0.85
     np.testing.assert_allclose(np.delete(moved, number), 0, atol=1e-5)
-
-
-def test_real_census_figures_come_from_the_citys_file_to_its_inputs(real_data: Path, tmp_path: Path) -> None:
-    import geopandas
-
-    layers = real_data / "layers"
-    tracts = geopandas.read_file(layers / "washington_dc_tracts_2010.geojson")
-    tracts.to_file(tmp_path / "tracts.gpkg")
-    pd.read_parquet(layers / "washington_dc/weather_daily.parquet").to_csv(tmp_path / "weather.csv", index=False)
-    (tmp_path / "washington_dc.yaml").write_text(
-        f"""
-name: washington_dc
-time_zone: America/New_York
-start: 2014-01-01
-box: {{west: -77.0485, south: 38.81475, east: -76.9005, north: 38.96875}}
-source: {{kind: simulated}}
-factors:
-  people: {{kind: polygons, path: tracts.gpkg, column: population_2010, figure: count, known_from: 2011-02-24}}
-  arterials: {{kind: lines, path: {layers}/washington_dc/major_roads_ddot.parquet, known_from: 2016-08-16}}
-  liquor: {{kind: points, path: {layers}/washington_dc/liquor_licenses_2013.parquet, known_from: 2013-06-25}}
-  heat: {{kind: series, path: weather.csv, column: obs_tmax_c, known_from: 2014-01-01, days_late: 1}}
-"""
-    )
-    city = load_city(tmp_path / "washington_dc.yaml")
-    factors, km2 = CityFactors.read(city), np.prod(cell_metres(city)) / 1e6
-    people, _, liquor = (np.expm1(factor.by_cell) * km2 for factor in factors.of_cells)
-    # The box leaves out the west of the city, where the liquor licences of Georgetown lie beside it.
-    assert 450_000 < people.sum() < 601_723
-    assert 1_300 < liquor.sum() < 1_785
-    assert np.isfinite(factors.of_days[0].by_day).all()

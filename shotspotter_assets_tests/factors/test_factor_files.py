@@ -1,5 +1,3 @@
-"""Files of contributing factors as they come: what a cell gets of them, their usual defects, and what cannot be used."""
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,24 +11,17 @@ import shapely
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import CityFactors, FactorFileError
 from shotspotter_assets.gridding.cells import Plane, cell_metres, cell_middles
+from shotspotter_assets_tests.made_up_city import made_up_city
 
-CITY = {
-    "name": "square_town",
-    "time_zone": "America/New_York",
-    "start": "2021-01-01",
-    "box": {"west": -77.0, "south": 38.0, "east": -76.9, "north": 38.1},
-    "grid": {"rows": 4, "columns": 5},
-    "source": {"kind": "simulated"},
-}
+CITY = made_up_city("square_town", (-77.0, 38.0, -76.9, 38.1), (4, 5))
 WEST_HALF, EAST_HALF = shapely.box(-77.1, 37.9, -76.95, 38.2), shapely.box(-76.95, 37.9, -76.8, 38.2)
 """Areas of 150 x 300 thousandths of a degree, of which 50 x 100 lie in the box: two columns and a half."""
-KM2 = np.prod(cell_metres(City.model_validate(CITY))) / 1e6
+KM2 = np.prod(cell_metres(CITY)) / 1e6
 
 
 def city_with(path: Path, **settings: Any) -> City:
-    return City.model_validate(
-        CITY | {"factors": {"own": {"path": path, "known_from": pd.Timestamp(2020, 1, 1).date()} | settings}}
-    )
+    factor = {"path": path, "known_from": pd.Timestamp(2020, 1, 1).date()} | settings
+    return City.model_validate(CITY.model_dump() | {"factors": {"own": factor}})
 
 
 def values(path: Path, **settings: Any) -> np.ndarray:
@@ -105,19 +96,18 @@ def test_the_density_of_points_adds_up_to_their_number(tmp_path):
 
 
 def test_a_distance_is_that_of_the_middle_of_a_cell(tmp_path):
-    city = City.model_validate(CITY)
-    middle = [float(axis[0]) for axis in cell_middles(city, np.array([1]), np.array([2]))]
+    middle = [float(axis[0]) for axis in cell_middles(CITY, np.array([1]), np.array([2]))]
     cells = values(points(tmp_path, *[[axis] for axis in middle]), kind="points", measure="distance")
     assert cells[1, 2] == pytest.approx(0, abs=1e-6)
-    assert cells[2, 2] == pytest.approx(np.log1p(cell_metres(city)[0] / 100))
-    assert cells[1, 4] == pytest.approx(np.log1p(2 * cell_metres(city)[1] / 100))
+    assert cells[2, 2] == pytest.approx(np.log1p(cell_metres(CITY)[0] / 100))
+    assert cells[1, 4] == pytest.approx(np.log1p(2 * cell_metres(CITY)[1] / 100))
 
 
 def test_lines_are_told_by_their_length_in_a_cell(tmp_path):
     street = shapely.LineString([(-77.2, 38.01), (-76.95, 38.01)])
     geopandas.GeoDataFrame(geometry=[street, street.reverse()], crs=4326).to_parquet(tmp_path / "lines.parquet")
     metres = np.expm1(values(tmp_path / "lines.parquet", kind="lines")) * KM2 * 1_000
-    width = Plane.of(City.model_validate(CITY)).width
+    width = Plane.of(CITY).width
     # A street that is there in both directions is one street.
     np.testing.assert_allclose(metres[0], width * np.array([0.2, 0.2, 0.1, 0, 0]), rtol=1e-6, atol=1e-6)
     assert not metres[1:].any()
@@ -158,7 +148,7 @@ def _two_a_day(folder: Path) -> Path:
         (_broken, {"kind": "series", "column": "heat"}, "cannot be read as CSV or Parquet"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named_with_the_remedy(
+def test_unusable_file_is_named(
     tmp_path: Path, make: Callable[[Path], Path], settings: dict[str, Any], says: str
 ) -> None:
     path = make(tmp_path)

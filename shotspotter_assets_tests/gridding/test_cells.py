@@ -1,5 +1,3 @@
-"""Edges, middles, names and polygons of cells."""
-
 from shotspotter_assets.gridding.cells import cell_edges, polygon_feature
 from shotspotter_assets_tests.patrol.cities import CELL_DEGREES, patrol_city
 

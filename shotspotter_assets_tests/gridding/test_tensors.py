@@ -1,5 +1,3 @@
-"""Grid tensors: every alert counted once, in the right hour, type and cell."""
-
 import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

@@ -9,27 +9,17 @@ import numpy as np
 
 from shotspotter_assets.calendar.dates import is_holiday_fireworks, weekdays
 from shotspotter_assets.calendar.local_time import day_axis
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.registry import FORECASTERS, forecaster
 from shotspotter_assets.models.shared_models import SharedRows, fit_shared
+from shotspotter_assets_tests.made_up_city import made_up_city
 
-CITY = City.model_validate(
-    {
-        "name": "small_city",
-        "time_zone": "America/New_York",
-        "start": "2021-01-01",
-        "box": {"west": -77.0, "south": 38.0, "east": -76.9, "north": 38.1},
-        "grid": {"rows": 6, "columns": 5},
-        "source": {"kind": "simulated"},
-    }
-)
+CITY = made_up_city("small_city", (-77.0, 38.0, -76.9, 38.1), (6, 5))
 COVERED = np.ones((6, 5), dtype=bool)
 COVERED[0, :2] = False
 FIRST_DAY = date(2021, 4, 1)
 TRAIN, VALIDATION, TEST = range(200), range(200, 260), range(260, 290)
-
 TINY_NETWORK = {"days": 4, "filters": 2, "recurrent_layers": 1, "epochs": 1}
 FAST = {"conv_lstm": TINY_NETWORK, "residual_conv_lstm": TINY_NETWORK}
 """Settings of networks that are trained for tests."""
@@ -49,7 +39,6 @@ def history(days: int = 290, seed: int = 0, evening: bool = True) -> History:
 
 
 def changed(history: History, first: int) -> History:
-    """A history with other counts from day `first` on."""
     counts, evening = history.counts.copy(), None if history.evening is None else history.evening.copy()
     counts[first:] = 7
     if evening is not None:
@@ -58,7 +47,6 @@ def changed(history: History, first: int) -> History:
 
 
 def silent() -> History:
-    """A history without any alert."""
     return History(CITY, FIRST_DAY, np.zeros((290, 4, 6, 5), np.uint16), COVERED)
 
 
@@ -69,7 +57,6 @@ def build(name: str, **settings: Any) -> Any:
 
 @cache
 def shared_start() -> SharedStart:
-    """The regression of another city."""
     rows = {"other_city": SharedRows.of(history(seed=7).through(VALIDATION.stop))}
     start = fit_shared(rows, date(2022, 1, 1)).start_of(CITY.name, "all-cities")
     assert start is not None

@@ -6,6 +6,7 @@ import numpy as np
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets_tests.made_up_city import made_up_city
 
 FIRST_DAY = date(2021, 1, 1)
 COVERED = np.ones((6, 6), dtype=bool)
@@ -14,15 +15,7 @@ TRAIN, VALIDATION, TEST = range(260 * 24), range(260 * 24, 320 * 24), range(320 
 
 
 def city(**changed: object) -> City:
-    described = {
-        "name": "made_up_city",
-        "time_zone": "America/New_York",
-        "start": FIRST_DAY,
-        "box": {"west": -77.0, "south": 38.0, "east": -76.0, "north": 39.0},
-        "grid": {"rows": 6, "columns": 6},
-        "source": {"kind": "simulated"},
-    }
-    return City.model_validate(described | changed)
+    return made_up_city("made_up_city", (-77.0, 38.0, -76.0, 39.0), (6, 6), start=FIRST_DAY, **changed)
 
 
 def counts(days: int = 360, seed: int = 0, repeats: float = 0.15) -> np.ndarray:
@@ -38,7 +31,6 @@ def counts(days: int = 360, seed: int = 0, repeats: float = 0.15) -> np.ndarray:
 
 
 def of_counts(on_grid: np.ndarray, **changed: object) -> HourlyHistory:
-    """The history of counts of the shape of `counts`."""
     return HourlyHistory(city(**changed), FIRST_DAY, on_grid[:, :, COVERED], COVERED)
 
 

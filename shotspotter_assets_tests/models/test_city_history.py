@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.gridding.tensors import GRID_FIELDS, grid_schema
 from shotspotter_assets.models import city_history
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_cells, covered_mask
@@ -15,9 +14,6 @@ from shotspotter_assets.sources.day_table import Day, DayState, DayTable
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.histories import CITY, COVERED
-
-LANDED = CITY.model_copy(update={"source": LandingSource.model_validate({"kind": "landing", "columns": {"time": "t"}})})
-"""Simulations always know their days."""
 
 LAST = date(2021, 3, 31)
 """With the day on which the clock is put forward."""

@@ -3,33 +3,19 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from shotspotter_assets.models import filters
-from shotspotter_assets.models.filters import (
-    exponential_mean,
-    smooth_cells,
-    smoothing_weights,
-    weighted_cells,
-)
+from shotspotter_assets.models.filters import exponential_mean, smooth_cells, smoothing_weights, weighted_cells
 from shotspotter_assets_tests.evaluation.cities import COVERED
 
 
 @pytest.mark.parametrize("half_life", [7, 90, np.inf])
-def test_exponential_mean_is_the_weighted_mean_of_the_days_before(half_life):
-    daily = np.random.default_rng(1).random((40, 3))
-    mean = exponential_mean(daily, half_life)
-    assert not mean[0].any()
-    for day in range(1, 41):
-        age = np.arange(day - 1, -1, -1)
-        expected = np.average(daily[:day], axis=0, weights=0.5 ** (age / half_life))
-        np.testing.assert_allclose(mean[day], expected, rtol=1e-12)
-
-
-def test_days_that_are_not_kept_do_not_count():
+@pytest.mark.parametrize("share_kept", [0.7, 1.1])
+def test_exponential_mean_is_the_weighted_mean_of_earlier_kept_days(half_life, share_kept):
     random = np.random.default_rng(0)
-    daily, kept = random.random((30, 4)), random.random(30) < 0.7
-    kept[:2] = False
-    mean = exponential_mean(daily, 5.0, kept)
+    daily, kept = random.random((30, 4)), random.random(30) < share_kept
+    kept[:2] = share_kept > 1
+    mean = exponential_mean(daily, half_life, kept)
     for day in range(31):
-        weight = 2.0 ** (-(day - 1 - np.arange(day)) / 5.0) * kept[:day]
+        weight = 2.0 ** (-(day - 1 - np.arange(day)) / half_life) * kept[:day]
         expected = weight @ daily[:day] / weight.sum() if weight.sum() else np.zeros(4)
         np.testing.assert_allclose(mean[day], expected, atol=1e-12)
 

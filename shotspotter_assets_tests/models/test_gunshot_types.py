@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 
-from shotspotter_assets.models.gunshot_types import (
-    GunshotTypes,
-    trailing_mix,
-    type_losses,
-    typed_alerts,
-)
+from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, type_losses, typed_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets_tests.models.hours import TEST, TRAIN, VALIDATION, counts, history, of_counts
 
@@ -64,13 +59,6 @@ def test_a_type_that_never_occurred_is_not_impossible():
     ours, _ = forecast(GunshotTypes.fit(made, TRAIN, VALIDATION), made)
     assert (ours > 0).all()
     assert ours[:, 2].max() < 0.02
-
-
-def test_a_changed_constant_changes_the_types_of_an_evening(fitted):
-    evening, cells = np.array([TEST.start + 20, TEST.start + 12 * 24 + 20]), np.array([3, 20])
-    forecast = fitted.predict(history(), evening, evening, cells)
-    assert forecast[0] == pytest.approx([0.272533, 0.629786, 0.097681], rel=1e-3)
-    assert forecast[1] == pytest.approx([0.547966, 0.349501, 0.102533], rel=1e-3)
 
 
 def test_files_hold_it(fitted):

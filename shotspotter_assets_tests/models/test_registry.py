@@ -137,25 +137,6 @@ def test_refuses_a_window_with_nothing_to_learn(name):
         build(name).fit(silent(), TRAIN, VALIDATION, context_of(name))
 
 
-@pytest.mark.parametrize(
-    ("name", "saturday", "new_year"),
-    [
-        ("city_mean", [0.087912, 0.087912, 0.087912], [0.087912, 0.087912, 0.087912]),
-        ("persistence", [0.078616, 0.078616, 0.078616], [0.078616, 0.184225, 0.184225]),
-        ("ew_kde", [0.277366, 0.138841, 0.218842], [0.276246, 0.145513, 0.226153]),
-        ("historical_mean", [0.28003, 0.149762, 0.234053], [0.28003, 0.149762, 0.234053]),
-        ("ewma", [0.287146, 0.131528, 0.23585], [0.286051, 0.13632, 0.242868]),
-        ("logistic_regression", [0.349793, 0.200799, 0.330356], [0.930706, 0.862558, 0.921981]),
-        ("gradient_boosting", [0.331006, 0.079817, 0.249756], [0.331954, 0.124916, 0.306586]),
-        ("regime_regression", [0.345561, 0.211765, 0.321497], [0.700999, 0.602042, 0.69929]),
-    ],
-)
-def test_a_changed_constant_changes_the_forecast_of_a_saturday_or_of_new_year(name, saturday, new_year):
-    forecast = fitted(name).predict(history(), TEST)[:, [2, 9, 20]]
-    assert forecast[1] == pytest.approx(saturday, rel=1e-3)
-    assert forecast[15] == pytest.approx(new_year, rel=1e-3)
-
-
 def test_the_gate_has_every_baseline_of_both_registries_and_nothing_else():
     hourly = [name for name, entry in HOURLY_FORECASTERS.items() if entry.is_baseline]
     table = pa.table({name: [0.1] for name in (*FORECASTERS, *HOURLY_FORECASTERS)})
@@ -187,10 +168,7 @@ def test_a_citys_file_chooses_what_serves_and_its_settings():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        (
-            {"serves": "oracle"},
-            r"small_city\.yaml: serves: there is no 'oracle' \(allowed: never, .*stack\)",
-        ),
+        ({"serves": "oracle"}, r"small_city\.yaml: serves: there is no 'oracle' \(allowed: never, .*stack\)"),
         ({"forecasters": {"oracle": {}}}, r"small_city\.yaml: forecasters: there is no 'oracle' \(allowed: never, "),
         (
             {"forecasters": {"residual_boosting": {"trees": 5}}},

@@ -1,5 +1,3 @@
-"""The regression of all cities: honest in time, without the city that starts at it, and without a row of anyone in its files."""
-
 from dataclasses import replace
 from datetime import date
 

@@ -1,5 +1,3 @@
-"""Unknown days within a history: no rate, fit, forecast or score depends on their counts."""
-
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache

@@ -1,5 +1,3 @@
-"""Notices against a real webhook and a real SMTP server."""
-
 import json
 import logging
 import shutil
@@ -20,7 +18,6 @@ from shotspotter_assets_tests.notifications.servers import PATH, Mailbox, Webhoo
 
 # The test server says that it takes passwords without TLS, which is the point of some tests.
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
-
 NOW = datetime(2024, 5, 2, 12, tzinfo=UTC)
 RUN = "http://dagster.city.gov/runs/1234"
 LATE = Message("late city", "washington_dc", "The last day that arrived is 2024-05-01.")
@@ -199,11 +196,6 @@ def test_texts_of_files_cannot_mention_everyone_or_add_headers(webhook: Webhook)
     assert not any(part in text for part in ("<", "@here", "]("))
     assert mailbox.mails[0]["Bcc"] is None
     assert mailbox.mails[0]["Subject"] == "Corrupt file: dc, a<!channel> Bcc: x@y.z?.csv"
-
-
-def test_nothing_set_sends_nothing() -> None:
-    outcome = Notifier.from_environment({}).send([LATE], {}, NOW)
-    assert (outcome.sent, outcome.failures) == ({}, {})
 
 
 @pytest.mark.parametrize(

@@ -29,13 +29,11 @@ class Seen:
 
     @property
     def hosts(self) -> list[str]:
-        """Requests to any host."""
         return [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))]
 
 
 @contextmanager
 def open_browser() -> Iterator[Any]:
-    """Chromium without a window."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip("needs Chromium on the PATH (Debian: apt-get install chromium)")
@@ -55,6 +53,5 @@ def pixels(png: bytes) -> npt.NDArray[np.uint8]:
 
 
 def colours_of(png: bytes, least: int = 50) -> set[tuple[int, ...]]:
-    """The colours of at least that many pixels."""
     colours, count = np.unique(pixels(png).reshape(-1, 3), axis=0, return_counts=True)
     return {tuple(map(int, colour)) for colour in colours[count >= least]}

@@ -22,7 +22,6 @@ def tiny_site(tmp_path_factory: pytest.TempPathFactory) -> TinySite:
 
 @pytest.fixture(scope="session")
 def folder(tiny_site: TinySite) -> Path:
-    """Where the site's files are."""
     return tiny_site.root / "store" / "city_pages"
 
 

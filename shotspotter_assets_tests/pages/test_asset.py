@@ -1,5 +1,3 @@
-"""The asset as a run, and the command that opens the pages."""
-
 import shutil
 from pathlib import Path
 

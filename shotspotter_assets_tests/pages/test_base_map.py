@@ -1,5 +1,3 @@
-"""A base map under the cells: tiles of the server that the city's file names, and of no other."""
-
 import shutil
 from io import BytesIO
 from pathlib import Path
@@ -19,9 +17,7 @@ SERVER = "https://tile.example.org/"
 ATTRIBUTION = "Map: a city's <b>own</b>"
 
 
-def test_tiles_lie_under_the_cells_and_no_other_server_is_asked(
-    browser: Any, tiny_site: TinySite, tmp_path: Path
-) -> None:
+def test_tiles_come_from_one_server(browser: Any, tiny_site: TinySite, tmp_path: Path) -> None:
     shutil.copytree(tiny_site.root / "store", tmp_path / "store")
     store, black, asked, pictures = Store(str(tmp_path / "store")), BytesIO(), list[str](), []
     Image.new("L", (256, 256), 0).save(black, "PNG")

@@ -1,5 +1,3 @@
-"""The pages in a real Chromium, opened from the disk as by a double click."""
-
 import csv
 import json
 import re
@@ -55,9 +53,7 @@ def open_page(page: Any, folder: Path, file: str = "index.html", ready: str = "d
     page.wait_for_selector(f"body[data-{ready}]")
 
 
-def test_the_map_of_tomorrow_shows_the_forecast_in_the_colours_of_the_legend(
-    page: Any, folder: Path, tiny_site: TinySite
-) -> None:
+def test_map_has_the_colours_of_the_legend(page: Any, folder: Path, tiny_site: TinySite) -> None:
     open_page(page, folder)
     day = next_day_rows(tiny_site.store.read_table(forecast_partition(CITY, tiny_site.last_issued), FORECAST_FILE))
     number = pc.add(pc.multiply(day["row"].cast("int64"), tiny_site.city.grid.columns), day["column"])
@@ -76,9 +72,7 @@ def test_the_map_of_tomorrow_shows_the_forecast_in_the_colours_of_the_legend(
     assert page.locator("#map .rank-mark").count() == page.locator("#places li").count() == 10
 
 
-def test_shifts_and_types_change_the_map_and_shifts_show_their_units(
-    page: Any, folder: Path, tiny_site: TinySite
-) -> None:
+def test_shifts_and_types_change_the_map(page: Any, folder: Path, tiny_site: TinySite) -> None:
     open_page(page, folder)
     before = page.inner_text("#shown"), page.evaluate(CLASSES)
     page.select_option("#period", label="night")

@@ -1,5 +1,3 @@
-"""The page of the last hours: the latest nowcast, and earlier ones beside what came."""
-
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -33,14 +31,9 @@ def cast(made: datetime, probability: list[float], came: list[tuple[datetime, in
     seconds = np.array([instant.timestamp() for instant, _ in came])
     incidents = Incidents.of_alerts(alerts_at(seconds, MIDDLES[[cell for _, cell in came]]), CITY)
     record = NowcastRecord(
-        city=CITY.name,
-        now=made.isoformat(),
-        starts="",
-        models_from=date(2021, 2, 1),
-        without_minutes="",
-        alerts_since_midnight=len(came),
-        incidents_last_hour=len(incidents.begun_since(made - timedelta(hours=1))),
-    )
+        city=CITY.name, now=made.isoformat(), starts="", models_from=date(2021, 2, 1), without_minutes="",
+        alerts_since_midnight=len(came), incidents_last_hour=len(incidents.begun_since(made - timedelta(hours=1))),
+    )  # fmt: skip
     return Nowcast(
         RISK_SCHEMA.empty_table(), pa.Table.from_pylist(rows, MINUTES_SCHEMA), record, made.date(), incidents
     )

@@ -1,5 +1,3 @@
-"""The files of a site: their content, and which of them are written again."""
-
 import shutil
 from datetime import date, timedelta
 from pathlib import Path

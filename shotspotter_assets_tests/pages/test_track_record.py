@@ -1,5 +1,3 @@
-"""The track record against the scores that were stored of the same days."""
-
 import math
 from datetime import date, timedelta
 
@@ -17,12 +15,10 @@ from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, ISSUED,
 
 
 def cells(table: pa.Table) -> set[tuple[int, int]]:
-    """The cells of a table's rows."""
     return set(zip(table["row"].to_pylist(), table["column"].to_pylist(), strict=True))
 
 
 def grid(site: TinySite, day: date) -> pa.Table:
-    """The counts of a day."""
     return site.store.read_table(Partition("grid_tensors", CITY, "date", day), GRID_FILE)
 
 

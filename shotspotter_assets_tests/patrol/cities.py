@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from shotspotter_assets.cities.city import Box, City, Grid
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.cities.source_settings import SimulatedCitySource
 from shotspotter_assets.patrol.plan import DayPlan
+from shotspotter_assets_tests.made_up_city import made_up_city
 
 CELL_DEGREES = 500 / 111_320
 
@@ -20,17 +20,9 @@ def patrol_city(rows: int, columns: int, units: int | tuple[int, ...] = 2, zone:
         Shift(name=f"shift {at}", start=(6 + 8 * at) % 24, end=(14 + 8 * at) % 24, units=number)
         for at, number in enumerate(units)
     )
-    return City(
-        name="squareville",
-        time_zone=zone,
-        start=date(2024, 1, 1),
-        box=Box(west=0.0, south=0.0, east=columns * CELL_DEGREES, north=rows * CELL_DEGREES),
-        grid=Grid(rows=rows, columns=columns),
-        source=SimulatedCitySource(kind="simulated"),
-        patrol=PatrolRules(**{"shifts": shifts, **rules}),
-    )
+    box, patrol = (0.0, 0.0, columns * CELL_DEGREES, rows * CELL_DEGREES), PatrolRules(**{"shifts": shifts, **rules})
+    return made_up_city("squareville", box, (rows, columns), time_zone=zone, start=date(2024, 1, 1), patrol=patrol)
 
 
 def patrolled(plan: DayPlan) -> np.ndarray:
-    """Cells to which any shift sends a unit, shape (rows, columns)."""
     return plan.units > 0

@@ -1,24 +1,17 @@
 from datetime import date, timedelta
 
 import numpy as np
-import pytest
 
 from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.patrol.dispatch import DISPATCH_SCHEMA, dispatch_table
 from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets.patrol.shifts import ShiftForecasts
 from shotspotter_assets.patrol.stored_plans import NoPlan, patrols_before, plan_partition, write_plan
-from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.patrol.cities import patrol_city, patrolled
 
 ISSUE = date(2024, 5, 1)
 CITY = patrol_city(3, 3, 1, radius_m=0, repeats=Repeats(most=2, days=7))
 IN_COVERAGE = np.ones((3, 3), dtype=bool)
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(str(tmp_path))
 
 
 def write(store, issue_date):

@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
@@ -44,15 +43,12 @@ class RealCity:
         return Window(self.city, days, sorted({*stored, *days}), alerts, raw, rejected)
 
     def gridded(self) -> int:
-        """Alerts that the grid's tensors hold."""
         return sum(int(pc.sum(day["count"]).as_py() or 0) for day in self.tensors().values())
 
     def tensors(self) -> dict[date, pa.Table]:
-        """The sparse tensor of each day."""
         return sparse_tensors(self.alerts, self.days, self.city)
 
     def account(self) -> dict[str, Any]:
-        """Rows received, cleaned, rejected by reason, untyped, and incidents."""
         accounts = [day.account for day in self.cleaned.values()]
         rejected: Counter[str] = Counter()
         for account in accounts:
@@ -66,18 +62,11 @@ class RealCity:
         }
 
 
-def of_real_cities(always: str) -> list[Any]:
-    """Names to parametrize with; all but one of them are slow."""
-    return [name if name == always else pytest.param(name, marks=pytest.mark.slow) for name in sorted(cities())]
-
-
 def cities() -> dict[str, City]:
-    """The cities of the real data sets, from their files."""
     return dict(load_cities(REAL_CITIES))
 
 
 def load(city: City, data: Path, file: str | None = None) -> RealCity:
-    """Land a city's file, read it, and clean it."""
     with tempfile.TemporaryDirectory() as folder:
         # Its old time of writing says that the transfer is over.
         landing, store = Path(folder, "landing"), Store(str(Path(folder, "store")))
@@ -88,7 +77,6 @@ def load(city: City, data: Path, file: str | None = None) -> RealCity:
 
 
 def of_raw(city: City, raw: pa.Table) -> RealCity:
-    """Clean raw rows from the city's start to the last row."""
     days = days_between(city.start, pc.max(raw["date"]).as_py())
     cleaned = clean_alerts(raw, days, city)
     alerts, rejected = (

@@ -12,18 +12,12 @@ from shotspotter_assets.quality.all_checks import all_findings
 from shotspotter_assets.quality.clock import GUNFIRE_HOURS
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets_tests.made_up_city import made_up_city
 from shotspotter_assets_tests.quality.real_cities import RealCity, of_raw
 
 FIRST, LAST = date(2023, 1, 1), date(2024, 12, 31)
-CITY = City.model_validate(
-    {
-        "name": "sound_city",
-        "time_zone": "America/New_York",
-        "start": FIRST,
-        "box": {"west": -77.0, "south": 38.8, "east": -76.8, "north": 39.0},
-        "source": {"kind": "landing", "columns": {"time": "at", "gunshot_type": "kind", "source_id": "id"}},
-    }
-)
+SOURCE = {"kind": "landing", "columns": {"time": "at", "gunshot_type": "kind", "source_id": "id"}}
+CITY = made_up_city("sound_city", (-77.0, 38.8, -76.8, 39.0), start=FIRST, source=SOURCE)
 
 
 def sound(per_day: float = 12.0, seed: int = 0) -> pd.DataFrame:

@@ -1,5 +1,3 @@
-"""Each check on made-up alerts: it stays quiet on sound ones and finds what was spoiled."""
-
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -21,7 +19,6 @@ def test_sound_data_raise_nothing() -> None:
 
 
 def spoil(rows: pd.DataFrame, check: str) -> tuple[pd.DataFrame, str]:
-    """Spoiled rows, and what the message must say."""
     day, march = local_day(rows), date(2024, 3, 1)
     later = day >= march
     if check == "share_rejected":

@@ -1,5 +1,3 @@
-"""Late cities, cities whose last known day is too old for a forecast, days held back, and unusable files."""
-
 from collections.abc import Sequence
 from datetime import date, timedelta
 

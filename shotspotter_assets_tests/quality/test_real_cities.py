@@ -1,5 +1,3 @@
-"""Every real data set, from its city file alone: the known defects are found, and nothing else is complained of."""
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +46,6 @@ FIRING = {
     "wilmington_nc": {},
 }  # fmt: skip
 """Each check that fires, with parts of its message: all are in the publisher's data, and most in its description."""
-
 CITIES = cities()
 LOADED: dict[str, RealCity] = {}
 

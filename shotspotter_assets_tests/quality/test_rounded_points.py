@@ -1,5 +1,3 @@
-"""Rounded points under cells that are too small for them; what is finer, or has larger cells, raises nothing."""
-
 import numpy as np
 import pandas as pd
 import pytest

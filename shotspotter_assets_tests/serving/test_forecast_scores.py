@@ -1,5 +1,3 @@
-"""Scores of issued forecasts, and the rolling gate on them."""
-
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -75,7 +73,6 @@ def test_a_few_weeks_decide_nothing(days: int, has_scores: bool) -> None:
 
 
 def forecast_of(days: int) -> tuple[CityHistory, dict[date, pa.Table]]:
-    """Days without alerts, and forecasts for the last of them."""
     days_of_history = [FIRST + timedelta(days=at) for at in range(DAYS)]
     frames = grid_schema(24, TOWN).empty_table().add_column(0, "date", pa.array([], pa.date32()))
     row, column = np.nonzero(ALL_CELLS)
@@ -95,13 +92,6 @@ def test_the_rolling_gate_judges_the_present_candidate_only() -> None:
     assert part.rolling_gate is not None
     assert part.rolling_gate.positives < everything.rolling_gate.positives
     assert score(history, forecasts, serving_record(candidate_since=LAST)).rolling_gate is None
-
-
-def test_a_day_without_a_forecast_has_a_note() -> None:
-    history, _ = forecast_of(days=1)
-    record = score(history, {}, None)
-    assert (record.scores, record.rolling, record.rolling_gate) == (None, None, None)
-    assert record.note == f"No forecast was issued on {LAST - timedelta(days=1)}, so {LAST} has no score."
 
 
 def test_forecasts_of_other_leads_and_days_that_are_not_known_are_not_scored() -> None:

@@ -1,5 +1,3 @@
-"""How far weeks and firework days may be off."""
-
 import numpy as np
 import pytest
 

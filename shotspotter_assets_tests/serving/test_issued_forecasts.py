@@ -1,8 +1,5 @@
-"""Issued forecasts stay as they are, and forecasts made after their day are marked."""
-
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -33,13 +30,7 @@ MIDNIGHT = datetime(2024, 6, 3, 4, tzinfo=UTC)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path))
-
-
-@pytest.fixture
 def issued(store: Store) -> Forecast:
-    """A stored forecast of the day after `DAY`."""
     table = next_day(np.full(CELLS, 0.2)).replace_schema_metadata({GRID.encode(): grid_settings(TOWN)})
     record = ForecastRecord(
         city=TOWN.name, issue_date=DAY, day=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,

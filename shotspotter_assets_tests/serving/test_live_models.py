@@ -1,5 +1,3 @@
-"""When live models are trained, which models stay live, and rollback."""
-
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -35,7 +33,6 @@ AFTER_ITS_END = BEFORE_ITS_END + timedelta(minutes=1)
 
 
 def history_to(last_known: date, lead: int = 1) -> CityHistory:
-    """Days without alerts."""
     frames = grid_schema(24, TOWN).empty_table().add_column(0, "date", pa.array([], pa.date32()))
     return CityHistory(TOWN, days_between(TOWN.start, last_known), frames, lead)
 
@@ -47,11 +44,7 @@ def with_record(store: Store, record: ServingRecord) -> Store:
 
 @pytest.mark.parametrize(
     ("cadence", "days", "reason"),
-    [
-        ("daily", 1, "retrained, as every day"),
-        ("weekly", 6, ""),
-        ("weekly", 7, f"retrained, a week after {DAY}"),
-    ],
+    [("daily", 1, "retrained, as every day"), ("weekly", 6, ""), ("weekly", 7, f"retrained, a week after {DAY}")],
 )
 def test_models_are_trained_by_the_cadence_of_the_city(cadence: str, days: int, reason: str) -> None:
     city = TOWN.model_copy(update={"retraining": cadence})

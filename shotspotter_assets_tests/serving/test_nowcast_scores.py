@@ -1,5 +1,3 @@
-"""Nowcasts of the next minutes against what came."""
-
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -20,13 +18,9 @@ MIDDLES = np.array([(-77.05 + (column + 0.5) / 120, 38.85 + (row + 0.5) / 150) f
 
 def issued(made: datetime, probability: list[float], minutes: int = 15, even: float = 0.1) -> pa.Table:
     values = {
-        "starts_utc": [made] * 3,
-        "minutes": [minutes] * 3,
-        "row": [row for row, _ in CELLS],
-        "column": [column for _, column in CELLS],
-        "probability": probability,
-        "even": [even] * 3,
-    }
+        "starts_utc": [made] * 3, "minutes": [minutes] * 3, "row": [row for row, _ in CELLS],
+        "column": [column for _, column in CELLS], "probability": probability, "even": [even] * 3,
+    }  # fmt: skip
     return pa.table([values[name] for name in ISSUED_SCHEMA.names], schema=ISSUED_SCHEMA)
 
 

@@ -1,5 +1,3 @@
-"""The history until now, from stored days and the source, and which record is live."""
-
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -29,7 +27,6 @@ SOURCE = SimulatedSource(TOWN)
 
 
 def stored_until(store: Store, last: date) -> Store:
-    """Gridded days as the source has them."""
     days = days_between(TOWN.start, last)
     cleaned = clean_alerts(SOURCE.read(days[0], last), days, TOWN)
     store.write_tables("cleaned_alerts", TOWN.name, "alerts.parquet", {day: cleaned[day].alerts for day in days})

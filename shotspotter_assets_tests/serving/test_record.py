@@ -1,5 +1,3 @@
-"""The record of the live models: since when, and when it counts as new."""
-
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path

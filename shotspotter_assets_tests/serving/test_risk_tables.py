@@ -1,5 +1,3 @@
-"""The tables of one forecast."""
-
 import json
 from datetime import date
 

@@ -1,5 +1,3 @@
-"""Streets ranked from a stored forecast, and their scores."""
-
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -176,19 +174,9 @@ def test_streets_without_scores_say_why(store: Store, city: City, tmp_path: Path
     ("changes", "reason"),
     [({"streets": None}, "names no streets"), ({"grid": Grid(rows=5, columns=5)}, "of another grid")],
 )
-def test_a_day_without_ranked_streets_says_why(
-    store: Store, city: City, changes: dict[str, object], reason: str
-) -> None:
+def test_missing_ranking_has_a_reason(store: Store, city: City, changes: dict[str, object], reason: str) -> None:
     nothing = street_forecast(store, city.model_copy(update=changes), DAY, load_record(store, city.name, DAY))
     assert isinstance(nothing, StreetRecord)
     assert reason in nothing.no_streets
     write_streets(store, nothing)
     assert read_streets(store, city.name, DAY) is None
-
-
-def test_a_file_of_streets_that_cannot_be_read_is_reported_as_wrong(store: Store, city: City, tmp_path: Path) -> None:
-    (tmp_path / "streets.parquet").write_text("no streets")
-    nothing = street_forecast(store, city, DAY, load_record(store, city.name, DAY))
-    assert isinstance(nothing, StreetRecord)
-    assert nothing.is_wrong
-    assert f"{tmp_path / 'streets.parquet'} cannot be read" in nothing.no_streets

@@ -1,5 +1,3 @@
-"""Windows, names of inputs and versions of live models."""
-
 from datetime import date, timedelta
 
 import numpy as np

@@ -29,7 +29,6 @@ HISTORY_DAYS: Final = 40
 LIVE_DAYS: Final = 6
 MAX_WAIT_S: Final = 900
 """A run that was killed as it started counts as lost after five minutes."""
-
 CITY_FILE: Final = """
 name: {name}
 time_zone: America/New_York
@@ -43,7 +42,6 @@ source:
   file_date: "%Y-%m-%d"
   columns: {{time: when, longitude: lon, latitude: lat, gunshot_type: kind, source_id: id}}
 """
-
 CHECKS: Final = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
   assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization { status } } } } } } }"""
 
@@ -65,7 +63,6 @@ class World:
             (self.landing / name).mkdir()
 
     def land(self, city: str, day: date, alerts: int | None = None) -> None:
-        """Land, or replace, the file of a day."""
         number = self.random.randint(0, 8) if alerts is None else alerts
         names = {f"{city}-{day}-{self.random.randint(0, 10**6)}" for _ in range(number)}
         rows = [
@@ -78,7 +75,6 @@ class World:
         self.truth[city, day] = names
 
     def stored(self, city: str, day: date) -> list[str]:
-        """The ids of the cleaned alerts of a day."""
         with contextlib.suppress(Exception):  # a day that is not there yet, or is being replaced
             return self.store.read_table(Partition("cleaned_alerts", city, "date", day), ALERTS_FILE)[
                 "source_id"
@@ -105,7 +101,6 @@ class World:
             time.sleep(1)
 
     def kill(self, processes: list[psutil.Process]) -> None:
-        """SIGKILL, as a power cut does."""
         for process in processes:
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -179,7 +174,6 @@ def test_nothing_is_lost_or_counted_twice_through_kills_corrections_and_corrupt_
 
 @contextlib.contextmanager
 def dg_instance(world: World) -> Iterator[dg.DagsterInstance]:
-    """The instance of the installation."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", str(world.installation.home))
         with dg.DagsterInstance.get() as instance:

@@ -6,6 +6,7 @@ import pytest
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.sources.known_days import DayRows, day_states, silence_chance
+from shotspotter_assets_tests.made_up_city import made_up_city
 
 FIRST = date(2026, 1, 1)
 
@@ -15,16 +16,7 @@ def a_city(kind: str = "landing", file_date: str | None = None, **publication: o
     source |= {"columns": {"time": "t"}} if kind != "simulated" else {}
     source |= {"file_date": file_date} if kind == "landing" else {}
     source |= {"layer": "https://maps.example.gov/0"} if kind == "arcgis" else {}
-    return City.model_validate(
-        {
-            "name": "dale",
-            "time_zone": "America/New_York",
-            "start": FIRST,
-            "box": {"west": -77, "south": 38, "east": -76, "north": 39},
-            "source": source,
-            "publication": publication,
-        }
-    )
+    return made_up_city("dale", (-77.0, 38.0, -76.0, 39.0), start=FIRST, source=source, publication=publication)
 
 
 def day(number: int) -> date:
@@ -36,7 +28,6 @@ def noon(number: int) -> datetime:
 
 
 def states(city: City, found: dict[int, DayRows], days: int) -> list[str]:
-    """The states of the first days, as asked for on the next day."""
     of_days = day_states(city, {day(at): rows for at, rows in found.items()}, day(days - 1), day(days)).states
     return [state for state, _ in of_days.values()]
 

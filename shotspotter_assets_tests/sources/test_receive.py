@@ -1,5 +1,3 @@
-"""The rows of several sources together, and the times at which they were first received."""
-
 from datetime import UTC, date, datetime
 from typing import Any
 

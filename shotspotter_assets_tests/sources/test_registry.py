@@ -1,5 +1,3 @@
-"""The registry of sources; the how-to shows that a new kind needs settings, a reader and a row, and nothing else."""
-
 import re
 import sys
 from datetime import UTC, date, datetime

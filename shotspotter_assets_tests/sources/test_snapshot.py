@@ -1,5 +1,3 @@
-"""Snapshots of landing folders and live sources, compared with the table of days that runs have stored."""
-
 import os
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +15,7 @@ from shotspotter_assets.sources.registry import Access, open_sources
 from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, origins_of_days
 from shotspotter_assets.sources.snapshot import LOOK_BACK_DAYS, Snapshot, read_polled, record_answer, take_snapshot
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.made_up_city import made_up_city
 
 FIRST, LAST = date(2024, 3, 1), date(2024, 3, 20)
 NOW = datetime(2024, 3, 21, 16, tzinfo=UTC)
@@ -25,17 +24,8 @@ LAYER = {"kind": "socrata", "domain": "https://data.gov", "dataset": "abcd-1234"
 
 
 def a_city(*sources: dict[str, object], **settings: object) -> City:
-    return City.model_validate(
-        {
-            "name": "dale",
-            "time_zone": "America/New_York",
-            "start": FIRST,
-            "box": {"west": -77.0, "south": 38.0, "east": -76.0, "north": 39.0},
-            "source": sources[0],
-            "other_sources": sources[1:],
-            **settings,
-        }
-    )
+    settings = {"start": FIRST, "source": sources[0], "other_sources": sources[1:]} | settings
+    return made_up_city("dale", (-77.0, 38.0, -76.0, 39.0), **settings)
 
 
 HISTORY = a_city(FILES | {"folder": "history"})
@@ -68,7 +58,6 @@ class Town:
         return " ".join(self.snapshot(poll_seconds=None).waits(self.now.astimezone(self.city.zone).date()))
 
     def make(self, first: int, last: int) -> None:
-        """Store days of March as a run does."""
         days = days_between(date(2024, 3, first), date(2024, 3, last))
         rows = read_sources(self.readers, days[0], days[-1])
         record_answer(self.store, "dale", rows, days[0], days[-1])

@@ -1,5 +1,3 @@
-"""Hashes of rows."""
-
 from datetime import UTC, datetime
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""How other tools open an asset in the store: one line each for pyarrow, pandas, polars and DuckDB."""
-
 from datetime import date, timedelta
 from pathlib import Path
 

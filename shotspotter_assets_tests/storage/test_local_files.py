@@ -1,5 +1,3 @@
-"""Local folders: killed writers, leftovers, and places that cannot be written."""
-
 import signal
 import subprocess
 import sys
@@ -14,7 +12,6 @@ from shotspotter_assets.storage.store import Partition, Store
 
 PARTITION = Partition("fold_models", "x", "fold", date(2018, 1, 1))
 SIZE = 20_000_000
-
 WRITER = f"""
 import sys
 from datetime import date

@@ -1,5 +1,3 @@
-"""S3: listings longer than a page, and servers, buckets and keys that are not there."""
-
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
@@ -41,12 +39,8 @@ def test_what_is_wrong_with_a_bucket_is_named(s3_server: S3Server) -> None:
 def test_pages_have_the_content_type_that_browsers_need(s3_server: S3Server, s3_store_root: str) -> None:
     client = s3_server.client()
     store, partition = Store(s3_store_root, client), Partition("city_pages", "x")
-    for file, kind in {
-        "index.html": "text/html",
-        "a.css": "text/css",
-        "a.js": "javascript",
-        "a.png": "image/png",
-    }.items():
+    kinds = {"index.html": "text/html", "a.css": "text/css", "a.js": "javascript", "a.png": "image/png"}
+    for file, kind in kinds.items():
         store.write_bytes(partition, file, b"x")
         key = store.uri(partition, file).removeprefix(f"s3://{s3_server.bucket}/")
         assert kind in client.head_object(Bucket=s3_server.bucket, Key=key)["ContentType"]

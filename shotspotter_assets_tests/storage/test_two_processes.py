@@ -1,5 +1,3 @@
-"""Two processes that write the same partition at once: what is stored is of one of them."""
-
 import os
 import signal
 import subprocess
@@ -44,10 +42,7 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_the_files_of_a_partition_come_from_one_process(tmp_path: Path) -> None:
     store, seen = Store(str(tmp_path)), set()
-    with (
-        process(WRITER, str(tmp_path), "writer_a") as first,
-        process(WRITER, str(tmp_path), "writer_b") as second,
-    ):
+    with process(WRITER, str(tmp_path), "writer_a") as first, process(WRITER, str(tmp_path), "writer_b") as second:
         while first.poll() is None or second.poll() is None:
             with store.alone("cleaned_alerts", "town"):
                 if store.exists(PARTITION, "record"):

@@ -1,5 +1,3 @@
-"""Shares of streets in their cells, and the risk of segments: what is learned, how sure it is, and that it adds up."""
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Files of streets as they come: where they are cut, what the pieces are called, and what cannot be used."""
-
 import math
 from typing import Any
 
@@ -7,7 +5,6 @@ import geopandas
 import pytest
 import shapely
 
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.streets.segments import StreetsFileError, read_segments
 from shotspotter_assets_tests.streets.town import (
@@ -44,17 +41,10 @@ def test_pieces_are_named_by_the_crossings_that_they_lie_between(tmp_path):
 
 
 def test_blocks_have_their_house_numbers_for_a_name(tmp_path):
-    rows = frame_of(
-        ["oak ln", "oak ln", "ELM RD", "low st"],
-        [
-            BLOCK,
-            shapely.reverse(BLOCK),
-            shapely.LineString([(-76.97, 38.02), (-76.96, 38.02)]),
-            shapely.LineString([(-76.98, 38.05), (-76.97, 38.05)]),
-        ],
-        low=[2803.0, 2800.0, 180.0, 99.0],
-        high=[2851.0, 2898.0, 220.0, 1.0],
-    )
+    others = [shapely.LineString([(west, y), (west + 0.01, y)]) for west, y in ((-76.97, 38.02), (-76.98, 38.05))]
+    names, numbers = ["oak ln", "oak ln", "ELM RD", "low st"], [(2803, 2851), (2800, 2898), (180, 220), (99, 1)]
+    low, high = (list(map(float, ends)) for ends in zip(*numbers, strict=True))
+    rows = frame_of(names, [BLOCK, shapely.reverse(BLOCK), *others], low=low, high=high)
     cut = read_segments(city_with(written(tmp_path, rows), number_from="low", number_to="high"))
     assert sorted(cut.names) == ["100 to 200 block of ELM RD", "2800 block of Oak Ln", "unit block of Low St"]
     assert sorted(set(cut.streets)) == ["ELM RD", "Low St", "Oak Ln"]
@@ -62,12 +52,8 @@ def test_blocks_have_their_house_numbers_for_a_name(tmp_path):
 
 def test_a_block_in_two_pieces_has_a_name_for_each(tmp_path):
     names, lines = street_rows()
-    rows = frame_of(
-        [*names, "Oak Ln"],
-        [*lines, shapely.LineString([(-76.985, 38.025), (-76.965, 38.025)])],
-        low=[None] * 18 + [100],
-        high=[None] * 18 + [198],
-    )
+    oak, numbers = shapely.LineString([(-76.985, 38.025), (-76.965, 38.025)]), {"low": 100, "high": 198}
+    rows = frame_of([*names, "Oak Ln"], [*lines, oak], **{name: [None] * 18 + [at] for name, at in numbers.items()})
     cut = read_segments(city_with(written(tmp_path, rows), number_from="low", number_to="high"))
     assert sorted(name for name in cut.names if "of Oak" in name) == [
         "100 block of Oak Ln at 2th Ave",
@@ -165,34 +151,19 @@ def test_an_openstreetmap_extract_is_read(tmp_path):
 def refused() -> dict[str, tuple[Any, dict[str, Any], str]]:
     names, lines = street_rows()
     far = [shapely.LineString([(-122.0, 37.0), (-122.0, 37.1)])]
+    turned = [shapely.transform(line, lambda points: points[:, ::-1]) for line in lines]
     return {
         "no column": (town(), {"name": "street"}, "has no column street; it has name. Correct `name`"),
-        "no numbers": (
-            town(),
-            {"number_from": "a", "number_to": "b"},
-            "has no column a; it has name. Correct `number_from`",
-        ),
+        "no numbers": (town(), {"number_from": "a", "number_to": "b"}, "has no column a; it has name. Correct `number_from`"),
         "no kind": (town(), {"only": {"kind": ["st"]}}, "has no column kind; it has name. Correct `only`"),
-        "no such kind": (
-            town().assign(kind="st"),
-            {"only": {"kind": ["road"]}},
-            "has no line whose kind is one of road; it has st",
-        ),
+        "no such kind": (town().assign(kind="st"), {"only": {"kind": ["road"]}}, "no line whose kind is one of road; it has st"),
         "no names": (frame_of([None] * 18, lines), {}, "has no name in any row of name. Correct `name`"),
         "elsewhere": (frame_of(["Far"], far), {}, "has nothing in the city's box; its shapes lie within [-122.0, 37.0"),
-        "latitude first": (
-            frame_of(names, [shapely.transform(line, lambda points: points[:, ::-1]) for line in lines]),
-            {},
-            "longitude before latitude",
-        ),
+        "latitude first": (frame_of(names, turned), {}, "longitude before latitude"),
         "areas": (frame_of(["Park"], [shapely.box(-77, 38, -76.9, 38.1)]), {}, "holds Polygon, and streets are lines"),
-        "no length": (
-            frame_of(["Point"], [shapely.LineString([(-76.95, 38.05)] * 2)]),
-            {},
-            "has only lines of no length",
-        ),
+        "no length": (frame_of(["Point"], [shapely.LineString([(-76.95, 38.05)] * 2)]), {}, "has only lines of no length"),
         "nothing": (frame_of([], []), {}, "has nothing in the city's box"),
-    }
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", refused())
@@ -206,4 +177,4 @@ def test_what_cannot_be_used_is_refused_with_the_remedy(tmp_path, case):
 
 def test_a_city_without_streets_has_no_segments():
     with pytest.raises(ValueError, match="City square_town has no streets"):
-        read_segments(City.model_validate(CITY))
+        read_segments(CITY)

@@ -7,21 +7,14 @@ import geopandas
 import shapely
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets_tests.made_up_city import made_up_city
 
-CITY = {
-    "name": "square_town",
-    "time_zone": "America/New_York",
-    "start": "2021-01-01",
-    "box": {"west": -77.0, "south": 38.0, "east": -76.9, "north": 38.1},
-    "grid": {"rows": 10, "columns": 10},
-    "source": {"kind": "simulated"},
-}
+CITY = made_up_city("square_town", (-77.0, 38.0, -76.9, 38.1), (10, 10))
 AVENUES, STREETS = 9, 9
 """Avenues run north, streets east, none along the edge of the box; they end 0.005 degrees beyond the last crossing."""
 
 
 def street_rows() -> tuple[list[str], list[shapely.LineString]]:
-    """Names and lines of the whole streets."""
     ends = (0.005, 0.095)
     names = [f"{number}th Ave" for number in range(1, AVENUES + 1)] + [f"{letter} St" for letter in "ABCDEFGHI"]
     lines = [shapely.LineString([(-77.0 + 0.01 * at, 38.0 + end) for end in ends]) for at in range(1, AVENUES + 1)] + [
@@ -31,21 +24,17 @@ def street_rows() -> tuple[list[str], list[shapely.LineString]]:
 
 
 def frame_of(names: list[Any], lines: list[Any], **columns: Any) -> geopandas.GeoDataFrame:
-    """Lines with names in WGS84."""
     return geopandas.GeoDataFrame({"name": names, **columns}, geometry=lines, crs=4326)
 
 
 def town() -> geopandas.GeoDataFrame:
-    """The whole streets."""
     return frame_of(*street_rows())
 
 
 def written(folder: Path, frame: geopandas.GeoDataFrame, file: str = "streets.parquet") -> Path:
-    """The file with the frame."""
     frame.to_parquet(folder / file) if file.endswith("parquet") else frame.to_file(folder / file)
     return folder / file
 
 
 def city_with(path: Path, **settings: Any) -> City:
-    """The town's City with a file of streets."""
-    return City.model_validate(CITY | {"streets": {"path": path, "name": "name"} | settings})
+    return City.model_validate(CITY.model_dump() | {"streets": {"path": path, "name": "name"} | settings})

@@ -1,5 +1,3 @@
-"""The checks of the data as runs: on ranges and single days, with history, spoiled files, and late cities."""
-
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,13 +15,9 @@ ALL = (*ALL_CHECKS, "alerts_are_on_time", "files_are_readable", "days_are_usable
 
 
 def run(
-    first: str,
-    last: str,
-    on: Installation,
-    instance: dg.DagsterInstance,
-    assets: Sequence[str] = ("raw_alerts", "cleaned_alerts"),
-    checks: Sequence[str] = ALL,
-) -> dict[str, dg.AssetCheckEvaluation]:
+    first: str, last: str, on: Installation, instance: dg.DagsterInstance,
+    assets: Sequence[str] = ("raw_alerts", "cleaned_alerts"), checks: Sequence[str] = ALL,
+) -> dict[str, dg.AssetCheckEvaluation]:  # fmt: skip
     done = materialize(
         "tiny_city", assets, on, days=(first, last), checks=checks, instance=instance, raise_on_error=False
     )

@@ -1,6 +1,3 @@
-"""Raw alerts to grid tensors as runs: ranges, metadata of each partition, checks, bad days, killed runs."""
-
-import shutil
 import signal
 import subprocess
 import sys
@@ -8,15 +5,11 @@ import time
 from pathlib import Path
 
 import dagster as dg
-import duckdb
-import pandas as pd
-import polars as pl
-import pyarrow.dataset as ds
 import pytest
 
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.day_table import DAYS_FILE
-from shotspotter_assets.storage.errors import MissingPartitionsError, StoreError
+from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.lineage import LINEAGE_FILE
 from shotspotter_assets_tests.defs.chain import DAILY_CHECKS, materialize, resources, run_days
 
@@ -37,9 +30,7 @@ def landing(tmp_path: Path) -> Path:
     return folder
 
 
-def test_one_run_writes_each_day_with_its_own_metadata(
-    landing: Path, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
+def test_each_day_has_its_own_metadata(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     store = tmp_path / "store"
     result = run_days("landing_city", "2024-03-01", "2024-03-05", resources(str(store), str(landing.parent)), instance)
     assert result.success
@@ -60,11 +51,8 @@ def test_one_run_writes_each_day_with_its_own_metadata(
     checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
     assert checks == {"rows_are_conserved": True, "counts_equal_alerts": True}
     # Days without alerts are written too.
-    for asset, files in {
-        "raw_alerts": ["alerts"],
-        "cleaned_alerts": ["alerts", "rejected"],
-        "grid_tensors": ["grid"],
-    }.items():
+    stored = {"raw_alerts": ["alerts"], "cleaned_alerts": ["alerts", "rejected"], "grid_tensors": ["grid"]}
+    for asset, files in stored.items():
         for day in range(1, 6):
             folder = store / asset / "city=landing_city" / f"date=2024-03-0{day}"
             assert sorted(path.stem for path in folder.iterdir()) == files
@@ -82,33 +70,7 @@ def test_unknown_types_and_silent_days_are_logged(
     assert "18 days without a row since 2024-03-02" in capfd.readouterr().err
 
 
-def test_parquet_folders_open_as_one_data_set(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    store = tmp_path / "store"
-    run_days("landing_city", "2024-03-01", "2024-03-05", resources(str(store), str(landing.parent)), instance)
-    for asset, file, rows in (
-        ("raw_alerts", "alerts", 4),
-        ("grid_tensors", "grid", 2),
-        ("cleaned_alerts", "alerts", 2),
-    ):
-        pattern = f"{store}/{asset}/**/{file}.parquet"
-        assert (
-            duckdb.sql(f"select city, date from read_parquet('{pattern}', hive_partitioning=true)").fetchall()[0][0]
-            == "landing_city"
-        )
-        assert pl.scan_parquet(pattern, hive_partitioning=True).select("city", "date").collect().height == rows
-    for asset, rows in (("raw_alerts", 4), ("grid_tensors", 2)):
-        assert ds.dataset(store / asset, partitioning="hive").to_table().num_rows == rows
-        assert len(pd.read_parquet(store / asset)) == rows
-    # Rejected rows lie beside the alerts and have no user_id.
-    assert len(pd.read_parquet(store / "cleaned_alerts", filters=[("user_id", ">", 0)])) == 2
-    assert (
-        ds.dataset(store / "cleaned_alerts", partitioning="hive").to_table(filter=ds.field("user_id") > 0).num_rows == 2
-    )
-
-
-def test_the_same_range_again_writes_the_same_bytes(
-    landing: Path, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
+def test_reruns_write_the_same_bytes(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     store = tmp_path / "store"
     contents = []
     for first, last in (("2024-03-01", "2024-03-05"), ("2024-03-02", "2024-03-02"), ("2024-03-03", "2024-03-05")):
@@ -118,46 +80,19 @@ def test_the_same_range_again_writes_the_same_bytes(
 
 
 def test_a_missing_day_upstream_is_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    with pytest.raises(
-        MissingPartitionsError,
-        match=r"raw_alerts of landing_city lacks .*2024-03-02.* dg launch --assets landing_city/raw_alerts",
-    ):
-        materialize(
-            "landing_city",
-            ["cleaned_alerts"],
-            resources(str(tmp_path)),
-            partition_key="2024-03-02",
-            checks=(),
-            instance=instance,
-        )
+    on, day = resources(str(tmp_path)), "2024-03-02"
+    says = rf"raw_alerts of landing_city lacks .*{day}.* dg launch --assets landing_city/raw_alerts"
+    with pytest.raises(MissingPartitionsError, match=says):
+        materialize("landing_city", ["cleaned_alerts"], on, partition_key=day, checks=(), instance=instance)
 
 
-def test_an_unreadable_source_leaves_nothing_behind(
-    landing: Path, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
+def test_unreadable_source_stores_nothing(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     for file in landing.iterdir():
         file.write_bytes(b"")
+    on = resources(str(tmp_path / "store"), str(landing.parent))
     with pytest.raises(SourceError, match=r"cannot be read as a CSV file"):
-        run_days(
-            "landing_city",
-            "2024-03-01",
-            "2024-03-05",
-            resources(str(tmp_path / "store"), str(landing.parent)),
-            instance,
-        )
+        run_days("landing_city", "2024-03-01", "2024-03-05", on, instance)
     assert not (tmp_path / "store" / "raw_alerts").exists()
-
-
-def test_an_unwritable_store(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    (tmp_path / "store").write_text("a file where the folder should be")
-    with pytest.raises(StoreError, match="SHOTSPOTTER_STORE"):
-        run_days(
-            "landing_city",
-            "2024-03-01",
-            "2024-03-02",
-            resources(str(tmp_path / "store"), str(landing.parent)),
-            instance,
-        )
 
 
 def test_a_damaged_grid_fails_its_check(landing: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -192,24 +127,5 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
     assert result.success
     assert all(check.passed for check in result.get_asset_check_evaluations())
     assert len(list(store.glob("grid_tensors/*/*/grid.parquet"))) == 275
-    assert {path.name for path in store.glob("[!.]*/**/[!.]*") if path.is_file()} == {
-        "alerts.parquet",
-        "rejected.parquet",
-        "grid.parquet",
-        DAYS_FILE,
-        LINEAGE_FILE,
-    }
-
-
-def test_real_alerts_of_washington_through_the_chain(
-    real_data: Path, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
-    folder = tmp_path / "landing" / "washington_dc"
-    folder.mkdir(parents=True)
-    shutil.copy2(real_data / "washington_dc.parquet", folder / "washington_dc.parquet")
-    store = tmp_path / "store"
-    result = run_days("washington_dc", "2017-10-01", "2018-03-31", resources(str(store), str(folder.parent)), instance)
-    assert all(check.passed for check in result.get_asset_check_evaluations())
-    [gridded] = [check for check in result.get_asset_check_evaluations() if check.check_name == "counts_equal_alerts"]
-    source = pd.read_parquet(real_data / "washington_dc.parquet")["occurred_at"].dt.tz_convert("America/New_York")
-    assert gridded.metadata["alerts"].value == int(((source >= "2017-10-01") & (source < "2018-04-01")).sum())
+    names = {path.name for path in store.glob("[!.]*/**/[!.]*") if path.is_file()}
+    assert names == {"alerts.parquet", "rejected.parquet", "grid.parquet", DAYS_FILE, LINEAGE_FILE}

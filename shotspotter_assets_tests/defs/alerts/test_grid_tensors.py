@@ -1,5 +1,3 @@
-"""Settings of a city's file through the chain: incidents counted once, other events, and two sources of one city."""
-
 from datetime import date
 from pathlib import Path
 from typing import Any

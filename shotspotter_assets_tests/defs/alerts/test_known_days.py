@@ -1,5 +1,3 @@
-"""Days that a source has not published yet: stored as unknown, left out of histories, rebuilt when their rows arrive."""
-
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -15,7 +13,6 @@ from dagster._core.loader import LoadingContextForTest
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.landing.received import ARRIVALS
@@ -23,53 +20,32 @@ from shotspotter_assets.sources.snapshot import POLLED_FILE
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
 from shotspotter_assets_tests.defs.chain import DAILY, requested_days, resources, run_days, tick
+from shotspotter_assets_tests.made_up_city import made_up_city
 from shotspotter_assets_tests.sources.api.api_server import Arcgis, serving
 
 START, NEWEST, END = date(2024, 9, 1), date(2024, 9, 30), date(2024, 11, 22)
 LAYER = "/arcgis/rest/services/Alerts/MapServer/29"
 
 
-def rows_of(first: date, last: date, alerts_a_day: int = 20) -> pa.Table:
+def rows_of(first: date, last: date) -> pa.Table:
     """Alerts at noon and later of each day, in the city's box."""
-    moments = [
-        pd.Timestamp(day) + pd.Timedelta(hours=17, minutes=at)
-        for day in days_between(first, last)
-        for at in range(alerts_a_day)
-    ]
-    number = int((first - START).days * 100 + 10)
-    frame = pd.DataFrame(
-        {
-            "OBJECTID": np.arange(number, number + len(moments)),
-            "DATETIME": pd.Series(moments).astype("datetime64[us]"),
-            "LATITUDE": 41.8 + np.arange(len(moments)) % 7 / 100,
-            "LONGITUDE": -87.7,
-        }
-    )
+    minutes = [pd.Timedelta(hours=17, minutes=at) for at in range(20)]
+    moments = pd.Series([pd.Timestamp(day) + after for day in days_between(first, last) for after in minutes])
+    number = np.arange(len(moments))
+    columns = {"OBJECTID": (first - START).days * 100 + 10 + number, "DATETIME": moments.astype("datetime64[us]")}
+    frame = pd.DataFrame(columns | {"LATITUDE": 41.8 + number % 7 / 100, "LONGITUDE": -87.7})
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
 class Town:
     """A city behind a layer, its store, and the runs and ticks over it."""
 
-    def __init__(self, folder: Path, url: str, layer: Arcgis, instance: dg.DagsterInstance, publication: Any) -> None:
+    def __init__(self, folder: Path, url: str, layer: Arcgis, instance: dg.DagsterInstance) -> None:
         self.layer, self.instance, self.store = layer, instance, Store(str(folder / "store"))
-        self.city = City.model_validate(
-            {
-                "name": "live_city",
-                "time_zone": "America/Chicago",
-                "start": START,
-                "end": END,
-                "box": {"west": -87.9, "south": 41.6, "east": -87.5, "north": 42.1},
-                "grid": {"rows": 6, "columns": 5},
-                "source": {
-                    "kind": "arcgis",
-                    "layer": url + LAYER,
-                    "columns": {"time": "DATETIME", "longitude": "LONGITUDE", "latitude": "LATITUDE"},
-                },
-                "automation": "history",
-                "publication": publication or {},
-            }
-        )
+        columns = {"time": "DATETIME", "longitude": "LONGITUDE", "latitude": "LATITUDE"}
+        more = {"time_zone": "America/Chicago", "start": START, "end": END, "automation": "history"}
+        more["source"] = {"kind": "arcgis", "layer": url + LAYER, "columns": columns}
+        self.city = made_up_city("live_city", (-87.9, 41.6, -87.5, 42.1), (6, 5), **more)
         self.cities = {"live_city": self.city}
         self.resources = resources(str(folder / "store"), str(folder), self.cities)
         self.cursor: str | None = None
@@ -108,23 +84,17 @@ class Town:
 
 
 @pytest.fixture
-def town(
-    tmp_path: Path,
-    stored_instance: dg.DagsterInstance,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Town]:
+def town(tmp_path: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
     monkeypatch.setattr(local_time, "now", lambda: datetime.combine(END + timedelta(days=1), time(18), UTC))
     layer = Arcgis(rows_of(START, NEWEST))
     with serving(layer.routes) as server:
-        yield Town(tmp_path, server.url, layer, stored_instance, getattr(request, "param", None))
+        yield Town(tmp_path, server.url, layer, stored_instance)
 
 
 class Folder(LivingCity):
     """A city of landed files, by default without a rule of publication."""
 
     def land_day(self, day: date, alerts: int, days_later: int = 1) -> None:
-        """Land the file of a day some days later."""
         self.now = noon(day + timedelta(days=days_later))
         self.land(f"{day}.csv", *(row(day, at, hour=10 + at % 9) for at in range(alerts)))
 
@@ -212,11 +182,3 @@ def test_a_day_that_becomes_known_makes_its_cleaned_alerts_stale(town: Town) -> 
     assert town.stale("cleaned_alerts", [NEWEST, *days]) == days[:3]
     town.run(days[0], days[-1])
     assert town.stale("grid_tensors", [NEWEST, *days]) == []
-
-
-@pytest.mark.parametrize("town", [{"days_late": 0}], indirect=True)
-def test_days_that_a_prompt_source_answers_are_known(town: Town) -> None:
-    town.run(START, date(2024, 10, 3))
-    assert town.state(date(2024, 10, 3)) == "known"
-    assert town.shown("raw_alerts", date(2024, 10, 3))["dagster/partition_row_count"] == 0
-    assert CityHistory.load(town.store, town.city, date(2024, 10, 3)).lead == 1

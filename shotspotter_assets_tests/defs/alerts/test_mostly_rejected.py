@@ -1,5 +1,3 @@
-"""Days of which most rows cannot be used are held back with the reason; they are stored, and count nowhere."""
-
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -58,12 +56,7 @@ def time_format(pattern: str) -> dict[str, Any]:
     [
         (
             WRONG_BOX,
-            [
-                "40 of 40 rows of 10 days",
-                "40 outside_box",
-                "within west -76.500, south 38.500, east",
-                "Correct box.",
-            ],
+            ["40 of 40 rows of 10 days", "40 outside_box", "within west -76.500, south 38.500, east", "Correct box."],
         ),
         (
             {"box": Box(west=38.0, south=-77.0, east=39.0, north=-76.0)},

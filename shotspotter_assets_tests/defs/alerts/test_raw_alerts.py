@@ -1,5 +1,3 @@
-"""Corrections and late rows: the days that become stale, and when rows were first received."""
-
 import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime

@@ -1,5 +1,3 @@
-"""An S3 server that goes away during the runs of a city."""
-
 import threading
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""Two processes that materialize the same days at once, of sources that differ: what is stored of a day is of one of them."""
-
 import subprocess
 import sys
 from datetime import date

@@ -1,5 +1,3 @@
-"""The city's sensor on real folders: the runs it requests, what it waits for, and what crashes and bad files do."""
-
 import os
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -88,12 +86,6 @@ def test_a_new_day_is_one_run_before_all_others(stored: LivingCity) -> None:
     # The incidents of the day after a corrected one may have begun on it.
     assert requested_days(corrected) == (str(START), str(START + timedelta(days=1)))
     assert int(newest.tags["dagster/priority"]) > int(corrected.tags["dagster/priority"]) > 0
-
-
-def test_only_changed_days_are_requested(stored: LivingCity) -> None:
-    assert days_of(stored) == []
-    stored.land("a.csv", *reversed(HISTORY))
-    assert days_of(stored) == [], "the rows in another order"
 
 
 def test_a_correction_that_comes_and_goes_runs_each_time(stored: LivingCity) -> None:

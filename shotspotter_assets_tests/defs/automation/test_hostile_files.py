@@ -1,5 +1,3 @@
-"""Hostile and damaged files in a landing folder: each is named by a check, and the good ones are read."""
-
 import os
 import uuid
 from collections.abc import Callable
@@ -13,13 +11,7 @@ import pyarrow.parquet as pq
 from shotspotter_assets.sources.landing.received import read_received, unusable_files
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets_tests.defs.chain import CITIES, requested_days, resources, run_days, with_city
-from shotspotter_assets_tests.sources.landing.hostile_files import (
-    COLUMNS,
-    GOOD_CSV,
-    flipped_zip,
-    workbook,
-    zip_bomb,
-)
+from shotspotter_assets_tests.sources.landing.hostile_files import COLUMNS, GOOD_CSV, flipped_zip, workbook, zip_bomb
 
 CITY = "landing_city"
 ALERT = dict(zip(COLUMNS, ("2024-03-02T17:00:00Z", -76.5, 38.5, "Single_Gunshot", 1, "a"), strict=True))

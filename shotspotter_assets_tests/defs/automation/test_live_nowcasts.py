@@ -1,5 +1,3 @@
-"""The nowcast sensors: a nowcast for each change of the source, and failures that stay with their city."""
-
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -32,14 +30,9 @@ def a_nowcast(alerts: int) -> Nowcast:
         "expected": [0.11], "even": [0.05],
     }  # fmt: skip
     record = NowcastRecord(
-        city=CITY,
-        now=NOW.isoformat(),
-        starts="2024-01-23T13:00:00Z",
-        models_from=date(2024, 1, 20),
-        alerts_since_midnight=alerts,
-        incidents_last_hour=0,
-        without_minutes="",
-    )
+        city=CITY, now=NOW.isoformat(), starts="2024-01-23T13:00:00Z", models_from=date(2024, 1, 20),
+        alerts_since_midnight=alerts, incidents_last_hour=0, without_minutes="",
+    )  # fmt: skip
     minutes, nothing = pa.table(rows, schema=MINUTES_SCHEMA), Incidents.of_alerts(NO_ALERTS, CITIES[CITY])
     return Nowcast(RISK_SCHEMA.empty_table(), minutes, record, date(2024, 1, 23), nothing)
 
@@ -61,7 +54,6 @@ class Ticks:
         monkeypatch.setattr(nowcast_poller, "NowcastPoller", lambda *_: Poller())
 
     def tick(self) -> list[Any]:
-        """One tick; the alerts of the nowcasts that it made."""
         sensor = self.on.definitions.resolve_sensor_def(f"{CITY}_nowcasts")
         context = dg.build_sensor_context(
             instance=self.instance, cursor=self.cursor, definitions=self.on.definitions, resources=dict(self.on)

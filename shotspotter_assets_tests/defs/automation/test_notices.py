@@ -1,5 +1,3 @@
-"""The notices sensor, tick by tick, on a real instance, a real store, and real webhook and mail servers."""
-
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -30,7 +28,6 @@ class Watch:
         self.cursor: str | None = None
 
     def tick(self) -> str:
-        """One tick; its skip message."""
         context = dg.build_sensor_context(
             instance=self.instance,
             cursor=self.cursor,
@@ -59,7 +56,6 @@ class Watch:
         return job.execute_in_process(instance=self.instance, partition_key="2024-05-01").run_id
 
     def fail_a_run(self) -> str:
-        """A real run that fails, as its landing folder is missing."""
         result = run_days(CITY, "2024-03-02", "2024-03-03", self.resources, self.instance, raise_on_error=False)
         assert not result.success
         return result.run_id
@@ -102,12 +98,6 @@ def test_without_a_receiver_nothing_is_sent_and_the_tick_says_so(watch: Watch) -
     assert watch.cursor is None
 
 
-def test_a_wrong_setting_fails_only_the_tick(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOTSPOTTER_WEBHOOK_URL", "ftp://secret")
-    with pytest.raises(ValueError, match="SHOTSPOTTER_WEBHOOK_URL is not an address"):
-        watch.tick()
-
-
 def test_a_failed_run_is_sent_once_with_its_partitions_step_error_and_link(watch: Watch, webhook: Webhook) -> None:
     run_id = watch.fail_a_run()
     assert "run failure" in watch.tick()
@@ -121,7 +111,7 @@ def test_a_failed_run_is_sent_once_with_its_partitions_step_error_and_link(watch
     assert set(json.loads(watch.cursor or "")) == {"sent", "since"}
 
 
-def test_problems_beyond_one_text_follow_at_the_next_tick(
+def test_further_problems_follow_at_the_next_tick(
     watch: Watch, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(send, "MAX_MESSAGES", 1)
@@ -150,9 +140,7 @@ def test_a_run_whose_process_was_killed_is_sent(watch: Watch, webhook: Webhook) 
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
-def test_a_refused_notice_is_sent_again_and_mail_goes_out(
-    watch: Watch, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refused_notice_is_repeated(watch: Watch, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     webhook.answers += [403]
     with smtp_server() as mailbox:
         monkeypatch.setenv("SHOTSPOTTER_SMTP_URL", f"smtp://{mailbox.host}:{mailbox.port}")
@@ -183,9 +171,7 @@ def test_a_late_city_is_sent_although_no_run_failed(watch: Watch, webhook: Webho
         ("forecast_scores", "rolling_gate", "Failed gate: landing_city, 2024-05-01"),
     ],
 )
-def test_a_failed_gate_is_sent_with_its_reasons(
-    watch: Watch, webhook: Webhook, asset: str, check: str, subject: str
-) -> None:
+def test_failed_gate_has_reasons(watch: Watch, webhook: Webhook, asset: str, check: str, subject: str) -> None:
     watch.evaluate(asset, check, True, "Calibrated.")
     run_id = watch.evaluate(asset, check, False, "Forecasts are off.")
     watch.tick()

@@ -1,5 +1,3 @@
-"""Forecasts of a city's first days, which start from the shared models, and the change to the city's own models."""
-
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
@@ -22,7 +20,6 @@ LATER = FIRST + timedelta(days=60)
 
 @pytest.fixture
 def root(tiny_city_days: Path, tmp_path: Path) -> Path:
-    """A store with the city's first days."""
     return copy_days(tiny_city_days, tmp_path / "store", str(LATER))
 
 
@@ -77,9 +74,7 @@ def test_the_first_forecast_is_scored_and_has_pages(root: Path, instance: dg.Dag
     assert materialize(CITY, ["city_pages"], on, instance=instance).success
 
 
-def test_scores_continue_when_own_models_follow(
-    tiny_city_days: Path, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
+def test_scores_continue_with_own_models(tiny_city_days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     last_new = FIRST + timedelta(days=MIN_HISTORY_DAYS - 2)
     root = copy_days(tiny_city_days, tmp_path / "store", str(last_new + timedelta(days=2)))
     for at in range(2):

@@ -1,5 +1,3 @@
-"""A city whose source publishes late: the forecast looks further ahead, states so, and is not issued too far ahead."""
-
 import json
 import shutil
 from collections.abc import Callable
@@ -34,7 +32,6 @@ SOURCE = CITIES["landing_city"].source
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with days of 20 alerts to `DAY`."""
     root = tmp_path_factory.mktemp("twenty_a_day") / "store"
     with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
         cities = with_city(CITY, source=SIMULATED)

@@ -1,5 +1,3 @@
-"""The live chain of a small simulated city as runs: live models, forecasts, streets, plans, scores and nowcasts."""
-
 import json
 import shutil
 from collections.abc import Sequence
@@ -58,32 +56,26 @@ class Chain:
         self.change_city(**changes)
 
     def change_city(self, **changes: Any) -> None:
-        """Change the city's file."""
         usual = {"serves": CANDIDATE, "retraining": "weekly", "patrol": RULES}
         self.cities: Cities = with_city(CITY, **usual | changes)
 
     def run(self, day: date, assets: Sequence[str] = LIVE, **config: Any) -> dg.ExecuteInProcessResult:
-        """One run of a day, without its checks."""
         on = resources(str(self.root), cities=self.cities)
         ops = {"live_models": QUICK | config} if "live_models" in assets else {}
         return materialize(CITY, assets, on, checks=(), instance=self.instance, partition_key=str(day), config=ops)
 
     def nowcast(self, now: str) -> pa.Table:
-        """The hours of a nowcast."""
         on, config = resources(str(self.root), cities=self.cities), {"nowcasts": {"now": now}}
         materialize(CITY, ["nowcasts"], on, instance=self.instance, config=config)
         return self.store.read_table(Partition("nowcasts", CITY), "forecast.parquet")
 
     def read(self, asset: str, day: date, file: str) -> pa.Table:
-        """A stored table of a day."""
         return self.store.read_table(Partition(asset, CITY, "date", day), file)
 
     def forecast(self, day: date) -> pa.Table:
-        """The forecast issued on a day."""
         return self.read("risk_forecasts", day, "forecast.parquet")
 
     def models(self, day: date) -> ServingRecord:
-        """The live models after a day."""
         return ServingRecord.load(self.store, CITY, day)
 
     def swap_grids(self, one: date, other: date) -> None:
@@ -96,7 +88,6 @@ class Chain:
 
 @pytest.fixture(scope="module")
 def three_days(tiny_city_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the tiny city's days to `DAY` and two more."""
     return copy_days(tiny_city_days, tmp_path_factory.mktemp("made") / "store", str(DAY + timedelta(days=2)))
 
 
@@ -119,18 +110,15 @@ def chain(issued: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Chain:
 
 @pytest.fixture
 def bare(three_days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Chain:
-    """The chain without models."""
     shutil.copytree(three_days, tmp_path / "bare")
     return Chain(tmp_path / "bare", instance)
 
 
 def at_horizon(forecast: pa.Table, horizon: str) -> pa.Table:
-    """The rows of one horizon."""
     return forecast.filter(pc.equal(forecast["horizon"], horizon))
 
 
 def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
-    """Metadata of a run by asset."""
     return {
         event.asset_key.path[-1]: {
             name: value.records if isinstance(value, dg.TableMetadataValue) else value.value

@@ -1,5 +1,3 @@
-"""A city served by a network, trained and scored by the daily assets."""
-
 import json
 from dataclasses import replace
 from datetime import date
@@ -24,9 +22,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
-def test_a_network_serves_a_city(
-    network: str, tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
-) -> None:
+def test_network_serves(network: str, tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path) -> None:
     chain = Chain(
         copy_days(tiny_city_days, tmp_path / "store", str(DAY)),
         instance,

@@ -1,5 +1,3 @@
-"""Shared models as runs: the cities that take part, the folds and days that start from them, and their schedule."""
-
 import shutil
 from datetime import date, datetime
 from pathlib import Path
@@ -21,12 +19,10 @@ REGRESSION = {"models": ["regime_regression"]}
 
 @pytest.fixture
 def root(tiny_city_days: Path, tmp_path: Path) -> Path:
-    """A store with the tiny city's days."""
     return copy_days(tiny_city_days, tmp_path / "store", str(DAY))
 
 
 def made(root: Path, week: date, instance: dg.DagsterInstance, **cities: Any) -> SharedModels:
-    """The models of a week, trained by a run."""
     on = resources(str(root), **cities)
     assert materialize("", ["shared_models"], on, instance=instance, partition_key=str(week)).success
     return SharedModels.model_validate_json(Store(str(root)).read_bytes(shared_partition(week), "record.json"))

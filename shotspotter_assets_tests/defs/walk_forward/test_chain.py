@@ -1,5 +1,3 @@
-"""Folds of a small simulated city, on a local path and on S3: from raw alerts to a report that can be recomputed."""
-
 import hashlib
 import json
 import shutil

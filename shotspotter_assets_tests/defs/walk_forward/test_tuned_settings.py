@@ -1,5 +1,3 @@
-"""Searches of settings from the launchpad, here and on SageMaker, on a small simulated city."""
-
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -21,7 +19,6 @@ CITY, FOLD, BOOSTING = "tiny_city", date(2024, 1, 1), "residual_boosting"
 
 
 def tune(root: str, instance: dg.DagsterInstance, on_aws: Any = None, **config: Any) -> Mapping[str, Any]:
-    """Metadata of the asset after a search."""
     on = resources(root)
     if on_aws is not None:
         on["sagemaker"] = on_aws
@@ -32,7 +29,6 @@ def tune(root: str, instance: dg.DagsterInstance, on_aws: Any = None, **config: 
 
 
 def found(store: Store) -> TunedSettings:
-    """The stored outcome of the search."""
     return TunedSettings.model_validate_json(store.read_bytes(tuned_partition(CITY, FOLD), tuned_file(BOOSTING)))
 
 
@@ -73,11 +69,7 @@ def test_unusable_requests_are_refused(root: Path, instance: dg.DagsterInstance)
 
 @pytest.mark.slow
 def test_search_on_sagemaker_with_a_store_on_s3(
-    root: Path,
-    instance: dg.DagsterInstance,
-    s3_server: S3Server,
-    s3_store_root: str,
-    monkeypatch: pytest.MonkeyPatch,
+    root: Path, instance: dg.DagsterInstance, s3_server: S3Server, s3_store_root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in s3_server.environment().items():
         monkeypatch.setenv(name, value)
@@ -85,10 +77,7 @@ def test_search_on_sagemaker_with_a_store_on_s3(
     for file in (root / "grid_tensors").rglob("*"):
         if file.is_file():
             s3_server.client().upload_file(str(file), bucket, f"{prefix}/{file.relative_to(root)}")
-    aws = FakeAws(
-        lambda request: [Job(texts(VALUES), objective=1e-9)] * 2,
-        ("InProgress", "Completed"),
-    )
+    aws = FakeAws(lambda request: [Job(texts(VALUES), objective=1e-9)] * 2, ("InProgress", "Completed"))
     monkeypatch.setattr(SageMakerResource, "client", lambda self, service: aws)
     machines = SageMakerResource(role="arn:aws:iam::123456789012:role/training", image="image", poll_s=0.0)
     settings = {"instance_type": "ml.c6i.large"}

@@ -1,5 +1,3 @@
-"""Walk-forward reports of the forecasts that folds have stored, as runs."""
-
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ FOLDS = [date(2024, 1, 1), date(2024, 4, 1)]
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """A store with the forecasts of two folds."""
     store = Store(str(tmp_path / "store"))
     for seed, cutoff in enumerate(FOLDS):
         table = forecasts_table(cutoff, 91, (8, 8), seed=seed, stack=0.7)

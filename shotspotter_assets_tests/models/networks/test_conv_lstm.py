@@ -1,5 +1,3 @@
-"""Structure of the reference network and of what it answers before training."""
-
 from typing import Any
 
 import keras
@@ -23,22 +21,13 @@ def test_layers_come_in_the_order_of_the_design() -> None:
     recurrence = [PeepholeConvLSTM2D, layers.BatchNormalization, layers.MaxPooling3D]
     model = build()
     assert [type(layer) for layer in model.layers] == [
-        layers.InputLayer,
-        layers.Conv3D,
-        layers.Conv3D,
-        layers.BatchNormalization,
-        *recurrence,
-        *recurrence,
-        layers.Conv3D,
-        layers.Reshape,
-        layers.Activation,
-    ]
+        layers.InputLayer, layers.Conv3D, layers.Conv3D, layers.BatchNormalization, *recurrence, *recurrence,
+        layers.Conv3D, layers.Reshape, layers.Activation,
+    ]  # fmt: skip
     assert model.name == "conv_lstm"
     assert model.output_shape == (None, 5, 6, 4)
-    assert [layer.pool_size for layer in model.layers if isinstance(layer, layers.MaxPooling3D)] == [
-        (2, 1, 1),
-        (4, 1, 1),
-    ]
+    pools = [layer.pool_size for layer in model.layers if isinstance(layer, layers.MaxPooling3D)]
+    assert pools == [(2, 1, 1), (4, 1, 1)]
 
 
 def test_untrained_network_returns_the_initial_rates() -> None:

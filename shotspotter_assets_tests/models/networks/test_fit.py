@@ -1,5 +1,3 @@
-"""Training on a toy that can be learned: better than a constant, repeatable, resumable after SIGKILL, blind to the future."""
-
 import os
 import signal
 import subprocess
@@ -129,12 +127,8 @@ def test_sees_the_past_only(learned: TrainedNetwork) -> None:
 def test_refuses_arguments_that_do_not_fit_together(change: dict[str, Any], message: str) -> None:
     counts, in_coverage = toy()
     arguments = {
-        "counts": counts,
-        "in_coverage": in_coverage,
-        "train": TRAIN,
-        "validation": VALIDATION,
-        "config": CONFIG,
-    }
+        "counts": counts, "in_coverage": in_coverage, "train": TRAIN, "validation": VALIDATION, "config": CONFIG,
+    }  # fmt: skip
     with pytest.raises(ValueError, match=message):
         fit_network(**{**arguments, **change})
 

@@ -1,5 +1,3 @@
-"""The loss against scikit-learn's, and what must not influence it."""
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -30,8 +28,7 @@ def test_uncovered_cells_have_neither_value_nor_gradient() -> None:
     loss = weighted_cross_entropy(COVERED, 10.0)
     outside = ~COVERED[None, :, :, None]
     np.testing.assert_array_equal(
-        loss(np.where(outside, 1 - TARGETS, TARGETS), np.where(outside, LOGITS + 5, LOGITS)),
-        loss(TARGETS, LOGITS),
+        loss(np.where(outside, 1 - TARGETS, TARGETS), np.where(outside, LOGITS + 5, LOGITS)), loss(TARGETS, LOGITS)
     )
     logits = tf.Variable(LOGITS)
     with tf.GradientTape() as tape:

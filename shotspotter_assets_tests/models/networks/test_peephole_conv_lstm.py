@@ -1,5 +1,3 @@
-"""The peephole layer against an independent NumPy implementation of the equations, and against Keras's own layer."""
-
 import keras
 import numpy as np
 
@@ -67,8 +65,7 @@ def test_without_peepholes_it_is_the_bidirectional_layer_of_keras() -> None:
     weights[3], weights[7] = np.zeros_like(weights[3]), np.zeros_like(weights[7])
     layer.set_weights(weights)
     stock = keras.layers.Bidirectional(
-        keras.layers.ConvLSTM2D(FILTERS, 3, padding="same", return_sequences=True, dtype="float64"),
-        dtype="float64",
+        keras.layers.ConvLSTM2D(FILTERS, 3, padding="same", return_sequences=True, dtype="float64"), dtype="float64"
     )
     stock.build(x.shape)
     stock.set_weights([*weights[:3], *weights[4:7]])

@@ -1,5 +1,3 @@
-"""A program that trains a network prints none of TensorFlow's notices."""
-
 import os
 import subprocess
 import sys

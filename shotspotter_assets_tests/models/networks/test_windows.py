@@ -1,5 +1,3 @@
-"""Windows hold the days before the target day; targets hold the occupancy of that day."""
-
 import numpy as np
 import pytest
 from hypothesis import given

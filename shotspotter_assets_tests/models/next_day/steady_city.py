@@ -5,22 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
+from shotspotter_assets_tests.made_up_city import made_up_city
 
-CITY = City.model_validate(
-    {
-        "name": "made_up",
-        "time_zone": "America/New_York",
-        "start": "2021-01-01",
-        "box": {"west": -77.1, "south": 38.8, "east": -77.0, "north": 38.9},
-        "grid": {"rows": 6, "columns": 6},
-        "source": {"kind": "simulated", "seed": 1, "alerts_per_day": 5},
-    }
-)
+CITY = made_up_city("made_up", (-77.1, 38.8, -77.0, 38.9), (6, 6))
 HISTORY = History(CITY, FIRST_DAY, counts(), COVERED)
 
 
@@ -32,13 +23,11 @@ def history_of(occupied: np.ndarray, in_coverage: np.ndarray = COVERED, first_da
 
 
 def forecast(name: str, history: History = HISTORY) -> tuple[Any, Any]:
-    """(probabilities of the test days, settings)."""
     fitted = forecaster(name).fit(history, TRAIN, VALIDATION)
     return fitted.predict(history, TEST), fitted.settings
 
 
 def loss(probability: np.ndarray, history: History = HISTORY) -> float:
-    """Log loss of forecasts of the test days."""
     return float(log_losses(probability, history.observed[TEST.start : TEST.stop]).mean())
 
 

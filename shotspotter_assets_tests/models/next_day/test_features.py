@@ -6,12 +6,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.filters import exponential_mean
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day import features
-from shotspotter_assets.models.next_day.features import (
-    fit_rows,
-    is_same_for_all_cells,
-    next_day_inputs,
-    ordinary_days,
-)
+from shotspotter_assets.models.next_day.features import fit_rows, is_same_for_all_cells, next_day_inputs, ordinary_days
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import CITY, COVERED, build, changed, context_of, history
 
@@ -136,10 +131,7 @@ def test_a_fine_grid_is_fitted_on_all_alerts_and_a_draw_that_stands_for_the_othe
     )
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["regime_regression", "gradient_boosting"],
-)
+@pytest.mark.parametrize("name", ["regime_regression", "gradient_boosting"])
 def test_a_fit_on_a_draw_forecasts_as_one_on_all_and_is_calibrated(name, monkeypatch):
     past, train, validation = history(days=1_200), range(1_000), range(1_000, 1_200)
     whole = build(name).fit(past, train, validation, context_of(name)).validation_probability

@@ -1,24 +1,13 @@
-"""The regression, firework days, and the start at the regression of all cities."""
-
 from dataclasses import replace
-from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from shotspotter_assets.cities.city import FIRST_EVENT_CODE
-from shotspotter_assets.gridding.coverage import estimate_coverage
-from shotspotter_assets.gridding.tensors import cells
 from shotspotter_assets.models.forecaster import FitContext, OtherInputsError, SharedStart
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import ordinary_days
 from shotspotter_assets.models.next_day.regime_regression import FittedRegression
-from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
-from shotspotter_assets.models.shared_models import SharedRows, fit_shared
 from shotspotter_assets_tests.models.histories import TEST, TRAIN, VALIDATION, fitted, history, shared_start
-from shotspotter_assets_tests.quality.real_cities import cities, load
 
 
 def starting_at(shared: SharedStart | None, name: str = "regime_regression", city: History | None = None):
@@ -81,31 +70,3 @@ def test_boosting_starts_on_it_and_records_it():
     boosted, regression = starting_at(shared_start(), "residual_boosting"), starting_at(shared_start())
     np.testing.assert_array_equal(boosted.regression.slopes, regression.slopes)
     assert boosted.settings["shared"] == regression.settings["shared"]
-
-
-def real_history(data: Path, name: str, days: int, fitted_on: int) -> History:
-    """A real city's first days, all alerts of one type, with the coverage of those that are fitted on."""
-    read = load(cities()[name], data)
-    city, alerts = read.city, read.alerts
-    day = (alerts["date"].to_numpy() - np.datetime64(city.start)).astype(np.int64)
-    row, column = cells(alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy(), city.box, city.grid)
-    counts = np.zeros((days, FIRST_EVENT_CODE, *city.shape), dtype=np.uint16)
-    known = day < days
-    np.add.at(counts, (day[known], 0, row[known], column[known]), 1)
-    return History(city, city.start, counts, estimate_coverage(counts[:fitted_on].sum(axis=1, dtype=np.int64)))
-
-
-def test_a_year_of_a_real_city_is_worth_more_with_two_of_another(real_data: Path):
-    oakland = real_history(real_data, "oakland_ca", 730, 730)
-    rows = {"oakland_ca": SharedRows.of(oakland)}
-    start = fit_shared(rows, date(2010, 1, 1)).start_of("cincinnati_oh", "all-cities")
-    # Cincinnati's first year, and the half year after it.
-    thin = real_history(real_data, "cincinnati_oh", 365 + 184, 365)
-    train, validation, test = range(310), range(310, 365), range(365, 365 + 184)
-    tested = np.array([day for day in test if ordinary_days(thin)[day]])
-    loss = {}
-    for shared in (None, start):
-        regression = forecaster("regime_regression").fit(thin, train, validation, FitContext(shared=shared))
-        p = regression.predict(thin, test)[tested - test.start]
-        loss[shared is not None] = log_losses(p, thin.observed[tested]).sum() / thin.observed[tested].sum()
-    assert loss[True] < loss[False] - 0.02

@@ -5,16 +5,7 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.features import is_same_for_all_cells, ordinary_days
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
-from shotspotter_assets_tests.models.histories import (
-    CITY,
-    COVERED,
-    FIRST_DAY,
-    TEST,
-    TRAIN,
-    VALIDATION,
-    fitted,
-    history,
-)
+from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, fitted, history
 
 
 def renewing() -> History:
@@ -42,8 +33,6 @@ def test_trees_learn_what_the_regression_misses_from_inputs_that_cells_do_not_sh
     # As stored and loaded again.
     again = forecaster("residual_boosting").load(boosting.files())
     np.testing.assert_allclose(again.predict(past, TEST), boosting.predict(past, TEST), rtol=1e-9)
-    # A changed parameter of the trees, or trees that start elsewhere, change these.
-    assert again.predict(past, TEST)[1, [2, 9, 20]] == pytest.approx([0.104415, 0.058117, 0.061803], rel=1e-3)
 
 
 def test_its_reasons_are_those_of_the_regression_and_means_have_none():

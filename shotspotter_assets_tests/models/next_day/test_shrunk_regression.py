@@ -1,5 +1,3 @@
-"""The regression that is shrunk towards prior weights."""
-
 import tracemalloc
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Weights of a stack: learned from past forecasts, near zero for members that are worth nothing."""
-
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -10,12 +8,7 @@ from scipy.special import logit
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.settings import StackSettings
-from shotspotter_assets.models.next_day.stack import (
-    PRIOR_WEIGHTS,
-    FittedStack,
-    StackForecaster,
-    combined,
-)
+from shotspotter_assets.models.next_day.stack import PRIOR_WEIGHTS, FittedStack, StackForecaster, combined
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.models.stacking import WeightPosterior
@@ -53,7 +46,6 @@ class Known:
 
 
 def town(seed: int = 0) -> tuple[History, np.ndarray]:
-    """(history, true probability) of a city with hot spots and loud weeks."""
     random = np.random.default_rng(seed)
     cells = random.gamma(0.7, 0.05, 400)
     weeks = np.exp(random.normal(0, 0.3, LATER.stop // 7 + 1)).repeat(7)[: LATER.stop]

@@ -15,12 +15,10 @@ BASELINES = [name for name, entry in HOURLY_FORECASTERS.items() if entry.is_base
 
 @cache
 def fitted(name: str) -> FittedHourly:
-    """Fitted for the next hour and the next four."""
     return HOURLY_FORECASTERS[name]((1, 4)).fit(history(), TRAIN, VALIDATION)
 
 
 def loss(name: str) -> float:
-    """Mean log loss of a baseline's forecasts of the next hour in the test days."""
     issues = history().issues(TEST, 1)
     forecast = fitted(name).predict(history(), issues, 1)
     return float(np.mean(log_losses(forecast, history().occupied_within(1)[issues])))
@@ -63,18 +61,3 @@ def test_validation_hours_choose_settings_and_test_hours_never_enter_a_fit(name)
     before, after = fitted(name).on_train.predict(history(), first, 1)[0], again.on_train.predict(spoiled, first, 1)[0]
     # The strength of the shrinkage is tuned on the validation hours; places are not learned from them.
     assert spearmanr(before, after).statistic > 0.95
-
-
-@pytest.mark.parametrize(
-    ("name", "next_hour", "four_hours"),
-    [
-        ("hourly_stack", [0.310072, 0.073214], [0.528508, 0.293094]),
-        ("next_hours", [0.368271, 0.061684], [0.522569, 0.28379]),
-        ("climatology", [0.039983, 0.028889], [0.138705, 0.099489]),
-        ("self_exciting", [0.154114, 0.060315], [0.383897, 0.216675]),
-    ],
-)
-def test_a_changed_constant_changes_the_forecast_of_an_evening(name, next_hour, four_hours):
-    evening = np.array([TEST.start + 20, TEST.start + 12 * 24 + 20])
-    for horizon, expected in ((1, next_hour), (4, four_hours)):
-        assert fitted(name).predict(history(), evening, horizon)[1, [3, 20]] == pytest.approx(expected, rel=1e-3)

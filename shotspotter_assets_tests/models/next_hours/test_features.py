@@ -25,15 +25,9 @@ def features(made: HourlyHistory, hours: range) -> np.ndarray:
 def test_no_feature_knows_the_hour_it_is_issued_at_or_later_ones():
     changed = counts()
     changed[3000:] = 5
-    before, after = (
-        features(history(), range(2990, 3001)),
-        features(of_counts(changed), range(2990, 3001)),
-    )
+    before, after = (features(history(), range(2990, 3001)), features(of_counts(changed), range(2990, 3001)))
     np.testing.assert_array_equal(before, after)
-    assert not np.array_equal(
-        features(history(), range(3000, 3002)),
-        features(of_counts(changed), range(3000, 3002)),
-    )
+    assert not np.array_equal(features(history(), range(3000, 3002)), features(of_counts(changed), range(3000, 3002)))
 
 
 def test_one_hour_alone_has_the_features_that_it_has_among_others():
@@ -51,7 +45,6 @@ def test_profile_follows_the_hours_and_ahead_is_their_mean():
 
 
 def column(made: HourlyHistory, hour: int, name: str) -> np.ndarray:
-    """One feature of all cells at an hour."""
     return features(made, range(hour, hour + 1))[:, CELL_FEATURES.index(name)]
 
 

@@ -1,5 +1,3 @@
-"""The stack of the next hours: weights, level, firework nights and hours that are not over."""
-
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,12 +6,7 @@ import pytest
 from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.forecaster import HORIZONS, Array, Indexes, predict_all
-from shotspotter_assets.models.next_hours.stack import (
-    MEMBERS,
-    FittedHourlyStack,
-    HourlyStack,
-    combined,
-)
+from shotspotter_assets.models.next_hours.stack import MEMBERS, FittedHourlyStack, HourlyStack, combined
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
 

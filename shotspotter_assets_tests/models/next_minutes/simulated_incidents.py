@@ -5,27 +5,17 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
+from shotspotter_assets_tests.made_up_city import made_up_city
 
 FIRST_DAY = date(2021, 1, 10)
-CITY = City.model_validate(
-    {
-        "name": "made_up_city",
-        "time_zone": "America/New_York",
-        "start": FIRST_DAY,
-        "box": {"west": -77.05, "south": 38.85, "east": -76.95, "north": 38.93},
-        "grid": {"rows": 12, "columns": 12},
-        "source": {"kind": "simulated"},
-    }
-)
+CITY = made_up_city("made_up_city", (-77.05, 38.85, -76.95, 38.93), (12, 12), start=FIRST_DAY)
 COVERED = np.ones(CITY.shape, dtype=bool)
 COVERED[:4, :4] = False
 
 
 def quiet_history(days: int) -> HourlyHistory:
-    """Hours without counts, for their clock and coverage."""
     return HourlyHistory(CITY, FIRST_DAY, np.zeros((24 * days, 4, int(COVERED.sum())), np.uint16), COVERED)
 
 
@@ -62,7 +52,6 @@ def _points_in(cell: np.ndarray, metres_east: float, random: np.random.Generator
 
 
 def alerts_at(seconds: np.ndarray, degrees: np.ndarray) -> pa.Table:
-    """Columns of cleaned alerts, each an incident of its own."""
     order = np.argsort(seconds)
     numbers = pa.array(np.arange(len(order)), pa.int64())
     return pa.table(

@@ -1,5 +1,3 @@
-"""The next minutes from any instant: the hours' forecast spread evenly, times the lift of recent incidents."""
-
 from datetime import UTC, datetime
 
 import numpy as np

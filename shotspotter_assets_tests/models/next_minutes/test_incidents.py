@@ -1,5 +1,3 @@
-"""Incidents of cleaned alerts: which of the alerts they are at, and in which cell."""
-
 from datetime import UTC, datetime
 
 import numpy as np

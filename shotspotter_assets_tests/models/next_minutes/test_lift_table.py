@@ -1,5 +1,3 @@
-"""The lift of the hour's forecast by age and distance of earlier incidents."""
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Searches by Optuna: better than the start, continued by later runs, with bad trials pruned or failed."""
-
 from datetime import date
 from pathlib import Path
 from typing import Any

@@ -42,7 +42,6 @@ class Server:
 
 @contextmanager
 def serving(routes: Sequence[Route], server: Server | None = None) -> Iterator[Server]:
-    """Serve routes on a free port of loopback until the block ends."""
     server = server or Server()
     bound = socket.create_server(("127.0.0.1", 0))
     server.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -181,7 +180,6 @@ def _soql(text: str) -> str:
 
 
 def soda_rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Rows as SODA writes them."""
     columns = {":id" if name == "_id" else name: _soda_values(table[name]) for name in table.column_names}
     return [
         {name: value for name, value in zip(columns, row, strict=True) if value is not None}

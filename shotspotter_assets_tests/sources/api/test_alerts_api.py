@@ -1,5 +1,3 @@
-"""Alerts APIs, against a server on loopback: paging styles, versions, tokens, and answers in another form."""
-
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -45,15 +43,11 @@ def feed(server: Server, style: str = "page", secret: str | None = TOKEN, **sour
         "paging": PAGING[style],
         "rows": "data.alerts",
         "columns": {
-            "time": "detected.at",
-            "longitude": "detected.where[0]",
-            "latitude": "detected.where[1]",
-            "gunshot_type": "incident.type",
-            "rounds": "incident.shots",
-            "source_id": "incident.id",
+            "time": "detected.at", "longitude": "detected.where[0]", "latitude": "detected.where[1]",
+            "gunshot_type": "incident.type", "rounds": "incident.shots", "source_id": "incident.id",
         },
         "patience": {"backoff_seconds": 0.01, "retries": 2, "longest_wait_seconds": 0.1},
-    } | source
+    } | source  # fmt: skip
     city = City.model_validate(DC.model_dump() | {"source": described, "start": date(2024, 2, 1)})
     assert isinstance(city.source, AlertsApiSource)
     return AlertsApi(city, city.source, secret)

@@ -1,8 +1,5 @@
-"""ArcGIS layers, against a server on loopback that speaks ArcGIS REST: paging, times, failures."""
-
 import json
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,7 +20,6 @@ LAYER = "/arcgis/rest/services/Alerts/MapServer/29"
 
 
 def features(**columns: list[Any]) -> pa.Table:
-    """Features of the layer; columns that are left out have values of their own."""
     number = len(next(iter(columns.values())))
     given = {
         "OBJECTID": [10 + 3 * at for at in range(number)],
@@ -62,7 +58,7 @@ def test_a_range_over_many_pages_is_whole(says_more: bool, most_rows: int) -> No
 
 
 @pytest.mark.parametrize("sent", [{}, {"sent_as": "parameter", "name": "token"}])
-def test_a_token_is_sent_with_every_question_and_never_written(sent: dict[str, str]) -> None:
+def test_a_token_is_sent_with_every_question(sent: dict[str, str]) -> None:
     with serving(Arcgis(MANY, 500).routes) as server:
         raw = layer(server, token={"variable": "LAYER_TOKEN", **sent}).read(FIRST, LAST)
         assert len(server.requests) > 3
@@ -71,13 +67,7 @@ def test_a_token_is_sent_with_every_question_and_never_written(sent: dict[str, s
                 request.query_params.get("token") if sent else request.headers["Authorization"].removeprefix("Bearer ")
             )
             assert shown == "s3cret-of-the-layer"
-        server.faults.append("404")
-        with pytest.raises(SourceError, match="HTTP 404") as caught:
-            layer(server, token={"variable": "LAYER_TOKEN", **sent}).read(FIRST, LAST)
-    assert "s3cret" not in str(raw.to_pylist()) + str(caught.value)
-    unset = layer(server, token={"variable": "LAYER_TOKEN"})
-    with pytest.raises(SourceError, match="set the environment variable LAYER_TOKEN"):
-        ArcgisLayer(unset.city, unset.source).read(FIRST, LAST)
+    assert "s3cret" not in str(raw.to_pylist())
 
 
 def test_times_are_utc_and_the_question_has_a_day_more_on_each_side() -> None:
@@ -186,14 +176,3 @@ def test_layers_without_paging_are_refused() -> None:
         pytest.raises(SourceError, match="export it to files"),
     ):
         layer(server).read(FIRST, LAST)
-
-
-def test_dcs_download_comes_through(real_data: Path) -> None:
-    content = json.loads((real_data / "api_samples" / "dc_shotspotter_opendata_head_2019.geojson").read_text())
-    frame = pd.DataFrame([feature["properties"] for feature in content["features"]])
-    frame["DATETIME"] = pd.to_datetime(frame["DATETIME"], utc=True).dt.tz_localize(None)
-    with serving(Arcgis(pa.Table.from_pandas(frame, preserve_index=False)).routes) as server:
-        raw = layer(server).read(DC.start, date(2019, 7, 1))
-    assert sorted(raw["source_id"].to_pylist()) == sorted(frame["ID"])
-    assert sorted(raw["time_utc"].to_pylist()) == sorted(frame["DATETIME"].dt.tz_localize("UTC").dt.to_pydatetime())
-    assert raw["as_received"].null_count == 5

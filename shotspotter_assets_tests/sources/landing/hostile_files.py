@@ -16,7 +16,6 @@ from shotspotter_assets.sources.landing.reader import Batch, Task
 
 COLUMNS: Final = ("when", "lon", "lat", "kind", "rounds", "id")
 GOOD_CSV: Final = "when,lon,lat,kind,rounds,id\n2024-03-02T17:00:00Z,-76.5,38.5,Single_Gunshot,1,good\n"
-
 MAIN: Final = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 RELATION: Final = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 RELATIONS: Final = "http://schemas.openxmlformats.org/package/2006/relationships"

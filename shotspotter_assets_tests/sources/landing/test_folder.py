@@ -1,5 +1,3 @@
-"""The landing folder: formats, days, times, and files that cannot be used."""
-
 import json
 import logging
 import os
@@ -23,7 +21,7 @@ import pytest
 from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.registry import load_city
-from shotspotter_assets.cities.source_settings import Columns, LandingSource
+from shotspotter_assets.cities.source_settings import Columns
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder, ListedFile
 from shotspotter_assets.sources.landing.reader import Batch, read_in_subprocess
@@ -48,7 +46,6 @@ def city(**source: Any) -> City:
 
 
 def store(path: Path) -> Store:
-    """The store beside a landing folder."""
     return Store(str(path.with_name(f"{path.name}.store")))
 
 
@@ -350,35 +347,6 @@ def test_files_written_to_recently_wait(tmp_path: Path, caplog: pytest.LogCaptur
     assert folder(tmp_path / "absent").refresh().in_transfer == []
 
 
-def test_real_export_with_local_times_stamped_as_utc(real_data: Path, tmp_path: Path) -> None:
-    name = "dc_shotspotter_csv_export_head_2018.csv"
-    shutil.copy2(real_data / "api_samples" / name, tmp_path / name)
-    washington = load_city(TEST_CITIES / "washington_dc.yaml")
-    source = LandingSource(
-        kind="landing", ignore_zone=True, naive_times="local",
-        columns=Columns(
-            time="DATE_", time_of_day="TIME", longitude="LONGITUDE", latitude="LATITUDE", gunshot_type="TYPE",
-            source_id="ID",
-        ),
-    )  # fmt: skip
-    day = date(2014, 2, 25)
-    raw = LandingFolder(washington, str(tmp_path), store(tmp_path), source).read(day, day)
-    assert raw["time_utc"][0].as_py() == datetime(2014, 2, 25, 22, 28, 57, tzinfo=UTC)
-    assert raw["source_id"].to_pylist()[:4] == ["3D43542", "6D103465", "7D120096", "6D103469"]
-
-
-def test_real_geojson_download_in_utc(real_data: Path, tmp_path: Path) -> None:
-    name = "dc_shotspotter_opendata_head_2019.geojson"
-    shutil.copy2(real_data / "api_samples" / name, tmp_path / name)
-    washington = load_city(TEST_CITIES / "washington_dc.yaml")
-    source = LandingSource(
-        kind="landing", columns=Columns(time="DATETIME", longitude="LONGITUDE", latitude="LATITUDE", source_id="ID")
-    )
-    raw = LandingFolder(washington, str(tmp_path), store(tmp_path), source).read(date(2014, 7, 4), date(2014, 7, 5))
-    assert raw.num_rows == 5
-    assert raw["time_utc"][0].as_py() == datetime(2014, 7, 5, 3, 43, 46, tzinfo=UTC)
-
-
 def test_links_are_refused_by_name(tmp_path: Path) -> None:
     landed = tmp_path / "landed"
     landed.mkdir()
@@ -490,9 +458,7 @@ def test_a_name_that_is_no_text_is_refused_alone(tmp_path: Path) -> None:
         ("when", pa.array([0], pa.timestamp("us", "Mars/Olympus")), "the zone 'Mars/Olympus', which is not known"),
     ],
 )
-def test_parquet_columns_that_cannot_be_read_are_named(
-    tmp_path: Path, column: str, values: pa.Array, says: str
-) -> None:
+def test_unreadable_parquet_columns_are_named(tmp_path: Path, column: str, values: pa.Array, says: str) -> None:
     table = pa.table({**{name: pa.array([value]) for name, value in ROWS[0].items()}, column: values})
     pq.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(SourceError, match=rf"City landing_city: {tmp_path}/a\.parquet.*{says}"):
@@ -527,9 +493,7 @@ def test_a_file_that_is_written_to_while_it_is_read_is_refused(tmp_path: Path, m
         folder(tmp_path).read(FIRST, LAST)
 
 
-def test_objects_on_s3_are_read_and_do_not_wait(
-    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_s3_objects_do_not_wait(s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = f"{s3_server.bucket}/landing_{uuid.uuid4().hex}"
     text = pd.DataFrame(ROWS).astype({"rounds": "Int32"}).to_csv(index=False)
     for name in ("a.csv", "_hidden.csv", "b.csv.part"):

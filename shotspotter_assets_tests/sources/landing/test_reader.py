@@ -1,5 +1,3 @@
-"""Hostile files, and readers that die, hang or take too much memory: the file is named, and the others are read."""
-
 import resource
 import time
 from collections.abc import Callable
@@ -50,9 +48,7 @@ def read_all(path: Path, **limits: Any) -> dict[str, str]:
         ("many.csv", lambda path: path.write_text(GOOD_CSV * 3), "rows; limits.max_rows is 3"),
     ],
 )
-def test_a_hostile_file_is_named_and_the_others_are_read(
-    tmp_path: Path, name: str, make: Callable[[Path], Any], says: str
-) -> None:
+def test_hostile_file_is_named(tmp_path: Path, name: str, make: Callable[[Path], Any], says: str) -> None:
     make(tmp_path / name)
     for number in range(3):
         (tmp_path / f"{number}.csv").write_text(GOOD_CSV)

@@ -1,5 +1,3 @@
-"""The simulated city: the same day is the same alerts, at the rate and the rhythm that were set."""
-
 from datetime import date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -23,6 +21,7 @@ from shotspotter_assets.sources.simulated.source import (
     draw_steps,
     share_heard,
 )
+from shotspotter_assets_tests.made_up_city import made_up_city
 
 START = date(2015, 1, 1)
 DRAWS = 400_000
@@ -30,20 +29,11 @@ YEARS = date(2016, 1, 1), date(2018, 12, 31)
 FIREWORK_DAYS = {(7, 3), (7, 4), (7, 5), (12, 31), (1, 1)}
 
 
-def make_city(
-    seed: int = 5, per_day: float = 20.0, cells: int = 24, zone: str = "America/New_York", start: date = START
-) -> City:
-    width, height = cells * 0.002885, cells * 0.002246  # 500 m cells
-    return City.model_validate(
-        {
-            "name": "simulated_city",
-            "time_zone": zone,
-            "start": start,
-            "box": {"west": -77.0 - width, "south": 38.9 - height, "east": -77.0 + width, "north": 38.9 + height},
-            "grid": {"rows": cells, "columns": cells},
-            "source": {"kind": "simulated", "seed": seed, "alerts_per_day": per_day},
-        }
-    )
+def make_city(per_day: float = 20.0, zone: str = "America/New_York", start: date = START) -> City:
+    width, height = 24 * 0.002885, 24 * 0.002246  # 500 m cells
+    box = (-77.0 - width, 38.9 - height, -77.0 + width, 38.9 + height)
+    source = {"kind": "simulated", "seed": 5, "alerts_per_day": per_day}
+    return made_up_city("simulated_city", box, (24, 24), time_zone=zone, start=start, source=source)
 
 
 @cache

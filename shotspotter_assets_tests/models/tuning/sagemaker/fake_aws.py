@@ -46,11 +46,9 @@ class FakeAws:
     def paginate(self, HyperParameterTuningJobName: str) -> Iterator[dict[str, Any]]:
         for at, job in enumerate(self.jobs):  # a page each
             summary: dict[str, Any] = {
-                "TrainingJobName": f"{HyperParameterTuningJobName}-{at}",
-                "TrainingJobStatus": job.status,
-                "TunedHyperParameters": job.values,
-                "FailureReason": job.reason,
-            }
+                "TrainingJobName": f"{HyperParameterTuningJobName}-{at}", "TrainingJobStatus": job.status,
+                "TunedHyperParameters": job.values, "FailureReason": job.reason,
+            }  # fmt: skip
             if job.objective is not None:
                 summary["FinalHyperParameterTuningJobObjectiveMetric"] = {"Value": job.objective}
             yield {"TrainingJobSummaries": [summary]}

@@ -1,5 +1,3 @@
-"""What is tuned, as a file and back: the same losses on another machine, or a refusal."""
-
 from dataclasses import replace
 from datetime import date
 

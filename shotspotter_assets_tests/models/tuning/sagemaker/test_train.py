@@ -1,5 +1,3 @@
-"""The container's side of a training job: its input, its printed loss and its failure file."""
-
 import json
 from pathlib import Path
 
@@ -11,7 +9,6 @@ from shotspotter_assets_tests.models.tuning.tasks import VALUES, task_of, texts
 
 
 def given(root: Path, task: bytes) -> Path:
-    """The folder of a training job."""
     for folder, name, content in (
         ("input/config", "hyperparameters.json", json.dumps(texts(VALUES)).encode()),
         ("input/data/task", "a.task.npz", task),

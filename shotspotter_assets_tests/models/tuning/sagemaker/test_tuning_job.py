@@ -1,5 +1,3 @@
-"""A tuning job from its request to the trials of the study."""
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,0 +1,14 @@
+from datetime import date
+from typing import Any
+
+from shotspotter_assets.cities.city import City
+
+
+def made_up_city(
+    name: str, box: tuple[float, float, float, float], grid: tuple[int, int] | None = None, **more: Any
+) -> City:
+    """Build a simulated city; `box` is west, south, east, north, `grid` is rows and columns, `more` are keys of its file."""
+    sides = dict(zip(("west", "south", "east", "north"), box, strict=True))
+    described = {"name": name, "time_zone": "America/New_York", "start": date(2021, 1, 1), "box": sides}
+    cells = {} if grid is None else {"grid": dict(zip(("rows", "columns"), grid, strict=True))}
+    return City.model_validate(described | {"source": {"kind": "simulated"}} | cells | more)
