@@ -231,7 +231,7 @@ def _product_runs(
         if stale and was_issued(stored.store, stored.city, last, now):
             stale = [name for name in stale if not stored.origin(name, last).version]
     scores = [name for name in products if name not in PRODUCTS]
-    issued = [date.fromisoformat(key) + ONE_DAY for key in stored.lineage("risk_forecasts")]
+    issued = [date.fromisoformat(key) + ONE_DAY for key in stored.versions("risk_forecasts")]
     unscored = [day for day in sorted(issued) if day <= last and any(not stored.is_current(one, day) for one in scores)]
     if stale:
         unscored = [day for day in unscored if day != last]
@@ -248,7 +248,7 @@ def _product_runs(
         )
     if not issued or stale or unscored:
         return
-    if stored.lineage("evaluation_reports") and not stored.is_current("walk_forward_reports"):
+    if stored.versions("evaluation_reports") and not stored.is_current("walk_forward_reports"):
         version, why = stored.made_from("walk_forward_reports"), stored.why_due("walk_forward_reports")
         pages = ("walk_forward_reports", "city_pages")
         yield DueRun(pages, None, CORRECTIONS, f"The walk-forward report {why}.", version)

@@ -46,6 +46,10 @@ class Stored:
         """Return what a partition was made from; `NOT_MADE` if it never was."""
         return self.lineage(asset).get(str(key), NOT_MADE)
 
+    def versions(self, asset: str) -> dict[str, str]:
+        """Return the versions of the partitions that were made at least once, by key in order."""
+        return {key: origin.version for key, origin in sorted(self.lineage(asset).items()) if origin.version}
+
     def why_due(self, asset: str, key: date | None = None) -> str:
         """Return why a partition is to be made, as the end of a sentence."""
         return (
@@ -108,9 +112,7 @@ class Stored:
         return self._versions(["fold_models"], [cutoff], table)
 
     def _of_walk_forward(self) -> str:
-        return sha256(
-            *(f"{key}{origin.version}" for key, origin in sorted(self.lineage("evaluation_reports").items()))
-        )[:16]
+        return sha256(*(f"{key}{version}" for key, version in self.versions("evaluation_reports").items()))[:16]
 
     def _of_pages(self) -> str:
         table = self.table.version(self.city.start, max(self.table.days, default=self.city.start))

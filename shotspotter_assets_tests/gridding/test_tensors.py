@@ -144,7 +144,7 @@ def test_frames_by_the_hour_of_a_city_with_dates_alone_are_refused() -> None:
 )
 def test_frames_of_another_grid_are_refused(change: dict[str, Any]) -> None:
     frames = with_dates(sparse_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.99, 38.1, 0)]), SPRING, CITY))
-    with pytest.raises(ValueError, match=r"landing_city.*Rebuild cleaned_alerts and grid_tensors"):
+    with pytest.raises(ValueError, match=r"landing_city.*Rebuild raw_alerts, cleaned_alerts and grid_tensors"):
         dense_window(frames, SPRING, CITY.model_copy(update=change))
     with pytest.raises(ValueError, match="landing_city"):
         hourly_window(frames, SPRING, CITY.model_copy(update=change), ALL_CELLS)

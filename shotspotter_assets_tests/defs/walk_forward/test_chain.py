@@ -95,6 +95,7 @@ def test_missing_and_stale_inputs_are_named(
     on = resources(str(tmp_path / "store"))
     with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .* 184 of the 184 days"):
         run_fold("fold_models", CITY, FOLD, on, instance)
+    shutil.rmtree(tmp_path / "store")
     copy_days(tiny_city_days, tmp_path / "store", "2023-12-15")
     with pytest.raises(MissingPartitionsError, match=r"16 of the 184 days .*2023-12-16.*tiny_city/grid_tensors"):
         run_fold("fold_models", CITY, FOLD, on, instance)
@@ -107,7 +108,7 @@ def test_missing_and_stale_inputs_are_named(
     with pytest.raises(MissingObjectError, match=r"fold_models has no record.json for tiny_city on 2024-01-01"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
 
-    shutil.copytree(reported_fold.root / "fold_models", tmp_path / "store" / "fold_models")
+    shutil.copytree(reported_fold.root / "fold_models", tmp_path / "store" / "fold_models", dirs_exist_ok=True)
     grids = tmp_path / "store" / "grid_tensors" / "city=tiny_city"
     day, other = grids / "date=2023-11-01" / "grid.parquet", grids / "date=2023-11-02" / "grid.parquet"
     content = day.read_bytes()
