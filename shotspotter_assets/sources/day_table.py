@@ -94,7 +94,7 @@ class DayTable:
 
     @staticmethod
     def update(store: Store, city: str, days: Mapping[date, Day]) -> "DayTable":
-        """Store days, in place of those of the same dates; return the table."""
+        """Store days over those of the same dates; return the table."""
         with store.alone("days", city):
             table = DayTable(dict(sorted({**DayTable.read(store, city).days, **days}.items())))
             rows = [

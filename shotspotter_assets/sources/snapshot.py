@@ -251,7 +251,7 @@ def read_polled(store: Store, city: str) -> dict[str, Polled]:
 
 
 def record_answer(store: Store, city: str, rows: pa.Table, first: date, last: date) -> None:
-    """Keep what a run has just read of some days (`RAW_SCHEMA`), in place of the earlier answer about them."""
+    """Keep what a run has just read of some days (`RAW_SCHEMA`) over the earlier answer about them."""
     with store.alone(ARRIVALS, city):
         polled = read_polled(store, city)
         for address, answer in polled.items():

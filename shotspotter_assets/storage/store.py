@@ -91,13 +91,13 @@ class Store:
             raise MissingObjectError(*place, file, self.uri(partition, file)) from None
 
     def read_index(self, partition: Partition, file: str, decode: Callable[[bytes], _Result]) -> _Result | None:
-        """Return a decoded file that can be made anew from other files; None if it is missing or damaged."""
+        """Return a decoded file that other files can rebuild; None if it is missing or damaged."""
         try:
             return decode(self.read_bytes(partition, file))
         except MissingObjectError:
             return None
         except ValueError as error:
-            log.warning("%s is damaged, and is made anew: %s", self.uri(partition, file), error)
+            log.warning("%s is damaged and will be rebuilt: %s", self.uri(partition, file), error)
             return None
 
     def delete(self, partition: Partition, file: str) -> None:
