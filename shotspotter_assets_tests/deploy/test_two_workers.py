@@ -39,7 +39,7 @@ def stored_days(server: S3Server, root: str) -> Counter[tuple[str, str]]:
     bucket, _, prefix = root.removeprefix("s3://").partition("/")
     pages = server.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
     names = [item["Key"].removeprefix(f"{prefix}/") for page in pages for item in page.get("Contents", [])]
-    folders = {tuple(part.split("=")[-1] for part in name.split("/")[:3]) for name in names}
+    folders = {tuple(part.split("=")[-1] for part in name.split("/")[:3]) for name in names if "/date=" in name}
     return Counter((asset, city) for asset, city, _ in folders if asset in ASSETS)
 
 
