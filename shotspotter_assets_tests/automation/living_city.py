@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -58,7 +58,6 @@ class LivingCity:
     requested: list[dg.RunRequest] = field(default_factory=list)
     message: str = ""
     _cursor: str | None = None
-    _stack: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         for name in ("landing/town", "cities", "home"):

@@ -26,10 +26,6 @@ OFFSETS = st.integers(0, 20)
 NUMBERS = st.integers(1, 6)
 
 
-class Killed(BaseException):
-    """The end of a process at an odd moment."""
-
-
 class Converging(RuleBasedStateMachine):
     """A living city, the truth of its sources, and what must hold once it is idle."""
 
