@@ -28,7 +28,7 @@ def forecast_beside_observed(city: City, table: pa.Table, model: str, day: date,
 
     Args:
         table: a forecasts table (`evaluation.forecasts_table`) with the `model` and the `day`.
-        alerts: of the forecast types, see `stored.stored_alerts`.
+        alerts: of the forecast types, see `tables.stored_alerts`.
     """
     rows = table.filter(pc.field("date") == day).to_pandas()
     of_day = alerts[alerts["wall"].dt.date == day]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pydantic import BaseModel
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.pages.layers import CityLayers
+from shotspotter_assets.pages.city_layers import CityLayers
 from shotspotter_assets.pages.places import Places
 
 if TYPE_CHECKING:

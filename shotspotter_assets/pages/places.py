@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.gridding.cells import Plane, cell_metres, cell_middles
-from shotspotter_assets.pages.layers import CityLayers
+from shotspotter_assets.pages.city_layers import CityLayers
 
 if TYPE_CHECKING:
     from geopandas import GeoSeries

@@ -1,6 +1,7 @@
 """Templates and scripts: records become HTML and data for the browser."""
 
 from functools import cache
+from importlib.metadata import distribution
 from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -13,6 +14,9 @@ from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, long_day, sho
 
 PACKAGE: Final = "shotspotter_assets.pages"
 PLOTLY_FILE: Final = "plotly.min.js"
+LEAFLET: Final = "django-js-lib-leaflet"
+"""Distribution with Leaflet's files; nothing of Django is imported."""
+LEAFLET_FILES: Final = ("leaflet.css", "leaflet.js")
 
 
 def policy(tiles: str = "") -> str:
@@ -41,8 +45,11 @@ def shared_files() -> dict[str, bytes]:
     """Return the shared scripts and styles of all cities' pages, by name."""
     from plotly.offline import get_plotlyjs
 
-    static = {file.name: file.read_bytes() for file in (files(PACKAGE) / "static").iterdir()}
-    return static | {PLOTLY_FILE: get_plotlyjs().encode()}
+    shared = {file.name: file.read_bytes() for file in (files(PACKAGE) / "static").iterdir()}
+    leaflet = files("js_lib_leaflet") / "static" / "js_lib_leaflet"
+    shared |= {name: (leaflet / name).read_bytes() for name in LEAFLET_FILES}
+    shared["leaflet.LICENSE"] = (distribution(LEAFLET).read_text("LICENSE") or "").encode()
+    return shared | {PLOTLY_FILE: get_plotlyjs().encode()}
 
 
 def rendered_markdown(text: str) -> Markup:

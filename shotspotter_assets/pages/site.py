@@ -15,9 +15,9 @@ from shotspotter_assets.evaluation.model_card import NOT_FOR
 from shotspotter_assets.evaluation.report_files import walk_forward_partition
 from shotspotter_assets.gridding.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+from shotspotter_assets.pages.city_layers import CityLayers
 from shotspotter_assets.pages.ground import Ground
 from shotspotter_assets.pages.last_hours import last_hours
-from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.past_days import FLAGGED_PERCENT, forecast_days, past_day, stamp_of
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, script_of, shared_files

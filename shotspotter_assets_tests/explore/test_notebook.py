@@ -6,7 +6,7 @@ import pytest
 from nbclient import NotebookClient
 from traitlets.config.loader import PyFileConfigLoader
 
-from shotspotter_assets.explore.stored import open_city, stored_alerts
+from shotspotter_assets.explore.tables import open_city, stored_alerts
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.explore.conftest import CITY

@@ -5,8 +5,8 @@ import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.pages.city_layers import CityLayers
 from shotspotter_assets.pages.last_hours import last_hours
-from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.site import CityCard, PagesRecord, pages_partition, renew_last_hours
 from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, Nowcast, NowcastRecord, write_nowcast

@@ -5,8 +5,8 @@ import pytest
 
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.pages.city_layers import CityLayers
 from shotspotter_assets.pages.ground import Ground
-from shotspotter_assets.pages.layers import CityLayers
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, chance, title_of
 from shotspotter_assets_tests.defs.chain import CITIES

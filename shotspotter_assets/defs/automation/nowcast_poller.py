@@ -47,7 +47,7 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
     @cache
     def places() -> "Places":
         """The names of the city's places, from layers that are read once."""
-        from shotspotter_assets.pages.layers import CityLayers
+        from shotspotter_assets.pages.city_layers import CityLayers
         from shotspotter_assets.pages.places import Places
 
         return Places(city, CityLayers.read(city))
