@@ -84,7 +84,7 @@ def run(home: Path, settings: str, last: date) -> float:
 def steps() -> dict[str, float]:
     """CPU seconds of the work that the three assets do, without Dagster."""
     from shotspotter_assets.calendar.local_time import days_between, rows_of_days
-    from shotspotter_assets.cities.registry import load_cities
+    from shotspotter_assets.city_files import load_cities
     from shotspotter_assets.cleaning.alerts import clean_alerts
     from shotspotter_assets.gridding.tensors import sparse_tensors
     from shotspotter_assets.sources.landing.folder import LandingFolder
@@ -114,7 +114,7 @@ def dense_hourly() -> float:
     import numpy as np
 
     from shotspotter_assets.calendar.local_time import days_between
-    from shotspotter_assets.cities.registry import load_cities
+    from shotspotter_assets.city_files import load_cities
     from shotspotter_assets.gridding.tensors import hourly_window
     from shotspotter_assets.storage.store import Store
 

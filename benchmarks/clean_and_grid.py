@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import load_cities
+from shotspotter_assets.city_files import load_cities
 
 if TYPE_CHECKING:
     import pandas as pd

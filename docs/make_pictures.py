@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 
 from docs.lineage import lineage
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import find_city
+from shotspotter_assets.city_files import find_city
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.demo import CITY, FOLDS

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shotspotter_assets.cities.registry import CityFileError
 from shotspotter_assets.cities.shape_files import coverage_polygons
+from shotspotter_assets.city_files import CityFileError
 from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.settings import checked_cities, cities_folder
 from shotspotter_assets.streets.segments import read_segments

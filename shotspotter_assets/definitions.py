@@ -6,7 +6,7 @@ import warnings
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import CityFileError, unusable_files
+from shotspotter_assets.city_files import CityFileError, unusable_files
 from shotspotter_assets.defs.automation import city_sensors, notices, nowcast_poller, schedules
 from shotspotter_assets.defs.city_assets import city_assets
 from shotspotter_assets.defs.daily import shared_models

@@ -7,7 +7,7 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-from shotspotter_assets.cities.registry import CityFileError
+from shotspotter_assets.city_files import CityFileError
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.settings import Settings
 

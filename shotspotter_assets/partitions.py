@@ -12,7 +12,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import first_cutoff
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.city_files import Cities
 
 LOOK_BACK_DAYS: Final = 14
 """Days of the edge that the asset graph shows; lineage finds corrections of any age."""

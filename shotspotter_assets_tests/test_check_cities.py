@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shotspotter_assets.check_cities import main
-from shotspotter_assets_tests.cities.test_registry import write
+from shotspotter_assets_tests.cities.test_city_files import write
 
 
 def check(folder: Path) -> list[str]:

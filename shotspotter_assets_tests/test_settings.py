@@ -1,6 +1,6 @@
 import pytest
 
-from shotspotter_assets.cities.registry import CityFileError, load_cities
+from shotspotter_assets.city_files import CityFileError, load_cities
 from shotspotter_assets.settings import CHECKOUT, UI_URL, Settings
 from shotspotter_assets_tests.conftest import TEST_CITIES
 

@@ -1,4 +1,4 @@
-"""The City model: the content of one city's YAML file. `cities.registry` reads the files."""
+"""The City model: the content of one city's YAML file. `city_files` reads the files."""
 
 from collections import Counter
 from datetime import date, datetime, timedelta

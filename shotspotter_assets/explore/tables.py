@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import wall_clock
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
-from shotspotter_assets.cities.registry import find_city
+from shotspotter_assets.city_files import find_city
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.report_files import fold_partition
 from shotspotter_assets.gridding.tensors import counted_alerts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import CityFileError, CityFiles
+from shotspotter_assets.city_files import CityFileError, CityFiles
 from shotspotter_assets.models.networks.config import NetworkConfig, StartedNetworkConfig
 from shotspotter_assets.models.next_day.settings import ForecasterSettings, ResidualBoostingSettings, StackSettings
 

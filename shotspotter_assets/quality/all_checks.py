@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from shotspotter_assets.cities.registry import CityFiles
+    from shotspotter_assets.city_files import CityFiles
     from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.quality.window import Window
 

@@ -15,8 +15,8 @@ from shotspotter_assets.storage.store import Store
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """Inputs of the last nowcast: a hash of the sources' rows, and the hour (UTC)."""
+class NowcastInputs:
+    """Inputs of a nowcast: a hash of the sources' rows, and the hour (UTC)."""
 
     rows: str = ""
     hour: str = ""
@@ -36,8 +36,8 @@ class NowcastPoller:
     _loaded: tuple[str, Store, ServingRecord, ServingModels] | None = field(default=None, init=False)
     """Shared by an hour's nowcasts; corrected days and new models count from the next hour on."""
 
-    def poll(self, last: Snapshot) -> tuple[Nowcast | None, Snapshot]:
-        """Return (nowcast, its snapshot) after changed rows or in a new hour, else (None, the last snapshot).
+    def poll(self, last: NowcastInputs) -> tuple[Nowcast | None, NowcastInputs]:
+        """Return (nowcast, its inputs) after changed rows or in a new hour, else (None, the last inputs).
 
         Raises:
             ValueError: the city has no models of hours, or the source has not reported the last days yet.
@@ -50,7 +50,7 @@ class NowcastPoller:
         # The clock is read after the answer: rows that arrived during the request must not lie in the future.
         now = self.clock()
         versions = sorted(versions_of_days(rows).items())
-        found = Snapshot(sha256(*(f"{day}{version}" for day, version in versions))[:16], _hour_of(now))
+        found = NowcastInputs(sha256(*(f"{day}{version}" for day, version in versions))[:16], _hour_of(now))
         if found == last or days != days_to_read(store, self.city, now):
             return None, last
         until_now = with_rows(store, readers, self.city, now, days, rows)

@@ -29,7 +29,7 @@ from shotspotter_assets.sources.landing.received import (
 from shotspotter_assets.sources.schema import SIMULATED
 from shotspotter_assets.storage.store import Partition, Store
 
-LOOK_BACK_DAYS: Final = 200
+POLLED_DAYS: Final = 200
 """Days of a live source that a poll compares. Some publishers load a quarter at a time."""
 
 PATIENCE: Final = Patience(read_seconds=30, answer_seconds=30, total_seconds=40, retries=1, longest_wait_seconds=5)
@@ -263,7 +263,7 @@ def record_answer(store: Store, city: str, rows: pa.Table, first: date, last: da
 
 
 def _poll(city: City, reader: AlertSource, before: Polled | None, last: date, now: datetime) -> Polled:
-    first = max(city.start, last - timedelta(days=LOOK_BACK_DAYS))
+    first = max(city.start, last - timedelta(days=POLLED_DAYS))
     try:
         rows = reader.read(first, last)
     except SourceError as error:

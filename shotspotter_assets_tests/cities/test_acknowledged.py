@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from shotspotter_assets.cities.registry import CityFileError, load_city
-from shotspotter_assets_tests.cities.test_registry import write
+from shotspotter_assets.city_files import CityFileError, load_city
+from shotspotter_assets_tests.cities.test_city_files import write
 
 ENTRIES = """
 acknowledged:

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
-from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.shape_files import coverage_polygons
+from shotspotter_assets.city_files import load_city
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 LANDING: dict[str, Any] = yaml.safe_load((TEST_CITIES / "landing_city.yaml").read_text())

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from shotspotter_assets.cities.factors import refused_part
-from shotspotter_assets.cities.registry import CityFileError, load_city
+from shotspotter_assets.city_files import CityFileError, load_city
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 GOOD: dict[str, Any] = yaml.safe_load((TEST_CITIES / "washington_dc.yaml").read_text())

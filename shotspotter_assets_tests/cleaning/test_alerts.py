@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.city_files import load_city
 from shotspotter_assets.cleaning.alerts import (
     CLEANED_SCHEMA,
     REASONS,

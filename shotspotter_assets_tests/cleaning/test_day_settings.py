@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.city_files import load_city
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.cleaning.day_settings import SETTINGS, Asset, days_of_other_settings, refuse_days, settings_hash
 from shotspotter_assets.gridding.tensors import grid_schema

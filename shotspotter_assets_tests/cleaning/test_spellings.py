@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.city_files import load_city
 from shotspotter_assets.cleaning.spellings import type_codes, unknown_spellings
 from shotspotter_assets_tests.conftest import TEST_CITIES
 

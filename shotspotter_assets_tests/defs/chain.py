@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from shotspotter_assets.cities.registry import Cities, load_cities
+from shotspotter_assets.city_files import Cities, load_cities
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs import resources as project
 from shotspotter_assets.partitions import RANGE_END, RANGE_START, range_tags

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 from pydantic import Field, ValidationError
 
-from shotspotter_assets.cities.registry import load_cities
+from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.defs.launchpad import changes, sections
 from shotspotter_assets.models.registry import city_settings
 

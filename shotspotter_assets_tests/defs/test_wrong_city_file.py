@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.check_cities import main
-from shotspotter_assets.cities.registry import find_city, unusable_files
+from shotspotter_assets.city_files import find_city, unusable_files
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.settings import Settings
 from shotspotter_assets_tests.conftest import TEST_CITIES

@@ -9,7 +9,7 @@ import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import Box, City, Coverage, Grid
-from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.city_files import load_city
 from shotspotter_assets.gridding.coverage import (
     estimate_coverage,
     estimate_first_days,

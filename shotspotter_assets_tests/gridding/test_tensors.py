@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import Grid
-from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.city_files import load_city
 from shotspotter_assets.gridding.tensors import cells, dense_window, hourly_window, sparse_tensors
 from shotspotter_assets_tests.conftest import TEST_CITIES
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import PACKAGE_CITIES, CityFileError, CityFiles, load_cities
+from shotspotter_assets.city_files import PACKAGE_CITIES, CityFileError, CityFiles, load_cities
 from shotspotter_assets.evaluation import gate
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS

@@ -11,7 +11,7 @@ import shapely
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Layer, Layers, Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.city_files import Cities
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, with_city
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.cities.layers import Layer, Layers
-from shotspotter_assets.cities.registry import load_city
+from shotspotter_assets.city_files import load_city
 from shotspotter_assets.pages.city_layers import CityLayers
 from shotspotter_assets.pages.ground import Ground
 from shotspotter_assets.pages.places import Places

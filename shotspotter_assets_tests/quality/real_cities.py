@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import load_cities
+from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.cleaning.alerts import CleanedDay, clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.quality.window import HISTORY_DAYS, Window

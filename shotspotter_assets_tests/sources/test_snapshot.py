@@ -11,9 +11,9 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import AlertSource, SourceError
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.receive import read_sources
-from shotspotter_assets.sources.registry import Access, open_sources
 from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, origins_of_days
-from shotspotter_assets.sources.snapshot import LOOK_BACK_DAYS, Snapshot, read_polled, record_answer, take_snapshot
+from shotspotter_assets.sources.snapshot import POLLED_DAYS, Snapshot, read_polled, record_answer, take_snapshot
+from shotspotter_assets.sources.source_kinds import Access, open_sources
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.made_up_city import made_up_city
 
@@ -204,13 +204,13 @@ def test_live_sources_are_compared_with_the_stored_days(tmp_path: Path) -> None:
 
 def test_a_live_source_is_asked_again_after_a_while(tmp_path: Path) -> None:
     layer = Layer(20)
-    town = Town(tmp_path, a_city(LAYER, start=LAST - timedelta(days=LOOK_BACK_DAYS + 10)), layer)
+    town = Town(tmp_path, a_city(LAYER, start=LAST - timedelta(days=POLLED_DAYS + 10)), layer)
     asked = []
     for poll_seconds in (None, 60, 60, 0):
         town.snapshot(poll_seconds)
         asked.append(len(layer.asked))
     assert asked == [0, 1, 1, 2]
-    assert layer.asked[0] == (LAST - timedelta(days=LOOK_BACK_DAYS), LAST)
+    assert layer.asked[0] == (LAST - timedelta(days=POLLED_DAYS), LAST)
     long_ago = Day("known", "", 1, 0, "", NOW, {"layer": "earlier"})
     table = DayTable({town.city.start: long_ago, FIRST: long_ago})
     assert town.snapshot().stored_days(table) == {town.city.start}, "polls do not compare days of long ago"

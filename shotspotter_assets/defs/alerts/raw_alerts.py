@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from shotspotter_assets.sources.snapshot import Snapshot
     from shotspotter_assets.storage.store import Store
 
-MIN_SILENT_DAYS: Final = 7
-"""Days without a row at the end of a range that are worth a warning, however plausible."""
+MIN_WARNED_SILENCE_DAYS: Final = 7
+"""Minimum length of a silence that is logged as a warning."""
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -224,7 +224,7 @@ def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, 
         ("silent", "They count as days without alerts; if the source ends before them, set `end` in the city's file."),
     ):
         days = of_state.get(state, [])
-        if days and (state != "silent" or len(days) >= MIN_SILENT_DAYS):
+        if days and (state != "silent" or len(days) >= MIN_WARNED_SILENCE_DAYS):
             context.log.warning(
                 f"{city.name}: {state.replace('_', ' ')}, {number_of(len(days), 'day')} from {days[0]} to {days[-1]}. "
                 f"{stored[days[-1]].why} {ending}"

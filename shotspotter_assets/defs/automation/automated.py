@@ -6,7 +6,7 @@ from typing import Final
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import Cities, unusable_files
+from shotspotter_assets.city_files import Cities, unusable_files
 
 NO_CITY: Final = "No city is automated; write `automation: recent` in the city's file."
 """Skip reason of a tick that someone has switched on by hand."""

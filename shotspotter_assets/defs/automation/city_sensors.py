@@ -16,7 +16,7 @@ from shotspotter_assets.defs.city_assets import automated_assets
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import asset_key, range_tags
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.sources.registry import arrivals
+from shotspotter_assets.sources.source_kinds import arrivals
 
 if TYPE_CHECKING:
     from shotspotter_assets.automation.due import DueRun

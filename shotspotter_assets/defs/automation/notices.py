@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from shotspotter_assets.calendar import local_time
-from shotspotter_assets.cities.registry import Cities, unusable_files
+from shotspotter_assets.city_files import Cities, unusable_files
 from shotspotter_assets.defs.alerts.raw_alerts import late_evaluation
 from shotspotter_assets.defs.automation.automated import automated, sensor_status
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 from shotspotter_assets.notifications.messages import Message
 from shotspotter_assets.partitions import RANGE_END, RANGE_START
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.sources.registry import arrivals
+from shotspotter_assets.sources.source_kinds import arrivals
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store

@@ -60,13 +60,13 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource) -> dg.SensorResult:
         from shotspotter_assets.pages.site import renew_last_hours
-        from shotspotter_assets.serving.nowcast_poller import Snapshot
+        from shotspotter_assets.serving.nowcast_poller import NowcastInputs
         from shotspotter_assets.serving.nowcasts import write_nowcast
 
-        before = Snapshot(**json.loads(context.cursor)) if context.cursor else Snapshot()
-        nowcast, snapshot = poller(store, sources).poll(before)
+        before = NowcastInputs(**json.loads(context.cursor)) if context.cursor else NowcastInputs()
+        nowcast, inputs = poller(store, sources).poll(before)
         if nowcast is None:
-            return dg.SensorResult(skip_reason="Nothing new.", cursor=json.dumps(asdict(snapshot)))
+            return dg.SensorResult(skip_reason="Nothing new.", cursor=json.dumps(asdict(inputs)))
         path = write_nowcast(store.open(), nowcast)
         try:
             renew_last_hours(store.open(), city, places())
@@ -75,7 +75,7 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         event = dg.AssetMaterialization(asset_key(city, "nowcasts"), metadata=metadata_of(nowcast, path))
         return dg.SensorResult(
             skip_reason=f"A nowcast from {nowcast.record.now}.",
-            cursor=json.dumps(asdict(snapshot)),
+            cursor=json.dumps(asdict(inputs)),
             asset_events=[event],
         )
 

@@ -44,7 +44,7 @@ POINTS_PER_SPREAD = 100
 """Places of parents along `SPREAD_METRES` over which shares are averaged."""
 GENERATIONS = 8
 """Generations of offspring; further ones have fewer than one alert in ten thousand."""
-LOOK_BACK = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)
+CLUSTER_REACH = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)
 """Reach of first alerts' descendants, and the day on which they came."""
 TYPES = ("Single_Gunshot", "Multiple_Gunshots", "Gunshot_or_Firecracker", None)
 SINGLE, MULTIPLE = 0, 1
@@ -125,9 +125,9 @@ class SimulatedSource(AlertSource):
         )
 
     def _alerts(self, first: date, last: date) -> tuple[list[Day], Alerts]:
-        days = self._background.days(first - LOOK_BACK, last)
+        days = self._background.days(first - CLUSTER_REACH, last)
         alerts = _join([self._clusters(day) for day in days])
-        days = days[LOOK_BACK.days :]
+        days = days[CLUSTER_REACH.days :]
         alerts = alerts.take((alerts.time >= days[0].start) & (alerts.time < days[-1].end))
         return days, alerts.take(np.argsort(alerts.time, kind="stable"))
 

@@ -12,7 +12,7 @@ from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.models.next_minutes.incidents import Incidents
 from shotspotter_assets.serving import nowcast_poller
 from shotspotter_assets.serving.incidents import NO_ALERTS
-from shotspotter_assets.serving.nowcast_poller import Snapshot
+from shotspotter_assets.serving.nowcast_poller import NowcastInputs
 from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, Nowcast, NowcastRecord
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
 from shotspotter_assets.sources.alert_source import SourceError
@@ -46,9 +46,9 @@ class Ticks:
         self.store, self.instance, self.cursor = Store(str(folder)), instance, None
 
         class Poller:
-            def poll(_, last: Snapshot) -> tuple[Nowcast | None, Snapshot]:
+            def poll(_, last: NowcastInputs) -> tuple[Nowcast | None, NowcastInputs]:
                 alerts = self.find()
-                found = Snapshot(str(alerts), "12")
+                found = NowcastInputs(str(alerts), "12")
                 return (None, last) if found == last else (a_nowcast(alerts), found)
 
         monkeypatch.setattr(nowcast_poller, "NowcastPoller", lambda *_: Poller())

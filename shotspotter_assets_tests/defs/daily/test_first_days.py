@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.city_files import Cities
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record, next_day_forecasts
 from shotspotter_assets.serving.record import ServingRecord

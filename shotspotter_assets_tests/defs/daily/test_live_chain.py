@@ -16,13 +16,13 @@ import shapely
 from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.publication import NowcastRules, Publication
-from shotspotter_assets.cities.registry import Cities
+from shotspotter_assets.city_files import Cities
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.registry import BASELINES
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
-from shotspotter_assets.serving.nowcast_poller import NowcastPoller, Snapshot
+from shotspotter_assets.serving.nowcast_poller import NowcastInputs, NowcastPoller
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA
 from shotspotter_assets.serving.record import ServingRecord
@@ -350,14 +350,14 @@ def test_nowcasts_use_the_day_so_far_and_are_scored(chain: Chain) -> None:
 def test_a_poller_makes_the_nowcast_of_the_asset_and_one_on_the_hour(chain: Chain) -> None:
     city, at = chain.cities[CITY], [datetime.fromisoformat("2024-01-23T22:30:00-05:00")]
     poller = NowcastPoller(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0])
-    cast, snapshot = poller.poll(Snapshot())
+    cast, inputs = poller.poll(NowcastInputs())
     assert cast is not None
     assert cast.table.equals(chain.nowcast(at[0].isoformat()))
-    assert poller.poll(snapshot) == (None, snapshot)
+    assert poller.poll(inputs) == (None, inputs)
     at[0] += timedelta(minutes=45)
-    later, next_snapshot = poller.poll(snapshot)
+    later, next_inputs = poller.poll(inputs)
     assert later is not None
-    assert next_snapshot.rows == snapshot.rows
+    assert next_inputs.rows == inputs.rows
     assert later.minutes["starts_utc"][0].as_py() == at[0]
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
 from shotspotter_assets.cities.source_settings import AlertsApiSource
+from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.api.alerts_api import AlertsApi
 from shotspotter_assets.sources.schema import RAW_SCHEMA

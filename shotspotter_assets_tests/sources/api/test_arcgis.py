@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import PACKAGE_CITIES, load_city
 from shotspotter_assets.cities.source_settings import ArcgisSource
+from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.api.arcgis import ArcgisLayer
 from shotspotter_assets.sources.schema import RAW_SCHEMA

@@ -20,8 +20,8 @@ import pytest
 
 from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.source_settings import Columns
+from shotspotter_assets.city_files import load_city
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder, ListedFile
 from shotspotter_assets.sources.landing.reader import Batch, read_in_subprocess

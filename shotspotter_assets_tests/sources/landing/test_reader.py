@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import load_city
 from shotspotter_assets.cities.source_settings import LandingSource, Limits
+from shotspotter_assets.city_files import load_city
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.landing.reader import LandedFile, Task, read_in_subprocess

@@ -10,14 +10,14 @@ import yaml
 from pydantic import Field
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.registry import load_cities
 from shotspotter_assets.cities.source_settings import Source
-from shotspotter_assets.sources import registry
+from shotspotter_assets.city_files import load_cities
+from shotspotter_assets.sources import source_kinds
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.receive import read_sources
-from shotspotter_assets.sources.registry import KINDS, Access, arrivals, open_sources
 from shotspotter_assets.sources.schema import origins_of_days
 from shotspotter_assets.sources.snapshot import take_snapshot
+from shotspotter_assets.sources.source_kinds import KINDS, Access, arrivals, open_sources
 from shotspotter_assets.storage.store import Store
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
@@ -56,7 +56,7 @@ def bulletin_city(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> City:
     blocks = re.findall(r"```(python|yaml)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     module = ModuleType("shotspotter_assets.sources.bulletin")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(registry, "KINDS", dict(KINDS))
+    monkeypatch.setattr(source_kinds, "KINDS", dict(KINDS))
     for code in (text for language, text in blocks if language == "python"):
         exec(code, module.__dict__)
 

@@ -15,8 +15,8 @@ from shotspotter_assets.cities.factors import Factor
 from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.cities.layers import Layer, Streets
 
-PACKAGE_CITIES = Path(__file__).parent
-"""The cities that the package ships."""
+PACKAGE_CITIES = Path(__file__).parent / "cities"
+"""Folder of the shipped city files."""
 Cities = Mapping[str, City]
 """Cities by name."""
 MAX_PROBLEMS: Final = 10
