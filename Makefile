@@ -75,8 +75,8 @@ lint: setup      ## lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock: setup      ## resolve requirements.lock from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url pyproject.toml --output-file requirements.lock
+lock: setup      ## resolve requirements.lock from pyproject.toml (ARGS=--upgrade takes newer versions)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url $(ARGS) pyproject.toml --output-file requirements.lock
 
 bench: setup     ## time what needs no data of yours; the other benchmarks say how they are called
 	for name in $(TIMED); do $(BIN)/python benchmarks/$$name.py || exit 1; done
