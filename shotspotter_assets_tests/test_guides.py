@@ -1,0 +1,50 @@
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.city_files import load_cities
+from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets.storage.store import Partition
+
+GUIDES = CHECKOUT / "docs" / "how-to"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code blocks of a page in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", (GUIDES / page).read_text(), re.DOTALL)
+
+
+def run_page(page: str) -> dict[str, Any]:
+    """Run the Python of a page; returns its names."""
+    names: dict[str, Any] = {}
+    exec("\n".join(blocks(page, "python")), names)
+    return names
+
+
+def test_new_city_has_a_usable_file_and_describes_every_key(tmp_path: Path) -> None:
+    (tmp_path / "springfield_ma.yaml").write_text(blocks("new_city.md", "yaml")[0])
+    city, page = load_cities(tmp_path)["springfield_ma"], (GUIDES / "new_city.md").read_text()
+    assert city.shape == (36, 36)
+    assert [key for key in type(city).model_fields if f"`{key}" not in page and f"\n{key}:" not in page] == []
+
+
+def test_new_daily_product_writes_the_likely_cells(tmp_path: Path) -> None:
+    city, issue_date, store = load_cities()["simulated_city"], date(2025, 6, 30), StoreResource(root=str(tmp_path))
+    forecast = {"horizon": ["day"] * 3, "row": [1, 1, 2], "column": [1, 2, 2], "probability": [0.01, 0.06, 0.2]}
+    opened, partition = store.open(), Partition("watch_lists", city.name, "date", issue_date)
+    risk = Partition("risk_forecasts", city.name, "date", issue_date)
+    opened.write_table(risk, "forecast.parquet", pa.table(forecast))
+    assets = list(run_page("new_daily_product.md")["definitions"](city).assets)
+    dg.materialize(assets, resources={"store": store}, partition_key=str(issue_date))
+    assert opened.read_table(partition, "watch_list.parquet")["probability"].to_pylist() == [0.2, 0.06]
+
+
+def test_new_score_prints_the_shown_values(capsys: pytest.CaptureFixture[str]) -> None:
+    run_page("new_score.md")
+    assert capsys.readouterr().out == blocks("new_score.md", "text")[0]
