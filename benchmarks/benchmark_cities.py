@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from shotspotter_assets.calendar.local_time import day_start, days_between
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.forecasts_table import days_of, forecasts_table
 from shotspotter_assets.gridding.coverage import estimate_coverage
@@ -137,7 +138,7 @@ def city_of(name: str) -> City:
     benchmark = BENCHMARKS[name]
     columns = {"time": "occurred_at", "gunshot_type": "alert_type", "rounds": "rounds", "source_id": "source_id"}
     landing: dict[str, Any] = {"kind": "landing", "columns": columns}
-    return City.model_validate(
+    return CityFile.model_validate(
         {
             "name": name,
             "time_zone": benchmark.zone,

@@ -116,10 +116,11 @@ def stretches(days: list[date]) -> Iterator[list[date]]:
 
 def landing_city() -> City:
     """The simulated city as one with a landing folder. Rows without a usable date would be filed before the first day."""
-    from shotspotter_assets.cities.source_settings import Columns, LandingSource
+    from shotspotter_assets.sources.landing.landing_settings import LandingSettings
+    from shotspotter_assets.sources.tabular_settings import Columns
 
     columns = {"time" if ours == "time_utc" else ours: theirs for ours, theirs in LANDED.items()}
-    source = LandingSource(kind="landing", columns=Columns(**columns), settle_seconds=0)
+    source = LandingSettings(kind="landing", columns=Columns(**columns), settle_seconds=0)
     return load_cities()["simulated_city"].model_copy(update={"source": source, "start": FIRST - 2 * timedelta(days=1)})
 
 

@@ -18,9 +18,10 @@ from scipy.sparse import csr_array, eye_array, hstack, kron
 
 from shotspotter_assets.cities.city import Box, City, Grid
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.cities.source_settings import SimulatedCitySource
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.patrol.cover import CoverProblem, reach_matrix
 from shotspotter_assets.patrol.plan import plan_day
+from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
 
 ROWS, COLUMNS = 36, 36
 HOURS = (("day", 6, 14), ("evening", 14, 22), ("night", 22, 6))
@@ -28,13 +29,13 @@ HOURS = (("day", 6, 14), ("evening", 14, 22), ("night", 22, 6))
 
 def city_with(units: int, radius_m: float, *, rules: bool) -> City:
     """A city the size of Washington DC, with or without a minimum of units per area."""
-    return City(
+    return CityFile(
         name="benchmark",
         time_zone="America/New_York",
         start=date(2024, 1, 1),
         box=Box(west=-77.0485, south=38.81475, east=-76.9005, north=38.96875),
         grid=Grid(rows=ROWS, columns=COLUMNS),
-        source=SimulatedCitySource(kind="simulated"),
+        source=SimulatedSettings(kind="simulated"),
         patrol=PatrolRules(
             shifts=tuple(Shift(name=name, start=start, end=end, units=units) for name, start, end in HOURS),
             radius_m=radius_m,

@@ -3,17 +3,22 @@
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.cities.explanations import explain
 from shotspotter_assets.cities.factors import Factor
 from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.cities.layers import Layer, Streets
+from shotspotter_assets.sources.landing.landing_settings import LandingSettings
+from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
+from shotspotter_assets.sources.source_kinds import SourceOfAnyKind
 
 PACKAGE_CITIES = Path(__file__).parent / "cities"
 """Folder of the shipped city files."""
@@ -22,6 +27,27 @@ Cities = Mapping[str, City]
 MAX_PROBLEMS: Final = 10
 """Maximum number of problems named of one file."""
 _Part = TypeVar("_Part", Coverage, Layer, Factor, Streets)
+
+
+class CityFile(City):
+    """The content of one city's YAML file: a city whose sources are of any kind."""
+
+    source: SourceOfAnyKind
+    other_sources: tuple[SourceOfAnyKind, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_separate_sources(self) -> "CityFile":
+        folders = [source.folder or self.name for source in self.all_sources if isinstance(source, LandingSettings)]
+        if any(isinstance(source, SimulatedSettings) for source in self.other_sources):
+            raise ValueError("other_sources cannot be simulated")
+        if any(f"{one}/".startswith(f"{other}/") for one, other in permutations(folders, 2)):
+            raise ValueError("two landing sources share a folder, or one lies in another; give each its own")
+        return self
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return CityFile.model_json_schema()
 
 
 class CityFileError(ValueError):
@@ -118,11 +144,11 @@ def load_city(file: Path, text: str | None = None) -> City:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CityFileError(f"{file}: cannot be read as YAML: {reason}") from None
     if not isinstance(content, dict):
-        raise CityFileError(f"{file}: expected keys and values ({', '.join(City.model_fields)}).")
+        raise CityFileError(f"{file}: expected keys and values ({', '.join(CityFile.model_fields)}).")
     try:
-        city = City.model_validate(content)
+        city = CityFile.model_validate(content)
     except ValidationError as error:
-        problems = [explain(problem) for problem in error.errors(include_url=False)[:MAX_PROBLEMS]]
+        problems = [explain(problem, _schema()) for problem in error.errors(include_url=False)[:MAX_PROBLEMS]]
         more = error.error_count() - len(problems)
         raise CityFileError(f"{file}: " + "; ".join([*problems, *([f"and {more} more"] if more else [])])) from None
     if city.name != file.stem:

@@ -2,6 +2,7 @@ from datetime import date
 from typing import Any
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 
 
 def made_up_city(
@@ -11,4 +12,4 @@ def made_up_city(
     sides = dict(zip(("west", "south", "east", "north"), box, strict=True))
     described = {"name": name, "time_zone": "America/New_York", "start": date(2021, 1, 1), "box": sides}
     cells = {} if grid is None else {"grid": dict(zip(("rows", "columns"), grid, strict=True))}
-    return City.model_validate(described | {"source": {"kind": "simulated"}} | cells | more)
+    return CityFile.model_validate(described | {"source": {"kind": "simulated"}} | cells | more)

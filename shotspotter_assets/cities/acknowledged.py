@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from pydantic import Field, model_validator
 
-from shotspotter_assets.cities.source_settings import StrictModel
+from shotspotter_assets.cities.strict_model import StrictModel
 
 
 class Acknowledged(StrictModel):

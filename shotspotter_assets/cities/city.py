@@ -1,12 +1,11 @@
-"""The City model: the content of one city's YAML file. `city_files` reads the files."""
+"""The model of a city. `city_files` reads it from YAML."""
 
 from collections import Counter
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from functools import cache
-from itertools import permutations
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -17,7 +16,7 @@ from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.layers import BaseMap, Layers, Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.cities.publication import NowcastRules, Publication
-from shotspotter_assets.cities.source_settings import Limits, Source, StrictModel
+from shotspotter_assets.cities.strict_model import StrictModel
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
 """Gunshot types by code; an alert of unknown type has no code in tables."""
@@ -75,6 +74,29 @@ class Grid(StrictModel):
         return self
 
 
+class Limits(StrictModel):
+    """Limits of one landed file or an API's answers. Memory and time are those of the reading process."""
+
+    max_rows: int = Field(default=15_000_000, ge=1)
+    max_answer_mb: int = Field(default=512, ge=1)
+    """Maximum of all unpacked answers of an API to one request for days."""
+    memory_mb: int = Field(default=4_096, ge=64)
+    seconds: float = Field(default=300, gt=0)
+
+
+class SourceSettings(StrictModel):
+    """Settings of one source. `sources.source_kinds` lists the models of all kinds."""
+
+    kind: str
+    arrival: ClassVar[Literal["landed", "polled", "daily"]]
+    """How new days become known: as files, by polls of a live source, or by the clock alone."""
+
+    @property
+    def has_types(self) -> bool:
+        """True if the source gives gunshot types."""
+        return True
+
+
 class Coverage(StrictModel):
     """Published coverage: the areas with sensors, and since when."""
 
@@ -94,8 +116,8 @@ class City(StrictModel):
     start: Day
     box: Box
     grid: Grid = Grid()
-    source: Source
-    other_sources: tuple[Source, ...] = ()
+    source: SourceSettings
+    other_sources: tuple[SourceSettings, ...] = ()
     """Further sources of the same city, such as police reports beside the alerts."""
     automation: Automation = "manual"
     """`manual`: nothing starts; `recent`: recent days and folds of the last year; `history`: all days and folds."""
@@ -186,17 +208,12 @@ class City(StrictModel):
     @model_validator(mode="after")
     def _is_consistent(self) -> "City":
         spellings = Counter(spelling.lower() for of_type in self.event_types.values() for spelling in of_type)
-        folders = [source.folder or self.name for source in self.all_sources if source.kind == "landing"]
         problems = {
             f"start ({self.start}) must be before today": self.start >= datetime.now(self.zone).date(),
             f"end ({self.end}) must not be before start ({self.start})": self.end is not None and self.end < self.start,
             "event_types has a spelling under two names": max(spellings.values(), default=1) > 1,
             f"forecast must name event_types: {', '.join(self.event_types)}": not set(self.forecast)
             <= {*self.event_types},
-            "other_sources cannot be simulated": any(source.kind == "simulated" for source in self.other_sources),
-            "two landing sources share a folder, or one lies in another; give each its own": any(
-                f"{one}/".startswith(f"{other}/") for one, other in permutations(folders, 2)
-            ),
             "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does": (
                 self.nowcasts is not None and not self.publication.answers_at_once
             ),
@@ -221,8 +238,13 @@ class City(StrictModel):
         return ZoneInfo(self.time_zone)
 
     @property
-    def all_sources(self) -> tuple[Source, ...]:
+    def all_sources(self) -> tuple[SourceSettings, ...]:
         return self.source, *self.other_sources
+
+    @property
+    def arrivals(self) -> set[str]:
+        """Ways in which new days become known."""
+        return {source.arrival for source in self.all_sources}
 
     @property
     def acknowledged_files(self) -> frozenset[str]:

@@ -1,25 +1,27 @@
 """Explains what is wrong in a city's file: the key, the reason and what is allowed, without any value."""
 
 from difflib import get_close_matches
-from functools import cache
 from typing import Any, Final
 
-from shotspotter_assets.cities.city import NAME_PATTERN, City
+from shotspotter_assets.cities.city import NAME_PATTERN
 
 MIN_SIMILARITY: Final = 0.7
 """Minimum similarity of a suggested key."""
 
 
-def explain(problem: Any) -> str:
-    """Return key and reason of a problem that pydantic found; a value may be a token pasted for its variable."""
+def explain(problem: Any, root: dict[str, Any]) -> str:
+    """Return key and reason of a problem that pydantic found, by the JSON schema of the file.
+
+    The value is left out, as it may be a token pasted for its variable.
+    """
     keys: list[str] = []
-    schema = section = _schema()
+    schema = section = root
     for part in problem["loc"]:
         if part == "[key]":
             break
         if not _kinds(schema):  # pydantic's path also names the kind of a source or factor
             keys.append(str(part))
-        section, schema = schema, _below(schema, part)
+        section, schema = schema, _below(root, schema, part)
     error, reason = problem["type"], problem["msg"].removeprefix("Value error, ")
     if error == "missing":
         reason = "is missing"
@@ -37,7 +39,7 @@ def explain(problem: Any) -> str:
     elif error == "extra_forbidden":
         near = get_close_matches(keys[-1], section["properties"], 1, MIN_SIMILARITY)
         if not near:
-            paths = {path: path.rpartition(".")[2] for path in sorted(_paths(_schema())) if path != ".".join(keys)}
+            paths = {path: path.rpartition(".")[2] for path in sorted(_paths(root, root)) if path != ".".join(keys)}
             similar = get_close_matches(keys[-1], set(paths.values()), 1, MIN_SIMILARITY)
             near = [path for path, key in paths.items() if key in similar]
         hint = f"did you mean {' or '.join(near)}?" if near else f"allowed: {', '.join(section['properties'])}"
@@ -45,16 +47,11 @@ def explain(problem: Any) -> str:
     return f"{'.'.join(keys) or 'file'}: {reason}"
 
 
-@cache
-def _schema() -> dict[str, Any]:
-    return City.model_json_schema()
-
-
 def _kinds(schema: dict[str, Any]) -> dict[str, str]:
     return schema.get("discriminator", {}).get("mapping", {})
 
 
-def _below(schema: dict[str, Any], key: str | int) -> dict[str, Any]:
+def _below(root: dict[str, Any], schema: dict[str, Any], key: str | int) -> dict[str, Any]:
     """Return the JSON schema below a key, a place in a list, or a kind; empty without one."""
     if kinds := _kinds(schema):
         found: Any = {"$ref": kinds[key]} if key in kinds else {}
@@ -63,15 +60,16 @@ def _below(schema: dict[str, Any], key: str | int) -> dict[str, Any]:
         others = (*patterns, schema.get("additionalProperties"), schema.get("items"))
         found = schema.get("properties", {}).get(key) or next((one for one in others if isinstance(one, dict)), {})
         found = found.get("anyOf", [found])[0]
-    return _schema()["$defs"][found["$ref"].rpartition("/")[2]] if "$ref" in found else found
+    return root["$defs"][found["$ref"].rpartition("/")[2]] if "$ref" in found else found
 
 
-def _paths(schema: dict[str, Any], above: str = "") -> set[str]:
+def _paths(root: dict[str, Any], schema: dict[str, Any], above: str = "") -> set[str]:
     """Return the dotted keys of a section, of all its kinds, and of the sections below."""
     if kinds := _kinds(schema):
-        return {path for kind in kinds for path in _paths(_below(schema, kind), above)}
+        return {path for kind in kinds for path in _paths(root, _below(root, schema, kind), above)}
     keys = schema.get("properties", {})
-    return {above + key for key in keys}.union(*(_paths(_below(schema, key), f"{above}{key}.") for key in keys))
+    below = (_paths(root, _below(root, schema, key), f"{above}{key}.") for key in keys)
+    return {above + key for key in keys}.union(*below)
 
 
 def _example(schema: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from shotspotter_assets.cities.source_settings import StrictModel
+from shotspotter_assets.cities.strict_model import StrictModel
 
 REFUSED: Final = re.compile(
     # Anywhere, as in pctblack or nonhispanic.

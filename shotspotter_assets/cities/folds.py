@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Final, Literal
 
-from shotspotter_assets.cities.source_settings import StrictModel
+from shotspotter_assets.cities.strict_model import StrictModel
 
 MONTHS: Final = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, model_validator
 
-from shotspotter_assets.cities.source_settings import SafeUrl, StrictModel
+from shotspotter_assets.cities.strict_model import SafeUrl, StrictModel
 
 
 class Layer(StrictModel):

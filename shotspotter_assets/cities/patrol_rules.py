@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from pydantic import Field, field_validator, model_validator
 
-from shotspotter_assets.cities.source_settings import StrictModel
+from shotspotter_assets.cities.strict_model import StrictModel
 
 
 class Shift(StrictModel):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from shotspotter_assets.cities.source_settings import StrictModel
+from shotspotter_assets.cities.strict_model import StrictModel
 
 Period = Literal["week", "month", "quarter"]
 

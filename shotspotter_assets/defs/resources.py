@@ -11,7 +11,8 @@ from pydantic import PrivateAttr
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.sources.source_kinds import Access, open_sources
+from shotspotter_assets.sources.alert_source import Access
+from shotspotter_assets.sources.source_kinds import open_sources
 
 if TYPE_CHECKING:
     from shotspotter_assets.notifications.send import Notifier

@@ -60,8 +60,7 @@ def share_untyped(window: Window) -> Finding:
 
     The quarter before counts too, except firework days, which may have the alerts of months.
     """
-    source = window.city.source
-    if source.kind != "simulated" and source.columns.gunshot_type is None:
+    if not window.city.source.has_types:
         return Finding(True, "The city's file names no column with the gunshot type: all are unknown.")
     first, last = window.checked[0], window.checked[-1]
     days = days_between(min(first, last - timedelta(days=QUARTER_DAYS - 1)), last)

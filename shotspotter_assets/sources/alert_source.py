@@ -1,10 +1,38 @@
-"""The base class of all readers of alerts, and the errors that they raise."""
+"""The base classes of a kind of source: its settings in a city's file, its reader, and the errors of readers."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import pyarrow as pa
+from shotspotter_assets.cities.city import City, SourceSettings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shotspotter_assets.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Access:
+    """Folders, secrets, clients and the store of the deployment."""
+
+    store: "Store"
+    landing_root: str
+    """Folder of the landing folders: a local path or `s3://bucket/prefix`."""
+    environ: Mapping[str, str] = field(repr=False)
+    """Environment with the tokens of APIs."""
+    s3_client: Callable[[], Any] | None = None
+    """Maker of a boto3 client, for landing folders on S3."""
+
+
+class KindSettings(SourceSettings, ABC):
+    """Settings of a kind of source. City files are read with them, so heavy libraries are imported in functions."""
+
+    @abstractmethod
+    def open(self, city: City, access: Access) -> "AlertSource":
+        """Return the reader of the source."""
 
 
 class AlertSource(ABC):
@@ -14,11 +42,11 @@ class AlertSource(ABC):
     """True for a source that is polled, as its rows may change."""
 
     address: str = ""
-    """Where the rows of a live source come from, as they name it (`received_from`)."""
+    """The `received_from` of a live source's rows."""
 
     @abstractmethod
-    def read(self, first: date, last: date) -> pa.Table:
-        """Read the alerts filed under the local days `first` to `last` (both included): `RAW_SCHEMA`, sorted by day.
+    def read(self, first: date, last: date) -> "pa.Table":
+        """Return the alerts filed under the local days `first` to `last` (both included): `RAW_SCHEMA`, sorted by day.
 
         The rows of a day are the same whatever range is asked for. A row without a usable date is filed under a
         day that the source documents, so that no row is lost.

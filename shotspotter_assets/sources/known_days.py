@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import LandingSource
 from shotspotter_assets.sources.day_table import DayState, DayTable
+from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 
 MIN_CHANCE: Final = 1e-3
 """Silences less likely than this count as days that are not published yet."""
@@ -186,7 +186,7 @@ def stored_rows_due(table: DayTable, city: City, today: date) -> date:
 def _needs_files(city: City, rows: list[DayRows]) -> bool:
     """Return True if the first source lands a file on nearly every day, be there alerts or not."""
     source = city.source
-    if not isinstance(source, LandingSource) or source.file_date is None:
+    if not isinstance(source, LandingSettings) or source.file_date is None:
         return False
     have = [of_day.has_file for of_day in rows]
     since_first = have[have.index(True) :] if any(have) else []

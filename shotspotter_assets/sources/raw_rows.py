@@ -1,11 +1,10 @@
 """From a source's own columns to `RAW_SCHEMA`: times, points, numbers, and filing dates."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-import jmespath
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -14,29 +13,18 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import local_dates, wall_clock_to_utc
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import PLAIN_KEY, TabularSource
 from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.json_rows import Row, finder
 from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.sources.tabular_settings import TabularSettings
 from shotspotter_assets.sources.written_times import read_times
 
 NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 MIN_UNREADABLE: Final = 20
 """Minimum rows of a refused table without readable times: the city's file describes the times wrongly."""
 WGS84: Final = "EPSG:4326"
-Row = dict[str, Any]
-"""A row of JSON."""
 BROKEN: Final = "__broken_line__"
 """Column with the text of lines that do not parse, null for sound ones; only some sources have it."""
-
-
-def finder(path: str, keys: Collection[str] = ()) -> Callable[[Any], Any]:
-    """Return a function that looks up a plain key, one of `keys`, or a JMESPath in a row; it returns None for nothing."""
-    if path not in keys and not PLAIN_KEY.fullmatch(path):
-        try:
-            return jmespath.compile(path).search
-        except jmespath.exceptions.JMESPathError:
-            pass  # a name with blanks, which these rows do not have
-    return lambda row: row.get(path) if isinstance(row, dict) else None
 
 
 def table_of_rows(rows: Sequence[Row], paths: Iterable[str]) -> pa.Table:
@@ -61,7 +49,7 @@ def to_raw(
     table: pa.Table,
     first_row: int,
     city: City,
-    source: TabularSource,
+    source: TabularSettings,
     received_from: str,
     received_at: datetime,
     fallback: date,
@@ -98,7 +86,7 @@ def to_raw(
 
 
 def _instants(
-    table: pa.Table, first_row: int, city: City, source: TabularSource, received_from: str
+    table: pa.Table, first_row: int, city: City, source: TabularSettings, received_from: str
 ) -> pa.ChunkedArray:
     columns = source.columns
     column = table[columns.time]
@@ -127,7 +115,7 @@ def _instants(
 
 
 def _points(
-    table: pa.Table, city: City, source: TabularSource, received_from: str
+    table: pa.Table, city: City, source: TabularSettings, received_from: str
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """Return longitudes and latitudes, both null for points outside the source's system."""
     longitude, latitude = (_numbers(table[name]) for name in (source.columns.longitude, source.columns.latitude))

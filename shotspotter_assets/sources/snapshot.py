@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, TypeAdapter
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import ApiSource, Patience
 from shotspotter_assets.sources.alert_source import AlertSource, SourceError
+from shotspotter_assets.sources.api.api_settings import ApiSettings, Patience
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.known_days import DayRows, DayStates, day_states
 from shotspotter_assets.sources.landing.folder import Landed, LandingFolder
@@ -239,7 +239,7 @@ def take_snapshot(
 def impatient(city: City) -> City:
     """Return the city with `PATIENCE` for its live sources."""
     sources = [
-        source.model_copy(update={"patience": PATIENCE}) if isinstance(source, ApiSource) else source
+        source.model_copy(update={"patience": PATIENCE}) if isinstance(source, ApiSettings) else source
         for source in city.all_sources
     ]
     return city.model_copy(update={"source": sources[0], "other_sources": tuple(sources[1:])})

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.cities.source_settings import EPOCH_UNITS, TabularSource
 from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS, TabularSettings
 
 Moments = npt.NDArray[np.datetime64]
 """Datetimes (datetime64[us]), shape (rows,); NaT for none."""
@@ -43,7 +43,7 @@ class Readings(NamedTuple):
 
 
 def read_times(
-    column: pa.ChunkedArray, time_of_day: pa.ChunkedArray | None, source: TabularSource, place: str
+    column: pa.ChunkedArray, time_of_day: pa.ChunkedArray | None, source: TabularSettings, place: str
 ) -> Readings:
     """Read the times of a column; an unreadable one is missing in both readings.
 
@@ -149,7 +149,9 @@ def _text(column: pa.ChunkedArray) -> "pd.Series[str]":
     return pd.Series(column.cast(pa.string()).to_pandas(), dtype="str").str.strip()
 
 
-def _joined(days: pa.ChunkedArray, time_of_day: pa.ChunkedArray, source: TabularSource, place: str) -> "pd.Series[str]":
+def _joined(
+    days: pa.ChunkedArray, time_of_day: pa.ChunkedArray, source: TabularSettings, place: str
+) -> "pd.Series[str]":
     clock = _text(time_of_day)
     if source.time_format is not None:
         return _text(days) + " " + clock

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.cities.shape_files import coverage_polygons
-from shotspotter_assets.city_files import load_city
+from shotspotter_assets.city_files import CityFile, load_city
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 LANDING: dict[str, Any] = yaml.safe_load((TEST_CITIES / "landing_city.yaml").read_text())
@@ -30,7 +30,7 @@ COVERAGE = {"file": "areas.geojson", "name_property": "name", "areas": {"West": 
 
 
 def city(**changes: Any) -> City:
-    return City.model_validate(LANDING | changes)
+    return CityFile.model_validate(LANDING | changes)
 
 
 def test_rules_are_read() -> None:

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.city_files import load_city
+from shotspotter_assets.city_files import CityFile, load_city
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.cleaning.day_settings import SETTINGS, Asset, days_of_other_settings, refuse_days, settings_hash
 from shotspotter_assets.gridding.tensors import grid_schema
@@ -19,7 +19,7 @@ DAYS = [date(2024, 3, day) for day in (1, 2, 3)]
 
 def changed(**changes: Any) -> City:
     source = CITY.source.model_dump() | changes.pop("source", {})
-    return City.model_validate(CITY.model_dump() | {"source": source} | changes)
+    return CityFile.model_validate(CITY.model_dump() | {"source": source} | changes)
 
 
 def stored(asset: Asset) -> list[Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
@@ -18,7 +18,7 @@ from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY, 
 POVERTY, HEAT = "factor_poverty_rate", "series_heat_0_days_late"
 BY_CELL = np.arange(30.0).reshape(6, 5)
 SETTINGS = {"path": Path("none"), "known_from": FIRST_DAY}
-TOWN = City.model_validate(
+TOWN = CityFile.model_validate(
     CITY.model_dump()
     | {"source": {"kind": "simulated"}}
     | {

@@ -9,6 +9,7 @@ import pytest
 import shapely
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.factors.city_factors import CityFactors, FactorFileError
 from shotspotter_assets.gridding.cells import Plane, cell_metres, cell_middles
 from shotspotter_assets_tests.made_up_city import made_up_city
@@ -21,7 +22,7 @@ KM2 = np.prod(cell_metres(CITY)) / 1e6
 
 def city_with(path: Path, **settings: Any) -> City:
     factor = {"path": path, "known_from": pd.Timestamp(2020, 1, 1).date()} | settings
-    return City.model_validate(CITY.model_dump() | {"factors": {"own": factor}})
+    return CityFile.model_validate(CITY.model_dump() | {"factors": {"own": factor}})
 
 
 def values(path: Path, **settings: Any) -> np.ndarray:

@@ -5,8 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.city_files import PACKAGE_CITIES, CityFileError, CityFiles, load_cities
+from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, CityFileError, CityFiles, load_cities
 from shotspotter_assets.evaluation import gate
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
@@ -73,7 +72,7 @@ def of_events(*forecast: str) -> History:
     rate[0, 3:], rate[1, :3] = 0.3, 0.2
     events = random.poisson(rate * COVERED, (len(past.counts), *rate.shape)).astype(np.uint16)
     kinds = {"event_types": {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}, "forecast": forecast}
-    city = City.model_validate(CITY.model_dump() | kinds)
+    city = CityFile.model_validate(CITY.model_dump() | kinds)
     return History(city, past.first_day, np.concatenate([past.counts, events], axis=1), COVERED)
 
 

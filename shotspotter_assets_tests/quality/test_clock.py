@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets_tests.quality.sound_city import CITY, firing, local_day, sound
 
 
 def test_a_police_city_with_its_peak_in_the_morning_is_found() -> None:
-    city = City.model_validate(CITY.model_dump() | {"event_types": {"robbery": ["Multiple_Gunshots"]}})
+    city = CityFile.model_validate(CITY.model_dump() | {"event_types": {"robbery": ["Multiple_Gunshots"]}})
     rows = sound(seed=5)
     assert firing(rows, city) == {}
     assert "local time" in firing(rows.assign(time_utc=rows["time_utc"] + pd.Timedelta(hours=8)), city)["clock"].message

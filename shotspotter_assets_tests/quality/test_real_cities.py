@@ -4,7 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.quality.all_checks import all_findings
 from shotspotter_assets.quality.clock import clock
 from shotspotter_assets.quality.shares import share_outside_coverage
@@ -110,7 +110,7 @@ def test_alerts_outside_published_districts_are_found(areas: dict[str, str], pas
     city = real("washington_dc", real_data)
     file = real_data / "layers" / "washington_dc_police_districts.geojson"
     coverage = {"file": file, "name_property": "district", "areas": areas}
-    published = City.model_validate(city.city.model_dump() | {"coverage": coverage})
+    published = CityFile.model_validate(city.city.model_dump() | {"coverage": coverage})
     finding = share_outside_coverage(replace(city, city=published).window())
     assert finding.passed == passed, finding.message
     assert "lie where the city publishes no sensors" in finding.message

@@ -9,6 +9,7 @@ import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
@@ -64,7 +65,7 @@ def landed_days(folder: Path, alerts: Sequence[int], *, daily_files: bool) -> tu
     """A landing city and its reader, with that many alerts on each of its days."""
     source: dict[str, Any] = {"kind": "landing", "settle_seconds": 0, "columns": {"time": "when"}}
     source |= {"file_date": "%Y-%m-%d"} if daily_files else {}
-    city = City.model_validate(TOWN.model_dump() | {"source": source})
+    city = CityFile.model_validate(TOWN.model_dump() | {"source": source})
     folder.mkdir()
     for at, number in enumerate(alerts):
         day = TOWN.start + timedelta(days=at)

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shotspotter_assets.cities.source_settings import Columns, NaiveTimes, TabularSource
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.raw_rows import to_raw
 from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.sources.tabular_settings import Columns, NaiveTimes
 from shotspotter_assets.sources.written_times import read_times
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
@@ -26,8 +27,8 @@ USUAL_FORMS = (
 )  # fmt: skip
 
 
-def source(time_of_day: str | None = None, **rules: Any) -> TabularSource:
-    return TabularSource(columns=Columns(time="when", time_of_day=time_of_day), **rules)
+def source(time_of_day: str | None = None, **rules: Any) -> LandingSettings:
+    return LandingSettings(kind="landing", columns=Columns(time="when", time_of_day=time_of_day), **rules)
 
 
 def raw_of(times: Any, clocks: Any = None, naive_times: NaiveTimes = "local", **rules: Any) -> pa.Table:
@@ -213,7 +214,7 @@ def test_numbers_written_as_text() -> None:
     numbers, others = ["-76.5", "+76.5", " 76.5 ", "7.65e1", ".5", "1."], ["nan", "inf", "0x10", "1e999"]
     texts = [*numbers, "-76,5", "12abc", "", None, *others]
     table = pa.table({"when": ["2024-03-02T12:00:00Z"] * len(texts), "longitude": texts, "latitude": texts})
-    about = TabularSource(columns=Columns(time="when", rounds="longitude"))
+    about = LandingSettings(kind="landing", columns=Columns(time="when", rounds="longitude"))
     raw = to_raw(table, 5, CITY, about, "a", datetime.now(UTC), CITY.start, (CITY.start, date(2024, 4, 1)))
     assert raw.schema == RAW_SCHEMA
     assert raw["longitude"].to_pylist() == [-76.5, 76.5, 76.5, 76.5, 0.5, 1.0] + [None] * 8

@@ -8,12 +8,12 @@ import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.sources.alert_source import AlertSource, SourceError
+from shotspotter_assets.sources.alert_source import Access, AlertSource, SourceError
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, origins_of_days
 from shotspotter_assets.sources.snapshot import POLLED_DAYS, Snapshot, read_polled, record_answer, take_snapshot
-from shotspotter_assets.sources.source_kinds import Access, open_sources
+from shotspotter_assets.sources.source_kinds import open_sources
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.made_up_city import made_up_city
 

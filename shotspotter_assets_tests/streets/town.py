@@ -7,6 +7,7 @@ import geopandas
 import shapely
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 CITY = made_up_city("square_town", (-77.0, 38.0, -76.9, 38.1), (10, 10))
@@ -37,4 +38,4 @@ def written(folder: Path, frame: geopandas.GeoDataFrame, file: str = "streets.pa
 
 
 def city_with(path: Path, **settings: Any) -> City:
-    return City.model_validate(CITY.model_dump() | {"streets": {"path": path, "name": "name"} | settings})
+    return CityFile.model_validate(CITY.model_dump() | {"streets": {"path": path, "name": "name"} | settings})

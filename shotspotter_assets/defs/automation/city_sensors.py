@@ -16,7 +16,6 @@ from shotspotter_assets.defs.city_assets import automated_assets
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import asset_key, range_tags
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.sources.source_kinds import arrivals
 
 if TYPE_CHECKING:
     from shotspotter_assets.automation.due import DueRun
@@ -60,7 +59,7 @@ def _sensor(city: City, poll_seconds: int) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{city.name}_automation",
         asset_selection=[asset_key(city, name) for name in automated_assets(city)],
-        minimum_interval_seconds=LANDING_SECONDS if "landed" in arrivals(city) else OTHER_SECONDS,
+        minimum_interval_seconds=LANDING_SECONDS if "landed" in city.arrivals else OTHER_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING if city.is_automated else dg.DefaultSensorStatus.STOPPED,
         description="Compares what is stored with what the sources hold, and requests the runs that are due.",
     )

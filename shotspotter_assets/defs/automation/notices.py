@@ -19,7 +19,6 @@ from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 from shotspotter_assets.notifications.messages import Message
 from shotspotter_assets.partitions import RANGE_END, RANGE_START
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.sources.source_kinds import arrivals
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
@@ -126,7 +125,7 @@ def _city_problems(cities: Cities, store: "Store") -> Iterator[Message]:
         held_back = usable_days(DayTable.read(store, city.name))
         if not held_back.passed:
             yield Message("days held back", city.name, held_back.message)
-        if "landed" in arrivals(city):
+        if "landed" in city.arrivals:
             for path, why in unusable_files(read_received(store, city.name), city).items():
                 text = f"It cannot be used: {why} Land a corrected file under the same name; others are unaffected."
                 yield Message("corrupt file", f"{city.name}, {PurePosixPath(path).name}", text)

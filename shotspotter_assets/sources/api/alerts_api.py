@@ -3,93 +3,178 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from urllib.parse import quote
 
-import pandas as pd
+from pydantic import Field, model_validator
 
-from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import EPOCH_UNITS, AlertsApiSource
-from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.api.api_source import ONE_DAY, ApiReader, AskedDays
-from shotspotter_assets.sources.api.http import Answer, JsonApi
-from shotspotter_assets.sources.raw_rows import Row, finder
+from shotspotter_assets.cities.strict_model import SafeUrl, StrictModel
+from shotspotter_assets.sources.alert_source import Access, AlertSource, SourceError
+from shotspotter_assets.sources.api.api_settings import ApiSettings, SentToken
+from shotspotter_assets.sources.api.api_source import ONE_DAY, ApiReader, AskedDays, Page, Request
+from shotspotter_assets.sources.json_rows import JmesPath, Row, finder
+from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS
 
-Query = dict[str, str | int]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from shotspotter_assets.sources.api.http import JsonApi
+
+PRESETS: Final[dict[str, dict[str, Any]]] = {
+    "ckan": {
+        "rows": "result.records",
+        "paging": {"style": "offset", "size_parameter": "limit", "size": 10_000},
+    },
+    "socrata": {
+        "paging": {"style": "offset", "parameter": "$offset", "size_parameter": "$limit", "size": 10_000},
+        "instant_format": "%Y-%m-%dT%H:%M:%S",
+    },
+    "arcgis": {
+        "rows": "features[].merge(attributes, {geometry: geometry})",
+        "paging": {
+            "style": "offset",
+            "parameter": "resultOffset",
+            "size_parameter": "resultRecordCount",
+            "size": 1_000,
+            "next": "exceededTransferLimit",
+        },
+        "instant_format": "%Y-%m-%d %H:%M:%S",
+        "time_format": "epoch_ms",
+    },
+}
+"""Defaults of the other keys for the answers of some platforms."""
 
 
-class AlertsApi(ApiReader[AlertsApiSource]):
+class Paging(StrictModel):
+    """Pages of an alerts API."""
+
+    style: Literal["page", "offset", "cursor", "link_header"]
+    parameter: str | None = None
+    """Query parameter of the page, offset or cursor; null for the style's own name."""
+    first_page: int = Field(default=1, ge=0)
+    size_parameter: str | None = None
+    size: int = Field(default=500, ge=1)
+    next: JmesPath | None = None
+    """Path of the next cursor or page address. With pages and offsets: path of a value that is empty or false on the
+    last page; null if an empty page comes after the last."""
+
+    @model_validator(mode="after")
+    def _finds_the_next_cursor(self) -> Self:
+        if self.style == "cursor" and self.next is None:
+            raise ValueError("style cursor needs next: the JMESPath of the next cursor in an answer")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Query parameter of the page, offset or cursor."""
+        return self.parameter or self.style
+
+
+class AlertsApiSettings(ApiSettings):
+    """A JSON API of alerts, such as a ShotSpotter gateway."""
+
+    kind: Literal["alerts_api"]
+    preset: Literal["ckan", "socrata", "arcgis"] | None = None
+    """Platform whose answers set the defaults of the other keys."""
+    url: SafeUrl
+    """Address; optional `{first}` and `{last}` are the instants between which alerts are asked for (last excluded)."""
+    token: SentToken | None = None
+    paging: Paging
+    rows: JmesPath = "@"
+    """Path of an answer's list of alerts."""
+    error: JmesPath = "error"
+    """Path of the publisher's own error in an answer."""
+    instant_format: str = "%Y-%m-%dT%H:%M:%SZ"
+    """Form of instants in addresses, in UTC: a `strftime` pattern, `epoch_s` or `epoch_ms`."""
+    longest_days: int | None = Field(default=None, ge=1)
+    """Maximum days of one request; null for any number."""
+    version: JmesPath | None = None
+    """Path of an alert's version, a number or time; null if later answers hold later versions."""
+    withdrawn: JmesPath | None = None
+    """Path that is true for a withdrawn alert, such as `status == 'dismissed'`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _starts_with_its_preset(cls, content: Any) -> Any:
+        return {**PRESETS.get(str(content.get("preset")), {}), **content} if isinstance(content, dict) else content
+
+    @model_validator(mode="after")
+    def _fills_in_known_instants(self) -> Self:
+        if self.version and self.columns.source_id is None:
+            raise ValueError("alerts with a version need columns.source_id")
+        unknown = set(re.findall(r"{\w*}", self.url)) - {"{first}", "{last}"}
+        if unknown:
+            raise ValueError(f"url has {', '.join(sorted(unknown))} (allowed: {{first}}, {{last}})")
+        return self
+
+    def open(self, city: City, access: Access) -> AlertSource:
+        return AlertsApi(city, self, access.environ.get(self.token.variable if self.token else ""))
+
+
+class AlertsApi(ApiReader[AlertsApiSettings]):
     """An API that is asked for the alerts between two instants.
 
     The latest version of a `source_id` counts, without withdrawn alerts. Asking for the city's first day asks for all days,
     as only this finds rows without a usable time.
     """
 
-    def __init__(self, city: City, source: AlertsApiSource, token: str | None) -> None:
+    def __init__(self, city: City, source: AlertsApiSettings, token: str | None) -> None:
         super().__init__(city, source, re.sub(r"\?.*", "", source.url), source.token, token)
+        self.no_rows = f"there is no list of alerts at {source.rows!r}; correct source.rows in the city's file"
 
-    def _rows(self, api: JsonApi, asked: AskedDays) -> Iterator[Row]:
-        begin, end = (asked.start, asked.today) if asked.with_unusable else (asked.first, asked.last)
-        urls = self._requests(begin - ONE_DAY, end + 2 * ONE_DAY)
-        rows = self._latest([row for url in urls for row in self._pages(api, url)])
-        is_withdrawn = finder(self.source.withdrawn) if self.source.withdrawn else lambda _: False
-        return (row for row in rows if not is_withdrawn(row))
-
-    def _requests(self, begin: date, end: date) -> Iterator[str]:
-        """Yield addresses for the days from `begin` to before `end`, each with as many days as allowed."""
+    def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
+        """Yield requests for the days, a day more on each side, each with as many days as allowed."""
+        paging, url = self.source.paging, self.source.url
+        query: dict[str, str | int] = {paging.size_parameter: paging.size} if paging.size_parameter else {}
+        if paging.style in ("page", "offset"):
+            query[paging.name] = paging.first_page if paging.style == "page" else 0
+        first, last = (asked.start, asked.today) if asked.with_unusable else (asked.first, asked.last)
+        begin, end = first - ONE_DAY, last + 2 * ONE_DAY
         step = timedelta(days=self.source.longest_days or (end - begin).days)
         while begin < end:
             stop = min(begin + step, end)
-            first, last = (quote(self._written(day_start(day, self.city.zone)), safe="") for day in (begin, stop))
-            yield self.source.url.replace("{first}", first).replace("{last}", last)
+            yield Request(url.replace("{first}", self._written(begin)).replace("{last}", self._written(stop)), query)
             begin = stop
 
-    def _written(self, instant: datetime) -> str:
-        unit = EPOCH_UNITS.get(self.source.instant_format)
-        if unit is not None:
-            return str(int(instant.timestamp()) * unit)
-        return instant.astimezone(UTC).strftime(self.source.instant_format)
+    def rows_of(self, content: Any) -> object:
+        return finder(self.source.rows)(content)
 
-    def _pages(self, api: JsonApi, url: str) -> Iterator[Row]:
-        paging, path = self.source.paging, self.source.rows
-        name = paging.parameter or paging.style
-        position = {"page": paging.first_page, "offset": 0}.get(paging.style)
-        size: Query = {paging.size_parameter: paging.size} if paging.size_parameter else {}
-        step: tuple[str, Query] | None = (url, size if position is None else size | {name: position})
-        asked: list[tuple[str, Query]] = []
-        before: list[Row] = []
-        while step is not None:
-            answer = api.get(*step)
-            rows = finder(path)(answer.content)
-            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                problem = f"there is no list of alerts at {path!r}; correct source.rows in the city's file"
-                raise api.error(*step, problem)
-            if step in asked or (rows and rows == before):
-                raise api.error(*step, "this page was there before; correct source.paging in the city's file")
-            yield from rows
-            asked.append(step)
-            before = rows
-            if position is None:
-                step = self._next(api, answer, url, size)
-            else:
-                position += 1 if paging.style == "page" else len(rows)
-                # A page may hold fewer rows than asked for although more follow: only an empty one is surely the last.
-                has_more = rows if paging.next is None else finder(paging.next)(answer.content)
-                step = (url, size | {name: position}) if has_more else None
+    def error_in(self, content: Any) -> object:
+        return finder(self.source.error)(content)
 
-    def _next(self, api: JsonApi, answer: Answer, url: str, size: Query) -> tuple[str, Query] | None:
-        paging = self.source.paging
-        is_link = paging.style == "link_header"
-        target = answer.next_url if is_link else finder(paging.next or "")(answer.content)
+    def next_request(self, api: "JsonApi", page: Page) -> Request | None:
+        paging, url = self.source.paging, page.first.url
+        found = None if paging.next is None else finder(paging.next)(page.answer.content)
+        if paging.style in ("page", "offset"):
+            position = int(page.request.query[paging.name]) + (1 if paging.style == "page" else len(page.rows))
+            # A page may hold fewer rows than asked for although more follow: only an empty one is surely the last.
+            has_more = page.rows if paging.next is None else found
+            return Request(url, {**page.first.query, paging.name: position}) if has_more else None
+        target = page.answer.next_url if paging.style == "link_header" else found
         if not target:
             return None
-        if is_link or re.match("https?://|/", str(target)):
-            return api.same_host(str(target), url), {}
-        return url, size | {paging.parameter or paging.style: target}
+        if paging.style == "link_header" or re.match("https?://|/", str(target)):
+            return Request(api.same_host(str(target), url), {})
+        return Request(url, {**page.first.query, paging.name: target})
+
+    def counted(self, rows: Iterator[Row]) -> Iterator[Row]:
+        is_withdrawn = finder(self.source.withdrawn) if self.source.withdrawn else lambda _: False
+        return (row for row in self._latest(list(rows)) if not is_withdrawn(row))
+
+    def _written(self, day: date) -> str:
+        """Return the beginning of a day as the address needs it."""
+        from shotspotter_assets.calendar.local_time import day_start
+
+        instant: datetime = day_start(day, self.city.zone)
+        unit = EPOCH_UNITS.get(self.source.instant_format)
+        written = instant.astimezone(UTC).strftime(self.source.instant_format)
+        return quote(written if unit is None else str(int(instant.timestamp()) * unit), safe="")
 
     def _latest(self, rows: list[Row]) -> list[Row]:
         """Return the latest version of each alert, in order."""
+        import pandas as pd
+
         source, name = self.source, self.source.columns.source_id
         if not rows or name is None or not (source.version or source.withdrawn):
             return rows
@@ -102,6 +187,8 @@ class AlertsApi(ApiReader[AlertsApiSource]):
 
     def _versions(self, values: list[Any]) -> "pd.Series[Any]":
         """Return versions as numbers, or as instants if one is no number."""
+        import pandas as pd
+
         texts = pd.Series(values, dtype=object)
         try:
             return pd.to_numeric(texts)

@@ -1,26 +1,24 @@
-"""The base of all live sources: the days to ask for, and rows of JSON as `RAW_SCHEMA`."""
+"""The base of all live sources: the days to ask for, the loop over pages, and rows of JSON as `RAW_SCHEMA`."""
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from typing import ClassVar, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, TypeVar
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from shotspotter_assets.calendar import local_time
-from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import EPOCH_UNITS, ApiSource, SentToken
 from shotspotter_assets.sources.alert_source import AlertSource
-from shotspotter_assets.sources.api.http import JsonApi
-from shotspotter_assets.sources.raw_rows import Row, table_of_rows, to_raw
-from shotspotter_assets.sources.schema import RANKED, RAW_SCHEMA
+from shotspotter_assets.sources.api.api_settings import ApiSettings, SentToken
+from shotspotter_assets.sources.json_rows import Row, finder
+from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shotspotter_assets.sources.api.http import Answer, JsonApi
 
 ONE_DAY: Final = timedelta(days=1)
-Settings = TypeVar("Settings", bound=ApiSource)
+Settings = TypeVar("Settings", bound=ApiSettings)
 
 
 class AskedDays(NamedTuple):
@@ -51,11 +49,27 @@ class AskedDays(NamedTuple):
         return condition
 
 
+class Request(NamedTuple):
+    """An address and its query."""
+
+    url: str
+    query: Mapping[str, str | int]
+
+
+class Page(NamedTuple):
+    """An answer with its rows, its request, and the request of the first page."""
+
+    first: Request
+    request: Request
+    answer: "Answer"
+    rows: list[Row]
+
+
 class ApiReader(AlertSource, Generic[Settings]):
-    """A live source that is asked for a range of days over HTTP.
+    """A live source that is asked for a range of days over HTTP, page by page.
 
     Rows without a usable time, from before the city's start or from the future are filed under the city's first day, and
-    asked for with it.
+    asked for with it. A kind of source overrides `requests`, and the other hooks where its publisher differs.
     """
 
     is_live: ClassVar[bool] = True
@@ -64,21 +78,69 @@ class ApiReader(AlertSource, Generic[Settings]):
         self.city, self.source, self.address = city, source, address
         self._sent, self._secret = sent, secret
 
-    def read(self, first: date, last: date) -> pa.Table:
-        """Read rows, see `AlertSource.read`; raise SourceError if the API refuses, or contradicts the city's file."""
-        asked = AskedDays(first, last, self.city.start, today(self.city.zone))
-        with JsonApi(self.city, self.source.patience, self._sent, self._secret) as api:
-            return self._raw(list(self._rows(api, asked)), asked)
-
     @abstractmethod
-    def _rows(self, api: JsonApi, asked: AskedDays) -> Iterator[Row]:
-        """Yield all rows that may be filed under the days asked for, page by page."""
+    def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
+        """Yield requests for all rows that may be filed under the days asked for."""
 
-    def _raw(self, rows: Sequence[Row], asked: AskedDays) -> pa.Table:
+    def rows_of(self, content: Any) -> object:
+        """Return the list of rows in an answer; anything else is refused with `no_rows`."""
+        return content
+
+    no_rows = "the answer is not a list of rows; check the address in the city's file"
+
+    def next_request(self, api: "JsonApi", page: Page) -> Request | None:
+        """Return the request of the page after this one; None after the last."""
+        return None
+
+    def error_in(self, content: Any) -> object:
+        """Return the publisher's own error in an answer, as text or as JSON with texts; empty without one."""
+        return finder("error")(content)
+
+    def counted(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Yield the rows that count, out of those of all pages."""
+        return rows
+
+    def read(self, first: date, last: date) -> "pa.Table":
+        """Read rows, see `AlertSource.read`; raise SourceError if the API refuses, or contradicts the city's file."""
+        from shotspotter_assets.calendar.local_time import today
+        from shotspotter_assets.sources.api.http import JsonApi
+
+        asked = AskedDays(first, last, self.city.start, today(self.city.zone))
+        with JsonApi(self.city, self.source.patience, self._sent, self._secret, self.error_in) as api:
+            pages = (row for request in self.requests(api, asked) for row in self._rows(api, request))
+            return self._raw(list(self.counted(pages)), asked)
+
+    def _rows(self, api: "JsonApi", first: Request) -> Iterator[Row]:
+        request: Request | None = first
+        asked, before = list[Request](), list[Row]()
+        while request is not None:
+            answer = api.get(*request)
+            rows = self.rows_of(answer.content)
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise api.error(*request, self.no_rows)
+            if request in asked or (rows and rows == before):
+                raise api.error(*request, "this page was there before; correct source.paging in the city's file")
+            yield from rows
+            asked.append(request)
+            before = rows
+            request = self.next_request(api, Page(first, request, answer, rows))
+
+    def _raw(self, rows: Sequence[Row], asked: AskedDays) -> "pa.Table":
         """Return the rows of the asked days as `RAW_SCHEMA`, sorted by day.
 
         `received_row` is a row's rank within its day by `RANKED`, whatever the range and the paging.
         """
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from shotspotter_assets.calendar import local_time
+        from shotspotter_assets.sources.raw_rows import table_of_rows, to_raw
+        from shotspotter_assets.sources.schema import RANKED, RAW_SCHEMA
+
+        def with_column(raw: pa.Table, name: str, values: pa.Array) -> pa.Table:
+            return raw.set_column(raw.schema.get_field_index(name), RAW_SCHEMA.field(name), values)
+
         if not rows:
             return RAW_SCHEMA.empty_table()
         table = table_of_rows(rows, dict.fromkeys(self.source.columns.named().values()))
@@ -87,12 +149,12 @@ class ApiReader(AlertSource, Generic[Settings]):
         # The whole row where a part of it could not be read, not only the columns that the city's file names.
         unread = raw["as_received"].to_pylist()
         texts = [text and json.dumps(row, sort_keys=True) for text, row in zip(unread, rows, strict=True)]
-        raw = _with_column(raw, "as_received", pa.array(texts, pa.string()))
+        raw = with_column(raw, "as_received", pa.array(texts, pa.string()))
         raw = raw.filter((pc.field("date") >= asked.first) & (pc.field("date") <= asked.last))
         raw = raw.sort_by([(name, "ascending") for name in RANKED])
         dates = raw["date"].to_numpy().astype("datetime64[D]")
         ranks = np.arange(len(dates)) - np.searchsorted(dates, dates)
-        return _with_column(raw, "received_row", pa.array(ranks, pa.int64()))
+        return with_column(raw, "received_row", pa.array(ranks, pa.int64()))
 
 
 def epoch_literal(time_format: str | None) -> Callable[[date], str] | None:
@@ -106,10 +168,6 @@ def both(condition: str | None, other: str) -> str:
     return " AND ".join(f"({one})" for one in (condition, other) if one)
 
 
-def top_level_keys(source: ApiSource) -> list[str]:
+def top_level_keys(source: ApiSettings) -> list[str]:
     """Return the top-level keys of a row with the columns of a source, each once."""
     return list(dict.fromkeys(path.split(".")[0].split("[")[0].strip('"') for path in source.columns.named().values()))
-
-
-def _with_column(raw: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    return raw.set_column(raw.schema.get_field_index(name), RAW_SCHEMA.field(name), values)

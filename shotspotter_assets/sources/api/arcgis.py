@@ -5,13 +5,26 @@ Protocol: https://developers.arcgis.com/rest/services-reference/enterprise/query
 
 from collections.abc import Callable, Iterator
 from datetime import date
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from pydantic import Field
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import ArcgisSource
-from shotspotter_assets.sources.api.api_source import ApiReader, AskedDays, both, epoch_literal, top_level_keys
-from shotspotter_assets.sources.api.http import JsonApi
-from shotspotter_assets.sources.raw_rows import Row
+from shotspotter_assets.cities.strict_model import SafeUrl
+from shotspotter_assets.sources.alert_source import Access, AlertSource
+from shotspotter_assets.sources.api.api_settings import ApiSettings, SentToken
+from shotspotter_assets.sources.api.api_source import (
+    ApiReader,
+    AskedDays,
+    Page,
+    Request,
+    both,
+    epoch_literal,
+    top_level_keys,
+)
+
+if TYPE_CHECKING:
+    from shotspotter_assets.sources.api.http import JsonApi
 
 GEOMETRY: Final = "geometry"
 NUMBERS: Final = ("Double", "Single", "Integer", "BigInteger")
@@ -25,20 +38,42 @@ class Layer(NamedTuple):
     page_size: int
 
 
-class ArcgisLayer(ApiReader[ArcgisSource]):
-    """A layer that is asked for a range of days in one query, page by page."""
+class ArcgisSettings(ApiSettings):
+    """A layer of an ArcGIS FeatureServer or MapServer; columns are attributes, or `geometry.x` and `geometry.y`."""
 
-    def __init__(self, city: City, source: ArcgisSource, token: str | None = None) -> None:
+    kind: Literal["arcgis"]
+    layer: SafeUrl
+    where: str | None = None
+    token: SentToken | None = None
+    """Log-in of the layer; sent as `Authorization: Bearer`, or as the named parameter."""
+    time_format: str | None = "epoch_ms"
+    """ArcGIS's form of date fields."""
+    time_literal: Literal["timestamp", "date", "text"] = "timestamp"
+    """Literal of times in conditions: `date` for some file geodatabases, `text` for SQL Server without standard queries."""
+    page_size: int | None = Field(default=None, ge=1)
+    """Null for the layer's maximum."""
+
+    def open(self, city: City, access: Access) -> AlertSource:
+        return ArcgisLayer(city, self, access.environ.get(self.token.variable if self.token else ""))
+
+
+class ArcgisLayer(ApiReader[ArcgisSettings]):
+    """A layer that is asked for a range of days in one query.
+
+    Pages follow by row number, which leaves no gap if the publisher deletes rows meanwhile.
+    """
+
+    no_rows = "the answer has no features; check source.layer in the city's file"
+
+    def __init__(self, city: City, source: ArcgisSettings, token: str | None = None) -> None:
         super().__init__(city, source, source.layer.rstrip("/"), source.token, token)
 
-    def _rows(self, api: JsonApi, asked: AskedDays) -> Iterator[Row]:
-        """Yield the rows of all pages by row number, which leaves no gap if the publisher deletes rows meanwhile."""
-        layer, keys, url = self._layer(api), top_level_keys(self.source), f"{self.address}/query"
+    def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
+        layer, keys = self._layer(api), top_level_keys(self.source)
         literal = self._literal(layer)
         days = asked.condition(self.source.columns.time, literal) if literal is not None else ""
-        where = both(self.source.where, days) or "1=1"
-        query: dict[str, str | int] = {
-            "where": where,
+        query = {
+            "where": both(self.source.where, days) or "1=1",
             "outFields": ",".join(dict.fromkeys([layer.row_id, *(key for key in keys if key != GEOMETRY)])),
             "returnGeometry": "true" if GEOMETRY in keys else "false",
             "outSR": 4326,
@@ -46,19 +81,22 @@ class ArcgisLayer(ApiReader[ArcgisSource]):
             "resultRecordCount": layer.page_size,
             "orderByFields": layer.row_id,
         }
-        has_more = True
-        while has_more:
-            content = api.get(url, query).content
-            features = content.get("features") if isinstance(content, dict) else None
-            if features is None:
-                raise api.error(url, query, "the answer has no features; check source.layer in the city's file")
-            yield from (feature["attributes"] | {GEOMETRY: feature.get(GEOMETRY)} for feature in features)
-            # Servers before 10.3.1 have no mark of a cut page.
-            has_more = bool(features) and (content.get("exceededTransferLimit") or len(features) >= layer.page_size)
-            if has_more:
-                query["where"] = both(where, f"{layer.row_id} > {features[-1]['attributes'][layer.row_id]}")
+        yield Request(f"{self.address}/query", query)
 
-    def _layer(self, api: JsonApi) -> Layer:
+    def rows_of(self, content: Any) -> object:
+        features = content.get("features") if isinstance(content, dict) else None
+        return features and [feature["attributes"] | {GEOMETRY: feature.get(GEOMETRY)} for feature in features]
+
+    def next_request(self, api: "JsonApi", page: Page) -> Request | None:
+        first = page.first.query
+        # Servers before 10.3.1 have no mark of a cut page.
+        is_cut = page.answer.content.get("exceededTransferLimit") or len(page.rows) >= int(first["resultRecordCount"])
+        if not page.rows or not is_cut:
+            return None
+        after = f"{first['orderByFields']} > {page.rows[-1][str(first['orderByFields'])]}"
+        return Request(page.first.url, {**first, "where": both(str(first["where"]), after)})
+
+    def _layer(self, api: "JsonApi") -> Layer:
         description = api.get(self.address, {"f": "json"}).content
         fields = description.get("fields") if isinstance(description, dict) else None
         if not fields:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urljoin, urlsplit
@@ -12,15 +12,18 @@ import tenacity
 import urllib3.exceptions
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import MEGABYTE, Patience, SentToken
 from shotspotter_assets.redaction import Redaction
 from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.api.api_settings import Patience, SentToken
+from shotspotter_assets.sources.json_rows import finder
 
 RETRIED: Final = (202, 429, *range(500, 600))
 """Retried statuses, and ArcGIS's own codes. Socrata answers 202 while it still works on a query."""
 MAX_MESSAGE_CHARACTERS: Final = 200
 """Maximum length of a publisher's message in an error."""
 CHUNK_BYTES: Final = 1 << 16
+ERROR: Final = finder("error")
+MEGABYTE: Final = 2**20
 NEEDS_LOG_IN: Final = "the layer needs a log-in: name its token in source.token"
 
 REMEDIES: Final = {
@@ -59,9 +62,17 @@ class JsonApi:
     """
 
     def __init__(
-        self, city: City, patience: Patience, sent: SentToken | None = None, secret: str | None = None
+        self,
+        city: City,
+        patience: Patience,
+        sent: SentToken | None = None,
+        secret: str | None = None,
+        error_in: Callable[[Any], object] = ERROR,
     ) -> None:
-        """Prepare requests; raise SourceError if the token is missing or cannot be sent."""
+        """Prepare requests; raise SourceError if the token is missing or cannot be sent.
+
+        `error_in` returns the publisher's own error in an answer, empty without one.
+        """
         if sent is not None and not secret:
             remedy = f"set the environment variable {sent.variable} where Dagster runs"
             raise SourceError(f"City {city.name}: no token; {remedy}.")
@@ -69,7 +80,7 @@ class JsonApi:
             problem = "the token is empty or has characters that no token has"
             raise SourceError(f"City {city.name}: {problem}; set it again.")
         self._city, self._max_answer_mb, self._patience = city.name, city.limits.max_answer_mb, patience
-        self._sent, self._secret = sent, secret or ""
+        self._sent, self._secret, self._error_in = sent, secret or "", error_in
         self._redaction = Redaction([secret] if secret else [])
         self._received_bytes = 0
         self._until = monotonic() + patience.total_seconds
@@ -182,11 +193,11 @@ class JsonApi:
             content = json.loads(body)
         except (ValueError, RecursionError):
             content = None
-        error = content.get("error") if isinstance(content, dict) else None
+        error = self._error_in(content)
         if status >= 400 or status == 202:
             raise self._refusal(f"HTTP {status}", status, content, response.headers.get("Retry-After", ""))
         if error:
-            code = error.get("code") if isinstance(error, dict) else content.get("code")
+            code = next((one.get("code") for one in (error, content) if isinstance(one, dict)), None)
             raise self._refusal(f"HTTP {status} with error {self._quoted(code)}", code, content)
         if content is None:
             raise _ProblemError(
@@ -198,11 +209,8 @@ class JsonApi:
 
     def _refusal(self, what: str, code: object, content: Any, retry_after: str = "") -> _ProblemError:
         fields = content if isinstance(content, dict) else {}
-        error = fields.get("error")
-        fields = error if isinstance(error, dict) else fields
-        details = fields.get("details")
-        texts = [fields.get("message") or error, *(details if isinstance(details, list) else ())]
-        message = self._quoted(" ".join(" ".join(text.split()) for text in texts if isinstance(text, str)))
+        texts = _texts(fields.get("message")) or _texts(self._error_in(content))
+        message = self._quoted(" ".join(" ".join(text.split()) for text in texts))
         is_temporary = isinstance(code, int) and code in RETRIED
         remedy = REMEDIES.get(code) if isinstance(code, int) else None
         remedy = remedy or ("try again later" if is_temporary else "see the publisher's documentation")
@@ -211,3 +219,12 @@ class JsonApi:
 
     def _quoted(self, text: object) -> str:
         return self._redaction.shortened(str(text), MAX_MESSAGE_CHARACTERS)
+
+
+def _texts(error: object) -> list[str]:
+    """Return the texts of a publisher's error: its message and details, or all of its texts without a message."""
+    if isinstance(error, dict):
+        error = [error["message"], error.get("details")] if error.get("message") else list(error.values())
+    if isinstance(error, list):
+        return [text for part in error for text in _texts(part)]
+    return [error] if isinstance(error, str) else []

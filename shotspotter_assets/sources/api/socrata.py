@@ -1,13 +1,28 @@
 """A data set of a Socrata portal as a source, through SODA 2.1 (https://dev.socrata.com/docs/queries/)."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import Field
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import EPOCH_UNITS, PLAIN_KEY, SentToken, SocrataSource
-from shotspotter_assets.sources.api.api_source import ApiReader, AskedDays, both, epoch_literal, top_level_keys
-from shotspotter_assets.sources.api.http import JsonApi
-from shotspotter_assets.sources.raw_rows import Row
+from shotspotter_assets.cities.strict_model import SafeUrl
+from shotspotter_assets.sources.alert_source import Access, AlertSource
+from shotspotter_assets.sources.api.api_settings import ApiSettings, SentToken, Variable
+from shotspotter_assets.sources.api.api_source import (
+    ApiReader,
+    AskedDays,
+    Page,
+    Request,
+    both,
+    epoch_literal,
+    top_level_keys,
+)
+from shotspotter_assets.sources.json_rows import PLAIN_KEY, Row
+from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS
+
+if TYPE_CHECKING:
+    from shotspotter_assets.sources.api.http import JsonApi
 
 ROW_ID: Final = ":id"
 """System field with a unique id, by which pages are ordered."""
@@ -15,28 +30,51 @@ MIN_FULL_PAGE: Final = 1000
 """Minimum of a page with a successor, whatever the portal's own limit of rows."""
 
 
-class SocrataDataset(ApiReader[SocrataSource]):
-    """A data set that is asked for a range of days in one query, page by page."""
+class SocrataSettings(ApiSettings):
+    """A data set of a Socrata portal."""
 
-    def __init__(self, city: City, source: SocrataSource, token: str | None) -> None:
+    kind: Literal["socrata"]
+    domain: SafeUrl
+    dataset: str = Field(pattern=r"^[a-z0-9]{4}-[a-z0-9]{4}$")
+    where: str | None = None
+    """Further SoQL condition."""
+    page_size: int = Field(default=50_000, ge=1, le=50_000)
+    token_variable: Variable | None = None
+    """Environment variable with the app token; optional, but the portal is slower without one."""
+
+    def open(self, city: City, access: Access) -> AlertSource:
+        return SocrataDataset(city, self, access.environ.get(self.token_variable or ""))
+
+
+class SocrataDataset(ApiReader[SocrataSettings]):
+    """A data set that is asked for a range of days in one query."""
+
+    no_rows = "the answer is not a list of rows; check domain and dataset in the city's file"
+
+    def __init__(self, city: City, source: SocrataSettings, token: str | None) -> None:
         sent = SentToken(variable=source.token_variable or "TOKEN", name="X-App-Token", prefix="") if token else None
         super().__init__(city, source, f"{source.domain.rstrip('/')}/resource/{source.dataset}", sent, token)
 
-    def _rows(self, api: JsonApi, asked: AskedDays) -> Iterator[Row]:
-        size, url = self.source.page_size, f"{self.address}.json"
+    def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
         columns = ",".join(dict.fromkeys((ROW_ID, *top_level_keys(self.source))))
-        query: dict[str, str | int] = {"$select": columns, "$order": ROW_ID, "$limit": size, "$offset": 0}
+        query: dict[str, str | int] = {
+            "$select": columns,
+            "$order": ROW_ID,
+            "$limit": self.source.page_size,
+            "$offset": 0,
+        }
         if condition := both(self.source.where, self._days(asked)):
             query["$where"] = condition
-        has_more = True
-        while has_more:
-            page = api.get(url, query).content
-            if not isinstance(page, list) or not all(isinstance(row, dict) for row in page):
-                problem = "the answer is not a list of rows; check domain and dataset in the city's file"
-                raise api.error(url, query, problem)
-            yield from ({key: value for key, value in row.items() if key != ROW_ID} for row in page)
-            query["$offset"] = int(query["$offset"]) + len(page)
-            has_more = len(page) >= min(size, MIN_FULL_PAGE)
+        yield Request(f"{self.address}.json", query)
+
+    def next_request(self, api: "JsonApi", page: Page) -> Request | None:
+        if len(page.rows) < min(self.source.page_size, MIN_FULL_PAGE):
+            return None
+        offset = int(page.request.query["$offset"]) + len(page.rows)
+        return Request(page.request.url, {**page.request.query, "$offset": offset})
+
+    def counted(self, rows: Iterator[Row]) -> Iterator[Row]:
+        return ({key: value for key, value in row.items() if key != ROW_ID} for row in rows)
 
     def _days(self, asked: AskedDays) -> str:
         """Return the condition on the days; empty for times as other text, which cannot be compared."""

@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar import local_time
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import LandingSource, Limits
+from shotspotter_assets.cities.city import City, Limits
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError
 from shotspotter_assets.sources.landing.formats import FORMATS
+from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.landing.listing import ListedFile, fetch, local_file, local_files, s3_files
 from shotspotter_assets.sources.landing.reader import Batch, LandedFile, Task, read_in_subprocess
 from shotspotter_assets.sources.landing.received import (
@@ -95,7 +95,7 @@ class LandingFolder(AlertSource):
         city: City,
         folder: str,
         store: Store,
-        source: LandingSource | None = None,
+        source: LandingSettings | None = None,
         s3_client: Callable[[], Any] | None = None,
     ) -> None:
         """Describe the folder, without looking at it.
@@ -108,7 +108,7 @@ class LandingFolder(AlertSource):
             s3_client: makes a boto3 client, for a folder on S3.
         """
         settings = source or city.source
-        assert isinstance(settings, LandingSource)
+        assert isinstance(settings, LandingSettings)
         self.city, self.source, self._store = city, settings, store
         self.folder = folder.rstrip("/") if folder.startswith("s3://") else str(Path(folder))
         self._client = s3_client() if s3_client is not None and folder.startswith("s3://") else None

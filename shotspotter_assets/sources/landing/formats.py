@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
-from shotspotter_assets.cities.source_settings import LandingSource
-from shotspotter_assets.sources.raw_rows import BROKEN, WGS84, Row, table_of_rows
+from shotspotter_assets.sources.json_rows import Row
+from shotspotter_assets.sources.landing.landing_settings import LandingSettings
+from shotspotter_assets.sources.raw_rows import BROKEN, WGS84, table_of_rows
 
 BLOCK_BYTES: Final = 64 * 2**20
 """Maximum of a line; Arrow's default of 1 MB refuses files with one long line."""
@@ -31,11 +32,11 @@ REQUIRED: Final = ("time", "time_of_day", "longitude", "latitude")
 class Format(NamedTuple):
     """Reader and name of a file format."""
 
-    read: Callable[[Path, LandingSource], pa.Table]
+    read: Callable[[Path, LandingSettings], pa.Table]
     name: str
 
 
-def read_csv(path: Path, source: LandingSource) -> pa.Table:
+def read_csv(path: Path, source: LandingSettings) -> pa.Table:
     """Read a CSV file with a header line, with comma, semicolon, tab or bar, in UTF-8 or Windows-1252, as text."""
     content = path.read_bytes()
     try:
@@ -82,7 +83,7 @@ def _refuse_swallowed_lines(column: pa.ChunkedArray, delimiter: str, separators_
         )
 
 
-def read_json_lines(path: Path, source: LandingSource) -> pa.Table:
+def read_json_lines(path: Path, source: LandingSettings) -> pa.Table:
     """Read a file with one JSON object per line; blank lines do not count."""
     lines = path.read_bytes().decode("utf-8-sig").split("\n")
     return _json_table([_json_object(line) for line in lines if line.strip()], source)
@@ -96,7 +97,7 @@ def _json_object(line: str) -> Row:
     return row if isinstance(row, dict) else {BROKEN: line}
 
 
-def read_geojson(path: Path, source: LandingSource) -> pa.Table:
+def read_geojson(path: Path, source: LandingSettings) -> pa.Table:
     """Read a GeoJSON FeatureCollection; point geometries give coordinates that properties lack."""
     features = json.loads(path.read_bytes().decode("utf-8-sig"))["features"]
     rows: list[Row] = [dict(feature["properties"] or {}) for feature in features]
@@ -109,7 +110,7 @@ def read_geojson(path: Path, source: LandingSource) -> pa.Table:
     return _json_table(rows, source)
 
 
-def _json_table(rows: Sequence[Row], source: LandingSource) -> pa.Table:
+def _json_table(rows: Sequence[Row], source: LandingSettings) -> pa.Table:
     table = table_of_rows(rows, [*_own_columns(source), BROKEN])
     present = set[str]().union(*rows) - {BROKEN}
     absent = {name for name in _own_columns(source) if table[name].null_count == table.num_rows} - present
@@ -118,7 +119,7 @@ def _json_table(rows: Sequence[Row], source: LandingSource) -> pa.Table:
     return table
 
 
-def read_parquet(path: Path, source: LandingSource) -> pa.Table:
+def read_parquet(path: Path, source: LandingSettings) -> pa.Table:
     """Read the columns of a Parquet file that the city's file names: text, numbers or times."""
     schema = pq.read_schema(path)
     _require_columns(source, schema.names)
@@ -132,7 +133,7 @@ def read_parquet(path: Path, source: LandingSource) -> pa.Table:
     return pq.ParquetFile(path).read(columns=_own_columns(source))
 
 
-def read_xlsx(path: Path, source: LandingSource) -> pa.Table:
+def read_xlsx(path: Path, source: LandingSettings) -> pa.Table:
     """Read one sheet of an Excel workbook, whose first row has the names, as text without empty rows."""
     from python_calamine import CalamineWorkbook
 
@@ -156,7 +157,7 @@ def _cell(value: Any) -> str | None:
     return None if value is None or value == "" else str(value)
 
 
-def read_shapefile(path: Path, source: LandingSource) -> pa.Table:
+def read_shapefile(path: Path, source: LandingSettings) -> pa.Table:
     """Read the one ESRI shapefile of a zip archive; points give coordinates that columns lack.
 
     Points are transformed from the system of the .prj file to the source's `crs`, or WGS84. Without a .prj file they must
@@ -177,11 +178,11 @@ def read_shapefile(path: Path, source: LandingSource) -> pa.Table:
     return pa.Table.from_pandas(shapes[_own_columns(source)], preserve_index=False)
 
 
-def _own_columns(source: LandingSource) -> list[str]:
+def _own_columns(source: LandingSettings) -> list[str]:
     return list(dict.fromkeys(source.columns.named().values()))
 
 
-def _require_columns(source: LandingSource, present: Sequence[str]) -> None:
+def _require_columns(source: LandingSettings, present: Sequence[str]) -> None:
     """Raise ValueError unless each column of the city's file is there, and only once."""
     named = source.columns.named()
     _require(source, [ours for ours, theirs in named.items() if theirs not in present], present)
@@ -190,7 +191,7 @@ def _require_columns(source: LandingSource, present: Sequence[str]) -> None:
         raise ValueError(f"it has more than one column {', '.join(repeated)}")
 
 
-def _require(source: LandingSource, missing: Sequence[str], present: Collection[str]) -> None:
+def _require(source: LandingSettings, missing: Sequence[str], present: Collection[str]) -> None:
     if missing:
         named = source.columns.named()
         texts = [f"{named[ours]} (source.columns.{ours})" for ours in missing]

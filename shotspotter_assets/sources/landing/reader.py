@@ -27,9 +27,9 @@ from pyarrow import feather
 
 from shotspotter_assets.calendar.local_time import local_dates
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import MEGABYTE, LandingSource
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.formats import FORMATS
+from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.raw_rows import to_raw
 
 MAX_ATTEMPTS: Final = 2
@@ -72,7 +72,7 @@ class Batch:
     """Files of one source of a city."""
 
     city: City
-    source: LandingSource
+    source: LandingSettings
     tasks: Sequence[Task]
 
     def read(self, task: Task) -> pa.Table:
@@ -227,7 +227,7 @@ def main() -> None:
         batch: Batch = pickle.load(batches)  # noqa: S301  # from the process that started this one
         with suppress(OSError, ValueError):  # a lower limit of the machine stays
             hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-            resource.setrlimit(resource.RLIMIT_DATA, (batch.city.limits.memory_mb * MEGABYTE, hard))
+            resource.setrlimit(resource.RLIMIT_DATA, (batch.city.limits.memory_mb * 2**20, hard))
         for task in batch.tasks:
             signal.setitimer(signal.ITIMER_REAL, batch.city.limits.seconds)  # its signal ends this process
             error, is_exhausted = _error_of(batch, task)

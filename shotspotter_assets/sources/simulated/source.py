@@ -28,6 +28,7 @@ from shotspotter_assets.sources.simulated.background import (
     Integers,
     cell_metres,
 )
+from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
 
 OFFSPRING = 0.35
 """Expected offspring of an alert, including those outside the sensors' reach."""
@@ -82,7 +83,7 @@ class SimulatedSource(AlertSource):
     """
 
     def __init__(self, city: City) -> None:
-        assert city.source.kind == "simulated"
+        assert isinstance(city.source, SimulatedSettings)
         self._city = city
         self._seed = city.source.seed
         self._background = Background(city, self._seed)

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.gridding.tensors import dense_window
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.storage.store import Store
@@ -26,7 +27,7 @@ REPORTS = """reported,x,y,offence
 
 
 def changed_city(**changes: Any) -> City:
-    return City.model_validate(CITIES[CITY].model_dump() | changes)
+    return CityFile.model_validate(CITIES[CITY].model_dump() | changes)
 
 
 def land(folder: Path, city: City, **files: str) -> Installation:

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.cities.source_settings import SimulatedCitySource
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import lead_of
 from shotspotter_assets.sources.day_table import DAYS_FILE, Day, DayTable
+from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
 from shotspotter_assets.storage.lineage import LINEAGE_FILE, Origin, record_lineage
 from shotspotter_assets.storage.store import Partition
 from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, with_city
@@ -26,7 +26,7 @@ FIRST = date(2023, 7, 1)
 DAY = date(2023, 12, 10)
 NEXT = DAY + timedelta(days=1)
 ALERTS_PER_DAY = 20.0
-SIMULATED = SimulatedCitySource(kind="simulated", seed=3, alerts_per_day=ALERTS_PER_DAY)
+SIMULATED = SimulatedSettings(kind="simulated", seed=3, alerts_per_day=ALERTS_PER_DAY)
 SOURCE = CITIES["landing_city"].source
 
 

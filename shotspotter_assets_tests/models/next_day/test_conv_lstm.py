@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.conv_lstm import own_maps
 from shotspotter_assets.models.next_day.regime_regression import FitData, fit_regressions
@@ -18,7 +18,7 @@ TINY = {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 1, "batch_size
 )
 def test_there_is_a_map_of_all_that_is_forecast_and_one_of_each_known_type(forecast, layers, maps):
     kinds = {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}
-    city = City.model_validate(CITY.model_dump() | {"event_types": kinds, "forecast": forecast})
+    city = CityFile.model_validate(CITY.model_dump() | {"event_types": kinds, "forecast": forecast})
     assert len(own_maps(city)) == maps - 1
     past = history()
     events = np.zeros((290, 2, *COVERED.shape), np.uint16)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.calendar.dates import weekdays
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.models.filters import exponential_mean
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day import features
@@ -75,7 +75,7 @@ def with_events(forecast: tuple[str, ...], changed_from: int = 200, changed: sli
     counts = np.concatenate([past.counts, events], axis=1)
     counts[changed_from:, changed] = 3
     kinds = {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}
-    city = City.model_validate(CITY.model_dump() | {"event_types": kinds, "forecast": forecast})
+    city = CityFile.model_validate(CITY.model_dump() | {"event_types": kinds, "forecast": forecast})
     return History(city, past.first_day, counts, COVERED)
 
 

@@ -6,7 +6,7 @@ import optuna
 import pytest
 import yaml
 
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.registry import FORECASTERS, TUNABLE, city_settings
 from shotspotter_assets.models.tuning.search import START_LOSS, finished_trials, open_study, search, storage_url
@@ -57,7 +57,7 @@ def test_best_settings_are_yaml_for_the_city_file() -> None:
     assert [row["trial"] for row in trial_rows(study)] == [2, 1, 0]
     assert in_words({"path_smooth": 1307.735, "goss": False}) == "path_smooth 1310, goss False"
     assert in_words({}) == "as they were"
-    city = City.model_validate(CITY.model_dump(mode="json") | yaml.safe_load(tuned.yaml))
+    city = CityFile.model_validate(CITY.model_dump(mode="json") | yaml.safe_load(tuned.yaml))
     assert city_settings(city, BOOSTING).model_dump()["leaves"] == 5
 
 

@@ -280,6 +280,26 @@ def _arcgis_error(message: str, *details: str) -> Response:
     return _arcgis_json({"error": {"code": 400, "message": message, "details": list(details)}})
 
 
+class Ckan:
+    """A portal with one table, as CKAN's `datastore_search` hands it over: pages by offset, errors in several forms."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self.records = json.loads(rows.to_pandas().to_json(orient="records", date_format="iso", date_unit="s"))
+        self.routes = [Route("/api/3/action/datastore_search", self.search)]
+
+    async def search(self, request: Request) -> Response:
+        asked = request.query_params
+        if "sort" in asked:
+            error = {"__type": "Validation Error", "sort": [f'field "{asked["sort"]}" not in table']}
+            return JSONResponse({"success": False, "error": error}, 409)
+        if asked["resource_id"] != "alerts":
+            error = {"__type": "Not Found Error", "message": "Not found: resource"}
+            return JSONResponse({"success": False, "error": error}, 404)
+        offset, limit = int(asked["offset"]), min(int(asked["limit"]), 12)
+        result = {"records": self.records[offset : offset + limit], "total": len(self.records)}
+        return JSONResponse({"success": True, "result": result})
+
+
 class Alerts:
     """An alerts API with a token: alerts between two instants, paged in four styles."""
 

@@ -2,15 +2,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import AlertsApiSource
-from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
+from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, load_city
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.api.alerts_api import AlertsApi
+from shotspotter_assets.sources.api.alerts_api import AlertsApi, AlertsApiSettings
 from shotspotter_assets.sources.schema import RAW_SCHEMA
-from shotspotter_assets_tests.sources.api.api_server import Alerts, Server, serving
+from shotspotter_assets_tests.sources.api.api_server import Alerts, Arcgis, Ckan, Server, Socrata, serving
 
 DC = load_city(PACKAGE_CITIES / "washington_dc.yaml")
 FIRST, LAST = date(2024, 3, 1), date(2024, 3, 10)
@@ -48,8 +47,8 @@ def feed(server: Server, style: str = "page", secret: str | None = TOKEN, **sour
         },
         "patience": {"backoff_seconds": 0.01, "retries": 2, "longest_wait_seconds": 0.1},
     } | source  # fmt: skip
-    city = City.model_validate(DC.model_dump() | {"source": described, "start": date(2024, 2, 1)})
-    assert isinstance(city.source, AlertsApiSource)
+    city = CityFile.model_validate(DC.model_dump() | {"source": described, "start": date(2024, 2, 1)})
+    assert isinstance(city.source, AlertsApiSettings)
     return AlertsApi(city, city.source, secret)
 
 
@@ -153,3 +152,58 @@ def test_pages_on_another_host_are_not_followed() -> None:
 
     with serving(Elsewhere(ALERTS, TOKEN).routes) as server, pytest.raises(SourceError, match="on another host"):
         feed(server, "link_header").read(FIRST, LAST)
+
+
+def preset(server: Server, name: str, path: str, **source: Any) -> AlertsApi:
+    """A feed described by a preset, whose columns are DATETIME, LONGITUDE, LATITUDE and ID."""
+    columns = {"time": "DATETIME", "longitude": "LONGITUDE", "latitude": "LATITUDE", "source_id": "ID"}
+    described = {"kind": "alerts_api", "preset": name, "url": server.url + path, "columns": columns} | source
+    city = CityFile.model_validate(DC.model_dump() | {"source": described, "start": date(2024, 2, 1)})
+    assert isinstance(city.source, AlertsApiSettings)
+    return AlertsApi(city, city.source, None)
+
+
+TABLE = pa.table(
+    {
+        "OBJECTID": list(range(30)),
+        "_id": [f"row-{at:02}" for at in range(30)],
+        "DATETIME": pa.array(pd.to_datetime(TIMES).astype("datetime64[us]")),
+        "LONGITUDE": [-77.0] * 30,
+        "LATITUDE": [38.9] * 30,
+        "ID": [f"a{at}" for at in range(30)],
+    }
+)
+SODA = "/resource/test-data.json?$where=DATETIME between '{first}' and '{last}'&$order=:id"
+ESRI = (
+    "/arcgis/rest/services/Alerts/MapServer/29/query?where=DATETIME >= TIMESTAMP '{first}' AND DATETIME < TIMESTAMP "
+    "'{last}'&outFields=DATETIME,LONGITUDE,LATITUDE,ID&returnGeometry=false&orderByFields=OBJECTID&f=json"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "routes", "path", "times"),
+    [
+        ("socrata", Socrata(TABLE).routes, SODA, {"naive_times": "utc"}),
+        ("arcgis", Arcgis(TABLE).routes, ESRI, {}),
+        ("ckan", Ckan(TABLE).routes, "/api/3/action/datastore_search?resource_id=alerts", {"naive_times": "utc"}),
+    ],
+)
+def test_a_preset_reads_a_platform_without_code(name: str, routes: Any, path: str, times: dict[str, Any]) -> None:
+    with serving(routes) as server:
+        raw = preset(server, name, path, **times).read(FIRST, LAST)
+    assert raw["time_utc"].to_pylist() == [datetime.fromisoformat(f"{time}Z") for time in TIMES]
+    assert raw["source_id"].to_pylist() == [f"a{at}" for at in range(30)]
+
+
+def test_a_refusal_has_the_publishers_own_words() -> None:
+    path = "/api/3/action/datastore_search?resource_id=gone"
+    with (
+        serving(Ckan(TABLE).routes) as server,
+        pytest.raises(SourceError, match=r"HTTP 404: Not found: resource; check"),
+    ):
+        preset(server, "ckan", path, naive_times="utc").read(FIRST, LAST)
+    with (
+        serving(Ckan(TABLE).routes) as server,
+        pytest.raises(SourceError, match=r"HTTP 409: .*field .when. not in table"),
+    ):
+        preset(server, "ckan", f"{path}&sort=when", naive_times="utc").read(FIRST, LAST)

@@ -6,11 +6,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import ArcgisSource
-from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
+from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, load_city
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.api.arcgis import ArcgisLayer
+from shotspotter_assets.sources.api.arcgis import ArcgisLayer, ArcgisSettings
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.sources.api.api_server import Arcgis, Server, serving
 
@@ -38,8 +36,8 @@ def features(**columns: list[Any]) -> pa.Table:
 def layer(server: Server, **source: Any) -> ArcgisLayer:
     patience = {"backoff_seconds": 0.01, "retries": 2, "read_seconds": 5} | source.pop("patience", {})
     described = {**DC.source.model_dump(), "layer": server.url + LAYER, "patience": patience, **source}
-    city = City.model_validate(DC.model_dump() | {"source": described})
-    assert isinstance(city.source, ArcgisSource)
+    city = CityFile.model_validate(DC.model_dump() | {"source": described})
+    assert isinstance(city.source, ArcgisSettings)
     return ArcgisLayer(city, city.source, "s3cret-of-the-layer")
 
 

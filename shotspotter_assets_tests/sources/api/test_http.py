@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from shotspotter_assets.cities.source_settings import Patience, SentToken
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.api.api_settings import Patience, SentToken
 from shotspotter_assets.sources.api.http import JsonApi
 from shotspotter_assets_tests.sources.api.api_server import Server, serving
 

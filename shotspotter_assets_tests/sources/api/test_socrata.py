@@ -6,11 +6,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import SocrataSource
-from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
+from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, load_city
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.api.socrata import SocrataDataset
+from shotspotter_assets.sources.api.socrata import SocrataDataset, SocrataSettings
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.sources.api.api_server import Server, Socrata, serving
 
@@ -40,8 +38,8 @@ def dataset(server: Server, token: str | None = None, **source: Any) -> SocrataD
     described = {
         **CHICAGO.source.model_dump(), "domain": server.url, "dataset": "test-data", "patience": patience, **source,
     }  # fmt: skip
-    city = City.model_validate(CHICAGO.model_dump() | {"source": described})
-    assert isinstance(city.source, SocrataSource)
+    city = CityFile.model_validate(CHICAGO.model_dump() | {"source": described})
+    assert isinstance(city.source, SocrataSettings)
     return SocrataDataset(city, city.source, token)
 
 

@@ -20,13 +20,13 @@ import pytest
 
 from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import Columns
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder, ListedFile
 from shotspotter_assets.sources.landing.reader import Batch, read_in_subprocess
 from shotspotter_assets.sources.landing.received import unusable_files
 from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.sources.tabular_settings import Columns
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.s3_server import S3Server

@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.source_settings import LandingSource, Limits
+from shotspotter_assets.cities.city import City, Limits
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder
+from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.landing.reader import LandedFile, Task, read_in_subprocess
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -70,7 +70,7 @@ def results(path: Path, fault: str, files: int, **limits: Any) -> dict[str, pa.T
     for name in names:
         (folder / name).write_text(GOOD_CSV)
     city = limited(**limits)
-    assert isinstance(city.source, LandingSource)
+    assert isinstance(city.source, LandingSettings)
     paths = [folder / name for name in names]
     tasks = [Task(LandedFile(str(path), datetime.now(UTC), None), path, path.with_suffix(".rows")) for path in paths]
     return {Path(task.file.path).name: rows for task, rows in read_in_subprocess(FaultyBatch(city, city.source, tasks))}

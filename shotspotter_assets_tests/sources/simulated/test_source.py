@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.simulated.background import HOUR
 from shotspotter_assets.sources.simulated.source import (
@@ -160,7 +161,7 @@ def test_lags_are_exponential_up_to_the_cut() -> None:
 def test_the_share_heard_is_that_of_drawn_steps() -> None:
     # 3 x 4 cells, 500 m high and 350 m wide
     box = {"west": -77.0, "south": 38.9, "east": -76.98384, "north": 38.913475}
-    small = City.model_validate(make_city().model_dump() | {"box": box, "grid": {"rows": 3, "columns": 4}})
+    small = CityFile.model_validate(make_city().model_dump() | {"box": box, "grid": {"rows": 3, "columns": 4}})
     sensors = np.ones((3, 4), bool)
     sensors[1, 2] = False
     parents = np.zeros((3, 4))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
 from shotspotter_assets.models.history import History
@@ -69,7 +69,7 @@ def unpacked(content: bytes) -> TuningTask:
         for at, (name, known_from, days_late) in enumerate(about["of_days"])
     ]
     history = History(
-        City.model_validate_json(about["city"]),
+        CityFile.model_validate_json(about["city"]),
         date.fromisoformat(about["first_day"]),
         arrays["counts"],
         arrays["in_coverage"],

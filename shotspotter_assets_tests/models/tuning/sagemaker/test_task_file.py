@@ -4,7 +4,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
@@ -21,7 +21,7 @@ def with_factors() -> History:
     random = np.random.default_rng(0)
     places = {"kind": "points", "path": "places.csv", "known_from": date(2021, 5, 1)}
     weather = {"kind": "series", "path": "weather.csv", "column": "warmth", "known_from": date(2021, 6, 1)}
-    city = City.model_validate(CITY.model_dump(mode="json") | {"factors": {"places": places, "warmth": weather}})
+    city = CityFile.model_validate(CITY.model_dump(mode="json") | {"factors": {"places": places, "warmth": weather}})
     names = city.factors["places"].input_name("places"), city.factors["warmth"].input_name("warmth")
     axis = np.arange(np.datetime64("2021-04-01"), np.datetime64("2021-12-01"))
     factors = CityFactors(

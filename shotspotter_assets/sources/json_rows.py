@@ -1,0 +1,39 @@
+"""Rows of JSON, and paths to the values in them."""
+
+import re
+from collections.abc import Callable, Collection
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator
+
+Row = dict[str, Any]
+"""A row of JSON."""
+PLAIN_KEY: Final = re.compile(r"[\w:@]*\w")
+"""A literal key; any other path is a JMESPath."""
+
+
+def finder(path: str, keys: Collection[str] = ()) -> Callable[[Any], Any]:
+    """Return a function that looks up a plain key, one of `keys`, or a JMESPath in a row; it returns None for nothing."""
+    if path not in keys and not PLAIN_KEY.fullmatch(path):
+        import jmespath
+
+        try:
+            return jmespath.compile(path).search
+        except jmespath.exceptions.JMESPathError:
+            pass  # a name with blanks, which these rows do not have
+    return lambda row: row.get(path) if isinstance(row, dict) else None
+
+
+def check_path(path: str) -> str:
+    """Return a path to a value; raise ValueError if it is neither a plain key nor a JMESPath."""
+    if not PLAIN_KEY.fullmatch(path):
+        import jmespath
+
+        try:
+            jmespath.compile(path)
+        except jmespath.exceptions.JMESPathError as error:
+            raise ValueError(f"{path!r} is not a JMESPath: {' '.join(str(error).split())}") from None
+    return path
+
+
+JmesPath = Annotated[str, AfterValidator(check_path)]

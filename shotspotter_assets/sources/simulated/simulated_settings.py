@@ -1,0 +1,22 @@
+"""The embedded simulation as a kind of source."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.sources.alert_source import Access, AlertSource, KindSettings
+
+
+class SimulatedSettings(KindSettings):
+    """The embedded simulation."""
+
+    kind: Literal["simulated"]
+    arrival: ClassVar = "daily"
+    seed: int = Field(default=0, ge=0)
+    alerts_per_day: float = Field(default=20.0, gt=0, le=10_000)
+
+    def open(self, city: City, access: Access) -> AlertSource:
+        from shotspotter_assets.sources.simulated.source import SimulatedSource
+
+        return SimulatedSource(city)

@@ -1,0 +1,71 @@
+"""Settings of sources whose rows have their own columns, points and forms of time."""
+
+from typing import Final, Literal, Self
+
+from pydantic import field_validator, model_validator
+
+from shotspotter_assets.cities.strict_model import StrictModel
+from shotspotter_assets.sources.alert_source import KindSettings
+
+EPOCH_UNITS: Final = {"epoch_s": 1, "epoch_ms": 1000}
+"""Units per second of the `time_format` values for numbers since 1970 in UTC."""
+NaiveTimes = Literal["reject", "local", "utc"]
+"""Meaning of a time without a zone: unusable, on the city's wall clock, or in UTC."""
+
+
+class Columns(StrictModel):
+    """Names of the source's columns; null for one that the source does not have.
+
+    Nested JSON is reached by JMESPath expressions (`location.lat`, `geometry.coordinates[0]`).
+    """
+
+    time: str
+    time_of_day: str | None = None
+    """Clock time, if `time` holds dates only."""
+    longitude: str = "longitude"
+    latitude: str = "latitude"
+    gunshot_type: str | None = None
+    rounds: str | None = None
+    source_id: str | None = None
+
+    def named(self) -> dict[str, str]:
+        return {ours: theirs for ours, theirs in self.model_dump().items() if theirs is not None}
+
+
+class TabularSettings(KindSettings):
+    """Settings of sources whose rows have their own columns."""
+
+    columns: Columns
+    time_format: str | None = None
+    """Form of times: a `strptime` pattern, `epoch_s` or `epoch_ms`; null for ISO 8601 and the other usual forms
+    (7/13/2018 11:58:53 PM, 13-Jul-18 23:58). All times of a file together decide between month/day and day/month;
+    month/day wins a tie. With `columns.time_of_day`, the pattern is that of date, blank and time of day."""
+    naive_times: NaiveTimes = "reject"
+    ignore_zone: bool = False
+    """True if the publisher stamps the city's wall clock as UTC (Z, +00:00, epoch numbers)."""
+    crs: str | None = None
+    """System of points that are not WGS84 degrees, from PROJ's database: `EPSG:2248` for Maryland's feet, `EPSG:3857`
+    for Web Mercator. `columns.longitude` is then x (easting), `columns.latitude` y."""
+
+    @property
+    def has_types(self) -> bool:
+        return self.columns.gunshot_type is not None
+
+    @field_validator("crs")
+    @classmethod
+    def _is_a_known_system(cls, value: str | None) -> str | None:
+        if value is not None:
+            from pyproj import CRS
+            from pyproj.exceptions import CRSError
+
+            try:
+                CRS.from_user_input(value)
+            except CRSError:
+                raise ValueError(f"{value!r} is no coordinate system in PROJ's database (allowed: EPSG:2248)") from None
+        return value
+
+    @model_validator(mode="after")
+    def _times_have_one_meaning(self) -> Self:
+        if self.ignore_zone and self.naive_times != "local":
+            raise ValueError("ignore_zone needs naive_times: local, which is what the times then are")
+        return self
