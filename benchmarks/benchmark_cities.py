@@ -26,9 +26,9 @@ from shotspotter_assets.evaluation.forecasts_table import days_of, forecasts_tab
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.fold_windows import split_days
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.store import Store

@@ -25,9 +25,9 @@ from shared_model import between, rows_of
 from shotspotter_assets.evaluation.forecasts_table import without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.models.forecaster import SharedStart
-from shotspotter_assets.models.next_day.features import Inputs, next_day_inputs
+from shotspotter_assets.models.next_day.daily_inputs import Inputs, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import FitData, fit_regressions
-from shotspotter_assets.models.shared_models import FACTORS, SharedRows, fit_shared
+from shotspotter_assets.models.next_day.shared_regression import FACTORS, SharedRows, fit_shared
 from shotspotter_assets.storage.file_names import ALL_CITIES
 
 WITHOUT = "without"

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from benchmark_cities import HourlyFold
 
+from shotspotter_assets.models.arrays import Array, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
-from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
-from shotspotter_assets.models.next_hours.stack import MEMBERS, FittedHourlyStack, HourlyStack, combined
+from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECASTERS
+from shotspotter_assets.models.next_hours.hourly_stack import MEMBERS, FittedHourlyStack, HourlyStack, combined
 from shotspotter_assets.models.probability import clip_probability
 
 
@@ -27,10 +27,10 @@ class KeptHourly:
     """
 
     name: str
-    models: Mapping[int, tuple[Indexes, Array]]
+    models: Mapping[int, tuple[Integers, Array]]
     on_train: "KeptHourly | None" = None
 
-    def predict(self, history: HourlyHistory, issues: Indexes, horizon: int) -> Array:
+    def predict(self, history: HourlyHistory, issues: Integers, horizon: int) -> Array:
         """Of issues of the window."""
         known, forecasts = self.models[horizon]
         return clip_probability(forecasts[np.searchsorted(known, issues)])
@@ -67,7 +67,7 @@ def kept_hourly(fold: HourlyFold, cache: Path, horizons: Sequence[int]) -> dict[
         np.savez(partly, **forecasts)
         partly.replace(kept)
 
-    def of_window(name: str, part: str) -> dict[int, tuple[Indexes, Array]]:
+    def of_window(name: str, part: str) -> dict[int, tuple[Integers, Array]]:
         keys = {horizon: f"{part}_{horizon}_{name}" for horizon in horizons}
         return {h: (issues[part, h], forecasts[key]) for h, key in keys.items() if key in forecasts}
 

@@ -15,10 +15,10 @@ from shared_model import PLACES, SAME_PLACE, training_start
 
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import ordinary_days
+from shotspotter_assets.models.next_day.daily_inputs import ordinary_days
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.registry import forecaster
 
 YES_NO = {True: "yes", False: "no"}
 QUARTER, HALF_YEAR, VALIDATION = range(1, 92), range(92, 250), range(250, 274)

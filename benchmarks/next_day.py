@@ -167,7 +167,7 @@ def main() -> None:
             shared = None if chosen.alone else start_of(city, fold.cutoff, chosen.data, chosen.cache)
             forecasts, stack = forecasts_of(fold, chosen.cache, shared, chosen.network)
             fold_tables.append(fold.table(forecasts))
-            print(f"- {fold.name}: {stack.posterior.in_words} (offset {stack.settings['offset']:+.2f})", flush=True)
+            print(f"- {fold.name}: {stack.posterior.in_words} (offset {stack.chosen['offset']:+.2f})", flush=True)
         tables[city] = pa.concat_tables(fold_tables)
         if not chosen.summary:
             show(city, tables[city])

@@ -18,9 +18,9 @@ from shotspotter_assets.evaluation.gains import WeeklySums, weekly_gain
 from shotspotter_assets.evaluation.scores import calibration
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.baseline import Climatology
-from shotspotter_assets.models.next_hours.features import fireworks_ahead
-from shotspotter_assets.models.next_hours.stack import HourlyStack
+from shotspotter_assets.models.next_hours.climatology import Climatology
+from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
+from shotspotter_assets.models.next_hours.hourly_stack import HourlyStack
 from shotspotter_assets.models.probability import log_losses
 
 STACK = HourlyStack.name
@@ -30,9 +30,7 @@ def fold_scores(fold: HourlyFold, horizons: list[int], cache: Path) -> dict[int,
     """Weekly sums of one fold's scores by horizon."""
     history, kept = fold.history, kept_hourly(fold, cache, horizons)
     stack = hourly_stack_of(fold, kept, horizons)
-    trusted = "; ".join(
-        f"{own['in_words']} {own['offset']:+.2f} ({horizon})" for horizon, own in stack.settings.items()
-    )
+    trusted = "; ".join(f"{own['in_words']} {own['offset']:+.2f} ({horizon})" for horizon, own in stack.chosen.items())
     print(f"- {history.city.name} {fold.cutoff}: {trusted}", flush=True)
     scores = {}
     for horizon in horizons:

@@ -24,10 +24,10 @@ from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.gains import WeeklySums, weekly_gain
 from shotspotter_assets.gridding.cells import Plane, cell_middles
 from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.next_hours.hourly_stack import HourlyStack
 from shotspotter_assets.models.next_hours.next_hours import WARM_UP_HOURS
-from shotspotter_assets.models.next_hours.stack import HourlyStack
 from shotspotter_assets.models.next_minutes.forecast import FIT_HOURS, MINUTES, expected_by_hours, spread_evenly
-from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
+from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable, fit_lifts
 from shotspotter_assets.models.probability import log_losses
 
@@ -184,7 +184,7 @@ def fold_scores(fold: HourlyFold, incidents: Incidents, cache: Path) -> dict[tup
     starts = seconds_of(history.starts)
     known = incidents.within(-np.inf, starts[window.start])
     lifts = fit_lifts(known, history, forecasts.hours, forecasts.fitted_on)
-    print(f"- {history.city.name} {fold.cutoff}: {lifts.settings}", flush=True)
+    print(f"- {history.city.name} {fold.cutoff}: {lifts.chosen}", flush=True)
     quarters = (starts[window.start : window.stop, None] + 60 * np.array([0, 15, 30, 45])).ravel()
     scores = {}
     for kind, seconds in (("quarter", quarters), ("after", incidents.seconds + AFTER_SECONDS)):

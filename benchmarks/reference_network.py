@@ -25,8 +25,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shotspotter_assets.models.networks.config import NetworkConfig
-from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
+from shotspotter_assets.models.forecaster_registry import NetworkSettings
+from shotspotter_assets.models.networks.conv_lstm_network import build_conv_lstm
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 
@@ -43,7 +43,7 @@ FULL_SIZE: Final = {
 """Settings of the reference report, which take hours of CPU a fold; the defaults take minutes."""
 SIDE: Final = 36
 HEAT_MAPS: Final = 4
-CONFIG: Final = NetworkConfig(**FULL_SIZE)
+CONFIG: Final = NetworkSettings(**FULL_SIZE)
 OURS, STOCK, LIMIT = "ours", "stock", "convolution"
 
 Step = Callable[[], Any]

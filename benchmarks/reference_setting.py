@@ -30,11 +30,10 @@ from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster_registry import NetworkSettings, forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.networks.config import NetworkConfig
-from shotspotter_assets.models.next_day.conv_lstm import NetworkForecaster
+from shotspotter_assets.models.next_day.network_forecaster import NetworkForecaster
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.registry import forecaster
 
 CITY: Final = "washington_dc"
 WEIGHTS: Final = (1.0, 10.0, 100.0, 0.01)
@@ -75,7 +74,7 @@ def fold_of(data: Path, cache: Path) -> Fold:
     return Fold(history.daily(in_coverage), history.days[validation], *windows)
 
 
-def network_maps(fold: Fold, config: NetworkConfig, cache: Path, until: float) -> np.ndarray:
+def network_maps(fold: Fold, config: NetworkSettings, cache: Path, until: float) -> np.ndarray:
     """Probability of each map on the test days, shape (days, cells, maps); trained, or from the cache.
 
     Raises:
@@ -96,7 +95,7 @@ def network_maps(fold: Fold, config: NetworkConfig, cache: Path, until: float) -
     fitted = NetworkForecaster(config).fit(fold.history, fold.train, fold.validation, context)
     print(f"  weight {config.class_weight:g}: trained in {time.process_time() - began:.0f} s of CPU", flush=True)
     maps = fitted.predict_maps(fold.history, fold.test)
-    (cache / f"{name}.json").write_text(json.dumps(fitted.settings, indent=1))
+    (cache / f"{name}.json").write_text(json.dumps(fitted.chosen, indent=1))
     np.save(kept, maps)
     return maps
 
@@ -160,7 +159,7 @@ def main() -> None:
     )
     for weight in options.weights:
         size = FULL_SIZE if options.size == "report" else {}
-        config = NetworkConfig(
+        config = NetworkSettings(
             **size | {"class_weight": weight} | ({"epochs": options.epochs} if options.epochs else {})
         )
         try:

@@ -18,14 +18,14 @@ from scipy.special import expit
 
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import SharedStart
-from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE, fit_shrunk_regression
-from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.shared_models import (
+from shotspotter_assets.models.next_day.shared_regression import (
     PACKAGE_FILE,
     SharedModels,
     SharedRows,
     fit_shared,
 )
+from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE, fit_shrunk_regression
+from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.storage.file_names import ALL_CITIES
 
 PLACES = {
@@ -168,7 +168,7 @@ def main() -> None:
     arguments.add_argument("--write", action="store_true", help=f"also make the package's {PACKAGE_FILE}")
     chosen = arguments.parse_args()
     if chosen.write:
-        import shotspotter_assets.models.shared_models as module
+        import shotspotter_assets.models.next_day.shared_regression as module
 
         models = [
             fit_shared(rows_before(date(year, 1, 1), chosen.data, chosen.cache), date(year, 1, 1), leave_each_out=False)

@@ -15,12 +15,12 @@ from benchmark_cities import Fold
 from scipy.special import logit
 
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
-from shotspotter_assets.models.forecaster import Array, ChosenSettings, FitContext, SharedStart
+from shotspotter_assets.models.arrays import Array
+from shotspotter_assets.models.forecaster import Choices, FitContext, SharedStart
+from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings, forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.next_day.stack import FittedStack, combined
 from shotspotter_assets.models.probability import clip_probability, log_losses
-from shotspotter_assets.models.registry import BASELINES, forecaster
 
 MEMBERS = tuple(StackSettings().members)
 HINDSIGHT = "best_in_hindsight"
@@ -34,7 +34,7 @@ class KeptMember:
     fold: Fold
     validation_probability: Array
     test: Array
-    settings: ChosenSettings
+    chosen: Choices
 
     def predict(self, history: History, days: range) -> Array:
         """Of days of the test window."""
@@ -69,7 +69,7 @@ def members_of(
         forecasts[f"validation_{name}"] = fitted.validation_probability.astype(np.float32)
         forecasts[f"test_{name}"] = fitted.predict(fold.history, fold.test).astype(np.float32)
         forecasts[f"cpu_{name}"] = np.array(time.process_time() - started)
-        shown = {key: fitted.settings.get(key) for key in ("trees", "shared") if key in fitted.settings}
+        shown = {key: fitted.chosen.get(key) for key in ("trees", "shared") if key in fitted.chosen}
         print(
             f"{fold.name}{suffix} {name}: {forecasts[f'cpu_{name}']:.1f} s of CPU {json.dumps(shown)}", file=sys.stderr
         )

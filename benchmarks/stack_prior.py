@@ -22,13 +22,13 @@ from stack_members import MEMBERS, members_of
 
 from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.forecaster import SharedStart
-from shotspotter_assets.models.next_day.features import ordinary_days
+from shotspotter_assets.models.forecaster_registry import BASELINES
+from shotspotter_assets.models.next_day.daily_inputs import ordinary_days
 from shotspotter_assets.models.next_day.stack import WEEK
-from shotspotter_assets.models.next_hours.features import fireworks_ahead
-from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
-from shotspotter_assets.models.next_hours.stack import MEMBERS as HOURLY_MEMBERS
+from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
+from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECASTERS
+from shotspotter_assets.models.next_hours.hourly_stack import MEMBERS as HOURLY_MEMBERS
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.registry import BASELINES
 from shotspotter_assets.models.stacking import OFFSET_PRECISION, WEIGHT_PRECISION, WeightPosterior, combine, logits_of
 
 CITIES = ("cincinnati", "fresno", "oakland", "san_francisco", "washington_dc_tuning")

@@ -19,8 +19,8 @@ from benchmark_cities import BENCHMARKS, Fold, folds, parser
 
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster_registry import city_settings, forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.registry import city_settings, forecaster
 from shotspotter_assets.models.tuning.search import START_LOSS, best_loss, open_study, search
 from shotspotter_assets.models.tuning.task import TuningTask
 from shotspotter_assets.storage.fingerprints import sha256

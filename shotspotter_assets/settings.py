@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.city_files import PACKAGE_CITIES, Cities, CityFileError, CityFiles, load_cities
-from shotspotter_assets.models.registry import check_forecasters
+from shotspotter_assets.models.forecaster_registry import check_forecasters
 from shotspotter_assets.quality.all_checks import check_acknowledged
 from shotspotter_assets.redaction import without_credentials
 

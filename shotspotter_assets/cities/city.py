@@ -164,7 +164,7 @@ class City(StrictModel):
     shared: bool = True
     """True if the models of all cities (`shared_models`) learn from its alerts; its own models start from them in any case."""
     serves: str | None = None
-    """Name of the forecaster (`models.registry`) that serves if it passes the gate; null for the project's choice."""
+    """Name of the forecaster (`models.forecaster_registry`) that serves if it passes the gate; null for the project's choice."""
     forecasters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings of forecasters that differ from their defaults, by the forecaster's name."""
 

@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
-from shotspotter_assets.models.registry import FORECASTERS, find
+from shotspotter_assets.models.forecaster_registry import FORECASTERS, find
 
 SETTINGS_DESCRIPTION: Final = (
     "Of forecasters, by name, for this run; what is left out is as in the city's file, or the default."

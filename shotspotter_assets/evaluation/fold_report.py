@@ -12,14 +12,14 @@ from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, observed_of, without_firework_days
 from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Score, ScoreTable, all_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability
-from shotspotter_assets.models.fold_models import model_partition
+from shotspotter_assets.models.fold_training import model_partition
 from shotspotter_assets.models.forecaster import Fitted, ModelForecast
+from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN, fit_baselines
 from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.records import FoldRecord
-from shotspotter_assets.models.registry import forecaster
 
 
 class FoldReport(BaseModel):
@@ -57,7 +57,7 @@ def fold_forecasts(
     for name, trained in record.models.items():
         log(f"{key}: forecasting {len(test)} days with {name}")
         fitted = forecaster(name).load(files[name])
-        forecasts[name] = ModelForecast(fitted.predict(history, test), trained.settings, trained.seconds_to_train)
+        forecasts[name] = ModelForecast(fitted.predict(history, test), trained.seconds_to_train)
         if isinstance(fitted, FittedStack):
             members |= fitted.members
     log(f"{key}: tuning and fitting the baselines")

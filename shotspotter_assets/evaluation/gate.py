@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.gains import LEVEL, Gain, weekly_gain, weekly_losses
-from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
+from shotspotter_assets.models.forecaster_registry import FORECASTERS
+from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.models.registry import FORECASTERS
 
 NEVER: Final = "never"
 """The baseline that is never served: it forecasts no alert anywhere."""

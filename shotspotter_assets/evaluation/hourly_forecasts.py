@@ -12,9 +12,9 @@ from shotspotter_assets.evaluation.type_scores import TRAILING_MIX
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, typed_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.forecaster import FittedHourly
-from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
-from shotspotter_assets.models.next_hours.stack import FittedHourlyStack
+from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
+from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECASTERS
+from shotspotter_assets.models.next_hours.hourly_stack import FittedHourlyStack
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.storage.file_names import FOLD_HOURS_FILE, FOLD_TYPES_FILE
 

@@ -22,7 +22,7 @@ from shotspotter_assets.evaluation.gate import Verdict, baselines_in, judge
 from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, Rows, ScoreTable, all_rows, gain_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
 from shotspotter_assets.evaluation.type_scores import type_rows
-from shotspotter_assets.models.next_hours.baseline import Climatology
+from shotspotter_assets.models.next_hours.climatology import Climatology
 
 Folds = Mapping[date, pa.Table]
 """A table of each fold by its cutoff."""

@@ -8,11 +8,11 @@ import pyarrow as pa
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_report
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.fold_models import train_fold
-from shotspotter_assets.models.fold_windows import split_days
+from shotspotter_assets.models.fold_training import train_fold
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.registry import city_settings
-from shotspotter_assets.models.shared_models import read_shared
+from shotspotter_assets.models.forecaster_registry import city_settings
+from shotspotter_assets.models.next_day.shared_regression import read_shared
+from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.storage.store import Store
 
 VALIDATION_SHARE: Final = 0.15

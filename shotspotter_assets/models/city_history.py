@@ -17,14 +17,13 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.gridding.coverage import coverage_of, in_coverage
 from shotspotter_assets.gridding.tensors import dense_window, hourly_window
+from shotspotter_assets.models.arrays import Booleans
 from shotspotter_assets.models.history import History, alerts_of, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.file_names import GRID_FILE
 from shotspotter_assets.storage.lineage import read_lineage
 from shotspotter_assets.storage.store import Store
-
-Mask = npt.NDArray[np.bool_]
 
 MAX_CELL_HOURS = 60_000_000
 """Covered cells times hours of a history by hour: five years of 36 x 36 cells; a finer grid has a shorter one."""
@@ -118,7 +117,7 @@ class CityHistory:
         return self if complete is None else self.until(complete)
 
     @cached_property
-    def is_known(self) -> Mask:
+    def is_known(self) -> Booleans:
         """False for unknown days, shape (days,)."""
         return np.array([day not in self.unknown for day in self.days])
 
@@ -137,11 +136,11 @@ class CityHistory:
         """Contributing factors of all days; forecasts use only values published before them."""
         return CityFactors.read(self.city)
 
-    def in_coverage(self, day: date) -> Mask:
+    def in_coverage(self, day: date) -> Booleans:
         """Return the cells covered on a day, estimated from these days, which should end before it, shape (rows, columns)."""
         return in_coverage(coverage_of(self.city, self.alerts, self.days), [day])[-1]
 
-    def daily(self, in_coverage: Mask) -> History:
+    def daily(self, in_coverage: Booleans) -> History:
         """Return the history by day, at the lead of these days."""
         has_hours = self.city.time_precision != "day"
         evening = evening_alerts(self.frames, self.days, self.city) if has_hours else None
@@ -149,7 +148,7 @@ class CityHistory:
             self.city, self.days[0], self.daily_counts, in_coverage, evening, self.lead, self.factors, self.is_known
         )
 
-    def hourly(self, in_coverage: Mask) -> HourlyHistory:
+    def hourly(self, in_coverage: Booleans) -> HourlyHistory:
         """Return the history by hour, of the last days if it would have more than `MAX_CELL_HOURS`.
 
         Raises HourlyHistoryError if the city publishes days only.
@@ -190,12 +189,12 @@ _cached: dict[tuple[str, str], tuple[str, date, date, pa.Table]] = {}
 """Version, first day, last day and tensors of cities, by store and city."""
 
 
-def covered_cells(in_coverage: Mask) -> list[tuple[int, int]]:
+def covered_cells(in_coverage: Booleans) -> list[tuple[int, int]]:
     """Return (row, column) of the covered cells, in row-major order, as records store them."""
     return [(int(row), int(column)) for row, column in np.argwhere(in_coverage)]
 
 
-def covered_mask(cells: Sequence[tuple[int, int]], shape: tuple[int, int]) -> Mask:
+def covered_mask(cells: Sequence[tuple[int, int]], shape: tuple[int, int]) -> Booleans:
     """Return the (row, column) pairs of covered cells as a mask of the grid's shape (rows, columns)."""
     mask = np.zeros(shape, dtype=bool)
     mask[tuple(np.array(cells, dtype=np.int64).reshape(-1, 2).T)] = True

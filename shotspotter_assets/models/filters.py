@@ -3,7 +3,7 @@
 A mean at a time uses earlier times only. Values in single precision (hours) stay so; all others are filtered in double.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,7 @@ from scipy.signal import lfilter
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
-Array = npt.NDArray[np.float64]
-Singles = npt.NDArray[np.float32]
-Booleans = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int64]
-Values = npt.NDArray[Any]
-"""Numbers or truth by time, shape (times, ...)."""
+from shotspotter_assets.models.arrays import Array, Booleans, Integers, Singles, Values
 
 MIN_WEIGHT: Final = 1e-12
 """Weight of earlier times below which a mean is 0."""

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.models.arrays import Array, Booleans
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import StoredModel, Unstored
 
-Array = npt.NDArray[np.float64]
-ChosenSettings = Mapping[str, object]
-"""Choices of a fit, and its loss on the validation window, as JSON values."""
+Choices = dict[str, Any]
+"""JSON values that a fit has chosen, and its loss on the validation window."""
 INPUTS_ERROR: Final = "was fitted on other inputs than this version makes; fit it again."
 
 
@@ -23,8 +23,8 @@ class OtherInputsError(ValueError):
     """A stored model was fitted on other inputs."""
 
 
-def require_both_labels(history: History, days: range, labels: npt.NDArray[np.bool_]) -> None:
-    """Refuse labels of `days` that are all alike, with a ValueError."""
+def require_both_labels(history: History, days: range, labels: Booleans) -> None:
+    """Raise ValueError if the labels of `days` are all alike."""
     if not labels.any() or labels.all():
         raise ValueError(
             f"City {history.city.name}, days {days} from {history.first_day}: {int(history.in_coverage.sum())} covered cells, "
@@ -51,11 +51,11 @@ class FitContext:
     not computed without it; it may raise to stop the training.
     """
 
-    shared: SharedStart | None = None  # the regression of all cities; None where there is none that may be known
+    shared: SharedStart | None = None  # the regression of all cities; None without one from before the cutoff
     backups: Path | None = None  # local folder of the networks' backups, from which a killed training goes on
     log: Callable[[str], None] = lambda _: None  # receives lines of progress
     after_epoch: Callable[[int, float], None] | None = None
-    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of a stack's members' settings
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # to the settings of a stack's members
 
 
 NO_CONTEXT: Final = FitContext()
@@ -77,7 +77,7 @@ class Fitted(StoredModel):
     """
 
     _: KW_ONLY
-    settings: ChosenSettings  # choices of the fit
+    chosen: Choices
     validation_probability: Unstored = None
 
     def predict(self, history: History, days: range) -> Array:
@@ -94,10 +94,13 @@ class Fitted(StoredModel):
 
 
 class Forecaster:
-    """A way to forecast; its constructor takes its settings (see `registry`, which has its name)."""
+    """A way to forecast, with settings that users may change; a row of `forecaster_registry` has its name."""
 
-    name: str
+    name: ClassVar[str]
     fitted: ClassVar[type[Fitted]]
+
+    def __init__(self, settings: Any = None) -> None:
+        self.settings = settings
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
         """Fit on `train`, choose and calibrate on `validation`, which follows it.
@@ -116,5 +119,4 @@ class ModelForecast:
     """A model's forecast of a fold's test days."""
 
     probability: npt.NDArray[np.floating]  # of at least one alert, shape (test days, cells), row-major
-    settings: ChosenSettings | None = None  # choices of the fit; None where nothing is fitted
     seconds: float | None = None  # wall-clock time of the fit; of baselines, of the forecast too

@@ -15,12 +15,10 @@ from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
+from shotspotter_assets.models.arrays import Array, Integers
 from shotspotter_assets.models.filters import exponential_mean, smoothing_weights, weighted_cells
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Numbers, StoredModel
-
-Array = npt.NDArray[np.float64]
-Indexes = npt.NDArray[np.int64]
 
 TYPES: Final = len(GUNSHOT_TYPES)
 TRAILING_DAYS: Final = 90
@@ -45,10 +43,10 @@ HALF_LIFE_DAYS: Final = 365.0
 class TypedAlerts:
     """Typed alerts of covered cells, one row for each hour, cell and type; arrays of shape (rows,)."""
 
-    hour: Indexes
-    cell: Indexes
-    gunshot_type: Indexes
-    number: Indexes
+    hour: Integers
+    cell: Integers
+    gunshot_type: Integers
+    number: Integers
 
     def within(self, hours: range) -> "TypedAlerts":
         kept = (self.hour >= hours.start) & (self.hour < hours.stop)
@@ -62,7 +60,7 @@ def typed_alerts(history: HourlyHistory) -> TypedAlerts:
     return TypedAlerts(hour, cell, gunshot_type, counts[hour, gunshot_type, cell].astype(np.int64))
 
 
-def trailing_mix(history: HourlyHistory, issues: Indexes) -> Array:
+def trailing_mix(history: HourlyHistory, issues: Integers) -> Array:
     """Return the class mix of the city's `TRAILING_DAYS` before each issue, shape (issues, types)."""
     totals = _typed_counts(history).sum(axis=2).astype(np.float64).cumsum(axis=0)
     totals = np.concatenate([np.zeros((1, TYPES)), totals])
@@ -110,7 +108,7 @@ class GunshotTypes(StoredModel):
         both = alerts.within(range(train.start, validation.stop))
         return cls(*_regression(np.concatenate([to_fit, to_check]), both), weight)
 
-    def predict(self, history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Indexes) -> Array:
+    def predict(self, history: HourlyHistory, issues: Integers, hours: Integers, cells: Integers) -> Array:
         """Return the probability of each type of an alert, shape (rows, types).
 
         Rows are forecast at the hours `issues`, at most `len(history)`, for a covered cell and one of `hours`, not
@@ -147,7 +145,7 @@ def _typed_counts(history: HourlyHistory) -> npt.NDArray[np.integer]:
     return history.counts[:, :TYPES]
 
 
-def _inputs(history: HourlyHistory, issues: Indexes, hours: Indexes, cells: Indexes) -> Array:
+def _inputs(history: HourlyHistory, issues: Integers, hours: Integers, cells: Integers) -> Array:
     """Return log ratios of trailing mixes before the issues, and the calendar of the hours, shape (rows, inputs)."""
     clock, counts = history.clock, _typed_counts(history)
     city = counts.sum(axis=2).astype(np.float32)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from shotspotter_assets.calendar.local_time import day_axis, hours_of_days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import NO_FACTORS, CityFactors
+from shotspotter_assets.models.arrays import Booleans, Integers, Singles
 from shotspotter_assets.storage.fingerprints import sha256
 
 EVENING_HALF_LIFE_HOURS: Final = 4.0
@@ -28,11 +29,11 @@ class History:
     city: City
     first_day: date  # local day of `counts[0]`
     counts: npt.NDArray[np.integer]  # alerts, shape (days, layers, rows, columns); the layer is the type code
-    in_coverage: npt.NDArray[np.bool_]  # cells that are forecast, shape (rows, columns)
+    in_coverage: Booleans  # cells that are forecast, shape (rows, columns)
     evening: npt.NDArray[np.floating] | None = None  # `evening_alerts`; None where hours are not known
     lead: int = 1  # days from the last usable day to the day that is forecast, at least 1
     factors: CityFactors = NO_FACTORS
-    is_known: npt.NDArray[np.bool_] | None = None  # False for unknown days, set to zero, shape (days,)
+    is_known: Booleans | None = None  # False for unknown days, set to zero, shape (days,)
     _cache: dict[tuple[str, bytes], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -55,7 +56,7 @@ class History:
         return alerts_of(self.city, self.counts)
 
     @cached_property
-    def observed(self) -> npt.NDArray[np.bool_]:
+    def observed(self) -> Booleans:
         """True if a covered cell had any alert of the forecast types, shape (days, cells): the target."""
         return self.alerts[:, self.in_coverage] > 0
 
@@ -72,7 +73,7 @@ class History:
         """Return the day axis to `next_day`, shape (next_day + 1,)."""
         return self.days(more=self.lead)
 
-    def known_before(self, days: npt.NDArray[np.int64] | range) -> npt.NDArray[np.int64]:
+    def known_before(self, days: Integers | range) -> Integers:
         """Return the day after the last known one that a forecast of each day may use; at lead 1 mostly the day itself."""
         before = np.maximum(np.asarray(days, dtype=np.int64) - (self.lead - 1), 0)
         if self.is_known is None:
@@ -80,7 +81,7 @@ class History:
         after_known = np.where(self.is_known, np.arange(1, len(self.counts) + 1), 0)
         return np.r_[0, np.maximum.accumulate(after_known)][before]
 
-    def known_in(self, days: range) -> slice | npt.NDArray[np.bool_]:
+    def known_in(self, days: range) -> slice | Booleans:
         """Return a selection of the known days of an axis of `days`. Raises ValueError if all of them are unknown."""
         if self.is_known is None:
             return slice(None)
@@ -105,7 +106,7 @@ class History:
         known = None if self.is_known is None else self.is_known[:stop]
         return replace(self, counts=self.counts[:stop], evening=evening, is_known=known)
 
-    def cached(self, name: str, days: npt.NDArray[np.int64], make: Callable[[], _Made]) -> _Made:
+    def cached(self, name: str, days: Integers, make: Callable[[], _Made]) -> _Made:
         """Return the result of `make` for some days, made once: several forecasters of one city take the same inputs."""
         key = (name, days.tobytes())
         if key not in self._cache:
@@ -122,7 +123,7 @@ def alerts_of(city: City, counts: npt.NDArray[np.integer]) -> npt.NDArray[np.int
     return np.sum(counts[:, list(city.forecast_codes)], axis=1, dtype=np.int32)
 
 
-def evening_alerts(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.float32]:
+def evening_alerts(frames: pa.Table, days: Sequence[date], city: City) -> Singles:
     """Return weighted alerts of the forecast types from sparse tensors of contiguous days, shape (days, rows, columns).
 
     The weight is 2^(-h / 4), h being the hours from the end of an alert's hour to midnight.

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from shotspotter_assets.calendar.dates import DAY_HOURS, HourlyClock
 from shotspotter_assets.calendar.local_time import hour_starts
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.models.arrays import Array, Booleans, Integers
 
 
 class HourlyHistoryError(ValueError):
@@ -26,8 +27,8 @@ class HourlyHistory:
     city: City
     first_day: date  # local day whose first hour is `counts[0]`
     counts: npt.NDArray[np.integer]  # alerts of the covered cells, shape (hours, layers, cells)
-    in_coverage: npt.NDArray[np.bool_]  # cells that are forecast, shape (rows, columns)
-    is_known: npt.NDArray[np.bool_] | None = None  # False for hours of unknown days, set to zero, shape (hours,)
+    in_coverage: Booleans  # cells that are forecast, shape (rows, columns)
+    is_known: Booleans | None = None  # False for hours of unknown days, set to zero, shape (hours,)
 
     def __post_init__(self) -> None:
         if self.city.time_precision == "day":
@@ -59,12 +60,12 @@ class HourlyHistory:
         return total
 
     @cached_property
-    def occupied(self) -> npt.NDArray[np.bool_]:
+    def occupied(self) -> Booleans:
         """True if a covered cell had any alert of the forecast types, shape (hours, cells)."""
         return self.alerts > 0
 
     @cached_property
-    def occupied_share(self) -> npt.NDArray[np.float64]:
+    def occupied_share(self) -> Array:
         """Share of the covered cells with an alert, shape (hours,)."""
         return self.occupied.mean(axis=1)
 
@@ -91,29 +92,29 @@ class HourlyHistory:
             self, counts=self.counts[:stop], is_known=None if self.is_known is None else self.is_known[:stop]
         )
 
-    def are_known(self, issues: npt.NDArray[np.int64], horizon: int = 1) -> npt.NDArray[np.bool_]:
+    def are_known(self, issues: Integers, horizon: int = 1) -> Booleans:
         """Return True if all of the `horizon` hours from an issue on are known, shape (issues,)."""
         if self.is_known is None:
             return np.ones(len(issues), dtype=bool)
         return np.all([self.is_known[issues + step] for step in range(horizon)], axis=0)
 
-    def issues(self, hours: range, horizon: int) -> npt.NDArray[np.int64]:
+    def issues(self, hours: range, horizon: int) -> Integers:
         """Return the known hours at local multiples of `horizon` from which all of it is known and in `hours`."""
         at = np.arange(hours.start, hours.stop - horizon + 1)
         at = at[self.clock.hour[at] % horizon == 0]
         return at[self.are_known(at, horizon)]
 
-    def day_beginnings(self, hours: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def day_beginnings(self, hours: Integers) -> Integers:
         """Return the first hour of the local day of each of some hours; same shape."""
         clock_hour = self.clock.hour
         first = np.flatnonzero((clock_hour == 0) & np.r_[True, clock_hour[:-1] != 0])
         return first[np.searchsorted(first, hours, "right") - 1]
 
-    def alerts_within(self, issues: npt.NDArray[np.int64], horizon: int) -> npt.NDArray[np.int64]:
+    def alerts_within(self, issues: Integers, horizon: int) -> Integers:
         """Return alerts of each cell in the `horizon` hours from each issue on, shape (issues, cells)."""
         return np.sum([self.alerts[issues + step] for step in range(horizon)], axis=0, dtype=np.int64)
 
-    def occupied_within(self, horizon: int) -> npt.NDArray[np.bool_]:
+    def occupied_within(self, horizon: int) -> Booleans:
         """Return True if a cell has an alert in the `horizon` hours from each hour on, shape (hours - horizon + 1, cells)."""
         stop = len(self) - horizon + 1
         within = self.occupied[:stop].copy()

@@ -5,11 +5,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.models.arrays import Array, Booleans
+
 MIN_PROBABILITY: Final = 1e-6
 """Bound of every forecast, from 0 and from 1: a certainty that proves wrong would cost an infinite log loss."""
 
 
-def clip_probability(probability: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def clip_probability(probability: npt.NDArray[np.floating]) -> Array:
     """Return float64 within [MIN_PROBABILITY, 1 - MIN_PROBABILITY]. Raises ValueError if a value is not a number."""
     if np.isnan(probability).any():
         raise ValueError(
@@ -18,7 +20,7 @@ def clip_probability(probability: npt.NDArray[np.floating]) -> npt.NDArray[np.fl
     return np.clip(probability.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY)
 
 
-def log_losses(probability: npt.NDArray[np.floating], observed: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+def log_losses(probability: npt.NDArray[np.floating], observed: Booleans) -> Array:
     """Return the log loss of each forecast in nats; shape of `probability`, which may be broadcast against `observed`."""
     p = clip_probability(probability)
     return -np.where(observed, np.log(p), np.log1p(-p))

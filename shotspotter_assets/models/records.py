@@ -17,7 +17,7 @@ class TrainedModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    settings: dict[str, JsonValue]  # choices of the fit, its validation loss, and the training history of networks
+    chosen: dict[str, JsonValue]  # by the fit, with its validation loss and the training history of networks
     files: dict[str, str]  # SHA-256 of each of its files
     seconds_to_train: float
 

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from scipy.special import expit, logit
 
-from shotspotter_assets.models.filters import Array, Booleans, Integers
+from shotspotter_assets.models.arrays import Array, Booleans, Integers
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.probability import clip_probability
 
@@ -63,7 +63,7 @@ class WeightPosterior:
         return ", ".join(f"{name} {weight / total:.0%}" for name, weight in weights)
 
     @property
-    def settings(self) -> dict[str, object]:
+    def summary(self) -> dict[str, object]:
         """Weights and offset in numbers and in words, as records and reports show them."""
         weights = {name: round(weight, 4) for name, weight in self.weights.items()}
         return {"weights": weights, "offset": round(float(self.mean[-1]), 4), "in_words": self.in_words}

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
+from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import chance
 from shotspotter_assets.serving.nowcast_scores import came, issued_minutes

@@ -10,9 +10,9 @@ from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
-from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.serving.record import COUNTS, NEXT_HOURS, NEXT_MINUTES, TYPES, ServingRecord
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, Fits, ModelFiles, serving_record
 
@@ -46,7 +46,7 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
     why = f"The city has {stored.is_known.sum()} known days, and models of its own need {MIN_HISTORY_DAYS}."
     where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"
     uncertain = (
-        f"Until then rates start at those of other cities ({new_city.settings['shared']}), for {where}. The rate of this city "
+        f"Until then rates start at those of other cities ({new_city.chosen['shared']}), for {where}. The rate of this city "
         f"may be up to {new_city.city_factor(history):.1f} times as high, or as low (80% interval)."
     )
     verdict = Verdict(

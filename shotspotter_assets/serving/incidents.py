@@ -8,7 +8,7 @@ import pyarrow as pa
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_minutes.forecast import FIT_HOURS
-from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.storage.file_names import ALERTS_FILE
 from shotspotter_assets.storage.store import Store
 

@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.next_day.features import names_of_inputs
-from shotspotter_assets.models.registry import candidate_of
+from shotspotter_assets.models.forecaster_registry import candidate_of
+from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.serving.first_days import first_days, is_new
 from shotspotter_assets.serving.incidents import stored_incidents
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_already

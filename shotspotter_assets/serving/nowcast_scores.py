@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.scores import ratio
-from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
+from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.serving.nowcasts import NOWCASTS

@@ -16,9 +16,9 @@ from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.forecaster import FittedHourly, forecast_from
+from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly, forecast_from
 from shotspotter_assets.models.next_minutes.forecast import MINUTES, forecast_minutes
-from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 from shotspotter_assets.serving.columns import MINUTES_COLUMNS
 from shotspotter_assets.serving.incidents import NO_ALERTS, stored_alerts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from shotspotter_assets.evaluation.gate import Verdict
-from shotspotter_assets.models.fold_models import read_files
+from shotspotter_assets.models.fold_training import read_files
 from shotspotter_assets.models.records import TrainedModel
 from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.storage.file_names import RECORD_FILE
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shotspotter_assets.models.alert_counts import AlertCounts
-    from shotspotter_assets.models.forecaster import Array, Fitted
+    from shotspotter_assets.models.arrays import Array
+    from shotspotter_assets.models.forecaster import Fitted
     from shotspotter_assets.models.gunshot_types import GunshotTypes
-    from shotspotter_assets.models.next_hours.stack import FittedHourlyStack
+    from shotspotter_assets.models.next_hours.hourly_stack import FittedHourlyStack
     from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 
 WEEK: Final = timedelta(days=7)
@@ -110,11 +111,11 @@ class ServingRecord(DailyRecord):
     def loaded(self, store: Store) -> "ServingModels":
         """Load all models of the record; raise ValueError if their files were changed or removed."""
         from shotspotter_assets.models.alert_counts import AlertCounts
+        from shotspotter_assets.models.forecaster_registry import forecaster
         from shotspotter_assets.models.gunshot_types import GunshotTypes
         from shotspotter_assets.models.next_day.stack import FittedStack
-        from shotspotter_assets.models.next_hours.stack import HourlyStack
+        from shotspotter_assets.models.next_hours.hourly_stack import HourlyStack
         from shotspotter_assets.models.next_minutes.lift_table import LiftTable
-        from shotspotter_assets.models.registry import forecaster
 
         partition = models_partition(self.city, self.fitted_on)
         stored = {name: (stored_name(name, self.version), model) for name, model in self.models.items()}

@@ -13,7 +13,7 @@ from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
-from shotspotter_assets.models.next_hours.forecaster import predict_all
+from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, is_over
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_tables import (

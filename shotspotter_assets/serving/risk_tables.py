@@ -17,12 +17,12 @@ from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
 from shotspotter_assets.gridding.cells import cell_edges, cell_middles, polygon_feature
 from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.forecaster_registry import BASELINES
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
-from shotspotter_assets.models.next_hours.features import fireworks_ahead
-from shotspotter_assets.models.registry import BASELINES
+from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.serving.columns import RISK_COLUMNS
 from shotspotter_assets.serving.intervals import day_offset
 from shotspotter_assets.serving.record import ServingModels, ServingRecord

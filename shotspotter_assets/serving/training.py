@@ -18,16 +18,16 @@ from shotspotter_assets.evaluation.gate import Verdict, judge
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext, Fitted
+from shotspotter_assets.models.forecaster_registry import candidate_of, city_settings, fallbacks, forecaster
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
-from shotspotter_assets.models.next_day.features import names_of_inputs
+from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.next_day.stack import FittedStack
-from shotspotter_assets.models.next_hours.stack import HourlyStack
+from shotspotter_assets.models.next_hours.hourly_stack import HourlyStack
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
-from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.records import TrainedModel, files_sha256, installed_versions
-from shotspotter_assets.models.registry import candidate_of, city_settings, fallbacks, forecaster
 from shotspotter_assets.serving.intervals import weekly_offset
 from shotspotter_assets.serving.record import (
     COUNTS,
@@ -64,8 +64,8 @@ class Fits:
         started = perf_counter()
         fitted = fit()
         self.files[name] = files = fitted.files()
-        seconds, settings = perf_counter() - started, getattr(fitted, "settings", {})
-        self.models[name] = TrainedModel(settings=settings, files=files_sha256(files), seconds_to_train=seconds)
+        seconds, chosen = perf_counter() - started, getattr(fitted, "chosen", {})
+        self.models[name] = TrainedModel(chosen=chosen, files=files_sha256(files), seconds_to_train=seconds)
         return fitted
 
     @property

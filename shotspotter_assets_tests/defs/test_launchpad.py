@@ -6,7 +6,7 @@ from pydantic import Field, ValidationError
 
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.defs.launchpad import changes, sections
-from shotspotter_assets.models.registry import city_settings
+from shotspotter_assets.models.forecaster_registry import city_settings
 
 Sections = sections()
 

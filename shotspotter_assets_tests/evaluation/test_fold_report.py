@@ -10,13 +10,12 @@ import pytest
 
 from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, fold_rows
 from shotspotter_assets.evaluation.forecasts_table import days_of
-from shotspotter_assets.models.fold_models import model_partition, read_models, write_models
+from shotspotter_assets.models.fold_training import model_partition, read_models, write_models
 from shotspotter_assets.models.forecaster import ModelForecast
+from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings, forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.baselines import fit_baselines
-from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.records import TrainedModel, files_sha256
-from shotspotter_assets.models.registry import BASELINES, forecaster
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import (
     COVERED,
@@ -38,7 +37,7 @@ HISTORY = History(CITY, FIRST_DAY, counts(), COVERED)
 @pytest.fixture(scope="module")
 def trained() -> tuple[TrainedModel, dict[str, bytes]]:
     files = forecaster(NAME).fit(HISTORY, TRAIN, VALIDATION).files()
-    return TrainedModel(settings={"chosen": 1}, files=files_sha256(files), seconds_to_train=2.0), files
+    return TrainedModel(chosen={"chosen": 1}, files=files_sha256(files), seconds_to_train=2.0), files
 
 
 def arguments() -> dict[str, Any]:
@@ -51,7 +50,7 @@ def arguments() -> dict[str, Any]:
         "models": {
             NETWORK: ModelForecast(network, seconds=12.5),
             "never": ModelForecast(np.full((40, CELLS), 1e-6)),
-            "historical_mean": ModelForecast(mean, {"pseudo_days": 10}, 0.1),
+            "historical_mean": ModelForecast(mean, 0.1),
         },
     }
 
@@ -65,21 +64,19 @@ def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path
     assert all(forecast.probability.shape == (40, COVERED.sum()) for forecast in forecasts.values())
     expected = forecaster(NAME).load(files).predict(HISTORY, TEST)
     np.testing.assert_array_equal(forecasts[NAME].probability, expected)
-    assert (forecasts[NAME].settings, forecasts[NAME].seconds) == ({"chosen": 1}, 2.0)
-    assert "pseudo_days" in forecasts["historical_mean"].settings
+    assert forecasts[NAME].seconds == 2.0
     assert lines[0] == f"made_up {record.fold}: forecasting 40 days with {NAME}"
 
 
 def test_baselines_of_a_combination_are_taken_from_it() -> None:
     settings = StackSettings(members=("ewma", "logistic_regression"))
     files = forecaster("stack", settings).fit(HISTORY, TRAIN, VALIDATION).files()
-    model = TrainedModel(settings={}, files=files_sha256(files), seconds_to_train=2.0)
+    model = TrainedModel(chosen={}, files=files_sha256(files), seconds_to_train=2.0)
     record = fold_record(CITY, models={"stack": model})
     forecasts = fold_forecasts({"stack": files}, record, HISTORY, print)
     assert list(forecasts) == ["stack", *BASELINES]
     for name, expected in fit_baselines(HISTORY, TRAIN, VALIDATION, TEST).items():
         np.testing.assert_allclose(forecasts[name].probability, expected.probability, rtol=1e-9)
-        assert forecasts[name].settings == expected.settings
         assert (forecasts[name].seconds is None) == (name in settings.members)
 
 
@@ -136,7 +133,7 @@ def test_unknown_test_days_are_not_scored():
     np.testing.assert_array_equal(np.unique(days_of(table)), days)
     whole = reported(0, [])[-1]
     assert table.equals(whole.filter(pa.array(np.isin(days_of(whole), days))))
-    record = fold_record(CITY, models={NETWORK: TrainedModel(settings={}, files={}, seconds_to_train=1.0)})
+    record = fold_record(CITY, models={NETWORK: TrainedModel(chosen={}, files={}, seconds_to_train=1.0)})
     assert set(fold_pictures(record, history, table)) == {"forecast", "reliability"}
 
 

@@ -7,7 +7,7 @@ import pytest
 from shotspotter_assets.explore.figures import alerts_map, forecast_beside_observed, scores
 from shotspotter_assets.explore.small_fold import train_small_fold
 from shotspotter_assets.explore.tables import fold_forecasts, issued_forecasts, stored_alerts
-from shotspotter_assets.models.registry import BASELINES
+from shotspotter_assets.models.forecaster_registry import BASELINES
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES

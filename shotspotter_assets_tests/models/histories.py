@@ -10,9 +10,9 @@ import numpy as np
 from shotspotter_assets.calendar.dates import is_holiday_fireworks, weekdays
 from shotspotter_assets.calendar.local_time import day_axis
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
+from shotspotter_assets.models.forecaster_registry import FORECASTERS, forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.registry import FORECASTERS, forecaster
-from shotspotter_assets.models.shared_models import SharedRows, fit_shared
+from shotspotter_assets.models.next_day.shared_regression import SharedRows, fit_shared
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 CITY = made_up_city("small_city", (-77.0, 38.0, -76.9, 38.1), (6, 5))

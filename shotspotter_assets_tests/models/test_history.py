@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import next_day_inputs
+from shotspotter_assets.models.next_day.daily_inputs import next_day_inputs
 from shotspotter_assets_tests.models.histories import CITY, COVERED, changed, history
 
 

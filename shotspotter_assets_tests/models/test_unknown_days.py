@@ -7,18 +7,18 @@ import pytest
 
 from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
 from shotspotter_assets.models.forecaster import FitContext, Fitted
+from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_day.features import fit_rows, next_day_inputs, ordinary_days
+from shotspotter_assets.models.next_day.daily_inputs import fit_rows, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.lag_features import lag_features
 from shotspotter_assets.models.next_day.simple_baselines import SIMPLE_BASELINES
 from shotspotter_assets.models.next_day.stack import FittedStack
-from shotspotter_assets.models.next_hours.baseline import Climatology
-from shotspotter_assets.models.next_hours.features import CELL_FEATURES, Rows, cell_features, hour_profile
-from shotspotter_assets.models.next_hours.forecaster import HourlyForecaster
+from shotspotter_assets.models.next_hours.climatology import Climatology
+from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster
+from shotspotter_assets.models.next_hours.hourly_inputs import CELL_FEATURES, Rows, cell_features, hour_profile
 from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.registry import FORECASTERS
 from shotspotter_assets.models.tuning.sagemaker.task_file import packed, unpacked
 from shotspotter_assets_tests.models import hours
 from shotspotter_assets_tests.models.histories import (
@@ -140,7 +140,7 @@ def test_networks_see_the_cells_mean_on_unknown_days_and_learn_from_others() -> 
     observed = past.counts[days][:, :, COVERED].transpose(0, 2, 1) > 0
     of_maps = np.concatenate([observed.any(axis=2, keepdims=True), observed[..., :3]], axis=2)
     losses = log_losses(network.predict_maps(past, VALIDATION)[days - VALIDATION.start], of_maps)
-    assert network.settings["history"]["val_loss"] == [pytest.approx(losses.mean(), rel=1e-4)]
+    assert network.chosen["history"]["val_loss"] == [pytest.approx(losses.mean(), rel=1e-4)]
     steady = History(CITY, FIRST_DAY, np.repeat(history().counts[:1], 30, axis=0), COVERED)
     gap = replace(steady, is_known=np.arange(30) % 3 != 1)
     np.testing.assert_allclose(network.predict(gap, range(20, 30)), network.predict(steady, range(20, 30)), rtol=1e-5)

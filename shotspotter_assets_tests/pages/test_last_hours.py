@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.pages.city_layers import CityLayers
 from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.places import Places

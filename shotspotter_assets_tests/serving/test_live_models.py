@@ -11,7 +11,7 @@ from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.next_day.features import names_of_inputs
+from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.serving.live_models import (
     known_history,
     live_models,

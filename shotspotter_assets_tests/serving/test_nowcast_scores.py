@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.serving.nowcast_scores import score_nowcasts
 from shotspotter_assets.serving.nowcasts import ISSUED_SCHEMA
 from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CITY, alerts_at

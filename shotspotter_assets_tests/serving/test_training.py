@@ -5,7 +5,7 @@ import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import names_of_inputs, next_day_inputs
+from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs, next_day_inputs
 from shotspotter_assets.serving.training import live_windows
 from shotspotter_assets_tests.serving.town import TOWN
 

@@ -62,9 +62,9 @@ def _models_of(
 ) -> panel.Metadata:
     """Train the models of a day if they are due, store its record, and return the panel."""
     from shotspotter_assets.automation.stored import Stored
-    from shotspotter_assets.models.fold_models import write_models
+    from shotspotter_assets.models.fold_training import write_models
     from shotspotter_assets.models.forecaster import FitContext, training_backups
-    from shotspotter_assets.models.shared_models import read_shared
+    from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.serving.live_models import known_history, made_already
     from shotspotter_assets.serving.live_models import live_models as models_of_day
     from shotspotter_assets.serving.record import models_partition

@@ -80,7 +80,7 @@ def definitions(city: City) -> dg.Definitions:
 def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
     """Score the nowcasts of a day, and return the panel."""
     from shotspotter_assets.automation.stored import Stored
-    from shotspotter_assets.models.next_minutes.incidents import Incidents
+    from shotspotter_assets.models.next_minutes.incident_points import Incidents
     from shotspotter_assets.serving.incidents import stored_alerts
     from shotspotter_assets.serving.nowcast_scores import issued_minutes, score_nowcasts
 

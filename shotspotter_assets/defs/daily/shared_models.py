@@ -33,7 +33,7 @@ def definitions(cities: Mapping[str, City]) -> dg.Definitions:
         It holds a number for each input and no row of any city; a city whose file says `shared: false` takes no part. Each
         city's own models start from the regression of the others.
         """
-        from shotspotter_assets.models.shared_models import shared_partition, train_shared
+        from shotspotter_assets.models.next_day.shared_regression import shared_partition, train_shared
 
         week, opened = run_day(context), store.open()
         models = train_shared(opened, cities.values(), week, context.log.info)

@@ -52,7 +52,7 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
         from shotspotter_assets.evaluation.report_files import fold_partition, write_report
         from shotspotter_assets.models.city_history import CityHistory, covered_mask
-        from shotspotter_assets.models.fold_models import read_models, read_record
+        from shotspotter_assets.models.fold_training import read_models, read_record
         from shotspotter_assets.storage.fingerprints import table_fingerprints
 
         cutoff = run_day(context)

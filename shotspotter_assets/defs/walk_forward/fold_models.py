@@ -8,7 +8,7 @@ from shotspotter_assets.cities.fold_windows import fold_windows
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.models.fold_windows import split_days
+from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_partitions, run_day
 from shotspotter_assets.storage.file_names import RECORD_FILE
 
@@ -56,10 +56,10 @@ def definitions(city: City) -> dg.Definitions:
         """
         from shotspotter_assets.automation.stored import Stored
         from shotspotter_assets.models.city_history import CityHistory
-        from shotspotter_assets.models.fold_models import model_partition, train_fold, write_models
+        from shotspotter_assets.models.fold_training import model_partition, train_fold, write_models
         from shotspotter_assets.models.forecaster import FitContext, training_backups
-        from shotspotter_assets.models.registry import candidate_of, city_settings
-        from shotspotter_assets.models.shared_models import read_shared
+        from shotspotter_assets.models.forecaster_registry import candidate_of, city_settings
+        from shotspotter_assets.models.next_day.shared_regression import read_shared
         from shotspotter_assets.storage.fingerprints import sha256
 
         cutoff = run_day(context)

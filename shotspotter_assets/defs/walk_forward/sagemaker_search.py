@@ -42,7 +42,7 @@ def search_on_sagemaker(
     from shotspotter_assets.models.tuning.sagemaker.task_file import packed, task_file
     from shotspotter_assets.models.tuning.sagemaker.tuning_job import Cloud
     from shotspotter_assets.models.tuning.sagemaker.tuning_job import search_on_sagemaker as search
-    from shotspotter_assets.models.tuning.tuned_settings import tuned_partition
+    from shotspotter_assets.models.tuning.search_outcome import tuned_partition
 
     city, name, jobs = task.history.city.name, task.forecaster, config.sagemaker
     partition = tuned_partition(city, cutoff)

@@ -11,13 +11,13 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.resources import SageMakerResource, StoreResource
 from shotspotter_assets.defs.walk_forward.sagemaker_search import SageMakerConfig, search_on_sagemaker
-from shotspotter_assets.models.registry import TUNABLE
+from shotspotter_assets.models.forecaster_registry import SEARCHED
 from shotspotter_assets.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_partitions, run_day
 
 if TYPE_CHECKING:
-    from shotspotter_assets.models.next_day.settings import ForecasterSettings
+    from shotspotter_assets.models.forecaster_registry import ForecasterSettings
 
-Sections = sections(TUNABLE)
+Sections = sections(SEARCHED)
 STORAGE_VARIABLE: Final = "SHOTSPOTTER_TUNING_STORAGE"
 """URL of an Optuna storage for searches of several machines; without it each search has an SQLite file in the store."""
 
@@ -26,7 +26,7 @@ class TuningConfig(dg.Config):
     """The forecaster, the budget and the starting point of a search."""
 
     forecaster: str = Field(
-        default="residual_boosting", description=f"Whose settings are searched: {', '.join(TUNABLE)}."
+        default="residual_boosting", description=f"Whose settings are searched: {', '.join(SEARCHED)}."
     )
     trials: int = Field(
         default=50, ge=1, description="Maximum number of finished trials, those of earlier runs of the search included."
@@ -85,23 +85,23 @@ def definitions(city: City) -> dg.Definitions:
         file; nothing is adopted automatically.
         """
         from shotspotter_assets.models.city_history import CityHistory
-        from shotspotter_assets.models.fold_windows import split_days
         from shotspotter_assets.models.forecaster import FitContext
-        from shotspotter_assets.models.registry import city_settings
-        from shotspotter_assets.models.shared_models import read_shared
+        from shotspotter_assets.models.forecaster_registry import city_settings
+        from shotspotter_assets.models.next_day.shared_regression import read_shared
+        from shotspotter_assets.models.training_windows import split_days
         from shotspotter_assets.models.tuning.search import open_study, search, storage_url
-        from shotspotter_assets.models.tuning.task import TuningTask
-        from shotspotter_assets.models.tuning.tuned_settings import (
+        from shotspotter_assets.models.tuning.search_outcome import (
             TunedSettings,
             trial_rows,
             tuned_file,
             tuned_partition,
         )
+        from shotspotter_assets.models.tuning.task import TuningTask
 
         cutoff = run_day(context)
         name, opened, changed = config.forecaster, store.open(), changes(config.settings)
-        if name not in TUNABLE:
-            raise ValueError(f"{name} has no settings that could be searched; choose among {', '.join(TUNABLE)}.")
+        if name not in SEARCHED:
+            raise ValueError(f"{name} has no settings that could be searched; choose among {', '.join(SEARCHED)}.")
         before, _ = fold_windows(city, cutoff)
         stored = CityHistory.load(opened, city, before[-1]).complete()
         settings = city_settings(city, name, changed.get(name))

@@ -55,7 +55,7 @@ def definitions(city: City) -> dg.Definitions:
             walk_forward_report,
             walk_forward_rows,
         )
-        from shotspotter_assets.models.registry import candidate_of
+        from shotspotter_assets.models.forecaster_registry import candidate_of
 
         opened = store.open()
         stored = Stored.read(opened, city)

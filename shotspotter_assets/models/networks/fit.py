@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext
-from shotspotter_assets.models.networks.config import NetworkConfig
-from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm
+from shotspotter_assets.models.forecaster_registry import NetworkSettings
+from shotspotter_assets.models.networks.conv_lstm_network import build_conv_lstm
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.quiet_keras import keras
 from shotspotter_assets.models.networks.windows import TYPED_LAYERS, Windows
@@ -41,7 +41,7 @@ def fit_network(
     in_coverage: np.ndarray,
     train: range,
     validation: range,
-    config: NetworkConfig,
+    settings: NetworkSettings,
     lead: int = 1,
     own_maps: Sequence[int] = TYPED_LAYERS,
     context: FitContext = NO_CONTEXT,
@@ -58,7 +58,7 @@ def fit_network(
         counts: Daily counts (days, layers, rows, columns).
         in_coverage: Boolean (rows, columns): the cells of the loss.
         train: Target days, as indexes into `counts`; days without a full window before them and those before the last
-            `config.train_days` are left out.
+            `settings.train_days` are left out.
         validation: Target days after `train`, for early stopping and the learning rate.
         lead: Days from the last day of an input window to its target day.
         own_maps: Layers that have a map beside that of any alert.
@@ -69,81 +69,81 @@ def fit_network(
         ValueError: Shapes, day ranges or settings do not fit together.
         FloatingPointError: The loss is not finite.
     """
-    train = range(max(train.start, train.stop - config.train_days), train.stop)
-    loss = weighted_cross_entropy(in_coverage, config.class_weight)
+    train = range(max(train.start, train.stop - settings.train_days), train.stop)
+    loss = weighted_cross_entropy(in_coverage, settings.class_weight)
     if keras.backend.backend() == "tensorflow":
         import tensorflow
 
         tensorflow.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(config.seed)
-    cut = config.days, lead, config.batch_size, own_maps
-    batches = Windows(counts, train, *cut, seed=config.seed, start=start, kept=kept)
+    keras.utils.set_random_seed(settings.seed)
+    cut = settings.days, lead, settings.batch_size, own_maps
+    batches = Windows(counts, train, *cut, seed=settings.seed, start=start, kept=kept)
     held_out = Windows(counts, validation, *cut, start=start, kept=kept)
-    model = _untrained(batches, in_coverage, config)
+    model = _untrained(batches, in_coverage, settings)
     # The trained twin ends in logits, where the loss is exact, and keeps optimizer and loss out of the saved model.
     twin = keras.Model(model.input, model.get_layer("logits").output)
-    twin.compile(keras.optimizers.Adam(config.learning_rate), loss, jit_compile=False)
+    twin.compile(keras.optimizers.Adam(settings.learning_rate), loss, jit_compile=False)
     began = time.monotonic()
 
     def on_epoch_end(epoch: int, logs: dict[str, Any]) -> None:
         took = time.monotonic() - began
         context.log(
-            f"epoch {epoch + 1}/{config.epochs}: loss {logs['loss']:.5f}, validation loss {logs['val_loss']:.5f}, "
+            f"epoch {epoch + 1}/{settings.epochs}: loss {logs['loss']:.5f}, validation loss {logs['val_loss']:.5f}, "
             f"learning rate {logs['learning_rate']:.2g}, {took:.0f} s so far"
         )
         if context.after_epoch is not None:
             context.after_epoch(epoch + 1, float(logs["val_loss"]))
 
-    stopping = keras.callbacks.EarlyStopping(patience=config.patience, restore_best_weights=True)
+    stopping = keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True)
     callbacks = [
         keras.callbacks.TerminateOnNaN(),
         stopping,
         keras.callbacks.ReduceLROnPlateau(
-            factor=PLATEAU_FACTOR, patience=config.plateau_patience, min_delta=0.0, min_lr=0.0
+            factor=PLATEAU_FACTOR, patience=settings.plateau_patience, min_delta=0.0, min_lr=0.0
         ),
         keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end),
     ]
     if context.backups is not None:
         # The folder's name holds a hash of all that decides how a training goes on: another one starts anew.
-        arguments = [config.model_dump(), *map(repr, (train, validation, lead, own_maps, counts.shape, counts.dtype))]
+        arguments = [settings.model_dump(), *map(repr, (train, validation, lead, own_maps, counts.shape, counts.dtype))]
         arrays = [b"" if one is None else one.tobytes() for one in (counts, in_coverage, start, kept)]
         key = sha256(json.dumps(arguments), *arrays)[:16]
         callbacks.insert(-1, keras.callbacks.BackupAndRestore(str(context.backups / key), double_checkpoint=True))
     fitted = twin.fit(
-        batches, validation_data=held_out, epochs=config.epochs, callbacks=callbacks, shuffle=False, verbose=0
+        batches, validation_data=held_out, epochs=settings.epochs, callbacks=callbacks, shuffle=False, verbose=0
     )
     history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
     if not all(math.isfinite(value) for values in history.values() for value in values):
         raise FloatingPointError(f"the loss is not finite in epoch {len(fitted.epoch)}; lower the learning rate")
-    resumed_from = fitted.epoch[0] if fitted.epoch else config.epochs
+    resumed_from = fitted.epoch[0] if fitted.epoch else settings.epochs
     return TrainedNetwork(model, history, stopping.best_epoch + 1, resumed_from, time.monotonic() - began)
 
 
-def _untrained(batches: Windows, in_coverage: np.ndarray, config: NetworkConfig) -> keras.Model:
+def _untrained(batches: Windows, in_coverage: np.ndarray, settings: NetworkSettings) -> keras.Model:
     """Return the network whose every output is the training days' rate, as the class weight distorts it."""
     # A map without any alert would ask for an infinite bias: half an alert is assumed at least.
     half = 0.5 / (len(batches.days) * in_coverage.sum())
     rates = np.clip(batches.rates(in_coverage), half, 1 - half)
     start_level = None if batches.start is None else float(np.log(rates[0] / (1 - rates[0])))
     rows, columns, layers = batches.frames.shape[1:]
-    weighted = config.class_weight * rates / (1 + (config.class_weight - 1) * rates)
-    return build_conv_lstm(config, rows, columns, weighted, layers, start_level)
+    weighted = settings.class_weight * rates / (1 + (settings.class_weight - 1) * rates)
+    return build_conv_lstm(settings, rows, columns, weighted, layers, start_level)
 
 
 def predict_network(
     model: keras.Model,
     counts: np.ndarray,
     days: range,
-    config: NetworkConfig,
+    settings: NetworkSettings,
     lead: int = 1,
     start: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return raw outputs of the network (the class weight still in them), float32 (n, rows, columns, maps).
 
-    `counts`, `config`, `lead` and `start` are as in `fit_network`. The last of `days` may be the day `lead` days after
+    `counts`, `settings`, `lead` and `start` are as in `fit_network`. The last of `days` may be the day `lead` days after
     the last counted one. Raises ValueError if a day has no full window before it, or lies beyond that day.
     """
-    if days.start < config.days + lead - 1:
-        raise ValueError(f"forecast day {days.start} has no full window of {config.days} days before it")
-    batches = Windows(counts, days, config.days, lead, config.batch_size, start=start)
+    if days.start < settings.days + lead - 1:
+        raise ValueError(f"forecast day {days.start} has no full window of {settings.days} days before it")
+    batches = Windows(counts, days, settings.days, lead, settings.batch_size, start=start)
     return np.asarray(model.predict(batches, verbose=0))

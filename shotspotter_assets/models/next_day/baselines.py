@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Final
 
-from shotspotter_assets.models.fold_windows import BASELINES_WARM_UP_DAYS, after_warm_up
 from shotspotter_assets.models.forecaster import Fitted, ModelForecast, require_both_labels
+from shotspotter_assets.models.forecaster_registry import BASELINES, forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.models.registry import BASELINES, forecaster
+from shotspotter_assets.models.training_windows import BASELINES_WARM_UP_DAYS, after_warm_up
 
 HISTORICAL_MEAN: Final = "historical_mean"
 """The reference of all skill scores."""
@@ -44,5 +44,5 @@ def fit_baselines(
         baseline = known.get(name) or forecaster(name).fit(history, train, validation)
         probability = clip_probability(baseline.predict(history, test))
         seconds = None if name in known else perf_counter() - started
-        forecasts[name] = ModelForecast(probability, baseline.settings, seconds)
+        forecasts[name] = ModelForecast(probability, seconds)
     return forecasts

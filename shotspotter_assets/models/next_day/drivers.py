@@ -4,8 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from shotspotter_assets.models.forecaster import Array
-from shotspotter_assets.models.next_day.features import Inputs
+from shotspotter_assets.models.arrays import Array
+from shotspotter_assets.models.next_day.daily_inputs import Inputs
 
 MAX_DRIVERS: Final = 2
 MIN_ODDS_RATIO: Final = 1.05

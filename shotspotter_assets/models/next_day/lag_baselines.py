@@ -7,16 +7,16 @@ from typing import Final
 import numpy as np
 from scipy.special import expit
 
-from shotspotter_assets.models.filters import Array
-from shotspotter_assets.models.fold_windows import BASELINES_WARM_UP_DAYS, after_warm_up
-from shotspotter_assets.models.forecaster import INPUTS_ERROR, OtherInputsError, require_both_labels
+from shotspotter_assets.models.arrays import Array
+from shotspotter_assets.models.forecaster import INPUTS_ERROR, Choices, OtherInputsError, require_both_labels
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.next_day.features import FitRows, Inputs, fit_rows
+from shotspotter_assets.models.next_day.daily_inputs import FitRows, Inputs, fit_rows
 from shotspotter_assets.models.next_day.lag_features import lag_features
-from shotspotter_assets.models.next_day.simple_baselines import Settings, TunedBaseline
+from shotspotter_assets.models.next_day.simple_baselines import GridBaseline
 from shotspotter_assets.models.next_day.trees import PARAMETERS, FittedTrees, sum_of_trees
 from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.models.training_windows import BASELINES_WARM_UP_DAYS, after_warm_up
 
 INVERSE_PENALTIES: Final = (1e-3, 1e-2, 1e-1)
 GRID: Final = ({"leaves": 7, "learning_rate": 0.1}, {"leaves": 15, "learning_rate": 0.1})
@@ -52,16 +52,16 @@ class FittedLagBaseline(FittedTrees):
         return (rows.astype(np.float64) @ self.slopes + self.intercept).reshape(shape)
 
 
-class LagBaseline(TunedBaseline):
+class LagBaseline(GridBaseline):
     """A baseline on rows of lag features."""
 
     fitted = FittedLagBaseline
 
-    def fit_rows(self, rows: FitRows, settings: Settings) -> FittedLagBaseline:
+    def fit_on(self, rows: FitRows, choices: Choices) -> FittedLagBaseline:
         raise NotImplementedError
 
-    def fit_days(self, history: History, days: range, settings: Settings) -> FittedLagBaseline:
-        return self.fit_rows(self.rows(history, days), settings)
+    def fit_days(self, history: History, days: range, choices: Choices) -> FittedLagBaseline:
+        return self.fit_on(self.rows(history, days), choices)
 
     @staticmethod
     def rows(history: History, days: range) -> FitRows:
@@ -78,13 +78,13 @@ class LogisticRegressionForecaster(LagBaseline):
 
     name = "logistic_regression"
 
-    def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
+    def tried(self, history: History, train: range, validation: range) -> Iterator[tuple[Choices, Array]]:
         inputs = lag_features(history, validation)
         for fitted in self._fits(self.rows(history, train), INVERSE_PENALTIES):
-            yield dict(fitted.settings), expit(fitted.log_odds(inputs))
+            yield fitted.chosen, expit(fitted.log_odds(inputs))
 
-    def fit_rows(self, rows: FitRows, settings: Settings) -> FittedLagBaseline:
-        return next(self._fits(rows, [settings["inverse_penalty"]]))
+    def fit_on(self, rows: FitRows, choices: Choices) -> FittedLagBaseline:
+        return next(self._fits(rows, [choices["inverse_penalty"]]))
 
     def _fits(self, rows: FitRows, inverse_penalties: Sequence[float]) -> Iterator[FittedLagBaseline]:
         """Return the fit with each penalty, which starts at the one before."""
@@ -100,8 +100,8 @@ class LogisticRegressionForecaster(LagBaseline):
             model.set_params(C=inverse_penalty).fit(values, rows.observed, rows.sample_weight)
             slopes = model.coef_[0] / scaler.scale_
             intercept = float(model.intercept_[0] - slopes @ scaler.mean_)
-            settings = {"inverse_penalty": inverse_penalty}
-            yield FittedLagBaseline(self.name, rows.names, slopes, intercept, settings=settings)
+            choices = {"inverse_penalty": inverse_penalty}
+            yield FittedLagBaseline(self.name, rows.names, slopes, intercept, chosen=choices)
 
 
 class GradientBoostingForecaster(LagBaseline):
@@ -109,28 +109,28 @@ class GradientBoostingForecaster(LagBaseline):
 
     name = "gradient_boosting"
 
-    def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
+    def tried(self, history: History, train: range, validation: range) -> Iterator[tuple[Choices, Array]]:
         inputs, rows = lag_features(history, validation), self.rows(history, train)
         values = inputs.values.reshape(-1, len(inputs.names))
-        for settings in GRID:
-            trees = self.fit_rows(rows, settings | {"iterations": MAX_TREES}).trees
+        for choices in GRID:
+            trees = self.fit_on(rows, choices | {"iterations": MAX_TREES}).trees
             log_odds = np.zeros(len(values))
             for first in range(0, MAX_TREES, TREE_STEP):
                 log_odds += sum_of_trees(trees, values, first, TREE_STEP)
-                yield settings | {"iterations": first + TREE_STEP}, expit(log_odds).reshape(inputs.values.shape[:2])
+                yield choices | {"iterations": first + TREE_STEP}, expit(log_odds).reshape(inputs.values.shape[:2])
 
-    def fit_rows(self, rows: FitRows, settings: Settings) -> FittedLagBaseline:
+    def fit_on(self, rows: FitRows, choices: Choices) -> FittedLagBaseline:
         import lightgbm
 
         share = min(MAX_ROWS / len(rows.day), 1.0)
         drawn = rows.observed | (np.random.default_rng(0).random(len(rows.day)) < share)
         parameters = PARAMETERS | {
             "lambda_l2": L2_PENALTY,
-            "num_leaves": settings["leaves"],
-            "learning_rate": settings["learning_rate"],
+            "num_leaves": choices["leaves"],
+            "learning_rate": choices["learning_rate"],
             "min_data_in_leaf": round(MIN_LEAF_ROWS * share),
         }
         weight = np.where(rows.observed, 1.0, 1 / share) * (1.0 if rows.sample_weight is None else rows.sample_weight)
         data = lightgbm.Dataset(rows.values[drawn], rows.observed[drawn], weight=weight[drawn])
-        trees = lightgbm.train(parameters, data, num_boost_round=int(settings["iterations"]))
-        return FittedLagBaseline(self.name, rows.names, np.zeros(0), settings=settings, trees=trees)
+        trees = lightgbm.train(parameters, data, num_boost_round=int(choices["iterations"]))
+        return FittedLagBaseline(self.name, rows.names, np.zeros(0), chosen=choices, trees=trees)

@@ -15,10 +15,11 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from shotspotter_assets.calendar.dates import WEEKDAYS
+from shotspotter_assets.models.arrays import Array
 from shotspotter_assets.models.filters import decayed_sums, smooth_cells
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext, Fitted, Forecaster
+from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import ordinary_days, weekday_and_season
+from shotspotter_assets.models.next_day.daily_inputs import ordinary_days, weekday_and_season
 from shotspotter_assets.models.probability import clip_probability
 
 AROUND_ALERTS: Final = 1.0
@@ -97,5 +98,5 @@ class NewCityForecaster(Forecaster):
             )
         names = [name for name, _ in weekday_and_season(history.days()[:1])]
         slopes = {name: shared.slopes[name] for name in names}
-        fitted = FittedNewCity(shared.log_rate, shared.log_rate_sd, slopes, settings={"shared": shared.origin})
+        fitted = FittedNewCity(shared.log_rate, shared.log_rate_sd, slopes, chosen={"shared": shared.origin})
         return replace(fitted, validation_probability=fitted.predict(history.through(validation.stop), validation))

@@ -6,15 +6,14 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
-from shotspotter_assets.models.filters import Array, Booleans, Integers
-from shotspotter_assets.models.fold_windows import INPUTS_WARM_UP_DAYS, after_warm_up
+from shotspotter_assets.models.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.models.forecaster import (
     INPUTS_ERROR,
     NO_CONTEXT,
+    Choices,
     FitContext,
     Fitted,
     Forecaster,
@@ -24,12 +23,13 @@ from shotspotter_assets.models.forecaster import (
 )
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers
+from shotspotter_assets.models.next_day.daily_inputs import FitRows, Inputs, fit_rows, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.drivers import main_drivers
-from shotspotter_assets.models.next_day.features import FitRows, Inputs, fit_rows, next_day_inputs, ordinary_days
 from shotspotter_assets.models.next_day.firework_days import firework_probability
+from shotspotter_assets.models.next_day.shared_regression import PLACES, required_inputs
 from shotspotter_assets.models.next_day.shrunk_regression import BLOCK_ROWS, fit_shrunk_regression, standardise
 from shotspotter_assets.models.probability import clip_probability, log_losses
-from shotspotter_assets.models.shared_models import PLACES, required_inputs
+from shotspotter_assets.models.training_windows import INPUTS_WARM_UP_DAYS, after_warm_up
 
 INVERSE_PENALTIES: Final = (1e-3, 1e-2)
 """Variances of the standardised weights around zero that are tried where there is no model of all cities."""
@@ -121,7 +121,7 @@ class FittedRegression(Fitted):
             raise OtherInputsError(f"A stored regression {INPUTS_ERROR}")
         return self.row_logit(inputs.values.reshape(-1, len(self.names))).reshape(inputs.values.shape[:2])
 
-    def row_logit(self, rows: npt.NDArray[np.float32]) -> Array:
+    def row_logit(self, rows: Singles) -> Array:
         """Return log odds of rows of inputs, shape (rows,)."""
         # Part by part, as each is copied into double precision.
         parts = [part @ self.slopes for part in np.array_split(rows, len(rows) // BLOCK_ROWS + 1)]
@@ -178,12 +178,12 @@ def _regressions(data: FitData, shared: SharedStart | None) -> Regressions:
     losses = [float(log_losses(expit(fit.logit(inputs))[at], observed).mean()) for fit in fits]
     best = int(np.argmin(losses))
     train = fits[best]
-    settings: dict[str, object] = {"inverse_penalty": tried[best], "validation_log_loss": losses[best]}
+    chosen: Choices = {"inverse_penalty": tried[best], "validation_log_loss": losses[best]}
     if shared is not None:
-        settings["shared"] = shared.origin
+        chosen["shared"] = shared.origin
     probability = train.predict(data.history, data.validation)
     [both] = _fits(data, data.to_fit(data.both), [tried[best]], shared, train)
-    return Regressions(train, replace(both, settings=settings, validation_probability=probability))
+    return Regressions(train, replace(both, chosen=chosen, validation_probability=probability))
 
 
 def _fits(
@@ -214,4 +214,4 @@ def _fits(
         weights, intercept = fit_shrunk_regression(rows, labels, prior_weights, variance, sample_weight, guess)
         guess = np.append(weights, intercept)
         slopes = weights / scale
-        yield FittedRegression(names, slopes, float(intercept - mean @ slopes), mean, scale, settings={})
+        yield FittedRegression(names, slopes, float(intercept - mean @ slopes), mean, scale, chosen={})

@@ -4,21 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
-from shotspotter_assets.models.filters import Array, Integers
+from shotspotter_assets.models.arrays import Array, Integers, Singles
 from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Forecaster
+from shotspotter_assets.models.forecaster_registry import ResidualBoostingSettings
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import Inputs, is_same_for_all_cells, next_day_inputs
+from shotspotter_assets.models.next_day.daily_inputs import Inputs, is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import (
     FitData,
     FittedRegression,
     fit_regressions,
     with_firework_days,
 )
-from shotspotter_assets.models.next_day.settings import ResidualBoostingSettings
 from shotspotter_assets.models.next_day.trees import PARAMETERS, FittedTrees, sum_of_trees
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
@@ -75,8 +73,7 @@ class ResidualBoostingForecaster(Forecaster):
     name = "residual_boosting"
     fitted = FittedResidualBoosting
 
-    def __init__(self, settings: ResidualBoostingSettings) -> None:
-        self.settings = settings
+    settings: ResidualBoostingSettings
 
     def fit(
         self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
@@ -85,11 +82,9 @@ class ResidualBoostingForecaster(Forecaster):
         regressions = fit_regressions(data, context.shared)
         number, loss, probability = self._chosen(data, regressions.train)
         trees = self._boosted(data, data.to_fit(data.both), regressions.both, number) if number else None
-        origin = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
-        settings = {**parameters(self.settings), "trees": number, "validation_log_loss": loss, **origin}
-        return FittedResidualBoosting(
-            regressions.both, settings=settings, validation_probability=probability, trees=trees
-        )
+        origin = {key: value for key, value in regressions.both.chosen.items() if key == "shared"}
+        chosen = {**parameters(self.settings), "trees": number, "validation_log_loss": loss, **origin}
+        return FittedResidualBoosting(regressions.both, chosen=chosen, validation_probability=probability, trees=trees)
 
     def _chosen(self, data: FitData, regression: FittedRegression) -> tuple[int, float, Array]:
         """Return the number of trees, its log loss and its probability of the validation days, shape (days, cells)."""
@@ -123,7 +118,7 @@ class ResidualBoostingForecaster(Forecaster):
         return lightgbm.train(parameters(self.settings), dataset, num_boost_round=trees)
 
 
-def _of_cells(values: npt.NDArray[np.float32], names: Sequence[str]) -> npt.NDArray[np.float32]:
+def _of_cells(values: Singles, names: Sequence[str]) -> Singles:
     """Return the inputs of trees, one row a cell-day; by those with one value for all cells they would memorise days."""
     seen = [at for at, name in enumerate(names) if not is_same_for_all_cells(name)]
     return values[..., seen].reshape(-1, len(seen))

@@ -3,12 +3,11 @@
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from shotspotter_assets.models.filters import Array
+from shotspotter_assets.models.arrays import Array, Booleans
 
 BLOCK_ROWS: Final = 2**14
 """Rows that are weighted at a time: a long history has a million rows, which are not to be copied as a whole."""
@@ -18,7 +17,7 @@ MIN_SCALE: Final = 1e-6
 
 def fit_shrunk_regression(
     inputs: Array,
-    labels: npt.NDArray[np.bool_],
+    labels: Booleans,
     prior_weights: Array,
     inverse_penalty: float | Array,
     sample_weight: Array | None = None,

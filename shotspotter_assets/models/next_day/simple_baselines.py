@@ -6,16 +6,14 @@ from itertools import product
 from typing import Any, ClassVar, Final
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from shotspotter_assets.models.filters import Array, exponential_mean, smooth_cells
-from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster
+from shotspotter_assets.models.arrays import Array, Booleans
+from shotspotter_assets.models.filters import exponential_mean, smooth_cells
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Choices, FitContext, Fitted, Forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.probability import MIN_PROBABILITY, clip_probability, log_losses
-
-Settings = dict[str, Any]
 
 PSEUDO_DAYS: Final = (1, 3, 10, 30, 100, 300, 1000)
 HALF_LIVES: Final = (30, 60, 120, 180, 360, 720)
@@ -29,14 +27,14 @@ HISTORY_SHARES: Final = (0.0, 0.25, 0.5, 0.75)
 """Share of the cell's own mean over all history in the smoothed map."""
 
 
-class TunedBaseline(Forecaster):
+class GridBaseline(Forecaster):
     """A forecaster with the setting of least log loss on the validation window, fitted again on both windows together."""
 
-    def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
+    def tried(self, history: History, train: range, validation: range) -> Iterator[tuple[Choices, Array]]:
         """Return each tried setting, with its forecasts of the validation window by the fit on `train`."""
         raise NotImplementedError
 
-    def fit_days(self, history: History, days: range, settings: Settings) -> Fitted:
+    def fit_days(self, history: History, days: range, choices: Choices) -> Fitted:
         raise NotImplementedError
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
@@ -45,31 +43,31 @@ class TunedBaseline(Forecaster):
         # BLAS and OpenMP threads wait for each other by spinning: on a machine in use two take many times as long as one,
         # and on an idle one they save little on matrices this narrow.
         with threadpool_limits(1):
-            settings, probability = best_candidate(self.candidates(history, train, validation), labels, known)
-            fitted = self.fit_days(history, range(train.start, validation.stop), settings)
-        return replace(fitted, settings=settings, validation_probability=probability)
+            choices, probability = best_choices(self.tried(history, train, validation), labels, known)
+            fitted = self.fit_days(history, range(train.start, validation.stop), choices)
+        return replace(fitted, chosen=choices, validation_probability=probability)
 
 
-class SimpleBaseline(TunedBaseline):
+class SimpleBaseline(GridBaseline):
     """A table of frequencies, or nothing where its rates follow from the history alone."""
 
-    grid: ClassVar[tuple[Settings, ...]] = ({},)
-    """The settings that are tried."""
+    grid: ClassVar[tuple[Choices, ...]] = ({},)
+    """The choices that are tried."""
 
-    def learn(self, history: History, days: range, settings: Settings) -> Array:
+    def learn(self, history: History, days: range, choices: Choices) -> Array:
         """Return the table, of any shape."""
         return np.zeros(0)
 
-    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+    def forecast(self, table: Array, choices: Choices, history: History, days: range) -> Array:
         """Return probabilities from the table and the days before each, to broadcast to (days, cells)."""
         return table
 
-    def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
-        for settings in self.grid:
-            yield settings, self.forecast(self.learn(history, train, settings), settings, history, validation)
+    def tried(self, history: History, train: range, validation: range) -> Iterator[tuple[Choices, Array]]:
+        for choices in self.grid:
+            yield choices, self.forecast(self.learn(history, train, choices), choices, history, validation)
 
-    def fit_days(self, history: History, days: range, settings: Settings) -> Fitted:
-        return FittedSimpleBaseline(self.name, self.learn(history, days, settings), settings=settings)
+    def fit_days(self, history: History, days: range, choices: Choices) -> Fitted:
+        return FittedSimpleBaseline(self.name, self.learn(history, days, choices), chosen=choices)
 
 
 @dataclass(frozen=True)
@@ -80,22 +78,22 @@ class FittedSimpleBaseline(Fitted):
     table: Numbers
 
     def predict(self, history: History, days: range) -> Array:
-        forecast = SIMPLE_BASELINES[self.name]().forecast(self.table, dict(self.settings), history, days)
+        forecast = SIMPLE_BASELINES[self.name]().forecast(self.table, self.chosen, history, days)
         return clip_probability(np.broadcast_to(forecast, (len(days), int(history.in_coverage.sum()))))
 
 
 SimpleBaseline.fitted = FittedSimpleBaseline
 
 
-def best_candidate(
-    candidates: Iterable[tuple[Settings, Array]], labels: npt.NDArray[np.bool_], known: slice | npt.NDArray[np.bool_]
-) -> tuple[Settings, Array]:
-    """Return the settings with the least log loss on `known` validation days, with that loss, and their forecasts."""
-    best, best_loss, best_probability = Settings(), np.inf, np.zeros(0)
-    for settings, probability in candidates:
+def best_choices(
+    tried: Iterable[tuple[Choices, Array]], labels: Booleans, known: slice | Booleans
+) -> tuple[Choices, Array]:
+    """Return the choices with the least log loss on `known` validation days, with that loss, and their forecasts."""
+    best, best_loss, best_probability = Choices(), np.inf, np.zeros(0)
+    for choices, probability in tried:
         loss = float(log_losses(np.broadcast_to(probability, labels.shape)[known], labels[known]).mean())
         if loss < best_loss:
-            best, best_loss, best_probability = settings, loss, np.broadcast_to(probability, labels.shape)
+            best, best_loss, best_probability = choices, loss, np.broadcast_to(probability, labels.shape)
     return best | {"validation_log_loss": best_loss}, clip_probability(best_probability)
 
 
@@ -104,7 +102,7 @@ class Never(SimpleBaseline):
 
     name = "never"
 
-    def learn(self, history: History, days: range, settings: Settings) -> Array:
+    def learn(self, history: History, days: range, choices: Choices) -> Array:
         return np.array([MIN_PROBABILITY])
 
 
@@ -113,7 +111,7 @@ class CityMean(SimpleBaseline):
 
     name = "city_mean"
 
-    def learn(self, history: History, days: range, settings: Settings) -> Array:
+    def learn(self, history: History, days: range, choices: Choices) -> Array:
         return np.array([_labels(history, days).mean()])
 
 
@@ -123,8 +121,8 @@ class HistoricalMean(SimpleBaseline):
     name = "historical_mean"
     grid = tuple({"pseudo_days": days} for days in PSEUDO_DAYS)
 
-    def learn(self, history: History, days: range, settings: Settings) -> Array:
-        labels, pseudo_days = _labels(history, days), settings["pseudo_days"]
+    def learn(self, history: History, days: range, choices: Choices) -> Array:
+        labels, pseudo_days = _labels(history, days), choices["pseudo_days"]
         return (labels.sum(axis=0) + pseudo_days * labels.mean()) / (len(labels) + pseudo_days)
 
 
@@ -133,14 +131,14 @@ class Persistence(SimpleBaseline):
 
     name = "persistence"
 
-    def learn(self, history: History, days: range, settings: Settings) -> Array:
+    def learn(self, history: History, days: range, choices: Choices) -> Array:
         labels, yesterday = _labels(history, days), _occupied_the_day_before(history, days)[history.known_in(days)]
         # One pseudo-day of the overall frequency, where no cell was occupied the day before.
         return np.array(
             [(labels[yesterday == was].sum() + labels.mean()) / ((yesterday == was).sum() + 1) for was in (False, True)]
         )
 
-    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+    def forecast(self, table: Array, choices: Choices, history: History, days: range) -> Array:
         return table[_occupied_the_day_before(history, days).astype(np.int64)]
 
 
@@ -149,18 +147,18 @@ class ExponentialMean(SimpleBaseline):
 
     name = "ewma"
 
-    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
-        return self._mixture(self._rates(history, settings["half_life_days"], days), settings)
+    def forecast(self, table: Array, choices: Choices, history: History, days: range) -> Array:
+        return self._mixture(self._rates(history, choices["half_life_days"], days), choices)
 
-    def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
+    def tried(self, history: History, train: range, validation: range) -> Iterator[tuple[Choices, Array]]:
         for half_life in HALF_LIVES:
             rates = self._rates(history, half_life, validation)
             for recent, past in product(range(WEIGHT_STEPS + 1), repeat=2):
                 city = WEIGHT_STEPS - recent - past
                 if city >= 0:
                     steps = {"recent": recent, "history": past, "city": city}
-                    settings = {"half_life_days": half_life} | {name: at / WEIGHT_STEPS for name, at in steps.items()}
-                    yield settings, self._mixture(rates, settings)
+                    choices = {"half_life_days": half_life} | {name: at / WEIGHT_STEPS for name, at in steps.items()}
+                    yield choices, self._mixture(rates, choices)
 
     @staticmethod
     def _rates(history: History, half_life: float, days: range) -> dict[str, Array]:
@@ -169,8 +167,8 @@ class ExponentialMean(SimpleBaseline):
         return {"recent": recent, "history": past, "city": recent.mean(axis=1, keepdims=True)}
 
     @staticmethod
-    def _mixture(rates: Mapping[str, Array], settings: Settings) -> Array:
-        return sum((settings[name] * rate for name, rate in rates.items()), start=np.zeros(1))
+    def _mixture(rates: Mapping[str, Array], choices: Choices) -> Array:
+        return sum((choices[name] * rate for name, rate in rates.items()), start=np.zeros(1))
 
 
 class RecencyWeightedMap(SimpleBaseline):
@@ -178,22 +176,22 @@ class RecencyWeightedMap(SimpleBaseline):
 
     name = "ew_kde"
 
-    def forecast(self, table: Array, settings: Settings, history: History, days: range) -> Array:
+    def forecast(self, table: Array, choices: Choices, history: History, days: range) -> Array:
         kept, known = history.is_known, history.known_before(days)
-        recent = exponential_mean(history.observed, settings["half_life_days"], kept, known)
-        recent = smooth_cells(recent, history.in_coverage, settings["width_cells"])
+        recent = exponential_mean(history.observed, choices["half_life_days"], kept, known)
+        recent = smooth_cells(recent, history.in_coverage, choices["width_cells"])
         past = exponential_mean(history.observed, np.inf, kept, known)
-        return (1 - settings["history"]) * recent + settings["history"] * past
+        return (1 - choices["history"]) * recent + choices["history"] * past
 
-    def candidates(self, history: History, train: range, validation: range) -> Iterator[tuple[Settings, Array]]:
+    def tried(self, history: History, train: range, validation: range) -> Iterator[tuple[Choices, Array]]:
         occupied, kept, known = history.observed, history.is_known, history.known_before(validation)
         past = exponential_mean(occupied, np.inf, kept, known)
         rates = {half_life: exponential_mean(occupied, half_life, kept, known) for half_life in MAP_HALF_LIVES}
         for width, half_life in product(MAP_WIDTHS, MAP_HALF_LIVES):
             recent = smooth_cells(rates[half_life], history.in_coverage, width)
             for share in HISTORY_SHARES:
-                settings = {"width_cells": width, "half_life_days": half_life, "history": share}
-                yield settings, (1 - share) * recent + share * past
+                choices = {"width_cells": width, "half_life_days": half_life, "history": share}
+                yield choices, (1 - share) * recent + share * past
 
 
 SIMPLE_BASELINES: Final[Mapping[str, type[SimpleBaseline]]] = {
@@ -201,11 +199,11 @@ SIMPLE_BASELINES: Final[Mapping[str, type[SimpleBaseline]]] = {
 }
 
 
-def _labels(history: History, days: range) -> npt.NDArray[np.bool_]:
+def _labels(history: History, days: range) -> Booleans:
     return history.observed[days.start : days.stop][history.known_in(days)]
 
 
-def _occupied_the_day_before(history: History, days: range) -> npt.NDArray[np.bool_]:
+def _occupied_the_day_before(history: History, days: range) -> Booleans:
     """Return the occupancy of the last day known before each of `days`; none for the first day."""
     observed = history.observed
     return np.vstack([np.zeros_like(observed[:1]), observed])[history.known_before(days)]

@@ -15,13 +15,12 @@ import numpy as np
 from scipy.special import logit
 
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
-from shotspotter_assets.models.filters import Array
+from shotspotter_assets.models.arrays import Array
 from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster, require_both_labels
+from shotspotter_assets.models.forecaster_registry import StackSettings, city_settings, forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Unstored, files_of_member, files_of_members
-from shotspotter_assets.models.next_day.features import ordinary_days
-from shotspotter_assets.models.next_day.settings import StackSettings
-from shotspotter_assets.models.registry import city_settings, forecaster
+from shotspotter_assets.models.next_day.daily_inputs import ordinary_days
 from shotspotter_assets.models.stacking import WeightPosterior, combine, logits_of
 
 WEEK: Final = 7
@@ -74,15 +73,14 @@ class StackForecaster(Forecaster):
     name = "stack"
     fitted = FittedStack
 
-    def __init__(self, settings: StackSettings) -> None:
-        self.settings = settings
+    settings: StackSettings
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedStack:
         history = history.through(validation.stop)
         members: dict[str, Fitted] = {}
         for name in self.settings.members:
-            chosen = city_settings(history.city, name, context.changes.get(name))
-            members[name] = forecaster(name, chosen).fit(history, train, validation, context)
+            settings = city_settings(history.city, name, context.changes.get(name))
+            members[name] = forecaster(name, settings).fit(history, train, validation, context)
         logits = logits_of({name: member.validation_probability for name, member in members.items()})
         return combined(members, logits, history, train, validation)
 
@@ -107,14 +105,14 @@ def combined(
     prior = WeightPosterior.prior(list(members), float(logit(before.mean())), prior_weights(members))
     by_week = _learned(prior, logits, history, validation)
     probability = _forecast(by_week, logits, history, validation, validation.start)
-    settings = by_week[-1].settings | {
+    chosen = by_week[-1].summary | {
         "learned_from_days": len(probability[history.known_in(validation)]),
-        "members": {name: dict(member.settings) for name, member in members.items()},
+        "members": {name: member.chosen for name, member in members.items()},
     }
-    if origin := next((member.settings["shared"] for member in members.values() if "shared" in member.settings), None):
-        settings["shared"] = origin
+    if origin := next((member.chosen["shared"] for member in members.values() if "shared" in member.chosen), None):
+        chosen["shared"] = origin
     learned_to = history.first_day + timedelta(days=validation.stop - 1)
-    return FittedStack(by_week[-1], learned_to, members, settings=settings, validation_probability=probability)
+    return FittedStack(by_week[-1], learned_to, members, chosen=chosen, validation_probability=probability)
 
 
 def _weeks_known(history: History, days: range, start: int) -> list[int]:

@@ -5,9 +5,8 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from shotspotter_assets.models.filters import Array
+from shotspotter_assets.models.arrays import Array, Singles
 from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.model_files import Unstored
 
@@ -45,6 +44,6 @@ class FittedTrees(Fitted):
         return replace(super().load(files), trees=trees)
 
 
-def sum_of_trees(trees: "lightgbm.Booster", rows: npt.NDArray[np.float32], first: int = 0, number: int = -1) -> Array:
+def sum_of_trees(trees: "lightgbm.Booster", rows: Singles, first: int = 0, number: int = -1) -> Array:
     """Return the sum of `number` trees from `first` on (all, if negative) in log odds, shape (rows,)."""
     return np.asarray(trees.predict(rows, raw_score=True, start_iteration=first, num_iteration=number, num_threads=1))

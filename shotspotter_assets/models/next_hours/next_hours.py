@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.calendar.dates import DAY_HOURS
-from shotspotter_assets.models.filters import Singles, span
+from shotspotter_assets.models.arrays import Array, Booleans, Integers, Singles
+from shotspotter_assets.models.filters import span
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.next_hours.features import (
+from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster
+from shotspotter_assets.models.next_hours.hourly_inputs import (
     WINDOW_FEATURES,
     Rows,
     cell_features,
     hour_profile,
     window_features,
 )
-from shotspotter_assets.models.next_hours.forecaster import Array, HourlyForecaster, Indexes
 
 WARM_UP_HOURS: Final = 90 * DAY_HOURS
 """First hours of all history that are not fitted on, as their rates rest on a few days."""
@@ -46,7 +46,7 @@ class HourRegression:
     weights: Numbers  # log odds by unit of each input
     intercept: float  # log odds where all inputs are 0
 
-    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
+    def __call__(self, history: HourlyHistory, issues: Integers) -> Array:
         """Return probabilities, shape (issues, cells)."""
         cells = history.alerts.shape[1]
         blocks = []
@@ -64,8 +64,8 @@ class _Sample(NamedTuple):
     """Rows of a fit, and the shift of every logit by the sampling."""
 
     rows: Rows
-    positive: npt.NDArray[np.bool_]
-    is_validation: npt.NDArray[np.bool_]
+    positive: Booleans
+    is_validation: Booleans
     log_odds: float
 
 
@@ -125,7 +125,7 @@ def _sample(history: HourlyHistory, hours: range, train_stop: int, horizon: int)
     return _Sample(Rows(hour, cell), positive, at[whole] >= train_stop, log_odds)
 
 
-def _regression(inputs: Singles, positive: npt.NDArray[np.bool_], sample_weight: Array) -> tuple[Array, float]:
+def _regression(inputs: Singles, positive: Booleans, sample_weight: Array) -> tuple[Array, float]:
     """Return (weights, intercept) in units of the inputs."""
     from sklearn.linear_model import LogisticRegression
 

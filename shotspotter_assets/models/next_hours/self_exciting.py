@@ -14,11 +14,12 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from shotspotter_assets.calendar.dates import DAY_HOURS
-from shotspotter_assets.models.filters import Singles, decay_of, exponential_mean, smoothing_weights, span
+from shotspotter_assets.models.arrays import Array, Booleans, Integers, Singles
+from shotspotter_assets.models.filters import decay_of, exponential_mean, smoothing_weights, span
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.next_hours.features import NEAR_WIDTHS, hour_profile
-from shotspotter_assets.models.next_hours.forecaster import Array, HourlyForecaster, Indexes
+from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster
+from shotspotter_assets.models.next_hours.hourly_inputs import NEAR_WIDTHS, hour_profile
 
 TRIGGER_HALF_LIFE_HOURS: Final = 1.0
 HALF_LIFE_DAYS: Final = 60
@@ -42,10 +43,10 @@ class FittedSelfExciting:
     strengths: Numbers
     scale: float
 
-    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
+    def __call__(self, history: HourlyHistory, issues: Integers) -> Array:
         return occurrence(self.expected(history, issues), self.scale)
 
-    def expected(self, history: HourlyHistory, issues: Indexes) -> Array:
+    def expected(self, history: HourlyHistory, issues: Integers) -> Array:
         """Return expected occupied hours within the horizon, those triggered in it too; (issues, cells)."""
         hours = span(issues)
         near = smoothing_weights(history.in_coverage, NEAR_WIDTHS[0])
@@ -114,7 +115,7 @@ def burst_scale(expected: npt.NDArray[np.floating], positives: float) -> float:
     return scale
 
 
-def _likeliest(parts: list[Singles], occupied: npt.NDArray[np.bool_]) -> Array:
+def _likeliest(parts: list[Singles], occupied: Booleans) -> Array:
     """Return strengths of the intensity's parts, each (hours, cells), of maximum likelihood."""
     at_alerts = np.stack([part[occupied] for part in parts], axis=1).astype(np.float64)
     elsewhere = np.array([part.sum(dtype=np.float64) for part in parts]) - at_alerts.sum(axis=0)

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from shotspotter_assets.models.arrays import Array, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.next_hours.forecaster import FittedHourly
+from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.next_hours.next_hours import WARM_UP_HOURS
-from shotspotter_assets.models.next_minutes.incidents import Array, Incidents, seconds_of
+from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable, fit_lifts
 from shotspotter_assets.models.probability import clip_probability
 
@@ -50,9 +50,7 @@ def fit_on_hours(incidents: Incidents, history: HourlyHistory, fitted: FittedHou
     return fit_lifts(incidents, history, hours, expected_by_hours(fitted, history, np.array(hours)))
 
 
-def expected_by_hours(
-    fitted: FittedHourly, history: HourlyHistory, issues: npt.NDArray[np.int64], horizon: int = 1
-) -> Array:
+def expected_by_hours(fitted: FittedHourly, history: HourlyHistory, issues: Integers, horizon: int = 1) -> Array:
     """Return expected incidents in the hours ahead of each issue, from alerts before it, shape (issues, cells)."""
     expected = np.empty((len(issues), int(history.in_coverage.sum())))
     for at in range(0, len(issues), HOURS_AT_ONCE):

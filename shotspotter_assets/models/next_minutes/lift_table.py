@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.gridding.cells import Plane, cell_middles
-from shotspotter_assets.models.forecaster import ChosenSettings
+from shotspotter_assets.models.arrays import Array, Integers
+from shotspotter_assets.models.forecaster import Choices
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import StoredModel
-from shotspotter_assets.models.next_minutes.incidents import Array, Incidents, seconds_of
+from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 
 AGES_MINUTES: Final = (0.0, 5.0, 15.0, 30.0, 60.0, 120.0, 240.0)
 """Edges of the ages of an incident."""
@@ -56,7 +57,7 @@ class LiftTable(StoredModel):
         return lift
 
     @property
-    def settings(self) -> ChosenSettings:
+    def chosen(self) -> Choices:
         """The lifts, for the record."""
         return {"incidents": self.incidents, "lifts": [list(row) for row in self.lifts]}
 
@@ -109,7 +110,7 @@ def _within_ages(first: Array, last: Array) -> Array:
     return np.maximum(overlap, 0)
 
 
-def _rings(incidents: Incidents, history: HourlyHistory) -> npt.NDArray[np.int64]:
+def _rings(incidents: Incidents, history: HourlyHistory) -> Integers:
     """Return the bin of the distance from each incident to each covered cell, shape (incidents, cells)."""
     middles = Plane.of(history.city).metres(
         np.column_stack(cell_middles(history.city, *np.nonzero(history.in_coverage)))

@@ -6,14 +6,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from shotspotter_assets.models.arrays import Booleans
 from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster_registry import ForecasterSettings, forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.settings import ForecasterSettings
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.storage.fingerprints import sha256
 
 if TYPE_CHECKING:
@@ -43,7 +40,7 @@ class TuningTask:
             )
 
     @property
-    def observed(self) -> npt.NDArray[np.bool_]:
+    def observed(self) -> Booleans:
         """True for each covered cell with an alert in the validation window, shape (known days, cells)."""
         window = slice(self.validation.start, self.validation.stop)
         return self.history.observed[window][self.history.known_in(self.validation)]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.publication import NowcastRules, Publication
-from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.serving import nowcast_poller
 from shotspotter_assets.serving.incidents import NO_ALERTS
 from shotspotter_assets.serving.nowcast_poller import NowcastInputs

@@ -89,7 +89,7 @@ def test_scores_continue_with_own_models(tiny_city_days: Path, tmp_path: Path, i
 def test_a_city_without_days_and_shared_models_has_no_forecast(
     root: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shotspotter_assets.models.shared_models.package_start", lambda city, by: None)
+    monkeypatch.setattr("shotspotter_assets.models.next_day.shared_regression.package_start", lambda city, by: None)
     run(root, instance, LATER)
     record = load_record(Store(str(root)), CITY, LATER)
     assert isinstance(record, NoForecast)

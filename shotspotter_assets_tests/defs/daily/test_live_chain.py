@@ -18,8 +18,7 @@ from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.city_files import Cities
 from shotspotter_assets.models.forecaster import OtherInputsError
-from shotspotter_assets.models.next_day.settings import StackSettings
-from shotspotter_assets.models.registry import BASELINES
+from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.serving.nowcast_poller import NowcastInputs, NowcastPoller
@@ -303,7 +302,7 @@ def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:
     record = chain.models(NEXT)
     assert record.reasons[0] == f"Retrained, as stack is to serve instead of {CANDIDATE}."
     assert (record.served, record.candidate) == ("stack", "stack")
-    settings = record.models["stack"].settings
+    settings = record.models["stack"].chosen
     assert set(settings["weights"]) == set(StackSettings().members)
     assert f"Weights: {settings['in_words']}." in record.reasons
     # Members are stored once, within the stack.

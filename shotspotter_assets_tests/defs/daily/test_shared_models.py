@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from shotspotter_assets.models.fold_models import read_record
-from shotspotter_assets.models.shared_models import SharedModels, read_shared, shared_partition
+from shotspotter_assets.models.fold_training import read_record
+from shotspotter_assets.models.next_day.shared_regression import SharedModels, read_shared, shared_partition
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, copy_days, materialize, resources, run_fold, with_city
@@ -76,16 +76,16 @@ def test_folds_and_days_start_from_shared_models(root: Path, instance: dg.Dagste
     store, on = Store(str(root)), resources(str(root))
     assert run_fold("fold_models", CITY, str(FOLD), on, instance, REGRESSION).success
     alone = read_record(store, CITY, FOLD).models["regime_regression"]
-    assert alone.settings["shared"] == "package|2023-01-01"
+    assert alone.chosen["shared"] == "package|2023-01-01"
     give_others(root, date(2023, 12, 25), made(root, WEEK, instance))
     assert run_fold("fold_models", CITY, str(FOLD), on, instance, REGRESSION).success
     started = read_record(store, CITY, FOLD).models["regime_regression"]
-    assert started.settings["shared"] == "all-cities|2023-12-25"
+    assert started.chosen["shared"] == "all-cities|2023-12-25"
     assert started.files != alone.files
 
     config = {"live_models": {"validation_days": 28}}
     assert materialize(CITY, ["live_models"], on, instance=instance, partition_key=str(DAY), config=config).success
-    settings = ServingRecord.load(store, CITY, DAY).models["stack"].settings
+    settings = ServingRecord.load(store, CITY, DAY).models["stack"].chosen
     assert settings["shared"] == "all-cities|2023-12-25"
     assert settings["members"]["residual_boosting"]["shared"] == settings["shared"]
     assert "shared" not in settings["members"]["ew_kde"]

@@ -11,10 +11,10 @@ import pytest
 
 import shotspotter_assets
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.models.forecaster_registry import NetworkSettings
 from shotspotter_assets.models.networks.fit import PLATEAU_FACTOR, TrainedNetwork, fit_network, predict_network
 
-CONFIG = NetworkConfig(
+CONFIG = NetworkSettings(
     days=4, filters=2, recurrent_layers=1, epochs=12, batch_size=10, learning_rate=0.1, patience=3, plateau_patience=1
 )
 TRAIN, VALIDATION = range(48), range(48, 60)
@@ -28,7 +28,7 @@ def toy() -> tuple[np.ndarray, np.ndarray]:
     return counts, np.arange(36).reshape(6, 6) >= 6
 
 
-def fit(config: NetworkConfig = CONFIG, **more: Any) -> TrainedNetwork:
+def fit(config: NetworkSettings = CONFIG, **more: Any) -> TrainedNetwork:
     return fit_network(*toy(), TRAIN, VALIDATION, config, **more)
 
 
@@ -121,13 +121,13 @@ def test_sees_the_past_only(learned: TrainedNetwork) -> None:
         ({"train": range(3)}, "target days 0 to 2"),
         ({"validation": range(60, 65)}, "target days 60 to 64"),
         ({"in_coverage": np.zeros((6, 6), dtype=bool)}, "no cell"),
-        ({"config": NetworkConfig(days=6)}, "power of two"),
+        ({"settings": NetworkSettings(days=6)}, "power of two"),
     ],
 )
 def test_refuses_arguments_that_do_not_fit_together(change: dict[str, Any], message: str) -> None:
     counts, in_coverage = toy()
     arguments = {
-        "counts": counts, "in_coverage": in_coverage, "train": TRAIN, "validation": VALIDATION, "config": CONFIG,
+        "counts": counts, "in_coverage": in_coverage, "train": TRAIN, "validation": VALIDATION, "settings": CONFIG,
     }  # fmt: skip
     with pytest.raises(ValueError, match=message):
         fit_network(**{**arguments, **change})

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
 from shotspotter_assets_tests.made_up_city import made_up_city
 
@@ -24,7 +24,7 @@ def history_of(occupied: np.ndarray, in_coverage: np.ndarray = COVERED, first_da
 
 def forecast(name: str, history: History = HISTORY) -> tuple[Any, Any]:
     fitted = forecaster(name).fit(history, TRAIN, VALIDATION)
-    return fitted.predict(history, TEST), fitted.settings
+    return fitted.predict(history, TEST), fitted.chosen
 
 
 def loss(probability: np.ndarray, history: History = HISTORY) -> float:

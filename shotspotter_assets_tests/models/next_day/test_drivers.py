@@ -1,8 +1,8 @@
 import numpy as np
 
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.daily_inputs import is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.models.next_day.drivers import main_drivers
-from shotspotter_assets.models.next_day.features import is_same_for_all_cells, next_day_inputs
 from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.forecaster import FitContext, OtherInputsError, SharedStart
+from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.regime_regression import FittedRegression
-from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets_tests.models.histories import TEST, TRAIN, VALIDATION, fitted, history, shared_start
 
 
@@ -29,8 +29,8 @@ def test_inputs_of_another_city_are_refused():
 
 def test_its_weights_lie_between_its_own_and_those_of_all_cities():
     alone, started = fitted("regime_regression"), starting_at(shared_start())
-    assert started.settings["shared"] == "all-cities|2022-01-01"
-    assert "shared" not in alone.settings
+    assert started.chosen["shared"] == "all-cities|2022-01-01"
+    assert "shared" not in alone.chosen
     shared = np.array([shared_start().slopes.get(name, 0.0) for name in alone.names])
 
     def distance(first: np.ndarray, second: np.ndarray) -> float:
@@ -38,7 +38,7 @@ def test_its_weights_lie_between_its_own_and_those_of_all_cities():
 
     assert 0 < distance(started.slopes, shared) < distance(alone.slopes, shared)
     loaded = FittedRegression.load(started.files())
-    assert loaded.settings == started.settings
+    assert loaded.chosen == started.chosen
     np.testing.assert_allclose(loaded.predict(history(), TEST), started.predict(history(), TEST), rtol=1e-12)
 
 
@@ -69,4 +69,4 @@ def test_without_a_model_of_all_cities_its_forecaster_says_what_to_do():
 def test_boosting_starts_on_it_and_records_it():
     boosted, regression = starting_at(shared_start(), "residual_boosting"), starting_at(shared_start())
     np.testing.assert_array_equal(boosted.regression.slopes, regression.slopes)
-    assert boosted.settings["shared"] == regression.settings["shared"]
+    assert boosted.chosen["shared"] == regression.chosen["shared"]

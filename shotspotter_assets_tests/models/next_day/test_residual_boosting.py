@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import is_same_for_all_cells, ordinary_days
+from shotspotter_assets.models.next_day.daily_inputs import is_same_for_all_cells, ordinary_days
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, fitted, history
 
 
@@ -24,9 +24,9 @@ def test_trees_learn_what_the_regression_misses_from_inputs_that_cells_do_not_sh
     ordinary = ordinary_days(past)[VALIDATION.start : VALIDATION.stop]
     observed = past.observed[VALIDATION.start : VALIDATION.stop][ordinary]
     loss = log_losses(boosting.validation_probability[ordinary], observed).mean()
-    assert loss < 0.9 * boosting.regression.settings["validation_log_loss"]
-    assert boosting.settings["validation_log_loss"] == pytest.approx(loss)
-    assert boosting.settings["trees"] == boosting.trees.num_trees() > 0
+    assert loss < 0.9 * boosting.regression.chosen["validation_log_loss"]
+    assert boosting.chosen["validation_log_loss"] == pytest.approx(loss)
+    assert boosting.chosen["trees"] == boosting.trees.num_trees() > 0
     seen = boosting.trees.feature_name()
     assert "log_days_since_last_alert_here" in seen
     assert not [name for name in seen if is_same_for_all_cells(name)]

@@ -57,7 +57,7 @@ def test_the_recency_weighted_map_has_the_best_setting_of_the_validation_window(
 def test_the_validation_loss_is_that_of_the_chosen_setting_and_a_steady_city_is_forecast_without_bias(name):
     fitted = SIMPLE_BASELINES[name]().fit(HISTORY, TRAIN, VALIDATION)
     labels = OBSERVED[VALIDATION.start : VALIDATION.stop]
-    assert fitted.settings["validation_log_loss"] == pytest.approx(
+    assert fitted.chosen["validation_log_loss"] == pytest.approx(
         log_losses(fitted.validation_probability, labels).mean()
     )
     assert name == "never" or fitted.predict(HISTORY, TEST).mean() == pytest.approx(OBSERVED.mean(), rel=0.2)

@@ -6,11 +6,10 @@ import pytest
 from scipy.special import logit
 
 from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster_registry import StackSettings, forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.settings import StackSettings
 from shotspotter_assets.models.next_day.stack import PRIOR_WEIGHTS, FittedStack, StackForecaster, combined
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.models.stacking import WeightPosterior
 from shotspotter_assets_tests.models.histories import (
     CITY,
@@ -32,7 +31,7 @@ class Known:
     """A member whose forecasts of all days are given."""
 
     probability: np.ndarray
-    settings: dict[str, object]
+    chosen: dict[str, object]
 
     @property
     def validation_probability(self) -> np.ndarray:
@@ -83,7 +82,7 @@ JUNK = {
 def test_junk_among_the_members_gets_about_no_weight_and_costs_nothing(junk):
     alone = stack_of(PAST, GOOD)
     beside = stack_of(PAST, GOOD | {name: JUNK[name] for name in junk})
-    weights = beside.settings["weights"]
+    weights = beside.chosen["weights"]
     assert all(abs(weights[name]) < 0.1 for name in junk)
     assert loss(beside, PAST) - loss(alone, PAST) < 0.002
 
@@ -91,7 +90,7 @@ def test_junk_among_the_members_gets_about_no_weight_and_costs_nothing(junk):
 def test_a_member_that_turns_bad_loses_its_weight():
     random = np.random.default_rng(2)
     broken = {"residual_boosting": random.permuted(PLAIN, axis=1), "ew_kde": PLAIN}
-    weights = stack_of(PAST, broken).settings["weights"]
+    weights = stack_of(PAST, broken).chosen["weights"]
     assert WeightPosterior.prior(list(broken), 0.0, PRIOR_WEIGHTS).mean[0] > 0.5
     assert weights["residual_boosting"] < 0.25 < weights["ew_kde"]
 
@@ -130,7 +129,7 @@ def test_firework_days_teach_nothing_and_are_half_those_of_their_regime():
     counts[new_year] = 3
     assert new_year in JUDGED
     other = stack_of(replace(PAST, counts=counts), GOOD)
-    assert other.settings["weights"] == stack.settings["weights"]
+    assert other.chosen["weights"] == stack.chosen["weights"]
     forecast = stack.validation_probability[new_year - JUDGED.start]
     without_regime = stack_of(PAST, {"gradient_boosting": TRUTH, "ew_kde": PLAIN}).validation_probability[
         new_year - JUDGED.start
@@ -146,9 +145,9 @@ def test_firework_days_teach_nothing_and_are_half_those_of_their_regime():
 def test_members_have_the_settings_of_the_citys_file_and_of_the_launchpad():
     few = StackForecaster(StackSettings(members=["residual_boosting", "ewma"]))
     own = replace(history(), city=CITY.model_copy(update={"forecasters": {"residual_boosting": {"leaves": 3}}}))
-    assert few.fit(own, TRAIN, VALIDATION).settings["members"]["residual_boosting"]["num_leaves"] == 3
+    assert few.fit(own, TRAIN, VALIDATION).chosen["members"]["residual_boosting"]["num_leaves"] == 3
     context = FitContext(changes={"residual_boosting": {"leaves": 4}})
-    assert few.fit(own, TRAIN, VALIDATION, context).settings["members"]["residual_boosting"]["num_leaves"] == 4
+    assert few.fit(own, TRAIN, VALIDATION, context).chosen["members"]["residual_boosting"]["num_leaves"] == 4
 
 
 def test_a_stored_stack_has_its_members_and_its_weights():
@@ -156,7 +155,7 @@ def test_a_stored_stack_has_its_members_and_its_weights():
     files = stack.files()
     assert {"model.json", "ew_kde.model.json", "gradient_boosting.trees.txt"} < set(files)
     again = forecaster("stack").load(files)
-    assert again.settings == stack.settings
+    assert again.chosen == stack.chosen
     assert list(again.members) == list(stack.members)
     for name, member in again.members.items():
         expected = stack.members[name].predict(history(), TEST)
@@ -168,8 +167,8 @@ def test_a_stored_stack_has_its_members_and_its_weights():
 def test_a_stack_records_the_model_of_all_cities_that_its_members_start_at():
     few = StackForecaster(StackSettings(members=["regime_regression", "ewma"]))
     stack = few.fit(history(), TRAIN, VALIDATION, FitContext(shared=shared_start()))
-    assert stack.settings["shared"] == "all-cities|2022-01-01"
-    assert "shared" not in few.fit(history(), TRAIN, VALIDATION).settings
+    assert stack.chosen["shared"] == "all-cities|2022-01-01"
+    assert "shared" not in few.fit(history(), TRAIN, VALIDATION).chosen
 
 
 def test_weights_in_words():

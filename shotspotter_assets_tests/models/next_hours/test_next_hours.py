@@ -5,11 +5,11 @@ import pytest
 
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_hours import next_hours
-from shotspotter_assets.models.next_hours.forecaster import FittedHourly, forecast_from, predict_all
+from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly, forecast_from, predict_all
 from shotspotter_assets.models.next_hours.next_hours import NextHours
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
-from shotspotter_assets_tests.models.next_hours.test_baseline import fitted as baseline_of
+from shotspotter_assets_tests.models.next_hours.test_climatology import fitted as baseline_of
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
+from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 FIRST_DAY = date(2021, 1, 10)

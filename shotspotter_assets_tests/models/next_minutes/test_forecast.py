@@ -3,10 +3,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from shotspotter_assets.models.arrays import Array, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.next_hours.forecaster import Array, Indexes
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours, forecast_minutes, spread_evenly
-from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
+from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.next_minutes.lift_table import AGES_MINUTES, DISTANCES_METRES, LiftTable
 from shotspotter_assets_tests.models.next_minutes.simulated_incidents import (
     CITY,
@@ -27,7 +27,7 @@ class KnownRates:
     def __init__(self, even: np.ndarray) -> None:
         self.even = np.concatenate([even, even[:24]])
 
-    def predict(self, history: HourlyHistory, issues: Indexes, horizon: int) -> Array:
+    def predict(self, history: HourlyHistory, issues: Integers, horizon: int) -> Array:
         return -np.expm1(-sum(self.even[issues + step] for step in range(horizon)))
 
 

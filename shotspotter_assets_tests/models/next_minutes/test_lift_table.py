@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.next_minutes.incidents import Incidents, seconds_of
+from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.next_minutes.lift_table import AGES_MINUTES, DISTANCES_METRES, LiftTable, fit_lifts
 from shotspotter_assets_tests.models.next_minutes.simulated_incidents import (
     COVERED,
@@ -79,7 +79,7 @@ def test_incidents_of_unknown_days_change_nothing(history: HourlyHistory) -> Non
 def test_files_hold_the_table() -> None:
     lifts = table(age_2_ring_1=1.5)
     assert LiftTable.load(lifts.files()) == lifts
-    assert lifts.settings["lifts"][2][1] == 1.5
+    assert lifts.chosen["lifts"][2][1] == 1.5
 
 
 def test_few_incidents_are_refused(history: HourlyHistory) -> None:

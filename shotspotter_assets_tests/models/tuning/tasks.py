@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 
 from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.registry import FORECASTERS
 from shotspotter_assets.models.tuning.task import TuningTask
 from shotspotter_assets_tests.models.histories import FAST, TRAIN, VALIDATION, history
 

@@ -11,8 +11,8 @@ import numpy as np
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
+from shotspotter_assets.models.forecaster_registry import find
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.registry import find
 from shotspotter_assets.models.tuning.task import TuningTask
 
 TASK_CHANNEL: Final = "task"

@@ -7,8 +7,8 @@ import pytest
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
 from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster_registry import ResidualBoostingSettings
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.settings import ResidualBoostingSettings
 from shotspotter_assets.models.tuning.sagemaker.task_file import packed, unpacked
 from shotspotter_assets.models.tuning.task import TuningTask
 from shotspotter_assets_tests.models.histories import CITY, FIRST_DAY, shared_start

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.models.next_minutes.incidents import Incidents
+from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CITY, COVERED
 
 NOON = datetime(2021, 3, 1, 12, tzinfo=UTC)

@@ -6,15 +6,12 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import TypeAdapter
 
+from shotspotter_assets.models.arrays import Array, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import MODEL_FILE
 from shotspotter_assets.models.probability import clip_probability
-
-Array = npt.NDArray[np.float64]
-Indexes = npt.NDArray[np.int64]
 
 HORIZONS: Final = (1, 2, 4)
 """Forecast hours ahead; at most a day."""
@@ -28,7 +25,7 @@ class FittedHourly:
     models: Mapping[int, Any]
     on_train: "FittedHourly | None" = None  # fitted on the training hours alone; None after loading
 
-    def predict(self, history: HourlyHistory, issues: Sequence[int] | Indexes, horizon: int) -> Array:
+    def predict(self, history: HourlyHistory, issues: Sequence[int] | Integers, horizon: int) -> Array:
         """Return the probability of an alert in the `horizon` hours from each issue on, shape (issues, cells).
 
         `issues` are ascending indexes of hours, to `len(history)`, the hour after the last counted one. Alerts from an

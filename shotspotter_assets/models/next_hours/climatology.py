@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from shotspotter_assets.calendar.dates import DAY_HOURS
-from shotspotter_assets.models.filters import Booleans
+from shotspotter_assets.models.arrays import Array, Booleans, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.next_hours.forecaster import Array, HourlyForecaster, Indexes
+from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster
 from shotspotter_assets.models.probability import log_losses
 
 PSEUDO_DAYS: Final = (3, 10, 30, 100, 300)
@@ -20,7 +20,7 @@ class Frequency:
 
     frequency: Numbers
 
-    def __call__(self, history: HourlyHistory, issues: Indexes) -> Array:
+    def __call__(self, history: HourlyHistory, issues: Integers) -> Array:
         return self.frequency
 
 

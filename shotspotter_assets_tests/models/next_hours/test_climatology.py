@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from shotspotter_assets.models.next_hours.forecaster import FittedHourly
-from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
+from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
+from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.hours import TEST, TRAIN, VALIDATION, counts, history, of_counts

@@ -16,12 +16,13 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.models.arrays import Array, Booleans, Singles
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.fold_windows import INPUTS_WARM_UP_DAYS, after_warm_up
-from shotspotter_assets.models.forecaster import Array, SharedStart
+from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.features import MAX_FIT_ROWS, fit_rows, names_of_inputs, ordinary_days
+from shotspotter_assets.models.next_day.daily_inputs import MAX_FIT_ROWS, fit_rows, names_of_inputs, ordinary_days
 from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression, standardise
+from shotspotter_assets.models.training_windows import INPUTS_WARM_UP_DAYS, after_warm_up
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.file_names import ALL_CITIES, GRID_FILE, RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
@@ -55,8 +56,8 @@ class SharedRows:
     """A city's cell-days that the shared regression is fitted on, one row each."""
 
     names: tuple[str, ...]
-    inputs: npt.NDArray[np.float32]  # shape (rows, inputs)
-    observed: npt.NDArray[np.bool_]
+    inputs: Singles  # shape (rows, inputs)
+    observed: Booleans
     sample_weight: Array
     days: npt.NDArray[np.datetime64]
 

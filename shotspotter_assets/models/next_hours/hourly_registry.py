@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from shotspotter_assets.models.next_hours.baseline import Climatology
-from shotspotter_assets.models.next_hours.forecaster import HourlyForecaster
+from shotspotter_assets.models.next_hours.climatology import Climatology
+from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster
+from shotspotter_assets.models.next_hours.hourly_stack import HourlyStack
 from shotspotter_assets.models.next_hours.next_hours import NextHours
 from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
-from shotspotter_assets.models.next_hours.stack import HourlyStack
 
 HOURLY_FORECASTERS: Final[dict[str, type[HourlyForecaster]]] = {
     kind.name: kind for kind in (HourlyStack, NextHours, Climatology, SelfExciting)

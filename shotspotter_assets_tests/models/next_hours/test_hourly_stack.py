@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.calendar.dates import WEEK_HOURS
+from shotspotter_assets.models.arrays import Array, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.next_hours.forecaster import HORIZONS, Array, Indexes, predict_all
-from shotspotter_assets.models.next_hours.stack import MEMBERS, FittedHourlyStack, HourlyStack, combined
+from shotspotter_assets.models.next_hours.hourly_forecaster import HORIZONS, predict_all
+from shotspotter_assets.models.next_hours.hourly_stack import MEMBERS, FittedHourlyStack, HourlyStack, combined
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
 
@@ -28,7 +29,7 @@ class Known:
     def on_train(self) -> "Known":
         return self
 
-    def predict(self, history: HourlyHistory, issues: Indexes, horizon: int) -> Array:
+    def predict(self, history: HourlyHistory, issues: Integers, horizon: int) -> Array:
         return self.probability[issues]
 
     def files(self) -> dict[str, bytes]:
@@ -85,8 +86,8 @@ def test_it_is_no_worse_than_any_member(fitted, horizon):
 def test_a_member_that_knows_nothing_loses_its_weight():
     random = np.random.default_rng(1).permuted(TRUTH, axis=1)
     stack = stack_of(next_hours=random, self_exciting=TRUTH)
-    assert stack.settings["1h"]["weights"]["next_hours"] < 0.1 < stack.settings["1h"]["weights"]["self_exciting"]
-    assert stack.settings["1h"]["in_words"].startswith("self_exciting 9")
+    assert stack.chosen["1h"]["weights"]["next_hours"] < 0.1 < stack.chosen["1h"]["weights"]["self_exciting"]
+    assert stack.chosen["1h"]["in_words"].startswith("self_exciting 9")
 
 
 def test_the_level_follows_a_city_that_changes():
@@ -105,7 +106,7 @@ def test_the_weights_of_an_hour_rest_on_weeks_that_are_over():
     # The last hour before an issue may be running, so the week counts from the hour after.
     assert changed[0] == cut + WEEK_HOURS + 1 - LATER.start
     noise[JUDGED.start + 3 * WEEK_HOURS :] = 1
-    assert stack_of(replace(PAST, counts=noise), next_hours=TRUTH, self_exciting=FLAT).settings != stack.settings
+    assert stack_of(replace(PAST, counts=noise), next_hours=TRUTH, self_exciting=FLAT).chosen != stack.chosen
 
 
 def test_hours_that_are_forecast_one_by_one_have_the_weights_of_all_of_them():
@@ -120,7 +121,7 @@ def test_firework_nights_teach_nothing_and_are_half_those_of_the_regression():
     night = JUDGED.start + np.flatnonzero(PAST.clock.fireworks[JUDGED.start : JUDGED.stop])
     loud[night, 0] = 1
     stack, other = (stack_of(past, next_hours=TRUTH, self_exciting=FLAT) for past in (PAST, replace(PAST, counts=loud)))
-    assert stack.settings == other.settings
+    assert stack.chosen == other.chosen
     early = learned_until(stack, night[0], PAST)
     nearly_sure = np.where(np.isin(np.arange(len(TRUTH)), night)[:, None], 0.9, TRUTH)
     sure = replace(early, members={**stack.members, "next_hours": Known(nearly_sure)})
@@ -142,7 +143,7 @@ def test_a_stored_stack_forecasts_the_same(fitted):
     files = fitted.files()
     assert {"model.json", "next_hours.model.json", "self_exciting.model.json"} == set(files)
     again = HourlyStack.load(files)
-    assert again.settings == fitted.settings
+    assert again.chosen == fitted.chosen
     assert list(again.members) == list(MEMBERS)
     np.testing.assert_array_equal(again.profile, fitted.profile)
     for horizon in (1, 4):

@@ -8,8 +8,8 @@ from pydantic import BaseModel, JsonValue
 
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.records import FoldRecord, TrainedModel, files_sha256, installed_versions
-from shotspotter_assets.models.registry import forecaster
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.file_names import RECORD_FILE
 from shotspotter_assets.storage.store import Partition, Store
@@ -37,12 +37,12 @@ def train_fold(
     )
     history = stored.daily(in_coverage)
     files, models = {}, {}
-    for name, chosen in settings.items():
+    for name, given in settings.items():
         started = monotonic()
-        fitted = forecaster(name, chosen).fit(history, train, validation, context)
+        fitted = forecaster(name, given).fit(history, train, validation, context)
         files[name] = fitted.files()
         seconds = monotonic() - started
-        models[name] = TrainedModel(settings=fitted.settings, files=files_sha256(files[name]), seconds_to_train=seconds)
+        models[name] = TrainedModel(chosen=fitted.chosen, files=files_sha256(files[name]), seconds_to_train=seconds)
         context.log(f"{stored.city.name} {cutoff}: {name} fitted in {seconds:.0f} s")
     record = FoldRecord(
         city=stored.city.name,

@@ -4,7 +4,7 @@ from scipy.special import expit
 
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.conv_lstm import own_maps
+from shotspotter_assets.models.next_day.network_forecaster import own_maps
 from shotspotter_assets.models.next_day.regime_regression import FitData, fit_regressions
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import CITY, COVERED, TEST, TRAIN, VALIDATION, build, fitted, history
@@ -42,12 +42,12 @@ def test_started_at_the_regression_it_is_never_worse_than_that_on_the_validation
     at = data.scoring_days - VALIDATION.start
     observed = data.history.observed[data.scoring_days]
     loss = log_losses(network.validation_probability[at], observed).mean()
-    assert loss == pytest.approx(network.settings["validation_log_loss"], rel=1e-4)
+    assert loss == pytest.approx(network.chosen["validation_log_loss"], rel=1e-4)
     start = fit_regressions(data).train.logit(data.validation_inputs)[at]
     assert log_losses(expit(start), observed).mean() == pytest.approx(
-        network.settings["regression_validation_log_loss"], rel=1e-4
+        network.chosen["regression_validation_log_loss"], rel=1e-4
     )
-    assert loss <= network.settings["regression_validation_log_loss"] * (1 + 1e-6)
+    assert loss <= network.chosen["regression_validation_log_loss"] * (1 + 1e-6)
     assert 0 <= network.share <= 1
 
 

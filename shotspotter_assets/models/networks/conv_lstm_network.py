@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shotspotter_assets.models.networks.config import NetworkConfig
+from shotspotter_assets.models.forecaster_registry import NetworkSettings
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 from shotspotter_assets.models.networks.quiet_keras import keras
 
@@ -23,7 +23,7 @@ def time_pools(days: int, recurrent_layers: int) -> list[int]:
 
 
 def build_conv_lstm(
-    config: NetworkConfig,
+    settings: NetworkSettings,
     rows: int,
     columns: int,
     initial_rates: np.ndarray,
@@ -38,10 +38,10 @@ def build_conv_lstm(
     mean of a second input `start`, log odds that are added to every map, float32 (batch, rows, columns); None for no
     such input. Raises ValueError as `time_pools` does.
     """
-    pools, filters = time_pools(config.days, config.recurrent_layers), config.filters
+    pools, filters = time_pools(settings.days, settings.recurrent_layers), settings.filters
     rates = np.asarray(initial_rates, dtype=np.float64)
     keras_layers = keras.layers
-    inputs = keras.Input((config.days, rows, columns, layers), name="frames")
+    inputs = keras.Input((settings.days, rows, columns, layers), name="frames")
     maps = inputs
     for number in (1, 2):
         name = f"convolution_{number}"
@@ -53,8 +53,8 @@ def build_conv_lstm(
         maps = PeepholeConvLSTM2D(filters, name=f"recurrence_{number}")(maps)
         maps = keras_layers.BatchNormalization(momentum=0.9, name=f"normalization_{number}")(maps)
         maps = keras_layers.MaxPooling3D((pool, 1, 1), name=f"time_pool_{number}")(maps)
-        if config.dropout > 0:
-            maps = keras_layers.Dropout(config.dropout, name=f"dropout_{number}")(maps)
+        if settings.dropout > 0:
+            maps = keras_layers.Dropout(settings.dropout, name=f"dropout_{number}")(maps)
     # One frame is left: a kernel deeper than one would only hold weights that meet padding.
     last = keras_layers.Conv3D(
         len(rates), (1, 3, 3), padding="same", kernel_initializer="zeros", name="last_convolution"

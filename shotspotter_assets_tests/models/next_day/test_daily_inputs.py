@@ -5,8 +5,13 @@ from shotspotter_assets.calendar.dates import weekdays
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.models.filters import exponential_mean
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day import features
-from shotspotter_assets.models.next_day.features import fit_rows, is_same_for_all_cells, next_day_inputs, ordinary_days
+from shotspotter_assets.models.next_day import daily_inputs
+from shotspotter_assets.models.next_day.daily_inputs import (
+    fit_rows,
+    is_same_for_all_cells,
+    next_day_inputs,
+    ordinary_days,
+)
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import CITY, COVERED, build, changed, context_of, history
 
@@ -116,7 +121,7 @@ def test_a_fine_grid_is_fitted_on_all_alerts_and_a_draw_that_stands_for_the_othe
     assert whole.sample_weight is None
     size = past.observed.size
     assert len(whole.day) == size
-    monkeypatch.setattr(features, "MAX_FIT_ROWS", size // 4)
+    monkeypatch.setattr(daily_inputs, "MAX_FIT_ROWS", size // 4)
     rows = fit_rows(past, days)
     assert rows.observed.sum() == past.observed.sum()
     assert set(rows.sample_weight[rows.observed]) == {1.0}
@@ -135,7 +140,7 @@ def test_a_fine_grid_is_fitted_on_all_alerts_and_a_draw_that_stands_for_the_othe
 def test_a_fit_on_a_draw_forecasts_as_one_on_all_and_is_calibrated(name, monkeypatch):
     past, train, validation = history(days=1_200), range(1_000), range(1_000, 1_200)
     whole = build(name).fit(past, train, validation, context_of(name)).validation_probability
-    monkeypatch.setattr(features, "MAX_FIT_ROWS", past.observed.size // 2)
+    monkeypatch.setattr(daily_inputs, "MAX_FIT_ROWS", past.observed.size // 2)
     again = build(name).fit(history(days=1_200), train, validation, context_of(name))
     drawn = again.validation_probability
     observed = past.observed[validation.start :]

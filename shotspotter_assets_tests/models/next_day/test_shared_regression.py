@@ -4,11 +4,10 @@ from datetime import date
 import numpy as np
 import pytest
 
-from shotspotter_assets.models import shared_models
 from shotspotter_assets.models.forecaster import SharedStart
-from shotspotter_assets.models.next_day import features
-from shotspotter_assets.models.next_day.features import names_of_inputs
-from shotspotter_assets.models.shared_models import (
+from shotspotter_assets.models.next_day import daily_inputs, shared_regression
+from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
+from shotspotter_assets.models.next_day.shared_regression import (
     MIN_POSITIVES,
     SharedModels,
     SharedRegression,
@@ -100,7 +99,7 @@ def test_the_models_of_the_package_are_those_that_could_be_known():
 
 def test_the_regression_of_all_cities_takes_a_draw_of_a_fine_grid_too(monkeypatch):
     past, whole = history().through(200), SharedRows.of(history().through(200))
-    for module in (features, shared_models):
+    for module in (daily_inputs, shared_regression):
         monkeypatch.setattr(module, "MAX_FIT_ROWS", len(whole.observed) // 3)
     fewer = SharedRows.of(past)
     assert fewer.names == whole.names

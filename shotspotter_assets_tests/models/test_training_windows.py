@@ -1,6 +1,6 @@
 import pytest
 
-from shotspotter_assets.models.fold_windows import after_warm_up, split_days
+from shotspotter_assets.models.training_windows import after_warm_up, split_days
 
 
 def test_the_last_days_before_the_cutoff_are_for_validation():

@@ -10,8 +10,7 @@ import pyarrow as pa
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.gridding.cells import Plane
 from shotspotter_assets.gridding.tensors import cells
-
-Array = npt.NDArray[np.float64]
+from shotspotter_assets.models.arrays import Array, Booleans, Integers
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Incidents:
 
     seconds: Array  # since 1970 UTC, shape (incidents,)
     metres: Array  # east and north of the box's south-western corner, shape (incidents, 2)
-    places: npt.NDArray[np.int64]  # row and column of the cell, shape (incidents, 2)
+    places: Integers  # row and column of the cell, shape (incidents, 2)
 
     @classmethod
     def of_alerts(cls, alerts: pa.Table, city: City) -> "Incidents":
@@ -66,7 +65,7 @@ class Incidents:
         """Return those that began at an instant, which has a zone, or later."""
         return self.within(instant.astimezone(UTC).timestamp(), np.inf)
 
-    def covered_cells(self, in_coverage: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    def covered_cells(self, in_coverage: Booleans) -> Integers:
         """Return each one's covered cell, numbered row by row; -1 outside of all; shape (incidents,)."""
         number = np.where(in_coverage, in_coverage.ravel().cumsum().reshape(in_coverage.shape) - 1, -1)
         return number[self.places[:, 0], self.places[:, 1]]

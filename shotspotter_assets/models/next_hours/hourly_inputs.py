@@ -13,9 +13,8 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_array
 
 from shotspotter_assets.calendar.dates import DAY_HOURS, WEEK_HOURS, YEAR_HOURS
+from shotspotter_assets.models.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.models.filters import (
-    Booleans,
-    Singles,
     decay_of,
     decayed_sum,
     exponential_mean,
@@ -25,9 +24,6 @@ from shotspotter_assets.models.filters import (
     weighted_cells,
 )
 from shotspotter_assets.models.hourly_history import HourlyHistory
-
-Array = npt.NDArray[np.float64]
-Indexes = npt.NDArray[np.int64]
 
 MAX_ALERTS_COUNTED: Final = 3
 """Alerts of one cell and hour above this are not counted: one burst must not dominate a rate."""
@@ -68,7 +64,7 @@ def ahead(values: npt.NDArray[Any], horizon: int) -> Array:
     return (total[horizon:] - total[:-horizon]) / horizon
 
 
-def fireworks_ahead(history: HourlyHistory, horizon: int) -> npt.NDArray[np.bool_]:
+def fireworks_ahead(history: HourlyHistory, horizon: int) -> Booleans:
     """Return True if any of the `horizon` hours from each on is of a firework day, shape (hours - horizon + 1,)."""
     return ahead(history.clock.fireworks, horizon) > 0
 
@@ -77,8 +73,8 @@ def fireworks_ahead(history: HourlyHistory, horizon: int) -> npt.NDArray[np.bool
 class Rows:
     """(hour, cell) pairs of wanted features: both of shape (rows,), hours relative to the range's start."""
 
-    hour: Indexes
-    cell: Indexes
+    hour: Integers
+    cell: Integers
 
 
 CELL_FEATURES: Final = (

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.features import (
+from shotspotter_assets.models.next_hours.hourly_inputs import (
     CELL_FEATURES,
     Rows,
     ahead,

@@ -7,10 +7,7 @@ import pytest
 
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, CityFileError, CityFiles, load_cities
 from shotspotter_assets.evaluation import gate
-from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_hours.registry import HOURLY_FORECASTERS
-from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.registry import (
+from shotspotter_assets.models.forecaster_registry import (
     BASELINES,
     DEFAULT_CANDIDATE,
     FORECASTERS,
@@ -20,6 +17,9 @@ from shotspotter_assets.models.registry import (
     fallbacks,
     forecaster,
 )
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECASTERS
+from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import (
     CITY,
     COVERED,
@@ -111,7 +111,7 @@ def test_a_forecaster_is_loaded_from_its_files(name):
     assert all(isinstance(content, bytes) for content in files.values())
     again = forecaster(name).load(files)
     np.testing.assert_allclose(again.predict(history(), days), model.predict(history(), days), rtol=1e-5)
-    assert again.settings == model.settings
+    assert again.chosen == model.chosen
 
 
 @pytest.mark.parametrize("name", [name for name in FORECASTERS if "conv_lstm" not in name])
@@ -188,5 +188,5 @@ def test_the_cities_of_the_package_name_known_forecasters():
 
 def test_settings_change_the_fit():
     few = build("residual_boosting", max_trees=10, leaves=3).fit(history(), TRAIN, VALIDATION)
-    assert few.settings["num_leaves"] == 3
-    assert few.settings["trees"] <= 10
+    assert few.chosen["num_leaves"] == 3
+    assert few.chosen["trees"] <= 10

@@ -15,11 +15,12 @@ from scipy.special import logit
 
 from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.models.forecaster import ChosenSettings
+from shotspotter_assets.models.arrays import Array, Integers
+from shotspotter_assets.models.forecaster import Choices
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import files_of_member, files_of_members
-from shotspotter_assets.models.next_hours.features import fireworks_ahead
-from shotspotter_assets.models.next_hours.forecaster import Array, FittedHourly, HourlyForecaster, Indexes
+from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly, HourlyForecaster
+from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.models.next_hours.next_hours import HourRegression, NextHours
 from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
 from shotspotter_assets.models.probability import clip_probability
@@ -54,9 +55,9 @@ class FittedHourlyStack(FittedHourly):
     members: Mapping[str, FittedHourly] = field(default_factory=dict)
 
     @property
-    def settings(self) -> ChosenSettings:
+    def chosen(self) -> Choices:
         """The weights in numbers and in words, by horizon."""
-        return {f"{horizon}h": model.posterior.settings for horizon, model in self.models.items()}
+        return {f"{horizon}h": model.posterior.summary for horizon, model in self.models.items()}
 
     @property
     def profile(self) -> Array:
@@ -64,7 +65,7 @@ class FittedHourlyStack(FittedHourly):
         regression: HourRegression = next(iter(self.members[NextHours.name].models.values()))
         return regression.profile
 
-    def predict(self, history: HourlyHistory, issues: Sequence[int] | Indexes, horizon: int) -> Array:
+    def predict(self, history: HourlyHistory, issues: Sequence[int] | Integers, horizon: int) -> Array:
         """Return the forecast; the weights of an issue rest on the weeks that are over before it."""
         model: HorizonStack = self.models[horizon]
         at, start = np.asarray(issues, np.int64), int(np.searchsorted(history.starts, model.learned_until))
@@ -129,7 +130,7 @@ def combined(
     return FittedHourlyStack(HourlyStack.name, models, members=members)
 
 
-def _weeks_known(issues: Indexes, start: int) -> Indexes:
+def _weeks_known(issues: Integers, start: int) -> Integers:
     """Return whole weeks from hour `start` on before each issue, without the last hour, which may be running."""
     return np.maximum(issues - 1 - start, 0) // WEEK_HOURS
 
@@ -138,7 +139,7 @@ def _by_week(
     posterior: WeightPosterior,
     logits: Array,
     history: HourlyHistory,
-    issues: Indexes,
+    issues: Integers,
     horizon: int,
     start: int,
     weeks: int,

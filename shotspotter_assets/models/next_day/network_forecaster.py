@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.models.arrays import Array, Booleans, Singles
 from shotspotter_assets.models.filters import exponential_mean
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Array, FitContext, Fitted, Forecaster
+from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster
+from shotspotter_assets.models.forecaster_registry import NetworkSettings
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Unstored
-from shotspotter_assets.models.networks.config import NetworkConfig
-from shotspotter_assets.models.next_day.features import next_day_inputs
+from shotspotter_assets.models.next_day.daily_inputs import next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import (
     FitData,
     FittedRegression,
@@ -36,7 +36,7 @@ NETWORK_FILE: Final = "network.keras"
 class FittedNetwork(Fitted):
     """A trained network, with the regression that it starts at; None for one that was fitted alone."""
 
-    config: NetworkConfig
+    settings: NetworkSettings
     model: Unstored = None
     regression: FittedRegression | None = None
     share: float = 1.0  # used share of the network's addition to the regression's log odds
@@ -57,7 +57,7 @@ class FittedNetwork(Fitted):
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]] | None:
         return None if self.regression is None else self.regression.drivers(history, day)
 
-    def predict_maps(self, history: History, days: range, start: npt.NDArray[np.float32] | None = None) -> Array:
+    def predict_maps(self, history: History, days: range, start: Singles | None = None) -> Array:
         """Return the probability of each map, shape (days, cells, maps): any alert first, then the types.
 
         These are the gunshot types; of events the `forecast` ones, where there are several. The network adds to the log
@@ -66,9 +66,9 @@ class FittedNetwork(Fitted):
         from shotspotter_assets.models.networks.fit import predict_network
         from shotspotter_assets.models.networks.losses import undo_class_weight
 
-        raw = predict_network(self.model, _forecast_layers(history), days, self.config, history.lead, start)
+        raw = predict_network(self.model, _forecast_layers(history), days, self.settings, history.lead, start)
         raw = raw[:, history.in_coverage].astype(np.float64)
-        return clip_probability(undo_class_weight(raw, self.config.class_weight))
+        return clip_probability(undo_class_weight(raw, self.settings.class_weight))
 
     def files(self) -> dict[str, bytes]:
         from shotspotter_assets.models.networks.network_files import save_model
@@ -85,19 +85,55 @@ class FittedNetwork(Fitted):
 class NetworkForecaster(Forecaster):
     """A network whose epoch is chosen on the validation window; a killed training goes on from its backup."""
 
+    name = "conv_lstm"
     fitted = FittedNetwork
-
-    def __init__(self, settings: NetworkConfig) -> None:
-        self.config = settings
-        self.name = "residual_conv_lstm" if settings.starts_at_regression else "conv_lstm"
+    settings: NetworkSettings
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNetwork:
         history = history.through(validation.stop)
-        if not self.config.starts_at_regression:
-            alone = self._trained(history, train, validation, context, kept=history.is_known)
-            return replace(alone, validation_probability=alone.predict(history, validation))
-        data = FitData(history, train, validation)
-        regressions = fit_regressions(data, context.shared)
+        alone = self._trained(history, train, validation, context, kept=history.is_known)
+        return replace(alone, validation_probability=alone.predict(history, validation))
+
+    def _trained(
+        self,
+        history: History,
+        train: range,
+        validation: range,
+        context: FitContext,
+        start: Singles | None = None,
+        kept: Booleans | None = None,
+    ) -> FittedNetwork:
+        from shotspotter_assets.models.networks.fit import fit_network
+
+        trained = fit_network(
+            _forecast_layers(history),
+            history.in_coverage,
+            train,
+            validation,
+            self.settings,
+            history.lead,
+            own_maps(history.city),
+            context,
+            start,
+            kept,
+        )
+        chosen = {
+            "best_epoch": trained.best_epoch,
+            "resumed_from_epoch": trained.resumed_from_epoch,
+            "history": trained.history,
+            "seconds": trained.seconds,
+        }
+        return FittedNetwork(self.settings, trained.model, chosen=chosen)
+
+
+class ResidualNetworkForecaster(NetworkForecaster):
+    """A network that adds to the regression's log odds, with the share of the addition that is best on validation days."""
+
+    name = "residual_conv_lstm"
+
+    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNetwork:
+        data = FitData(history.through(validation.stop), train, validation)
+        history, regressions = data.history, fit_regressions(data, context.shared)
         days = range(validation.stop)
         start = _on_grid(history, days, regressions.train.logit(next_day_inputs(history, days)))
         network = self._trained(history, train, validation, context, start, data.ordinary)
@@ -109,43 +145,12 @@ class NetworkForecaster(Forecaster):
 
         best = float(minimize_scalar(loss, bounds=(0, 1), method="bounded").x)
         share = min((0.0, 1.0, best), key=loss)
-        chosen = {"share": share, "validation_log_loss": loss(share), "regression_validation_log_loss": loss(0.0)}
-        origin = {key: value for key, value in regressions.both.settings.items() if key == "shared"}
-        settings = {**network.settings, **chosen, **origin}
-        fitted = replace(network, regression=regressions.train, share=share, settings=settings)
+        losses = {"validation_log_loss": loss(share), "regression_validation_log_loss": loss(0.0)}
+        origin = {key: value for key, value in regressions.both.chosen.items() if key == "shared"}
+        chosen = {**network.chosen, "share": share, **losses, **origin}
+        fitted = replace(network, regression=regressions.train, share=share, chosen=chosen)
         probability = fitted.predict(history, validation)
         return replace(fitted, regression=regressions.both, validation_probability=probability)
-
-    def _trained(
-        self,
-        history: History,
-        train: range,
-        validation: range,
-        context: FitContext,
-        start: npt.NDArray[np.float32] | None = None,
-        kept: npt.NDArray[np.bool_] | None = None,
-    ) -> FittedNetwork:
-        from shotspotter_assets.models.networks.fit import fit_network
-
-        trained = fit_network(
-            _forecast_layers(history),
-            history.in_coverage,
-            train,
-            validation,
-            self.config,
-            history.lead,
-            own_maps(history.city),
-            context,
-            start,
-            kept,
-        )
-        settings = {
-            "best_epoch": trained.best_epoch,
-            "resumed_from_epoch": trained.resumed_from_epoch,
-            "history": trained.history,
-            "seconds": trained.seconds,
-        }
-        return FittedNetwork(self.config, trained.model, settings=settings)
 
 
 def own_maps(city: City) -> tuple[int, ...]:
@@ -164,7 +169,7 @@ def _forecast_layers(history: History) -> np.ndarray:
     return filled.reshape(counts.shape)
 
 
-def _on_grid(history: History, days: range, log_odds: Array) -> npt.NDArray[np.float32]:
+def _on_grid(history: History, days: range, log_odds: Array) -> Singles:
     """Return maps of `days`, 0 in cells that are not covered and on days before, shape (days.stop, rows, columns)."""
     maps = np.zeros((days.stop, *history.in_coverage.shape), np.float32)
     maps[days.start :, history.in_coverage] = log_odds

@@ -4,15 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from shotspotter_assets.models.networks.config import NetworkConfig
-from shotspotter_assets.models.networks.conv_lstm import build_conv_lstm, time_pools
+from shotspotter_assets.models.forecaster_registry import NetworkSettings
+from shotspotter_assets.models.networks.conv_lstm_network import build_conv_lstm, time_pools
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 
 RATES = np.array([0.02, 0.01, 0.005, 0.001])
 
 
 def build(initial_rates: np.ndarray = RATES, **changes: Any) -> keras.Model:
-    config = NetworkConfig(days=8, filters=2, recurrent_layers=2).model_copy(update=changes)
+    config = NetworkSettings(days=8, filters=2, recurrent_layers=2).model_copy(update=changes)
     return build_conv_lstm(config, 5, 6, initial_rates, layers=4)
 
 

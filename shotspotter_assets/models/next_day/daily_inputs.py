@@ -22,12 +22,9 @@ from shotspotter_assets.calendar.dates import (
 )
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.factors.city_factors import CityFactors
-from shotspotter_assets.models.filters import Values, decayed_sums, exponential_mean, smooth_cells
+from shotspotter_assets.models.arrays import Array, Booleans, Integers, Singles, Values
+from shotspotter_assets.models.filters import decayed_sums, exponential_mean, smooth_cells
 from shotspotter_assets.models.history import History
-
-Array = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int64]
 
 MAX_FIT_ROWS: Final = 1_200_000
 """Maximum of cell-days that are not sampled: 540 covered cells have a million in five years."""
@@ -57,7 +54,7 @@ SILENT_ALERTS: Final = 21
 class Inputs:
     """Named inputs of some days and every covered cell, row-major."""
 
-    values: npt.NDArray[np.float32]  # shape (days, cells, inputs)
+    values: Singles  # shape (days, cells, inputs)
     names: tuple[str, ...]
 
 
@@ -95,7 +92,7 @@ class FitRows:
     """Cell-days to fit on, in ascending order of their days."""
 
     day: Integers  # index of the day axis, shape (rows,)
-    values: npt.NDArray[np.float32]  # shape (rows, inputs)
+    values: Singles  # shape (rows, inputs)
     names: tuple[str, ...]
     observed: Booleans
     sample_weight: Array | None  # cell-days that each stands for, shape (rows,); None where all are there

@@ -1,0 +1,250 @@
+"""Registry of the next-day forecasters: their settings and a row each, for the gate, reports, launchpad and live chain.
+
+A new forecaster is a file in `models/next_day` and a row here. Its file is imported when the forecaster is built, so that
+definitions load without NumPy. Settings that users may change therefore stand here, above the rows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import CityFileError, CityFiles
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+    from shotspotter_assets.models.forecaster import Forecaster
+
+NEXT_DAY: Final = "shotspotter_assets.models.next_day"
+
+
+class ForecasterSettings(BaseModel):
+    """Settings that users may change, in plain types for any front end; none for baselines, which nobody may weaken."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def search_space(cls) -> "dict[str, BaseDistribution]":
+        """Return distributions by searched setting."""
+        return {}
+
+
+class ResidualBoostingSettings(ForecasterSettings):
+    """Settings of the trees of `residual_boosting`."""
+
+    @classmethod
+    def search_space(cls) -> "dict[str, BaseDistribution]":
+        from optuna.distributions import FloatDistribution, IntDistribution
+
+        return {
+            "leaves": IntDistribution(3, 63, log=True),
+            "learning_rate": FloatDistribution(0.02, 0.3, log=True),
+            "max_trees": IntDistribution(60, 240, step=60),
+            "min_leaf_rows": IntDistribution(50, 5_000, log=True),
+            "l2": FloatDistribution(1.0, 1_000.0, log=True),
+            "path_smooth": FloatDistribution(1.0, 3_000.0, log=True),
+            "input_share": FloatDistribution(0.05, 1.0),
+            "row_share": FloatDistribution(0.3, 1.0),
+        }
+
+    max_trees: int = Field(
+        default=120,
+        ge=10,
+        le=1_000,
+        multiple_of=10,
+        description="Maximum number of trees; the validation window chooses how many are taken.",
+    )
+    leaves: int = Field(default=7, ge=2, le=256, description="Leaves of a tree.")
+    learning_rate: float = Field(default=0.1, gt=0.0, le=1.0, description="Factor of each tree's answer.")
+    min_leaf_rows: int = Field(default=500, ge=1, description="Minimum of cell-days in a leaf.")
+    l2: float = Field(default=100.0, ge=0.0, description="L2 penalty of the leaves.")
+    path_smooth: float = Field(
+        default=300.0, ge=0.0, description="Strength with which a leaf of few rows is shrunk towards the node above it."
+    )
+    input_share: float = Field(default=0.2, gt=0.0, le=1.0, description="Share of the inputs that a tree uses.")
+    row_share: float = Field(default=0.7, gt=0.0, le=1.0, description="Share of the cell-days that a tree uses.")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of the choice of inputs and rows for each tree.")
+
+
+class NetworkSettings(ForecasterSettings):
+    """Settings of the networks and their training."""
+
+    @classmethod
+    def search_space(cls) -> "dict[str, BaseDistribution]":
+        """Return distributions without the class weight, whose trials' losses by epoch would have units of their own."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        return {
+            "days": CategoricalDistribution((8, 16, 32)),
+            "filters": IntDistribution(4, 32, log=True),
+            "recurrent_layers": IntDistribution(1, 3),
+            "dropout": FloatDistribution(0.0, 0.5),
+            "learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
+            "batch_size": CategoricalDistribution((10, 20, 40)),
+        }
+
+    days: int = Field(
+        default=8, ge=2, le=256, description="Days in an input window: a power of two, at least 2 ** recurrent_layers."
+    )
+    filters: int = Field(default=8, ge=1, le=256, description="Channels of every convolution and recurrent direction.")
+    recurrent_layers: int = Field(
+        default=2, ge=1, le=8, description="Number of bidirectional peephole ConvLSTM layers."
+    )
+    dropout: float = Field(
+        default=0.0, ge=0.0, lt=1.0, description="Share of values dropped in training after each time pooling."
+    )
+    class_weight: float = Field(
+        default=1.0,
+        gt=0.0,
+        le=10_000.0,
+        description="Weight of a cell with an alert against one without, in the loss. Reference settings are 1, 10 and "
+        "100; below 1, cells without an alert weigh more. Forecasts are corrected for it.",
+    )
+    train_days: int = Field(
+        default=1096, ge=1, le=10_000, description="Maximum number of training days, the last ones before validation."
+    )
+    epochs: int = Field(default=12, ge=1, le=10_000, description="Maximum number of passes over the training days.")
+    batch_size: int = Field(default=20, ge=1, le=4096, description="Windows per gradient step.")
+    learning_rate: float = Field(default=3e-3, gt=0.0, le=1.0, description="Adam's learning rate at the start.")
+    patience: int = Field(
+        default=5, ge=1, le=10_000, description="Epochs without a better validation loss before training stops."
+    )
+    plateau_patience: int = Field(
+        default=2,
+        ge=1,
+        le=10_000,
+        description="Epochs without a better validation loss before the learning rate is cut.",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of the weights, the dropout and the order of days.")
+
+
+class StackSettings(ForecasterSettings):
+    """Settings of `stack`."""
+
+    members: list[str] = Field(
+        default=["residual_boosting", "gradient_boosting", "ew_kde"],
+        min_length=1,
+        description="Names of the forecasters that are combined.",
+    )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the registry.
+
+    The gate is an alarm for a forecaster that combines members: it need not be better than the best baseline, which is
+    a member, and is replaced where the interval of its gain lies below zero.
+    """
+
+    import_path: str  # `module:class` within `models.next_day`; the class takes the settings
+    settings: type[ForecasterSettings] = ForecasterSettings  # of the launchpad and a city's file
+    is_searched: bool = False  # True if `tuned_settings` searches the `search_space` of the settings
+    is_baseline: bool = False  # one to beat
+    combines: bool = False
+
+    def build(self, settings: BaseModel | None = None) -> "Forecaster":
+        """Return the forecaster with its default settings, or given ones."""
+        module, name = self.import_path.split(":")
+        forecaster: Callable[..., Forecaster] = getattr(import_module(f"{NEXT_DAY}.{module}"), name)
+        return forecaster(settings or self.settings())
+
+
+FORECASTERS: Final[Mapping[str, Entry]] = {
+    "never": Entry("simple_baselines:Never", is_baseline=True),
+    "city_mean": Entry("simple_baselines:CityMean", is_baseline=True),
+    "persistence": Entry("simple_baselines:Persistence", is_baseline=True),
+    "ew_kde": Entry("simple_baselines:RecencyWeightedMap", is_baseline=True),
+    "historical_mean": Entry("simple_baselines:HistoricalMean", is_baseline=True),
+    "ewma": Entry("simple_baselines:ExponentialMean", is_baseline=True),
+    "logistic_regression": Entry("lag_baselines:LogisticRegressionForecaster", is_baseline=True),
+    "gradient_boosting": Entry("lag_baselines:GradientBoostingForecaster", is_baseline=True),
+    "new_city": Entry("new_city:NewCityForecaster"),
+    "regime_regression": Entry("regime_regression:RegimeRegressionForecaster"),
+    "residual_boosting": Entry(
+        "residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings, is_searched=True
+    ),
+    "residual_conv_lstm": Entry("network_forecaster:ResidualNetworkForecaster", NetworkSettings, is_searched=True),
+    "conv_lstm": Entry("network_forecaster:NetworkForecaster", NetworkSettings, is_searched=True),
+    "stack": Entry("stack:StackForecaster", StackSettings, combines=True),
+}
+"""By name, which is also the column of its forecasts in reports."""
+
+BASELINES: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_baseline)
+SEARCHED: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_searched)
+FALLBACKS: Final = ("historical_mean", "ewma", "ew_kde")
+"""Baselines of the live chain; the best of them serves where the candidate does not pass the gate."""
+DEFAULT_CANDIDATE: Final = "stack"
+"""Serves a city whose file has no `serves`."""
+
+
+class Candidate(NamedTuple):
+    """The forecaster that a city's file wants to serve, if it passes the gate."""
+
+    name: str
+    settings: BaseModel
+
+
+def find(name: str) -> Entry:
+    """Return the row of a name. Raises ValueError if there is none."""
+    if name not in FORECASTERS:
+        raise ValueError(f"There is no forecaster {name!r}; there are: {', '.join(FORECASTERS)}.")
+    return FORECASTERS[name]
+
+
+def forecaster(name: str, settings: BaseModel | None = None) -> "Forecaster":
+    """Return the forecaster of a name with its default settings, or given ones."""
+    return find(name).build(settings)
+
+
+def fallbacks(candidate: str) -> tuple[str, ...]:
+    """Return the baselines that the live chain fits beside a candidate."""
+    return tuple(name for name in FALLBACKS if name != candidate)
+
+
+def candidate_of(city: City) -> Candidate:
+    """Return the forecaster that serves the city if it passes the gate.
+
+    Raises CityFileError as `city_settings` does, and if the file names an unknown forecaster.
+    """
+    name = city.serves or DEFAULT_CANDIDATE
+    if name not in FORECASTERS:
+        raise CityFileError(f"{city.name}.yaml: serves: there is no {name!r} (allowed: {', '.join(FORECASTERS)})")
+    return Candidate(name, city_settings(city, name))
+
+
+def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = None) -> ForecasterSettings:
+    """Return the settings of a forecaster: its defaults, changed by the city's file, changed by `changes`.
+
+    Raises CityFileError if the file has a key or value that the forecaster does not take.
+    """
+    settings = find(name).settings
+    try:
+        from_file = settings.model_validate(city.forecasters.get(name, {}))
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        allowed = ", ".join(settings.model_fields) or "nothing"
+        raise CityFileError(f"{city.name}.yaml: forecasters.{name}: {problems} (allowed: {allowed})") from None
+    return settings.model_validate(from_file.model_dump(exclude_unset=True) | dict(changes or {}))
+
+
+def check_forecasters(cities: CityFiles) -> CityFiles:
+    """Return the cities without those whose files name unknown forecasters or settings.
+
+    Raises CityFileError if no city is left; the message names file, key and what is allowed.
+    """
+    problems = {}
+    for name, city in cities.items():
+        if unknown := [key for key in city.forecasters if key not in FORECASTERS]:
+            problems[name] = f"{name}.yaml: forecasters: there is no {unknown[0]!r} (allowed: {', '.join(FORECASTERS)})"
+            continue
+        try:
+            for key in city.forecasters:
+                city_settings(city, key)
+            candidate_of(city)
+        except CityFileError as error:
+            problems[name] = str(error)
+    return cities.without(problems)
