@@ -22,7 +22,7 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.gains import WeeklySums, weekly_gain
-from shotspotter_assets.gridding.cells import Plane, cell_middles
+from shotspotter_assets.geometry.cells import Plane, cell_middles
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.hourly_stack import HourlyStack
 from shotspotter_assets.models.next_hours.next_hours import WARM_UP_HOURS
@@ -101,7 +101,7 @@ def incidents_of(name: str, data: Path, cache: Path) -> Incidents:
     alerts = pq.read_table(kept)
     incidents = Incidents.of_alerts(alerts, city)
     whole_minutes = np.mean(seconds_of(alerts["time_utc"].to_numpy()) % 60 == 0)
-    latitude, plane, (rows, columns) = alerts["latitude"].to_numpy(), Plane.of(city), city.shape
+    latitude, plane, (rows, columns) = alerts["latitude"].to_numpy(), Plane.of(city.box), city.shape
     rounded = np.mean(np.abs(latitude * 1000 - np.round(latitude * 1000)) < 1e-6)
     print(
         f"- {name}: {len(alerts):,} alerts, {len(incidents):,} incidents; {whole_minutes:.1%} of the times are whole minutes, "
@@ -142,7 +142,7 @@ def bins_at(incidents: Incidents, history: HourlyHistory, issues: Issues) -> np.
 
 def middles_of(city: City, in_coverage: np.ndarray) -> np.ndarray:
     """Middles of the covered cells in metres, shape (cells, 2)."""
-    return Plane.of(city).metres(np.column_stack(cell_middles(city, *np.nonzero(in_coverage))))
+    return Plane.of(city.box).metres(np.column_stack(cell_middles(city, *np.nonzero(in_coverage))))
 
 
 @dataclass(frozen=True)

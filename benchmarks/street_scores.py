@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.streets.alerts import Alerts, nearest_parts
+from shotspotter_assets.streets.nearest_parts import Alerts, nearest_parts
 from shotspotter_assets.streets.segments import Integers, Parts
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shotspotter_assets.cities.shape_files import coverage_polygons
 from shotspotter_assets.city_files import CityFileError
 from shotspotter_assets.factors.city_factors import CityFactors
+from shotspotter_assets.geometry.shapes import read_areas
 from shotspotter_assets.settings import checked_cities, cities_folder
 from shotspotter_assets.streets.segments import read_segments
 
@@ -26,8 +26,8 @@ def main(arguments: Sequence[str]) -> None:
             CityFactors.read(city)
             if city.streets is not None:
                 read_segments(city)
-            if city.coverage is not None:
-                coverage_polygons(city.coverage)
+            if (coverage := city.coverage) is not None:
+                read_areas(coverage.file, coverage.name_property, coverage.areas)
         except ValueError as error:
             unfit[name] = str(error)
     fit = [name for name in usable if name not in unfit]

@@ -12,7 +12,7 @@ from shotspotter_assets.automation.stored import NOT_MADE, Stored
 from shotspotter_assets.calendar.local_time import contiguous, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import cutoffs, last_test_day
-from shotspotter_assets.cleaning.day_settings import settings_hash
+from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.quality.finding import number_of
 from shotspotter_assets.serving.issued_forecasts import was_issued
 from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot

@@ -17,6 +17,7 @@ from shotspotter_assets.cities.layers import BaseMap, Layers, Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.cities.strict_model import StrictModel
+from shotspotter_assets.geometry.grid import Box, Grid
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
 """Gunshot types by code; an alert of unknown type has no code in tables."""
@@ -37,41 +38,6 @@ MAX_OFFSET_DEGREES: Final = 30.0
 def _time_zones() -> set[str]:
     """Names of zones with a region, which have daylight saving; cached, as the search reads thousands of files."""
     return {name for name in available_timezones() if "/" in name and not name.startswith("Etc/")} | {"UTC"}
-
-
-MAX_CELLS: Final = 40_000
-"""Limit of a grid; training on years of more cells takes more memory than usual machines have."""
-
-
-class Box(StrictModel):
-    """Bounding box of a city's grid, in WGS84 degrees; all four edges belong to it."""
-
-    west: float = Field(ge=-180, le=180)
-    south: float = Field(ge=-90, le=90)
-    east: float = Field(ge=-180, le=180)
-    north: float = Field(ge=-90, le=90)
-
-    @model_validator(mode="after")
-    def _has_ordered_edges(self) -> "Box":
-        if self.west >= self.east:
-            hint = "; longitudes in America have a minus sign" if self.west > 0 else ""
-            raise ValueError(f"west ({self.west}) must be less than east ({self.east}){hint}")
-        if self.south >= self.north:
-            raise ValueError(f"south ({self.south}) must be less than north ({self.north})")
-        return self
-
-
-class Grid(StrictModel):
-    """Number of equal rows (south to north) and columns (west to east) that the box is cut into."""
-
-    rows: int = Field(default=36, ge=2, le=500)
-    columns: int = Field(default=36, ge=2, le=500)
-
-    @model_validator(mode="after")
-    def _fits_into_memory(self) -> "Grid":
-        if self.rows * self.columns > MAX_CELLS:
-            raise ValueError(f"{self.rows} x {self.columns} are more than {MAX_CELLS:,} cells (allowed: 200 x 200)")
-        return self
 
 
 class Limits(StrictModel):
@@ -258,7 +224,7 @@ class City(StrictModel):
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of the grid."""
-        return self.grid.rows, self.grid.columns
+        return self.grid.shape
 
     @property
     def type_names(self) -> dict[int, str]:

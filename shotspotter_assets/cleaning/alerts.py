@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar.dates import is_holiday_fireworks, month_days
 from shotspotter_assets.calendar.local_time import dates_of, local_dates, rows_by_day, rows_of_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
+from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
 from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
-from shotspotter_assets.cleaning.day_settings import SETTINGS, settings_hash
 from shotspotter_assets.cleaning.incidents import incident_numbers
 from shotspotter_assets.cleaning.spellings import are_unlisted, type_codes, unknown_spellings
+from shotspotter_assets.geometry.cells import Plane
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.storage.arrow_schema import arrow_schema
 
@@ -177,13 +178,11 @@ RECOUNTED: Final = (*CONTENT, "received_from", "received_row")
 
 def row_reasons(raw: pa.Table, city: City) -> npt.NDArray[np.int64]:
     """Return the place in `REASONS` of each row's reason, or `USABLE`; shape (rows,)."""
-    box = city.box
     longitude, latitude = (raw[name].to_numpy() for name in ("longitude", "latitude"))
     local = local_dates(raw["time_utc"], city.zone)
     is_possible = pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY))
     misfiled = pc.not_equal(local, raw["date"])
-    inside = _within(longitude, box.west, box.east) & _within(latitude, box.south, box.north)
-    swapped = _within(latitude, box.west, box.east) & _within(longitude, box.south, box.north)
+    inside, swapped = city.box.holds(longitude, latitude), city.box.holds(latitude, longitude)
     applies = {
         "no_time": _flags(pc.is_null(local)),
         BEFORE_START: _flags(pc.and_(pc.less(local, pa.scalar(city.start)), is_possible)),
@@ -244,9 +243,8 @@ def _tidy(rows: pa.Table, city: City) -> pa.Table:
     # Other events are an incident each.
     incident_id = user_id.copy()
     seconds = rows["time_utc"].cast(pa.int64()).to_numpy()[gunshot] / 1e6
-    middle = (city.box.south + city.box.north) / 2
-    day = dates[gunshot].astype(np.int64)
-    first = incident_numbers(day, seconds, longitude[gunshot], latitude[gunshot], middle)
+    metres = Plane.of(city.box).metres(np.column_stack([longitude, latitude])[gunshot])
+    first = incident_numbers(dates[gunshot].astype(np.int64), seconds, metres)
     incident_id[gunshot] = user_id[gunshot][first]
     columns = {
         "date": rows["date"],
@@ -265,10 +263,6 @@ def _tidy(rows: pa.Table, city: City) -> pa.Table:
     metadata = {"time_precision": city.time_precision, SETTINGS: settings_hash(city, "cleaned_alerts")}
     fields = [RAW_SCHEMA.field("date"), pa.field(AS_SPELLED, pa.string()), *CLEANED_SCHEMA]
     return pa.table(columns).cast(pa.schema(fields, metadata))
-
-
-def _within(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.bool_]:
-    return (values >= low) & (values <= high)
 
 
 def _flags(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:

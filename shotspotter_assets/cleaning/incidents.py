@@ -9,23 +9,25 @@ MAX_MINUTES: Final = 5
 MAX_METRES: Final = 150
 """Limits within one incident: the diffusion scales of gunfire in Washington DC are 10 minutes and 126 m (Loeffler and
 Flaxman 2018), and a sensor's own error is about 25 m."""
-METRES_PER_DEGREE: Final = 111_320.0
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-def incident_numbers(
-    day: Integers, seconds: Floats, longitude: Floats, latitude: Floats, city_latitude: float
-) -> Integers:
+def incident_numbers(day: Integers, seconds: Floats, metres: Floats) -> Integers:
     """Return for each alert, in order of time, the position of the first alert of its incident, shape (alerts,).
 
     An incident is a connected component of alerts at most `MAX_MINUTES` and `MAX_METRES` apart, among the alerts of a
-    `day` and the day before: it depends on two days alone. `city_latitude` scales longitudes.
+    `day` and the day before: it depends on two days alone.
+
+    Args:
+        day: number of each alert's local day, shape (alerts,).
+        seconds: since any instant, shape (alerts,).
+        metres: (east, north), shape (alerts, 2).
     """
     if len(seconds) == 0:
         return np.empty(0, dtype=np.int64)
-    first, second = _near_pairs(seconds, longitude, latitude, city_latitude)
+    first, second = _near_pairs(seconds, metres)
     same_day = day[first] == day[second]
     component = _components(first[same_day], second[same_day], len(seconds))
     _, first_of = np.unique(component, return_index=True)
@@ -51,24 +53,22 @@ def _over_midnight(component: Integers, first_of: Integers, before: Integers, af
     return merged
 
 
-def _near_pairs(seconds: Floats, longitude: Floats, latitude: Floats, city_latitude: float) -> Integers:
+def _near_pairs(seconds: Floats, metres: Floats) -> Integers:
     """Return positions (earlier, later) of near alerts, enough to connect all near ones; shape (2, pairs).
 
     Alerts of one instant and point, as in sources with times in hours or days, are chained.
     """
     from scipy.spatial import KDTree
 
-    east = longitude * METRES_PER_DEGREE * np.cos(np.radians(city_latitude)) / MAX_METRES
-    north = latitude * METRES_PER_DEGREE / MAX_METRES
-    points = np.column_stack([east, north, seconds / (60 * MAX_MINUTES)])
+    points = np.column_stack([metres / MAX_METRES, seconds / (60 * MAX_MINUTES)])
     distinct = np.r_[True, (points[1:] != points[:-1]).any(axis=1)]
     repeated, at = np.flatnonzero(~distinct), np.flatnonzero(distinct)
     # Balancing and compacting the tree costs more than it saves on one query.
     tree = KDTree(points[at], compact_nodes=False, balanced_tree=False)
     first, second = at[tree.query_pairs(1.0 + 1e-6, p=np.inf, output_type="ndarray")].T
-    metres = (points[first, 0] - points[second, 0]) ** 2 + (points[first, 1] - points[second, 1]) ** 2
+    squared = ((points[first, :2] - points[second, :2]) ** 2).sum(axis=1)
     # In seconds, as quotients of times that are the limit apart may differ by more than 1.
-    near = (metres <= 1) & (seconds[second] - seconds[first] <= 60 * MAX_MINUTES)
+    near = (squared <= 1) & (seconds[second] - seconds[first] <= 60 * MAX_MINUTES)
     return np.array([np.r_[first[near], repeated - 1], np.r_[second[near], repeated]])
 
 

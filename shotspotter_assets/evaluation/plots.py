@@ -8,9 +8,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.cities.city import Box
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.scores import Reliability
+from shotspotter_assets.geometry.cells import Plane
+from shotspotter_assets.geometry.grid import Box
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -109,7 +110,7 @@ def draw_map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
     )
     axes.set(xlim=(box.west, box.east), ylim=(box.south, box.north), xlabel="longitude", ylabel="latitude")
     # A degree of longitude is shorter than one of latitude.
-    axes.set_aspect(1 / np.cos(np.radians((box.south + box.north) / 2)))
+    axes.set_aspect(Plane.of(box).aspect)
     axes.ticklabel_format(useOffset=False)
     axes.tick_params(labelsize=8)
     axes.locator_params(axis="x", nbins=6)

@@ -11,7 +11,7 @@ from plotly import graph_objects as go
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.scores import score_table
-from shotspotter_assets.gridding.cells import cell_middles
+from shotspotter_assets.geometry.cells import Plane, cell_middles
 
 SHOWN_SCORES = ["log_loss", "gain_nats_per_positive", "average_precision", "hit_rate_5", "predicted_over_observed"]
 
@@ -57,7 +57,8 @@ def scores(table: pa.Table) -> pd.DataFrame:
 
 def _as_on_the_ground(figure: go.Figure, city: City) -> go.Figure:
     box = city.box
-    ratio = 1 / float(np.cos(np.radians((box.south + box.north) / 2)))
     figure.update_xaxes(range=[box.west, box.east], constrain="domain")
-    figure.update_yaxes(range=[box.south, box.north], constrain="domain", scaleanchor="x", scaleratio=ratio)
+    figure.update_yaxes(
+        range=[box.south, box.north], constrain="domain", scaleanchor="x", scaleratio=Plane.of(box).aspect
+    )
     return figure.update_layout(width=1000, height=560)

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.factors import CellFactor, PointFactor, PolygonFactor
-from shotspotter_assets.cities.shape_files import read_shapes
-from shotspotter_assets.gridding.cells import Plane, cell_metres, cell_middles
+from shotspotter_assets.geometry.cells import Plane, cell_middles, cell_shapes
+from shotspotter_assets.geometry.shapes import read_shapes, require_column, rows_in_box
 
 if TYPE_CHECKING:
     import geopandas
@@ -33,7 +33,7 @@ def cell_values(city: City, factor: CellFactor) -> Array:
     import shapely
 
     frame = _usable(city, factor)
-    plane = Plane.of(city)
+    plane = Plane.of(city.box)
     shapes = shapely.transform(frame.geometry.to_numpy(), plane.metres)
     if isinstance(factor, PolygonFactor):
         return _of_polygons(city, factor, frame, shapes)
@@ -45,23 +45,15 @@ def cell_values(city: City, factor: CellFactor) -> Array:
 
 
 def _usable(city: City, factor: CellFactor) -> "geopandas.GeoDataFrame":
-    """Return the shapes that lie in or near the city's box, valid and each once."""
-    import shapely
-
+    """Return the shapes, valid and each once."""
     points = {} if not isinstance(factor, PointFactor) else {"longitude": factor.longitude, "latitude": factor.latitude}
     frame = read_shapes(factor.path, **points)
-    if isinstance(factor, PolygonFactor) and factor.column not in frame.columns:
-        columns = ", ".join(str(name) for name in frame.columns if name != frame.geometry.name)
-        raise ValueError(f"has no column {factor.column}; it has {columns}. Correct `column`")
+    if isinstance(factor, PolygonFactor):
+        require_column(frame, "column", factor.column)
     kinds = sorted(set(frame.geom_type.str.removeprefix("Multi")) - {KINDS[factor.kind]})
     if kinds:
         raise ValueError(f"holds {', '.join(kinds)}, and {factor.kind} are {KINDS[factor.kind]}. Correct `kind`")
-    box = city.box
-    if not frame.intersects(shapely.box(box.west, box.south, box.east, box.north)).any():
-        raise ValueError(
-            f"has nothing in the city's box; its shapes lie within {frame.total_bounds.round(3).tolist()}. Give it the "
-            "coordinate system that it is in (a .prj beside a shapefile), or longitude before latitude"
-        )
+    rows_in_box(frame, city.box)
     frame = frame.set_geometry(frame.geometry.make_valid())
     others = [name for name in frame.columns if name != frame.geometry.name]
     # Two places may share a point, but not all else.
@@ -97,9 +89,7 @@ def _within_cells(city: City, shapes: Shapes, weight: Array, measure: Literal["a
     """Return the m² or metres of the shapes within each cell, times their weights, shape (rows, columns)."""
     import shapely
 
-    height, width = cell_metres(city)
-    row, column = (index.ravel() for index in np.indices(city.shape))
-    cells = shapely.box(column * width, row * height, (column + 1) * width, (row + 1) * height)
+    cells = cell_shapes(city)
     cell, shape = shapely.STRtree(shapes).query(cells, predicate="intersects")
     within = getattr(shapely, measure)(shapely.intersection(cells[cell], shapes[shape]))
     return np.bincount(cell, within * weight[shape], minlength=len(cells)).reshape(city.shape).astype(np.float64)
@@ -130,5 +120,5 @@ def _metres_away(city: City, plane: Plane, shapes: Shapes) -> Array:
 
 
 def _cell_km2(city: City) -> float:
-    height, width = cell_metres(city)
-    return height * width / 1e6
+    plane, (rows, columns) = Plane.of(city.box), city.shape
+    return plane.height / rows * (plane.width / columns) / 1e6

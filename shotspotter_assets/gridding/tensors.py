@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import day_starts, hours_of_days
-from shotspotter_assets.cities.city import FIRST_EVENT_CODE, UNKNOWN_TYPE_CODE, Box, City, Grid
-from shotspotter_assets.cleaning.day_settings import (
+from shotspotter_assets.cities.city import FIRST_EVENT_CODE, UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.cities.stored_settings import (
     GRID,
     SETTINGS,
-    days_of_other_settings,
     grid_settings,
-    refuse_days,
+    refuse_other_settings,
     settings_hash,
 )
+from shotspotter_assets.geometry.cells import cells_at
 from shotspotter_assets.gridding.columns import GRID_COLUMNS
 from shotspotter_assets.storage.arrow_schema import arrow_schema
 
@@ -42,18 +42,6 @@ def grid_schema(hours: int, city: City) -> pa.Schema:
     return GRID_FIELDS.with_metadata(metadata)
 
 
-def cells(
-    longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64], box: Box, grid: Grid
-) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
-    """Return (row, column) of points within the box; row 0 is the south, column 0 the west.
-
-    A point on an edge belongs to the northern or eastern cell, on the edge of the box to the last one.
-    """
-    row = np.floor((latitude - box.south) / (box.north - box.south) * grid.rows)
-    column = np.floor((longitude - box.west) / (box.east - box.west) * grid.columns)
-    return np.minimum(row, grid.rows - 1).astype(np.int16), np.minimum(column, grid.columns - 1).astype(np.int16)
-
-
 def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[date, pa.Table]:
     """Return the sparse tensor (`grid_schema`) of each of contiguous `days` from their cleaned alerts with `date`."""
     alerts = counted_alerts(alerts, city)
@@ -62,7 +50,7 @@ def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[d
         alerts["time_utc"].cast(pa.int64()).to_numpy() - day_starts(days, city.zone).astype(np.int64)[day_at]
     )
     gunshot_type = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy().astype(np.int64)
-    row, column = cells(alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy(), city.box, city.grid)
+    row, column = cells_at(city, alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy())
     shape = (len(days), MAX_DAY_HOURS, type_layers(city), city.grid.rows, city.grid.columns)
     flat = np.ravel_multi_index((day_at, since_midnight // MICROSECONDS_PER_HOUR, gunshot_type, row, column), shape)
     distinct, count = np.unique(flat, return_counts=True)
@@ -104,7 +92,7 @@ def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDAr
 
     Raises ValueError if some of the days were stored with other settings than the city's file has.
     """
-    refuse_days(days_of_other_settings(frames.schema.metadata, days, city, "grid_tensors"), city, "grid_tensors")
+    refuse_other_settings(frames.schema.metadata, days, city, "grid_tensors")
     gunshot_type, row, column, count = (frames[name].to_numpy() for name in ("gunshot_type", "row", "column", "count"))
     dense = np.zeros((len(days), type_layers(city), *city.shape), dtype=np.uint16)
     np.add.at(dense, (_positions(frames["date"], days), gunshot_type, row, column), count.astype(np.uint16))
@@ -120,7 +108,7 @@ def hourly_window(
     memory. Raises ValueError as `dense_window` does, and if the city's times are dates.
     """
     city.require_times(hours=1)
-    refuse_days(days_of_other_settings(frames.schema.metadata, days, city, "grid_tensors"), city, "grid_tensors")
+    refuse_other_settings(frames.schema.metadata, days, city, "grid_tensors")
     cell_at = np.full(city.shape, -1)
     cell_at[in_coverage] = np.arange(in_coverage.sum())
     cell = cell_at[frames["row"].to_numpy(), frames["column"].to_numpy()]

@@ -15,7 +15,7 @@ from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.calendar.local_time import days_between, hours_of_days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import CityFactors
-from shotspotter_assets.gridding.coverage import coverage_of, in_coverage
+from shotspotter_assets.gridding.coverage import coverage_starts
 from shotspotter_assets.gridding.tensors import dense_window, hourly_window
 from shotspotter_assets.models.arrays import Booleans
 from shotspotter_assets.models.history import History, alerts_of, evening_alerts
@@ -138,7 +138,7 @@ class CityHistory:
 
     def in_coverage(self, day: date) -> Booleans:
         """Return the cells covered on a day, estimated from these days, which should end before it, shape (rows, columns)."""
-        return in_coverage(coverage_of(self.city, self.alerts, self.days), [day])[-1]
+        return coverage_starts(self.city, self.alerts, self.days) <= np.datetime64(day, "D")
 
     def daily(self, in_coverage: Booleans) -> History:
         """Return the history by day, at the lead of these days."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Layer
-from shotspotter_assets.cities.shape_files import read_shapes
+from shotspotter_assets.geometry.shapes import read_shapes, require_column
 
 if TYPE_CHECKING:
     from geopandas import GeoSeries
@@ -33,19 +33,17 @@ class CityLayers:
 
 
 def _read(city: City, key: str, layer: Layer) -> "GeoSeries":
-    where, box = f"City {city.name}, {key}: {layer.path}", city.box
+    where = f"City {city.name}, {key}: {layer.path}"
     try:
         frame = read_shapes(layer.path)
+        require_column(frame, "name", layer.name)
     except ValueError as error:
-        raise ValueError(f"{where} {error}") from None
-    columns = [name for name in frame.columns if name != frame.geometry.name]
-    if layer.name not in columns:
-        raise ValueError(f"{where} has no column {layer.name}; it has {', '.join(columns)}. Correct `name`.")
+        raise ValueError(f"{where} {error}.") from None
     frame = frame[frame[layer.name].notna()]
     shapes = frame.geometry.copy()
     is_area = shapes.geom_type.isin(["Polygon", "MultiPolygon"])
     shapes[is_area] = shapes[is_area].make_valid()
-    shapes = shapes.clip_by_rect(box.west, box.south, box.east, box.north)
+    shapes = shapes.clip_by_rect(*city.box.edges)
     shapes.index = [_named(layer.name, value) for value in frame[layer.name]]
     return shapes[~shapes.is_empty & (shapes.index != "")]
 

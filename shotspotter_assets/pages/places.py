@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.gridding.cells import Plane, cell_metres, cell_middles
+from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles
+from shotspotter_assets.geometry.shapes import names_at
 from shotspotter_assets.pages.city_layers import CityLayers
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Places:
 
     def __init__(self, city: City, layers: CityLayers) -> None:
         self._city = city
-        self._plane = Plane.of(city)
+        self._plane = Plane.of(city.box)
         self._districts = layers.districts
         self._streets = None if layers.streets is None else _Streets(self._plane, layers.streets)
 
@@ -58,14 +59,8 @@ class Places:
         return f"{distance / 1000:.1f} km {towards} of the middle {at}"
 
     def _district_of(self, longitude: Array, latitude: Array) -> list[str]:
-        import shapely
-
-        names = np.full(len(longitude), "", dtype=object)
-        if self._districts is not None:
-            for name, area in self._districts[::-1].items():
-                shapely.prepare(area)
-                names[shapely.contains_xy(area, longitude, latitude)] = name
-        return [str(name) for name in names]
+        districts = [] if self._districts is None else list(self._districts.items())
+        return names_at(districts, longitude, latitude, outside="").tolist()
 
 
 class _Streets:

@@ -13,7 +13,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 from shotspotter_assets.evaluation.model_card import NOT_FOR
 from shotspotter_assets.evaluation.report_files import walk_forward_partition
-from shotspotter_assets.gridding.cells import cell_metres
+from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.pages.city_layers import CityLayers
 from shotspotter_assets.pages.ground import Ground

@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.gridding.cells import cell_metres
-
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
@@ -80,14 +77,3 @@ def greedy(problem: CoverProblem, number: int) -> tuple[list[int], list[float]]:
         cells.append(cell)
         added.append(max(float(gain[cell]), 0.0))
     return cells, added
-
-
-def reach_matrix(city: City, radius_m: float) -> "csr_array":
-    """Return 1 for cells whose middles are at most `radius_m` metres apart, else 0; shape (cells, cells)."""
-    from scipy.sparse import csr_array
-    from scipy.spatial import KDTree
-
-    middles = KDTree(np.indices(city.shape).reshape(2, -1).T * np.array(cell_metres(city)))
-    near = middles.query_ball_point(middles.data, radius_m)
-    cells, ends = np.concatenate(near).astype(np.int64), np.cumsum([0, *map(len, near)])
-    return csr_array((np.ones(len(cells)), cells, ends), shape=(len(near), len(near)))

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.gridding.cells import DECIMALS, cell_edges, cell_name, polygon_feature
+from shotspotter_assets.geometry.cells import DECIMALS, cell_edges, cell_name
+from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.patrol.columns import DISPATCH_COLUMNS
 from shotspotter_assets.patrol.plan import DayPlan
 from shotspotter_assets.patrol.shifts import ShiftForecasts, shift_window

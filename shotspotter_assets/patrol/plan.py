@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.patrol.cover import CoverProblem, Units, Values, greedy, reach_matrix
+from shotspotter_assets.geometry.cells import reach_matrix
+from shotspotter_assets.patrol.cover import CoverProblem, Units, Values, greedy
 
 Booleans = npt.NDArray[np.bool_]
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from shotspotter_assets.calendar.local_time import dates_of
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.gridding.cells import cell_metres, rounding_step
+from shotspotter_assets.geometry.cells import cell_metres, rounding_step
 from shotspotter_assets.quality.finding import Finding, sentence
 from shotspotter_assets.quality.window import Window
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.calendar.local_time import dates_of
-from shotspotter_assets.gridding.tensors import cells
+from shotspotter_assets.geometry.cells import cells_at
 from shotspotter_assets.quality.finding import Finding, binomial_at_least
 from shotspotter_assets.quality.window import Window
 
@@ -73,7 +73,7 @@ def new_area(window: Window) -> Finding:
     The year's share of incidents that were the only one of their cell estimates what it left unseen (Good 1953).
     """
     city, incidents, daily = window.city, window.incidents, window.known_incidents
-    row, column = cells(incidents["longitude"].to_numpy(), incidents["latitude"].to_numpy(), city.box, city.grid)
+    row, column = cells_at(city, incidents["longitude"].to_numpy(), incidents["latitude"].to_numpy())
     cell = row.astype(np.int64) * city.grid.columns + column
     dates = dates_of(incidents)
     special = np.array(daily.days, dtype="datetime64[D]")[daily.special]

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.plots import COLOURS, as_png, draw_risk, new_figure
-from shotspotter_assets.gridding.cells import cell_middles
+from shotspotter_assets.geometry.cells import cell_middles
 
 if TYPE_CHECKING:
     from shotspotter_assets.patrol.plan import DayPlan

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
-from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
+from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster

@@ -14,8 +14,9 @@ from scipy.special import expit, logit
 from shotspotter_assets.calendar.dates import DAY_HOURS, hours_of_day, hours_of_week, is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_starts, hours_of_days, wall_clock
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
-from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
-from shotspotter_assets.gridding.cells import cell_edges, cell_middles, polygon_feature
+from shotspotter_assets.cities.stored_settings import GRID, grid_settings
+from shotspotter_assets.geometry.cells import cell_edges, cell_middles
+from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster_registry import BASELINES
 from shotspotter_assets.models.gunshot_types import GunshotTypes

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
-from shotspotter_assets.gridding.cells import DECIMALS, Plane, cell_name
+from shotspotter_assets.geometry.cells import DECIMALS, Plane, cell_name
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.patrol.shifts import shift_forecasts
 from shotspotter_assets.serving.intervals import ENDS
@@ -18,7 +18,7 @@ from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 from shotspotter_assets.serving.stored_streets import STREET_SCHEMA, StreetForecast, StreetRecord
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, HOURLY_FILE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.streets.alerts import Alerts
+from shotspotter_assets.streets.nearest_parts import Alerts
 from shotspotter_assets.streets.segments import Segments, StreetsFileError, parts_of, read_segments
 from shotspotter_assets.streets.shares import CellRisk, SegmentRisk, StreetShares, segment_risk
 
@@ -38,9 +38,8 @@ def past_alerts(store: Store, city: City, first: date, last: date) -> Alerts:
         return Alerts(np.empty(0, "datetime64[D]"), np.empty(0), np.empty(0))
     table = counted_alerts(table, city)
     longitude, latitude = (table[name].to_numpy() for name in ("longitude", "latitude"))
-    box = city.box
     chosen = np.isin(table["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy(), city.forecast_codes)
-    chosen &= (longitude >= box.west) & (longitude <= box.east) & (latitude >= box.south) & (latitude <= box.north)
+    chosen &= city.box.holds(longitude, latitude)
     return Alerts(table["date"].to_numpy().astype("datetime64[D]"), longitude, latitude).chosen(chosen)
 
 
@@ -179,7 +178,7 @@ def _reasons(
 def _geojson(city: City, segments: Segments, top: pa.Table) -> bytes:
     import shapely
 
-    plane = Plane.of(city)
+    plane = Plane.of(city.box)
     features = []
     for record in top.to_pylist():
         line = shapely.transform(segments.lines[record["segment"]], plane.degrees)

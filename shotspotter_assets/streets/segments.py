@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Streets
-from shotspotter_assets.cities.shape_files import read_shapes
-from shotspotter_assets.gridding.cells import Plane, cell_metres
+from shotspotter_assets.geometry.cells import Plane, cell_shapes
+from shotspotter_assets.geometry.shapes import read_shapes, require_column, rows_in_box
 
 if TYPE_CHECKING:
     import geopandas
@@ -56,7 +56,7 @@ class Segments:
         import shapely
 
         middles = shapely.get_coordinates(shapely.line_interpolate_point(self.lines, 0.5, normalized=True))
-        return Plane.of(city).degrees(middles)
+        return Plane.of(city.box).degrees(middles)
 
 
 def read_segments(city: City) -> Segments:
@@ -77,23 +77,16 @@ def read_segments(city: City) -> Segments:
 def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame", tuple[str, ...]]:
     """Return street, lowest and highest house number (or NaN) and line of usable rows, and the rows left out by reason."""
     import pandas as pd
-    import shapely
 
-    frame, box = read_shapes(streets.path), city.box
-    columns = [column for column in frame.columns if column != frame.geometry.name]
+    frame = read_shapes(streets.path)
     wanted = {"name": streets.name, "number_from": streets.number_from, "number_to": streets.number_to}
     for key, column in [*wanted.items(), *(("only", column) for column in streets.only)]:
-        if column is not None and column not in columns:
-            raise ValueError(f"has no column {column}; it has {', '.join(map(str, columns))}. Correct `{key}`")
+        if column is not None:
+            require_column(frame, key, column)
     kinds = sorted(set(frame.geom_type) - {"LineString", "MultiLineString"})
     if kinds:
         raise ValueError(f"holds {', '.join(kinds)}, and streets are lines. Give it a file of street lines")
-    kept = in_box = frame[frame.intersects(shapely.box(box.west, box.south, box.east, box.north))]
-    if in_box.empty:
-        raise ValueError(
-            f"has nothing in the city's box; its shapes lie within {frame.total_bounds.round(3).tolist()}. Give it the "
-            "coordinate system that it is in (a .prj beside a shapefile), or longitude before latitude"
-        )
+    kept = in_box = rows_in_box(frame, city.box)
     for column, values in streets.only.items():
         kept = kept[kept[column].astype(str).isin(values)]
         if kept.empty:
@@ -124,7 +117,7 @@ def _cut(city: City, named: "geopandas.GeoDataFrame") -> tuple[Lines, "pd.DataFr
     """Return the lines within the city's box, cut wherever any of them meet; street and house numbers of each piece."""
     import shapely
 
-    plane = Plane.of(city)
+    plane = Plane.of(city.box)
     flat = shapely.transform(shapely.force_2d(named.geometry.to_numpy()), plane.metres)
     lines, row = shapely.get_parts(shapely.clip_by_rect(flat, 0, 0, plane.width, plane.height), return_index=True)
     lines, row = lines[shapely.length(lines) > 0], row[shapely.length(lines) > 0]
@@ -224,9 +217,7 @@ def parts_of(city: City, segments: Segments) -> Parts:
     """Return the parts of all segments in all cells of the city's grid."""
     import shapely
 
-    height, width = cell_metres(city)
-    row, column = (index.ravel() for index in np.indices(city.shape))
-    cells = shapely.box(column * width, row * height, (column + 1) * width, (row + 1) * height)
+    cells = cell_shapes(city)
     cell, segment = shapely.STRtree(segments.lines).query(cells, predicate="intersects")
     lines = shapely.intersection(cells[cell], segments.lines[segment])
     metres = shapely.length(lines)

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.streets.alerts import Alerts, nearest_parts
+from shotspotter_assets.streets.nearest_parts import Alerts, nearest_parts
 from shotspotter_assets.streets.segments import Array, Integers, Parts
 
 HALF_LIFE_DAYS: Final = 730.0

@@ -10,7 +10,7 @@ import pytest
 from shotspotter_assets.automation.due import ALERTS, PRODUCTS, TRAINING, DueRun, due
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.cleaning.day_settings import settings_hash
+from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.schema import SIMULATED
 from shotspotter_assets.sources.snapshot import Snapshot

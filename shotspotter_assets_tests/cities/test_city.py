@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
-from shotspotter_assets.cities.shape_files import coverage_polygons
 from shotspotter_assets.city_files import CityFile, load_city
+from shotspotter_assets.geometry.shapes import read_areas
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 LANDING: dict[str, Any] = yaml.safe_load((TEST_CITIES / "landing_city.yaml").read_text())
@@ -92,4 +92,4 @@ def test_a_coverage_file_has_the_named_areas(tmp_path: Path, changes: dict[str, 
     with pytest.raises(ValueError, match=says) if says else nullcontext():
         coverage = load_city(file).coverage
         assert coverage is not None
-        assert [name for name, _ in coverage_polygons(coverage)] == ["West"]
+        assert [name for name, _ in read_areas(coverage.file, coverage.name_property, coverage.areas)] == ["West"]

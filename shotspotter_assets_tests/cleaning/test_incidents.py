@@ -2,13 +2,11 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shotspotter_assets.cleaning.incidents import MAX_METRES, MAX_MINUTES, METRES_PER_DEGREE, incident_numbers
+from shotspotter_assets.cleaning.incidents import MAX_METRES, MAX_MINUTES, incident_numbers
 
 
-def by_double_loop(day: np.ndarray, seconds: np.ndarray, longitude: np.ndarray, latitude: np.ndarray) -> list[int]:
+def by_double_loop(day: np.ndarray, seconds: np.ndarray, metres: np.ndarray) -> list[int]:
     """Each day's alerts joined with those of their day and the day before, by spreading the first until it rests."""
-    east = longitude * METRES_PER_DEGREE * np.cos(np.radians(38.9))
-    north = latitude * METRES_PER_DEGREE
     found = np.arange(len(seconds))
     for today in set(day.tolist()):
         among = np.flatnonzero((day == today) | (day == today - 1))
@@ -16,7 +14,7 @@ def by_double_loop(day: np.ndarray, seconds: np.ndarray, longitude: np.ndarray, 
         for _ in among:
             for a in among:
                 for b in among:
-                    near = np.hypot(east[a] - east[b], north[a] - north[b]) <= MAX_METRES
+                    near = np.hypot(*(metres[a] - metres[b])) <= MAX_METRES
                     if near and abs(seconds[a] - seconds[b]) <= 60 * MAX_MINUTES:
                         first[a] = first[b] = min(first[a], first[b])
         for at in np.flatnonzero(day == today):
@@ -35,29 +33,27 @@ alerts_of_three_days = st.lists(
 def test_components_agree_with_a_double_loop(alerts: list[tuple[int, int, int]]) -> None:
     seconds, x, y = np.array(sorted(alerts), dtype=float).T
     day = (seconds // 500).astype(np.int64)
-    longitude, latitude = -77 + x * 0.0007, 38.9 + y * 0.0007
-    expected = by_double_loop(day, seconds, longitude, latitude)
-    assert incident_numbers(day, seconds, longitude, latitude, 38.9).tolist() == expected
+    metres = np.column_stack([60 * x, 77 * y])
+    assert incident_numbers(day, seconds, metres).tolist() == by_double_loop(day, seconds, metres)
 
 
 def test_a_chain_over_two_midnights_reaches_back_one_day() -> None:
     seconds = np.arange(0.0, 1000, 200)
     day = np.array([0, 1, 1, 1, 2])
-    point = np.zeros(5)
-    assert incident_numbers(day, seconds, point, point, 0.0).tolist() == [0, 0, 0, 0, 1]
+    assert incident_numbers(day, seconds, np.zeros((5, 2))).tolist() == [0, 0, 0, 0, 1]
 
 
 def test_an_alert_after_midnight_does_not_join_what_was_apart_before() -> None:
     seconds = np.array([0.0, 0.0, 60.0])
-    longitude = np.array([0.0, 0.0024, 0.0012])
+    metres = np.array([[0.0, 0.0], [260.0, 0.0], [130.0, 0.0]])
     day = np.array([0, 0, 1])
-    assert incident_numbers(day, seconds, longitude, np.zeros(3), 0.0).tolist() == [0, 1, 0]
-    assert incident_numbers(np.zeros(3, dtype=int), seconds, longitude, np.zeros(3), 0.0).tolist() == [0, 0, 0]
+    assert incident_numbers(day, seconds, metres).tolist() == [0, 1, 0]
+    assert incident_numbers(np.zeros(3, dtype=int), seconds, metres).tolist() == [0, 0, 0]
 
 
 def test_many_alerts_of_one_hour_at_few_points_need_little_memory() -> None:
     # All pairs of 60,000 alerts at 3 points would be 600 million.
     seconds = np.zeros(60_000)
-    longitude = np.repeat([0.0, 0.001, 0.1], 20_000)
-    found = incident_numbers(np.zeros(60_000, dtype=int), seconds, longitude, np.zeros(60_000), 0.0)
+    metres = np.column_stack([np.repeat([0.0, 110.0, 11_000.0], 20_000), np.zeros(60_000)])
+    found = incident_numbers(np.zeros(60_000, dtype=int), seconds, metres)
     assert np.unique(found).tolist() == [0, 40_000]

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from shotspotter_assets.cities.city import Box
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.plots import (
     as_png,
@@ -16,6 +15,7 @@ from shotspotter_assets.evaluation.plots import (
     reliability_curve,
 )
 from shotspotter_assets.evaluation.scores import reliability
+from shotspotter_assets.geometry.grid import Box
 
 BOX = Box(west=-77.05, south=38.81, east=-76.9, north=38.97)
 RANDOM = np.random.default_rng(0)

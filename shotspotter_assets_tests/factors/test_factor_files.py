@@ -11,7 +11,7 @@ import shapely
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.factors.city_factors import CityFactors, FactorFileError
-from shotspotter_assets.gridding.cells import Plane, cell_metres, cell_middles
+from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 CITY = made_up_city("square_town", (-77.0, 38.0, -76.9, 38.1), (4, 5))
@@ -108,7 +108,7 @@ def test_lines_are_told_by_their_length_in_a_cell(tmp_path):
     street = shapely.LineString([(-77.2, 38.01), (-76.95, 38.01)])
     geopandas.GeoDataFrame(geometry=[street, street.reverse()], crs=4326).to_parquet(tmp_path / "lines.parquet")
     metres = np.expm1(values(tmp_path / "lines.parquet", kind="lines")) * KM2 * 1_000
-    width = Plane.of(CITY).width
+    width = Plane.of(CITY.box).width
     # A street that is there in both directions is one street.
     np.testing.assert_allclose(metres[0], width * np.array([0.2, 0.2, 0.1, 0, 0]), rtol=1e-6, atol=1e-6)
     assert not metres[1:].any()

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.cities.city import Grid
 from shotspotter_assets.city_files import load_city
-from shotspotter_assets.gridding.tensors import cells, dense_window, hourly_window, sparse_tensors
+from shotspotter_assets.geometry.cells import cells_at
+from shotspotter_assets.geometry.grid import Grid
+from shotspotter_assets.gridding.tensors import dense_window, hourly_window, sparse_tensors
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
@@ -95,7 +96,7 @@ def test_windows_count_every_alert_once(rows: list[Any], order: Any) -> None:
 
 def test_each_point_on_an_edge_has_one_cell() -> None:
     edges = np.linspace(-77, -76, 5)
-    row, column = cells(edges, np.full(5, 38.0), CITY.box, CITY.grid)
+    row, column = cells_at(CITY, edges, np.full(5, 38.0))
     assert column.tolist() == [0, 1, 2, 3, 3]
     assert row.tolist() == [0] * 5
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from markupsafe import escape
 
-from shotspotter_assets.cities.city import Grid
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.publication import NowcastRules
-from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
+from shotspotter_assets.cities.stored_settings import GRID, grid_settings
+from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.pages.city_layers import CityLayers
 from shotspotter_assets.pages.site import make_pages, pages_partition, read_pages_record
 from shotspotter_assets.pages.words import amount

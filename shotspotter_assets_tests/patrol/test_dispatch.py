@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.gridding.tensors import cells
+from shotspotter_assets.geometry.cells import cells_at
 from shotspotter_assets.patrol.dispatch import (
     DISPATCH_SCHEMA,
     dispatch_csv,
@@ -67,7 +67,7 @@ class TestTable:
             assert row["expected_alerts"] == pytest.approx(expected[at])
             assert row["probability"] == pytest.approx(1 - np.exp(-expected[at]))
             assert row["cell"] == f"R{row['row']:02d}C{row['column']:02d}"
-            centre = cells(np.array([row["longitude"]]), np.array([row["latitude"]]), city.box, city.grid)
+            centre = cells_at(city, np.array([row["longitude"]]), np.array([row["latitude"]]))
             assert (int(centre[0][0]), int(centre[1][0])) == at[1:]
             assert row["area"] == (AREAS[at[1:]] or None)
 

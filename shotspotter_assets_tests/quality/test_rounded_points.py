@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shotspotter_assets.cities.city import City, Grid
-from shotspotter_assets.gridding.cells import cell_metres
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.geometry.cells import cell_metres
+from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets_tests.quality.sound_city import CITY, firing, sound
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.city import Grid
-from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
+from shotspotter_assets.cities.stored_settings import GRID, grid_settings
+from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.serving.issued_forecasts import (
     Forecast,
     ForecastRecord,

@@ -9,11 +9,12 @@ import pytest
 import shapely
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.cities.city import Box, City, Grid
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
+from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.cleaning.alerts import clean_alerts
-from shotspotter_assets.cleaning.day_settings import GRID, grid_settings
+from shotspotter_assets.geometry.grid import Box, Grid
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.serving.issued_forecasts import (
     Forecast,

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shotspotter_assets.gridding.cells import Plane
-from shotspotter_assets.streets.alerts import MAX_METRES_AWAY, Alerts, nearest_parts
+from shotspotter_assets.geometry.cells import Plane
+from shotspotter_assets.streets.nearest_parts import MAX_METRES_AWAY, Alerts, nearest_parts
 from shotspotter_assets.streets.segments import Parts, parts_of, read_segments
 from shotspotter_assets.streets.shares import HALF_LIFE_DAYS, CellRisk, StreetShares, segment_risk
 from shotspotter_assets_tests.streets.town import city_with, town, written
@@ -34,7 +34,7 @@ def simulated(city, parts: Parts, rate: np.ndarray, days: int, seed: int = 1) ->
     points = np.array(
         [parts.lines[at].interpolate(share, normalized=True).coords[0] for at, share in zip(part, along, strict=True)]
     )
-    plane = Plane.of(city)
+    plane = Plane.of(city.box)
     degrees = points.reshape(-1, 2) / [plane.metres_east, plane.height / 0.1] + [plane.west, plane.south]
     return Alerts(START + day, *degrees.T)
 
@@ -157,7 +157,7 @@ def test_nothing_is_forecast_where_nothing_is_forecast_of_the_cell(shares):
 
 
 def test_parts_have_all_of_the_streets_and_lie_in_one_cell_each(city, parts):
-    segments, plane = read_segments(city), Plane.of(city)
+    segments, plane = read_segments(city), Plane.of(city.box)
     np.testing.assert_allclose(np.bincount(parts.segment, parts.metres), segments.metres, rtol=1e-6)
     for line, cell in zip(parts.lines, parts.cell, strict=True):
         middle = line.interpolate(0.5, normalized=True)
@@ -165,7 +165,7 @@ def test_parts_have_all_of_the_streets_and_lie_in_one_cell_each(city, parts):
 
 
 def test_an_alert_belongs_to_the_nearest_street_of_its_cell(city, parts):
-    degrees = MAX_METRES_AWAY / (Plane.of(city).height / 0.1)
+    degrees = MAX_METRES_AWAY / (Plane.of(city.box).height / 0.1)
     latitude = 38.02 + degrees * np.array([0.0, 0.9, 1.1])
     days = np.full(3, START)
     near = nearest_parts(city, parts, Alerts(days, np.full(3, -76.985), latitude))

@@ -5,7 +5,7 @@ import geopandas
 import pytest
 import shapely
 
-from shotspotter_assets.gridding.cells import Plane
+from shotspotter_assets.geometry.cells import Plane
 from shotspotter_assets.streets.segments import StreetsFileError, read_segments
 from shotspotter_assets_tests.streets.town import (
     AVENUES,
@@ -26,7 +26,7 @@ BLOCK = shapely.LineString([(-76.98, 38.02), (-76.97, 38.02)])
 def test_whole_streets_are_cut_where_they_cross(tmp_path):
     cut = read_segments(city_with(written(tmp_path, town())))
     assert len(cut) == PIECES
-    plane = Plane.of(city_with(tmp_path / "any"))
+    plane = Plane.of(city_with(tmp_path / "any").box)
     assert cut.metres.max() == pytest.approx(plane.height / 10, abs=2)
     assert cut.metres.min() == pytest.approx(plane.width / 20, abs=2)
     assert cut.metres.sum() == pytest.approx(9 * 0.09 * (plane.metres_east + plane.height / 0.1), rel=1e-3)
@@ -71,7 +71,7 @@ def test_pieces_of_one_street_that_meet_where_nothing_crosses_are_one_segment(tm
 
 
 def test_side_streets_that_end_just_before_a_street_meet_it(tmp_path):
-    plane = Plane.of(city_with(tmp_path / "any"))
+    plane = Plane.of(city_with(tmp_path / "any").box)
     pieces = {}
     for gap in (0.3, 8.0):
         end = 38.02 + gap / (plane.height / 0.1)

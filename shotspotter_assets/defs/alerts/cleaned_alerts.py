@@ -70,8 +70,8 @@ def definitions(city: City) -> dg.Definitions:
 
 def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: list[date]) -> None:
     """Clean and store the days of a run."""
+    from shotspotter_assets.cities.stored_settings import refuse_other_settings
     from shotspotter_assets.cleaning.alerts import DAYS_BEFORE, clean_alerts
-    from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days
     from shotspotter_assets.sources.day_table import DayTable
     from shotspotter_assets.storage.fingerprints import table_fingerprints
     from shotspotter_assets.storage.lineage import Origin, record_lineage
@@ -79,7 +79,7 @@ def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: 
     table = DayTable.read(store, city.name)
     raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, days[0], days[-1])
     table.require(city.name, days)
-    refuse_days(days_of_other_settings(raw.schema.metadata, days, city, "raw_alerts"), city, "raw_alerts")
+    refuse_other_settings(raw.schema.metadata, days, city, "raw_alerts")
     cleaned = clean_alerts(_with_days_before(store, raw, city, days[0], DAYS_BEFORE), days, city)
     with store.alone("cleaned_alerts", city.name):
         rejected = {day: result.rejected for day, result in cleaned.items()}

@@ -49,7 +49,7 @@ def definitions(city: City) -> dg.Definitions:
 
 def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: list[date]) -> None:
     """Grid and store the days of a run."""
-    from shotspotter_assets.cleaning.day_settings import days_of_other_settings, refuse_days
+    from shotspotter_assets.cities.stored_settings import refuse_other_settings
     from shotspotter_assets.gridding.tensors import sparse_tensors
     from shotspotter_assets.sources.day_table import DayTable
     from shotspotter_assets.storage.fingerprints import table_fingerprints
@@ -58,8 +58,7 @@ def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: l
     table, lineage = DayTable.read(store, city.name), read_lineage(store, "cleaned_alerts", city.name)
     alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], READ_COLUMNS)
     table.require(city.name, days)
-    stale = days_of_other_settings(alerts.schema.metadata, days, city, "cleaned_alerts")
-    refuse_days(stale, city, "cleaned_alerts")
+    refuse_other_settings(alerts.schema.metadata, days, city, "cleaned_alerts")
     tensors = sparse_tensors(alerts, days, city)
     store.write_tables("grid_tensors", city.name, GRID_FILE, tensors)
     record_lineage(store, "grid_tensors", city.name, {day: lineage[str(day)] for day in days if str(day) in lineage})

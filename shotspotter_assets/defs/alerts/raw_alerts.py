@@ -127,7 +127,7 @@ def _read(
 ) -> None:
     """Read and store the days of a run."""
     from shotspotter_assets.calendar.local_time import rows_of_days
-    from shotspotter_assets.cleaning.day_settings import SETTINGS, mark_days, settings_hash
+    from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
     from shotspotter_assets.sources.day_table import DayTable
     from shotspotter_assets.sources.receive import keep_first_seen, read_sources
     from shotspotter_assets.sources.schema import PUBLISHED
@@ -138,7 +138,8 @@ def _read(
     rows = keep_first_seen(read_sources(readers, days[0], days[-1]), _stored_before(context, store, city.name, days))
     record_answer(store, city.name, rows, days[0], days[-1])
     snapshot = take_snapshot(city, readers, store, now, poll_seconds=None)
-    by_day = mark_days(rows_of_days(rows, days), SETTINGS, dict.fromkeys(days, settings_hash(city, "raw_alerts")))
+    marked = rows.replace_schema_metadata({SETTINGS: settings_hash(city, "raw_alerts")})
+    by_day = rows_of_days(marked, days)
     stored = _days(store, city, snapshot, rows, days)
     with store.alone("raw_alerts", city.name):
         before = DayTable.read(store, city.name).days
@@ -164,7 +165,7 @@ def _days(
     store: "Store", city: City, snapshot: "Snapshot", rows: "pa.Table", days: Sequence[date]
 ) -> "dict[date, Day]":
     """The entries of a run's days in the table of days."""
-    from shotspotter_assets.cleaning.day_settings import settings_hash
+    from shotspotter_assets.cities.stored_settings import settings_hash
     from shotspotter_assets.cleaning.held_back import held_back_days
     from shotspotter_assets.sources.day_table import Day, DayTable
     from shotspotter_assets.sources.known_days import DayRows, day_states

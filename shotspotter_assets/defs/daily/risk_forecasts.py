@@ -50,7 +50,7 @@ def definitions(city: City) -> dg.Definitions:
 def _forecast_of(context: dg.AssetExecutionContext, opened: "Store", city: City, issue_date: date) -> panel.Metadata:
     """Issue the forecast of a day, or store why there is none, and return the panel."""
     from shotspotter_assets.automation.stored import Stored
-    from shotspotter_assets.gridding.cells import cell_name
+    from shotspotter_assets.geometry.cells import cell_name
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.serving.issued_forecasts import (
         forecast_partition,

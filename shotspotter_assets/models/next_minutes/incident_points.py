@@ -8,8 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
-from shotspotter_assets.gridding.cells import Plane
-from shotspotter_assets.gridding.tensors import cells
+from shotspotter_assets.geometry.cells import Plane, cells_at
 from shotspotter_assets.models.arrays import Array, Booleans, Integers
 
 
@@ -34,8 +33,8 @@ class Incidents:
         longitude, latitude = (begun[name].to_numpy() for name in ("longitude", "latitude"))
         return cls(
             seconds_of(begun["time_utc"].to_numpy()),
-            Plane.of(city).metres(np.column_stack([longitude, latitude])),
-            np.column_stack(cells(longitude, latitude, city.box, city.grid)).astype(np.int64),
+            Plane.of(city.box).metres(np.column_stack([longitude, latitude])),
+            np.column_stack(cells_at(city, longitude, latitude)).astype(np.int64),
         )
 
     def table(self) -> pa.Table:

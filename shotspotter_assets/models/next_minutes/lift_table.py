@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.gridding.cells import Plane, cell_middles
+from shotspotter_assets.geometry.cells import Plane, cell_middles
 from shotspotter_assets.models.arrays import Array, Integers
 from shotspotter_assets.models.forecaster import Choices
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
@@ -112,7 +112,7 @@ def _within_ages(first: Array, last: Array) -> Array:
 
 def _rings(incidents: Incidents, history: HourlyHistory) -> Integers:
     """Return the bin of the distance from each incident to each covered cell, shape (incidents, cells)."""
-    middles = Plane.of(history.city).metres(
+    middles = Plane.of(history.city.box).metres(
         np.column_stack(cell_middles(history.city, *np.nonzero(history.in_coverage)))
     )
     metres = np.hypot(*(incidents.metres[:, None] - middles[None]).transpose(2, 0, 1))

@@ -10,13 +10,12 @@ from scipy.special import ndtri
 
 from shotspotter_assets.calendar.local_time import day_starts, days_between
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.geometry.cells import cell_metres
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 MICROSECONDS_PER_SECOND = 1_000_000
 HOUR = 3600 * MICROSECONDS_PER_SECOND
-METRES_PER_DEGREE = 111_320.0
-"""A degree of latitude, on a sphere."""
 
 # The random streams of one seed. A stream depends on nothing but the seed and the number of its period,
 # which is why a day is the same whatever range of days is asked for.
@@ -92,14 +91,6 @@ class Day:
     @property
     def end(self) -> int:
         return int(self.hour_edges[-1])
-
-
-def cell_metres(city: City) -> tuple[float, float]:
-    """Return (height, width) of a cell in metres, on a sphere at the latitude of the box's middle."""
-    box = city.box
-    height = (box.north - box.south) * METRES_PER_DEGREE / city.grid.rows
-    width = (box.east - box.west) * METRES_PER_DEGREE / city.grid.columns
-    return height, width * math.cos(math.radians((box.north + box.south) / 2))
 
 
 class Background:

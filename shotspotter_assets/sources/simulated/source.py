@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from scipy.special import ndtr, ndtri
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.geometry.cells import cell_metres, grid_degrees
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED
 from shotspotter_assets.sources.simulated.background import (
@@ -26,7 +27,6 @@ from shotspotter_assets.sources.simulated.background import (
     Day,
     Floats,
     Integers,
-    cell_metres,
 )
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
 
@@ -106,14 +106,13 @@ class SimulatedSource(AlertSource):
         dates = pa.array(np.repeat([day.date for day in days], counts), pa.date32())
         numerals = pc.utf8_lpad(pa.array(number_in_day).cast(pa.string()), 6, "0")
         ends = np.repeat([day.end for day in days], counts)
-        box = self._city.box
-        rows, columns = self._city.shape
+        longitude, latitude = grid_degrees(self._city, alerts.row, alerts.column)
         return pa.table(
             {
                 "date": dates,
                 "time_utc": pa.array(alerts.time, pa.timestamp("us", "UTC")),
-                "longitude": box.west + alerts.column / columns * (box.east - box.west),
-                "latitude": box.south + alerts.row / rows * (box.north - box.south),
+                "longitude": longitude,
+                "latitude": latitude,
                 "gunshot_type": pa.array(TYPES, pa.string()).take(pa.array(alerts.kind)),
                 "rounds": pa.array(alerts.rounds.astype(np.int32), mask=alerts.rounds == 0),
                 "source_id": pc.binary_join_element_wise(pc.strftime(dates, "%Y%m%d"), numerals, "-"),

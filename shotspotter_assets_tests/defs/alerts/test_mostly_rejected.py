@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from shotspotter_assets.cities.city import Box
+from shotspotter_assets.geometry.grid import Box
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.store import Store

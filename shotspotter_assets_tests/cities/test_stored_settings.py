@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -5,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.stored_settings import SETTINGS, Asset, refuse_other_settings, settings_hash
 from shotspotter_assets.city_files import CityFile, load_city
 from shotspotter_assets.cleaning.alerts import clean_alerts
-from shotspotter_assets.cleaning.day_settings import SETTINGS, Asset, days_of_other_settings, refuse_days, settings_hash
 from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.storage.day_metadata import gather_metadata
@@ -55,14 +56,15 @@ def test_a_changed_setting_refuses_the_days_that_depend_on_it(changes: dict[str,
     assets: tuple[Asset, ...] = ("raw_alerts", "cleaned_alerts", "grid_tensors")
     for asset in assets:
         metadata = gather_metadata(DAYS, stored(asset))
-        assert days_of_other_settings(metadata, DAYS, CITY, asset) == []
-        assert days_of_other_settings(metadata, DAYS, city, asset) == (DAYS if asset[0] in stale else [])
+        refuse_other_settings(metadata, DAYS, CITY, asset)
+        with pytest.raises(ValueError, match=f"{asset} of 3 days") if asset[0] in stale else nullcontext():
+            refuse_other_settings(metadata, DAYS, city, asset)
 
 
 @pytest.mark.parametrize("asset", ["raw_alerts", "cleaned_alerts", "grid_tensors"])
-def test_the_refusal_names_days_and_the_command_that_rebuilds_them(asset: Asset) -> None:
-    refuse_days([], CITY, asset)
-    with pytest.raises(ValueError, match=f"landing_city: {asset} of 3 days, 2024-03-01 to 2024-03-03") as refused:
-        refuse_days(DAYS, CITY, asset)
+def test_the_refusal_names_the_days_and_the_command_that_rebuilds_them(asset: Asset) -> None:
+    metadata = gather_metadata(DAYS, [*stored(asset)[:1], *[{SETTINGS.encode(): b"other"}] * 2])
+    with pytest.raises(ValueError, match=f"landing_city: {asset} of 2 days, 2024-03-02 to 2024-03-03") as refused:
+        refuse_other_settings(metadata, DAYS, CITY, asset)
     selection = "landing_city/raw_alerts,landing_city/cleaned_alerts,landing_city/grid_tensors"
-    assert f"dg launch --assets {selection} --partition-range 2024-03-01...2024-03-03" in str(refused.value)
+    assert f"dg launch --assets {selection} --partition-range 2024-03-02...2024-03-03" in str(refused.value)

@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.gridding.cells import Plane
-from shotspotter_assets.gridding.tensors import cells
+from shotspotter_assets.geometry.cells import Plane, cells_at
 from shotspotter_assets.streets.segments import Array, Integers, Parts
 
 MAX_METRES_AWAY: Final = 150.0
@@ -31,7 +30,7 @@ class Alerts:
 
     def cells(self, city: City) -> Integers:
         """Return the grid's cell of each, as row x columns + column."""
-        row, column = cells(self.longitude, self.latitude, city.box, city.grid)
+        row, column = cells_at(city, self.longitude, self.latitude)
         return row.astype(np.int64) * city.grid.columns + column
 
 
@@ -39,7 +38,7 @@ def nearest_parts(city: City, parts: Parts, alerts: Alerts) -> Integers:
     """Return the nearest part within `MAX_METRES_AWAY` in each alert's cell; -1 for none; shape (alerts,)."""
     import shapely
 
-    points = shapely.points(Plane.of(city).metres(np.column_stack([alerts.longitude, alerts.latitude])))
+    points = shapely.points(Plane.of(city.box).metres(np.column_stack([alerts.longitude, alerts.latitude])))
     alert, part = shapely.STRtree(parts.lines).query(points, predicate="dwithin", distance=MAX_METRES_AWAY)
     own = parts.cell[part] == alerts.cells(city)[alert]
     alert, part = alert[own], part[own]

@@ -1,4 +1,5 @@
-from shotspotter_assets.gridding.cells import cell_edges, polygon_feature
+from shotspotter_assets.geometry.cells import cell_edges
+from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets_tests.patrol.cities import CELL_DEGREES, patrol_city
 
 CITY = patrol_city(4, 6)

@@ -1,0 +1,60 @@
+"""Settings that stored days depend on: their hash in the tables' metadata, and the refusal of days with other settings.
+
+Dagster's `code_version` is one for all partitions of an asset, and a backfill of some days would hide the others.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Final, Literal
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.storage.day_metadata import Metadata, values_by_day
+from shotspotter_assets.storage.fingerprints import sha256
+
+Asset = Literal["raw_alerts", "cleaned_alerts", "grid_tensors"]
+SETTINGS: Final = "settings"
+"""Metadata key of `settings_hash` in raw, cleaned and gridded days."""
+GRID: Final = "grid"
+"""Metadata key of `grid_settings` in gridded days and forecasts."""
+SOURCE_RULES: Final = ("naive_times", "ignore_zone", "crs", "seed", "alerts_per_day")
+"""Source settings that change the meaning of a row. Column names and time formats do not: earlier rows stay valid."""
+
+
+def settings_hash(city: City, asset: Asset) -> str:
+    """Return the SHA-256 of the settings that the days of an asset depend on."""
+    settings: dict[str, Any] = {
+        "time_zone": city.time_zone,
+        "sources": [[getattr(source, rule, None) for rule in SOURCE_RULES] for source in city.all_sources],
+    }
+    if asset != "raw_alerts":
+        settings |= city.model_dump(include={"box", "event_types", "gunshot_spellings"})
+    if asset == "grid_tensors":
+        settings |= city.model_dump(include={"grid", "counted"})
+    return sha256(json.dumps(settings, sort_keys=True))
+
+
+def grid_settings(city: City) -> str:
+    """Return box, cells, event types and counted rows of a city, as JSON."""
+    return json.dumps(city.model_dump(include={"box", "grid", "counted", "event_types"}))
+
+
+def refuse_other_settings(metadata: Metadata, days: Sequence[date], city: City, asset: Asset) -> None:
+    """Refuse days of an asset that were stored with other settings than the city's file has now.
+
+    Args:
+        metadata: of the tables of all `days` together (`storage.day_metadata`); days without an entry are accepted.
+
+    Raises:
+        ValueError: there are such days; the message names them, the assets to rebuild and the command.
+    """
+    stored, present = values_by_day(metadata, SETTINGS, days), settings_hash(city, asset)
+    other = sorted(day for value, of_days in stored.items() if value != present for day in of_days)
+    if other:
+        selection = ",".join(f"{city.name}/{name}" for name in ("raw_alerts", "cleaned_alerts", "grid_tensors"))
+        raise ValueError(
+            f"City {city.name}: {asset} of {len(other):,} days, {other[0]} to {other[-1]}, were stored with other settings "
+            "than the city's file has now (time zone, box, grid, types, or the meaning of times and points). Rebuild raw_alerts, "
+            f"cleaned_alerts and grid_tensors for these days, or undo the change: dg launch --assets {selection} "
+            f"--partition-range {other[0]}...{other[-1]}"
+        )

@@ -1,0 +1,138 @@
+"""Cells of a grid: plane, size, edges, middles, shapes, names and neighbours, and the cell of a point.
+
+Row 0 is the south, column 0 the west. Numbers of cells count row by row: row x columns + column.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.geometry.grid import Box, Edges, Gridded
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Floats = npt.NDArray[np.float64]
+METRES_PER_DEGREE: Final = 111_320.0
+"""A degree of latitude, and of longitude at the equator, on a sphere."""
+DECIMALS: Final = 7
+"""Decimals of a degree: about a centimetre."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A box in metres east and north of its south-western corner."""
+
+    west: float
+    south: float
+    metres_east: float  # length of a degree of longitude, at the middle of the box
+    width: float
+    height: float
+
+    @classmethod
+    def of(cls, box: Box) -> "Plane":
+        metres_east = METRES_PER_DEGREE * math.cos(math.radians((box.south + box.north) / 2))
+        width, height = (box.east - box.west) * metres_east, (box.north - box.south) * METRES_PER_DEGREE
+        return cls(box.west, box.south, metres_east, width, height)
+
+    @property
+    def aspect(self) -> float:
+        """Length of a degree of latitude over that of a degree of longitude."""
+        return METRES_PER_DEGREE / self.metres_east
+
+    def metres(self, degrees: Floats) -> Floats:
+        """Return (east, north) of (longitude, latitude), shape (points, 2)."""
+        return (degrees - [self.west, self.south]) * [self.metres_east, METRES_PER_DEGREE]
+
+    def degrees(self, metres: Floats) -> Floats:
+        """Return (longitude, latitude) of (east, north), shape (points, 2)."""
+        return metres / [self.metres_east, METRES_PER_DEGREE] + [self.west, self.south]
+
+
+def cell_metres(city: Gridded) -> tuple[float, float]:
+    """Return (height, width) of a cell in metres, the width at the middle of the box."""
+    box, grid = city.box, city.grid
+    height = (box.north - box.south) * METRES_PER_DEGREE / grid.rows
+    width = (box.east - box.west) * METRES_PER_DEGREE / grid.columns
+    return height, width * math.cos(math.radians((box.south + box.north) / 2))
+
+
+def cell_edges(city: Gridded, row: int, column: int) -> Edges:
+    """Return the edges of a cell, rounded to `DECIMALS`."""
+    corners = grid_degrees(city, np.array([row, row + 1]), np.array([column, column + 1]))
+    (west, east), (south, north) = ([round(edge, DECIMALS) for edge in axis.tolist()] for axis in corners)
+    return west, south, east, north
+
+
+def grid_degrees(city: Gridded, row: Any, column: Any) -> tuple[Floats, Floats]:
+    """Return (longitude, latitude) of points in fractional cells from the box's south-western corner, same shape."""
+    box, grid = city.box, city.grid
+    longitude = box.west + column / grid.columns * (box.east - box.west)
+    return longitude, box.south + row / grid.rows * (box.north - box.south)
+
+
+def cell_middles(city: Gridded, row: npt.NDArray[np.integer], column: npt.NDArray[np.integer]) -> tuple[Floats, Floats]:
+    """Return (longitude, latitude) of the middles of cells, each of the shape of `row` and `column`."""
+    return grid_degrees(city, row + 0.5, column + 0.5)
+
+
+def cells_at(city: Gridded, longitude: Floats, latitude: Floats) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    """Return (row, column) of the cells of points within the box, same shape.
+
+    A point on an edge belongs to the northern or eastern cell, on the edge of the box to the last one.
+    """
+    box, grid = city.box, city.grid
+    row = np.floor((latitude - box.south) / (box.north - box.south) * grid.rows)
+    column = np.floor((longitude - box.west) / (box.east - box.west) * grid.columns)
+    return np.minimum(row, grid.rows - 1).astype(np.int16), np.minimum(column, grid.columns - 1).astype(np.int16)
+
+
+def cell_shapes(city: Gridded) -> npt.NDArray[np.object_]:
+    """Return all cells as Shapely boxes in metres of the box's `Plane`, shape (cells,)."""
+    import shapely
+
+    plane, (rows, columns) = Plane.of(city.box), city.grid.shape
+    height, width = plane.height / rows, plane.width / columns
+    row, column = (index.ravel() for index in np.indices(city.grid.shape))
+    return shapely.box(column * width, row * height, (column + 1) * width, (row + 1) * height)
+
+
+def reach_matrix(city: Gridded, radius_m: float) -> "csr_array":
+    """Return 1 for cells whose middles are at most `radius_m` metres apart, else 0; shape (cells, cells)."""
+    from scipy.sparse import csr_array
+    from scipy.spatial import KDTree
+
+    middles = KDTree(np.indices(city.grid.shape).reshape(2, -1).T * np.array(cell_metres(city)))
+    near = middles.query_ball_point(middles.data, radius_m)
+    cells, ends = np.concatenate(near).astype(np.int64), np.cumsum([0, *map(len, near)])
+    return csr_array((np.ones(len(cells)), cells, ends), shape=(len(near), len(near)))
+
+
+def quadrants(shape: tuple[int, int]) -> npt.NDArray[np.str_]:
+    """Return the name of the quarter of the grid that each cell lies in, such as south-west; shape (rows, columns)."""
+    rows, columns = shape
+    north = np.where(np.arange(rows) < rows / 2, "south", "north")
+    east = np.where(np.arange(columns) < columns / 2, "west", "east")
+    return np.char.add(np.char.add(north, "-")[:, None], east[None])
+
+
+def cell_name(row: int, column: int) -> str:
+    """Return the name of a cell, such as R12C07."""
+    return f"R{row:02d}C{column:02d}"
+
+
+STEPS_DEGREES: Final = (0.001, 0.0001)
+"""Roundings that matter to grids and streets: three and four decimals, about 100 and 10 m."""
+MIN_ROUNDED_SHARE: Final = 0.9
+"""A few exact points among rounded ones change nothing."""
+
+
+def rounding_step(degrees: Floats) -> float | None:
+    """Return the coarsest step to which almost all coordinates are rounded; None if they are exact or none."""
+    for step in STEPS_DEGREES if len(degrees) else ():
+        if np.mean(np.abs(degrees / step - np.rint(degrees / step)) < 1e-6) >= MIN_ROUNDED_SHARE:
+            return step
+    return None

@@ -1,0 +1,108 @@
+"""Files of shapes, named areas, and rectangles as GeoJSON."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shotspotter_assets.geometry.grid import Box, Edges
+
+if TYPE_CHECKING:
+    import geopandas
+
+WGS84: Final = 4326
+Areas = Sequence[tuple[str, Any]]
+"""(name, Shapely polygon) of each area."""
+
+
+def read_shapes(path: Path, longitude: str = "longitude", latitude: str = "latitude") -> "geopandas.GeoDataFrame":
+    """Read the shapes of a GeoParquet, GeoPackage, GeoJSON file or (zipped) shapefile in WGS84, without empty ones.
+
+    OpenStreetMap extracts (.osm, .pbf) give lines; CSV and Parquet files without geometry give points from the columns
+    `longitude` and `latitude`. Coordinates without a coordinate system are not transformed.
+
+    Raises:
+        ValueError: the file cannot be read, with the reason in one line.
+    """
+    import geopandas
+    import pandas as pd
+    import pyarrow.parquet as pq
+    import pyogrio
+    import shapely
+
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".csv" or (suffix == ".parquet" and b"geo" not in (pq.read_schema(path).metadata or {})):
+            table = pd.read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
+            table = table.dropna(subset=[longitude, latitude])
+            points = geopandas.points_from_xy(table[longitude], table[latitude], crs=WGS84)
+            return geopandas.GeoDataFrame(table, geometry=points)
+        is_parquet = suffix in (".parquet", ".geoparquet")
+        layer = "lines" if suffix in (".osm", ".pbf") else None
+        frame = geopandas.read_parquet(path) if is_parquet else pyogrio.read_dataframe(path, layer=layer)
+        shapes = frame.geometry.to_numpy()
+        frame = frame[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
+        return frame if frame.crs is None else frame.to_crs(WGS84)
+    except Exception as error:
+        raise ValueError(f"cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}") from None
+
+
+def require_column(frame: "geopandas.GeoDataFrame", key: str, column: str) -> None:
+    """Raise ValueError if the frame lacks a column beside its geometry; `key` names the setting to correct."""
+    columns = [str(name) for name in frame.columns if name != frame.geometry.name]
+    if column not in columns:
+        raise ValueError(f"has no column {column}; it has {', '.join(columns)}. Correct `{key}`")
+
+
+def rows_in_box(frame: "geopandas.GeoDataFrame", box: Box) -> "geopandas.GeoDataFrame":
+    """Return the rows whose shapes meet the box; raise ValueError with the remedy if none does."""
+    import shapely
+
+    in_box = frame[frame.intersects(shapely.box(*box.edges))]
+    if in_box.empty:
+        raise ValueError(
+            f"has nothing in the city's box; its shapes lie within {frame.total_bounds.round(3).tolist()}. Give it the "
+            "coordinate system that it is in (a .prj beside a shapefile), or longitude before latitude"
+        )
+    return in_box
+
+
+def read_areas(path: Path, name_property: str, wanted: Collection[str]) -> Areas:
+    """Return each polygon of a file in order, valid, with its name; several may have one name.
+
+    Raises:
+        ValueError: the file cannot be read, or lacks the property or one of the wanted names.
+    """
+    import shapely
+
+    frame = read_shapes(path)
+    if name_property not in frame.columns:
+        raise ValueError(f"{path} lacks the property {name_property}; it has: {', '.join(frame.columns)}")
+    names = frame[name_property].astype(str)
+    if unknown := sorted(set(wanted) - set(names)):
+        raise ValueError(f"{path} has no area {', '.join(unknown)}; it has: {', '.join(sorted(set(names)))}")
+    return list(zip(names, shapely.make_valid(frame.geometry.to_numpy()), strict=True))
+
+
+def names_at(
+    areas: Areas, longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64], outside: str
+) -> npt.NDArray[np.str_]:
+    """Return the name of the first area that holds each point, `outside` where none does; same shape."""
+    import shapely
+
+    names = np.full(longitude.shape, outside, dtype=object)
+    for name, area in reversed(areas):
+        shapely.prepare(area)
+        names[shapely.intersects_xy(area, longitude, latitude)] = name
+    return names.astype(np.str_)
+
+
+def polygon_feature(edges: Edges, properties: Mapping[str, Any], **members: Any) -> dict[str, Any]:
+    """Return a rectangle as a GeoJSON feature (RFC 7946); `members` such as `id` are put after its type."""
+    west, south, east, north = edges
+    # Counter-clockwise and closed, as the standard wants outer rings.
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    return {"type": "Feature", **members, "geometry": geometry, "properties": dict(properties)}
