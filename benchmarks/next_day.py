@@ -98,7 +98,7 @@ def summary(tables: dict[str, pa.Table]) -> None:
         everywhere[city], best = with_best_in_hindsight(forecasts)
         rows.append((city, everywhere[city], best))
     if len(tables) > 1:
-        rows.append(("all", pa.concat_tables(moved_apart(list(everywhere.values()))), "that of each city"))
+        rows.append(("all", pa.concat_tables(moved_apart(list(everywhere.values()))), "each city's own"))
         ordinary = [without_firework_days(table) for table in everywhere.values()]
         pooled_ordinary = pa.concat_tables(moved_apart(ordinary))
     for city, table, best in rows:

@@ -16,7 +16,7 @@ PAGES = [
     *(page for page in sorted((CHECKOUT / "docs").rglob("*.md")) if "_build" not in page.parts),
 ]
 SETTINGS = Settings.from_environment({})
-MAX_WORDS, MAX_CHANGELOG_WORDS, MAX_PICTURE_BYTES = 25_000, 1_500, 300_000
+MAX_WORDS, MAX_CHANGELOG_WORDS, MAX_PICTURE_BYTES = 18_500, 1_300, 300_000
 
 
 def targets(text: str) -> set[str]:
