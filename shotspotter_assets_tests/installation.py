@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -14,6 +13,7 @@ import psutil
 import requests
 
 from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets_tests.waiting import wait_until
 
 MAX_START_SECONDS: Final = 240.0
 """Until the webserver answers."""
@@ -31,7 +31,13 @@ class Installation:
     def __enter__(self) -> Self:
         self.start()
         try:
-            self._wait_until_it_answers()
+            wait_until(
+                self.answers,
+                MAX_START_SECONDS,
+                every=0.5,
+                process=self.process,
+                details=lambda: self.log.read_text()[-3000:],
+            )
         except BaseException:
             self.stop()
             raise
@@ -78,13 +84,6 @@ class Installation:
             with contextlib.suppress(psutil.Error):
                 if found.environ().get("DAGSTER_HOME") == self.home and found.status() != psutil.STATUS_ZOMBIE:
                     yield found
-
-    def _wait_until_it_answers(self) -> None:
-        until = time.monotonic() + MAX_START_SECONDS
-        while not self.answers():
-            if time.monotonic() > until or self.process.poll() is not None:
-                raise SystemExit(f"dg dev did not answer; {self.log} ends with\n{self.log.read_text()[-3000:]}")
-            time.sleep(0.5)
 
     def _start(self, command: str, *arguments: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:

@@ -21,7 +21,7 @@ def lasting_ports(number: int, offsets: Sequence[int] = (0,)) -> list[int]:
     return ports
 
 
-def free_port() -> int:
+def free_port(host: str = "127.0.0.1") -> int:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((host, 0))
         return int(listener.getsockname()[1])

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import kombu
 import pytest
 
 from shotspotter_assets_tests.ports import lasting_ports
+from shotspotter_assets_tests.waiting import wait_until
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The one in the PATH becomes another user where it is started by root."""
@@ -54,18 +54,15 @@ class RabbitmqServer:
             self._process = subprocess.Popen(
                 [str(PROGRAM)], env=self._environment, stdout=output, stderr=output, cwd=self._folder, start_new_session=True
             )  # fmt: skip
-        until = time.monotonic() + STARTS_WITHIN_S
-        while True:
-            try:
-                with kombu.Connection(self.url, connect_timeout=2) as connection:
-                    connection.connect()
-            except OSError as error:
-                if self._process.poll() is not None or time.monotonic() > until:
-                    said = (self._folder / "output").read_text(errors="replace")[-2000:]
-                    raise RuntimeError(f"RabbitMQ did not start ({error}):\n{said}") from error
-                time.sleep(0.3)
-            else:
-                return
+        wait_until(
+            self._answers, STARTS_WITHIN_S, ignored=OSError, process=self._process,
+            details=lambda: (self._folder / "output").read_text(errors="replace")[-2000:],
+        )  # fmt: skip
+
+    def _answers(self) -> bool:
+        with kombu.Connection(self.url, connect_timeout=2) as connection:
+            connection.connect()
+        return True
 
     def kill(self) -> None:
         if self._process is not None:

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shotspotter_assets_tests.ports import lasting_ports
+from shotspotter_assets_tests.waiting import NotInTimeError, wait_until
 
 _STARTS_WITHIN_SECONDS = 60
 GRPC_OFFSET = 10_000
@@ -60,15 +60,11 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         try:
             with running(tmp_path_factory.mktemp("s3_server")) as server:
                 yield server
-        except S3ServerNotStartedError:
+        except NotInTimeError:
             if attempt == 2:
                 raise
         else:
             return
-
-
-class S3ServerNotStartedError(RuntimeError):
-    """The server did not take a bucket in time."""
 
 
 @contextlib.contextmanager
@@ -128,20 +124,18 @@ def _identity(user: S3Server, actions: list[str]) -> dict[str, Any]:
 
 
 def _create_bucket(owner: S3Server, process: "subprocess.Popen[bytes]", log: Path, *, again: bool) -> None:
-    """Wait until the server takes a bucket and an object, and after another start finds that of the first one."""
+    """Wait until the server takes a bucket and an object, and after a restart finds the first object."""
     client = owner.client()
-    deadline = time.monotonic() + _STARTS_WITHIN_SECONDS
-    ready = False
-    while not ready:
-        try:
-            with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
-                client.create_bucket(Bucket=owner.bucket)
-            if again:
-                client.get_object(Bucket=owner.bucket, Key="ready")["Body"].read()
-            client.put_object(Bucket=owner.bucket, Key="ready", Body=b"ready")
-            ready = True
-        except (BotoCoreError, ClientError) as error:
-            if process.poll() is not None or time.monotonic() > deadline:
-                tail = log.read_text(errors="replace")[-2000:]
-                raise S3ServerNotStartedError(f"the S3 server did not start ({error}):\n{tail}") from error
-            time.sleep(0.2)
+
+    def is_ready() -> bool:
+        with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
+            client.create_bucket(Bucket=owner.bucket)
+        if again:
+            client.get_object(Bucket=owner.bucket, Key="ready")["Body"].read()
+        client.put_object(Bucket=owner.bucket, Key="ready", Body=b"ready")
+        return True
+
+    wait_until(
+        is_ready, _STARTS_WITHIN_SECONDS, ignored=(BotoCoreError, ClientError), process=process,
+        details=lambda: log.read_text(errors="replace")[-2000:],
+    )  # fmt: skip

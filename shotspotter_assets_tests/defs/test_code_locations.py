@@ -1,10 +1,8 @@
 import contextlib
-import functools
 import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import yaml
 
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets_tests.ports import free_port
+from shotspotter_assets_tests.waiting import wait_until
 
 CITY = """
 name: {name}
@@ -29,6 +28,7 @@ NODES = "{ assetNodes { assetKey { path } repository { location { name } } } }"
 LAUNCH = """mutation($run: ExecutionParams!) { launchPipelineExecution(executionParams: $run) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 RUNS = "{ runsOrError { ... on Runs { results { runId status } } } }"
+MAX_WAIT_S = 240.0
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def url(tmp_path: Path) -> Iterator[str]:
             stack.callback(_end, process)
             # The web server comes last: it shows no location whose code server did not answer as it started.
             port = int(command[-1])
-            wait_for(functools.partial(listens, port))
+            wait_until(lambda port=port: listens(port), MAX_WAIT_S, ignored=OSError, process=process)
         yield f"http://127.0.0.1:{port}/graphql"
 
 
@@ -81,16 +81,6 @@ def ask(url: str, query: str, **variables: Any) -> Any:
     return requests.post(url, json={"query": query, "variables": variables}, timeout=30).json()["data"]
 
 
-def wait_for(what: Any, seconds: float = 240) -> Any:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError, KeyError, TypeError):
-            if found := what():
-                return found
-        time.sleep(1)
-    raise AssertionError("not in time")
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_each_location_shows_and_runs_its_own_cities(url: str) -> None:
@@ -100,7 +90,10 @@ def test_each_location_shows_and_runs_its_own_cities(url: str) -> None:
         cities.pop("shared_models", None)
         return cities if len(cities) == 2 else {}
 
-    assert wait_for(located) == {"city_east": "east", "city_west": "west"}
+    assert wait_until(located, MAX_WAIT_S, ignored=(OSError, KeyError, TypeError)) == {
+        "city_east": "east",
+        "city_west": "west",
+    }
     launched = []
     for location in ("east", "west"):
         run = {
@@ -118,4 +111,4 @@ def test_each_location_shows_and_runs_its_own_cities(url: str) -> None:
         status = {run["runId"]: run["status"] for run in ask(url, RUNS)["runsOrError"]["results"]}
         return [status[run_id] for run_id in launched] == ["SUCCESS", "SUCCESS"]
 
-    assert wait_for(all_ended)
+    wait_until(all_ended, MAX_WAIT_S, ignored=(OSError, KeyError, TypeError))

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets_tests.ports import free_port
 from shotspotter_assets_tests.rabbitmq_server import RabbitmqServer
 from shotspotter_assets_tests.s3_server import S3Server
+from shotspotter_assets_tests.waiting import wait_until
 
 DEPLOY: Final = CHECKOUT / "deploy" / "own_machines"
 SERVICES: Final[Mapping[str, Any]] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
@@ -139,14 +139,10 @@ class Machines:
 
     def wait_for(self, probe: Callable[[], Any], seconds: float = MAX_WAIT_S, every: float = 0.2) -> Any:
         """Return the first true result; a server that does not answer counts as false."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            with contextlib.suppress(requests.RequestException, NoAnswerError):
-                if found := probe():
-                    return found
-            time.sleep(every)
-        logs = "\n".join(f"--- {log}\n{log.read_text()[-3000:]}" for log in self.folder.glob("*/log"))
-        raise AssertionError(f"not within {seconds:g} s\n{logs}")
+        return wait_until(
+            probe, seconds, every=every, ignored=(requests.RequestException, NoAnswerError),
+            details=lambda: "\n".join(f"--- {log}\n{log.read_text()[-3000:]}" for log in self.folder.glob("*/log")),
+        )  # fmt: skip
 
     @contextlib.contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:

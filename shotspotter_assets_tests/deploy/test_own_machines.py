@@ -96,7 +96,7 @@ def test_instance_of_a_checkout_has_the_settings_of_its_file(checkout: Path, mon
 
 
 @pytest.mark.slow
-def test_commands_in_a_checkout_use_its_instance_unless_another_is_exported(checkout: Path, tmp_path: Path) -> None:
+def test_commands_use_the_instance_of_the_checkout_or_the_exported_one(checkout: Path, tmp_path: Path) -> None:
     another = tmp_path / "another_home"
     another.mkdir()
     shutil.copy(CHECKOUT / ".dagster_home/dagster.yaml", another)

@@ -2,7 +2,6 @@
 
 import contextlib
 import gzip
-import time
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -154,8 +153,7 @@ def fail(machines: Machines, secrets: dict[str, str], postgres: PostgresServer, 
             with contextlib.suppress(requests.RequestException):
                 yield machines.post(query).text
     postgres.control("start", "--wait")
-    machines.wait_for(lambda: machines.ask(TICKS))
-    time.sleep(6)  # a look at the sources with the store away
+    machines.wait_for(lambda: "Cannot use the store" in str(machines.ask(TICKS)))
     s3.start()
 
 

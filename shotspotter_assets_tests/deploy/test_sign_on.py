@@ -5,15 +5,14 @@ import http.client
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 
 import pytest
 
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets_tests.ports import free_port
+from shotspotter_assets_tests.waiting import wait_until
 
 GROUPS = {"olga": ["operators"], "anna": ["analysts"]}
 
@@ -75,21 +74,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         stack.callback(process.wait)
         stack.callback(process.kill)
-        wait_for(port, process, folder / "log")
+        wait_until(lambda: ask(port, "look", ""), ignored=OSError, process=process, details=(folder / "log").read_text)
         yield port
-
-
-def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    until = time.monotonic() + 30
-    while True:
-        try:
-            ask(port, "look", "")
-        except OSError as error:
-            if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"Caddy did not start:\n{log.read_text()[-2000:]}") from error
-            time.sleep(0.1)
-        else:
-            return
 
 
 def ask(port: int, name: str, person: str, path: str = "/") -> tuple[int, str]:

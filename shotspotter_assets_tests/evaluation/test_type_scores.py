@@ -33,7 +33,7 @@ def scores_of(*tables: pa.Table) -> ScoreTable:
     return ScoreTable(type_rows(tables))
 
 
-def test_scores_are_the_multiclass_log_loss_of_known_types_and_the_gain_over_the_mix():
+def test_type_scores_are_the_multiclass_log_loss_of_known_types():
     forecasts = table()
     found = scores_of(forecasts)
     rows = forecasts.filter(forecasts["gunshot_type"].is_valid()).to_pylist()

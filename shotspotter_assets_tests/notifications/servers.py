@@ -4,7 +4,6 @@ import contextlib
 import json
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.message import Message
@@ -16,6 +15,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from shotspotter_assets_tests.ports import free_port
+
 PATH = "/services/T0/B0/secret-webhook-path"
 
 
@@ -25,7 +26,7 @@ class Webhook:
 
     url: str = ""
     answers: list[int] = field(default_factory=list)
-    delay_s: float = 0.0
+    is_silent: bool = False
     says: str = f"no service at {PATH}"
     """With any answer but 200."""
     posts: list[dict[str, Any]] = field(default_factory=list)
@@ -33,13 +34,14 @@ class Webhook:
 
 @contextlib.contextmanager
 def webhook_server() -> Iterator[Webhook]:
-    webhook = Webhook()
+    webhook, is_over = Webhook(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             webhook.posts.append({"path": self.path, "type": self.headers["Content-Type"], "json": json.loads(body)})
-            time.sleep(webhook.delay_s)
+            if webhook.is_silent:
+                is_over.wait()
             status = webhook.answers.pop(0) if webhook.answers else 200
             answer = b"ok" if status == 200 else webhook.says.encode()
             with contextlib.suppress(OSError):
@@ -60,6 +62,7 @@ def webhook_server() -> Iterator[Webhook]:
     try:
         yield webhook
     finally:
+        is_over.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -111,18 +114,10 @@ def smtp_server(
     mailbox = Mailbox(host=host)
     options: dict[str, Any] = {"authenticator": mailbox.authenticate, "auth_required": True} if login else {}
     options["auth_require_tls"] = False
-    controller = Controller(mailbox, hostname=host, port=_free_port(host), tls_context=starttls, **options)
+    controller = Controller(mailbox, hostname=host, port=free_port(host), tls_context=starttls, **options)
     controller.start()
     mailbox.port = controller.port
     try:
         yield mailbox
     finally:
         controller.stop()
-
-
-def _free_port(host: str) -> int:
-    import socket
-
-    with socket.socket() as held:
-        held.bind((host, 0))
-        return int(held.getsockname()[1])

@@ -120,7 +120,7 @@ def test_pages_fit_phones_and_have_no_serious_barrier(browser: Any, folder: Path
     for width, scheme in ((375, "dark"), (1600, "light")):
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True)
         page.goto(address(folder, file, city))
-        page.wait_for_timeout(300)
+        page.wait_for_load_state("networkidle")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         serious = [
             f"{one['id']}: {node['html']}"
@@ -192,6 +192,6 @@ def test_no_page_asks_another_host_or_logs_an_error(seen: Seen, page: Any, folde
     for file in TABS:
         if file != LAST_HOURS:
             page.goto(address(folder, file))
-            page.wait_for_timeout(200)
+            page.wait_for_load_state("networkidle")
     assert seen.hosts == []
     assert seen.console == []

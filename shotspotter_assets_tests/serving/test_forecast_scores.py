@@ -94,7 +94,7 @@ def test_the_rolling_gate_judges_the_present_candidate_only() -> None:
     assert score(history, forecasts, serving_record(candidate_since=LAST)).rolling_gate is None
 
 
-def test_forecasts_of_other_leads_and_days_that_are_not_known_are_not_scored() -> None:
+def test_forecasts_of_other_leads_and_of_unknown_days_are_not_scored() -> None:
     history, forecasts = forecast_of(days=40)
     late = {day: table.replace_schema_metadata({"lead": "3"}) for day, table in list(forecasts.items())[-30:]}
     record = score(history.until(LAST - timedelta(days=2)), forecasts | late, serving_record())

@@ -51,7 +51,7 @@ def test_models_are_trained_by_the_cadence_of_the_city(cadence: str, days: int, 
     assert training_reason(city, DAY + timedelta(days=days), IN_FORCE) == reason
 
 
-def test_new_inputs_another_candidate_another_lead_or_a_request_retrain_at_any_cadence() -> None:
+def test_new_inputs_candidates_leads_and_requests_retrain_at_any_cadence() -> None:
     assert training_reason(TOWN, NEXT, None) == "trained for the first time"
     assert training_reason(TOWN, NEXT, IN_FORCE) == ""
     assert training_reason(TOWN, NEXT, IN_FORCE, by_hand=True) == "retrained by hand"
@@ -75,7 +75,7 @@ def test_beyond_the_longest_lead_nothing_is_fitted_and_the_record_says_why() -> 
     assert training_reason(TOWN, stored.issue_date, IN_FORCE, lead=14).startswith("retrained for a lead of 14")
 
 
-def test_models_of_an_earlier_day_and_the_same_lead_serve_again_after_a_rollback(tmp_path: Path) -> None:
+def test_a_rollback_serves_models_of_an_earlier_day_and_the_same_lead(tmp_path: Path) -> None:
     store, later = with_record(Store(str(tmp_path)), IN_FORCE), DAY + timedelta(days=5)
     made = live_models(store, history_to(later), FitContext(), serve_from=DAY)
     assert made.record is not None
@@ -86,7 +86,7 @@ def test_models_of_an_earlier_day_and_the_same_lead_serve_again_after_a_rollback
         rolled_back(store, history_to(later), later)
 
 
-def test_a_city_with_few_days_and_no_shared_model_has_no_models_and_a_reason(tmp_path: Path) -> None:
+def test_few_days_without_a_shared_model_give_no_models_and_a_reason(tmp_path: Path) -> None:
     made = live_models(Store(str(tmp_path)), history_to(date(2024, 2, 1)), FitContext())
     assert made.record is None
     assert "32 days of history, and live models need 120" in made.why_none
@@ -106,7 +106,7 @@ def test_a_day_keeps_its_models_while_its_data_are_the_same(tmp_path: Path) -> N
     assert made_already(with_record(store, asks_for_others), stored, BEFORE_ITS_END) is None
 
 
-def test_a_day_made_after_its_forecast_day_has_only_what_was_published_by_then(tmp_path: Path) -> None:
+def test_a_late_run_uses_only_what_was_published_by_its_day(tmp_path: Path) -> None:
     city = TOWN.model_copy(update={"publication": Publication(days_late=2)})
     store = Store(str(tmp_path))
     days = days_between(city.start, DAY)

@@ -29,7 +29,7 @@ def incidents(*at: tuple[datetime, int]) -> Incidents:
     return Incidents.of_alerts(alerts_at(seconds, MIDDLES[[cell for _, cell in at]]), CITY)
 
 
-def test_an_incident_within_the_minutes_has_come_and_one_before_or_after_has_not() -> None:
+def test_only_incidents_within_the_minutes_are_observed() -> None:
     came = incidents((NOON, 0), (NOON + timedelta(minutes=15), 1), (NOON + timedelta(minutes=15, seconds=1), 2))
     record = score_nowcasts(CITY, DAY, issued(NOON, [0.1, 0.4, 0.2]), came)
     scores = record.scores["15m"]

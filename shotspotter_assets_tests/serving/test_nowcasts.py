@@ -75,7 +75,7 @@ def landed_days(folder: Path, alerts: Sequence[int], *, daily_files: bool) -> tu
 
 
 @pytest.mark.parametrize("stored_days", [8, 9])
-def test_incidents_of_yesterday_and_today_are_known_whichever_days_are_stored(tmp_path: Path, stored_days: int) -> None:
+def test_incidents_of_yesterday_and_today_do_not_depend_on_stored_days(tmp_path: Path, stored_days: int) -> None:
     store = stored_until(Store(str(tmp_path)), TOWN.start + timedelta(days=stored_days - 1))
     now = datetime(TODAY.year, TODAY.month, TODAY.day, 0, 30, tzinfo=TOWN.zone)
     incidents = history_until(store, [SOURCE], TOWN, now).incidents

@@ -1,7 +1,6 @@
 import signal
 import subprocess
 import sys
-import time
 from datetime import date
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.waiting import wait_until
 
 PARTITION = Partition("fold_models", "x", "fold", date(2018, 1, 1))
 SIZE = 20_000_000
@@ -50,9 +50,10 @@ def kill(process: "subprocess.Popen[str]") -> None:
 def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     folder = Path(store.uri(PARTITION, "model.keras")).parent
-    for attempt in range(12):
+    for _ in range(12):
         process = start_writer(tmp_path)
-        time.sleep(0.005 * attempt)
+        before = names_in(folder)
+        wait_until(lambda before=before: names_in(folder) - before, every=0.001, process=process)
         kill(process)
         assert is_whole(store.read_bytes(PARTITION, "model.keras"))
         leftovers = names_in(folder) - {"model.keras"}

@@ -1,7 +1,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -12,6 +11,7 @@ from shotspotter_assets.sources.day_table import DAYS_FILE
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.lineage import LINEAGE_FILE
 from shotspotter_assets_tests.defs.chain import DAILY_CHECKS, materialize, resources, run_days
+from shotspotter_assets_tests.waiting import wait_until
 
 HEADER = "when,lon,lat,kind,rounds,id\n"
 ROWS = [
@@ -117,8 +117,7 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
         "run_days('tiny_city', '2023-07-01', '2024-03-31', resources(sys.argv[1]), dg.DagsterInstance.ephemeral())"
     )
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, str(store)], stderr=subprocess.DEVNULL)
-    while len(list(store.glob("cleaned_alerts/*/*/alerts.parquet"))) < 20 and process.poll() is None:
-        time.sleep(0.01)
+    wait_until(lambda: len(list(store.glob("cleaned_alerts/*/*/alerts.parquet"))) >= 20, process=process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = len(list(store.glob("cleaned_alerts/*/*/alerts.parquet")))
