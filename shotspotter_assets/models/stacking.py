@@ -20,8 +20,8 @@ from shotspotter_assets.models.probability import clip_probability
 
 WEIGHT_PRECISION: Final = 300.0
 """Precision of the prior of a weight."""
-NEW_MEMBER_PRECISION: Final = 3000.0
-"""Precision for a member without a prior weight from other cities."""
+NEW_MEMBER_SHARE: Final = 0.1
+"""Maximum share of the prior weights that a member without one from other cities starts with."""
 OFFSET_PRECISION: Final = 50.0
 OFFSET_DRIFT: Final = 1e-3
 """Variance that the offset gains in a week: the level of a city changes with time."""
@@ -40,15 +40,20 @@ class WeightPosterior:
 
     @classmethod
     def prior(cls, members: Sequence[str], centre: float, weights: Mapping[str, float]) -> "WeightPosterior":
-        """Return the Gaussian before any forecast, given the `weights` that other cities learned."""
+        """Return the Gaussian before any forecast, given the `weights` that other cities learned.
+
+        Members without such a weight start with `NEW_MEMBER_SHARE` of the sum each, at most an equal share. Members that
+        are left out leave their weight to the others.
+        """
         mean = np.array([*(weights.get(name, 0.0) for name in members), 0.0])
-        # Members that are left out leave their weight to the others.
         if mean.any():
-            mean *= sum(weights.values()) / mean.sum()
+            new, total = [name not in weights for name in members], sum(weights.values())
+            share = min(NEW_MEMBER_SHARE, 1 / len(members))
+            mean *= total * (1 - share * sum(new)) / mean.sum()
+            mean[:-1][new] = total * share
         else:
             mean[:-1] = 1 / len(members)
-        precision = [WEIGHT_PRECISION if name in weights else NEW_MEMBER_PRECISION for name in members]
-        return cls(tuple(members), centre, mean, np.diag([*precision, OFFSET_PRECISION]))
+        return cls(tuple(members), centre, mean, np.diag([*[WEIGHT_PRECISION] * len(members), OFFSET_PRECISION]))
 
     @property
     def weights(self) -> dict[str, float]:

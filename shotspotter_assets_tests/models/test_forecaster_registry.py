@@ -1,4 +1,6 @@
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from shotspotter_assets.models.forecaster_registry import (
     BASELINES,
     DEFAULT_CANDIDATE,
     FORECASTERS,
+    SEARCHED,
     candidate_of,
     check_forecasters,
     city_settings,
@@ -34,8 +37,9 @@ from shotspotter_assets_tests.models.histories import (
     silent,
 )
 
+DOCS = Path(__file__).parents[2] / "docs"
 SAME_EVERY_DAY = ("never", "city_mean", "historical_mean")
-"""Forecasters that are not moved by the latest days."""
+"""Forecasters that the latest days do not move."""
 
 
 def with_keys(**keys: Any) -> CityFiles:
@@ -58,7 +62,7 @@ def test_keeps_the_protocol(name):
     other = model.predict(changed(history(), 275), days)
     np.testing.assert_allclose(other[:16], probability[:16], rtol=1e-5)
     if name not in SAME_EVERY_DAY:
-        assert np.abs(other[16:] / probability[16:] - 1).max() > 1e-3
+        assert np.abs(other[16:] / probability[16:] - 1).max() > 1e-3, f"{name}: see SAME_EVERY_DAY"
     np.testing.assert_allclose(model.predict(history(), range(276, 277)), probability[16:17], rtol=1e-5)
     # Tomorrow is forecast as it would be with tomorrow counted already.
     short = history().through(276)
@@ -184,6 +188,37 @@ def test_wrong_keys_of_a_citys_file_are_named_with_what_is_allowed(keys, message
 
 def test_the_cities_of_the_package_name_known_forecasters():
     check_forecasters(load_cities(PACKAGE_CITIES))
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_a_forecaster_is_searched_if_its_settings_have_a_space(name):
+    entry = FORECASTERS[name]
+    assert entry.is_searched == bool(entry.settings.search_space()) == (name in SEARCHED)
+
+
+def test_documents_list_every_forecaster():
+    table = (DOCS / "how-to" / "folds.md").read_text().partition("## The forecasters")[2].partition("##")[0]
+    listed = [
+        name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.partition("|")[2].partition("|")[0])
+    ]
+    assert sorted(listed) == sorted(FORECASTERS)
+
+
+def searched_settings() -> str:
+    """The table of searched settings, as the documents have it."""
+    rows = ["| forecaster | setting | default | from | to |", "| --- | --- | --- | --- | --- |"]
+    for settings in dict.fromkeys(FORECASTERS[name].settings for name in SEARCHED):
+        names = ", ".join(f"`{name}`" for name in SEARCHED if FORECASTERS[name].settings is settings)
+        for key, space in settings.search_space().items():
+            low, high = (
+                space.choices[:: len(space.choices) - 1] if hasattr(space, "choices") else (space.low, space.high)
+            )
+            rows.append(f"| {names} | `{key}` | {settings.model_fields[key].default:g} | {low:g} | {high:g} |")
+    return "\n".join(rows)
+
+
+def test_documents_have_the_table_of_searched_settings():
+    assert searched_settings() in (DOCS / "tuning.md").read_text()
 
 
 def test_settings_change_the_fit():

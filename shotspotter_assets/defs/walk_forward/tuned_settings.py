@@ -25,14 +25,14 @@ STORAGE_VARIABLE: Final = "SHOTSPOTTER_TUNING_STORAGE"
 class TuningConfig(dg.Config):
     """The forecaster, the budget and the starting point of a search."""
 
-    forecaster: str = Field(
-        default="residual_boosting", description=f"Whose settings are searched: {', '.join(SEARCHED)}."
-    )
+    forecaster: str = Field(default="residual_boosting", description=f"Name of the forecaster: {', '.join(SEARCHED)}.")
     trials: int = Field(
         default=50, ge=1, description="Maximum number of finished trials, those of earlier runs of the search included."
     )
     minutes: float = Field(
-        default=60.0, ge=0.0, description="No trial starts after them. 0 reports the trials of earlier runs."
+        default=60.0,
+        ge=0.0,
+        description="Maximum time before the last trial starts. 0 reports the trials of earlier runs.",
     )
     parallel: int = Field(
         default=1,
@@ -44,7 +44,7 @@ class TuningConfig(dg.Config):
         default=0,
         ge=0,
         lt=2**31,
-        description="Of what is tried. Runs that search together on several machines take others.",
+        description="Seed of the sampler. Give each machine its own.",
     )
     engine: str = Field(
         default="here",
@@ -52,7 +52,7 @@ class TuningConfig(dg.Config):
         description="Where trials run: here, in this run, or sagemaker, as training jobs on AWS (parallel counts them).",
     )
     sagemaker: SageMakerConfig = Field(
-        default_factory=SageMakerConfig, description="Of the training jobs, where engine is sagemaker."
+        default_factory=SageMakerConfig, description="Training jobs, if engine is sagemaker."
     )
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
     validation_share: float = Field(

@@ -95,6 +95,17 @@ def test_a_member_that_turns_bad_loses_its_weight():
     assert weights["residual_boosting"] < 0.25 < weights["ew_kde"]
 
 
+def test_a_new_member_starts_with_a_tenth_of_the_weights():
+    prior = WeightPosterior.prior(["ew_kde", "new", "residual_boosting"], 0.0, PRIOR_WEIGHTS)
+    total = sum(PRIOR_WEIGHTS.values())
+    assert prior.weights["new"] == pytest.approx(total / 10)
+    assert sum(prior.weights.values()) == pytest.approx(total)
+    ratio = PRIOR_WEIGHTS["residual_boosting"] / PRIOR_WEIGHTS["ew_kde"]
+    assert prior.weights["residual_boosting"] / prior.weights["ew_kde"] == pytest.approx(ratio)
+    crowd = WeightPosterior.prior(["ew_kde", *"abcdefghijklmnopqrs"], 0.0, PRIOR_WEIGHTS)
+    assert crowd.mean[:-1] == pytest.approx(total / 20)
+
+
 def test_the_level_is_put_right():
     tripled = {name: np.clip(3 * probability, 0, 0.9) for name, probability in GOOD.items()}
     forecast = stack_of(PAST, tripled).predict(PAST, LATER)
