@@ -1,26 +1,31 @@
 """The checks of a city's cleaned days, in the order of display."""
 
+import logging
 from typing import TYPE_CHECKING, Final
+
+from shotspotter_assets.quality import clock, points, quarters, row_shares, volume
+from shotspotter_assets.quality.finding import Finding
 
 if TYPE_CHECKING:
     from shotspotter_assets.city_files import CityFiles
-    from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.quality.window import Window
 
-ALL_CHECKS: Final = {
-    "share_rejected": "Few rows cannot be used.",
-    "share_untyped": "Few alerts have no gunshot type, where the source gives types.",
-    "share_outside_coverage": "Few alerts lie where the city publishes no sensors.",
-    "duplicates": "Few rows came twice, and no file repeats the points of another one.",
-    "unusual_days": "No day is far from its usual volume; holidays and fireworks are expected.",
-    "silent_days": "No run of days without alerts that the usual rate rules out.",
-    "firework_days": "Independence Day and New Year are not mostly fireworks.",
-    "level_change": "No quarter has several times the alerts of the year before, or a fraction.",
-    "new_area": "Alerts come from the same area as in the year before.",
-    "points": "No default point, and points are exact enough for the grid's cells.",
-    "clock": "Times are as exact as the city's file says, and on the city's clock.",
-}
-"""Name and meaning in the catalog."""
+log = logging.getLogger(__name__)
+
+CHECKS: Final = (
+    row_shares.share_rejected,
+    row_shares.share_untyped,
+    row_shares.share_outside_coverage,
+    row_shares.duplicates,
+    volume.unusual_days,
+    volume.silent_days,
+    volume.firework_days,
+    quarters.level_change,
+    quarters.new_area,
+    points.points,
+    clock.clock,
+)
+ALL_CHECKS: Final = {check.name: check for check in CHECKS}
 
 
 def check_acknowledged(cities: "CityFiles") -> "CityFiles":
@@ -33,10 +38,14 @@ def check_acknowledged(cities: "CityFiles") -> "CityFiles":
     return cities.without(problems)
 
 
-def all_findings(window: "Window") -> "dict[str, Finding]":
-    """Return the finding of each check by name."""
-    from shotspotter_assets.quality import clock, points, quarters, shares, volume
-
-    modules = (shares, volume, quarters, points, clock)
-    checks = {name: check for module in modules for name, check in vars(module).items()}
-    return {name: checks[name](window) for name in ALL_CHECKS}
+def all_findings(window: "Window") -> dict[str, Finding]:
+    """Return the finding of each check by name; a check that raises has a finding with the error."""
+    findings = {}
+    for name, check in ALL_CHECKS.items():
+        try:
+            findings[name] = check(window)
+        except Exception as error:
+            log.exception("The check %s of %s failed.", name, window.city.name)
+            message = f"The check itself failed: {type(error).__name__}: {error}. The other checks are unaffected."
+            findings[name] = Finding(False, message, is_error=True)
+    return findings

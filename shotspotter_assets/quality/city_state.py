@@ -48,6 +48,9 @@ def keep_findings(
         is_stored = store.exists(place, CITY_STATE_FILE)
         warnings = STATE.validate_json(store.read_bytes(place, CITY_STATE_FILE)) if is_stored else {}
         for check, finding in findings.items():
+            if finding.is_error:
+                together[check] = finding
+                continue
             earlier = [
                 Warned(message=warned.message, days=days)
                 for warned in warnings.get(check, [])

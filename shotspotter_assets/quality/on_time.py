@@ -10,13 +10,13 @@ import numpy as np
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding, number_of
-from shotspotter_assets.quality.usual import MIN_SILENT_DAYS
+from shotspotter_assets.quality.usual import MIN_SILENCE_DAYS
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.known_days import silence_chance
 
 RHYTHM_DAYS: Final = 120
 """Days of a city's usual volume: four months hold enough ordinary days."""
-MAX_CHANCE: Final = 1e-4
+MAX_SILENCE_CHANCE: Final = 1e-4
 """Probability of a silence below which a city is late."""
 ENDED_DAYS: Final = 365
 """Silence after which a source has ended."""
@@ -38,7 +38,7 @@ def alerts_on_time(table: DayTable, city: City, yesterday: date, due: date, last
     usual = days_between(newest - timedelta(days=RHYTHM_DAYS), newest)
     counts = np.array([table.days[day].rows if day in table.days else 0 for day in usual])[-len(table.days) :]
     late = (due - newest).days
-    is_late = late >= MIN_SILENT_DAYS and silence_chance(counts, late) < MAX_CHANCE
+    is_late = late >= MIN_SILENCE_DAYS and silence_chance(counts, late) < MAX_SILENCE_CHANCE
     if is_late and late > ENDED_DAYS:
         return Finding(True, f"The source has ended: its last alerts are of {newest}.")
     lead = (yesterday - (table.last_counted(yesterday) or newest)).days + 1

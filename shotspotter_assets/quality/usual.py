@@ -1,9 +1,9 @@
-"""The usual level of a city: expected alerts of each day, and the longest usual silence."""
+"""The usual level of a city: expected alerts of each day, the longest usual silence, and chances of deviations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +19,15 @@ LEVEL_DAYS: Final = 56
 YEAR_DAYS: Final = 365
 MIN_HISTORY_DAYS: Final = 56
 """Minimum ordinary days before a checked day."""
+NOT_ENOUGH_DAYS: Final = f"Not enough days to check yet: {MIN_HISTORY_DAYS} ordinary days must be stored before a day."
 CAP_QUANTILE: Final = 0.98
 """Quantile of the year before to which counts are capped: one extreme day must not widen the usual range."""
 MIN_DISPERSION: Final = 0.05
 """Minimum (variance - mean) / mean squared of a day, that of the steadiest city (New York's shootings)."""
 IMPOSSIBLE_SILENCE: Final = 1e-6
 """Probability below which silent days count as missing data."""
-MIN_SILENT_DAYS: Final = 3
-"""Minimum silence; many publishers are two days behind."""
+MIN_SILENCE_DAYS: Final = 3
+"""Minimum length of a silence; many publishers are two days behind."""
 QUIET_QUANTILE: Final = 0.05
 """Quantile of the year's eight-week means against which silence is checked, as winters are quiet."""
 FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))
@@ -94,7 +95,7 @@ def silences(usual: Usual) -> npt.NDArray[np.bool_]:
     result = np.zeros(len(silent), dtype=bool)
     for start, end in runs(silent):
         mean, dispersion = float(usual.quiet_mean[start]), float(usual.dispersion[start])
-        if end - start >= MIN_SILENT_DAYS and np.isfinite(mean * dispersion):
+        if end - start >= MIN_SILENCE_DAYS and np.isfinite(mean * dispersion):
             result[start:end] = probability_of_silence(mean, dispersion, int(end - start)) < IMPOSSIBLE_SILENCE
     return result
 
@@ -106,13 +107,36 @@ def all_silences(usual: Usual) -> npt.NDArray[np.bool_]:
         after = usual.counts[end:][~(usual.special | result)[end:]]
         after = after[np.isfinite(after)]
         is_judged = np.isfinite(usual.quiet_mean[start] * usual.dispersion[start])
-        if is_judged or end - start < MIN_SILENT_DAYS or len(after) < LEVEL_DAYS:
+        if is_judged or end - start < MIN_SILENCE_DAYS or len(after) < LEVEL_DAYS:
             continue
         mean = max(float(after.mean()), 1e-3)
         dispersion = max((float(after.var()) - mean) / mean**2, MIN_DISPERSION)
         quiet = float(np.quantile(np.convolve(after, np.full(LEVEL_DAYS, 1 / LEVEL_DAYS), "valid"), QUIET_QUANTILE))
         result[start:end] = probability_of_silence(quiet, dispersion, int(end - start)) < IMPOSSIBLE_SILENCE
     return result
+
+
+def chances(usual: Usual) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the probabilities of at least, and of at most, each day's count under a negative binomial law.
+
+    Uses the tails in DLMF 8.17.24, without the load time of `scipy.stats`.
+    """
+    from scipy.special import betainc, betaincc
+
+    size, probability = 1 / usual.dispersion, 1 / (1 + usual.dispersion * usual.mean)
+    at_least = np.where(usual.counts > 0, betaincc(size, np.maximum(usual.counts, 1), probability), 1.0)
+    return at_least, betainc(size, usual.counts + 1, probability)
+
+
+def binomial_at_least(
+    count: npt.ArrayLike, trials: npt.ArrayLike, probability: npt.ArrayLike
+) -> npt.NDArray[np.float64]:
+    """Return the probability of at least `count` successes (DLMF 8.17.5), without the load time of `scipy.stats`."""
+    from scipy.special import betainc
+
+    k, n = np.maximum(count, 1), np.asarray(trials)
+    tail: Any = np.where(np.asarray(count) > n, 0.0, betainc(k, np.maximum(n - k + 1, 1), probability))
+    return np.where(np.asarray(count) <= 0, 1.0, tail)
 
 
 def probability_of_silence(mean: float, dispersion: float, days: int) -> float:

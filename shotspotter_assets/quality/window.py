@@ -1,6 +1,6 @@
 """Input of the checks: the checked days and the stored days before them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -14,18 +14,14 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.local_time import dates_of, days_between, rows_by_day
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cleaning.alerts import BEFORE_START, CONTENT
+from shotspotter_assets.cleaning.alerts import BEFORE_START
 from shotspotter_assets.cleaning.held_back import UNDATED
+from shotspotter_assets.quality.check import Check
 from shotspotter_assets.quality.usual import Usual, all_silences, usual_volume
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 from shotspotter_assets.storage.store import Store
 
-ALERT_COLUMNS: Final = (
-    "user_id", "source_id", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "incident_id",
-)  # fmt: skip
-RAW_COLUMNS: Final = ("received_from", "received_row", *(name for name in CONTENT if name != "date"))
-REJECTED_COLUMNS: Final = ("received_from", "received_row", "reason")
 HISTORY_DAYS: Final = 547
 """Stored days before the checked ones: a year, the compared quarter of the year before, and a quarter to detect its
 silences."""
@@ -54,9 +50,9 @@ class Window:
     Attributes:
         checked: contiguous days.
         stored: sorted days with a cleaned file, the checked ones last; days missing among them are unknown.
-        alerts: `ALERT_COLUMNS` with the local `date`, of all stored days.
-        raw: `RAW_COLUMNS` with the local `date`, of the checked days.
-        rejected_rows: `REJECTED_COLUMNS` with the local `date`, of the checked days.
+        alerts: cleaned alerts of all stored days. Each table has the local `date` and the columns that checks declare.
+        raw: received rows of the checked days.
+        rejected_rows: rejected rows of the checked days, with `reason`.
         unknown: stored days that are not reported yet, or held back.
     """
 
@@ -69,13 +65,17 @@ class Window:
     unknown: frozenset[date] = frozenset()
 
     @classmethod
-    def load(cls, store: Store, city: City, checked: list[date]) -> "Window":
-        """Load a window; raise MissingPartitionsError if a checked day has no raw or no rejected rows."""
+    def load(cls, store: Store, city: City, checked: list[date], checks: Collection[Check]) -> "Window":
+        """Load the columns that `checks` read; raise MissingPartitionsError if a checked day has no raw or rejected rows."""
+        columns = {
+            table: sorted({column for check in checks for column in check.columns[table]})
+            for table in ("alerts", "raw", "rejected_rows")
+        }
         first, last = checked[0], checked[-1]
         since = first - timedelta(days=HISTORY_DAYS)
-        raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, RAW_COLUMNS)
-        rejected = store.read_window("cleaned_alerts", city.name, REJECTED_FILE, first, last, REJECTED_COLUMNS)
-        alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, since, last, ALERT_COLUMNS)
+        raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, columns["raw"])
+        rejected = store.read_window("cleaned_alerts", city.name, REJECTED_FILE, first, last, columns["rejected_rows"])
+        alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, since, last, columns["alerts"])
         assert alerts is not None
         stored = [day for day in store.days_present("cleaned_alerts", city.name, ALERTS_FILE) if since <= day <= last]
         unknown = frozenset(DayTable.read(store, city.name).in_state("unknown", "held_back"))
@@ -102,9 +102,8 @@ class Window:
 
     @cached_property
     def incidents(self) -> pa.Table:
-        """Day and place of each incident's first alert."""
-        begins = pc.equal(self.alerts["user_id"], self.alerts["incident_id"])
-        return self.alerts.select(["date", "longitude", "latitude"]).filter(begins)
+        """First alert of each incident."""
+        return self.alerts.filter(pc.equal(self.alerts["user_id"], self.alerts["incident_id"]))
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -119,16 +118,16 @@ class Window:
         return usual_volume(self._counts(self.alerts), self._days, self.city, self._silences)
 
     @cached_property
-    def known_alerts(self) -> Usual:
+    def alerts_outside_silences(self) -> Usual:
         """`usual` with unknown counts (NaN) in silences."""
         return replace(self.usual, counts=np.where(self._silences, np.nan, self.usual.counts))
 
     @cached_property
-    def known_incidents(self) -> Usual:
-        """`known_alerts` in incidents."""
+    def incidents_outside_silences(self) -> Usual:
+        """`alerts_outside_silences` in incidents."""
         counts = self._counts(self.incidents)
         number = np.array([counts.get(day, np.nan) for day in self._days], dtype=np.float64)
-        return replace(self.usual, counts=np.where(np.isnan(self.known_alerts.counts), np.nan, number))
+        return replace(self.usual, counts=np.where(np.isnan(self.alerts_outside_silences.counts), np.nan, number))
 
     @cached_property
     def _of_no_day(self) -> pa.Table:

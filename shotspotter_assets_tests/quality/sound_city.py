@@ -1,5 +1,6 @@
 """Made-up alerts in which no check finds anything wrong, and what the checks find in them."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -8,9 +9,11 @@ import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.quality.all_checks import all_findings
-from shotspotter_assets.quality.clock import GUNFIRE_HOURS
+from shotspotter_assets.quality.all_checks import ALL_CHECKS
+from shotspotter_assets.quality.check import Check
 from shotspotter_assets.quality.finding import Finding
+from shotspotter_assets.quality.night import GUNFIRE_HOURS
+from shotspotter_assets.quality.window import Window
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.made_up_city import made_up_city
 from shotspotter_assets_tests.quality.real_cities import RealCity, of_raw
@@ -61,9 +64,19 @@ def city_of(rows: pd.DataFrame, city: City = CITY) -> RealCity:
     return of_raw(city, pa.Table.from_pandas(whole[RAW_SCHEMA.names], RAW_SCHEMA, preserve_index=False))
 
 
+def declared(window: Window, check: Check) -> Window:
+    """The window with only the columns that the check declares."""
+    tables = {table: getattr(window, table).select(["date", *columns]) for table, columns in check.columns.items()}
+    return replace(window, **tables)
+
+
+def findings(window: Window) -> dict[str, Finding]:
+    return {name: check(declared(window, check)) for name, check in ALL_CHECKS.items()}
+
+
 def firing(rows: pd.DataFrame, city: City = CITY, days: list[date] | None = None) -> dict[str, Finding]:
-    findings = all_findings(city_of(rows, city).window(days))
-    return {name: finding for name, finding in findings.items() if not finding.passed}
+    found = findings(city_of(rows, city).window(days))
+    return {name: finding for name, finding in found.items() if not finding.passed}
 
 
 def local_day(rows: pd.DataFrame) -> "pd.Series[date]":

@@ -6,7 +6,7 @@ import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets_tests.quality.sound_city import CITY, firing, local_day, sound
+from shotspotter_assets_tests.quality.sound_city import CITY, LAST, firing, local_day, sound
 
 
 def test_a_police_city_with_its_peak_in_the_morning_is_found() -> None:
@@ -22,6 +22,14 @@ def test_filled_in_times_are_found() -> None:
     noon = rows["time_utc"].dt.tz_convert(CITY.zone).dt.normalize() + pd.Timedelta(hours=12)
     rows["time_utc"] = rows["time_utc"].mask(at, noon.dt.tz_convert("UTC"))
     assert "exactly 12:00" in firing(rows)["clock"].message
+
+
+def test_years_in_the_wrong_zone_are_found() -> None:
+    rows = sound(seed=4)
+    rows = rows[local_day(rows) < LAST]
+    found = firing(rows.assign(time_utc=rows["time_utc"] + pd.Timedelta(hours=5)))
+    assert set(found) == {"clock"}
+    assert "5 hours too late" in found["clock"].message
 
 
 NOVEMBER = (date(2023, 11, 1), date(2023, 11, 30))

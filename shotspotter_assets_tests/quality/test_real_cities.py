@@ -5,10 +5,10 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets.quality.all_checks import all_findings
 from shotspotter_assets.quality.clock import clock
-from shotspotter_assets.quality.shares import share_outside_coverage
+from shotspotter_assets.quality.row_shares import share_outside_coverage
 from shotspotter_assets_tests.quality.real_cities import RealCity, cities, load, of_raw
+from shotspotter_assets_tests.quality.sound_city import declared, findings
 
 FIRING = {
     # A third of its alerts is of the fireworks of July 2013.
@@ -66,7 +66,7 @@ def test_known_defects_are_found_and_nothing_else(name: str, real_data: Path) ->
     account = city.account()
     assert city.gridded() == account["cleaned"] == city.alerts.num_rows
     assert account["received"] == city.raw.num_rows
-    found = all_findings(city.window())
+    found = findings(city.window())
     firing = {check: finding.message for check, finding in found.items() if not finding.passed}
     assert set(firing) == set(FIRING[name]), firing
     for check, parts in FIRING[name].items():
@@ -111,6 +111,7 @@ def test_alerts_outside_published_districts_are_found(areas: dict[str, str], pas
     file = real_data / "layers" / "washington_dc_police_districts.geojson"
     coverage = {"file": file, "name_property": "district", "areas": areas}
     published = CityFile.model_validate(city.city.model_dump() | {"coverage": coverage})
-    finding = share_outside_coverage(replace(city, city=published).window())
+    window = replace(city, city=published).window()
+    finding = share_outside_coverage(declared(window, share_outside_coverage))
     assert finding.passed == passed, finding.message
     assert "lie where the city publishes no sensors" in finding.message

@@ -5,8 +5,7 @@ import pytest
 from scipy.stats import binom
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.quality.finding import binomial_at_least
-from shotspotter_assets.quality.usual import all_silences, special_days, usual_volume
+from shotspotter_assets.quality.usual import all_silences, binomial_at_least, special_days, usual_volume
 from shotspotter_assets_tests.quality.sound_city import CITY, FIRST, LAST
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between, rows_of_days
-from shotspotter_assets.quality.all_checks import all_findings
+from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
 from shotspotter_assets.quality.window import BLOCK_DAYS, Block, Window, blocks_back
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 from shotspotter_assets.storage.store import Store
@@ -35,6 +35,6 @@ def test_stored_days_make_the_window_of_their_tables(files: int, tmp_path: Path)
         ("cleaned_alerts", REJECTED_FILE, {day: cleaned.rejected for day, cleaned in city.cleaned.items()}),
     ):
         store.write_tables(asset, CITY.name, file, tables)
-    window = Window.load(store, CITY, MARCH)
+    window = Window.load(store, CITY, MARCH, ALL_CHECKS.values())
     assert all_findings(window) == all_findings(city.window(MARCH))
     assert all_findings(window)["duplicates"].passed == (files == 1)

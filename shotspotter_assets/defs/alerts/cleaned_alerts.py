@@ -12,7 +12,7 @@ from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
-from shotspotter_assets.quality.all_checks import ALL_CHECKS
+from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def definitions(city: City) -> dg.Definitions:
     @dg.multi_asset_check(
         name=f"{city.name}__data_quality",
         specs=[
-            dg.AssetCheckSpec(name, asset=key, description=meaning, partitions_def=days)
-            for name, meaning in ALL_CHECKS.items()
+            dg.AssetCheckSpec(check.name, asset=key, description=check.meaning, partitions_def=days)
+            for check in ALL_CHECKS.values()
         ],
     )
     def data_quality(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
@@ -121,17 +121,16 @@ def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheck
 
 
 def _quality(store: "Store", city: City, days: list[date]) -> Iterator[dg.AssetCheckResult]:
-    from shotspotter_assets.quality.all_checks import all_findings
     from shotspotter_assets.quality.city_state import keep_findings
     from shotspotter_assets.quality.window import Window
 
-    findings = all_findings(Window.load(store, city, days))
+    findings = all_findings(Window.load(store, city, days, ALL_CHECKS.values()))
     reported = keep_findings(store, city.name, days, findings, city.start, city.acknowledged)
     for name, finding in reported.items():
         yield dg.AssetCheckResult(
             passed=finding.passed,
             check_name=name,
-            severity=dg.AssetCheckSeverity.WARN,
+            severity=dg.AssetCheckSeverity("ERROR" if finding.is_error else ALL_CHECKS[name].severity),
             metadata=panel.finding_metadata(finding),
             description=finding.message,
         )

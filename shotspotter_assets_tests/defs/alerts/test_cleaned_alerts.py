@@ -1,14 +1,22 @@
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.quality.all_checks import ALL_CHECKS
+from shotspotter_assets.quality.check import check
+from shotspotter_assets.quality.finding import Finding
+from shotspotter_assets.quality.window import Window
+from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets_tests.defs import chain
 from shotspotter_assets_tests.defs.chain import Installation, materialize, resources, with_city
 
 ALL = (*ALL_CHECKS, "alerts_are_on_time", "files_are_readable", "days_are_usable")
@@ -57,6 +65,43 @@ def test_days_without_rows_are_found_and_named(tmp_path: Path, instance: dg.Dags
     accepted = run("2023-11-30", "2023-11-30", accepting, instance, (), [*ALL_CHECKS])["silent_days"]
     assert accepted.passed
     assert "Acknowledged by A. Smith on 2023-12-01 (8 days, 2023-11-10 to 2023-11-17)." in accepted.description
+
+
+@check(alerts=["rounds"])
+def broken(window: Window) -> Finding:
+    """Check a column that is not declared."""
+    return Finding(True, str(window.alerts["as_received"]))
+
+
+def test_the_check_of_the_guide_runs_beside_one_that_raises(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = re.search(r"```python\n(.*?)```", (CHECKOUT / "docs/how-to/new_check.md").read_text(), re.DOTALL)[1]
+    exec(code, names := {})
+    monkeypatch.setitem(ALL_CHECKS, "many_rounds", names["many_rounds"])
+    monkeypatch.setitem(ALL_CHECKS, "broken", broken)
+    monkeypatch.setattr(chain, "_BUILT", {})
+    on, store = resources(str(tmp_path / "store")), Store(str(tmp_path / "store"))
+    run("2023-11-01", "2023-11-05", on, instance, checks=())
+    spoiled = Partition("cleaned_alerts", "tiny_city", "date", date(2023, 11, 3))
+    alerts = store.read_table(spoiled, "alerts.parquet")
+    rounds = pa.array([999, *[1] * (len(alerts) - 1)], pa.int32())
+    store.write_table(
+        spoiled, "alerts.parquet", alerts.set_column(alerts.schema.get_field_index("rounds"), "rounds", rounds)
+    )
+    found = run("2023-11-01", "2023-11-05", on, instance, (), [*ALL_CHECKS])
+    assert set(found) == set(ALL_CHECKS)
+    assert {name for name, one in found.items() if not one.passed} == {"many_rounds", "broken"}
+    assert found["many_rounds"].metadata["days"].value == {"2023-11-03": 1.0}
+    assert (found["many_rounds"].severity, found["broken"].severity) == (
+        dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR,
+    )  # fmt: skip
+    assert 'KeyError: \'Field "as_received" does not exist' in found["broken"].description
+    # A check that raises neither ends nor forgets its open warnings.
+    monkeypatch.setitem(ALL_CHECKS, "many_rounds", replace(broken, function=lambda window: 1 / 0))
+    run("2023-11-03", "2023-11-03", on, instance, (), [*ALL_CHECKS])
+    monkeypatch.setitem(ALL_CHECKS, "many_rounds", names["many_rounds"])
+    assert not run("2023-11-04", "2023-11-04", on, instance, (), [*ALL_CHECKS])["many_rounds"].passed
 
 
 def test_a_late_city_is_named(tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,16 @@ def rounded(decimals: int) -> pd.DataFrame:
     return rows.assign(longitude=rows["longitude"].round(decimals), latitude=rows["latitude"].round(decimals))
 
 
-def test_cells_smaller_than_two_steps_are_told_what_to_do() -> None:
+def test_a_default_point_is_found() -> None:
+    rows = sound(seed=4)
+    at = np.arange(len(rows)) % 15 == 0
+    rows = rows.assign(longitude=rows["longitude"].mask(at, -76.85), latitude=rows["latitude"].mask(at, 38.85))
+    found = firing(rows)
+    assert set(found) == {"points"}
+    assert "38.850000, -76.850000" in found["points"].message
+
+
+def test_cells_of_less_than_two_steps_are_found_with_a_remedy() -> None:
     city = of_cells(120)
     assert set(firing(rounded(3), city)) == {"points"}
     message = firing(rounded(3), city)["points"].message
@@ -31,11 +40,11 @@ def test_cells_smaller_than_two_steps_are_told_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(("decimals", "metres"), [(3, 300), (4, 120), (5, 120), (12, 120)])
-def test_what_is_exact_enough_raises_nothing(decimals: int, metres: float) -> None:
+def test_exact_points_raise_no_warning(decimals: int, metres: float) -> None:
     assert "points" not in firing(rounded(decimals), of_cells(metres))
 
 
-def test_a_few_exact_points_do_not_hide_it() -> None:
+def test_a_few_exact_points_do_not_hide_rounded_ones() -> None:
     rows, exact = rounded(3), sound(seed=4)
     for every, fires in ((20, True), (5, False)):
         mixed = rows.mask(pd.Series(np.arange(len(rows)) % every == 0), exact)

@@ -2,25 +2,22 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import pyarrow.compute as pc
-
-from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import dates_of, days_between, local_dates, rows_by_day
-from shotspotter_assets.cleaning.alerts import PLACE_DECIMALS
-from shotspotter_assets.gridding.coverage import points_in_coverage
+from shotspotter_assets.quality.check import check
 from shotspotter_assets.quality.finding import Finding, named_days, number_of, share_finding
-from shotspotter_assets.quality.window import Window
+
+if TYPE_CHECKING:
+    from shotspotter_assets.quality.window import Window
 
 USUAL_SHARE: Final = 0.01
 """Share of rejected rows, and of duplicates."""
 USUAL_UNTYPED: Final = 0.05
 USUAL_OUTSIDE: Final = 0.05
 """Share heard across a published edge: 2.8% of Washington DC's alerts lie outside its six districts."""
-QUARTER_DAYS: Final = 91
-"""A source that leaves out types should fail on every day, not only on days with more of them."""
+TYPES_DAYS: Final = 91
+"""Days over which types are counted: a source without types should fail on every day, not only on its worst days."""
 MIN_COPIED_SHARE: Final = 0.9
 """Minimum share of a file's points on a day that repeat another file."""
 MIN_COPIED_POINTS: Final = 4
@@ -30,8 +27,9 @@ MIN_DAYS_FOR_UNDATED: Final = 28
 """Rows without a usable date come from any day, so they are compared with those of many days only."""
 
 
-def share_rejected(window: Window) -> Finding:
-    """Check that few rows cannot be used."""
+@check(rejected_rows=["reason"])
+def share_rejected(window: "Window") -> Finding:
+    """Check that few rows are rejected."""
     remedy = (
         "See rejected_by_reason of these partitions; most often the box, start or columns of the city's file are wrong."
     )
@@ -43,36 +41,45 @@ def share_rejected(window: Window) -> Finding:
     return replace(found, message=message, numbers=found.numbers | {"undated": window.undated})
 
 
-def share_outside_coverage(window: Window) -> Finding:
+@check(alerts=["longitude", "latitude"])
+def share_outside_coverage(window: "Window") -> Finding:
     """Check that few alerts lie outside published coverage."""
+    from shotspotter_assets.gridding.coverage import points_in_coverage
+
     if window.city.coverage is None:
         return Finding(True, "The city's file names no published coverage.")
     alerts, days = window.checked_alerts, window.checked
     longitude, latitude = (alerts[name].to_numpy() for name in ("longitude", "latitude"))
     dates = dates_of(alerts)
     outside = rows_by_day(dates[~points_in_coverage(window.city, longitude, latitude, dates)], days)
-    what, remedy = "lie where the city publishes no sensors", "Correct the areas or their dates in coverage."
-    return share_finding(outside, rows_by_day(dates, days), USUAL_OUTSIDE, what, remedy)
+    verb, remedy = "lie where the city publishes no sensors", "Correct the areas or their dates in coverage."
+    return share_finding(outside, rows_by_day(dates, days), USUAL_OUTSIDE, verb, remedy)
 
 
-def share_untyped(window: Window) -> Finding:
+@check(alerts=["gunshot_type"])
+def share_untyped(window: "Window") -> Finding:
     """Check that few alerts have no gunshot type, if the source gives types.
 
     The quarter before counts too, except firework days, which may have the alerts of months.
     """
+    import numpy as np
+
+    from shotspotter_assets.calendar.dates import is_holiday_fireworks
+
     if not window.city.source.has_types:
         return Finding(True, "The city's file names no column with the gunshot type: all are unknown.")
     first, last = window.checked[0], window.checked[-1]
-    days = days_between(min(first, last - timedelta(days=QUARTER_DAYS - 1)), last)
+    days = days_between(min(first, last - timedelta(days=TYPES_DAYS - 1)), last)
     dates = dates_of(window.alerts)
-    counted = (dates >= np.datetime64(first)) | ((dates >= np.datetime64(days[0])) & ~is_holiday_fireworks(dates))
+    counted = ~is_holiday_fireworks(dates) | (dates >= np.datetime64(first))
     untyped = rows_by_day(dates[counted & window.alerts["gunshot_type"].is_null().to_numpy()], days)
     remedy = "Add unknown_type_spellings of these partitions to gunshot_spellings, or do not forecast by type."
     return share_finding(untyped, rows_by_day(dates[counted], days), USUAL_UNTYPED, "have no gunshot type", remedy)
 
 
-def duplicates(window: Window) -> Finding:
-    """Check that few rows came twice, and that no file repeats the points of another one.
+@check(alerts=["source_id"], raw=["time_utc", "longitude", "latitude", "received_from"], rejected_rows=["reason"])
+def duplicates(window: "Window") -> Finding:
+    """Check that few rows came twice, and that no file repeats the points of another file.
 
     A repeat has the identifier of another row of its day; replaced systems number from the start again. A file that
     repeats another one may have other times.
@@ -97,12 +104,16 @@ def duplicates(window: Window) -> Finding:
     return replace(found, passed=False, message=message, days=found.days | copied)
 
 
-def _copies(window: Window) -> dict[date, list[str]]:
+def _copies(window: "Window") -> dict[date, list[str]]:
     """Return by day the files whose points are in another file of the day; rows with equal times count once."""
+    import pyarrow.compute as pc
+
+    from shotspotter_assets.cleaning.alerts import PLACE_DECIMALS
+
     columns = ["date", "time_utc", "longitude", "latitude", "received_from"]
     is_of_its_day = pc.equal(local_dates(window.raw["time_utc"], window.city.zone), window.raw["date"])
     rows = window.raw.select(columns).filter(pc.and_(is_of_its_day, pc.is_valid(window.raw["longitude"]))).to_pandas()
-    rows["east"], rows["north"] = (np.rint(rows[name] * 10**PLACE_DECIMALS) for name in ("longitude", "latitude"))
+    rows["east"], rows["north"] = ((rows[name] * 10**PLACE_DECIMALS).round() for name in ("longitude", "latitude"))
     rows = rows.drop_duplicates(["date", "time_utc", "east", "north"])
     points = rows[["date", "received_from", "east", "north"]].drop_duplicates()
     points["shared"] = points.duplicated(["date", "east", "north"], keep=False)

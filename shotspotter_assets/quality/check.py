@@ -1,0 +1,45 @@
+"""A data check: one function from a `Window` to a `Finding`, with the columns that it reads."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from shotspotter_assets.quality.finding import Finding
+
+if TYPE_CHECKING:
+    from shotspotter_assets.quality.window import Window
+
+Severity = Literal["WARN", "ERROR"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check with the columns that it reads, by table of the window, and the severity of its findings."""
+
+    function: Callable[["Window"], Finding]
+    columns: Mapping[str, Collection[str]]
+    severity: Severity
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def meaning(self) -> str:
+        """First line of the function's docstring."""
+        return (self.function.__doc__ or "").partition("\n")[0]
+
+    def __call__(self, window: "Window") -> Finding:
+        return self.function(window)
+
+
+def check(
+    *,
+    alerts: Collection[str] = (),
+    raw: Collection[str] = (),
+    rejected_rows: Collection[str] = (),
+    severity: Severity = "WARN",
+) -> Callable[[Callable[["Window"], Finding]], Check]:
+    """Turn a function into a check that reads these columns of the window's tables, and their `date`."""
+    columns = {"alerts": alerts, "raw": raw, "rejected_rows": rejected_rows}
+    return lambda function: Check(function, columns, severity)
