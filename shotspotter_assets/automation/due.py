@@ -129,7 +129,7 @@ class _DueDays:
         yesterday = today - ONE_DAY
         last = max(last, min(max(table.days, default=last), yesterday, city.end or yesterday))
         same = snapshot.stored_days(table)
-        states = snapshot.states(table, same, last, today).states
+        states = snapshot.states(table, same, last, today)
         gridded = stored.store.days_present("grid_tensors", city.name, GRID_FILE)
         lineage, settings = stored.lineage("grid_tensors"), settings_hash(city, "grid_tensors")
 

@@ -169,7 +169,7 @@ def _states(
     for of_day in rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist():
         at = of_day["date"]
         found[at] = DayRows(of_day["count_all"], of_day["received_at_min"], at in named)
-    return day_states(city, found, yesterday, yesterday + timedelta(days=1)).states
+    return day_states(city, found, yesterday, yesterday + timedelta(days=1))
 
 
 def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, now: datetime) -> Nowcast:

@@ -5,7 +5,7 @@ end, days without rows are silent where the silence is plausible at the city's u
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -22,13 +22,13 @@ MIN_CHANCE: Final = 1e-3
 
 YEAR_DAYS: Final = 365
 ARRIVAL_DAYS: Final = 120
-"""Days from whose arrivals lateness is learned."""
+"""Number of days from whose arrivals lateness is learned."""
 
 LEVEL_DAYS: Final = 56
 MIN_DISPERSION: Final = 0.05
 MAX_DISPERSION: Final = 2.0
 MIN_ARRIVALS: Final = 5
-"""Days on which newer rows came, from which on lateness is learned."""
+"""Minimum number of days with newer rows from which lateness is learned."""
 
 CAP_QUANTILE: Final = 0.98
 """Counts above it are cut, so that the Fourth of July does not make silence plausible."""
@@ -41,54 +41,40 @@ ONE_DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True)
 class DayRows:
-    """What the sources hold of one day.
-
-    Attributes:
-        rows: number of rows.
-        received: when the first of them was received.
-        has_file: True if the daily file of the day has landed.
-        held_back: why the rows cannot be used; empty where they can.
-    """
+    """The rows that the sources hold of one day."""
 
     rows: int = 0
     received: datetime | None = None
+    """Time at which the first of them was received."""
     has_file: bool = False
+    """True if the daily file of the day has landed."""
     held_back: str = ""
+    """Reason why the rows cannot be used; empty where they can."""
 
 
-@dataclass(frozen=True)
-class DayStates:
-    """The states of a city's days, with the reasons, and the last day whose rows must be there (None if unknown)."""
-
-    states: dict[date, tuple[DayState, str]] = field(default_factory=dict)
-    complete_through: date | None = None
-
-
-def day_states(city: City, found: Mapping[date, DayRows], last: date, today: date) -> DayStates:
-    """Return the state of each day from the city's start to `last`.
+def day_states(city: City, found: Mapping[date, DayRows], last: date, today: date) -> dict[date, tuple[DayState, str]]:
+    """Return state and reason of each day from the city's start to `last`.
 
     Args:
-        city: how its sources publish. Of several sources, the first one decides which days are known.
+        city: of several sources, the first one decides which days are known.
         found: what the sources hold, by day; days without an entry have no rows.
         last: the last day.
         today: the local day on which the question is asked.
     """
+    days, no_rows = days_between(city.start, last), DayRows()
+    rows = [found.get(day, no_rows) for day in days]
+    counts = np.array([0 if of_day.held_back else of_day.rows for of_day in rows], dtype=np.int64)
+    with_rows = np.flatnonzero(counts)
+    first, newest = (int(with_rows[0]), int(with_rows[-1])) if len(with_rows) else (len(days), -1)
     complete = city.publication.complete_through(today)
     if complete is None and city.source.kind != "simulated":
         late = learned_days_late(found, city)
         complete = None if late is None else today - timedelta(days=late + 1)
-    days, nothing = days_between(city.start, last), DayRows()
-    if not days:
-        return DayStates({}, complete)
-    rows = [found.get(day, nothing) for day in days]
-    counts = np.array([0 if of_day.held_back else of_day.rows for of_day in rows])
-    with_rows = np.flatnonzero(counts)
-    first = int(with_rows[0]) if len(with_rows) else len(days)
-    newest = int(with_rows[-1]) if len(with_rows) else -1
+    silent, why_silent = date.min, ""
+    if newest < len(days) - 1:
+        silent, why_silent = known_silence(counts[: newest + 1], days, complete)
+    why_early = "It lies before the first row of the source." if len(with_rows) else "No day has rows."
     answers, needs_files = answers_fully(city), _needs_files(city, rows[: newest + 1])
-    silent, why_silent = (
-        known_silence(counts[: newest + 1], days, complete) if newest < len(days) - 1 else (days[-1], "")
-    )
     states: dict[date, tuple[DayState, str]] = {}
     for at, (day, of_day) in enumerate(zip(days, rows, strict=True)):
         if of_day.held_back:
@@ -100,24 +86,18 @@ def day_states(city: City, found: Mapping[date, DayRows], last: date, today: dat
         elif needs_files:
             states[day] = "unknown", "Its daily file has not landed."
         elif at < first:
-            states[day] = (
-                "unknown",
-                "It lies before the first row of the source." if len(with_rows) else "No day has rows.",
-            )
+            states[day] = "unknown", why_early
         elif at < newest:
             states[day] = "known", "Later days have rows."
         else:
             states[day] = "silent" if day <= silent else "unknown", why_silent
-    return DayStates(states, complete)
+    return states
 
 
 def known_silence(counts: npt.NDArray[np.integer], days: list[date], complete: date | None) -> tuple[date, str]:
     """Return the last day of the silence at the end that counts as known, and why; before the silence if none does.
 
-    Args:
-        counts: rows of each day to the newest day with rows.
-        days: all days, those of the silence at the end included.
-        complete: the last day whose rows must be there; None if unknown.
+    `counts` are rows to the newest day with rows, `days` include the silence, and rows must be there to `complete`.
     """
     newest, last = days[len(counts) - 1] if len(counts) else days[0] - ONE_DAY, days[-1]
     bound = last if complete is None else min(last, complete)
@@ -157,10 +137,9 @@ def silence_chance(counts: npt.NDArray[np.integer], days: int) -> float:
 
 
 def learned_days_late(found: Mapping[date, DayRows], city: City) -> int | None:
-    """Return the days between the end of a day and its first rows, at the best of the arrivals; None of too few arrivals.
+    """Return the smallest number of days between a day's end and its first rows; None with too few arrivals.
 
-    A first reading of a history is one arrival; a quiet city's newest row is older than its source is late, so the
-    smallest of all differences counts.
+    A history that is read at once is one arrival. A quiet city's newest row is older than its source is late.
     """
     newest_on: dict[date, date] = {}
     for day, of_day in sorted(found.items())[-ARRIVAL_DAYS:]:
@@ -184,7 +163,6 @@ def stored_rows_due(table: DayTable, city: City, today: date) -> date:
 
 
 def _needs_files(city: City, rows: list[DayRows]) -> bool:
-    """Return True if the first source lands a file on nearly every day, be there alerts or not."""
     source = city.source
     if not isinstance(source, LandingSettings) or source.file_date is None:
         return False

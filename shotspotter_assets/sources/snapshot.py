@@ -1,12 +1,13 @@
-"""A snapshot of a city's sources: which rows they hold of each day now, by file or address.
+"""A snapshot of a city's sources: the rows that they hold of each day now, by file or address.
 
-Landed files are listed, and read where they are new or changed. Live sources are asked for the last days; the answer is
-kept until it is time to ask again.
+Landed files are listed, and read where they are new or changed. Live sources are asked for the last days. Their answers
+are kept until it is time to ask again.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from functools import cached_property
 from typing import Final
 
 import pyarrow as pa
@@ -16,11 +17,12 @@ from pydantic import BaseModel, TypeAdapter
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import AlertSource, SourceError
 from shotspotter_assets.sources.api.api_settings import ApiSettings, Patience
-from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.sources.known_days import DayRows, DayStates, day_states
+from shotspotter_assets.sources.day_table import DayState, DayTable
+from shotspotter_assets.sources.known_days import DayRows, day_states
 from shotspotter_assets.sources.landing.folder import Landed, LandingFolder
 from shotspotter_assets.sources.landing.received import (
     ARRIVALS,
+    ReceivedFile,
     read_received,
     rows_by_day,
     unusable_files,
@@ -45,21 +47,15 @@ POLLED_FILE: Final = "polled.json"
 
 
 class Polled(BaseModel):
-    """The last answer of a live source.
-
-    Attributes:
-        asked_at: when the source was last asked for all of the days.
-        first: first day asked for.
-        last: last day asked for.
-        days: version and number of the rows of each day that has any.
-        error: why the source could not be asked the last time; empty if it could.
-    """
+    """The last answer of a live source about the days `first` to `last`."""
 
     asked_at: datetime
     first: date
     last: date
     days: dict[date, tuple[str, int]] = {}
+    """Version and number of the rows of each day that has any."""
     error: str = ""
+    """Reason why the last poll failed; empty if it did not."""
 
 
 _POLLED: Final = TypeAdapter(dict[str, Polled])
@@ -67,31 +63,33 @@ _POLLED: Final = TypeAdapter(dict[str, Polled])
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the sources of a city hold.
-
-    Attributes:
-        rows: version and number of the rows of each day by file or address; days without rows have none.
-        live: addresses of the live sources.
-        polled: their last answers by address.
-        named: days whose daily file has landed.
-        received: when each landed file was written.
-        landed: what each landing folder holds.
-        unusable: why landed files are not used, by path.
-        folders_without_files: a message for each folder without files.
-    """
+    """The rows that the sources of a city hold."""
 
     city: City
     rows: Mapping[date, Mapping[str, tuple[str, int]]]
+    """Version and number of the rows of each day by file or address; days without rows have none."""
     live: frozenset[str] = frozenset()
+    """Addresses of the live sources."""
     polled: Mapping[str, Polled] = field(default_factory=dict)
+    """Last answers of the live sources by address."""
     named: frozenset[date] = frozenset()
-    received: Mapping[str, datetime] = field(default_factory=dict)
+    """Days whose daily file has landed."""
     landed: Sequence[Landed] = ()
-    unusable: Mapping[str, str] = field(default_factory=dict)
+    """Contents of the landing folders."""
     folders_without_files: Sequence[str] = ()
+    """A message for each folder without files."""
 
-    def covers(self, origin: str, day: date) -> bool:
-        """Return True if the snapshot has the rows that an origin holds of a day."""
+    @cached_property
+    def files(self) -> dict[str, ReceivedFile]:
+        """Landed files by path."""
+        return {path: file for folder in self.landed for path, file in folder.files.items()}
+
+    @property
+    def unusable(self) -> dict[str, str]:
+        """Reasons why landed files are not used, by path."""
+        return unusable_files(self.files, self.city)
+
+    def _covers(self, origin: str, day: date) -> bool:
         if origin in self.live:
             answer = self.polled.get(origin)
             return answer is not None and answer.first <= day <= answer.last
@@ -103,17 +101,12 @@ class Snapshot:
         for day, stored in table.days.items():
             now = {origin: version for origin, (version, _) in self.rows.get(day, {}).items()}
             before = stored.sources
-            if now == before or now == {name: before[name] for name in before if self.covers(name, day)}:
+            if now == before or now == {name: before[name] for name in before if self._covers(name, day)}:
                 same.add(day)
         return same
 
     def day_rows(self, table: DayTable, same: Collection[date]) -> dict[date, DayRows]:
-        """Return the rows of each day: those of the snapshot, and the stored ones of days that it does not have.
-
-        Args:
-            table: the stored days.
-            same: see `stored_days`.
-        """
+        """Return the rows of each day: of `same` (see `stored_days`) those that are stored, of others the snapshot's."""
         found: dict[date, DayRows] = {}
         for day in {*self.rows, *table.days, *self.named}:
             if day in same:
@@ -122,21 +115,23 @@ class Snapshot:
                 found[day] = DayRows(stored.rows, stored.received, day in self.named, held_back)
             elif day in self.rows or day in self.named:
                 origins = self.rows.get(day, {})
-                times = [self.received[origin] for origin in origins if origin in self.received]
+                times = [self.files[origin].received for origin in origins if origin in self.files]
                 times += [self.polled[origin].asked_at for origin in origins if origin in self.polled]
                 number = sum(rows for _, rows in origins.values())
                 found[day] = DayRows(number, min(times, default=None), day in self.named)
         return found
 
-    def states(self, table: DayTable, same: Collection[date], last: date, today: date) -> DayStates:
-        """Return the states of the days to `last`, see `day_states`."""
+    def states(
+        self, table: DayTable, same: Collection[date], last: date, today: date
+    ) -> dict[date, tuple[DayState, str]]:
+        """Return state and reason of each day to `last`, see `day_states`."""
         return day_states(self.city, self.day_rows(table, same), last, today)
 
     def last_due(self, now: datetime) -> date:
         """Return the last day that is to be stored now.
 
-        That is yesterday from `DAILY_AT` on, and before if a source has rows of it or its daily file. A source whose newest
-        row is older than `MAX_SILENT_DAYS` has ended with it.
+        Yesterday is due from `DAILY_AT` on, and before if a source has its rows or its daily file. A source whose newest row
+        is older than `MAX_SILENT_DAYS` has ended with it.
         """
         local = now.astimezone(self.city.zone)
         yesterday = local.date() - timedelta(days=1)
@@ -148,7 +143,7 @@ class Snapshot:
         return min(last, self.city.end or last)
 
     def waits(self, today: date) -> list[str]:
-        """Return what the sources hold that cannot be stored yet, in words."""
+        """Return sentences on rows that cannot be stored yet."""
         waits = [file for landed in self.landed for file in landed.in_transfer]
         said = [f"Left alone until transferred: {', '.join(waits)}."] if waits else []
         for landed in self.landed:
@@ -163,7 +158,7 @@ class Snapshot:
         if today in self.rows:
             early = sum(rows for _, rows in self.rows[today].values())
             said.append(f"{early:,} rows of {today} wait until the day is over.")
-        for path, file in sorted({path: file for one in self.landed for path, file in one.files.items()}.items()):
+        for path, file in sorted(self.files.items()):
             if future := {day: rows for day, (_, rows) in file.days.items() if day > today}:
                 said.append(
                     f"{path} has {sum(future.values()):,} rows dated in the future, {min(future)} to {max(future)}. They wait "
@@ -195,45 +190,44 @@ def take_snapshot(
     Raises:
         SourceError: a folder cannot be listed.
     """
-    today = now.astimezone(city.zone).date()
-    last = min(today - timedelta(days=1), city.end or today)
     folders = [reader for reader in readers if isinstance(reader, LandingFolder)]
     landed = [reader.refresh(max_seconds) for reader in folders]
+    polled = _answers(city, [reader for reader in readers if reader.is_live], store, now, poll_seconds)
     rows: dict[date, dict[str, tuple[str, int]]] = {}
-    for folder in landed:
-        for day, origins in folder.rows.items():
-            rows.setdefault(day, {}).update(origins)
-    polled = read_polled(store, city.name)
-    for reader in readers:
-        if not reader.is_live:
-            continue
-        before = polled.get(reader.address)
-        is_old = before is None or (now - before.asked_at).total_seconds() >= (poll_seconds or 0.0)
-        if poll_seconds is not None and is_old:
-            answer = _poll(city, reader, before, last, now)
-            with store.alone(ARRIVALS, city.name):
-                polled = read_polled(store, city.name) | {reader.address: answer}
-                _write_polled(store, city.name, polled)
-    live = {reader.address for reader in readers if reader.is_live}
-    polled = {address: answer for address, answer in polled.items() if address in live}
+    for day, origins in (found for folder in landed for found in folder.rows.items()):
+        rows.setdefault(day, {}).update(origins)
     for address, answer in polled.items():
-        for day, found in answer.days.items():
-            rows.setdefault(day, {})[address] = found
-    files = {path: file for folder in landed for path, file in folder.files.items()}
-    if others := {path: file for path, file in read_received(store, city.name).items() if path not in files}:
-        write_received(store, city.name, others, {})  # of folders that the city's file no longer names
-    empty = [reader.without_files for reader, folder in zip(folders, landed, strict=True) if not folder.files]
-    return Snapshot(
+        for day, version in answer.days.items():
+            rows.setdefault(day, {})[address] = version
+    snapshot = Snapshot(
         city=city,
         rows=rows,
-        live=frozenset(live),
+        live=frozenset(reader.address for reader in readers if reader.is_live),
         polled=polled,
         named=frozenset(readers[0].named_days()),
-        received={path: file.received for path, file in files.items()},
         landed=landed,
-        unusable=unusable_files(files, city),
-        folders_without_files=empty,
+        folders_without_files=[
+            reader.without_files for reader, folder in zip(folders, landed, strict=True) if not folder.files
+        ],
     )
+    if others := {path: file for path, file in read_received(store, city.name).items() if path not in snapshot.files}:
+        write_received(store, city.name, others, {})  # of folders that the city's file no longer names
+    return snapshot
+
+
+def _answers(
+    city: City, readers: Sequence[AlertSource], store: Store, now: datetime, poll_seconds: float | None
+) -> dict[str, Polled]:
+    """Return the last answers of live sources by address; sources whose answer is old are asked."""
+    polled = read_polled(store, city.name)
+    for address, reader in ((reader.address, reader) for reader in readers if poll_seconds is not None):
+        before = polled.get(address)
+        if before is None or (now - before.asked_at).total_seconds() >= (poll_seconds or 0.0):
+            answer = _poll(city, reader, before, now)
+            with store.alone(ARRIVALS, city.name):
+                polled = read_polled(store, city.name) | {address: answer}
+                _write_polled(store, city.name, polled)
+    return {reader.address: polled[reader.address] for reader in readers if reader.address in polled}
 
 
 def impatient(city: City) -> City:
@@ -251,7 +245,7 @@ def read_polled(store: Store, city: str) -> dict[str, Polled]:
 
 
 def record_answer(store: Store, city: str, rows: pa.Table, first: date, last: date) -> None:
-    """Keep what a run has just read of some days (`RAW_SCHEMA`) over the earlier answer about them."""
+    """Replace the earlier answer about some days by the rows that a run has just read (`RAW_SCHEMA`)."""
     with store.alone(ARRIVALS, city):
         polled = read_polled(store, city)
         for address, answer in polled.items():
@@ -262,7 +256,9 @@ def record_answer(store: Store, city: str, rows: pa.Table, first: date, last: da
             _write_polled(store, city, polled)
 
 
-def _poll(city: City, reader: AlertSource, before: Polled | None, last: date, now: datetime) -> Polled:
+def _poll(city: City, reader: AlertSource, before: Polled | None, now: datetime) -> Polled:
+    today = now.astimezone(city.zone).date()
+    last = min(today - timedelta(days=1), city.end or today)
     first = max(city.start, last - timedelta(days=POLLED_DAYS))
     try:
         rows = reader.read(first, last)

@@ -28,7 +28,7 @@ def noon(number: int) -> datetime:
 
 
 def states(city: City, found: dict[int, DayRows], days: int) -> list[str]:
-    of_days = day_states(city, {day(at): rows for at, rows in found.items()}, day(days - 1), day(days)).states
+    of_days = day_states(city, {day(at): rows for at, rows in found.items()}, day(days - 1), day(days))
     return [state for state, _ in of_days.values()]
 
 

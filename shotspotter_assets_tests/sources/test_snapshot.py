@@ -63,7 +63,7 @@ class Town:
         record_answer(self.store, "dale", rows, days[0], days[-1])
         numbers, origins = rows["date"].to_pylist(), origins_of_days(rows)
         snapshot, table = self.snapshot(poll_seconds=None), DayTable.read(self.store, "dale")
-        states = snapshot.states(table, snapshot.stored_days(table), days[-1], LAST).states
+        states = snapshot.states(table, snapshot.stored_days(table), days[-1], LAST)
         stored = {
             day: Day(*states[day], numbers.count(day), 0, "", NOW if day in numbers else None, origins.get(day, {}))
             for day in days
@@ -80,7 +80,7 @@ class Town:
         """The states of the days of March as the sources and the store have them now."""
         table, days = DayTable.read(self.store, "dale"), date(2024, 3, last)
         snapshot = self.snapshot()
-        states = snapshot.states(table, snapshot.stored_days(table), days, days + timedelta(days=1)).states
+        states = snapshot.states(table, snapshot.stored_days(table), days, days + timedelta(days=1))
         return [state for state, _ in states.values()]
 
 

@@ -182,9 +182,7 @@ def _days(
         day: DayRows(numbers.get(day, 0), received.get(day), day in snapshot.named, held_back.get(day, ""))
         for day in days
     }
-    states = day_states(
-        city, found, max(days[-1], snapshot.last_due(local_time.now())), local_time.today(city.zone)
-    ).states
+    states = day_states(city, found, max(days[-1], snapshot.last_due(local_time.now())), local_time.today(city.zone))
     return {
         day: Day(
             state=states[day][0],
