@@ -33,13 +33,13 @@ class Settings:
     ui_url: str = UI_URL
     """Base of the links in notices."""
     pages_url: str = ""
-    """Address at which a web server shows the store's folder `city_pages`; empty where none does."""
+    """Address of a web server with the store's folder `city_pages`; empty without one."""
     poll_seconds: int = POLL_SECONDS
     """Seconds between two polls of the live sources."""
     sagemaker_role: str = ""
-    """ARN of the role of training jobs on SageMaker; empty where none run there."""
+    """ARN of the role of training jobs on SageMaker; empty without such jobs."""
     sagemaker_image: str = ""
-    """Address of the project's image for them."""
+    """Address of the project's image for these jobs."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -75,11 +75,7 @@ def checked_cities(folder: Path, environ: Mapping[str, str], *, keep: bool = Fal
 
 
 def cities_folder(environ: Mapping[str, str]) -> Path:
-    """The folder of city files.
-
-    Raises:
-        CityFileError: it is no local folder.
-    """
+    """Return the folder of city files; raise CityFileError if it is no local folder."""
     folder = environ.get("SHOTSPOTTER_CITIES") or str(PACKAGE_CITIES)
     if "://" in folder:
         raise CityFileError(

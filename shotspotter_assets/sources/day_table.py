@@ -1,11 +1,8 @@
-"""The table of a city's days: each day's state with its reason, its rows, and the versions of what they came from.
-
-`raw_alerts` writes it; whoever asks whether a day is known asks here.
-"""
+"""The table of a city's days: each day's state with its reason, its rows, and their versions. `raw_alerts` writes it."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Final, Literal
@@ -23,7 +20,7 @@ DAYS_FILE: Final = "_days.parquet"
 """The underscore keeps the table out of data sets that readers of Parquet folders open."""
 
 DayState = Literal["known", "silent", "unknown", "held_back"]
-"""`known`: the source has said what happened; `silent`: it has no row, which is plausible; `unknown`: not said yet;
+"""`known`: the source has reported the day; `silent`: it has no row, which is plausible; `unknown`: not reported yet;
 `held_back`: most of the rows cannot be used."""
 
 ONE_DAY: Final = timedelta(days=1)
@@ -45,29 +42,26 @@ _SCHEMA: Final = pa.schema(
 
 @dataclass(frozen=True)
 class Day:
-    """One stored day.
-
-    Attributes:
-        why: the reason of the state, in words.
-        rows: rows that belong to the day, see `received.rows_by_day`.
-        rejected: rows that cannot be used.
-        settings: hash of the settings of the city's file with which the day was stored.
-        received: when the first row of the day was received; None without rows.
-        sources: version of the day's rows by the file or address that they came from.
-    """
+    """One stored day."""
 
     state: DayState
     why: str
+    """Reason of the state, in words."""
     rows: int
+    """Number of rows that belong to the day, see `received.rows_by_day`."""
     rejected: int
+    """Number of rows that cannot be used."""
     settings: str
+    """Hash of the settings of the city's file with which the day was stored."""
     received: datetime | None
+    """Time at which the first row of the day was received; None without rows."""
     sources: Mapping[str, str]
+    """Version of the day's rows by the file or address that they came from."""
     max_share_rejected: float = 0.5
 
     @property
     def is_counted(self) -> bool:
-        """True if the day counts in histories: its alerts are known, be it none."""
+        """True if the day counts in histories: its alerts, or their absence, are known."""
         return self.state in ("known", "silent")
 
     @cached_property
@@ -89,7 +83,7 @@ class DayTable:
 
     @classmethod
     def read(cls, store: Store, city: str) -> "DayTable":
-        """Read the table of a city; an empty one where no day was stored."""
+        """Read the table of a city, which is empty if no day was stored."""
         return store.read_index(Partition(RAW_ALERTS, city), DAYS_FILE, _decoded) or cls()
 
     @staticmethod
@@ -98,14 +92,14 @@ class DayTable:
         with store.alone("days", city):
             table = DayTable(dict(sorted({**DayTable.read(store, city).days, **days}.items())))
             rows = [
-                {**vars(day), "date": at, "sources": [{"name": n, "version": v} for n, v in day.sources.items()]}
+                {**asdict(day), "date": at, "sources": [{"name": n, "version": v} for n, v in day.sources.items()]}
                 for at, day in table.days.items()
             ]
             store.write_table(Partition(RAW_ALERTS, city), DAYS_FILE, pa.Table.from_pylist(rows, _SCHEMA))
         return table
 
     def require(self, city: str, days: Sequence[date]) -> None:
-        """Raise ValueError if one of the days has no entry, as in stores of before the table."""
+        """Raise ValueError if one of the days has no entry."""
         if unread := [day for day in days if day not in self.days]:
             raise ValueError(
                 f"City {city}: {len(unread):,} days from {unread[0]} have no state. Materialize raw_alerts first."
@@ -128,12 +122,12 @@ class DayTable:
         return {at: day for at, day in self.days.items() if day.state in states}
 
     def made_from(self, day: date) -> str:
-        """Return the version of what the cleaned alerts of a day are made from: its rows and those of its eve."""
+        """Return the version of the inputs of a day's cleaned alerts: its rows and those of the day before."""
         eve = self.days.get(day - ONE_DAY)
         return f"{self.days[day].version}-{'' if eve is None else eve.rows_version}"
 
     def version(self, first: date, last: date) -> str:
-        """Return the version of the stored days of a window together, as histories use them."""
+        """Return the version of the stored days of a window, as histories use them."""
         days, versions = self._versions
         return sha256(str(first), "".join(versions[bisect_left(days, first) : bisect_right(days, last)]))[:16]
 

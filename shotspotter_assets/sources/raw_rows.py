@@ -60,8 +60,8 @@ def to_raw(
     A row is filed under `fallback` if its local day is outside `plausible` (first and last day) or unreadable.
 
     Raises:
-        SourceError: no time of the table can be read, or has a zone, or no point is in degrees, and the city's file does not
-            name their zone, form or system.
+        SourceError: no time can be read or has a zone, or no point is in degrees, and the city's file names no form, zone
+            or system.
     """
     columns = source.columns.named()
     time_utc = _instants(table, first_row, city, source, received_from)

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def read_sources(readers: Sequence[AlertSource], first: date, last: date) -> pa.Table:
-    """The rows of all sources of a city, each filed under the day that its source gives; see `AlertSource.read`.
+    """Return the rows of all sources of a city, each filed under the day that its source gives; see `AlertSource.read`.
 
     A landing folder without files is left out, with a warning, where another source can be read.
     """
@@ -35,7 +35,7 @@ def read_sources(readers: Sequence[AlertSource], first: date, last: date) -> pa.
 
 
 def keep_first_seen(rows: pa.Table, before: pa.Table) -> pa.Table:
-    """`rows` with the `received_at` at which each row was first received.
+    """Return `rows` with the `received_at` at which each row was first received.
 
     Rows are matched by all columns of `PUBLISHED`; of n equal rows before and m now, the smaller number is matched.
     """
@@ -49,7 +49,7 @@ def keep_first_seen(rows: pa.Table, before: pa.Table) -> pa.Table:
 
 
 def _occurrences(table: pa.Table) -> pd.DataFrame:
-    """Each row's hash, and the number of equal rows before it."""
+    """Return each row's hash, and the number of equal rows before it."""
     frame = pd.DataFrame({"hash": row_hashes(table.select(PUBLISHED))})
     frame["before"] = frame.groupby("hash").cumcount()
     return frame

@@ -15,7 +15,7 @@ from shotspotter_assets.storage.fingerprints import day_fingerprints, group_fing
 RAW_SCHEMA: Final = arrow_schema(RAW_COLUMNS, required=["date"])
 
 SIMULATED: Final = "simulated city"
-"""Where the rows of a simulated city come from."""
+"""The `received_from` of the rows of simulated cities."""
 
 PUBLISHED: Final = (
     "date", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "source_id", "as_received",
@@ -23,7 +23,7 @@ PUBLISHED: Final = (
 """The columns that come from the publisher; the others describe how a row was received."""
 
 ORDER: Final = [(name, "ascending") for name in ("date", "time_utc", "received_from", "received_row")]
-"""How rows are sorted."""
+"""Order of rows."""
 
 RANKED: Final = (
     "date", "time_utc", "source_id", "longitude", "latitude", "gunshot_type", "rounds", "as_received",
@@ -32,7 +32,7 @@ RANKED: Final = (
 
 
 def versions_of_days(raw: pa.Table) -> dict[date, str]:
-    """Hash each day's rows, without when and from where they were received."""
+    """Return a hash of each day's rows, without time and place of their reception."""
     return day_fingerprints(raw.select(RANKED), pc.unique(raw["date"]).to_pylist())
 
 

@@ -49,7 +49,6 @@ CORRECTION: Final = re.compile(r"(?i)(?:^|[-_ ])correction[-_ ](\d{4}-\d{2}-\d{2
 MAX_SHARE_WITHDRAWN: Final = 0.5
 """Share of a folder's rows that removed files may withdraw; more looks like a lost disk or a tidied folder."""
 
-
 FILES_PER_BATCH: Final = 100
 """Files that a subprocess reads one after the other; objects on S3 are fetched before, side by side."""
 
@@ -58,21 +57,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Landed:
-    """What a landing folder holds.
-
-    Attributes:
-        files: as they were last read, by path; files that are gone are among them as long as they are not withdrawn.
-        rows: version and number of the used rows of each day by path.
-        in_transfer: files that are left alone until their transfer is over.
-        gone: files that are no longer there and keep their rows, as most rows of the folder would be withdrawn.
-        unread: number of files that were left for the next time.
-    """
+    """The content of a landing folder."""
 
     files: Mapping[str, ReceivedFile]
+    """Files as they were last read, by path, with files that are gone and not withdrawn."""
     rows: Mapping[date, Mapping[str, tuple[str, int]]]
+    """Version and number of the used rows of each day by path."""
     in_transfer: Sequence[str] = ()
+    """Files that are left alone until their transfer is over."""
     gone: Sequence[str] = ()
+    """Files that are gone and keep their rows, as most rows of the folder would be withdrawn."""
     unread: int = 0
+    """Number of files that were left for the next time."""
 
 
 class LandingFolder(AlertSource):
@@ -98,14 +94,9 @@ class LandingFolder(AlertSource):
         source: LandingSettings | None = None,
         s3_client: Callable[[], Any] | None = None,
     ) -> None:
-        """Describe the folder, without looking at it.
+        """Describe the folder, a local path or `s3://bucket/prefix` with the files of `source` alone.
 
-        Args:
-            city: the city.
-            folder: local path or `s3://bucket/prefix` with the files of `source` alone.
-            store: keeps what was received.
-            source: settings; by default the city's first source.
-            s3_client: makes a boto3 client, for a folder on S3.
+        `source` is by default the city's first source. The store keeps the rows that were received.
         """
         settings = source or city.source
         assert isinstance(settings, LandingSettings)
@@ -164,16 +155,15 @@ class LandingFolder(AlertSource):
             SourceError: the folder cannot be listed, or most rows were read with other settings from files that are gone.
         """
         until = monotonic() + max_seconds
-        ready, waiting, unfinished = self._listing()
-        in_transfer = [file.path for file in [*waiting, *unfinished]]
-        known = self._known()
+        ready, in_transfer = self._listing()
+        before = self._files_before()
         listed = {file.path: file for file in ready}
         changed = [
-            file for path, file in listed.items() if path not in known or known[path].version != self._version(file)
+            file for path, file in listed.items() if path not in before or before[path].version != self._version(file)
         ]
-        files, unread = dict(known), len(changed)
+        files, unread = dict(before), len(changed)
         for path, rows in self._parse(changed):
-            files[path] = self._received(listed[path], rows, known.get(path))
+            files[path] = self._received(listed[path], rows, before.get(path))
             unread -= 1
             if monotonic() > until:
                 break
@@ -181,9 +171,9 @@ class LandingFolder(AlertSource):
         if sum(files[path].rows for path in gone) <= MAX_SHARE_WITHDRAWN * sum(file.rows for file in files.values()):
             files = {path: file for path, file in files.items() if path not in gone}
             gone = []
-        if files != known:
-            files |= self._shifted(files, known)
-            write_received(self._store, self.city.name, known, files)
+        if files != before:
+            files |= self._shifted(files, before)
+            write_received(self._store, self.city.name, before, files)
         lost = [path for path in gone if files[path].rows and not files[path].rows_from.endswith(self._meaning)]
         if lost:
             raise SourceError(
@@ -193,8 +183,7 @@ class LandingFolder(AlertSource):
         return Landed(files, used_days(files, self.city, self._meaning), in_transfer, gone, unread)
 
     def named_days(self) -> set[date]:
-        """Return the days in the names of the files that are used; empty where files hold any days."""
-        used = used_files(self._known(), self.city, self._meaning)
+        used = used_files(self._files_before(), self.city, self._meaning)
         return {file.day for file in used.values() if file.day is not None}
 
     @property
@@ -206,8 +195,7 @@ class LandingFolder(AlertSource):
             f"{self.source.folder or self.city.name}/."
         )
 
-    def _known(self) -> dict[str, ReceivedFile]:
-        """Return the files of the folder as they were last read."""
+    def _files_before(self) -> dict[str, ReceivedFile]:
         files = read_received(self._store, self.city.name)
         return {path: file for path, file in files.items() if path.startswith(f"{self.folder}/")}
 
@@ -215,13 +203,10 @@ class LandingFolder(AlertSource):
         """Keep the rows of a file that was just read, or those of its last good version."""
         version = self._version(file)
         if isinstance(rows, SourceError):
-            kept = before or ReceivedFile(version="", received=file.modified)
-            more = (
-                " The rows of its last good version are used until then."
-                if kept.rows_from.endswith(self._meaning)
-                else ""
-            )
-            return kept.model_copy(update={"version": version, "error": f"{rows}{more}"})
+            kept, error = before or ReceivedFile(version="", received=file.modified), str(rows)
+            if kept.rows_from.endswith(self._meaning):
+                error += " The rows of its last good version are used until then."
+            return kept.model_copy(update={"version": version, "error": error})
         days = write_rows(self._store, self.city.name, file.path, version, rows)
         return ReceivedFile(
             version=version,
@@ -252,8 +237,8 @@ class LandingFolder(AlertSource):
         shifted = shifted_files(tables, {path: files[path].received for path in tables})
         return {path: files[path].model_copy(update={"shifted": shifted.get(path, "")}) for path in beside}
 
-    def _listing(self) -> tuple[list[ListedFile], list[ListedFile], list[ListedFile]]:
-        """Return files that are ready, files written to too recently, and files named like unfinished ones, each by path."""
+    def _listing(self) -> tuple[list[ListedFile], list[str]]:
+        """Return files that are ready, by path, and the paths of files that are in transfer."""
         try:
             found = local_files(self.folder) if self._client is None else s3_files(self._client, self.folder)
             files = sorted(found, key=lambda file: file.path)
@@ -262,17 +247,14 @@ class LandingFolder(AlertSource):
                 f"City {self.city.name}: the landing folder {self.folder} cannot be listed ({error}). Check "
                 "SHOTSPOTTER_LANDING and, for S3, the keys, region and endpoint of the AWS environment."
             ) from None
-        ready, waiting, unfinished = [], [], []
         # Objects on S3 appear whole. A time in the future, from another clock, must not keep a file waiting forever.
-        settle = self.source.settle_seconds if self._client is None else 0.0
-        for file in files:
-            if file.path.lower().endswith(UNFINISHED):
-                unfinished.append(file)
-            elif file.refused is None and abs((local_time.now() - file.modified).total_seconds()) < settle:
-                waiting.append(file)
-            else:
-                ready.append(file)
-        return ready, waiting, unfinished
+        settle, now = self.source.settle_seconds if self._client is None else 0.0, local_time.now()
+        waiting = [
+            file.path for file in files if file.refused is None and abs((now - file.modified).total_seconds()) < settle
+        ]
+        unfinished = [file.path for file in files if file.path.lower().endswith(UNFINISHED)]
+        in_transfer = dict.fromkeys([*(path for path in waiting if path not in unfinished), *unfinished])
+        return [file for file in files if file.path not in in_transfer], list(in_transfer)
 
     def _parse(self, files: Sequence[ListedFile]) -> Iterator[tuple[str, pa.Table | SourceError]]:
         """Yield the rows of each file, or why it cannot be used."""
@@ -290,11 +272,6 @@ class LandingFolder(AlertSource):
                     yield task.file.path, self._written_to(batch[task.file.path]) or rows
 
     def _task(self, folder: Path, file: ListedFile, number: int) -> Task | SourceError:
-        """Return the task of reading a file, once its content is here.
-
-        Raises:
-            SourceError: an object cannot be fetched, which is no fault of the file.
-        """
         try:
             landed = self._landed(file)
         except SourceError as error:
@@ -304,18 +281,12 @@ class LandingFolder(AlertSource):
             content = folder / f"{number}{content.suffix}"
             try:
                 fetch(self._client, file, content)
-            except Exception as error:  # of boto3
-                raise SourceError(
-                    f"City {self.city.name}: {file.path} cannot be fetched ({error}). Run again."
-                ) from None
+            except Exception as error:  # of boto3, and no fault of the file
+                problem = f"City {self.city.name}: {file.path} cannot be fetched ({error}). Run again."
+                raise SourceError(problem) from None
         return Task(landed, content, folder / f"{number}.rows")
 
     def _landed(self, file: ListedFile) -> LandedFile:
-        """Return the days that a file's name allows for its rows.
-
-        Raises:
-            SourceError: the file cannot be opened, or its name is wrong.
-        """
         if file.refused is not None:
             raise SourceError(f"City {self.city.name}: {file.path} {file.refused}")
         if PurePosixPath(file.path).suffix.lower() not in FORMATS:

@@ -17,21 +17,18 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class ListedFile:
-    """A file as it was listed.
-
-    Attributes:
-        version: a short text that changes whenever the file is written.
-        refused: why the file is not opened, and the remedy; None for a file that may be read.
-    """
+    """A file as it was listed."""
 
     path: str
     version: str = ""
+    """Short text that changes whenever the file is written."""
     modified: datetime = EPOCH
     refused: str | None = None
+    """Reason why the file is not opened, and the remedy; None for a file that may be read."""
 
 
 def local_files(folder: str) -> Iterator[ListedFile]:
-    """The files of a folder and its subfolders; none where it is missing. Links are not followed."""
+    """Yield the files of a folder and its subfolders; none where it is missing. Links are not followed."""
 
     def refuse(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
@@ -45,7 +42,7 @@ def local_files(folder: str) -> Iterator[ListedFile]:
 
 
 def local_file(path: str) -> Iterator[ListedFile]:
-    """One file, unless it is gone; a link, or a name that is not UTF-8, is refused."""
+    """Yield one file, unless it is gone; a link, or a name that is not UTF-8, is refused."""
     with suppress(FileNotFoundError):
         found = Path(path).lstat()
         text = os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -58,7 +55,7 @@ def local_file(path: str) -> Iterator[ListedFile]:
 
 
 def s3_files(client: Any, folder: str) -> Iterator[ListedFile]:
-    """The objects below `s3://bucket/prefix`."""
+    """Yield the objects below `s3://bucket/prefix`."""
     bucket, _, prefix = folder.removeprefix("s3://").partition("/")
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/"):
         for item in page.get("Contents", []):

@@ -1,8 +1,8 @@
 """Reads landed files in a subprocess with limits of memory and time, so that a hostile file is named and stops nothing else.
 
-The subprocess reads one file after the other and answers in their order, so the file at fault is always the first without
-an answer; the files after it are read by a new process. Tasks go there pickled, rows come back as Arrow files: nothing that
-was made from a foreign file is unpickled. A process is kept for the next batch, as its start takes a second.
+The subprocess answers in the order of the files. The file at fault is the first without an answer, and a new process reads
+the files after it. Tasks go there pickled, rows come back as Arrow files: nothing made from a foreign file is unpickled. A
+process is kept for the next batch, as its start takes a second.
 """
 
 import atexit
@@ -49,18 +49,18 @@ Process = subprocess.Popen[bytes]
 
 
 class LandedFile(NamedTuple):
-    """One file of the landing folder, and the local day of its rows if its name has one."""
+    """One file of the landing folder."""
 
     path: str
-    """As the rows name it (`received_from`)."""
+    """The `received_from` of its rows."""
     modified: datetime
     day: date | None
-    """The day in the file's name, where the source has `file_date` or the file is a correction."""
+    """Local day in the file's name, where the source has `file_date` or the file is a correction."""
     is_correction: bool = False
 
 
 class Task(NamedTuple):
-    """One file to read: where its content is, and where its rows go."""
+    """One file to read, with the paths of its content and of its rows."""
 
     file: LandedFile
     content: Path
@@ -91,7 +91,7 @@ class Batch:
             raise
         except Exception as error:  # whatever a library makes of a foreign file
             reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-            raise refusal(city, file.path, f"as {kind.name} ({reason})") from None
+            raise _refusal(city, file.path, f"as {kind.name} ({reason})") from None
         plausible = (city.start, date.max - ONE_DAY)
         if file.day is not None:
             plausible = max(city.start, file.day - ONE_DAY), file.day + ONE_DAY
@@ -101,13 +101,13 @@ class Batch:
             others = pc.sum(pc.not_equal(local_dates(rows["time_utc"], city.zone), pa.scalar(file.day))).as_py()
             if others:
                 reason = f"as a correction of {file.day}: {others:,} of {rows.num_rows:,} rows are of other days"
-                raise refusal(city, file.path, reason)
+                raise _refusal(city, file.path, reason)
         _refuse_undated(rows, city, file.path)
         return rows
 
 
 def _refuse_undated(rows: pa.Table, city: City, path: str) -> None:
-    """Refuse a file most of whose rows have no usable date: nobody can say on which days they belong."""
+    """Refuse a file most of whose rows have no usable date, and so no day."""
     local = local_dates(rows["time_utc"], city.zone)
     is_early = pc.and_(pc.less(local, pa.scalar(city.start)), pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY)))
     undated = pc.invert(pc.fill_null(pc.or_(pc.equal(local, rows["date"]), is_early), False))
@@ -119,24 +119,23 @@ def _refuse_undated(rows: pa.Table, city: City, path: str) -> None:
             f"{first['as_received'] or first['time_utc']}. Correct columns.time, time_format (day and month may be "
             "interchanged) and naive_times of the city's file"
         )
-        raise refusal(city, path, reason)
+        raise _refusal(city, path, reason)
 
 
-def cut(text: str) -> str:
-    """A text that may hold names or values of a hostile file, cut in its middle."""
+def _cut(text: str) -> str:
+    """Return a text without its middle if it is long, as it may hold values of a hostile file."""
     return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS // 2]} ... {text[-MAX_CHARACTERS // 2 :]}"
 
 
-def refusal(city: City, path: str, reason: str) -> SourceError:
-    """The error of a file that cannot be read."""
+def _refusal(city: City, path: str, reason: str) -> SourceError:
     return SourceError(
-        f"City {city.name}: {path} cannot be read {cut(reason)}. Replace or split the file, correct the city's file, or move it "
+        f"City {city.name}: {path} cannot be read {_cut(reason)}. Replace or split the file, correct the city's file, or move it "
         "out of the landing folder; if its transfer is not over, wait."
     )
 
 
 def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceError]]:
-    """The rows of each file (`RAW_SCHEMA`), or why they cannot be read, in the order of the tasks."""
+    """Yield the rows of each file (`RAW_SCHEMA`), or why they cannot be read, in the order of the tasks."""
     left, attempts, city = list(batch.tasks), 0, batch.city
     while left:
         process, is_idle = _acquire(), False
@@ -162,12 +161,11 @@ def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceEr
             reason = f"as its reader ends ({how}): a defect, or more memory than limits.memory_mb ({city.limits.memory_mb:,})"
         else:
             continue
-        yield left[0], refusal(city, left.pop(0).file.path, reason)
+        yield left[0], _refusal(city, left.pop(0).file.path, reason)
         attempts = 0
 
 
 def _answers(process: Process, batch: Batch) -> Iterator[bytes]:
-    """A line for each file, as long as the process lives."""
     assert process.stdin is not None
     assert process.stdout is not None
     with suppress(BrokenPipeError):
@@ -239,18 +237,15 @@ def main() -> None:
 
 
 def _error_of(batch: Batch, task: Task) -> tuple[str | None, bool]:
-    """Store the rows of a file; (the reason if they cannot be read, whether memory has run out)."""
+    """Store the rows of a file; return the reason if they cannot be read, and True if memory has run out."""
     try:
         feather.write_feather(batch.read(task), str(task.rows), compression="lz4")
     except SourceError as error:
-        return cut(str(error)), False
+        return _cut(str(error)), False
     except MemoryError:
-        limit = batch.city.limits.memory_mb
-        return str(
-            refusal(batch.city, task.file.path, f"with the {limit:,} MB of memory that limits.memory_mb allows")
-        ), True
+        reason = f"with the {batch.city.limits.memory_mb:,} MB of memory that limits.memory_mb allows"
+        return str(_refusal(batch.city, task.file.path, reason)), True
     except Exception as error:  # whatever a library makes of a foreign file, the other files are read
-        return str(
-            refusal(batch.city, task.file.path, f"({type(error).__name__}: {str(error).splitlines()[:1]})")
-        ), False
+        reason = f"({type(error).__name__}: {str(error).splitlines()[:1]})"
+        return str(_refusal(batch.city, task.file.path, reason)), False
     return None, False

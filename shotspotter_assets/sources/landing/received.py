@@ -1,6 +1,6 @@
 """The landed files of a city as they were last read: their versions, days and rows, or why they cannot be used.
 
-A file is parsed once, by whoever sees it first, a sensor or a run; its rows are kept in the store for the others.
+A file is parsed once, by a sensor or a run. Its rows are kept in the store.
 """
 
 from collections.abc import Collection, Mapping
@@ -33,33 +33,29 @@ MIN_SHIFTED_SHARE: Final = 0.5
 
 
 class ReceivedFile(BaseModel):
-    """A landed file.
-
-    Attributes:
-        version: of the file when it was last read.
-        received: when that version was written.
-        error: why this version is not used; empty where it is.
-        rows_from: the version whose rows are used: the last one that could be read. Empty without one.
-        day: the day in the name of a daily file.
-        corrects: the day whose rows of other files this file replaces.
-        days: version and number of the rows by day.
-        shifted: the evidence that its times are in another zone; empty without any.
-    """
+    """A landed file."""
 
     model_config = ConfigDict(frozen=True)
 
     version: str
+    """Version of the file when it was last read."""
     received: datetime
+    """Time at which that version was written."""
     error: str = ""
+    """Reason why this version is not used; empty where it is."""
     rows_from: str = ""
+    """Version whose rows are used: the last one that could be read. Empty without one."""
     day: date | None = None
+    """Day in the name of a daily file."""
     corrects: date | None = None
+    """Day whose rows of other files this file replaces."""
     days: dict[date, tuple[str, int]] = {}
+    """Version and number of the rows by day."""
     shifted: str = ""
+    """Evidence that the times are in another zone; empty without any."""
 
     @property
     def rows(self) -> int:
-        """Number of rows."""
         return sum(rows for _, rows in self.days.values())
 
 
@@ -85,7 +81,7 @@ def is_held_back(path: str, file: ReceivedFile, city: City) -> bool:
 
 
 def unusable_files(files: Received, city: City) -> dict[str, str]:
-    """Return why files are not used in their present version, by path."""
+    """Return reasons why files are not used in their present version, by path."""
     why = {path: file.error for path, file in sorted(files.items()) if file.error}
     for path, file in sorted(files.items()):
         if is_held_back(path, file, city):
@@ -111,12 +107,8 @@ def used_files(files: Received, city: City, meaning: str) -> dict[str, ReceivedF
 def used_days(files: Received, city: City, meaning: str) -> dict[date, dict[str, tuple[str, int]]]:
     """Return version and number of the used rows of each day by the path of their file.
 
-    A correction replaces the rows of all other files on its day, earlier corrections included.
-
-    Args:
-        files: of one folder, by path.
-        city: whose.
-        meaning: ending of the versions that were read as the city's file describes the folder now.
+    A correction replaces the rows of all other files on its day, earlier corrections included. `meaning` is the ending of
+    the versions that were read as the city's file describes the folder now.
     """
     used = used_files(files, city, meaning)
     corrections = {
@@ -130,16 +122,16 @@ def used_days(files: Received, city: City, meaning: str) -> dict[date, dict[str,
     return days
 
 
-def write_received(store: Store, city: str, known: Received, files: Received) -> None:
+def write_received(store: Store, city: str, before: Received, files: Received) -> None:
     """Apply the differences between two readings; remove rows that no file uses any more."""
-    changed = {path: file for path, file in files.items() if known.get(path) != file}
+    changed = {path: file for path, file in files.items() if before.get(path) != file}
     with store.alone(ARRIVALS, city):
-        before = read_received(store, city)
-        after = {path: file for path, file in before.items() if path in files or path not in known} | changed
-        if after != before:
+        stored = read_received(store, city)
+        after = {path: file for path, file in stored.items() if path in files or path not in before} | changed
+        if after != stored:
             store.write_bytes(Partition(ARRIVALS, city), RECEIVED_FILE, _RECEIVED.dump_json(after))
         used = {_rows_file(path, file.rows_from) for path, file in after.items()}
-        for name in {_rows_file(path, file.rows_from) for path, file in before.items() if file.rows_from} - used:
+        for name in {_rows_file(path, file.rows_from) for path, file in stored.items() if file.rows_from} - used:
             store.delete(Partition(ARRIVALS, city), name)
 
 
@@ -150,12 +142,7 @@ def write_rows(store: Store, city: str, path: str, version: str, rows: pa.Table)
 
 
 def read_rows(store: Store, city: str, path: str, file: ReceivedFile) -> pa.Table:
-    """Return the used rows of a file, `RAW_SCHEMA`.
-
-    Raises:
-        SourceError: they are not there: another process has replaced them meanwhile, or they are lost, and the file is read
-            again the next time.
-    """
+    """Return the used rows of a file, `RAW_SCHEMA`; raise SourceError if they were replaced or are lost."""
     try:
         rows = store.read_table(Partition(ARRIVALS, city), _rows_file(path, file.rows_from))
     except StoreError:
@@ -184,13 +171,9 @@ def _utc_days(rows: pa.Table) -> npt.NDArray[np.datetime64]:
 
 
 def shifted_files(tables: Mapping[str, pa.Table], received: Mapping[str, datetime]) -> dict[str, str]:
-    """Return why files are held back whose rows repeat rows of other files a whole number of hours earlier or later.
+    """Return evidence against files whose rows repeat rows of other files a whole number of hours earlier or later.
 
     Of two files that repeat each other, the one received later is held back.
-
-    Args:
-        tables: rows of the files by path.
-        received: when each was written.
     """
     import pandas as pd
 
@@ -242,5 +225,5 @@ def _rows_file(path: str, version: str) -> str:
 
 
 def _stored_names(rows: pa.Table) -> list[str]:
-    """Return the columns' names; none is named like a folder of the store."""
+    # No column may be named like a folder of the store.
     return ["filed" if name == "date" else name for name in rows.column_names]

@@ -506,12 +506,12 @@ def test_s3_objects_do_not_wait(s3_server: S3Server, tmp_path: Path, monkeypatch
     raw = landing.read(FIRST, LAST)
     assert raw["date"].to_pylist() == DAYS
     assert raw["received_from"].unique().to_pylist() == list(landed.files)
-    replaced = ListedFile(f"s3://{place}/a.csv", "1:another-etag")
-    monkeypatch.setattr(landing, "_listing", lambda: ([replaced], [], []))
-    with pytest.raises(SourceError, match="cannot be fetched"):
-        landing.refresh()
     with pytest.raises(SourceError, match=r"landing folder s3://no-such-bucket.*(cannot be listed|is missing)"):
         LandingFolder(CITY, "s3://no-such-bucket/landing", at, s3_client=s3_server.client).read(FIRST, LAST)
+    replaced = ListedFile(f"s3://{place}/a.csv", "1:another-etag")
+    monkeypatch.setattr("shotspotter_assets.sources.landing.folder.s3_files", lambda *_: [replaced])
+    with pytest.raises(SourceError, match="cannot be fetched"):
+        landing.refresh()
 
 
 def test_daily_files_from_outside_the_citys_days_keep_their_rows(tmp_path: Path) -> None:
