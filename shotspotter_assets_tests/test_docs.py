@@ -16,7 +16,8 @@ PAGES = [
     *(page for page in sorted((CHECKOUT / "docs").rglob("*.md")) if "_build" not in page.parts),
 ]
 SETTINGS = Settings.from_environment({})
-MAX_WORDS, MAX_CHANGELOG_WORDS, MAX_PICTURE_BYTES = 18_500, 1_300, 300_000
+GENERATED_TABLES = ("data.md", "results.md", "tuning.md")
+MAX_WORDS, MAX_CHANGELOG_WORDS, MAX_PICTURE_BYTES = 17_000, 1_300, 300_000
 
 
 def targets(text: str) -> set[str]:
@@ -36,7 +37,13 @@ def test_links_and_named_files_exist(page: Path) -> None:
 
 
 def test_pages_stay_short() -> None:
-    assert sum(len(page.read_text().split()) for page in PAGES) <= MAX_WORDS
+    lines = [
+        line
+        for page in PAGES
+        for line in page.read_text().splitlines()
+        if not (page.name in GENERATED_TABLES and line.startswith("|"))
+    ]
+    assert sum(len(line.split()) for line in lines) <= MAX_WORDS
     assert len((CHECKOUT / "CHANGELOG.md").read_text().split()) <= MAX_CHANGELOG_WORDS
 
 
