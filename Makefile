@@ -12,7 +12,7 @@ export DAGSTER_HOME
 unexport PYTHONDONTWRITEBYTECODE
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-slow ui check-cities docs pictures pages notebook lint lock bench
+.PHONY: help setup demo test test-slow ui check-cities status docs pictures pages notebook lint lock bench
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,8 +38,8 @@ setup: .venv/development .env  ## create .venv and install the locked dependenci
 	@echo '# Read by `dg` and `dagster` in this folder; not in git. NAME=$${NAME:-value} lets an exported NAME win.' > $@
 	@echo 'DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/.dagster_home}"' >> $@
 
-demo: .venv/runtime .env ## run the whole chain on the embedded simulated city and show the scores
-	$(BIN)/python -m shotspotter_assets.demo
+demo: .venv/runtime .env ## run the whole chain on the embedded simulated city and show the scores (ARGS=--days-only: in seconds, without models)
+	$(BIN)/shotspotter demo $(ARGS)
 
 test: setup      ## run the tests, except the slow ones, on all processors (one of them: .venv/bin/pytest FILE)
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
@@ -48,7 +48,7 @@ test-slow: setup ## run the slow tests: browsers, real servers and several worke
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 pages: .venv/runtime ## say where the pages of all cities are, and open them (ARGS=--print only says it)
-	@$(BIN)/python -m shotspotter_assets.open_pages $(ARGS)
+	@$(BIN)/shotspotter pages $(ARGS)
 
 notebook: setup  ## explore a city in JupyterLab: alerts, forecasts beside what happened, small folds
 	$(BIN)/jupyter-lab --config notebooks/jupyter_config.py $(ARGS) notebooks/explore.ipynb
@@ -57,11 +57,14 @@ ui: .venv/runtime .env ## start the Dagster UI (PORT=3000); its assets are at ht
 	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)), reuse_port=False).close()' 2>/dev/null || \
 		{ echo 'Port $(PORT) is taken; start the UI on another one: make ui PORT=3001'; exit 1; }
 	@echo 'The assets of every city: http://127.0.0.1:$(PORT)/assets'
-	@$(BIN)/python -m shotspotter_assets.lost_runs
+	@$(BIN)/shotspotter lost-runs
 	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT) --log-level warning
 
 check-cities: .venv/runtime ## check the city files: one line for each that cannot be used
-	@$(BIN)/python -m shotspotter_assets.check_cities
+	@$(BIN)/shotspotter check-cities $(ARGS)
+
+status: .venv/runtime .env ## print what is known, due, held back and served in each city (ARGS=CITY for one)
+	@$(BIN)/shotspotter status $(ARGS)
 
 docs: setup      ## build the documentation as a site: docs/_build/index.html
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto docs docs/_build

@@ -137,7 +137,7 @@ def main() -> None:
     settings = Settings.from_environment(os.environ)
     store = StoreResource(root=settings.store_root).open()
     if not (store.exists(fold_partition(CITY, FOLDS[-1]), REPORT_FILE) and newest_issue(store, CITY)):
-        subprocess.run([sys.executable, "-m", "shotspotter_assets.demo"], check=True)
+        subprocess.run([sys.executable, "-m", "shotspotter_assets", "demo"], check=True)
     with chromium() as browser:
         demo = Demo(settings, store, browser)
         make_pages(store, demo.city)

@@ -1,7 +1,7 @@
-"""Mark runs of this machine that ended without a message, as in a power cut, as failed: `python -m shotspotter_assets.lost_runs`.
+"""Runs of this machine that ended without a message, as in a power cut.
 
-It runs before the code server starts. Without it a lost run keeps its place in the queue, and its city waits, until the
-limit of `run_monitoring` in `dagster.yaml`. Dagster starts a run again that failed so (`run_retries`).
+A lost run would keep its place in the queue, and its city would wait, until the limit of `run_monitoring` in `dagster.yaml`.
+Dagster starts a run again that is marked as failed (`run_retries`).
 """
 
 import json
@@ -13,12 +13,12 @@ from typing import Any, Final
 import dagster as dg
 
 CODE_SERVER_TAG: Final = ".dagster/grpc_info"
-"""Where the code server that started a run listens: Dagster sends the wish to cancel a run there."""
+"""Tag with the address of the code server that started a run; Dagster sends a cancellation there."""
 MESSAGE: Final = "The code server of this run ended, and the run with it."
 
 
 def fail_lost_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark the started runs as failed whose code server no longer listens, and runs that nobody queued: their ids."""
+    """Mark started runs without their code server, and runs that nobody queued, as failed; return their ids."""
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
     lost = [
         run
@@ -45,9 +45,3 @@ def _listens(address: Mapping[str, Any]) -> bool:
     except OSError:
         return False
     return True
-
-
-if __name__ == "__main__":
-    with dg.DagsterInstance.get() as of_home:
-        for run_id in fail_lost_runs(of_home):
-            print(f"Run {run_id} was lost when its code server ended; it counts as failed and is started again.")

@@ -13,6 +13,9 @@ from shotspotter_assets.redaction import without_credentials
 
 CHECKOUT = Path(__file__).parents[1]
 
+BASE_FOLDER = CHECKOUT if (CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
+"""Default parent of store and landing folders: the checkout, or the working folder of an installed wheel."""
+
 UI_URL = "http://127.0.0.1:3000"
 
 POLL_SECONDS = 900
@@ -43,7 +46,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read the settings from environment variables; unset or empty ones default to the checkout.
+        """Read the settings from environment variables; unset or empty ones default to `BASE_FOLDER`.
 
         Raises:
             CityFileError: the folder of city files cannot be used, or none of its files.
@@ -53,8 +56,8 @@ class Settings:
             log.warning("%s (The other cities go on.)", problem)
         return cls(
             cities=cities,
-            store_root=environ.get("SHOTSPOTTER_STORE") or str(CHECKOUT / "store"),
-            landing_root=environ.get("SHOTSPOTTER_LANDING") or str(CHECKOUT / "landing"),
+            store_root=environ.get("SHOTSPOTTER_STORE") or str(BASE_FOLDER / "store"),
+            landing_root=environ.get("SHOTSPOTTER_LANDING") or str(BASE_FOLDER / "landing"),
             ui_url=environ.get("SHOTSPOTTER_UI_URL") or UI_URL,
             pages_url=environ.get("SHOTSPOTTER_PAGES_URL") or "",
             poll_seconds=_poll_seconds(environ.get("SHOTSPOTTER_POLL_SECONDS") or str(POLL_SECONDS)),
@@ -89,3 +92,8 @@ def _poll_seconds(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"SHOTSPOTTER_POLL_SECONDS must be whole seconds, 1 or more (got {text!r}).")
     return int(text)
+
+
+def dagster_home(environ: Mapping[str, str]) -> Path:
+    """Return the folder of DAGSTER_HOME, by default that below `BASE_FOLDER`."""
+    return Path(environ.get("DAGSTER_HOME") or BASE_FOLDER / ".dagster_home")

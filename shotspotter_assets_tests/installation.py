@@ -47,7 +47,7 @@ class Installation:
         self.stop()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "shotspotter_assets.lost_runs"]
+        command = [sys.executable, "-m", "shotspotter_assets", "lost-runs"]
         subprocess.run(command, cwd=self.folder, env=self._environment, check=True)
         self.process = self._start("dg", "dev", "--host", "127.0.0.1", "--port", str(self._port))
 

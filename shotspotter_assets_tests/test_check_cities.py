@@ -3,25 +3,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from shotspotter_assets.check_cities import main
+from shotspotter_assets.__main__ import main
 from shotspotter_assets_tests.cities.test_city_files import write
 
 
-def check(folder: Path) -> list[str]:
-    with pytest.raises(SystemExit) as left:
-        main([str(folder)])
-    return str(left.value.code).split("\n")
+def check(folder: Path) -> tuple[str, list[str]]:
+    """Return the line about usable cities, and the problems."""
+    ran = CliRunner().invoke(main, ["check-cities", str(folder)])
+    assert ran.exit_code == (1 if ran.stderr else 0)
+    return ran.stdout, ran.stderr.splitlines()
 
 
-def test_each_wrong_file_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_wrong_file_has_a_line(tmp_path: Path) -> None:
     write(tmp_path, name="good").rename(tmp_path / "good.yaml")
-    main([str(tmp_path)])
-    assert capsys.readouterr().out == f"{tmp_path}: 1 city files can be used: good.\n"
+    usable = f"{tmp_path}: 1 city files can be used: good.\n"
+    assert check(tmp_path) == (usable, [])
     write(tmp_path, start="01/01/2016", box=3)
     (tmp_path / "broken.yaml").write_text("- a")
-    broken, washington = check(tmp_path)
-    assert capsys.readouterr().out == f"{tmp_path}: 1 city files can be used: good.\n"
+    shown, [broken, washington] = check(tmp_path)
+    assert shown == usable
     assert "broken.yaml: expected keys and values" in broken
     assert "box: " in washington
     assert "start: write the date as YYYY-MM-DD" in washington
@@ -54,5 +56,5 @@ def test_city_files_are_checked(
     if file:
         (tmp_path / file[0]).write_text(file[1])
     write(tmp_path, **changes)
-    [problem] = check(tmp_path)
+    [problem] = check(tmp_path)[1]
     assert all(part in problem for part in says)

@@ -16,7 +16,7 @@ def test_the_demo_runs_on_a_fresh_instance(tmp_path: Path) -> None:
     (home / "dagster.yaml").write_text((CHECKOUT / ".dagster_home" / "dagster.yaml").read_text())
     environ = os.environ | {"DAGSTER_HOME": str(home), "SHOTSPOTTER_STORE": str(tmp_path / "store")}
     done = subprocess.run(
-        [sys.executable, "-m", "shotspotter_assets.demo"], capture_output=True, text=True, check=False, cwd=CHECKOUT,
+        [sys.executable, "-m", "shotspotter_assets", "demo"], capture_output=True, text=True, check=False, cwd=CHECKOUT,
         env=environ,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

@@ -16,7 +16,7 @@ from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.forecast_scores import known_forecasts, scored_days
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-from shotspotter_assets.settings import CHECKOUT, Settings
+from shotspotter_assets.settings import BASE_FOLDER, Settings
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FOLD_FORECASTS_FILE, GRID_FILE
 from shotspotter_assets.storage.store import Store
 
@@ -24,9 +24,9 @@ COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "inci
 
 
 def open_city(name: str, environ: Mapping[str, str] = os.environ) -> tuple[Store, City]:
-    """Open the store and the city that variables name; relative paths start at the checkout."""
+    """Open the store and the city that variables name; relative paths start at `BASE_FOLDER`."""
     named = {name: environ.get(name) for name in ("SHOTSPOTTER_STORE", "SHOTSPOTTER_CITIES")}
-    paths = {name: str(CHECKOUT / path) for name, path in named.items() if path and "://" not in path}
+    paths = {name: str(BASE_FOLDER / path) for name, path in named.items() if path and "://" not in path}
     settings = Settings.from_environment({**environ, **paths})
     return StoreResource(root=settings.store_root).open(), find_city(settings.cities, name)
 

@@ -1,11 +1,13 @@
 import os
+import re
 import shutil
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
-from shotspotter_assets.check_cities import main
+from shotspotter_assets.__main__ import main
 from shotspotter_assets.city_files import find_city, unusable_files
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.settings import Settings
@@ -141,20 +143,19 @@ def test_without_a_home_nothing_is_kept(folder: Folder) -> None:
     assert not folder.home.exists()
 
 
-def test_check_cities_names_the_last_good_file_and_keeps_nothing(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_cities_names_the_last_good_file_and_keeps_nothing(folder: Folder) -> None:
     folder.home.mkdir()
-    monkeypatch.setenv("DAGSTER_HOME", str(folder.home))
-    main([str(folder.cities)])
+    command, environ = ["check-cities", str(folder.cities)], {"DAGSTER_HOME": str(folder.home)}
+    assert CliRunner().invoke(main, command, env=environ).exit_code == 0
     assert not list(folder.home.iterdir())
     folder.settings()
     folder.append("box: 3\n")
-    with pytest.raises(
-        SystemExit, match=r"key box is there twice.*\(The last good file of .* stays in force until it is corrected"
-    ):
-        main([str(folder.cities)])
-    assert "washington_dc" not in capsys.readouterr().out.splitlines()[-1]
+    ran = CliRunner().invoke(main, command, env=environ)
+    assert ran.exit_code == 1
+    assert re.search(
+        r"key box is there twice.*\(The last good file of .* stays in force until it is corrected", ran.stderr
+    )
+    assert "washington_dc" not in ran.stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

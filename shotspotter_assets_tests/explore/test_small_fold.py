@@ -1,15 +1,19 @@
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+from click.testing import CliRunner
 
+from shotspotter_assets.__main__ import main
 from shotspotter_assets.explore.figures import alerts_map, forecast_beside_observed, scores
-from shotspotter_assets.explore.small_fold import train_small_fold
+from shotspotter_assets.explore.small_fold import train_small_fold, whole_fold
 from shotspotter_assets.explore.tables import fold_forecasts, issued_forecasts, stored_alerts
 from shotspotter_assets.models.forecaster_registry import BASELINES
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.explore.conftest import CITY, FOLD, ISSUED, MODEL
 
@@ -17,10 +21,8 @@ TINY = CITIES[CITY]
 
 
 def test_on_all_days_it_forecasts_what_the_stored_report_has(explored: Store) -> None:
-    table, stored = (
-        train_small_fold(explored, TINY, FOLD, model=MODEL, days=184, test_days=91),
-        fold_forecasts(explored, TINY),
-    )
+    _, _, table = train_small_fold(explored, TINY, FOLD, *whole_fold(TINY, FOLD), model=MODEL)
+    stored = fold_forecasts(explored, TINY)
     assert len(table) == len(stored)
     for name in (MODEL, *BASELINES):
         np.testing.assert_allclose(table[name].to_numpy(), stored[name].to_numpy(), rtol=1e-9)
@@ -34,6 +36,24 @@ def test_impossible_folds_are_refused(explored: Store) -> None:
         train_small_fold(explored, TINY, date(2024, 3, 30), model=MODEL, days=120, test_days=14)
     with pytest.raises(ValueError, match="days before the cutoff"):
         train_small_fold(explored, TINY, FOLD, model=MODEL, days=1, test_days=14)
+
+
+def test_the_commands_print_the_scores_of_a_fold_and_what_serves(explored: Store, tmp_path: Path) -> None:
+    environ = {
+        "SHOTSPOTTER_STORE": explored.root,
+        "SHOTSPOTTER_CITIES": str(TEST_CITIES),
+        "DAGSTER_HOME": str(tmp_path),
+    }
+
+    def run(*command: str) -> str:
+        ran = CliRunner().invoke(main, command, env=environ)
+        assert ran.exit_code == 0, ran.output
+        return ran.output
+
+    table = run("fold", CITY, str(FOLD), "--days", "120", "--model", MODEL)
+    assert {MODEL, *BASELINES} <= {line.split()[0] for line in table.splitlines() if line}
+    assert "Fold 2024-01-01: 28 test days" in table
+    assert f"serves            {MODEL} since {ISSUED}" in run("status", CITY)
 
 
 def test_figures_show_the_stored_alerts_and_forecasts(explored: Store) -> None:

@@ -1,9 +1,9 @@
 import shutil
 from pathlib import Path
 
-import pytest
+from click.testing import CliRunner
 
-from shotspotter_assets.open_pages import main
+from shotspotter_assets.__main__ import main
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.file_names import ALL_CITIES
 from shotspotter_assets_tests.defs.chain import Installation, materialize
@@ -32,12 +32,9 @@ def metadata_of_a_run(site: TinySite, root: Path, pages_url: str = "") -> dict[s
     return dict(made.metadata)
 
 
-def test_make_pages_prints_the_address(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SHOTSPOTTER_STORE", str(folder.parent))
-    main(["--print"])
-    assert capsys.readouterr().out.strip() == str(folder / f"city={ALL_CITIES}" / "index.html")
-    monkeypatch.setenv("SHOTSPOTTER_STORE", str(tmp_path / "empty"))
-    with pytest.raises(SystemExit, match=r"There are no pages at .* dg launch --assets"):
-        main(["--print"])
+def test_the_command_prints_the_address_of_the_pages(folder: Path, tmp_path: Path) -> None:
+    def pages(store: Path) -> str:
+        return CliRunner().invoke(main, ["pages", "--print"], env={"SHOTSPOTTER_STORE": str(store)}).output
+
+    assert pages(folder.parent).strip() == str(folder / f"city={ALL_CITIES}" / "index.html")
+    assert "There are no pages at" in pages(tmp_path)

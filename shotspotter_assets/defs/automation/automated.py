@@ -39,3 +39,10 @@ def sensor_status(cities: Cities) -> dg.DefaultSensorStatus:
 def schedule_status(cities: Iterable[City]) -> dg.DefaultScheduleStatus:
     """The status of a schedule until someone switches it."""
     return dg.DefaultScheduleStatus.RUNNING if automated(cities) else dg.DefaultScheduleStatus.STOPPED
+
+
+def assets_under_way(instance: dg.DagsterInstance, city: City) -> set[str]:
+    """Return the names of the city's assets that runs under way write."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
+    keys = {key for run in runs for key in run.asset_selection or ()}
+    return {key.path[-1] for key in keys if key.path[0] == city.name}

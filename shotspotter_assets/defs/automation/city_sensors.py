@@ -11,7 +11,7 @@ import dagster as dg
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.alerts.raw_alerts import late_evaluation, unusable_evaluation
-from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED, PRIORITY_TAG, UNDER_WAY
+from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED, PRIORITY_TAG, assets_under_way
 from shotspotter_assets.defs.city_assets import automated_assets
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.partitions import asset_key, range_tags
@@ -87,7 +87,7 @@ class _Tick:
         from shotspotter_assets.sources.snapshot import impatient, take_snapshot
 
         city, now = self._city, self._now
-        under_way = self._under_way()
+        under_way = assets_under_way(self._instance, city)
         readers = sources.readers(impatient(city), self._store)
         snapshot = take_snapshot(
             city, readers, self._store, now, poll_seconds=self._poll_seconds, max_seconds=MAX_SECONDS
@@ -107,12 +107,6 @@ class _Tick:
             asset_events=list(self._events(snapshot)),
             cursor=json.dumps(self._reported),
         )
-
-    def _under_way(self) -> set[str]:
-        """The names of the city's assets that runs under way write."""
-        runs = self._instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
-        keys = {key for run in runs for key in run.asset_selection or ()}
-        return {key.path[-1] for key in keys if key.path[0] == self._city.name}
 
     def _requests(self, run: "DueRun") -> Iterator[dg.RunRequest]:
         """Request a run; one that has just failed, or has built nothing new, is tried again less and less often."""

@@ -1,0 +1,153 @@
+"""The command line: `shotspotter --help`, or `python -m shotspotter_assets --help`."""
+
+import os
+import sys
+import webbrowser
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+
+class _Commands(click.Group):
+    """Commands that print an error of this package as one line, without a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except Exception as error:
+            if type(error).__module__.startswith("shotspotter_assets."):
+                raise click.ClickException(str(error)) from error
+            raise
+
+
+@click.group(cls=_Commands)
+def main() -> None:
+    """Forecasts of gunfire from a city's alerts."""
+
+
+@main.command()
+@click.option("--days-only", is_flag=True, help="Build only alerts and grids, in seconds.")
+def demo(*, days_only: bool) -> None:
+    """Run the simulated city and print its scores."""
+    from shotspotter_assets.demo import run_demo
+
+    run_demo(days_only=days_only)
+
+
+@main.command("check-cities")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+def check_cities(folder: Path | None) -> None:
+    """Check the city files in use, or those of FOLDER."""
+    from shotspotter_assets.factors.city_factors import CityFactors
+    from shotspotter_assets.geometry.shapes import read_areas
+    from shotspotter_assets.settings import checked_cities, cities_folder
+    from shotspotter_assets.streets.segments import read_segments
+
+    folder = folder or cities_folder(os.environ)
+    cities = checked_cities(folder, os.environ)
+    problems, usable = [*cities.unusable.values()], []
+    for name, city in cities.items():
+        if name in cities.unusable:
+            continue
+        try:
+            CityFactors.read(city)
+            if city.streets is not None:
+                read_segments(city)
+            if (coverage := city.coverage) is not None:
+                read_areas(coverage.file, coverage.name_property, coverage.areas)
+        except ValueError as error:
+            problems.append(str(error))
+        else:
+            usable.append(name)
+    click.echo(f"{folder}: {len(usable)} city files can be used: {', '.join(usable) or 'none'}.")
+    if problems:
+        click.echo("\n".join(problems), err=True)
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--print", "print_only", is_flag=True, help="Only print the address.")
+def pages(*, print_only: bool) -> None:
+    """Print the address of the pages, and open them."""
+    from shotspotter_assets.defs.resources import StoreResource
+    from shotspotter_assets.pages.site import pages_partition
+    from shotspotter_assets.settings import Settings
+    from shotspotter_assets.storage.file_names import ALL_CITIES, INDEX_FILE
+
+    settings = Settings.from_environment(os.environ)
+    store, partition = StoreResource(root=settings.store_root).open(), pages_partition(ALL_CITIES)
+    file = store.uri(partition, INDEX_FILE)
+    if not store.exists(partition, INDEX_FILE):
+        raise click.ClickException(
+            f"There are no pages at {file} yet. Make those of a city: dg launch --assets CITY/city_pages"
+        )
+    address = f"{settings.pages_url.rstrip('/')}/city={ALL_CITIES}/{INDEX_FILE}" if settings.pages_url else file
+    click.echo(address)
+    if not print_only and not address.startswith("s3://"):
+        webbrowser.open(address if settings.pages_url else Path(address).as_uri())
+
+
+@main.command()
+@click.argument("city", required=False)
+def status(city: str | None) -> None:
+    """Print known days, due runs and serving models of cities."""
+    from shotspotter_assets.settings import Settings
+    from shotspotter_assets.status import status_text
+
+    settings = Settings.from_environment(os.environ)
+    with _instance() as instance:
+        click.echo(status_text(settings, city, instance))
+
+
+@main.command()
+@click.argument("city")
+@click.argument("cutoff", type=click.DateTime(["%Y-%m-%d"]), metavar="CUTOFF")
+@click.option("--model", help="A next-day forecaster; by default the one that serves.")
+@click.option("--days", default=240, show_default=True, help="Days before the cutoff.")
+@click.option("--test-days", default=28, show_default=True, help="Days from the cutoff.")
+@click.option("--full", is_flag=True, help="Use all days before the cutoff, and the test window of the city's file.")
+def fold(city: str, cutoff: datetime, model: str | None, days: int, test_days: int, *, full: bool) -> None:
+    """Train on the days before CUTOFF, and print the scores."""
+    from shotspotter_assets.explore.fold_text import fold_text
+    from shotspotter_assets.explore.small_fold import train_small_fold, whole_fold
+    from shotspotter_assets.explore.tables import open_city
+
+    store, of_city = open_city(city)
+    lengths = whole_fold(of_city, cutoff.date()) if full else (days, test_days)
+    try:
+        report, scores, _ = train_small_fold(store, of_city, cutoff.date(), *lengths, model=model)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(fold_text(report, scores))
+
+
+@main.command("lost-runs")
+def lost_runs() -> None:
+    """Mark runs of an ended code server as failed."""
+    from shotspotter_assets.lost_runs import fail_lost_runs
+
+    with _instance() as instance:
+        for run_id in fail_lost_runs(instance):
+            click.echo(f"Run {run_id} was lost when its code server ended; it counts as failed and is started again.")
+
+
+def _instance() -> "DagsterInstance":
+    """Return the instance of DAGSTER_HOME; an empty one where that folder does not exist yet."""
+    from dagster import DagsterInstance
+
+    from shotspotter_assets.settings import dagster_home
+
+    home = dagster_home(os.environ)
+    if not home.is_dir():
+        return DagsterInstance.ephemeral()
+    os.environ["DAGSTER_HOME"] = str(home)
+    return DagsterInstance.get()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The state of each city as text: days, due runs, days that are held back, and the serving model."""
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+from typing import Final
+
+import dagster as dg
+
+from shotspotter_assets.automation.due import DueRun, due
+from shotspotter_assets.automation.stored import Stored
+from shotspotter_assets.calendar import local_time
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import find_city, unusable_files
+from shotspotter_assets.defs.automation.automated import assets_under_way
+from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.settings import Settings
+from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.snapshot import take_snapshot
+from shotspotter_assets.storage.store import Store
+
+MAX_HELD_BACK: Final = 5
+"""Maximum number of shown days that are held back, the newest ones."""
+TITLE_WIDTH: Final = 18
+
+
+def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstance) -> str:
+    """Describe all cities, or one city, from the store and the landed files; live sources are not asked.
+
+    Raises:
+        CityFileError: there is no such city.
+    """
+    store, sources = StoreResource(root=settings.store_root).open(), SourcesResource(landing_root=settings.landing_root)
+    parts = []
+    for city in [find_city(settings.cities, name)] if name else settings.cities.values():
+        facts = _facts(city, store, sources, assets_under_way(instance, city), local_time.now())
+        lines = [
+            f"  {'' if place else title:{TITLE_WIDTH}}{text}"
+            for title, texts in facts.items()
+            for place, text in enumerate(texts)
+        ]
+        parts.append("\n".join([city.name, *lines]))
+    problems = () if name else unusable_files(settings.cities).values()
+    return "\n\n".join([*parts, *problems])
+
+
+def _facts(
+    city: City, store: Store, sources: SourcesResource, under_way: Collection[str], now: datetime
+) -> dict[str, Sequence[str]]:
+    stored = Stored.read(store, city)
+    facts: dict[str, Sequence[str]] = {"newest known day": [str(stored.table.last_counted(date.max) or "none")]}
+    if not city.is_automated:
+        facts["automation"] = ["manual: runs do not start automatically"]
+    try:
+        snapshot = take_snapshot(city, sources.readers(city, store), store, now, poll_seconds=None)
+        found = due(city, snapshot, stored, under_way, now)
+    except SourceError as error:
+        facts["due"] = [f"unknown: {error}"]
+    else:
+        # Of folds and reports, the sensor requests only the first.
+        facts["due"] = [_described(run) for run in (*found.runs, *found.training[:1])] or ["nothing"]
+        facts["waits"] = found.waits
+    held_back = stored.table.in_state("held_back")
+    facts["held back"] = [f"{day}: {held_back[day].why}" for day in sorted(held_back)[-MAX_HELD_BACK:]]
+    record = ServingRecord.latest_before(store, city.name, date.max)
+    trained = record and f"{record.served} since {record.since}, trained on the days to {record.fitted_on}"
+    return facts | {"serves": [trained or "nothing yet"]}
+
+
+def _described(run: DueRun) -> str:
+    more = f" (and {len(run.assets) - 1} more)" if len(run.assets) > 1 else ""
+    return f"{run.assets[0]}{more}: {run.why}"

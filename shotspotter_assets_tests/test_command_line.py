@@ -1,0 +1,67 @@
+import os
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from shotspotter_assets.__main__ import main
+from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
+from shotspotter_assets_tests.conftest import TEST_CITIES
+
+
+def test_an_error_of_the_package_is_one_line(tmp_path: Path) -> None:
+    environ = {"SHOTSPOTTER_CITIES": str(TEST_CITIES), "DAGSTER_HOME": str(tmp_path)}
+    ran = CliRunner().invoke(main, ["status", "atlantis"], env=environ)
+    assert ran.exit_code == 1
+    assert ran.output.startswith("Error: No city 'atlantis'; the city files describe: ")
+    assert ran.output.count("\n") == 1
+
+
+def test_status_names_known_due_and_held_back_days(tmp_path: Path) -> None:
+    start = date(2024, 1, 1)
+    city = LivingCity(tmp_path, start, noon(start + timedelta(days=5)))
+    environ = {
+        "SHOTSPOTTER_CITIES": str(tmp_path / "cities"), "SHOTSPOTTER_STORE": str(tmp_path / "store"),
+        "SHOTSPOTTER_LANDING": str(tmp_path / "landing"), "DAGSTER_HOME": str(tmp_path / "home"),
+    }  # fmt: skip
+
+    def status() -> str:
+        with city.clock():
+            return CliRunner().invoke(main, ["status"], env=environ).output
+
+    assert "newest known day  none" in status()
+    days = [start + timedelta(days=at) for at in range(5)]
+    rows = [row(day, number) for day in days for number in range(4)]
+    outside = [one.replace(",38.", ",58.") if str(days[2]) in one else one for one in rows]
+    city.land("days.csv", *outside)
+    assert f"due               raw_alerts (and 2 more): {start} to {days[4]}: the first day is new." in status()
+    city.settle(days_only=True)
+    shown = status()
+    assert f"newest known day  {days[4]}" in shown
+    assert f"held back         {days[2]}: " in shown
+    assert "serves            nothing yet" in shown
+    city.close()
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_the_demo_in_an_empty_folder(tmp_path: Path) -> None:
+    uv, python = str(Path(sys.executable).parent / "uv"), ["--python", sys.executable]
+    wheels, site, work = tmp_path / "wheels", tmp_path / "site", tmp_path / "empty"
+    # By way of an archive of the sources, so that nothing is left in the checkout or taken from an earlier build.
+    subprocess.run([uv, "build", "--quiet", "--no-build-isolation", *python, "--out-dir", wheels, CHECKOUT], check=True)
+    [wheel] = wheels.glob("*.whl")
+    subprocess.run([uv, "pip", "install", "--quiet", "--no-deps", *python, "--target", site, wheel], check=True)
+    work.mkdir()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("SHOTSPOTTER_")}
+    ran = subprocess.run(
+        [sys.executable, site / "bin" / "shotspotter", "demo", "--days-only"], cwd=work, check=False, text=True,
+        env=environ | {"PYTHONPATH": str(site)}, capture_output=True,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert "alerts and grids to 2025-06-30" in ran.stdout
+    assert len([*(work / "store" / "grid_tensors").rglob("grid.parquet")]) > 900
+    assert (work / ".dagster_home" / "dagster.yaml").is_file()
