@@ -71,20 +71,6 @@ class Account:
     rejected: dict[str, int] = field(default_factory=dict)
     unknown_types: dict[str, int] = field(default_factory=dict)
 
-    def __add__(self, other: "Account") -> "Account":
-        return Account(
-            self.received + other.received,
-            self.cleaned + other.cleaned,
-            self.duplicates + other.duplicates,
-            self.untyped + other.untyped,
-            self.incidents + other.incidents,
-            dict(Counter(self.rejected) + Counter(other.rejected)),
-            dict(Counter(self.unknown_types) + Counter(other.unknown_types)),
-        )
-
-
-NO_ROWS: Final = Account()
-
 
 @dataclass(frozen=True)
 class CleanedDay:
@@ -96,13 +82,10 @@ class CleanedDay:
 
 
 def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, CleanedDay]:
-    """Clean the rows filed under `days`, each of which gets an entry, independent of the other ones.
+    """Clean the rows filed under `days`; each day has an entry, whatever other days are cleaned with it.
 
-    Args:
-        raw: `RAW_SCHEMA`, in any order; only `days` and the days before them are read.
+    Of `raw` (`RAW_SCHEMA`, in any order), only `days` and the days before them are read.
     """
-    if not days:
-        return {}
     days = sorted(days)
     read = sorted({*days, *(day - timedelta(days=DAYS_BEFORE) for day in days)})
     raw = raw.filter(pa.array(np.isin(dates_of(raw), np.array(read, dtype="datetime64[D]"))))
@@ -141,12 +124,10 @@ def location_ids(longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.fl
 
 
 def duplicate_rows(rows: pa.Table) -> npt.NDArray[np.bool_]:
-    """Flag rows that repeat an alert of their day, shape (rows,): exact duplicates, and alerts of an earlier file.
+    """Flag usable rows, in order, that repeat an alert of their day: exact duplicates, and alerts of an earlier file.
 
     Alerts of two files are equal if their `source_id` is. If one has none, second, type and point to five decimals decide.
-
-    Args:
-        rows: usable rows, sorted as by `_in_order`. Files are ordered by name, so that a rebuild has the same result.
+    Files are ordered by name, so that a rebuild gives equal tables. Shape (rows,).
     """
     repeated = rows.select(list(CONTENT)).to_pandas().duplicated().to_numpy(copy=True)
     if pc.count_distinct(rows["received_from"]).as_py() > 1:
@@ -156,15 +137,15 @@ def duplicate_rows(rows: pa.Table) -> npt.NDArray[np.bool_]:
 
 
 def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dict[date, int]:
-    """Recount received rows minus cleaned, rejected and duplicate ones from the tables, without zeros.
+    """Return received minus cleaned, rejected and duplicate rows of the days on which they differ, recounted.
 
     All tables have the local `date`; the raw one has `RECOUNTED` too, the rejected one `IDENTITY`.
     """
-    columns = [
+    received, left_out = (
         pc.binary_join_element_wise(*(table[name].cast(pa.string()) for name in IDENTITY), "|")
         for table in (raw, rejected)
-    ]
-    usable = _in_order(raw.filter(pc.invert(pc.is_in(columns[0], columns[1].combine_chunks()))))
+    )
+    usable = _in_order(raw.filter(pc.invert(pc.is_in(received, left_out.combine_chunks()))))
     difference: Counter[date] = Counter(raw["date"].to_pylist())
     for dates in (alerts["date"], rejected["date"], usable["date"].filter(pa.array(duplicate_rows(usable)))):
         difference.subtract(dates.to_pylist())
@@ -177,7 +158,7 @@ RECOUNTED: Final = (*CONTENT, "received_from", "received_row")
 
 
 def row_reasons(raw: pa.Table, city: City) -> npt.NDArray[np.int64]:
-    """Return the place in `REASONS` of each row's reason, or `USABLE`; shape (rows,)."""
+    """Return the index in `REASONS` of each row's reason, or `USABLE`; shape (rows,)."""
     longitude, latitude = (raw[name].to_numpy() for name in ("longitude", "latitude"))
     local = local_dates(raw["time_utc"], city.zone)
     is_possible = pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY))

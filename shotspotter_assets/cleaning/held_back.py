@@ -15,8 +15,7 @@ from shotspotter_assets.cleaning.alerts import BEFORE_START, REASONS, row_reason
 MAX_SHOWN: Final = 160
 """Maximum characters of a quoted row."""
 UNDATED: Final = ("no_time", "future_date", "impossible_date")
-"""Reasons of rows filed under the first day, or the day of their file, for want of a usable date."""
-
+"""Reasons of rows without a usable date, filed under the first day or the day of their file."""
 REMEDIES: Final = {
     "no_time": "columns.time, time_format (how times are written) and naive_times (what a time without a zone means)",
     "future_date": "time_format (day and month may be interchanged) or naive_times",
@@ -31,7 +30,7 @@ REMEDIES: Final = {
 
 
 def held_back_days(city: City, raw: pa.Table) -> tuple[dict[date, str], dict[date, int]]:
-    """Return why days are held back, and the number of rejected rows of each day in `raw` (`RAW_SCHEMA`).
+    """Return the reason of each held-back day, and the number of rejected rows of each day in `raw` (`RAW_SCHEMA`).
 
     A day is held back if a larger share of its rows than `City.max_share_rejected` cannot be used. Rows from before the
     city's start, and undated rows filed under the first day, do not belong to the day.
@@ -45,9 +44,8 @@ def held_back_days(city: City, raw: pa.Table) -> tuple[dict[date, str], dict[dat
     is_held = unusable > city.max_share_rejected * of_day
     at = np.flatnonzero(is_held[day_at] & belongs)
     why = _why(city, raw.take(pa.array(at)), names[at], int(is_held.sum())) if len(at) else ""
-    dated = days.astype(date).tolist()
-    held_back = {day: why for day, is_one in zip(dated, is_held.tolist(), strict=True) if is_one}
-    return held_back, dict(zip(dated, rejected.tolist(), strict=True))
+    held_back = dict.fromkeys(days[is_held].astype(date).tolist(), why)
+    return held_back, dict(zip(days.astype(date).tolist(), rejected.tolist(), strict=True))
 
 
 def _why(city: City, raw: pa.Table, names: npt.NDArray[np.str_], days: int) -> str:
@@ -66,8 +64,9 @@ def _why(city: City, raw: pa.Table, names: npt.NDArray[np.str_], days: int) -> s
 def _example(rows: pa.Table, reason: str) -> str:
     """Return the first row as received, or the extent of the points."""
     if reason in {"outside_box", "swapped_point"}:
-        edges = [np.quantile(rows[axis].to_numpy(), (0.01, 0.99)) for axis in ("longitude", "latitude")]
-        (west, east), (south, north) = edges
+        (west, east), (south, north) = (
+            np.quantile(rows[axis].to_numpy(), (0.01, 0.99)) for axis in ("longitude", "latitude")
+        )
         return f"; 98% are within west {west:.3f}, south {south:.3f}, east {east:.3f}, north {north:.3f}"
     first = rows.slice(0, 1).to_pylist()[0]
     shown = first["as_received"] or (first["gunshot_type"] if reason == "other_event" else first["time_utc"])

@@ -8,8 +8,7 @@ import numpy.typing as npt
 MAX_MINUTES: Final = 5
 MAX_METRES: Final = 150
 """Limits within one incident: the diffusion scales of gunfire in Washington DC are 10 minutes and 126 m (Loeffler and
-Flaxman 2018), and a sensor's own error is about 25 m."""
-
+Flaxman 2018, Journal of Quantitative Criminology 34), and a sensor's own error is about 25 m."""
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
@@ -25,8 +24,6 @@ def incident_numbers(day: Integers, seconds: Floats, metres: Floats) -> Integers
         seconds: since any instant, shape (alerts,).
         metres: (east, north), shape (alerts, 2).
     """
-    if len(seconds) == 0:
-        return np.empty(0, dtype=np.int64)
     first, second = _near_pairs(seconds, metres)
     same_day = day[first] == day[second]
     component = _components(first[same_day], second[same_day], len(seconds))
@@ -41,12 +38,10 @@ def _over_midnight(component: Integers, first_of: Integers, before: Integers, af
     A component is two nodes, as yesterday's and as today's, so that chains do not reach the day before yesterday.
     `before` and `after` are positions of near alerts of different days, the earlier one first.
     """
-    if len(before) == 0:
-        return first_of
     touched, node = np.unique(component[np.r_[before, after]], return_inverse=True)
     yesterday, today = node[: len(before)], node[len(before) :] + len(touched)
     joined = _components(yesterday, today, 2 * len(touched))
-    earliest = np.full(joined.max() + 1, first_of.max())
+    earliest = np.full(2 * len(touched), np.iinfo(np.int64).max)
     np.minimum.at(earliest, joined, np.tile(first_of[touched], 2))
     merged = first_of.copy()
     merged[touched] = earliest[joined[len(touched) :]]
@@ -61,7 +56,8 @@ def _near_pairs(seconds: Floats, metres: Floats) -> Integers:
     from scipy.spatial import KDTree
 
     points = np.column_stack([metres / MAX_METRES, seconds / (60 * MAX_MINUTES)])
-    distinct = np.r_[True, (points[1:] != points[:-1]).any(axis=1)]
+    distinct = np.ones(len(points), dtype=bool)
+    distinct[1:] = (points[1:] != points[:-1]).any(axis=1)
     repeated, at = np.flatnonzero(~distinct), np.flatnonzero(distinct)
     # Balancing and compacting the tree costs more than it saves on one query.
     tree = KDTree(points[at], compact_nodes=False, balanced_tree=False)

@@ -1,28 +1,19 @@
 """Spellings of alert types, and their codes."""
 
 from collections.abc import Callable
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 
-SPELLINGS: dict[str, int] = {
-    "single gunshot": 0,
-    "single gunshots": 0,
-    "single": 0,
-    "sg": 0,
-    "multiple gunshots": 1,
-    "multiple gunshot": 1,
-    "multiple": 1,
-    "mg": 1,
-    "gunshot or firecracker": 2,
-    "gunshots or firecracker": 2,
-    "gunshot or firecrackers": 2,
-    "gunshots or firecrackers": 2,
-    "probable gunfire": 2,
-    "possible gunfire": 2,
-    "pg": 2,
+SPELLINGS: Final = {
+    **dict.fromkeys(("single gunshot", "single gunshots", "single", "sg"), 0),
+    **dict.fromkeys(("multiple gunshots", "multiple gunshot", "multiple", "mg"), 1),
+    **dict.fromkeys(("gunshot or firecracker", "gunshots or firecracker"), 2),
+    **dict.fromkeys(("gunshot or firecrackers", "gunshots or firecrackers"), 2),
+    **dict.fromkeys(("probable gunfire", "possible gunfire", "pg"), 2),
 }
 """Code by spelling, in lower case with single blanks for underscores and hyphens."""
 
@@ -33,8 +24,7 @@ def type_codes(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
     0, 1 and 2 are gunshot types; the city's `event_types` start at `FIRST_EVENT_CODE`. The city's own `gunshot_spellings`
     come before its event types, and those before `SPELLINGS`.
     """
-    table = _codes_of_spellings(city)
-    return _looked_up(spellings, table.get, pa.int8())
+    return _looked_up(spellings, _codes_of_spellings(city).get, pa.int8())
 
 
 def unknown_spellings(spellings: pa.ChunkedArray, codes: pa.ChunkedArray, city: City) -> dict[str, int]:
@@ -64,7 +54,7 @@ def _codes_of_spellings(city: City) -> dict[str, int | None]:
         for spelling in spellings
     }
     own = {_normalised(spelling): code for spelling, code in city.gunshot_spellings.items()}
-    return {**SPELLINGS, **events, **own}
+    return SPELLINGS | events | own
 
 
 def _normalised(text: str) -> str:

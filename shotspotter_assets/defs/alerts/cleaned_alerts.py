@@ -159,14 +159,14 @@ def _metadata(account: "Account") -> panel.Metadata:
 
 def _log_account(context: dg.AssetExecutionContext, city: City, cleaned: "Mapping[date, CleanedDay]") -> None:
     """Log where the rows went, and warn of unknown types."""
-    from shotspotter_assets.cleaning.alerts import NO_ROWS
-
-    total = sum((result.account for result in cleaned.values()), start=NO_ROWS)
-    rejected, unknown = Counter(total.rejected), Counter(total.unknown_types)
+    accounts = [result.account for result in cleaned.values()]
+    rejected = sum((Counter(account.rejected) for account in accounts), Counter[str]())
+    unknown = sum((Counter(account.unknown_types) for account in accounts), Counter[str]())
     reasons = f" ({', '.join(f'{reason} {rows:,}' for reason, rows in rejected.most_common())})" if rejected else ""
     context.log.info(
-        f"{city.name}: {total.received:,} rows received on {len(cleaned):,} days = {total.cleaned:,} cleaned + "
-        f"{rejected.total():,} rejected{reasons} + {total.duplicates:,} duplicates"
+        f"{city.name}: {sum(account.received for account in accounts):,} rows received on {len(cleaned):,} days = "
+        f"{sum(account.cleaned for account in accounts):,} cleaned + {rejected.total():,} rejected{reasons} + "
+        f"{sum(account.duplicates for account in accounts):,} duplicates"
     )
     if unknown:
         most = unknown.most_common(MAX_SPELLINGS)
