@@ -20,23 +20,14 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CoverProblem:
-    """Cells that units may go to, and those in reach; cells in row-major order.
+    """Cells that units may go to, and cells in reach; arrays have shape (cells,) and count row by row."""
 
-    Attributes:
-        expected: expected alerts of each cell, shape (cells,); zero outside the coverage.
-        reach: 1 if a unit in one cell reaches another, shape (cells, cells).
-        shares: s_1, s_2, ...: never rising, in sum at most 1.
-        max_units: of each cell, shape (cells,); 0 where none may go.
-        area: area of each cell, an index into `min_units`, or -1; shape (cells,).
-        min_units: of each area, shape (areas,).
-    """
-
-    expected: Values
-    reach: "csr_array"
-    shares: tuple[float, ...]
-    max_units: Units
-    area: Units
-    min_units: Units
+    expected: Values  # alerts; zero outside the coverage
+    reach: "csr_array"  # 1 if a unit in one cell reaches another, shape (cells, cells)
+    shares: tuple[float, ...]  # s_1, s_2, ...: never rising, in sum at most 1
+    max_units: Units  # 0 where none may go
+    area: Units  # index into `min_units`, or -1
+    min_units: Units  # of each area, shape (areas,)
 
     def value(self, units: Units) -> float:
         """Return the expected alerts that `units`, shape (cells,), cover."""
@@ -60,8 +51,7 @@ class CoverProblem:
 def greedy(problem: CoverProblem, number: int) -> tuple[list[int], list[float]]:
     """Place `number` units one by one where each adds most, and reserve the minimum of each area.
 
-    Returns:
-        The cells in order of placement, and the expected alerts that each unit adds, never rising.
+    Return the cells in order of placement, and the expected alerts that each unit adds, never rising.
     """
     units, missing = np.zeros_like(problem.max_units), problem.min_units.copy()
     cells, added = [], []

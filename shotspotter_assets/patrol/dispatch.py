@@ -21,6 +21,7 @@ from shotspotter_assets.storage.arrow_schema import arrow_schema
 
 OPTIONAL: Final = {"area", "post_longitude", "post_latitude"}
 DISPATCH_SCHEMA: Final = arrow_schema(DISPATCH_COLUMNS, required=set(DISPATCH_COLUMNS) - OPTIONAL)
+SIDES: Final = ("west", "south", "east", "north")
 MAX_STREETS: Final = 3
 """Maximum streets named for a cell."""
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -41,10 +42,9 @@ def dispatch_table(
 
     Args:
         forecasts: of the plan's shifts.
-        areas: name of the area of each cell, "" for none.
+        areas: name of each cell's area, "" for none, shape (rows, columns).
         reasons: main reasons by (row, column).
-        streets: `shift`, `name`, `probability`, `longitude`, `latitude`, and `row` and `column` of a segment's main cell;
-            None without ranked streets.
+        streets: `shift`, `name`, `probability`, `longitude`, `latitude`, and `row` and `column` of a segment's main cell.
     """
     records = []
     for at, shift_plan in enumerate(plan.shifts):
@@ -52,7 +52,7 @@ def dispatch_table(
         posts = _posts(streets, shift_plan.shift.name)
         sent = np.argwhere(shift_plan.units > 0)
         for row, column in sent[np.argsort(shift_plan.rank[tuple(sent.T)])].tolist():
-            west, south, east, north = edges = cell_edges(city, row, column)
+            edges = dict(zip(SIDES, cell_edges(city, row, column), strict=True))
             best = [post for post in posts if (post["row"], post["column"]) == (row, column)][:MAX_STREETS]
             records.append(
                 {
@@ -67,15 +67,15 @@ def dispatch_table(
                     "expected_alerts": float(forecasts.expected[at, row, column]),
                     "covered_alerts": float(shift_plan.added[row, column]),
                     "probability": float(forecasts.probability[at, row, column]),
-                    "longitude": round((west + east) / 2, DECIMALS),
-                    "latitude": round((south + north) / 2, DECIMALS),
+                    "longitude": round((edges["west"] + edges["east"]) / 2, DECIMALS),
+                    "latitude": round((edges["south"] + edges["north"]) / 2, DECIMALS),
                     "reasons": list((reasons or {}).get((row, column), ())),
                     "streets": [post["name"] for post in best],
                     "post_longitude": best[0]["longitude"] if best else None,
                     "post_latitude": best[0]["latitude"] if best else None,
                     "row": row,
                     "column": column,
-                    **dict(zip(("west", "south", "east", "north"), edges, strict=True)),
+                    **edges,
                 }
             )
     return pa.Table.from_pylist(records, schema=DISPATCH_SCHEMA)
@@ -101,7 +101,7 @@ def dispatch_geojson(table: pa.Table) -> bytes:
     """Write a dispatch table as GeoJSON (RFC 7946): one polygon per row, its other columns as properties."""
     features = []
     for record in table.to_pylist():
-        edges = tuple(record.pop(side) for side in ("west", "south", "east", "north"))
+        edges = tuple(record.pop(side) for side in SIDES)
         record["day"] = record["day"].isoformat()
         name = f"{record['day']}/{record['shift']}/{record['cell']}"
         features.append(polygon_feature(edges, record, id=name, bbox=edges))
@@ -109,7 +109,7 @@ def dispatch_geojson(table: pa.Table) -> bytes:
 
 
 def _posts(streets: pa.Table | None, shift: str) -> list[dict[str, Any]]:
-    """Return the segments of a shift by falling risk: a unit can wait at the first one of a cell."""
+    """Return the segments of a shift by falling risk; a unit can wait at the first one in its cell."""
     if streets is None:
         return []
     of_shift = streets.filter(pc.equal(streets["shift"], shift)).sort_by([("probability", "descending")])

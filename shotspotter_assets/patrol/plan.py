@@ -19,21 +19,14 @@ Booleans = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ShiftTotals:
-    """Totals of one shift's plan, on pages, in metadata and files.
-
-    Attributes:
-        expected_alerts: in all covered cells.
-        within_reach: of these, in cells that any unit reaches.
-        covered: of these, each cell counted by the shares of the units that reach it.
-        one_more_unit: expected alerts that one more unit would add to `covered`.
-    """
+    """Totals of one shift's plan, on pages, in metadata and files."""
 
     shift: str
     units: int
-    expected_alerts: float
-    within_reach: float
-    covered: float
-    one_more_unit: float
+    expected_alerts: float  # in all covered cells
+    within_reach: float  # of these, in cells that any unit reaches
+    covered: float  # of these, each cell counted by the shares of the units that reach it
+    one_more_unit: float  # expected alerts that one more unit would add to `covered`
 
 
 @dataclass(frozen=True)
@@ -51,17 +44,12 @@ class PatrolAudit:
 
 @dataclass(frozen=True)
 class ShiftPlan:
-    """Units of one shift; arrays of shape (rows, columns).
-
-    Attributes:
-        rank: 1 for the cell whose first unit adds most, then 2 and so on; 0 for cells without units.
-        added: expected alerts that the units of a cell add to earlier ones.
-    """
+    """Units of one shift; arrays have shape (rows, columns)."""
 
     shift: Shift
     units: Units
-    rank: Units
-    added: Values
+    rank: Units  # 1 for the cell whose first unit adds most, then 2 and so on; 0 for cells without units
+    added: Values  # expected alerts that the units of a cell add to earlier ones
     totals: ShiftTotals
 
 
@@ -94,21 +82,20 @@ def plan_day(
     """Plan all shifts that begin on the local `day`, by the rules in the city's file.
 
     Args:
-        expected: expected alerts of each shift, shape (shifts, rows, columns).
-        in_coverage: cells that the sensors hear, shape (rows, columns); units go nowhere else.
-        areas: name of the area of each cell, "" for none, shape (rows, columns).
+        expected: alerts of each shift, shape (shifts, rows, columns).
+        in_coverage: covered cells, shape (rows, columns); units go nowhere else.
+        areas: name of each cell's area, "" for none, shape (rows, columns).
         history: earlier days' `dispatch.patrolled_cells`; absent days had no patrols.
 
     Raises:
-        ValueError: the rules cannot all be kept; the message names the rule that is in the way.
+        ValueError: the rules cannot all be kept; the message names the rule that prevents it.
     """
     rules = city.patrol
     assert rules is not None
     is_resting = _resting(rules, day, in_coverage, history or {})
-    names = [] if areas is None else sorted(set(areas[in_coverage].tolist()) - {""})
-    area = np.full(city.shape, -1)
-    for at, name in enumerate(names):
-        area[in_coverage & (areas == name)] = at
+    of_cells = np.where(in_coverage, "" if areas is None else areas, "")
+    names = sorted(set(of_cells.ravel().tolist()) - {""})
+    area = np.where(of_cells == "", -1, np.searchsorted(np.array(names, of_cells.dtype), of_cells))
     reach, plans = reach_matrix(city, rules.radius_m), []
     for shift, alerts in zip(rules.shifts, np.where(in_coverage, expected, 0.0).astype(np.float64), strict=True):
         problem = CoverProblem(
@@ -142,7 +129,6 @@ def _plan_shift(shift: Shift, problem: CoverProblem, shape: tuple[int, int]) -> 
 
 
 def _resting(rules: PatrolRules, day: date, in_coverage: Booleans, history: Mapping[date, Booleans]) -> Booleans:
-    """Flag covered cells patrolled as often as `repeats` allows, shape (rows, columns)."""
     if rules.repeats is None:
         return np.zeros_like(in_coverage)
     past_days = [day - timedelta(days=back) for back in range(1, rules.repeats.days)]
@@ -153,7 +139,7 @@ def _resting(rules: PatrolRules, day: date, in_coverage: Booleans, history: Mapp
 def _require_room(
     city: City, day: date, shift: Shift, problem: CoverProblem, is_resting: Booleans, names: list[str]
 ) -> None:
-    """Refuse rules that leave no room for the shift's units; name the last rule that takes it away."""
+    """Refuse rules that leave no room for the shift's units, and name the last rule that takes it."""
     units = f"shift {shift.name} has {shift.units} units"
     if int(problem.min_units.sum()) > shift.units:
         wishes = f"{len(names)} areas want at least {problem.min_units.max()} each"

@@ -15,23 +15,18 @@ from shotspotter_assets.cities.patrol_rules import Shift
 
 @dataclass(frozen=True)
 class ShiftForecasts:
-    """Forecasts of the shifts that begin on a day.
+    """Forecasts of the shifts that begin on a day."""
 
-    Attributes:
-        expected: alerts, shape (shifts, rows, columns).
-        probability: of at least one alert, same shape.
-        in_coverage: forecast cells, shape (rows, columns).
-    """
-
-    expected: npt.NDArray[np.float64]
-    probability: npt.NDArray[np.float64]
-    in_coverage: npt.NDArray[np.bool_]
+    expected: npt.NDArray[np.float64]  # alerts, shape (shifts, rows, columns)
+    probability: npt.NDArray[np.float64]  # of at least one alert, shape (shifts, rows, columns)
+    in_coverage: npt.NDArray[np.bool_]  # forecast cells, shape (rows, columns)
 
 
 def shift_forecasts(hourly: pa.Table, city: City, shifts: Sequence[Shift], day: date) -> ShiftForecasts:
-    """Forecast the shifts that begin on a local day from its hours; raise ValueError if one is missing.
+    """Sum up the forecast of hours and cells (`starts_utc`, `row`, `column`, `probability`, `expected`) by shift.
 
-    `hourly` has `starts_utc`, `row`, `column`, `probability` and `expected` of hours and cells.
+    Raises:
+        ValueError: an hour of a shift that begins on the local `day` is not forecast.
     """
     starts, hour = np.unique(hourly["starts_utc"].to_numpy(), return_inverse=True)
     row, column = (hourly[name].to_numpy() for name in ("row", "column"))
@@ -46,19 +41,18 @@ def shift_forecasts(hourly: pa.Table, city: City, shifts: Sequence[Shift], day: 
 
 
 def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Return begin and end (local, with UTC offsets) of the shift that begins on the local `day`.
+    """Return start and end (local, with UTC offsets) of the shift that begins on the local `day`.
 
-    An end at or before the start is on the next day; the nights of daylight saving have an hour less or more.
+    An end at or before the start is on the next day. Nights on which clocks change have an hour less or more.
     """
     end_day = day + timedelta(days=(shift.end <= shift.start) + shift.end // 24)
     start = datetime.combine(day, time(shift.start), tzinfo=zone)
     end = datetime.combine(end_day, time(shift.end % 24), tzinfo=zone)
-    # By way of UTC, an hour that spring skips reads as the clock on the wall then does.
+    # Conversion to UTC and back moves a time that clocks skip in spring forward.
     return start.astimezone(UTC).astimezone(zone), end.astimezone(UTC).astimezone(zone)
 
 
 def _hours_of(shift: Shift, day: date, zone: ZoneInfo, starts: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
-    """Flag the hours of a shift, given their begin (UTC); one over midnight needs hours of the next day as well."""
     begin, end = shift_window(shift, day, zone)
     first, last = (np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "s") for moment in (begin, end))
     wanted = np.arange(first, last, np.timedelta64(1, "h"))
