@@ -17,9 +17,9 @@ Array = npt.NDArray[np.float64]
 Shapes = npt.NDArray[np.object_]
 
 KINDS: Final = {"polygons": "Polygon", "points": "Point", "lines": "LineString"}
-"""Geometry of each kind, single or as a Multi-."""
+"""Geometry of each kind, apart from the prefix Multi."""
 MISSING_FIGURES: Final = (-999, -9_999, -99_999, *(-111_111_111 * digit for digit in range(1, 10)))
-"""Figures that stand for none; the long ones are the annotations of the US Census (-666666666 and others)."""
+"""Codes of missing figures; the long ones are annotations of the US Census (-666666666 and others)."""
 NEAR_METRES: Final = 100.0
 """Shorter distances count as about equal."""
 
@@ -27,8 +27,11 @@ NEAR_METRES: Final = 100.0
 def cell_values(city: City, factor: CellFactor) -> Array:
     """Return the factor's number for each cell, shape (rows, columns); NaN where unknown.
 
-    Rates as they are; log(1 + number by km²) of counts and points, log(1 + km by km²) of lines, log(1 + distance /
-    100 m). Raises ValueError if the file cannot be used, with the reason and the remedy.
+    Numbers are rates as in the file, log(1 + number by km²) of counts and points, log(1 + km by km²) of lines, or
+    log(1 + distance / 100 m).
+
+    Raises:
+        ValueError: the file cannot be used, with the reason and the remedy.
     """
     import shapely
 
@@ -38,7 +41,11 @@ def cell_values(city: City, factor: CellFactor) -> Array:
     if isinstance(factor, PolygonFactor):
         return _of_polygons(city, factor, frame, shapes)
     if factor.measure == "distance":
-        return np.log1p(_metres_away(city, plane, shapes) / NEAR_METRES)
+        middles = shapely.points(
+            plane.metres(np.column_stack(cell_middles(city, *np.indices(city.shape).reshape(2, -1))))
+        )
+        _, metres = shapely.STRtree(shapes).query_nearest(middles, all_matches=False, return_distance=True)
+        return np.log1p(metres.reshape(city.shape) / NEAR_METRES)
     if isinstance(factor, PointFactor):
         return np.log1p(_density(city, plane, shapes, factor.width_metres))
     return np.log1p(_within_cells(city, shapes, np.ones(len(shapes)), "length") / 1_000 / _cell_km2(city))
@@ -46,26 +53,24 @@ def cell_values(city: City, factor: CellFactor) -> Array:
 
 def _usable(city: City, factor: CellFactor) -> "geopandas.GeoDataFrame":
     """Return the shapes, valid and each once."""
-    points = {} if not isinstance(factor, PointFactor) else {"longitude": factor.longitude, "latitude": factor.latitude}
-    frame = read_shapes(factor.path, **points)
+    frame = read_shapes(factor.path, factor.longitude, factor.latitude)
+    compared: list[str] = []
     if isinstance(factor, PolygonFactor):
         require_column(frame, "column", factor.column)
+        compared = [factor.column]
+    if isinstance(factor, PointFactor):  # two places may share a point, but not all else
+        compared = [name for name in frame.columns if name != frame.geometry.name]
     kinds = sorted(set(frame.geom_type.str.removeprefix("Multi")) - {KINDS[factor.kind]})
     if kinds:
         raise ValueError(f"holds {', '.join(kinds)}, and {factor.kind} are {KINDS[factor.kind]}. Correct `kind`")
     rows_in_box(frame, city.box)
     frame = frame.set_geometry(frame.geometry.make_valid())
-    others = [name for name in frame.columns if name != frame.geometry.name]
-    # Two places may share a point, but not all else.
-    compared = (
-        others if isinstance(factor, PointFactor) else [factor.column] if isinstance(factor, PolygonFactor) else []
-    )
     rows = frame[compared].assign(shape=frame.geometry.normalize().to_wkb(hex=True)).astype(str)
     return frame.loc[~rows.duplicated()]
 
 
 def _of_polygons(city: City, factor: PolygonFactor, frame: "geopandas.GeoDataFrame", shapes: Shapes) -> Array:
-    """Return a count by km², or the mean of a rate by area over the part of the cell of which it is known."""
+    """Return log(1 + count by km²), or the mean of a rate by area over the part of the cell where it is known."""
     import shapely
 
     try:
@@ -96,7 +101,7 @@ def _within_cells(city: City, shapes: Shapes, weight: Array, measure: Literal["a
 
 
 def _density(city: City, plane: Plane, points: Shapes, width_metres: float) -> Array:
-    """Return points by km²: the mean over each cell of a Gaussian kernel density, shape (rows, columns)."""
+    """Return points by km², the mean over each cell of a Gaussian kernel density, shape (rows, columns)."""
     import shapely
     from scipy.special import ndtr
 
@@ -107,16 +112,6 @@ def _density(city: City, plane: Plane, points: Shapes, width_metres: float) -> A
         for side, number, along in axes
     )
     return np.asarray(by_row.T @ by_column / _cell_km2(city))
-
-
-def _metres_away(city: City, plane: Plane, shapes: Shapes) -> Array:
-    """Return metres from the middle of each cell to the nearest shape, shape (rows, columns)."""
-    import shapely
-
-    longitude, latitude = cell_middles(city, *np.indices(city.shape))
-    middles = shapely.points(plane.metres(np.column_stack([longitude.ravel(), latitude.ravel()])))
-    _, metres = shapely.STRtree(shapes).query_nearest(middles, all_matches=False, return_distance=True)
-    return np.asarray(metres.reshape(city.shape))
 
 
 def _cell_km2(city: City) -> float:

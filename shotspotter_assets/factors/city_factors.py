@@ -1,5 +1,6 @@
 """The contributing factors of a city as inputs of its forecast, each from the day after its publication."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.factors import SeriesFactor
+from shotspotter_assets.cities.factors import CellFactor, SeriesFactor
 from shotspotter_assets.factors.cell_values import MISSING_FIGURES, cell_values
 from shotspotter_assets.storage.fingerprints import sha256
 
@@ -21,18 +22,18 @@ class FactorFileError(ValueError):
 
 
 @dataclass(frozen=True)
-class OfCells:
-    """A factor of places: `by_cell`, shape (rows, columns), NaN where nothing is known."""
+class CellInput:
+    """A factor of places."""
 
     name: str
     known_from: date
-    by_cell: Array
+    by_cell: Array  # NaN where nothing is known, shape (rows, columns)
 
     def inputs(self, first_unknown: Days, in_coverage: npt.NDArray[np.bool_]) -> Array:
-        """Return differences from the mean of the covered cells, shape (days, cells); 0 where nothing is known.
+        """Return differences from the mean of the covered cells, shape (days, cells).
 
-        They are 0 before the publication too, as a model would else learn what nobody could have known. `first_unknown`
-        is, for each day that is forecast, the first day of which nothing may be used.
+        They are 0 where nothing is known, and before the publication, lest a model learns from the future.
+        `first_unknown` is, for each forecast day, the first day whose data may not be used, shape (days,).
         """
         values = self.by_cell[in_coverage]
         known = np.isfinite(values)
@@ -41,17 +42,20 @@ class OfCells:
 
 
 @dataclass(frozen=True)
-class OfDays:
-    """A factor of days: `by_day` of the contiguous `days`, NaN where nothing is known, known after `days_late` days."""
+class SeriesInput:
+    """A factor of days."""
 
     name: str
     known_from: date
-    days: Days
-    by_day: Array
-    days_late: int
+    days: Days  # contiguous
+    by_day: Array  # NaN where nothing is known, shape (len(days),)
+    days_late: int  # days after which a number is known
 
     def inputs(self, first_unknown: Days) -> Array:
-        """Return the newest known number as its difference from the mean before it; 0 where missing, shape (days, 1)."""
+        """Return the newest known number less the mean up to it, 0 where missing, shape (days, 1).
+
+        `first_unknown` is, for each forecast day, the first day whose data may not be used, shape (days,).
+        """
         if not len(self.days):
             return np.zeros((len(first_unknown), 1))
         known = np.isfinite(self.by_day)
@@ -66,54 +70,48 @@ class OfDays:
 class CityFactors:
     """The factors of a city, in the order of its file."""
 
-    of_cells: tuple[OfCells, ...] = ()
-    of_days: tuple[OfDays, ...] = ()
+    of_cells: tuple[CellInput, ...] = ()
+    of_days: tuple[SeriesInput, ...] = ()
 
     @classmethod
     def read(cls, city: City) -> "CityFactors":
         """Read the files that the city's file names. Raises FactorFileError if one cannot be used."""
+        return cls._of(city, lambda factor: cell_values(city, factor), _daily_values)
+
+    @classmethod
+    def blank(cls, city: City) -> "CityFactors":
+        """Return the names of inputs, without values, for a grid of one cell; no file is read."""
+        no_days = np.array([], dtype="datetime64[D]"), np.array([])
+        return cls._of(city, lambda _: np.full((1, 1), np.nan), lambda _: no_days)
+
+    @classmethod
+    def _of(
+        cls, city: City, by_cell: Callable[[CellFactor], Array], by_day: Callable[[SeriesFactor], tuple[Days, Array]]
+    ) -> "CityFactors":
         of_cells, of_days = [], []
         for name, factor in city.factors.items():
+            label = factor.input_name(name), factor.known_from
             try:
                 if isinstance(factor, SeriesFactor):
-                    days, values = _daily_values(factor)
-                    of_days.append(OfDays(factor.input_name(name), factor.known_from, days, values, factor.days_late))
+                    of_days.append(SeriesInput(*label, *by_day(factor), factor.days_late))
                 else:
-                    values = cell_values(city, factor)
-                    of_cells.append(OfCells(factor.input_name(name), factor.known_from, values))
+                    of_cells.append(CellInput(*label, by_cell(factor)))
             except ValueError as error:
                 raise FactorFileError(f"City {city.name}, factors.{name}: {factor.path} {error}.") from None
         return cls(tuple(of_cells), tuple(of_days))
 
-    @classmethod
-    def blank(cls, city: City) -> "CityFactors":
-        """Return the names for a grid of one cell, of which nothing is known; no file is read."""
-        of_cells, of_days = [], []
-        for name, factor in city.factors.items():
-            if isinstance(factor, SeriesFactor):
-                no_days = np.array([], dtype="datetime64[D]")
-                of_days.append(OfDays(factor.input_name(name), factor.known_from, no_days, np.array([]), 0))
-            else:
-                of_cells.append(OfCells(factor.input_name(name), factor.known_from, np.full((1, 1), np.nan)))
-        return cls(tuple(of_cells), tuple(of_days))
-
     def sha256(self, stop: date) -> str:
         """Return the SHA-256 of the values and factors published before `stop`, which the days before it can use."""
-        parts = [
-            (cells.name, cells.known_from, sha256(cells.by_cell.tobytes()))
-            for cells in self.of_cells
-            if cells.known_from < stop
-        ]
+        values = {(cells.name, cells.known_from): cells.by_cell.tobytes() for cells in self.of_cells}
         for series in self.of_days:
             before = series.days < np.datetime64(stop, "D")
-            values = series.days[before].astype(np.int64).tobytes() + series.by_day[before].tobytes()
-            if series.known_from < stop:
-                parts.append((series.name, series.known_from, sha256(values)))
-        return sha256(repr(sorted(parts)))
+            content = series.days[before].astype(np.int64).tobytes() + series.by_day[before].tobytes()
+            values[series.name, series.known_from] = content
+        return sha256(repr(sorted((*key, sha256(content)) for key, content in values.items() if key[1] < stop)))
 
     @property
     def names(self) -> list[str]:
-        """Names of the inputs, in arbitrary order."""
+        """Sorted names of the inputs."""
         return sorted([factor.name for factor in self.of_cells] + [factor.name for factor in self.of_days])
 
 
@@ -121,10 +119,7 @@ NO_FACTORS: Final = CityFactors()
 
 
 def _daily_values(factor: SeriesFactor) -> tuple[Days, Array]:
-    """Return the contiguous days of the file, and the number of each; NaN where there is none.
-
-    Raises ValueError if the file cannot be used, with the reason and the remedy.
-    """
+    """Return contiguous days, and the number of each, NaN where missing; raise ValueError with reason and remedy."""
     import pandas as pd
 
     try:

@@ -39,9 +39,10 @@ def read_shapes(path: Path, longitude: str = "longitude", latitude: str = "latit
             table = table.dropna(subset=[longitude, latitude])
             points = geopandas.points_from_xy(table[longitude], table[latitude], crs=WGS84)
             return geopandas.GeoDataFrame(table, geometry=points)
-        is_parquet = suffix in (".parquet", ".geoparquet")
-        layer = "lines" if suffix in (".osm", ".pbf") else None
-        frame = geopandas.read_parquet(path) if is_parquet else pyogrio.read_dataframe(path, layer=layer)
+        if suffix in (".parquet", ".geoparquet"):
+            frame = geopandas.read_parquet(path)
+        else:
+            frame = pyogrio.read_dataframe(path, layer="lines" if suffix in (".osm", ".pbf") else None)
         shapes = frame.geometry.to_numpy()
         frame = frame[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
         return frame if frame.crs is None else frame.to_crs(WGS84)

@@ -79,9 +79,9 @@ def estimate_coverage_starts(daily: npt.NDArray[np.integer], days: Sequence[date
     ratio = log_likelihood(before, days_before) + log_likelihood(after, days_after)
     ratio -= log_likelihood(total, float(len(days)))
     ratio[before / days_before > MAX_RATE_BEFORE * after / days_after] = 0
-    week = np.zeros(in_coverage.sum(), dtype=np.int64)
-    if len(ratio):
-        week = np.where(ratio.max(axis=0) >= MIN_LOG_LIKELIHOOD_RATIO, ratio.argmax(axis=0) + 1, 0)
+    # A window of one week has no later start.
+    ratio = np.vstack([np.zeros(in_coverage.sum()), ratio])
+    week = np.where(ratio.max(axis=0) >= MIN_LOG_LIKELIHOOD_RATIO, ratio.argmax(axis=0), 0)
     coverage_starts = np.full(in_coverage.shape, np.datetime64("NaT", "D"))
     coverage_starts[in_coverage] = np.datetime64(days[0], "D") + starts[week].astype("timedelta64[D]")
     return coverage_starts

@@ -1,4 +1,4 @@
-"""Sparse frames of a day (hour, gunshot type, row, column, count), and dense arrays of any window of days or hours."""
+"""Sparse tensors of days (hour, gunshot type, row, column, count), and dense arrays of windows of days or hours."""
 
 import json
 from collections.abc import Sequence
@@ -30,16 +30,15 @@ MICROSECONDS_PER_HOUR: Final = 3_600_000_000
 
 
 def type_layers(city: City) -> int:
-    """Return the number of layers: gunshot types, one for alerts of unknown type, and the city's `event_types`."""
+    """Return the number of gunshot types, one more for alerts of unknown type, and of the city's `event_types`."""
     return FIRST_EVENT_CODE + len(city.event_types)
 
 
 def grid_schema(hours: int, city: City) -> pa.Schema:
-    """Return the schema of a day's sparse tensor; its metadata has the dense shape and the settings it was made with."""
+    """Return the schema of a day's sparse tensor, with the dense shape and the settings of the day as metadata."""
     shape = {"hours": hours, "gunshot_types": type_layers(city), "rows": city.grid.rows, "columns": city.grid.columns}
     metadata = {"shape": json.dumps(shape), GRID: grid_settings(city), "time_precision": city.time_precision}
-    metadata[SETTINGS] = settings_hash(city, "grid_tensors")
-    return GRID_FIELDS.with_metadata(metadata)
+    return GRID_FIELDS.with_metadata(metadata | {SETTINGS: settings_hash(city, "grid_tensors")})
 
 
 def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[date, pa.Table]:
@@ -76,8 +75,7 @@ def miscounted_alerts(tensors: pa.Table, alerts: pa.Table, days: list[date], cit
     """
     gridded = np.bincount(_positions(tensors["date"], days), tensors["count"].to_numpy(), minlength=len(days))
     counted = np.bincount(_positions(counted_alerts(alerts, city)["date"], days), minlength=len(days))
-    difference = gridded.astype(np.int64) - counted
-    return {days[at]: int(difference[at]) for at in np.flatnonzero(difference)}
+    return {day: int(alerts) for day, alerts in zip(days, gridded - counted, strict=True) if alerts}
 
 
 def counted_alerts(alerts: pa.Table, city: City) -> pa.Table:
@@ -90,12 +88,13 @@ def counted_alerts(alerts: pa.Table, city: City) -> pa.Table:
 def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.uint16]:
     """Return counts of contiguous days from sparse tensors with `date`, shape (days, `type_layers`, rows, columns).
 
-    Raises ValueError if some of the days were stored with other settings than the city's file has.
+    Raises:
+        ValueError: days were stored with other settings than the city's file has.
     """
     refuse_other_settings(frames.schema.metadata, days, city, "grid_tensors")
-    gunshot_type, row, column, count = (frames[name].to_numpy() for name in ("gunshot_type", "row", "column", "count"))
+    at = (_positions(frames["date"], days), *(frames[name].to_numpy() for name in ("gunshot_type", "row", "column")))
     dense = np.zeros((len(days), type_layers(city), *city.shape), dtype=np.uint16)
-    np.add.at(dense, (_positions(frames["date"], days), gunshot_type, row, column), count.astype(np.uint16))
+    np.add.at(dense, at, frames["count"].to_numpy().astype(np.uint16))
     return dense
 
 
@@ -104,8 +103,10 @@ def hourly_window(
 ) -> npt.NDArray[np.uint16]:
     """Return counts of the covered cells by hour of contiguous days, shape (hours, types, cells), cells row by row.
 
-    A day on which daylight saving begins or ends has 23 or 25 hours. Other cells, mostly empty, would take far more
-    memory. Raises ValueError as `dense_window` does, and if the city's times are dates.
+    A day on which daylight saving begins or ends has 23 or 25 hours. Cells outside would take far more memory.
+
+    Raises:
+        ValueError: days were stored with other settings than the city's file has, or the city's times are dates.
     """
     city.require_times(hours=1)
     refuse_other_settings(frames.schema.metadata, days, city, "grid_tensors")

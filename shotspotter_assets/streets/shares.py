@@ -27,16 +27,16 @@ KERNEL_PRIOR_METRES: Final = 100.0
 
 @dataclass(frozen=True)
 class StreetShares:
-    """Shares of the places in the alerts of their cell: the parts, then being on no street, for each cell."""
+    """Shares of places in the alerts of their cell: of each part, then of being on no street in each cell."""
 
     parts: Parts
     share: Array  # shape (parts + cells,); adds up to 1 in each cell
-    cell_days: Array  # days with alerts of each cell, later ones counting more, shape (cells,)
-    segments_per_day: float  # segments of a cell with alerts on a day on which the cell has some
+    cell_days: Array  # weighted days with alerts, shape (cells,)
+    segments_per_day: float  # mean segments with alerts in a cell and day with alerts
 
     @classmethod
     def fit(cls, city: City, parts: Parts, alerts: Alerts) -> "StreetShares":
-        """Fit to all known alerts. Alerts of a cell and day are one together, and older days count less."""
+        """Fit to past alerts. A cell's alerts of a day have a weight of one together, and older days less."""
         cell, part = alerts.cells(city), nearest_parts(city, parts, alerts)
         place = np.where(part >= 0, part, len(parts) + cell)
         days_and_cells = np.column_stack([alerts.days.astype(np.int64), cell])
@@ -58,13 +58,10 @@ class StreetShares:
 
     def by_segment(self, of_parts: Array) -> Array:
         """Sum values of parts, (..., parts), by segment, (..., segments)."""
-        from scipy import sparse
+        from scipy.sparse import csr_array
 
-        count = len(self.parts)
-        sums = sparse.csr_array(
-            (np.ones(count), (np.arange(count), self.parts.segment)), shape=(count, self.parts.segments)
-        )
-        return np.asarray(of_parts @ sums)
+        at, shape = np.arange(len(self.parts)), (len(self.parts), self.parts.segments)
+        return np.asarray(of_parts @ csr_array((np.ones(len(at)), (at, self.parts.segment)), shape=shape))
 
     def share_variance(self) -> Array:
         """Return the variance of the share of each part, shape (parts,)."""
@@ -74,7 +71,7 @@ class StreetShares:
 
 @dataclass(frozen=True)
 class CellRisk:
-    """A forecast of all cells of the grid in row-major order, 0 where nothing is forecast; each (cells,)."""
+    """Forecast of all cells row by row, 0 where nothing is forecast; arrays have shape (cells,)."""
 
     expected: Array  # alerts
     probability: Array  # of at least one alert
@@ -84,7 +81,7 @@ class CellRisk:
 
 @dataclass(frozen=True)
 class SegmentRisk(CellRisk):
-    """A forecast of segments, each (segments,)."""
+    """Forecast of segments; arrays have shape (segments,)."""
 
     expected_on_no_street: float  # alerts of all cells; with `expected` they add up to those of the cells
 
@@ -92,9 +89,9 @@ class SegmentRisk(CellRisk):
 def segment_risk(shares: StreetShares, cells: CellRisk, ends: tuple[float, float]) -> SegmentRisk:
     """Return the forecast of segments.
 
-    Expected alerts are divided by the shares. So are hazards (-log(1 - p)), times the number of segments that have
-    alerts on a day on which their cell has some. The interval, with `ends` such as (0.1, 0.9), adds the cell's own and
-    that of the share (a gamma distribution of its mean and variance) independently, on the logarithm of the hazard.
+    Expected alerts are divided by the shares, and so are hazards (-log(1 - p)), times `segments_per_day`. The interval,
+    with `ends` such as (0.1, 0.9), adds the cell's interval and that of the share (a gamma distribution with its mean and
+    variance) as independent, on the logarithm of the hazard.
     """
     from scipy.stats import gamma
 
@@ -120,7 +117,7 @@ def _cells_of_places(parts: Parts) -> Integers:
 
 
 def _prior(parts: Parts, days: Array) -> Array:
-    """Return shares by length and by alerts nearby; being on no street is as likely in all cells with streets."""
+    """Return shares by length and nearby alerts; being on no street has one share in all cells with streets."""
     count, cells = len(parts), parts.cells
     of_parts = parts.metres * _nearby(parts, days[:count])
     in_cell = np.bincount(parts.cell, of_parts, minlength=cells)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
+from shotspotter_assets.factors.city_factors import CellInput, CityFactors, SeriesInput
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day import regime_regression
@@ -44,7 +44,7 @@ def history_with(
     past = history()
     heat = np.sin(np.arange(290.0)) if by_day is None else by_day
     factors = CityFactors(
-        (OfCells(POVERTY, known_from, by_cell),), (OfDays(HEAT, known_from, past.days(), heat, days_late),)
+        (CellInput(POVERTY, known_from, by_cell),), (SeriesInput(HEAT, known_from, past.days(), heat, days_late),)
     )
     return replace(past, city=TOWN, factors=factors)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
+from shotspotter_assets.factors.city_factors import CellInput, CityFactors, SeriesInput
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
 from shotspotter_assets.models.forecaster_registry import find
 from shotspotter_assets.models.history import History
@@ -61,11 +61,11 @@ def unpacked(content: bytes) -> TuningTask:
         arrays = dict(stored)
     about = json.loads(arrays["about"].tobytes())
     of_cells = [
-        OfCells(name, date.fromisoformat(known_from), arrays[f"cells_{at}"])
+        CellInput(name, date.fromisoformat(known_from), arrays[f"cells_{at}"])
         for at, (name, known_from) in enumerate(about["of_cells"])
     ]
     of_days = [
-        OfDays(name, date.fromisoformat(known_from), arrays[f"days_{at}"], arrays[f"by_day_{at}"], days_late)
+        SeriesInput(name, date.fromisoformat(known_from), arrays[f"days_{at}"], arrays[f"by_day_{at}"], days_late)
         for at, (name, known_from, days_late) in enumerate(about["of_days"])
     ]
     history = History(

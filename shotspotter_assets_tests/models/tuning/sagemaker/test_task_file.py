@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets.factors.city_factors import CityFactors, OfCells, OfDays
+from shotspotter_assets.factors.city_factors import CellInput, CityFactors, SeriesInput
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import ResidualBoostingSettings
 from shotspotter_assets.models.history import History
@@ -25,8 +25,8 @@ def with_factors() -> History:
     names = city.factors["places"].input_name("places"), city.factors["warmth"].input_name("warmth")
     axis = np.arange(np.datetime64("2021-04-01"), np.datetime64("2021-12-01"))
     factors = CityFactors(
-        (OfCells(names[0], date(2021, 5, 1), np.where(random.random((6, 5)) < 0.2, np.nan, random.random((6, 5)))),),
-        (OfDays(names[1], date(2021, 6, 1), axis, random.random(len(axis)), 1),),
+        (CellInput(names[0], date(2021, 5, 1), np.where(random.random((6, 5)) < 0.2, np.nan, random.random((6, 5)))),),
+        (SeriesInput(names[1], date(2021, 6, 1), axis, random.random(len(axis)), 1),),
     )
     return History(city, FIRST_DAY, past().counts, past().in_coverage, past().evening, 1, factors)
 
