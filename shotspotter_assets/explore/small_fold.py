@@ -49,7 +49,7 @@ def train_small_fold(
         DaysNotKnownError: the last test days are not known yet.
         ValueError: there are too few days to train on, or a setting is not one of the model.
     """
-    model = model or candidate_of(city).name
+    model = model or candidate_of(city)
     first, last = cutoff - timedelta(days=days), cutoff + timedelta(days=test_days - 1)
     stored = CityHistory.load(store, city, last, max(first, city.start)).complete()
     before = CityHistory.load(store, city, cutoff - timedelta(days=1), stored.days[0]).complete()

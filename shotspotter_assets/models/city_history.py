@@ -136,7 +136,7 @@ class CityHistory:
         """Contributing factors of all days; forecasts use only values published before them."""
         return CityFactors.read(self.city)
 
-    def in_coverage(self, day: date) -> Booleans:
+    def coverage_on(self, day: date) -> Booleans:
         """Return the cells covered on a day, estimated from these days, which should end before it, shape (rows, columns)."""
         return coverage_starts(self.city, self.alerts, self.days) <= np.datetime64(day, "D")
 

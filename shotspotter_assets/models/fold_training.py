@@ -30,7 +30,7 @@ def train_fold(
     of the fitted forecasters by name, `config` is the run's configuration, for the record.
     """
     days, (train, validation) = stored.days, windows
-    in_coverage = stored.in_coverage(cutoff)
+    in_coverage = stored.coverage_on(cutoff)
     context.log(
         f"{stored.city.name} {cutoff}: {len(train):,} days to train and {len(validation):,} to validate on, "
         f"{int(in_coverage.sum())} of {in_coverage.size} cells covered, {int(stored.alerts.sum()):,} alerts"

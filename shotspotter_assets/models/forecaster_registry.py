@@ -7,7 +7,7 @@ definitions load without NumPy. Settings that users may change therefore stand h
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -181,13 +181,6 @@ DEFAULT_CANDIDATE: Final = "stack"
 """Serves a city whose file has no `serves`."""
 
 
-class Candidate(NamedTuple):
-    """The forecaster that a city's file wants to serve, if it passes the gate."""
-
-    name: str
-    settings: BaseModel
-
-
 def find(name: str) -> Entry:
     """Return the row of a name. Raises ValueError if there is none."""
     if name not in FORECASTERS:
@@ -205,15 +198,12 @@ def fallbacks(candidate: str) -> tuple[str, ...]:
     return tuple(name for name in FALLBACKS if name != candidate)
 
 
-def candidate_of(city: City) -> Candidate:
-    """Return the forecaster that serves the city if it passes the gate.
-
-    Raises CityFileError as `city_settings` does, and if the file names an unknown forecaster.
-    """
+def candidate_of(city: City) -> str:
+    """Return the name of the forecaster that serves the city if it passes the gate. Raises CityFileError for unknown names."""
     name = city.serves or DEFAULT_CANDIDATE
     if name not in FORECASTERS:
         raise CityFileError(f"{city.name}.yaml: serves: there is no {name!r} (allowed: {', '.join(FORECASTERS)})")
-    return Candidate(name, city_settings(city, name))
+    return name
 
 
 def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = None) -> ForecasterSettings:

@@ -270,5 +270,5 @@ def _cells(store: Store, city: City, forecast: IssuedForecast | None) -> npt.NDA
     days = store.days_present("grid_tensors", city.name, GRID_FILE)
     with suppress(DaysNotKnownError, MissingPartitionsError):
         if days:
-            return np.flatnonzero(CityHistory.load(store, city, max(days), min(days)).in_coverage(max(days)))
+            return np.flatnonzero(CityHistory.load(store, city, max(days), min(days)).coverage_on(max(days)))
     return np.empty(0, np.int64)

@@ -36,7 +36,7 @@ def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord,
     """
     city, day, days = stored.city, stored.issue_date, stored.days
     in_coverage = np.ones(city.shape, dtype=bool)
-    if city.coverage is not None and (published := stored.in_coverage(day + timedelta(days=1))).any():
+    if city.coverage is not None and (published := stored.coverage_on(day + timedelta(days=1))).any():
         in_coverage = published
     history, all_days = stored.daily(in_coverage), range(len(days))
     fits = Fits()

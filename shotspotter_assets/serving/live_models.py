@@ -103,7 +103,7 @@ def outdated(city: City, before: ServingRecord) -> str:
     """Explain why the models of a record cannot serve the city any more; empty if they can."""
     if before.inputs != names_of_inputs(city):
         return "the inputs differ from those that the live models were fitted on"
-    candidate = candidate_of(city).name
+    candidate = candidate_of(city)
     return "" if before.candidate == candidate else f"{candidate} is to serve instead of {before.candidate}"
 
 

@@ -106,7 +106,7 @@ def train(
 ) -> tuple[ServingRecord, ModelFiles]:
     """Return (record, files by stored name) of models trained on the stored days, given incidents of two years at least."""
     city, days, fits = stored.city, stored.days, Fits()
-    in_coverage = stored.in_coverage(stored.issue_date + timedelta(days=1))
+    in_coverage = stored.coverage_on(stored.issue_date + timedelta(days=1))
     history = stored.daily(in_coverage)
     fitted = _fit_next_day(fits, history, windows, context)
     window = slice(windows.validation.start, windows.validation.stop)
@@ -114,7 +114,7 @@ def train(
     axis, observed = history.days()[window][known], history.observed[window][known]
     alerts = history.alerts[window][known][:, in_coverage]
     validated = {name: model.validation_probability[known] for name, model in fitted.items()}
-    candidate = candidate_of(city).name
+    candidate = candidate_of(city)
     gate = judge(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate)
     served = validated[gate.served]
     fits.add(COUNTS, lambda: AlertCounts.fit(alerts, served, is_holiday_fireworks(axis)))
@@ -162,7 +162,7 @@ def serving_record(
 
 def _fit_next_day(fits: Fits, history: History, windows: Windows, context: FitContext) -> dict[str, Fitted]:
     """Fit the city's candidate, whose files hold its members, and its fallbacks, by name."""
-    candidate = candidate_of(history.city).name
+    candidate = candidate_of(history.city)
     models: dict[str, Fitted] = {}
     for name in (candidate, *fallbacks(candidate)):
         if name not in models:

@@ -83,8 +83,8 @@ def test_a_city_that_publishes_days_has_no_evening_alerts(store: Store) -> None:
 
 
 def test_coverage_is_estimated_from_the_days_there_are(store: Store) -> None:
-    assert covered_cells(CityHistory.load(store, CITY, LAST).in_coverage(LAST)) == [(2, 1), (5, 4)]
-    assert covered_cells(CityHistory.load(store, CITY, date(2021, 1, 3)).in_coverage(LAST)) == [(2, 1)]
+    assert covered_cells(CityHistory.load(store, CITY, LAST).coverage_on(LAST)) == [(2, 1), (5, 4)]
+    assert covered_cells(CityHistory.load(store, CITY, date(2021, 1, 3)).coverage_on(LAST)) == [(2, 1)]
 
 
 def test_covered_cells_can_be_turned_back_into_their_mask() -> None:

@@ -158,11 +158,11 @@ def test_unknown_names_are_refused():
 
 
 def test_a_citys_file_chooses_what_serves_and_its_settings():
-    assert candidate_of(CITY).name == DEFAULT_CANDIDATE
+    assert candidate_of(CITY) == DEFAULT_CANDIDATE
     [city] = with_keys(serves="residual_conv_lstm", forecasters={"residual_conv_lstm": {"epochs": 3}}).values()
-    name, settings = candidate_of(city)
+    name = candidate_of(city)
     assert name == "residual_conv_lstm"
-    assert settings.model_dump() == FORECASTERS[name].settings(epochs=3).model_dump()
+    assert city_settings(city, name) == FORECASTERS[name].settings(epochs=3)
     launched = city_settings(city, name, {"seed": 5}).model_dump()
     assert (launched["epochs"], launched["seed"]) == (3, 5)
     assert city_settings(city, "residual_boosting") == FORECASTERS["residual_boosting"].settings()

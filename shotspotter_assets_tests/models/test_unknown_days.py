@@ -10,7 +10,7 @@ from shotspotter_assets.models.forecaster import FitContext, Fitted
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_day.daily_inputs import fit_rows, next_day_inputs, ordinary_days
+from shotspotter_assets.models.next_day.daily_inputs import next_day_inputs, ordinary_days, rows_to_fit
 from shotspotter_assets.models.next_day.lag_features import lag_features
 from shotspotter_assets.models.next_day.simple_baselines import SIMPLE_BASELINES
 from shotspotter_assets.models.next_day.stack import FittedStack
@@ -105,7 +105,7 @@ def test_a_gap_leaves_everything_but_the_calendar_as_it_was_before_it() -> None:
     before, after = persistence.predict(past, GAP)[0], persistence.predict(past, range(GAP.stop, GAP.stop + 1))[0]
     np.testing.assert_array_equal(before, after)
     assert [day for day in range(96, 270) if not ordinary_days(past)[day] and day not in GAP] == []
-    assert set(fit_rows(past, np.arange(110, 150)).day) == {*range(110, 120), *range(140, 150)}
+    assert set(rows_to_fit(past, np.arange(110, 150)).day) == {*range(110, 120), *range(140, 150)}
 
 
 def test_unknown_first_days_are_like_a_later_start() -> None:

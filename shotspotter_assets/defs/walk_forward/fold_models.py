@@ -68,7 +68,7 @@ def definitions(city: City) -> dg.Definitions:
         stored = Stored.read(opened, city)
         made_from = stored.begin("fold_models", cutoff)
         history = CityHistory.load(opened, city, before[-1]).complete()
-        names = config.models or list(dict.fromkeys([candidate_of(city).name, REFERENCE]))
+        names = config.models or list(dict.fromkeys([candidate_of(city), REFERENCE]))
         settings = {name: city_settings(city, name, by_hand.get(name)) for name in (*names, REFERENCE)}
         network = settings[REFERENCE].model_dump()
         windows = split_days(len(history.days), config.validation_share, network["days"])

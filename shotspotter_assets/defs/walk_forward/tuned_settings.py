@@ -106,7 +106,7 @@ def definitions(city: City) -> dg.Definitions:
         stored = CityHistory.load(opened, city, before[-1]).complete()
         settings = city_settings(city, name, changed.get(name))
         train, validation = split_days(len(stored.days), config.validation_share, input_days(settings))
-        in_coverage = stored.in_coverage(cutoff)
+        in_coverage = stored.coverage_on(cutoff)
         shared = read_shared(opened, city, cutoff)
         task = TuningTask(name, settings, stored.daily(in_coverage), train, validation, FitContext(shared))
         context.log.info(f"Searching {', '.join(task.space)} of {name}, scored on {len(validation)} days")

@@ -60,7 +60,7 @@ def definitions(city: City) -> dg.Definitions:
         opened = store.open()
         stored = Stored.read(opened, city)
         made_from = stored.begin("walk_forward_reports")
-        candidate = config.candidate or candidate_of(city).name
+        candidate = config.candidate or candidate_of(city)
         folds = read_fold_tables(opened, city.name, FOLD_FORECASTS_FILE)
         if not folds:
             raise ValueError(

@@ -25,8 +25,8 @@ PLATEAU_FACTOR: Final = 0.5
 class TrainedNetwork:
     """A network that ends in probabilities, with the weights of its best epoch.
 
-    `history` has `loss`, `val_loss` and `learning_rate` of each epoch after `resumed_from_epoch`; losses in nats per
-    covered cell and map, class weight included.
+    `history` has `loss`, `val_loss` (nats per covered cell and map, class weight included) and `learning_rate` of each
+    epoch after `resumed_from_epoch`.
     """
 
     model: keras.Model
@@ -54,20 +54,9 @@ def fit_network(
     training with the same arguments goes on from `context.backups` after its last finished epoch; its early stopping
     counts from there.
 
-    Args:
-        counts: Daily counts (days, layers, rows, columns).
-        in_coverage: Boolean (rows, columns): the cells of the loss.
-        train: Target days, as indexes into `counts`; days without a full window before them and those before the last
-            `settings.train_days` are left out.
-        validation: Target days after `train`, for early stopping and the learning rate.
-        lead: Days from the last day of an input window to its target day.
-        own_maps: Layers that have a map beside that of any alert.
-        start: Log odds that the network adds to, float32 (days, rows, columns); None for none.
-        kept: True for days that are targets, (days,); all by default.
-
-    Raises:
-        ValueError: Shapes, day ranges or settings do not fit together.
-        FloatingPointError: The loss is not finite.
+    `counts`, `lead`, `own_maps`, `start` and `kept` are those of `Windows`. `train` and `validation` are target days; of
+    `train` the last `settings.train_days` are used. The loss is that of the cells `in_coverage` (rows, columns). Raises
+    ValueError if shapes, days or settings do not fit together, FloatingPointError if the loss is not finite.
     """
     train = range(max(train.start, train.stop - settings.train_days), train.stop)
     loss = weighted_cross_entropy(in_coverage, settings.class_weight)

@@ -24,7 +24,7 @@ class Windows(keras.utils.PyDataset):
     the `length` days that end with t - `lead`.
 
     Args:
-        counts: Numbers of alerts, (days, layers, rows, columns).
+        counts: Daily numbers of alerts, (days, layers, rows, columns).
         days: Target days, as indexes into `counts`; days without a full window before them are left out.
         own_maps: Layers that have a map beside map 0; None for days whose counts are not known yet: no targets.
         seed: Seed of the order of days, which changes every epoch; None keeps the order of time.

@@ -36,13 +36,12 @@ def fit_baselines(
     fitted_days = after_warm_up(train, BASELINES_WARM_UP_DAYS)
     labels = history.observed[fitted_days.start : fitted_days.stop][history.known_in(fitted_days)]
     require_both_labels(history, train, labels)
-    known = fitted or {}
-    forecasts = {}
+    forecasts, given = {}, fitted or {}
     for number, name in enumerate(BASELINES, start=1):
         log(f"baseline {number} of {len(BASELINES)}: {name}")
         started = perf_counter()
-        baseline = known.get(name) or forecaster(name).fit(history, train, validation)
+        baseline = given.get(name) or forecaster(name).fit(history, train, validation)
         probability = clip_probability(baseline.predict(history, test))
-        seconds = None if name in known else perf_counter() - started
+        seconds = None if name in given else perf_counter() - started
         forecasts[name] = ModelForecast(probability, seconds)
     return forecasts

@@ -45,8 +45,8 @@ MAX_ALERTS_COUNTED: Final = 5
 MIN_RATE: Final = 1 / 730
 """Added to a rate before its logarithm: one alert in two years is the smallest rate that differs from none."""
 MAX_DAYS_REMEMBERED: Final = 730
-SILENT_DAYS: Final = 14
-SILENT_ALERTS: Final = 21
+OUTAGE_DAYS: Final = 14
+OUTAGE_ALERTS: Final = 21
 """Minimum days without alerts, and alerts expected in them, of an outage (chance below 1e-9)."""
 
 
@@ -88,7 +88,7 @@ def names_of_inputs(city: City) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class FitRows:
+class CellDays:
     """Cell-days to fit on, in ascending order of their days."""
 
     day: Integers  # index of the day axis, shape (rows,)
@@ -97,18 +97,18 @@ class FitRows:
     observed: Booleans
     sample_weight: Array | None  # cell-days that each stands for, shape (rows,); None where all are there
 
-    def of(self, days: Integers) -> "FitRows":
+    def on(self, days: Integers) -> "CellDays":
         at = np.isin(self.day, days)
         weight = None if self.sample_weight is None else self.sample_weight[at]
-        return FitRows(self.day[at], self.values[at], self.names, self.observed[at], weight)
+        return CellDays(self.day[at], self.values[at], self.names, self.observed[at], weight)
 
 
-def fit_rows(
+def rows_to_fit(
     history: History,
     days: Integers,
     drawn: Booleans | None = None,
     inputs_of: Callable[[History, Integers], Inputs] = next_day_inputs,
-) -> FitRows:
+) -> CellDays:
     """Return all cell-days of known days; of more than `MAX_FIT_ROWS`, those with alerts and a weighted draw of others.
 
     The weighted log loss of a draw is that of all cell-days except for chance (inverse probability weights, Horvitz and
@@ -133,7 +133,7 @@ def fit_rows(
     # In sum exactly all, so that no level rests on the draw.
     of_others = (~observed).sum() / max((~positive).sum(), 1)
     weight = None if is_whole else np.where(positive, 1.0, of_others)
-    return FitRows(
+    return CellDays(
         days[at], values[0] if len(values) == 1 else np.concatenate(values), inputs[0].names, positive, weight
     )
 
@@ -161,8 +161,7 @@ def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:
         yield f"log_alerts_{half_life}_days", np.log(exponential_mean(alerts, half_life, kept, before) + MIN_RATE)
     for name, daily in (("occupied", occupied), ("alerts", alerts)):
         for half_life, prior, rate in _shrunk_rates(daily, kept, before, in_coverage, PRIOR_ALERTS[name]):
-            # `shared_models.json` names these inputs by `trust`.
-            yield f"log_shrunk_{name}_{half_life:g}_days_{prior:g}_trust", np.log(rate)
+            yield f"log_shrunk_{name}_{half_life:g}_days_{prior:g}_prior", np.log(rate)
     # `shared_models.json` leaves out inputs that start with `late`.
     late = () if history.evening is None else (("late_yesterday", history.evening[:, in_coverage]),)
     for name, daily in (("yesterday", occupied), *late):
@@ -313,4 +312,4 @@ def _outages(alerts: Integers) -> Booleans:
     day = np.arange(len(alerts))
     last_alert = np.maximum.accumulate(np.where(alerts > 0, day, -1))
     usual = exponential_mean(alerts.astype(np.float64), YEAR_DAYS)[last_alert + 1]
-    return day - last_alert >= np.maximum(SILENT_DAYS, SILENT_ALERTS / np.maximum(usual, 1e-9))
+    return day - last_alert >= np.maximum(OUTAGE_DAYS, OUTAGE_ALERTS / np.maximum(usual, 1e-9))

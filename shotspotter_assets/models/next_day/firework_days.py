@@ -80,8 +80,8 @@ def _posterior(
     kernel = (in_july[:, None] == in_july) * SEASON_VARIANCE * np.exp(-years / SEASON_YEARS)
     kernel += (date[:, None] == date) * DATE_VARIANCE * np.exp(-years / DATE_YEARS)
     total = SEASON_VARIANCE + DATE_VARIANCE + NOISE_VARIANCE
-    seen = (np.maximum(offsets**2 - noise, 0) / total).sum()
-    scale = (PRIOR_DAYS + seen) / (PRIOR_DAYS + len(offsets))
+    spread = (np.maximum(offsets**2 - noise, 0) / total).sum()
+    scale = (PRIOR_DAYS + spread) / (PRIOR_DAYS + len(offsets))
     past = scale * (kernel[:-1, :-1] + NOISE_VARIANCE * np.eye(len(offsets))) + np.diag(noise)
     gain = np.linalg.solve(past, scale * kernel[:-1, -1])
     return float(gain @ offsets), max(float(scale * (total - gain @ kernel[:-1, -1])), 0.0)

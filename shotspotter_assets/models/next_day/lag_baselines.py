@@ -11,7 +11,7 @@ from shotspotter_assets.models.arrays import Array
 from shotspotter_assets.models.forecaster import INPUTS_ERROR, Choices, OtherInputsError, require_both_labels
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.next_day.daily_inputs import FitRows, Inputs, fit_rows
+from shotspotter_assets.models.next_day.daily_inputs import CellDays, Inputs, rows_to_fit
 from shotspotter_assets.models.next_day.lag_features import lag_features
 from shotspotter_assets.models.next_day.simple_baselines import GridBaseline
 from shotspotter_assets.models.next_day.trees import PARAMETERS, FittedTrees, sum_of_trees
@@ -57,18 +57,18 @@ class LagBaseline(GridBaseline):
 
     fitted = FittedLagBaseline
 
-    def fit_on(self, rows: FitRows, choices: Choices) -> FittedLagBaseline:
+    def fit_on(self, rows: CellDays, choices: Choices) -> FittedLagBaseline:
         raise NotImplementedError
 
     def fit_days(self, history: History, days: range, choices: Choices) -> FittedLagBaseline:
         return self.fit_on(self.rows(history, days), choices)
 
     @staticmethod
-    def rows(history: History, days: range) -> FitRows:
+    def rows(history: History, days: range) -> CellDays:
         """Return the rows of some days after the warm-up. Raises ValueError if there is nothing to learn on them."""
         whole = np.arange(len(history.counts))
-        every = history.cached("rows_of_baselines", whole, lambda: fit_rows(history, whole, inputs_of=lag_features))
-        rows = every.of(np.asarray(after_warm_up(days, BASELINES_WARM_UP_DAYS)))
+        every = history.cached("rows_of_baselines", whole, lambda: rows_to_fit(history, whole, inputs_of=lag_features))
+        rows = every.on(np.asarray(after_warm_up(days, BASELINES_WARM_UP_DAYS)))
         require_both_labels(history, days, rows.observed)
         return rows
 
@@ -83,10 +83,10 @@ class LogisticRegressionForecaster(LagBaseline):
         for fitted in self._fits(self.rows(history, train), INVERSE_PENALTIES):
             yield fitted.chosen, expit(fitted.log_odds(inputs))
 
-    def fit_on(self, rows: FitRows, choices: Choices) -> FittedLagBaseline:
+    def fit_on(self, rows: CellDays, choices: Choices) -> FittedLagBaseline:
         return next(self._fits(rows, [choices["inverse_penalty"]]))
 
-    def _fits(self, rows: FitRows, inverse_penalties: Sequence[float]) -> Iterator[FittedLagBaseline]:
+    def _fits(self, rows: CellDays, inverse_penalties: Sequence[float]) -> Iterator[FittedLagBaseline]:
         """Return the fit with each penalty, which starts at the one before."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
@@ -119,7 +119,7 @@ class GradientBoostingForecaster(LagBaseline):
                 log_odds += sum_of_trees(trees, values, first, TREE_STEP)
                 yield choices | {"iterations": first + TREE_STEP}, expit(log_odds).reshape(inputs.values.shape[:2])
 
-    def fit_on(self, rows: FitRows, choices: Choices) -> FittedLagBaseline:
+    def fit_on(self, rows: CellDays, choices: Choices) -> FittedLagBaseline:
         import lightgbm
 
         share = min(MAX_ROWS / len(rows.day), 1.0)

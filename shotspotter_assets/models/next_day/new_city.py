@@ -27,7 +27,7 @@ HERE_ALERTS: Final = 0.5
 """Shapes of the rates of a cell's surroundings and of the cell, in alerts."""
 AROUND_CELLS: Final = 1.5
 """Standard deviation of the surroundings, in cells."""
-HEARD_SHARE: Final = 0.35
+COVERED_SHARE: Final = 0.35
 """Share of covered cells in a city's box where the coverage is not known."""
 LEVEL_VARIANCE: Final = 0.1
 """Variance of the logarithm of a city's rate between months: alerts come in bursts, and a rate of few days is that of a burst."""
@@ -71,14 +71,14 @@ class FittedNewCity(Fitted):
     def _rates(self, history: History, days: range) -> tuple[Array, Array]:
         """Return (rates, variances of their logarithms), each (days, cells)."""
         in_coverage, known = history.in_coverage, history.known_before(days)
-        alerts, seen = decayed_sums(history.observed, np.inf, ordinary_days(history), known)
+        alerts, counted_days = decayed_sums(history.observed, np.inf, ordinary_days(history), known)
         total, shape = alerts.sum(axis=1, keepdims=True), self._city_shape
-        mean = np.exp(self.log_rate + self.log_rate_sd**2 / 2) * (HEARD_SHARE if in_coverage.all() else 1.0)
-        city = mean * (shape + total) / (shape + mean * seen * alerts.shape[1])
+        mean = np.exp(self.log_rate + self.log_rate_sd**2 / 2) * (COVERED_SHARE if in_coverage.all() else 1.0)
+        city = mean * (shape + total) / (shape + mean * counted_days * alerts.shape[1])
         cells = 4 * np.pi * AROUND_CELLS**2
         near = smooth_cells(alerts, in_coverage, AROUND_CELLS) * cells
-        around = city * (AROUND_ALERTS + near) / (AROUND_ALERTS + city * seen * cells)
-        here = around * (HERE_ALERTS + alerts) / (HERE_ALERTS + around * seen)
+        around = city * (AROUND_ALERTS + near) / (AROUND_ALERTS + city * counted_days * cells)
+        here = around * (HERE_ALERTS + alerts) / (HERE_ALERTS + around * counted_days)
         return here, LEVEL_VARIANCE + 1 / (shape + total) + 1 / (AROUND_ALERTS + near) + 1 / (HERE_ALERTS + alerts)
 
 

@@ -23,7 +23,13 @@ from shotspotter_assets.models.forecaster import (
 )
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.next_day.daily_inputs import FitRows, Inputs, fit_rows, next_day_inputs, ordinary_days
+from shotspotter_assets.models.next_day.daily_inputs import (
+    CellDays,
+    Inputs,
+    next_day_inputs,
+    ordinary_days,
+    rows_to_fit,
+)
 from shotspotter_assets.models.next_day.drivers import main_drivers
 from shotspotter_assets.models.next_day.firework_days import firework_probability
 from shotspotter_assets.models.next_day.shared_regression import PLACES, required_inputs
@@ -72,9 +78,9 @@ class FitData:
         return chosen
 
     @cached_property
-    def rows(self) -> FitRows:
+    def rows(self) -> CellDays:
         """The cell-days of all known days, or a draw of them."""
-        return fit_rows(self.history, np.arange(self.validation.stop), inputs_of=self.inputs_of)
+        return rows_to_fit(self.history, np.arange(self.validation.stop), inputs_of=self.inputs_of)
 
     @property
     def validation_inputs(self) -> Inputs:
@@ -197,11 +203,11 @@ def _fits(
 
     Each fit starts at the one before, the first one at `start`, which saves half of the steps.
     """
-    fit_rows = data.rows.of(days)
-    names, labels, sample_weight = fit_rows.names, fit_rows.observed, fit_rows.sample_weight
+    cell_days = data.rows.on(days)
+    names, labels, sample_weight = cell_days.names, cell_days.observed, cell_days.sample_weight
     # float64, as nearly equal rates make the fit stiff.
-    rows = fit_rows.values.astype(np.float64)
-    del fit_rows
+    rows = cell_days.values.astype(np.float64)
+    del cell_days
     mean, scale = standardise(rows, sample_weight)
     # Cities may differ in their inputs: some publish no hours, some have further events.
     shared_slopes = {} if shared is None else shared.slopes

@@ -97,7 +97,7 @@ class ResidualBoostingForecaster(Forecaster):
             logit = logit + sum_of_trees(booster, rows, trees - TREE_STEP, TREE_STEP).reshape(logit.shape)
             tried[trees] = logit, float(log_losses(expit(logit[at]), observed).sum())
         best = min(tried, key=lambda trees: tried[trees][1])
-        # In a thin city's validation window some number of trees is better by chance.
+        # With few alerts in the validation window some number of trees is better by chance.
         if tried[0][1] - tried[best][1] < MIN_GAIN:
             best = 0
         logit, loss = tried[best]
@@ -107,7 +107,7 @@ class ResidualBoostingForecaster(Forecaster):
     def _boosted(self, data: FitData, days: Integers, regression: FittedRegression, trees: int) -> "lightgbm.Booster":
         import lightgbm
 
-        rows = data.rows.of(days)
+        rows = data.rows.on(days)
         dataset = lightgbm.Dataset(
             _of_cells(rows.values, rows.names),
             rows.observed,
@@ -120,5 +120,5 @@ class ResidualBoostingForecaster(Forecaster):
 
 def _of_cells(values: Singles, names: Sequence[str]) -> Singles:
     """Return the inputs of trees, one row a cell-day; by those with one value for all cells they would memorise days."""
-    seen = [at for at, name in enumerate(names) if not is_same_for_all_cells(name)]
-    return values[..., seen].reshape(-1, len(seen))
+    own = [at for at, name in enumerate(names) if not is_same_for_all_cells(name)]
+    return values[..., own].reshape(-1, len(own))

@@ -20,7 +20,7 @@ from shotspotter_assets.models.arrays import Array, Booleans, Singles
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.daily_inputs import MAX_FIT_ROWS, fit_rows, names_of_inputs, ordinary_days
+from shotspotter_assets.models.next_day.daily_inputs import MAX_FIT_ROWS, names_of_inputs, ordinary_days, rows_to_fit
 from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression, standardise
 from shotspotter_assets.models.training_windows import INPUTS_WARM_UP_DAYS, after_warm_up
 from shotspotter_assets.storage.errors import MissingPartitionsError
@@ -71,7 +71,7 @@ class SharedRows:
         # As many of a fine grid as a city's own models are fitted on.
         share = min(EMPTY_SHARE, MAX_FIT_ROWS / max(observed.size, 1))
         drawn = observed | (np.random.default_rng(first).random(observed.shape) < share)
-        rows = fit_rows(history, days, drawn)
+        rows = rows_to_fit(history, days, drawn)
         shared = [at for at, name in enumerate(rows.names) if not name.startswith(UNSHARED_INPUTS)]
         return cls(
             tuple(rows.names[at] for at in shared),
@@ -196,8 +196,8 @@ def package_models() -> tuple[SharedModels, ...]:
 
 def package_start(city: str, by: date) -> SharedStart | None:
     """Return the packaged start that uses no day from `by` on; None where `by` is too early."""
-    known = [models for models in package_models() if models.cutoff <= by]
-    return known[-1].start_of(city, PACKAGE) if known else None
+    usable = [models for models in package_models() if models.cutoff <= by]
+    return usable[-1].start_of(city, PACKAGE) if usable else None
 
 
 def shared_partition(cutoff: date) -> Partition:
@@ -228,7 +228,7 @@ def _rows_before(store: Store, city: City, cutoff: date) -> SharedRows:
     if not stored:
         raise ValueError("No day before the cutoff is stored.")
     history = CityHistory.load(store, city, max(stored))
-    in_coverage = history.in_coverage(history.last_known + timedelta(days=1))
+    in_coverage = history.coverage_on(history.last_known + timedelta(days=1))
     return SharedRows.of(history.daily(in_coverage))
 
 

@@ -89,12 +89,13 @@ def best_choices(
     tried: Iterable[tuple[Choices, Array]], labels: Booleans, known: slice | Booleans
 ) -> tuple[Choices, Array]:
     """Return the choices with the least log loss on `known` validation days, with that loss, and their forecasts."""
-    best, best_loss, best_probability = Choices(), np.inf, np.zeros(0)
+    best, best_probability = {"validation_log_loss": np.inf}, np.zeros(0)
     for choices, probability in tried:
-        loss = float(log_losses(np.broadcast_to(probability, labels.shape)[known], labels[known]).mean())
-        if loss < best_loss:
-            best, best_loss, best_probability = choices, loss, np.broadcast_to(probability, labels.shape)
-    return best | {"validation_log_loss": best_loss}, clip_probability(best_probability)
+        everywhere = np.broadcast_to(probability, labels.shape)
+        loss = float(log_losses(everywhere[known], labels[known]).mean())
+        if loss < best["validation_log_loss"]:
+            best, best_probability = choices | {"validation_log_loss": loss}, everywhere
+    return best, clip_probability(best_probability)
 
 
 class Never(SimpleBaseline):
@@ -146,28 +147,20 @@ class ExponentialMean(SimpleBaseline):
     """Mixture of a cell's exponentially weighted rate, its mean over all history, and the city's weighted rate."""
 
     name = "ewma"
+    grid = tuple(
+        {
+            "half_life_days": half_life,
+            "recent": recent / WEIGHT_STEPS,
+            "history": past / WEIGHT_STEPS,
+            "city": (WEIGHT_STEPS - recent - past) / WEIGHT_STEPS,
+        }
+        for half_life, recent, past in product(HALF_LIVES, range(WEIGHT_STEPS + 1), range(WEIGHT_STEPS + 1))
+        if recent + past <= WEIGHT_STEPS
+    )
 
     def forecast(self, table: Array, choices: Choices, history: History, days: range) -> Array:
-        return self._mixture(self._rates(history, choices["half_life_days"], days), choices)
-
-    def tried(self, history: History, train: range, validation: range) -> Iterator[tuple[Choices, Array]]:
-        for half_life in HALF_LIVES:
-            rates = self._rates(history, half_life, validation)
-            for recent, past in product(range(WEIGHT_STEPS + 1), repeat=2):
-                city = WEIGHT_STEPS - recent - past
-                if city >= 0:
-                    steps = {"recent": recent, "history": past, "city": city}
-                    choices = {"half_life_days": half_life} | {name: at / WEIGHT_STEPS for name, at in steps.items()}
-                    yield choices, self._mixture(rates, choices)
-
-    @staticmethod
-    def _rates(history: History, half_life: float, days: range) -> dict[str, Array]:
-        observed, known = history.observed, history.known_before(days)
-        recent, past = (exponential_mean(observed, decay, history.is_known, known) for decay in (half_life, np.inf))
-        return {"recent": recent, "history": past, "city": recent.mean(axis=1, keepdims=True)}
-
-    @staticmethod
-    def _mixture(rates: Mapping[str, Array], choices: Choices) -> Array:
+        recent, past = (_rate(history, half_life, days) for half_life in (choices["half_life_days"], np.inf))
+        rates = {"recent": recent, "history": past, "city": recent.mean(axis=1, keepdims=True)}
         return sum((choices[name] * rate for name, rate in rates.items()), start=np.zeros(1))
 
 
@@ -175,23 +168,19 @@ class RecencyWeightedMap(SimpleBaseline):
     """A kernel density map in which old days weigh less, mixed with the cell's own mean over all history."""
 
     name = "ew_kde"
+    grid = tuple(
+        {"width_cells": width, "half_life_days": half_life, "history": share}
+        for width, half_life, share in product(MAP_WIDTHS, MAP_HALF_LIVES, HISTORY_SHARES)
+    )
 
     def forecast(self, table: Array, choices: Choices, history: History, days: range) -> Array:
-        kept, known = history.is_known, history.known_before(days)
-        recent = exponential_mean(history.observed, choices["half_life_days"], kept, known)
-        recent = smooth_cells(recent, history.in_coverage, choices["width_cells"])
-        past = exponential_mean(history.observed, np.inf, kept, known)
-        return (1 - choices["history"]) * recent + choices["history"] * past
-
-    def tried(self, history: History, train: range, validation: range) -> Iterator[tuple[Choices, Array]]:
-        occupied, kept, known = history.observed, history.is_known, history.known_before(validation)
-        past = exponential_mean(occupied, np.inf, kept, known)
-        rates = {half_life: exponential_mean(occupied, half_life, kept, known) for half_life in MAP_HALF_LIVES}
-        for width, half_life in product(MAP_WIDTHS, MAP_HALF_LIVES):
-            recent = smooth_cells(rates[half_life], history.in_coverage, width)
-            for share in HISTORY_SHARES:
-                choices = {"width_cells": width, "half_life_days": half_life, "history": share}
-                yield choices, (1 - share) * recent + share * past
+        half_life, width, share = choices["half_life_days"], choices["width_cells"], choices["history"]
+        recent = history.cached(
+            f"map {half_life} {width}",
+            np.array(days),
+            lambda: smooth_cells(_rate(history, half_life, days), history.in_coverage, width),
+        )
+        return (1 - share) * recent + share * _rate(history, np.inf, days)
 
 
 SIMPLE_BASELINES: Final[Mapping[str, type[SimpleBaseline]]] = {
@@ -207,3 +196,11 @@ def _occupied_the_day_before(history: History, days: range) -> Booleans:
     """Return the occupancy of the last day known before each of `days`; none for the first day."""
     observed = history.observed
     return np.vstack([np.zeros_like(observed[:1]), observed])[history.known_before(days)]
+
+
+def _rate(history: History, half_life: float, days: range) -> Array:
+    return history.cached(
+        f"rate {half_life}",
+        np.array(days),
+        lambda: exponential_mean(history.observed, half_life, history.is_known, history.known_before(days)),
+    )

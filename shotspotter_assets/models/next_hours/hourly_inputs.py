@@ -164,8 +164,8 @@ def window_features(history: HourlyHistory, hours: range, horizon: int, profile:
     usual = np.maximum(exponential_mean(city.astype(np.float32), np.inf, history.is_known, hours), 1e-9)
     last_year, city_ahead = clock.last_year[here], ahead(city, horizon)
     counted = np.clip(last_year, 0, len(city_ahead) - 1)
-    known = (fireworks > 0) & (last_year >= 0) & history.are_known(counted, horizon)
-    past = np.where(known, city_ahead[counted], 0)
+    is_usable = (fireworks > 0) & (last_year >= 0) & history.are_known(counted, horizon)
+    past = np.where(is_usable, city_ahead[counted], 0)
     return np.stack(
         [
             np.log(ahead(profile[clock.hour_of_week], horizon)[here]),
@@ -174,7 +174,7 @@ def window_features(history: HourlyHistory, hours: range, horizon: int, profile:
             np.cos(phase),
             fireworks,
             ahead(clock.firework_peak, horizon)[here],
-            np.where(known, np.log((past + 0.1 * usual) / usual), 0),
+            np.where(is_usable, np.log((past + 0.1 * usual) / usual), 0),
         ],
         axis=1,
     ).astype(np.float32)

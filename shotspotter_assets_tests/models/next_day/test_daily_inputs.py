@@ -7,10 +7,10 @@ from shotspotter_assets.models.filters import exponential_mean
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day import daily_inputs
 from shotspotter_assets.models.next_day.daily_inputs import (
-    fit_rows,
     is_same_for_all_cells,
     next_day_inputs,
     ordinary_days,
+    rows_to_fit,
 )
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import CITY, COVERED, build, changed, context_of, history
@@ -36,7 +36,7 @@ def test_shrunk_rates_are_posterior_means_with_the_longer_memory_as_their_prior(
     for half_life in ("inf", "365", "120", "30", "7", "2"):
         weight = 2.0 ** (-age / float(half_life))
         rate = rate * (4 + weight @ occupied) / (4 + rate * weight.sum())
-        found = inputs.values[0, :, inputs.names.index(f"log_shrunk_occupied_{half_life}_days_4_trust")]
+        found = inputs.values[0, :, inputs.names.index(f"log_shrunk_occupied_{half_life}_days_4_prior")]
         np.testing.assert_allclose(np.exp(found), rate, rtol=1e-4)
 
 
@@ -117,18 +117,18 @@ def test_an_outage_is_told_from_a_quiet_night_by_its_length_and_without_looking_
 
 def test_a_fine_grid_is_fitted_on_all_alerts_and_a_draw_that_stands_for_the_other_cell_days(monkeypatch):
     past, days = history(), np.arange(290)
-    whole = fit_rows(past, days)
+    whole = rows_to_fit(past, days)
     assert whole.sample_weight is None
     size = past.observed.size
     assert len(whole.day) == size
     monkeypatch.setattr(daily_inputs, "MAX_FIT_ROWS", size // 4)
-    rows = fit_rows(past, days)
+    rows = rows_to_fit(past, days)
     assert rows.observed.sum() == past.observed.sum()
     assert set(rows.sample_weight[rows.observed]) == {1.0}
     assert len(rows.day) == pytest.approx(rows.observed.sum() + (size - rows.observed.sum()) / 4, rel=0.05)
     assert rows.sample_weight.sum() == pytest.approx(size)
-    np.testing.assert_array_equal(fit_rows(history(), days).values, rows.values)
-    early = rows.of(np.arange(100, 145))
+    np.testing.assert_array_equal(rows_to_fit(history(), days).values, rows.values)
+    early = rows.on(np.arange(100, 145))
     assert (early.day[0], early.day[-1]) == (100, 144)
     every = next_day_inputs(past, range(290)).values
     np.testing.assert_allclose(
