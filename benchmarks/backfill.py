@@ -83,7 +83,8 @@ def run(home: Path, settings: str, last: date) -> float:
 
 def steps() -> dict[str, float]:
     """CPU seconds of the work that the three assets do, without Dagster."""
-    from shotspotter_assets.calendar.local_time import days_between, rows_of_days
+    from shotspotter_assets.calendar.dates import rows_of_days
+    from shotspotter_assets.calendar.local_time import days_between
     from shotspotter_assets.city_files import load_cities
     from shotspotter_assets.cleaning.alerts import clean_alerts
     from shotspotter_assets.gridding.tensors import sparse_tensors

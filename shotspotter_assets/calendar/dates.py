@@ -1,13 +1,24 @@
-"""The calendar of a city: weekdays, the year, public holidays, firework days, and the clock at each hour."""
+"""The calendar and the wall clock of a city in arrays: days (datetime64[D]), instants (UTC), and days of 23 and 25 hours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from shotspotter_assets.calendar.local_time import wall_clock
+from shotspotter_assets.calendar.local_time import day_start
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Days = npt.NDArray[np.datetime64]
+Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAY_HOURS: Final = 24
@@ -16,22 +27,22 @@ _DAYS_SINCE_MONDAY: Final = 3
 """1 January 1970, day 0, was a Thursday."""
 
 
-def weekdays(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
+def weekdays(days: Days) -> Integers:
     """Return the weekday of each day, an index of `WEEKDAYS`; same shape."""
     return (days.astype("datetime64[D]").astype(np.int64) + _DAYS_SINCE_MONDAY) % 7
 
 
-def weeks(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
+def weeks(days: Days) -> Integers:
     """Return the number of each day's week, Monday to Sunday, from the week of 1 January 1970 on; same shape."""
     return (days.astype("datetime64[D]").astype(np.int64) + _DAYS_SINCE_MONDAY) // 7
 
 
-def hours_of_day(wall: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
+def hours_of_day(wall: Days) -> Integers:
     """Return the hour, 0 to 23, of each wall-clock time; same shape."""
     return (wall - wall.astype("datetime64[D]")).astype("timedelta64[h]").astype(np.int64)
 
 
-def hours_of_week(wall: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
+def hours_of_week(wall: Days) -> Integers:
     """Return the hour of the week, 0 (Monday 0:00) to 167, of each wall-clock time; same shape."""
     return weekdays(wall) * DAY_HOURS + hours_of_day(wall)
 
@@ -40,26 +51,26 @@ YEAR_DAYS: Final = 365.2425
 """Mean length of a Gregorian year."""
 
 
-def days_of_year(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
+def days_of_year(days: Days) -> Integers:
     """Return the days since 1 January of each day's year; same shape."""
     days = days.astype("datetime64[D]")
     return (days - days.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64)
 
 
-def month_days(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
+def month_days(days: Days) -> Integers:
     """Return each day's month * 100 + day of the month, 101 to 1231; same shape."""
     months, day_of_month = _months(days)
     return (months.astype(np.int64) % 12 + 1) * 100 + day_of_month.astype(np.int64) + 1
 
 
-def same_date_last_year(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
+def same_date_last_year(days: Days) -> Days:
     """Return the day with that month and day one year earlier, 1 March for 29 February; same shape."""
     months, day_of_month = _months(days)
-    first_of_month: npt.NDArray[np.datetime64] = (months - np.timedelta64(12, "M")).astype("datetime64[D]")
+    first_of_month: Days = (months - np.timedelta64(12, "M")).astype("datetime64[D]")
     return first_of_month + day_of_month
 
 
-def _months(days: npt.NDArray[np.datetime64]) -> tuple[npt.NDArray[np.datetime64], npt.NDArray[np.timedelta64]]:
+def _months(days: Days) -> tuple[Days, npt.NDArray[np.timedelta64]]:
     months = days.astype("datetime64[M]")
     return months, days.astype("datetime64[D]") - months.astype("datetime64[D]")
 
@@ -68,13 +79,13 @@ FIREWORK_DAYS: Final = ((7, 3), (7, 4), (7, 5), (12, 31), (1, 1))
 """(month, day of the month)."""
 
 
-def is_holiday_fireworks(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
+def is_holiday_fireworks(days: Days) -> Booleans:
     """Flag local days in `FIREWORK_DAYS`; same shape."""
     return np.isin(month_days(days), [month * 100 + day for month, day in FIREWORK_DAYS])
 
 
-def public_holidays(country: str, days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
-    """Return unsorted public holidays (datetime64[D]) of the years of `days` and of their neighbours.
+def public_holidays(country: str, days: Days) -> Days:
+    """Return unsorted public holidays of the years of `days` and of their neighbours.
 
     `country` may have a subdivision, as `US-DC` (`City.holidays`).
     """
@@ -86,47 +97,108 @@ def public_holidays(country: str, days: npt.NDArray[np.datetime64]) -> npt.NDArr
     return np.array(list(holidays.country_holidays(name, subdiv=subdivision or None, years=years)), "datetime64[D]")
 
 
+def day_axis(first: date, days: int) -> Days:
+    """Return contiguous local days from `first` on, shape (days,)."""
+    return np.datetime64(first, "D") + np.arange(days).astype("timedelta64[D]")
+
+
+def day_starts(days: Sequence[date], zone: ZoneInfo) -> Days:
+    """Return `local_time.day_start` of many days, as datetime64[us] in UTC, shape (days,)."""
+    midnights = pa.array(days, pa.date32()).cast(pa.timestamp("us"))
+    instants = pc.assume_timezone(midnights, zone.key, ambiguous="earliest", nonexistent="latest")
+    return instants.cast(pa.timestamp("us", "UTC")).to_numpy(zero_copy_only=False).astype("datetime64[us]")
+
+
+def hours_of_days(days: Sequence[date], zone: ZoneInfo) -> Integers:
+    """Return the number of hours that begin within each of contiguous local civil days, shape (days,).
+
+    Daylight saving makes days of 23 and 25 hours, and a short last hour in zones that change by half an hour.
+    """
+    starts = day_starts([*days, *[day + timedelta(days=1) for day in days[-1:]]], zone)
+    seconds = np.diff(starts).astype("timedelta64[s]").astype(np.int64)
+    return -(-seconds // 3600)
+
+
+def hour_starts(first_day: date, hours: int, zone: ZoneInfo) -> Days:
+    """Return instants (datetime64[s], UTC) at which hours begin, from a local day's midnight on, shape (hours,)."""
+    midnight = np.datetime64(day_start(first_day, zone).replace(tzinfo=None), "s")
+    return midnight + np.arange(hours).astype("timedelta64[h]")
+
+
+def wall_clock(instants: Days | pa.ChunkedArray, zone: ZoneInfo) -> Days:
+    """Return wall-clock times of the city at instants (UTC, not null), as datetime64[us]; same shape."""
+    if isinstance(instants, np.ndarray):
+        instants = pa.array(instants.astype("datetime64[us]"), pa.timestamp("us", "UTC"))
+    return pc.local_timestamp(instants.cast(pa.timestamp("us", zone.key))).to_numpy()
+
+
+def local_dates(time_utc: pa.ChunkedArray | pa.Array, zone: ZoneInfo) -> pa.ChunkedArray | pa.Array:
+    """Return the local civil day (date32) of each instant; null stays null."""
+    return pc.local_timestamp(time_utc.cast(pa.timestamp("us", zone.key))).cast(pa.date32())
+
+
+def wall_clock_to_utc(wall: "pd.Series[pd.Timestamp]", zone: ZoneInfo) -> "pd.Series[pd.Timestamp]":
+    """Return instants (UTC) of a city's wall-clock times.
+
+    Times in the repeated autumn hour are daylight time; times in the hour that spring skips are moved one hour forward.
+    """
+    first = np.ones(len(wall), dtype=bool)
+    return wall.dt.tz_localize(zone, ambiguous=first, nonexistent=timedelta(hours=1)).dt.tz_convert("UTC")
+
+
+def dates_of(table: pa.Table) -> Days:
+    """Return the local `date` of each row."""
+    return table["date"].to_numpy().astype("datetime64[D]")
+
+
+def rows_by_day(dates: Days, days: Sequence[date]) -> dict[date, int]:
+    """Count the rows of each of sorted days, given the day of each row."""
+    wanted = np.array(days, dtype="datetime64[D]")
+    at = np.searchsorted(wanted, dates)
+    is_wanted = np.r_[wanted, np.datetime64("NaT", "D")][at] == dates
+    return dict(zip(days, np.bincount(at[is_wanted], minlength=len(days)).tolist(), strict=True))
+
+
+def rows_of_days(table: pa.Table, days: Sequence[date]) -> dict[date, pa.Table]:
+    """Return the rows of each of sorted `days` in a table sorted by `date`, without that column."""
+    numbers, wanted = dates_of(table), np.array(days, dtype="datetime64[D]")
+    starts, stops = np.searchsorted(numbers, wanted, "left"), np.searchsorted(numbers, wanted, "right")
+    rows = table.drop_columns(["date"]).combine_chunks()
+    return {day: rows.slice(start, stop - start) for day, start, stop in zip(days, starts, stops, strict=True)}
+
+
 YEAR_HOURS: Final = YEAR_DAYS * DAY_HOURS
 FIREWORK_PEAK_HALF_LIFE_HOURS: Final = 3
 
 
 @dataclass(frozen=True)
 class HourlyClock:
-    """The city's clock at hours; every array has shape (hours,).
+    """The city's clock at hours; every array has shape (hours,)."""
 
-    Attributes:
-        season: share of the year gone by, 0 to 1.
-        fireworks: True if the local day is one of `FIREWORK_DAYS`.
-        firework_peak: 2^(-d / 3) with d the hours to the nearer of midnight after 4 July and of New Year; 0 on other days.
-        last_year: index of the hour as many hours after midnight of the date last year; negative before the first hour.
-    """
-
-    day: npt.NDArray[np.datetime64]
-    hour: npt.NDArray[np.int64]
-    hour_of_week: npt.NDArray[np.int64]
-    season: npt.NDArray[np.float64]
-    fireworks: npt.NDArray[np.bool_]
+    day: Days
+    hour: Integers
+    hour_of_week: Integers
+    season: npt.NDArray[np.float64]  # share of the year gone by, 0 to 1
+    fireworks: Booleans  # True if the local day is one of `FIREWORK_DAYS`
     firework_peak: npt.NDArray[np.float64]
-    last_year: npt.NDArray[np.int64]
+    """2^(-d / 3) with d the hours to the nearer of midnight after 4 July and of New Year; 0 on other days."""
+    last_year: Integers
+    """Index of the hour as many hours after midnight of the date last year; negative before the first hour."""
 
     @classmethod
-    def of_hours(cls, starts: npt.NDArray[np.datetime64], zone: ZoneInfo) -> "HourlyClock":
+    def of_hours(cls, starts: Days, zone: ZoneInfo) -> "HourlyClock":
         """Return the clock at contiguous hours, given the instants (UTC) at which they begin."""
         wall = wall_clock(starts, zone)
-        day, hour = wall.astype("datetime64[D]"), hours_of_day(wall)
-        fireworks = is_holiday_fireworks(day)
-        since_new_year = days_of_year(day) * DAY_HOURS + hour
+        day, hour, fireworks = wall.astype("datetime64[D]"), hours_of_day(wall), is_holiday_fireworks(wall)
         year = day.astype("datetime64[Y]")
-        next_year, july_5 = (
-            (year + np.timedelta64(1, "Y")).astype("datetime64[D]"),
-            (year.astype("datetime64[M]") + np.timedelta64(6, "M")).astype("datetime64[D]") + np.timedelta64(4, "D"),
-        )
-        to_new_year, since_july_5 = ((day - other).astype(np.int64) * DAY_HOURS + hour for other in (next_year, july_5))
-        distance = np.min([since_new_year, -to_new_year, np.abs(since_july_5)], axis=0)
+        july_5 = (year.astype("datetime64[M]") + 6).astype("datetime64[D]") + 4
+        midnights = (year.astype("datetime64[D]"), (year + 1).astype("datetime64[D]"), july_5)
+        since_new_year, *others = ((day - midnight).astype(np.int64) * DAY_HOURS + hour for midnight in midnights)
+        distance = np.min(np.abs([since_new_year, *others]), axis=0)
         return cls(
             day=day,
             hour=hour,
-            hour_of_week=weekdays(day) * DAY_HOURS + hour,
+            hour_of_week=hours_of_week(wall),
             season=since_new_year / YEAR_HOURS,
             fireworks=fireworks,
             firework_peak=np.where(fireworks, 2.0 ** (-distance / FIREWORK_PEAK_HALF_LIFE_HOURS), 0.0),

@@ -10,8 +10,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.calendar.dates import is_holiday_fireworks, month_days
-from shotspotter_assets.calendar.local_time import dates_of, local_dates, rows_by_day, rows_of_days
+from shotspotter_assets.calendar.dates import (
+    dates_of,
+    is_holiday_fireworks,
+    local_dates,
+    month_days,
+    rows_by_day,
+    rows_of_days,
+)
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
 from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS

@@ -7,7 +7,7 @@ from datetime import date
 import pandas as pd
 import pyarrow as pa
 
-from shotspotter_assets.calendar.local_time import wall_clock
+from shotspotter_assets.calendar.dates import wall_clock
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.city_files import find_city
 from shotspotter_assets.defs.resources import StoreResource

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.calendar.local_time import day_starts, hours_of_days
+from shotspotter_assets.calendar.dates import day_starts, hours_of_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.cities.stored_settings import (
     GRID,

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.calendar.dates import DAY_HOURS
-from shotspotter_assets.calendar.local_time import days_between, hours_of_days
+from shotspotter_assets.calendar.dates import DAY_HOURS, hours_of_days
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.gridding.coverage import coverage_starts

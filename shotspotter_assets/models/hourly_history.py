@@ -7,8 +7,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.calendar.dates import DAY_HOURS, HourlyClock
-from shotspotter_assets.calendar.local_time import hour_starts
+from shotspotter_assets.calendar.dates import DAY_HOURS, HourlyClock, hour_starts
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.arrays import Array, Booleans, Integers
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.calendar.local_time import wall_clock
+from shotspotter_assets.calendar.dates import wall_clock
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN

@@ -4,7 +4,6 @@ from collections import Counter
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from shotspotter_assets.calendar.local_time import dates_of, wall_clock
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE
 from shotspotter_assets.quality.check import check
 from shotspotter_assets.quality.finding import Finding, sentence
@@ -28,7 +27,7 @@ DAY_SECONDS: Final = 86_400
 @check(alerts=["time_utc", "gunshot_type"])
 def clock(window: "Window") -> Finding:
     """Check that times are as exact as the city's file states, on the city's clock, and not filled in."""
-    from shotspotter_assets.calendar.dates import is_holiday_fireworks
+    from shotspotter_assets.calendar.dates import dates_of, is_holiday_fireworks, wall_clock
     from shotspotter_assets.quality.night import mixed_zones, wrong_hours
     from shotspotter_assets.quality.window import blocks_back
 

@@ -4,7 +4,6 @@ from collections import Counter
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from shotspotter_assets.calendar.local_time import dates_of
 from shotspotter_assets.quality.check import check
 from shotspotter_assets.quality.finding import Finding, sentence
 
@@ -33,6 +32,8 @@ MIN_STEPS: Final = 2
 @check(alerts=["user_id", "incident_id", "longitude", "latitude"])
 def points(window: "Window") -> Finding:
     """Check that no default point stands out, and that points are exact enough for the grid's cells."""
+    from shotspotter_assets.calendar.dates import dates_of
+
     all_points = window.incidents.select(["longitude", "latitude"]).to_pandas().to_numpy()
     dates = dates_of(window.incidents)
     problems: dict[str, list[str]] = {}

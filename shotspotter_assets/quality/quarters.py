@@ -3,7 +3,6 @@
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from shotspotter_assets.calendar.local_time import dates_of
 from shotspotter_assets.quality.check import check
 from shotspotter_assets.quality.finding import Finding
 
@@ -71,6 +70,7 @@ def new_area(window: "Window") -> Finding:
     """
     import numpy as np
 
+    from shotspotter_assets.calendar.dates import dates_of
     from shotspotter_assets.geometry.cells import cells_at
     from shotspotter_assets.quality.usual import binomial_at_least
 

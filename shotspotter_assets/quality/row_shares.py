@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
-from shotspotter_assets.calendar.local_time import dates_of, days_between, local_dates, rows_by_day
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.quality.check import check
 from shotspotter_assets.quality.finding import Finding, named_days, number_of, share_finding
 
@@ -44,6 +44,7 @@ def share_rejected(window: "Window") -> Finding:
 @check(alerts=["longitude", "latitude"])
 def share_outside_coverage(window: "Window") -> Finding:
     """Check that few alerts lie outside published coverage."""
+    from shotspotter_assets.calendar.dates import dates_of, rows_by_day
     from shotspotter_assets.gridding.coverage import points_in_coverage
 
     if window.city.coverage is None:
@@ -64,7 +65,7 @@ def share_untyped(window: "Window") -> Finding:
     """
     import numpy as np
 
-    from shotspotter_assets.calendar.dates import is_holiday_fireworks
+    from shotspotter_assets.calendar.dates import dates_of, is_holiday_fireworks, rows_by_day
 
     if not window.city.source.has_types:
         return Finding(True, "The city's file names no column with the gunshot type: all are unknown.")
@@ -84,6 +85,8 @@ def duplicates(window: "Window") -> Finding:
     A repeat has the identifier of another row of its day; replaced systems number from the start again. A file that
     repeats another one may have other times.
     """
+    from shotspotter_assets.calendar.dates import dates_of, rows_by_day
+
     alerts, days = window.checked_alerts, window.checked
     ids = alerts.select(["date", "source_id"]).to_pandas()
     repeats = dates_of(alerts)[(ids["source_id"].notna() & ids.duplicated()).to_numpy()]
@@ -108,6 +111,7 @@ def _copies(window: "Window") -> dict[date, list[str]]:
     """Return by day the files whose points are in another file of the day; rows with equal times count once."""
     import pyarrow.compute as pc
 
+    from shotspotter_assets.calendar.dates import local_dates
     from shotspotter_assets.cleaning.alerts import PLACE_DECIMALS
 
     columns = ["date", "time_utc", "longitude", "latitude", "received_from"]

@@ -11,8 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import expit, logit
 
-from shotspotter_assets.calendar.dates import DAY_HOURS, hours_of_day, hours_of_week, is_holiday_fireworks
-from shotspotter_assets.calendar.local_time import day_starts, hours_of_days, wall_clock
+from shotspotter_assets.calendar.dates import (
+    DAY_HOURS,
+    day_starts,
+    hours_of_day,
+    hours_of_days,
+    hours_of_week,
+    is_holiday_fireworks,
+    wall_clock,
+)
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.cells import cell_edges, cell_middles

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.calendar.local_time import local_dates, wall_clock_to_utc
+from shotspotter_assets.calendar.dates import local_dates, wall_clock_to_utc
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.json_rows import Row, finder

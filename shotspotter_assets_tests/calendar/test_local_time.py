@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotspotter_assets.calendar.local_time import (
-    day_start,
-    days_between,
-    hours_of_days,
-    local_dates,
-    rows_of_days,
-    wall_clock_to_utc,
-)
+from shotspotter_assets.calendar.dates import hours_of_days, local_dates, rows_of_days, wall_clock_to_utc
+from shotspotter_assets.calendar.local_time import day_start, days_between
 
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from shotspotter_assets.calendar.dates import is_holiday_fireworks, weekdays
-from shotspotter_assets.calendar.local_time import day_axis
+from shotspotter_assets.calendar.dates import day_axis, is_holiday_fireworks, weekdays
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
 from shotspotter_assets.models.forecaster_registry import FORECASTERS, forecaster
 from shotspotter_assets.models.history import History

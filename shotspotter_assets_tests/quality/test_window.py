@@ -4,7 +4,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from shotspotter_assets.calendar.local_time import days_between, rows_of_days
+from shotspotter_assets.calendar.dates import rows_of_days
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
 from shotspotter_assets.quality.window import BLOCK_DAYS, Block, Window, blocks_back
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE

@@ -126,7 +126,7 @@ def _read(
     context: dg.AssetExecutionContext, store: "Store", sources: SourcesResource, city: City, days: Sequence[date]
 ) -> None:
     """Read and store the days of a run."""
-    from shotspotter_assets.calendar.local_time import rows_of_days
+    from shotspotter_assets.calendar.dates import rows_of_days
     from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
     from shotspotter_assets.sources.day_table import DayTable
     from shotspotter_assets.sources.receive import keep_first_seen, read_sources

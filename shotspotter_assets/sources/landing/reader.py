@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import feather
 
-from shotspotter_assets.calendar.local_time import local_dates
+from shotspotter_assets.calendar.dates import local_dates
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.formats import FORMATS

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from shotspotter_assets.calendar.local_time import day_starts, days_between
+from shotspotter_assets.calendar.dates import day_starts
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import cell_metres
 
