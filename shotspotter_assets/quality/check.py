@@ -9,6 +9,8 @@ from shotspotter_assets.quality.finding import Finding
 if TYPE_CHECKING:
     from shotspotter_assets.quality.window import Window
 
+Columns = Collection[str]
+Function = Callable[["Window"], Finding]
 Severity = Literal["WARN", "ERROR"]
 
 
@@ -16,8 +18,8 @@ Severity = Literal["WARN", "ERROR"]
 class Check:
     """A check with the columns that it reads, by table of the window, and the severity of its findings."""
 
-    function: Callable[["Window"], Finding]
-    columns: Mapping[str, Collection[str]]
+    function: Function
+    columns: Mapping[str, Columns]
     severity: Severity
 
     @property
@@ -34,12 +36,8 @@ class Check:
 
 
 def check(
-    *,
-    alerts: Collection[str] = (),
-    raw: Collection[str] = (),
-    rejected_rows: Collection[str] = (),
-    severity: Severity = "WARN",
-) -> Callable[[Callable[["Window"], Finding]], Check]:
+    *, alerts: Columns = (), raw: Columns = (), rejected_rows: Columns = (), severity: Severity = "WARN"
+) -> Callable[[Function], Check]:
     """Turn a function into a check that reads these columns of the window's tables, and their `date`."""
     columns = {"alerts": alerts, "raw": raw, "rejected_rows": rejected_rows}
     return lambda function: Check(function, columns, severity)

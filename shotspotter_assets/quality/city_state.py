@@ -11,6 +11,7 @@ from typing import Final
 from pydantic import BaseModel, TypeAdapter
 
 from shotspotter_assets.cities.acknowledged import Acknowledged
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding, named_days, number_of
 from shotspotter_assets.storage.file_names import CITY_STATE_FILE, QUALITY
 from shotspotter_assets.storage.store import Partition, Store
@@ -30,35 +31,32 @@ STATE: Final = TypeAdapter(dict[str, list[Warned]])
 
 
 def keep_findings(
-    store: Store,
-    city: str,
-    checked: Sequence[date],
-    findings: Mapping[str, Finding],
-    start: date = date.min,
-    acknowledged: Sequence[Acknowledged] = (),
+    store: Store, city: City, checked: Sequence[date], findings: Mapping[str, Finding]
 ) -> dict[str, Finding]:
     """Store a run's findings, and return them together with open warnings about other days.
 
     A warning about a day ends when a run finds the day sound, or when the city starts later. A warning passes if all of
-    its days are acknowledged. `checked` days are contiguous; a finding without days holds for the last of them.
+    its days are acknowledged. `checked` days are contiguous; a finding without days holds for the last of them. Findings
+    of checks that raised an error leave stored warnings as they are.
     """
-    first, last, place = checked[0], checked[-1], Partition(QUALITY, city)
+    first, last, place = checked[0], checked[-1], Partition(QUALITY, city.name)
     together: dict[str, Finding] = {}
-    with store.alone(QUALITY, city):
+    with store.alone(QUALITY, city.name):
         is_stored = store.exists(place, CITY_STATE_FILE)
         warnings = STATE.validate_json(store.read_bytes(place, CITY_STATE_FILE)) if is_stored else {}
         for check, finding in findings.items():
+            together[check] = finding
             if finding.is_error:
-                together[check] = finding
                 continue
             earlier = [
                 Warned(message=warned.message, days=days)
                 for warned in warnings.get(check, [])
-                if (days := [day for day in warned.days if day >= start and not first <= day <= last])
+                if (days := [day for day in warned.days if day >= city.start and not first <= day <= last])
             ]
             new = [] if finding.passed else [Warned(message=finding.message, days=sorted(finding.days) or [last])]
             warnings[check] = [*earlier, *new]
-            together[check] = _reported(finding, new, earlier, [one for one in acknowledged if one.check == check])
+            accepted = [one for one in city.acknowledged if one.check == check]
+            together[check] = _reported(finding, new, earlier, accepted)
         store.write_bytes(place, CITY_STATE_FILE, STATE.dump_json(warnings, indent=1))
     return together
 

@@ -29,7 +29,6 @@ def clock(window: "Window") -> Finding:
     """Check that times are as exact as the city's file states, on the city's clock, and not filled in."""
     from shotspotter_assets.calendar.dates import dates_of, is_holiday_fireworks, wall_clock
     from shotspotter_assets.quality.night import mixed_zones, wrong_hours
-    from shotspotter_assets.quality.window import blocks_back
 
     city, alerts = window.city, window.alerts
     dates = dates_of(alerts)
@@ -39,7 +38,7 @@ def clock(window: "Window") -> Finding:
     problems: dict[str, list[str]] = {}
     days: dict[date, float] = {}
     precision = None
-    for block in window.blocks:
+    for block in window.blocks():
         inside = block.holds(dates)
         if inside.sum() < MIN_ALERTS:
             continue
@@ -48,7 +47,7 @@ def clock(window: "Window") -> Finding:
         if precision != "day":
             of_block = inside & ordinary
             found.append(wrong_hours(hours[of_block & is_gunshot], hours[of_block & ~is_gunshot], MIN_ALERTS))
-        for month in blocks_back(window.stored, window.checked, MONTH_DAYS) if found == [None] else []:
+        for month in window.blocks(MONTH_DAYS) if found == [None] else []:
             inside_month = month.holds(dates) & ordinary & is_gunshot
             if block.first <= month.last <= block.last and inside_month.any():
                 problem = mixed_zones(hours[inside_month], dates[inside_month], city.zone)

@@ -17,7 +17,7 @@ class Finding:
 
     passed: bool
     message: str
-    numbers: dict[str, float | int | str] = field(default_factory=dict)
+    numbers: Mapping[str, float | int | str] = field(default_factory=dict)
     days: dict[date, float] = field(default_factory=dict)
     is_error: bool = False
     """True if the check raised an error instead of checking the data."""
@@ -41,14 +41,9 @@ def sentence(problems: Mapping[str, Sequence[str]]) -> str:
 
 
 def share_finding(
-    rows_in_question: Mapping[date, int],
-    all_rows: Mapping[date, int],
-    usual: float,
-    verb: str,
-    remedy: str,
-    undated: int = 0,
+    part: Mapping[date, int], whole: Mapping[date, int], usual: float, verb: str, remedy: str, undated: int = 0
 ) -> Finding:
-    """Check that rows are no larger share than usual, on all days of `all_rows` together and on each.
+    """Check that `part` is no larger share of `whole` than usual, on all days of `whole` together and on each.
 
     The message is "12 of 100 rows <verb>", and the remedy. Rows that are `undated` count among those of all days.
     """
@@ -56,20 +51,20 @@ def share_finding(
 
     from shotspotter_assets.quality.usual import binomial_at_least
 
-    days, rows = list(all_rows), sum(all_rows.values()) + undated
+    days, rows = list(whole), sum(whole.values()) + undated
     if not rows:
         return Finding(True, "No rows to check.", {"rows": 0, "share": 0.0})
-    numbers = [rows_in_question.get(day, 0) for day in days]
+    numbers = [part.get(day, 0) for day in days]
     total = sum(numbers) + undated
-    part, whole = np.array([*numbers, total]), np.array([*all_rows.values(), rows])
+    counts, rows_each = np.array([*numbers, total]), np.array([*whole.values(), rows])
     # A day counts when it would stand out among all days.
     chance = np.array([MAX_SHARE_CHANCE / max(len(days), 1)] * len(days) + [MAX_SHARE_CHANCE])
-    *is_bad, too_many = (part > usual * whole) & (binomial_at_least(part, whole, usual) < chance)
+    *is_bad, too_many = (counts > usual * rows_each) & (binomial_at_least(counts, rows_each, usual) < chance)
     bad = [day for day, flag in zip(days, is_bad, strict=True) if flag]
     passed = not bad and not too_many
     message = f"{total:,} of {rows:,} rows {verb} ({total / rows:.1%}; usual is at most {usual:.0%})"
     message += f", too many on {named_days(bad)}" if bad else ""
     message += "." if passed else f". {remedy}"
     concerned = [day for day, number in zip(days, numbers, strict=True) if number > 0] if too_many else bad
-    shares = {day: rows_in_question[day] / all_rows[day] for day in concerned}
+    shares = {day: part[day] / whole[day] for day in concerned}
     return Finding(passed, message, {"rows": total, "share": round(total / rows, 4)}, shares)

@@ -1,6 +1,7 @@
 """Check of the alerts' points: default points, and too coarse rounding for the grid's cells."""
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
@@ -36,56 +37,41 @@ def points(window: "Window") -> Finding:
 
     all_points = window.incidents.select(["longitude", "latitude"]).to_pandas().to_numpy()
     dates = dates_of(window.incidents)
+    message = f"Fewer than {MIN_INCIDENTS} incidents a year: too few to check."
     problems: dict[str, list[str]] = {}
     days: dict[date, float] = {}
-    is_enough = False
-    for block in window.blocks:
+    for block in window.blocks():
         inside = all_points[block.holds(dates)]
         if len(inside) < MIN_INCIDENTS:
             continue
-        is_enough = True
-        for problem in (*_default_point(inside), *_coarse(inside), *_rounded(window.city, inside)):
+        message = "No point stands out, and points are exact enough for the cells."
+        for problem in _problems(window.city, inside):
             problems.setdefault(problem, []).append(str(block))
             days[block.last] = float(len(inside))
-    if problems:
-        return Finding(False, sentence(problems), {"problems": len(problems)}, days)
-    if is_enough:
-        return Finding(True, "No point stands out, and points are exact enough for the cells.")
-    return Finding(True, f"Fewer than {MIN_INCIDENTS} incidents a year: too few to check.")
+    return Finding(False, sentence(problems), {"problems": len(problems)}, days) if problems else Finding(True, message)
 
 
-def _default_point(inside: "npt.NDArray[np.float64]") -> list[str]:
-    counts = sorted(Counter(map(tuple, inside.tolist())).items(), key=lambda item: (-item[1], item[0]))
-    (longitude, latitude), most = counts[0]
-    if most < MIN_INCIDENTS or (len(counts) >= 5 and most < MIN_TIMES_THE_FIFTH * counts[4][1]):
-        return []
-    return [
-        f"{most:,} of {len(inside):,} incidents are at {latitude:.6f}, {longitude:.6f}, which looks like a default point: ask "
-        "the publisher, and remove alerts without a known place from the source"
-    ]
-
-
-def _coarse(inside: "npt.NDArray[np.float64]") -> list[str]:
-    steps = inside / COARSE_STEP_DEGREES
-    share = float((abs(steps - steps.round()) < 1e-6).all(axis=1).mean())
-    if share < MAX_COARSE_SHARE:
-        return []
-    return [f"{share:.0%} of the points have two decimals only (about 1 km): exclude these days from training"]
-
-
-def _rounded(city: "City", inside: "npt.NDArray[np.float64]") -> list[str]:
+def _problems(city: "City", inside: "npt.NDArray[np.float64]") -> Iterator[str]:
     from shotspotter_assets.geometry.cells import cell_metres, rounding_step
 
+    counts = sorted(Counter(map(tuple, inside.tolist())).items(), key=lambda item: (-item[1], item[0]))
+    (longitude, latitude), most = counts[0]
+    if most >= MIN_INCIDENTS and (len(counts) < 5 or most >= MIN_TIMES_THE_FIFTH * counts[4][1]):
+        yield (
+            f"{most:,} of {len(inside):,} incidents are at {latitude:.6f}, {longitude:.6f}, which looks like a default point: "
+            "ask the publisher, and remove alerts without a known place from the source"
+        )
+    steps = inside / COARSE_STEP_DEGREES
+    share = float((abs(steps - steps.round()) < 1e-6).all(axis=1).mean())
+    if share >= MAX_COARSE_SHARE:
+        yield f"{share:.0%} of the points have two decimals only (about 1 km): exclude these days from training"
     box, grid, (height, width) = city.box, city.grid, cell_metres(city)
-    problems = []
     for name, step, side, cells, metres in (
         ("rows", rounding_step(inside[:, 1]), box.north - box.south, grid.rows, height),
         ("columns", rounding_step(inside[:, 0]), box.east - box.west, grid.columns, width),
     ):
-        if len(inside) < MIN_ROUNDED_INCIDENTS or step is None or side / cells > MIN_STEPS * step * (1 - 1e-9):
-            continue
-        problems.append(
-            f"{name} of {metres:.0f} m are too narrow for points rounded to {step:g} degrees: use at most "
-            f"{max(int(side / (MIN_STEPS * step) + 1e-9), 2)} {name} in grid"
-        )
-    return problems
+        if len(inside) >= MIN_ROUNDED_INCIDENTS and step and side / cells <= MIN_STEPS * step * (1 - 1e-9):
+            yield (
+                f"{name} of {metres:.0f} m are too narrow for points rounded to {step:g} degrees: use at most "
+                f"{max(int(side / (MIN_STEPS * step) + 1e-9), 2)} {name} in grid"
+            )

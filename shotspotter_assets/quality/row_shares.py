@@ -38,7 +38,7 @@ def share_rejected(window: "Window") -> Finding:
     if not window.undated:
         return found
     message = f"{found.message} {number_of(window.undated, 'row')} without a usable date, of no day."
-    return replace(found, message=message, numbers=found.numbers | {"undated": window.undated})
+    return replace(found, message=message, numbers={**found.numbers, "undated": window.undated})
 
 
 @check(alerts=["longitude", "latitude"])

@@ -14,6 +14,8 @@ from shotspotter_assets.cities.city import City
 if TYPE_CHECKING:
     import pandas as pd
 
+Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 LEVEL_DAYS: Final = 56
 """Span of the present level: follows the seasons, and is exact to about 10% at ten alerts a day."""
 YEAR_DAYS: Final = 365
@@ -43,14 +45,14 @@ class Usual:
     """
 
     days: list[date]
-    counts: npt.NDArray[np.float64]
-    special: npt.NDArray[np.bool_]
-    mean: npt.NDArray[np.float64]
-    quiet_mean: npt.NDArray[np.float64]
-    dispersion: npt.NDArray[np.float64]
+    counts: Array
+    special: Flags
+    mean: Array
+    quiet_mean: Array
+    dispersion: Array
 
 
-def special_days(days: Sequence[date], country: str) -> npt.NDArray[np.bool_]:
+def special_days(days: Sequence[date], country: str) -> Flags:
     """Flag days of fireworks, and public holidays with the days around them (nights span two days); shape (days,)."""
     dates = np.array(days, dtype="datetime64[D]")
     public = public_holidays(country, dates)
@@ -61,9 +63,7 @@ def special_days(days: Sequence[date], country: str) -> npt.NDArray[np.bool_]:
     return special
 
 
-def usual_volume(
-    counts: Mapping[date, int], days: Sequence[date], city: City, missing: npt.NDArray[np.bool_] | None = None
-) -> Usual:
+def usual_volume(counts: Mapping[date, int], days: Sequence[date], city: City, missing: Flags | None = None) -> Usual:
     """Return the usual volume of each of contiguous `days`, from those before it.
 
     The level is the mean of eight weeks, the weekday's factor that of a year (shrunk by a month's worth of days), the
@@ -89,34 +89,30 @@ def usual_volume(
     return Usual(list(days), number, special, mean.to_numpy(), np.minimum(quiet, mean).to_numpy(), dispersion)
 
 
-def silences(usual: Usual) -> npt.NDArray[np.bool_]:
+def silences(usual: Usual) -> Flags:
     """Flag days in silent runs too long to be chance, given the usual volume before the run; shape (days,)."""
-    silent = usual.counts == 0
-    result = np.zeros(len(silent), dtype=bool)
-    for start, end in runs(silent):
-        mean, dispersion = float(usual.quiet_mean[start]), float(usual.dispersion[start])
-        if end - start >= MIN_SILENCE_DAYS and np.isfinite(mean * dispersion):
-            result[start:end] = probability_of_silence(mean, dispersion, int(end - start)) < IMPOSSIBLE_SILENCE
+    result = np.zeros(len(usual.days), dtype=bool)
+    for start, end in runs(usual.counts == 0):
+        result[start:end] = _is_impossible(usual.quiet_mean[start], usual.dispersion[start], end - start)
     return result
 
 
-def all_silences(usual: Usual) -> npt.NDArray[np.bool_]:
+def all_silences(usual: Usual) -> Flags:
     """Flag `silences`, and early ones that the days after them rule out; shape (days,)."""
     result = silences(usual)
     for start, end in runs(usual.counts == 0)[::-1]:
         after = usual.counts[end:][~(usual.special | result)[end:]]
         after = after[np.isfinite(after)]
-        is_judged = np.isfinite(usual.quiet_mean[start] * usual.dispersion[start])
-        if is_judged or end - start < MIN_SILENCE_DAYS or len(after) < LEVEL_DAYS:
+        if np.isfinite(usual.quiet_mean[start] * usual.dispersion[start]) or len(after) < LEVEL_DAYS:
             continue
         mean = max(float(after.mean()), 1e-3)
         dispersion = max((float(after.var()) - mean) / mean**2, MIN_DISPERSION)
-        quiet = float(np.quantile(np.convolve(after, np.full(LEVEL_DAYS, 1 / LEVEL_DAYS), "valid"), QUIET_QUANTILE))
-        result[start:end] = probability_of_silence(quiet, dispersion, int(end - start)) < IMPOSSIBLE_SILENCE
+        quiet = np.quantile(np.convolve(after, np.full(LEVEL_DAYS, 1 / LEVEL_DAYS), "valid"), QUIET_QUANTILE)
+        result[start:end] = _is_impossible(quiet, dispersion, end - start)
     return result
 
 
-def chances(usual: Usual) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def chances(usual: Usual) -> tuple[Array, Array]:
     """Return the probabilities of at least, and of at most, each day's count under a negative binomial law.
 
     Uses the tails in DLMF 8.17.24, without the load time of `scipy.stats`.
@@ -128,9 +124,7 @@ def chances(usual: Usual) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float
     return at_least, betainc(size, usual.counts + 1, probability)
 
 
-def binomial_at_least(
-    count: npt.ArrayLike, trials: npt.ArrayLike, probability: npt.ArrayLike
-) -> npt.NDArray[np.float64]:
+def binomial_at_least(count: npt.ArrayLike, trials: npt.ArrayLike, probability: npt.ArrayLike) -> Array:
     """Return the probability of at least `count` successes (DLMF 8.17.5), without the load time of `scipy.stats`."""
     from scipy.special import betainc
 
@@ -139,14 +133,14 @@ def binomial_at_least(
     return np.where(np.asarray(count) <= 0, 1.0, tail)
 
 
-def probability_of_silence(mean: float, dispersion: float, days: int) -> float:
-    """Return the probability of silent days under a negative binomial law; see `Usual`."""
-    return float(np.exp(-days * np.log1p(dispersion * mean) / dispersion))
-
-
-def runs(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def runs(flags: Flags) -> npt.NDArray[np.int64]:
     """Return (start, stop) of each run of true flags, shape (runs, 2)."""
     return np.flatnonzero(np.diff(np.r_[False, flags, False])).reshape(-1, 2)
+
+
+def _is_impossible(mean: float, dispersion: float, days: int) -> bool:
+    """Flag a silence that a negative binomial law rules out; False if mean or dispersion is NaN."""
+    return days >= MIN_SILENCE_DAYS and np.exp(-days * np.log1p(dispersion * mean) / dispersion) < IMPOSSIBLE_SILENCE
 
 
 def _weekday_factor(

@@ -48,7 +48,7 @@ def unusual_days(window: "Window") -> Finding:
         message = NOT_ENOUGH_DAYS
     if expected := [usual.days[at] for at in far if usual.special[at]]:
         message += f" Expected on holidays: {named_days(expected)}."
-    numbers: dict[str, float | int | str] = {"checked_days": len(checked), "expected_days": len(expected)}
+    numbers = {"checked_days": len(checked), "expected_days": len(expected)}
     return Finding(not unusual, message, numbers, {usual.days[at]: float(usual.counts[at]) for at in unusual})
 
 
@@ -78,14 +78,15 @@ def silent_days(window: "Window") -> Finding:
         message += f" {unknown[0]} to {unknown[-1]} are not published yet."
     without_alerts = int((usual.counts[checked] == 0).sum())
     numbers = {"days_without_alerts": without_alerts, "missing_days": len(missing), "not_known_days": len(unknown)}
-    return Finding(not missing, message, {**numbers}, missing)
+    return Finding(not missing, message, numbers, missing)
 
 
 @check()
 def firework_days(window: "Window") -> Finding:
     """Check that Independence Day and New Year are not mostly fireworks."""
-    usual, first, last = window.alerts_outside_silences, window.checked[0], window.checked[-1]
-    counts = {day: count for day, count in zip(usual.days, usual.counts.tolist(), strict=True) if isfinite(count)}
+    usual, first, last = window.usual, window.checked[0], window.checked[-1]
+    counted = zip(usual.days, usual.counts.tolist(), window.silences, strict=True)
+    counts = {day: count for day, count, is_silence in counted if isfinite(count) and not is_silence}
     years = range(usual.days[0].year, usual.days[-1].year + 2)
     occasions = {f"July {year}": [date(year, 7, day) for day in (3, 4, 5)] for year in years}
     occasions |= {f"NewYear {year}": [date(year - 1, 12, 31), date(year, 1, 1)] for year in years}
@@ -107,8 +108,7 @@ def firework_days(window: "Window") -> Finding:
             f"Mostly fireworks: {described}; {share:.0%} of all alerts are on firework days. Exclude is_holiday_fireworks days "
             "from training and scores."
         )
-    numbers: dict[str, float | int | str] = {"share_on_firework_days": round(share, 4)}
-    numbers |= {name: round(ratio, 1) for name, ratio in checked.items()}
+    numbers = {"share_on_firework_days": round(share, 4)} | {name: round(ratio, 1) for name, ratio in checked.items()}
     loud_days = {day: ratio for name, ratio in loud.items() for day in occasions[name] if first <= day <= last}
     return Finding(not loud, message, numbers, loud_days)
 

@@ -1,6 +1,6 @@
 """Input of the checks: the checked days and the stored days before them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -68,15 +68,15 @@ class Window:
     @classmethod
     def load(cls, store: Store, city: City, checked: list[date], checks: Collection[Check]) -> "Window":
         """Load the columns that `checks` read; raise MissingPartitionsError if a checked day has no raw or rejected rows."""
-        columns = {
-            table: sorted({column for check in checks for column in check.columns[table]})
+        of_alerts, of_raw, of_rejected = (
+            sorted({column for check in checks for column in check.columns[table]})
             for table in ("alerts", "raw", "rejected_rows")
-        }
+        )
         first, last = checked[0], checked[-1]
         since = first - timedelta(days=HISTORY_DAYS)
-        raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, columns["raw"])
-        rejected = store.read_window("cleaned_alerts", city.name, REJECTED_FILE, first, last, columns["rejected_rows"])
-        alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, since, last, columns["alerts"])
+        raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, of_raw)
+        rejected = store.read_window("cleaned_alerts", city.name, REJECTED_FILE, first, last, of_rejected)
+        alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, since, last, of_alerts)
         assert alerts is not None
         stored = [day for day in store.days_present("cleaned_alerts", city.name, ALERTS_FILE) if since <= day <= last]
         unknown = frozenset(DayTable.read(store, city.name).in_state("unknown", "held_back"))
@@ -106,9 +106,17 @@ class Window:
         """First alert of each incident."""
         return self.alerts.filter(pc.equal(self.alerts["user_id"], self.alerts["incident_id"]))
 
-    @cached_property
-    def blocks(self) -> list[Block]:
-        return blocks_back(self.stored, self.checked)
+    def blocks(self, length: int = BLOCK_DAYS) -> list[Block]:
+        """Return blocks of `length` days back from the last checked day to the first, in order.
+
+        Fewer checked days are filled up with stored days before them. Less than half a block joins the block after it.
+        """
+        last = self.checked[-1]
+        first = max(min(self.stored[0], self.checked[0]), min(self.checked[0], last - timedelta(days=length - 1)))
+        edges = [last + timedelta(days=1)]
+        while (edges[-1] - first).days > 1.5 * length:
+            edges.append(edges[-1] - timedelta(days=length))
+        return [Block(start, end - timedelta(days=1)) for end, start in pairwise([*edges, first])][::-1]
 
     @cached_property
     def usual(self) -> Usual:
@@ -116,19 +124,19 @@ class Window:
 
     @cached_property
     def usual_without_silences(self) -> Usual:
-        return usual_volume(self._counts(self.alerts), self._days, self.city, self._silences)
+        return usual_volume(self._counts(self.alerts), self._days, self.city, self.silences)
 
     @cached_property
-    def alerts_outside_silences(self) -> Usual:
-        """`usual` with unknown counts (NaN) in silences."""
-        return replace(self.usual, counts=np.where(self._silences, np.nan, self.usual.counts))
+    def silences(self) -> npt.NDArray[np.bool_]:
+        """Flags of the days of `usual` on which data are missing."""
+        return all_silences(self.usual)
 
     @cached_property
     def incidents_outside_silences(self) -> Usual:
-        """`alerts_outside_silences` in incidents."""
+        """`usual` with counts of incidents, unknown (NaN) in silences."""
         counts = self._counts(self.incidents)
         number = np.array([counts.get(day, np.nan) for day in self._days], dtype=np.float64)
-        return replace(self.usual, counts=np.where(np.isnan(self.alerts_outside_silences.counts), np.nan, number))
+        return replace(self.usual, counts=np.where(self.silences, np.nan, number))
 
     @cached_property
     def _of_no_day(self) -> pa.Table:
@@ -139,10 +147,6 @@ class Window:
         of_all, of_none = (rows_by_day(dates_of(table), self.checked) for table in (rows, self._of_no_day))
         return {day: of_all[day] - of_none[day] for day in self.checked}
 
-    @cached_property
-    def _silences(self) -> npt.NDArray[np.bool_]:
-        return all_silences(self.usual)
-
     @property
     def _days(self) -> list[date]:
         return days_between(self.stored[0], self.stored[-1])
@@ -150,17 +154,3 @@ class Window:
     def _counts(self, rows: pa.Table) -> dict[date, int]:
         counts = rows_by_day(dates_of(rows), self._days)
         return {day: counts[day] for day in self.stored if day not in self.unknown}
-
-
-def blocks_back(stored: Sequence[date], checked: Sequence[date], length: int = BLOCK_DAYS) -> list[Block]:
-    """Return blocks of `length` days back from the last checked day to the first, in order.
-
-    Fewer checked days are filled up with stored days before them. Less than half a block joins the block after it.
-    """
-    last = checked[-1]
-    first = max(min(stored[0], checked[0]), min(checked[0], last - timedelta(days=length - 1)))
-    edges = [last + timedelta(days=1)]
-    while (edges[-1] - first).days > 1.5 * length:
-        edges.append(edges[-1] - timedelta(days=length))
-    edges.append(first)
-    return [Block(start, end - timedelta(days=1)) for end, start in pairwise(edges)][::-1]

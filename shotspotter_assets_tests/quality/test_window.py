@@ -2,12 +2,13 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from shotspotter_assets.calendar.dates import rows_of_days
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
-from shotspotter_assets.quality.window import BLOCK_DAYS, Block, Window, blocks_back
+from shotspotter_assets.quality.window import BLOCK_DAYS, Block, Window
 from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.quality.sound_city import CITY, FIRST, LAST, city_of, local_day, sound
@@ -16,10 +17,14 @@ MARCH = days_between(date(2024, 3, 1), date(2024, 3, 31))
 
 
 def test_blocks_are_years_back_from_the_end() -> None:
-    stored = days_between(FIRST, LAST)
-    assert blocks_back(stored, stored) == [Block(FIRST, date(2024, 1, 1)), Block(date(2024, 1, 2), LAST)]
-    assert blocks_back(stored, stored[-1:]) == [Block(LAST - timedelta(days=BLOCK_DAYS - 1), LAST)]
-    assert blocks_back(stored[-10:], stored[-1:]) == [Block(stored[-10], LAST)]
+    days, table = days_between(FIRST, LAST), pa.table({})
+
+    def blocks(checked: list[date], stored: list[date]) -> list[Block]:
+        return Window(CITY, checked, stored, table, table, table).blocks()
+
+    assert blocks(days, days) == [Block(FIRST, date(2024, 1, 1)), Block(date(2024, 1, 2), LAST)]
+    assert blocks(days[-1:], days) == [Block(LAST - timedelta(days=BLOCK_DAYS - 1), LAST)]
+    assert blocks(days[-1:], days[-10:]) == [Block(days[-10], LAST)]
 
 
 @pytest.mark.parametrize("files", [1, 2])

@@ -125,7 +125,7 @@ def _quality(store: "Store", city: City, days: list[date]) -> Iterator[dg.AssetC
     from shotspotter_assets.quality.window import Window
 
     findings = all_findings(Window.load(store, city, days, ALL_CHECKS.values()))
-    reported = keep_findings(store, city.name, days, findings, city.start, city.acknowledged)
+    reported = keep_findings(store, city, days, findings)
     for name, finding in reported.items():
         yield dg.AssetCheckResult(
             passed=finding.passed,
