@@ -44,6 +44,11 @@ class S3Server:
             "AWS_SECRET_ACCESS_KEY": self.secret_key, "AWS_DEFAULT_REGION": "us-east-1",
         }  # fmt: skip
 
+    def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Set the variables that a user sets to work with an S3 server."""
+        for name, value in self.environment().items():
+            monkeypatch.setenv(name, value)
+
     def client(self, secret_key: str | None = None) -> Any:
         style, retries = {"addressing_style": "path"}, {"max_attempts": 2}
         return boto3.client(

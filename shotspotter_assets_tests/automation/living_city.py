@@ -16,7 +16,7 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import Installation
+from shotspotter_assets_tests.defs.chain import Installation, evaluate, skip_message
 
 NAME = "town"
 ZONE = "America/New_York"
@@ -126,13 +126,8 @@ class LivingCity:
     def tick(self) -> list[dg.RunRequest]:
         """Evaluate the city's sensor."""
         with self.clock():
-            context = dg.build_sensor_context(
-                instance=self.instance, cursor=self._cursor, definitions=self.on.definitions, resources=dict(self.on)
-            )
-            result = self.on.definitions.resolve_sensor_def(f"{NAME}_automation")(context)
-        assert isinstance(result, dg.SensorResult)
-        self._cursor, self.events = result.cursor, list(result.asset_events)
-        self.message = (result.skip_reason.skip_message or "") if result.skip_reason else ""
+            result = evaluate(f"{NAME}_automation", self.on, self.instance, self._cursor)
+        self._cursor, self.events, self.message = result.cursor, list(result.asset_events), skip_message(result)
         self.now += timedelta(seconds=10)
         return list(result.run_requests or ())
 

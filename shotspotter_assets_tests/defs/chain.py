@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 
 from shotspotter_assets.city_files import Cities, load_cities
 from shotspotter_assets.definitions import build_definitions
@@ -97,15 +99,31 @@ def run_fold(
     return materialize(city, [asset], on, partition_key=fold, config={asset: config}, instance=instance)
 
 
-def tick(
-    sensor: str, on: Installation, instance: dg.DagsterInstance, cursor: str | None = None
-) -> tuple[list[dg.RunRequest], str | None]:
+def evaluate(sensor: str, on: Installation, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
     context = dg.build_sensor_context(
         instance=instance, cursor=cursor, definitions=on.definitions, resources=dict(on), sensor_name=sensor
     )
     result = on.definitions.resolve_sensor_def(sensor)(context)
     assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def skip_message(result: dg.SensorResult) -> str:
+    return (result.skip_reason.skip_message or "") if result.skip_reason else ""
+
+
+def tick(
+    sensor: str, on: Installation, instance: dg.DagsterInstance, cursor: str | None = None
+) -> tuple[list[dg.RunRequest], str | None]:
+    result = evaluate(sensor, on, instance, cursor)
     return list(result.run_requests or ()), result.cursor
+
+
+def stale_days(on: Installation, instance: dg.DagsterInstance, city: str, asset: str, days: Sequence[str]) -> list[str]:
+    resolver = CachingStaleStatusResolver(
+        instance, on.definitions.resolve_asset_graph(), LoadingContextForTest(instance)
+    )
+    return [day for day in days if resolver.get_status(dg.AssetKey([city, asset]), day) == StaleStatus.STALE]
 
 
 def requested_days(request: dg.RunRequest) -> tuple[str, str]:

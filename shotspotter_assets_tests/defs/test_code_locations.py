@@ -1,4 +1,5 @@
 import contextlib
+import functools
 import os
 import socket
 import subprocess
@@ -12,22 +13,11 @@ import requests
 import yaml
 
 from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets_tests.deploy.machines import RUNS, TOWN, launch
 from shotspotter_assets_tests.ports import free_port
 from shotspotter_assets_tests.waiting import wait_until
 
-CITY = """
-name: {name}
-time_zone: America/New_York
-start: 2024-03-01
-end: 2024-03-10
-box: {{west: -77.06, south: 38.88, east: -77.0, north: 38.93}}
-grid: {{rows: 8, columns: 8}}
-source: {{kind: simulated, seed: 3, alerts_per_day: 12}}
-"""
 NODES = "{ assetNodes { assetKey { path } repository { location { name } } } }"
-LAUNCH = """mutation($run: ExecutionParams!) { launchPipelineExecution(executionParams: $run) {
-  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
-RUNS = "{ runsOrError { ... on Runs { results { runId status } } } }"
 MAX_WAIT_S = 240.0
 
 
@@ -45,7 +35,9 @@ def url(tmp_path: Path) -> Iterator[str]:
     for location in ("east", "west"):
         cities, port = tmp_path / location, free_port()
         cities.mkdir()
-        (cities / f"city_{location}.yaml").write_text(CITY.format(name=f"city_{location}"))
+        (cities / f"city_{location}.yaml").write_text(
+            TOWN.format(name=f"city_{location}", first="2024-03-01", last="2024-03-10", seed=3)
+        )
         command = ["dagster", "api", "grpc", "-m", "shotspotter_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
         servers.append(([str(programs / command[0]), *command[1:]], environ | {"SHOTSPOTTER_CITIES": str(cities)}))
         locations.append({"grpc_server": {"host": "127.0.0.1", "port": port, "location_name": location}})
@@ -90,22 +82,10 @@ def test_each_location_shows_and_runs_its_own_cities(url: str) -> None:
         cities.pop("shared_models", None)
         return cities if len(cities) == 2 else {}
 
-    assert wait_until(located, MAX_WAIT_S, ignored=(OSError, KeyError, TypeError)) == {
-        "city_east": "east",
-        "city_west": "west",
-    }
-    launched = []
-    for location in ("east", "west"):
-        run = {
-            "selector": {
-                "repositoryLocationName": location, "repositoryName": "__repository__", "pipelineName": "__ASSET_JOB",
-                "assetSelection": [{"path": [f"city_{location}", "raw_alerts"]}], "assetCheckSelection": [],
-            },
-            "mode": "default", "executionMetadata": {"tags": [{"key": "dagster/partition", "value": "2024-03-02"}]},
-        }  # fmt: skip
-        answer = ask(url, LAUNCH, run=run)["launchPipelineExecution"]
-        assert answer["__typename"] == "LaunchRunSuccess", answer
-        launched.append(answer["run"]["runId"])
+    cities = wait_until(located, MAX_WAIT_S, ignored=(OSError, KeyError, TypeError))
+    assert cities == {"city_east": "east", "city_west": "west"}
+    tags, asked = {"dagster/partition": "2024-03-02"}, functools.partial(ask, url)
+    launched = [launch(asked, f"city_{at}", ["raw_alerts"], tags, location=at) for at in ("east", "west")]
 
     def all_ended() -> bool:
         status = {run["runId"]: run["status"] for run in ask(url, RUNS)["runsOrError"]["results"]}

@@ -236,13 +236,26 @@ def test_batch_holds_events_of_several_runs(backend: Backend) -> None:
         assert [len(instance.all_logs(run_id)) for run_id in "ab"] == [30, 32]
 
 
-def test_broken_batch_stores_nothing(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def within_a_batch(do: Callable[[], object]) -> Iterator[None]:
+    """Do something when a batch has stored its events and begins with the table of assets."""
+
+    def look(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith(("INSERT", "UPDATE")) and "asset_keys" in statement:
+            do()
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", look)
+    try:
+        yield
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", look)
+
+
+def test_broken_batch_stores_nothing(backend: Backend) -> None:
     with backend.instance(batched=True) as instance:
-        storage: Any = instance.event_log_storage
-        with monkeypatch.context() as patch:
-            patch.setattr(storage, "_store_asset_event", lambda *_: 1 / 0)
-            with pytest.raises(ZeroDivisionError):
-                storage.store_event_batch(materialized("a"))
+        storage = instance.event_log_storage
+        with within_a_batch(lambda: 1 / 0), pytest.raises(ZeroDivisionError):
+            storage.store_event_batch(materialized("a"))
         assert (stored_days(instance), instance.all_logs("a")) == ([0, 0, 0], [])
         storage.store_event_batch(materialized("a"))
         assert (stored_days(instance), len(instance.all_logs("a"))) == ([10, 10, 10], 30)
@@ -293,11 +306,11 @@ def test_full_disk_fails_the_run_and_a_rerun_is_whole(backend: Backend, monkeypa
 KILLED_WRITER: Final = """
 import os, signal, sys, yaml
 from shotspotter_assets.defs import event_log
-from shotspotter_assets_tests.defs.test_event_log import materialized
+from shotspotter_assets_tests.defs.test_event_log import materialized, within_a_batch
 storage = getattr(event_log, sys.argv[1]).from_config_value(None, yaml.safe_load(sys.argv[2]))
 storage.store_event_batch(materialized("a"))
-storage._store_asset_event = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-storage.store_event_batch(materialized("a"))
+with within_a_batch(lambda: os.kill(os.getpid(), signal.SIGKILL)):
+    storage.store_event_batch(materialized("a"))
 """
 
 

@@ -1,28 +1,45 @@
 import dagster as dg
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from shotspotter_assets.defs import resources
 from shotspotter_assets.defs.resources import RUN_ATTEMPTS, TICK_ATTEMPTS, StoreResource
+from shotspotter_assets.storage.errors import StoreError
+from shotspotter_assets.storage.store import Partition
+from shotspotter_assets_tests.s3_server import S3Server
+from shotspotter_assets_tests.sources.api.api_server import serving
+
+
+async def busy(_: Request) -> Response:
+    return Response(status_code=503)
 
 
 def test_a_run_repeats_requests_more_often_than_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    attempts = []
+    assert RUN_ATTEMPTS > TICK_ATTEMPTS
+    monkeypatch.setattr(resources, "RUN_ATTEMPTS", 2)
+    monkeypatch.setattr(resources, "TICK_ATTEMPTS", 1)
+    requests = []
 
-    def note(store: StoreResource) -> None:
-        client = store.open()._objects._client  # type: ignore[union-attr]  # the client is on S3 only
-        attempts.append(client.meta.config.retries["total_max_attempts"])
+    def read(store: StoreResource) -> None:
+        with serving([Route("/{path:path}", busy)]) as server:
+            S3Server(server.url, "key", "secret", "bucket").use(monkeypatch)
+            with pytest.raises(StoreError):
+                store.open().read_bytes(Partition("raw_alerts", "town"), "alerts.parquet")
+            requests.append(len(server.requests))
 
     @dg.asset
     def made(store: StoreResource) -> None:
-        note(store)
+        read(store)
 
     @dg.sensor(target=made)
     def tick(store: StoreResource) -> dg.SkipReason:
-        note(store)
-        return dg.SkipReason("noted")
+        read(store)
+        return dg.SkipReason("read")
 
     given = {"store": StoreResource(root="s3://bucket/prefix")}
     assert dg.materialize([made], resources=given).success
     with dg.build_sensor_context(resources=given) as context:
         tick(context)
-    assert attempts == [RUN_ATTEMPTS + 1, TICK_ATTEMPTS + 1]
+    assert requests == [3, 2]

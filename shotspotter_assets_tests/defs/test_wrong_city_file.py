@@ -12,6 +12,7 @@ from shotspotter_assets.city_files import find_city, unusable_files
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.settings import Settings
 from shotspotter_assets_tests.conftest import TEST_CITIES
+from shotspotter_assets_tests.defs.chain import Installation, evaluate, skip_message
 from shotspotter_assets_tests.notifications.servers import webhook_server
 
 
@@ -169,15 +170,10 @@ def test_a_wrong_file_is_sent_as_a_notice(
         folder.home.mkdir()
         folder.settings()
     folder.append("grids: 3\n")
-    definitions = folder.definitions()
+    installation = Installation(folder.settings())
     with webhook_server() as webhook:
         monkeypatch.setenv("SHOTSPOTTER_WEBHOOK_URL", webhook.url)
-        context = dg.build_sensor_context(
-            instance=instance, definitions=definitions, resources=dict(definitions.resources or {})
-        )
-        result = definitions.resolve_sensor_def("notices")(context)
-    assert isinstance(result, dg.SensorResult)
-    assert "wrong city file|washington_dc" in str(result.skip_reason)
+        assert "wrong city file|washington_dc" in skip_message(evaluate("notices", installation, instance))
     [post] = webhook.posts
     assert "Wrong city file: washington_dc" in post["json"]["text"]
     assert says in post["json"]["text"]

@@ -35,12 +35,28 @@ grid: {{rows: 8, columns: 8}}
 source: {{kind: simulated, seed: {seed}, alerts_per_day: 12}}
 """
 """File of a small simulated city."""
-SELECTOR: Final = {"repositoryLocationName": "shotspotter_assets", "repositoryName": "__repository__"}
 LAUNCH: Final = """mutation($run: ExecutionParams!) { launchPipelineExecution(executionParams: $run) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 RUNS: Final = "{ runsOrError { ... on Runs { results { runId status parentRunId tags { key value } } } } }"
 PARTITIONS: Final = """{ assetNodes { assetKey { path } partitionStats {
   numMaterialized numFailed numMaterializing } } }"""
+
+
+def launch(
+    ask: Callable[..., Any], city: str, assets: Sequence[str], tags: Mapping[str, str],
+    location: str = "shotspotter_assets",
+) -> str:  # fmt: skip
+    """Launch a run of a city's assets as the UI does; return its id."""
+    keys = [{"path": [city, asset]} for asset in assets]
+    job = {
+        "repositoryLocationName": location, "repositoryName": "__repository__", "pipelineName": "__ASSET_JOB",
+        "assetSelection": keys, "assetCheckSelection": [],
+    }  # fmt: skip
+    listed = [{"key": key, "value": value} for key, value in tags.items()]
+    run = {"selector": job, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": listed}}
+    answer = ask(LAUNCH, run=run)["launchPipelineExecution"]
+    assert "run" in answer, answer
+    return answer["run"]["runId"]
 
 
 class NoAnswerError(RuntimeError):
@@ -120,13 +136,7 @@ class Machines:
         return answer["data"]
 
     def launch(self, city: str, assets: Sequence[str], tags: Mapping[str, str]) -> str:
-        keys = [{"path": [city, asset]} for asset in assets]
-        job = {**SELECTOR, "pipelineName": "__ASSET_JOB", "assetSelection": keys, "assetCheckSelection": []}
-        listed = [{"key": key, "value": value} for key, value in tags.items()]
-        run = {"selector": job, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": listed}}
-        answer = self.ask(LAUNCH, run=run)["launchPipelineExecution"]
-        assert "run" in answer, answer
-        return answer["run"]["runId"]
+        return launch(self.ask, city, assets, tags)
 
     def worker_of(self, instance: dg.DagsterInstance, run_id: str) -> str | None:
         """Return the machine whose process executes the run, or None while no process has reported itself."""

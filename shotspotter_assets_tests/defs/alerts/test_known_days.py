@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
-from dagster._core.loader import LoadingContextForTest
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import days_between
@@ -19,7 +17,7 @@ from shotspotter_assets.sources.landing.received import ARRIVALS
 from shotspotter_assets.sources.snapshot import POLLED_FILE
 from shotspotter_assets.storage.store import Partition, Store
 from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
-from shotspotter_assets_tests.defs.chain import DAILY, requested_days, resources, run_days, tick
+from shotspotter_assets_tests.defs.chain import DAILY, requested_days, resources, run_days, stale_days, tick
 from shotspotter_assets_tests.made_up_city import made_up_city
 from shotspotter_assets_tests.sources.api.api_server import Arcgis, serving
 
@@ -77,10 +75,8 @@ class Town:
         return DayTable.read(self.store, "live_city").days[day].state
 
     def stale(self, asset: str, days: list[date]) -> list[date]:
-        graph = self.resources.definitions.resolve_asset_graph()
-        resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
-        key = dg.AssetKey(["live_city", asset])
-        return [day for day in days if resolver.get_status(key, str(day)) == StaleStatus.STALE]
+        found = stale_days(self.resources, self.instance, "live_city", asset, list(map(str, days)))
+        return list(map(date.fromisoformat, found))
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
-from dagster._core.loader import LoadingContextForTest
 
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import DAILY, resources, run_days
+from shotspotter_assets_tests.defs.chain import DAILY, resources, run_days, stale_days
 
 HEADER = "when,lon,lat,kind,rounds,id\n"
 ROWS = [
@@ -39,10 +37,7 @@ class Town:
         assert run_days("landing_city", DAYS[0], DAYS[-1], self.resources, self.instance, assets=assets).success
 
     def stale(self, asset: str) -> list[str]:
-        graph = self.resources.definitions.resolve_asset_graph()
-        resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
-        key = dg.AssetKey(["landing_city", asset])
-        return [day for day in DAYS if resolver.get_status(key, day) == StaleStatus.STALE]
+        return stale_days(self.resources, self.instance, "landing_city", asset, DAYS)
 
     def read(self, file: str) -> list[dict]:
         table = self.store.read_present("raw_alerts", "landing_city", file, date(2024, 3, 1), date(2024, 3, 5))

@@ -22,8 +22,7 @@ def test_an_outage_of_s3_fails_a_run_and_loses_nothing(
     landing.mkdir(parents=True)
     (landing / "a.csv").write_text(f"{HEADER}2024-03-02T12:00:00Z,-76.5,38.5,Single_Gunshot,1,a\n")
     with running(tmp_path) as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
+        server.use(monkeypatch)
         root = f"s3://{server.bucket}/store"
         on = resources(root, str(landing.parent))
         assert run_days("landing_city", "2024-03-01", "2024-03-05", on, instance).success

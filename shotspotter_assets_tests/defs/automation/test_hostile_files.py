@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from shotspotter_assets.sources.landing.received import read_received, unusable_files
 from shotspotter_assets.storage.file_names import ALERTS_FILE
-from shotspotter_assets_tests.defs.chain import CITIES, requested_days, resources, run_days, with_city
+from shotspotter_assets_tests.defs.chain import CITIES, evaluate, requested_days, resources, run_days, with_city
 from shotspotter_assets_tests.sources.landing.hostile_files import COLUMNS, GOOD_CSV, flipped_zip, workbook, zip_bomb
 
 CITY = "landing_city"
@@ -47,9 +47,7 @@ def test_hostile_files_fail_the_check_and_good_files_are_read(tmp_path: Path, in
     # A column type that is not read, and a file whose only row is dated beyond the calendar.
     _parquet(landing / "ids.parquet", id=pa.array([uuid.uuid4().bytes], pa.uuid()))
     _parquet(landing / "late.parquet", when=pa.array([2**50], pa.timestamp("ms", "UTC")))
-    context = dg.build_sensor_context(instance=instance, definitions=on.definitions, resources=dict(on))
-    result = on.definitions.resolve_sensor_def(f"{CITY}_automation")(context)
-    assert isinstance(result, dg.SensorResult)
+    result = evaluate(f"{CITY}_automation", on, instance)
     [request] = result.run_requests or []
     [check] = [event for event in result.asset_events if event.check_name == "files_are_readable"]
     assert not check.passed

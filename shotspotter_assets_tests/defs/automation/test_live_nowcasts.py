@@ -17,7 +17,7 @@ from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, Nowcast, Nowcast
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.storage.store import Partition, Store
-from shotspotter_assets_tests.defs.chain import CITIES, resources, with_city
+from shotspotter_assets_tests.defs.chain import CITIES, evaluate, resources, with_city
 
 NOW = datetime(2024, 1, 23, 12, 5, tzinfo=UTC)
 CITY = "tiny_city"
@@ -54,12 +54,7 @@ class Ticks:
         monkeypatch.setattr(nowcast_poller, "NowcastPoller", lambda *_: Poller())
 
     def tick(self) -> list[Any]:
-        sensor = self.on.definitions.resolve_sensor_def(f"{CITY}_nowcasts")
-        context = dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, definitions=self.on.definitions, resources=dict(self.on)
-        )
-        result = sensor(context)
-        assert isinstance(result, dg.SensorResult)
+        result = evaluate(f"{CITY}_nowcasts", self.on, self.instance, self.cursor)
         self.cursor = result.cursor
         assert all(event.asset_key.path == [CITY, "nowcasts"] for event in result.asset_events)
         return [event.metadata["alerts_since_midnight"].value for event in result.asset_events]

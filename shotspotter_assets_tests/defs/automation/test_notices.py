@@ -10,7 +10,7 @@ from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import NoticesResource
 from shotspotter_assets.notifications import send
 from shotspotter_assets.settings import Settings
-from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, tick
+from shotspotter_assets_tests.defs.chain import CITIES, evaluate, resources, run_days, skip_message, tick
 from shotspotter_assets_tests.notifications.servers import Webhook, smtp_server, webhook_server
 
 UI = "http://dagster.city.gov"
@@ -28,17 +28,9 @@ class Watch:
         self.cursor: str | None = None
 
     def tick(self) -> str:
-        context = dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            resources=dict(self.resources),
-            definitions=self.resources.definitions,
-        )
-        result = self.resources.definitions.resolve_sensor_def("notices")(context)
-        assert isinstance(result, dg.SensorResult)
+        result = evaluate("notices", self.resources, self.instance, self.cursor)
         self.cursor = result.cursor or self.cursor
-        assert result.skip_reason is not None
-        return result.skip_reason.skip_message or ""
+        return skip_message(result)
 
     def evaluate(self, asset: str, name: str, passed: bool, text: str) -> str:
         """A run that evaluates a check of an asset of the city; returns its id."""

@@ -24,12 +24,6 @@ BASELINES = {
 PLOTS = {"forecast", "reliability"}
 
 
-def use_s3(monkeypatch: pytest.MonkeyPatch, server: S3Server) -> None:
-    """Set the variables that a user sets to work with an S3 server."""
-    for name, value in server.environment().items():
-        monkeypatch.setenv(name, value)
-
-
 def test_from_raw_alerts_to_the_report(reported_fold: ReportedFold) -> None:
     root, trained, reported = reported_fold
     check_report(Store(str(root)), trained, reported, {"conv_lstm", "residual_boosting"})
@@ -42,7 +36,7 @@ def test_from_raw_alerts_to_the_report_on_s3(
     s3_store_root: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    use_s3(monkeypatch, s3_server)
+    s3_server.use(monkeypatch)
     on, client = resources(s3_store_root), s3_server.client()
     bucket, prefix = s3_store_root.removeprefix("s3://").split("/")
     for file in tiny_city_days.glob("grid_tensors/*/*/*"):

@@ -71,8 +71,7 @@ def test_unusable_requests_are_refused(root: Path, instance: dg.DagsterInstance)
 def test_search_on_sagemaker_with_a_store_on_s3(
     root: Path, instance: dg.DagsterInstance, s3_server: S3Server, s3_store_root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in s3_server.environment().items():
-        monkeypatch.setenv(name, value)
+    s3_server.use(monkeypatch)
     bucket, _, prefix = s3_store_root.removeprefix("s3://").partition("/")
     for file in (root / "grid_tensors").rglob("*"):
         if file.is_file():
