@@ -48,7 +48,7 @@ def dispatch_table(
     """
     records = []
     for at, shift_plan in enumerate(plan.shifts):
-        starts_at, ends_at = shift_window(shift_plan.shift, plan.day, city.zone)
+        starts_at, ends_at = shift_window(shift_plan.shift, plan.forecast_date, city.zone)
         posts = _posts(streets, shift_plan.shift.name)
         sent = np.argwhere(shift_plan.units > 0)
         for row, column in sent[np.argsort(shift_plan.rank[tuple(sent.T)])].tolist():
@@ -56,7 +56,7 @@ def dispatch_table(
             best = [post for post in posts if (post["row"], post["column"]) == (row, column)][:MAX_STREETS]
             records.append(
                 {
-                    "day": plan.day,
+                    "day": plan.forecast_date,
                     "shift": shift_plan.shift.name,
                     "starts_at": starts_at.isoformat(),
                     "ends_at": ends_at.isoformat(),

@@ -57,7 +57,7 @@ class ShiftPlan:
 class DayPlan:
     """Plans of the shifts that begin on one local day."""
 
-    day: date
+    forecast_date: date
     shifts: tuple[ShiftPlan, ...]
 
     @property
@@ -67,19 +67,19 @@ class DayPlan:
 
     @property
     def audit(self) -> PatrolAudit:
-        return PatrolAudit(self.day.isoformat(), [plan.totals for plan in self.shifts])
+        return PatrolAudit(self.forecast_date.isoformat(), [plan.totals for plan in self.shifts])
 
 
 def plan_day(
     city: City,
-    day: date,
+    forecast_date: date,
     expected: npt.NDArray[np.floating],
     in_coverage: Booleans,
     *,
     areas: npt.NDArray[np.str_] | None = None,
     history: Mapping[date, Booleans] | None = None,
 ) -> DayPlan:
-    """Plan all shifts that begin on the local `day`, by the rules in the city's file.
+    """Plan all shifts that begin on a local day, by the rules in the city's file.
 
     Args:
         expected: alerts of each shift, shape (shifts, rows, columns).
@@ -92,7 +92,7 @@ def plan_day(
     """
     rules = city.patrol
     assert rules is not None
-    is_resting = _resting(rules, day, in_coverage, history or {})
+    is_resting = _resting(rules, forecast_date, in_coverage, history or {})
     of_cells = np.where(in_coverage, "" if areas is None else areas, "")
     names = sorted(set(of_cells.ravel().tolist()) - {""})
     area = np.where(of_cells == "", -1, np.searchsorted(np.array(names, of_cells.dtype), of_cells))
@@ -106,9 +106,9 @@ def plan_day(
             area=area.ravel(),
             min_units=np.full(len(names), math.ceil(rules.least_share_per_area * shift.units - 1e-9)),
         )
-        _require_room(city, day, shift, problem, is_resting.ravel(), names)
+        _require_room(city, forecast_date, shift, problem, is_resting.ravel(), names)
         plans.append(_plan_shift(shift, problem, city.shape))
-    return DayPlan(day, tuple(plans))
+    return DayPlan(forecast_date, tuple(plans))
 
 
 def _plan_shift(shift: Shift, problem: CoverProblem, shape: tuple[int, int]) -> ShiftPlan:

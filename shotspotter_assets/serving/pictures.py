@@ -28,7 +28,7 @@ def risk_map(cells: pa.Table, city: City, title: str) -> bytes:
 def patrol_map(plan: "DayPlan", forecasts: "ShiftForecasts", city: City) -> bytes:
     """Draw units of all shifts as numbers over the expected alerts of the shifts."""
     expected = np.where(forecasts.in_coverage, forecasts.expected.sum(axis=0), np.nan)
-    title = f"Units of all shifts of {plan.day}, over expected alerts"
+    title = f"Units of all shifts of {plan.forecast_date}, over expected alerts"
     figure, axes = _risk(expected, city, "expected alerts in the shifts", title)
     row, column = np.nonzero(plan.units)
     longitude, latitude = cell_middles(city, row, column)

@@ -1,4 +1,4 @@
-"""Alerts by their points, and the street that each belongs to."""
+"""Points of alerts, and the part of a street that each is nearest to."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +11,7 @@ from shotspotter_assets.geometry.cells import Plane, cells_at
 from shotspotter_assets.streets.segments import Array, Integers, Parts
 
 MAX_METRES_AWAY: Final = 150.0
-"""An alert further from all streets of its cell is on none of them."""
+"""An alert further from all streets of its cell is on no street."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Alerts:
         return Alerts(self.days[chosen], self.longitude[chosen], self.latitude[chosen])
 
     def cells(self, city: City) -> Integers:
-        """Return the grid's cell of each, as row x columns + column."""
+        """Return the number of each alert's cell, row by row, shape (alerts,)."""
         row, column = cells_at(city, self.longitude, self.latitude)
         return row.astype(np.int64) * city.grid.columns + column
 

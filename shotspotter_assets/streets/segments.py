@@ -1,4 +1,4 @@
-"""The segments of a city's streets: its file of lines, cut where streets cross, with the names that people know them by."""
+"""Segments of a city's streets: lines of its file, cut where streets cross, with names by blocks or crossings."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection
@@ -23,8 +23,7 @@ Lines = npt.NDArray[np.object_]
 
 SNAP_METRES: Final = 2.0
 """Grid of the lines before they are cut: in files to about a metre, a side street may end just before another."""
-
-HUNDRED: Final = 100
+BLOCK_NUMBERS: Final = 100
 """House numbers of a block; https://en.wikipedia.org/wiki/House_numbering#United_States_and_Canada"""
 
 
@@ -36,17 +35,17 @@ class StreetsFileError(ValueError):
 class Segments:
     """Pieces of streets between two crossings, within the city's box."""
 
-    streets: list[str]  # the street that each belongs to
+    streets: list[str]  # street of each
     names: list[str]  # blocks where the file has house numbers, else street and crossings
     lines: Lines  # Shapely lines in metres of the city's `Plane`, shape (segments,)
-    left_out: tuple[str, ...] = ()  # numbers of lines of the file that are left out, by reason, in words
+    left_out: tuple[str, ...] = ()  # number of skipped lines of the file and the reason, in words
 
     def __len__(self) -> int:
         return len(self.names)
 
     @property
     def metres(self) -> Array:
-        """Lengths, shape (segments,)."""
+        """Lengths in metres, shape (segments,)."""
         import shapely
 
         return np.asarray(shapely.length(self.lines))
@@ -62,8 +61,11 @@ class Segments:
 def read_segments(city: City) -> Segments:
     """Read the segments of the file that the city's `streets` name.
 
-    Pieces of a street that meet where nothing else does are one segment, unless they are different blocks. Raises
-    StreetsFileError if the file has no usable named lines in the city's box, ValueError if the city names no streets.
+    Pieces of a street that meet where nothing else does are one segment, unless they are different blocks.
+
+    Raises:
+        StreetsFileError: the file has no usable named lines in the city's box.
+        ValueError: the city names no streets.
     """
     if city.streets is None:
         raise ValueError(f"City {city.name} has no streets; name a file of them under `streets` in its file.")
@@ -103,25 +105,23 @@ def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame"
         f"without a {streets.name}": len(kept) - len(named),
     }
     left_out = tuple(f"{number:,} lines {reason}" for reason, number in reasons.items() if number)
-    lines = named[[named.geometry.name]].assign(
-        street=named[streets.name].astype(str).map(_readable), low=np.nan, high=np.nan
-    )
-    if streets.number_from is not None and streets.number_to is not None:
-        ends = named[[streets.number_from, streets.number_to]].apply(pd.to_numeric, errors="coerce").astype(float)
-        ends = ends.where((ends >= 0).all(axis=1))
-        lines = lines.assign(low=ends.min(axis=1), high=ends.max(axis=1))
+    numbers = [column for column in (streets.number_from, streets.number_to) if column is not None]
+    ends = named[numbers].apply(pd.to_numeric, errors="coerce").astype(float)
+    ends = ends.where((ends >= 0).all(axis=1))
+    street = named[streets.name].astype(str).map(_readable)
+    lines = named[[named.geometry.name]].assign(street=street, low=ends.min(axis=1), high=ends.max(axis=1))
     return lines, left_out
 
 
 def _cut(city: City, named: "geopandas.GeoDataFrame") -> tuple[Lines, "pd.DataFrame"]:
-    """Return the lines within the city's box, cut wherever any of them meet; street and house numbers of each piece."""
+    """Cut the lines within the city's box wherever any meet; return them with street and house numbers of each."""
     import shapely
 
     plane = Plane.of(city.box)
     flat = shapely.transform(shapely.force_2d(named.geometry.to_numpy()), plane.metres)
     lines, row = shapely.get_parts(shapely.clip_by_rect(flat, 0, 0, plane.width, plane.height), return_index=True)
     lines, row = lines[shapely.length(lines) > 0], row[shapely.length(lines) > 0]
-    # Of lines that lie there twice, as under two names or for the numbers of either side, it leaves one.
+    # Lines that lie there twice, under two names or for the numbers of either side, become one.
     edges = shapely.get_parts(shapely.union_all(lines, grid_size=SNAP_METRES))
     edges = edges[shapely.length(edges) > 0]
     if not len(edges):
@@ -137,7 +137,7 @@ def _cut(city: City, named: "geopandas.GeoDataFrame") -> tuple[Lines, "pd.DataFr
 
 
 def _joined(edges: Lines, of_edges: "pd.DataFrame", left_out: tuple[str, ...]) -> Segments:
-    """Return edges of one street and block that meet where no other edge does as one named segment each."""
+    """Join edges of one street and block that meet where no other edge does, and name the segments."""
     import shapely
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -180,15 +180,12 @@ def _joined(edges: Lines, of_edges: "pd.DataFrame", left_out: tuple[str, ...]) -
 
 def _readable(name: str) -> str:
     """Return a street's name without odd blanks, and with capitals where the file has none."""
-    words = name.split()
-    if name.islower():
-        words = [word[0].upper() + word[1:] for word in words]
-    return " ".join(words)
+    return " ".join(word[0].upper() + word[1:] if name.islower() else word for word in name.split())
 
 
 def _block_name(street: str, low: float, high: float) -> str:
     """Return a block such as "2800 block of Vine St"; numbers below 100 are the unit block."""
-    first, last = (int(number) // HUNDRED * HUNDRED for number in (low, high))
+    first, last = (int(number) // BLOCK_NUMBERS * BLOCK_NUMBERS for number in (low, high))
     return f"{first or 'unit'}{f' to {last}' if last > first else ''} block of {street}"
 
 

@@ -1,9 +1,9 @@
-"""The share of each street in the alerts of its cell, learned from the past with shrinkage, and the forecast of segments.
+"""Share of each street in the alerts of its cell, learned from the past with shrinkage, and the forecast of segments.
 
-On a day with alerts in a cell, their place is one of the parts of segments in the cell, or off the streets. The mean of the
-Dirichlet posterior of these places is w = (n + a e) / (N + a): n are the days with alerts of the place, N those of
-the cell, e is its prior share and a the strength of the prior in days (Gelman et al. 2013, Bayesian Data Analysis, 3.4). Shares
-add up to 1 in each cell, so the forecasts of segments add up to the forecast of the cell.
+Alerts of a cell lie on one of the parts of segments there, or on no street. The mean of the Dirichlet posterior of these
+places is w = (n + a e) / (N + a) (Gelman et al. 2013, Bayesian Data Analysis, 3.4): n and N are days with alerts at the
+place and in the cell, e is the prior share and a the strength of the prior in days. Shares add up to 1 in each cell, so the
+forecasts of segments add up to the forecast of the cell.
 """
 
 from dataclasses import dataclass

@@ -93,7 +93,7 @@ def _plan_of(opened: "Store", city: City, issue_date: date) -> panel.Metadata:
     stored.record("patrol_plans", issue_date, made_from, version)
     return {
         "data_version": version,
-        "day": str(plan.day),
+        "day": str(plan.forecast_date),
         **panel.rounded(plan.audit.totals()),
         "map": panel.picture("map", patrol_map(plan, shifts, city)),
         "placements": panel.table(table.select(PLACEMENT).to_pylist()),
