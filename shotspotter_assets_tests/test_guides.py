@@ -6,7 +6,10 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pytest
+import yaml
 
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.settings import CHECKOUT
@@ -48,3 +51,37 @@ def test_new_daily_product_writes_the_likely_cells(tmp_path: Path) -> None:
 def test_new_score_prints_the_shown_values(capsys: pytest.CaptureFixture[str]) -> None:
     run_page("new_score.md")
     assert capsys.readouterr().out == blocks("new_score.md", "text")[0]
+
+
+def city_with_settings_of(page: str, folder: Path) -> City:
+    """The simulated city with the section that a page shows; the files in it are empty."""
+    shown = blocks(page, "yaml")[0]
+    for path in re.findall(r"path: (\S+)", shown):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).touch()
+    city = CHECKOUT / "shotspotter_assets" / "cities" / "simulated_city.yaml"
+    (folder / city.name).write_text(yaml.safe_dump(yaml.safe_load(city.read_text()) | yaml.safe_load(shown)))
+    return load_cities(folder)["simulated_city"]
+
+
+def test_shown_factors_become_inputs(tmp_path: Path) -> None:
+    factors = city_with_settings_of("contributing_factors.md", tmp_path).factors
+    assert {factor.input_name(name) for name, factor in factors.items()} == {
+        "factor_poverty_rate", "factor_liquor_density_500_m", "factor_arterials_length", "series_heat_1_days_late",
+    }  # fmt: skip
+
+
+def test_shown_streets_are_usable(tmp_path: Path) -> None:
+    streets = city_with_settings_of("streets.md", tmp_path).streets
+    assert streets is not None
+    assert streets.number_from == "number_min"
+
+
+def test_shown_patrol_rules_are_usable_and_all_keys_are_described(tmp_path: Path) -> None:
+    rules = city_with_settings_of("patrol_plans.md", tmp_path).patrol
+    assert rules is not None
+    assert [shift.units for shift in rules.shifts] == [6, 14, 14]
+    described = (GUIDES / "patrol_plans.md").read_text().partition("| key |")[2]
+    assert [
+        key for part in (PatrolRules, Shift, Repeats) for key in part.model_fields if f"`{key}`" not in described
+    ] == []
