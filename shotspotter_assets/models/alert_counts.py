@@ -115,7 +115,6 @@ def _more_than_none(mean: Array, size: Array) -> Array:
 
 
 def _log_truncated(number: npt.NDArray[np.number], mean: Array, size: Array) -> Array:
-    """Return the logarithm of the zero-truncated negative binomial at `number` >= 1."""
     log_all = (
         gammaln(number + size)
         - gammaln(size)

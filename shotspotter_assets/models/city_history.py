@@ -149,10 +149,7 @@ class CityHistory:
         )
 
     def hourly(self, in_coverage: Booleans) -> HourlyHistory:
-        """Return the history by hour, of the last days if it would have more than `MAX_CELL_HOURS`.
-
-        Raises HourlyHistoryError if the city publishes days only.
-        """
+        """Return the hours of the last days, at most `MAX_CELL_HOURS`. Raises HourlyHistoryError if only days are published."""
         kept = max(MAX_CELL_HOURS // (DAY_HOURS * max(int(in_coverage.sum()), 1)), 1)
         days, frames = self.days[-kept:], self.frames
         if len(days) < len(self.days):
@@ -163,10 +160,7 @@ class CityHistory:
 
 
 def _stored_frames(store: Store, city: str, first: date, last: date) -> pa.Table:
-    """Read the grid tensors of contiguous days; a process reads the days of a city once until they change.
-
-    Raises MissingPartitionsError with the days that are missing.
-    """
+    """Read the grid tensors of contiguous days, once in a process until they change. Raises MissingPartitionsError."""
     lineage = read_lineage(store, "grid_tensors", city)
     key, version = (store.root, city), str(lineage)
     cached = _cached.get(key)

@@ -82,10 +82,7 @@ def read_record(store: Store, city: str, cutoff: date) -> FoldRecord:
 
 
 def read_files(store: Store, partition: Partition, model: str, trained: TrainedModel) -> dict[str, bytes]:
-    """Read the files of one model.
-
-    Raises ValueError if a run was killed while it wrote them, or they were changed or removed since.
-    """
+    """Read the files of one model. Raises ValueError if they are not those of the record."""
     try:
         files = {name: store.read_bytes(partition, f"{model}.{name}") for name in trained.files}
     except MissingObjectError:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.models.arrays import Array, Booleans
 from shotspotter_assets.models.history import History
@@ -32,15 +33,21 @@ def require_both_labels(history: History, days: range, labels: Booleans) -> None
         )
 
 
-@dataclass(frozen=True)
-class SharedStart:
-    """The regression of all cities that a city's own models start at."""
+class SharedRegression(BaseModel):
+    """A regression of several cities."""
 
-    origin: str  # as `all_cities|cutoff`
-    slopes: Mapping[str, float]  # log odds by unit of each named input
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slopes: dict[str, float]  # log odds by unit of each named input
     intercept: float  # log odds where all inputs are 0
     log_rate: float  # mean over the cities of the logarithm of the share of cell-days with alerts
     log_rate_sd: float  # its standard deviation
+
+
+class SharedStart(SharedRegression):
+    """The regression of all cities that a city's own models start at."""
+
+    origin: str  # as `all_cities|cutoff`
 
 
 @dataclass(frozen=True)

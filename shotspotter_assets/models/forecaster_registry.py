@@ -56,15 +56,13 @@ class ResidualBoostingSettings(ForecasterSettings):
         ge=10,
         le=1_000,
         multiple_of=10,
-        description="Maximum number of trees; the validation window chooses how many are taken.",
+        description="Maximum number of trees; validation chooses how many.",
     )
     leaves: int = Field(default=7, ge=2, le=256, description="Leaves of a tree.")
     learning_rate: float = Field(default=0.1, gt=0.0, le=1.0, description="Factor of each tree's answer.")
     min_leaf_rows: int = Field(default=500, ge=1, description="Minimum of cell-days in a leaf.")
     l2: float = Field(default=100.0, ge=0.0, description="L2 penalty of the leaves.")
-    path_smooth: float = Field(
-        default=300.0, ge=0.0, description="Strength with which a leaf of few rows is shrunk towards the node above it."
-    )
+    path_smooth: float = Field(default=300.0, ge=0.0, description="Shrinkage of small leaves towards the node above.")
     input_share: float = Field(default=0.2, gt=0.0, le=1.0, description="Share of the inputs that a tree uses.")
     row_share: float = Field(default=0.7, gt=0.0, le=1.0, description="Share of the cell-days that a tree uses.")
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of the choice of inputs and rows for each tree.")
@@ -91,9 +89,7 @@ class NetworkSettings(ForecasterSettings):
         default=8, ge=2, le=256, description="Days in an input window: a power of two, at least 2 ** recurrent_layers."
     )
     filters: int = Field(default=8, ge=1, le=256, description="Channels of every convolution and recurrent direction.")
-    recurrent_layers: int = Field(
-        default=2, ge=1, le=8, description="Number of bidirectional peephole ConvLSTM layers."
-    )
+    recurrent_layers: int = Field(default=2, ge=1, le=8, description="Bidirectional peephole ConvLSTM layers.")
     dropout: float = Field(
         default=0.0, ge=0.0, lt=1.0, description="Share of values dropped in training after each time pooling."
     )
@@ -101,8 +97,7 @@ class NetworkSettings(ForecasterSettings):
         default=1.0,
         gt=0.0,
         le=10_000.0,
-        description="Weight of a cell with an alert against one without, in the loss. Reference settings are 1, 10 and "
-        "100; below 1, cells without an alert weigh more. Forecasts are corrected for it.",
+        description="Weight of cells with alerts in the loss; forecasts are corrected.",
     )
     train_days: int = Field(
         default=1096, ge=1, le=10_000, description="Maximum number of training days, the last ones before validation."
@@ -114,10 +109,7 @@ class NetworkSettings(ForecasterSettings):
         default=5, ge=1, le=10_000, description="Epochs without a better validation loss before training stops."
     )
     plateau_patience: int = Field(
-        default=2,
-        ge=1,
-        le=10_000,
-        description="Epochs without a better validation loss before the learning rate is cut.",
+        default=2, ge=1, le=10_000, description="Epochs without a better loss before the learning rate is cut."
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of the weights, the dropout and the order of days.")
 
@@ -126,9 +118,7 @@ class StackSettings(ForecasterSettings):
     """Settings of `stack`."""
 
     members: list[str] = Field(
-        default=["residual_boosting", "gradient_boosting", "ew_kde"],
-        min_length=1,
-        description="Names of the forecasters that are combined.",
+        default=["residual_boosting", "gradient_boosting", "ew_kde"], min_length=1, description="Names of the members."
     )
 
 
@@ -222,10 +212,7 @@ def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = Non
 
 
 def check_forecasters(cities: CityFiles) -> CityFiles:
-    """Return the cities without those whose files name unknown forecasters or settings.
-
-    Raises CityFileError if no city is left; the message names file, key and what is allowed.
-    """
+    """Return the cities whose forecasters and settings exist. Raises CityFileError if none is left."""
     problems = {}
     for name, city in cities.items():
         if unknown := [key for key in city.forecasters if key not in FORECASTERS]:

@@ -86,10 +86,7 @@ class GunshotTypes(StoredModel):
 
     @classmethod
     def fit(cls, history: HourlyHistory, train: range, validation: range) -> "GunshotTypes":
-        """Choose the weight on the validation hours, then fit the regression on both windows.
-
-        Raises HourlyHistoryError if training or validation has no typed alert.
-        """
+        """Choose the weight on validation, fit on both windows. Raises HourlyHistoryError if one has no typed alert."""
         alerts = typed_alerts(history)
         fitted, checked = alerts.within(train), alerts.within(validation)
         if not len(fitted.hour) or not len(checked.hour):
@@ -123,7 +120,6 @@ def _mix_of(inputs: Array, weights: Array, intercept: Array) -> Array:
 
 
 def _regression(inputs: Array, alerts: TypedAlerts) -> tuple[Array, Array]:
-    """Return (weights, intercept) in units of the inputs."""
     from sklearn.linear_model import LogisticRegression
 
     centre, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-6)
@@ -141,7 +137,6 @@ def _regression(inputs: Array, alerts: TypedAlerts) -> tuple[Array, Array]:
 
 
 def _typed_counts(history: HourlyHistory) -> npt.NDArray[np.integer]:
-    """Return counts of the gunshot types, shape (hours, types, covered cells)."""
     return history.counts[:, :TYPES]
 
 
@@ -186,6 +181,5 @@ def _inputs(history: HourlyHistory, issues: Integers, hours: Integers, cells: In
 
 
 def _log_ratios(mix: npt.NDArray[np.floating]) -> Array:
-    """Return logarithms of the first types' shares over the last one's, shape (rows, types - 1)."""
     logs = np.log(mix)
     return logs[:, :-1] - logs[:, -1:]

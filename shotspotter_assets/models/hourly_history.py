@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from shotspotter_assets.calendar.dates import DAY_HOURS, HourlyClock, hour_starts
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.models.arrays import Array, Booleans, Integers
+from shotspotter_assets.models.arrays import Booleans, Integers
 
 
 class HourlyHistoryError(ValueError):
@@ -64,11 +64,6 @@ class HourlyHistory:
         return self.alerts > 0
 
     @cached_property
-    def occupied_share(self) -> Array:
-        """Share of the covered cells with an alert, shape (hours,)."""
-        return self.occupied.mean(axis=1)
-
-    @cached_property
     def starts(self) -> npt.NDArray[np.datetime64]:
         """Instants (datetime64[s], UTC) at which the hours begin, with a day more than counted hours."""
         return hour_starts(self.first_day, len(self) + DAY_HOURS, self.city.zone)
@@ -82,10 +77,7 @@ class HourlyHistory:
         return int(np.searchsorted(self.starts, np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "s")))
 
     def until(self, instant: datetime) -> "HourlyHistory":
-        """Return the hours that had begun before an instant.
-
-        Windows of whole days hold zeros for the hours to come; they must be left out, or silence is taken for fact.
-        """
+        """Return the hours that had begun before an instant: windows of whole days hold zeros for hours to come."""
         stop = self.hour_at(instant)
         return replace(
             self, counts=self.counts[:stop], is_known=None if self.is_known is None else self.is_known[:stop]

@@ -151,7 +151,7 @@ def test_cities_share_what_a_factor_of_the_same_name_and_definition_tells(monkey
     build("regime_regression").fit(history(), TRAIN, VALIDATION, FitContext(shared=start))
     monkeypatch.setattr(regime_regression, "SHARED_VARIANCE", 1e-9)
     silent_factor = history_with(at(60), telling, np.full(290, np.nan))
-    without_slope = replace(start, slopes={**start.slopes, POVERTY: 0.0})
+    without_slope = start.model_copy(update={"slopes": {**start.slopes, POVERTY: 0.0}})
     own, other = (
         build("regime_regression").fit(silent_factor, TRAIN, VALIDATION, FitContext(shared=shared))
         for shared in (start, without_slope)

@@ -8,10 +8,7 @@ from shotspotter_assets.models.networks.quiet_keras import keras
 
 
 def time_pools(days: int, recurrent_layers: int) -> list[int]:
-    """Return pool sizes over time, one per recurrent layer: 2, 2, ..., and what is left until one frame remains.
-
-    Raises ValueError if `days` is not a power of two of at least 2 ** recurrent_layers, two frames a layer.
-    """
+    """Return pool sizes over time, one per recurrent layer, down to one frame. Raises ValueError if this is impossible."""
     min_days = 2**recurrent_layers
     if recurrent_layers < 1 or days < min_days or days & (days - 1):
         allowed = ", ".join(str(min_days * 2**power) for power in range(4))

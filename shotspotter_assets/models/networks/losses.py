@@ -28,9 +28,8 @@ def weighted_cross_entropy(in_coverage: np.ndarray, class_weight: float) -> Call
 
 
 def undo_class_weight(q: np.ndarray, weight: float) -> np.ndarray:
-    """Return the probability behind an output q that was trained with a class weight: q / (w - (w - 1) q).
+    """Return the probability behind an output q: q / (w - (w - 1) q), as a class weight w multiplies the odds by w.
 
-    A weight w in the cross-entropy multiplies the odds of its optimum by w (Elkan 2001, "The foundations of
-    cost-sensitive learning", theorem 2).
+    Elkan 2001, "The foundations of cost-sensitive learning", theorem 2.
     """
     return q / (weight - (weight - 1) * q)

@@ -77,7 +77,6 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
         return ops.stack([ops.concatenate(pair, axis=-1) for pair in pairs], axis=1)
 
     def _step(self, direction: int, gates: Any, hidden: Any, before: Any) -> tuple[Any, Any]:
-        """Return the new hidden state and cell state after one time step of one direction."""
         peephole_i, peephole_f, peephole_o = ops.unstack(self.peepholes[direction], 3, axis=0)
         if hidden is None:
             # The state before the first frame is zero: all its products are left out.

@@ -21,7 +21,7 @@ class Windows(keras.utils.PyDataset):
     """Batches of (window, occupancy) for consecutive target days; pass `shuffle=False` to Keras.
 
     Batches are (n, length, rows, columns, layers) and (n, rows, columns, maps), float32. The window of target day t is
-    the `length` days that end with t - `lead`.
+    the `length` days that end with t - `lead`. Raises ValueError if no day has a full window, or one lies beyond the counts.
 
     Args:
         counts: Daily numbers of alerts, (days, layers, rows, columns).
@@ -30,9 +30,6 @@ class Windows(keras.utils.PyDataset):
         seed: Seed of the order of days, which changes every epoch; None keeps the order of time.
         start: Log odds that the network adds to, (days, rows, columns), as a second input; None for none.
         kept: True for days that are targets, (days,); all by default.
-
-    Raises:
-        ValueError: No day has a full window before it, or a day lies beyond the counts.
     """
 
     def __init__(

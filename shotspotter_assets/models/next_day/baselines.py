@@ -26,11 +26,10 @@ def fit_baselines(
     log: Callable[[str], None] = lambda _: None,
     fitted: Mapping[str, Fitted] | None = None,
 ) -> dict[str, ModelForecast]:
-    """Return the forecasts of all baselines of the registry, for one fold, by name; later days than `test` are not used.
+    """Return the forecasts of all baselines of the registry by name; later days than `test` are not used.
 
-    `train`, `validation` and `test` are indices into the day axis and follow each other. `log` receives a line for each
-    baseline. Baselines among `fitted`, by name, are not fitted again. Raises ValueError if cells are never, or always,
-    occupied in training.
+    The windows are indexes of days and follow each other. Baselines among `fitted`, by name, are not fitted again.
+    Raises ValueError if cells are never, or always, occupied in training.
     """
     history = history.through(test.stop)
     fitted_days = after_warm_up(train, BASELINES_WARM_UP_DAYS)

@@ -72,11 +72,7 @@ def is_same_for_all_cells(name: str) -> bool:
 
 def next_day_inputs(history: History, days: Sequence[int] | Integers) -> Inputs:
     """Return the inputs of some days, ascending indexes of the day axis to `History.next_day`, cached by `history`."""
-    wanted = np.asarray(days, dtype=np.int64)
-    cells = int(history.in_coverage.sum())
-    return history.cached(
-        "next_day_inputs", wanted, lambda: inputs_from_columns(_columns(history, wanted), len(wanted), cells)
-    )
+    return cached_inputs("next_day_inputs", history, days, _columns)
 
 
 def names_of_inputs(city: City) -> tuple[str, ...]:
@@ -138,13 +134,23 @@ def rows_to_fit(
     )
 
 
-def inputs_from_columns(columns: Iterable[tuple[str, Array]], days: int, cells: int) -> Inputs:
-    """Return named columns, each of a shape that broadcasts to (days, cells), as one array."""
-    named = list(columns)
-    values = np.empty((days, cells, len(named)), dtype=np.float32)
-    for at, (_, column) in enumerate(named):
-        values[:, :, at] = column
-    return Inputs(values, tuple(name for name, _ in named))
+def cached_inputs(
+    name: str,
+    history: History,
+    days: Sequence[int] | Integers,
+    columns: Callable[[History, Integers], Iterable[tuple[str, Array]]],
+) -> Inputs:
+    """Return named columns of some days, each of a shape that broadcasts to (days, cells), as one array."""
+    wanted = np.asarray(days, dtype=np.int64)
+
+    def made() -> Inputs:
+        named = list(columns(history, wanted))
+        values = np.empty((len(wanted), int(history.in_coverage.sum()), len(named)), dtype=np.float32)
+        for at, (_, column) in enumerate(named):
+            values[:, :, at] = column
+        return Inputs(values, tuple(name for name, _ in named))
+
+    return history.cached(name, wanted, made)
 
 
 def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:

@@ -87,7 +87,6 @@ class LogisticRegressionForecaster(LagBaseline):
         return next(self._fits(rows, [choices["inverse_penalty"]]))
 
     def _fits(self, rows: CellDays, inverse_penalties: Sequence[float]) -> Iterator[FittedLagBaseline]:
-        """Return the fit with each penalty, which starts at the one before."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 

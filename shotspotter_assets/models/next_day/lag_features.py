@@ -13,8 +13,8 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import (
     MAX_DAYS_REMEMBERED,
     Inputs,
+    cached_inputs,
     days_since_last_alert,
-    inputs_from_columns,
     last_day,
     weekday_and_season,
 )
@@ -34,11 +34,7 @@ MIN_RATE: Final = 1 / 365
 
 def lag_features(history: History, days: Sequence[int] | Integers) -> Inputs:
     """Return the lag features of some days, to `History.next_day` at most, made once for both baselines."""
-    wanted = np.asarray(days, dtype=np.int64)
-    cells = int(history.in_coverage.sum())
-    return history.cached(
-        "lag_features", wanted, lambda: inputs_from_columns(_columns(history, wanted), len(wanted), cells)
-    )
+    return cached_inputs("lag_features", history, days, _columns)
 
 
 def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:

@@ -105,17 +105,9 @@ class NetworkForecaster(Forecaster):
     ) -> FittedNetwork:
         from shotspotter_assets.models.networks.fit import fit_network
 
+        layers, covered, maps = _forecast_layers(history), history.in_coverage, own_maps(history.city)
         trained = fit_network(
-            _forecast_layers(history),
-            history.in_coverage,
-            train,
-            validation,
-            self.settings,
-            history.lead,
-            own_maps(history.city),
-            context,
-            start,
-            kept,
+            layers, covered, train, validation, self.settings, history.lead, maps, context, start, kept
         )
         chosen = {
             "best_epoch": trained.best_epoch,

@@ -69,7 +69,6 @@ class FittedNewCity(Fitted):
         return 1 / float(np.expm1(self.log_rate_sd**2))
 
     def _rates(self, history: History, days: range) -> tuple[Array, Array]:
-        """Return (rates, variances of their logarithms), each (days, cells)."""
         in_coverage, known = history.in_coverage, history.known_before(days)
         alerts, counted_days = decayed_sums(history.observed, np.inf, ordinary_days(history), known)
         total, shape = alerts.sum(axis=1, keepdims=True), self._city_shape

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.arrays import Array, Booleans, Singles
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.forecaster import SharedStart
+from shotspotter_assets.models.forecaster import SharedRegression, SharedStart
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import MAX_FIT_ROWS, names_of_inputs, ordinary_days, rows_to_fit
 from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression, standardise
@@ -82,17 +82,6 @@ class SharedRows:
         )
 
 
-class SharedRegression(BaseModel):
-    """Log odds by unit of each input, and where all are 0; log rates as in `SharedStart`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    slopes: dict[str, float]
-    intercept: float
-    log_rate: float
-    log_rate_sd: float
-
-
 class SharedModels(BaseModel):
     """The regressions of a cutoff; stored as `record.json`."""
 
@@ -108,7 +97,7 @@ class SharedModels(BaseModel):
     def start_of(self, city: str, origin: str) -> SharedStart | None:
         """Return the start of a city's models; None where no other city took part."""
         regression = self.without.get(city) if city in self.cities else self.everyone
-        return None if regression is None else SharedStart(f"{origin}|{self.cutoff}", **dict(regression))
+        return None if regression is None else SharedStart(origin=f"{origin}|{self.cutoff}", **dict(regression))
 
 
 def fit_shared(

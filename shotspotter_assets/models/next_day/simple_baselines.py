@@ -15,16 +15,7 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.probability import MIN_PROBABILITY, clip_probability, log_losses
 
-PSEUDO_DAYS: Final = (1, 3, 10, 30, 100, 300, 1000)
-HALF_LIVES: Final = (30, 60, 120, 180, 360, 720)
-"""Half-lives of a cell's recent rate, in days."""
 WEIGHT_STEPS: Final = 10
-MAP_WIDTHS: Final = (0.5, 0.7, 1.0, 1.5, 2.5)
-"""Standard deviations of the smoothed map, in cells."""
-MAP_HALF_LIVES: Final = (7, 14, 21, 30, 60, 120, 180, 360, 720)
-"""Half-lives of the smoothed map, in days."""
-HISTORY_SHARES: Final = (0.0, 0.25, 0.5, 0.75)
-"""Share of the cell's own mean over all history in the smoothed map."""
 
 
 class GridBaseline(Forecaster):
@@ -120,7 +111,7 @@ class HistoricalMean(SimpleBaseline):
     """Frequency of each cell, shrunk towards the city's mean as if that had been observed for some days (a Beta prior)."""
 
     name = "historical_mean"
-    grid = tuple({"pseudo_days": days} for days in PSEUDO_DAYS)
+    grid = tuple({"pseudo_days": days} for days in (1, 3, 10, 30, 100, 300, 1000))
 
     def learn(self, history: History, days: range, choices: Choices) -> Array:
         labels, pseudo_days = _labels(history, days), choices["pseudo_days"]
@@ -154,7 +145,8 @@ class ExponentialMean(SimpleBaseline):
             "history": past / WEIGHT_STEPS,
             "city": (WEIGHT_STEPS - recent - past) / WEIGHT_STEPS,
         }
-        for half_life, recent, past in product(HALF_LIVES, range(WEIGHT_STEPS + 1), range(WEIGHT_STEPS + 1))
+        for half_life in (30, 60, 120, 180, 360, 720)
+        for recent, past in product(range(WEIGHT_STEPS + 1), repeat=2)
         if recent + past <= WEIGHT_STEPS
     )
 
@@ -170,7 +162,9 @@ class RecencyWeightedMap(SimpleBaseline):
     name = "ew_kde"
     grid = tuple(
         {"width_cells": width, "half_life_days": half_life, "history": share}
-        for width, half_life, share in product(MAP_WIDTHS, MAP_HALF_LIVES, HISTORY_SHARES)
+        for width in (0.5, 0.7, 1.0, 1.5, 2.5)
+        for half_life in (7, 14, 21, 30, 60, 120, 180, 360, 720)
+        for share in (0.0, 0.25, 0.5, 0.75)
     )
 
     def forecast(self, table: Array, choices: Choices, history: History, days: range) -> Array:
@@ -193,7 +187,6 @@ def _labels(history: History, days: range) -> Booleans:
 
 
 def _occupied_the_day_before(history: History, days: range) -> Booleans:
-    """Return the occupancy of the last day known before each of `days`; none for the first day."""
     observed = history.observed
     return np.vstack([np.zeros_like(observed[:1]), observed])[history.known_before(days)]
 

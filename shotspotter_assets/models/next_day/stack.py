@@ -1,9 +1,8 @@
 """The default candidate: a combination of other forecasters, whose weights are learned from their earlier forecasts.
 
 Each member is fitted on the training window and forecasts the validation window, from which the weights are learned
-week by week, starting at the weights of other cities (see `stacking`). Then every member is fitted on both windows.
-Later weeks move the weights on once their outcomes are known: the weights of a day rest on earlier days alone. Firework
-days teach nothing, as members differ there in other things than on ordinary days.
+week by week (see `stacking`). Then every member is fitted on both windows. Later weeks move the weights once their
+outcomes are known. Firework days do not, as members differ there in other things than on ordinary days.
 """
 
 from collections.abc import Collection, Mapping
@@ -116,7 +115,6 @@ def combined(
 
 
 def _weeks_known(history: History, days: range, start: int) -> list[int]:
-    """Return whole weeks from day `start` on that are known before each of `days`."""
     return (np.maximum(history.known_before(days) - start, 0) // WEEK).tolist()
 
 
@@ -127,6 +125,5 @@ def _learned(posterior: WeightPosterior, logits: Array, history: History, days: 
 
 
 def _forecast(by_week: list[WeightPosterior], logits: Array, history: History, days: range, start: int) -> Array:
-    """Return the probability of `days`, shape (days, cells), each with the weights that are known before it."""
     fireworks = is_holiday_fireworks(history.days_to_forecast()[days.start : days.stop])
     return combine(by_week, _weeks_known(history, days, start), logits, fireworks, FIREWORK_MEMBERS)

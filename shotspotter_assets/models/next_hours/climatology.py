@@ -45,6 +45,5 @@ def _frequencies(history: HourlyHistory, train: range, validation: range, horizo
 
 
 def _shrunk_frequency(observed: Booleans, horizon: int, pseudo_days: float) -> Array:
-    """Return the share of horizons with an alert, shrunk by `pseudo_days` days of the city's mean, shape (cells,)."""
     pseudo = pseudo_days * DAY_HOURS / horizon
     return (observed.sum(axis=0) + pseudo * observed.mean()) / (len(observed) + pseudo)

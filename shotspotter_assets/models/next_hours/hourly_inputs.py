@@ -44,10 +44,7 @@ PROFILE_HOURS: Final = 1.5
 
 
 def hour_profile(history: HourlyHistory, hours: range) -> Array:
-    """Return occupied cells by hour of week over their mean, without firework days, shape (168,).
-
-    Smoothed around the week by a Gaussian; flat where nothing has happened.
-    """
+    """Return smoothed occupied cells by hour of week over their mean, without firework days, shape (168,)."""
     clock = history.clock
     ordinary = np.arange(hours.start, hours.stop)
     ordinary = ordinary[~clock.fireworks[ordinary] & history.are_known(ordinary)]
@@ -95,7 +92,6 @@ def cell_features(history: HourlyHistory, hours: range, rows: Rows, profile: Arr
 
 
 def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Iterator[Singles]:
-    """Return columns, shape (hours, cells) or (hours, 1) each."""
     clock, kept = history.clock, history.is_known
     alerts = np.minimum(history.alerts[: hours.stop], MAX_ALERTS_COUNTED).astype(np.float32)
     occupied = np.minimum(alerts, 1)
@@ -160,7 +156,7 @@ def window_features(history: HourlyHistory, hours: range, horizon: int, profile:
     clock, here = history.clock, slice(hours.start, hours.stop)
     phase = 2 * np.pi * (clock.season[here] + horizon / 2 / YEAR_HOURS)
     fireworks = ahead(clock.fireworks, horizon)[here]
-    city = history.occupied_share
+    city = history.occupied.mean(axis=1)
     usual = np.maximum(exponential_mean(city.astype(np.float32), np.inf, history.is_known, hours), 1e-9)
     last_year, city_ahead = clock.last_year[here], ahead(city, horizon)
     counted = np.clip(last_year, 0, len(city_ahead) - 1)

@@ -1,8 +1,7 @@
 """The default forecaster of the next hours: a regression combined with a self-exciting process, by learned weights.
 
-The weights are learned as in the stack of the next day (`next_day.stack`). The offset corrects the level, which the
-regression gets wrong where a city's rate has moved away from that of its training years. The number of alerts is
-forecast from the stack's own forecasts of the validation window.
+The offset corrects the level, which the regression misses where a city's rate has moved away from that of its training
+years. The number of alerts is forecast from the stack's own forecasts of the validation window.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,7 @@ from shotspotter_assets.models.stacking import WeightPosterior, combine, logits_
 
 MEMBERS: Final = {member.name: member for member in (NextHours, SelfExciting)}
 FIREWORK_MEMBERS: Final = (NextHours.name,)
-"""Members with inputs for firework nights, see `stacking.combine`. Such hours teach the weights nothing."""
+"""Members with inputs for firework nights, see `stacking.combine`. Such hours do not move the weights."""
 PRIOR_WEIGHTS: Final = {
     1: {"next_hours": 0.599, "self_exciting": 0.471},
     2: {"next_hours": 0.575, "self_exciting": 0.494},
@@ -107,10 +106,7 @@ def combined(
     validation: range,
     horizons: tuple[int, ...],
 ) -> FittedHourlyStack:
-    """Return the stack of fitted members; its weights are learned from those fitted on the training hours alone.
-
-    Raises HourlyHistoryError if no alert lies in the validation hours.
-    """
+    """Return the stack of members, weighted by their fits on training. Raises HourlyHistoryError without validation alerts."""
     models = {}
     on_train = {name: member.on_train for name, member in members.items() if member.on_train is not None}
     for horizon in horizons:
@@ -144,7 +140,6 @@ def _by_week(
     start: int,
     weeks: int,
 ) -> list[WeightPosterior]:
-    """Return the posterior by week; `logits` are of `issues`, whose weeks begin at hour `start`."""
     observed = history.alerts_within(issues, horizon) > 0
     ordinary = ~fireworks_ahead(history, horizon)[issues]
     return posterior.by_week(logits, observed, (issues - start) // WEEK_HOURS, weeks, ordinary)

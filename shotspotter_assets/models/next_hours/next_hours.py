@@ -1,8 +1,6 @@
 """Forecasts of the next hours from any hour by logistic regression, one for each horizon.
 
-It is fitted on a sample of (hour, cell) rows in which alerts are over-represented; the odds are corrected exactly for
-that. Boosted trees on its residuals, tried on the first quarter of 2017 in Washington DC, added nothing at 1 hour and
-less than 0.01 nats per positive at 4, and are left out.
+It is fitted on a sample of (hour, cell) rows in which alerts are over-represented; the odds are corrected exactly.
 """
 
 from dataclasses import dataclass
@@ -126,7 +124,6 @@ def _sample(history: HourlyHistory, hours: range, train_stop: int, horizon: int)
 
 
 def _regression(inputs: Singles, positive: Booleans, sample_weight: Array) -> tuple[Array, float]:
-    """Return (weights, intercept) in units of the inputs."""
     from sklearn.linear_model import LogisticRegression
 
     # float64 and a solver that goes to the end: nearly equal rates make the fit stiff.

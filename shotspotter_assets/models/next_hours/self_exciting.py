@@ -116,7 +116,6 @@ def burst_scale(expected: npt.NDArray[np.floating], positives: float) -> float:
 
 
 def _likeliest(parts: list[Singles], occupied: Booleans) -> Array:
-    """Return strengths of the intensity's parts, each (hours, cells), of maximum likelihood."""
     at_alerts = np.stack([part[occupied] for part in parts], axis=1).astype(np.float64)
     elsewhere = np.array([part.sum(dtype=np.float64) for part in parts]) - at_alerts.sum(axis=0)
 

@@ -37,10 +37,7 @@ class LiftTable(StoredModel):
     incidents: int  # number of incidents of the fit
 
     def lift(self, incidents: Incidents, history: HourlyHistory, instant: float, minutes: Array) -> Array:
-        """Return each covered cell's mean lift within some minutes (periods,) from an instant, shape (periods, cells).
-
-        The instant is in seconds since 1970; later incidents are not used.
-        """
+        """Return each cell's mean lift within some minutes (periods,) from an instant in seconds, shape (periods, cells)."""
         recent = incidents.within(instant - 60 * AGES_MINUTES[-1], np.nextafter(instant, np.inf))
         lift = np.ones((len(minutes), int(history.in_coverage.sum())))
         if not len(recent):
@@ -111,7 +108,6 @@ def _within_ages(first: Array, last: Array) -> Array:
 
 
 def _rings(incidents: Incidents, history: HourlyHistory) -> Integers:
-    """Return the bin of the distance from each incident to each covered cell, shape (incidents, cells)."""
     middles = Plane.of(history.city.box).metres(
         np.column_stack(cell_middles(history.city, *np.nonzero(history.in_coverage)))
     )

@@ -50,10 +50,7 @@ def storage_url(store: Store, partition: Partition, file: str, shared: str = "")
 
 
 def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int = 1) -> "optuna.Study":
-    """Return the study of a task, with the loss of the settings without a search, its first trial if they are in the space.
-
-    Raises an error if the settings without a search cannot be fitted.
-    """
+    """Return the study of a task, with the loss of the settings without a search, its first trial if they are in the space."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -58,7 +56,7 @@ def test_a_start_with_other_inputs_is_refused(name):
         with pytest.raises(
             OtherInputsError, match=r"small_city starts at the model of all-cities\|2022-01-01, which was"
         ):
-            starting_at(replace(shared_start(), slopes=old), name)
+            starting_at(shared_start().model_copy(update={"slopes": old}), name)
 
 
 def test_without_a_model_of_all_cities_its_forecaster_says_what_to_do():

@@ -2,13 +2,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.filters import exponential_mean
-from shotspotter_assets.models.next_day.simple_baselines import (
-    HISTORY_SHARES,
-    MAP_HALF_LIVES,
-    MAP_WIDTHS,
-    PSEUDO_DAYS,
-    SIMPLE_BASELINES,
-)
+from shotspotter_assets.models.next_day.simple_baselines import SIMPLE_BASELINES
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.evaluation.cities import TEST, TRAIN, VALIDATION
 from shotspotter_assets_tests.models.next_day.steady_city import HISTORY, changing_city, forecast, loss
@@ -18,11 +12,11 @@ OBSERVED = HISTORY.observed
 
 def test_historical_mean_has_the_best_pseudo_count_of_the_validation_window():
     train, validation, both = OBSERVED[:260], OBSERVED[260:320], OBSERVED[:320]
-    losses = [
-        log_losses((train.sum(0) + pseudo * train.mean()) / (260 + pseudo), validation).mean() for pseudo in PSEUDO_DAYS
-    ]
+    tried = [choices["pseudo_days"] for choices in SIMPLE_BASELINES["historical_mean"].grid]
+    shrunk = [(train.sum(0) + pseudo * train.mean()) / (260 + pseudo) for pseudo in tried]
+    losses = [log_losses(probability, validation).mean() for probability in shrunk]
     probability, settings = forecast("historical_mean")
-    assert settings["pseudo_days"] == PSEUDO_DAYS[int(np.argmin(losses))]
+    assert settings["pseudo_days"] == tried[int(np.argmin(losses))]
     assert settings["validation_log_loss"] == pytest.approx(min(losses))
     expected = (both.sum(0) + settings["pseudo_days"] * both.mean()) / (320 + settings["pseudo_days"])
     np.testing.assert_allclose(probability, np.broadcast_to(expected, (40, len(expected))))
@@ -43,9 +37,7 @@ def test_ewma_follows_a_city_that_changes():
 def test_the_recency_weighted_map_has_the_best_setting_of_the_validation_window():
     probability, settings = forecast("ew_kde")
     assert loss(probability) < loss(forecast("city_mean")[0])
-    assert settings["width_cells"] in MAP_WIDTHS
-    assert settings["half_life_days"] in MAP_HALF_LIVES
-    assert settings["history"] in HISTORY_SHARES
+    assert any(choices.items() <= settings.items() for choices in SIMPLE_BASELINES["ew_kde"].grid)
     # Nearly the setting with the narrowest kernel, which is one of those tried.
     window = slice(VALIDATION.start, VALIDATION.stop)
     daily = OBSERVED.astype(float)

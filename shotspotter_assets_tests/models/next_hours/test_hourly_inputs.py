@@ -63,8 +63,8 @@ def test_the_citys_level_is_what_was_observed_over_what_the_hours_let_expect(day
     ordinary = ~made.clock.fireworks[:hour]
     weights = 2.0 ** (-(hour - 1 - np.arange(hour)) / (24 * days)) * (ordinary if days > 1 else 1)
     total = (2.0 ** (-np.arange(hour) / (24 * days))).sum()
-    long_run = (made.occupied_share[:hour] * ordinary).mean()
-    observed = weights @ made.occupied_share[:hour] / total
+    long_run = (made.occupied.mean(axis=1)[:hour] * ordinary).mean()
+    observed = weights @ made.occupied.mean(axis=1)[:hour] / total
     expected = weights @ profile[made.clock.hour_of_week[:hour]] / total
     level = np.log((observed + prior * long_run) / ((expected + prior) * long_run))
     np.testing.assert_allclose(column(made, hour, f"log_city_{days:g}_days"), level, rtol=1e-3, atol=1e-4)

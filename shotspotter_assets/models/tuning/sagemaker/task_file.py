@@ -2,7 +2,6 @@
 
 import io
 import json
-from dataclasses import asdict
 from datetime import date
 from typing import Any, Final
 
@@ -45,7 +44,7 @@ def packed(task: TuningTask) -> bytes:
         "first_day": history.first_day.isoformat(),
         "lead": history.lead,
         "windows": [[window.start, window.stop] for window in (task.train, task.validation)],
-        "shared": None if shared is None else asdict(shared) | {"slopes": dict(shared.slopes)},
+        "shared": None if shared is None else shared.model_dump(),
         "of_cells": [[one.name, one.known_from.isoformat()] for one in history.factors.of_cells],
         "of_days": [[one.name, one.known_from.isoformat(), one.days_late] for one in history.factors.of_days],
         "key": task.key,

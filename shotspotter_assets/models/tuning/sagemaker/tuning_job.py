@@ -185,7 +185,6 @@ def suggested_values(space: "Mapping[str, BaseDistribution]", hyperparameters: M
 
 
 def _options(distribution: "BaseDistribution") -> dict[str, Any]:
-    """Return the values of a parameter with few of them, by text; empty for ranges."""
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
     match distribution:
