@@ -137,9 +137,9 @@ def load_city(file: Path, text: str | None = None) -> City:
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except yaml.MarkedYAMLError as error:
-        place = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         # Without the text of the line, which may hold a secret.
-        raise CityFileError(f"{file}: is not a YAML file of a city: {place}{error.problem}") from None
+        raise CityFileError(f"{file}: is not a YAML file of a city: {line}{error.problem}") from None
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CityFileError(f"{file}: cannot be read as YAML: {reason}") from None
@@ -180,8 +180,6 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def _with_paths(file: Path, city: City) -> City:
-    """Return the city with absolute paths, and refuse missing files."""
-
     def located(key: str, part: _Part, field: str = "path") -> _Part:
         path: Path = file.parent.absolute() / getattr(part, field).expanduser()
         if not path.is_file():

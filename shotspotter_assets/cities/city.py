@@ -158,8 +158,8 @@ class City(StrictModel):
             raise ValueError("longitude and latitude seem to be swapped; west and east are longitudes")
         is_far_from_greenwich = abs(meridian) > MAX_OFFSET_DEGREES  # elsewhere either sign may be right
         if is_far_from_greenwich and any(is_near(-edge) and not is_near(edge) for edge in (box.west, box.east)):
-            place = f"{info.data['time_zone']} is near {meridian:g}"
-            raise ValueError(f"longitudes seem to lack their minus sign, or to have one too many ({place})")
+            hint = f"{info.data['time_zone']} is near {meridian:g}"
+            raise ValueError(f"longitudes seem to lack their minus sign, or to have one too many ({hint})")
         return box
 
     @field_validator("holidays")

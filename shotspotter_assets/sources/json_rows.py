@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator
@@ -15,25 +16,25 @@ PLAIN_KEY: Final = re.compile(r"[\w:@]*\w")
 def finder(path: str, keys: Collection[str] = ()) -> Callable[[Any], Any]:
     """Return a function that looks up a plain key, one of `keys`, or a JMESPath in a row; it returns None for nothing."""
     if path not in keys and not PLAIN_KEY.fullmatch(path):
-        import jmespath
-
-        try:
-            return jmespath.compile(path).search
-        except jmespath.exceptions.JMESPathError:
-            pass  # a name with blanks, which these rows do not have
+        with suppress(ValueError):  # of a name with blanks, which these rows do not have
+            return _search(path)
     return lambda row: row.get(path) if isinstance(row, dict) else None
 
 
 def check_path(path: str) -> str:
     """Return a path to a value; raise ValueError if it is neither a plain key nor a JMESPath."""
     if not PLAIN_KEY.fullmatch(path):
-        import jmespath
-
-        try:
-            jmespath.compile(path)
-        except jmespath.exceptions.JMESPathError as error:
-            raise ValueError(f"{path!r} is not a JMESPath: {' '.join(str(error).split())}") from None
+        _search(path)
     return path
+
+
+def _search(path: str) -> Callable[[Any], Any]:
+    import jmespath
+
+    try:
+        return jmespath.compile(path).search
+    except jmespath.exceptions.JMESPathError as error:
+        raise ValueError(f"{path!r} is not a JMESPath: {' '.join(str(error).split())}") from None
 
 
 JmesPath = Annotated[str, AfterValidator(check_path)]

@@ -123,8 +123,8 @@ def _points(
     if source.crs is not None:
         places = _to_degrees(x, y, source.crs)
         longitude, latitude = (pa.chunked_array([pa.array(degrees, from_pandas=True)]) for degrees in places)
-    elif (known := np.isfinite(x) & np.isfinite(y)).any() and ((np.abs(x) > 180) | (np.abs(y) > 180))[known].all():
-        first = int(known.argmax())
+    elif (finite := np.isfinite(x) & np.isfinite(y)).any() and ((np.abs(x) > 180) | (np.abs(y) > 180))[finite].all():
+        first = int(finite.argmax())
         raise SourceError(
             f"City {city.name}: {received_from}, row {first}: the point {x[first]:g}, {y[first]:g} is no longitude and latitude "
             "in degrees, and no other point is. Set source.crs in the city's file to their system, such as EPSG:2248."
@@ -153,7 +153,6 @@ def _filing_dates(
 
 
 def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return finite numbers as float64; anything else is null."""
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_decimal(column.type)):
         text = pc.utf8_trim_whitespace(column.cast(pa.string()))
         column = pc.if_else(pc.match_substring_regex(text, NUMBER), pc.utf8_ltrim(text, "+"), None)
@@ -177,9 +176,9 @@ def _text(table: pa.Table, name: str | None) -> pa.ChunkedArray:
 
 def _as_received(table: pa.Table, unusable: pa.ChunkedArray) -> pa.Array:
     rows = table.filter(unusable)
-    for place, field in enumerate(rows.schema):
+    for at, field in enumerate(rows.schema):
         if pa.types.is_temporal(field.type):  # Python's calendar does not reach all times
-            rows = rows.set_column(place, field.name, rows[place].cast(pa.string()))
+            rows = rows.set_column(at, field.name, rows[at].cast(pa.string()))
     texts = [values.pop(BROKEN, None) or json.dumps(values, default=str) for values in rows.to_pylist()]
     nothing = pa.nulls(table.num_rows, pa.string())
     return pc.replace_with_mask(nothing, unusable.combine_chunks(), pa.array(texts, pa.string()))

@@ -44,12 +44,11 @@ def keep_first_seen(rows: pa.Table, before: pa.Table) -> pa.Table:
     index_before, index_now = (pd.MultiIndex.from_frame(_occurrences(table)) for table in (before, rows))
     position = index_before.get_indexer(index_now)  # of each row in `before`, -1 for a new one
     first_seen = pc.coalesce(before["received_at"].take(pa.array(position, mask=position < 0)), rows["received_at"])
-    place = rows.schema.get_field_index("received_at")
-    return rows.set_column(place, RAW_SCHEMA.field("received_at"), first_seen)
+    at = rows.schema.get_field_index("received_at")
+    return rows.set_column(at, RAW_SCHEMA.field("received_at"), first_seen)
 
 
 def _occurrences(table: pa.Table) -> pd.DataFrame:
-    """Return each row's hash, and the number of equal rows before it."""
     frame = pd.DataFrame({"hash": row_hashes(table.select(PUBLISHED))})
     frame["before"] = frame.groupby("hash").cumcount()
     return frame

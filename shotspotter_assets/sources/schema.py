@@ -39,8 +39,8 @@ def versions_of_days(raw: pa.Table) -> dict[date, str]:
 def origins_of_days(raw: pa.Table) -> dict[date, dict[str, str]]:
     """Return the version of each day's rows by the file or address that they came from."""
     numbers: dict[tuple[date, str], int] = {}
-    places = zip(raw["date"].to_pylist(), raw["received_from"].to_pylist(), strict=True)
-    group = np.array([numbers.setdefault(place, len(numbers)) for place in places], dtype=np.int64)
+    origin_of_row = zip(raw["date"].to_pylist(), raw["received_from"].to_pylist(), strict=True)
+    group = np.array([numbers.setdefault(origin, len(numbers)) for origin in origin_of_row], dtype=np.int64)
     origins: dict[date, dict[str, str]] = {}
     for (day, origin), version in zip(numbers, group_versions(raw, group, len(numbers)), strict=True):
         origins.setdefault(day, {})[origin] = version

@@ -43,7 +43,7 @@ class Readings(NamedTuple):
 
 
 def read_times(
-    column: pa.ChunkedArray, time_of_day: pa.ChunkedArray | None, source: TabularSettings, place: str
+    column: pa.ChunkedArray, time_of_day: pa.ChunkedArray | None, source: TabularSettings, origin: str
 ) -> Readings:
     """Read the times of a column; an unreadable one is missing in both readings.
 
@@ -51,18 +51,18 @@ def read_times(
         column: times, or dates beside `time_of_day`.
         time_of_day: clock times, whose own dates (such as Excel's 1899-12-30) do not count.
         source: null in its `time_format` stands for the usual forms.
-        place: city and file, for warnings.
+        origin: city and file, for warnings.
 
     Raises:
         SourceError: the times have an unknown zone.
     """
     kind = column.type
     if time_of_day is not None:
-        text = _joined(column, time_of_day, source, place)
+        text = _joined(column, time_of_day, source, origin)
     elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         has_zone = pa.types.is_timestamp(kind) and kind.tz is not None
         if has_zone and source.ignore_zone:
-            column = _local(column, place)
+            column = _local(column, origin)
         return _readings(column.to_numpy(), with_zone=has_zone and not source.ignore_zone)
     elif source.time_format in EPOCH_UNITS:
         return _readings(_since_1970(column, EPOCH_UNITS[source.time_format]), with_zone=not source.ignore_zone)
@@ -71,10 +71,10 @@ def read_times(
     if source.time_format is not None:
         with_zone = "%z" in source.time_format.lower()
         return _readings(_parsed(text, [source.time_format]).to_numpy(), with_zone=with_zone)
-    return _in_usual_forms(text, place, ignore_zone=source.ignore_zone)
+    return _in_usual_forms(text, origin, ignore_zone=source.ignore_zone)
 
 
-def _in_usual_forms(text: "pd.Series[str]", place: str, *, ignore_zone: bool) -> Readings:
+def _in_usual_forms(text: "pd.Series[str]", origin: str, *, ignore_zone: bool) -> Readings:
     """Read times in ISO 8601, which pandas reads quickly, or in one of the other forms."""
     if ignore_zone:
         text = text.str.replace(WITH_ZONE, r"\1", regex=True)
@@ -87,38 +87,34 @@ def _in_usual_forms(text: "pd.Series[str]", place: str, *, ignore_zone: bool) ->
         # An offset is how far midnight of its zone is from midnight of UTC.
         midnight = "1970-01-01T00:00" + parts["zone"].str.upper().replace({"UTC": "Z", "GMT": "Z"})
         ahead = _parsed(midnight, ["ISO8601"]) - EPOCH
-        moments[left] = (_days(parts["day"], place) + _clock(parts["clock"], parts["half"]) + ahead).to_numpy()
+        moments[left] = (_days(parts["day"], origin) + _clock(parts["clock"], parts["half"]) + ahead).to_numpy()
     return _readings(moments.to_numpy(), with_zone=zoned.to_numpy(zero_copy_only=False))
 
 
-def _days(text: "pd.Series[str]", place: str) -> "pd.Series[pd.Timestamp]":
+def _days(text: "pd.Series[str]", origin: str) -> "pd.Series[pd.Timestamp]":
     codes, written = pd.factorize(text)  # each date is read once
     months = pd.Series(written, dtype="str").str.replace(r"([A-Za-z]{3})[a-z.]*", r"\1", regex=True)
     days = months.str.replace(r"[/. ,-]+", "-", regex=True)
     read = (_parsed(days, formats) for formats in (DAY_FORMATS, MONTH_FIRST, DAY_FIRST))
     named, month_first, day_first = (each.take(codes).reset_index(drop=True) for each in read)
-    return named.fillna(_in_likely_order(month_first.where(named.isna()), day_first.where(named.isna()), place))
+    return named.fillna(_in_likely_order(month_first.where(named.isna()), day_first.where(named.isna()), origin))
 
 
 def _in_likely_order(
-    month_first: "pd.Series[pd.Timestamp]", day_first: "pd.Series[pd.Timestamp]", place: str
+    month_first: "pd.Series[pd.Timestamp]", day_first: "pd.Series[pd.Timestamp]", origin: str
 ) -> "pd.Series[pd.Timestamp]":
     """Return the order under which more rows are dates; month first in a tie."""
     only_month_first = int((month_first.notna() & day_first.isna()).sum())
     only_day_first = int((day_first.notna() & month_first.isna()).sum())
     if only_month_first and only_day_first:
         log.warning(
-            "%s: dates are written in two ways: %d rows can only be month/day, %d only day/month. The more frequent order "
-            "was taken and the others have no time; set source.time_format in the city's file.",
-            place,
-            only_month_first,
-            only_day_first,
+            f"{origin}: dates are written in two ways: {only_month_first} rows can only be month/day, {only_day_first} only "
+            "day/month. The more frequent order was taken and the others have no time; set source.time_format in the city's file."
         )
     elif not only_month_first and not only_day_first and month_first.notna().any():
         log.warning(
-            "%s: every date can be read as month/day and as day/month; month/day was taken. Set source.time_format in the "
-            "city's file to be sure.",
-            place,
+            f"{origin}: every date can be read as month/day and as day/month; month/day was taken. Set source.time_format in "
+            "the city's file to be sure."
         )
     return day_first if only_day_first > only_month_first else month_first
 
@@ -150,7 +146,7 @@ def _text(column: pa.ChunkedArray) -> "pd.Series[str]":
 
 
 def _joined(
-    days: pa.ChunkedArray, time_of_day: pa.ChunkedArray, source: TabularSettings, place: str
+    days: pa.ChunkedArray, time_of_day: pa.ChunkedArray, source: TabularSettings, origin: str
 ) -> "pd.Series[str]":
     clock = _text(time_of_day)
     if source.time_format is not None:
@@ -160,7 +156,7 @@ def _joined(
     hours = clock.str.zfill(4).str.replace(r"^(\d{2})(\d{2})$", r"\1:\2", regex=True)
     clock = clock.mask(clock.str.fullmatch(r"\d{1,4}"), hours)
     # The date's own zone, if any, is that of its midnight and does not define the day.
-    readings = read_times(days, None, source.model_copy(update={"ignore_zone": True}), place)
+    readings = read_times(days, None, source.model_copy(update={"ignore_zone": True}), origin)
     day = pd.Series(readings.wall_clock).dt.strftime("%Y-%m-%d").astype("str")
     return (day + "T" + clock).where(clock.ne(""))
 
@@ -172,12 +168,12 @@ def _since_1970(column: pa.ChunkedArray, units_per_second: int) -> Moments:
     return np.where(usable, np.round(np.where(usable, micros, 0)).astype(np.int64).astype("datetime64[us]"), NO_TIME)
 
 
-def _local(column: pa.ChunkedArray, place: str) -> pa.ChunkedArray:
+def _local(column: pa.ChunkedArray, origin: str) -> pa.ChunkedArray:
     try:
         return pc.local_timestamp(column)
     except pa.ArrowInvalid:
         raise SourceError(
-            f"{place}: its times have the zone {column.type.tz!r}, which is not known. Write them in UTC or in a zone with an "
+            f"{origin}: its times have the zone {column.type.tz!r}, which is not known. Write them in UTC or in a zone with an "
             "IANA name, such as America/New_York."
         ) from None
 

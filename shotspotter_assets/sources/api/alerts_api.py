@@ -163,7 +163,6 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
         return (row for row in self._latest(list(rows)) if not is_withdrawn(row))
 
     def _written(self, day: date) -> str:
-        """Return the beginning of a day as the address needs it."""
         from shotspotter_assets.calendar.local_time import day_start
 
         instant: datetime = day_start(day, self.city.zone)
@@ -172,7 +171,6 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
         return quote(written if unit is None else str(int(instant.timestamp()) * unit), safe="")
 
     def _latest(self, rows: list[Row]) -> list[Row]:
-        """Return the latest version of each alert, in order."""
         import pandas as pd
 
         source, name = self.source, self.source.columns.source_id
@@ -186,7 +184,6 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
         return [rows[position] for position in sorted(latest.index)]
 
     def _versions(self, values: list[Any]) -> "pd.Series[Any]":
-        """Return versions as numbers, or as instants if one is no number."""
         import pandas as pd
 
         texts = pd.Series(values, dtype=object)

@@ -100,6 +100,18 @@ class ApiReader(AlertSource, Generic[Settings]):
         """Yield the rows that count, out of those of all pages."""
         return rows
 
+    @property
+    def keys(self) -> list[str]:
+        """Top-level keys of a row with the source's columns, each once."""
+        paths = self.source.columns.named().values()
+        return list(dict.fromkeys(path.split(".")[0].split("[")[0].strip('"') for path in paths))
+
+    @property
+    def epoch_literal(self) -> Callable[[date], str] | None:
+        """Writer of the beginning of a day (UTC) as a number; None for times that are no numbers."""
+        unit = EPOCH_UNITS.get(self.source.time_format or "")
+        return None if unit is None else lambda day: str((day - date(1970, 1, 1)).days * 86_400 * unit)
+
     def read(self, first: date, last: date) -> "pa.Table":
         """Read rows, see `AlertSource.read`; raise SourceError if the API refuses, or contradicts the city's file."""
         from shotspotter_assets.calendar.local_time import today
@@ -157,17 +169,6 @@ class ApiReader(AlertSource, Generic[Settings]):
         return with_column(raw, "received_row", pa.array(ranks, pa.int64()))
 
 
-def epoch_literal(time_format: str | None) -> Callable[[date], str] | None:
-    """Return a function that writes the beginning of a day (UTC) as a number; None for other time formats."""
-    unit = EPOCH_UNITS.get(time_format or "")
-    return None if unit is None else lambda day: str((day - date(1970, 1, 1)).days * 86_400 * unit)
-
-
 def both(condition: str | None, other: str) -> str:
     """Join two SQL conditions, either of which may be missing."""
     return " AND ".join(f"({one})" for one in (condition, other) if one)
-
-
-def top_level_keys(source: ApiSettings) -> list[str]:
-    """Return the top-level keys of a row with the columns of a source, each once."""
-    return list(dict.fromkeys(path.split(".")[0].split("[")[0].strip('"') for path in source.columns.named().values()))

@@ -13,15 +13,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.strict_model import SafeUrl
 from shotspotter_assets.sources.alert_source import Access, AlertSource
 from shotspotter_assets.sources.api.api_settings import ApiSettings, SentToken
-from shotspotter_assets.sources.api.api_source import (
-    ApiReader,
-    AskedDays,
-    Page,
-    Request,
-    both,
-    epoch_literal,
-    top_level_keys,
-)
+from shotspotter_assets.sources.api.api_source import ApiReader, AskedDays, Page, Request, both
 
 if TYPE_CHECKING:
     from shotspotter_assets.sources.api.http import JsonApi
@@ -69,13 +61,13 @@ class ArcgisLayer(ApiReader[ArcgisSettings]):
         super().__init__(city, source, source.layer.rstrip("/"), source.token, token)
 
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
-        layer, keys = self._layer(api), top_level_keys(self.source)
+        layer = self._layer(api)
         literal = self._literal(layer)
         days = asked.condition(self.source.columns.time, literal) if literal is not None else ""
         query = {
             "where": both(self.source.where, days) or "1=1",
-            "outFields": ",".join(dict.fromkeys([layer.row_id, *(key for key in keys if key != GEOMETRY)])),
-            "returnGeometry": "true" if GEOMETRY in keys else "false",
+            "outFields": ",".join(dict.fromkeys([layer.row_id, *(key for key in self.keys if key != GEOMETRY)])),
+            "returnGeometry": "true" if GEOMETRY in self.keys else "false",
             "outSR": 4326,
             "f": "json",
             "resultRecordCount": layer.page_size,
@@ -108,7 +100,7 @@ class ArcgisLayer(ApiReader[ArcgisSettings]):
         if row_id is None or not capabilities.get("supportsPagination", False):
             problem = "the layer cannot be read page by page (supportsPagination); export it to files and read these"
             raise api.error(self.address, None, problem)
-        missing = ", ".join(name for name in top_level_keys(self.source) if name not in types and name != GEOMETRY)
+        missing = ", ".join(name for name in self.keys if name not in types and name != GEOMETRY)
         if missing:
             problem = f"the layer has no field {missing} (it has: {', '.join(types)}); correct source.columns in the city's file"
             raise api.error(self.address, None, problem)
@@ -123,4 +115,4 @@ class ArcgisLayer(ApiReader[ArcgisSettings]):
         if kind == "Date":
             keyword = {"timestamp": "TIMESTAMP ", "date": "DATE ", "text": ""}[self.source.time_literal]
             return lambda day: f"{keyword}'{day.isoformat()} 00:00:00'"
-        return epoch_literal(self.source.time_format) if kind in NUMBERS else None
+        return self.epoch_literal if kind in NUMBERS else None

@@ -9,15 +9,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.strict_model import SafeUrl
 from shotspotter_assets.sources.alert_source import Access, AlertSource
 from shotspotter_assets.sources.api.api_settings import ApiSettings, SentToken, Variable
-from shotspotter_assets.sources.api.api_source import (
-    ApiReader,
-    AskedDays,
-    Page,
-    Request,
-    both,
-    epoch_literal,
-    top_level_keys,
-)
+from shotspotter_assets.sources.api.api_source import ApiReader, AskedDays, Page, Request, both
 from shotspotter_assets.sources.json_rows import PLAIN_KEY, Row
 from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS
 
@@ -56,7 +48,7 @@ class SocrataDataset(ApiReader[SocrataSettings]):
         super().__init__(city, source, f"{source.domain.rstrip('/')}/resource/{source.dataset}", sent, token)
 
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
-        columns = ",".join(dict.fromkeys((ROW_ID, *top_level_keys(self.source))))
+        columns = ",".join(dict.fromkeys((ROW_ID, *self.keys)))
         query: dict[str, str | int] = {
             "$select": columns,
             "$order": ROW_ID,
@@ -81,4 +73,4 @@ class SocrataDataset(ApiReader[SocrataSettings]):
         time, time_format = self.source.columns.time, self.source.time_format
         if not PLAIN_KEY.fullmatch(time) or not (time_format is None or time_format in EPOCH_UNITS):
             return ""
-        return asked.condition(time, epoch_literal(time_format) or (lambda day: f"'{day.isoformat()}T00:00:00'"))
+        return asked.condition(time, self.epoch_literal or (lambda day: f"'{day.isoformat()}T00:00:00'"))

@@ -74,16 +74,15 @@ class Landed:
 class LandingFolder(AlertSource):
     """A landing folder of a city.
 
-    Rows are filed under the local day of their time; rows of days to come wait for their day. Rows without a usable time
-    or from before the city's start are filed under the day in the file's name (`file_date`), else under the city's first
-    day.
+    Rows without a usable time or from before the city's start are filed under the day in the file's name (`file_date`),
+    else under the city's first day.
 
-    A file that is removed is withdrawn, rows and all, unless most rows of the folder would go with it. A file that is
-    replaced by one that cannot be used keeps the rows of its last good version. A file named `correction_YYYY-MM-DD`
-    replaces all rows of that day in other files of the folder.
+    A file that is removed is withdrawn with its rows, unless most rows of the folder would go with it. A file that cannot be
+    used keeps the rows of its last good version. A file named `correction_YYYY-MM-DD` replaces all rows of that day in other
+    files of the folder.
 
-    Files that a transfer may still be writing are left alone: those that end like one (`UNFINISHED`), and local ones that
-    were written to within the source's `settle_seconds`.
+    Files in transfer are left alone: those with an ending of `UNFINISHED`, and local ones that were written to within the
+    source's `settle_seconds`.
     """
 
     def __init__(
@@ -143,13 +142,10 @@ class LandingFolder(AlertSource):
         return pa.concat_tables(tables).sort_by(ORDER)
 
     def refresh(self, max_seconds: float = math.inf) -> Landed:
-        """List the folder, read files that are new or changed, and return what it holds.
+        """List the folder, read files that are new or changed, and return its content.
 
-        A version also changes when the city's file describes the source in another way, as files may then be readable, or
-        mean something else. Kept rows of files that are gone or broken stay in use as long as they mean the same.
-
-        Args:
-            max_seconds: files are left for the next time after them.
+        Files are read again when the city's file describes the source in another way. Kept rows of files that are gone or
+        broken stay in use as long as their meaning stays. After `max_seconds`, files are left for the next time.
 
         Raises:
             SourceError: the folder cannot be listed, or most rows were read with other settings from files that are gone.
@@ -200,7 +196,6 @@ class LandingFolder(AlertSource):
         return {path: file for path, file in files.items() if path.startswith(f"{self.folder}/")}
 
     def _received(self, file: ListedFile, rows: pa.Table | SourceError, before: ReceivedFile | None) -> ReceivedFile:
-        """Keep the rows of a file that was just read, or those of its last good version."""
         version = self._version(file)
         if isinstance(rows, SourceError):
             kept, error = before or ReceivedFile(version="", received=file.modified), str(rows)
@@ -249,15 +244,15 @@ class LandingFolder(AlertSource):
             ) from None
         # Objects on S3 appear whole. A time in the future, from another clock, must not keep a file waiting forever.
         settle, now = self.source.settle_seconds if self._client is None else 0.0, local_time.now()
-        waiting = [
-            file.path for file in files if file.refused is None and abs((now - file.modified).total_seconds()) < settle
-        ]
-        unfinished = [file.path for file in files if file.path.lower().endswith(UNFINISHED)]
-        in_transfer = dict.fromkeys([*(path for path in waiting if path not in unfinished), *unfinished])
-        return [file for file in files if file.path not in in_transfer], list(in_transfer)
+        in_transfer = {
+            file.path
+            for file in files
+            if file.path.lower().endswith(UNFINISHED)
+            or (file.refused is None and abs((now - file.modified).total_seconds()) < settle)
+        }
+        return [file for file in files if file.path not in in_transfer], sorted(in_transfer)
 
     def _parse(self, files: Sequence[ListedFile]) -> Iterator[tuple[str, pa.Table | SourceError]]:
-        """Yield the rows of each file, or why it cannot be used."""
         for start in range(0, len(files), FILES_PER_BATCH):
             batch = {file.path: file for file in files[start : start + FILES_PER_BATCH]}
             with TemporaryDirectory(prefix="shotspotter-files-") as name, ThreadPoolExecutor(8) as pool:
@@ -294,8 +289,7 @@ class LandingFolder(AlertSource):
                 f"City {self.city.name}: {file.path} is of a kind that is not read (allowed: {', '.join(FORMATS)}); convert it, "
                 "or move it out of the landing folder."
             )
-        corrects = corrected_day(file.path)
-        return LandedFile(file.path, file.modified, corrects or self._named_day(file.path), corrects is not None)
+        return LandedFile(file.path, file.modified, self._named_day(file.path), corrected_day(file.path) is not None)
 
     def _named_day(self, path: str) -> date | None:
         if self.source.file_date is None or corrected_day(path) is not None:

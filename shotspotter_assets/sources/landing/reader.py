@@ -107,7 +107,6 @@ class Batch:
 
 
 def _refuse_undated(rows: pa.Table, city: City, path: str) -> None:
-    """Refuse a file most of whose rows have no usable date, and so no day."""
     local = local_dates(rows["time_utc"], city.zone)
     is_early = pc.and_(pc.less(local, pa.scalar(city.start)), pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY)))
     undated = pc.invert(pc.fill_null(pc.or_(pc.equal(local, rows["date"]), is_early), False))

@@ -23,17 +23,17 @@ HOUR = 3600 * MICROSECONDS_PER_SECOND
 CITY_STREAM, FLARE_STREAM, DAY_STREAM = 1, 2, 3
 SENSOR_SHARE = 0.6
 """Share of the grid's cells with sensors."""
-PLACES = 160
-PLACE_WEIGHT_SPREAD = 2.1
-"""Standard deviation of the logarithm of a place's weight."""
-PLACE_RADIUS_METRES = (120.0, 300.0)
+HOT_SPOTS = 160
+HOT_SPOT_WEIGHT_SPREAD = 2.1
+"""Standard deviation of the logarithm of a hot spot's weight."""
+HOT_SPOT_RADIUS_METRES = (120.0, 300.0)
 SENSOR_RADIUS_METRES = 900.0
 CELL_SPREAD = 1.0
 """Standard deviation of the logarithm of a cell's factor."""
 DIFFUSE_SHARE = 0.02
 """Share of first alerts anywhere with sensors."""
 DRIFT_SIZE = 0.55
-"""Amplitude of a place's two slow waves, on the logarithm of its weight."""
+"""Amplitude of a hot spot's two slow waves, on the logarithm of its weight."""
 DRIFT_DAYS = (400.0, 2200.0)
 """Shortest and longest period of the waves."""
 FLARE_PERIOD_DAYS = 28
@@ -41,7 +41,7 @@ FLARES_PER_PERIOD = 3.0
 FLARE_DAYS = (14, 84)
 """Shortest and longest flare-up, which fades linearly."""
 FLARE_SHARE = (0.015, 0.05)
-"""Initial strength of a flare-up, as a share of the weight of all places."""
+"""Initial strength of a flare-up, as a share of the weight of all hot spots."""
 SEASON_SIZE = 0.3
 SEASON_PEAK_DAY = 205
 """Day of the year with the highest rate."""
@@ -97,8 +97,8 @@ class Day:
 class Background:
     """The part of the simulated city's intensity that no earlier alert has caused.
 
-    `sensors` (rows, columns) are the cells with sensors. `surfaces` (places + 1, cells) spread each place, and last the
-    whole city, over these; `weights` (places + 1) are their shares. `scale` sets `ordinary_number`, the expected first
+    `sensors` (rows, columns) are the cells with sensors. `surfaces` (hot spots + 1, cells) spread each hot spot, and last the
+    whole city, over these; `weights` (hot spots + 1) are their shares. `scale` sets `ordinary_number`, the expected first
     alerts of an ordinary day.
     """
 
@@ -107,17 +107,17 @@ class Background:
         self._seed = seed
         self.ordinary_number = 1.0
         random = np.random.default_rng([self._seed, CITY_STREAM])
-        position = random.beta(1.5, 1.5, (PLACES, 2))
-        weight = np.exp(PLACE_WEIGHT_SPREAD * ndtri((np.arange(PLACES) + 0.5) / PLACES))
-        radius = random.uniform(*PLACE_RADIUS_METRES, PLACES)
-        self._period = random.uniform(*DRIFT_DAYS, (2, PLACES))
-        self._phase = random.uniform(0.0, 2 * np.pi, (2, PLACES))
+        position = random.beta(1.5, 1.5, (HOT_SPOTS, 2))
+        weight = np.exp(HOT_SPOT_WEIGHT_SPREAD * ndtri((np.arange(HOT_SPOTS) + 0.5) / HOT_SPOTS))
+        radius = random.uniform(*HOT_SPOT_RADIUS_METRES, HOT_SPOTS)
+        self._period = random.uniform(*DRIFT_DAYS, (2, HOT_SPOTS))
+        self._phase = random.uniform(0.0, 2 * np.pi, (2, HOT_SPOTS))
 
         rows, columns = city.shape
         height, width = cell_metres(city)
         north = (np.arange(rows)[None, :] + 0.5 - position[:, :1] * rows) * height
         east = (np.arange(columns)[None, :] + 0.5 - position[:, 1:] * columns) * width
-        squared = (north[:, :, None] ** 2 + east[:, None, :] ** 2).reshape(PLACES, -1)
+        squared = (north[:, :, None] ** 2 + east[:, None, :] ** 2).reshape(HOT_SPOTS, -1)
 
         activity = np.sqrt(weight) @ np.exp(-squared / (2 * SENSOR_RADIUS_METRES**2))
         with_sensor = np.zeros(rows * columns, bool)
@@ -126,7 +126,7 @@ class Background:
 
         surfaces = np.exp(-squared / (2 * radius[:, None] ** 2))
         surfaces *= random.lognormal(0.0, CELL_SPREAD, activity.size)
-        # A place in a corner of very small cells may give nothing anywhere: the tiny number avoids 0 / 0.
+        # A hot spot in a corner of very small cells may give nothing anywhere: the tiny number avoids 0 / 0.
         surfaces /= surfaces.sum(axis=1, keepdims=True) + np.finfo(float).tiny
         everywhere = with_sensor / with_sensor.sum()
         self.surfaces = np.vstack([surfaces * with_sensor, everywhere])
@@ -148,7 +148,7 @@ class Background:
         self.ordinary_number = per_day / (1 + extra)
 
     def days(self, first: date, last: date) -> list[Day]:
-        weights = self._place_weights(first, last)
+        weights = self._hot_spot_weights(first, last)
         days = days_between(first, last)
         midnights = day_starts([*days, last + timedelta(days=1)], self._city.zone).astype(np.int64).tolist()
         return [self._day(*day) for day in zip(days, midnights[:-1], midnights[1:], weights, strict=True)]
@@ -171,24 +171,24 @@ class Background:
             beginnings.append(Beginnings(self.ordinary_number * size, self.surfaces[-1], hours / hours.sum(), True))
         return Day(day, edges, tuple(beginnings))
 
-    def _place_weights(self, first: date, last: date) -> Floats:
-        """Return the weight of each place and of the whole city (days, places + 1), with drift and flare-ups."""
+    def _hot_spot_weights(self, first: date, last: date) -> Floats:
+        """Return the weight of each hot spot and of the whole city (days, hot spots + 1), with drift and flare-ups."""
         days = np.arange(first.toordinal(), last.toordinal() + 1)
         waves = np.sin(2 * np.pi * days[:, None, None] / self._period + self._phase).sum(axis=1)
         weights = np.tile(self.weights, (len(days), 1))
         # The mean of exp(a sin) over a wave is the Bessel function I0(a): drift leaves the mean weight as it is.
-        weights[:, :PLACES] *= np.exp(DRIFT_SIZE * waves) / np.i0(DRIFT_SIZE) ** 2
+        weights[:, :HOT_SPOTS] *= np.exp(DRIFT_SIZE * waves) / np.i0(DRIFT_SIZE) ** 2
 
         periods = range((days[0] - FLARE_DAYS[1]) // FLARE_PERIOD_DAYS, days[-1] // FLARE_PERIOD_DAYS + 1)
         for period in periods:
             random = np.random.default_rng([self._seed, FLARE_STREAM, period])
             number = random.poisson(FLARES_PER_PERIOD)
-            place = random.integers(PLACES, size=number)
+            spot = random.integers(HOT_SPOTS, size=number)
             begin = period * FLARE_PERIOD_DAYS + random.integers(FLARE_PERIOD_DAYS, size=number)
             length = random.integers(FLARE_DAYS[0], FLARE_DAYS[1] + 1, size=number)
             strength = random.uniform(*FLARE_SHARE, number) * self.weights.sum()
             age = days[:, None] - begin
             fading = np.where((age >= 0) & (age < length), strength * (1 - age / length), 0.0)
             for flare in range(number):
-                weights[:, place[flare]] += fading[:, flare]
+                weights[:, spot[flare]] += fading[:, flare]
         return weights

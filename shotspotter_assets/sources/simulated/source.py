@@ -171,7 +171,6 @@ def _join(parts: list[Alerts]) -> Alerts:
 
 
 def _draw(random: np.random.Generator, shares: npt.ArrayLike, number: int) -> Integers:
-    """Draw `number` indices with the probabilities `shares`."""
     steps = np.cumsum(shares)
     return np.searchsorted(steps, random.random(number) * steps[-1], side="right")
 
