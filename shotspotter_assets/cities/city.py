@@ -36,7 +36,7 @@ MAX_OFFSET_DEGREES: Final = 30.0
 
 @cache
 def _time_zones() -> set[str]:
-    """Names of zones with a region, which have daylight saving; cached, as the search reads thousands of files."""
+    # Zones with a region have daylight saving. The search reads thousands of files.
     return {name for name in available_timezones() if "/" in name and not name.startswith("Etc/")} | {"UTC"}
 
 
@@ -55,7 +55,7 @@ class SourceSettings(StrictModel):
 
     kind: str
     arrival: ClassVar[Literal["landed", "polled", "daily"]]
-    """How new days become known: as files, by polls of a live source, or by the clock alone."""
+    """Way in which new days become known: as files, by polls of a live source, or by the clock alone."""
 
     @property
     def has_types(self) -> bool:
@@ -64,7 +64,7 @@ class SourceSettings(StrictModel):
 
 
 class Coverage(StrictModel):
-    """Published coverage: the areas with sensors, and since when."""
+    """Published coverage: the areas with sensors."""
 
     file: Path
     """GeoJSON of polygons in WGS84; a relative path starts at the folder of the city's file."""
@@ -90,11 +90,11 @@ class City(StrictModel):
     limits: Limits = Limits()
     """Limits above which a file or answer of its sources is refused."""
     publication: Publication = Publication()
-    """How late and how often the source publishes."""
+    """Delay and cadence of the source."""
     end: Day | None = None
     """Last day of the service, where it has ended."""
     coverage: Coverage | None = None
-    """Null where it is not published; coverage is then estimated from the alerts."""
+    """Published coverage; null for one that is estimated from the alerts."""
     layers: Layers = Layers()
     """Districts and streets that name places on the pages."""
     factors: Factors = Field(default_factory=dict)
@@ -104,7 +104,7 @@ class City(StrictModel):
     base_map: BaseMap | None = None
     """Background map of the pages; null for pages that fetch nothing."""
     time_precision: TimePrecision = "second"
-    """How exact the published times are; forecasts of shorter spans are refused."""
+    """Exactness of the published times; forecasts of shorter spans are refused."""
     counted: Literal["alerts", "incidents"] = "alerts"
     """Unit of the grid's counts: every alert, or each incident once (in the place and hour of its first alert)."""
     gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field(default_factory=dict)
@@ -120,15 +120,15 @@ class City(StrictModel):
     acknowledged: tuple[Acknowledged, ...] = ()
     """Warnings and landed files that a person has accepted."""
     patrol: PatrolRules | None = None
-    """Null for a city without patrol plans."""
+    """Rules of patrol plans; null for a city without them."""
     nowcasts: NowcastRules | None = None
-    """Null for a city whose nowcasts are made by hand alone."""
+    """Cadence of nowcasts; null for a city without automatic ones."""
     retraining: Literal["daily", "weekly"] = "weekly"
     """Cadence of the live models' training."""
     folds: Folds = Folds()
     """Cadence of the walk-forward folds."""
     shared: bool = True
-    """True if the models of all cities (`shared_models`) learn from its alerts; its own models start from them in any case."""
+    """True if `shared_models` learn from its alerts; its own models start from them in any case."""
     serves: str | None = None
     """Name of the forecaster (`models.forecaster_registry`) that serves if it passes the gate; null for the project's choice."""
     forecasters: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -181,7 +181,7 @@ def take_snapshot(
 
     Args:
         city: the city.
-        readers: of its sources, with `PATIENCE`.
+        readers: the readers of its sources, with `PATIENCE`.
         store: keeps what was received.
         now: the present.
         poll_seconds: a live source is asked if its last answer is older than this; None for never.

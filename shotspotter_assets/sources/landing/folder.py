@@ -180,7 +180,7 @@ class LandingFolder(AlertSource):
 
     def named_days(self) -> set[date]:
         used = used_files(self._files_before(), self.city, self._meaning)
-        return {file.day for file in used.values() if file.day is not None}
+        return {file.named_day for file in used.values() if file.named_day is not None}
 
     @property
     def without_files(self) -> str:
@@ -207,7 +207,7 @@ class LandingFolder(AlertSource):
             version=version,
             received=file.modified,
             rows_from=version,
-            day=self._named_day(file.path),
+            named_day=self._named_day(file.path),
             corrects=corrected_day(file.path),
             days=days,
         )

@@ -54,7 +54,7 @@ class LandedFile(NamedTuple):
     path: str
     """The `received_from` of its rows."""
     modified: datetime
-    day: date | None
+    named_day: date | None
     """Local day in the file's name, where the source has `file_date` or the file is a correction."""
     is_correction: bool = False
 
@@ -93,14 +93,14 @@ class Batch:
             reason = (str(error).splitlines() or [""])[0] or type(error).__name__
             raise _refusal(city, file.path, f"as {kind.name} ({reason})") from None
         plausible = (city.start, date.max - ONE_DAY)
-        if file.day is not None:
-            plausible = max(city.start, file.day - ONE_DAY), file.day + ONE_DAY
-        filing_day = city.start if file.day is None else max(file.day, city.start)
+        if file.named_day is not None:
+            plausible = max(city.start, file.named_day - ONE_DAY), file.named_day + ONE_DAY
+        filing_day = city.start if file.named_day is None else max(file.named_day, city.start)
         rows = to_raw(table, 0, city, self.source, file.path, file.modified, filing_day, plausible)
         if file.is_correction:
-            others = pc.sum(pc.not_equal(local_dates(rows["time_utc"], city.zone), pa.scalar(file.day))).as_py()
+            others = pc.sum(pc.not_equal(local_dates(rows["time_utc"], city.zone), pa.scalar(file.named_day))).as_py()
             if others:
-                reason = f"as a correction of {file.day}: {others:,} of {rows.num_rows:,} rows are of other days"
+                reason = f"as a correction of {file.named_day}: {others:,} of {rows.num_rows:,} rows are of other days"
                 raise _refusal(city, file.path, reason)
         _refuse_undated(rows, city, file.path)
         return rows

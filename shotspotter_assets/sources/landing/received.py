@@ -22,7 +22,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
 ARRIVALS: Final = "arrivals"
-"""Folder with what was received of each city."""
+"""Folder of the received rows and answers of each city."""
 RECEIVED_FILE: Final = "received.json"
 
 MAX_SHIFT_HOURS: Final = 14
@@ -45,7 +45,7 @@ class ReceivedFile(BaseModel):
     """Reason why this version is not used; empty where it is."""
     rows_from: str = ""
     """Version whose rows are used: the last one that could be read. Empty without one."""
-    day: date | None = None
+    named_day: date | None = None
     """Day in the name of a daily file."""
     corrects: date | None = None
     """Day whose rows of other files this file replaces."""
