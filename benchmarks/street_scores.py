@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.streets.nearest_parts import Alerts, nearest_parts
 from shotspotter_assets.streets.segments import Integers, Parts
+from shotspotter_assets.streets.shares import Alerts, nearest_parts
 
 if TYPE_CHECKING:
     from scipy import sparse

@@ -35,9 +35,8 @@ from street_scores import (
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
-from shotspotter_assets.streets.nearest_parts import Alerts
 from shotspotter_assets.streets.segments import Parts, Segments, parts_of, read_segments
-from shotspotter_assets.streets.shares import StreetShares
+from shotspotter_assets.streets.shares import Alerts, StreetShares
 
 Array = np.ndarray
 

@@ -4,17 +4,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.geometry.cells import reach_matrix
+from shotspotter_assets.geometry.cells import cell_middles, quadrants, reach_matrix
+from shotspotter_assets.geometry.shapes import names_at, read_areas
 from shotspotter_assets.patrol.cover import CoverProblem, Units, Values, greedy
 
 Booleans = npt.NDArray[np.bool_]
+OUTSIDE: Final = "outside the published areas"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,20 @@ class DayPlan:
     @property
     def audit(self) -> PatrolAudit:
         return PatrolAudit(self.forecast_date.isoformat(), [plan.totals for plan in self.shifts])
+
+
+def cell_areas(city: City) -> npt.NDArray[np.str_]:
+    """Return the area of each cell, shape (rows, columns): of the coverage file, or a quadrant of the grid without one.
+
+    A published area has the cells whose middle it holds; of several, the first one in the file.
+
+    Raises:
+        ValueError: the coverage file cannot be used, as `geometry.shapes.read_areas` says.
+    """
+    if city.coverage is None:
+        return quadrants(city.shape)
+    areas = read_areas(city.coverage.file, city.coverage.name_property, city.coverage.areas)
+    return names_at(areas, *cell_middles(city, *np.indices(city.shape)), OUTSIDE)
 
 
 def plan_day(

@@ -18,9 +18,8 @@ from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 from shotspotter_assets.serving.stored_streets import STREET_SCHEMA, StreetForecast, StreetRecord
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, HOURLY_FILE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.streets.nearest_parts import Alerts
 from shotspotter_assets.streets.segments import Segments, StreetsFileError, parts_of, read_segments
-from shotspotter_assets.streets.shares import CellRisk, SegmentRisk, StreetShares, segment_risk
+from shotspotter_assets.streets.shares import Alerts, CellRisk, SegmentRisk, StreetShares, segment_risk
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

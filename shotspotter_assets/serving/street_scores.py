@@ -15,8 +15,8 @@ from shotspotter_assets.serving.stored_streets import read_streets
 from shotspotter_assets.serving.street_risk import past_alerts
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.streets.nearest_parts import nearest_parts
 from shotspotter_assets.streets.segments import StreetsFileError, parts_of, read_segments
+from shotspotter_assets.streets.shares import nearest_parts
 
 STREET_SCORES: Final = "street_scores"
 ONE_DAY: Final = timedelta(days=1)

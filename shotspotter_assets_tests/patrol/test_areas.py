@@ -4,7 +4,7 @@ from datetime import date
 import numpy as np
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.patrol.areas import OUTSIDE, cell_areas
+from shotspotter_assets.patrol.plan import OUTSIDE, cell_areas
 from shotspotter_assets_tests.evaluation.cities import square_city
 
 

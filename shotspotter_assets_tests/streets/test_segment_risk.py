@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.geometry.cells import Plane
-from shotspotter_assets.streets.nearest_parts import MAX_METRES_AWAY, Alerts, nearest_parts
 from shotspotter_assets.streets.segments import Parts, parts_of, read_segments
-from shotspotter_assets.streets.shares import HALF_LIFE_DAYS, CellRisk, StreetShares, segment_risk
+from shotspotter_assets.streets.shares import (
+    HALF_LIFE_DAYS,
+    MAX_METRES_AWAY,
+    Alerts,
+    CellRisk,
+    StreetShares,
+    nearest_parts,
+    segment_risk,
+)
 from shotspotter_assets_tests.streets.town import city_with, town, written
 
 CELLS = 16

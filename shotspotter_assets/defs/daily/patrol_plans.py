@@ -51,9 +51,8 @@ def definitions(city: City) -> dg.Definitions:
 def _plan_of(opened: "Store", city: City, issue_date: date) -> panel.Metadata:
     """Plan the units of a day, or store why there is no plan, and return the panel."""
     from shotspotter_assets.automation.stored import Stored
-    from shotspotter_assets.patrol.areas import cell_areas
     from shotspotter_assets.patrol.dispatch import DISPATCH_SCHEMA, dispatch_csv, dispatch_table
-    from shotspotter_assets.patrol.plan import plan_day
+    from shotspotter_assets.patrol.plan import cell_areas, plan_day
     from shotspotter_assets.patrol.shifts import shift_forecasts
     from shotspotter_assets.patrol.stored_plans import NoPlan, patrols_before, plan_partition, write_plan
     from shotspotter_assets.serving.issued_forecasts import NoForecast, forecast_partition, load_record
