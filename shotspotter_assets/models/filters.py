@@ -19,7 +19,7 @@ MIN_WEIGHT: Final = 1e-12
 MAX_HALF_LIVES: Final = 40
 """Older values weigh less than single precision resolves."""
 MAX_DISTANCE: Final = 6.5
-"""In standard deviations; weights beyond are less than a billionth of the nearest one's."""
+"""Standard deviations beyond which weights are less than a billionth of the nearest one's."""
 MAX_NUMBERS_AT_ONCE: Final = 8_000_000
 """Numbers of maps that are smoothed together: 64 MB."""
 

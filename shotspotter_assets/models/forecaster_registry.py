@@ -161,7 +161,7 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
     "conv_lstm": Entry("network_forecaster:NetworkForecaster", NetworkSettings, is_searched=True),
     "stack": Entry("stack:StackForecaster", StackSettings, combines=True),
 }
-"""By name, which is also the column of its forecasts in reports."""
+"""Rows by name, which is also the column of the forecasts in reports."""
 
 BASELINES: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_baseline)
 SEARCHED: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_searched)

@@ -105,7 +105,7 @@ def next_hours_table(
     Args:
         history: hours before `issue`; later ones are not used.
         issue: index of the first hour that is forecast.
-        probability: as `next_hours.forecaster.predict_all` returns it, shape (horizons, cells).
+        probability: as `next_hours.hourly_forecaster.predict_all` returns it, shape (horizons, cells).
         mixes: `type_mixes` from `issue` on; None without types.
     """
     assert models.hours is not None

@@ -185,7 +185,7 @@ def test_counts_of_unknown_days_change_no_forecast_of_hours_and_types() -> None:
 
 
 @pytest.mark.parametrize("kind", [Climatology, SelfExciting])
-def test_unknown_last_hours_of_the_validation_window_are_like_a_shorter_one(kind: type[HourlyForecaster]) -> None:
+def test_unknown_last_validation_hours_are_like_a_shorter_window(kind: type[HourlyForecaster]) -> None:
     # The clock was put forward once.
     whole, shorter = (range(HOURLY_VALIDATION.start, day * 24 - 1) for day in (140, 130))
     past = hourly(7, range(130, 140))

@@ -1,4 +1,4 @@
-"""Forecasts of all baselines for a fold, which every report compares with, tuned on its windows.
+"""Forecasts of all baselines for a fold, which every report compares with, fitted on its windows.
 
 A network keeps its validation window out of its fit and a baseline does not, so this favours the baselines. The
 forecast of a test day uses all days before it, earlier test days included, but labels of test days never enter a fit.

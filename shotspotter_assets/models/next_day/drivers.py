@@ -20,7 +20,7 @@ PHRASES: Final = {
     "log_days_since_last_alert": "the last alert was not long ago",
     "log_same_kind_of_day": "busy on this kind of day",
 }
-"""By the start of the name of an input."""
+"""Phrases by the start of the name of an input."""
 
 
 def main_drivers(inputs: Inputs, slopes: Array) -> list[tuple[str, ...]]:
@@ -44,7 +44,7 @@ def main_drivers(inputs: Inputs, slopes: Array) -> list[tuple[str, ...]]:
 
 
 def phrase_of(name: str) -> str | None:
-    """Return the phrase for an input of `features`; None where it has one value for all cells."""
+    """Return the phrase for an input of `daily_inputs`; None where it has one value for all cells."""
     if name.startswith("log_occupied_"):
         _, _, half_life, _, width, _ = name.split("_")
         return f"alerts {'here' if float(width) == 0 else 'nearby'} {_when(half_life)}"

@@ -1,4 +1,4 @@
-"""Logistic regression and gradient boosting on lag features: baselines with a model, tuned on the validation window."""
+"""Logistic regression and gradient boosting on lag features: baselines with a model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Lag features for the two baselines with a model; simpler than the inputs of the tuned forecasters (see `features`)."""
+"""Lag features of the two baselines with a model; simpler than `daily_inputs`."""
 
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -25,7 +25,7 @@ WIDTHS: Final = (0.0, 0.7, 1.5)
 """Standard deviations of the smoothing in space, in cells."""
 CITY_HALF_LIVES: Final = (7, 30)
 FIREWORK_HALF_LIFE: Final = 5
-"""In firework days, about a year's: their level drifts as their alerts are classified differently."""
+"""Half-life in firework days, about a year's: their level drifts as their alerts are classified differently."""
 MAX_ALERTS_COUNTED: Final = 3
 """Alerts of one cell and day above this are not counted, so that no firework day dominates a rate."""
 MIN_RATE: Final = 1 / 365

@@ -60,8 +60,8 @@ class FittedNewCity(Fitted):
 
     def city_factor(self, history: History) -> float:
         """Return the factor of the 80% interval of the city's rate, from 1 / factor to factor."""
-        known = int(history.known_before(range(history.next_day, history.next_day + 1))[0])
-        total = history.observed[:known][ordinary_days(history)[:known]].sum()
+        before = int(history.known_before(range(history.next_day, history.next_day + 1))[0])
+        total = history.observed[:before][ordinary_days(history)[:before]].sum()
         return float(np.exp(norm.ppf(HIGHEST_QUANTILE) * np.sqrt(LEVEL_VARIANCE + 1 / (self._city_shape + total))))
 
     @property
@@ -69,8 +69,8 @@ class FittedNewCity(Fitted):
         return 1 / float(np.expm1(self.log_rate_sd**2))
 
     def _rates(self, history: History, days: range) -> tuple[Array, Array]:
-        in_coverage, known = history.in_coverage, history.known_before(days)
-        alerts, counted_days = decayed_sums(history.observed, np.inf, ordinary_days(history), known)
+        in_coverage, before = history.in_coverage, history.known_before(days)
+        alerts, counted_days = decayed_sums(history.observed, np.inf, ordinary_days(history), before)
         total, shape = alerts.sum(axis=1, keepdims=True), self._city_shape
         mean = np.exp(self.log_rate + self.log_rate_sd**2 / 2) * (COVERED_SHARE if in_coverage.all() else 1.0)
         city = mean * (shape + total) / (shape + mean * counted_days * alerts.shape[1])

@@ -149,9 +149,9 @@ class Regressions(NamedTuple):
 
 
 class RegimeRegressionForecaster(Forecaster):
-    """A regression tuned by log loss on the validation window, then fitted on both windows.
+    """A regression with the penalty of least log loss on the validation window, then fitted on both windows.
 
-    Where there is a regression of all cities (`FitContext.shared`), weights are shrunk towards its, untuned.
+    Where there is a regression of all cities (`FitContext.shared`), weights are shrunk towards its, with one strength.
     """
 
     name = "regime_regression"

@@ -41,14 +41,14 @@ OPTIONAL_INPUTS: Final = (*UNSHARED_INPUTS, *FACTORS)
 EMPTY_SHARE: Final = 0.1
 """Share of the cell-days without alerts that are drawn."""
 MIN_POSITIVES: Final = 50
-"""Minimum of cell-days with alerts of a city that takes part; fewer teach nothing, and might be recognised in the numbers."""
+"""Minimum of cell-days with alerts of a city that takes part; fewer might be recognised in the numbers."""
 INVERSE_PENALTY: Final = 1e-3
 """Variance of the standardised weights around those of the package, or zero."""
 LOG_RATE_SD: Final = 0.8
 PRIOR_CITIES: Final = 3
 """Prior standard deviation between cities of the logarithm of their rate, and its strength in cities."""
 DIGITS: Final = 6
-"""Significant ones of stored numbers."""
+"""Significant digits of stored numbers."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Frequency:
 
 
 class Climatology(HourlyForecaster):
-    """The frequency of the cell, shrunk to the city's mean by a tuned prior: the reference of all skill scores of hours."""
+    """The frequency of the cell, shrunk to the city's mean by a chosen prior: the reference of all skill scores of hours."""
 
     name: ClassVar[str] = "climatology"
     model: ClassVar[type[Any]] = Frequency

@@ -52,7 +52,7 @@ class HourlyForecaster:
     """True for the baselines to beat."""
 
     def fit(self, history: HourlyHistory, train: range, validation: range) -> FittedHourly:
-        """Tune on the validation hours, which follow the training hours, and fit on both; later hours are not used.
+        """Choose on the validation hours, which follow the training hours, and fit on both; later hours are not used.
 
         Raises HourlyHistoryError if there is nothing to learn, ValueError if a horizon is not among `HORIZONS`.
         """

@@ -11,4 +11,4 @@ from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
 HOURLY_FORECASTERS: Final[dict[str, type[HourlyForecaster]]] = {
     kind.name: kind for kind in (HourlyStack, NextHours, Climatology, SelfExciting)
 }
-"""By name, which is also the column of its forecasts in reports."""
+"""Forecasters by name, which is also the column of their forecasts in reports."""

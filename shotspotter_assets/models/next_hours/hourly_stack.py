@@ -33,7 +33,7 @@ PRIOR_WEIGHTS: Final = {
     2: {"next_hours": 0.575, "self_exciting": 0.494},
     4: {"next_hours": 0.617, "self_exciting": 0.463},
 }
-"""By horizon, weights that six cities learned before their test years (`benchmarks/stack_prior.py --hours`, with two further
+"""Weights by horizon that six cities learned before their test years (`benchmarks/stack_prior.py --hours`, with two further
 members, whose weight these share in proportion)."""
 Instant = Annotated[np.datetime64, PlainValidator(np.datetime64), PlainSerializer(str)]
 

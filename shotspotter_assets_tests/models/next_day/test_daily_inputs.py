@@ -26,7 +26,7 @@ def test_inputs_use_only_days_before_and_reach_the_day_after_the_last():
     assert (again.values[111:] != inputs.values[111:]).any()
 
 
-def test_shrunk_rates_are_posterior_means_with_the_longer_memory_as_their_prior():
+def test_shrunk_rates_are_posterior_means_around_longer_memories():
     past = history(120)
     inputs, day = next_day_inputs(past, [120]), 120
     occupied = past.observed[ordinary_days(past)].astype(float)
@@ -104,7 +104,7 @@ def test_what_is_counted_and_not_forecast_is_an_input(forecast, layers):
         assert (changed[151:, :, at] > inputs.values[151:, :, at]).all()
 
 
-def test_an_outage_is_told_from_a_quiet_night_by_its_length_and_without_looking_ahead():
+def test_outages_are_long_silences_found_without_looking_ahead():
     counts = np.zeros((150, 4, 6, 5), np.uint16)
     counts[:, 0, 3, 3] = 2
     counts[20:23] = 0
@@ -115,7 +115,7 @@ def test_an_outage_is_told_from_a_quiet_night_by_its_length_and_without_looking_
     assert ordinary[80:92].all()
 
 
-def test_a_fine_grid_is_fitted_on_all_alerts_and_a_draw_that_stands_for_the_other_cell_days(monkeypatch):
+def test_fine_grid_is_fitted_on_all_alerts_and_a_draw_of_the_rest(monkeypatch):
     past, days = history(), np.arange(290)
     whole = rows_to_fit(past, days)
     assert whole.sample_weight is None

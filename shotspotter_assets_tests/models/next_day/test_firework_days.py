@@ -45,7 +45,7 @@ def test_without_a_past_it_stays_near_the_ordinary_forecast():
     assert (np.diff(alone) > 0).all()
 
 
-def test_a_city_whose_firework_days_were_ordinary_stays_at_the_ordinary_forecast():
+def test_city_with_ordinary_firework_days_has_the_ordinary_forecast():
     past = np.sort(np.concatenate([days(f"{year}-07-04", f"{year}-12-31") for year in range(2011, 2021)]))
     happened = np.concatenate([observed(0, 1, seed) for seed in range(len(past))])
     assert forecast("2021-07-04", past, happened).mean() == pytest.approx(expit(LOGIT).mean(), rel=0.25)

@@ -37,7 +37,7 @@ def test_there_is_a_map_of_all_that_is_forecast_and_one_of_each_known_type(forec
         assert every_day[2] > 0.5 > every_day[1]
 
 
-def test_started_at_the_regression_it_is_never_worse_than_that_on_the_validation_window():
+def test_residual_network_is_no_worse_than_its_regression_on_validation():
     network, data = fitted("residual_conv_lstm"), FitData(history().through(VALIDATION.stop), TRAIN, VALIDATION)
     at = data.scoring_days - VALIDATION.start
     observed = data.history.observed[data.scoring_days]

@@ -18,7 +18,7 @@ def renewing() -> History:
     return History(CITY, FIRST_DAY, counts, COVERED)
 
 
-def test_trees_learn_what_the_regression_misses_from_inputs_that_cells_do_not_share():
+def test_trees_learn_from_inputs_of_cells_what_the_regression_misses():
     past = renewing()
     boosting = forecaster("residual_boosting").fit(past, TRAIN, VALIDATION)
     ordinary = ordinary_days(past)[VALIDATION.start : VALIDATION.stop]

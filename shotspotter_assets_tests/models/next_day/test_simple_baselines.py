@@ -10,7 +10,7 @@ from shotspotter_assets_tests.models.next_day.steady_city import HISTORY, changi
 OBSERVED = HISTORY.observed
 
 
-def test_historical_mean_has_the_best_pseudo_count_of_the_validation_window():
+def test_historical_mean_has_the_best_pseudo_count_on_validation():
     train, validation, both = OBSERVED[:260], OBSERVED[260:320], OBSERVED[:320]
     tried = [choices["pseudo_days"] for choices in SIMPLE_BASELINES["historical_mean"].grid]
     shrunk = [(train.sum(0) + pseudo * train.mean()) / (260 + pseudo) for pseudo in tried]
@@ -34,7 +34,7 @@ def test_ewma_follows_a_city_that_changes():
     assert 0.2 < forecast("ewma", changing_city())[0].mean() < 0.3
 
 
-def test_the_recency_weighted_map_has_the_best_setting_of_the_validation_window():
+def test_recency_weighted_map_has_the_best_choices_on_validation():
     probability, settings = forecast("ew_kde")
     assert loss(probability) < loss(forecast("city_mean")[0])
     assert any(choices.items() <= settings.items() for choices in SIMPLE_BASELINES["ew_kde"].grid)
@@ -46,7 +46,7 @@ def test_the_recency_weighted_map_has_the_best_setting_of_the_validation_window(
 
 
 @pytest.mark.parametrize("name", SIMPLE_BASELINES)
-def test_the_validation_loss_is_that_of_the_chosen_setting_and_a_steady_city_is_forecast_without_bias(name):
+def test_simple_baselines_state_their_loss_and_are_without_bias(name):
     fitted = SIMPLE_BASELINES[name]().fit(HISTORY, TRAIN, VALIDATION)
     labels = OBSERVED[VALIDATION.start : VALIDATION.stop]
     assert fitted.chosen["validation_log_loss"] == pytest.approx(

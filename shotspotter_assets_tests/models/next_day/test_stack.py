@@ -22,7 +22,7 @@ from shotspotter_assets_tests.models.histories import (
     shared_start,
 )
 
-BEFORE, JUDGED, LATER = range(200), range(200, 382), range(382, 460)
+BEFORE, WEIGHED, LATER = range(200), range(200, 382), range(382, 460)
 FIRST_DAY = date(2021, 4, 1)
 
 
@@ -35,7 +35,7 @@ class Known:
 
     @property
     def validation_probability(self) -> np.ndarray:
-        return self.probability[JUDGED.start : JUDGED.stop]
+        return self.probability[WEIGHED.start : WEIGHED.stop]
 
     def predict(self, history: History, days: range) -> np.ndarray:
         return self.probability[days.start : days.stop]
@@ -58,7 +58,7 @@ def town(seed: int = 0) -> tuple[History, np.ndarray]:
 def stack_of(past: History, forecasts: dict[str, np.ndarray]) -> FittedStack:
     members = {name: Known(probability, {}) for name, probability in forecasts.items()}
     logits = np.stack([logit(member.validation_probability) for member in members.values()], axis=-1)
-    return combined(members, logits, past.through(JUDGED.stop), BEFORE, JUDGED)
+    return combined(members, logits, past.through(WEIGHED.stop), BEFORE, WEIGHED)
 
 
 def loss(stack: FittedStack, past: History) -> float:
@@ -126,28 +126,28 @@ def test_the_weights_of_a_day_rest_on_days_that_are_known_before_it(lead):
     assert (before[first + 7 :] != after[first + 7 :]).any()
 
     # Within the validation window too: its forecasts are those that would have been made then.
-    noise[JUDGED.start + 100 :, 0] = noise[JUDGED.start + 100 :, 0][::-1]
+    noise[WEIGHED.start + 100 :, 0] = noise[WEIGHED.start + 100 :, 0][::-1]
     again = stack_of(replace(past, counts=noise), GOOD)
     kept = slice(100 + lead - 1)
     np.testing.assert_array_equal(stack.validation_probability[kept], again.validation_probability[kept])
     assert (stack.validation_probability != again.validation_probability).any()
 
 
-def test_firework_days_teach_nothing_and_are_half_those_of_their_regime():
+def test_firework_days_move_no_weights_and_are_half_those_of_their_regime():
     stack = stack_of(PAST, GOOD)
     counts = PAST.counts.copy()
     new_year = (date(2022, 1, 1) - FIRST_DAY).days
     counts[new_year] = 3
-    assert new_year in JUDGED
+    assert new_year in WEIGHED
     other = stack_of(replace(PAST, counts=counts), GOOD)
     assert other.chosen["weights"] == stack.chosen["weights"]
-    forecast = stack.validation_probability[new_year - JUDGED.start]
+    forecast = stack.validation_probability[new_year - WEIGHED.start]
     without_regime = stack_of(PAST, {"gradient_boosting": TRUTH, "ew_kde": PLAIN}).validation_probability[
-        new_year - JUDGED.start
+        new_year - WEIGHED.start
     ]
     assert np.corrcoef(np.log(forecast), np.log(TRUTH[new_year]))[0, 1] > 0.99
     regime = {"residual_boosting": np.full_like(TRUTH, 0.9), "ew_kde": PLAIN}
-    loud = stack_of(PAST, regime).validation_probability[new_year - JUDGED.start]
+    loud = stack_of(PAST, regime).validation_probability[new_year - WEIGHED.start]
     assert (loud > 0.45).all()
     assert (loud < 0.95).all()
     assert (without_regime < 0.45).mean() > 0.95

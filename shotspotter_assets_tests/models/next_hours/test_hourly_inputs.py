@@ -48,7 +48,7 @@ def column(made: HourlyHistory, hour: int, name: str) -> np.ndarray:
     return features(made, range(hour, hour + 1))[:, CELL_FEATURES.index(name)]
 
 
-def test_a_burst_counts_like_three_alerts_and_a_silent_cell_like_one_alert_a_year():
+def test_bursts_count_as_three_alerts_and_silent_cells_as_one_a_year():
     burst = np.zeros((3000, 4, 6, 6), np.uint16)
     burst[2999, 0, 3, 3], burst[2999, 0, 4, 4] = 9, 3
     made = of_counts(burst)
@@ -57,7 +57,7 @@ def test_a_burst_counts_like_three_alerts_and_a_silent_cell_like_one_alert_a_yea
 
 
 @pytest.mark.parametrize(("days", "prior"), [(0.125, 3 / 24), (1, 3 / 24), (7, 3 / 24 / 7), (30, 3 / 24 / 30)])
-def test_the_citys_level_is_what_was_observed_over_what_the_hours_let_expect(days, prior):
+def test_city_level_is_observed_over_expected_alerts(days, prior):
     made, hour = history(), 24 * 200
     profile = hour_profile(made, range(24 * 100))
     ordinary = ~made.clock.fireworks[:hour]

@@ -11,7 +11,7 @@ from shotspotter_assets.models.next_hours.hourly_stack import MEMBERS, FittedHou
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
 
-BEFORE, JUDGED, LATER = range(100 * 24), range(100 * 24, 240 * 24), range(240 * 24, 360 * 24)
+BEFORE, WEIGHED, LATER = range(100 * 24), range(100 * 24, 240 * 24), range(240 * 24, 360 * 24)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ STEADY = np.broadcast_to(TRUTH[0], TRUTH.shape)
 
 def stack_of(past: HourlyHistory = PAST, **forecasts: Array) -> FittedHourlyStack:
     members = {name: Known(probability) for name, probability in forecasts.items()}
-    return combined(members, past, BEFORE, JUDGED, (1,))
+    return combined(members, past, BEFORE, WEIGHED, (1,))
 
 
 def learned_until(stack: FittedHourlyStack, hour: int, past: HourlyHistory) -> FittedHourlyStack:
@@ -105,20 +105,20 @@ def test_the_weights_of_an_hour_rest_on_weeks_that_are_over():
     changed = np.flatnonzero((before != after).any(axis=1))
     # The last hour before an issue may be running, so the week counts from the hour after.
     assert changed[0] == cut + WEEK_HOURS + 1 - LATER.start
-    noise[JUDGED.start + 3 * WEEK_HOURS :] = 1
+    noise[WEIGHED.start + 3 * WEEK_HOURS :] = 1
     assert stack_of(replace(PAST, counts=noise), next_hours=TRUTH, self_exciting=FLAT).chosen != stack.chosen
 
 
-def test_hours_that_are_forecast_one_by_one_have_the_weights_of_all_of_them():
+def test_hours_forecast_one_by_one_have_the_weights_of_all():
     stack = stack_of(next_hours=TRUTH, self_exciting=FLAT)
     issue = LATER.start + 2 * WEEK_HOURS + 30
     one = stack.predict(replace(PAST, counts=PAST.counts[:issue]), np.array([issue]), 1)
     np.testing.assert_allclose(one[0], later(stack)[issue - LATER.start], rtol=1e-12)
 
 
-def test_firework_nights_teach_nothing_and_are_half_those_of_the_regression():
+def test_firework_nights_move_no_weights_and_mix_in_the_regression():
     loud = PAST.counts.copy()
-    night = JUDGED.start + np.flatnonzero(PAST.clock.fireworks[JUDGED.start : JUDGED.stop])
+    night = WEIGHED.start + np.flatnonzero(PAST.clock.fireworks[WEIGHED.start : WEIGHED.stop])
     loud[night, 0] = 1
     stack, other = (stack_of(past, next_hours=TRUTH, self_exciting=FLAT) for past in (PAST, replace(PAST, counts=loud)))
     assert stack.chosen == other.chosen

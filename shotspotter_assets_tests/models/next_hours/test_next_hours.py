@@ -45,7 +45,7 @@ def test_longer_horizons_are_not_less_likely_and_agree_with_predict(fitted):
     )
 
 
-def test_a_nowcast_uses_what_was_seen_today_and_takes_no_hour_to_come_for_silent(fitted):
+def test_nowcast_uses_today_so_far_and_no_hour_to_come(fitted):
     now = datetime(2021, 11, 30, 20, 25, tzinfo=UTC)
     until = history().hour_at(now)
     today = counts()[: until + 9]
