@@ -107,20 +107,19 @@ def status(city: str | None) -> None:
 @main.command()
 @click.argument("city")
 @click.argument("cutoff", type=click.DateTime(["%Y-%m-%d"]), metavar="CUTOFF")
-@click.option("--model", help="A next-day forecaster; by default the one that serves.")
+@click.option("--model", default="", help="A next-day forecaster; by default the one that serves.")
 @click.option("--days", default=240, show_default=True, help="Days before the cutoff.")
 @click.option("--test-days", default=28, show_default=True, help="Days from the cutoff.")
 @click.option("--full", is_flag=True, help="Use all days before the cutoff, and the test window of the city's file.")
-def fold(city: str, cutoff: datetime, model: str | None, days: int, test_days: int, *, full: bool) -> None:
+def fold(city: str, cutoff: datetime, model: str, days: int, test_days: int, *, full: bool) -> None:
     """Train on the days before CUTOFF, and print the scores."""
-    from shotspotter_assets.explore.fold_text import fold_text
-    from shotspotter_assets.explore.small_fold import train_small_fold, whole_fold
+    from shotspotter_assets.explore.small_fold import fold_text, train_small_fold
     from shotspotter_assets.explore.tables import open_city
 
-    store, of_city = open_city(city)
-    lengths = whole_fold(of_city, cutoff.date()) if full else (days, test_days)
+    store, settings = open_city(city)
+    windows = (None, None) if full else (days, test_days)
     try:
-        report, scores, _ = train_small_fold(store, of_city, cutoff.date(), *lengths, model=model)
+        report, scores, _ = train_small_fold(store, settings, cutoff.date(), *windows, model=model)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(fold_text(report, scores))

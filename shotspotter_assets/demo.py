@@ -17,7 +17,7 @@ from shotspotter_assets.automation.due import ALERTS, PRODUCTS
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.report_files import fold_partition, read_fold_report
-from shotspotter_assets.explore.fold_text import LEGEND, fold_text
+from shotspotter_assets.explore.small_fold import LEGEND, fold_text
 from shotspotter_assets.partitions import asset_key, range_tags
 from shotspotter_assets.settings import Settings, dagster_home
 from shotspotter_assets.storage.file_names import ALL_CITIES, INDEX_FILE, REPORT_FILE, TOP_FILE
@@ -41,11 +41,6 @@ event_log_storage: {module: shotspotter_assets.defs.event_log, class: BatchedSql
 """
 """A `dagster.yaml` for a new DAGSTER_HOME."""
 
-FORECASTERS_LEGEND: Final = (
-    "stack combines other forecasters and serves by default; "
-    "conv_lstm is the report's network, small and hardly trained here."
-)
-
 
 @dataclass(frozen=True)
 class Launch:
@@ -53,31 +48,24 @@ class Launch:
 
     title: str
     assets: Sequence[str]
-    tags: dict[str, str] = field(default_factory=dict)
-    """Name its partitions."""
+    tags: dict[str, str] = field(default_factory=dict)  # of its partitions
     config: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def run_demo(*, days_only: bool) -> None:
-    """Materialize the city's days; then two folds and the daily chain of the last days, and print scores and forecast.
-
-    Args:
-        days_only: leave out all but the days.
-    """
+    """Materialize the city's days; unless `days_only`, also folds, last daily products and pages, and print the results."""
     started = time.monotonic()
     _ensure_home()
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or WORKERS) // WORKERS, 1)))
     settings = Settings.from_environment(os.environ)
     first = settings.cities[CITY].start
     days = Launch(f"alerts and grids to {LAST_DAY}", ALERTS, range_tags(first, LAST_DAY))
-    folds = [[_fold_launch(FOLDS[1], ["stack", "conv_lstm"])], [_fold_launch(FOLDS[0], ["stack"])]]
+    folds = [_fold_launch(FOLDS[1], ["stack", "conv_lstm"]), _fold_launch(FOLDS[0], ["stack"])]
     reports = Launch("report of all folds, and the pages", ("walk_forward_reports", "city_pages"))
-    stages = [[[days]], [*folds, [_daily_launch()]], [[reports]]]
+    stages = [[days]] if days_only else [[days], [*folds, _daily_launch()], [reports]]
     # A fork would inherit the locks of this process's threads.
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
-        warnings = {
-            line for stage in stages[: 1 if days_only else None] for lines in pool.map(_run, stage) for line in lines
-        }
+        warnings = {line for stage in stages for lines in pool.map(_run, stage) for line in lines}
     store = StoreResource(root=settings.store_root).open()
     if not days_only:
         _show_results(store)
@@ -116,32 +104,24 @@ def _daily_launch() -> Launch:
 
 @cache
 def _definitions() -> dg.Definitions:
-    """The definitions, built once in each process of the pool."""
     return build_definitions(Settings.from_environment(os.environ))
 
 
-def _run(launches: Sequence[Launch]) -> list[str]:
-    """Run the launches in turn in a process of the pool; returns the checks that did not pass."""
-    city = Settings.from_environment(os.environ).cities[CITY]
-    failed = []
-    for launch in launches:
-        started = time.monotonic()
-        selection = {asset_key(city, asset) for asset in launch.assets}
-        job = _definitions().resolve_implicit_global_asset_job_def().get_subset(asset_selection=selection)
-        ops = {f"{CITY}__{asset}": {"config": values} for asset, values in launch.config.items()}
-        with dg.DagsterInstance.get() as instance:
-            result = job.execute_in_process(
-                run_config={"ops": ops, "loggers": {"console": {"config": {"log_level": "WARNING"}}}},
-                instance=instance,
-                tags=launch.tags,
-            )
-        click.echo(f"{launch.title}: {time.monotonic() - started:.0f} s")
-        failed += [
-            f"{check.check_name} of {check.asset_key.to_user_string()}: {check.description}"
-            for check in result.get_asset_check_evaluations()
-            if not check.passed
-        ]
-    return failed
+def _run(launch: Launch) -> list[str]:
+    """Run a launch in a process of the pool; return the checks that did not pass."""
+    started, city = time.monotonic(), Settings.from_environment(os.environ).cities[CITY]
+    selection = {asset_key(city, asset) for asset in launch.assets}
+    job = _definitions().resolve_implicit_global_asset_job_def().get_subset(asset_selection=selection)
+    ops = {f"{CITY}__{asset}": {"config": values} for asset, values in launch.config.items()}
+    config = {"ops": ops, "loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+    with dg.DagsterInstance.get() as instance:
+        result = job.execute_in_process(run_config=config, instance=instance, tags=launch.tags)
+    click.echo(f"{launch.title}: {time.monotonic() - started:.0f} s")
+    return [
+        f"{check.check_name} of {check.asset_key.to_user_string()}: {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed
+    ]
 
 
 def _show_results(store: Store) -> None:
@@ -152,7 +132,8 @@ def _show_results(store: Store) -> None:
     for fold in FOLDS:
         files = store.uri(fold_partition(CITY, fold), REPORT_FILE).removesuffix(REPORT_FILE)
         click.echo(f"\n{fold_text(*read_fold_report(store, CITY, fold))}\nreport and plots: {files}")
-    click.echo(f"\n{LEGEND}\n{FORECASTERS_LEGEND}")
+    click.echo(f"\n{LEGEND}\nstack combines other forecasters and serves by default; ", nl=False)
+    click.echo("conv_lstm is the report's network, small and hardly trained here.")
     facts = load_record(store, CITY, LAST_DAY)
     assert isinstance(facts, ForecastRecord)
     plan, _ = read_plan(store, CITY, LAST_DAY)

@@ -1,4 +1,4 @@
-"""Train a small fold with the functions behind `fold_models` and `evaluation_reports`, without storing it."""
+"""Folds that are trained by the functions behind `fold_models` and `evaluation_reports` without being stored."""
 
 from datetime import date, timedelta
 from typing import Any, Final
@@ -19,28 +19,37 @@ from shotspotter_assets.storage.store import Store
 
 VALIDATION_SHARE: Final = 0.15
 """Share of the days before the cutoff, as in `fold_models`."""
-
-
-def whole_fold(city: City, cutoff: date) -> tuple[int, int]:
-    """Return the days before the cutoff and the test days of a fold of the city's file."""
-    return (cutoff - city.start).days, (last_test_day(city, cutoff) - cutoff).days + 1
+SHOWN_SCORES: Final = {
+    "log_loss": ("log loss", "lower is better; the table is sorted by it"),
+    "gain_nats_per_positive": (
+        "gain [nats]",
+        "improvement over historical_mean, the long-run mean of each cell, in nats per cell-day with an alert",
+    ),
+    "brier_skill": ("Brier skill", "squared error compared with historical_mean; above 0 is better"),
+    "average_precision": ("AP", "average precision of the ranked cells and days; 1 is perfect"),
+    "predicted_over_observed": ("pred/obs", "forecast cell-days with an alert for each one observed; 1 is calibrated"),
+    "seconds_to_train": ("train [s]", "seconds to train; - where nothing was trained, or as a part of stack"),
+}
+"""Title and meaning by score."""
+LEGEND: Final = "\n".join(f"{title:13s}{meaning}" for title, meaning in SHOWN_SCORES.values())
 
 
 def train_small_fold(
     store: Store,
     city: City,
     cutoff: date,
-    days: int = 240,
-    test_days: int = 28,
+    days: int | None = 240,
+    test_days: int | None = 28,
     *,
-    model: str | None = None,
+    model: str = "",
     **changes: Any,
 ) -> tuple[FoldReport, ScoreTable, pa.Table]:
     """Train a model on the stored days, and return report, scores and forecasts of it and of every baseline.
 
     Args:
         cutoff: the first test day.
-        days: training and validation days before the cutoff.
+        days: training and validation days before the cutoff; None for all.
+        test_days: None for the test window of the city's file.
         model: a next-day forecaster; by default the one that serves.
         changes: settings of the model that differ from the city's file.
 
@@ -50,8 +59,9 @@ def train_small_fold(
         ValueError: there are too few days to train on, or a setting is not one of the model.
     """
     model = model or candidate_of(city)
-    first, last = cutoff - timedelta(days=days), cutoff + timedelta(days=test_days - 1)
-    stored = CityHistory.load(store, city, last, max(first, city.start)).complete()
+    first = city.start if days is None else max(cutoff - timedelta(days=days), city.start)
+    last = last_test_day(city, cutoff) if test_days is None else cutoff + timedelta(days=test_days - 1)
+    stored = CityHistory.load(store, city, last, first).complete()
     before = CityHistory.load(store, city, cutoff - timedelta(days=1), stored.days[0]).complete()
     settings = city_settings(city, model, changes)
     # The input window of the reference network; other forecasters need one day.
@@ -60,3 +70,16 @@ def train_small_fold(
     record, files = train_fold(before, cutoff, windows, {model: settings}, context=context, config={})
     history = stored.daily(covered_mask(record.covered, city.shape))
     return fold_report(record, history, fold_forecasts(files, record, history, print))
+
+
+def fold_text(report: FoldReport, scores: ScoreTable) -> str:
+    """Return a line on the test days, and a table with a row for each model."""
+    facts = (
+        f"Fold {report.fold}: {report.test_days} test days, {report.covered_cells} covered cells, {report.alerts:,} alerts, "
+        f"{report.base_rate:.2%} of cell-days with an alert"
+    )
+    lines = [facts, f"{'model':22s}" + "".join(f"{title:>13s}" for title, _ in SHOWN_SCORES.values())]
+    for name in scores.models():
+        values = [scores.value(score, name) for score in SHOWN_SCORES]
+        lines.append(f"{name:22s}" + "".join(f"{'-':>13s}" if value is None else f"{value:13.4f}" for value in values))
+    return "\n".join(lines)
