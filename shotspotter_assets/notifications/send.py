@@ -12,20 +12,43 @@ from itertools import islice
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
-import requests
-
-from shotspotter_assets.notifications.messages import MAX_MESSAGES, Message, plain_text
 from shotspotter_assets.redaction import Redaction, environment_secrets, without_credentials
 
 State = dict[str, dict[str, str]]
 """Keys sent within the last day and when (ISO 8601), by channel: JSON that the caller keeps between calls."""
 PERIOD: Final = timedelta(hours=24)
+MAX_MESSAGES: Final = 20
+"""Maximum messages in one text."""
+MAX_TEXT_CHARACTERS: Final = 1_000
 NO_WIDTH: Final = "\u200b"
 """Invisible space that breaks links and mentions."""
 MIN_PART_CHARACTERS: Final = 12
 """Minimum length of a secret part of a webhook's path; short parts, such as `services`, are no secrets."""
 
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it logs the webhook's path, a secret
+
+
+@dataclass(frozen=True)
+class Message:
+    """One problem; messages of one `kind` (such as "late city") and `subject` are sent once a day.
+
+    The subject is the city, file or partition; the text states what happened and what to do.
+    """
+
+    kind: str
+    subject: str
+    text: str
+    run_url: str | None = None
+
+    @property
+    def title(self) -> str:
+        """One line, such as "Late city: washington_dc"."""
+        return " ".join(f"{self.kind.capitalize()}: {self.subject}".split())
+
+    @property
+    def key(self) -> str:
+        """Identity of the problem from poll to poll."""
+        return f"{self.kind}|{self.subject}"
 
 
 @dataclass
@@ -121,7 +144,9 @@ class Notifier:
         return replace(message, subject=clean(message.subject), text=clean(message.text))
 
     def _post(self, messages: list[Message]) -> None:
-        text = plain_text(messages).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        import requests
+
+        text = _plain_text(messages).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         # Without mentions, links and code, in Slack and in services that read Markdown.
         text = text.replace("](", f"]{NO_WIDTH}(").replace("@", f"@{NO_WIDTH}").replace("`", "'")
         answer = requests.post(self.webhook_url, json={"text": text}, timeout=self.timeout_s, allow_redirects=False)
@@ -134,7 +159,7 @@ class Notifier:
         email["Subject"] = messages[0].title + more
         email["From"], email["To"], email["Date"] = self.mail_from, ", ".join(self.mail_to), formatdate()
         email["Message-ID"] = make_msgid(domain=self.mail_from.rpartition("@")[2].rstrip("> "))
-        email.set_content(plain_text(messages) + "\n")
+        email.set_content(_plain_text(messages) + "\n")
         url, context = urlsplit(self.smtp_url), ssl.create_default_context()
         host, port = url.hostname or "", url.port or (465 if url.scheme == "smtps" else 587)
         with (
@@ -153,6 +178,16 @@ class Notifier:
             if url.username:
                 smtp.login(unquote(url.username), unquote(url.password or ""))
             smtp.send_message(email)
+
+
+def _plain_text(messages: Sequence[Message]) -> str:
+    """Join all messages into one text; long ones are cut."""
+    parts = []
+    for message in messages:
+        cut = " ... (shortened)" if len(message.text) > MAX_TEXT_CHARACTERS else ""
+        link = f"\nRun: {message.run_url}" if message.run_url else ""
+        parts.append(f"{message.title}\n{message.text[:MAX_TEXT_CHARACTERS]}{cut}{link}")
+    return "\n\n".join(parts)
 
 
 def _split(url: str, variable: str, schemes: tuple[str, str]) -> SplitResult:

@@ -1,7 +1,7 @@
 """The page of the last hours: the latest nowcast, and earlier ones with observed incidents."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
+from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import chance
 from shotspotter_assets.serving.nowcast_scores import came, issued_minutes
@@ -22,7 +22,7 @@ SHOWN_MINUTES: Final = 60
 """Length of the compared nowcasts."""
 
 
-class LikelyPlace(NamedTuple):
+class MinutesPlace(NamedTuple):
     """A cell of the latest nowcast, with its chances by `LastHours.minutes`.
 
     `times` is the chance of the shortest minutes as a multiple of that by the hour's forecast alone.
@@ -36,10 +36,10 @@ class LikelyPlace(NamedTuple):
 class ShownNowcast(NamedTuple):
     """An earlier nowcast of an hour: cells with a new incident as expected, by the hour's forecast alone, and observed."""
 
-    made: str
+    issued: str
     expected: float
     even: float
-    came: int
+    observed: int
     likeliest: str
     is_over: bool
 
@@ -49,9 +49,9 @@ class LastHours:
     """Content of the page; the latest nowcast comes first."""
 
     record: NowcastRecord
-    made: str
+    issued: str
     minutes: tuple[int, ...]
-    places: list[LikelyPlace]
+    places: list[MinutesPlace]
     nowcasts: list[ShownNowcast]
     shown_hours: int = SHOWN_HOURS
 
@@ -76,14 +76,14 @@ def last_hours(store: Store, city: City, places: Places) -> LastHours | None:
     )
 
 
-def _likely(minutes: pa.Table, lengths: tuple[int, ...], places: Places) -> list[LikelyPlace]:
+def _likely(minutes: pa.Table, lengths: tuple[int, ...], places: Places) -> list[MinutesPlace]:
     by_length = [minutes.filter(pc.equal(minutes["minutes"], length)) for length in lengths]
     probability = np.array([table["probability"].to_numpy() for table in by_length])
     times = probability[0] / by_length[0]["even"].to_numpy()
     top = np.argsort(-probability[0], kind="stable")[:SHOWN_PLACES]
     names = places.names(*(by_length[0][name].to_numpy()[top] for name in ("row", "column")))
     return [
-        LikelyPlace(name, [chance(each) for each in probability[:, cell].tolist()], float(times[cell]))
+        MinutesPlace(name, [chance(each) for each in probability[:, cell].tolist()], float(times[cell]))
         for name, cell in zip(names, top, strict=True)
     ]
 
@@ -91,21 +91,18 @@ def _likely(minutes: pa.Table, lengths: tuple[int, ...], places: Places) -> list
 def _shown(issued: pa.Table, incidents: Incidents, now: datetime, city: City, places: Places) -> list[ShownNowcast]:
     since = pa.scalar(now - timedelta(hours=SHOWN_HOURS), pa.timestamp("us", "UTC"))
     chosen = issued.filter((pc.field("minutes") == SHOWN_MINUTES) & (pc.field("starts_utc") >= since))
-    has_come = came(chosen, incidents)
-    made = seconds_of(chosen["starts_utc"].to_numpy())
-    probability, even, row, column = (chosen[name].to_numpy() for name in ("probability", "even", "row", "column"))
+    rows = chosen.to_pandas().astype({"probability": np.float64, "even": np.float64})
+    rows["observed"] = came(chosen, incidents)
     shown = []
-    for second in np.unique(made)[::-1]:
-        here = np.flatnonzero(made == second)
-        top = here[np.argmax(probability[here])]
-        instant = datetime.fromtimestamp(second, UTC)
+    for instant, here in reversed([*rows.groupby("starts_utc")]):
+        top = here.loc[here["probability"].idxmax()]
         shown.append(
             ShownNowcast(
-                made=_clock(instant, city),
-                expected=float(probability[here].sum(dtype=np.float64)),
-                even=float(even[here].sum(dtype=np.float64)),
-                came=int(has_come[here].sum()),
-                likeliest=places.name(int(row[top]), int(column[top])),
+                issued=_clock(instant, city),
+                expected=here["probability"].sum(),
+                even=here["even"].sum(),
+                observed=here["observed"].sum(),
+                likeliest=places.name(top["row"], top["column"]),
                 is_over=instant + timedelta(minutes=SHOWN_MINUTES) <= now,
             )
         )

@@ -1,5 +1,6 @@
 """Templates and scripts: records become HTML and data for the browser."""
 
+import math
 from functools import cache
 from importlib.metadata import distribution
 from importlib.resources import files
@@ -74,7 +75,7 @@ def _environment() -> jinja2.Environment:
         "short_day": short_day,
         "amount": amount,
         "percent": "{:.0%}".format,
-        "ratio": "{:.2f}".format,
+        "factor": lambda nats: f"{math.exp(nats):.2f}",
         "words": lambda name: name.replace("_", " "),
     }
     environment.globals["classes"] = [*CHANCE_CLASSES.values()]

@@ -47,10 +47,10 @@ TABS: Final = {
 
 
 class CityCard(BaseModel):
-    """Summary of a city on the overview; `day` is the forecast day."""
+    """Summary of a city on the overview."""
 
     name: str
-    day: date | None = None
+    forecast_date: date | None = None
     expected: float | None = None
     low: float | None = None
     high: float | None = None
@@ -67,33 +67,34 @@ class PagesRecord(BaseModel):
     past: dict[date, str] = {}
 
 
-@dataclass(frozen=True)
-class Made:
-    """Outcome of a run: address of the first page, written files, and number of unchanged ones."""
-
-    index: str
-    card: CityCard
-    written: list[str]
-    kept: int
-
-
 @dataclass
-class _Site:
-    """Files of a city, or of the overview, of which only changed ones are written."""
+class Site:
+    """Files of a city, or of the overview, of which only changed ones are written.
+
+    Attributes:
+        record: the last run's record, until this run writes its own.
+        hashes: by file, those of unchanged files among them.
+        written: names of changed files.
+    """
 
     store: Store
     name: str
-    before: PagesRecord
+    record: PagesRecord
     hashes: dict[str, str] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, store: Store, name: str) -> "_Site":
+    def of(cls, store: Store, name: str) -> "Site":
         return cls(store, name, read_pages_record(store, name) or PagesRecord(card=CityCard(name=name)))
+
+    @property
+    def index(self) -> str:
+        """Address of the first page."""
+        return self.store.uri(pages_partition(self.name), INDEX_FILE)
 
     def put(self, file: str, content: bytes) -> None:
         self.hashes[file] = sha256(content)
-        if self.before.files.get(file) != self.hashes[file]:
+        if self.record.files.get(file) != self.hashes[file]:
             self.store.write_bytes(pages_partition(self.name), file, content)
             self.written.append(file)
 
@@ -101,8 +102,9 @@ class _Site:
         self.put(f"{name}.js", script_of(name, data))
 
     def write_record(self, **changes: Any) -> None:
-        record = self.before.model_copy(update={"files": self.hashes, **changes})
-        self.store.write_bytes(pages_partition(self.name), PAGES_RECORD_FILE, record.model_dump_json(indent=1).encode())
+        self.record = self.record.model_copy(update={"files": self.hashes, **changes})
+        content = self.record.model_dump_json(indent=1).encode()
+        self.store.write_bytes(pages_partition(self.name), PAGES_RECORD_FILE, content)
 
 
 def pages_partition(city: str) -> Partition:
@@ -141,7 +143,7 @@ def city_page(city: City, tabs: dict[str, str], file: str, **values: Any) -> byt
     )
 
 
-def make_pages(store: Store, city: City) -> Made:
+def make_pages(store: Store, city: City) -> Site:
     """Make the pages of a city, and write the changed files; raise ValueError for unusable layers."""
     layers = CityLayers.read(city)
     places = Places(city, layers)
@@ -150,7 +152,7 @@ def make_pages(store: Store, city: City) -> Made:
     if isinstance(issue, ForecastRecord) and forecast is None:
         issue = of_another_grid(issue)
     with store.alone(CITY_PAGES, city.name):
-        site, tabs, known = _Site.of(store, city.name), city_tabs(store, city), last_known(store, city)
+        site, tabs, known = Site.of(store, city.name), city_tabs(store, city), last_known(store, city)
         plans = None if forecast is None else shift_plans(store, city.name, forecast.record, places)
         past = _past_days(site, city, known)
         track = None if known is None else issued_track(store, city, known)
@@ -182,19 +184,17 @@ def make_pages(store: Store, city: City) -> Made:
         }
         for file in tabs:
             site.put(file, city_page(city, tabs, file, **values[file]))
-        city_card = _card(city.name, issue, forecast)
-        site.write_record(card=city_card, past=past)
-    index = store.uri(pages_partition(city.name), INDEX_FILE)
-    return Made(index, city_card, site.written, len(site.hashes) - len(site.written))
+        site.write_record(card=_card(city.name, issue, forecast), past=past)
+    return site
 
 
 def renew_last_hours(store: Store, city: City, places: Places) -> str | None:
     """Make the page of the last hours of a city that has pages; return its address."""
     with store.alone(CITY_PAGES, city.name):
-        site = _Site.of(store, city.name)
-        if not site.before.files:
+        site = Site.of(store, city.name)
+        if not site.record.files:
             return None
-        site.hashes |= site.before.files
+        site.hashes |= site.record.files
         hours = last_hours(store, city, places)
         site.put(LAST_HOURS, city_page(city, city_tabs(store, city), LAST_HOURS, hours=hours))
         site.write_record()
@@ -204,14 +204,14 @@ def renew_last_hours(store: Store, city: City, places: Places) -> str | None:
 def make_overview(store: Store, names: list[str]) -> str:
     """Make the overview of the cities that have pages, with the shared files; return its address."""
     with store.alone(CITY_PAGES, ALL_CITIES):
-        site = _Site.of(store, ALL_CITIES)
+        site = Site.of(store, ALL_CITIES)
         cards = [record.card for name in names if (record := read_pages_record(store, name)) is not None]
         values = {"cards": cards, "title_of": title_of, "csp": policy(), "shared": "", "index": INDEX_FILE}
         site.put(INDEX_FILE, render("overview.html.jinja", **values))
         for name, content in shared_files().items():
             site.put(name, content)
         site.write_record()
-    return store.uri(pages_partition(ALL_CITIES), INDEX_FILE)
+    return site.index
 
 
 def last_known(store: Store, city: City) -> date | None:
@@ -221,13 +221,13 @@ def last_known(store: Store, city: City) -> date | None:
     return days[int(np.flatnonzero(counted)[-1])] if counted.any() else None
 
 
-def _past_days(site: _Site, city: City, known: date | None) -> dict[date, str]:
+def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:
     """Put the new or changed maps of past days, and return the stamps of all."""
     past: dict[date, str] = {}
     for day in [] if known is None else forecast_days(site.store, city.name, known):
         stamp, file = stamp_of(site.store, city.name, day), f"day-{day}.js"
-        if site.before.past.get(day) == stamp:
-            past[day], site.hashes[file] = stamp, site.before.files[file]
+        if site.record.past.get(day) == stamp:
+            past[day], site.hashes[file] = stamp, site.record.files[file]
         elif (maps := past_day(site.store, city, day)) is not None:
             past[day] = stamp
             site.put_data(f"day-{day}", maps)
@@ -251,7 +251,7 @@ def _card(city: str, issue: IssueRecord | None, forecast: IssuedForecast | None)
         record, top = forecast.record, forecast.top[0]
         return CityCard(
             name=city,
-            day=record.day,
+            forecast_date=record.day,
             expected=record.expected_alerts,
             low=record.expected_alerts_low,
             high=record.expected_alerts_high,

@@ -1,8 +1,7 @@
 """The page of the track record: scores of the last year's issued forecasts."""
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -25,40 +24,19 @@ TRACK_DAYS: Final = 365
 
 
 @dataclass(frozen=True)
-class Skill:
-    """Factor by which a forecast made the outcome more probable than another one, by place and day with an alert.
-
-    The ends of the 90% interval are None for too few weeks.
-    """
-
-    factor: float
-    low: float | None = None
-    high: float | None = None
-
-    @classmethod
-    def of(cls, gain: Gain) -> "Skill | None":
-        """Return exp(gain) of a gain in nats; None if undefined."""
-        if gain.gain is None:
-            return None
-        low, high = (None if end is None else math.exp(end) for end in (gain.low, gain.high))
-        return cls(math.exp(gain.gain), low, high)
-
-
-@dataclass(frozen=True)
 class TrackRow:
-    """Served forecasts of a period: cells with an alert, expected and observed, and skill over the long-run mean."""
+    """Served forecasts of a period: cells with an alert, expected and observed, and gain over the long-run mean."""
 
     name: str
     days: int
     expected: float
-    came: int
-    skill: Skill | None
+    observed: int
+    gain: Gain
 
     @classmethod
     def of(cls, name: str, table: pa.Table) -> "TrackRow":
-        expected, came = float(table[SERVED].to_numpy().sum()), int(observed_of(table).sum())
-        days = len(np.unique(days_of(table)))
-        return cls(name, days, expected, came, Skill.of(table_gain(table, SERVED, HISTORICAL_MEAN)))
+        expected, observed = float(table[SERVED].to_numpy().sum()), int(observed_of(table).sum())
+        return cls(name, len(np.unique(days_of(table))), expected, observed, table_gain(table, SERVED, HISTORICAL_MEAN))
 
 
 @dataclass(frozen=True)
@@ -97,12 +75,7 @@ def issued_track(store: Store, city: City, last: date) -> IssuedTrack | None:
         hit_5=scores[SERVED]["hit_rate_5"],
         mean_hit_5=scores[HISTORICAL_MEAN]["hit_rate_5"],
         charts={
-            "reliability": {
-                "x": _percent(calibration.mean_forecast),
-                "y": _percent(calibration.observed_frequency),
-                "low": _percent(calibration.low),
-                "high": _percent(calibration.high),
-            },
+            "reliability": {name: _percent(values) for name, values in asdict(calibration).items()},
             "hits": [
                 {
                     "name": title,

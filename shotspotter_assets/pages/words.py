@@ -51,11 +51,8 @@ def amount(number: float) -> str:
 
 def title_of(city: str) -> str:
     """Write a city's name: Washington DC for washington_dc."""
-    words = city.split("_")
-    titled = [word.upper() if len(word) <= 2 else word for word in words]
-    first, rest = titled[0], titled[1:]
-    places = [word if word.isupper() or word == "city" else word.capitalize() for word in rest]
-    return " ".join([first if first.isupper() else first.capitalize(), *places])
+    first, *rest = (word.upper() if len(word) <= 2 else word.capitalize() for word in city.split("_"))
+    return " ".join([first, *("city" if word == "City" else word for word in rest)])
 
 
 def long_day(day: date) -> str:

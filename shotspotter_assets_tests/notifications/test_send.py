@@ -12,8 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from shotspotter_assets.notifications.messages import Message
-from shotspotter_assets.notifications.send import Notifier
+from shotspotter_assets.notifications.send import Message, Notifier
 from shotspotter_assets_tests.notifications.servers import PATH, Mailbox, Webhook, smtp_server, webhook_server
 
 # The test server says that it takes passwords without TLS, which is the point of some tests.

@@ -56,8 +56,8 @@ def test_nowcasts_stand_beside_what_came_of_them(tmp_path: Path) -> None:
     ]
     assert [round(place.times, 3) for place in found.places] == [40, 20, 10]
     latest, first = found.nowcasts
-    assert (latest.came, latest.is_over, latest.made) == (0, False, "2021-02-03 13:02")
-    assert (first.came, first.is_over, round(first.expected, 5), round(first.even, 5)) == (1, True, 0.6, 0.03)
+    assert (latest.observed, latest.is_over, latest.issued) == (0, False, "2021-02-03 13:02")
+    assert (first.observed, first.is_over, round(first.expected, 5), round(first.even, 5)) == (1, True, 0.6, 0.03)
     assert first.likeliest == PLACES.name(*CELLS[1])
 
 
@@ -69,7 +69,7 @@ def test_only_the_page_of_the_last_hours_is_renewed(tmp_path: Path) -> None:
     store.write_bytes(pages_partition(CITY.name), "pages.json", record.model_dump_json().encode())
     assert renew_last_hours(store, CITY, PLACES) is not None
     page = store.read_bytes(pages_partition(CITY.name), "last_hours.html").decode()
-    assert "The latest nowcast was made at 2021-02-03 12:00: 1 incidents began in the hour before" in page
+    assert "The latest nowcast was issued at 2021-02-03 12:00: 1 incidents began in the hour before" in page
     assert PLACES.name(*CELLS[1]) in page
     kept = PagesRecord.model_validate_json(store.read_bytes(pages_partition(CITY.name), "pages.json"))
     assert set(kept.files) == {"other.html", "last_hours.html"}

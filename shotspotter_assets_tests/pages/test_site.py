@@ -40,7 +40,7 @@ def page(store: Store, file: str = "index.html") -> str:
 def test_only_changed_files_are_written_again(copy: Store, tiny_site: TinySite) -> None:
     same = make_pages(copy, tiny_site.city)
     assert same.written == []
-    assert same.kept > 2
+    assert len(same.hashes) > 2
     layers = tiny_site.city.layers.model_copy(update={"streets": None})
     changed = make_pages(copy, tiny_site.city.model_copy(update={"layers": layers, "streets": None})).written
     assert "ground.js" in changed
@@ -117,7 +117,7 @@ def test_a_day_without_a_forecast_has_a_page_with_the_reason(copy: Store, tiny_s
         ),
     )  # fmt: skip
     made = make_pages(copy, tiny_site.city)
-    assert made.card.note == reason
+    assert made.record.card.note == reason
     assert "as &lt;nothing&gt; is known" in page(copy)
     assert "is out of date" in page(copy)
 
@@ -131,7 +131,7 @@ def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySit
         copy.write_table(forecast_partition(CITY, day), FORECAST_FILE, table.replace_schema_metadata(facts))
     shutil.rmtree(Path(copy.root) / "city_pages")  # made before the change
     made = make_pages(copy, tiny_site.city)
-    assert "cells or what is counted have changed" in made.card.note
+    assert "cells or what is counted have changed" in made.record.card.note
     assert "cannot be drawn" in page(copy)
     record = read_pages_record(copy, CITY)
     assert record is not None
@@ -148,7 +148,7 @@ def test_an_empty_city_has_a_page_with_the_next_step(tmp_path: Path) -> None:
 def test_a_city_without_a_forecast_has_pages_that_say_so(copy: Store, tiny_site: TinySite) -> None:
     shutil.rmtree(f"{copy.root}/risk_forecasts")
     made = make_pages(copy, tiny_site.city)
-    assert made.card.note == "No forecast has been made yet."
+    assert made.record.card.note == "No forecast has been made yet."
     assert "No past days yet" in page(copy, "past.html")
     assert "No shift plans" in page(copy, "plans.html")
 

@@ -1,12 +1,10 @@
-import math
 from datetime import date, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.evaluation.gains import Gain
-from shotspotter_assets.pages.track_record import Skill, issued_track
+from shotspotter_assets.pages.track_record import issued_track
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.storage.file_names import GRID_FILE
@@ -31,19 +29,9 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
     observed = {day: len(cells(forecasts[day]) & cells(grid(tiny_site, day))) for day in days}
     assert track is not None
     assert track.whole.days == len(scores) == DAYS - 1
-    assert track.whole.came == sum(observed.values())
+    assert track.whole.observed == sum(observed.values())
     assert track.whole.expected == pytest.approx(sum(pc.sum(forecasts[day]["probability"]).as_py() for day in days))
-    assert track.whole.skill is not None
     gained = [(score.gain_over_historical_mean or 0.0) * observed[day] for day, score in scores.items()]
-    assert track.whole.skill.factor == pytest.approx(math.exp(sum(gained) / track.whole.came))
+    assert track.whole.gain.gain == pytest.approx(sum(gained) / track.whole.observed)
     assert [row.name for row in track.months] == ["2023-11"]
     assert issued_track(tiny_site.store, tiny_site.city, ISSUED - timedelta(days=1)) is None
-
-
-def test_skill_has_the_ends_that_the_gain_has() -> None:
-    ends = (0.2, 0.1, 0.4)
-    skill = Skill.of(Gain(*ends, weeks=9))
-    assert skill is not None
-    assert (skill.factor, skill.low, skill.high) == pytest.approx(tuple(map(math.exp, ends)))
-    assert Skill.of(Gain(0.2, None, None, weeks=1)) == Skill(factor=math.exp(0.2))
-    assert Skill.of(Gain(None, None, None, weeks=9)) is None

@@ -43,16 +43,20 @@ def definitions(city: City) -> dg.Definitions:
         stored.record("city_pages", None, made_from)
         cities = [name for name in opened.cities_present("city_pages", PAGES_RECORD_FILE) if name != ALL_CITIES]
         overview = make_overview(opened, cities)
-        card = made.card
+        card = made.record.card
         return dg.MaterializeResult(
             metadata={
                 **pages.link(made.index, city.name),
                 **pages.link(overview, ALL_CITIES, "all_cities"),
                 **({} if card.expected is None else panel.rounded({"expected_alerts": card.expected})),
-                **({} if card.day is None else {"day": str(card.day), "likeliest": card.likeliest}),
+                **(
+                    {"forecast_date": str(card.forecast_date), "likeliest": card.likeliest}
+                    if card.forecast_date
+                    else {}
+                ),
                 **({"note": card.note} if card.note else {}),
                 "files_written": len(made.written),
-                "files_kept": made.kept,
+                "files_kept": len(made.hashes) - len(made.written),
             }
         )
 

@@ -4,7 +4,7 @@
 document.addEventListener("DOMContentLoaded", async () => {
   if (!byId("hits")) return;
   const [track] = await Promise.all([CityPages.load("track"), CityPages.loadScript(document.body.dataset.plotly)]);
-  const { colour, draw } = CityPages, { x, y, low, high } = track.reliability, title = (text) => ({ title: { text } });
+  const { colour, draw } = CityPages, { mean_forecast: x, observed_frequency: y, low, high } = track.reliability, title = (text) => ({ title: { text } });
   const most = Math.max(...x, ...high) * 1.05, dashed = { color: colour("muted"), dash: "dash" };
   draw("reliability", [
     { type: "scatter", mode: "lines", name: "as forecast", x: [0, most], y: [0, most], line: dashed, hoverinfo: "skip" },
