@@ -18,7 +18,7 @@ from shotspotter_assets.settings import Settings
 # Dagster's own loading of a `defs` folder imports every installed component, which takes longer than all else here.
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The definitions of the installation that the environment describes."""
+    """Build the definitions of the installation that the environment describes."""
     gc.freeze()  # modules stay loaded; scanning them for garbage doubles what loading adds to a bare project
     try:
         settings = Settings.from_environment(os.environ)
@@ -28,9 +28,9 @@ def defs() -> dg.Definitions:
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """All assets, checks, sensors, schedules and resources."""
+    """Build all assets, checks, sensors, schedules and resources."""
     with warnings.catch_warnings():
-        # Backfill policies and partitioned checks, which the tests cover.
+        # Backfill policies and partitioned checks; the tests cover both.
         for beta in (dg.BetaWarning, dg.PreviewWarning):
             warnings.simplefilter("ignore", beta)
         return dg.Definitions.merge(
@@ -47,7 +47,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 
 
 def _wrong_city_file(name: str, problem: str) -> dg.AssetSpec:
-    """An asset without a run that shows in the UI which file cannot be used, and why."""
+    """Build an asset without runs that shows a file's problem in the UI."""
     return dg.AssetSpec(
         key=dg.AssetKey([name, "city_file"]),
         group_name=name if name.isascii() and name.isidentifier() else "wrong_city_files",

@@ -1,4 +1,4 @@
-"""Daily and fold partitions of a city, the mappings between them, and the days or the cutoff that a run is for.
+"""Daily and fold partitions of a city, mappings between them, and the partitions of a run.
 
 A daily partition is a local civil day of the city and exists once that day is over there. A fold is named by its cutoff:
 it trains on the days before the cutoff and is tested on the days from the cutoff to the next one.
@@ -26,7 +26,6 @@ RunContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
 
 
 def _window(first: int, last: int) -> dg.TimeWindowPartitionMapping:
-    """Time windows from `first` to `last`, counted from the downstream one; windows before the start are left out."""
     return dg.TimeWindowPartitionMapping(
         start_offset=first, end_offset=last, allow_nonexistent_upstream_partitions=True
     )
@@ -58,18 +57,18 @@ with warnings.catch_warnings():
 
 
 def asset_key(city: City, asset: str) -> dg.AssetKey:
-    """The key of a city's asset."""
+    """Return the key of a city's asset."""
     return dg.AssetKey([city.name, asset])
 
 
 def day_partitions(city: City) -> dg.DailyPartitionsDefinition:
-    """The city's local days, from its start to its end or to yesterday."""
+    """Return the city's local days, from its start to its end or to yesterday."""
     end = None if city.end is None else (city.end + timedelta(days=1)).isoformat()
     return dg.DailyPartitionsDefinition(city.start.isoformat(), end_date=end, timezone=city.time_zone)
 
 
 def fold_partitions(city: City, *, tested: bool = False) -> dg.TimeWindowPartitionsDefinition:
-    """The city's folds whose cutoff has passed, or only the `tested` ones whose test window is over."""
+    """Return the city's folds whose cutoff has passed, or only `tested` folds, whose test window is over."""
     return dg.TimeWindowPartitionsDefinition(
         start=first_cutoff(city).isoformat(),
         end=None if city.end is None else city.folds.next_cutoff(city.end).isoformat(),
@@ -81,7 +80,7 @@ def fold_partitions(city: City, *, tested: bool = False) -> dg.TimeWindowPartiti
 
 
 def week_partitions(cities: Cities) -> dg.TimeWindowPartitionsDefinition:
-    """Weeks of all cities, named by their Monday; the current week is among them."""
+    """Return the weeks of all cities to the current one, named by their Monday."""
     start = min(city.start for city in cities.values())
     return dg.TimeWindowPartitionsDefinition(
         start=(start + timedelta(days=7 - start.weekday())).isoformat(),
@@ -92,12 +91,12 @@ def week_partitions(cities: Cities) -> dg.TimeWindowPartitionsDefinition:
 
 
 def range_tags(first: date, last: date) -> dict[str, str]:
-    """Tags of one run over the days from `first` to `last`."""
+    """Return the tags of one run over the days from `first` to `last`."""
     return {RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}
 
 
 def run_days(context: RunContext, city: City) -> list[date]:
-    """The contiguous days that the run is for, sorted.
+    """Return the contiguous days of a run, sorted.
 
     Raises:
         ValueError: the run was given no partition, partitions with gaps, or fewer than its tags name (a job's backfill
@@ -117,5 +116,5 @@ def run_days(context: RunContext, city: City) -> list[date]:
 
 
 def run_day(context: RunContext) -> date:
-    """The day, or the cutoff of the fold, that the run is for."""
+    """Return the day of a run, or the cutoff of its fold."""
     return date.fromisoformat(context.partition_key)

@@ -1,6 +1,6 @@
-"""Takes secrets out of texts before they are logged, stored, shown or cut.
+"""Removal of secrets from texts that are logged, stored or shown.
 
-A text is redacted whole and cut afterwards, as a search does not find what a cut leaves of a secret.
+A text is redacted before it is cut, because a search does not find a part of a secret.
 """
 
 import html
@@ -11,10 +11,10 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 MARK: Final = "***"
-"""Replaces a secret."""
+"""Replacement of a secret."""
 
 MIN_SECRET_CHARACTERS: Final = 4
-"""Shorter ones would be found everywhere."""
+"""Shorter secrets would match everywhere."""
 
 _URL_USER: Final = re.compile(r"(?<=://)[^/\s@?#]+@")
 _NAMED: Final = re.compile(
@@ -26,7 +26,7 @@ _SECRET_VARIABLE: Final = re.compile(
 
 
 class Redaction:
-    """Replaces secrets in texts: as they are, percent-encoded, and escaped for JSON, HTML and Python."""
+    """Filter of secrets: as they are, percent-encoded, and escaped for JSON, HTML and Python."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {form for secret in secrets if len(secret) >= MIN_SECRET_CHARACTERS for form in _written_forms(secret)}
@@ -34,21 +34,21 @@ class Redaction:
         self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)", re.IGNORECASE)
 
     def clean(self, text: str) -> str:
-        """`text` without the secrets, and without the user and password of an address."""
+        """Return `text` without the secrets, and without user and password of addresses."""
         return _URL_USER.sub(f"{MARK}@", self._pattern.sub(MARK, text))
 
     def shortened(self, text: str, characters: int) -> str:
-        """`clean(text)`, cut to that many characters."""
+        """Return `clean(text)`, cut to a number of characters."""
         return self.clean(text)[:characters]
 
 
 def without_credentials(text: str) -> str:
-    """`text` without anything that looks like credentials (`password=...`, `https://user:password@`)."""
+    """Return `text` without anything that looks like credentials (`password=...`, `https://user:password@`)."""
     return _NAMED.sub(rf"\1{MARK}", _URL_USER.sub(f"{MARK}@", text))
 
 
 def environment_secrets(environ: Mapping[str, str]) -> list[str]:
-    """Values of variables with the name of a secret, such as AWS_SECRET_ACCESS_KEY."""
+    """Return the values of variables with the name of a secret, such as AWS_SECRET_ACCESS_KEY."""
     return [value for name, value in environ.items() if _SECRET_VARIABLE.fullmatch(name)]
 
 

@@ -1,12 +1,12 @@
 """The state of each city as text: days, due runs, days that are held back, and the serving model."""
 
 from collections.abc import Collection, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 import dagster as dg
 
-from shotspotter_assets.automation.due import DueRun, due
+from shotspotter_assets.automation.due import due
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
@@ -33,40 +33,28 @@ def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstan
     store, sources = StoreResource(root=settings.store_root).open(), SourcesResource(landing_root=settings.landing_root)
     parts = []
     for city in [find_city(settings.cities, name)] if name else settings.cities.values():
-        facts = _facts(city, store, sources, assets_under_way(instance, city), local_time.now())
-        lines = [
-            f"  {'' if place else title:{TITLE_WIDTH}}{text}"
-            for title, texts in facts.items()
-            for place, text in enumerate(texts)
-        ]
-        parts.append("\n".join([city.name, *lines]))
-    problems = () if name else unusable_files(settings.cities).values()
-    return "\n\n".join([*parts, *problems])
+        parts.append(city.name)
+        for title, texts in _facts(city, store, sources, assets_under_way(instance, city)).items():
+            parts += [f"  {'' if place else title:{TITLE_WIDTH}}{text}" for place, text in enumerate(texts)]
+        parts.append("")
+    return "\n".join([*parts, *(() if name else unusable_files(settings.cities).values())]).rstrip()
 
 
-def _facts(
-    city: City, store: Store, sources: SourcesResource, under_way: Collection[str], now: datetime
-) -> dict[str, Sequence[str]]:
-    stored = Stored.read(store, city)
+def _facts(city: City, store: Store, sources: SourcesResource, under_way: Collection[str]) -> dict[str, Sequence[str]]:
+    stored, now = Stored.read(store, city), local_time.now()
     facts: dict[str, Sequence[str]] = {"newest known day": [str(stored.table.last_counted(date.max) or "none")]}
     if not city.is_automated:
         facts["automation"] = ["manual: runs do not start automatically"]
     try:
         snapshot = take_snapshot(city, sources.readers(city, store), store, now, poll_seconds=None)
         found = due(city, snapshot, stored, under_way, now)
+        runs = [*found.runs, *found.training[:1]]  # of folds and reports, the sensor requests only the first
+        facts["due"] = [f"{', '.join(run.assets)}: {run.why}" for run in runs] or ["nothing"]
+        facts["waits"] = found.waits
     except SourceError as error:
         facts["due"] = [f"unknown: {error}"]
-    else:
-        # Of folds and reports, the sensor requests only the first.
-        facts["due"] = [_described(run) for run in (*found.runs, *found.training[:1])] or ["nothing"]
-        facts["waits"] = found.waits
     held_back = stored.table.in_state("held_back")
     facts["held back"] = [f"{day}: {held_back[day].why}" for day in sorted(held_back)[-MAX_HELD_BACK:]]
     record = ServingRecord.latest_before(store, city.name, date.max)
     trained = record and f"{record.served} since {record.since}, trained on the days to {record.fitted_on}"
     return facts | {"serves": [trained or "nothing yet"]}
-
-
-def _described(run: DueRun) -> str:
-    more = f" (and {len(run.assets) - 1} more)" if len(run.assets) > 1 else ""
-    return f"{run.assets[0]}{more}: {run.why}"

@@ -7,20 +7,17 @@ from datetime import date
 import pandas as pd
 import pyarrow as pa
 
-from shotspotter_assets.calendar.dates import wall_clock
-from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.report_files import fold_partition
-from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.pages.past_days import ALERT_COLUMNS, alerts_of_types
 from shotspotter_assets.serving.forecast_scores import known_forecasts, scored_days
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.settings import BASE_FOLDER, Settings
 from shotspotter_assets.storage.file_names import ALERTS_FILE, FOLD_FORECASTS_FILE, GRID_FILE
 from shotspotter_assets.storage.store import Store
-
-COLUMNS = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 
 
 def open_city(name: str, environ: Mapping[str, str] = os.environ) -> tuple[Store, City]:
@@ -43,13 +40,9 @@ def stored_days(store: Store, city: City) -> tuple[date, date]:
 
 
 def stored_alerts(store: Store, city: City) -> pd.DataFrame:
-    """Read the counted alerts of the forecast types: `wall` clock, `longitude`, `latitude` and `type`."""
-    table = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, *stored_days(store, city), COLUMNS)
-    table = counted_alerts(table, city)
-    alerts = table.select(["longitude", "latitude"]).to_pandas()
-    alerts["wall"] = wall_clock(table["time_utc"], city.zone)
-    codes = table["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_pandas()
-    return alerts.assign(type=codes.map(city.type_names))[codes.isin(city.forecast_codes)]
+    """Read the counted alerts of the forecast types, see `alerts_of_types`."""
+    days = stored_days(store, city)
+    return alerts_of_types(store.read_window("cleaned_alerts", city.name, ALERTS_FILE, *days, ALERT_COLUMNS), city)
 
 
 def fold_forecasts(store: Store, city: City) -> pa.Table:

@@ -1,7 +1,7 @@
 """The page of past days: each forecast with the observed alerts, in plain words."""
 
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,10 @@ from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, GR
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Partition, Store
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALERT_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 FLAGGED_PERCENT: Final = 5
 """Percentage of forecast cells that count as flagged."""
 
@@ -87,16 +91,18 @@ def _counts(store: Store, city: City, day: date) -> npt.NDArray[np.int64]:
     return counts.astype(np.int64)
 
 
+def alerts_of_types(table: pa.Table, city: City) -> "pd.DataFrame":
+    """Return the counted alerts of the forecast types in `ALERT_COLUMNS`: `wall` clock, place and `type`."""
+    table = counted_alerts(table, city)
+    alerts = table.select(["longitude", "latitude"]).to_pandas()
+    alerts["wall"] = wall_clock(table["time_utc"], city.zone)
+    codes = table["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_pandas()
+    return alerts.assign(type=codes.map(city.type_names))[codes.isin(city.forecast_codes)]
+
+
 def _alerts(store: Store, city: City, day: date) -> list[dict[str, object]]:
-    columns = ["time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id"]
-    alerts = store.read_table(Partition("cleaned_alerts", city.name, "date", day), ALERTS_FILE, columns)
-    alerts = counted_alerts(alerts, city)
-    types = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE)
-    clock = wall_clock(alerts["time_utc"], city.zone).astype("datetime64[m]").astype(str)
-    has_hours = city.time_precision != "day"
-    points = (alerts["latitude"].to_pylist(), alerts["longitude"].to_pylist(), clock.tolist(), types.to_pylist())
+    partition, has_hours = Partition("cleaned_alerts", city.name, "date", day), city.time_precision != "day"
     return [
-        {"at": [north, east], "what": f"{time[11:16]}, {city.type_names[code]}" if has_hours else city.type_names[code]}
-        for north, east, time, code in zip(*points, strict=True)
-        if code in city.forecast_codes
+        {"at": [one.latitude, one.longitude], "what": f"{one.wall:%H:%M}, {one.type}" if has_hours else one.type}
+        for one in alerts_of_types(store.read_table(partition, ALERTS_FILE, ALERT_COLUMNS), city).itertuples()
     ]

@@ -15,9 +15,6 @@ from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, long_day, sho
 
 PACKAGE: Final = "shotspotter_assets.pages"
 PLOTLY_FILE: Final = "plotly.min.js"
-LEAFLET: Final = "django-js-lib-leaflet"
-"""Distribution with Leaflet's files; nothing of Django is imported."""
-LEAFLET_FILES: Final = ("leaflet.css", "leaflet.js")
 
 
 def policy(tiles: str = "") -> str:
@@ -48,8 +45,8 @@ def shared_files() -> dict[str, bytes]:
 
     shared = {file.name: file.read_bytes() for file in (files(PACKAGE) / "static").iterdir()}
     leaflet = files("js_lib_leaflet") / "static" / "js_lib_leaflet"
-    shared |= {name: (leaflet / name).read_bytes() for name in LEAFLET_FILES}
-    shared["leaflet.LICENSE"] = (distribution(LEAFLET).read_text("LICENSE") or "").encode()
+    shared |= {name: (leaflet / name).read_bytes() for name in ("leaflet.css", "leaflet.js")}
+    shared["leaflet.LICENSE"] = (distribution("django-js-lib-leaflet").read_text("LICENSE") or "").encode()
     return shared | {PLOTLY_FILE: get_plotlyjs().encode()}
 
 

@@ -216,9 +216,8 @@ def make_overview(store: Store, names: list[str]) -> str:
 
 def last_known(store: Store, city: City) -> date | None:
     """Return the last known day on the grid; None without one."""
-    days = sorted(store.days_present("grid_tensors", city.name, GRID_FILE))
-    counted = DayTable.read(store, city.name).is_counted(days)
-    return days[int(np.flatnonzero(counted)[-1])] if counted.any() else None
+    days = np.array(sorted(store.days_present("grid_tensors", city.name, GRID_FILE)))
+    return max(days[DayTable.read(store, city.name).is_counted(days)], default=None)
 
 
 def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:
