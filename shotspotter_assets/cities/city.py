@@ -57,6 +57,9 @@ class SourceSettings(StrictModel):
     arrival: ClassVar[Literal["landed", "polled", "daily"]]
     """Way in which new days become known: as files, by polls of a live source, or by the clock alone."""
 
+    row_rules: ClassVar[tuple[str, ...]] = ()
+    """Settings that change the meaning of a row. Column names and time formats do not: earlier rows stay valid."""
+
     @property
     def has_types(self) -> bool:
         """True if the source gives gunshot types."""

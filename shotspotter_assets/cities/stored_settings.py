@@ -17,15 +17,13 @@ SETTINGS: Final = "settings"
 """Metadata key of `settings_hash` in raw, cleaned and gridded days."""
 GRID: Final = "grid"
 """Metadata key of `grid_settings` in gridded days and forecasts."""
-SOURCE_RULES: Final = ("naive_times", "ignore_zone", "crs", "seed", "alerts_per_day")
-"""Source settings that change the meaning of a row. Column names and time formats do not: earlier rows stay valid."""
 
 
 def settings_hash(city: City, asset: Asset) -> str:
     """Return the SHA-256 of the settings that the days of an asset depend on."""
     settings: dict[str, Any] = {
         "time_zone": city.time_zone,
-        "sources": [[getattr(source, rule, None) for rule in SOURCE_RULES] for source in city.all_sources],
+        "sources": [[getattr(source, rule) for rule in source.row_rules] for source in city.all_sources],
     }
     if asset != "raw_alerts":
         settings |= city.model_dump(include={"box", "event_types", "gunshot_spellings"})

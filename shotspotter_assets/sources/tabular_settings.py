@@ -1,6 +1,6 @@
 """Settings of sources whose rows have their own columns, points and forms of time."""
 
-from typing import Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 from pydantic import field_validator, model_validator
 
@@ -35,6 +35,7 @@ class Columns(StrictModel):
 class TabularSettings(KindSettings):
     """Settings of sources whose rows have their own columns."""
 
+    row_rules: ClassVar = ("naive_times", "ignore_zone", "crs")
     columns: Columns
     time_format: str | None = None
     """Form of times: a `strptime` pattern, `epoch_s` or `epoch_ms`; null for ISO 8601 and the other usual forms

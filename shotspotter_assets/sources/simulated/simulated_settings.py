@@ -13,6 +13,7 @@ class SimulatedSettings(KindSettings):
 
     kind: Literal["simulated"]
     arrival: ClassVar = "daily"
+    row_rules: ClassVar = ("seed", "alerts_per_day")
     seed: int = Field(default=0, ge=0)
     alerts_per_day: float = Field(default=20.0, gt=0, le=10_000)
 

@@ -207,3 +207,5 @@ def test_a_refusal_has_the_publishers_own_words() -> None:
         pytest.raises(SourceError, match=r"HTTP 409: .*field .when. not in table"),
     ):
         preset(server, "ckan", f"{path}&sort=when", naive_times="utc").read(FIRST, LAST)
+    with serving(Ckan(TABLE).routes) as server, pytest.raises(SourceError, match="HTTP 409: Validation Error;"):
+        preset(server, "ckan", f"{path}&sort=when", naive_times="utc", error="error.__type").read(FIRST, LAST)
