@@ -89,22 +89,21 @@ def steps() -> dict[str, float]:
     from shotspotter_assets.cleaning.alerts import clean_alerts
     from shotspotter_assets.gridding.tensors import sparse_tensors
     from shotspotter_assets.sources.landing.folder import LandingFolder
+    from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED, TENSORS
     from shotspotter_assets.storage.store import Store
 
     city, days = load_cities(CITIES)[CITY], days_between(FIRST, LAST)
     store = Store(os.environ["SHOTSPOTTER_STORE"])
     marks = [time.process_time()]
     raw = LandingFolder(city, f"{os.environ['SHOTSPOTTER_LANDING']}/{CITY}", store).read(FIRST, LAST)
-    store.write_tables("raw_alerts", CITY, "alerts.parquet", rows_of_days(raw, days))
+    store.write_tables(RAW_ROWS, rows_of_days(raw, days), CITY)
     marks.append(time.process_time())
-    cleaned = clean_alerts(store.read_window("raw_alerts", CITY, "alerts.parquet", FIRST, LAST), days, city)
-    store.write_tables(
-        "cleaned_alerts", CITY, "rejected.parquet", {day: part.rejected for day, part in cleaned.items()}
-    )
-    store.write_tables("cleaned_alerts", CITY, "alerts.parquet", {day: part.alerts for day, part in cleaned.items()})
+    cleaned = clean_alerts(store.read_window(RAW_ROWS, CITY, FIRST, LAST), days, city)
+    store.write_tables(REJECTED, {day: part.rejected for day, part in cleaned.items()}, CITY)
+    store.write_tables(CLEANED, {day: part.alerts for day, part in cleaned.items()}, CITY)
     marks.append(time.process_time())
-    alerts = store.read_window("cleaned_alerts", CITY, "alerts.parquet", FIRST, LAST)
-    store.write_tables("grid_tensors", CITY, "grid.parquet", sparse_tensors(alerts, days, city))
+    alerts = store.read_window(CLEANED, CITY, FIRST, LAST)
+    store.write_tables(TENSORS, sparse_tensors(alerts, days, city), CITY)
     marks.append(time.process_time())
     names = ("raw_alerts", "cleaned_alerts", "grid_tensors")
     return {name: after - before for name, before, after in zip(names, marks, marks[1:], strict=False)}
@@ -117,10 +116,11 @@ def dense_hourly() -> float:
     from shotspotter_assets.calendar.local_time import days_between
     from shotspotter_assets.city_files import load_cities
     from shotspotter_assets.gridding.tensors import hourly_window
+    from shotspotter_assets.storage.catalogue import TENSORS
     from shotspotter_assets.storage.store import Store
 
     started = time.monotonic()
-    frames = Store(os.environ["SHOTSPOTTER_STORE"]).read_window("grid_tensors", CITY, "grid.parquet", FIRST, LAST)
+    frames = Store(os.environ["SHOTSPOTTER_STORE"]).read_window(TENSORS, CITY, FIRST, LAST)
     city = load_cities(CITIES)[CITY]
     dense = hourly_window(frames, days_between(FIRST, LAST), city, np.ones(city.shape, dtype=bool))
     seconds = time.monotonic() - started

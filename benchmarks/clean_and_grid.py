@@ -200,9 +200,9 @@ def numbers(column: Any) -> npt.NDArray[np.float64]:
 
 def tensor_columns() -> list[str]:
     """Names of a sparse tensor's columns."""
-    from shotspotter_assets.gridding.columns import GRID_COLUMNS
+    from shotspotter_assets.storage.catalogue import TENSORS
 
-    return [*GRID_COLUMNS]
+    return [*TENSORS.columns]
 
 
 def with_pandas(folder: str, incidents: bool) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from shotspotter_assets.models.forecaster import SharedStart
 from shotspotter_assets.models.next_day.daily_inputs import Inputs, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import FitData, fit_regressions
 from shotspotter_assets.models.next_day.shared_regression import FACTORS, SharedRows, fit_shared
-from shotspotter_assets.storage.file_names import ALL_CITIES
+from shotspotter_assets.storage.stored_file import ALL_CITIES
 
 WITHOUT = "without"
 THIN_DAYS = 365

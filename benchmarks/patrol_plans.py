@@ -123,7 +123,7 @@ def main() -> None:
             started = time.process_time()
             plan = plan_day(city, day, expected, in_coverage, areas=areas)
             seconds.append(time.process_time() - started)
-            for at, shift in enumerate(plan.audit.shifts):
+            for at, shift in enumerate(one.totals for one in plan.shifts):
                 ratios.append(shift.covered / best_value(problem_of(city, expected[at], areas), arguments.units))
                 covered.append(shift.covered / shift.expected_alerts)
                 within.append(shift.within_reach / shift.expected_alerts)

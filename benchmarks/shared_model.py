@@ -26,7 +26,7 @@ from shotspotter_assets.models.next_day.shared_regression import (
 )
 from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE, fit_shrunk_regression
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.storage.file_names import ALL_CITIES
+from shotspotter_assets.storage.stored_file import ALL_CITIES
 
 PLACES = {
     "washington_dc": ("washington_dc", "washington_dc_2013"),

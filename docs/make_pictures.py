@@ -30,14 +30,13 @@ from shotspotter_assets.city_files import find_city
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.demo import CITY, FOLDS
-from shotspotter_assets.evaluation.report_files import fold_partition
-from shotspotter_assets.pages.site import make_overview, make_pages, pages_partition
+from shotspotter_assets.pages.site import make_overview, make_pages
 from shotspotter_assets.pages.tomorrow import newest_issue
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.pictures import risk_map
 from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON
 from shotspotter_assets.settings import CHECKOUT, Settings
-from shotspotter_assets.storage.file_names import FORECAST_FILE, REPORT_FILE, picture_file
+from shotspotter_assets.storage.catalogue import FOLD_PICTURE, FOLD_REPORT, FORECAST, PAGE
 from shotspotter_assets.storage.store import Store
 
 PICTURES: Final = Path(__file__).parent / "pictures"
@@ -73,21 +72,21 @@ class Demo:
 
     def of_report(self, name: str) -> bytes:
         """A plot of the last fold's report."""
-        return self.store.read_bytes(fold_partition(CITY, FOLDS[-1]), picture_file(name))
+        return self.store.read_bytes(FOLD_PICTURE.named(plot=name), CITY, FOLDS[-1])
 
     def risk_map(self) -> bytes:
         """The newest forecast, as the UI shows it."""
         issue = self.issue
-        table = self.store.read_table(forecast_partition(CITY, issue.issue_date), FORECAST_FILE)
-        title = f"Risk of {issue.day} ({issue.served}): {issue.expected_alerts:.1f} alerts expected"
+        table = self.store.read_table(FORECAST, CITY, issue.issue_date)
+        title = f"Risk of {issue.forecast_date} ({issue.served}): {issue.expected_alerts:.1f} alerts expected"
         return risk_map(table.filter(pc.equal(table["horizon"], NEXT_DAY_HORIZON)), self.city, title)
 
     def page(self, file: str) -> bytes:
         """One of the city's pages, opened from the disk."""
         page = self.browser.new_page(viewport=WINDOW, color_scheme="light")
         # On the morning that the demo ends with, whenever the picture is made.
-        page.clock.set_fixed_time(datetime.combine(self.issue.day, MORNING, self.city.zone))
-        page.goto(Path(self.store.uri(pages_partition(CITY), file)).as_uri())
+        page.clock.set_fixed_time(datetime.combine(self.issue.forecast_date, MORNING, self.city.zone))
+        page.goto(Path(self.store.uri(PAGE.named(file=file), CITY)).as_uri())
         page.wait_for_selector("body[data-drawn]")
         png: bytes = page.screenshot()
         page.close()
@@ -136,7 +135,7 @@ def main() -> None:
     asked = arguments.parse_args()
     settings = Settings.from_environment(os.environ)
     store = StoreResource(root=settings.store_root).open()
-    if not (store.exists(fold_partition(CITY, FOLDS[-1]), REPORT_FILE) and newest_issue(store, CITY)):
+    if not (store.exists(FOLD_REPORT, CITY, FOLDS[-1]) and newest_issue(store, CITY)):
         subprocess.run([sys.executable, "-m", "shotspotter_assets", "demo"], check=True)
     with chromium() as browser:
         demo = Demo(settings, store, browser)

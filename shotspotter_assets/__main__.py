@@ -75,18 +75,18 @@ def check_cities(folder: Path | None) -> None:
 def pages(*, print_only: bool) -> None:
     """Print the address of the pages, and open them."""
     from shotspotter_assets.defs.resources import StoreResource
-    from shotspotter_assets.pages.site import pages_partition
     from shotspotter_assets.settings import Settings
-    from shotspotter_assets.storage.file_names import ALL_CITIES, INDEX_FILE
+    from shotspotter_assets.storage.catalogue import INDEX
+    from shotspotter_assets.storage.stored_file import ALL_CITIES
 
     settings = Settings.from_environment(os.environ)
-    store, partition = StoreResource(root=settings.store_root).open(), pages_partition(ALL_CITIES)
-    file = store.uri(partition, INDEX_FILE)
-    if not store.exists(partition, INDEX_FILE):
+    store = StoreResource(root=settings.store_root).open()
+    file = store.uri(INDEX, ALL_CITIES)
+    if not store.exists(INDEX, ALL_CITIES):
         raise click.ClickException(
             f"There are no pages at {file} yet. Make those of a city: dg launch --assets CITY/city_pages"
         )
-    address = f"{settings.pages_url.rstrip('/')}/city={ALL_CITIES}/{INDEX_FILE}" if settings.pages_url else file
+    address = f"{settings.pages_url.rstrip('/')}/city={ALL_CITIES}/{INDEX.file}" if settings.pages_url else file
     click.echo(address)
     if not print_only and not address.startswith("s3://"):
         webbrowser.open(address if settings.pages_url else Path(address).as_uri())

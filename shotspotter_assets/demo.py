@@ -15,13 +15,14 @@ import dagster as dg
 
 from shotspotter_assets.automation.due import ALERTS, PRODUCTS
 from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.defs.partitions import asset_key, range_tags
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.evaluation.report_files import fold_partition, read_fold_report
+from shotspotter_assets.evaluation.report_files import read_fold_report
 from shotspotter_assets.explore.small_fold import LEGEND, fold_text
-from shotspotter_assets.partitions import asset_key, range_tags
 from shotspotter_assets.settings import Settings, dagster_home
-from shotspotter_assets.storage.file_names import ALL_CITIES, INDEX_FILE, REPORT_FILE, TOP_FILE
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import FOLD_REPORT, INDEX, TOP_LOCATIONS
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import ALL_CITIES, Asset
 
 CITY: Final = "simulated_city"
 FOLDS: Final = (date(2025, 1, 1), date(2025, 4, 1))
@@ -47,7 +48,7 @@ class Launch:
     """One run of assets of the city."""
 
     title: str
-    assets: Sequence[str]
+    assets: Sequence[Asset]
     tags: dict[str, str] = field(default_factory=dict)  # of its partitions
     config: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -61,7 +62,7 @@ def run_demo(*, days_only: bool) -> None:
     first = settings.cities[CITY].start
     days = Launch(f"alerts and grids to {LAST_DAY}", ALERTS, range_tags(first, LAST_DAY))
     folds = [_fold_launch(FOLDS[1], ["stack", "conv_lstm"]), _fold_launch(FOLDS[0], ["stack"])]
-    reports = Launch("report of all folds, and the pages", ("walk_forward_reports", "city_pages"))
+    reports = Launch("report of all folds, and the pages", (Asset.WALK_FORWARD_REPORTS, Asset.CITY_PAGES))
     stages = [[days]] if days_only else [[days], [*folds, _daily_launch()], [reports]]
     # A fork would inherit the locks of this process's threads.
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
@@ -75,7 +76,7 @@ def run_demo(*, days_only: bool) -> None:
     if days_only:
         click.echo(f"Train a fold on these days: shotspotter fold {CITY} {FOLDS[1]}")
     else:
-        pages = store.uri(Partition("city_pages", ALL_CITIES), INDEX_FILE)
+        pages = store.uri(INDEX, ALL_CITIES)
         click.echo(f"The pages for analysts and shift commanders: {pages}\nOpen them with: make pages")
     click.echo("The assets, with tables, maps and plots: make ui, then http://127.0.0.1:3000/assets")
 
@@ -90,15 +91,15 @@ def _ensure_home() -> None:
 
 
 def _fold_launch(fold: date, models: list[str]) -> Launch:
-    training = {"fold_models": {"models": models, "settings": {"conv_lstm": SMALL_NETWORK}}}
+    training: dict[str, Any] = {Asset.FOLD_MODELS: {"models": models, "settings": {"conv_lstm": SMALL_NETWORK}}}
     # Only the last report has forecasts of the next hours and of types.
-    report = {"evaluation_reports": {} if fold == FOLDS[-1] else {"horizons": [], "types": False}}
+    report = {Asset.EVALUATION_REPORTS: {} if fold == FOLDS[-1] else {"horizons": [], "types": False}}
     title, tags = f"models and report of fold {fold}", {"dagster/partition": str(fold)}
-    return Launch(title, ("fold_models", "evaluation_reports"), tags, training | report)
+    return Launch(title, (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS), tags, training | report)
 
 
 def _daily_launch() -> Launch:
-    chain, first = (*PRODUCTS, "forecast_scores"), LAST_DAY - timedelta(days=DAILY_DAYS - 1)
+    chain, first = (*PRODUCTS, Asset.FORECAST_SCORES), LAST_DAY - timedelta(days=DAILY_DAYS - 1)
     return Launch(f"forecasts, patrol plans and scores of {first} to {LAST_DAY}", chain, range_tags(first, LAST_DAY))
 
 
@@ -127,10 +128,10 @@ def _run(launch: Launch) -> list[str]:
 def _show_results(store: Store) -> None:
     """Print the scores of the folds, the forecast issued on the last day, and the units of its plan."""
     from shotspotter_assets.patrol.stored_plans import read_plan
-    from shotspotter_assets.serving.issued_forecasts import ForecastRecord, forecast_partition, load_record
+    from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 
     for fold in FOLDS:
-        files = store.uri(fold_partition(CITY, fold), REPORT_FILE).removesuffix(REPORT_FILE)
+        files = store.uri(FOLD_REPORT, CITY, fold).removesuffix(FOLD_REPORT.file)
         click.echo(f"\n{fold_text(*read_fold_report(store, CITY, fold))}\nreport and plots: {files}")
     click.echo(f"\n{LEGEND}\nstack combines other forecasters and serves by default; ", nl=False)
     click.echo("conv_lstm is the report's network, small and hardly trained here.")
@@ -139,10 +140,10 @@ def _show_results(store: Store) -> None:
     plan, _ = read_plan(store, CITY, LAST_DAY)
     units = plan.to_pandas().groupby("shift", sort=False)["units"].sum()
     click.echo(
-        f"\nForecast of {facts.day} by {facts.served}: {facts.expected_alerts:.1f} alerts expected, "
+        f"\nForecast of {facts.forecast_date} by {facts.served}: {facts.expected_alerts:.1f} alerts expected, "
         f"{facts.expected_alerts_low:.0f} to {facts.expected_alerts_high:.0f} (80% interval)"
     )
-    for place in store.read_table(forecast_partition(CITY, LAST_DAY), TOP_FILE).to_pylist()[:3]:
+    for place in store.read_table(TOP_LOCATIONS, CITY, LAST_DAY).to_pylist()[:3]:
         click.echo(
             f"  {place['latitude']:.4f}, {place['longitude']:.4f}: {place['probability']:.0%}, as {place['why']}"
         )

@@ -1,5 +1,6 @@
 import re
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from shotspotter_assets.automation.stored import MADE_FROM
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.settings import CHECKOUT
-from shotspotter_assets.storage.store import Partition
+from shotspotter_assets.storage import catalogue
+from shotspotter_assets.storage.stored_file import Asset
 
 GUIDES = CHECKOUT / "docs" / "how-to"
 
@@ -37,15 +40,24 @@ def test_the_file_of_a_new_city_is_usable_and_all_keys_are_described(tmp_path: P
     assert [key for key in type(city).model_fields if f"`{key}`" not in page] == []
 
 
-def test_new_daily_product_writes_the_likely_cells(tmp_path: Path) -> None:
+def test_new_daily_product_writes_the_likely_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    member = str.__new__(Asset, "watch_lists")
+    member._name_, member._value_ = "WATCH_LISTS", "watch_lists"
+    monkeypatch.setattr(Asset, "WATCH_LISTS", member, raising=False)
+    names = run_page("new_daily_product.md")
+    monkeypatch.setitem(catalogue.LINEAGE, member, replace(catalogue.CITY_STATE, asset=member, file="_lineage.json"))
+    monkeypatch.setitem(MADE_FROM, member, names["MADE_FROM"][member])
     city, issue_date, store = load_cities()["simulated_city"], date(2025, 6, 30), StoreResource(root=str(tmp_path))
-    forecast = {"horizon": ["day"] * 3, "row": [1, 1, 2], "column": [1, 2, 2], "probability": [0.01, 0.06, 0.2]}
-    opened, partition = store.open(), Partition("watch_lists", city.name, "date", issue_date)
-    risk = Partition("risk_forecasts", city.name, "date", issue_date)
-    opened.write_table(risk, "forecast.parquet", pa.table(forecast))
-    assets = list(run_page("new_daily_product.md")["definitions"](city).assets)
+    kinds = {"string": "x", "list<string>": [], "timestamp[us, tz=UTC]": datetime(2025, 7, 1, tzinfo=UTC)}
+    row = {name: kinds.get(column.kind, 0) for name, column in catalogue.FORECAST.columns.items()} | {"horizon": "day"}
+    cells = [{"row": 1, "column": 1, "probability": 0.01}, {"row": 1, "column": 2, "probability": 0.06},
+             {"row": 2, "column": 2, "probability": 0.2}]  # fmt: skip
+    forecast = pa.Table.from_pylist([row | cell for cell in cells], schema=catalogue.FORECAST.schema)
+    store.open().write_table(catalogue.FORECAST, forecast, city.name, issue_date)
+    assets = list(names["definitions"](city).assets)
     dg.materialize(assets, resources={"store": store}, partition_key=str(issue_date))
-    assert opened.read_table(partition, "watch_list.parquet")["probability"].to_pylist() == [0.2, 0.06]
+    made = store.open().read_table(names["WATCH_LIST"], city.name, issue_date)
+    assert made["probability"].to_pylist() == [0.2, 0.06]
 
 
 def test_new_score_prints_the_shown_values(capsys: pytest.CaptureFixture[str]) -> None:

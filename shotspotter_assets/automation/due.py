@@ -16,8 +16,9 @@ from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.quality.finding import number_of
 from shotspotter_assets.serving.issued_forecasts import was_issued
 from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
-from shotspotter_assets.storage.file_names import GRID_FILE
+from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.stored_file import Asset
 
 LOOK_BACK_DAYS: Final = 14
 """Days of a live source that `automation: recent` builds although none was ever stored."""
@@ -31,9 +32,9 @@ MAX_BACKLOG_DAYS: Final = 31
 NEWEST_DAY, CORRECTIONS, REPORTS, BACKLOG, FOLDS = 4, 3, 2, 1, -1
 """Priorities in the queue; runs that people start have priority 0."""
 
-ALERTS: Final = ("raw_alerts", "cleaned_alerts", "grid_tensors")
-PRODUCTS: Final = ("live_models", "risk_forecasts", "street_risk", "patrol_plans")
-TRAINING: Final = ("fold_models", "evaluation_reports", "tuned_settings")
+ALERTS: Final = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
+PRODUCTS: Final = (Asset.LIVE_MODELS, Asset.RISK_FORECASTS, Asset.STREET_RISK, Asset.PATROL_PLANS)
+TRAINING: Final = (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS, Asset.TUNED_SETTINGS)
 """Assets whose runs may be under way beside those of days."""
 
 ONE_DAY: Final = timedelta(days=1)
@@ -50,7 +51,7 @@ class DueRun:
         version: of what is to be built; a repeated request has the same.
     """
 
-    assets: tuple[str, ...]
+    assets: tuple[Asset, ...]
     days: tuple[date, date] | None
     priority: int
     why: str
@@ -130,8 +131,8 @@ class _DueDays:
         last = max(last, min(max(table.days, default=last), yesterday, city.end or yesterday))
         same = snapshot.stored_days(table)
         states = snapshot.states(table, same, last, today)
-        gridded = stored.store.days_present("grid_tensors", city.name, GRID_FILE)
-        lineage, settings = stored.lineage("grid_tensors"), settings_hash(city, "grid_tensors")
+        gridded = stored.store.days_present(TENSORS, city.name)
+        lineage, settings = stored.lineage(Asset.GRID_TENSORS), settings_hash(city, Asset.GRID_TENSORS)
 
         def why_due(day: date) -> str:
             entry, (state, why) = table.days.get(day), states[day]
@@ -203,7 +204,9 @@ def _daily_runs(city: City, stored: Stored, days: _DueDays, now: datetime) -> It
     products, stretches = _products(city), contiguous(days.due)
     if stretches and stretches[-1] == [last] and _may_go_first(city, stored, last):
         reason, version = days.due[last]
-        yield DueRun((*ALERTS, *products, "city_pages"), (last, last), NEWEST_DAY, f"{last} {reason}.", sha256(version))
+        yield DueRun(
+            (*ALERTS, *products, Asset.CITY_PAGES), (last, last), NEWEST_DAY, f"{last} {reason}.", sha256(version)
+        )
         stretches.pop()
     for stretch in reversed(stretches):
         reason, more = days.due[stretch[0]][0], f" to {stretch[-1]}: the first day" if len(stretch) > 1 else ""
@@ -216,27 +219,27 @@ def _daily_runs(city: City, stored: Stored, days: _DueDays, now: datetime) -> It
 
 def _may_go_first(city: City, stored: Stored, last: date) -> bool:
     """Return True if the newest day can be forecast at once: all days before it are stored as the city's file says."""
-    settings = settings_hash(city, "grid_tensors")
+    settings = settings_hash(city, Asset.GRID_TENSORS)
     before = [day for at, day in stored.table.days.items() if city.start <= at < last]
     return len(before) == (last - city.start).days and all(day.settings == settings for day in before)
 
 
 def _product_runs(
-    stored: Stored, days: _DueDays, last: date, products: Sequence[str], now: datetime
+    stored: Stored, days: _DueDays, last: date, products: Sequence[Asset], now: datetime
 ) -> Iterator[DueRun]:
     """Yield the runs of what is made from days that are all as they should be."""
-    stale: list[str] = []
+    stale: list[Asset] = []
     if days.first_gap > last and stored.table.last_counted(last) is not None:
         stale = [name for name in products if name in PRODUCTS and not stored.is_current(name, last)]
         if stale and was_issued(stored.store, stored.city, last, now):
             stale = [name for name in stale if not stored.origin(name, last).version]
     scores = [name for name in products if name not in PRODUCTS]
-    issued = [date.fromisoformat(key) + ONE_DAY for key in stored.versions("risk_forecasts")]
+    issued = [date.fromisoformat(key) + ONE_DAY for key in stored.versions(Asset.RISK_FORECASTS)]
     unscored = [day for day in sorted(issued) if day <= last and any(not stored.is_current(one, day) for one in scores)]
     if stale:
         unscored = [day for day in unscored if day != last]
         version = sha256(*(stored.made_from(name, last) for name in stale))
-        assets = (*products, *([] if unscored else ["city_pages"]))
+        assets = (*products, *([] if unscored else [Asset.CITY_PAGES]))
         yield DueRun(
             assets, (last, last), NEWEST_DAY, f"{stale[0]} of {last} {stored.why_due(stale[0], last)}.", version
         )
@@ -248,12 +251,14 @@ def _product_runs(
         )
     if not issued or stale or unscored:
         return
-    if stored.versions("evaluation_reports") and not stored.is_current("walk_forward_reports"):
-        version, why = stored.made_from("walk_forward_reports"), stored.why_due("walk_forward_reports")
-        pages = ("walk_forward_reports", "city_pages")
+    if stored.versions(Asset.EVALUATION_REPORTS) and not stored.is_current(Asset.WALK_FORWARD_REPORTS):
+        version, why = stored.made_from(Asset.WALK_FORWARD_REPORTS), stored.why_due(Asset.WALK_FORWARD_REPORTS)
+        pages = (Asset.WALK_FORWARD_REPORTS, Asset.CITY_PAGES)
         yield DueRun(pages, None, CORRECTIONS, f"The walk-forward report {why}.", version)
-    elif not stored.is_current("city_pages"):
-        yield DueRun(("city_pages",), None, CORRECTIONS, "The pages are outdated.", stored.made_from("city_pages"))
+    elif not stored.is_current(Asset.CITY_PAGES):
+        yield DueRun(
+            (Asset.CITY_PAGES,), None, CORRECTIONS, "The pages are outdated.", stored.made_from(Asset.CITY_PAGES)
+        )
 
 
 def _reports(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
@@ -261,11 +266,19 @@ def _reports(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
     for cutoff in _trained(city, stored, days):
         last = last_test_day(city, cutoff)
         is_over = days.last is not None and last <= days.last and last < days.first_gap
-        is_fresh = stored.is_current("fold_models", cutoff)
-        if is_over and is_fresh and _is_settled(stored, last) and not stored.is_current("evaluation_reports", cutoff):
-            why, version = stored.why_due("evaluation_reports", cutoff), stored.made_from("evaluation_reports", cutoff)
+        is_fresh = stored.is_current(Asset.FOLD_MODELS, cutoff)
+        if (
+            is_over
+            and is_fresh
+            and _is_settled(stored, last)
+            and not stored.is_current(Asset.EVALUATION_REPORTS, cutoff)
+        ):
+            why, version = (
+                stored.why_due(Asset.EVALUATION_REPORTS, cutoff),
+                stored.made_from(Asset.EVALUATION_REPORTS, cutoff),
+            )
             yield DueRun(
-                ("evaluation_reports",), (cutoff, cutoff), REPORTS, f"The report of fold {cutoff} {why}.", version
+                (Asset.EVALUATION_REPORTS,), (cutoff, cutoff), REPORTS, f"The report of fold {cutoff} {why}.", version
             )
 
 
@@ -273,13 +286,13 @@ def _folds(city: City, stored: Stored, days: _DueDays, waits: list[str]) -> Iter
     """Yield the folds that are made from other days than there are now."""
     for cutoff in _trained(city, stored, days):
         eve = cutoff - ONE_DAY
-        if stored.is_current("fold_models", cutoff):
+        if stored.is_current(Asset.FOLD_MODELS, cutoff):
             continue
         if eve >= days.first_gap or not _is_settled(stored, eve):
             waits.append(f"Fold {cutoff} waits until its days are stored and {eve} is known.")
             return
-        why, version = stored.why_due("fold_models", cutoff), stored.made_from("fold_models", cutoff)
-        yield DueRun(("fold_models",), (cutoff, cutoff), FOLDS, f"Fold {cutoff} {why}.", version)
+        why, version = stored.why_due(Asset.FOLD_MODELS, cutoff), stored.made_from(Asset.FOLD_MODELS, cutoff)
+        yield DueRun((Asset.FOLD_MODELS,), (cutoff, cutoff), FOLDS, f"Fold {cutoff} {why}.", version)
 
 
 def _is_settled(stored: Stored, day: date) -> bool:
@@ -296,11 +309,11 @@ def _trained(city: City, stored: Stored, days: _DueDays) -> list[date]:
     return [cutoff for cutoff in cutoffs(city, days.last) if cutoff >= since and last_test_day(city, cutoff) >= cutoff]
 
 
-def _products(city: City) -> tuple[str, ...]:
+def _products(city: City) -> tuple[Asset, ...]:
     """Return the daily products of a city, scores last."""
     return (
         *PRODUCTS,
-        "forecast_scores",
-        *(["street_scores"] if city.streets is not None else []),
-        *(["nowcast_scores"] if city.nowcasts is not None else []),
+        Asset.FORECAST_SCORES,
+        *([Asset.STREET_SCORES] if city.streets is not None else []),
+        *([Asset.NOWCAST_SCORES] if city.nowcasts is not None else []),
     )

@@ -6,13 +6,13 @@ Dagster's `code_version` is one for all partitions of an asset, and a backfill o
 import json
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.storage.day_metadata import Metadata, values_by_day
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.stored_file import Asset
 
-Asset = Literal["raw_alerts", "cleaned_alerts", "grid_tensors"]
 SETTINGS: Final = "settings"
 """Metadata key of `settings_hash` in raw, cleaned and gridded days."""
 GRID: Final = "grid"
@@ -25,9 +25,9 @@ def settings_hash(city: City, asset: Asset) -> str:
         "time_zone": city.time_zone,
         "sources": [[getattr(source, rule) for rule in source.row_rules] for source in city.all_sources],
     }
-    if asset != "raw_alerts":
+    if asset != Asset.RAW_ALERTS:
         settings |= city.model_dump(include={"box", "event_types", "gunshot_spellings"})
-    if asset == "grid_tensors":
+    if asset == Asset.GRID_TENSORS:
         settings |= city.model_dump(include={"grid", "counted"})
     return sha256(json.dumps(settings, sort_keys=True))
 
@@ -49,7 +49,9 @@ def refuse_other_settings(metadata: Metadata, days: Sequence[date], city: City, 
     stored, present = values_by_day(metadata, SETTINGS, days), settings_hash(city, asset)
     other = sorted(day for value, of_days in stored.items() if value != present for day in of_days)
     if other:
-        selection = ",".join(f"{city.name}/{name}" for name in ("raw_alerts", "cleaned_alerts", "grid_tensors"))
+        selection = ",".join(
+            f"{city.name}/{name}" for name in (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
+        )
         raise ValueError(
             f"City {city.name}: {asset} of {len(other):,} days, {other[0]} to {other[-1]}, were stored with other settings "
             "than the city's file has now (time zone, box, grid, types, or the meaning of times and points). Rebuild raw_alerts, "

@@ -20,24 +20,20 @@ from shotspotter_assets.calendar.dates import (
 )
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
-from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
 from shotspotter_assets.cleaning.incidents import incident_numbers
 from shotspotter_assets.cleaning.spellings import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.geometry.cells import Plane
 from shotspotter_assets.sources.schema import RAW_SCHEMA
-from shotspotter_assets.storage.arrow_schema import arrow_schema
+from shotspotter_assets.storage.catalogue import CLEANED, REJECTED
+from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OPTIONAL: Final = {"source_id", "gunshot_type", "rounds"}
-CLEANED_SCHEMA: Final = arrow_schema(CLEANED_COLUMNS, required=set(CLEANED_COLUMNS) - OPTIONAL)
+CLEANED_SCHEMA: Final = CLEANED.schema
+REJECTED_SCHEMA: Final = REJECTED.schema
+"""Column types match `CLEANED_SCHEMA`, so that readers can open the folder."""
 AS_SPELLED: Final = "gunshot_type_as_received"
-_RECEIVED = [column.with_name(AS_SPELLED) if column.name == "gunshot_type" else column for column in RAW_SCHEMA]
-REJECTED_SCHEMA = pa.schema(
-    [*(column for column in _RECEIVED if column.name != "date"), pa.field("reason", pa.string(), nullable=False)]
-)
-"""Rows as received, with one of `REASONS`. Column types match `CLEANED_SCHEMA`, so that readers can open the folder."""
 BEFORE_START: Final = "before_start"
 
 REASONS: Final = {
@@ -247,7 +243,7 @@ def _tidy(rows: pa.Table, city: City) -> pa.Table:
         "incident_id": incident_id,
         "is_holiday_fireworks": is_holiday_fireworks(dates) & gunshot,
     }
-    metadata = {"time_precision": city.time_precision, SETTINGS: settings_hash(city, "cleaned_alerts")}
+    metadata = {"time_precision": city.time_precision, SETTINGS: settings_hash(city, Asset.CLEANED_ALERTS)}
     fields = [RAW_SCHEMA.field("date"), pa.field(AS_SPELLED, pa.string()), *CLEANED_SCHEMA]
     return pa.table(columns).cast(pa.schema(fields, metadata))
 

@@ -16,6 +16,7 @@ from shotspotter_assets.defs.daily import (
     street_risk,
 )
 from shotspotter_assets.defs.walk_forward import evaluation_reports, fold_models, tuned_settings, walk_forward_reports
+from shotspotter_assets.storage.stored_file import Asset
 
 _MODULES: Final = (
     raw_alerts,
@@ -40,7 +41,8 @@ def city_assets(city: City) -> dg.Definitions:
     return dg.Definitions.merge(*(module.definitions(city) for module in _MODULES))
 
 
-def automated_assets(city: City) -> list[str]:
+def automated_assets(city: City) -> list[Asset]:
     """Return the names of the assets whose runs the city's sensor requests."""
-    names = [key.path[-1] for asset in city_assets(city).assets or () for key in asset.keys]  # type: ignore[union-attr]
-    return [name for name in names if name not in ("tuned_settings", "nowcasts")]
+    definitions = (one for one in city_assets(city).assets or () if isinstance(one, dg.AssetsDefinition))
+    names = {key.path[-1] for one in definitions for key in one.keys}
+    return [asset for asset in Asset if asset in names and asset not in (Asset.TUNED_SETTINGS, Asset.NOWCASTS)]

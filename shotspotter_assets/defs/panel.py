@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from shotspotter_assets.markdown import plain
-from shotspotter_assets.storage.table_columns import Column
+from shotspotter_assets.storage.stored_file import StoredTable
 
 if TYPE_CHECKING:
     from shotspotter_assets.quality.finding import Finding
+    from shotspotter_assets.serving.nowcasts import NowcastRecord
     from shotspotter_assets.sources.day_table import Day, DayState
 
 SIGNIFICANT_DIGITS: Final = 4
@@ -20,11 +21,10 @@ Metadata = dict[str, Any]
 """Entries of the panel by name; the type that Dagster gives their values is not public."""
 
 
-def column_schema(columns: Mapping[str, Column], partitioned_by: str = "date") -> dict[str, dg.TableSchema]:
-    """The columns of an asset's table, their types and what they hold, for its page; without the partition's own."""
-    shown = [
-        dg.TableColumn(name, column.kind, column.meaning) for name, column in columns.items() if name != partitioned_by
-    ]
+def column_schema(table: StoredTable) -> dict[str, dg.TableSchema]:
+    """Return the columns of a table with types and meanings, for the page of its asset."""
+    columns = [*table.columns.items(), *([] if table.others is None else [("<model>", table.others)])]
+    shown = [dg.TableColumn(name, one.kind, one.meaning) for name, one in columns]
     return {"dagster/column_schema": dg.TableSchema(shown)}
 
 
@@ -41,27 +41,27 @@ def day_version(version: str, state: "DayState") -> str:
 
 
 def stored(uri: str) -> dg.PathMetadataValue:
-    """Where a file is, to be copied."""
+    """Return a file's address as an entry that can be copied."""
     return dg.MetadataValue.path(uri)
 
 
 def picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
-    """A PNG, held in the metadata itself."""
+    """Return a PNG held in the metadata itself."""
     return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
 def bullets(lines: Sequence[str]) -> dg.MarkdownMetadataValue:
-    """A list, or "None."; texts of errors and names of files may be among the lines."""
+    """Return lines as a list, or "None."; they may hold texts of errors and names of files."""
     return dg.MetadataValue.md("\n".join(f"- {plain(line)}" for line in lines) or "None.")
 
 
 def rounded(values: Mapping[str, Any]) -> Metadata:
-    """The same with floats of four significant digits; the stored files keep all of them."""
+    """Round floats to four significant digits; the stored files keep all of them."""
     return {name: _rounded(value) for name, value in values.items()}
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue[Any]:
-    """Rows of equal names; floats are rounded."""
+    """Return rows of equal names as a table; floats are rounded."""
     records = [dg.TableRecord(rounded(row)) for row in rows]
     if not records:
         return dg.MetadataValue.text("None.")
@@ -84,6 +84,11 @@ def _kind(values: Sequence[Any]) -> str:
 
 
 def finding_metadata(finding: "Finding") -> Metadata:
-    """The numbers of a quality check, and the days on which it found something."""
+    """Return the numbers of a data check, and the days on which it found something."""
     days = {str(day): number for day, number in sorted(finding.days.items())[:SHOWN_DAYS]}
     return {**finding.numbers, **({"days": days} if days else {})}
+
+
+def nowcast(record: "NowcastRecord", path: str) -> Metadata:
+    """Return the facts of a nowcast."""
+    return {**record.model_dump(mode="json"), "path": stored(path)}

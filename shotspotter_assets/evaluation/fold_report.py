@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, observed_of, without_firework_days
 from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Score, ScoreTable, all_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability
-from shotspotter_assets.models.fold_training import model_partition
 from shotspotter_assets.models.forecaster import Fitted, ModelForecast
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
@@ -20,15 +18,16 @@ from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN, fit_ba
 from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.storage.catalogue import FOLD_REPORT
+from shotspotter_assets.storage.stored_record import StoredRecord
 
 
-class FoldReport(BaseModel):
-    """The report of one fold, stored as `report.json`; its scores are a table (see `evaluation.score_rows`)."""
+class FoldReport(StoredRecord):
+    """The report of one fold; its scores are a table (see `evaluation.score_rows`)."""
 
-    model_config = ConfigDict(frozen=True)
+    stored_as = FOLD_REPORT
 
-    city: str
-    fold: date
+    cutoff: date
     train_days: int
     validation_days: int
     test_days: int
@@ -47,10 +46,10 @@ def fold_forecasts(
     ValueError if the days before the cutoff, or their factors, are not those of the training, or all labels are alike.
     """
     train, validation, test = record.windows(len(history.counts))
-    key = model_partition(record.city, record.fold).key
+    key = f"{record.city} {record.cutoff}"
     if history.data_sha256(test.start) != record.data_sha256:
         raise ValueError(
-            f"The grid tensors or contributing factors before {record.fold} are not those that the models of {key} were "
+            f"The grid tensors or contributing factors before {record.cutoff} are not those that the models of {key} were "
             f"trained on; materialize fold_models for {key} again."
         )
     forecasts, members = dict[str, ModelForecast](), dict[str, Fitted]()
@@ -82,7 +81,7 @@ def fold_report(
     rows |= {(ALL, ALL, name, "seconds_to_train"): Score(model.seconds) for name, model in models.items()}
     report = FoldReport(
         city=record.city,
-        fold=record.fold,
+        cutoff=record.cutoff,
         train_days=record.train_days,
         validation_days=record.validation_days,
         test_days=len(days),

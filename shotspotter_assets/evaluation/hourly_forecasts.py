@@ -16,7 +16,8 @@ from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.next_hours.hourly_stack import FittedHourlyStack
 from shotspotter_assets.models.records import FoldRecord
-from shotspotter_assets.storage.file_names import FOLD_HOURS_FILE, FOLD_TYPES_FILE
+from shotspotter_assets.storage.catalogue import FOLD_HOURS, FOLD_TYPES
+from shotspotter_assets.storage.stored_file import StoredTable
 
 
 def hour_forecasts(
@@ -66,20 +67,22 @@ def type_forecasts(history: HourlyHistory, train: range, validation: range, test
     return table.take(pa.array(np.repeat(np.arange(len(table)), alerts.number)))
 
 
-def fold_tables(stored: CityHistory, record: FoldRecord, horizons: Sequence[int], types: bool) -> dict[str, pa.Table]:
-    """Return the tables of a fold's next hours and types by file name, as far as the city's times and types allow.
+def fold_tables(
+    stored: CityHistory, record: FoldRecord, horizons: Sequence[int], types: bool
+) -> dict[StoredTable, pa.Table]:
+    """Return the tables of a fold's next hours and types by file, as far as the city's times and types allow.
 
     `stored` are all days to the last test day; `types` asks for a table of types, `horizons` in hours for one of hours.
     """
-    city, tables = stored.city, {}
+    city, tables = stored.city, dict[StoredTable, pa.Table]()
     types = types and city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
     if city.time_precision == "day" or not (horizons or types):
         return {}
     history = stored.hourly(covered_mask(record.covered, city.shape))
-    validation, test = (history.hour_at(day_start(day, city.zone)) for day in (record.validation_first, record.fold))
+    validation, test = (history.hour_at(day_start(day, city.zone)) for day in (record.validation_first, record.cutoff))
     windows = range(validation), range(validation, test), range(test, len(history))
     if horizons:
-        tables[FOLD_HOURS_FILE] = hour_forecasts(history, *windows, horizons)
+        tables[FOLD_HOURS] = hour_forecasts(history, *windows, horizons)
     if types and history.counts[validation:, : len(GUNSHOT_TYPES)].any():
-        tables[FOLD_TYPES_FILE] = type_forecasts(history, *windows)
+        tables[FOLD_TYPES] = type_forecasts(history, *windows)
     return tables

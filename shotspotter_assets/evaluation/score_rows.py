@@ -7,12 +7,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.evaluation.columns import SCORES_COLUMNS
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses
 from shotspotter_assets.evaluation.scores import decisions, score_table
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
-from shotspotter_assets.storage.arrow_schema import arrow_schema
+from shotspotter_assets.storage.catalogue import FOLD_SCORES
 
 ALL: Final = "all"
 """The facet of all cell-days, and the only group of a facet that is not divided."""
@@ -43,14 +42,13 @@ class ScoreTable:
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> "ScoreTable":
-        columns = [table[name].to_pylist() for name in SCORES_COLUMNS]
+        columns = [table[name].to_pylist() for name in FOLD_SCORES.columns]
         return cls({(*row[:4],): Score(*row[4:]) for row in zip(*columns, strict=True)})
 
     def to_arrow(self) -> pa.Table:
-        """Return the table to store, with `SCORES_COLUMNS`."""
+        """Return the table to store (`catalogue.FOLD_SCORES`)."""
         columns = zip(*((*key, *score) for key, score in self.rows.items()), strict=True)
-        schema = arrow_schema(SCORES_COLUMNS, required=("facet", "group", "model", "score"))
-        return pa.table([list(column) for column in columns], schema=schema)
+        return pa.table([list(column) for column in columns], schema=FOLD_SCORES.schema)
 
     def value(self, score: str, model: str = NO_MODEL, facet: str = ALL, group: str = ALL) -> float | None:
         """Return a value; None where the score is not defined."""

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation import plots
@@ -23,6 +22,8 @@ from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, Rows, Sc
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
 from shotspotter_assets.evaluation.type_scores import type_rows
 from shotspotter_assets.models.next_hours.climatology import Climatology
+from shotspotter_assets.storage.catalogue import CITY_REPORT
+from shotspotter_assets.storage.stored_record import StoredRecord
 
 Folds = Mapping[date, pa.Table]
 """A table of each fold by its cutoff."""
@@ -37,12 +38,11 @@ GAIN_DEFINITION: Final = (
 )
 
 
-class WalkForwardReport(BaseModel):
-    """The report of a city over its folds, stored as `report.json`; its scores are a table (`evaluation.score_rows`)."""
+class WalkForwardReport(StoredRecord):
+    """The report of a city over its folds; its scores are a table (`evaluation.score_rows`)."""
 
-    model_config = ConfigDict(frozen=True)
+    stored_as = CITY_REPORT
 
-    city: str
     folds: list[date]
     first_day: date
     last_day: date

@@ -75,7 +75,7 @@ def train_small_fold(
 def fold_text(report: FoldReport, scores: ScoreTable) -> str:
     """Return a line on the test days, and a table with a row for each model."""
     facts = (
-        f"Fold {report.fold}: {report.test_days} test days, {report.covered_cells} covered cells, {report.alerts:,} alerts, "
+        f"Fold {report.cutoff}: {report.test_days} test days, {report.covered_cells} covered cells, {report.alerts:,} alerts, "
         f"{report.base_rate:.2%} of cell-days with an alert"
     )
     lines = [facts, f"{'model':22s}" + "".join(f"{title:>13s}" for title, _ in SHOWN_SCORES.values())]

@@ -10,13 +10,12 @@ import pyarrow as pa
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.evaluation.report_files import fold_partition
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.past_days import ALERT_COLUMNS, alerts_of_types
 from shotspotter_assets.serving.forecast_scores import known_forecasts, scored_days
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.settings import BASE_FOLDER, Settings
-from shotspotter_assets.storage.file_names import ALERTS_FILE, FOLD_FORECASTS_FILE, GRID_FILE
+from shotspotter_assets.storage.catalogue import CLEANED, FOLD_FORECASTS, TENSORS
 from shotspotter_assets.storage.store import Store
 
 
@@ -30,7 +29,7 @@ def open_city(name: str, environ: Mapping[str, str] = os.environ) -> tuple[Store
 
 def stored_days(store: Store, city: City) -> tuple[date, date]:
     """Return the first and last stored day; raise ValueError without any."""
-    days = store.days_present("grid_tensors", city.name, GRID_FILE)
+    days = store.days_present(TENSORS, city.name)
     if not days:
         raise ValueError(
             f"No day of {city.name} is stored in {store.root} yet. Run `make demo` for the simulated city, materialize "
@@ -42,16 +41,16 @@ def stored_days(store: Store, city: City) -> tuple[date, date]:
 def stored_alerts(store: Store, city: City) -> pd.DataFrame:
     """Read the counted alerts of the forecast types, see `alerts_of_types`."""
     days = stored_days(store, city)
-    return alerts_of_types(store.read_window("cleaned_alerts", city.name, ALERTS_FILE, *days, ALERT_COLUMNS), city)
+    return alerts_of_types(store.read_window(CLEANED, city.name, *days, ALERT_COLUMNS), city)
 
 
 def fold_forecasts(store: Store, city: City) -> pa.Table:
     """Read the forecasts table of the last fold with a report; raise ValueError without any."""
-    cutoffs = store.days_present("evaluation_reports", city.name, FOLD_FORECASTS_FILE, "fold")
+    cutoffs = store.days_present(FOLD_FORECASTS, city.name)
     if not cutoffs:
         remedy = "materialize evaluation_reports, or train a small fold below"
         raise ValueError(f"No fold of {city.name} has a report: {remedy}.")
-    return store.read_table(fold_partition(city.name, max(cutoffs)), FOLD_FORECASTS_FILE)
+    return store.read_table(FOLD_FORECASTS, city.name, max(cutoffs))
 
 
 def issued_forecasts(store: Store, city: City) -> pa.Table | None:

@@ -20,10 +20,10 @@ from shotspotter_assets.cities.stored_settings import (
     settings_hash,
 )
 from shotspotter_assets.geometry.cells import cells_at
-from shotspotter_assets.gridding.columns import GRID_COLUMNS
-from shotspotter_assets.storage.arrow_schema import arrow_schema
+from shotspotter_assets.storage.catalogue import TENSORS
+from shotspotter_assets.storage.stored_file import Asset
 
-GRID_FIELDS: Final = arrow_schema(GRID_COLUMNS, required=GRID_COLUMNS)
+GRID_FIELDS: Final = TENSORS.schema
 
 MAX_DAY_HOURS: Final = 25
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
@@ -38,7 +38,7 @@ def grid_schema(hours: int, city: City) -> pa.Schema:
     """Return the schema of a day's sparse tensor, with the dense shape and the settings of the day as metadata."""
     shape = {"hours": hours, "gunshot_types": type_layers(city), "rows": city.grid.rows, "columns": city.grid.columns}
     metadata = {"shape": json.dumps(shape), GRID: grid_settings(city), "time_precision": city.time_precision}
-    return GRID_FIELDS.with_metadata(metadata | {SETTINGS: settings_hash(city, "grid_tensors")})
+    return GRID_FIELDS.with_metadata(metadata | {SETTINGS: settings_hash(city, Asset.GRID_TENSORS)})
 
 
 def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[date, pa.Table]:
@@ -91,7 +91,7 @@ def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDAr
     Raises:
         ValueError: days were stored with other settings than the city's file has.
     """
-    refuse_other_settings(frames.schema.metadata, days, city, "grid_tensors")
+    refuse_other_settings(frames.schema.metadata, days, city, Asset.GRID_TENSORS)
     at = (_positions(frames["date"], days), *(frames[name].to_numpy() for name in ("gunshot_type", "row", "column")))
     dense = np.zeros((len(days), type_layers(city), *city.shape), dtype=np.uint16)
     np.add.at(dense, at, frames["count"].to_numpy().astype(np.uint16))
@@ -109,7 +109,7 @@ def hourly_window(
         ValueError: days were stored with other settings than the city's file has, or the city's times are dates.
     """
     city.require_times(hours=1)
-    refuse_other_settings(frames.schema.metadata, days, city, "grid_tensors")
+    refuse_other_settings(frames.schema.metadata, days, city, Asset.GRID_TENSORS)
     cell_at = np.full(city.shape, -1)
     cell_at[in_coverage] = np.arange(in_coverage.sum())
     cell = cell_at[frames["row"].to_numpy(), frames["column"].to_numpy()]

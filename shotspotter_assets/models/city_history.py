@@ -21,9 +21,10 @@ from shotspotter_assets.models.arrays import Booleans
 from shotspotter_assets.models.history import History, alerts_of, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.storage.file_names import GRID_FILE
+from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.lineage import read_lineage
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import Asset
 
 MAX_CELL_HOURS = 60_000_000
 """Covered cells times hours of a history by hour: five years of 36 x 36 cells; a finer grid has a shorter one."""
@@ -161,11 +162,11 @@ class CityHistory:
 
 def _stored_frames(store: Store, city: str, first: date, last: date) -> pa.Table:
     """Read the grid tensors of contiguous days, once in a process until they change. Raises MissingPartitionsError."""
-    lineage = read_lineage(store, "grid_tensors", city)
+    lineage = read_lineage(store, Asset.GRID_TENSORS, city)
     key, version = (store.root, city), str(lineage)
     cached = _cached.get(key)
     if cached is None or not lineage or cached[0] != version or not cached[1] <= first <= last <= cached[2]:
-        frames = store.read_window("grid_tensors", city, GRID_FILE, first, last)
+        frames = store.read_window(TENSORS, city, first, last)
         cached = _cached[key] = (version, first, last, frames)
         while len(_cached) > MAX_CACHED_CITIES:
             _cached.pop(next(iter(list(_cached))), None)  # sensors tick in threads

@@ -10,9 +10,11 @@ from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.records import FoldRecord, TrainedModel, files_sha256, installed_versions
+from shotspotter_assets.storage.catalogue import FOLD_MODEL
 from shotspotter_assets.storage.errors import MissingObjectError
-from shotspotter_assets.storage.file_names import RECORD_FILE
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import StoredFile
+from shotspotter_assets.storage.stored_record import StoredRecord
 
 
 def train_fold(
@@ -46,7 +48,7 @@ def train_fold(
         context.log(f"{stored.city.name} {cutoff}: {name} fitted in {seconds:.0f} s")
     record = FoldRecord(
         city=stored.city.name,
-        fold=cutoff,
+        cutoff=cutoff,
         train_first=days[0],
         train_last=days[train[-1]],
         train_days=len(train),
@@ -62,40 +64,36 @@ def train_fold(
     return record, files
 
 
-def model_partition(city: str, cutoff: date) -> Partition:
-    """Return the place of a fold's files."""
-    return Partition("fold_models", city, "fold", cutoff)
-
-
-def write_models(store: Store, partition: Partition, files: Mapping[str, Mapping[str, bytes]], record: str) -> None:
-    """Write the files of models (`<model>.<file>`) and then the record, which shows readers where a run was killed."""
-    with store.alone(partition.asset, partition.city):
+def write_models(
+    store: Store, file: StoredFile, record: StoredRecord, day: date, files: Mapping[str, Mapping[str, bytes]]
+) -> str:
+    """Write the files of models and then the record, which shows readers where a run was killed; return its address."""
+    with store.alone(file.asset, record.city):
         for model, contents in files.items():
             for name, content in contents.items():
-                store.write_bytes(partition, f"{model}.{name}", content)
-        store.write_bytes(partition, RECORD_FILE, record.encode())
+                store.write_bytes(file.named(model=model, file=name), content, record.city, day)
+        return record.write(store)
 
 
-def read_record(store: Store, city: str, cutoff: date) -> FoldRecord:
-    """Read a fold's record. Raises MissingObjectError if the fold was not trained."""
-    return FoldRecord.model_validate_json(store.read_bytes(model_partition(city, cutoff), RECORD_FILE))
-
-
-def read_files(store: Store, partition: Partition, model: str, trained: TrainedModel) -> dict[str, bytes]:
+def read_files(
+    store: Store, file: StoredFile, city: str, day: date, model: str, trained: TrainedModel
+) -> dict[str, bytes]:
     """Read the files of one model. Raises ValueError if they are not those of the record."""
     try:
-        files = {name: store.read_bytes(partition, f"{model}.{name}") for name in trained.files}
+        files = {name: store.read_bytes(file.named(model=model, file=name), city, day) for name in trained.files}
     except MissingObjectError:
         files = {}
     if files_sha256(files) != trained.files:
         raise ValueError(
-            f"The files of {model} of {partition.key} are not those that {RECORD_FILE} names: materialize "
-            f"{partition.asset} for {partition.key} again."
+            f"The files of {model} of {city} {day} are not those that its record names: materialize {file.asset} for "
+            f"{city} {day} again."
         )
     return files
 
 
 def read_models(store: Store, record: FoldRecord) -> dict[str, dict[str, bytes]]:
     """Read the files of a fold's models, by model and file. Raises ValueError as `read_files` does."""
-    partition = model_partition(record.city, record.fold)
-    return {name: read_files(store, partition, name, trained) for name, trained in record.models.items()}
+    return {
+        name: read_files(store, FOLD_MODEL, record.city, record.cutoff, name, trained)
+        for name, trained in record.models.items()
+    }

@@ -7,7 +7,9 @@ from importlib.metadata import version
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from shotspotter_assets.storage.catalogue import FOLD_RECORD
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.stored_record import StoredRecord
 
 PACKAGES = ("tensorflow", "keras", "lightgbm", "scikit-learn", "numpy", "shotspotter_assets")
 
@@ -22,13 +24,12 @@ class TrainedModel(BaseModel):
     seconds_to_train: float
 
 
-class FoldRecord(BaseModel):
-    """Window, settings, versions and data of the trained models of one fold; stored as `record.json`."""
+class FoldRecord(StoredRecord):
+    """Window, settings, versions and data of the trained models of one fold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    stored_as = FOLD_RECORD
 
-    city: str
-    fold: date
+    cutoff: date
     train_first: date
     train_last: date
     train_days: int

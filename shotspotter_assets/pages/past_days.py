@@ -13,11 +13,11 @@ from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
-from shotspotter_assets.serving.issued_forecasts import RISK_FORECASTS, ForecastRecord, forecast_partition, load_record
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, is_of_grid, next_day_rows
-from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, GRID_FILE, RECORD_FILE
+from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, TENSORS
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,14 +29,14 @@ FLAGGED_PERCENT: Final = 5
 
 def forecast_days(store: Store, city: str, last_known: date) -> list[date]:
     """Return the known days that have a forecast."""
-    days = {issued + timedelta(days=1) for issued in store.days_present(RISK_FORECASTS, city, FORECAST_FILE)}
-    return sorted(day for day in days & store.days_present("grid_tensors", city, GRID_FILE) if day <= last_known)
+    days = {issued + timedelta(days=1) for issued in store.days_present(FORECAST, city)}
+    return sorted(days & store.days_present(TENSORS, city, last=last_known))
 
 
 def stamp_of(store: Store, city: str, day: date) -> str:
     """Return a hash of a day's forecast and alerts."""
-    record = store.read_bytes(forecast_partition(city, day - timedelta(days=1)), RECORD_FILE)
-    grid = store.read_bytes(Partition("grid_tensors", city, "date", day), GRID_FILE)
+    record = store.read_bytes(FORECAST_RECORD, city, day - timedelta(days=1))
+    grid = store.read_bytes(TENSORS, city, day)
     return sha256(record.decode(), grid.hex())[:16]
 
 
@@ -44,7 +44,7 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     """Compare the forecast of a day with its alerts, for `past.js`; None for an older grid."""
     issue_date = day - timedelta(days=1)
     record = load_record(store, city.name, issue_date)
-    table = store.read_table(forecast_partition(city.name, issue_date), FORECAST_FILE)
+    table = store.read_table(FORECAST, city.name, issue_date)
     if not isinstance(record, ForecastRecord) or not is_of_grid(table, city):
         return None
     table = next_day_rows(table)
@@ -85,7 +85,7 @@ def _numbers(table: pa.Table, city: City) -> npt.NDArray[np.int64]:
 
 def _counts(store: Store, city: City, day: date) -> npt.NDArray[np.int64]:
     """Count the alerts of the forecast types by cell."""
-    grid = store.read_table(Partition("grid_tensors", city.name, "date", day), GRID_FILE)
+    grid = store.read_table(TENSORS, city.name, day)
     grid = grid.filter(pc.is_in(grid["gunshot_type"], pa.array(city.forecast_codes, pa.int8())))
     counts = np.bincount(_numbers(grid, city), grid["count"].to_numpy(), minlength=city.grid.rows * city.grid.columns)
     return counts.astype(np.int64)
@@ -101,8 +101,8 @@ def alerts_of_types(table: pa.Table, city: City) -> "pd.DataFrame":
 
 
 def _alerts(store: Store, city: City, day: date) -> list[dict[str, object]]:
-    partition, has_hours = Partition("cleaned_alerts", city.name, "date", day), city.time_precision != "day"
+    has_hours = city.time_precision != "day"
     return [
         {"at": [one.latitude, one.longitude], "what": f"{one.wall:%H:%M}, {one.type}" if has_hours else one.type}
-        for one in alerts_of_types(store.read_table(partition, ALERTS_FILE, ALERT_COLUMNS), city).itertuples()
+        for one in alerts_of_types(store.read_table(CLEANED, city.name, day, ALERT_COLUMNS), city).itertuples()
     ]

@@ -12,7 +12,7 @@ from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import chance, reasons
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.patrol.plan import ShiftTotals
-from shotspotter_assets.patrol.stored_plans import NoPlan, read_plan
+from shotspotter_assets.patrol.stored_plans import read_plan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Store
@@ -29,21 +29,21 @@ class ShiftPlans:
     geojson: bytes
 
 
-def shift_plans(store: Store, city: str, record: ForecastRecord, places: Places) -> ShiftPlans | NoPlan:
+def shift_plans(store: Store, city: str, record: ForecastRecord, places: Places) -> ShiftPlans | str:
     """Return the plans made from a forecast, or the reason for none."""
     try:
-        table, audit = read_plan(store, city, record.issue_date)
+        table, plan = read_plan(store, city, record.issue_date)
     except MissingObjectError:
-        return NoPlan("No plan has been made from the newest forecast yet; `patrol_plans` makes it.")
-    if isinstance(audit, NoPlan):
-        return audit
+        return "No plan has been made from the newest forecast yet; `patrol_plans` makes it."
+    if plan.note:
+        return plan.note
     if not len(table):
-        return NoPlan("No unit is placed in any shift.")
+        return "No unit is placed in any shift."
     row, column = (table[name].to_numpy().astype(np.int64) for name in ("row", "column"))
     table = table.append_column("place", pa.array(places.names(row, column)))
-    shifts = [(shift, _rows(table.filter(pc.field("shift") == shift.shift))) for shift in audit.shifts]
+    shifts = [(shift, _rows(table.filter(pc.field("shift") == shift.shift))) for shift in plan.shifts]
     shifts = [(shift, rows) for shift, rows in shifts if rows]
-    return ShiftPlans(record.day, shifts, audit.totals(), dispatch_csv(table), dispatch_geojson(table))
+    return ShiftPlans(record.forecast_date, shifts, plan.totals(), dispatch_csv(table), dispatch_geojson(table))
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:

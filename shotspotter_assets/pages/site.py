@@ -7,12 +7,11 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 from shotspotter_assets.evaluation.model_card import NOT_FOR
-from shotspotter_assets.evaluation.report_files import walk_forward_partition
 from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.pages.city_layers import CityLayers
@@ -25,19 +24,19 @@ from shotspotter_assets.pages.shift_plans import ShiftPlans, shift_plans
 from shotspotter_assets.pages.tomorrow import IssuedForecast, issued_forecast, newest_issue, of_another_grid
 from shotspotter_assets.pages.track_record import issued_track
 from shotspotter_assets.pages.words import title_of
-from shotspotter_assets.patrol.stored_plans import NoPlan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
 from shotspotter_assets.serving.nowcasts import read_latest
 from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.storage.catalogue import INDEX, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
-from shotspotter_assets.storage.file_names import ALL_CITIES, CARD_FILE, GRID_FILE, INDEX_FILE, PAGES_RECORD_FILE
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import ALL_CITIES
+from shotspotter_assets.storage.stored_record import StoredRecord
 
-CITY_PAGES: Final = "city_pages"
 LAST_HOURS: Final = "last_hours.html"
 TABS: Final = {
-    INDEX_FILE: "Tomorrow",
+    INDEX.file: "Tomorrow",
     LAST_HOURS: "Last hours",
     "plans.html": "Shift plans",
     "past.html": "Yesterday and before",
@@ -59,12 +58,14 @@ class CityCard(BaseModel):
     note: str = ""
 
 
-class PagesRecord(BaseModel):
-    """Written pages of a city: hash of each file, and stamp of each past day; stored as `pages.json`."""
+class PagesRecord(StoredRecord):
+    """Written pages of a city: hash of each file, and stamp of each past day."""
+
+    stored_as = PAGES_RECORD
 
     card: CityCard
-    files: dict[str, str] = {}
-    past: dict[date, str] = {}
+    files: dict[str, str] = Field(default_factory=dict)
+    past: dict[date, str] = Field(default_factory=dict)
 
 
 @dataclass
@@ -85,17 +86,17 @@ class Site:
 
     @classmethod
     def of(cls, store: Store, name: str) -> "Site":
-        return cls(store, name, read_pages_record(store, name) or PagesRecord(card=CityCard(name=name)))
+        return cls(store, name, PagesRecord.find(store, name) or PagesRecord(city=name, card=CityCard(name=name)))
 
     @property
     def index(self) -> str:
         """Address of the first page."""
-        return self.store.uri(pages_partition(self.name), INDEX_FILE)
+        return self.store.uri(INDEX, self.name)
 
     def put(self, file: str, content: bytes) -> None:
         self.hashes[file] = sha256(content)
         if self.record.files.get(file) != self.hashes[file]:
-            self.store.write_bytes(pages_partition(self.name), file, content)
+            self.store.write_bytes(PAGE.named(file=file), content, self.name)
             self.written.append(file)
 
     def put_data(self, name: str, data: object) -> None:
@@ -103,20 +104,7 @@ class Site:
 
     def write_record(self, **changes: Any) -> None:
         self.record = self.record.model_copy(update={"files": self.hashes, **changes})
-        content = self.record.model_dump_json(indent=1).encode()
-        self.store.write_bytes(pages_partition(self.name), PAGES_RECORD_FILE, content)
-
-
-def pages_partition(city: str) -> Partition:
-    """Return the partition of a city's pages, or of the overview (`ALL_CITIES`)."""
-    return Partition(CITY_PAGES, city)
-
-
-def read_pages_record(store: Store, city: str) -> PagesRecord | None:
-    """Read the record of a city's written pages; None without any."""
-    with suppress(MissingObjectError):
-        return PagesRecord.model_validate_json(store.read_bytes(pages_partition(city), PAGES_RECORD_FILE))
-    return None
+        self.record.write(self.store)
 
 
 def city_tabs(store: Store, city: City) -> dict[str, str]:
@@ -127,7 +115,7 @@ def city_tabs(store: Store, city: City) -> dict[str, str]:
 
 def city_page(city: City, tabs: dict[str, str], file: str, **values: Any) -> bytes:
     """Render a page of the city."""
-    template = "tomorrow.html" if file == INDEX_FILE else file
+    template = "tomorrow.html" if file == INDEX.file else file
     return render(
         f"{template}.jinja",
         city=city,
@@ -136,7 +124,7 @@ def city_page(city: City, tabs: dict[str, str], file: str, **values: Any) -> byt
         tabs=tabs,
         csp=policy("" if city.base_map is None else city.base_map.tiles),
         shared=f"../city={ALL_CITIES}/",
-        index=INDEX_FILE,
+        index=INDEX.file,
         cell_size="{1:.0f} x {0:.0f} m".format(*cell_metres(city)),
         past_days_command=f"a backfill of live_models, risk_forecasts and forecast_scores of {city.name}",
         **values,
@@ -151,7 +139,7 @@ def make_pages(store: Store, city: City) -> Site:
     forecast = issued_forecast(store, city, issue, places) if isinstance(issue, ForecastRecord) else None
     if isinstance(issue, ForecastRecord) and forecast is None:
         issue = of_another_grid(issue)
-    with store.alone(CITY_PAGES, city.name):
+    with store.alone(PAGE.asset, city.name):
         site, tabs, known = Site.of(store, city.name), city_tabs(store, city), last_known(store, city)
         plans = None if forecast is None else shift_plans(store, city.name, forecast.record, places)
         past = _past_days(site, city, known)
@@ -166,9 +154,9 @@ def make_pages(store: Store, city: City) -> Site:
             site.put_data("track", track.charts)
         card = None
         with suppress(MissingObjectError):
-            card = rendered_markdown(store.read_bytes(walk_forward_partition(city.name), CARD_FILE).decode())
+            card = rendered_markdown(store.read_bytes(MODEL_CARD, city.name).decode())
         values: dict[str, dict[str, Any]] = {
-            INDEX_FILE: {
+            INDEX.file: {
                 "forecast": forecast,
                 "nothing": issue if isinstance(issue, NoForecast) else None,
                 "not_for": rendered_markdown(NOT_FOR.partition("\n")[2]),
@@ -176,7 +164,7 @@ def make_pages(store: Store, city: City) -> Site:
             LAST_HOURS: {"hours": last_hours(store, city, places)},
             "plans.html": {
                 "plans": plans if isinstance(plans, ShiftPlans) else None,
-                "note": plans.note if isinstance(plans, NoPlan) else "",
+                "note": plans if isinstance(plans, str) else "",
                 "radius": None if city.patrol is None else round(city.patrol.radius_m),
             },
             "past.html": {"days": sorted(past), "flagged_percent": FLAGGED_PERCENT},
@@ -190,7 +178,7 @@ def make_pages(store: Store, city: City) -> Site:
 
 def renew_last_hours(store: Store, city: City, places: Places) -> str | None:
     """Make the page of the last hours of a city that has pages; return its address."""
-    with store.alone(CITY_PAGES, city.name):
+    with store.alone(PAGE.asset, city.name):
         site = Site.of(store, city.name)
         if not site.record.files:
             return None
@@ -198,16 +186,16 @@ def renew_last_hours(store: Store, city: City, places: Places) -> str | None:
         hours = last_hours(store, city, places)
         site.put(LAST_HOURS, city_page(city, city_tabs(store, city), LAST_HOURS, hours=hours))
         site.write_record()
-    return store.uri(pages_partition(city.name), LAST_HOURS)
+    return store.uri(PAGE.named(file=LAST_HOURS), city.name)
 
 
 def make_overview(store: Store, names: list[str]) -> str:
     """Make the overview of the cities that have pages, with the shared files; return its address."""
-    with store.alone(CITY_PAGES, ALL_CITIES):
+    with store.alone(PAGE.asset, ALL_CITIES):
         site = Site.of(store, ALL_CITIES)
-        cards = [record.card for name in names if (record := read_pages_record(store, name)) is not None]
-        values = {"cards": cards, "title_of": title_of, "csp": policy(), "shared": "", "index": INDEX_FILE}
-        site.put(INDEX_FILE, render("overview.html.jinja", **values))
+        cards = [record.card for name in names if (record := PagesRecord.find(store, name)) is not None]
+        values = {"cards": cards, "title_of": title_of, "csp": policy(), "shared": "", "index": INDEX.file}
+        site.put(INDEX.file, render("overview.html.jinja", **values))
         for name, content in shared_files().items():
             site.put(name, content)
         site.write_record()
@@ -216,7 +204,7 @@ def make_overview(store: Store, names: list[str]) -> str:
 
 def last_known(store: Store, city: City) -> date | None:
     """Return the last known day on the grid; None without one."""
-    days = np.array(sorted(store.days_present("grid_tensors", city.name, GRID_FILE)))
+    days = np.array(sorted(store.days_present(TENSORS, city.name)))
     return max(days[DayTable.read(store, city.name).is_counted(days)], default=None)
 
 
@@ -233,7 +221,7 @@ def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:
     return past
 
 
-def _units(plans: ShiftPlans | NoPlan | None) -> dict[str, list[dict[str, Any]]]:
+def _units(plans: ShiftPlans | str | None) -> dict[str, list[dict[str, Any]]]:
     """Return the units on the map of tomorrow, by shift: latitude, longitude, rank and words."""
     if not isinstance(plans, ShiftPlans):
         return {}
@@ -250,7 +238,7 @@ def _card(city: str, issue: IssueRecord | None, forecast: IssuedForecast | None)
         record, top = forecast.record, forecast.top[0]
         return CityCard(
             name=city,
-            forecast_date=record.day,
+            forecast_date=record.forecast_date,
             expected=record.expected_alerts,
             low=record.expected_alerts_low,
             high=record.expected_alerts_high,
@@ -266,7 +254,7 @@ def _cells(store: Store, city: City, forecast: IssuedForecast | None) -> npt.NDA
     """Return the numbers of cells that maps may show: forecast ones, else those with alerts so far."""
     if forecast is not None:
         return np.array(forecast.data["cells"])
-    days = store.days_present("grid_tensors", city.name, GRID_FILE)
+    days = store.days_present(TENSORS, city.name)
     with suppress(DaysNotKnownError, MissingPartitionsError):
         if days:
             return np.flatnonzero(CityHistory.load(store, city, max(days), min(days)).coverage_on(max(days)))

@@ -14,16 +14,14 @@ from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import amount, chance, chance_classes, reasons
 from shotspotter_assets.patrol.shifts import shift_forecasts
 from shotspotter_assets.serving.issued_forecasts import (
-    RISK_FORECASTS,
     ForecastRecord,
     IssueRecord,
     NoForecast,
-    forecast_partition,
     load_record,
 )
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
 from shotspotter_assets.serving.stored_streets import top_street_lines
-from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, RECORD_FILE
+from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY
 from shotspotter_assets.storage.store import Store
 
 Array = npt.NDArray[np.float64]
@@ -70,28 +68,27 @@ class IssuedForecast:
 
 def newest_issue(store: Store, city: str) -> IssueRecord | None:
     """Return the newest record of a forecast, or of the reason for none; None without any."""
-    made = store.days_present(RISK_FORECASTS, city, RECORD_FILE)
+    made = store.days_present(FORECAST_RECORD, city)
     return load_record(store, city, max(made)) if made else None
 
 
 def of_another_grid(record: ForecastRecord) -> NoForecast:
     """Replace a forecast that was issued for another grid."""
     changed = "The city's box, cells or what is counted have changed since the last forecast was issued"
-    same = record.model_dump(include={"city", "issue_date", "day", "lead", "last_known"})
+    same = record.model_dump(include={"city", "issue_date", "forecast_date", "lead", "last_known"})
     return NoForecast(**same, no_forecast=f"{changed}: it cannot be drawn.", last_issued=record.issue_date)
 
 
 def issued_forecast(store: Store, city: City, record: ForecastRecord, places: Places) -> IssuedForecast | None:
     """Read a stored forecast with the data of its page; None for an older grid."""
-    partition = forecast_partition(city.name, record.issue_date)
-    table = store.read_table(partition, FORECAST_FILE)
+    table = store.read_table(FORECAST, city.name, record.issue_date)
     if not is_of_grid(table, city):
         return None
     day = next_day_rows(table)
     row, column = (day[name].to_numpy().astype(np.int64) for name in ("row", "column"))
     cells, drivers = row * city.grid.columns + column, record.cell_drivers()
     why = [reasons(drivers.get(cell, ())) for cell in zip(row.tolist(), column.tolist(), strict=True)]
-    periods = _periods(day, store.read_table(partition, HOURLY_FILE), city, record)
+    periods = _periods(day, store.read_table(HOURLY, city.name, record.issue_date), city, record)
     types = [] if day[TYPE_COLUMNS[0]].null_count else list(GUNSHOT_TYPES.values())
     shares = {-1: np.ones(len(day))} | {code: day[TYPE_COLUMNS[code]].to_numpy() for code in range(len(types))}
     views = {
@@ -147,7 +144,7 @@ def _periods(day: pa.Table, hourly: pa.Table, city: City, record: ForecastRecord
     if city.time_precision == "day":
         return periods
     shifts = QUARTERS if city.patrol is None else city.patrol.shifts
-    forecasts = shift_forecasts(hourly, city, shifts, record.day)
+    forecasts = shift_forecasts(hourly, city, shifts, record.forecast_date)
     cells = day["row"].to_numpy(), day["column"].to_numpy()
     of_shifts = zip(shifts, forecasts.probability, forecasts.expected, strict=True)
     return periods | {shift.name: (probability[cells], expected[cells]) for shift, probability, expected in of_shifts}

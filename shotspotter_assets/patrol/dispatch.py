@@ -14,13 +14,10 @@ import pyarrow.compute as pc
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import DECIMALS, cell_edges, cell_name
 from shotspotter_assets.geometry.shapes import polygon_feature
-from shotspotter_assets.patrol.columns import DISPATCH_COLUMNS
 from shotspotter_assets.patrol.plan import DayPlan
 from shotspotter_assets.patrol.shifts import ShiftForecasts, shift_window
-from shotspotter_assets.storage.arrow_schema import arrow_schema
+from shotspotter_assets.storage.catalogue import PLAN
 
-OPTIONAL: Final = {"area", "post_longitude", "post_latitude"}
-DISPATCH_SCHEMA: Final = arrow_schema(DISPATCH_COLUMNS, required=set(DISPATCH_COLUMNS) - OPTIONAL)
 SIDES: Final = ("west", "south", "east", "north")
 MAX_STREETS: Final = 3
 """Maximum streets named for a cell."""
@@ -38,7 +35,7 @@ def dispatch_table(
     reasons: Mapping[tuple[int, int], Sequence[str]] | None = None,
     streets: pa.Table | None = None,
 ) -> pa.Table:
-    """Return the cells with units, by shift and rank (`DISPATCH_SCHEMA`).
+    """Return the cells with units, by shift and rank (`catalogue.PLAN`).
 
     Args:
         forecasts: of the plan's shifts.
@@ -78,7 +75,7 @@ def dispatch_table(
                     **edges,
                 }
             )
-    return pa.Table.from_pylist(records, schema=DISPATCH_SCHEMA)
+    return pa.Table.from_pylist(records, schema=PLAN.schema)
 
 
 def patrolled_cells(table: pa.Table, city: City) -> npt.NDArray[np.bool_]:

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,19 +32,6 @@ class ShiftTotals:
 
 
 @dataclass(frozen=True)
-class PatrolAudit:
-    """Numbers of a day's plan, stored as `audit.json`."""
-
-    day: str
-    shifts: list[ShiftTotals]
-
-    def totals(self) -> dict[str, Any]:
-        """Return sums over the shifts, by the names of `ShiftTotals`."""
-        rows = [asdict(shift) for shift in self.shifts]
-        return {name: sum(row[name] for row in rows) for name in rows[0] if name not in ("shift", "one_more_unit")}
-
-
-@dataclass(frozen=True)
 class ShiftPlan:
     """Units of one shift; arrays have shape (rows, columns)."""
 
@@ -66,10 +53,6 @@ class DayPlan:
     def units(self) -> Units:
         """Units of all shifts, shape (rows, columns)."""
         return np.sum([plan.units for plan in self.shifts], axis=0)
-
-    @property
-    def audit(self) -> PatrolAudit:
-        return PatrolAudit(self.forecast_date.isoformat(), [plan.totals for plan in self.shifts])
 
 
 def cell_areas(city: City) -> npt.NDArray[np.str_]:

@@ -1,57 +1,56 @@
-"""Files of patrol plans in the store."""
+"""Stored patrol plans: table, exports for dispatch systems, and record."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date, timedelta
-from typing import Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import TypeAdapter
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson, patrolled_cells
-from shotspotter_assets.patrol.plan import PatrolAudit
-from shotspotter_assets.storage.file_names import AUDIT_FILE, DISPATCH_CSV_FILE, DISPATCH_GEOJSON_FILE, PLAN_FILE
-from shotspotter_assets.storage.store import Partition, Store
-
-PATROL_PLANS: Final = "patrol_plans"
-
-
-@dataclass(frozen=True)
-class NoPlan:
-    """Reason for sending no unit, stored instead of an audit."""
-
-    note: str
+from shotspotter_assets.patrol.plan import ShiftTotals
+from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP, PLAN, PLAN_RECORD
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_record import StoredRecord
 
 
-_AUDIT: Final[TypeAdapter[PatrolAudit | NoPlan]] = TypeAdapter(PatrolAudit | NoPlan)
+class PlanRecord(StoredRecord):
+    """Totals of a plan by shift, or the reason for sending no unit (`note`)."""
+
+    stored_as = PLAN_RECORD
+
+    issue_date: date
+    forecast_date: date
+    note: str = ""
+    shifts: tuple[ShiftTotals, ...] = ()
+
+    def totals(self) -> dict[str, Any]:
+        """Return sums over the shifts, by the names of `ShiftTotals`."""
+        rows = [asdict(shift) for shift in self.shifts]
+        return {name: sum(row[name] for row in rows) for name in rows[0] if name not in ("shift", "one_more_unit")}
 
 
-def plan_partition(city: str, issue_date: date) -> Partition:
-    """Return the partition of the plan made from the forecast issued on a day."""
-    return Partition(PATROL_PLANS, city, "date", issue_date)
-
-
-def write_plan(store: Store, partition: Partition, table: pa.Table, audit: PatrolAudit | NoPlan) -> None:
-    """Write a plan and its audit, and its exports for dispatch systems if it sends units."""
-    with store.alone(partition.asset, partition.city):
+def write_plan(store: Store, record: PlanRecord, table: pa.Table | None = None) -> str:
+    """Write a plan, its record, and its exports for dispatch systems if it sends units; return the table's address."""
+    place, table = (record.city, record.issue_date), PLAN.schema.empty_table() if table is None else table
+    with store.alone(PLAN.asset, record.city):
         if table.num_rows:
-            store.write_bytes(partition, DISPATCH_CSV_FILE, dispatch_csv(table))
-            store.write_bytes(partition, DISPATCH_GEOJSON_FILE, dispatch_geojson(table))
+            store.write_bytes(DISPATCH_CSV, dispatch_csv(table), *place)
+            store.write_bytes(DISPATCH_MAP, dispatch_geojson(table), *place)
         else:
             # Exports from before the city's rules were removed must not be dispatched.
-            store.delete(partition, DISPATCH_CSV_FILE)
-            store.delete(partition, DISPATCH_GEOJSON_FILE)
-        store.write_bytes(partition, AUDIT_FILE, json.dumps(asdict(audit), indent=1).encode())
-        store.write_table(partition, PLAN_FILE, table)
+            store.delete(DISPATCH_CSV, *place)
+            store.delete(DISPATCH_MAP, *place)
+        record.write(store)
+        store.write_table(PLAN, table, *place)
+    return store.uri(PLAN, *place)
 
 
-def read_plan(store: Store, city: str, issue_date: date) -> tuple[pa.Table, PatrolAudit | NoPlan]:
-    """Read a plan (`DISPATCH_SCHEMA`) and its audit, or the reason for none; raise MissingObjectError without one."""
-    partition = plan_partition(city, issue_date)
-    return store.read_table(partition, PLAN_FILE), _AUDIT.validate_json(store.read_bytes(partition, AUDIT_FILE))
+def read_plan(store: Store, city: str, issue_date: date) -> tuple[pa.Table, PlanRecord]:
+    """Read a plan (`catalogue.PLAN`) and its record; raise MissingObjectError without one."""
+    return store.read_table(PLAN, city, issue_date), PlanRecord.load(store, city, issue_date)
 
 
 def patrols_before(store: Store, city: City, issue_date: date) -> dict[date, npt.NDArray[np.bool_]]:
@@ -59,6 +58,6 @@ def patrols_before(store: Store, city: City, issue_date: date) -> dict[date, npt
     if city.patrol is None or city.patrol.repeats is None:
         return {}
     first = issue_date - timedelta(days=city.patrol.repeats.days)
-    days = sorted(day for day in store.days_present(PATROL_PLANS, city.name, PLAN_FILE) if first <= day < issue_date)
-    plans = {day: store.read_table(plan_partition(city.name, day), PLAN_FILE) for day in days}
+    issued = sorted(store.days_present(PLAN, city.name, first, issue_date - timedelta(days=1)))
+    plans = {day: store.read_table(PLAN, city.name, day) for day in issued}
     return {day + timedelta(days=1): patrolled_cells(plan, city) for day, plan in plans.items() if plan.num_rows}

@@ -13,8 +13,8 @@ from pydantic import BaseModel, TypeAdapter
 from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding, named_days, number_of
-from shotspotter_assets.storage.file_names import CITY_STATE_FILE, QUALITY
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import CITY_STATE
+from shotspotter_assets.storage.store import Store
 
 MAX_WARNINGS_SHOWN: Final = 3
 """Maximum of the newest earlier warnings that a message quotes."""
@@ -39,11 +39,11 @@ def keep_findings(
     its days are acknowledged. `checked` days are contiguous; a finding without days holds for the last of them. Findings
     of checks that raised an error leave stored warnings as they are.
     """
-    first, last, place = checked[0], checked[-1], Partition(QUALITY, city.name)
+    first, last = checked[0], checked[-1]
     together: dict[str, Finding] = {}
-    with store.alone(QUALITY, city.name):
-        is_stored = store.exists(place, CITY_STATE_FILE)
-        warnings = STATE.validate_json(store.read_bytes(place, CITY_STATE_FILE)) if is_stored else {}
+    with store.alone(CITY_STATE.asset, city.name):
+        is_stored = store.exists(CITY_STATE, city.name)
+        warnings = STATE.validate_json(store.read_bytes(CITY_STATE, city.name)) if is_stored else {}
         for check, finding in findings.items():
             together[check] = finding
             if finding.is_error:
@@ -57,7 +57,7 @@ def keep_findings(
             warnings[check] = [*earlier, *new]
             accepted = [one for one in city.acknowledged if one.check == check]
             together[check] = _reported(finding, new, earlier, accepted)
-        store.write_bytes(place, CITY_STATE_FILE, STATE.dump_json(warnings, indent=1))
+        store.write_bytes(CITY_STATE, STATE.dump_json(warnings, indent=1), city.name)
     return together
 
 

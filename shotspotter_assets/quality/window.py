@@ -20,7 +20,7 @@ from shotspotter_assets.cleaning.held_back import UNDATED
 from shotspotter_assets.quality.check import Check
 from shotspotter_assets.quality.usual import Usual, all_silences, usual_volume
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
+from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
 from shotspotter_assets.storage.store import Store
 
 HISTORY_DAYS: Final = 547
@@ -74,11 +74,11 @@ class Window:
         )
         first, last = checked[0], checked[-1]
         since = first - timedelta(days=HISTORY_DAYS)
-        raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, of_raw)
-        rejected = store.read_window("cleaned_alerts", city.name, REJECTED_FILE, first, last, of_rejected)
-        alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, since, last, of_alerts)
+        raw = store.read_window(RAW_ROWS, city.name, first, last, of_raw)
+        rejected = store.read_window(REJECTED, city.name, first, last, of_rejected)
+        alerts = store.read_present(CLEANED, city.name, since, last, of_alerts)
         assert alerts is not None
-        stored = [day for day in store.days_present("cleaned_alerts", city.name, ALERTS_FILE) if since <= day <= last]
+        stored = store.days_present(CLEANED, city.name, since, last)
         unknown = frozenset(DayTable.read(store, city.name).in_state("unknown", "held_back"))
         return cls(city, checked, sorted({*stored, *checked}), alerts, raw, rejected, unknown.intersection(stored))
 

@@ -18,11 +18,11 @@ from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, CANDIDATE_COLUMN, at_lead, is_replayed, lead_of
+from shotspotter_assets.storage.catalogue import FORECAST_SCORES
+from shotspotter_assets.storage.stored_record import StoredRecord
 
-FORECAST_SCORES: Final = "forecast_scores"
 SERVED: Final = "served"
 WINDOW_DAYS: Final = 91
 """Days of the rolling scores and gate."""
@@ -74,11 +74,12 @@ class RollingScores:
         return self.days >= MIN_DAYS_OF_LEVEL and ratio is not None and not lowest <= ratio <= highest
 
 
-class ScoreRecord(DailyRecord):
+class ScoreRecord(StoredRecord):
     """Scores of a day and of the weeks to it."""
 
-    asset = FORECAST_SCORES
+    stored_as = FORECAST_SCORES
 
+    scored_date: date
     lead: int
     """Days from the last known day to the forecast day, in all scored forecasts."""
     last_known: date
@@ -120,7 +121,7 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         note = f"No forecast was issued on {day - timedelta(days=1)}, so {day} has no score."
     return ScoreRecord(
         city=stored.city.name,
-        day=day,
+        scored_date=day,
         lead=lead,
         last_known=stored.last_known,
         note=note,

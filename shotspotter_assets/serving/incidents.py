@@ -9,21 +9,15 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_minutes.forecast import FIT_HOURS
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
-from shotspotter_assets.storage.file_names import ALERTS_FILE
+from shotspotter_assets.storage.catalogue import CLEANED
 from shotspotter_assets.storage.store import Store
 
-NO_ALERTS: Final = pa.schema(
-    [
-        ("date", pa.date32()),
-        ("user_id", pa.int64()),
-        ("incident_id", pa.int64()),
-        ("time_utc", pa.timestamp("us", "UTC")),
-        ("longitude", pa.float64()),
-        ("latitude", pa.float64()),
-        ("gunshot_type", pa.int8()),
-    ]
-).empty_table()
+COLUMNS: Final = ("user_id", "incident_id", "time_utc", "longitude", "latitude", "gunshot_type")
 """Columns of cleaned alerts that incidents are made of."""
+NO_ALERTS: Final = pa.schema(
+    [("date", pa.date32()), *((name, CLEANED.schema.field(name).type) for name in COLUMNS)]
+).empty_table()
+"""Empty table of the local `date` and `COLUMNS`."""
 
 
 def stored_incidents(store: Store, history: CityHistory) -> Incidents:
@@ -34,6 +28,5 @@ def stored_incidents(store: Store, history: CityHistory) -> Incidents:
 
 def stored_alerts(store: Store, city: City, first: date, last: date) -> pa.Table:
     """Read the columns of `NO_ALERTS` of the stored days."""
-    columns = NO_ALERTS.column_names[1:]
-    alerts = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, first, last, columns)
+    alerts = store.read_present(CLEANED, city.name, first, last, COLUMNS)
     return NO_ALERTS if alerts is None else alerts.select(NO_ALERTS.column_names).cast(NO_ALERTS.schema)

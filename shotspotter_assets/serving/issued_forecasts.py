@@ -5,26 +5,32 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
-from shotspotter_assets.storage.file_names import FORECAST_FILE, HOURLY_FILE, MAP_FILE, RECORD_FILE, TOP_FILE
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, RISK_MAP, TOP_LOCATIONS
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_record import StoredRecord
 
-RISK_FORECASTS: Final = "risk_forecasts"
 
+class _Issue(StoredRecord):
+    """Facts of an issue date: a forecast, or the reason for none."""
 
-class ForecastRecord(BaseModel):
-    """Stated facts of a forecast; stored as `record.json`."""
+    stored_as = FORECAST_RECORD
 
-    model_config = ConfigDict(frozen=True)
-
-    city: str
     issue_date: date
-    day: date
+    forecast_date: date
+    lead: int
+    """Days from `last_known`, the last used day, to `forecast_date`."""
+    last_known: date
+
+
+class ForecastRecord(_Issue):
+    """Facts of a forecast."""
+
     served: str
     models_from: date
     why_served: tuple[str, ...]
@@ -35,9 +41,6 @@ class ForecastRecord(BaseModel):
     interval: str
     hours: str
     """Division of the day into hours, in words."""
-    lead: int
-    """Days from `last_known`, the last used day, to `day`."""
-    last_known: date
     drivers: dict[str, tuple[str, ...]]
     """Phrases by "row,column" for the candidate's highest odds over the average cell's; empty without reasons."""
     issued_at: str
@@ -51,22 +54,15 @@ class ForecastRecord(BaseModel):
         return {(row, column): reasons for (row, column), reasons in zip(cells, self.drivers.values(), strict=True)}
 
 
-class NoForecast(BaseModel):
-    """Reason for no forecast on a day, stored as `record.json`; `last_issued` is out of date."""
+class NoForecast(_Issue):
+    """Reason for no forecast; `last_issued` is the issue date of the one before."""
 
-    model_config = ConfigDict(frozen=True)
-
-    city: str
-    issue_date: date
-    day: date
-    lead: int
-    last_known: date
     no_forecast: str
     last_issued: date | None
 
 
 IssueRecord = ForecastRecord | NoForecast
-_ISSUE_RECORD: Final[TypeAdapter[IssueRecord]] = TypeAdapter(IssueRecord)
+_RECORD: Final[TypeAdapter[IssueRecord]] = TypeAdapter(IssueRecord)
 
 
 @dataclass(frozen=True)
@@ -74,8 +70,8 @@ class Forecast:
     """One issued forecast.
 
     Attributes:
-        table: rows of the next day and hours, `RISK_SCHEMA` with a column for the candidate and each baseline.
-        hourly: the day's alerts by hour, `risk_tables.HOURLY_SCHEMA`.
+        table: rows of the next day and hours, `catalogue.FORECAST` with a column for the candidate and each baseline.
+        hourly: the day's alerts by hour, `catalogue.HOURLY`.
         top: the places with the highest risk, with reasons.
     """
 
@@ -93,11 +89,10 @@ def is_over(day: date, city: City, now: datetime) -> bool:
 
 def issued_already(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
     """Return the issued forecast. None if it is missing, still open, replayed, or on an older grid."""
-    partition = forecast_partition(city.name, issue_date)
-    if not is_over(issue_date + timedelta(days=1), city, now) or not store.exists(partition, FORECAST_FILE):
+    if not is_over(issue_date + timedelta(days=1), city, now) or not store.exists(FORECAST, city.name, issue_date):
         return None
     record = load_record(store, city.name, issue_date)
-    fits = is_of_grid(store.read_table(partition, FORECAST_FILE, ["row"]), city)
+    fits = is_of_grid(store.read_table(FORECAST, city.name, issue_date, ["row"]), city)
     return record if isinstance(record, ForecastRecord) and fits and not record.replayed else None
 
 
@@ -105,43 +100,39 @@ def was_issued(store: Store, city: City, issue_date: date, now: datetime) -> boo
     """Return True if a forecast was issued in time and its day is over, so that it stays, whatever its grid."""
     if not is_over(issue_date + timedelta(days=1), city, now):
         return False
-    if not store.exists(forecast_partition(city.name, issue_date), FORECAST_FILE):
+    if not store.exists(FORECAST, city.name, issue_date):
         return False
     record = load_record(store, city.name, issue_date)
     return isinstance(record, ForecastRecord) and not record.replayed
 
 
-def forecast_partition(city: str, issue_date: date) -> Partition:
-    """Return the partition of the forecast issued on a day."""
-    return Partition(RISK_FORECASTS, city, "date", issue_date)
-
-
 def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:
     """Write a forecast, or the reason for none instead of an earlier forecast; return the address."""
     record = forecast.record if isinstance(forecast, Forecast) else forecast
-    partition = forecast_partition(record.city, record.issue_date)
-    with store.alone(partition.asset, partition.city):
+    place = record.city, record.issue_date
+    with store.alone(FORECAST.asset, record.city):
         is_none = isinstance(forecast, NoForecast)
-        for file in (FORECAST_FILE, HOURLY_FILE, TOP_FILE, MAP_FILE) if is_none else (FORECAST_FILE,):
-            store.delete(partition, file)
-        store.write_bytes(partition, RECORD_FILE, record.model_dump_json(indent=1).encode())
+        for file in (FORECAST, HOURLY, TOP_LOCATIONS, RISK_MAP) if is_none else (FORECAST,):
+            store.delete(file, *place)
+        path = record.write(store)
         if isinstance(forecast, Forecast):
-            store.write_table(partition, HOURLY_FILE, forecast.hourly)
-            store.write_table(partition, TOP_FILE, forecast.top)
-            store.write_bytes(partition, MAP_FILE, forecast.geojson)
+            store.write_table(HOURLY, forecast.hourly, *place)
+            store.write_table(TOP_LOCATIONS, forecast.top, *place)
+            store.write_bytes(RISK_MAP, forecast.geojson, *place)
             # The last write, as a table means that the forecast is complete.
-            store.write_table(partition, FORECAST_FILE, forecast.table)
-    return store.uri(partition, FORECAST_FILE if isinstance(forecast, Forecast) else RECORD_FILE)
+            store.write_table(FORECAST, forecast.table, *place)
+            path = store.uri(FORECAST, *place)
+    return path
 
 
 def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
     """Return the record of a day without a forecast, by default for a last known day too long ago."""
     city, issue_date = stored.city, stored.issue_date
-    issued = [day for day in store.days_present(RISK_FORECASTS, city.name, FORECAST_FILE) if day < issue_date]
+    issued = store.days_present(FORECAST, city.name, last=issue_date - timedelta(days=1))
     return NoForecast(
         city=city.name,
         issue_date=issue_date,
-        day=issue_date + timedelta(days=1),
+        forecast_date=issue_date + timedelta(days=1),
         lead=stored.lead,
         last_known=stored.last_known,
         no_forecast=f"No forecast is issued. {why or stored.lateness}",
@@ -151,16 +142,14 @@ def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
 
 def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
     """Return the record of a day's forecast, or of the reason for none; raise MissingObjectError without one."""
-    return _ISSUE_RECORD.validate_json(store.read_bytes(forecast_partition(city, issue_date), RECORD_FILE))
+    return _RECORD.validate_json(store.read_bytes(FORECAST_RECORD, city, issue_date))
 
 
 def next_day_forecasts(store: Store, city: City, first: date, last: date) -> dict[date, pa.Table]:
     """Return the next-day rows of issued forecasts from `first` to `last`, by forecast day, without those of older grids."""
     one = timedelta(days=1)
-    issued = store.days_present(RISK_FORECASTS, city.name, FORECAST_FILE)
     tables = {
-        issue_date: store.read_table(forecast_partition(city.name, issue_date), FORECAST_FILE)
-        for issue_date in sorted(issued)
-        if first - one <= issue_date <= last - one
+        issue_date: store.read_table(FORECAST, city.name, issue_date)
+        for issue_date in sorted(store.days_present(FORECAST, city.name, first - one, last - one))
     }
     return {issue_date + one: next_day_rows(table) for issue_date, table in tables.items() if is_of_grid(table, city)}

@@ -155,4 +155,4 @@ def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingR
 
 
 def _dated(stored: CityHistory) -> dict[str, object]:
-    return {"day": stored.issue_date, "last_known": stored.last_known}
+    return {"issue_date": stored.issue_date, "last_known": stored.last_known}

@@ -1,7 +1,6 @@
 """Scores of a day's nowcasts against the incidents that began."""
 
 from datetime import date, timedelta
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +13,9 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.serving.daily_record import DailyRecord
-from shotspotter_assets.serving.nowcasts import NOWCASTS
-from shotspotter_assets.storage.file_names import ISSUED_FILE
-from shotspotter_assets.storage.store import Partition, Store
-
-NOWCAST_SCORES: Final = "nowcast_scores"
+from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_SCORES
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_record import StoredRecord
 
 
 class MinutesScores(BaseModel):
@@ -37,11 +33,12 @@ class MinutesScores(BaseModel):
     gain_over_even: float | None
 
 
-class NowcastScoreRecord(DailyRecord):
+class NowcastScoreRecord(StoredRecord):
     """Scores of a city's day."""
 
-    asset = NOWCAST_SCORES
+    stored_as = NOWCAST_SCORES
 
+    scored_date: date
     incidents: int
     """Number in all cells."""
     nowcasts: int = 0
@@ -50,9 +47,9 @@ class NowcastScoreRecord(DailyRecord):
 
 
 def issued_minutes(store: Store, city: City, day: date) -> pa.Table | None:
-    """Read all nowcasts of a day (`ISSUED_SCHEMA`); None without any."""
-    partition = Partition(NOWCASTS, city.name, "date", day)
-    return store.read_table(partition, ISSUED_FILE) if store.exists(partition, ISSUED_FILE) else None
+    """Read all nowcasts of a day (`catalogue.ISSUED_MINUTES`); None without any."""
+    is_stored = store.exists(ISSUED_MINUTES, city.name, day)
+    return store.read_table(ISSUED_MINUTES, city.name, day) if is_stored else None
 
 
 def score_nowcasts(city: City, day: date, issued: pa.Table | None, incidents: Incidents) -> NowcastScoreRecord:
@@ -63,14 +60,14 @@ def score_nowcasts(city: City, day: date, issued: pa.Table | None, incidents: In
     start, end = (day_start(at, city.zone).timestamp() for at in (day, day + timedelta(days=1)))
     of_day = len(incidents.within(start, end))
     if issued is None:
-        return NowcastScoreRecord(city=city.name, day=day, incidents=of_day)
+        return NowcastScoreRecord(city=city.name, scored_date=day, incidents=of_day)
     scores = {}
     for minutes in sorted(issued["minutes"].unique().to_pylist()):
         of_length = issued.filter(pc.equal(issued["minutes"], minutes))
         made = seconds_of(of_length["starts_utc"].to_numpy())
         scores[f"{minutes}m"] = _scores(of_length.filter(pa.array(made + 60 * minutes <= end)), incidents)
     nowcasts = len(issued["starts_utc"].unique())
-    return NowcastScoreRecord(city=city.name, day=day, incidents=of_day, nowcasts=nowcasts, scores=scores)
+    return NowcastScoreRecord(city=city.name, scored_date=day, incidents=of_day, nowcasts=nowcasts, scores=scores)
 
 
 def came(issued: pa.Table, incidents: Incidents) -> npt.NDArray[np.bool_]:

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
@@ -20,7 +19,6 @@ from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly,
 from shotspotter_assets.models.next_minutes.forecast import MINUTES, forecast_minutes
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable
-from shotspotter_assets.serving.columns import MINUTES_COLUMNS
 from shotspotter_assets.serving.incidents import NO_ALERTS, stored_alerts
 from shotspotter_assets.serving.record import NEXT_MINUTES, ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
@@ -28,35 +26,23 @@ from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.day_table import DayState, DayTable
 from shotspotter_assets.sources.known_days import DayRows, day_states
 from shotspotter_assets.sources.receive import read_sources
-from shotspotter_assets.storage.arrow_schema import arrow_schema
-from shotspotter_assets.storage.file_names import (
-    FORECAST_FILE,
-    GRID_FILE,
-    ISSUED_FILE,
-    MINUTES_FILE,
-    RECENT_FILE,
-    RECORD_FILE,
+from shotspotter_assets.storage.catalogue import (
+    ISSUED_MINUTES,
+    NOWCAST_HOURS,
+    NOWCAST_MINUTES,
+    NOWCAST_RECORD,
+    RECENT_INCIDENTS,
+    TENSORS,
 )
-from shotspotter_assets.storage.store import Partition, Store
-
-NOWCASTS: Final = "nowcasts"
-MINUTES_SCHEMA: Final = arrow_schema(MINUTES_COLUMNS, required=set(MINUTES_COLUMNS))
-ISSUED_SCHEMA: Final = pa.schema(
-    [
-        field.with_type(pa.float32()) if field.type == pa.float64() else field
-        for field in MINUTES_SCHEMA
-        if field.name not in ("horizon", "expected")
-    ]
-)
-"""Columns of nowcasts that are kept for scores."""
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_record import StoredRecord
 
 
-class NowcastRecord(BaseModel):
+class NowcastRecord(StoredRecord):
     """Stated facts of a nowcast."""
 
-    model_config = ConfigDict(frozen=True)
+    stored_as = NOWCAST_RECORD
 
-    city: str
     now: str
     starts: str
     """Begin of the forecast hours: end of the running hour."""
@@ -77,7 +63,7 @@ class UntilNow(NamedTuple):
 
 @dataclass(frozen=True)
 class Nowcast:
-    """Risk of the next hours (`risk_tables.RISK_SCHEMA`) and minutes (`MINUTES_SCHEMA`), and stated facts.
+    """Risk of the next hours and minutes (`catalogue.NOWCAST_HOURS`, `NOWCAST_MINUTES`), and stated facts.
 
     `minutes` is empty without models of minutes. Incidents are of the local `day` of now and the one before.
     """
@@ -116,7 +102,7 @@ def history_until(store: Store, readers: Sequence[AlertSource], city: City, now:
 def days_to_read(store: Store, city: City, now: datetime) -> list[date]:
     """Return the days to ask the sources for: from the first that is not stored to the current one."""
     today = now.astimezone(city.zone).date()
-    stored = store.days_present("grid_tensors", city.name, GRID_FILE)
+    stored = store.days_present(TENSORS, city.name)
     first = next(day for day in days_between(city.start, today) if day not in stored or day == today)
     return days_between(first, today)
 
@@ -187,7 +173,7 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
     starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))
     mixes = type_mixes(models.types, history, first_hour, max(models.hours.models))
-    minutes = MINUTES_SCHEMA.empty_table()
+    minutes = NOWCAST_MINUTES.schema.empty_table()
     if models.minutes is not None:
         minutes = _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)
     return Nowcast(
@@ -223,37 +209,34 @@ def _minutes_table(
         "expected": forecast.expected.ravel(),
         "even": forecast.even.ravel(),
     }
-    return pa.table(values, schema=MINUTES_SCHEMA)
+    return pa.table(values, schema=NOWCAST_MINUTES.schema)
 
 
 def write_nowcast(store: Store, nowcast: Nowcast) -> str:
     """Write the files of a nowcast; return the address of its table."""
-    partition = Partition(NOWCASTS, nowcast.record.city)
-    with store.alone(partition.asset, partition.city):
-        store.write_bytes(partition, RECORD_FILE, nowcast.record.model_dump_json(indent=1).encode())
-        store.write_table(partition, FORECAST_FILE, nowcast.table)
-        store.write_table(partition, MINUTES_FILE, nowcast.minutes)
-        store.write_table(partition, RECENT_FILE, nowcast.incidents.table())
+    city = nowcast.record.city
+    with store.alone(NOWCAST_HOURS.asset, city):
+        nowcast.record.write(store)
+        store.write_table(NOWCAST_HOURS, nowcast.table, city)
+        store.write_table(NOWCAST_MINUTES, nowcast.minutes, city)
+        store.write_table(RECENT_INCIDENTS, nowcast.incidents.table(), city)
         if len(nowcast.minutes):
-            issued = Partition(NOWCASTS, nowcast.record.city, "date", nowcast.day)
-            rows = nowcast.minutes.select(ISSUED_SCHEMA.names).cast(ISSUED_SCHEMA)
-            if store.exists(issued, ISSUED_FILE):
-                before = store.read_table(issued, ISSUED_FILE)
+            rows = nowcast.minutes.select(ISSUED_MINUTES.schema.names).cast(ISSUED_MINUTES.schema)
+            if store.exists(ISSUED_MINUTES, city, nowcast.day):
+                before = store.read_table(ISSUED_MINUTES, city, nowcast.day)
                 # A tick that dies after its write is repeated.
                 is_stored = pc.is_in(rows["starts_utc"][0], before["starts_utc"]).as_py()
                 rows = before if is_stored else pa.concat_tables([before, rows])
-            store.write_table(issued, ISSUED_FILE, rows)
-    return store.uri(partition, FORECAST_FILE)
+            store.write_table(ISSUED_MINUTES, rows, city, nowcast.day)
+    return store.uri(NOWCAST_HOURS, city)
 
 
 def read_latest(store: Store, city: City) -> tuple[NowcastRecord, pa.Table, Incidents] | None:
-    """Return (record, `MINUTES_SCHEMA`, incidents) of the latest nowcast; None without one."""
-    partition = Partition(NOWCASTS, city.name)
-    if not store.exists(partition, RECENT_FILE):
+    """Return (record, `catalogue.NOWCAST_MINUTES`, incidents) of the latest nowcast; None without one."""
+    if not store.exists(RECENT_INCIDENTS, city.name):
         return None
-    record = NowcastRecord.model_validate_json(store.read_bytes(partition, RECORD_FILE))
-    incidents = Incidents.of_table(store.read_table(partition, RECENT_FILE))
-    return record, store.read_table(partition, MINUTES_FILE), incidents
+    incidents = Incidents.of_table(store.read_table(RECENT_INCIDENTS, city.name))
+    return NowcastRecord.load(store, city.name), store.read_table(NOWCAST_MINUTES, city.name), incidents
 
 
 def _dated(table: pa.Table, day: date) -> pa.Table:

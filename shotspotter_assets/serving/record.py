@@ -10,10 +10,10 @@ import numpy as np
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.fold_training import read_files
 from shotspotter_assets.models.records import TrainedModel
-from shotspotter_assets.serving.daily_record import DailyRecord
-from shotspotter_assets.storage.file_names import RECORD_FILE
+from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_record import StoredRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,18 +26,19 @@ if TYPE_CHECKING:
     from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 
 WEEK: Final = timedelta(days=7)
-LIVE_MODELS: Final = "live_models"
+ONE_DAY: Final = timedelta(days=1)
 COUNTS: Final = "alert_counts"
 NEXT_HOURS: Final = "hourly_stack"
 NEXT_MINUTES: Final = "next_minutes"
 TYPES: Final = "gunshot_types"
 
 
-class ServingRecord(DailyRecord):
+class ServingRecord(StoredRecord):
     """Live models after a day: files, reasons, and first day."""
 
-    asset = LIVE_MODELS
+    stored_as = SERVING_RECORD
 
+    issue_date: date
     served: str
     """The serving next-day forecaster, `since` the first day of an unbroken run."""
     since: date
@@ -75,15 +76,14 @@ class ServingRecord(DailyRecord):
     @classmethod
     def latest_before(cls, store: Store, city: str, day: date) -> "ServingRecord | None":
         """Return the latest record before `day`; None without any. Later records use later days."""
-        earlier = [made for made in store.days_present(LIVE_MODELS, city, RECORD_FILE) if made < day]
+        earlier = store.days_present(SERVING_RECORD, city, last=day - ONE_DAY)
         return cls.load(store, city, max(earlier)) if earlier else None
 
     @classmethod
     def of_lead(cls, store: Store, city: str, day: date, lead: int) -> "ServingRecord | None":
         """Return the latest record of the week before `day` with models of that lead; None without one."""
-        made = store.days_present(LIVE_MODELS, city, RECORD_FILE)
-        recent = (earlier for earlier in sorted(made, reverse=True) if day - WEEK <= earlier < day)
-        records = (cls.load(store, city, earlier) for earlier in recent)
+        recent = store.days_present(SERVING_RECORD, city, day - WEEK, day - ONE_DAY)
+        records = (cls.load(store, city, earlier) for earlier in sorted(recent, reverse=True))
         return next((record for record in records if record.lead == lead), None)
 
     @property
@@ -93,7 +93,7 @@ class ServingRecord(DailyRecord):
 
     @property
     def trained(self) -> bool:
-        return self.fitted_on == self.day
+        return self.fitted_on == self.issue_date
 
     @property
     def data_version(self) -> str:
@@ -102,10 +102,10 @@ class ServingRecord(DailyRecord):
 
     def after(self, before: "ServingRecord | None") -> "ServingRecord":
         """Return this record with `since` and `candidate_since`, given the latest record before it."""
-        since, candidate_since = self.day, None
+        since, candidate_since = self.issue_date, None
         if before is not None:
-            since = before.since if before.served == self.served else self.day
-            candidate_since = before.candidate_since if before.candidate == self.candidate else self.day
+            since = before.since if before.served == self.served else self.issue_date
+            candidate_since = before.candidate_since if before.candidate == self.candidate else self.issue_date
         return self.model_copy(update={"since": since, "candidate_since": candidate_since})
 
     def loaded(self, store: Store) -> "ServingModels":
@@ -117,9 +117,10 @@ class ServingRecord(DailyRecord):
         from shotspotter_assets.models.next_hours.hourly_stack import HourlyStack
         from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 
-        partition = models_partition(self.city, self.fitted_on)
-        stored = {name: (stored_name(name, self.version), model) for name, model in self.models.items()}
-        files = {name: read_files(store, partition, *named) for name, named in stored.items()}
+        files = {
+            name: read_files(store, LIVE_MODEL, self.city, self.fitted_on, stored_name(name, self.version), model)
+            for name, model in self.models.items()
+        }
         next_day: dict[str, Fitted] = {}
         for name in (name for name in files if name not in (COUNTS, NEXT_HOURS, NEXT_MINUTES, TYPES)):
             fitted = forecaster(name).load(files[name])
@@ -152,11 +153,6 @@ class ServingModels:
         from shotspotter_assets.calendar.dates import WEEK_HOURS
 
         return np.ones(WEEK_HOURS) if self.hours is None else self.hours.profile
-
-
-def models_partition(city: str, day: date) -> Partition:
-    """Return the partition of a day's record and of the models trained on it."""
-    return Partition(LIVE_MODELS, city, "date", day)
 
 
 def stored_name(model: str, version: str) -> str:

@@ -94,7 +94,7 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
         record=ForecastRecord(
             city=city.name,
             issue_date=issue_date,
-            day=day,
+            forecast_date=day,
             served=record.served,
             models_from=record.fitted_on,
             why_served=record.reasons,

@@ -31,10 +31,9 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
-from shotspotter_assets.serving.columns import RISK_COLUMNS
 from shotspotter_assets.serving.intervals import day_offset
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
-from shotspotter_assets.storage.arrow_schema import arrow_schema
+from shotspotter_assets.storage.catalogue import FORECAST, HOURLY, TOP_LOCATIONS
 
 Array = npt.NDArray[np.float64]
 NEXT_DAY_HORIZON: Final = "day"
@@ -46,14 +45,10 @@ LEAD_KEY: Final = b"lead"
 REPLAYED_KEY: Final = b"replayed"
 """Metadata key of forecasts made after their day."""
 TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
-RISK_SCHEMA: Final = arrow_schema(RISK_COLUMNS, required=set(RISK_COLUMNS) - set(TYPE_COLUMNS))
-"""Intervals are of the probability itself (`INTERVAL`), types of an alert, given one."""
+RISK_SCHEMA: Final = FORECAST.schema
 NOON: Final = 12
 """Local hour of the next day at which hourly alerts end, for shifts over midnight."""
 MAX_PLACES: Final = 20
-
-HOURLY_COLUMNS: Final = ("starts_utc", "row", "column", "probability", "expected")
-HOURLY_SCHEMA: Final = pa.schema([RISK_SCHEMA.field(name) for name in HOURLY_COLUMNS])
 
 
 def next_day_table(record: ServingRecord, models: ServingModels, history: History, mixes: Array | None) -> pa.Table:
@@ -214,7 +209,7 @@ def profile_of_day(profile: Array, day: date) -> Array:
 
 
 def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> pa.Table:
-    """Return the day's expected alerts by local hour, and those to noon of the day after (`HOURLY_SCHEMA`).
+    """Return the day's expected alerts by local hour, and those to noon of the day after (`catalogue.HOURLY`).
 
     The hour-of-week profile divides a cell's day, so that its 24 hours add up to the day. Hours after the next midnight have
     the day's level, as no forecast reaches two days ahead, and the profile of their own weekday.
@@ -244,7 +239,7 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> p
         pa.array((1 - (1 - probability) ** share[:, None]).ravel()),
         pa.array((expected * share[:, None]).ravel()),
     ]
-    return pa.table(values, schema=HOURLY_SCHEMA)
+    return pa.table(values, schema=HOURLY.schema)
 
 
 def top_locations(next_day: pa.Table, drivers: Sequence[Sequence[str]] | None, city: City) -> pa.Table:
@@ -265,7 +260,7 @@ def top_locations(next_day: pa.Table, drivers: Sequence[Sequence[str]] | None, c
             for at in best
         ],
     }
-    return pa.table(values)
+    return pa.table(values, schema=TOP_LOCATIONS.schema)
 
 
 def risk_geojson(next_day: pa.Table, city: City) -> bytes:

@@ -3,30 +3,26 @@
 import json
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
-from shotspotter_assets.serving.columns import STREET_COLUMNS
-from shotspotter_assets.serving.daily_record import DailyRecord
-from shotspotter_assets.storage.arrow_schema import arrow_schema
-from shotspotter_assets.storage.file_names import STREETS_FILE, STREETS_MAP_FILE, TOP_STREETS_FILE
+from shotspotter_assets.storage.catalogue import STREETS, STREETS_MAP, STREETS_RECORD, TOP_STREETS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
-
-STREET_RISK: Final = "street_risk"
-STREET_SCHEMA: Final = arrow_schema(STREET_COLUMNS, required=set(STREET_COLUMNS) - {"shift"})
+from shotspotter_assets.storage.stored_record import StoredRecord
 
 
-class StreetRecord(DailyRecord):
-    """Facts of the streets ranked on an issue date (`day`), or the reason for none (`no_streets`).
+class StreetRecord(StoredRecord):
+    """Facts of the streets ranked on an issue date, or the reason for none (`no_streets`).
 
     `is_wrong` marks an unusable file of streets, `left_out` describes its lines that are no segments. `expected_alerts` and
     `expected_on_no_street` add up to the sum over the cells.
     """
 
-    asset = STREET_RISK
+    stored_as = STREETS_RECORD
 
+    issue_date: date
     no_streets: str = ""
     is_wrong: bool = False
     segments: int = 0
@@ -37,7 +33,7 @@ class StreetRecord(DailyRecord):
 
 @dataclass(frozen=True)
 class StreetForecast:
-    """Ranked streets of an issue date, by day, shift and segment (`STREET_SCHEMA`).
+    """Ranked streets of an issue date, by day, shift and segment (`catalogue.STREETS`).
 
     `top` ranks the day's most probable segments with reasons; `geojson` has their lines.
     """
@@ -57,28 +53,26 @@ class StreetForecast:
 def write_streets(store: Store, forecast: StreetForecast | StreetRecord) -> str:
     """Write the files of ranked streets, or the reason for none; return the record's address."""
     record = forecast.record if isinstance(forecast, StreetForecast) else forecast
-    partition = StreetRecord.partition(record.city, record.day)
-    with store.alone(partition.asset, partition.city):
+    place = record.city, record.issue_date
+    with store.alone(STREETS.asset, record.city):
         if isinstance(forecast, StreetForecast):
-            store.write_table(partition, TOP_STREETS_FILE, forecast.top)
-            store.write_bytes(partition, STREETS_MAP_FILE, forecast.geojson)
-            store.write_table(partition, STREETS_FILE, forecast.table)
+            store.write_table(TOP_STREETS, forecast.top, *place)
+            store.write_bytes(STREETS_MAP, forecast.geojson, *place)
+            store.write_table(STREETS, forecast.table, *place)
         else:
-            for file in (STREETS_FILE, TOP_STREETS_FILE, STREETS_MAP_FILE):
-                store.delete(partition, file)
+            for file in (STREETS, TOP_STREETS, STREETS_MAP):
+                store.delete(file, *place)
         return record.write(store)
 
 
 def read_streets(store: Store, city: str, issue_date: date) -> pa.Table | None:
-    """Read the risk of a day's streets (`STREET_SCHEMA`); None without ranked streets."""
-    partition = StreetRecord.partition(city, issue_date)
-    return store.read_table(partition, STREETS_FILE) if store.exists(partition, STREETS_FILE) else None
+    """Read the risk of a day's streets (`catalogue.STREETS`); None without ranked streets."""
+    return store.read_table(STREETS, city, issue_date) if store.exists(STREETS, city, issue_date) else None
 
 
 def top_street_lines(store: Store, city: str, issue_date: date) -> list[dict[str, Any]]:
     """Return a day's ranked segments as GeoJSON features with reasons; none without ranked streets."""
-    partition = StreetRecord.partition(city, issue_date)
-    if not store.exists(partition, STREETS_MAP_FILE):
+    if not store.exists(STREETS_MAP, city, issue_date):
         return []
-    features: list[dict[str, Any]] = json.loads(store.read_bytes(partition, STREETS_MAP_FILE))["features"]
+    features: list[dict[str, Any]] = json.loads(store.read_bytes(STREETS_MAP, city, issue_date))["features"]
     return features

@@ -13,10 +13,10 @@ from shotspotter_assets.geometry.cells import DECIMALS, Plane, cell_name
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.patrol.shifts import shift_forecasts
 from shotspotter_assets.serving.intervals import ENDS
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast, forecast_partition
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
-from shotspotter_assets.serving.stored_streets import STREET_SCHEMA, StreetForecast, StreetRecord
-from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE, HOURLY_FILE
+from shotspotter_assets.serving.stored_streets import StreetForecast, StreetRecord
+from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, HOURLY, STREETS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.streets.segments import Segments, StreetsFileError, parts_of, read_segments
 from shotspotter_assets.streets.shares import Alerts, CellRisk, SegmentRisk, StreetShares, segment_risk
@@ -32,7 +32,7 @@ MAX_REASONS: Final = 2
 def past_alerts(store: Store, city: City, first: date, last: date) -> Alerts:
     """Return the stored alerts of forecast types within the city's box."""
     columns = ["longitude", "latitude", "gunshot_type", "user_id", "incident_id"]
-    table = store.read_present("cleaned_alerts", city.name, ALERTS_FILE, first, last, columns)
+    table = store.read_present(CLEANED, city.name, first, last, columns)
     if table is None:
         return Alerts(np.empty(0, "datetime64[D]"), np.empty(0), np.empty(0))
     table = counted_alerts(table, city)
@@ -53,19 +53,18 @@ def street_forecast(
     """Return the ranked streets of a stored forecast, or the reason for none."""
 
     def nothing(reason: str, is_wrong: bool = False) -> StreetRecord:
-        return StreetRecord(city=city.name, day=issue_date, no_streets=reason, is_wrong=is_wrong)
+        return StreetRecord(city=city.name, issue_date=issue_date, no_streets=reason, is_wrong=is_wrong)
 
     if city.streets is None:
         return nothing(no_streets(city))
     if forecast is None or isinstance(forecast, NoForecast):
         why = "" if forecast is None else f" {forecast.no_forecast}"
         return nothing(f"No street is ranked, as there is no forecast.{why}")
-    partition = forecast_partition(city.name, issue_date)
-    issued = store.read_table(partition, FORECAST_FILE)
+    issued = store.read_table(FORECAST, city.name, issue_date)
     if not is_of_grid(issued, city):
-        remedy = f"materialize risk_forecasts for {partition.key}, and then this"
+        remedy = f"materialize risk_forecasts for {city.name} {issue_date}, and then this"
         return nothing(f"The forecast is of another grid; {remedy}.")
-    hourly = store.read_table(partition, HOURLY_FILE)
+    hourly = store.read_table(HOURLY, city.name, issue_date)
     alerts = past_alerts(store, city, city.start, forecast.last_known)
     try:
         return rank_streets(city, forecast, next_day_rows(issued), hourly, alerts)
@@ -105,7 +104,7 @@ def rank_streets(
 
     tables = [columns(shown, day) | {"shift": pa.nulls(len(shown), pa.string())}]
     if city.patrol is not None:
-        shifts = shift_forecasts(hourly, city, city.patrol.shifts, forecast.day)
+        shifts = shift_forecasts(hourly, city, city.patrol.shifts, forecast.forecast_date)
         for shift, expected, probability in zip(city.patrol.shifts, shifts.expected, shifts.probability, strict=True):
             risk = segment_risk(shares, _of_shift(cells, expected.ravel(), probability.ravel()), ENDS)
             tables.append(columns(shown, risk) | {"shift": pa.repeat(shift.name, len(shown))})
@@ -113,12 +112,12 @@ def rank_streets(
     ranks, why = np.arange(1, len(best) + 1, dtype=np.int32), _reasons(city, shares, cells, main_part[best], forecast)
     top = pa.table({"rank": ranks} | columns(best, day) | {"why": why})
     return StreetForecast(
-        table=pa.concat_tables(pa.table(table, schema=STREET_SCHEMA) for table in tables),
+        table=pa.concat_tables(pa.table(table, schema=STREETS.schema) for table in tables),
         top=top,
         geojson=_geojson(city, segments, top),
         record=StreetRecord(
             city=city.name,
-            day=forecast.issue_date,
+            issue_date=forecast.issue_date,
             segments=len(shown),
             expected_alerts=float(day.expected.sum()),
             expected_on_no_street=day.expected_on_no_street,

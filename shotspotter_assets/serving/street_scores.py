@@ -10,27 +10,28 @@ import pyarrow.compute as pc
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.serving.daily_record import DailyRecord
 from shotspotter_assets.serving.stored_streets import read_streets
 from shotspotter_assets.serving.street_risk import past_alerts
 from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.storage.catalogue import STREET_SCORES
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_record import StoredRecord
 from shotspotter_assets.streets.segments import StreetsFileError, parts_of, read_segments
 from shotspotter_assets.streets.shares import nearest_parts
 
-STREET_SCORES: Final = "street_scores"
 ONE_DAY: Final = timedelta(days=1)
 
 
-class StreetScoreRecord(DailyRecord):
+class StreetScoreRecord(StoredRecord):
     """Scores of a city's day, or the reason for none (`note`).
 
     `observed` counts segments with an alert, `predicted` sums the probabilities, `log_loss` is a mean over segments.
     `gain_over_even` is in nats per segment with an alert, over equal hazard spread evenly by length; None without alerts.
     """
 
-    asset = STREET_SCORES
+    stored_as = STREET_SCORES
 
+    scored_date: date
     note: str = ""
     observed: int = 0
     predicted: float = 0.0
@@ -44,7 +45,7 @@ def score_streets(store: Store, city: City, day: date) -> StreetScoreRecord:
     table = read_streets(store, city.name, issue_date)
 
     def without(note: str) -> StreetScoreRecord:
-        return StreetScoreRecord(city=city.name, day=day, note=note)
+        return StreetScoreRecord(city=city.name, scored_date=day, note=note)
 
     if table is None:
         return without(f"No streets were ranked on {issue_date}, so {day} has no score.")
@@ -65,7 +66,7 @@ def score_streets(store: Store, city: City, day: date) -> StreetScoreRecord:
     gained = log_losses(_even(probability, metres), observed) - losses
     return StreetScoreRecord(
         city=city.name,
-        day=day,
+        scored_date=day,
         observed=int(observed.sum()),
         predicted=float(probability.sum()),
         log_loss=float(losses.mean()),

@@ -139,7 +139,7 @@ def serving_record(
     """Return the record of models that were trained on the issue date, on the `history` of its covered cells."""
     return ServingRecord(
         city=stored.city.name,
-        day=stored.issue_date,
+        issue_date=stored.issue_date,
         served=gate.served,
         since=stored.issue_date,
         reasons=reasons,

@@ -12,32 +12,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shotspotter_assets.storage.catalogue import DAYS
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.store import Partition, Store
-
-RAW_ALERTS: Final = "raw_alerts"
-DAYS_FILE: Final = "_days.parquet"
-"""The underscore keeps the table out of data sets that readers of Parquet folders open."""
+from shotspotter_assets.storage.store import Store
 
 DayState = Literal["known", "silent", "unknown", "held_back"]
 """`known`: the source has reported the day; `silent`: it has no row, which is plausible; `unknown`: not reported yet;
 `held_back`: most of the rows cannot be used."""
 
 ONE_DAY: Final = timedelta(days=1)
-
-_SCHEMA: Final = pa.schema(
-    [
-        pa.field("date", pa.date32(), nullable=False),
-        pa.field("state", pa.string(), nullable=False),
-        pa.field("why", pa.string(), nullable=False),
-        pa.field("rows", pa.int64(), nullable=False),
-        pa.field("rejected", pa.int64(), nullable=False),
-        pa.field("settings", pa.string(), nullable=False),
-        pa.field("max_share_rejected", pa.float64(), nullable=False),
-        pa.field("received", pa.timestamp("us", "UTC")),
-        pa.field("sources", pa.list_(pa.struct([("name", pa.string()), ("version", pa.string())])), nullable=False),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -84,7 +67,7 @@ class DayTable:
     @classmethod
     def read(cls, store: Store, city: str) -> "DayTable":
         """Read the table of a city, which is empty if no day was stored."""
-        return store.read_index(Partition(RAW_ALERTS, city), DAYS_FILE, _decoded) or cls()
+        return store.read_index(DAYS, city, _decoded) or cls()
 
     @staticmethod
     def update(store: Store, city: str, days: Mapping[date, Day]) -> "DayTable":
@@ -95,7 +78,7 @@ class DayTable:
                 {**asdict(day), "date": at, "sources": [{"name": n, "version": v} for n, v in day.sources.items()]}
                 for at, day in table.days.items()
             ]
-            store.write_table(Partition(RAW_ALERTS, city), DAYS_FILE, pa.Table.from_pylist(rows, _SCHEMA))
+            store.write_table(DAYS, pa.Table.from_pylist(rows, DAYS.schema), city)
         return table
 
     def require(self, city: str, days: Sequence[date]) -> None:

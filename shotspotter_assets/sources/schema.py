@@ -8,11 +8,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.sources.columns import RAW_COLUMNS
-from shotspotter_assets.storage.arrow_schema import arrow_schema
+from shotspotter_assets.storage.catalogue import RAW_ROWS
 from shotspotter_assets.storage.fingerprints import day_fingerprints, group_fingerprints
 
-RAW_SCHEMA: Final = arrow_schema(RAW_COLUMNS, required=["date"])
+RAW_SCHEMA: Final = RAW_ROWS.schema
 
 SIMULATED: Final = "simulated city"
 """The `received_from` of the rows of simulated cities."""

@@ -21,7 +21,6 @@ from shotspotter_assets.sources.day_table import DayState, DayTable
 from shotspotter_assets.sources.known_days import DayRows, day_states
 from shotspotter_assets.sources.landing.folder import Landed, LandingFolder
 from shotspotter_assets.sources.landing.received import (
-    ARRIVALS,
     ReceivedFile,
     read_received,
     rows_by_day,
@@ -29,7 +28,8 @@ from shotspotter_assets.sources.landing.received import (
     write_received,
 )
 from shotspotter_assets.sources.schema import SIMULATED
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import POLLED
+from shotspotter_assets.storage.store import Store
 
 POLLED_DAYS: Final = 200
 """Days of a live source that a poll compares. Some publishers load a quarter at a time."""
@@ -42,8 +42,6 @@ DAILY_AT: Final = time(6, 30)
 
 MAX_SILENT_DAYS: Final = 366
 """Silences longer than this end a source."""
-
-POLLED_FILE: Final = "polled.json"
 
 
 class Polled(BaseModel):
@@ -224,7 +222,7 @@ def _answers(
         before = polled.get(address)
         if before is None or (now - before.asked_at).total_seconds() >= (poll_seconds or 0.0):
             answer = _poll(city, reader, before, now)
-            with store.alone(ARRIVALS, city.name):
+            with store.alone(POLLED.asset, city.name):
                 polled = read_polled(store, city.name) | {address: answer}
                 _write_polled(store, city.name, polled)
     return {reader.address: polled[reader.address] for reader in readers if reader.address in polled}
@@ -241,12 +239,12 @@ def impatient(city: City) -> City:
 
 def read_polled(store: Store, city: str) -> dict[str, Polled]:
     """Return the last answers of the live sources of a city by address."""
-    return store.read_index(Partition(ARRIVALS, city), POLLED_FILE, _POLLED.validate_json) or {}
+    return store.read_index(POLLED, city, _POLLED.validate_json) or {}
 
 
 def record_answer(store: Store, city: str, rows: pa.Table, first: date, last: date) -> None:
     """Replace the earlier answer about some days by the rows that a run has just read (`RAW_SCHEMA`)."""
-    with store.alone(ARRIVALS, city):
+    with store.alone(POLLED.asset, city):
         polled = read_polled(store, city)
         for address, answer in polled.items():
             days = rows_by_day(rows.filter(pc.equal(rows["received_from"], address)))
@@ -269,4 +267,4 @@ def _poll(city: City, reader: AlertSource, before: Polled | None, now: datetime)
 
 
 def _write_polled(store: Store, city: str, polled: Mapping[str, Polled]) -> None:
-    store.write_bytes(Partition(ARRIVALS, city), POLLED_FILE, _POLLED.dump_json(dict(polled)))
+    store.write_bytes(POLLED, _POLLED.dump_json(dict(polled)), city)

@@ -3,8 +3,10 @@
 from collections.abc import Collection
 from datetime import date
 
+from shotspotter_assets.storage.stored_file import Asset
+
 _MAX_LISTED_DAYS = 5
-_ALERT_ASSETS = ("raw_alerts", "cleaned_alerts", "grid_tensors")
+_ALERT_ASSETS = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
 
 
 class StoreError(Exception):
@@ -14,7 +16,7 @@ class StoreError(Exception):
 class MissingObjectError(StoreError):
     """A requested object that is not in the store."""
 
-    def __init__(self, asset: str, city: str, day: date | None, file: str, uri: str) -> None:
+    def __init__(self, asset: Asset, city: str, day: date | None, file: str, uri: str) -> None:
         where = city if day is None else f"{city} on {day}"
         super().__init__(f"{asset} has no {file} for {where} ({uri} does not exist): {_remedy(asset, city, day, day)}")
 
@@ -22,7 +24,7 @@ class MissingObjectError(StoreError):
 class MissingPartitionsError(StoreError):
     """Missing days of a window: sorted `days`."""
 
-    def __init__(self, asset: str, city: str, file: str, days: Collection[date], window: tuple[date, date]) -> None:
+    def __init__(self, asset: Asset, city: str, file: str, days: Collection[date], window: tuple[date, date]) -> None:
         self.days: list[date] = sorted(days)
         first, last = window
         more = len(days) - _MAX_LISTED_DAYS
@@ -36,7 +38,7 @@ class MissingPartitionsError(StoreError):
 class CorruptObjectError(StoreError):
     """An unreadable object, such as a damaged Parquet file."""
 
-    def __init__(self, asset: str, key: str, uri: str, reason: str) -> None:
+    def __init__(self, asset: Asset, key: str, uri: str, reason: str) -> None:
         super().__init__(f"{uri} cannot be used as a table ({reason}): materialize {asset} for {key} again.")
 
 
@@ -46,7 +48,7 @@ def unusable(root: str, reason: str) -> StoreError:
     return StoreError(f"Cannot use the store {root}: {reason}. {remedy}")
 
 
-def _remedy(asset: str, city: str, first: date | None, last: date | None) -> str:
+def _remedy(asset: Asset, city: str, first: date | None, last: date | None) -> str:
     assets = _ALERT_ASSETS if asset in _ALERT_ASSETS else (asset,)
     days = f" --partition {first}" if first == last else f" --partition-range {first}...{last}"
     which = days if first is not None else ""

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 
 from pydantic import TypeAdapter
 
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import LINEAGE
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import Asset
 
-LINEAGE_FILE: Final = "_lineage.json"
-"""The underscore keeps the file out of data sets that readers of Parquet folders open."""
 UNPARTITIONED: Final = ""
 """Key of an asset without partitions."""
 
@@ -36,13 +36,13 @@ def _decoded(content: bytes) -> Lineage:
     return _LINEAGE.validate_json(content)
 
 
-def read_lineage(store: Store, asset: str, city: str) -> Lineage:
+def read_lineage(store: Store, asset: Asset, city: str) -> Lineage:
     """Return the versions of an asset's stored partitions; none if it was never made."""
-    return dict(store.read_index(Partition(asset, city), LINEAGE_FILE, _decoded) or {})
+    return dict(store.read_index(LINEAGE[asset], city, _decoded) or {})
 
 
-def record_lineage(store: Store, asset: str, city: str, origins: Mapping[date | str, Origin]) -> None:
+def record_lineage(store: Store, asset: Asset, city: str, origins: Mapping[date | str, Origin]) -> None:
     """Record the versions of freshly written partitions."""
     with store.alone(f"{asset}.lineage", city):
         lineage = read_lineage(store, asset, city) | {str(key): origin for key, origin in origins.items()}
-        store.write_bytes(Partition(asset, city), LINEAGE_FILE, _LINEAGE.dump_json(lineage))
+        store.write_bytes(LINEAGE[asset], _LINEAGE.dump_json(lineage), city)

@@ -1,4 +1,4 @@
-"""The one store of all assets: files named by asset, city and day, under a local folder or an S3 prefix.
+"""The one store of all assets: the files of `storage.catalogue`, under a local folder or an S3 prefix.
 
     <root>/<asset>/city=<city>[/date=<YYYY-MM-DD> or /fold=<YYYY-MM-DD>]/<file>
 
@@ -11,10 +11,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,11 +21,11 @@ import pyarrow.parquet as pq
 from shotspotter_assets.storage.day_metadata import gather_metadata
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.local_files import LocalFiles
+from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.s3_objects import S3Objects
 
-Dimension = Literal["date", "fold"]
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LAST_NAME = "~"
@@ -34,26 +33,6 @@ _LAST_NAME = "~"
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Partition:
-    """One partition of an asset: a city, and a day of the dimension unless the asset is by city alone."""
-
-    asset: str
-    city: str
-    dimension: Dimension | None = None
-    day: date | None = None
-
-    @property
-    def key(self) -> str:
-        """City and day in messages."""
-        return self.city if self.day is None else f"{self.city} {self.day}"
-
-    @property
-    def folder(self) -> str:
-        tail = "" if self.day is None else f"/{self.dimension}={self.day.isoformat()}"
-        return f"{self.asset}/city={self.city}{tail}"
 
 
 class Store:
@@ -68,77 +47,80 @@ class Store:
         self.root = root
         self._objects = _objects(root, s3_client)
 
-    def uri(self, partition: Partition, file: str) -> str:
+    def uri(self, file: StoredFile, city: str, day: date | None = None) -> str:
         """Return the file's address, existing or not: an absolute path or an `s3://` address."""
-        return self._objects.uri(_path(partition, file))
+        return self._objects.uri(_path(file, city, day))
 
-    def exists(self, partition: Partition, file: str) -> bool:
-        return self._objects.exists(_path(partition, file))
+    def exists(self, file: StoredFile, city: str, day: date | None = None) -> bool:
+        return self._objects.exists(_path(file, city, day))
 
     def alone(self, asset: str, city: str) -> AbstractContextManager[None]:
         """Lock for writing several files of a city, so that concurrent runs do not mix theirs. On S3 there is no lock."""
         return self._objects.alone(f"{asset}.{city}")
 
-    def write_bytes(self, partition: Partition, file: str, data: bytes) -> None:
-        self._objects.write(_path(partition, file), data)
+    def write_bytes(self, file: StoredFile, data: bytes, city: str, day: date | None = None) -> None:
+        self._objects.write(_path(file, city, day), data)
 
-    def read_bytes(self, partition: Partition, file: str) -> bytes:
+    def read_bytes(self, file: StoredFile, city: str, day: date | None = None) -> bytes:
         """Return the file's content; raise MissingObjectError if it is not in the store."""
         try:
-            return self._objects.read(_path(partition, file))
+            return self._objects.read(_path(file, city, day))
         except FileNotFoundError:
-            place = partition.asset, partition.city, partition.day
-            raise MissingObjectError(*place, file, self.uri(partition, file)) from None
+            raise MissingObjectError(file.asset, city, day, file.file, self.uri(file, city, day)) from None
 
-    def read_index(self, partition: Partition, file: str, decode: Callable[[bytes], _Result]) -> _Result | None:
+    def read_index(self, file: StoredFile, city: str, decode: Callable[[bytes], _Result]) -> _Result | None:
         """Return a decoded file that other files can rebuild; None if it is missing or damaged."""
         try:
-            return decode(self.read_bytes(partition, file))
+            return decode(self.read_bytes(file, city))
         except MissingObjectError:
             return None
         except ValueError as error:
-            log.warning("%s is damaged and will be rebuilt: %s", self.uri(partition, file), error)
+            log.warning("%s is damaged and will be rebuilt: %s", self.uri(file, city), error)
             return None
 
-    def delete(self, partition: Partition, file: str) -> None:
-        self._objects.delete(_path(partition, file))
+    def delete(self, file: StoredFile, city: str, day: date | None = None) -> None:
+        self._objects.delete(_path(file, city, day))
 
-    def write_table(self, partition: Partition, file: str, table: pa.Table) -> None:
-        """Write one Parquet file with the schema's metadata; no column is named like a folder."""
-        table.validate(full=True)
+    def write_table(self, file: StoredTable, table: pa.Table, city: str, day: date | None = None) -> None:
+        """Write one Parquet file with the table's metadata; raise ValueError if the catalogue describes another table."""
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, write_page_checksum=True)
-        self.write_bytes(partition, file, bytes(sink.getvalue().to_pybytes()))
+        pq.write_table(file.checked(table), sink, write_page_checksum=True)
+        self.write_bytes(file, bytes(sink.getvalue().to_pybytes()), city, day)
 
-    def write_tables(self, asset: str, city: str, file: str, tables: Mapping[date, pa.Table]) -> None:
-        self._map(lambda item: self.write_table(Partition(asset, city, "date", item[0]), file, item[1]), tables.items())
+    def write_tables(self, file: StoredTable, tables: Mapping[date, pa.Table], city: str) -> None:
+        self._map(lambda item: self.write_table(file, item[1], city, item[0]), tables.items())
 
-    def read_table(self, partition: Partition, file: str, columns: Sequence[str] | None = None) -> pa.Table:
+    def read_table(
+        self, file: StoredTable, city: str, day: date | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
         """Read one Parquet file, or its named columns.
 
         Raises:
             MissingObjectError: the file is not in the store.
             CorruptObjectError: the file is no readable Parquet file.
         """
-        data = self.read_bytes(partition, file)
+        data = self.read_bytes(file, city, day)
         try:
             parquet = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
             return parquet.read(columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise CorruptObjectError(partition.asset, partition.key, self.uri(partition, file), reason) from error
+            raise self._corrupt(file, city, day, reason) from error
 
-    def cities_present(self, asset: str, file: str) -> list[str]:
-        """Return the sorted cities that have a file without a day."""
-        names = self._objects.folders_with(asset, "city=", "", _LAST_NAME, file)
+    def cities_present(self, file: StoredFile) -> list[str]:
+        """Return the sorted cities that have a file without a date."""
+        names = self._objects.folders_with(file.asset, "city=", "", _LAST_NAME, file.file)
         return sorted(name.removeprefix("city=") for name in names)
 
-    def days_present(self, asset: str, city: str, file: str, dimension: Dimension = "date") -> set[date]:
-        """Return the days (or folds) of the stored files."""
-        return self._days(asset, city, file, dimension)
+    def days_present(self, file: StoredFile, city: str, first: date = date.min, last: date = date.max) -> set[date]:
+        """Return the dates (days, or cutoffs of folds) from `first` to `last` of the stored files."""
+        folder, start = f"{file.asset}/city={city}", f"{file.dimension}="
+        names = self._objects.folders_with(folder, start, first.isoformat(), last.isoformat(), file.file)
+        texts = [name.removeprefix(start) for name in names]
+        return {date.fromisoformat(text) for text in texts if _DAY.fullmatch(text)}
 
     def read_window(
-        self, asset: str, city: str, file: str, first: date, last: date, columns: Sequence[str] | None = None
+        self, file: StoredTable, city: str, first: date, last: date, columns: Sequence[str] | None = None
     ) -> pa.Table:
         """Read the files of all days from `first` to `last`, both included, as one table in order.
 
@@ -150,9 +132,9 @@ class Store:
             CorruptObjectError: a file cannot be read, or its schema is not that of the first day.
             ValueError: `first` is after `last`.
         """
-        return self._read_days(asset, city, file, self.require_window(asset, city, file, first, last), columns)
+        return self._read_days(file, city, self.require_window(file, city, first, last), columns)
 
-    def require_window(self, asset: str, city: str, file: str, first: date, last: date) -> list[date]:
+    def require_window(self, file: StoredTable, city: str, first: date, last: date) -> list[date]:
         """Return all days from `first` to `last`, both included, each of which has the file.
 
         Raises:
@@ -160,30 +142,26 @@ class Store:
             ValueError: `first` is after `last`.
         """
         if first > last:
-            raise ValueError(f"the window of {asset} of {city} ends ({last}) before it starts ({first})")
+            raise ValueError(f"the window of {file.asset} of {city} ends ({last}) before it starts ({first})")
         window = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-        missing = set(window) - self._days(asset, city, file, "date", first, last)
+        missing = set(window) - self.days_present(file, city, first, last)
         if missing:
-            raise MissingPartitionsError(asset, city, file, missing, (first, last))
+            raise MissingPartitionsError(file.asset, city, file.file, missing, (first, last))
         return window
 
     def read_present(
-        self, asset: str, city: str, file: str, first: date, last: date, columns: Sequence[str] | None = None
+        self, file: StoredTable, city: str, first: date, last: date, columns: Sequence[str] | None = None
     ) -> pa.Table | None:
         """Read as `read_window` those days that have the file; None without any. Raises CorruptObjectError as well."""
-        present = sorted(self._days(asset, city, file, "date", first, last))
-        return self._read_days(asset, city, file, present, columns) if present else None
+        present = sorted(self.days_present(file, city, first, last))
+        return self._read_days(file, city, present, columns) if present else None
 
-    def _read_days(
-        self, asset: str, city: str, file: str, days: Sequence[date], columns: Sequence[str] | None
-    ) -> pa.Table:
+    def _read_days(self, file: StoredTable, city: str, days: Sequence[date], columns: Sequence[str] | None) -> pa.Table:
         stored_columns = None if columns is None else [name for name in columns if name != "date"]
-        partitions = [Partition(asset, city, "date", day) for day in days]
-        tables = self._map(lambda partition: self.read_table(partition, file, stored_columns), partitions)
-        for partition, table in zip(partitions, tables, strict=True):
+        tables = self._map(lambda day: self.read_table(file, city, day, stored_columns), days)
+        for day, table in zip(days, tables, strict=True):
             if table.schema != tables[0].schema:
-                reason = f"its columns are not those of {days[0]}: {table.schema.names}"
-                raise CorruptObjectError(asset, partition.key, self.uri(partition, file), reason)
+                raise self._corrupt(file, city, day, f"its columns are not those of {days[0]}: {table.schema.names}")
         field = pa.field("date", pa.date32(), nullable=False)
         dated = [
             table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
@@ -192,13 +170,9 @@ class Store:
         metadata = gather_metadata(days, [table.schema.metadata for table in tables])
         return pa.concat_tables(dated).combine_chunks().replace_schema_metadata(metadata)
 
-    def _days(
-        self, asset: str, city: str, file: str, dimension: Dimension, first: date = date.min, last: date = date.max
-    ) -> set[date]:
-        folder = Partition(asset, city).folder
-        names = self._objects.folders_with(folder, f"{dimension}=", first.isoformat(), last.isoformat(), file)
-        texts = [name.removeprefix(f"{dimension}=") for name in names]
-        return {date.fromisoformat(text) for text in texts if _DAY.fullmatch(text)}
+    def _corrupt(self, file: StoredTable, city: str, day: date | None, reason: str) -> CorruptObjectError:
+        key = city if day is None else f"{city} {day}"
+        return CorruptObjectError(file.asset, key, self.uri(file, city, day), reason)
 
     def _map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
         if self._objects.threads == 1:
@@ -214,12 +188,10 @@ class CachingStore(Store):
         super().__init__(root, s3_client)
         self._cached: dict[tuple[Any, ...], pa.Table] = {}
 
-    def _read_days(
-        self, asset: str, city: str, file: str, days: Sequence[date], columns: Sequence[str] | None
-    ) -> pa.Table:
-        key = (asset, city, file, tuple(days), None if columns is None else tuple(columns))
+    def _read_days(self, file: StoredTable, city: str, days: Sequence[date], columns: Sequence[str] | None) -> pa.Table:
+        key = (file.asset, file.file, city, tuple(days), None if columns is None else tuple(columns))
         if key not in self._cached:
-            self._cached[key] = super()._read_days(asset, city, file, days, columns)
+            self._cached[key] = super()._read_days(file, city, days, columns)
         return self._cached[key]
 
 
@@ -238,8 +210,8 @@ def _objects(root: str, s3_client: Any) -> "LocalFiles | S3Objects":
     return LocalFiles(Path(root).expanduser().absolute())
 
 
-def _path(partition: Partition, file: str) -> str:
-    return f"{partition.folder}/{file}"
+def _path(file: StoredFile, city: str, day: date | None) -> str:
+    return f"{file.folder(city, day)}/{file.file}"
 
 
 def _bad_root(root: str) -> ValueError:

@@ -13,10 +13,13 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from shotspotter_assets.automation.due import PRODUCTS
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.sources.schema import PUBLISHED
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, RAW_ROWS, TENSORS
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import Asset
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
 
 START = date(2026, 3, 2)
@@ -163,9 +166,9 @@ class Converging(RuleBasedStateMachine):
 
     def remember(self) -> None:
         """Remember the forecasts whose day is over: they must stay as they are."""
-        for day in self.town.store.days_present("risk_forecasts", NAME, "forecast.parquet"):
+        for day in self.town.store.days_present(FORECAST, NAME):
             if day + timedelta(days=1) <= self.town.yesterday and day not in self.issued:
-                self.issued[day] = self.town.store.read_bytes(forecast_of(day), "forecast.parquet")
+                self.issued[day] = self.town.store.read_bytes(FORECAST, NAME, day)
 
     def settle(self) -> None:
         """Let the daemon become idle, and compare with a rebuild."""
@@ -179,11 +182,11 @@ class Converging(RuleBasedStateMachine):
         states = {day: (entry.state, entry.rows, entry.rejected) for day, entry in town.table.days.items()}
         assert states == {day: (entry.state, entry.rows, entry.rejected) for day, entry in fresh.table.days.items()}
         stored, last = Stored.read(store, town.city), town.yesterday
-        for asset in ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores"):
+        for asset in (*PRODUCTS, Asset.FORECAST_SCORES):
             assert stored.is_current(asset, last), asset
-        assert stored.is_current("city_pages")
+        assert stored.is_current(Asset.CITY_PAGES)
         for day, content in self.issued.items():
-            assert store.read_bytes(forecast_of(day), "forecast.parquet") == content, day
+            assert store.read_bytes(FORECAST, NAME, day) == content, day
         held_back = [day for day, entry in town.table.days.items() if entry.state == "held_back"]
         assert ("Held back until" in town.message) == bool(held_back)
         assert ("last good version" in town.message) == bool(self.kept)
@@ -211,17 +214,13 @@ class Converging(RuleBasedStateMachine):
         return fresh
 
 
-def forecast_of(day: date) -> Partition:
-    return Partition("risk_forecasts", NAME, "date", day)
-
-
 def contents(store: Store, town: LivingCity) -> dict[date, object]:
     """The rows of each day of the alert assets, without where and when they were received."""
     found = {}
     for day in days_between(START, town.yesterday):
-        raw = store.read_table(Partition("raw_alerts", NAME, "date", day), "alerts.parquet")
-        cleaned = store.read_table(Partition("cleaned_alerts", NAME, "date", day), "alerts.parquet")
-        grid = store.read_table(Partition("grid_tensors", NAME, "date", day), "grid.parquet")
+        raw = store.read_table(RAW_ROWS, NAME, day)
+        cleaned = store.read_table(CLEANED, NAME, day)
+        grid = store.read_table(TENSORS, NAME, day)
         published = sorted(map(str, raw.select([name for name in PUBLISHED if name != "date"]).to_pylist()))
         found[day] = published, cleaned.to_pylist(), grid.to_pylist()
     return found

@@ -14,9 +14,9 @@ from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.schema import SIMULATED
 from shotspotter_assets.sources.snapshot import Snapshot
-from shotspotter_assets.storage.file_names import GRID_FILE
+from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.lineage import Origin, record_lineage
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
 
 CITY = "tiny_city"
@@ -38,7 +38,7 @@ class Town:
         days = days_between(first, last)
         table = DayTable.update(self.store, CITY, dict.fromkeys(days, day))
         for at in days:
-            self.store.write_bytes(Partition("grid_tensors", CITY, "date", at), GRID_FILE, b"")
+            self.store.write_bytes(TENSORS, b"", CITY, at)
         record_lineage(self.store, "grid_tensors", CITY, {at: Origin(table.made_from(at)) for at in table.days})
 
     def make(self, assets: Iterable[str], *keys: date | None, version: str = "1") -> None:

@@ -15,10 +15,11 @@ import pytest
 from shotspotter_assets.automation.due import ALERTS, PRODUCTS
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.partitions import range_tags
+from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train
+from shotspotter_assets.storage.catalogue import FORECAST_RECORD
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
 from shotspotter_assets_tests.defs.chain import requested_days
@@ -67,7 +68,7 @@ def test_rows_of_today_are_stored_once_the_day_is_over(settled: LivingCity, keep
         settled.restart()
     settled.settle()
     assert settled.table.days[TODAY].rows == 3
-    assert forecast(settled, TODAY).day == TODAY + ONE_DAY
+    assert forecast(settled, TODAY).forecast_date == TODAY + ONE_DAY
 
 
 def test_days_with_swapped_columns_never_count_as_silent(settled: LivingCity) -> None:
@@ -89,7 +90,7 @@ def test_a_correction_of_a_past_day_refreshes_the_newest_forecast(settled: Livin
     settled.settle()
     assert [requested_days(one) for one in of_assets(PRODUCTS[:1], settled)] == [(str(YESTERDAY), str(YESTERDAY))]
     assert forecast(settled, YESTERDAY).version != before.version
-    assert settled.store.days_present("risk_forecasts", NAME, "record.json") == {YESTERDAY}
+    assert settled.store.days_present(FORECAST_RECORD, NAME) == {YESTERDAY}
 
 
 def test_days_before_the_first_row_do_not_keep_a_city_from_a_forecast(tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_a_typo_in_a_citys_file_during_a_backfill_stops_nothing(town: LivingCity
     town.load()
     assert town.run(request)
     town.settle()
-    assert forecast(town, YESTERDAY).day == TODAY
+    assert forecast(town, YESTERDAY).forecast_date == TODAY
 
 
 def test_a_correction_file_replaces_a_day_and_its_removal_restores_it(settled: LivingCity) -> None:

@@ -13,7 +13,7 @@ from dagster._core.loader import LoadingContextForTest
 from shotspotter_assets.city_files import Cities, load_cities
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs import resources as project
-from shotspotter_assets.partitions import RANGE_END, RANGE_START, range_tags
+from shotspotter_assets.defs.partitions import RANGE_END, RANGE_START, range_tags
 from shotspotter_assets.settings import Settings
 
 CITIES = load_cities(Path(__file__).parents[1] / "data" / "cities")

@@ -10,8 +10,8 @@ from dagster._serdes import deserialize_value, serialize_value
 
 from shotspotter_assets.automation.due import ALERTS, PRODUCTS
 from shotspotter_assets.defs.city_assets import automated_assets
+from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
-from shotspotter_assets.partitions import asset_key
 from shotspotter_assets_tests.defs.chain import CITIES, resources
 
 ROOT = Path(__file__).parents[2]

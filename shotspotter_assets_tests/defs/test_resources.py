@@ -6,8 +6,8 @@ from starlette.routing import Route
 
 from shotspotter_assets.defs import resources
 from shotspotter_assets.defs.resources import RUN_ATTEMPTS, TICK_ATTEMPTS, StoreResource
+from shotspotter_assets.storage.catalogue import DAYS
 from shotspotter_assets.storage.errors import StoreError
-from shotspotter_assets.storage.store import Partition
 from shotspotter_assets_tests.s3_server import S3Server
 from shotspotter_assets_tests.sources.api.api_server import serving
 
@@ -26,7 +26,7 @@ def test_a_run_repeats_requests_more_often_than_a_tick(monkeypatch: pytest.Monke
         with serving([Route("/{path:path}", busy)]) as server:
             S3Server(server.url, "key", "secret", "bucket").use(monkeypatch)
             with pytest.raises(StoreError):
-                store.open().read_bytes(Partition("raw_alerts", "town"), "alerts.parquet")
+                store.open().read_bytes(DAYS, "town")
             requests.append(len(server.requests))
 
     @dg.asset

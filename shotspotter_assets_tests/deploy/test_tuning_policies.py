@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 
 from shotspotter_assets.models.tuning.sagemaker import tuning_job
-from shotspotter_assets.models.tuning.sagemaker.task_file import task_file
+from shotspotter_assets.models.tuning.sagemaker.task_file import TASK_FILE
 from shotspotter_assets.models.tuning.search_outcome import TUNED_SETTINGS
 from shotspotter_assets.settings import CHECKOUT
 
@@ -35,7 +35,7 @@ def test_runs_may_make_their_requests_and_nothing_else() -> None:
 
 def test_training_jobs_read_their_task_and_write_beside_it_alone() -> None:
     on_objects = [one for one in statements("training_policy.json") if "s3:GetObject" in actions(one)]
-    folder = f"arn:aws:s3:::BUCKET/store/{TUNED_SETTINGS}/"
-    assert [one["Resource"] for one in on_objects] == [f"{folder}{task_file('*')}", f"{folder}*.sagemaker/*"]
+    folder = f"arn:aws:s3:::BUCKET/store/{TUNED_SETTINGS.asset}/"
+    assert [one["Resource"] for one in on_objects] == [f"{folder}*.{TASK_FILE}", f"{folder}*.sagemaker/*"]
     everything = [one["Sid"] for one in statements("training_policy.json") if one["Resource"] == "*"]
     assert everything == ["TokenHasNoResource", "Metrics"]

@@ -29,7 +29,7 @@ def square_city(name: str = "made_up", size: int = 6, **more: Any) -> City:
 
 def fold_record(city: City, config: dict[str, Any] | None = None, **more: Any) -> FoldRecord:
     return FoldRecord(
-        city=city.name, fold=FIRST_DAY + timedelta(days=TEST.start), train_first=FIRST_DAY,
+        city=city.name, cutoff=FIRST_DAY + timedelta(days=TEST.start), train_first=FIRST_DAY,
         train_last=FIRST_DAY + timedelta(days=TRAIN[-1]), train_days=len(TRAIN),
         validation_first=FIRST_DAY + timedelta(days=VALIDATION[0]),
         validation_last=FIRST_DAY + timedelta(days=VALIDATION[-1]), validation_days=len(VALIDATION),

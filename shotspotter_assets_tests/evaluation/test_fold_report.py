@@ -10,12 +10,13 @@ import pytest
 
 from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, fold_rows
 from shotspotter_assets.evaluation.forecasts_table import days_of
-from shotspotter_assets.models.fold_training import model_partition, read_models, write_models
+from shotspotter_assets.models.fold_training import read_models, write_models
 from shotspotter_assets.models.forecaster import ModelForecast
 from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings, forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.baselines import fit_baselines
 from shotspotter_assets.models.records import TrainedModel, files_sha256
+from shotspotter_assets.storage.catalogue import FOLD_MODEL
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import (
     COVERED,
@@ -58,14 +59,14 @@ def arguments() -> dict[str, Any]:
 def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path, trained) -> None:
     model, files = trained
     store, record, lines = Store(str(tmp_path)), fold_record(CITY, models={NAME: model}), []
-    write_models(store, model_partition(CITY.name, record.fold), {NAME: files}, record.model_dump_json())
+    write_models(store, FOLD_MODEL, record, record.cutoff, {NAME: files})
     forecasts = fold_forecasts(read_models(store, record), record, HISTORY, lines.append)
     assert list(forecasts) == [NAME, *BASELINES]
     assert all(forecast.probability.shape == (40, COVERED.sum()) for forecast in forecasts.values())
     expected = forecaster(NAME).load(files).predict(HISTORY, TEST)
     np.testing.assert_array_equal(forecasts[NAME].probability, expected)
     assert forecasts[NAME].seconds == 2.0
-    assert lines[0] == f"made_up {record.fold}: forecasting 40 days with {NAME}"
+    assert lines[0] == f"made_up {record.cutoff}: forecasting 40 days with {NAME}"
 
 
 def test_baselines_of_a_combination_are_taken_from_it() -> None:
@@ -93,7 +94,7 @@ def test_report_and_table_hold_forecasts_and_outcomes():
     given = arguments()
     report, scores, table = fold_report(**given)
     json.dumps(report.model_dump(mode="json"), allow_nan=False)
-    assert report.fold == date(2021, 11, 17)
+    assert report.cutoff == date(2021, 11, 17)
     assert (report.train_days, report.validation_days, report.test_days) == (260, 60, 40)
     alerts = counts()[TEST.start :].astype(int)
     assert report.covered_cells == CELLS

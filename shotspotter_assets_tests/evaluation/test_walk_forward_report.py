@@ -7,7 +7,7 @@ import pytest
 
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.report_files import read_walk_forward_report, walk_forward_partition, write_report
+from shotspotter_assets.evaluation.report_files import read_walk_forward_report, write_walk_forward_report
 from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.evaluation.walk_forward_report import FOLD, HORIZON, walk_forward_report
@@ -68,7 +68,7 @@ def test_the_report_counts_what_was_tested():
 def test_a_stored_report_reads_back(tmp_path):
     given = report(hourly=HOURLY, types={FIRST: types_table()})
     store = Store(str(tmp_path))
-    write_report(store, walk_forward_partition("made_up"), *given)
+    write_walk_forward_report(store, *given, "card", {})
     assert read_walk_forward_report(store, "made_up") == given
 
 

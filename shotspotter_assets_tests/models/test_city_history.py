@@ -11,6 +11,7 @@ from shotspotter_assets.gridding.tensors import GRID_FIELDS, grid_schema
 from shotspotter_assets.models import city_history
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_cells, covered_mask
 from shotspotter_assets.sources.day_table import Day, DayState, DayTable
+from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.histories import CITY, COVERED
@@ -28,7 +29,7 @@ def store(tmp_path: Path) -> Store:
         rows = [(hours - 1, 3, 2, 1, 1), (0, 0, 5, 4, 2)][: 1 + at % 2]
         columns = [pa.array(axis, field.type) for axis, field in zip(zip(*rows, strict=True), GRID_FIELDS, strict=True)]
         table = pa.table(columns, schema=grid_schema(hours, CITY))
-        store.write_tables("grid_tensors", CITY.name, "grid.parquet", {day: table})
+        store.write_tables(TENSORS, {day: table}, CITY.name)
     return store
 
 

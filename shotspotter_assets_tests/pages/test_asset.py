@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from shotspotter_assets.__main__ import main
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.storage.file_names import ALL_CITIES
+from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets_tests.defs.chain import Installation, materialize
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, TinySite
 

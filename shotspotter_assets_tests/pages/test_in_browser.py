@@ -14,9 +14,8 @@ from shotspotter_assets.pages.site import LAST_HOURS, TABS
 from shotspotter_assets.pages.words import chance_classes
 from shotspotter_assets.patrol.stored_plans import read_plan
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
-from shotspotter_assets.serving.issued_forecasts import forecast_partition
 from shotspotter_assets.serving.risk_tables import next_day_rows
-from shotspotter_assets.storage.file_names import FORECAST_FILE
+from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets_tests.pages.browser import Seen, colours_of
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, HOSTILE, ISSUED, SHIFTS, TinySite
 
@@ -55,7 +54,7 @@ def open_page(page: Any, folder: Path, file: str = "index.html", ready: str = "d
 
 def test_map_has_the_colours_of_the_legend(page: Any, folder: Path, tiny_site: TinySite) -> None:
     open_page(page, folder)
-    day = next_day_rows(tiny_site.store.read_table(forecast_partition(CITY, tiny_site.last_issued), FORECAST_FILE))
+    day = next_day_rows(tiny_site.store.read_table(FORECAST, CITY, tiny_site.last_issued))
     number = pc.add(pc.multiply(day["row"].cast("int64"), tiny_site.city.grid.columns), day["column"])
     classes = chance_classes(day["probability"].to_numpy()).tolist()
     assert page.evaluate(CLASSES) == dict(zip(map(str, number.to_pylist()), classes, strict=True))

@@ -8,9 +8,10 @@ from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.pages.city_layers import CityLayers
 from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.site import CityCard, PagesRecord, pages_partition, renew_last_hours
-from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, Nowcast, NowcastRecord, write_nowcast
+from shotspotter_assets.pages.site import CityCard, PagesRecord, renew_last_hours
+from shotspotter_assets.serving.nowcasts import Nowcast, NowcastRecord, write_nowcast
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
+from shotspotter_assets.storage.catalogue import NOWCAST_MINUTES, PAGE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CITY, alerts_at
 
@@ -35,7 +36,7 @@ def cast(made: datetime, probability: list[float], came: list[tuple[datetime, in
         alerts_since_midnight=len(came), incidents_last_hour=len(incidents.begun_since(made - timedelta(hours=1))),
     )  # fmt: skip
     return Nowcast(
-        RISK_SCHEMA.empty_table(), pa.Table.from_pylist(rows, MINUTES_SCHEMA), record, made.date(), incidents
+        RISK_SCHEMA.empty_table(), pa.Table.from_pylist(rows, NOWCAST_MINUTES.schema), record, made.date(), incidents
     )
 
 
@@ -65,11 +66,11 @@ def test_only_the_page_of_the_last_hours_is_renewed(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     write_nowcast(store, cast(NOON, [0.1, 0.3, 0.2], [(NOON, 0)]))
     assert renew_last_hours(store, CITY, PLACES) is None
-    record = PagesRecord(card=CityCard(name=CITY.name), files={"other.html": "a hash"})
-    store.write_bytes(pages_partition(CITY.name), "pages.json", record.model_dump_json().encode())
+    record = PagesRecord(city=CITY.name, card=CityCard(name=CITY.name), files={"other.html": "a hash"})
+    record.write(store)
     assert renew_last_hours(store, CITY, PLACES) is not None
-    page = store.read_bytes(pages_partition(CITY.name), "last_hours.html").decode()
+    page = store.read_bytes(PAGE.named(file="last_hours.html"), CITY.name).decode()
     assert "The latest nowcast was issued at 2021-02-03 12:00: 1 incidents began in the hour before" in page
     assert PLACES.name(*CELLS[1]) in page
-    kept = PagesRecord.model_validate_json(store.read_bytes(pages_partition(CITY.name), "pages.json"))
+    kept = PagesRecord.load(store, CITY.name)
     assert set(kept.files) == {"other.html", "last_hours.html"}

@@ -10,19 +10,17 @@ from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.pages.city_layers import CityLayers
-from shotspotter_assets.pages.site import make_pages, pages_partition, read_pages_record
+from shotspotter_assets.pages.site import PagesRecord, make_pages
 from shotspotter_assets.pages.words import amount
 from shotspotter_assets.patrol.stored_plans import read_plan
 from shotspotter_assets.serving.issued_forecasts import (
-    RISK_FORECASTS,
     NoForecast,
-    forecast_partition,
     next_day_forecasts,
     write_forecast,
 )
 from shotspotter_assets.serving.risk_tables import is_of_grid
-from shotspotter_assets.storage.file_names import FORECAST_FILE, GRID_FILE
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import FORECAST, PAGE, PLAN, TENSORS, TOP_STREETS
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, TinySite
 
@@ -34,7 +32,7 @@ def copy(tiny_site: TinySite, tmp_path: Path) -> Store:
 
 
 def page(store: Store, file: str = "index.html") -> str:
-    return store.read_bytes(pages_partition(CITY), file).decode()
+    return store.read_bytes(PAGE.named(file=file), CITY).decode()
 
 
 def test_only_changed_files_are_written_again(copy: Store, tiny_site: TinySite) -> None:
@@ -49,11 +47,10 @@ def test_only_changed_files_are_written_again(copy: Store, tiny_site: TinySite) 
 
 def test_a_corrected_day_is_rebuilt_and_the_others_are_kept(copy: Store, tiny_site: TinySite) -> None:
     day = tiny_site.last_issued
-    grid = Partition("grid_tensors", CITY, "date", day)
-    before = read_pages_record(copy, CITY)
-    copy.write_table(grid, GRID_FILE, copy.read_table(grid, GRID_FILE)[:0])
+    before = PagesRecord.find(copy, CITY)
+    copy.write_table(TENSORS, copy.read_table(TENSORS, CITY, day)[:0], CITY, day)
     made = make_pages(copy, tiny_site.city)
-    after = read_pages_record(copy, CITY)
+    after = PagesRecord.find(copy, CITY)
     assert before is not None
     assert after is not None
     assert [one for one in after.past if after.past[one] != before.past[one]] == [day]
@@ -69,10 +66,10 @@ def test_hostile_names_are_escaped_and_a_page_allows_only_its_own_scripts(tiny_s
 
 def test_pages_name_the_likeliest_streets_and_those_of_each_placed_unit(tiny_site: TinySite) -> None:
     store, day = tiny_site.store, tiny_site.last_issued
-    top = store.read_table(Partition("street_risk", CITY, "date", day), "top_streets.parquet").to_pylist()
+    top = store.read_table(TOP_STREETS, CITY, day).to_pylist()
     drawn = page(store, "tomorrow.js")
     assert all(row["name"] in drawn and row["why"] in drawn for row in top)
-    plan = store.read_table(Partition("patrol_plans", CITY, "date", day), "plan.parquet").to_pylist()
+    plan = store.read_table(PLAN, CITY, day).to_pylist()
     with_streets = [row for row in plan if row["streets"]]
     assert with_streets
     assert all(str(escape("; ".join(row["streets"]))) in page(store, "plans.html") for row in with_streets)
@@ -112,7 +109,7 @@ def test_a_day_without_a_forecast_has_a_page_with_the_reason(copy: Store, tiny_s
     write_forecast(
         copy,
         NoForecast(
-            city=CITY, issue_date=day, day=day, lead=20, last_known=tiny_site.last_issued, no_forecast=reason,
+            city=CITY, issue_date=day, forecast_date=day, lead=20, last_known=tiny_site.last_issued, no_forecast=reason,
             last_issued=tiny_site.last_issued,
         ),
     )  # fmt: skip
@@ -124,16 +121,16 @@ def test_a_day_without_a_forecast_has_a_page_with_the_reason(copy: Store, tiny_s
 
 def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySite) -> None:
     wider = tiny_site.city.model_copy(update={"grid": Grid(rows=7, columns=7)})
-    for day in copy.days_present(RISK_FORECASTS, CITY, FORECAST_FILE):
-        table = copy.read_table(forecast_partition(CITY, day), FORECAST_FILE)
+    for day in copy.days_present(FORECAST, CITY):
+        table = copy.read_table(FORECAST, CITY, day)
         assert is_of_grid(table, tiny_site.city)
         facts = table.schema.metadata | {GRID.encode(): grid_settings(wider)}
-        copy.write_table(forecast_partition(CITY, day), FORECAST_FILE, table.replace_schema_metadata(facts))
+        copy.write_table(FORECAST, table.replace_schema_metadata(facts), CITY, day)
     shutil.rmtree(Path(copy.root) / "city_pages")  # made before the change
     made = make_pages(copy, tiny_site.city)
     assert "cells or what is counted have changed" in made.record.card.note
     assert "cannot be drawn" in page(copy)
-    record = read_pages_record(copy, CITY)
+    record = PagesRecord.find(copy, CITY)
     assert record is not None
     assert record.past == {}
     assert not next_day_forecasts(copy, tiny_site.city, date.min + timedelta(days=1), date.max)

@@ -7,8 +7,7 @@ import pytest
 from shotspotter_assets.pages.track_record import issued_track
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-from shotspotter_assets.storage.file_names import GRID_FILE
-from shotspotter_assets.storage.store import Partition
+from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, ISSUED, TinySite
 
 
@@ -17,7 +16,7 @@ def cells(table: pa.Table) -> set[tuple[int, int]]:
 
 
 def grid(site: TinySite, day: date) -> pa.Table:
-    return site.store.read_table(Partition("grid_tensors", CITY, "date", day), GRID_FILE)
+    return site.store.read_table(TENSORS, CITY, day)
 
 
 def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from shotspotter_assets.geometry.cells import cells_at
 from shotspotter_assets.patrol.dispatch import (
-    DISPATCH_SCHEMA,
     dispatch_csv,
     dispatch_geojson,
     dispatch_table,
@@ -18,6 +17,7 @@ from shotspotter_assets.patrol.dispatch import (
 )
 from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets.patrol.shifts import ShiftForecasts
+from shotspotter_assets.storage.catalogue import PLAN
 from shotspotter_assets_tests.patrol.cities import patrol_city, patrolled
 
 DAY = date(2024, 5, 1)
@@ -46,7 +46,7 @@ def made(**rules):
 class TestTable:
     def test_has_every_unit_by_shift_and_rank(self):
         city, plan, table = made()
-        assert table.schema == DISPATCH_SCHEMA
+        assert table.schema == PLAN.schema
         rows = table.to_pylist()
         for shift in plan.shifts:
             own = [row for row in rows if row["shift"] == shift.shift.name]

@@ -9,7 +9,7 @@ from shotspotter_assets.calendar.dates import rows_of_days
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
 from shotspotter_assets.quality.window import BLOCK_DAYS, Block, Window
-from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
+from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.quality.sound_city import CITY, FIRST, LAST, city_of, local_day, sound
 
@@ -35,12 +35,12 @@ def test_stored_days_make_the_window_of_their_tables(files: int, tmp_path: Path)
         again = again.assign(time_utc=again["time_utc"] + pd.Timedelta(seconds=1), source_id=None)
         rows = pd.concat([rows, again.assign(received_from="march again.csv")])
     city, store = city_of(rows), Store(str(tmp_path))
-    for asset, file, tables in (
-        ("raw_alerts", ALERTS_FILE, rows_of_days(city.raw.sort_by("date"), city.days)),
-        ("cleaned_alerts", ALERTS_FILE, {day: cleaned.alerts for day, cleaned in city.cleaned.items()}),
-        ("cleaned_alerts", REJECTED_FILE, {day: cleaned.rejected for day, cleaned in city.cleaned.items()}),
+    for file, tables in (
+        (RAW_ROWS, rows_of_days(city.raw.sort_by("date"), city.days)),
+        (CLEANED, {day: cleaned.alerts for day, cleaned in city.cleaned.items()}),
+        (REJECTED, {day: cleaned.rejected for day, cleaned in city.cleaned.items()}),
     ):
-        store.write_tables(asset, CITY.name, file, tables)
+        store.write_tables(file, tables, CITY.name)
     window = Window.load(store, CITY, MARCH, ALL_CHECKS.values())
     assert all_findings(window) == all_findings(city.window(MARCH))
     assert all_findings(window)["duplicates"].passed == (files == 1)

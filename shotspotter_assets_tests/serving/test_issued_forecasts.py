@@ -2,7 +2,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
@@ -19,6 +18,7 @@ from shotspotter_assets.serving.issued_forecasts import (
     write_forecast,
 )
 from shotspotter_assets.serving.live_models import made_already
+from shotspotter_assets.storage.catalogue import HOURLY, TOP_LOCATIONS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.test_live_models import history_to
 from shotspotter_assets_tests.serving.test_risk_tables import CELLS, next_day
@@ -33,11 +33,12 @@ MIDNIGHT = datetime(2024, 6, 3, 4, tzinfo=UTC)
 def issued(store: Store) -> Forecast:
     table = next_day(np.full(CELLS, 0.2)).replace_schema_metadata({GRID.encode(): grid_settings(TOWN)})
     record = ForecastRecord(
-        city=TOWN.name, issue_date=DAY, day=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,
+        city=TOWN.name, issue_date=DAY, forecast_date=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,
         expected_alerts_low=1.0, expected_alerts_high=5.0, interval="", hours="", lead=1, last_known=DAY,
         drivers={"0,1": ("near",)}, issued_at=str(MIDNIGHT), version="v",
     )  # fmt: skip
-    forecast = Forecast(table, table, pa.table({"rank": [1]}), b"{}", record)
+    hourly, top = HOURLY.schema.empty_table(), TOP_LOCATIONS.schema.empty_table()
+    forecast = Forecast(table, hourly, top, b"{}", record)
     write_forecast(store, forecast)
     return forecast
 

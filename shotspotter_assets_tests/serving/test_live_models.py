@@ -22,6 +22,7 @@ from shotspotter_assets.serving.live_models import (
     unchanged,
 )
 from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record
 
@@ -67,7 +68,7 @@ def test_beyond_the_longest_lead_nothing_is_fitted_and_the_record_says_why() -> 
     stored = history_to(DAY, lead=15)
     assert training_reason(TOWN, stored.issue_date, IN_FORCE, lead=15) == ""
     kept = unchanged(IN_FORCE, stored)
-    assert (kept.day, kept.last_known, kept.lead, kept.trained) == (DAY + timedelta(days=14), DAY, 1, False)
+    assert (kept.issue_date, kept.last_known, kept.lead, kept.trained) == (DAY + timedelta(days=14), DAY, 1, False)
     assert kept.reasons == (
         "Not retrained, as no forecast is issued. The last known day is 2024-06-01, 15 days before 2024-06-16, and "
         "publication.longest_lead of town is 14.",
@@ -79,7 +80,7 @@ def test_a_rollback_serves_models_of_an_earlier_day_and_the_same_lead(tmp_path: 
     store, later = with_record(Store(str(tmp_path)), IN_FORCE), DAY + timedelta(days=5)
     made = live_models(store, history_to(later), FitContext(), serve_from=DAY)
     assert made.record is not None
-    assert (made.record.day, made.record.last_trained, made.record.fitted_on) == (later, later, DAY)
+    assert (made.record.issue_date, made.record.last_trained, made.record.fitted_on) == (later, later, DAY)
     with pytest.raises(ValueError, match=r"fitted for a lead of 1 days.*a lead of 3"):
         rolled_back(store, history_to(later - timedelta(days=2), 3), DAY)
     with pytest.raises(ValueError, match=r"serve_from is 2024-06-06; name a day before 2024-06-06"):
@@ -112,7 +113,7 @@ def test_a_late_run_uses_only_what_was_published_by_its_day(tmp_path: Path) -> N
     days = days_between(city.start, DAY)
     grid = grid_schema(24, city)
     table = pa.table([pa.array([0], field.type) for field in grid], schema=grid)
-    store.write_tables("grid_tensors", city.name, "grid.parquet", dict.fromkeys(days, table))
+    store.write_tables(TENSORS, dict.fromkeys(days, table), city.name)
     assert known_history(store, city, DAY, BEFORE_ITS_END).last_known == DAY
     late = known_history(store, city, DAY, AFTER_ITS_END)
     assert (late.last_known, late.lead, late.issue_date) == (DAY - timedelta(days=2), 3, DAY)

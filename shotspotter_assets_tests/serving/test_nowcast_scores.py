@@ -6,7 +6,7 @@ import pytest
 
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.serving.nowcast_scores import score_nowcasts
-from shotspotter_assets.serving.nowcasts import ISSUED_SCHEMA
+from shotspotter_assets.storage.catalogue import ISSUED_MINUTES
 from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CITY, alerts_at
 
 DAY = date(2021, 2, 3)
@@ -21,7 +21,7 @@ def issued(made: datetime, probability: list[float], minutes: int = 15, even: fl
         "starts_utc": [made] * 3, "minutes": [minutes] * 3, "row": [row for row, _ in CELLS],
         "column": [column for _, column in CELLS], "probability": probability, "even": [even] * 3,
     }  # fmt: skip
-    return pa.table([values[name] for name in ISSUED_SCHEMA.names], schema=ISSUED_SCHEMA)
+    return pa.table([values[name] for name in ISSUED_MINUTES.schema.names], schema=ISSUED_MINUTES.schema)
 
 
 def incidents(*at: tuple[datetime, int]) -> Incidents:

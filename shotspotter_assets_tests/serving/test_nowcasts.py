@@ -20,7 +20,8 @@ from shotspotter_assets.serving.record import NEXT_HOURS, ServingModels
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.simulated.source import SimulatedSource
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import CLEANED, TENSORS
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record
 
 TODAY = TOWN.start + timedelta(days=9)
@@ -30,13 +31,11 @@ SOURCE = SimulatedSource(TOWN)
 def stored_until(store: Store, last: date) -> Store:
     days = days_between(TOWN.start, last)
     cleaned = clean_alerts(SOURCE.read(days[0], last), days, TOWN)
-    store.write_tables("cleaned_alerts", TOWN.name, "alerts.parquet", {day: cleaned[day].alerts for day in days})
+    store.write_tables(CLEANED, {day: cleaned[day].alerts for day in days}, TOWN.name)
     for day in days:
         table = cleaned[day].alerts
         dates = np.full(len(table), day, dtype="datetime64[D]")
-        store.write_tables(
-            "grid_tensors", TOWN.name, "grid.parquet", sparse_tensors(table.add_column(0, "date", [dates]), [day], TOWN)
-        )
+        store.write_tables(TENSORS, sparse_tensors(table.add_column(0, "date", [dates]), [day], TOWN), TOWN.name)
     return store
 
 
@@ -95,7 +94,7 @@ def test_empty_daily_files_are_days_without_alerts(tmp_path: Path, stored_days: 
     rows = readers[0].read(days[0], days[-1])
     for day, tensor in sparse_tensors(_cleaned(rows, days, city), days, city).items():
         if stored_days:
-            store.write_table(Partition("grid_tensors", city.name, "date", day), "grid.parquet", tensor)
+            store.write_table(TENSORS, tensor, city.name, day)
     now = datetime.combine(days[-1] + timedelta(days=1), time(12), UTC)
     history, alerts, *_ = history_until(store, readers, city, now)
     assert (history.last_known, alerts) == (now.date(), 0)
@@ -120,9 +119,9 @@ def test_the_record_of_the_last_day_that_is_over_is_in_force(tmp_path: Path) -> 
     store = Store(str(tmp_path))
     evening = datetime(DAY.year, DAY.month, DAY.day, 20, tzinfo=TOWN.zone)
     for day in (DAY - timedelta(days=1), DAY):
-        serving_record(day=day).write(store)
-    assert record_in_force(store, TOWN, evening).day == DAY - timedelta(days=1)
-    assert record_in_force(store, TOWN, evening + timedelta(hours=5)).day == DAY
+        serving_record(issue_date=day).write(store)
+    assert record_in_force(store, TOWN, evening).issue_date == DAY - timedelta(days=1)
+    assert record_in_force(store, TOWN, evening + timedelta(hours=5)).issue_date == DAY
     with pytest.raises(ValueError, match=r"no live models before 2024-05-30\. Materialize live_models for town first"):
         record_in_force(store, TOWN, evening - timedelta(days=2))
 

@@ -15,20 +15,20 @@ NEXT = DAY + timedelta(days=1)
 def test_since_counts_from_the_first_day_of_an_unbroken_run() -> None:
     first = serving_record().after(None)
     assert first.since == DAY
-    second = serving_record(day=NEXT).after(first)
+    second = serving_record(issue_date=NEXT).after(first)
     assert second.since == DAY
-    baseline = serving_record(day=NEXT, served="ewma").after(first)
+    baseline = serving_record(issue_date=NEXT, served="ewma").after(first)
     assert baseline.since == NEXT
-    assert serving_record(day=NEXT + timedelta(days=1)).after(baseline).since == NEXT + timedelta(days=1)
+    assert serving_record(issue_date=NEXT + timedelta(days=1)).after(baseline).since == NEXT + timedelta(days=1)
 
 
 def test_a_candidate_counts_from_the_day_on_which_it_replaced_another_one() -> None:
     first = serving_record().after(None)
     assert first.candidate_since is None
-    other = serving_record(day=NEXT, gate=replace(first.gate, candidate="conv_lstm")).after(first)
+    other = serving_record(issue_date=NEXT, gate=replace(first.gate, candidate="conv_lstm")).after(first)
     assert other.candidate_since == NEXT
     later = NEXT + timedelta(days=1)
-    assert serving_record(day=later, gate=other.gate).after(other).candidate_since == NEXT
+    assert serving_record(issue_date=later, gate=other.gate).after(other).candidate_since == NEXT
 
 
 def test_a_stored_record_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -44,6 +44,6 @@ def test_a_stored_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_the_data_version_changes_only_with_the_files_that_serve() -> None:
     record = serving_record()
-    assert record.data_version == serving_record(day=NEXT, reasons=("Other.",)).data_version
+    assert record.data_version == serving_record(issue_date=NEXT, reasons=("Other.",)).data_version
     others = [serving_record(served="x"), serving_record(version="x")]
     assert len({record.data_version, *(other.data_version for other in others)}) == 3

@@ -19,13 +19,11 @@ from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.serving.issued_forecasts import (
     Forecast,
     ForecastRecord,
-    forecast_partition,
     load_record,
     write_forecast,
 )
 from shotspotter_assets.serving.risk_tables import hourly_table, risk_table
 from shotspotter_assets.serving.stored_streets import (
-    STREET_SCHEMA,
     StreetForecast,
     StreetRecord,
     read_streets,
@@ -35,7 +33,8 @@ from shotspotter_assets.serving.stored_streets import (
 from shotspotter_assets.serving.street_risk import street_forecast
 from shotspotter_assets.serving.street_scores import score_streets
 from shotspotter_assets.sources.simulated.source import SimulatedSource
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import CLEANED, HOURLY, STREETS, TENSORS, TOP_LOCATIONS
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.test_risk_tables import COUNTS
 from shotspotter_assets_tests.serving.town import TOWN
 
@@ -66,11 +65,11 @@ def store(city: City, tmp_path: Path) -> Store:
     """Cleaned and gridded days to `NEXT`, and a forecast of that day."""
     store, days = Store(str(tmp_path / "store")), days_between(city.start, NEXT)
     cleaned = clean_alerts(SimulatedSource(city).read(days[0], days[-1]), days, city)
-    store.write_tables("cleaned_alerts", city.name, "alerts.parquet", {day: cleaned[day].alerts for day in days})
+    store.write_tables(CLEANED, {day: cleaned[day].alerts for day in days}, city.name)
     for day in days:
         table = cleaned[day].alerts
         dated = table.add_column(0, "date", [np.full(len(table), day, dtype="datetime64[D]")])
-        store.write_tables("grid_tensors", city.name, "grid.parquet", sparse_tensors(dated, [day], city))
+        store.write_tables(TENSORS, sparse_tensors(dated, [day], city), city.name)
     probability = np.linspace(0.05, 0.5, 16)
     ends = (np.full(16, -6.0), np.full(16, 1.0))
     midnight = np.datetime64(datetime(NEXT.year, NEXT.month, NEXT.day, 5), "us")
@@ -78,12 +77,12 @@ def store(city: City, tmp_path: Path) -> Store:
         "day", midnight, 24, np.ones((4, 4), dtype=bool), probability, ends, COUNTS, False, None
     ).replace_schema_metadata({GRID.encode(): grid_settings(city)})
     record = ForecastRecord(
-        city=city.name, issue_date=DAY, day=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,
+        city=city.name, issue_date=DAY, forecast_date=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,
         expected_alerts_low=1.0, expected_alerts_high=5.0, interval="", hours="", lead=1, last_known=DAY,
         drivers={"3,3": ("near", "often", "lately")}, issued_at=str(datetime.now(UTC)), version="v",
     )  # fmt: skip
     hourly = hourly_table(next_day, 1 + np.arange(168) / 24, city, NEXT)
-    write_forecast(store, Forecast(next_day, hourly, pa.table({"rank": [1]}), b"{}", record))
+    write_forecast(store, Forecast(next_day, hourly, TOP_LOCATIONS.schema.empty_table(), b"{}", record))
     return store
 
 
@@ -96,8 +95,8 @@ def ranked(store: Store, city: City) -> StreetForecast:
 def more_alerts(store: Store, city: City, day: date) -> None:
     """Replace a day's alerts by those of the day before and its own."""
     days = [day - timedelta(days=1), day]
-    tables = [store.read_table(Partition("cleaned_alerts", city.name, "date", at), "alerts.parquet") for at in days]
-    store.write_tables("cleaned_alerts", city.name, "alerts.parquet", {day: pa.concat_tables(tables)})
+    tables = [store.read_table(CLEANED, city.name, at) for at in days]
+    store.write_tables(CLEANED, {day: pa.concat_tables(tables)}, city.name)
 
 
 def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Store, city: City) -> None:
@@ -105,7 +104,7 @@ def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Stor
     write_streets(store, streets)
     table = read_streets(store, city.name, DAY)
     assert table is not None
-    assert table.schema.remove_metadata() == STREET_SCHEMA
+    assert table.schema.remove_metadata() == STREETS.schema
     low, p, high, expected = (table[name].to_numpy() for name in ("low", "probability", "high", "expected"))
     assert ((low <= p) & (p <= high) & (p <= expected + 1e-12) & (p > 0)).all()
     of_day, record = table.filter(pc.is_null(table["shift"])), streets.record
@@ -115,7 +114,7 @@ def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Stor
     of_cells = COUNTS.expected(np.linspace(0.05, 0.5, 16), np.zeros(16, dtype=bool)).sum()
     assert record.expected_alerts + record.expected_on_no_street == pytest.approx(of_cells)
     shifts = [table.filter(pc.equal(table["shift"], shift.name))["expected"].to_numpy().sum() for shift in SHIFTS]
-    hourly = store.read_table(forecast_partition(city.name, DAY), "hourly.parquet")["expected"].to_numpy()
+    hourly = store.read_table(HOURLY, city.name, DAY)["expected"].to_numpy()
     share_of_shifts = hourly.reshape(36, 16)[6:30].sum() / of_cells
     assert sum(shifts) == pytest.approx(in_all * share_of_shifts)
     top = streets.top.to_pylist()
@@ -152,12 +151,11 @@ def test_ranked_streets_are_scored_on_their_day_and_again_with_late_alerts(store
 
 def test_the_gain_is_over_the_same_hazard_spread_evenly(store: Store, city: City) -> None:
     write_streets(store, ranked(store, city))
-    partition = Partition("street_risk", city.name, "date", DAY)
-    table = store.read_table(partition, "street_risk.parquet")
+    table = store.read_table(STREETS, city.name, DAY)
     shift, metres = table["shift"].is_null().to_numpy(), table["metres"].to_numpy()
     even = -np.expm1(-3 * metres / metres[shift].sum())
     column = table.column_names.index("probability")
-    store.write_table(partition, "street_risk.parquet", table.set_column(column, "probability", pa.array(even)))
+    store.write_table(STREETS, table.set_column(column, "probability", pa.array(even)), city.name, DAY)
     assert score_streets(store, city, NEXT).gain_over_even == pytest.approx(0, abs=1e-9)
     assert score_streets(store, city, NEXT).log_loss is not None
 

@@ -19,8 +19,8 @@ import requests
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.serving.issued_forecasts import load_record
 from shotspotter_assets.settings import CHECKOUT
-from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE, RECORD_FILE
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import CLEANED, FORECAST_RECORD, RAW_ROWS, TENSORS
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.installation import Installation, prepare
 from shotspotter_assets_tests.ports import free_port
 from shotspotter_assets_tests.waiting import wait_until
@@ -44,7 +44,7 @@ source:
   columns: {{time: when, longitude: lon, latitude: lat, gunshot_type: kind, source_id: id}}
 """
 STAGES: Final = (
-    ("raw_alerts", ALERTS_FILE), ("cleaned_alerts", ALERTS_FILE), ("grid_tensors", GRID_FILE), ("risk_forecasts", RECORD_FILE),
+    RAW_ROWS, CLEANED, TENSORS, FORECAST_RECORD,
 )  # fmt: skip
 """What a run stores before a fault meets it."""
 CHECKS: Final = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
@@ -81,9 +81,7 @@ class World:
 
     def stored(self, city: str, day: date) -> list[str]:
         with contextlib.suppress(Exception):  # a day that is not there yet, or is being replaced
-            return self.store.read_table(Partition("cleaned_alerts", city, "date", day), ALERTS_FILE)[
-                "source_id"
-            ].to_pylist()
+            return self.store.read_table(CLEANED, city, day)["source_id"].to_pylist()
         return ["not stored"]
 
     def is_built(self, city: str) -> bool:
@@ -91,7 +89,7 @@ class World:
         days = [day for name, day in self.truth if name == city]
         if any(sorted(self.stored(city, day)) != sorted(self.truth[city, day]) for day in days):
             return False
-        issued = self.store.days_present("risk_forecasts", city, RECORD_FILE)
+        issued = self.store.days_present(FORECAST_RECORD, city)
         return bool(issued) and load_record(self.store, city, max(issued)).last_known == max(days)
 
     def wait_for(self, what: Callable[[], Any], reason: str) -> None:
@@ -150,8 +148,8 @@ def test_kills_corrections_and_corrupt_files_lose_or_repeat_nothing(world: World
     for day, fault in zip(live, faults, strict=True):
         world.land("north", day)
         world.land("south", day)
-        asset, file = world.random.choice(STAGES)
-        world.wait_for(lambda: day in world.store.days_present(asset, "north", file), f"{asset} of {day}")  # noqa: B023
+        file = world.random.choice(STAGES)
+        world.wait_for(lambda: day in world.store.days_present(file, "north"), f"{file.asset} of {day}")  # noqa: B023
         fault()
         world.wait_for(lambda: world.is_built("north") and world.is_built("south"), f"the files of {day}")
 
@@ -173,11 +171,11 @@ def test_kills_corrections_and_corrupt_files_lose_or_repeat_nothing(world: World
     for (city, day), names in world.truth.items():
         assert sorted(world.stored(city, day)) == sorted(names), (city, day)
     for city in ("north", "south"):
-        issued = world.store.days_present("risk_forecasts", city, RECORD_FILE)
+        issued = world.store.days_present(FORECAST_RECORD, city)
         assert world.yesterday in issued
     assert "files_are_readable" in world.failed_checks("north")
     assert "files_are_readable" not in world.failed_checks("south")
-    assert not world.store.days_present("raw_alerts", "wrong", ALERTS_FILE)
+    assert not world.store.days_present(RAW_ROWS, "wrong")
 
 
 @contextlib.contextmanager

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import CLEANED, REJECTED
+from shotspotter_assets.storage.store import Store
 
+ALERTS = replace(CLEANED, columns={"user_id": CLEANED.columns["user_id"]})
+ALERTS_REJECTED = replace(REJECTED, columns={"reason": REJECTED.columns["reason"]})
 DAYS = [date(2018, 5, 1) + timedelta(days=number) for number in range(3)]
 
 
@@ -19,11 +23,10 @@ def root(tmp_path: Path) -> str:
     store = Store(str(tmp_path))
     for city in ("oakland", "washington_dc"):
         for number, day in enumerate(DAYS):
-            partition = Partition("cleaned_alerts", city, "date", day)
             ids = pa.array(range(number), pa.int64())
-            store.write_table(partition, "alerts.parquet", pa.table({"user_id": ids}))
-            store.write_table(partition, "rejected.parquet", pa.table({"reason": ["no time"]}))
-            leftover = Path(store.uri(partition, "alerts.parquet")).with_name(".host-1-0.partial")
+            store.write_table(ALERTS, pa.table({"user_id": ids}), city, day)
+            store.write_table(ALERTS_REJECTED, pa.table({"reason": ["no time"]}), city, day)
+            leftover = Path(store.uri(ALERTS, city, day)).with_name(".host-1-0.partial")
             leftover.write_bytes(b"torn")
     return str(tmp_path)
 

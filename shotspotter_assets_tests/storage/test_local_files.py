@@ -6,23 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from shotspotter_assets.storage.catalogue import FOLD_MODEL
 from shotspotter_assets.storage.errors import StoreError
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.waiting import wait_until
 
-PARTITION = Partition("fold_models", "x", "fold", date(2018, 1, 1))
+MODEL = FOLD_MODEL.named(model="model", file="keras")
+PLACE = ("x", date(2018, 1, 1))
 SIZE = 20_000_000
 WRITER = f"""
 import sys
 from datetime import date
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import FOLD_MODEL
+from shotspotter_assets.storage.store import Store
 store = Store(sys.argv[1])
-partition = Partition("fold_models", "x", "fold", date(2018, 1, 1))
+model = FOLD_MODEL.named(model="model", file="keras")
 number = 0
 contents = [bytes([number]) * {SIZE} for number in range(2)]
 while True:
     number = 1 - number
-    store.write_bytes(partition, "model.keras", contents[number])
+    store.write_bytes(model, contents[number], "x", date(2018, 1, 1))
     print(number, flush=True)
 """
 
@@ -49,13 +52,13 @@ def kill(process: "subprocess.Popen[str]") -> None:
 
 def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    folder = Path(store.uri(PARTITION, "model.keras")).parent
+    folder = Path(store.uri(MODEL, *PLACE)).parent
     for _ in range(12):
         process = start_writer(tmp_path)
         before = names_in(folder)
         wait_until(lambda before=before: names_in(folder) - before, every=0.001, process=process)
         kill(process)
-        assert is_whole(store.read_bytes(PARTITION, "model.keras"))
+        assert is_whole(store.read_bytes(MODEL, *PLACE))
         leftovers = names_in(folder) - {"model.keras"}
         assert all(name.startswith(".") for name in leftovers)
         if len(leftovers) >= 2:
@@ -67,7 +70,7 @@ def test_a_reader_beside_a_writer_never_sees_a_torn_file(tmp_path: Path) -> None
     store = Store(str(tmp_path))
     process = start_writer(tmp_path)
     try:
-        seen = [store.read_bytes(PARTITION, "model.keras") for _ in range(60)]
+        seen = [store.read_bytes(MODEL, *PLACE) for _ in range(60)]
     finally:
         kill(process)
     assert all(is_whole(content) for content in seen)
@@ -80,12 +83,12 @@ def test_a_file_instead_of_a_folder_makes_the_store_unwritable(tmp_path: Path, b
     (tmp_path / blocked).write_bytes(b"")
     store = Store(str(tmp_path / "store"))
     with pytest.raises(StoreError) as caught:
-        store.write_bytes(PARTITION, "model.keras", b"x")
+        store.write_bytes(MODEL, b"x", *PLACE)
     assert str(tmp_path / "store") in str(caught.value)
     assert "SHOTSPOTTER_STORE" in str(caught.value)
-    assert not store.exists(PARTITION, "model.keras")
-    assert store.days_present("fold_models", "x", "model.keras", "fold") == set()
-    store.delete(PARTITION, "model.keras")
+    assert not store.exists(MODEL, *PLACE)
+    assert store.days_present(MODEL, "x") == set()
+    store.delete(MODEL, *PLACE)
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_leftover(tmp_path: Path) -> None:
@@ -97,13 +100,13 @@ from shotspotter_assets.storage.errors import StoreError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
-    store.write_bytes(partition, "model.keras", b"y" * 1_000_000)
+    store.write_bytes(model, b"y" * 1_000_000, "x", date(2018, 1, 1))
 except StoreError as error:
     print(error)
 """
     store = Store(str(tmp_path))
-    store.write_bytes(PARTITION, "model.keras", b"old")
+    store.write_bytes(MODEL, b"old", *PLACE)
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert f"Cannot use the store {tmp_path}: File too large" in run.stdout
-    assert store.read_bytes(PARTITION, "model.keras") == b"old"
-    assert names_in(Path(store.uri(PARTITION, "model.keras")).parent) == {"model.keras"}
+    assert store.read_bytes(MODEL, *PLACE) == b"old"
+    assert names_in(Path(store.uri(MODEL, *PLACE)).parent) == {"model.keras"}

@@ -8,22 +8,22 @@ import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
+from shotspotter_assets.storage.catalogue import PAGE, TENSORS
 from shotspotter_assets.storage.errors import StoreError
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.s3_server import S3Server
 
 DAY = date(2018, 1, 1)
-PARTITION = Partition("grid_tensors", "x", "date", DAY)
 
 
 def fails(store: Store, reason: str) -> None:
     """Reading and writing blame the store, not a missing object."""
     with pytest.raises(StoreError, match=f"{store.root}: .*{reason}.*SHOTSPOTTER_STORE"):
-        store.write_bytes(PARTITION, "grid.parquet", b"x")
+        store.write_bytes(TENSORS, b"x", "x", DAY)
     with pytest.raises(StoreError, match=reason):
-        store.read_bytes(PARTITION, "grid.parquet")
+        store.read_bytes(TENSORS, "x", DAY)
     with pytest.raises(StoreError, match=reason):
-        store.read_window("grid_tensors", "x", "grid.parquet", DAY, DAY)
+        store.read_window(TENSORS, "x", DAY, DAY)
 
 
 def test_what_is_wrong_with_a_bucket_is_named(s3_server: S3Server) -> None:
@@ -38,11 +38,12 @@ def test_what_is_wrong_with_a_bucket_is_named(s3_server: S3Server) -> None:
 
 def test_pages_have_the_content_type_that_browsers_need(s3_server: S3Server, s3_store_root: str) -> None:
     client = s3_server.client()
-    store, partition = Store(s3_store_root, client), Partition("city_pages", "x")
+    store = Store(s3_store_root, client)
     kinds = {"index.html": "text/html", "a.css": "text/css", "a.js": "javascript", "a.png": "image/png"}
-    for file, kind in kinds.items():
-        store.write_bytes(partition, file, b"x")
-        key = store.uri(partition, file).removeprefix(f"s3://{s3_server.bucket}/")
+    for name, kind in kinds.items():
+        page = PAGE.named(file=name)
+        store.write_bytes(page, b"x", "x")
+        key = store.uri(page, "x").removeprefix(f"s3://{s3_server.bucket}/")
         assert kind in client.head_object(Bucket=s3_server.bucket, Key=key)["ContentType"]
 
 
@@ -59,9 +60,9 @@ def test_no_error_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     with Stubber(client) as stubber:
         stubber.add_client_error("put_object", "Odd", f"{'x' * 280}{secret}{secret[::-1]}")
         with pytest.raises(StoreError, match="Odd") as echoed:
-            store.write_bytes(PARTITION, "grid.parquet", b"x")
+            store.write_bytes(TENSORS, b"x", "x", DAY)
     with pytest.raises(StoreError, match="Could not connect") as refused:
-        store.write_bytes(PARTITION, "grid.parquet", b"x")
+        store.write_bytes(TENSORS, b"x", "x", DAY)
     for caught in (echoed, refused):
         shown = "".join(traceback.format_exception(caught.value))
         assert not any(text[at : at + 8] in shown for text in (secret, secret[::-1]) for at in range(len(secret) - 7))
@@ -82,20 +83,18 @@ def test_listings_go_on_past_the_first_page(s3_server: S3Server, s3_store_root: 
     store = Store(s3_store_root, counted(s3_server.client(), pages))
     days = [DAY + timedelta(days=number) for number in range(1100)]
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda day: store.write_bytes(Partition("a", "x", "date", day), "grid.parquet", b"x"), days))
-    assert store.days_present("a", "x", "grid.parquet") == set(days)
+        list(pool.map(lambda day: store.write_bytes(TENSORS, b"x", "x", day), days))
+    assert store.days_present(TENSORS, "x") == set(days)
     assert len(pages) == 2
     pages.clear()
-    assert store._objects.folders_with("a/city=x", "date=", str(days[1050]), str(days[1060]), "grid.parquet") == [
-        f"date={day}" for day in days[1050:1061]
-    ]
+    assert store.days_present(TENSORS, "x", days[1050], days[1060]) == set(days[1050:1061])
     assert len(pages) == 1
 
 
 def test_a_bucket_without_prefix_is_a_store(s3_server: S3Server) -> None:
     store = Store(f"s3://{s3_server.bucket}/", s3_server.client())
-    store.write_bytes(PARTITION, "grid.parquet", b"x")
+    store.write_bytes(TENSORS, b"x", "x", DAY)
     key = "grid_tensors/city=x/date=2018-01-01/grid.parquet"
-    assert store.uri(PARTITION, "grid.parquet") == f"s3://{s3_server.bucket}/{key}"
+    assert store.uri(TENSORS, "x", DAY) == f"s3://{s3_server.bucket}/{key}"
     assert s3_server.client().get_object(Bucket=s3_server.bucket, Key=key)["Body"].read() == b"x"
-    assert store.days_present("grid_tensors", "x", "grid.parquet") == {DAY}
+    assert store.days_present(TENSORS, "x") == {DAY}

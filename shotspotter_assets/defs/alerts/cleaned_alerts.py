@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cleaning.columns import CLEANED_COLUMNS
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.materialize import daily_settings
+from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
-from shotspotter_assets.storage.file_names import ALERTS_FILE, REJECTED_FILE
+from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
+from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,18 +29,18 @@ MAX_CHARACTERS: Final = 80
 
 
 def definitions(city: City) -> dg.Definitions:
-    """The asset and its checks."""
-    key, days = asset_key(city, "cleaned_alerts"), day_partitions(city)
+    """Build the asset and its checks."""
+    key, days = asset_key(city, Asset.CLEANED_ALERTS), day_partitions(city)
 
     @dg.asset(
-        key=key,
-        partitions_def=days,
-        backfill_policy=SINGLE_RUN,
-        group_name=city.name,
-        kinds={"parquet"},
-        code_version="3",
-        deps=[asset_key(city, "raw_alerts")],
-        metadata=panel.column_schema(CLEANED_COLUMNS),
+        **daily_settings(
+            city,
+            Asset.CLEANED_ALERTS,
+            kinds={"parquet"},
+            code_version="3",
+            deps=[asset_key(city, Asset.RAW_ALERTS)],
+            table=CLEANED,
+        )
     )
     def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> None:
         """The tidy table of usable alerts, and beside it the rejected rows with their reasons.
@@ -77,15 +78,15 @@ def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: 
     from shotspotter_assets.storage.lineage import Origin, record_lineage
 
     table = DayTable.read(store, city.name)
-    raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, days[0], days[-1])
+    raw = store.read_window(RAW_ROWS, city.name, days[0], days[-1])
     table.require(city.name, days)
-    refuse_other_settings(raw.schema.metadata, days, city, "raw_alerts")
+    refuse_other_settings(raw.schema.metadata, days, city, Asset.RAW_ALERTS)
     cleaned = clean_alerts(_with_days_before(store, raw, city, days[0], DAYS_BEFORE), days, city)
-    with store.alone("cleaned_alerts", city.name):
+    with store.alone(CLEANED.asset, city.name):
         rejected = {day: result.rejected for day, result in cleaned.items()}
-        store.write_tables("cleaned_alerts", city.name, REJECTED_FILE, rejected)
-        store.write_tables("cleaned_alerts", city.name, ALERTS_FILE, {day: one.alerts for day, one in cleaned.items()})
-    record_lineage(store, "cleaned_alerts", city.name, {day: Origin(table.made_from(day)) for day in days})
+        store.write_tables(REJECTED, rejected, city.name)
+        store.write_tables(CLEANED, {day: one.alerts for day, one in cleaned.items()}, city.name)
+    record_lineage(store, Asset.CLEANED_ALERTS, city.name, {day: Origin(table.made_from(day)) for day in days})
     versions = table_fingerprints({day: result.alerts for day, result in cleaned.items()})
     for day, result in cleaned.items():
         state = table.days[day]
@@ -96,12 +97,12 @@ def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: 
 
 
 def _with_days_before(store: "Store", raw: "pa.Table", city: City, first: date, days_before: int) -> "pa.Table":
-    """The raw alerts, and those of the days before them that cleaning looks at, as far as they are stored."""
+    """Add the stored raw alerts of the days before, which cleaning reads."""
     import pyarrow as pa
 
     # No Dagster dependency: a change of one day would make the next ones stale too, for the few incidents over midnight.
     since, eve = first - timedelta(days=days_before), first - timedelta(days=1)
-    before = store.read_present("raw_alerts", city.name, ALERTS_FILE, since, eve)
+    before = store.read_present(RAW_ROWS, city.name, since, eve)
     return raw if before is None else pa.concat_tables([before, raw])
 
 
@@ -109,9 +110,9 @@ def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheck
     from shotspotter_assets.cleaning.alerts import IDENTITY, RECOUNTED, unaccounted_rows
 
     first, last = days[0], days[-1]
-    raw = store.read_window("raw_alerts", city.name, ALERTS_FILE, first, last, RECOUNTED)
-    alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, first, last, ["user_id"])
-    rejected = store.read_window("cleaned_alerts", city.name, REJECTED_FILE, first, last, IDENTITY)
+    raw = store.read_window(RAW_ROWS, city.name, first, last, RECOUNTED)
+    alerts = store.read_window(CLEANED, city.name, first, last, ["user_id"])
+    rejected = store.read_window(REJECTED, city.name, first, last, IDENTITY)
     wrong = {str(day): difference for day, difference in unaccounted_rows(raw, alerts, rejected).items()}
     return dg.AssetCheckResult(
         passed=not wrong,

@@ -7,10 +7,11 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.materialize import daily_settings
+from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.gridding.columns import GRID_COLUMNS
-from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
-from shotspotter_assets.storage.file_names import ALERTS_FILE, GRID_FILE
+from shotspotter_assets.storage.catalogue import CLEANED, TENSORS
+from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
@@ -19,18 +20,18 @@ READ_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "use
 
 
 def definitions(city: City) -> dg.Definitions:
-    """The asset and its check."""
-    key, days = asset_key(city, "grid_tensors"), day_partitions(city)
+    """Build the asset and its check."""
+    key, days = asset_key(city, Asset.GRID_TENSORS), day_partitions(city)
 
     @dg.asset(
-        key=key,
-        partitions_def=days,
-        backfill_policy=SINGLE_RUN,
-        group_name=city.name,
-        kinds={"parquet"},
-        code_version="3",
-        deps=[asset_key(city, "cleaned_alerts")],
-        metadata=panel.column_schema(GRID_COLUMNS),
+        **daily_settings(
+            city,
+            Asset.GRID_TENSORS,
+            kinds={"parquet"},
+            code_version="3",
+            deps=[asset_key(city, Asset.CLEANED_ALERTS)],
+            table=TENSORS,
+        )
     )
     def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> None:
         """The day's frames as a sparse tensor: alerts, or incidents that began, by local hour, type, row and column.
@@ -53,15 +54,16 @@ def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: l
     from shotspotter_assets.gridding.tensors import sparse_tensors
     from shotspotter_assets.sources.day_table import DayTable
     from shotspotter_assets.storage.fingerprints import table_fingerprints
-    from shotspotter_assets.storage.lineage import read_lineage, record_lineage
+    from shotspotter_assets.storage.lineage import Origin, read_lineage, record_lineage
 
-    table, lineage = DayTable.read(store, city.name), read_lineage(store, "cleaned_alerts", city.name)
-    alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], READ_COLUMNS)
+    table, lineage = DayTable.read(store, city.name), read_lineage(store, Asset.CLEANED_ALERTS, city.name)
+    alerts = store.read_window(CLEANED, city.name, days[0], days[-1], READ_COLUMNS)
     table.require(city.name, days)
-    refuse_other_settings(alerts.schema.metadata, days, city, "cleaned_alerts")
+    refuse_other_settings(alerts.schema.metadata, days, city, Asset.CLEANED_ALERTS)
     tensors = sparse_tensors(alerts, days, city)
-    store.write_tables("grid_tensors", city.name, GRID_FILE, tensors)
-    record_lineage(store, "grid_tensors", city.name, {day: lineage[str(day)] for day in days if str(day) in lineage})
+    store.write_tables(TENSORS, tensors, city.name)
+    origins: dict[date | str, Origin] = {day: lineage[str(day)] for day in days if str(day) in lineage}
+    record_lineage(store, Asset.GRID_TENSORS, city.name, origins)
     versions = table_fingerprints(tensors)
     for day, tensor in tensors.items():
         metadata = {
@@ -78,8 +80,8 @@ def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: l
 def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheckResult:
     from shotspotter_assets.gridding.tensors import COUNTED_COLUMNS, counted_alerts, miscounted_alerts
 
-    tensors = store.read_window("grid_tensors", city.name, GRID_FILE, days[0], days[-1])
-    alerts = store.read_window("cleaned_alerts", city.name, ALERTS_FILE, days[0], days[-1], COUNTED_COLUMNS)
+    tensors = store.read_window(TENSORS, city.name, days[0], days[-1])
+    alerts = store.read_window(CLEANED, city.name, days[0], days[-1], COUNTED_COLUMNS)
     wrong = {str(day): number for day, number in miscounted_alerts(tensors, alerts, days, city).items()}
     return dg.AssetCheckResult(
         passed=not wrong,

@@ -10,11 +10,12 @@ import dagster as dg
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.materialize import daily_settings
+from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
-from shotspotter_assets.sources.columns import RAW_COLUMNS
+from shotspotter_assets.storage.catalogue import FORECAST, RAW_ROWS
 from shotspotter_assets.storage.errors import CorruptObjectError
-from shotspotter_assets.storage.file_names import ALERTS_FILE, FORECAST_FILE
+from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,17 +31,9 @@ MIN_WARNED_SILENCE_DAYS: Final = 7
 
 def definitions(city: City) -> dg.Definitions:
     """The asset and its checks."""
-    key, days = asset_key(city, "raw_alerts"), day_partitions(city)
+    key, days = asset_key(city, Asset.RAW_ALERTS), day_partitions(city)
 
-    @dg.asset(
-        key=key,
-        partitions_def=days,
-        backfill_policy=SINGLE_RUN,
-        group_name=city.name,
-        kinds={"parquet"},
-        code_version="2",
-        metadata=panel.column_schema(RAW_COLUMNS) | {"automation": city.automation},
-    )
+    @dg.asset(**daily_settings(city, Asset.RAW_ALERTS, kinds={"parquet"}, code_version="2", table=RAW_ROWS))
     def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource) -> None:
         """Alerts as the city's sources publish them, filed under local days, with where and when they were received.
 
@@ -81,7 +74,7 @@ def late_evaluation(store: "Store", city: City) -> dg.AssetCheckEvaluation:
     from shotspotter_assets.sources.known_days import stored_rows_due
 
     table, today = DayTable.read(store, city.name), local_time.today(city.zone)
-    issued = max(store.days_present("risk_forecasts", city.name, FORECAST_FILE), default=None)
+    issued = max(store.days_present(FORECAST, city.name), default=None)
     finding = alerts_on_time(table, city, today - timedelta(days=1), stored_rows_due(table, city, today), issued)
     return _evaluation(city, "alerts_are_on_time", finding, passed=finding.passed or city.end is not None)
 
@@ -104,7 +97,7 @@ def _evaluation(
     passed: bool | None = None,
 ) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
-        asset_key=asset_key(city, "raw_alerts"),
+        asset_key=asset_key(city, Asset.RAW_ALERTS),
         check_name=check,
         passed=finding.passed if passed is None else passed,
         severity=severity,
@@ -138,16 +131,16 @@ def _read(
     rows = keep_first_seen(read_sources(readers, days[0], days[-1]), _stored_before(context, store, city.name, days))
     record_answer(store, city.name, rows, days[0], days[-1])
     snapshot = take_snapshot(city, readers, store, now, poll_seconds=None)
-    marked = rows.replace_schema_metadata({SETTINGS: settings_hash(city, "raw_alerts")})
+    marked = rows.replace_schema_metadata({SETTINGS: settings_hash(city, Asset.RAW_ALERTS)})
     by_day = rows_of_days(marked, days)
     stored = _days(store, city, snapshot, rows, days)
-    with store.alone("raw_alerts", city.name):
+    with store.alone(RAW_ROWS.asset, city.name):
         before = DayTable.read(store, city.name).days
         changing = {at: before[at] for at, day in stored.items() if at in before and before[at].sources != day.sources}
         if changing:  # they are due until the last write, so that a run that ends half-way does not pass as done
             marked = {at: replace(day, sources={"": "being written"}) for at, day in changing.items()}
             DayTable.update(store, city.name, marked)
-        store.write_tables("raw_alerts", city.name, ALERTS_FILE, by_day)
+        store.write_tables(RAW_ROWS, by_day, city.name)
         DayTable.update(store, city.name, stored)
     versions = day_fingerprints(rows.select(PUBLISHED), list(by_day))
     for at, day in stored.items():
@@ -173,7 +166,7 @@ def _days(
     from shotspotter_assets.sources.schema import origins_of_days
 
     held_back, rejected = held_back_days(city, rows)
-    origins, settings = origins_of_days(rows), settings_hash(city, "grid_tensors")
+    origins, settings = origins_of_days(rows), settings_hash(city, Asset.GRID_TENSORS)
     of_days = rows.group_by("date").aggregate([("received_at", "min")]).to_pylist()
     received = {of_day["date"]: of_day["received_at_min"] for of_day in of_days}
     numbers = {day: number for day, (_, number) in rows_by_day(rows).items()}
@@ -203,7 +196,7 @@ def _stored_before(context: dg.AssetExecutionContext, store: "Store", city: str,
     from shotspotter_assets.sources.schema import RAW_SCHEMA
 
     try:
-        stored = store.read_present("raw_alerts", city, ALERTS_FILE, days[0], days[-1])
+        stored = store.read_present(RAW_ROWS, city, days[0], days[-1])
     except CorruptObjectError as error:
         context.log.warning(f"{error} The days are read again; when their rows were first received is lost.")
         stored = None

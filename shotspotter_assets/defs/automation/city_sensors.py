@@ -13,8 +13,8 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.alerts.raw_alerts import late_evaluation, unusable_evaluation
 from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED, PRIORITY_TAG, assets_under_way
 from shotspotter_assets.defs.city_assets import automated_assets
+from shotspotter_assets.defs.partitions import asset_key, range_tags
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.partitions import asset_key, range_tags
 from shotspotter_assets.settings import Settings
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.city_files import Cities, unusable_files
 from shotspotter_assets.defs.alerts.raw_alerts import late_evaluation
 from shotspotter_assets.defs.automation.automated import automated, sensor_status
+from shotspotter_assets.defs.partitions import RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 from shotspotter_assets.notifications.send import Message
-from shotspotter_assets.partitions import RANGE_END, RANGE_START
 from shotspotter_assets.settings import Settings
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ the models and the stored days in memory instead.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -16,18 +15,18 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.automated import automated
+from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.partitions import asset_key
 from shotspotter_assets.settings import Settings
+from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.pages.places import Places
     from shotspotter_assets.serving.nowcast_poller import NowcastPoller
-    from shotspotter_assets.serving.nowcasts import Nowcast
 
 
 def definitions(settings: Settings) -> dg.Definitions:
-    """A sensor for each automated city with `nowcasts`."""
+    """Build a sensor for each automated city with `nowcasts`."""
     return dg.Definitions(
         sensors=[
             _sensor(city, city.nowcasts) for city in automated(settings.cities.values()) if city.nowcasts is not None
@@ -72,7 +71,7 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
             renew_last_hours(store.open(), city, places())
         except Exception:  # a page that fails must not repeat the nowcast at every tick
             context.log.exception(f"{city.name}: the page of the last hours could not be made")
-        event = dg.AssetMaterialization(asset_key(city, "nowcasts"), metadata=metadata_of(nowcast, path))
+        event = dg.AssetMaterialization(asset_key(city, Asset.NOWCASTS), metadata=panel.nowcast(nowcast.record, path))
         return dg.SensorResult(
             skip_reason=f"A nowcast from {nowcast.record.now}.",
             cursor=json.dumps(asdict(inputs)),
@@ -80,8 +79,3 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         )
 
     return sensor
-
-
-def metadata_of(nowcast: "Nowcast", path: str) -> Mapping[str, Any]:
-    """Entries of the panel of a nowcast."""
-    return {**nowcast.record.model_dump(mode="json"), "path": panel.stored(path)}

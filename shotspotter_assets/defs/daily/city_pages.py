@@ -1,31 +1,42 @@
 """City pages: the static site for analysts and shift commanders."""
 
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.materialize import asset_settings, materialize_city
+from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import PagesResource, StoreResource
-from shotspotter_assets.partitions import asset_key
-from shotspotter_assets.storage.file_names import ALL_CITIES, PAGES_RECORD_FILE
+from shotspotter_assets.storage.catalogue import PAGES_RECORD
+from shotspotter_assets.storage.stored_file import ALL_CITIES, Asset
+
+if TYPE_CHECKING:
+    from shotspotter_assets.storage.store import Store
+
+SHOWN: Final = (
+    Asset.GRID_TENSORS,
+    Asset.RISK_FORECASTS,
+    Asset.STREET_RISK,
+    Asset.PATROL_PLANS,
+    Asset.FORECAST_SCORES,
+    Asset.WALK_FORWARD_REPORTS,
+)
 
 
 def definitions(city: City) -> dg.Definitions:
-    """The asset."""
-    key = asset_key(city, "city_pages")
+    """Build the asset."""
 
     @dg.asset(
-        key=key,
-        group_name=city.name,
-        kinds={"html"},
-        code_version="1",
-        deps=[
-            asset_key(city, "grid_tensors"),
-            asset_key(city, "risk_forecasts"),
-            asset_key(city, "street_risk"),
-            asset_key(city, "patrol_plans"),
-            asset_key(city, "forecast_scores"),
-            asset_key(city, "walk_forward_reports"),
-        ],
+        **asset_settings(
+            city,
+            Asset.CITY_PAGES,
+            kinds={"html"},
+            code_version="1",
+            deps=[asset_key(city, asset) for asset in SHOWN],
+        )
     )
     def city_pages(store: StoreResource, pages: PagesResource) -> dg.MaterializeResult:
         """Pages that open by double click: tomorrow, last hours, shift plans, past days, track record.
@@ -33,31 +44,23 @@ def definitions(city: City) -> dg.Definitions:
         Built from whatever is stored, with the overview of all cities; unchanged files are not written again. Streets and
         districts come from `layers` of the city's file.
         """
-        from shotspotter_assets.automation.stored import Stored
-        from shotspotter_assets.pages.site import make_overview, make_pages
-
-        opened = store.open()
-        stored = Stored.read(opened, city)
-        made_from = stored.begin("city_pages")
-        made = make_pages(opened, city)
-        stored.record("city_pages", None, made_from)
-        cities = [name for name in opened.cities_present("city_pages", PAGES_RECORD_FILE) if name != ALL_CITIES]
-        overview = make_overview(opened, cities)
-        card = made.record.card
-        return dg.MaterializeResult(
-            metadata={
-                **pages.link(made.index, city.name),
-                **pages.link(overview, ALL_CITIES, "all_cities"),
-                **({} if card.expected is None else panel.rounded({"expected_alerts": card.expected})),
-                **(
-                    {"forecast_date": str(card.forecast_date), "likeliest": card.likeliest}
-                    if card.forecast_date
-                    else {}
-                ),
-                **({"note": card.note} if card.note else {}),
-                "files_written": len(made.written),
-                "files_kept": len(made.hashes) - len(made.written),
-            }
-        )
+        return materialize_city(store.open(), city, Asset.CITY_PAGES, partial(_pages_of, pages))
 
     return dg.Definitions(assets=[city_pages])
+
+
+def _pages_of(pages: PagesResource, store: "Store", city: City) -> panel.Metadata:
+    from shotspotter_assets.pages.site import make_overview, make_pages
+
+    made = make_pages(store, city)
+    overview = make_overview(store, [name for name in store.cities_present(PAGES_RECORD) if name != ALL_CITIES])
+    card = made.record.card
+    return {
+        **pages.link(made.index, city.name),
+        **pages.link(overview, ALL_CITIES, "all_cities"),
+        **({} if card.expected is None else panel.rounded({"expected_alerts": card.expected})),
+        **({"forecast_date": str(card.forecast_date), "likeliest": card.likeliest} if card.forecast_date else {}),
+        **({"note": card.note} if card.note else {}),
+        "files_written": len(made.written),
+        "files_kept": len(made.hashes) - len(made.written),
+    }

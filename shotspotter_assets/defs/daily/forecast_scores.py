@@ -7,8 +7,10 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.materialize import daily_settings, materialize_days
+from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_FORTNIGHT, asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import DAY_BEFORE, LAST_FORTNIGHT, SINGLE_RUN, asset_key, day_partitions, run_days
+from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.serving.forecast_scores import ScoreRecord
@@ -16,20 +18,19 @@ if TYPE_CHECKING:
 
 
 def definitions(city: City) -> dg.Definitions:
-    """The asset and its check."""
-    key, days = asset_key(city, "forecast_scores"), day_partitions(city)
+    """Build the asset and its check."""
 
     @dg.asset(
-        key=key,
-        partitions_def=days,
-        backfill_policy=SINGLE_RUN,
-        group_name=city.name,
-        kinds={"json"},
-        code_version="1",
-        deps=[
-            dg.AssetDep(asset_key(city, "risk_forecasts"), partition_mapping=DAY_BEFORE),
-            dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=LAST_FORTNIGHT),
-        ],
+        **daily_settings(
+            city,
+            Asset.FORECAST_SCORES,
+            kinds={"json"},
+            code_version="1",
+            deps=[
+                dg.AssetDep(asset_key(city, Asset.RISK_FORECASTS), partition_mapping=DAY_BEFORE),
+                dg.AssetDep(asset_key(city, Asset.GRID_TENSORS), partition_mapping=LAST_FORTNIGHT),
+            ],
+        )
     )
     def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> None:
         """Scores of the forecast issued the day before, with rolling skill, calibration, drift and gate.
@@ -37,10 +38,9 @@ def definitions(city: City) -> dg.Definitions:
         A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
         issued at the same lead. Rebuilt when alerts of the last year, or forecasts of the last 13 weeks, change.
         """
-        for day in run_days(context, city):
-            context.add_asset_metadata(_scores_of(store.open(), city, day), partition_key=str(day))
+        materialize_days(context, store.open(), city, Asset.FORECAST_SCORES, _scores_of)
 
-    @dg.asset_check(asset=key, partitions_def=days)
+    @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=day_partitions(city))
     def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The candidate's issued forecasts of the last 13 weeks pass the gate, and the served ones are calibrated."""
         from shotspotter_assets.serving.forecast_scores import ScoreRecord
@@ -58,15 +58,11 @@ def definitions(city: City) -> dg.Definitions:
 
 
 def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
-    """Score the forecasts of a day and of the weeks to it, and return the panel."""
-    from shotspotter_assets.automation.stored import Stored
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.serving.forecast_scores import HISTORY_DAYS, WINDOW_DAYS, score
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.record import ServingRecord
 
-    stored = Stored.read(opened, city)
-    made_from = stored.begin("forecast_scores", day)
     first = max(city.start, day - timedelta(days=HISTORY_DAYS - 1))
     forecasts = next_day_forecasts(opened, city, day - timedelta(days=WINDOW_DAYS - 1), day)
     serving = ServingRecord.latest_before(opened, city.name, day)
@@ -75,13 +71,10 @@ def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
     except DaysNotKnownError:
         history = CityHistory.load(opened, city, day)
     record = score(history, forecasts, serving)
-    path = record.write(opened)
-    stored.record("forecast_scores", day, made_from)
-    return panel.rounded(_metadata(record)) | {"path": panel.stored(path)}
+    return panel.rounded(_metadata(record)) | {"path": panel.stored(record.write(opened))}
 
 
 def _metadata(record: "ScoreRecord") -> panel.Metadata:
-    """Numbers that the UI plots by day, and notes; the stored record has all scores."""
     from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 
     numbers: panel.Metadata = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}

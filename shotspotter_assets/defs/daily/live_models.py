@@ -1,6 +1,7 @@
 """Live models of a city by day: trained when due and accepted by the gate, or those of an earlier day."""
 
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -10,9 +11,11 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
+from shotspotter_assets.defs.materialize import daily_settings, materialize_days
+from shotspotter_assets.defs.partitions import LAST_FORTNIGHT, asset_key
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import LAST_FORTNIGHT, SINGLE_RUN, asset_key, day_partitions, run_days
-from shotspotter_assets.storage.file_names import RECORD_FILE
+from shotspotter_assets.storage.catalogue import LIVE_MODEL
+from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
@@ -32,17 +35,16 @@ class LiveModelConfig(dg.Config):
 
 
 def definitions(city: City) -> dg.Definitions:
-    """The asset."""
-    key, days = asset_key(city, "live_models"), day_partitions(city)
+    """Build the asset."""
 
     @dg.asset(
-        key=key,
-        partitions_def=days,
-        backfill_policy=SINGLE_RUN,
-        group_name=city.name,
-        kinds={"lightgbm", "json"},
-        code_version="3",
-        deps=[dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=LAST_FORTNIGHT)],
+        **daily_settings(
+            city,
+            Asset.LIVE_MODELS,
+            kinds={"lightgbm", "json"},
+            code_version="3",
+            deps=[dg.AssetDep(asset_key(city, Asset.GRID_TENSORS), partition_mapping=LAST_FORTNIGHT)],
+        )
     )
     def live_models(context: dg.AssetExecutionContext, config: LiveModelConfig, store: StoreResource) -> None:
         """The models that serve after the day, trained on the days up to it; a candidate has to pass the gate.
@@ -51,48 +53,40 @@ def definitions(city: City) -> dg.Definitions:
         forecast day. When training is not due, the record points to the files of an earlier day. Models start from the
         latest `shared_models` that end no later than the day; a city with too few days serves these.
         """
-        for day in run_days(context, city):
-            context.add_asset_metadata(_models_of(context, store.open(), city, day, config), partition_key=str(day))
+        materialize_days(context, store.open(), city, Asset.LIVE_MODELS, partial(_models_of, context.log, config))
 
     return dg.Definitions(assets=[live_models])
 
 
 def _models_of(
-    context: dg.AssetExecutionContext, store: "Store", city: City, day: date, config: LiveModelConfig
+    log: dg.DagsterLogManager, config: LiveModelConfig, store: "Store", city: City, day: date
 ) -> panel.Metadata:
-    """Train the models of a day if they are due, store its record, and return the panel."""
-    from shotspotter_assets.automation.stored import Stored
     from shotspotter_assets.models.fold_training import write_models
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.serving.live_models import known_history, made_already
     from shotspotter_assets.serving.live_models import live_models as models_of_day
-    from shotspotter_assets.serving.record import models_partition
 
-    now, by_hand, stored = local_time.now(), changes(config.settings), Stored.read(store, city)
-    made_from = stored.begin("live_models", day)
+    now, by_hand = local_time.now(), changes(config.settings)
     history = known_history(store, city, day, now)
     made_before = None if config.retrain or config.serve_from or by_hand else made_already(store, history, now)
     if made_before is not None:
-        stored.record("live_models", day, made_from, made_before.data_version)
         note = "Left as it is: its data are unchanged, or its forecast was issued."
         return {"data_version": made_before.data_version, "note": note, "served": made_before.served}
     made = models_of_day(
         store,
         history,
-        FitContext(read_shared(store, city, day), backups=training_backups(), log=context.log.info, changes=by_hand),
+        FitContext(read_shared(store, city, day), backups=training_backups(), log=log.info, changes=by_hand),
         retrain=config.retrain,
         serve_from=date.fromisoformat(config.serve_from) if config.serve_from else None,
         validation_days=config.validation_days,
     )
     if made.record is None:
-        context.log.warning(f"{city.name} {day}: {made.why_none}")
-        stored.record("live_models", day, made_from, "no models")
+        log.warning(f"{city.name} {day}: {made.why_none}")
         return {"data_version": "no models", "note": made.why_none}
-    record, partition = made.record, models_partition(city.name, day)
-    context.log.info(f"{day}: {record.served} of {record.fitted_on} serves. {' '.join(record.reasons)}")
-    write_models(store, partition, made.files, record.model_dump_json(indent=2))
-    stored.record("live_models", day, made_from, record.data_version)
+    record = made.record
+    log.info(f"{day}: {record.served} of {record.fitted_on} serves. {' '.join(record.reasons)}")
+    path = write_models(store, LIVE_MODEL, record, day, made.files)
     return {
         "data_version": record.data_version,
         "served": record.served,
@@ -103,5 +97,5 @@ def _models_of(
         "trained": record.trained,
         "models_from": str(record.fitted_on),
         **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
-        "path": panel.stored(store.uri(partition, RECORD_FILE)),
+        "path": panel.stored(path),
     }

@@ -9,10 +9,11 @@ from pydantic import Field
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.automation.nowcast_poller import metadata_of
+from shotspotter_assets.defs.materialize import asset_settings, daily_settings, materialize_days
+from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
-from shotspotter_assets.serving.columns import RISK_COLUMNS
+from shotspotter_assets.storage.catalogue import NOWCAST_HOURS
+from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
@@ -25,15 +26,17 @@ class NowcastConfig(dg.Config):
 
 
 def definitions(city: City) -> dg.Definitions:
-    """The nowcasts, and their scores where the city issues them automatically."""
+    """Build the nowcasts, and their scores if the city issues them automatically."""
 
     @dg.asset(
-        key=asset_key(city, "nowcasts"),
-        group_name=city.name,
-        kinds={"parquet"},
-        code_version="1",
-        deps=[asset_key(city, "live_models"), asset_key(city, "grid_tensors")],
-        metadata=panel.column_schema(RISK_COLUMNS),
+        **asset_settings(
+            city,
+            Asset.NOWCASTS,
+            kinds={"parquet"},
+            code_version="1",
+            deps=[asset_key(city, Asset.LIVE_MODELS), asset_key(city, Asset.GRID_TENSORS)],
+            table=NOWCAST_HOURS,
+        )
     )
     def nowcasts(config: NowcastConfig, store: StoreResource, sources: SourcesResource) -> dg.MaterializeResult:
         """Risk of the next 15, 30 and 60 minutes and of the next hours, from the stored days and newer alerts of the source.
@@ -55,41 +58,35 @@ def definitions(city: City) -> dg.Definitions:
             f"{cast.record.alerts_since_midnight} alerts since midnight"
         )
         picture = panel.picture("map", risk_map(longest, city, title))
-        return dg.MaterializeResult(metadata={**metadata_of(cast, path), "map": picture})
+        return dg.MaterializeResult(metadata={**panel.nowcast(cast.record, path), "map": picture})
 
     @dg.asset(
-        key=asset_key(city, "nowcast_scores"),
-        partitions_def=day_partitions(city),
-        backfill_policy=SINGLE_RUN,
-        group_name=city.name,
-        kinds={"json"},
-        code_version="1",
-        deps=[asset_key(city, "cleaned_alerts")],
+        **daily_settings(
+            city,
+            Asset.NOWCAST_SCORES,
+            kinds={"json"},
+            code_version="1",
+            deps=[asset_key(city, Asset.CLEANED_ALERTS)],
+        )
     )
     def nowcast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> None:
         """Scores of the day's nowcasts, compared with the hour's forecast spread evenly.
 
         Nowcasts whose minutes end after midnight are not scored. Rebuilt when alerts are corrected.
         """
-        for day in run_days(context, city):
-            context.add_asset_metadata(_scores_of(store.open(), city, day), partition_key=str(day))
+        materialize_days(context, store.open(), city, Asset.NOWCAST_SCORES, _scores_of)
 
     return dg.Definitions(assets=[nowcasts, *([] if city.nowcasts is None else [nowcast_scores])])
 
 
 def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
-    """Score the nowcasts of a day, and return the panel."""
-    from shotspotter_assets.automation.stored import Stored
     from shotspotter_assets.models.next_minutes.incident_points import Incidents
     from shotspotter_assets.serving.incidents import stored_alerts
     from shotspotter_assets.serving.nowcast_scores import issued_minutes, score_nowcasts
 
-    stored = Stored.read(opened, city)
-    made_from = stored.begin("nowcast_scores", day)
     incidents = Incidents.of_alerts(stored_alerts(opened, city, day - timedelta(days=1), day), city)
     record = score_nowcasts(city, day, issued_minutes(opened, city, day), incidents)
     path = record.write(opened)
-    stored.record("nowcast_scores", day, made_from)
     numbers: panel.Metadata = {"nowcasts": record.nowcasts, "incidents": record.incidents}
     for length, scores in record.scores.items():
         numbers |= {f"{length}: came": scores.came, f"{length}: expected": scores.expected}

@@ -6,13 +6,13 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.partitions import asset_key, run_day, week_partitions
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import asset_key, run_day, week_partitions
-from shotspotter_assets.storage.file_names import RECORD_FILE
+from shotspotter_assets.storage.stored_file import Asset
 
 
 def definitions(cities: Mapping[str, City]) -> dg.Definitions:
-    """The asset, which is one for all cities of the code location."""
+    """Build the one asset of all cities of the code location."""
 
     @dg.asset(
         partitions_def=week_partitions(cities),
@@ -22,7 +22,7 @@ def definitions(cities: Mapping[str, City]) -> dg.Definitions:
         pool="training",
         # Time windows of different time zones cannot be mapped.
         deps=[
-            dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=dg.AllPartitionMapping())
+            dg.AssetDep(asset_key(city, Asset.GRID_TENSORS), partition_mapping=dg.AllPartitionMapping())
             for city in cities.values()
             if city.shared
         ],
@@ -33,18 +33,16 @@ def definitions(cities: Mapping[str, City]) -> dg.Definitions:
         It holds a number for each input and no row of any city; a city whose file says `shared: false` takes no part. Each
         city's own models start from the regression of the others.
         """
-        from shotspotter_assets.models.next_day.shared_regression import shared_partition, train_shared
+        from shotspotter_assets.models.next_day.shared_regression import train_shared
 
-        week, opened = run_day(context), store.open()
-        models = train_shared(opened, cities.values(), week, context.log.info)
-        partition = shared_partition(week)
-        opened.write_bytes(partition, RECORD_FILE, models.model_dump_json(indent=1).encode())
+        opened = store.open()
+        models = train_shared(opened, cities.values(), run_day(context), context.log.info)
         return dg.MaterializeResult(
             metadata={
                 "cities": ", ".join(models.cities) or "none",
                 "left_out": panel.bullets([f"{city}: {why}" for city, why in models.left_out.items()]),
                 "starts_at": models.prior or "nothing",
-                "path": panel.stored(opened.uri(partition, RECORD_FILE)),
+                "path": panel.stored(models.write(opened)),
             }
         )
 

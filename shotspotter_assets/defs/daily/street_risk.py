@@ -1,16 +1,18 @@
 """Street risk of a city by issue date, for the day after it, and its scores by day."""
 
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.materialize import daily_settings, materialize_days
+from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_TWO_DAYS, asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import DAY_BEFORE, LAST_TWO_DAYS, SINGLE_RUN, asset_key, day_partitions, run_days
-from shotspotter_assets.serving.columns import STREET_COLUMNS
-from shotspotter_assets.storage.file_names import STREETS_MAP_FILE
+from shotspotter_assets.storage.catalogue import STREETS, STREETS_MAP
+from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
@@ -19,18 +21,17 @@ ONE_DAY: Final = timedelta(days=1)
 
 
 def definitions(city: City) -> dg.Definitions:
-    """The risk with its check, and the scores of a city with streets."""
-    key, days = asset_key(city, "street_risk"), day_partitions(city)
+    """Build the risk with its check, and the scores if the city has streets."""
 
     @dg.asset(
-        key=key,
-        partitions_def=days,
-        backfill_policy=SINGLE_RUN,
-        group_name=city.name,
-        kinds={"parquet"},
-        code_version="2",
-        deps=[asset_key(city, "risk_forecasts")],
-        metadata=panel.column_schema(STREET_COLUMNS),
+        **daily_settings(
+            city,
+            Asset.STREET_RISK,
+            kinds={"parquet"},
+            code_version="2",
+            deps=[asset_key(city, Asset.RISK_FORECASTS)],
+            table=STREETS,
+        )
     )
     def street_risk(context: dg.AssetExecutionContext, store: StoreResource) -> None:
         """Risk of every street between two crossings on the next local day, and the 50 highest with reasons.
@@ -38,10 +39,9 @@ def definitions(city: City) -> dg.Definitions:
         The forecast of each cell is divided among its streets by their past alerts, so that it adds up. A city without
         `streets` in its file, or a day without a forecast, has none; patrol plans work without them.
         """
-        for day in run_days(context, city):
-            context.add_asset_metadata(_streets_of(context, store.open(), city, day), partition_key=str(day))
+        materialize_days(context, store.open(), city, Asset.STREET_RISK, partial(_streets_of, context.log))
 
-    @dg.asset_check(asset=key, partitions_def=days)
+    @dg.asset_check(asset=asset_key(city, Asset.STREET_RISK), partitions_def=day_partitions(city))
     def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The city's file of streets, where it names one, can be read and has named lines in its box."""
         from shotspotter_assets.serving.stored_streets import StreetRecord
@@ -51,52 +51,45 @@ def definitions(city: City) -> dg.Definitions:
         return dg.AssetCheckResult(passed=not wrong, severity=dg.AssetCheckSeverity.ERROR, description=wrong)
 
     @dg.asset(
-        key=asset_key(city, "street_scores"),
-        partitions_def=days,
-        backfill_policy=SINGLE_RUN,
-        group_name=city.name,
-        kinds={"json"},
-        code_version="1",
-        deps=[
-            dg.AssetDep(asset_key(city, "street_risk"), partition_mapping=DAY_BEFORE),
-            dg.AssetDep(asset_key(city, "cleaned_alerts"), partition_mapping=LAST_TWO_DAYS),
-            dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=LAST_TWO_DAYS),
-        ],
+        **daily_settings(
+            city,
+            Asset.STREET_SCORES,
+            kinds={"json"},
+            code_version="1",
+            deps=[
+                dg.AssetDep(asset_key(city, Asset.STREET_RISK), partition_mapping=DAY_BEFORE),
+                dg.AssetDep(asset_key(city, Asset.CLEANED_ALERTS), partition_mapping=LAST_TWO_DAYS),
+                dg.AssetDep(asset_key(city, Asset.GRID_TENSORS), partition_mapping=LAST_TWO_DAYS),
+            ],
+        )
     )
     def street_scores(context: dg.AssetExecutionContext, store: StoreResource) -> None:
         """Scores of the streets ranked the day before, compared with the same risk spread evenly.
 
         Rebuilt when alerts are corrected. A day without a forecast, or with other streets by now, has a record with a note.
         """
-        for day in run_days(context, city):
-            context.add_asset_metadata(_scores_of(store.open(), city, day), partition_key=str(day))
+        materialize_days(context, store.open(), city, Asset.STREET_SCORES, _scores_of)
 
     scores = [] if city.streets is None else [street_scores]
     return dg.Definitions(assets=[street_risk, *scores], asset_checks=[streets_are_usable])
 
 
-def _streets_of(context: dg.AssetExecutionContext, opened: "Store", city: City, issue_date: date) -> panel.Metadata:
-    """Rank the streets of a day, or store why there are none, and return the panel."""
-    from shotspotter_assets.automation.stored import Stored
+def _streets_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date) -> panel.Metadata:
     from shotspotter_assets.serving.issued_forecasts import load_record
     from shotspotter_assets.serving.stored_streets import StreetRecord, write_streets
     from shotspotter_assets.serving.street_risk import street_forecast
 
-    stored = Stored.read(opened, city)
-    made_from = stored.begin("street_risk", issue_date)
-    forecast = None if city.streets is None else load_record(opened, city.name, issue_date)
-    ranked = street_forecast(opened, city, issue_date, forecast)
-    path = write_streets(opened, ranked)
+    forecast = None if city.streets is None else load_record(store, city.name, issue_date)
+    ranked = street_forecast(store, city, issue_date, forecast)
+    path = write_streets(store, ranked)
     if isinstance(ranked, StreetRecord):
         if ranked.is_wrong:
-            context.log.error(ranked.no_streets)
-        stored.record("street_risk", issue_date, made_from, "no streets")
+            log.error(ranked.no_streets)
         return {"data_version": "no streets", "note": ranked.no_streets, "segments": 0, "path": panel.stored(path)}
     facts = ranked.record
-    stored.record("street_risk", issue_date, made_from, ranked.version)
     return {
         "data_version": ranked.version,
-        "day": str(facts.day + ONE_DAY),
+        "day": str(facts.issue_date + ONE_DAY),
         "segments": facts.segments,
         **panel.rounded({"expected_alerts": facts.expected_alerts, "on_no_street": facts.expected_on_no_street}),
         "top_streets": panel.table(
@@ -109,21 +102,15 @@ def _streets_of(context: dg.AssetExecutionContext, opened: "Store", city: City, 
             for row in ranked.top.to_pylist()
         ),
         "left_out": panel.bullets(facts.left_out),
-        "geojson": panel.stored(opened.uri(StreetRecord.partition(city.name, issue_date), STREETS_MAP_FILE)),
+        "geojson": panel.stored(store.uri(STREETS_MAP, city.name, issue_date)),
         "path": panel.stored(path),
     }
 
 
-def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
-    """Score the streets that were ranked for a day, and return the panel."""
-    from shotspotter_assets.automation.stored import Stored
+def _scores_of(store: "Store", city: City, day: date) -> panel.Metadata:
     from shotspotter_assets.serving.street_scores import score_streets
 
-    stored = Stored.read(opened, city)
-    made_from = stored.begin("street_scores", day)
-    record = score_streets(opened, city, day)
-    path = record.write(opened)
-    stored.record("street_scores", day, made_from)
+    record = score_streets(store, city, day)
     numbers: panel.Metadata = {"note": record.note} if record.note else {}
     if record.log_loss is not None:
         numbers |= {
@@ -133,4 +120,4 @@ def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
         }
     if record.gain_over_even is not None:
         numbers["gain over an even spread (nats per segment with an alert)"] = record.gain_over_even
-    return {**panel.rounded(numbers), "path": panel.stored(path)}
+    return {**panel.rounded(numbers), "path": panel.stored(record.write(store))}

@@ -1,5 +1,9 @@
 """Fold models of a city by cutoff."""
 
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING
+
 import dagster as dg
 from pydantic import Field
 
@@ -7,10 +11,15 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import fold_windows
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
+from shotspotter_assets.defs.materialize import asset_settings, materialize_fold
+from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_partitions
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.training_windows import split_days
-from shotspotter_assets.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_partitions, run_day
-from shotspotter_assets.storage.file_names import RECORD_FILE
+from shotspotter_assets.storage.catalogue import FOLD_MODEL
+from shotspotter_assets.storage.stored_file import Asset
+
+if TYPE_CHECKING:
+    from shotspotter_assets.storage.store import Store
 
 REFERENCE = "conv_lstm"
 """The report's network, which every fold trains by default, and whose input window a fold must hold."""
@@ -34,17 +43,18 @@ class FoldModelConfig(dg.Config):
 
 
 def definitions(city: City) -> dg.Definitions:
-    """The asset."""
-    key, folds = asset_key(city, "fold_models"), fold_partitions(city)
+    """Build the asset."""
 
     @dg.asset(
-        key=key,
-        partitions_def=folds,
-        group_name=city.name,
-        kinds={"keras", "lightgbm"},
-        code_version="4",
-        pool="training",
-        deps=[dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=PERIOD_BEFORE_CUTOFF)],
+        **asset_settings(
+            city,
+            Asset.FOLD_MODELS,
+            kinds={"keras", "lightgbm"},
+            code_version="4",
+            partitions_def=fold_partitions(city),
+            pool="training",
+            deps=[dg.AssetDep(asset_key(city, Asset.GRID_TENSORS), partition_mapping=PERIOD_BEFORE_CUTOFF)],
+        )
     )
     def fold_models(
         context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource
@@ -54,48 +64,43 @@ def definitions(city: City) -> dg.Definitions:
         The report's network of a killed run continues after its last finished epoch when the run is started again on the
         same machine with the same settings.
         """
-        from shotspotter_assets.automation.stored import Stored
-        from shotspotter_assets.models.city_history import CityHistory
-        from shotspotter_assets.models.fold_training import model_partition, train_fold, write_models
-        from shotspotter_assets.models.forecaster import FitContext, training_backups
-        from shotspotter_assets.models.forecaster_registry import candidate_of, city_settings
-        from shotspotter_assets.models.next_day.shared_regression import read_shared
-        from shotspotter_assets.storage.fingerprints import sha256
-
-        cutoff = run_day(context)
-        before, _ = fold_windows(city, cutoff)
-        opened, by_hand = store.open(), changes(config.settings)
-        stored = Stored.read(opened, city)
-        made_from = stored.begin("fold_models", cutoff)
-        history = CityHistory.load(opened, city, before[-1]).complete()
-        names = config.models or list(dict.fromkeys([candidate_of(city), REFERENCE]))
-        settings = {name: city_settings(city, name, by_hand.get(name)) for name in (*names, REFERENCE)}
-        network = settings[REFERENCE].model_dump()
-        windows = split_days(len(history.days), config.validation_share, network["days"])
-        record, files = train_fold(
-            history,
-            cutoff,
-            windows,
-            {name: settings[name] for name in names},
-            context=FitContext(
-                read_shared(opened, city, cutoff), backups=training_backups(), log=context.log.info, changes=by_hand
-            ),
-            config=network
-            | {"models": names, "validation_share": config.validation_share}
-            | {name: section for name, section in by_hand.items() if name != REFERENCE},
-        )
-        partition = model_partition(city.name, cutoff)
-        content = record.model_dump_json(indent=2)
-        write_models(opened, partition, files, content)
-        stored.record("fold_models", cutoff, made_from, sha256(content)[:16])
-        return dg.MaterializeResult(
-            metadata={
-                "covered_cells": len(record.covered),
-                "train_days": record.train_days,
-                "validation_days": record.validation_days,
-                **panel.rounded({f"{name}_seconds": model.seconds_to_train for name, model in record.models.items()}),
-                "path": panel.stored(opened.uri(partition, RECORD_FILE)),
-            }
-        )
+        return materialize_fold(context, store.open(), city, Asset.FOLD_MODELS, partial(_fold_of, context.log, config))
 
     return dg.Definitions(assets=[fold_models])
+
+
+def _fold_of(
+    log: dg.DagsterLogManager, config: FoldModelConfig, store: "Store", city: City, cutoff: date
+) -> panel.Metadata:
+    from shotspotter_assets.models.city_history import CityHistory
+    from shotspotter_assets.models.fold_training import train_fold, write_models
+    from shotspotter_assets.models.forecaster import FitContext, training_backups
+    from shotspotter_assets.models.forecaster_registry import candidate_of, city_settings
+    from shotspotter_assets.models.next_day.shared_regression import read_shared
+    from shotspotter_assets.storage.fingerprints import sha256
+
+    before, _ = fold_windows(city, cutoff)
+    by_hand = changes(config.settings)
+    history = CityHistory.load(store, city, before[-1]).complete()
+    names = config.models or list(dict.fromkeys([candidate_of(city), REFERENCE]))
+    settings = {name: city_settings(city, name, by_hand.get(name)) for name in (*names, REFERENCE)}
+    network = settings[REFERENCE].model_dump()
+    record, files = train_fold(
+        history,
+        cutoff,
+        split_days(len(history.days), config.validation_share, network["days"]),
+        {name: settings[name] for name in names},
+        context=FitContext(read_shared(store, city, cutoff), backups=training_backups(), log=log.info, changes=by_hand),
+        config=network
+        | {"models": names, "validation_share": config.validation_share}
+        | {name: section for name, section in by_hand.items() if name != REFERENCE},
+    )
+    path = write_models(store, FOLD_MODEL, record, cutoff, files)
+    return {
+        "data_version": sha256(record.content())[:16],
+        "covered_cells": len(record.covered),
+        "train_days": record.train_days,
+        "validation_days": record.validation_days,
+        **panel.rounded({f"{name}_seconds": model.seconds_to_train for name, model in record.models.items()}),
+        "path": panel.stored(path),
+    }

@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from shotspotter_assets.defs.resources import SageMakerResource
+from shotspotter_assets.storage.catalogue import TRIALS
 
 if TYPE_CHECKING:
     import optuna
@@ -39,14 +40,13 @@ def search_on_sagemaker(
     Raises:
         ValueError: role, image or a store on S3 is missing.
     """
-    from shotspotter_assets.models.tuning.sagemaker.task_file import packed, task_file
+    from shotspotter_assets.models.tuning.sagemaker.task_file import TASK_FILE, packed
     from shotspotter_assets.models.tuning.sagemaker.tuning_job import Cloud
     from shotspotter_assets.models.tuning.sagemaker.tuning_job import search_on_sagemaker as search
-    from shotspotter_assets.models.tuning.search_outcome import tuned_partition
 
     city, name, jobs = task.history.city.name, task.forecaster, config.sagemaker
-    partition = tuned_partition(city, cutoff)
-    uri = opened.uri(partition, task_file(name))
+    task_file = TRIALS.named(forecaster=name, kind=TASK_FILE)
+    uri = opened.uri(task_file, city, cutoff)
     needed = {
         "SHOTSPOTTER_SAGEMAKER_ROLE": sagemaker.role,
         "SHOTSPOTTER_SAGEMAKER_IMAGE": sagemaker.image,
@@ -58,7 +58,7 @@ def search_on_sagemaker(
             f"A search on SageMaker needs {', '.join(missing)}; see docs/how-to/tuning_on_sagemaker.md. Set it, or choose the "
             "engine `here`."
         )
-    opened.write_bytes(partition, task_file(name), packed(task))
+    opened.write_bytes(task_file, packed(task), city, cutoff)
     cloud = Cloud(
         sagemaker=sagemaker.client("sagemaker"),
         role=sagemaker.role,
@@ -66,7 +66,7 @@ def search_on_sagemaker(
         instance_type=jobs.instance_type,
         job_minutes=jobs.job_minutes,
         task_uri=uri,
-        output_uri=opened.uri(partition, f"{name}.sagemaker"),
+        output_uri=opened.uri(TRIALS.named(forecaster=name, kind="sagemaker"), city, cutoff),
         run_id=context.run.run_id,
         tags={
             "shotspotter:run": context.run.run_id,

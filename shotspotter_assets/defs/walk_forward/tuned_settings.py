@@ -1,5 +1,6 @@
 """Tuned settings of a city by cutoff: the result of a search on the days before the cutoff."""
 
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -9,13 +10,18 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import fold_windows
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
+from shotspotter_assets.defs.materialize import asset_settings
+from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_partitions, run_day
 from shotspotter_assets.defs.resources import SageMakerResource, StoreResource
 from shotspotter_assets.defs.walk_forward.sagemaker_search import SageMakerConfig, search_on_sagemaker
 from shotspotter_assets.models.forecaster_registry import SEARCHED
-from shotspotter_assets.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_partitions, run_day
+from shotspotter_assets.storage.catalogue import TRIALS
+from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.models.forecaster_registry import ForecasterSettings
+    from shotspotter_assets.models.tuning.task import TuningTask
+    from shotspotter_assets.storage.store import Store
 
 Sections = sections(SEARCHED)
 STORAGE_VARIABLE: Final = "SHOTSPOTTER_TUNING_STORAGE"
@@ -64,17 +70,18 @@ class TuningConfig(dg.Config):
 
 
 def definitions(city: City) -> dg.Definitions:
-    """The asset."""
-    key, folds = asset_key(city, "tuned_settings"), fold_partitions(city)
+    """Build the asset."""
 
     @dg.asset(
-        key=key,
-        partitions_def=folds,
-        group_name=city.name,
-        kinds={"json"},
-        code_version="1",
-        pool="training",
-        deps=[dg.AssetDep(asset_key(city, "grid_tensors"), partition_mapping=PERIOD_BEFORE_CUTOFF)],
+        **asset_settings(
+            city,
+            Asset.TUNED_SETTINGS,
+            kinds={"json"},
+            code_version="1",
+            partitions_def=fold_partitions(city),
+            pool="training",
+            deps=[dg.AssetDep(asset_key(city, Asset.GRID_TENSORS), partition_mapping=PERIOD_BEFORE_CUTOFF)],
+        )
     )
     def tuned_settings(
         context: dg.AssetExecutionContext, config: TuningConfig, store: StoreResource, sagemaker: SageMakerResource
@@ -84,58 +91,59 @@ def definitions(city: City) -> dg.Definitions:
         The storage keeps every finished trial, so that a killed search continues. The asset stores YAML for the city's
         file; nothing is adopted automatically.
         """
-        from shotspotter_assets.models.city_history import CityHistory
-        from shotspotter_assets.models.forecaster import FitContext
-        from shotspotter_assets.models.forecaster_registry import city_settings
-        from shotspotter_assets.models.next_day.shared_regression import read_shared
-        from shotspotter_assets.models.training_windows import split_days
-        from shotspotter_assets.models.tuning.search import open_study, search, storage_url
-        from shotspotter_assets.models.tuning.search_outcome import (
-            TunedSettings,
-            trial_rows,
-            tuned_file,
-            tuned_partition,
-        )
-        from shotspotter_assets.models.tuning.task import TuningTask
-
-        cutoff = run_day(context)
-        name, opened, changed = config.forecaster, store.open(), changes(config.settings)
-        if name not in SEARCHED:
-            raise ValueError(f"{name} has no settings that could be searched; choose among {', '.join(SEARCHED)}.")
-        before, _ = fold_windows(city, cutoff)
-        stored = CityHistory.load(opened, city, before[-1]).complete()
-        settings = city_settings(city, name, changed.get(name))
-        train, validation = split_days(len(stored.days), config.validation_share, input_days(settings))
-        in_coverage = stored.coverage_on(cutoff)
-        shared = read_shared(opened, city, cutoff)
-        task = TuningTask(name, settings, stored.daily(in_coverage), train, validation, FitContext(shared))
-        context.log.info(f"Searching {', '.join(task.space)} of {name}, scored on {len(validation)} days")
-        partition = tuned_partition(city.name, cutoff)
-        shared_storage = dg.EnvVar(STORAGE_VARIABLE).get_value() or ""
-        with storage_url(opened, partition, f"{name}.trials.db", shared_storage) as storage:
-            study = open_study(task, storage, config.seed, config.parallel)
-            if config.engine == "sagemaker":
-                search_on_sagemaker(context, config, sagemaker, opened, task, study, cutoff)
-            else:
-                search(task, study, config.trials, config.minutes, config.parallel, context.log.info)
-            tuned = TunedSettings.of(task, cutoff, study)
-            files = {tuned_file(name): tuned.model_dump_json(indent=2).encode(), f"{name}.yaml": tuned.yaml.encode()}
-            rows = trial_rows(study)
-        context.log.info(f"For the file of {city.name}:\n{tuned.yaml}")
-        for file, content in files.items():
-            opened.write_bytes(partition, file, content)
-        return dg.MaterializeResult(
-            metadata={
-                "forecaster": tuned.forecaster,
-                "for_the_city_file": dg.MetadataValue.md(f"```yaml\n{tuned.yaml}```"),
-                **panel.rounded({"log_loss": tuned.loss, "log_loss_before": tuned.start_loss, "gain": tuned.gain}),
-                "trials": tuned.trials,
-                "best_trials": panel.table(rows),
-                "path": panel.stored(opened.uri(partition, tuned_file(name))),
-            }
-        )
+        return dg.MaterializeResult(metadata=_search(context, config, store.open(), sagemaker, city))
 
     return dg.Definitions(assets=[tuned_settings])
+
+
+def _search(
+    context: dg.AssetExecutionContext, config: TuningConfig, store: "Store", sagemaker: SageMakerResource, city: City
+) -> panel.Metadata:
+    from shotspotter_assets.models.tuning.search import open_study, search, storage_url
+    from shotspotter_assets.models.tuning.search_outcome import TunedSettings, trial_rows
+
+    cutoff, name = run_day(context), config.forecaster
+    task = _task(store, city, cutoff, config)
+    context.log.info(f"Searching {', '.join(task.space)} of {name}, scored on {len(task.validation)} days")
+    shared_storage = dg.EnvVar(STORAGE_VARIABLE).get_value() or ""
+    trials = TRIALS.named(forecaster=name, kind="trials.db")
+    with storage_url(store, trials, city.name, cutoff, shared_storage) as storage:
+        study = open_study(task, storage, config.seed, config.parallel)
+        if config.engine == "sagemaker":
+            search_on_sagemaker(context, config, sagemaker, store, task, study, cutoff)
+        else:
+            search(task, study, config.trials, config.minutes, config.parallel, context.log.info)
+        tuned = TunedSettings.of(task, cutoff, study)
+        rows = trial_rows(study)
+    context.log.info(f"For the file of {city.name}:\n{tuned.yaml}")
+    path = tuned.write(store)
+    return {
+        "forecaster": tuned.forecaster,
+        "for_the_city_file": dg.MetadataValue.md(f"```yaml\n{tuned.yaml}```"),
+        **panel.rounded({"log_loss": tuned.loss, "log_loss_before": tuned.start_loss, "gain": tuned.gain}),
+        "trials": tuned.trials,
+        "best_trials": panel.table(rows),
+        "path": panel.stored(path),
+    }
+
+
+def _task(store: "Store", city: City, cutoff: date, config: TuningConfig) -> "TuningTask":
+    from shotspotter_assets.models.city_history import CityHistory
+    from shotspotter_assets.models.forecaster import FitContext
+    from shotspotter_assets.models.forecaster_registry import city_settings
+    from shotspotter_assets.models.next_day.shared_regression import read_shared
+    from shotspotter_assets.models.training_windows import split_days
+    from shotspotter_assets.models.tuning.task import TuningTask
+
+    name = config.forecaster
+    if name not in SEARCHED:
+        raise ValueError(f"{name} has no settings that could be searched; choose among {', '.join(SEARCHED)}.")
+    before, _ = fold_windows(city, cutoff)
+    stored = CityHistory.load(store, city, before[-1]).complete()
+    settings = city_settings(city, name, changes(config.settings).get(name))
+    train, validation = split_days(len(stored.days), config.validation_share, input_days(settings))
+    history = stored.daily(stored.coverage_on(cutoff))
+    return TuningTask(name, settings, history, train, validation, FitContext(read_shared(store, city, cutoff)))
 
 
 def input_days(settings: "ForecasterSettings") -> int:

@@ -1,20 +1,21 @@
 """Walk-forward report of a city: all of its folds together, with the verdict and the model card."""
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import dagster as dg
 from pydantic import Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.materialize import asset_settings, materialize_city
+from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.partitions import asset_key
-from shotspotter_assets.storage.file_names import (
-    CARD_FILE,
-    FOLD_FORECASTS_FILE,
-    FOLD_HOURS_FILE,
-    FOLD_TYPES_FILE,
-    REPORT_FILE,
-    picture_file,
-)
+from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_HOURS, FOLD_TYPES
+from shotspotter_assets.storage.stored_file import Asset
+
+if TYPE_CHECKING:
+    from shotspotter_assets.storage.store import Store
 
 
 class WalkForwardConfig(dg.Config):
@@ -29,80 +30,25 @@ class WalkForwardConfig(dg.Config):
 
 
 def definitions(city: City) -> dg.Definitions:
-    """The asset and its check."""
-    key = asset_key(city, "walk_forward_reports")
+    """Build the asset and its check."""
 
     @dg.asset(
-        key=key,
-        group_name=city.name,
-        kinds={"json", "markdown"},
-        code_version="1",
-        deps=[asset_key(city, "evaluation_reports")],
+        **asset_settings(
+            city,
+            Asset.WALK_FORWARD_REPORTS,
+            kinds={"json", "markdown"},
+            code_version="1",
+            deps=[asset_key(city, Asset.EVALUATION_REPORTS)],
+        )
     )
     def walk_forward_reports(
         context: dg.AssetExecutionContext, config: WalkForwardConfig, store: StoreResource
     ) -> dg.MaterializeResult:
         """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
-        from shotspotter_assets.automation.stored import Stored
-        from shotspotter_assets.evaluation.model_card import model_card
-        from shotspotter_assets.evaluation.report_files import (
-            read_fold_tables,
-            walk_forward_partition,
-            write_report,
-        )
-        from shotspotter_assets.evaluation.walk_forward_report import (
-            walk_forward_pictures,
-            walk_forward_report,
-            walk_forward_rows,
-        )
-        from shotspotter_assets.models.forecaster_registry import candidate_of
+        body = partial(_report_of, context.log, config)
+        return materialize_city(store.open(), city, Asset.WALK_FORWARD_REPORTS, body)
 
-        opened = store.open()
-        stored = Stored.read(opened, city)
-        made_from = stored.begin("walk_forward_reports")
-        candidate = config.candidate or candidate_of(city)
-        folds = read_fold_tables(opened, city.name, FOLD_FORECASTS_FILE)
-        if not folds:
-            raise ValueError(
-                f"City {city.name}: no fold has an evaluation report. Materialize evaluation_reports for some of its folds."
-            )
-        context.log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
-        report, scores = walk_forward_report(
-            city=city,
-            folds=folds,
-            candidate=candidate,
-            hourly=read_fold_tables(opened, city.name, FOLD_HOURS_FILE),
-            hourly_candidate=config.hourly_candidate,
-            types=read_fold_tables(opened, city.name, FOLD_TYPES_FILE),
-        )
-        card = model_card(report, scores)
-        pictures = walk_forward_pictures(report, scores)
-        partition = walk_forward_partition(city.name)
-        with opened.alone(partition.asset, partition.city):
-            for name, png in pictures.items():
-                opened.write_bytes(partition, picture_file(name), png)
-            opened.write_bytes(partition, CARD_FILE, card.encode())
-            write_report(opened, partition, report, scores)
-        stored.record("walk_forward_reports", None, made_from, made_from)
-        verdict = report.verdict
-        gain = {name if name == "gain" else f"gain_{name}": value for name, value in verdict.gain.ends().items()}
-        return dg.MaterializeResult(
-            metadata={
-                "served": verdict.served,
-                "verdict": verdict.outcome,
-                "why": panel.bullets(verdict.reasons),
-                "model_card": dg.MetadataValue.md(card),
-                "scores": panel.table(walk_forward_rows(report, scores)),
-                "best_baseline": verdict.best_baseline,
-                **panel.rounded(
-                    gain | {"days": report.days, "positives": report.positives, "base_rate": report.base_rate}
-                ),
-                "path": panel.stored(opened.uri(partition, REPORT_FILE)),
-                **{name: panel.picture(name, png) for name, png in pictures.items()},
-            }
-        )
-
-    @dg.asset_check(asset=key)
+    @dg.asset_check(asset=asset_key(city, Asset.WALK_FORWARD_REPORTS))
     def forecast_beats_best_baseline(store: StoreResource) -> dg.AssetCheckResult:
         """The candidate forecast is shown to be better than the best baseline, by one rule for all candidates.
 
@@ -122,3 +68,44 @@ def definitions(city: City) -> dg.Definitions:
         )
 
     return dg.Definitions(assets=[walk_forward_reports], asset_checks=[forecast_beats_best_baseline])
+
+
+def _report_of(log: dg.DagsterLogManager, config: WalkForwardConfig, store: "Store", city: City) -> panel.Metadata:
+    from shotspotter_assets.evaluation.model_card import model_card
+    from shotspotter_assets.evaluation.report_files import read_fold_tables, write_walk_forward_report
+    from shotspotter_assets.evaluation.walk_forward_report import (
+        walk_forward_pictures,
+        walk_forward_report,
+        walk_forward_rows,
+    )
+    from shotspotter_assets.models.forecaster_registry import candidate_of
+
+    folds = read_fold_tables(store, city.name, FOLD_FORECASTS)
+    if not folds:
+        raise ValueError(
+            f"City {city.name}: no fold has an evaluation report. Materialize evaluation_reports for some of its folds."
+        )
+    log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
+    report, scores = walk_forward_report(
+        city=city,
+        folds=folds,
+        candidate=config.candidate or candidate_of(city),
+        hourly=read_fold_tables(store, city.name, FOLD_HOURS),
+        hourly_candidate=config.hourly_candidate,
+        types=read_fold_tables(store, city.name, FOLD_TYPES),
+    )
+    card, pictures = model_card(report, scores), walk_forward_pictures(report, scores)
+    path = write_walk_forward_report(store, report, scores, card, pictures)
+    verdict = report.verdict
+    gain = {name if name == "gain" else f"gain_{name}": value for name, value in verdict.gain.ends().items()}
+    return {
+        "served": verdict.served,
+        "verdict": verdict.outcome,
+        "why": panel.bullets(verdict.reasons),
+        "model_card": dg.MetadataValue.md(card),
+        "scores": panel.table(walk_forward_rows(report, scores)),
+        "best_baseline": verdict.best_baseline,
+        **panel.rounded(gain | report.model_dump(include={"days", "positives", "base_rate"})),
+        "path": panel.stored(path),
+        **{name: panel.picture(name, png) for name, png in pictures.items()},
+    }

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.arrays import Array, Booleans, Singles
@@ -23,11 +23,12 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import MAX_FIT_ROWS, names_of_inputs, ordinary_days, rows_to_fit
 from shotspotter_assets.models.next_day.shrunk_regression import fit_shrunk_regression, standardise
 from shotspotter_assets.models.training_windows import INPUTS_WARM_UP_DAYS, after_warm_up
+from shotspotter_assets.storage.catalogue import SHARED_MODELS, TENSORS
 from shotspotter_assets.storage.errors import MissingPartitionsError
-from shotspotter_assets.storage.file_names import ALL_CITIES, GRID_FILE, RECORD_FILE
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import ALL_CITIES
+from shotspotter_assets.storage.stored_record import StoredRecord
 
-SHARED_MODELS: Final = "shared_models"
 PACKAGE: Final = "package"
 PACKAGE_FILE: Final = "shared_models.json"
 """The regressions that come with the package, by cutoff (`benchmarks/shared_model.py`)."""
@@ -82,22 +83,23 @@ class SharedRows:
         )
 
 
-class SharedModels(BaseModel):
-    """The regressions of a cutoff; stored as `record.json`."""
+class SharedModels(StoredRecord):
+    """The regressions of a week, which use only days before it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    stored_as = SHARED_MODELS
 
-    cutoff: date  # first day that was not used
+    city: str = ALL_CITIES
+    week: date  # first day that was not used
     cities: list[str]  # that took part
-    left_out: dict[str, str] = {}  # reasons by city
+    left_out: dict[str, str] = Field(default_factory=dict)  # reasons by city
     prior: str | None = None  # origin of the regression that these were shrunk towards; None for zero
     everyone: SharedRegression | None  # None where no city took part
-    without: dict[str, SharedRegression] = {}  # regressions without one city, by its name
+    without: dict[str, SharedRegression] = Field(default_factory=dict)  # regressions without one city, by its name
 
     def start_of(self, city: str, origin: str) -> SharedStart | None:
         """Return the start of a city's models; None where no other city took part."""
         regression = self.without.get(city) if city in self.cities else self.everyone
-        return None if regression is None else SharedStart(origin=f"{origin}|{self.cutoff}", **dict(regression))
+        return None if regression is None else SharedStart(origin=f"{origin}|{self.week}", **dict(regression))
 
 
 def fit_shared(
@@ -125,7 +127,7 @@ def fit_shared(
     cities = sorted(rows.keys() - left_out.keys())
     origin = None if prior is None else prior.origin
     if not cities:
-        return SharedModels(cutoff=cutoff, cities=[], left_out=left_out, prior=origin, everyone=None)
+        return SharedModels(week=cutoff, cities=[], left_out=left_out, prior=origin, everyone=None)
     # A factor that a city does not have is 0 there, as in its average cell; float64, as nearly equal rates make the fit stiff.
     tables = [pd.DataFrame(rows[city].inputs, columns=rows[city].names) for city in cities]
     table = pd.concat(tables, ignore_index=True).fillna(0.0)
@@ -156,7 +158,7 @@ def fit_shared(
         if leave_each_out and len(cities) > 1
     }
     return SharedModels(
-        cutoff=cutoff, cities=cities, left_out=left_out, prior=origin, everyone=in_units(everyone), without=without
+        week=cutoff, cities=cities, left_out=left_out, prior=origin, everyone=in_units(everyone), without=without
     )
 
 
@@ -185,13 +187,8 @@ def package_models() -> tuple[SharedModels, ...]:
 
 def package_start(city: str, by: date) -> SharedStart | None:
     """Return the packaged start that uses no day from `by` on; None where `by` is too early."""
-    usable = [models for models in package_models() if models.cutoff <= by]
+    usable = [models for models in package_models() if models.week <= by]
     return usable[-1].start_of(city, PACKAGE) if usable else None
-
-
-def shared_partition(cutoff: date) -> Partition:
-    """Return the place of a cutoff's models."""
-    return Partition(SHARED_MODELS, ALL_CITIES, "date", cutoff)
 
 
 def train_shared(store: Store, cities: Collection[City], cutoff: date, log: Callable[[str], None]) -> SharedModels:
@@ -213,7 +210,7 @@ def _rows_before(store: Store, city: City, cutoff: date) -> SharedRows:
         raise ValueError("Its file says `shared: false`.")
     if city.forecast:
         raise ValueError(f"It forecasts {', '.join(city.forecast)}, not gunshot alerts.")
-    stored = [day for day in store.days_present("grid_tensors", city.name, GRID_FILE) if day < cutoff]
+    stored = [day for day in store.days_present(TENSORS, city.name) if day < cutoff]
     if not stored:
         raise ValueError("No day before the cutoff is stored.")
     history = CityHistory.load(store, city, max(stored))
@@ -224,10 +221,9 @@ def _rows_before(store: Store, city: City, cutoff: date) -> SharedRows:
 def read_shared(store: Store, city: City, by: date) -> SharedStart | None:
     """Return the latest stored start with fitting inputs and a cutoff by `by`, else the package's; None for none."""
     inputs = required_inputs(names_of_inputs(city))
-    made = sorted(store.days_present(SHARED_MODELS, ALL_CITIES, RECORD_FILE), reverse=True)
-    for cutoff in (one for one in made if one <= by):
-        models = SharedModels.model_validate_json(store.read_bytes(shared_partition(cutoff), RECORD_FILE))
-        start = models.start_of(city.name, ALL_CITIES)
+    made = sorted(store.days_present(SHARED_MODELS, ALL_CITIES, last=by), reverse=True)
+    for cutoff in made:
+        start = SharedModels.load(store, ALL_CITIES, cutoff).start_of(city.name, ALL_CITIES)
         if start is not None and required_inputs(start.slopes) == inputs:
             return start
     return package_start(city.name, by)

@@ -4,12 +4,14 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shotspotter_assets.models.tuning.task import TuningTask
 from shotspotter_assets.storage.errors import MissingObjectError
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import StoredFile
 
 if TYPE_CHECKING:
     import optuna
@@ -26,12 +28,12 @@ START_LOSS: Final = "start_loss"
 
 
 @contextmanager
-def storage_url(store: Store, partition: Partition, file: str, shared: str = "") -> Iterator[str]:
+def storage_url(store: Store, file: StoredFile, city: str, cutoff: date, shared: str = "") -> Iterator[str]:
     """Yield the URL of Optuna's storage: `shared` where it is given, else an SQLite file in the store.
 
     In a store on S3 the file is copied here and written back at the end; several machines need `shared`.
     """
-    uri = store.uri(partition, file)
+    uri = store.uri(file, city, cutoff)
     if shared:
         yield shared
     elif "://" not in uri:
@@ -39,14 +41,14 @@ def storage_url(store: Store, partition: Partition, file: str, shared: str = "")
         yield f"sqlite:///{Path(uri).absolute()}"
     else:
         with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / file
+            copy = Path(folder) / file.file
             with suppress(MissingObjectError):
-                copy.write_bytes(store.read_bytes(partition, file))
+                copy.write_bytes(store.read_bytes(file, city, cutoff))
             try:
                 yield f"sqlite:///{copy}"
             finally:
                 if copy.exists():
-                    store.write_bytes(partition, file, copy.read_bytes())
+                    store.write_bytes(file, copy.read_bytes(), city, cutoff)
 
 
 def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int = 1) -> "optuna.Study":

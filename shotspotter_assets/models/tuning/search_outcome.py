@@ -5,26 +5,26 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
 from shotspotter_assets.models.tuning.search import START_LOSS, best_loss, finished_trials
 from shotspotter_assets.models.tuning.task import TuningTask
-from shotspotter_assets.storage.store import Partition
+from shotspotter_assets.storage.catalogue import TUNED_SETTINGS, TUNED_YAML
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_record import StoredRecord
 
 if TYPE_CHECKING:
     import optuna
 
-TUNED_SETTINGS: Final = "tuned_settings"
 SHOWN_TRIALS: Final = 10
 
 
-class TunedSettings(BaseModel):
-    """The outcome of a forecaster's search in a fold; stored as `<forecaster>.record.json`."""
+class TunedSettings(StoredRecord):
+    """The outcome of a forecaster's search in a fold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    stored_as = TUNED_SETTINGS
 
-    city: str
-    fold: date
+    cutoff: date
     forecaster: str
     settings: dict[str, JsonValue]  # that differ from those without a search; empty where no trial was better
     loss: float  # log loss of the validation window in nats per cell-day
@@ -34,13 +34,13 @@ class TunedSettings(BaseModel):
     trials: int  # finished ones
 
     @classmethod
-    def of(cls, task: TuningTask, fold: date, study: "optuna.Study") -> "TunedSettings":
+    def of(cls, task: TuningTask, cutoff: date, study: "optuna.Study") -> "TunedSettings":
         start, loss = study.user_attrs[START_LOSS], best_loss(study)
         values = study.best_params if loss < start else {}
         changed = type(task.settings).model_validate(task.settings.model_dump() | values).model_dump(mode="json")
         return cls(
             city=task.history.city.name,
-            fold=fold,
+            cutoff=cutoff,
             forecaster=task.forecaster,
             settings={name: changed[name] for name in values},
             loss=loss,
@@ -48,6 +48,14 @@ class TunedSettings(BaseModel):
             gain=(start - loss) * task.observed.size / task.observed.sum(),
             trials=len(finished_trials(study)),
         )
+
+    def write(self, store: Store) -> str:
+        """Write the record, and its lines for the city's file; return the record's address."""
+        place = (self.city, self.cutoff)
+        record = self.stored_as.named(forecaster=self.forecaster)
+        store.write_bytes(record, self.content(), *place)
+        store.write_bytes(TUNED_YAML.named(forecaster=self.forecaster), self.yaml.encode(), *place)
+        return store.uri(record, *place)
 
     @property
     def yaml(self) -> str:
@@ -74,13 +82,3 @@ def in_words(values: Mapping[str, Any]) -> str:
         for name, value in values.items()
     )
     return ", ".join(shown) or "as they were"
-
-
-def tuned_partition(city: str, cutoff: date) -> Partition:
-    """Return the folder of the searches of a fold."""
-    return Partition(TUNED_SETTINGS, city, "fold", cutoff)
-
-
-def tuned_file(name: str) -> str:
-    """Return the file of the outcome of a forecaster's search."""
-    return f"{name}.record.json"

@@ -17,13 +17,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.schema import group_versions
+from shotspotter_assets.storage.catalogue import ARRIVED_ROWS, RAW_ROWS, RECEIVED
 from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.store import Partition, Store
-
-ARRIVALS: Final = "arrivals"
-"""Folder of the received rows and answers of each city."""
-RECEIVED_FILE: Final = "received.json"
+from shotspotter_assets.storage.store import Store
 
 MAX_SHIFT_HOURS: Final = 14
 HOURS_OF_TIME: Final = 10_000_000
@@ -72,7 +69,7 @@ def _decoded(content: bytes) -> Received:
 
 def read_received(store: Store, city: str) -> dict[str, ReceivedFile]:
     """Return the landed files of a city as they were last read; none before the first reading."""
-    return dict(store.read_index(Partition(ARRIVALS, city), RECEIVED_FILE, _decoded) or {})
+    return dict(store.read_index(RECEIVED, city, _decoded) or {})
 
 
 def is_held_back(path: str, file: ReceivedFile, city: City) -> bool:
@@ -125,31 +122,33 @@ def used_days(files: Received, city: City, meaning: str) -> dict[date, dict[str,
 def write_received(store: Store, city: str, before: Received, files: Received) -> None:
     """Apply the differences between two readings; remove rows that no file uses any more."""
     changed = {path: file for path, file in files.items() if before.get(path) != file}
-    with store.alone(ARRIVALS, city):
+    with store.alone(RECEIVED.asset, city):
         stored = read_received(store, city)
         after = {path: file for path, file in stored.items() if path in files or path not in before} | changed
         if after != stored:
-            store.write_bytes(Partition(ARRIVALS, city), RECEIVED_FILE, _RECEIVED.dump_json(after))
-        used = {_rows_file(path, file.rows_from) for path, file in after.items()}
-        for name in {_rows_file(path, file.rows_from) for path, file in stored.items() if file.rows_from} - used:
-            store.delete(Partition(ARRIVALS, city), name)
+            store.write_bytes(RECEIVED, _RECEIVED.dump_json(after), city)
+        used = {_hash(path, file.rows_from) for path, file in after.items()}
+        for name in {_hash(path, file.rows_from) for path, file in stored.items() if file.rows_from} - used:
+            store.delete(ARRIVED_ROWS.named(hash=name), city)
 
 
 def write_rows(store: Store, city: str, path: str, version: str, rows: pa.Table) -> dict[date, tuple[str, int]]:
     """Keep the rows (`RAW_SCHEMA`) of a file; return version and number of rows by day."""
-    store.write_table(Partition(ARRIVALS, city), _rows_file(path, version), rows.rename_columns(_stored_names(rows)))
+    store.write_table(
+        ARRIVED_ROWS.named(hash=_hash(path, version)), rows.rename_columns(ARRIVED_ROWS.schema.names), city
+    )
     return rows_by_day(rows)
 
 
 def read_rows(store: Store, city: str, path: str, file: ReceivedFile) -> pa.Table:
     """Return the used rows of a file, `RAW_SCHEMA`; raise SourceError if they were replaced or are lost."""
     try:
-        rows = store.read_table(Partition(ARRIVALS, city), _rows_file(path, file.rows_from))
+        rows = store.read_table(ARRIVED_ROWS.named(hash=_hash(path, file.rows_from)), city)
     except StoreError:
         if read_received(store, city).get(path) == file:
             write_received(store, city, {path: file}, {})
         raise SourceError(f"City {city}: the kept rows of {path} are lost, and it is read again. Run again.") from None
-    return rows.rename_columns(["date" if name == "filed" else name for name in rows.column_names])
+    return rows.rename_columns(RAW_ROWS.schema.names)
 
 
 def rows_by_day(rows: pa.Table) -> dict[date, tuple[str, int]]:
@@ -220,10 +219,5 @@ def overlapping(files: Received, paths: Collection[str]) -> set[str]:
     return {path for path, file in files.items() if path in paths or any(day.toordinal() in days for day in file.days)}
 
 
-def _rows_file(path: str, version: str) -> str:
-    return f"{sha256(path, version)[:20]}.parquet"
-
-
-def _stored_names(rows: pa.Table) -> list[str]:
-    # No column may be named like a folder of the store.
-    return ["filed" if name == "date" else name for name in rows.column_names]
+def _hash(path: str, version: str) -> str:
+    return sha256(path, version)[:20]

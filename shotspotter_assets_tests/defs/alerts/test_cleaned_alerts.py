@@ -15,7 +15,8 @@ from shotspotter_assets.quality.check import check
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.window import Window
 from shotspotter_assets.settings import CHECKOUT
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import CLEANED
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs import chain
 from shotspotter_assets_tests.defs.chain import Installation, materialize, resources, with_city
 
@@ -50,10 +51,9 @@ def test_every_check_runs_on_a_range_and_on_a_day_after_it(tmp_path: Path, insta
 def test_days_without_rows_are_found_and_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     on, store = resources(str(tmp_path / "store")), Store(str(tmp_path / "store"))
     run("2023-08-01", "2023-11-30", on, instance, checks=())
-    alerts = store.read_table(Partition("cleaned_alerts", "tiny_city", "date", date(2023, 11, 20)), "alerts.parquet")
+    alerts = store.read_table(CLEANED, "tiny_city", date(2023, 11, 20))
     for day in range(10, 18):
-        silent = Partition("cleaned_alerts", "tiny_city", "date", date(2023, 11, day))
-        store.write_table(silent, "alerts.parquet", alerts[:0])
+        store.write_table(CLEANED, alerts[:0], "tiny_city", date(2023, 11, day))
     found = run("2023-11-01", "2023-11-30", on, instance, (), [*ALL_CHECKS])
     assert not found["silent_days"].passed
     assert "2023-11-10 to 2023-11-17 (8 days)" in found["silent_days"].description
@@ -83,12 +83,10 @@ def test_the_check_of_the_guide_runs_beside_one_that_raises(
     monkeypatch.setattr(chain, "_BUILT", {})
     on, store = resources(str(tmp_path / "store")), Store(str(tmp_path / "store"))
     run("2023-11-01", "2023-11-05", on, instance, checks=())
-    spoiled = Partition("cleaned_alerts", "tiny_city", "date", date(2023, 11, 3))
-    alerts = store.read_table(spoiled, "alerts.parquet")
+    spoiled = "tiny_city", date(2023, 11, 3)
+    alerts = store.read_table(CLEANED, *spoiled)
     rounds = pa.array([999, *[1] * (len(alerts) - 1)], pa.int32())
-    store.write_table(
-        spoiled, "alerts.parquet", alerts.set_column(alerts.schema.get_field_index("rounds"), "rounds", rounds)
-    )
+    store.write_table(CLEANED, alerts.set_column(alerts.schema.get_field_index("rounds"), "rounds", rounds), *spoiled)
     found = run("2023-11-01", "2023-11-05", on, instance, (), [*ALL_CHECKS])
     assert set(found) == set(ALL_CHECKS)
     assert {name for name, one in found.items() if not one.passed} == {"many_rounds", "broken"}

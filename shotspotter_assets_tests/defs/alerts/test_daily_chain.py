@@ -7,9 +7,7 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.day_table import DAYS_FILE
 from shotspotter_assets.storage.errors import MissingPartitionsError
-from shotspotter_assets.storage.lineage import LINEAGE_FILE
 from shotspotter_assets_tests.defs.chain import DAILY_CHECKS, materialize, resources, run_days
 from shotspotter_assets_tests.waiting import wait_until
 
@@ -127,4 +125,4 @@ def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instan
     assert all(check.passed for check in result.get_asset_check_evaluations())
     assert len(list(store.glob("grid_tensors/*/*/grid.parquet"))) == 275
     names = {path.name for path in store.glob("[!.]*/**/[!.]*") if path.is_file()}
-    assert names == {"alerts.parquet", "rejected.parquet", "grid.parquet", DAYS_FILE, LINEAGE_FILE}
+    assert names == {"alerts.parquet", "rejected.parquet", "grid.parquet", "_days.parquet", "_lineage.json"}

@@ -9,6 +9,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.gridding.tensors import dense_window
 from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.storage.catalogue import REJECTED, TENSORS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, Installation, resources, run_days
 
@@ -38,7 +39,7 @@ def land(folder: Path, city: City, **files: str) -> Installation:
 
 
 def grid(store: Store, city: City) -> Any:
-    frames = store.read_window("grid_tensors", CITY, "grid.parquet", date(2024, 3, 2), date(2024, 3, 3))
+    frames = store.read_window(TENSORS, CITY, date(2024, 3, 2), date(2024, 3, 3))
     return dense_window(frames, [date(2024, 3, 2), date(2024, 3, 3)], city)
 
 
@@ -65,7 +66,7 @@ MARCH = [date(2024, 3, day) for day in range(1, 5)]
 
 
 def history(store: Store, city: City) -> Any:
-    return dense_window(store.read_window("grid_tensors", CITY, "grid.parquet", MARCH[0], MARCH[-1]), MARCH, city)
+    return dense_window(store.read_window(TENSORS, CITY, MARCH[0], MARCH[-1]), MARCH, city)
 
 
 @pytest.mark.parametrize(
@@ -122,9 +123,7 @@ def test_other_events_of_another_source_have_layers_of_their_own(tmp_path: Path,
     assert counts.sum(axis=(2, 3)).tolist() == [[1, 0, 0, 0, 1, 0, 0], [1, 1, 0, 0, 0, 1, 1]]
     assert [city.type_names[code] for code in (4, 5, 6)] == ["robbery", "homicide", "theft"]
     # What the city's file does not list is no gunshot of unknown type.
-    rejected = Store(str(tmp_path / "store")).read_window(
-        "cleaned_alerts", CITY, "rejected.parquet", date(2024, 3, 2), date(2024, 3, 3)
-    )
+    rejected = Store(str(tmp_path / "store")).read_window(REJECTED, CITY, date(2024, 3, 2), date(2024, 3, 3))
     assert rejected.select(["gunshot_type_as_received", "reason"]).to_pylist() == [
         {"gunshot_type_as_received": "ARSON", "reason": "other_event"}
     ]

@@ -13,9 +13,8 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.sources.landing.received import ARRIVALS
-from shotspotter_assets.sources.snapshot import POLLED_FILE
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import POLLED
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
 from shotspotter_assets_tests.defs.chain import DAILY, requested_days, resources, run_days, stale_days, tick
 from shotspotter_assets_tests.made_up_city import made_up_city
@@ -57,7 +56,7 @@ class Town:
 
     def tick(self) -> list[tuple[str, str]]:
         """One tick of the city's sensor, which asks the source, and its runs of the alert assets alone."""
-        self.store.delete(Partition(ARRIVALS, "live_city"), POLLED_FILE)
+        self.store.delete(POLLED, "live_city")
         requests, self.cursor = tick("live_city_automation", self.resources, self.instance, self.cursor)
         alerts = [one for one in requests if {key.path[-1] for key in one.asset_selection or ()} == set(DAILY)]
         requested = [requested_days(request) for request in alerts]

@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from shotspotter_assets.storage.catalogue import RAW_ROWS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import DAILY, resources, run_days, stale_days
 
@@ -39,8 +40,8 @@ class Town:
     def stale(self, asset: str) -> list[str]:
         return stale_days(self.resources, self.instance, "landing_city", asset, DAYS)
 
-    def read(self, file: str) -> list[dict]:
-        table = self.store.read_present("raw_alerts", "landing_city", file, date(2024, 3, 1), date(2024, 3, 5))
+    def read(self) -> list[dict]:
+        table = self.store.read_present(RAW_ROWS, "landing_city", date(2024, 3, 1), date(2024, 3, 5))
         return [] if table is None else table.to_pylist()
 
 
@@ -60,7 +61,7 @@ def test_equal_rows_make_nothing_stale(town: Town) -> None:
     town.land(ROWS[::-1], LATER)
     town.run(assets=["raw_alerts"])
     assert town.stale("cleaned_alerts") == []
-    assert {row["received_at"] for row in town.read("alerts.parquet")} == {FIRST}
+    assert {row["received_at"] for row in town.read()} == {FIRST}
 
 
 def test_a_corrected_and_a_late_row_make_their_own_days_stale(town: Town) -> None:
@@ -71,7 +72,7 @@ def test_a_corrected_and_a_late_row_make_their_own_days_stale(town: Town) -> Non
     town.land([relabelled, *ROWS[1:], late], LATER)
     town.run(assets=["raw_alerts"])
     assert town.stale("cleaned_alerts") == ["2024-03-02", "2024-03-05"]
-    received = {row["source_id"]: row["received_at"] for row in town.read("alerts.parquet")}
+    received = {row["source_id"]: row["received_at"] for row in town.read()}
     assert received == {"a": LATER, "b": FIRST, "c": FIRST, "d": LATER}
     town.run(assets=["cleaned_alerts"])
     assert town.stale("cleaned_alerts") == []
@@ -91,14 +92,14 @@ def test_a_repair_that_changes_no_alert_stops_at_the_cleaned_alerts(town: Town) 
 def test_a_file_that_is_tidied_away_or_spoiled_does_not_empty_its_days(town: Town) -> None:
     town.land(ROWS, FIRST)
     town.run()
-    stored = town.read("alerts.parquet")
+    stored = town.read()
     town.file.rename(town.file.with_name("moved.part"))
     late = "2024-03-05T12:00:00Z,-76.5,38.5,Single_Gunshot,1,d"
     town.file = town.file.with_name("late.csv")
     town.land([late], LATER)
     town.run(assets=["raw_alerts"])
     assert town.stale("cleaned_alerts") == ["2024-03-05"]
-    assert town.read("alerts.parquet")[:-1] == stored
+    assert town.read()[:-1] == stored
 
 
 def test_a_damaged_file_of_the_store_is_rebuilt(town: Town) -> None:
@@ -107,4 +108,4 @@ def test_a_damaged_file_of_the_store_is_rebuilt(town: Town) -> None:
     [path] = (town.file.parents[2] / "store" / "raw_alerts").glob("*/date=2024-03-02/alerts.parquet")
     path.write_bytes(b"PAR1 and nothing")
     town.run()
-    assert [row["source_id"] for row in town.read("alerts.parquet")] == ["a", "b", "b", "c"]
+    assert [row["source_id"] for row in town.read()] == ["a", "b", "b", "c"]

@@ -5,8 +5,8 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.defs import resources as settings
+from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.errors import StoreError
-from shotspotter_assets.storage.file_names import GRID_FILE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import resources, run_days
 from shotspotter_assets_tests.s3_server import running
@@ -38,4 +38,4 @@ def test_an_outage_of_s3_fails_a_run_and_loses_nothing(
         assert run_days("landing_city", "2024-03-06", "2024-03-10", on, instance).success
         again.join()
         store = Store(root, server.client())
-        assert len(store.days_present("grid_tensors", "landing_city", GRID_FILE)) == 10
+        assert len(store.days_present(TENSORS, "landing_city")) == 10

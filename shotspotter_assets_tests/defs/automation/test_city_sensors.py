@@ -9,7 +9,7 @@ import pytest
 
 from shotspotter_assets.automation.due import ALERTS
 from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED
-from shotspotter_assets.storage.file_names import ALERTS_FILE
+from shotspotter_assets.storage.catalogue import RAW_ROWS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
 from shotspotter_assets_tests.defs.chain import requested_days
@@ -140,7 +140,7 @@ def test_a_run_leaves_out_a_file_that_broke_after_its_request(town: LivingCity) 
     [request] = town.tick()
     (town.folder / "landing" / NAME / "bad.parquet").write_bytes(b"PAR1 nothing")
     assert town.run(request)
-    stored = town.store.read_window("raw_alerts", NAME, ALERTS_FILE, START, YESTERDAY)
+    stored = town.store.read_window(RAW_ROWS, NAME, START, YESTERDAY)
     assert {Path(path).name for path in stored["received_from"].to_pylist()} == {"a.csv"}
     town.tick()
     assert are_readable(town) == [False]

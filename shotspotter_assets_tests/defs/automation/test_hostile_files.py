@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shotspotter_assets.sources.landing.received import read_received, unusable_files
-from shotspotter_assets.storage.file_names import ALERTS_FILE
+from shotspotter_assets.storage.catalogue import RAW_ROWS
 from shotspotter_assets_tests.defs.chain import CITIES, evaluate, requested_days, resources, run_days, with_city
 from shotspotter_assets_tests.sources.landing.hostile_files import COLUMNS, GOOD_CSV, flipped_zip, workbook, zip_bomb
 
@@ -59,5 +59,5 @@ def test_hostile_files_fail_the_check_and_good_files_are_read(tmp_path: Path, in
 
     assert run_days(CITY, *requested_days(request), on, instance).success
     first, last = map(date.fromisoformat, requested_days(request))
-    stored = on["store"].open().read_window("raw_alerts", CITY, ALERTS_FILE, first, last)
+    stored = on["store"].open().read_window(RAW_ROWS, CITY, first, last)
     assert {Path(path).name for path in stored["received_from"].to_pylist()} == {"good.csv"}

@@ -13,10 +13,11 @@ from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.serving import nowcast_poller
 from shotspotter_assets.serving.incidents import NO_ALERTS
 from shotspotter_assets.serving.nowcast_poller import NowcastInputs
-from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA, Nowcast, NowcastRecord
+from shotspotter_assets.serving.nowcasts import Nowcast, NowcastRecord
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_MINUTES, NOWCAST_RECORD
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, evaluate, resources, with_city
 
 NOW = datetime(2024, 1, 23, 12, 5, tzinfo=UTC)
@@ -33,7 +34,7 @@ def a_nowcast(alerts: int) -> Nowcast:
         city=CITY, now=NOW.isoformat(), starts="2024-01-23T13:00:00Z", models_from=date(2024, 1, 20),
         alerts_since_midnight=alerts, incidents_last_hour=0, without_minutes="",
     )  # fmt: skip
-    minutes, nothing = pa.table(rows, schema=MINUTES_SCHEMA), Incidents.of_alerts(NO_ALERTS, CITIES[CITY])
+    minutes, nothing = pa.table(rows, schema=NOWCAST_MINUTES.schema), Incidents.of_alerts(NO_ALERTS, CITIES[CITY])
     return Nowcast(RISK_SCHEMA.empty_table(), minutes, record, date(2024, 1, 23), nothing)
 
 
@@ -70,11 +71,10 @@ def test_each_change_of_the_source_makes_a_nowcast(ticks: Ticks) -> None:
     assert ticks.tick() == []
     ticks.find = lambda: 4
     assert ticks.tick() == [4]
-    stored = json.loads(ticks.store.read_bytes(Partition("nowcasts", CITY), "record.json"))
+    stored = json.loads(ticks.store.read_bytes(NOWCAST_RECORD, CITY))
     assert stored["alerts_since_midnight"] == 4
     # Both were made at one instant here, and one instant is stored once.
-    partition = Partition("nowcasts", CITY, "date", date(2024, 1, 23))
-    assert ticks.store.read_table(partition, "issued_minutes.parquet").num_rows == 1
+    assert ticks.store.read_table(ISSUED_MINUTES, CITY, date(2024, 1, 23)).num_rows == 1
 
 
 def test_a_failing_source_fails_the_tick_and_the_next_one_polls_again(ticks: Ticks) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, DAILY, requested_days, resources, run_days, tick, with_city
 from shotspotter_assets_tests.sources.api.api_server import Server, Socrata, serving
@@ -44,7 +45,7 @@ class Portal:
         self.data.database.execute(f"UPDATE alerts SET {changes} WHERE unique_id = 'SST-2'")
 
     def alerts(self, first: date, last: date) -> pa.Table:
-        return self.store.read_window("cleaned_alerts", CITY, "alerts.parquet", first, last)
+        return self.store.read_window(CLEANED, CITY, first, last)
 
 
 @pytest.fixture
@@ -93,4 +94,4 @@ def test_an_outage_stores_nothing_and_polls_ask_twice(portal: Portal) -> None:
     assert len(portal.server.requests) == 2
     with pytest.raises(SourceError, match=CITY):
         run_days(CITY, "2024-03-01", "2024-03-15", portal.on, portal.instance)
-    assert portal.store.days_present("raw_alerts", CITY, "alerts.parquet") == set()
+    assert portal.store.days_present(RAW_ROWS, CITY) == set()

@@ -15,10 +15,10 @@ from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import lead_of
-from shotspotter_assets.sources.day_table import DAYS_FILE, Day, DayTable
+from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
-from shotspotter_assets.storage.lineage import LINEAGE_FILE, Origin, record_lineage
-from shotspotter_assets.storage.store import Partition
+from shotspotter_assets.storage.catalogue import DAYS, FORECAST, PLAN, PLAN_RECORD, TENSORS
+from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, with_city
 from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, at_horizon, metadata_of
 
@@ -63,9 +63,9 @@ def late(days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> Callable[.
 
 def silence(chain: Chain, first: date, last: date) -> None:
     """Store days that the source has not published."""
-    stored = chain.store.read_table(Partition("grid_tensors", CITY, "date", DAY - timedelta(days=40)), "grid.parquet")
+    stored = chain.store.read_table(TENSORS, CITY, DAY - timedelta(days=40))
     days = days_between(first, last)
-    chain.store.write_tables("grid_tensors", CITY, "grid.parquet", {day: stored.slice(0, 0) for day in days})
+    chain.store.write_tables(TENSORS, {day: stored.slice(0, 0) for day in days}, CITY)
     unknown = Day("unknown", "not published", 0, 0, "", None, {})
     DayTable.update(chain.store, CITY, dict.fromkeys(days, unknown))
     record_lineage(chain.store, "grid_tensors", CITY, dict.fromkeys(days, Origin("silent")))
@@ -78,7 +78,11 @@ def test_a_source_two_days_late_has_a_usual_forecast_with_its_lead(late: Callabl
         result = chain.run(DAY)
         record = load_record(chain.store, CITY, DAY)
         assert isinstance(record, ForecastRecord)
-        assert (record.day, record.lead, record.last_known) == (NEXT, days_late + 1, DAY - timedelta(days=days_late))
+        assert (record.forecast_date, record.lead, record.last_known) == (
+            NEXT,
+            days_late + 1,
+            DAY - timedelta(days=days_late),
+        )
         assert 0.7 * ALERTS_PER_DAY < record.expected_alerts < 1.3 * ALERTS_PER_DAY
         serving = ServingRecord.load(chain.store, CITY, DAY)
         assert (serving.lead, serving.last_known) == (record.lead, record.last_known)
@@ -90,7 +94,7 @@ def test_a_source_two_days_late_has_a_usual_forecast_with_its_lead(late: Callabl
         assert len(set(forecast["horizon"].to_pylist())) == (4 if days_late == 0 else 1)
         assert ("days after 2023-12-08 are not known" in record.hours) == bool(days_late)
         widths[days_late] = serving.level[1] - serving.level[0]
-        assert chain.read("patrol_plans", DAY, "plan.parquet")["units"].to_numpy().sum() == 4
+        assert chain.read(PLAN, DAY)["units"].to_numpy().sum() == 4
         scores = ScoreRecord.load(chain.store, CITY, DAY)
         assert ("not known yet" in (scores.note or "")) == bool(days_late)
     assert widths[2] >= 0.9 * widths[0]
@@ -111,10 +115,11 @@ def test_beyond_the_longest_lead_each_asset_has_the_reason(late: Callable[..., C
     assert (record.no_forecast, record.lead, record.last_issued) == (why, 21, issued_on)
     shown = metadata_of(result)["risk_forecasts"]
     assert shown["no_forecast"] == why
-    assert not chain.store.exists(Partition("risk_forecasts", CITY, "date", DAY), "forecast.parquet")
-    plans = Partition("patrol_plans", CITY, "date", DAY)
-    assert chain.store.read_table(plans, "plan.parquet").num_rows == 0
-    assert json.loads(chain.store.read_bytes(plans, "audit.json"))["note"] == f"No plan, as there is no forecast. {why}"
+    assert not chain.store.exists(FORECAST, CITY, DAY)
+    assert chain.store.read_table(PLAN, CITY, DAY).num_rows == 0
+    assert (
+        json.loads(chain.store.read_bytes(PLAN_RECORD, CITY, DAY))["note"] == f"No plan, as there is no forecast. {why}"
+    )
     serving = ServingRecord.load(chain.store, CITY, DAY)
     assert (serving.trained, serving.fitted_on, serving.last_known) == (False, issued_on, issued_on)
     assert serving.reasons[0].startswith("Not retrained, as no forecast is issued.")
@@ -138,7 +143,7 @@ def test_models_are_fitted_for_the_new_lead_when_rows_arrive(late: Callable[...,
     for day in (DAY - timedelta(days=2), before, DAY):
         folder = f"grid_tensors/city={CITY}/date={day}"
         shutil.copytree(days / folder, chain.root / folder, dirs_exist_ok=True)
-    for file in (f"raw_alerts/city={CITY}/{DAYS_FILE}", f"grid_tensors/city={CITY}/{LINEAGE_FILE}"):
+    for file in (f"raw_alerts/city={CITY}/{DAYS.file}", f"grid_tensors/city={CITY}/_lineage.json"):
         shutil.copy2(days / file, chain.root / file)
     # The models of the day before were fitted for three days ahead, so its forecast rebuilt is the same.
     issued = at_horizon(chain.forecast(before), "day")

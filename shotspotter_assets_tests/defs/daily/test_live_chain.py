@@ -23,15 +23,27 @@ from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.serving.nowcast_poller import NowcastInputs, NowcastPoller
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
-from shotspotter_assets.serving.nowcasts import MINUTES_SCHEMA
 from shotspotter_assets.serving.record import ServingRecord
-from shotspotter_assets.serving.risk_tables import HOURLY_SCHEMA, RISK_SCHEMA
-from shotspotter_assets.serving.stored_streets import STREET_SCHEMA
+from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.sources.simulated.source import SimulatedSource
+from shotspotter_assets.storage.catalogue import (
+    CLEANED,
+    FORECAST,
+    FORECAST_RECORD,
+    HOURLY,
+    NOWCAST_HOURS,
+    NOWCAST_MINUTES,
+    NOWCAST_RECORD,
+    PLAN,
+    STREETS,
+    TENSORS,
+    TOP_LOCATIONS,
+)
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.lineage import Origin, record_lineage
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import StoredTable
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, with_city
 
 CITY = "tiny_city"
@@ -66,13 +78,13 @@ class Chain:
     def nowcast(self, now: str) -> pa.Table:
         on, config = resources(str(self.root), cities=self.cities), {"nowcasts": {"now": now}}
         materialize(CITY, ["nowcasts"], on, instance=self.instance, config=config)
-        return self.store.read_table(Partition("nowcasts", CITY), "forecast.parquet")
+        return self.store.read_table(NOWCAST_HOURS, CITY)
 
-    def read(self, asset: str, day: date, file: str) -> pa.Table:
-        return self.store.read_table(Partition(asset, CITY, "date", day), file)
+    def read(self, file: StoredTable, day: date) -> pa.Table:
+        return self.store.read_table(file, CITY, day)
 
     def forecast(self, day: date) -> pa.Table:
-        return self.read("risk_forecasts", day, "forecast.parquet")
+        return self.read(FORECAST, day)
 
     def models(self, day: date) -> ServingRecord:
         return ServingRecord.load(self.store, CITY, day)
@@ -147,16 +159,16 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     np.testing.assert_allclose(sum(day[f"type_{code}"].to_numpy() for code in range(3)), 1)
     assert (horizons["4h"]["probability"].to_numpy() >= horizons["1h"]["probability"].to_numpy()).all()
 
-    hourly = chain.read("risk_forecasts", DAY, "hourly.parquet")
-    assert hourly.schema.remove_metadata() == HOURLY_SCHEMA
+    hourly = chain.read(HOURLY, DAY)
+    assert hourly.schema.remove_metadata() == HOURLY.schema
     of_day = hourly.filter(pa.array(hourly["starts_utc"].to_numpy() < np.datetime64("2024-01-22T05")))
     assert of_day["expected"].to_numpy().sum() == pytest.approx(expected.sum())
-    top = chain.read("risk_forecasts", DAY, "top_locations.parquet").to_pylist()
+    top = chain.read(TOP_LOCATIONS, DAY).to_pylist()
     assert [row["rank"] for row in top] == list(range(1, 21))
     assert top[0]["probability"] == p.max()
     assert "odds x" in top[0]["why"]
 
-    plan = chain.read("patrol_plans", DAY, "plan.parquet").to_pylist()
+    plan = chain.read(PLAN, DAY).to_pylist()
     assert sum(row["units"] for row in plan) == 4
     assert {row["day"] for row in plan} == {NEXT}
     assert {(row["row"], row["column"]) for row in plan} <= set(record.covered)
@@ -168,7 +180,7 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
 
 def test_the_next_day_is_scored_and_keeps_its_models(chain: Chain) -> None:
     day = at_horizon(chain.forecast(DAY), "day")
-    came = {(row["row"], row["column"]) for row in chain.read("grid_tensors", NEXT, "grid.parquet").to_pylist()}
+    came = {(row["row"], row["column"]) for row in chain.read(TENSORS, NEXT).to_pylist()}
     observed = np.array([cell in came for cell in zip(day["row"].to_pylist(), day["column"].to_pylist(), strict=True)])
     p = day["probability"].to_numpy()
     record = ScoreRecord.load(chain.store, CITY, NEXT)
@@ -200,7 +212,7 @@ def test_a_city_without_rules_has_an_empty_plan(chain: Chain) -> None:
     chain.change_city(patrol=None)
     shown = metadata_of(chain.run(DAY, ["patrol_plans"]))
     assert "no patrol rules" in shown["patrol_plans"]["note"]
-    assert chain.read("patrol_plans", DAY, "plan.parquet").num_rows == 0
+    assert chain.read(PLAN, DAY).num_rows == 0
 
 
 def with_streets(folder: Path) -> Streets:
@@ -215,15 +227,15 @@ def with_streets(folder: Path) -> Streets:
 def test_streets_are_ranked_and_scored_on_their_day(chain: Chain, tmp_path: Path) -> None:
     chain.change_city(streets=with_streets(tmp_path))
     shown = metadata_of(chain.run(DAY, ["street_risk"]))["street_risk"]
-    table = chain.read("street_risk", DAY, "street_risk.parquet")
-    assert table.schema.remove_metadata() == STREET_SCHEMA
+    table = chain.read(STREETS, DAY)
+    assert table.schema.remove_metadata() == STREETS.schema
     assert set(table["shift"].to_pylist()) == {None, "evening", "night"}
     assert len(shown["top_streets"]) == 50
     shown = metadata_of(chain.run(NEXT, ["street_scores"]))["street_scores"]
     record = StreetScoreRecord.load(chain.store, CITY, NEXT)
     of_day = table.filter(pc.is_null(table["shift"]))
     assert (record.note, record.predicted) == ("", pytest.approx(of_day["probability"].to_numpy().sum()))
-    assert 0 < record.observed <= chain.read("cleaned_alerts", NEXT, "alerts.parquet").num_rows
+    assert 0 < record.observed <= chain.read(CLEANED, NEXT).num_rows
     assert shown["log loss"] == pytest.approx(record.log_loss, rel=1e-3)
 
 
@@ -235,7 +247,7 @@ def test_an_unusable_file_of_streets_fails_its_check_and_plans_go_on(chain: Chai
     [check] = [one for one in result.get_asset_check_evaluations() if one.check_name == "streets_are_usable"]
     assert not check.passed
     assert f"City {CITY}, streets: {tmp_path / 'streets.gpkg'} cannot be read" in check.description
-    assert chain.read("patrol_plans", DAY, "plan.parquet")["units"].to_numpy().sum() == 4
+    assert chain.read(PLAN, DAY)["units"].to_numpy().sum() == 4
 
 
 def test_a_city_that_publishes_days_only_has_no_horizons(bare: Chain) -> None:
@@ -246,9 +258,9 @@ def test_a_city_that_publishes_days_only_has_no_horizons(bare: Chain) -> None:
     forecast = bare.forecast(day)
     assert set(forecast["horizon"].to_pylist()) == {"day"}
     assert forecast["type_0"].null_count == forecast.num_rows
-    hourly = bare.read("risk_forecasts", day, "hourly.parquet")["expected"].to_numpy().reshape(36, -1)
+    hourly = bare.read(HOURLY, day)["expected"].to_numpy().reshape(36, -1)
     np.testing.assert_allclose(hourly, [forecast["expected"].to_numpy() / 24] * 36)
-    assert bare.read("patrol_plans", day, "plan.parquet")["units"].to_numpy().sum() == 4
+    assert bare.read(PLAN, day)["units"].to_numpy().sum() == 4
 
 
 def test_nothing_after_the_issue_date_is_used(chain: Chain) -> None:
@@ -267,7 +279,7 @@ def test_an_issued_forecast_stays_and_its_scores_take_corrections(chain: Chain) 
     assert isinstance(issued, ForecastRecord)
     in_time = issued.model_copy(update={"replayed": False, "issued_at": "2024-01-21T07:00:00+00:00"})
     content = in_time.model_dump_json().encode()
-    chain.store.write_bytes(Partition("risk_forecasts", CITY, "date", DAY), "record.json", content)
+    chain.store.write_bytes(FORECAST_RECORD, content, CITY, DAY)
     models, scores = chain.models(DAY), ScoreRecord.load(chain.store, CITY, NEXT)
     for day in (DAY, NEXT):
         chain.swap_grids(day, date(2023, 7, 4))
@@ -312,7 +324,7 @@ def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:
     np.testing.assert_array_equal(day["probability"].to_numpy(), day["candidate"].to_numpy())
     shown = {name.removeprefix("baseline_") for name in day.column_names if name.startswith("baseline_")}
     assert shown == {name for name in {*settings["weights"], *beside} if name in BASELINES}
-    assert "odds x" in chain.read("risk_forecasts", NEXT, "top_locations.parquet")["why"][0].as_py()
+    assert "odds x" in chain.read(TOP_LOCATIONS, NEXT)["why"][0].as_py()
 
     [file] = chain.root.glob(f"live_models/*/date={NEXT}/stack-*.gradient_boosting.trees.txt")
     file.unlink()
@@ -328,10 +340,10 @@ def test_nowcasts_use_the_day_so_far_and_are_scored(chain: Chain) -> None:
     assert early["starts_utc"][0].as_py() == datetime(2024, 1, 22, 8, tzinfo=UTC)
     assert late["starts_utc"][0].as_py() == datetime(2024, 1, 23, 4, tzinfo=UTC)
     assert not np.allclose(early["probability"].to_numpy(), late["probability"].to_numpy())
-    facts = json.loads(chain.store.read_bytes(Partition("nowcasts", CITY), "record.json"))
+    facts = json.loads(chain.store.read_bytes(NOWCAST_RECORD, CITY))
     assert facts["alerts_since_midnight"] > 0
-    minutes = chain.store.read_table(Partition("nowcasts", CITY), "minutes.parquet")
-    assert minutes.schema == MINUTES_SCHEMA
+    minutes = chain.store.read_table(NOWCAST_MINUTES, CITY)
+    assert minutes.schema == NOWCAST_MINUTES.schema
     assert set(minutes["starts_utc"].to_pylist()) == {datetime(2024, 1, 23, 3, 30, tzinfo=UTC)}
     expected = [pc.sum(at_horizon(minutes, horizon)["probability"]).as_py() for horizon in ("15m", "30m", "60m")]
     assert expected == sorted(expected)
@@ -339,7 +351,7 @@ def test_nowcasts_use_the_day_so_far_and_are_scored(chain: Chain) -> None:
     chain.nowcast(f"{day}T08:30:00-05:00")
     chain.run(day, ["nowcast_scores"])
     record = NowcastScoreRecord.load(chain.store, CITY, day)
-    cleaned = chain.read("cleaned_alerts", day, "alerts.parquet")
+    cleaned = chain.read(CLEANED, day)
     begun = pc.sum(pc.equal(cleaned["incident_id"], cleaned["user_id"])).as_py()
     assert (record.nowcasts, record.incidents) == (3, begun)
     assert {length: scores.nowcasts for length, scores in record.scores.items()} == dict.fromkeys(record.scores, 3)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.serving.forecast_scores import ScoreRecord
-from shotspotter_assets.serving.record import ServingRecord, models_partition
+from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.storage.catalogue import FORECAST_RECORD, SERVING_RECORD
 from shotspotter_assets_tests.defs.chain import copy_days
 from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, at_horizon
 
@@ -38,13 +39,12 @@ def test_network_serves(network: str, tmp_path: Path, instance: dg.DagsterInstan
     assert not np.allclose(beside["candidate"], beside["probability"])
 
     accepted = record.model_copy(update={"served": network, "gate": replace(record.gate, served=network)})
-    partition = models_partition(CITY, DAY)
-    chain.store.write_bytes(partition, "record.json", accepted.model_dump_json().encode())
+    chain.store.write_bytes(SERVING_RECORD, accepted.model_dump_json().encode(), CITY, DAY)
     chain.run(DAY, ["risk_forecasts", "street_risk", "patrol_plans", "forecast_scores"])
     served = next_day(chain)
     np.testing.assert_array_equal(served["probability"], beside["candidate"])
     assert ((served["low"] <= served["probability"]) & (served["probability"] <= served["high"])).all()
-    facts = json.loads(chain.store.read_bytes(replace(partition, asset="risk_forecasts"), "record.json"))
+    facts = json.loads(chain.store.read_bytes(FORECAST_RECORD, CITY, DAY))
     assert facts["served"] == network
     # The network on the regression has that one's reasons; the reference network has none.
     assert bool(facts["drivers"]) == (network == "residual_conv_lstm")

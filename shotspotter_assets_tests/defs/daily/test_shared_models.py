@@ -6,10 +6,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from shotspotter_assets.models.fold_training import read_record
-from shotspotter_assets.models.next_day.shared_regression import SharedModels, read_shared, shared_partition
+from shotspotter_assets.models.next_day.shared_regression import SharedModels, read_shared
+from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets_tests.defs.chain import CITIES, copy_days, materialize, resources, run_fold, with_city
 
 CITY, OTHER = "tiny_city", "washington_dc"
@@ -25,19 +26,18 @@ def root(tiny_city_days: Path, tmp_path: Path) -> Path:
 def made(root: Path, week: date, instance: dg.DagsterInstance, **cities: Any) -> SharedModels:
     on = resources(str(root), **cities)
     assert materialize("", ["shared_models"], on, instance=instance, partition_key=str(week)).success
-    return SharedModels.model_validate_json(Store(str(root)).read_bytes(shared_partition(week), "record.json"))
+    return SharedModels.load(Store(str(root)), ALL_CITIES, week)
 
 
 def give_others(root: Path, week: date, models: SharedModels) -> None:
     """Store models of a week in which the tiny city takes no part."""
-    given = models.model_copy(update={"cutoff": week, "cities": ["another_city"]})
-    Store(str(root)).write_bytes(shared_partition(week), "record.json", given.model_dump_json().encode())
+    models.model_copy(update={"week": week, "cities": ["another_city"]}).write(Store(str(root)))
 
 
 def test_a_week_is_trained_on_earlier_days_of_the_cities_that_share(root: Path, instance: dg.DagsterInstance) -> None:
     models = made(root, WEEK, instance)
     assert models.cities == [CITY]
-    assert models.cutoff == WEEK
+    assert models.week == WEEK
     assert models.left_out["washington_dc"] == "No day before the cutoff is stored."
     # The days of the week and later ones are not looked at.
     for day in root.glob("grid_tensors/city=tiny_city/date=2024-01-1[5-9]"):
@@ -75,11 +75,11 @@ def test_a_city_starts_from_the_latest_models_of_others(root: Path, instance: dg
 def test_folds_and_days_start_from_shared_models(root: Path, instance: dg.DagsterInstance) -> None:
     store, on = Store(str(root)), resources(str(root))
     assert run_fold("fold_models", CITY, str(FOLD), on, instance, REGRESSION).success
-    alone = read_record(store, CITY, FOLD).models["regime_regression"]
+    alone = FoldRecord.load(store, CITY, FOLD).models["regime_regression"]
     assert alone.chosen["shared"] == "package|2023-01-01"
     give_others(root, date(2023, 12, 25), made(root, WEEK, instance))
     assert run_fold("fold_models", CITY, str(FOLD), on, instance, REGRESSION).success
-    started = read_record(store, CITY, FOLD).models["regime_regression"]
+    started = FoldRecord.load(store, CITY, FOLD).models["regime_regression"]
     assert started.chosen["shared"] == "all-cities|2023-12-25"
     assert started.files != alone.files
 

@@ -11,8 +11,9 @@ import polars as pl
 import pytest
 
 from shotspotter_assets.evaluation.report_files import read_fold_report
+from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_MODEL, FOLD_PICTURE, FOLD_RECORD
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import copy_days, resources, run_days, run_fold
 from shotspotter_assets_tests.defs.conftest import ReportedFold
 from shotspotter_assets_tests.s3_server import S3Server
@@ -51,23 +52,25 @@ def check_report(
     store: Store, trained: dg.ExecuteInProcessResult, reported: dg.ExecuteInProcessResult, models: set[str]
 ) -> None:
     """Check that the models and the report of the fold are complete, and recompute the scores."""
-    partition = Partition("fold_models", CITY, "fold", date(2024, 1, 1))
-    record = json.loads(store.read_bytes(partition, "record.json"))
+    cutoff = date(2024, 1, 1)
+    record = json.loads(store.read_bytes(FOLD_RECORD, CITY, date(2024, 1, 1)))
     assert (record["train_days"], record["validation_days"]) == (156, 28)
     assert set(record["models"]) == models
     assert "conv_lstm" not in models or record["config"]["filters"] == 2
     for name, model in record["models"].items():
         assert model["files"]
         for file, digest in model["files"].items():
-            assert hashlib.sha256(store.read_bytes(partition, f"{name}.{file}")).hexdigest() == digest
+            assert (
+                hashlib.sha256(store.read_bytes(FOLD_MODEL.named(model=name, file=file), CITY, cutoff)).hexdigest()
+                == digest
+            )
     [event] = trained.get_asset_materialization_events()
     assert event.partition == FOLD
 
-    partition = Partition("evaluation_reports", CITY, "fold", date(2024, 1, 1))
     report, scores = read_fold_report(store, CITY, date(2024, 1, 1))
     assert set(scores.models()) == BASELINES | models
     assert (report.train_days, report.validation_days, report.test_days) == (156, 28, 91)
-    forecasts = store.read_table(partition, "forecasts.parquet")
+    forecasts = store.read_table(FOLD_FORECASTS, CITY, cutoff)
     assert forecasts.num_rows == report.test_days * report.covered_cells
     assert set(forecasts.column_names) == {"date", "row", "column", "observed"} | BASELINES | models
     observed = forecasts["observed"].to_numpy()
@@ -79,7 +82,7 @@ def check_report(
     [event] = reported.get_asset_materialization_events()
     metadata = event.step_materialization_data.materialization.metadata
     for plot in PLOTS:
-        assert store.read_bytes(partition, f"{plot}.png").startswith(b"\x89PNG")
+        assert store.read_bytes(FOLD_PICTURE.named(plot=plot), CITY, cutoff).startswith(b"\x89PNG")
         assert metadata[plot].value.startswith(f"![{plot}](data:image/png;base64,iVBOR")
 
 

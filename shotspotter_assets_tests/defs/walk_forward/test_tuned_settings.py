@@ -8,7 +8,8 @@ import pytest
 
 from shotspotter_assets.defs.resources import SageMakerResource
 from shotspotter_assets.defs.walk_forward.tuned_settings import STORAGE_VARIABLE
-from shotspotter_assets.models.tuning.search_outcome import TunedSettings, tuned_file, tuned_partition
+from shotspotter_assets.models.tuning.search_outcome import TunedSettings
+from shotspotter_assets.storage.catalogue import TUNED_SETTINGS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources
 from shotspotter_assets_tests.models.tuning.sagemaker.fake_aws import FakeAws, Job
@@ -29,7 +30,7 @@ def tune(root: str, instance: dg.DagsterInstance, on_aws: Any = None, **config: 
 
 
 def found(store: Store) -> TunedSettings:
-    return TunedSettings.model_validate_json(store.read_bytes(tuned_partition(CITY, FOLD), tuned_file(BOOSTING)))
+    return TunedSettings.model_validate_json(store.read_bytes(TUNED_SETTINGS.named(forecaster=BOOSTING), CITY, FOLD))
 
 
 @pytest.fixture

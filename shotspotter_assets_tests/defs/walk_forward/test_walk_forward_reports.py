@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.evaluation.report_files import read_walk_forward_report
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import CITY_PICTURE, FOLD_FORECASTS, MODEL_CARD
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 
@@ -25,7 +26,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def write(store: Store, cutoff: date, table: Any) -> None:
-    store.write_table(Partition("evaluation_reports", CITY, "fold", cutoff), "forecasts.parquet", table)
+    store.write_table(FOLD_FORECASTS, table, CITY, cutoff)
 
 
 def run(
@@ -41,15 +42,14 @@ def run(
 
 def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
     _, made, check = run(tmp_path, instance)
-    partition = Partition("walk_forward_reports", CITY)
     report, scores = read_walk_forward_report(store, CITY)
     assert report.folds == FOLDS
     assert report.verdict.served == made.metadata["served"].value == "stack"
-    card = store.read_bytes(partition, "model_card.md").decode()
+    card = store.read_bytes(MODEL_CARD, CITY).decode()
     assert made.metadata["model_card"].value == card
     assert card.startswith("# Model card: next-day alert forecast of tiny_city")
     for plot in ("reliability", "gain_by_fold"):
-        assert store.read_bytes(partition, f"{plot}.png").startswith(b"\x89PNG")
+        assert store.read_bytes(CITY_PICTURE.named(plot=plot), CITY).startswith(b"\x89PNG")
         assert made.metadata[plot].value.startswith(f"![{plot}](data:image/png;base64,iVBOR")
     rows = {record.data["model"]: record.data for record in made.metadata["scores"].records}
     assert set(rows) == set(scores.models())
@@ -60,8 +60,7 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
 
 def test_a_worse_forecast_warns_and_the_run_goes_on(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
     for cutoff in FOLDS:
-        partition = Partition("evaluation_reports", CITY, "fold", cutoff)
-        table = store.read_table(partition, "forecasts.parquet")
+        table = store.read_table(FOLD_FORECASTS, CITY, cutoff)
         write(store, cutoff, with_column(table, "stack", np.clip(10 * table["truth"].to_numpy(), 0, 0.99)))
     result, made, check = run(tmp_path, instance)
     assert result.success
@@ -75,6 +74,6 @@ def test_missing_forecasts_and_reports_are_named(tmp_path: Path, instance: dg.Da
     with pytest.raises(ValueError, match=r"tiny_city, fold 2024-01-01: no forecast of conv_lstm"):
         run(tmp_path, instance, candidate="conv_lstm")
     for cutoff in FOLDS:
-        store.delete(Partition("evaluation_reports", CITY, "fold", cutoff), "forecasts.parquet")
+        store.delete(FOLD_FORECASTS, CITY, cutoff)
     with pytest.raises(ValueError, match=r"tiny_city: no fold has an evaluation report\. Materialize"):
         run(tmp_path, instance)

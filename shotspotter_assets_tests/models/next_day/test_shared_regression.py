@@ -83,18 +83,16 @@ def test_the_models_of_the_package_know_the_inputs_of_this_version():
     inputs = required_inputs(names_of_inputs(CITY))
     for models in package_models():
         assert list(models.everyone.slopes) == inputs
-    cutoffs = [models.cutoff for models in package_models()]
+    cutoffs = [models.week for models in package_models()]
     assert cutoffs == sorted(set(cutoffs))
 
 
 def test_the_models_of_the_package_are_those_that_could_be_known():
     first, second = package_models()[:2]
-    assert package_start("new_city", date.fromordinal(first.cutoff.toordinal() - 1)) is None
-    assert package_start("new_city", first.cutoff).origin == f"package|{first.cutoff}"
-    assert (
-        package_start("new_city", date.fromordinal(second.cutoff.toordinal() - 1)).origin == f"package|{first.cutoff}"
-    )
-    assert package_start("new_city", date(2100, 1, 1)).origin == f"package|{package_models()[-1].cutoff}"
+    assert package_start("new_city", date.fromordinal(first.week.toordinal() - 1)) is None
+    assert package_start("new_city", first.week).origin == f"package|{first.week}"
+    assert package_start("new_city", date.fromordinal(second.week.toordinal() - 1)).origin == f"package|{first.week}"
+    assert package_start("new_city", date(2100, 1, 1)).origin == f"package|{package_models()[-1].week}"
 
 
 def test_the_regression_of_all_cities_takes_a_draw_of_a_fine_grid_too(monkeypatch):

@@ -12,7 +12,8 @@ from shotspotter_assets.models.forecaster_registry import FORECASTERS, city_sett
 from shotspotter_assets.models.tuning.search import START_LOSS, finished_trials, open_study, search, storage_url
 from shotspotter_assets.models.tuning.search_outcome import TunedSettings, in_words, trial_rows
 from shotspotter_assets.models.tuning.task import TuningTask
-from shotspotter_assets.storage.store import Partition, Store
+from shotspotter_assets.storage.catalogue import TRIALS
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.histories import CITY, TRAIN, VALIDATION, silent
 from shotspotter_assets_tests.models.tuning.tasks import VALUES, task_of
 
@@ -27,7 +28,7 @@ def searched(storage: str | None, trials: int, lines: list[str] | None = None, *
 
 
 def test_search_goes_on_from_its_storage(tmp_path: Path) -> None:
-    place = Store(str(tmp_path)), Partition("tuned_settings", CITY.name, "fold", FOLD), "a.trials.db"
+    place = Store(str(tmp_path)), TRIALS.named(forecaster="a", kind="trials.db"), CITY.name, FOLD
     lines: list[str] = []
     with storage_url(*place) as url:
         before = [trial.params for trial in searched(url, 3).trials]

@@ -14,15 +14,11 @@ from shotspotter_assets.models.forecaster_registry import find
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.tuning.task import TuningTask
 
+TASK_FILE: Final = "task.npz"
 TASK_CHANNEL: Final = "task"
 """Channel by which SageMaker hands the file to a training job."""
 OBJECTIVE: Final = "validation_loss"
 """Name by which a training job prints the loss of its trial."""
-
-
-def task_file(name: str) -> str:
-    """Return the file name of a forecaster's search task."""
-    return f"{name}.task.npz"
 
 
 def packed(task: TuningTask) -> bytes:

@@ -13,6 +13,7 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import first_cutoff
 from shotspotter_assets.city_files import Cities
+from shotspotter_assets.storage.stored_file import Asset
 
 LOOK_BACK_DAYS: Final = 14
 """Days of the edge that the asset graph shows; lineage finds corrections of any age."""
@@ -56,9 +57,9 @@ with warnings.catch_warnings():
     """A day is scored with the forecast that was issued the day before."""
 
 
-def asset_key(city: City, asset: str) -> dg.AssetKey:
+def asset_key(city: City, asset: Asset) -> dg.AssetKey:
     """Return the key of a city's asset."""
-    return dg.AssetKey([city.name, asset])
+    return dg.AssetKey([city.name, str(asset)])
 
 
 def day_partitions(city: City) -> dg.DailyPartitionsDefinition:

@@ -9,7 +9,7 @@ from dagster._core.test_utils import freeze_time
 from shotspotter_assets.calendar.local_time import contiguous
 from shotspotter_assets.cities.fold_windows import cutoffs, first_cutoff, fold_windows
 from shotspotter_assets.cities.folds import Folds
-from shotspotter_assets.partitions import day_partitions, fold_partitions, range_tags, run_days
+from shotspotter_assets.defs.partitions import day_partitions, fold_partitions, range_tags, run_days
 from shotspotter_assets_tests.defs.chain import CITIES
 
 TINY = CITIES["tiny_city"]

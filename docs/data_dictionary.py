@@ -1,0 +1,48 @@
+"""The data dictionary: the catalogue of stored files, and the fields of records, as Markdown."""
+
+from shotspotter_assets.evaluation.report_files import FoldReport, WalkForwardReport
+from shotspotter_assets.models.next_day.shared_regression import SharedModels
+from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.models.tuning.search_outcome import TunedSettings
+from shotspotter_assets.pages.site import PagesRecord
+from shotspotter_assets.patrol.stored_plans import PlanRecord
+from shotspotter_assets.serving.forecast_scores import ScoreRecord
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord
+from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
+from shotspotter_assets.serving.nowcasts import NowcastRecord
+from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.serving.stored_streets import StreetRecord
+from shotspotter_assets.serving.street_scores import StreetScoreRecord
+from shotspotter_assets.storage.catalogue import FILES
+from shotspotter_assets.storage.stored_file import Asset, StoredFile, StoredTable
+
+RECORDS = {
+    record.stored_as: record
+    for record in (
+        FoldRecord, FoldReport, ForecastRecord, NowcastRecord, NowcastScoreRecord, PagesRecord, PlanRecord, ScoreRecord,
+        ServingRecord, SharedModels, StreetRecord, StreetScoreRecord, TunedSettings, WalkForwardReport,
+    )
+}  # fmt: skip
+MARK = "<!-- data dictionary -->"
+
+
+def dictionary() -> str:
+    """Return a section of each asset, with the columns of its tables and the fields of its records."""
+    return "\n\n".join(
+        "\n\n".join([f"## {asset}", *(_described(file) for file in FILES if file.asset == asset)]) for asset in Asset
+    )
+
+
+def _described(file: StoredFile) -> str:
+    place = f"one for each `{file.date_name}`" if file.date_name else "one for each city"
+    lines = [f"**`{file.file}`**, {place}: {file.meaning}", ""]
+    if isinstance(file, StoredTable):
+        columns = [*file.columns.items(), *([] if file.others is None else [("others", file.others)])]
+        lines += ["| column | type | null | meaning |", "| --- | --- | --- | --- |"]
+        for name, column in columns:
+            lines.append(f"| `{name}` | {column.kind} | {'' if column.required else 'yes'} | {column.meaning} |")
+    elif file in RECORDS:
+        fields = RECORDS[file].model_fields.items()
+        lines.append("Fields: " + ", ".join(f"`{name}`" for name, _ in fields) + ".")
+        lines += [f"- `{name}`: {field.description}" for name, field in fields if field.description]
+    return "\n".join(lines)

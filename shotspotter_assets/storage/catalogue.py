@@ -1,0 +1,397 @@
+"""The catalogue: every stored table, record and file, with the meaning and unit of each column.
+
+Paths, validation at every write, the column schemas in the UI and the data dictionary come from it.
+"""
+
+from typing import Final
+
+from shotspotter_assets.storage.stored_file import Asset, Column, StoredFile, StoredTable
+
+RECORD: Final = "record.json"
+_DAY: Final = "day"
+_ISSUE: Final = "issue_date"
+_SCORED: Final = "scored_date"
+_CUTOFF: Final = "cutoff"
+_CITY: Final = ""
+
+_CELL: Final = {
+    "row": Column("int16", "Row of the cell; 0 is the southernmost."),
+    "column": Column("int16", "Column of the cell; 0 is the westernmost."),
+}
+_POINT: Final = {
+    "longitude": Column("double", "Longitude of the middle, degrees (WGS84)."),
+    "latitude": Column("double", "Latitude of the middle, degrees (WGS84)."),
+}
+_INTERVAL: Final = {
+    "low": Column("double", "Lower end of the 80% interval of the probability."),
+    "high": Column("double", "Upper end of the 80% interval of the probability."),
+}
+_CHANCE: Final = Column("double", "Probability of at least one alert in the cell.")
+_EXPECTED: Final = Column("double", "Expected number of alerts in the cell.")
+_INSTANT: Final = "timestamp[us, tz=UTC]"
+
+LINEAGE: Final = {
+    asset: StoredFile(asset, _CITY, "_lineage.json", "Versions that each partition was made from.") for asset in Asset
+}
+
+# raw_alerts and what was received before it
+_RECEIVED: Final = {
+    "time_utc": Column(_INSTANT, "Instant of the alert; null if unreadable.", required=False),
+    "longitude": Column("double", "Degrees, WGS84; null if unreadable.", required=False),
+    "latitude": Column("double", "Degrees, WGS84; null if unreadable.", required=False),
+    "gunshot_type": Column("string", "Type as the source spells it.", required=False),
+    "rounds": Column("int32", "Number of rounds fired, if the source states it.", required=False),
+    "source_id": Column("string", "Id of the alert at the source.", required=False),
+    "as_received": Column("string", "Text of a row with an unreadable time or point.", required=False),
+    "received_from": Column("string", "File or address that the row came from.", required=False),
+    "received_row": Column("int64", "Place of the row in its file or answer, from 0.", required=False),
+    "received_at": Column(_INSTANT, "Instant of the row's first receipt.", required=False),
+}
+RAW_ROWS: Final = StoredTable(
+    Asset.RAW_ALERTS,
+    _DAY,
+    "alerts.parquet",
+    "Rows as received, filed by local day.",
+    {"date": Column("date32[day]", "Local day that the row is filed under."), **_RECEIVED},
+)
+DAYS: Final = StoredTable(
+    Asset.RAW_ALERTS,
+    _CITY,
+    "_days.parquet",
+    "State of each stored day.",
+    {
+        "date": Column("date32[day]", "Local day."),
+        "state": Column("string", "known, silent, unknown or held_back."),
+        "why": Column("string", "Reason of the state, in words."),
+        "rows": Column("int64", "Number of rows that belong to the day."),
+        "rejected": Column("int64", "Number of unusable rows."),
+        "settings": Column("string", "Hash of the city's settings when the day was stored."),
+        "max_share_rejected": Column("double", "Share of unusable rows from which a day is held back."),
+        "received": Column(_INSTANT, "Instant of the first receipt of a row.", required=False),
+        "sources": Column("list<name, version>", "Version of the rows by file or address."),
+    },
+)
+RECEIVED: Final = StoredFile(Asset.ARRIVALS, _CITY, "received.json", "Landed files, with their days and errors.")
+POLLED: Final = StoredFile(Asset.ARRIVALS, _CITY, "polled.json", "Last answers of the live sources.")
+ARRIVED_ROWS: Final = StoredTable(
+    Asset.ARRIVALS,
+    _CITY,
+    "{hash}.parquet",
+    "Rows of one landed file.",
+    {"filed": Column("date32[day]", "Local day that the row is filed under."), **_RECEIVED},
+)
+
+# cleaned_alerts
+CLEANED: Final = StoredTable(
+    Asset.CLEANED_ALERTS,
+    _DAY,
+    "alerts.parquet",
+    "Usable alerts by time; the metadata hold the city's `time_precision`.",
+    {
+        "user_id": Column("int64", "yyyymmdd * 100000 + the alert's place in its local day, equal in every rerun."),
+        "source_id": Column("string", "Id of the alert at the source.", required=False),
+        "time_utc": Column(_INSTANT, "Instant of the alert."),
+        "longitude": Column("double", "Degrees, WGS84."),
+        "latitude": Column("double", "Degrees, WGS84."),
+        "location_id": Column(
+            "uint64",
+            "The point: (latitude + 90) * 1e7 in the high 32 bits, (longitude + 180) * 1e7 in the low 32 bits.",
+        ),
+        "gunshot_type": Column(
+            "int8",
+            "0 single gunshot, 1 multiple gunshots, 2 gunshot or firecracker, from 4 other events.",
+            required=False,
+        ),
+        "rounds": Column("int32", "Number of rounds fired, if the source states it.", required=False),
+        "incident_id": Column("int64", "user_id of the incident's first alert, which may be on the day before."),
+        "is_holiday_fireworks": Column("bool", "True around 4 July and New Year, when fireworks are heard."),
+    },
+)
+REJECTED: Final = StoredTable(
+    Asset.CLEANED_ALERTS,
+    _DAY,
+    "rejected.parquet",
+    "Unusable rows as received, with the reason.",
+    {{"gunshot_type": "gunshot_type_as_received"}.get(name, name): column for name, column in _RECEIVED.items()}
+    | {"reason": Column("string", "Name of the reason for the rejection.")},
+)
+
+TENSORS: Final = StoredTable(
+    Asset.GRID_TENSORS,
+    _DAY,
+    "grid.parquet",
+    "Sparse tensor of counts; its dense shape is in the metadata.",
+    {
+        "hour": Column("int8", "Hours since local midnight, from 0."),
+        "gunshot_type": Column(
+            "int8", "0 single gunshot, 1 multiple gunshots, 2 gunshot or firecracker, 3 unknown, from 4 other events."
+        ),
+        **_CELL,
+        "count": Column("int32", "Alerts in the cell in that hour, or incidents that began; never 0."),
+    },
+)
+
+# walk-forward
+TUNED_SETTINGS: Final = StoredFile(
+    Asset.TUNED_SETTINGS, _CUTOFF, "{forecaster}.record.json", "Best settings of a search."
+)
+TUNED_YAML: Final = StoredFile(
+    Asset.TUNED_SETTINGS, _CUTOFF, "{forecaster}.yaml", "These settings as lines for the city's file."
+)
+TRIALS: Final = StoredFile(
+    Asset.TUNED_SETTINGS, _CUTOFF, "{forecaster}.{kind}", "Optuna's trials, and files of training jobs."
+)
+FOLD_RECORD: Final = StoredFile(
+    Asset.FOLD_MODELS, _CUTOFF, RECORD, "Windows, settings and versions of the fold's models."
+)
+FOLD_MODEL: Final = StoredFile(Asset.FOLD_MODELS, _CUTOFF, "{model}.{file}", "One file of a fitted model.")
+FOLD_REPORT: Final = StoredFile(Asset.EVALUATION_REPORTS, _CUTOFF, "report.json", "Facts of the fold's evaluation.")
+FOLD_PICTURE: Final = StoredFile(Asset.EVALUATION_REPORTS, _CUTOFF, "{plot}.png", "A plot.")
+_SCORES: Final = {
+    "facet": Column("string", "Grouping of the cell-days, such as all, fold or horizon."),
+    "group": Column("string", "Group of the facet, such as the fold's cutoff."),
+    "model": Column("string", 'Scored model; "" for numbers of the group itself.'),
+    "score": Column("string", "Name of the score, defined in `score_definitions` of the report."),
+    "value": Column("double", "Value; null if undefined.", required=False),
+    "low": Column("double", "Lower end of the 90% interval of a gain.", required=False),
+    "high": Column("double", "Upper end of the 90% interval of a gain.", required=False),
+}
+FOLD_SCORES: Final = StoredTable(
+    Asset.EVALUATION_REPORTS, _CUTOFF, "scores.parquet", "Scores of the fold's models and baselines.", _SCORES
+)
+_OBSERVED: Final = {
+    **_CELL,
+    "observed": Column("int8", "1 if the cell had an alert in the period, else 0."),
+}
+FOLD_FORECASTS: Final = StoredTable(
+    Asset.EVALUATION_REPORTS,
+    _CUTOFF,
+    "forecasts.parquet",
+    "Forecasts of the test days by each model of the fold and each baseline.",
+    {"date": Column("date32[day]", "Forecast local day."), **_OBSERVED},
+    Column("double", "Probability of at least one alert, by the model that names the column."),
+)
+FOLD_HOURS: Final = StoredTable(
+    Asset.EVALUATION_REPORTS,
+    _CUTOFF,
+    "hourly_forecasts.parquet",
+    "Forecasts of the next hours in the test days.",
+    {
+        "date": Column("date32[day]", "Local day of issue."),
+        "hour": Column("int8", "Local hour of issue."),
+        "horizon": Column("int8", "Length of the period, hours."),
+        **_OBSERVED,
+    },
+    Column("float", "Probability of at least one alert, by the model that names the column."),
+)
+FOLD_TYPES: Final = StoredTable(
+    Asset.EVALUATION_REPORTS,
+    _CUTOFF,
+    "type_forecasts.parquet",
+    "Forecast types of the typed alerts of the test days, one row an alert.",
+    {
+        "date": Column("date32[day]", "Local day of the alert."),
+        "hour": Column("int8", "Local hour of the alert."),
+        **_CELL,
+        "gunshot_type": Column("int8", "Type of the alert.", required=False),
+    },
+    Column("double", "Probability of a type, by the model; columns are named <model>_<type>."),
+)
+CITY_REPORT: Final = StoredFile(
+    Asset.WALK_FORWARD_REPORTS, _CITY, "report.json", "Facts of all folds together, with the verdict."
+)
+CITY_SCORES: Final = StoredTable(Asset.WALK_FORWARD_REPORTS, _CITY, "scores.parquet", "Scores over all folds.", _SCORES)
+CITY_PICTURE: Final = StoredFile(Asset.WALK_FORWARD_REPORTS, _CITY, "{plot}.png", "A plot.")
+MODEL_CARD: Final = StoredFile(Asset.WALK_FORWARD_REPORTS, _CITY, "model_card.md", "The model card.")
+
+# the daily chain
+SERVING_RECORD: Final = StoredFile(Asset.LIVE_MODELS, _ISSUE, RECORD, "The models in service, with reasons.")
+LIVE_MODEL: Final = StoredFile(Asset.LIVE_MODELS, _ISSUE, "{model}.{file}", "One file of a fitted model.")
+SHARED_MODELS: Final = StoredFile(
+    Asset.SHARED_MODELS, "week", RECORD, "Regressions of all cities, from which each city's models start."
+)
+FORECAST_RECORD: Final = StoredFile(
+    Asset.RISK_FORECASTS, _ISSUE, RECORD, "Facts of the issued forecast, or the reason for none."
+)
+_TYPES: Final = {
+    f"type_{code}": Column("double", f"Probability that an alert is {kind}; null without types.", required=False)
+    for code, kind in enumerate(("a single gunshot", "multiple gunshots", "a gunshot or firecracker"))
+}
+_RISK: Final = {
+    "horizon": Column("string", 'Forecast period: "day", or hours such as "4h".'),
+    "starts_utc": Column(_INSTANT, "Start of the period."),
+    "hours": Column("int16", "Length of the period, hours."),
+    **_CELL,
+    "probability": _CHANCE,
+    "expected": _EXPECTED,
+    **_INTERVAL,
+    **_TYPES,
+}
+FORECAST: Final = StoredTable(
+    Asset.RISK_FORECASTS,
+    _ISSUE,
+    "forecast.parquet",
+    "Risk of the next day and hours by cell.",
+    _RISK,
+    Column("double", "Probability by the candidate, and by each baseline (`baseline_<name>`); null for hours."),
+)
+HOURLY: Final = StoredTable(
+    Asset.RISK_FORECASTS,
+    _ISSUE,
+    "hourly.parquet",
+    "The day's risk by hour and cell, to noon of the day after.",
+    {
+        "starts_utc": Column(_INSTANT, "Start of the hour."),
+        **_CELL,
+        "probability": _CHANCE,
+        "expected": _EXPECTED,
+    },
+)
+TOP_LOCATIONS: Final = StoredTable(
+    Asset.RISK_FORECASTS,
+    _ISSUE,
+    "top_locations.parquet",
+    "The cells with the highest probability.",
+    {
+        "rank": Column("int32", "Rank; 1 is the most probable."),
+        **_CELL,
+        **_POINT,
+        "probability": _CHANCE,
+        **_INTERVAL,
+        "expected": _EXPECTED,
+        "why": Column("string", "Reasons, separated by semicolons."),
+    },
+)
+RISK_MAP: Final = StoredFile(Asset.RISK_FORECASTS, _ISSUE, "risk.geojson", "The next day's cells as polygons.")
+STREETS_RECORD: Final = StoredFile(
+    Asset.STREET_RISK, _ISSUE, RECORD, "Facts of the ranked streets, or the reason for none."
+)
+_STREET: Final = {
+    "segment": Column("int32", "Number of the segment in the city's file of streets."),
+    "name": Column("string", "Block, or the street and the crossings at its ends."),
+    "street": Column("string", "Name of the street."),
+    "probability": Column("double", "Probability of at least one alert on the segment."),
+    **_INTERVAL,
+    "expected": Column("double", "Expected number of alerts on the segment."),
+    **_POINT,
+    "metres": Column("double", "Length of the segment, metres."),
+    "row": Column("int16", "Row of the cell with most of its expected alerts; 0 is the southernmost."),
+    "column": Column("int16", "Column of that cell; 0 is the westernmost."),
+}
+STREETS: Final = StoredTable(
+    Asset.STREET_RISK,
+    _ISSUE,
+    "street_risk.parquet",
+    "Risk of each segment on the next day and in each shift.",
+    {"shift": Column("string", "Name of the shift; null for the whole day.", required=False), **_STREET},
+)
+TOP_STREETS: Final = StoredTable(
+    Asset.STREET_RISK,
+    _ISSUE,
+    "top_streets.parquet",
+    "The most probable segments of the next day.",
+    {
+        "rank": Column("int32", "Rank; 1 is the most probable."),
+        **_STREET,
+        "why": Column("string", "Reasons, separated by semicolons."),
+    },
+)
+STREETS_MAP: Final = StoredFile(Asset.STREET_RISK, _ISSUE, "top_streets.geojson", "These segments as lines.")
+PLAN: Final = StoredTable(
+    Asset.PATROL_PLANS,
+    _ISSUE,
+    "plan.parquet",
+    "Units by cell and shift.",
+    {
+        "day": Column("date32[day]", "Local day on which the shift begins."),
+        "shift": Column("string", "Name of the shift."),
+        "starts_at": Column("string", "Local time with its UTC offset (ISO 8601)."),
+        "ends_at": Column("string", "Local time with its UTC offset (ISO 8601)."),
+        "rank": Column("int32", "Rank within the shift; 1 adds most."),
+        "cell": Column("string", "Name of the cell."),
+        "area": Column("string", "Area of the cell in the coverage file, else a quadrant of the grid.", required=False),
+        "units": Column("int32", "Number of units sent there."),
+        "expected_alerts": Column("double", "Expected alerts in the cell itself during the shift."),
+        "covered_alerts": Column(
+            "double", "Expected alerts, in this cell and those around it, that its units add to those ranked before."
+        ),
+        "probability": Column("double", "Probability of at least one alert in the cell itself during the shift."),
+        **_POINT,
+        "reasons": Column("list<string>", "Strongest reasons for the risk."),
+        "streets": Column(
+            "list<string>", "Streets with the highest risk in the shift; empty without a file of streets."
+        ),
+        "post_longitude": Column(
+            "double", "Longitude of the first of these streets, a place to wait, degrees (WGS84).", required=False
+        ),
+        "post_latitude": Column("double", "Latitude of that place, degrees (WGS84).", required=False),
+        **_CELL,
+        "west": Column("double", "Western edge of the cell, degrees (WGS84)."),
+        "south": Column("double", "Southern edge of the cell, degrees (WGS84)."),
+        "east": Column("double", "Eastern edge of the cell, degrees (WGS84)."),
+        "north": Column("double", "Northern edge of the cell, degrees (WGS84)."),
+    },
+)
+DISPATCH_CSV: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, "dispatch.csv", "The plan as CSV.")
+DISPATCH_MAP: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, "dispatch.geojson", "The plan's cells as polygons.")
+PLAN_RECORD: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, RECORD, "Totals of each shift, or the reason for no plan.")
+FORECAST_SCORES: Final = StoredFile(
+    Asset.FORECAST_SCORES, _SCORED, RECORD, "Scores of the day's forecast and of the weeks to it."
+)
+STREET_SCORES: Final = StoredFile(Asset.STREET_SCORES, _SCORED, RECORD, "Scores of the streets ranked for the day.")
+
+# nowcasts
+NOWCAST_RECORD: Final = StoredFile(Asset.NOWCASTS, _CITY, RECORD, "Facts of the latest nowcast.")
+NOWCAST_HOURS: Final = StoredTable(Asset.NOWCASTS, _CITY, "forecast.parquet", "Risk of the next hours by cell.", _RISK)
+_MINUTES: Final = {
+    "horizon": Column("string", 'Forecast period, such as "15m".'),
+    "starts_utc": Column(_INSTANT, "Instant of the forecast, and start of its period."),
+    "minutes": Column("int16", "Length of the period, minutes."),
+    **_CELL,
+    "probability": Column("double", "Probability that an incident begins in the cell within the period."),
+    "expected": Column("double", "Expected number of new incidents in the cell."),
+    "even": Column("double", "Probability by the hour's forecast alone, spread evenly over the hour."),
+}
+NOWCAST_MINUTES: Final = StoredTable(
+    Asset.NOWCASTS, _CITY, "minutes.parquet", "Risk of the next minutes by cell.", _MINUTES
+)
+RECENT_INCIDENTS: Final = StoredTable(
+    Asset.NOWCASTS,
+    _CITY,
+    "recent_incidents.parquet",
+    "Incidents of two days that the latest nowcast used.",
+    {
+        "begun_utc": Column(_INSTANT, "Instant of the first alert."),
+        "east": Column("double", "Metres east of the box's south-western corner."),
+        "north": Column("double", "Metres north of that corner."),
+        **_CELL,
+    },
+)
+ISSUED_MINUTES: Final = StoredTable(
+    Asset.NOWCASTS,
+    _DAY,
+    "issued_minutes.parquet",
+    "Next minutes as forecast by all nowcasts of a day, for their scores.",
+    {
+        name: Column("float" if column.kind == "double" else column.kind, column.meaning)
+        for name, column in _MINUTES.items()
+        if name not in ("horizon", "expected")
+    },
+)
+NOWCAST_SCORES: Final = StoredFile(Asset.NOWCAST_SCORES, _SCORED, RECORD, "Scores of the day's nowcasts.")
+
+# pages and checks
+PAGE: Final = StoredFile(Asset.CITY_PAGES, _CITY, "{file}", "A page, or a script or picture of one.")
+INDEX: Final = PAGE.named(file="index.html")
+PAGES_RECORD: Final = StoredFile(Asset.CITY_PAGES, _CITY, "pages.json", "Hashes of the written pages.")
+CITY_STATE: Final = StoredFile(Asset.QUALITY, _CITY, "city_state.json", "Open warnings of the data checks.")
+
+FILES: Final[tuple[StoredFile, ...]] = (
+    RAW_ROWS, DAYS, RECEIVED, POLLED, ARRIVED_ROWS, CLEANED, REJECTED, TENSORS, TUNED_SETTINGS, TUNED_YAML, TRIALS,
+    FOLD_RECORD, FOLD_MODEL, FOLD_REPORT, FOLD_PICTURE, FOLD_SCORES, FOLD_FORECASTS, FOLD_HOURS, FOLD_TYPES,
+    CITY_REPORT, CITY_SCORES, CITY_PICTURE, MODEL_CARD, SERVING_RECORD, LIVE_MODEL, SHARED_MODELS, FORECAST_RECORD,
+    FORECAST, HOURLY, TOP_LOCATIONS, RISK_MAP, STREETS_RECORD, STREETS, TOP_STREETS, STREETS_MAP, PLAN, DISPATCH_CSV,
+    DISPATCH_MAP, PLAN_RECORD, FORECAST_SCORES, STREET_SCORES, NOWCAST_RECORD, NOWCAST_HOURS, NOWCAST_MINUTES,
+    RECENT_INCIDENTS, ISSUED_MINUTES, NOWCAST_SCORES, PAGE, PAGES_RECORD, CITY_STATE,
+)  # fmt: skip
+"""All files, in the order of the data dictionary; each asset also has a `_lineage.json`."""
