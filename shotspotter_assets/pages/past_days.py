@@ -15,7 +15,7 @@ from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, is_of_grid, next_day_rows
-from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, TENSORS
+from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, FORECAST_RECORD, TENSORS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 
