@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.city_files import load_city
-from shotspotter_assets.geometry.cells import cells_at
 from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.gridding.tensors import dense_window, hourly_window, sparse_tensors
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -92,13 +91,6 @@ def test_windows_count_every_alert_once(rows: list[Any], order: Any) -> None:
     assert (by_hour[24:49].sum(axis=0) == by_day[1].reshape(4, -1)).all()
     heard = hourly_window(frames, AUTUMN, CITY, HALF_HEARD)
     assert (heard == by_hour[:, :, HALF_HEARD.ravel()]).all()
-
-
-def test_each_point_on_an_edge_has_one_cell() -> None:
-    edges = np.linspace(-77, -76, 5)
-    row, column = cells_at(CITY, edges, np.full(5, 38.0))
-    assert column.tolist() == [0, 1, 2, 3, 3]
-    assert row.tolist() == [0] * 5
 
 
 def test_events_have_layers_after_the_unknown_gunshots() -> None:
