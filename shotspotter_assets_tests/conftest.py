@@ -18,13 +18,14 @@ from shotspotter_assets_tests.postgres_server import postgres_server  # noqa: E4
 from shotspotter_assets_tests.rabbitmq_server import rabbitmq_server  # noqa: E402, F401
 from shotspotter_assets_tests.s3_server import s3_server, s3_store_root  # noqa: E402, F401
 
+MAX_NAME_LENGTH = 70
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     if not REAL_DATA.is_dir():
-        pytest.skip(f"needs the real alerts in {REAL_DATA}")
+        pytest.skip(f"needs real alerts: install Parquet files of the cities of docs/results.md in {REAL_DATA}")
     return REAL_DATA
 
 
@@ -38,11 +39,17 @@ settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    long = {item.originalname for item in items if len(getattr(item, "originalname", "")) > MAX_NAME_LENGTH}
+    if long:
+        raise pytest.UsageError(f"names of tests have at most {MAX_NAME_LENGTH} characters: {', '.join(sorted(long))}")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was skipped for lack of a program, and how to install it."""
+    """Print the programs and data that skipped tests need, and how to install them."""
     skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if len(report.longrepr) == 3]
     missing = Counter(reason.removeprefix("Skipped: ") for reason in skipped if "install " in reason)
     if missing:
-        terminalreporter.section("skipped for lack of a program")
+        terminalreporter.section("skipped for lack of programs or data")
         for reason, tests in missing.most_common():
             terminalreporter.write_line(f"{tests} tests: {reason}")

@@ -99,7 +99,7 @@ def test_a_wrong_value_is_named_with_its_key_and_reason(tmp_path: Path, changes:
     assert "Zx81kQ0vT7" not in message
 
 
-def test_addresses_of_this_machine_may_be_plain_http_and_plain_queries_are_no_secrets(tmp_path: Path) -> None:
+def test_loopback_addresses_may_be_http_and_plain_queries_are_no_secrets(tmp_path: Path) -> None:
     urls = ("http://127.0.0.1:8000", "http://[::1]:8000", "https://a.example/0?from={first}&token={last}&format=json")
     for url in urls:
         assert load_city(write(tmp_path, source={**ALERTS, "url": url})).source.kind == "alerts_api"

@@ -55,7 +55,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
             (module, "BatchedSqliteEventLogStorage"),
             lambda: {"base_dir": str(next(folders))},
         )
-    pytest.importorskip("dagster_postgres", reason="needs the extra `postgres`")
+    pytest.importorskip("dagster_postgres", reason="needs the extra `postgres` (pip install -e '.[postgres]')")
     server: PostgresServer = request.getfixturevalue("postgres_server")
     return Backend(
         ("dagster_postgres.event_log", "PostgresEventLogStorage"),

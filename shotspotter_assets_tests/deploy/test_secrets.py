@@ -153,7 +153,10 @@ def fail(machines: Machines, secrets: dict[str, str], postgres: PostgresServer, 
             with contextlib.suppress(requests.RequestException):
                 yield machines.post(query).text
     postgres.control("start", "--wait")
-    machines.wait_for(lambda: "Cannot use the store" in str(machines.ask(TICKS)))
+    machines.wait_for(lambda: machines.ask(TICKS))
+    machines.kill("daemon")  # which may have ended with its database
+    machines.start("daemon", **broker_refuses)
+    machines.wait_for(lambda: "Cannot use the store" in machines.post(TICKS).text, seconds=120)
     s3.start()
 
 

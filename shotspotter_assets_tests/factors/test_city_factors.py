@@ -54,7 +54,7 @@ def inputs(past: History, name: str, days: range = range(291)) -> np.ndarray:
     return made.values[:, :, made.names.index(name)]  # no data frame
 
 
-def test_places_enter_on_the_day_after_the_publication_as_differences_from_the_average_cell() -> None:
+def test_places_enter_a_day_after_publication_relative_to_the_mean_cell() -> None:
     past = history_with()
     poverty = inputs(past, POVERTY)
     assert not poverty[:101].any()
@@ -80,7 +80,7 @@ def test_a_cell_of_which_nothing_is_known_is_an_average_one() -> None:
     assert not inputs(history_with(by_cell=np.full((6, 5), np.nan)), POVERTY).any()
 
 
-def test_of_a_series_the_newest_known_day_enters_as_difference_from_those_before() -> None:
+def test_a_series_enters_as_its_newest_value_relative_to_earlier_ones() -> None:
     heat = np.sin(np.arange(290.0))
     made = inputs(history_with(), HEAT)
     assert not made[:101].any()
@@ -107,7 +107,7 @@ def test_names_follow_from_the_citys_file_and_are_told_in_words() -> None:
     assert phrase_of(HEAT) is None
 
 
-def test_models_know_what_their_factors_said_of_the_days_they_were_fitted_on() -> None:
+def test_models_are_fitted_on_the_factors_known_on_each_day() -> None:
     fitted_on = history_with().data_sha256(250)
     assert history_with(by_cell=BY_CELL + 1).data_sha256(250) != fitted_on
     assert replace(history_with(), counts=history().counts + np.uint8(1)).data_sha256(250) != fitted_on

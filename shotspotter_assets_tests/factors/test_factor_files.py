@@ -50,7 +50,7 @@ def test_a_rate_is_averaged_by_area(tmp_path):
     np.testing.assert_allclose(cells, np.tile([0.1, 0.1, 0.3, 0.5, 0.5], (4, 1)), atol=1e-9)
 
 
-def test_a_count_is_spread_by_area_and_what_lies_beyond_the_box_stays_there(tmp_path):
+def test_a_count_is_spread_by_area_also_beyond_the_box(tmp_path):
     cells = values(areas(tmp_path, figure=[900, 0]), **POLYGONS | {"figure": "count"})
     people = np.expm1(cells) * KM2
     # The box has a ninth of the western area.

@@ -125,7 +125,7 @@ def test_unknown_first_days_are_like_a_later_start() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in FORECASTERS if name not in FAST])
-def test_unknown_last_days_of_the_validation_window_are_like_a_shorter_one(name: str) -> None:
+def test_unknown_last_validation_days_are_like_a_shorter_window(name: str) -> None:
     past, shorter = masked(7, range(250, 260)), range(200, 250)
     found, expected = (build(name).fit(past, TRAIN, days, context_of(name)) for days in (VALIDATION, shorter))
     np.testing.assert_allclose(found.validation_probability[:50], expected.validation_probability, rtol=1e-9)

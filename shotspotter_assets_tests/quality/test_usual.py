@@ -20,7 +20,7 @@ def test_holidays_are_expected_to_be_unusual() -> None:
 
 
 @pytest.mark.parametrize(("per_day", "is_missing"), [(10, True), (1, True), (0.2, False)])
-def test_silences_before_which_little_is_known_are_judged_by_the_days_after(per_day: float, is_missing: bool) -> None:
+def test_early_silences_are_judged_by_the_days_after_them(per_day: float, is_missing: bool) -> None:
     days = days_between(FIRST, LAST)
     number = np.random.default_rng(0).poisson(per_day, len(days))
     number[-1] = 1

@@ -63,7 +63,7 @@ def test_the_answer_of_a_gateway_and_of_a_simulation_is_complete() -> None:
     assert counted(a_city(days_late=0), 20, 5) == 0, "a folder without a file is no answer"
 
 
-def test_days_that_are_yet_to_come_are_unknown_however_plausible_silence_is() -> None:
+def test_days_to_come_are_unknown_however_plausible_silence_is() -> None:
     assert counted(a_city(days_late=3), 1 / 7, 10) == 7
     assert counted(a_city(period_days=14), 1 / 7, 20) == 7
     assert counted(a_city(days_late=3), 20, 10) == 0

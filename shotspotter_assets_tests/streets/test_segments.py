@@ -62,7 +62,7 @@ def test_a_block_in_two_pieces_has_a_name_for_each(tmp_path):
     ]
 
 
-def test_pieces_of_one_street_that_meet_where_nothing_crosses_are_one_segment(tmp_path):
+def test_pieces_of_a_street_that_meet_without_a_crossing_are_one_segment(tmp_path):
     bend = [(-76.98, 38.02), (-76.97, 38.02), (-76.97, 38.03)]
     halves = [shapely.LineString(bend[:2]), shapely.LineString(bend[1:])]
     assert len(read_segments(city_with(written(tmp_path, frame_of(["Oak Ln", "Oak Ln"], halves))))) == 1

@@ -81,7 +81,7 @@ def test_a_day_is_one_request_for_the_columns_in_use() -> None:
     assert request.query_params["$select"] == (":id,date,longitude,latitude,incident_type_description,rounds,unique_id")
 
 
-def test_times_are_the_citys_clock_and_missing_keys_and_numbers_as_text_are_read() -> None:
+def test_local_times_missing_keys_and_numbers_as_text_are_read() -> None:
     table = rows(
         date=["2018-07-13T23:58:53", "2018-01-13T23:58:53", "2018-11-04T01:30:00"],
         rounds=[5, None, 2],
