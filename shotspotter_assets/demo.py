@@ -76,9 +76,9 @@ def run_demo(*, days_only: bool) -> None:
     if days_only:
         click.echo(f"Train a fold on these days: shotspotter fold {CITY} {FOLDS[1]}")
     else:
-        pages = store.uri(INDEX, ALL_CITIES)
-        click.echo(f"The pages for analysts and shift commanders: {pages}\nOpen them with: make pages")
-    click.echo("The assets, with tables, maps and plots: make ui, then http://127.0.0.1:3000/assets")
+        click.echo(f"The pages for analysts and shift commanders: {store.uri(INDEX, ALL_CITIES)}")
+        click.echo("Open them with: make pages, or shotspotter pages")
+    click.echo("The assets, with tables, maps and plots: make ui, or dagster dev -m shotspotter_assets.definitions")
 
 
 def _ensure_home() -> None:
@@ -86,7 +86,7 @@ def _ensure_home() -> None:
     home = dagster_home(os.environ)
     os.environ["DAGSTER_HOME"] = str(home)
     if not home.is_dir():
-        home.mkdir()
+        home.mkdir(parents=True)
         (home / "dagster.yaml").write_text(INSTANCE)
 
 

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from datetime import date, timedelta
@@ -11,6 +12,12 @@ from shotspotter_assets.__main__ import main
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
 from shotspotter_assets_tests.conftest import TEST_CITIES
+
+
+def test_the_documentation_lists_every_command() -> None:
+    page = (CHECKOUT / "docs" / "how-to" / "command_line.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", page, re.MULTILINE))
+    assert rows == {name: command.help for name, command in main.commands.items()}
 
 
 def test_an_error_of_the_package_is_one_line(tmp_path: Path) -> None:
