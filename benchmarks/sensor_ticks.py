@@ -125,6 +125,7 @@ def store_days(settings: Any, on: dict[str, Any], city: Any, start: date, last: 
     from shotspotter_assets.calendar.local_time import days_between, now
     from shotspotter_assets.cities.stored_settings import settings_hash
     from shotspotter_assets.sources.day_table import Day, DayTable
+    from shotspotter_assets.sources.known_days import day_states
     from shotspotter_assets.sources.snapshot import take_snapshot
     from shotspotter_assets.storage.lineage import Origin, record_lineage
 
@@ -132,7 +133,7 @@ def store_days(settings: Any, on: dict[str, Any], city: Any, start: date, last: 
     store = on["store"].open()
     snapshot = take_snapshot(city, on["sources"].readers(city, store), store, now(), poll_seconds=None)
     through, hashed = snapshot.last_due(now()), settings_hash(city, "grid_tensors")
-    states = snapshot.states(DayTable(), (), through, now().date())
+    states = day_states(city, snapshot.day_rows(DayTable(), ()), through, now().date())
     entries = {
         day: Day(
             *states[day],

@@ -15,6 +15,7 @@ from shotspotter_assets.cities.fold_windows import cutoffs, last_test_day
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.quality.finding import number_of
 from shotspotter_assets.serving.issued_forecasts import was_issued
+from shotspotter_assets.sources.known_days import day_states
 from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.fingerprints import sha256
@@ -130,7 +131,7 @@ class _DueDays:
         yesterday = today - ONE_DAY
         last = max(last, min(max(table.days, default=last), yesterday, city.end or yesterday))
         same = snapshot.stored_days(table)
-        states = snapshot.states(table, same, last, today)
+        states = day_states(city, snapshot.day_rows(table, same), last, today)
         gridded = stored.store.days_present(TENSORS, city.name)
         lineage, settings = stored.lineage(Asset.GRID_TENSORS), settings_hash(city, Asset.GRID_TENSORS)
 

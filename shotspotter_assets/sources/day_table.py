@@ -122,8 +122,6 @@ class DayTable:
 @lru_cache(maxsize=32)  # sensors read the same file every few seconds
 def _decoded(content: bytes) -> DayTable:
     rows = pq.read_table(pa.BufferReader(content)).to_pylist()
-    return DayTable({row.pop("date"): Day(**row | {"sources": _by_name(row["sources"])}) for row in rows})
-
-
-def _by_name(sources: list[dict[str, str]]) -> dict[str, str]:
-    return {source["name"]: source["version"] for source in sources}
+    for row in rows:
+        row["sources"] = {source["name"]: source["version"] for source in row["sources"]}
+    return DayTable({row.pop("date"): Day(**row) for row in rows})

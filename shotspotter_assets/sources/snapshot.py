@@ -17,8 +17,8 @@ from pydantic import BaseModel, TypeAdapter
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import AlertSource, SourceError
 from shotspotter_assets.sources.api.api_settings import ApiSettings, Patience
-from shotspotter_assets.sources.day_table import DayState, DayTable
-from shotspotter_assets.sources.known_days import DayRows, day_states
+from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.sources.known_days import DayRows
 from shotspotter_assets.sources.landing.folder import Landed, LandingFolder
 from shotspotter_assets.sources.landing.received import (
     ReceivedFile,
@@ -118,12 +118,6 @@ class Snapshot:
                 number = sum(rows for _, rows in origins.values())
                 found[day] = DayRows(number, min(times, default=None), day in self.named)
         return found
-
-    def states(
-        self, table: DayTable, same: Collection[date], last: date, today: date
-    ) -> dict[date, tuple[DayState, str]]:
-        """Return state and reason of each day to `last`, see `day_states`."""
-        return day_states(self.city, self.day_rows(table, same), last, today)
 
     def last_due(self, now: datetime) -> date:
         """Return the last day that is to be stored now.

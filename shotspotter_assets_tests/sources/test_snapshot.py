@@ -10,6 +10,7 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import Access, AlertSource, SourceError
 from shotspotter_assets.sources.day_table import Day, DayTable
+from shotspotter_assets.sources.known_days import day_states
 from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, origins_of_days
 from shotspotter_assets.sources.snapshot import POLLED_DAYS, Snapshot, read_polled, record_answer, take_snapshot
@@ -63,7 +64,7 @@ class Town:
         record_answer(self.store, "dale", rows, days[0], days[-1])
         numbers, origins = rows["date"].to_pylist(), origins_of_days(rows)
         snapshot, table = self.snapshot(poll_seconds=None), DayTable.read(self.store, "dale")
-        states = snapshot.states(table, snapshot.stored_days(table), days[-1], LAST)
+        states = day_states(self.city, snapshot.day_rows(table, snapshot.stored_days(table)), days[-1], LAST)
         stored = {
             day: Day(*states[day], numbers.count(day), 0, "", NOW if day in numbers else None, origins.get(day, {}))
             for day in days
@@ -80,7 +81,9 @@ class Town:
         """The states of the days of March as the sources and the store have them now."""
         table, days = DayTable.read(self.store, "dale"), date(2024, 3, last)
         snapshot = self.snapshot()
-        states = snapshot.states(table, snapshot.stored_days(table), days, days + timedelta(days=1))
+        states = day_states(
+            self.city, snapshot.day_rows(table, snapshot.stored_days(table)), days, days + timedelta(days=1)
+        )
         return [state for state, _ in states.values()]
 
 

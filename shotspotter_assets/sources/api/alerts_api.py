@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.sources.api.http import JsonApi
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
-    "ckan": {
-        "rows": "result.records",
-        "paging": {"style": "offset", "size_parameter": "limit", "size": 10_000},
-    },
+    "ckan": {"rows": "result.records", "paging": {"style": "offset", "size_parameter": "limit", "size": 10_000}},
     "socrata": {
         "paging": {"style": "offset", "parameter": "$offset", "size_parameter": "$limit", "size": 10_000},
         "instant_format": "%Y-%m-%dT%H:%M:%S",

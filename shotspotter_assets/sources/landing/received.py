@@ -160,13 +160,10 @@ def rows_by_day(rows: pa.Table) -> dict[date, tuple[str, int]]:
     days, group = np.unique(dates, return_inverse=True)
     versions = group_versions(rows, group, len(days))
     # Local and UTC days differ by one at most. NaT is equal to nothing.
-    belongs = np.abs((_utc_days(rows) - dates).astype(np.float64)) <= 1
+    utc_days = rows["time_utc"].cast(pa.timestamp("us")).to_numpy().astype("datetime64[D]")
+    belongs = np.abs((utc_days - dates).astype(np.float64)) <= 1
     numbers = np.bincount(group[belongs], minlength=len(days)).tolist()
     return dict(zip(days.astype(date).tolist(), zip(versions, numbers, strict=True), strict=True))
-
-
-def _utc_days(rows: pa.Table) -> npt.NDArray[np.datetime64]:
-    return rows["time_utc"].cast(pa.timestamp("us")).to_numpy().astype("datetime64[D]")
 
 
 def shifted_files(tables: Mapping[str, pa.Table], received: Mapping[str, datetime]) -> dict[str, str]:
