@@ -87,7 +87,7 @@ def load_cities(
     `check` raises CityFileError for further rules. With `keep`, good files are stored in `last_good`.
 
     Raises:
-        CityFileError: the folder has no city file, or only wrong ones; a line for each.
+        CityFileError: the folder has no usable city file; a line for each wrong one.
     """
     if not folder.is_dir():
         raise CityFileError(f"The cities folder {folder} does not exist; set SHOTSPOTTER_CITIES to one of city files.")

@@ -1,4 +1,4 @@
-"""Settings of an installation: its cities, and where store and landing folders are."""
+"""Settings of an installation: its cities, store, landing folders and addresses."""
 
 import logging
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class Settings:
         """Read the settings from environment variables; unset or empty ones default to `BASE_FOLDER`.
 
         Raises:
-            CityFileError: the folder of city files cannot be used, or none of its files.
+            CityFileError: the folder of city files or all of its files cannot be used.
         """
         cities = checked_cities(cities_folder(environ), environ, keep=True)
         for problem in cities.unusable.values():
@@ -70,7 +70,7 @@ def checked_cities(folder: Path, environ: Mapping[str, str], *, keep: bool = Fal
     """Read the cities of `folder`, and for a wrong file its last good version in `$DAGSTER_HOME/last_good_cities`.
 
     Raises:
-        CityFileError: the folder cannot be used, or none of its files.
+        CityFileError: the folder or all of its files cannot be used.
     """
     home = Path(environ.get("DAGSTER_HOME") or "/nowhere")
     last_good = LastGoodFiles(home / "last_good_cities") if home.is_dir() else None

@@ -51,7 +51,7 @@ class PolygonFactor(_Shapes):
 
 
 class PointFactor(_Shapes):
-    """Places: how densely they lie around a cell, or how far the nearest is."""
+    """Points: their density around a cell, or the distance of the nearest."""
 
     kind: Literal["points"]
     measure: Literal["density", "distance"] = "density"
@@ -63,7 +63,7 @@ class PointFactor(_Shapes):
 
 
 class LineFactor(_Shapes):
-    """Lines, such as arterial roads: their metres by km² of a cell, or how far the nearest is."""
+    """Lines, such as arterial roads: their metres by km² of a cell, or the distance of the nearest."""
 
     kind: Literal["lines"]
     measure: Literal["length", "distance"] = "length"
@@ -80,14 +80,14 @@ class SeriesFactor(_Factor):
     day: str = "date"
     """Column of the local civil day."""
     days_late: int = Field(default=0, ge=-7, le=366)
-    """Days from a day to the one at whose end its number is known; -1 for forecasts issued on the day before."""
+    """Days until the number of a day is published; -1 for forecasts issued on the day before."""
 
     def input_name(self, name: str) -> str:
         return f"series_{name}_{self.days_late}_days_late"
 
 
 CellFactor = PolygonFactor | PointFactor | LineFactor
-Factor = Annotated[PolygonFactor | PointFactor | LineFactor | SeriesFactor, Field(discriminator="kind")]
+Factor = Annotated[CellFactor | SeriesFactor, Field(discriminator="kind")]
 
 
 def refused_part(text: str) -> str | None:

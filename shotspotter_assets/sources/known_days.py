@@ -53,13 +53,9 @@ class DayRows:
 
 
 def day_states(city: City, found: Mapping[date, DayRows], last: date, today: date) -> dict[date, tuple[DayState, str]]:
-    """Return state and reason of each day from the city's start to `last`.
+    """Return state and reason of each day from the city's start to `last`, when asked on the local day `today`.
 
-    Args:
-        city: of several sources, the first one decides which days are known.
-        found: what the sources hold, by day; days without an entry have no rows.
-        last: the last day.
-        today: the local day on which the question is asked.
+    Of several sources, the first one decides which days are known. Days that are not `found` have no rows.
     """
     days, no_rows = days_between(city.start, last), DayRows()
     rows = [found.get(day, no_rows) for day in days]

@@ -135,7 +135,7 @@ def _points(
 def _to_degrees(
     x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], system: str
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return (longitude, latitude) of points in a system such as `EPSG:2248`; NaN outside it. Shapes (points,)."""
+    """Return longitude and latitude of points; NaN outside the system. Shapes (points,)."""
     from pyproj import Transformer
 
     longitude, latitude = Transformer.from_crs(system, WGS84, always_xy=True).transform(x, y)

@@ -122,8 +122,8 @@ class Snapshot:
     def last_due(self, now: datetime) -> date:
         """Return the last day that is to be stored now.
 
-        Yesterday is due from `DAILY_AT` on, and before if a source has its rows or its daily file. A source whose newest row
-        is older than `MAX_SILENT_DAYS` has ended with it.
+        Yesterday is due from `DAILY_AT` on, or once a source has its rows or daily file. A source ends with its newest row
+        after a silence of `MAX_SILENT_DAYS`.
         """
         local = now.astimezone(self.city.zone)
         yesterday = local.date() - timedelta(days=1)
@@ -169,15 +169,10 @@ def take_snapshot(
     poll_seconds: float | None,
     max_seconds: float = float("inf"),
 ) -> Snapshot:
-    """Read the present state of a city's sources.
+    """Read the present state of a city's sources; `readers` are those of an `impatient` city.
 
-    Args:
-        city: the city.
-        readers: the readers of its sources, with `PATIENCE`.
-        store: keeps what was received.
-        now: the present.
-        poll_seconds: a live source is asked if its last answer is older than this; None for never.
-        max_seconds: files are left for the next time after them.
+    A live source is asked if its last answer is older than `poll_seconds`; None for never. After `max_seconds`, files are
+    left for the next time.
 
     Raises:
         SourceError: a folder cannot be listed.

@@ -45,13 +45,9 @@ class Readings(NamedTuple):
 def read_times(
     column: pa.ChunkedArray, time_of_day: pa.ChunkedArray | None, source: TabularSettings, origin: str
 ) -> Readings:
-    """Read the times of a column; an unreadable one is missing in both readings.
+    """Read the times of a column, or its dates beside `time_of_day`; an unreadable one is missing in both readings.
 
-    Args:
-        column: times, or dates beside `time_of_day`.
-        time_of_day: clock times, whose own dates (such as Excel's 1899-12-30) do not count.
-        source: null in its `time_format` stands for the usual forms.
-        origin: city and file, for warnings.
+    Dates in `time_of_day` (such as Excel's 1899-12-30) do not count. Warnings name the `origin`, city and file.
 
     Raises:
         SourceError: the times have an unknown zone.

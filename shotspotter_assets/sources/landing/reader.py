@@ -76,11 +76,7 @@ class Batch:
     tasks: Sequence[Task]
 
     def read(self, task: Task) -> pa.Table:
-        """Return the rows of a file, as `RAW_SCHEMA`.
-
-        Raises:
-            SourceError: the file cannot be read or understood, has too many rows, or most of them have no usable date.
-        """
+        """Return the rows of a file, as `RAW_SCHEMA`; raise SourceError if it cannot be used."""
         file, city = task.file, self.city
         kind = FORMATS[PurePosixPath(file.path).suffix.lower()]
         try:
