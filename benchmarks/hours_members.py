@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from benchmark_cities import HourlyFold
 
-from shotspotter_assets.models.arrays import Array, Integers
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.next_hours.hourly_stack import MEMBERS, FittedHourlyStack, HourlyStack, combined

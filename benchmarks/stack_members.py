@@ -14,8 +14,8 @@ import pyarrow as pa
 from benchmark_cities import Fold
 from scipy.special import logit
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
-from shotspotter_assets.models.arrays import Array
 from shotspotter_assets.models.forecaster import Choices, FitContext, SharedStart
 from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings, forecaster
 from shotspotter_assets.models.history import History

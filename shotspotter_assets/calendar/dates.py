@@ -11,14 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.arrays import Array, Booleans, Days, Integers
 from shotspotter_assets.calendar.local_time import day_start
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Days = npt.NDArray[np.datetime64]
-Integers = npt.NDArray[np.int64]
-Booleans = npt.NDArray[np.bool_]
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAY_HOURS: Final = 24
@@ -178,9 +176,9 @@ class HourlyClock:
     day: Days
     hour: Integers
     hour_of_week: Integers
-    season: npt.NDArray[np.float64]  # share of the year gone by, 0 to 1
+    season: Array  # share of the year gone by, 0 to 1
     fireworks: Booleans  # True if the local day is one of `FIREWORK_DAYS`
-    firework_peak: npt.NDArray[np.float64]
+    firework_peak: Array
     """2^(-d / 3) with d the hours to the nearer of midnight after 4 July and of New Year; 0 on other days."""
     last_year: Integers
     """Index of the hour as many hours after midnight of the date last year; negative before the first hour."""

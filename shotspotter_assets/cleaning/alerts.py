@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.calendar.dates import (
     dates_of,
     is_holiday_fireworks,
@@ -115,7 +116,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     return cleaned
 
 
-def location_ids(longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
+def location_ids(longitude: Array, latitude: Array) -> npt.NDArray[np.uint64]:
     """Encode points (WGS84 degrees) as uint64, shape (points,).
 
     Both coordinates are in 1e-7 degrees: latitude + 90 in the high 32 bits, longitude + 180 in the low ones.
@@ -125,7 +126,7 @@ def location_ids(longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.fl
     return ((north << 32) | east).astype(np.uint64)
 
 
-def duplicate_rows(rows: pa.Table) -> npt.NDArray[np.bool_]:
+def duplicate_rows(rows: pa.Table) -> Booleans:
     """Flag usable rows, in order, that repeat an alert of their day: exact duplicates, and alerts of an earlier file.
 
     Alerts of two files are equal if their `source_id` is. If one has none, second, type and point to five decimals decide.
@@ -159,7 +160,7 @@ IDENTITY: Final = ("date", "received_from", "received_row")
 RECOUNTED: Final = (*CONTENT, "received_from", "received_row")
 
 
-def row_reasons(raw: pa.Table, city: City) -> npt.NDArray[np.int64]:
+def row_reasons(raw: pa.Table, city: City) -> Integers:
     """Return the index in `REASONS` of each row's reason, or `USABLE`; shape (rows,)."""
     longitude, latitude = (raw[name].to_numpy() for name in ("longitude", "latitude"))
     local = local_dates(raw["time_utc"], city.zone)
@@ -185,7 +186,7 @@ def row_reasons(raw: pa.Table, city: City) -> npt.NDArray[np.int64]:
     return reasons
 
 
-def _rejected(raw: pa.Table, reasons: npt.NDArray[np.int64]) -> pa.Table:
+def _rejected(raw: pa.Table, reasons: Integers) -> pa.Table:
     at = np.flatnonzero(reasons != USABLE)
     names = pa.array(list(REASONS), pa.string()).take(pa.array(reasons[at]))
     rows = raw.take(pa.array(at)).append_column(REJECTED_SCHEMA.field("reason"), names)
@@ -198,7 +199,7 @@ def _in_order(usable: pa.Table) -> pa.Table:
     return usable.sort_by([(name, "ascending") for name in (*CONTENT[1:], "received_from", "received_row")])
 
 
-def _in_earlier_file(rows: "pd.DataFrame") -> npt.NDArray[np.bool_]:
+def _in_earlier_file(rows: "pd.DataFrame") -> Booleans:
     rows = rows.assign(
         second=rows["time_utc"].dt.floor("s"),
         east=(rows["longitude"] * 10**PLACE_DECIMALS).round(),
@@ -248,5 +249,5 @@ def _tidy(rows: pa.Table, city: City) -> pa.Table:
     return pa.table(columns).cast(pa.schema(fields, metadata))
 
 
-def _flags(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+def _flags(column: pa.ChunkedArray) -> Booleans:
     return column.fill_null(False).to_numpy(zero_copy_only=False)

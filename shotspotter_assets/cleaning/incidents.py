@@ -3,17 +3,16 @@
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
+
+from shotspotter_assets.arrays import Array, Integers
 
 MAX_MINUTES: Final = 5
 MAX_METRES: Final = 150
 """Limits within one incident: the diffusion scales of gunfire in Washington DC are 10 minutes and 126 m (Loeffler and
 Flaxman 2018, Journal of Quantitative Criminology 34), and a sensor's own error is about 25 m."""
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 
-def incident_numbers(day: Integers, seconds: Floats, metres: Floats) -> Integers:
+def incident_numbers(day: Integers, seconds: Array, metres: Array) -> Integers:
     """Return for each alert, in order of time, the position of the first alert of its incident, shape (alerts,).
 
     An incident is a connected component of alerts at most `MAX_MINUTES` and `MAX_METRES` apart, among the alerts of a
@@ -48,7 +47,7 @@ def _over_midnight(component: Integers, first_of: Integers, before: Integers, af
     return merged
 
 
-def _near_pairs(seconds: Floats, metres: Floats) -> Integers:
+def _near_pairs(seconds: Array, metres: Array) -> Integers:
     """Return positions (earlier, later) of near alerts, enough to connect all near ones; shape (2, pairs).
 
     Alerts of one instant and point, as in sources with times in hours or days, are chained.

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import weeks
 from shotspotter_assets.evaluation.forecasts_table import days_of, observed_of
 from shotspotter_assets.models.probability import log_losses
-
-Array = npt.NDArray[np.float64]
 
 DRAWS: Final = 1_000
 LEVEL: Final = 0.9

@@ -8,13 +8,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.scores import Reliability
 from shotspotter_assets.geometry.cells import Plane
 from shotspotter_assets.geometry.grid import Box
-
-Array = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")

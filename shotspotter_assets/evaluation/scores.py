@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, periods_of
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
-Array = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
 Scores = dict[str, float | None]
 """Values by name, see `SCORE_DEFINITIONS`; None where a score is not defined (no positives, constant forecast)."""
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.factors import CellFactor, PointFactor, PolygonFactor
 from shotspotter_assets.geometry.cells import Plane, cell_middles, cell_shapes
@@ -13,7 +14,6 @@ from shotspotter_assets.geometry.shapes import read_shapes, require_column, rows
 if TYPE_CHECKING:
     import geopandas
 
-Array = npt.NDArray[np.float64]
 Shapes = npt.NDArray[np.object_]
 
 KINDS: Final = {"polygons": "Polygon", "points": "Point", "lines": "LineString"}

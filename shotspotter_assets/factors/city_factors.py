@@ -6,15 +6,12 @@ from datetime import date
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from shotspotter_assets.arrays import Array, Booleans, Days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.factors import CellFactor, SeriesFactor
 from shotspotter_assets.factors.cell_values import MISSING_FIGURES, cell_values
 from shotspotter_assets.storage.fingerprints import sha256
-
-Array = npt.NDArray[np.float64]
-Days = npt.NDArray[np.datetime64]
 
 
 class FactorFileError(ValueError):
@@ -29,7 +26,7 @@ class CellInput:
     known_from: date
     by_cell: Array  # NaN where nothing is known, shape (rows, columns)
 
-    def inputs(self, first_unknown: Days, in_coverage: npt.NDArray[np.bool_]) -> Array:
+    def inputs(self, first_unknown: Days, in_coverage: Booleans) -> Array:
         """Return differences from the mean of the covered cells, shape (days, cells).
 
         They are 0 where nothing is known, and before the publication, lest a model learns from the future.

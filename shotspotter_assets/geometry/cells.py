@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.geometry.grid import Box, Edges, Gridded
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-Floats = npt.NDArray[np.float64]
 METRES_PER_DEGREE: Final = 111_320.0
 """A degree of latitude, and of longitude at the equator, on a sphere."""
 DECIMALS: Final = 7
@@ -43,11 +43,11 @@ class Plane:
         """Length of a degree of latitude over that of a degree of longitude."""
         return METRES_PER_DEGREE / self.metres_east
 
-    def metres(self, degrees: Floats) -> Floats:
+    def metres(self, degrees: Array) -> Array:
         """Return (east, north) of (longitude, latitude), shape (points, 2)."""
         return (degrees - [self.west, self.south]) * [self.metres_east, METRES_PER_DEGREE]
 
-    def degrees(self, metres: Floats) -> Floats:
+    def degrees(self, metres: Array) -> Array:
         """Return (longitude, latitude) of (east, north), shape (points, 2)."""
         return metres / [self.metres_east, METRES_PER_DEGREE] + [self.west, self.south]
 
@@ -67,19 +67,19 @@ def cell_edges(city: Gridded, row: int, column: int) -> Edges:
     return west, south, east, north
 
 
-def grid_degrees(city: Gridded, row: Any, column: Any) -> tuple[Floats, Floats]:
+def grid_degrees(city: Gridded, row: Any, column: Any) -> tuple[Array, Array]:
     """Return (longitude, latitude) of points in fractional cells from the box's south-western corner, same shape."""
     box, grid = city.box, city.grid
     longitude = box.west + column / grid.columns * (box.east - box.west)
     return longitude, box.south + row / grid.rows * (box.north - box.south)
 
 
-def cell_middles(city: Gridded, row: npt.NDArray[np.integer], column: npt.NDArray[np.integer]) -> tuple[Floats, Floats]:
+def cell_middles(city: Gridded, row: npt.NDArray[np.integer], column: npt.NDArray[np.integer]) -> tuple[Array, Array]:
     """Return (longitude, latitude) of the middles of cells, each of the shape of `row` and `column`."""
     return grid_degrees(city, row + 0.5, column + 0.5)
 
 
-def cells_at(city: Gridded, longitude: Floats, latitude: Floats) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+def cells_at(city: Gridded, longitude: Array, latitude: Array) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
     """Return (row, column) of the cells of points within the box, same shape.
 
     A point on an edge belongs to the northern or eastern cell, on the edge of the box to the last one.
@@ -130,7 +130,7 @@ MIN_ROUNDED_SHARE: Final = 0.9
 """A few exact points among rounded ones change nothing."""
 
 
-def rounding_step(degrees: Floats) -> float | None:
+def rounding_step(degrees: Array) -> float | None:
     """Return the coarsest step to which almost all coordinates are rounded; None if they are exact or none."""
     for step in STEPS_DEGREES if len(degrees) else ():
         if np.mean(np.abs(degrees / step - np.rint(degrees / step)) < 1e-6) >= MIN_ROUNDED_SHARE:

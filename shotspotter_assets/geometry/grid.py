@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pydantic import BaseModel, Field, model_validator
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from shotspotter_assets.arrays import Array, Booleans
 
 Edges = tuple[float, float, float, float]
 """West, south, east and north, in WGS84 degrees."""
@@ -35,9 +34,7 @@ class Box(BaseModel, frozen=True, extra="forbid"):
     def edges(self) -> Edges:
         return self.west, self.south, self.east, self.north
 
-    def holds(
-        self, longitude: "npt.NDArray[np.float64]", latitude: "npt.NDArray[np.float64]"
-    ) -> "npt.NDArray[np.bool_]":
+    def holds(self, longitude: "Array", latitude: "Array") -> "Booleans":
         """Flag points (degrees) within the box, NaN outside; same shape."""
         along = (longitude >= self.west) & (longitude <= self.east)
         return along & (latitude >= self.south) & (latitude <= self.north)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.geometry.grid import Box, Edges
 
 if TYPE_CHECKING:
@@ -87,9 +88,7 @@ def read_areas(path: Path, name_property: str, wanted: Collection[str]) -> Areas
     return list(zip(names, shapely.make_valid(frame.geometry.to_numpy()), strict=True))
 
 
-def names_at(
-    areas: Areas, longitude: npt.NDArray[np.float64], latitude: npt.NDArray[np.float64], outside: str
-) -> npt.NDArray[np.str_]:
+def names_at(areas: Areas, longitude: Array, latitude: Array, outside: str) -> npt.NDArray[np.str_]:
     """Return the name of the first area that holds each point, `outside` where none does; same shape."""
     import shapely
 

@@ -7,12 +7,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.arrays import Array, Booleans, Days
 from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.geometry.cells import cell_middles
 from shotspotter_assets.geometry.shapes import read_areas
-
-Array = npt.NDArray[np.float64]
-Days = npt.NDArray[np.datetime64]
 
 MIN_ALERTS: Final = 3
 """Minimum alerts of a covered cell in a training window; one or two alerts may be misplaced points."""
@@ -34,13 +32,13 @@ def coverage_starts(city: City, daily: npt.NDArray[np.integer], days: Sequence[d
     return _published_starts(city.coverage, *cell_middles(city, *np.indices(city.shape)))
 
 
-def points_in_coverage(city: City, longitude: Array, latitude: Array, dates: Days) -> npt.NDArray[np.bool_]:
+def points_in_coverage(city: City, longitude: Array, latitude: Array, dates: Days) -> Booleans:
     """Flag points in an area that is published as covered on the point's local date; `city.coverage` is not None."""
     assert city.coverage is not None
     return _published_starts(city.coverage, longitude, latitude) <= dates
 
 
-def estimate_coverage(daily: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+def estimate_coverage(daily: npt.NDArray[np.integer]) -> Booleans:
     """Flag cells with at least `MIN_ALERTS` of the daily alerts (days, rows, columns), shape (rows, columns).
 
     Pass training days only: a coverage estimated with the test days is a leak.

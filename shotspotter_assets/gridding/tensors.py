@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.arrays import Booleans, Integers
 from shotspotter_assets.calendar.dates import day_starts, hours_of_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.cities.stored_settings import (
@@ -98,9 +99,7 @@ def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDAr
     return dense
 
 
-def hourly_window(
-    frames: pa.Table, days: Sequence[date], city: City, in_coverage: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.uint16]:
+def hourly_window(frames: pa.Table, days: Sequence[date], city: City, in_coverage: Booleans) -> npt.NDArray[np.uint16]:
     """Return counts of the covered cells by hour of contiguous days, shape (hours, types, cells), cells row by row.
 
     A day on which daylight saving begins or ends has 23 or 25 hours. Cells outside would take far more memory.
@@ -122,6 +121,6 @@ def hourly_window(
     return counts
 
 
-def _positions(dates: pa.ChunkedArray, days: Sequence[date]) -> npt.NDArray[np.int64]:
+def _positions(dates: pa.ChunkedArray, days: Sequence[date]) -> Integers:
     """Return the index of each date in contiguous `days`, shape (dates,)."""
     return dates.cast(pa.int32()).to_numpy() - np.int64((days[0] - date(1970, 1, 1)).days)

@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 from scipy.stats import nbinom
 
-from shotspotter_assets.models.arrays import Array, Booleans
+from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.models.model_files import StoredModel
 
 MIN_POSITIVES: Final = 20

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.arrays import Booleans
 from shotspotter_assets.calendar.dates import DAY_HOURS, hours_of_days
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.gridding.coverage import coverage_starts
 from shotspotter_assets.gridding.tensors import dense_window, hourly_window
-from shotspotter_assets.models.arrays import Booleans
 from shotspotter_assets.models.history import History, alerts_of, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.sources.day_table import DayTable

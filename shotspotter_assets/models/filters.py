@@ -12,7 +12,7 @@ from scipy.signal import lfilter
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
-from shotspotter_assets.models.arrays import Array, Booleans, Integers, Singles, Values
+from shotspotter_assets.arrays import Array, Booleans, Integers, Singles, Values
 
 MIN_WEIGHT: Final = 1e-12
 """Weight of earlier times below which a mean is 0."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from shotspotter_assets.models.arrays import Array, Booleans
+from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import StoredModel, Unstored
 

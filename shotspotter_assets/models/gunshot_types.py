@@ -13,9 +13,9 @@ import numpy.typing as npt
 from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
-from shotspotter_assets.models.arrays import Array, Integers
 from shotspotter_assets.models.filters import exponential_mean, smoothing_weights, weighted_cells
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Numbers, StoredModel

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.models.arrays import Array, Booleans
+from shotspotter_assets.arrays import Array, Booleans
 
 MIN_PROBABILITY: Final = 1e-6
 """Bound of every forecast, from 0 and from 1: a certainty that proves wrong would cost an infinite log loss."""

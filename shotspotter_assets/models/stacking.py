@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from scipy.special import expit, logit
 
-from shotspotter_assets.models.arrays import Array, Booleans, Integers
+from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.probability import clip_probability
 

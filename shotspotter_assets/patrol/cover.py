@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
+
+from shotspotter_assets.arrays import Array, Integers
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-Units = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float64]
+Units = Integers
+Values = Array
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.arrays import Booleans
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import DECIMALS, cell_edges, cell_name
 from shotspotter_assets.geometry.shapes import polygon_feature
@@ -78,7 +79,7 @@ def dispatch_table(
     return pa.Table.from_pylist(records, schema=PLAN.schema)
 
 
-def patrolled_cells(table: pa.Table, city: City) -> npt.NDArray[np.bool_]:
+def patrolled_cells(table: pa.Table, city: City) -> Booleans:
     """Flag the cells to which a dispatch table sends units, shape (rows, columns): `history` of later plans."""
     patrolled = np.zeros(city.shape, dtype=bool)
     patrolled[table["row"].to_numpy(), table["column"].to_numpy()] = True

@@ -9,13 +9,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.arrays import Booleans
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.geometry.cells import cell_middles, quadrants, reach_matrix
 from shotspotter_assets.geometry.shapes import names_at, read_areas
 from shotspotter_assets.patrol.cover import CoverProblem, Units, Values, greedy
 
-Booleans = npt.NDArray[np.bool_]
 OUTSIDE: Final = "outside the published areas"
 
 

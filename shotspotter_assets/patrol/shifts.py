@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.arrays import Array, Booleans, Days
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import Shift
 
@@ -17,9 +17,9 @@ from shotspotter_assets.cities.patrol_rules import Shift
 class ShiftForecasts:
     """Forecasts of the shifts that begin on a day."""
 
-    expected: npt.NDArray[np.float64]  # alerts, shape (shifts, rows, columns)
-    probability: npt.NDArray[np.float64]  # of at least one alert, shape (shifts, rows, columns)
-    in_coverage: npt.NDArray[np.bool_]  # forecast cells, shape (rows, columns)
+    expected: Array  # alerts, shape (shifts, rows, columns)
+    probability: Array  # of at least one alert, shape (shifts, rows, columns)
+    in_coverage: Booleans  # forecast cells, shape (rows, columns)
 
 
 def shift_forecasts(hourly: pa.Table, city: City, shifts: Sequence[Shift], day: date) -> ShiftForecasts:
@@ -52,7 +52,7 @@ def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, dat
     return start.astimezone(UTC).astimezone(zone), end.astimezone(UTC).astimezone(zone)
 
 
-def _hours_of(shift: Shift, day: date, zone: ZoneInfo, starts: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
+def _hours_of(shift: Shift, day: date, zone: ZoneInfo, starts: Days) -> Booleans:
     begin, end = shift_window(shift, day, zone)
     first, last = (np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "s") for moment in (begin, end))
     wanted = np.arange(first, last, np.timedelta64(1, "h"))

@@ -4,10 +4,9 @@ from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.arrays import Booleans
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson, patrolled_cells
 from shotspotter_assets.patrol.plan import ShiftTotals
@@ -53,7 +52,7 @@ def read_plan(store: Store, city: str, issue_date: date) -> tuple[pa.Table, Plan
     return store.read_table(PLAN, city, issue_date), PlanRecord.load(store, city, issue_date)
 
 
-def patrols_before(store: Store, city: City, issue_date: date) -> dict[date, npt.NDArray[np.bool_]]:
+def patrols_before(store: Store, city: City, issue_date: date) -> dict[date, Booleans]:
     """Return by day the cells patrolled on the days of the cap on repeats; {} without a cap."""
     if city.patrol is None or city.patrol.repeats is None:
         return {}

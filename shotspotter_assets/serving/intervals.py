@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE
 
-Array = npt.NDArray[np.float64]
 CONFIDENCE: Final = 0.8
 """Coverage of each interval."""
 ENDS: Final = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)

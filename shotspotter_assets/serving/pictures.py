@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.plots import COLOURS, as_png, draw_risk, new_figure
 from shotspotter_assets.geometry.cells import cell_middles
@@ -13,8 +13,6 @@ from shotspotter_assets.geometry.cells import cell_middles
 if TYPE_CHECKING:
     from shotspotter_assets.patrol.plan import DayPlan
     from shotspotter_assets.patrol.shifts import ShiftForecasts
-
-Array = npt.NDArray[np.float64]
 
 
 def risk_map(cells: pa.Table, city: City, title: str) -> bytes:

@@ -18,8 +18,8 @@ from shotspotter_assets.storage.stored_record import StoredRecord
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shotspotter_assets.arrays import Array
     from shotspotter_assets.models.alert_counts import AlertCounts
-    from shotspotter_assets.models.arrays import Array
     from shotspotter_assets.models.forecaster import Fitted
     from shotspotter_assets.models.gunshot_types import GunshotTypes
     from shotspotter_assets.models.next_hours.hourly_stack import FittedHourlyStack

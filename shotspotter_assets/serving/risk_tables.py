@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import expit, logit
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import (
     DAY_HOURS,
     day_starts,
@@ -35,7 +36,6 @@ from shotspotter_assets.serving.intervals import day_offset
 from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST, HOURLY, TOP_LOCATIONS
 
-Array = npt.NDArray[np.float64]
 NEXT_DAY_HORIZON: Final = "day"
 CANDIDATE_COLUMN: Final = "candidate"
 """Column of the candidate's probability, served or not, for its scores."""

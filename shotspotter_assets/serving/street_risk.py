@@ -5,9 +5,9 @@ from datetime import date
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.geometry.cells import DECIMALS, Plane, cell_name
 from shotspotter_assets.gridding.tensors import counted_alerts
@@ -21,8 +21,6 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.streets.segments import Segments, StreetsFileError, parts_of, read_segments
 from shotspotter_assets.streets.shares import Alerts, CellRisk, SegmentRisk, StreetShares, segment_risk
 
-Array = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 MAX_STREETS: Final = 50
 """Maximum streets ranked with reasons."""
 MAX_REASONS: Final = 2

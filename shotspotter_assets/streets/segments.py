@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.geometry.cells import Plane, cell_shapes
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     import geopandas
     import pandas as pd
 
-Array = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 Lines = npt.NDArray[np.object_]
 
 SNAP_METRES: Final = 2.0

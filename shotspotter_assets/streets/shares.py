@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from shotspotter_assets.arrays import Array, Booleans, Days, Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import Plane, cells_at
-from shotspotter_assets.streets.segments import Array, Integers, Parts
+from shotspotter_assets.streets.segments import Parts
 
 MAX_METRES_AWAY: Final = 150.0
 """An alert further from all streets of its cell is on no street."""
@@ -32,14 +32,14 @@ KERNEL_PRIOR_METRES: Final = 100.0
 class Alerts:
     """Alerts of a city within its box, each array of shape (alerts,)."""
 
-    days: npt.NDArray[np.datetime64]  # local
+    days: Days  # local
     longitude: Array  # WGS84 degrees
     latitude: Array  # WGS84 degrees
 
     def __len__(self) -> int:
         return len(self.days)
 
-    def chosen(self, chosen: npt.NDArray[np.bool_]) -> "Alerts":
+    def chosen(self, chosen: Booleans) -> "Alerts":
         return Alerts(self.days[chosen], self.longitude[chosen], self.latitude[chosen])
 
     def cells(self, city: City) -> Integers:

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.arrays import Array, Booleans, Integers, Singles, Values
 from shotspotter_assets.calendar.dates import (
     WEEKDAYS,
     YEAR_DAYS,
@@ -22,7 +23,6 @@ from shotspotter_assets.calendar.dates import (
 )
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.factors.city_factors import CityFactors
-from shotspotter_assets.models.arrays import Array, Booleans, Integers, Singles, Values
 from shotspotter_assets.models.filters import decayed_sums, exponential_mean, smooth_cells
 from shotspotter_assets.models.history import History
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from shotspotter_assets.models.arrays import Array
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.models.next_day.daily_inputs import Inputs
 
 MAX_DRIVERS: Final = 2

@@ -17,8 +17,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.calendar.dates import YEAR_DAYS, month_days
-from shotspotter_assets.models.arrays import Array, Booleans
 
 SEASON_VARIANCE: Final = 1.5
 SEASON_YEARS: Final = 4.0

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from scipy.special import expit
 
-from shotspotter_assets.models.arrays import Array
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.models.forecaster import INPUTS_ERROR, Choices, OtherInputsError, require_both_labels
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.dates import is_holiday_fireworks, same_date_last_year
-from shotspotter_assets.models.arrays import Array, Integers
 from shotspotter_assets.models.filters import exponential_mean, smooth_cells
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import (

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
+from shotspotter_assets.arrays import Array, Booleans, Singles
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
-from shotspotter_assets.models.arrays import Array, Booleans, Singles
 from shotspotter_assets.models.filters import exponential_mean
 from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster
 from shotspotter_assets.models.forecaster_registry import NetworkSettings

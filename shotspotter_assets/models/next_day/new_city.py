@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import WEEKDAYS
-from shotspotter_assets.models.arrays import Array
 from shotspotter_assets.models.filters import decayed_sums, smooth_cells
 from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster
 from shotspotter_assets.models.history import History

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy.special import expit
 
+from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
-from shotspotter_assets.models.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.models.forecaster import (
     INPUTS_ERROR,
     NO_CONTEXT,

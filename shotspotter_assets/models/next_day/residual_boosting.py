@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from scipy.special import expit
 
-from shotspotter_assets.models.arrays import Array, Integers, Singles
+from shotspotter_assets.arrays import Array, Integers, Singles
 from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Forecaster
 from shotspotter_assets.models.forecaster_registry import ResidualBoostingSettings
 from shotspotter_assets.models.history import History

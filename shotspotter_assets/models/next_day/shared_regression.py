@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, TypeAdapter
 
+from shotspotter_assets.arrays import Array, Booleans, Singles
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.models.arrays import Array, Booleans, Singles
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import SharedRegression, SharedStart
 from shotspotter_assets.models.history import History

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from shotspotter_assets.models.arrays import Array, Booleans
+from shotspotter_assets.arrays import Array, Booleans
 
 BLOCK_ROWS: Final = 2**14
 """Rows that are weighted at a time: a long history has a million rows, which are not to be copied as a whole."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from shotspotter_assets.models.arrays import Array, Booleans
+from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.models.filters import exponential_mean, smooth_cells
 from shotspotter_assets.models.forecaster import NO_CONTEXT, Choices, FitContext, Fitted, Forecaster
 from shotspotter_assets.models.history import History

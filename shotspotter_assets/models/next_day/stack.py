@@ -13,8 +13,8 @@ from typing import Final, Self
 import numpy as np
 from scipy.special import logit
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
-from shotspotter_assets.models.arrays import Array
 from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster, require_both_labels
 from shotspotter_assets.models.forecaster_registry import StackSettings, city_settings, forecaster
 from shotspotter_assets.models.history import History

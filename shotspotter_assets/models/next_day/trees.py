@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from shotspotter_assets.models.arrays import Array, Singles
+from shotspotter_assets.arrays import Array, Singles
 from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.model_files import Unstored
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.calendar.dates import DAY_HOURS
-from shotspotter_assets.models.arrays import Array, Booleans, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from pydantic import TypeAdapter
 
-from shotspotter_assets.models.arrays import Array, Integers
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import MODEL_FILE
 from shotspotter_assets.models.probability import clip_probability

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_array
 
+from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.calendar.dates import DAY_HOURS, WEEK_HOURS, YEAR_HOURS
-from shotspotter_assets.models.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.models.filters import (
     decay_of,
     decayed_sum,

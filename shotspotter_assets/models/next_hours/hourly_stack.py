@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import PlainSerializer, PlainValidator
 from scipy.special import logit
 
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.models.arrays import Array, Integers
 from shotspotter_assets.models.forecaster import Choices
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import files_of_member, files_of_members

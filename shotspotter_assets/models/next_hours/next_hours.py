@@ -10,8 +10,8 @@ import numpy as np
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
+from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.calendar.dates import DAY_HOURS
-from shotspotter_assets.models.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.models.filters import span
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Numbers

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
+from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.calendar.dates import DAY_HOURS
-from shotspotter_assets.models.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.models.filters import decay_of, exponential_mean, smoothing_weights, span
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import Numbers

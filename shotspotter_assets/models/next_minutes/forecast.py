@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from shotspotter_assets.models.arrays import Array, Integers
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.next_hours.next_hours import WARM_UP_HOURS

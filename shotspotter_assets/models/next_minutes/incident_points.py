@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.geometry.cells import Plane, cells_at
-from shotspotter_assets.models.arrays import Array, Booleans, Integers
 
 
 @dataclass(frozen=True)

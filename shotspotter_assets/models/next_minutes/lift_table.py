@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.geometry.cells import Plane, cell_middles
-from shotspotter_assets.models.arrays import Array, Integers
 from shotspotter_assets.models.forecaster import Choices
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import StoredModel

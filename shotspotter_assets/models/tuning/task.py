@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from shotspotter_assets.models.arrays import Booleans
+from shotspotter_assets.arrays import Booleans
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import ForecasterSettings, forecaster
 from shotspotter_assets.models.history import History

@@ -3,8 +3,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.dates import WEEK_HOURS
-from shotspotter_assets.models.arrays import Array, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.hourly_forecaster import HORIZONS, predict_all
 from shotspotter_assets.models.next_hours.hourly_stack import MEMBERS, FittedHourlyStack, HourlyStack, combined

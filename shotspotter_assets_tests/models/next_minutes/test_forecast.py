@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from shotspotter_assets.models.arrays import Array, Integers
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours, forecast_minutes, spread_evenly
 from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of

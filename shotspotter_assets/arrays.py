@@ -1,4 +1,4 @@
-"""Types of the arrays that models take and return."""
+"""Types of arrays."""
 
 from typing import Any
 
@@ -9,5 +9,7 @@ Array = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Booleans = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
+Days = npt.NDArray[np.datetime64]
+"""Days, or instants (UTC) and wall-clock times in other units."""
 Values = npt.NDArray[Any]
 """Numbers or truth by time, shape (times, ...)."""
