@@ -6,12 +6,12 @@ from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.tuning.search_outcome import TunedSettings
 from shotspotter_assets.pages.site import PagesRecord
 from shotspotter_assets.patrol.stored_plans import PlanRecord
-from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
+from shotspotter_assets.serving.issued_scores import ScoreRecord
+from shotspotter_assets.serving.issued_streets import StreetRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasts import NowcastRecord
-from shotspotter_assets.serving.record import ServingRecord
-from shotspotter_assets.serving.stored_streets import StreetRecord
+from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.storage.catalogue import FILES
 from shotspotter_assets.storage.stored_file import Asset, StoredFile, StoredTable

@@ -13,7 +13,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city, unusable_files
 from shotspotter_assets.defs.automation.automated import assets_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.snapshot import take_snapshot

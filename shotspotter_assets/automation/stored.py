@@ -7,7 +7,7 @@ from typing import Final
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import last_test_day
-from shotspotter_assets.serving.forecast_scores import HISTORY_DAYS, WINDOW_DAYS
+from shotspotter_assets.serving.issued_scores import HISTORY_DAYS, WINDOW_DAYS
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import UNPARTITIONED, Lineage, Origin, read_lineage, record_lineage

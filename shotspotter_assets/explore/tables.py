@@ -12,8 +12,8 @@ from shotspotter_assets.city_files import find_city
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.past_days import ALERT_COLUMNS, alerts_of_types
-from shotspotter_assets.serving.forecast_scores import known_forecasts, scored_days
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
+from shotspotter_assets.serving.issued_scores import known_forecasts, scored_days
 from shotspotter_assets.settings import BASE_FOLDER, Settings
 from shotspotter_assets.storage.catalogue import CLEANED, FOLD_FORECASTS, TENSORS
 from shotspotter_assets.storage.store import Store

@@ -19,8 +19,8 @@ from shotspotter_assets.serving.issued_forecasts import (
     NoForecast,
     load_record,
 )
+from shotspotter_assets.serving.issued_streets import top_street_lines
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
-from shotspotter_assets.serving.stored_streets import top_street_lines
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY
 from shotspotter_assets.storage.store import Store
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.serving.nowcasts import Nowcast, days_to_read, nowcast, record_in_force, with_rows
-from shotspotter_assets.serving.record import ServingModels, ServingRecord
+from shotspotter_assets.serving.serving_record import ServingModels, ServingRecord
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.sources.schema import versions_of_days

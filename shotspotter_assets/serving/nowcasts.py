@@ -19,9 +19,9 @@ from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly,
 from shotspotter_assets.models.next_minutes.forecast import MINUTES, forecast_minutes
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable
-from shotspotter_assets.serving.incidents import NO_ALERTS, stored_alerts
-from shotspotter_assets.serving.record import NEXT_MINUTES, ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
+from shotspotter_assets.serving.serving_record import NEXT_MINUTES, ServingModels, ServingRecord
+from shotspotter_assets.serving.stored_alerts import NO_ALERTS, stored_alerts
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.day_table import DayState, DayTable
 from shotspotter_assets.sources.known_days import DayRows, day_states

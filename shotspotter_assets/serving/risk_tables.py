@@ -33,7 +33,7 @@ from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.serving.intervals import day_offset
-from shotspotter_assets.serving.record import ServingModels, ServingRecord
+from shotspotter_assets.serving.serving_record import ServingModels, ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST, HOURLY, TOP_LOCATIONS
 
 NEXT_DAY_HORIZON: Final = "day"

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.serving.stored_streets import read_streets
-from shotspotter_assets.serving.street_risk import past_alerts
+from shotspotter_assets.serving.issued_streets import read_streets
+from shotspotter_assets.serving.street_ranking import past_alerts
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import STREET_SCORES
 from shotspotter_assets.storage.store import Store

@@ -29,7 +29,7 @@ from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.records import TrainedModel, files_sha256, installed_versions
 from shotspotter_assets.serving.intervals import weekly_offset
-from shotspotter_assets.serving.record import (
+from shotspotter_assets.serving.serving_record import (
     COUNTS,
     NEXT_HOURS,
     NEXT_MINUTES,

@@ -17,7 +17,7 @@ from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
-from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train
 from shotspotter_assets.storage.catalogue import FORECAST_RECORD
 from shotspotter_assets.storage.store import Store
@@ -146,7 +146,7 @@ def test_two_days_of_a_backfill_train_once(tmp_path: Path) -> None:
     assert town.run(town.tick()[0])
     days = (YESTERDAY - ONE_DAY, YESTERDAY)
     key = dg.AssetKey([NAME, "live_models"])
-    with mock.patch("shotspotter_assets.serving.live_models.train", wraps=train) as trained:
+    with mock.patch("shotspotter_assets.serving.retraining.train", wraps=train) as trained:
         assert town.run(dg.RunRequest(asset_selection=[key], tags=range_tags(*days)))
     assert trained.call_count == 1
     earlier, later = (ServingRecord.load(town.store, NAME, day) for day in days)
@@ -157,7 +157,7 @@ def test_two_days_of_a_backfill_train_once(tmp_path: Path) -> None:
 def test_products_follow_a_correction_whose_run_failed_half_way(settled: LivingCity) -> None:
     settled.land("late.csv", row(YESTERDAY, 30))
     [request] = settled.tick()
-    with mock.patch("shotspotter_assets.serving.live_models.live_models", side_effect=OSError("killed")):
+    with mock.patch("shotspotter_assets.serving.retraining.live_models", side_effect=OSError("killed")):
         assert not settled.run(request)
     settled.now += timedelta(minutes=2)
     settled.restart()

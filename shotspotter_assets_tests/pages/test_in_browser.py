@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from shotspotter_assets.pages.site import LAST_HOURS, TABS
 from shotspotter_assets.pages.words import chance_classes
 from shotspotter_assets.patrol.stored_plans import read_plan
-from shotspotter_assets.serving.forecast_scores import ScoreRecord
+from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.risk_tables import next_day_rows
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets_tests.pages.browser import Seen, colours_of

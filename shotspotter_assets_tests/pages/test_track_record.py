@@ -5,8 +5,8 @@ import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.pages.track_record import issued_track
-from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
+from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, ISSUED, TinySite
 

@@ -17,10 +17,10 @@ from shotspotter_assets.serving.issued_forecasts import (
     withheld,
     write_forecast,
 )
-from shotspotter_assets.serving.live_models import made_already
+from shotspotter_assets.serving.retraining import made_already
 from shotspotter_assets.storage.catalogue import HOURLY, TOP_LOCATIONS
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.serving.test_live_models import history_to
+from shotspotter_assets_tests.serving.test_retraining import history_to
 from shotspotter_assets_tests.serving.test_risk_tables import CELLS, next_day
 from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record
 

@@ -14,9 +14,9 @@ from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
-from shotspotter_assets.serving.incidents import NO_ALERTS
 from shotspotter_assets.serving.nowcasts import UntilNow, history_until, nowcast, record_in_force
-from shotspotter_assets.serving.record import NEXT_HOURS, ServingModels
+from shotspotter_assets.serving.serving_record import NEXT_HOURS, ServingModels
+from shotspotter_assets.serving.stored_alerts import NO_ALERTS
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.simulated.source import SimulatedSource

@@ -22,15 +22,15 @@ from shotspotter_assets.serving.issued_forecasts import (
     load_record,
     write_forecast,
 )
-from shotspotter_assets.serving.risk_tables import hourly_table, risk_table
-from shotspotter_assets.serving.stored_streets import (
+from shotspotter_assets.serving.issued_streets import (
     StreetForecast,
     StreetRecord,
     read_streets,
     top_street_lines,
     write_streets,
 )
-from shotspotter_assets.serving.street_risk import street_forecast
+from shotspotter_assets.serving.risk_tables import hourly_table, risk_table
+from shotspotter_assets.serving.street_ranking import street_forecast
 from shotspotter_assets.serving.street_scores import score_streets
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.catalogue import CLEANED, HOURLY, STREETS, TENSORS, TOP_LOCATIONS

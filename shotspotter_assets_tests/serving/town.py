@@ -7,7 +7,7 @@ import numpy as np
 
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
-from shotspotter_assets.serving.record import NEXT_HOURS, ServingRecord
+from shotspotter_assets.serving.serving_record import NEXT_HOURS, ServingRecord
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 TOWN = made_up_city("town", (-77.0, 38.0, -76.0, 39.0), (4, 4), start=date(2024, 1, 1))

@@ -13,7 +13,7 @@ from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
-    from shotspotter_assets.serving.forecast_scores import ScoreRecord
+    from shotspotter_assets.serving.issued_scores import ScoreRecord
     from shotspotter_assets.storage.store import Store
 
 
@@ -43,7 +43,7 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=day_partitions(city))
     def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The candidate's issued forecasts of the last 13 weeks pass the gate, and the served ones are calibrated."""
-        from shotspotter_assets.serving.forecast_scores import ScoreRecord
+        from shotspotter_assets.serving.issued_scores import ScoreRecord
 
         day = run_days(context, city)[-1]
         warnings = ScoreRecord.load(store.open(), city.name, day).warnings()
@@ -59,9 +59,9 @@ def definitions(city: City) -> dg.Definitions:
 
 def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
-    from shotspotter_assets.serving.forecast_scores import HISTORY_DAYS, WINDOW_DAYS, score
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-    from shotspotter_assets.serving.record import ServingRecord
+    from shotspotter_assets.serving.issued_scores import HISTORY_DAYS, WINDOW_DAYS, score
+    from shotspotter_assets.serving.serving_record import ServingRecord
 
     first = max(city.start, day - timedelta(days=HISTORY_DAYS - 1))
     forecasts = next_day_forecasts(opened, city, day - timedelta(days=WINDOW_DAYS - 1), day)

@@ -64,8 +64,8 @@ def _models_of(
     from shotspotter_assets.models.fold_training import write_models
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.next_day.shared_regression import read_shared
-    from shotspotter_assets.serving.live_models import known_history, made_already
-    from shotspotter_assets.serving.live_models import live_models as models_of_day
+    from shotspotter_assets.serving.retraining import known_history, made_already
+    from shotspotter_assets.serving.retraining import live_models as models_of_day
 
     now, by_hand = local_time.now(), changes(config.settings)
     history = known_history(store, city, day, now)

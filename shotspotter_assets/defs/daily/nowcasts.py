@@ -81,8 +81,8 @@ def definitions(city: City) -> dg.Definitions:
 
 def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
     from shotspotter_assets.models.next_minutes.incident_points import Incidents
-    from shotspotter_assets.serving.incidents import stored_alerts
     from shotspotter_assets.serving.nowcast_scores import issued_minutes, score_nowcasts
+    from shotspotter_assets.serving.stored_alerts import stored_alerts
 
     incidents = Incidents.of_alerts(stored_alerts(opened, city, day - timedelta(days=1), day), city)
     record = score_nowcasts(city, day, issued_minutes(opened, city, day), incidents)

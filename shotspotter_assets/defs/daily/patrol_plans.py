@@ -51,8 +51,8 @@ def _plan_of(store: "Store", city: City, issue_date: date) -> panel.Metadata:
     from shotspotter_assets.patrol.shifts import shift_forecasts
     from shotspotter_assets.patrol.stored_plans import PlanRecord, patrols_before, write_plan
     from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record
+    from shotspotter_assets.serving.issued_streets import read_streets
     from shotspotter_assets.serving.pictures import patrol_map
-    from shotspotter_assets.serving.stored_streets import read_streets
     from shotspotter_assets.storage.fingerprints import sha256
 
     rules, place = city.patrol, (city.name, issue_date)

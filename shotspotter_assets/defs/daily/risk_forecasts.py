@@ -50,9 +50,9 @@ def definitions(city: City) -> dg.Definitions:
 
 def _forecast_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date) -> panel.Metadata:
     from shotspotter_assets.models.city_history import CityHistory
+    from shotspotter_assets.serving.daily_forecast import serve
     from shotspotter_assets.serving.issued_forecasts import issued_already, withheld, write_forecast
-    from shotspotter_assets.serving.record import ServingRecord
-    from shotspotter_assets.serving.risk_forecasts import serve
+    from shotspotter_assets.serving.serving_record import ServingRecord
 
     if (issued := issued_already(store, city, issue_date, local_time.now())) is not None:
         note = f"Left as issued at {issued.issued_at}, as {issued.forecast_date} is over."

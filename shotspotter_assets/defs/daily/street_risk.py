@@ -44,7 +44,7 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset_check(asset=asset_key(city, Asset.STREET_RISK), partitions_def=day_partitions(city))
     def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The city's file of streets, where it names one, can be read and has named lines in its box."""
-        from shotspotter_assets.serving.stored_streets import StreetRecord
+        from shotspotter_assets.serving.issued_streets import StreetRecord
 
         record = StreetRecord.find(store.open(), city.name, run_days(context, city)[-1])
         wrong = record.no_streets if record is not None and record.is_wrong else None
@@ -76,8 +76,8 @@ def definitions(city: City) -> dg.Definitions:
 
 def _streets_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date) -> panel.Metadata:
     from shotspotter_assets.serving.issued_forecasts import load_record
-    from shotspotter_assets.serving.stored_streets import StreetRecord, write_streets
-    from shotspotter_assets.serving.street_risk import street_forecast
+    from shotspotter_assets.serving.issued_streets import StreetRecord, write_streets
+    from shotspotter_assets.serving.street_ranking import street_forecast
 
     forecast = None if city.streets is None else load_record(store, city.name, issue_date)
     ranked = street_forecast(store, city, issue_date, forecast)

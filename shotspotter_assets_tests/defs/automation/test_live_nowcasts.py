@@ -11,10 +11,10 @@ import pytest
 from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.serving import nowcast_poller
-from shotspotter_assets.serving.incidents import NO_ALERTS
 from shotspotter_assets.serving.nowcast_poller import NowcastInputs
 from shotspotter_assets.serving.nowcasts import Nowcast, NowcastRecord
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
+from shotspotter_assets.serving.stored_alerts import NO_ALERTS
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_MINUTES, NOWCAST_RECORD
 from shotspotter_assets.storage.store import Store

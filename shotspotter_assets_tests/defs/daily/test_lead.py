@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
-from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.risk_tables import lead_of
+from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
 from shotspotter_assets.storage.catalogue import DAYS, FORECAST, PLAN, PLAN_RECORD, TENSORS

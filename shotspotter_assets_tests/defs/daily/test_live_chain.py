@@ -19,12 +19,12 @@ from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.city_files import Cities
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings
-from shotspotter_assets.serving.forecast_scores import ScoreRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
+from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.nowcast_poller import NowcastInputs, NowcastPoller
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
-from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
+from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.catalogue import (

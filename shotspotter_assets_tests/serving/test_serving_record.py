@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record

@@ -18,8 +18,8 @@ from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.serving.record import ServingRecord
 from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, CANDIDATE_COLUMN, at_lead, is_replayed, lead_of
+from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord
 

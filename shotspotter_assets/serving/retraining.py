@@ -9,10 +9,10 @@ from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import candidate_of
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
-from shotspotter_assets.serving.first_days import first_days, is_new
-from shotspotter_assets.serving.incidents import stored_incidents
+from shotspotter_assets.serving.cold_start import first_days, is_new
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_already
-from shotspotter_assets.serving.record import WEEK, ServingRecord
+from shotspotter_assets.serving.serving_record import WEEK, ServingRecord
+from shotspotter_assets.serving.stored_alerts import stored_incidents
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, live_windows, train
 from shotspotter_assets.storage.store import Store
 

@@ -7,7 +7,7 @@ import pytest
 
 from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.serving.forecast_scores import day_scores, score
+from shotspotter_assets.serving.issued_scores import day_scores, score
 from shotspotter_assets_tests.serving.town import ALL_CELLS, CANDIDATE, TOWN, serving_record
 
 FIRST = date(2024, 1, 1)

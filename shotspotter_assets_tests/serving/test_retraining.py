@@ -12,7 +12,7 @@ from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
-from shotspotter_assets.serving.live_models import (
+from shotspotter_assets.serving.retraining import (
     known_history,
     live_models,
     made_already,
@@ -21,7 +21,7 @@ from shotspotter_assets.serving.live_models import (
     training_reason,
     unchanged,
 )
-from shotspotter_assets.serving.record import ServingRecord
+from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record

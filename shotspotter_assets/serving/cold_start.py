@@ -13,7 +13,7 @@ from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
-from shotspotter_assets.serving.record import COUNTS, NEXT_HOURS, NEXT_MINUTES, TYPES, ServingRecord
+from shotspotter_assets.serving.serving_record import COUNTS, NEXT_HOURS, NEXT_MINUTES, TYPES, ServingRecord
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, Fits, ModelFiles, serving_record
 
 """Stored beside the forecaster, as scores are given over it."""

@@ -15,7 +15,6 @@ from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, is_over
-from shotspotter_assets.serving.record import ServingModels, ServingRecord
 from shotspotter_assets.serving.risk_tables import (
     LEAD_KEY,
     REPLAYED_KEY,
@@ -26,6 +25,7 @@ from shotspotter_assets.serving.risk_tables import (
     top_locations,
     type_mixes,
 )
+from shotspotter_assets.serving.serving_record import ServingModels, ServingRecord
 from shotspotter_assets.storage.fingerprints import sha256
 
 INTERVAL: Final = (

@@ -14,8 +14,8 @@ from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.patrol.shifts import shift_forecasts
 from shotspotter_assets.serving.intervals import ENDS
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
+from shotspotter_assets.serving.issued_streets import StreetForecast, StreetRecord
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
-from shotspotter_assets.serving.stored_streets import StreetForecast, StreetRecord
 from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, HOURLY, STREETS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.streets.segments import Segments, StreetsFileError, parts_of, read_segments
