@@ -1,6 +1,6 @@
 """Settings that stored days depend on: their hash in the tables' metadata, and the refusal of days with other settings.
 
-Dagster's `code_version` is one for all partitions of an asset, and a backfill of some days would hide the others.
+Dagster's `code_version` marks days as stale, but does not stop a reader from mixing days of old and new settings.
 """
 
 import json
@@ -49,9 +49,8 @@ def refuse_other_settings(metadata: Metadata, days: Sequence[date], city: City, 
     stored, present = values_by_day(metadata, SETTINGS, days), settings_hash(city, asset)
     other = sorted(day for value, of_days in stored.items() if value != present for day in of_days)
     if other:
-        selection = ",".join(
-            f"{city.name}/{name}" for name in (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
-        )
+        rebuilt = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
+        selection = ",".join(f"{city.name}/{name}" for name in rebuilt)
         raise ValueError(
             f"City {city.name}: {asset} of {len(other):,} days, {other[0]} to {other[-1]}, were stored with other settings "
             "than the city's file has now (time zone, box, grid, types, or the meaning of times and points). Rebuild raw_alerts, "
