@@ -156,7 +156,7 @@ def fail(machines: Machines, secrets: dict[str, str], postgres: PostgresServer, 
     machines.wait_for(lambda: machines.ask(TICKS))
     machines.kill("daemon")  # which may have ended with its database
     machines.start("daemon", **broker_refuses)
-    machines.wait_for(lambda: "Cannot use the store" in machines.post(TICKS).text, seconds=120)
+    machines.wait_for(lambda: "Could not connect to the endpoint" in machines.log("daemon").read_text())
     s3.start()
 
 

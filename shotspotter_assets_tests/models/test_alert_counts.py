@@ -31,13 +31,14 @@ def test_totals_are_right_on_other_days(fitted):
 
 
 @pytest.mark.parametrize("night", [False, True])
-def test_mean_and_variance_are_those_of_the_distribution(fitted, night):
+def test_mean_and_variance_are_those_of_the_distribution(night):
     probability, numbers = np.array([[0.01], [0.2], [0.9]]), np.arange(1, 401)
-    mean, size = fitted._parameters(probability, np.array(night))
+    mean, size = 4.0 if night else 0.8, 0.7
+    counts = AlertCounts((np.log(0.8), np.log(5)), 0.0, (np.log(size), 0.0), city_variance=0.0)
     some = nbinom.pmf(numbers, size, size / (size + mean)) / nbinom.sf(0, size, size / (size + mean)) * probability
-    expected = fitted.expected(probability, np.array(night))
+    expected = counts.expected(probability, np.array(night))
     np.testing.assert_allclose(some @ numbers, expected[:, 0], rtol=1e-6)
-    variance = fitted.variance(probability, np.array(night))
+    variance = counts.variance(probability, np.array(night))
     np.testing.assert_allclose(some @ numbers**2 - expected[:, 0] ** 2, variance[:, 0], rtol=1e-4)
 
 

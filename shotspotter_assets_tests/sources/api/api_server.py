@@ -8,7 +8,6 @@ import json
 import re
 import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from shotspotter_assets_tests.waiting import wait_until
 
 SPHERE_RADIUS = 6_378_137.0
 
@@ -51,13 +52,12 @@ def serving(routes: Sequence[Route], server: Server | None = None) -> Iterator[S
     running = _QuickServer(config)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
-    while not running.started:
-        time.sleep(0.005)
+    wait_until(lambda: running.started, every=0.005)
     try:
         yield server
     finally:
-        running.should_exit = True
         running.force_exit = True
+        running.is_over.set()
         thread.join()
         bound.close()
 
@@ -65,9 +65,12 @@ def serving(routes: Sequence[Route], server: Server | None = None) -> Iterator[S
 class _QuickServer(uvicorn.Server):
     """Ends at once; the stock server looks ten times a second whether it should, and waits for its connections."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_over = threading.Event()
+
     async def main_loop(self) -> None:
-        while not self.should_exit:
-            await asyncio.sleep(0.005)
+        await asyncio.to_thread(self.is_over.wait)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:

@@ -92,7 +92,7 @@ FAULTS: Final[dict[str, Callable[[Path], Any]]] = {
     "killed_once": _killed_once,
     "killed": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "aborting": lambda _: os.abort(),
-    "hanging": lambda _: time.sleep(600),
+    "hanging": lambda _: signal.pause(),
     "greedy": lambda _: bytearray(2**31),
     "odd": lambda _: dict[str, int]()["nothing"],
 }
