@@ -28,8 +28,8 @@ def train_fold(
 ) -> tuple[FoldRecord, dict[str, dict[str, bytes]]]:
     """Return (record, content by model and file) of the forecasters fitted for a fold.
 
-    `stored` are all days before the cutoff, `windows` (training, validation) as indexes of them; `settings` are those
-    of the fitted forecasters by name, `config` is the run's configuration, for the record.
+    `stored` are all days before the cutoff, `windows` (training, validation) as indexes of them. `settings` are by
+    forecaster; `config` is the run's configuration, for the record.
     """
     days, (train, validation) = stored.days, windows
     in_coverage = stored.coverage_on(cutoff)

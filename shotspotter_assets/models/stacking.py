@@ -3,8 +3,7 @@
 The log odds of a stack are c + a + sum_k w_k (l_k - c): l_k the log odds of member k, c a fixed centre (log odds of the city's
 rate), a the offset that keeps the level right. Weights and offset have a Gaussian prior around the weights that other cities
 learned. Each week of forecasts moves it by one step of Laplace's approximation (Bishop 2006, section 4.5.2, made recursive), so
-that all past weeks are held by a mean and a precision. The offset drifts from week to week. With w_k = 1 for one member and
-a = 0 the stack is that member.
+that all past weeks are held by a mean and a precision. The offset drifts from week to week.
 """
 
 from collections.abc import Mapping, Sequence

@@ -32,8 +32,7 @@ def build_conv_lstm(
     Input: float32 (batch, days, rows, columns, layers). Output: float32 (batch, rows, columns, maps), each a sigmoid.
     The layer named `logits` holds the values before the sigmoid, for the loss. The untrained network returns
     `initial_rates` (maps,) everywhere, so that training does not start by learning the base rate. `start_level` is the
-    mean of a second input `start`, log odds that are added to every map, float32 (batch, rows, columns); None for no
-    such input. Raises ValueError as `time_pools` does.
+    mean of a second input `start`, log odds (batch, rows, columns) that are added to every map; None without it.
     """
     pools, filters = time_pools(settings.days, settings.recurrent_layers), settings.filters
     rates = np.asarray(initial_rates, dtype=np.float64)

@@ -95,10 +95,7 @@ def prior_weights(members: Collection[str]) -> Mapping[str, float]:
 def combined(
     members: Mapping[str, Fitted], logits: Array, history: History, train: range, validation: range
 ) -> FittedStack:
-    """Return the stack of fitted members from log odds of their forecasts of the validation window, by the fit on `train`.
-
-    `logits` have the shape (validation days, cells, members).
-    """
+    """Return the stack of members, given log odds of validation by their fit on `train`, shape (days, cells, members)."""
     before = history.observed[train.start : train.stop][history.known_in(train)]
     require_both_labels(history, train, before)
     prior = WeightPosterior.prior(list(members), float(logit(before.mean())), prior_weights(members))

@@ -89,8 +89,7 @@ def predict_all(fitted: FittedHourly, history: HourlyHistory, issue: int) -> Arr
 def forecast_from(fitted: FittedHourly, history: HourlyHistory, now: datetime) -> tuple[np.datetime64, Array]:
     """Return the instant at which the forecast begins, UTC, and `predict_all` from there, from today's alerts so far.
 
-    The running hour counts as the last hour of the past, with its alerts so far; the forecast begins at its end. Hours
-    that have not begun by `now`, an instant with a zone, are not used.
+    The running hour counts as the last hour of the past; the forecast begins at its end. `now` has a zone.
     """
     begun = history.until(now)
     return begun.starts[len(begun)], predict_all(fitted, begun, len(begun))

@@ -32,10 +32,9 @@ class MinutesForecast:
 
 
 def fit_on_hours(incidents: Incidents, history: HourlyHistory, fitted: FittedHourly) -> LiftTable:
-    """Return the lifts of the last two years of a history, to its end, over the forecasts of hours.
+    """Return the lifts of the last two years of a history over the forecasts of hours.
 
-    Raises HourlyHistoryError if there are too few incidents, the city publishes hours only, or the history is shorter
-    than the hours that the forecaster needs as inputs.
+    Raises HourlyHistoryError if the city publishes no minutes, or incidents or hours are too few.
     """
     if history.city.time_precision == "hour":
         raise HourlyHistoryError(

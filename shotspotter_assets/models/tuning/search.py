@@ -85,10 +85,7 @@ def finished_trials(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
 def search(
     task: TuningTask, study: "optuna.Study", trials: int, minutes: float, parallel: int, log: Callable[[str], None]
 ) -> None:
-    """Add trials to a study until it has `trials` finished ones, earlier runs included, or the minutes of this run are over.
-
-    `parallel` trials run at a time; `log` takes a line per finished trial.
-    """
+    """Add trials to a study until it has `trials` finished ones, earlier runs included, or the minutes of this run are over."""
     import optuna
     from lightgbm.basic import LightGBMError
     from optuna.study import MaxTrialsCallback

@@ -54,9 +54,8 @@ def search_on_sagemaker(
 ) -> None:
     """Add the training jobs of one tuning job to a study as trials; stop the tuning job on an interruption.
 
-    `trials` counts finished ones of the study, those of earlier runs included; `parallel` training jobs run at a time;
-    `log` takes a line per training job. Raises ClientError if AWS refuses a request, RuntimeError if no training job
-    has tried its settings.
+    `trials` counts finished ones of the study, those of earlier runs included; `parallel` training jobs run at a time.
+    Raises ClientError if AWS refuses a request, RuntimeError if no training job has tried its settings.
     """
     jobs = trials - len(finished_trials(study))
     if jobs <= 0 or minutes <= 0:
