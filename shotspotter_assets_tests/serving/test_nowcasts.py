@@ -20,23 +20,16 @@ from shotspotter_assets.serving.stored_alerts import NO_ALERTS
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.simulated.source import SimulatedSource
-from shotspotter_assets.storage.catalogue import CLEANED, TENSORS
+from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record
+from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record, store_days
 
 TODAY = TOWN.start + timedelta(days=9)
 SOURCE = SimulatedSource(TOWN)
 
 
 def stored_until(store: Store, last: date) -> Store:
-    days = days_between(TOWN.start, last)
-    cleaned = clean_alerts(SOURCE.read(days[0], last), days, TOWN)
-    store.write_tables(CLEANED, {day: cleaned[day].alerts for day in days}, TOWN.name)
-    for day in days:
-        table = cleaned[day].alerts
-        dates = np.full(len(table), day, dtype="datetime64[D]")
-        store.write_tables(TENSORS, sparse_tensors(table.add_column(0, "date", [dates]), [day], TOWN), TOWN.name)
-    return store
+    return store_days(store, SOURCE, TOWN, last)
 
 
 @pytest.mark.parametrize("stored_days", [0, 4, 9])

@@ -8,14 +8,11 @@ import pyarrow.compute as pc
 import pytest
 import shapely
 
-from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
-from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.geometry.grid import Box, Grid
-from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.serving.issued_forecasts import (
     Forecast,
     ForecastRecord,
@@ -33,10 +30,10 @@ from shotspotter_assets.serving.risk_tables import hourly_table, risk_table
 from shotspotter_assets.serving.street_ranking import street_forecast
 from shotspotter_assets.serving.street_scores import score_streets
 from shotspotter_assets.sources.simulated.source import SimulatedSource
-from shotspotter_assets.storage.catalogue import CLEANED, HOURLY, STREETS, TENSORS, TOP_LOCATIONS
+from shotspotter_assets.storage.catalogue import CLEANED, HOURLY, STREETS, TOP_LOCATIONS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.test_risk_tables import COUNTS
-from shotspotter_assets_tests.serving.town import TOWN
+from shotspotter_assets_tests.serving.town import TOWN, store_days
 
 DAY = TOWN.start + timedelta(days=30)
 NEXT = DAY + timedelta(days=1)
@@ -63,13 +60,7 @@ def city(tmp_path: Path) -> City:
 @pytest.fixture
 def store(city: City, tmp_path: Path) -> Store:
     """Cleaned and gridded days to `NEXT`, and a forecast of that day."""
-    store, days = Store(str(tmp_path / "store")), days_between(city.start, NEXT)
-    cleaned = clean_alerts(SimulatedSource(city).read(days[0], days[-1]), days, city)
-    store.write_tables(CLEANED, {day: cleaned[day].alerts for day in days}, city.name)
-    for day in days:
-        table = cleaned[day].alerts
-        dated = table.add_column(0, "date", [np.full(len(table), day, dtype="datetime64[D]")])
-        store.write_tables(TENSORS, sparse_tensors(dated, [day], city), city.name)
+    store = store_days(Store(str(tmp_path / "store")), SimulatedSource(city), city, NEXT)
     probability = np.linspace(0.05, 0.5, 16)
     ends = (np.full(16, -6.0), np.full(16, 1.0))
     midnight = np.datetime64(datetime(NEXT.year, NEXT.month, NEXT.day, 5), "us")

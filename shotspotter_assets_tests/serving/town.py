@@ -5,9 +5,16 @@ from typing import Any
 
 import numpy as np
 
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
+from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.serving.serving_record import NEXT_HOURS, ServingRecord
+from shotspotter_assets.sources.alert_source import AlertSource
+from shotspotter_assets.storage.catalogue import CLEANED, TENSORS
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 TOWN = made_up_city("town", (-77.0, 38.0, -76.0, 39.0), (4, 4), start=date(2024, 1, 1))
@@ -19,6 +26,18 @@ VERDICT = Verdict(
     served=CANDIDATE, candidate=CANDIDATE, best_baseline="ewma", gain=Gain(0.1, 0.05, 0.15, 13),
     predicted_over_observed=1.0, positives=500, reasons=(), outcome="better",
 )  # fmt: skip
+
+
+def store_days(store: Store, source: AlertSource, city: City, last: date) -> Store:
+    """Store the cleaned and gridded days of a city from its start to `last`."""
+    days = days_between(city.start, last)
+    cleaned = clean_alerts(source.read(days[0], last), days, city)
+    store.write_tables(CLEANED, {day: cleaned[day].alerts for day in days}, city.name)
+    for day in days:
+        table = cleaned[day].alerts
+        dated = table.add_column(0, "date", [np.full(len(table), day, dtype="datetime64[D]")])
+        store.write_tables(TENSORS, sparse_tensors(dated, [day], city), city.name)
+    return store
 
 
 def serving_record(**changes: Any) -> ServingRecord:
