@@ -10,7 +10,7 @@ from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.issued_streets import StreetRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
-from shotspotter_assets.serving.nowcasts import NowcastRecord
+from shotspotter_assets.serving.nowcasting import NowcastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.storage.catalogue import FILES

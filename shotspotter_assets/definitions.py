@@ -7,7 +7,7 @@ import warnings
 import dagster as dg
 
 from shotspotter_assets.city_files import CityFileError, unusable_files
-from shotspotter_assets.defs.automation import city_sensors, notices, nowcast_poller, schedules
+from shotspotter_assets.defs.automation import city_sensors, notices, nowcast_sensors, schedules
 from shotspotter_assets.defs.city_assets import city_assets
 from shotspotter_assets.defs.daily import shared_models
 from shotspotter_assets.defs.resources import resources
@@ -36,7 +36,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         return dg.Definitions.merge(
             *(city_assets(city) for city in settings.cities.values()),
             shared_models.definitions(settings.cities),
-            *(module.definitions(settings) for module in (city_sensors, nowcast_poller, notices, schedules)),
+            *(module.definitions(settings) for module in (city_sensors, nowcast_sensors, notices, schedules)),
             dg.Definitions(
                 assets=[_wrong_city_file(name, problem) for name, problem in unusable_files(settings.cities).items()],
                 resources=resources(settings),

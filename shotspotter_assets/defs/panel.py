@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from shotspotter_assets.markdown import plain
+from shotspotter_assets.storage.catalogue import NOWCAST_HOURS
 from shotspotter_assets.storage.stored_file import StoredTable
 
 if TYPE_CHECKING:
     from shotspotter_assets.quality.finding import Finding
-    from shotspotter_assets.serving.nowcasts import NowcastRecord
+    from shotspotter_assets.serving.nowcasting import NowcastRecord
     from shotspotter_assets.sources.day_table import Day, DayState
+    from shotspotter_assets.storage.store import Store
 
 SIGNIFICANT_DIGITS: Final = 4
 SHOWN_DAYS: Final = 200
@@ -89,6 +91,6 @@ def finding_metadata(finding: "Finding") -> Metadata:
     return {**finding.numbers, **({"days": days} if days else {})}
 
 
-def nowcast(record: "NowcastRecord", path: str) -> Metadata:
-    """Return the facts of a nowcast."""
-    return {**record.model_dump(mode="json"), "path": stored(path)}
+def nowcast(store: "Store", record: "NowcastRecord") -> Metadata:
+    """Return the facts of a stored nowcast."""
+    return {**record.model_dump(mode="json"), "path": stored(store.uri(NOWCAST_HOURS, record.city))}

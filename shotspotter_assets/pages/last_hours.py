@@ -12,8 +12,9 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import chance
-from shotspotter_assets.serving.nowcast_scores import came, issued_minutes
-from shotspotter_assets.serving.nowcasts import NowcastRecord, read_latest
+from shotspotter_assets.serving.nowcast_scores import has_new_incident
+from shotspotter_assets.serving.nowcasting import NowcastRecord, read_latest
+from shotspotter_assets.storage.catalogue import ISSUED_MINUTES
 from shotspotter_assets.storage.store import Store
 
 SHOWN_HOURS: Final = 12
@@ -64,7 +65,7 @@ def last_hours(store: Store, city: City, places: Places) -> LastHours | None:
     record, minutes, incidents = latest
     now = datetime.fromisoformat(record.now)
     day = now.astimezone(city.zone).date()
-    tables = [issued_minutes(store, city, one) for one in (day - timedelta(days=1), day)]
+    tables = [store.find_table(ISSUED_MINUTES, city.name, one) for one in (day - timedelta(days=1), day)]
     issued = [table for table in tables if table is not None]
     lengths = tuple(sorted(minutes["minutes"].unique().to_pylist()))
     return LastHours(
@@ -92,7 +93,7 @@ def _shown(issued: pa.Table, incidents: Incidents, now: datetime, city: City, pl
     since = pa.scalar(now - timedelta(hours=SHOWN_HOURS), pa.timestamp("us", "UTC"))
     chosen = issued.filter((pc.field("minutes") == SHOWN_MINUTES) & (pc.field("starts_utc") >= since))
     rows = chosen.to_pandas().astype({"probability": np.float64, "even": np.float64})
-    rows["observed"] = came(chosen, incidents)
+    rows["observed"] = has_new_incident(chosen, incidents)
     shown = []
     for instant, here in reversed([*rows.groupby("starts_utc")]):
         top = here.loc[here["probability"].idxmax()]

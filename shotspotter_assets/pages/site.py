@@ -25,7 +25,7 @@ from shotspotter_assets.pages.tomorrow import IssuedForecast, issued_forecast, n
 from shotspotter_assets.pages.track_record import issued_track
 from shotspotter_assets.pages.words import title_of
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
-from shotspotter_assets.serving.nowcasts import read_latest
+from shotspotter_assets.serving.nowcasting import read_latest
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import INDEX, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError

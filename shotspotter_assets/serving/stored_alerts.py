@@ -1,4 +1,4 @@
-"""The incidents of a city's stored days."""
+"""Stored alerts of a city, and their incidents."""
 
 from datetime import date, timedelta
 from typing import Final
@@ -13,11 +13,10 @@ from shotspotter_assets.storage.catalogue import CLEANED
 from shotspotter_assets.storage.store import Store
 
 COLUMNS: Final = ("user_id", "incident_id", "time_utc", "longitude", "latitude", "gunshot_type")
-"""Columns of cleaned alerts that incidents are made of."""
 NO_ALERTS: Final = pa.schema(
     [("date", pa.date32()), *((name, CLEANED.schema.field(name).type) for name in COLUMNS)]
 ).empty_table()
-"""Empty table of the local `date` and `COLUMNS`."""
+"""Empty table of the local `date` and the columns of cleaned alerts that `Incidents.of_alerts` reads."""
 
 
 def stored_incidents(store: Store, history: CityHistory) -> Incidents:
@@ -27,6 +26,11 @@ def stored_incidents(store: Store, history: CityHistory) -> Incidents:
 
 
 def stored_alerts(store: Store, city: City, first: date, last: date) -> pa.Table:
-    """Read the columns of `NO_ALERTS` of the stored days."""
+    """Read the alerts of the stored days, with the columns of `NO_ALERTS`."""
     alerts = store.read_present(CLEANED, city.name, first, last, COLUMNS)
-    return NO_ALERTS if alerts is None else alerts.select(NO_ALERTS.column_names).cast(NO_ALERTS.schema)
+    return NO_ALERTS if alerts is None else incident_columns(alerts)
+
+
+def incident_columns(alerts: pa.Table) -> pa.Table:
+    """Return the columns of `NO_ALERTS`."""
+    return alerts.select(NO_ALERTS.column_names).cast(NO_ALERTS.schema)

@@ -107,6 +107,10 @@ class Store:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise self._corrupt(file, city, day, reason) from error
 
+    def find_table(self, file: StoredTable, city: str, day: date | None = None) -> pa.Table | None:
+        """Read one Parquet file; None if it is missing."""
+        return self.read_table(file, city, day) if self.exists(file, city, day) else None
+
     def cities_present(self, file: StoredFile) -> list[str]:
         """Return the sorted cities that have a file without a date."""
         names = self._objects.folders_with(file.asset, "city=", "", _LAST_NAME, file.file)

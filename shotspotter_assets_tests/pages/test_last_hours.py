@@ -9,9 +9,8 @@ from shotspotter_assets.pages.city_layers import CityLayers
 from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.site import CityCard, PagesRecord, renew_last_hours
-from shotspotter_assets.serving.nowcasts import Nowcast, NowcastRecord, write_nowcast
-from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
-from shotspotter_assets.storage.catalogue import NOWCAST_MINUTES, PAGE
+from shotspotter_assets.serving.nowcasting import Nowcast, NowcastRecord, write_nowcast
+from shotspotter_assets.storage.catalogue import NOWCAST_HOURS, NOWCAST_MINUTES, PAGE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CITY, alerts_at
 
@@ -21,32 +20,31 @@ MIDDLES = np.array([(-77.05 + (column + 0.5) / 120, 38.85 + (row + 0.5) / 150) f
 PLACES = Places(CITY, CityLayers(None, None))
 
 
-def cast(made: datetime, probability: list[float], came: list[tuple[datetime, int]]) -> Nowcast:
+def cast(now: datetime, probability: list[float], begun: list[tuple[datetime, int]]) -> Nowcast:
     rows = [
         {
-            "horizon": f"{minutes}m", "starts_utc": made, "minutes": minutes, "row": row, "column": column,
+            "horizon": f"{minutes}m", "starts_utc": now, "minutes": minutes, "row": row, "column": column,
             "probability": one * minutes / 60, "expected": one * minutes / 60, "even": 0.01 * minutes / 60,
         }
         for minutes in (15, 60) for (row, column), one in zip(CELLS, probability, strict=True)
     ]  # fmt: skip
-    seconds = np.array([instant.timestamp() for instant, _ in came])
-    incidents = Incidents.of_alerts(alerts_at(seconds, MIDDLES[[cell for _, cell in came]]), CITY)
+    seconds = np.array([instant.timestamp() for instant, _ in begun])
+    incidents = Incidents.of_alerts(alerts_at(seconds, MIDDLES[[cell for _, cell in begun]]), CITY)
     record = NowcastRecord(
-        city=CITY.name, now=made.isoformat(), starts="", models_from=date(2021, 2, 1), without_minutes="",
-        alerts_since_midnight=len(came), incidents_last_hour=len(incidents.begun_since(made - timedelta(hours=1))),
+        city=CITY.name, now=now.isoformat(), starts="", models_from=date(2021, 2, 1), without_minutes="",
+        alerts_since_midnight=len(begun), incidents_last_hour=len(incidents.begun_since(now - timedelta(hours=1))),
     )  # fmt: skip
-    return Nowcast(
-        RISK_SCHEMA.empty_table(), pa.Table.from_pylist(rows, NOWCAST_MINUTES.schema), record, made.date(), incidents
-    )
+    minutes = pa.Table.from_pylist(rows, NOWCAST_MINUTES.schema)
+    return Nowcast(NOWCAST_HOURS.schema.empty_table(), minutes, record, incidents)
 
 
-def test_nowcasts_stand_beside_what_came_of_them(tmp_path: Path) -> None:
+def test_earlier_nowcasts_show_observed_incidents(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     assert last_hours(store, CITY, PLACES) is None
-    came = [(NOON - timedelta(minutes=10), 0), (NOON + timedelta(minutes=59), 1), (NOON + timedelta(minutes=61), 2)]
-    write_nowcast(store, cast(NOON - timedelta(hours=13), [0.1, 0.1, 0.1], came[:1]))
-    write_nowcast(store, cast(NOON, [0.1, 0.3, 0.2], came[:1]))
-    write_nowcast(store, cast(NOON + timedelta(minutes=62), [0.4, 0.1, 0.2], came))
+    begun = [(NOON - timedelta(minutes=10), 0), (NOON + timedelta(minutes=59), 1), (NOON + timedelta(minutes=61), 2)]
+    write_nowcast(store, CITY, cast(NOON - timedelta(hours=13), [0.1, 0.1, 0.1], begun[:1]))
+    write_nowcast(store, CITY, cast(NOON, [0.1, 0.3, 0.2], begun[:1]))
+    write_nowcast(store, CITY, cast(NOON + timedelta(minutes=62), [0.4, 0.1, 0.2], begun))
     found = last_hours(store, CITY, PLACES)
     assert found is not None
     assert (found.minutes, found.record.incidents_last_hour) == ((15, 60), 2)
@@ -64,7 +62,7 @@ def test_nowcasts_stand_beside_what_came_of_them(tmp_path: Path) -> None:
 
 def test_only_the_page_of_the_last_hours_is_renewed(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    write_nowcast(store, cast(NOON, [0.1, 0.3, 0.2], [(NOON, 0)]))
+    write_nowcast(store, CITY, cast(NOON, [0.1, 0.3, 0.2], [(NOON, 0)]))
     assert renew_last_hours(store, CITY, PLACES) is None
     record = PagesRecord(city=CITY.name, card=CityCard(name=CITY.name), files={"other.html": "a hash"})
     record.write(store)

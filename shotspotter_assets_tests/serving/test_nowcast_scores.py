@@ -16,9 +16,9 @@ CELLS = [(5, 5), (5, 6), (11, 0)]
 MIDDLES = np.array([(-77.05 + (column + 0.5) / 120, 38.85 + (row + 0.5) / 150) for row, column in CELLS])
 
 
-def issued(made: datetime, probability: list[float], minutes: int = 15, even: float = 0.1) -> pa.Table:
+def issued(start: datetime, probability: list[float], minutes: int = 15, even: float = 0.1) -> pa.Table:
     values = {
-        "starts_utc": [made] * 3, "minutes": [minutes] * 3, "row": [row for row, _ in CELLS],
+        "starts_utc": [start] * 3, "minutes": [minutes] * 3, "row": [row for row, _ in CELLS],
         "column": [column for _, column in CELLS], "probability": probability, "even": [even] * 3,
     }  # fmt: skip
     return pa.table([values[name] for name in ISSUED_MINUTES.schema.names], schema=ISSUED_MINUTES.schema)
@@ -30,10 +30,10 @@ def incidents(*at: tuple[datetime, int]) -> Incidents:
 
 
 def test_only_incidents_within_the_minutes_are_observed() -> None:
-    came = incidents((NOON, 0), (NOON + timedelta(minutes=15), 1), (NOON + timedelta(minutes=15, seconds=1), 2))
-    record = score_nowcasts(CITY, DAY, issued(NOON, [0.1, 0.4, 0.2]), came)
+    begun = incidents((NOON, 0), (NOON + timedelta(minutes=15), 1), (NOON + timedelta(minutes=15, seconds=1), 2))
+    record = score_nowcasts(CITY, DAY, issued(NOON, [0.1, 0.4, 0.2]), begun)
     scores = record.scores["15m"]
-    assert (record.nowcasts, record.incidents, scores.nowcasts, scores.came) == (1, 3, 1, 1)
+    assert (record.nowcasts, record.incidents, scores.nowcasts, scores.observed) == (1, 3, 1, 1)
     assert scores.expected == pytest.approx(0.7)
     gain = np.log(0.4 / 0.1) + np.log(0.9 / 0.9) + np.log(0.8 / 0.9)
     assert scores.gain_over_even == pytest.approx(gain, rel=1e-5)
@@ -43,7 +43,7 @@ def test_minutes_that_end_after_midnight_are_not_scored() -> None:
     late = datetime(2021, 2, 4, 4, 30, tzinfo=UTC)
     table = pa.concat_tables([issued(late, [0.1] * 3, minutes) for minutes in (30, 60)])
     record = score_nowcasts(CITY, DAY, table, incidents((late + timedelta(minutes=20), 1)))
-    assert (record.scores["30m"].came, record.scores["60m"].nowcasts) == (1, 0)
+    assert (record.scores["30m"].observed, record.scores["60m"].nowcasts) == (1, 0)
 
 
 def test_a_day_without_nowcasts_has_no_scores() -> None:

@@ -1,4 +1,4 @@
-"""Nowcasts of a city, the next 15 to 60 minutes and the next hours, and their scores by day."""
+"""Nowcasts of a city for the next 15 to 60 minutes and the next hours, and their scores by day."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import asset_settings, daily_settings, materialize_days
 from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.storage.catalogue import NOWCAST_HOURS
+from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class NowcastConfig(dg.Config):
-    """The instant that a nowcast starts from."""
+    """Settings of one nowcast."""
 
-    now: str = Field("", description="Instant with a zone (ISO 8601); empty for the present one.")
+    now: str = Field("", description="Start, with a zone (ISO 8601); empty for the present instant.")
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -43,22 +43,20 @@ def definitions(city: City) -> dg.Definitions:
 
         Hours are forecast from the end of the current one, whose alerts so far count.
         """
-        from shotspotter_assets.serving.nowcasts import history_until, nowcast, record_in_force, write_nowcast
+        from shotspotter_assets.serving.nowcasting import Nowcaster
         from shotspotter_assets.serving.pictures import risk_map
 
         opened = store.open()
         now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else local_time.now()
-        record = record_in_force(opened, city, now)
-        history = history_until(opened, sources.readers(city, opened), city, now)
-        cast = nowcast(record, record.loaded(opened), history, now)
-        path = write_nowcast(opened, cast)
-        longest = cast.longest
+        nowcast, _ = Nowcaster(city, store.open, lambda: sources.readers(city, opened), lambda: now).issue("")
+        assert nowcast is not None  # no inputs equal "", and the clock stands still
+        record, longest = nowcast.record, nowcast.longest
         title = (
-            f"Risk of the {longest['hours'][0]} hours from {cast.record.starts.removesuffix('Z')} UTC: "
-            f"{cast.record.alerts_since_midnight} alerts since midnight"
+            f"Risk of the {longest['hours'][0]} hours from {record.starts.removesuffix('Z')} UTC: "
+            f"{record.alerts_since_midnight} alerts since midnight"
         )
         picture = panel.picture("map", risk_map(longest, city, title))
-        return dg.MaterializeResult(metadata={**panel.nowcast(cast.record, path), "map": picture})
+        return dg.MaterializeResult(metadata={**panel.nowcast(opened, record), "map": picture})
 
     @dg.asset(
         **daily_settings(
@@ -79,17 +77,17 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[nowcasts, *([] if city.nowcasts is None else [nowcast_scores])])
 
 
-def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
+def _scores_of(store: "Store", city: City, scored_date: date) -> panel.Metadata:
     from shotspotter_assets.models.next_minutes.incident_points import Incidents
-    from shotspotter_assets.serving.nowcast_scores import issued_minutes, score_nowcasts
+    from shotspotter_assets.serving.nowcast_scores import score_nowcasts
     from shotspotter_assets.serving.stored_alerts import stored_alerts
 
-    incidents = Incidents.of_alerts(stored_alerts(opened, city, day - timedelta(days=1), day), city)
-    record = score_nowcasts(city, day, issued_minutes(opened, city, day), incidents)
-    path = record.write(opened)
+    alerts = stored_alerts(store, city, scored_date - timedelta(days=1), scored_date)
+    issued = store.find_table(ISSUED_MINUTES, city.name, scored_date)
+    record = score_nowcasts(city, scored_date, issued, Incidents.of_alerts(alerts, city))
     numbers: panel.Metadata = {"nowcasts": record.nowcasts, "incidents": record.incidents}
     for length, scores in record.scores.items():
-        numbers |= {f"{length}: came": scores.came, f"{length}: expected": scores.expected}
+        numbers |= {f"{length}: observed": scores.observed, f"{length}: expected": scores.expected}
         if scores.gain_over_even is not None:
             numbers[f"{length}: gain over the hour, spread evenly (nats per incident)"] = scores.gain_over_even
-    return {**panel.rounded(numbers), "path": panel.stored(path)}
+    return {**panel.rounded(numbers), "path": panel.stored(record.write(store))}

@@ -10,13 +10,17 @@ import pytest
 
 from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
-from shotspotter_assets.serving import nowcast_poller
-from shotspotter_assets.serving.nowcast_poller import NowcastInputs
-from shotspotter_assets.serving.nowcasts import Nowcast, NowcastRecord
-from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
+from shotspotter_assets.serving import nowcasting
+from shotspotter_assets.serving.nowcasting import Nowcast, NowcastRecord, write_nowcast
 from shotspotter_assets.serving.stored_alerts import NO_ALERTS
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_MINUTES, NOWCAST_RECORD
+from shotspotter_assets.storage.catalogue import (
+    ISSUED_MINUTES,
+    NOWCAST_HOURS,
+    NOWCAST_MINUTES,
+    NOWCAST_RECORD,
+    PAGES_RECORD,
+)
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, evaluate, resources, with_city
 
@@ -35,24 +39,27 @@ def a_nowcast(alerts: int) -> Nowcast:
         alerts_since_midnight=alerts, incidents_last_hour=0, without_minutes="",
     )  # fmt: skip
     minutes, nothing = pa.table(rows, schema=NOWCAST_MINUTES.schema), Incidents.of_alerts(NO_ALERTS, CITIES[CITY])
-    return Nowcast(RISK_SCHEMA.empty_table(), minutes, record, date(2024, 1, 23), nothing)
+    return Nowcast(NOWCAST_HOURS.schema.empty_table(), minutes, record, nothing)
 
 
 class Ticks:
-    """Ticks of the city's sensor, whose poller finds a number of alerts or fails."""
+    """Ticks of the city's sensor, whose nowcaster finds a number of alerts or fails."""
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
         self.find: Callable[[], int] = lambda: 3
         self.on = resources(str(folder), cities=with_city(CITY, **LIVE))
         self.store, self.instance, self.cursor = Store(str(folder)), instance, None
 
-        class Poller:
-            def poll(_, last: NowcastInputs) -> tuple[Nowcast | None, NowcastInputs]:
+        class CountingNowcaster:
+            def issue(_, last_inputs: str) -> tuple[Nowcast | None, str]:
                 alerts = self.find()
-                found = NowcastInputs(str(alerts), "12")
-                return (None, last) if found == last else (a_nowcast(alerts), found)
+                if str(alerts) == last_inputs:
+                    return None, last_inputs
+                nowcast = a_nowcast(alerts)
+                write_nowcast(self.store, CITIES[CITY], nowcast)
+                return nowcast, str(alerts)
 
-        monkeypatch.setattr(nowcast_poller, "NowcastPoller", lambda *_: Poller())
+        monkeypatch.setattr(nowcasting, "Nowcaster", lambda *_: CountingNowcaster())
 
     def tick(self) -> list[Any]:
         result = evaluate(f"{CITY}_nowcasts", self.on, self.instance, self.cursor)
@@ -73,7 +80,7 @@ def test_each_change_of_the_source_makes_a_nowcast(ticks: Ticks) -> None:
     assert ticks.tick() == [4]
     stored = json.loads(ticks.store.read_bytes(NOWCAST_RECORD, CITY))
     assert stored["alerts_since_midnight"] == 4
-    # Both were made at one instant here, and one instant is stored once.
+    # Both start at one instant here, and one instant is stored once.
     assert ticks.store.read_table(ISSUED_MINUTES, CITY, date(2024, 1, 23)).num_rows == 1
 
 
@@ -86,6 +93,12 @@ def test_a_failing_source_fails_the_tick_and_the_next_one_polls_again(ticks: Tic
         ticks.tick()
     ticks.find = lambda: 1
     assert ticks.tick() == [1]
+
+
+def test_a_failing_page_does_not_repeat_the_nowcast(ticks: Ticks) -> None:
+    ticks.store.write_bytes(PAGES_RECORD, b"{", CITY)
+    assert ticks.tick() == [3]
+    assert ticks.tick() == []
 
 
 def test_only_automated_cities_with_nowcasts_have_the_sensor() -> None:

@@ -21,8 +21,8 @@ from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.serving.issued_scores import ScoreRecord
-from shotspotter_assets.serving.nowcast_poller import NowcastInputs, NowcastPoller
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
+from shotspotter_assets.serving.nowcasting import Nowcaster
 from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
@@ -358,17 +358,17 @@ def test_nowcasts_use_the_day_so_far_and_are_scored(chain: Chain) -> None:
     assert 0 < record.scores["15m"].expected < record.scores["60m"].expected
 
 
-def test_a_poller_makes_the_nowcast_of_the_asset_and_one_on_the_hour(chain: Chain) -> None:
+def test_a_nowcaster_issues_on_changed_rows_and_every_hour(chain: Chain) -> None:
     city, at = chain.cities[CITY], [datetime.fromisoformat("2024-01-23T22:30:00-05:00")]
-    poller = NowcastPoller(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0])
-    cast, inputs = poller.poll(NowcastInputs())
-    assert cast is not None
-    assert cast.table.equals(chain.nowcast(at[0].isoformat()))
-    assert poller.poll(inputs) == (None, inputs)
+    nowcaster = Nowcaster(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0])
+    nowcast, inputs = nowcaster.issue("")
+    assert nowcast is not None
+    assert nowcast.hours.equals(chain.nowcast(at[0].isoformat()))
+    assert nowcaster.issue(inputs) == (None, inputs)
     at[0] += timedelta(minutes=45)
-    later, next_inputs = poller.poll(inputs)
+    later, next_inputs = nowcaster.issue(inputs)
     assert later is not None
-    assert next_inputs.rows == inputs.rows
+    assert next_inputs.split()[0] == inputs.split()[0]
     assert later.minutes["starts_utc"][0].as_py() == at[0]
 
 

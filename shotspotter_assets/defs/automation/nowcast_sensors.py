@@ -1,11 +1,9 @@
-"""The sensors that poll the live source of a city with `nowcasts`, and make its nowcasts themselves.
+"""Sensors that poll the live source of a city with `nowcasts`, and issue its nowcasts themselves.
 
-A run for each nowcast would start a process, which costs several times the nowcast; the server that holds the sensor keeps
-the models and the stored days in memory instead.
+A run for each nowcast would start a process, which costs several times the nowcast. The sensor's server keeps the models
+and the stored days in memory instead.
 """
 
-import json
-from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -22,7 +20,7 @@ from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.pages.places import Places
-    from shotspotter_assets.serving.nowcast_poller import NowcastPoller
+    from shotspotter_assets.serving.nowcasting import Nowcaster
 
 
 def definitions(settings: Settings) -> dg.Definitions:
@@ -36,16 +34,14 @@ def definitions(settings: Settings) -> dg.Definitions:
 
 def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
     @cache
-    def poller(store: StoreResource, sources: SourcesResource) -> "NowcastPoller":
-        """Kept from tick to tick with the models and days that it read."""
-        from shotspotter_assets.serving.nowcast_poller import NowcastPoller
+    def nowcaster(store: StoreResource, sources: SourcesResource) -> "Nowcaster":
+        from shotspotter_assets.serving.nowcasting import Nowcaster
         from shotspotter_assets.sources.snapshot import impatient
 
-        return NowcastPoller(city, store.caching, lambda: sources.readers(impatient(city), store.open()))
+        return Nowcaster(city, store.caching, lambda: sources.readers(impatient(city), store.open()))
 
     @cache
     def places() -> "Places":
-        """The names of the city's places, from layers that are read once."""
         from shotspotter_assets.pages.city_layers import CityLayers
         from shotspotter_assets.pages.places import Places
 
@@ -55,27 +51,25 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         name=f"{city.name}_nowcasts",
         minimum_interval_seconds=rules.every_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Asks the source for new alerts, and forecasts the next minutes and hours at once.",
+        description="Polls the source for new alerts, and forecasts the next minutes and hours at once.",
     )
     def sensor(context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource) -> dg.SensorResult:
         from shotspotter_assets.pages.site import renew_last_hours
-        from shotspotter_assets.serving.nowcast_poller import NowcastInputs
-        from shotspotter_assets.serving.nowcasts import write_nowcast
 
-        before = NowcastInputs(**json.loads(context.cursor)) if context.cursor else NowcastInputs()
-        nowcast, inputs = poller(store, sources).poll(before)
+        nowcast, inputs = nowcaster(store, sources).issue(context.cursor or "")
         if nowcast is None:
-            return dg.SensorResult(skip_reason="Nothing new.", cursor=json.dumps(asdict(inputs)))
-        path = write_nowcast(store.open(), nowcast)
+            return dg.SensorResult(skip_reason="Nothing new.", cursor=inputs)
+        opened = store.open()
         try:
-            renew_last_hours(store.open(), city, places())
+            renew_last_hours(opened, city, places())
         except Exception:  # a page that fails must not repeat the nowcast at every tick
-            context.log.exception(f"{city.name}: the page of the last hours could not be made")
-        event = dg.AssetMaterialization(asset_key(city, Asset.NOWCASTS), metadata=panel.nowcast(nowcast.record, path))
+            context.log.exception(f"{city.name}: the page of the last hours could not be written")
         return dg.SensorResult(
-            skip_reason=f"A nowcast from {nowcast.record.now}.",
-            cursor=json.dumps(asdict(inputs)),
-            asset_events=[event],
+            skip_reason=f"Issued a nowcast from {nowcast.record.now}.",
+            cursor=inputs,
+            asset_events=[
+                dg.AssetMaterialization(asset_key(city, Asset.NOWCASTS), metadata=panel.nowcast(opened, nowcast.record))
+            ],
         )
 
     return sensor

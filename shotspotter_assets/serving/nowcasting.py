@@ -1,14 +1,15 @@
-"""Risk of the next minutes and hours: stored days, the source's alerts since, and the live models."""
+"""Nowcasts: risk of the next minutes and hours from stored days, newer alerts of the sources, and the live models."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
@@ -21,11 +22,12 @@ from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
 from shotspotter_assets.serving.serving_record import NEXT_MINUTES, ServingModels, ServingRecord
-from shotspotter_assets.serving.stored_alerts import NO_ALERTS, stored_alerts
+from shotspotter_assets.serving.stored_alerts import incident_columns, stored_alerts
 from shotspotter_assets.sources.alert_source import AlertSource
-from shotspotter_assets.sources.day_table import DayState, DayTable
+from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.known_days import DayRows, day_states
 from shotspotter_assets.sources.receive import read_sources
+from shotspotter_assets.sources.schema import versions_of_days
 from shotspotter_assets.storage.catalogue import (
     ISSUED_MINUTES,
     NOWCAST_HOURS,
@@ -34,21 +36,26 @@ from shotspotter_assets.storage.catalogue import (
     RECENT_INCIDENTS,
     TENSORS,
 )
+from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 
 class NowcastRecord(StoredRecord):
-    """Stated facts of a nowcast."""
+    """Facts of a nowcast."""
 
     stored_as = NOWCAST_RECORD
 
     now: str
+    """Instant of the forecast, and start of its minutes (ISO 8601)."""
     starts: str
-    """Begin of the forecast hours: end of the running hour."""
+    """Start of the forecast hours (ISO 8601): end of the running hour."""
     models_from: date
+    """Issue date of the models."""
     alerts_since_midnight: int
+    """Number of alerts since local midnight."""
     incidents_last_hour: int
+    """Number of incidents that began in the last hour."""
     without_minutes: str
     """Reason for no forecast of minutes, or ""."""
 
@@ -63,20 +70,72 @@ class UntilNow(NamedTuple):
 
 @dataclass(frozen=True)
 class Nowcast:
-    """Risk of the next hours and minutes (`catalogue.NOWCAST_HOURS`, `NOWCAST_MINUTES`), and stated facts.
+    """Risk of the next hours (`catalogue.NOWCAST_HOURS`) and minutes (`NOWCAST_MINUTES`, empty without models of minutes).
 
-    `minutes` is empty without models of minutes. Incidents are of the local `day` of now and the one before.
+    Incidents are those of yesterday and today.
     """
 
-    table: pa.Table
+    hours: pa.Table
     minutes: pa.Table
     record: NowcastRecord
-    day: date
     incidents: Incidents
 
     @property
     def longest(self) -> pa.Table:
-        return self.table.filter(pc.equal(self.table["hours"], pc.max(self.table["hours"])))
+        """Rows of the longest hours."""
+        return self.hours.filter(pc.equal(self.hours["hours"], pc.max(self.hours["hours"])))
+
+
+@dataclass
+class Nowcaster:
+    """Nowcasts of one city in one process.
+
+    `open_store` is called once an hour, so that the store may cache; `readers` opens the city's sources.
+    """
+
+    city: City
+    open_store: Callable[[], Store]
+    readers: Callable[[], Sequence[AlertSource]]
+    clock: Callable[[], datetime] = local_time.now
+    _loaded: tuple[str, Store, ServingRecord, ServingModels] | None = field(default=None, init=False)
+    """Shared by an hour's nowcasts; corrected days and new models count from the next hour on."""
+
+    def issue(self, last_inputs: str) -> tuple[Nowcast | None, str]:
+        """Store a nowcast if rows changed or an hour began; return it, else None, and its inputs.
+
+        Inputs are a hash of the sources' rows and the hour; "" differs from all.
+
+        Raises:
+            ValueError: the city has no models of hours, or the source has not reported the last days yet.
+            SourceError: a source cannot be read.
+        """
+        store, record, models = self._load(self.clock())
+        days = days_to_read(store, self.city, self.clock())
+        readers = self.readers()
+        rows = read_sources(readers, days[0], days[-1])
+        # The clock is read after the answer: rows that arrived during the request must not lie in the future.
+        now = self.clock()
+        versions = sorted(versions_of_days(rows).items())
+        inputs = f"{sha256(*(f'{day}{version}' for day, version in versions))[:16]} {_hour_of(now)}"
+        if inputs == last_inputs or now.astimezone(self.city.zone).date() != days[-1]:
+            return None, last_inputs
+        until_now = history_until(store, readers, self.city, now, days, rows)
+        nowcast = forecast_now(record, models, until_now, now)
+        write_nowcast(store, self.city, nowcast)
+        return nowcast, inputs
+
+    def _load(self, now: datetime) -> tuple[Store, ServingRecord, ServingModels]:
+        if self._loaded is None or self._loaded[0] != _hour_of(now):
+            store = self.open_store()
+            record = record_in_force(store, self.city, now)
+            is_same = self._loaded is not None and self._loaded[2].data_version == record.data_version
+            models = self._loaded[3] if self._loaded is not None and is_same else record.loaded(store)
+            self._loaded = (_hour_of(now), store, record, models)
+        return self._loaded[1:]
+
+
+def _hour_of(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H")
 
 
 def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
@@ -89,25 +148,15 @@ def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
     return record
 
 
-def history_until(store: Store, readers: Sequence[AlertSource], city: City, now: datetime) -> UntilNow:
-    """Return the history to now: stored days up to the first missing one, and later days from the sources.
-
-    Raises:
-        ValueError: the source has not reported the last days yet.
-    """
-    days = days_to_read(store, city, now)
-    return with_rows(store, readers, city, now, days, read_sources(readers, days[0], days[-1]))
-
-
 def days_to_read(store: Store, city: City, now: datetime) -> list[date]:
-    """Return the days to ask the sources for: from the first that is not stored to the current one."""
+    """Return the days to read from the sources: from the first that is not stored to the current one."""
     today = now.astimezone(city.zone).date()
     stored = store.days_present(TENSORS, city.name)
     first = next(day for day in days_between(city.start, today) if day not in stored or day == today)
     return days_between(first, today)
 
 
-def with_rows(
+def history_until(
     store: Store, readers: Sequence[AlertSource], city: City, now: datetime, days: list[date], rows: pa.Table
 ) -> UntilNow:
     """Return the history to now from stored days and the sources' `rows` (`RAW_SCHEMA`) of `days_to_read`.
@@ -122,46 +171,45 @@ def with_rows(
         for day, cleaned in clean_alerts(rows, days, city).items()
     ]
     frames = [_dated(table, day) for day, table in sparse_tensors(pa.concat_tables(alerts), days, city).items()]
-    yesterday, before, since = today - timedelta(days=1), frozenset[date](), first
+    yesterday, unknown, since = today - timedelta(days=1), frozenset[date](), first
     if first > city.start:
         stored = CityHistory.load(store, city, first - timedelta(days=1))
         frames.insert(0, stored.frames)
-        before, since = stored.unknown, stored.days[0]
-    states = _states(store, readers, city, rows, yesterday) if yesterday >= city.start else {}
-    if yesterday in states and states[yesterday][0] not in ("known", "silent"):
-        raise ValueError(
-            f"City {city.name}: no next hours, as {yesterday} is not known yet. {states[yesterday][1]} Ask again when the "
-            "source has published it; risk_forecasts are issued all the same, as far as publication.longest_lead "
-            f"({city.publication.longest_lead} days) lets them."
-        )
+        unknown, since = stored.unknown, stored.days[0]
+    recent = [incident_columns(table) for table in alerts[-2:]]
+    if yesterday >= city.start:
+        _require_known(store, readers, city, rows, yesterday)
+        if len(alerts) == 1:
+            recent.insert(0, stored_alerts(store, city, yesterday, yesterday))
     # Metadata of the stored days, with the settings that they were made with.
     metadata = frames[0].schema.metadata
     joined = pa.concat_tables([table.replace_schema_metadata(metadata) for table in frames])
-    until_now = CityHistory(city, days_between(since, today), joined, unknown=before)
-    recent = pa.concat_tables([table.select(NO_ALERTS.column_names).cast(NO_ALERTS.schema) for table in alerts[-2:]])
-    if len(alerts) == 1 and yesterday >= city.start:
-        recent = pa.concat_tables([stored_alerts(store, city, yesterday, yesterday), recent])
-    return UntilNow(until_now, alerts[-1].num_rows, Incidents.of_alerts(recent, city))
+    history = CityHistory(city, days_between(since, today), joined, unknown=unknown)
+    return UntilNow(history, alerts[-1].num_rows, Incidents.of_alerts(pa.concat_tables(recent), city))
 
 
-def _states(
-    store: Store, readers: Sequence[AlertSource], city: City, rows: pa.Table, yesterday: date
-) -> dict[date, tuple[DayState, str]]:
-    """Return the states of the days to yesterday, stored ones and those of `rows`."""
+def _require_known(store: Store, readers: Sequence[AlertSource], city: City, rows: pa.Table, yesterday: date) -> None:
+    """Raise ValueError if yesterday is unknown by the stored days and `rows`."""
     named = readers[0].named_days()
-    found = {at: DayRows(has_file=True) for at in named}
-    for at, day in DayTable.read(store, city.name).days.items():
-        found[at] = DayRows(day.rows, day.received, at in named, day.why if day.state == "held_back" else "")
+    found = {day: DayRows(has_file=True) for day in named}
+    for day, stored in DayTable.read(store, city.name).days.items():
+        why_held_back = stored.why if stored.state == "held_back" else ""
+        found[day] = DayRows(stored.rows, stored.received, day in named, why_held_back)
     for of_day in rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist():
-        at = of_day["date"]
-        found[at] = DayRows(of_day["count_all"], of_day["received_at_min"], at in named)
-    return day_states(city, found, yesterday, yesterday + timedelta(days=1))
+        day = of_day["date"]
+        found[day] = DayRows(of_day["count_all"], of_day["received_at_min"], day in named)
+    state, why = day_states(city, found, yesterday, yesterday + timedelta(days=1)).get(yesterday, ("known", ""))
+    if state not in ("known", "silent"):
+        raise ValueError(
+            f"City {city.name}: no next hours, as {yesterday} is not known yet. {why} Retry when the source has published "
+            f"it. risk_forecasts are issued up to a lead of publication.longest_lead ({city.publication.longest_lead} days)."
+        )
 
 
-def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, now: datetime) -> Nowcast:
+def forecast_now(record: ServingRecord, models: ServingModels, until_now: UntilNow, now: datetime) -> Nowcast:
     """Forecast the next minutes from now, and the next hours from the end of the current one.
 
-    `models` are those of the newest record, `until_now` is from `history_until`.
+    `models` are those of the record, `until_now` is from `history_until`.
 
     Raises:
         ValueError: the city has no models of hours.
@@ -188,7 +236,6 @@ def nowcast(record: ServingRecord, models: ServingModels, until_now: UntilNow, n
             incidents_last_hour=len(until_now.incidents.begun_since(now - timedelta(hours=1))),
             without_minutes=record.without.get(NEXT_MINUTES, ""),
         ),
-        now.astimezone(city.zone).date(),
         until_now.incidents,
     )
 
@@ -212,31 +259,31 @@ def _minutes_table(
     return pa.table(values, schema=NOWCAST_MINUTES.schema)
 
 
-def write_nowcast(store: Store, nowcast: Nowcast) -> str:
-    """Write the files of a nowcast; return the address of its table."""
-    city = nowcast.record.city
-    with store.alone(NOWCAST_HOURS.asset, city):
+def write_nowcast(store: Store, city: City, nowcast: Nowcast) -> None:
+    """Write the files of a nowcast, and add its minutes to those issued on its day."""
+    with store.alone(NOWCAST_HOURS.asset, city.name):
         nowcast.record.write(store)
-        store.write_table(NOWCAST_HOURS, nowcast.table, city)
-        store.write_table(NOWCAST_MINUTES, nowcast.minutes, city)
-        store.write_table(RECENT_INCIDENTS, nowcast.incidents.table(), city)
+        store.write_table(NOWCAST_HOURS, nowcast.hours, city.name)
+        store.write_table(NOWCAST_MINUTES, nowcast.minutes, city.name)
+        store.write_table(RECENT_INCIDENTS, nowcast.incidents.table(), city.name)
         if len(nowcast.minutes):
+            today = datetime.fromisoformat(nowcast.record.now).astimezone(city.zone).date()
             rows = nowcast.minutes.select(ISSUED_MINUTES.schema.names).cast(ISSUED_MINUTES.schema)
-            if store.exists(ISSUED_MINUTES, city, nowcast.day):
-                before = store.read_table(ISSUED_MINUTES, city, nowcast.day)
+            earlier = store.find_table(ISSUED_MINUTES, city.name, today)
+            if earlier is not None:
                 # A tick that dies after its write is repeated.
-                is_stored = pc.is_in(rows["starts_utc"][0], before["starts_utc"]).as_py()
-                rows = before if is_stored else pa.concat_tables([before, rows])
-            store.write_table(ISSUED_MINUTES, rows, city, nowcast.day)
-    return store.uri(NOWCAST_HOURS, city)
+                is_stored = pc.is_in(rows["starts_utc"][0], earlier["starts_utc"]).as_py()
+                rows = earlier if is_stored else pa.concat_tables([earlier, rows])
+            store.write_table(ISSUED_MINUTES, rows, city.name, today)
 
 
 def read_latest(store: Store, city: City) -> tuple[NowcastRecord, pa.Table, Incidents] | None:
     """Return (record, `catalogue.NOWCAST_MINUTES`, incidents) of the latest nowcast; None without one."""
-    if not store.exists(RECENT_INCIDENTS, city.name):
+    incidents = store.find_table(RECENT_INCIDENTS, city.name)
+    if incidents is None:
         return None
-    incidents = Incidents.of_table(store.read_table(RECENT_INCIDENTS, city.name))
-    return NowcastRecord.load(store, city.name), store.read_table(NOWCAST_MINUTES, city.name), incidents
+    minutes = store.read_table(NOWCAST_MINUTES, city.name)
+    return NowcastRecord.load(store, city.name), minutes, Incidents.of_table(incidents)
 
 
 def _dated(table: pa.Table, day: date) -> pa.Table:

@@ -14,11 +14,12 @@ from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
-from shotspotter_assets.serving.nowcasts import UntilNow, history_until, nowcast, record_in_force
+from shotspotter_assets.serving.nowcasting import UntilNow, days_to_read, forecast_now, history_until, record_in_force
 from shotspotter_assets.serving.serving_record import NEXT_HOURS, ServingModels
 from shotspotter_assets.serving.stored_alerts import NO_ALERTS
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.landing.folder import LandingFolder
+from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.store import Store
@@ -32,22 +33,27 @@ def stored_until(store: Store, last: date) -> Store:
     return store_days(store, SOURCE, TOWN, last)
 
 
+def read_until(store: Store, readers: Sequence[AlertSource], city: City, now: datetime) -> UntilNow:
+    days = days_to_read(store, city, now)
+    return history_until(store, readers, city, now, days, read_sources(readers, days[0], days[-1]))
+
+
 @pytest.mark.parametrize("stored_days", [0, 4, 9])
-def test_days_that_are_not_stored_are_asked_of_the_source(tmp_path: Path, stored_days: int) -> None:
+def test_days_that_are_not_stored_are_read_from_the_source(tmp_path: Path, stored_days: int) -> None:
     store = Store(str(tmp_path / "part"))
     if stored_days:
         stored_until(store, TOWN.start + timedelta(days=stored_days - 1))
     now = datetime(TODAY.year, TODAY.month, TODAY.day, 23, 59, 59, tzinfo=TOWN.zone).astimezone(UTC)
-    history, alerts, *_ = history_until(store, [SOURCE], TOWN, now)
+    history, alerts, *_ = read_until(store, [SOURCE], TOWN, now)
     whole = CityHistory.load(stored_until(Store(str(tmp_path / "whole")), TODAY), TOWN, TODAY)
     assert history.days == whole.days
     np.testing.assert_array_equal(history.daily_counts, whole.daily_counts)
     assert alerts == whole.daily_counts[-1].sum()
 
 
-def test_what_happens_after_now_is_not_known(tmp_path: Path) -> None:
+def test_alerts_after_now_do_not_count(tmp_path: Path) -> None:
     noon = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=TOWN.zone).astimezone(UTC)
-    history, alerts, *_ = history_until(stored_until(Store(str(tmp_path)), TODAY), [SOURCE], TOWN, noon)
+    history, alerts, *_ = read_until(stored_until(Store(str(tmp_path)), TODAY), [SOURCE], TOWN, noon)
     hourly = history.hourly(np.ones(TOWN.shape, dtype=bool)).counts[-24:].sum(axis=(1, 2))
     assert not hourly[12:].any()
     assert hourly.sum() == alerts
@@ -67,10 +73,10 @@ def landed_days(folder: Path, alerts: Sequence[int], *, daily_files: bool) -> tu
 
 
 @pytest.mark.parametrize("stored_days", [8, 9])
-def test_incidents_of_yesterday_and_today_do_not_depend_on_stored_days(tmp_path: Path, stored_days: int) -> None:
+def test_incidents_do_not_depend_on_stored_days(tmp_path: Path, stored_days: int) -> None:
     store = stored_until(Store(str(tmp_path)), TOWN.start + timedelta(days=stored_days - 1))
     now = datetime(TODAY.year, TODAY.month, TODAY.day, 0, 30, tzinfo=TOWN.zone)
-    incidents = history_until(store, [SOURCE], TOWN, now).incidents
+    incidents = read_until(store, [SOURCE], TOWN, now).incidents
     days = days_between(TODAY - timedelta(days=1), TODAY)
     cleaned = clean_alerts(SOURCE.read(days[0], days[-1]), days, TOWN)
     begun = Incidents.of_alerts(pa.concat_tables([cleaned[day].alerts for day in days]), TOWN).within(
@@ -89,7 +95,7 @@ def test_empty_daily_files_are_days_without_alerts(tmp_path: Path, stored_days: 
         if stored_days:
             store.write_table(TENSORS, tensor, city.name, day)
     now = datetime.combine(days[-1] + timedelta(days=1), time(12), UTC)
-    history, alerts, *_ = history_until(store, readers, city, now)
+    history, alerts, *_ = read_until(store, readers, city, now)
     assert (history.last_known, alerts) == (now.date(), 0)
     assert history.daily_counts.sum() == 20 * 27
 
@@ -101,14 +107,14 @@ def _cleaned(rows: pa.Table, days: Sequence[date], city: City) -> pa.Table:
     )
 
 
-def test_next_hours_are_refused_where_the_last_days_are_not_known(tmp_path: Path) -> None:
+def test_an_unknown_yesterday_prevents_a_nowcast(tmp_path: Path) -> None:
     city, readers = landed_days(tmp_path / "landing", [20] * 27, daily_files=False)
     now = datetime.combine(city.start + timedelta(days=30), time(12), UTC)
     with pytest.raises(ValueError, match=r"as 2024-01-30 is not known yet\. 3 days .* publication\.longest_lead"):
-        history_until(Store(str(tmp_path / "store")), readers, city, now)
+        read_until(Store(str(tmp_path / "store")), readers, city, now)
 
 
-def test_the_record_of_the_last_day_that_is_over_is_in_force(tmp_path: Path) -> None:
+def test_the_record_of_the_last_past_day_is_in_force(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     evening = datetime(DAY.year, DAY.month, DAY.day, 20, tzinfo=TOWN.zone)
     for day in (DAY - timedelta(days=1), DAY):
@@ -126,4 +132,4 @@ def test_a_city_without_models_of_hours_says_why(tmp_path: Path) -> None:
     history = CityHistory.load(stored_until(Store(str(tmp_path)), TOWN.start), TOWN, TOWN.start)
     until_now = UntilNow(history, 0, Incidents.of_alerts(NO_ALERTS, TOWN))
     with pytest.raises(ValueError, match=r"City town: no next hours\. The source publishes days"):
-        nowcast(record, models, until_now, datetime.now(UTC))
+        forecast_now(record, models, until_now, datetime.now(UTC))
