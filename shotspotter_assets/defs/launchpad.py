@@ -14,12 +14,12 @@ from pydantic.fields import FieldInfo
 from shotspotter_assets.models.forecaster_registry import FORECASTERS, find
 
 SETTINGS_DESCRIPTION: Final = (
-    "Of forecasters, by name, for this run; what is left out is as in the city's file, or the default."
+    "Settings of forecasters for this run; others are taken from the city's file, or the default."
 )
 
 
 def sections(names: Sequence[str] = tuple(FORECASTERS)) -> Any:
-    """A config with a section of the settings of each named forecaster that has some."""
+    """Return a config class with a section for the settings of each named forecaster that has some."""
     fields: dict[str, Any] = {}
     for name in names:
         settings = find(name).settings
@@ -31,7 +31,7 @@ def sections(names: Sequence[str] = tuple(FORECASTERS)) -> Any:
 
 
 def changes(settings: BaseModel) -> dict[str, dict[str, Any]]:
-    """The settings given in the sections, by forecaster."""
+    """Return the settings given in the sections, by forecaster."""
     return {name: values for name, values in settings.model_dump(exclude_none=True).items() if values}
 
 

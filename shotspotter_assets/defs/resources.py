@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 RUN_ATTEMPTS: Final = 12
-"""Of each request to S3 in a run; their waits add up to a minute or two."""
+"""Attempts of each S3 request in a run; their waits add up to a minute or two."""
 TICK_ATTEMPTS: Final = 3
-"""In sensors and elsewhere: a tick is over after a minute and comes again."""
+"""Attempts in sensors, whose ticks end after a minute and come again."""
 
 
 class S3User(dg.ConfigurableResource):
@@ -32,11 +32,11 @@ class S3User(dg.ConfigurableResource):
     _is_in_run: bool = PrivateAttr(default=False)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Called by Dagster before a run or a tick."""
+        """Note whether a run or a tick begins."""
         self._is_in_run = context.run is not None
 
     def _client(self) -> Any:
-        """A boto3 client with the credentials, region and endpoint of the usual AWS environment or configuration."""
+        """Return a boto3 client with the credentials, region and endpoint of the usual AWS environment or configuration."""
         from dagster_aws.s3 import S3Resource
 
         return S3Resource(max_attempts=RUN_ATTEMPTS if self._is_in_run else TICK_ATTEMPTS).get_client()
@@ -48,20 +48,20 @@ class StoreResource(S3User):
     root: str
 
     def open(self) -> "Store":
-        """The store; S3 is only contacted for an `s3://` root."""
+        """Return the store; S3 is only contacted for an `s3://` root."""
         from shotspotter_assets.storage.store import Store
 
         return Store(self.root, self._client() if self.root.startswith("s3://") else None)
 
     def caching(self) -> "Store":
-        """The store, which reads each window of days once."""
+        """Return a store that reads each window of days once."""
         from shotspotter_assets.storage.store import CachingStore
 
         return CachingStore(self.root, self._client() if self.root.startswith("s3://") else None)
 
 
 class SourcesResource(S3User):
-    """Where each city's alerts come from; landing folders are below `landing_root`, a folder or `s3://bucket/prefix`.
+    """Sources of each city's alerts; landing folders are below `landing_root`, a folder or `s3://bucket/prefix`.
 
     Tokens of live sources are read from the environment variables that the city's file names, when they are asked.
     """
@@ -74,7 +74,7 @@ class SourcesResource(S3User):
 
 
 class NoticesResource(dg.ConfigurableResource):
-    """Who hears of problems: a webhook and e-mail, which environment variables name (`notifications.send`).
+    """Receivers of notices: a webhook and e-mail, which environment variables name (`notifications.send`).
 
     They are read when a notice may have to be sent, so that a mistake in them stops the notices and nothing else.
     """
@@ -82,25 +82,25 @@ class NoticesResource(dg.ConfigurableResource):
     ui_url: str
 
     def open(self) -> "Notifier | None":
-        """The notifier; None without a receiver."""
+        """Return the notifier; None without a receiver."""
         from shotspotter_assets.notifications.send import Notifier
 
         notifier = Notifier.from_environment(os.environ)
         return notifier if notifier.webhook_url or notifier.smtp_url else None
 
     def run_url(self, run_id: str) -> str:
-        """Where the UI shows a run."""
+        """Return the address of a run in the UI."""
         return f"{self.ui_url.rstrip('/')}/runs/{run_id}"
 
 
 class PagesResource(dg.ConfigurableResource):
-    """Where people open the pages: `url` is the address at which a web server shows the store's folder `city_pages`."""
+    """Address at which a web server shows the store's folder `city_pages`."""
 
     url: str
-    """Empty where none does; the pages then open from the disk."""
+    """Empty without a web server; the pages then open from the disk."""
 
     def link(self, path: str, folder: str, name: str = "page") -> dict[str, dg.MetadataValue[Any]]:
-        """Entries of the panel that lead to a first page: where its file is, and its address where there is one."""
+        """Return panel entries with the path of a first page, and its address if a web server shows it."""
         file = path.rpartition("/")[2]
         address = f"{self.url.rstrip('/')}/city={folder}/{file}"
         return {
@@ -110,15 +110,15 @@ class PagesResource(dg.ConfigurableResource):
 
 
 class SageMakerResource(dg.ConfigurableResource):
-    """Where settings are searched on AWS: `role` and `image` are those of training jobs; both are empty where none run."""
+    """AWS training jobs for the search of settings: their `role` and `image`, empty without such jobs."""
 
     role: str
     image: str
     poll_s: float = 15.0
-    """Seconds between two looks at a tuning job."""
+    """Seconds between two polls of a tuning job."""
 
     def client(self, service: str) -> Any:
-        """A boto3 client with the credentials, region and endpoint of the usual AWS environment or configuration."""
+        """Return a boto3 client with the credentials, region and endpoint of the usual AWS environment or configuration."""
         import boto3
         from botocore.config import Config
 
@@ -126,7 +126,7 @@ class SageMakerResource(dg.ConfigurableResource):
 
 
 def resources(settings: Settings) -> dict[str, Any]:
-    """The resources by the name under which assets, checks, sensors and schedules ask for them."""
+    """Return the resources by name."""
     return {
         "store": StoreResource(root=settings.store_root),
         "sources": SourcesResource(landing_root=settings.landing_root),

@@ -34,12 +34,7 @@ def definitions(city: City) -> dg.Definitions:
 
     @dg.asset(
         **daily_settings(
-            city,
-            Asset.CLEANED_ALERTS,
-            kinds={"parquet"},
-            code_version="3",
-            deps=[asset_key(city, Asset.RAW_ALERTS)],
-            table=CLEANED,
+            city, Asset.CLEANED_ALERTS, {Asset.RAW_ALERTS: None}, kinds={"parquet"}, code_version="3", table=CLEANED
         )
     )
     def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> None:
@@ -70,7 +65,6 @@ def definitions(city: City) -> dg.Definitions:
 
 
 def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: list[date]) -> None:
-    """Clean and store the days of a run."""
     from shotspotter_assets.cities.stored_settings import refuse_other_settings
     from shotspotter_assets.cleaning.alerts import DAYS_BEFORE, clean_alerts
     from shotspotter_assets.sources.day_table import DayTable

@@ -25,12 +25,7 @@ def definitions(city: City) -> dg.Definitions:
 
     @dg.asset(
         **daily_settings(
-            city,
-            Asset.GRID_TENSORS,
-            kinds={"parquet"},
-            code_version="3",
-            deps=[asset_key(city, Asset.CLEANED_ALERTS)],
-            table=TENSORS,
+            city, Asset.GRID_TENSORS, {Asset.CLEANED_ALERTS: None}, kinds={"parquet"}, code_version="3", table=TENSORS
         )
     )
     def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> None:
@@ -49,7 +44,6 @@ def definitions(city: City) -> dg.Definitions:
 
 
 def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: list[date]) -> None:
-    """Grid and store the days of a run."""
     from shotspotter_assets.cities.stored_settings import refuse_other_settings
     from shotspotter_assets.gridding.tensors import sparse_tensors
     from shotspotter_assets.sources.day_table import DayTable

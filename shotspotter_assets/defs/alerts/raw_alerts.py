@@ -30,10 +30,10 @@ MIN_WARNED_SILENCE_DAYS: Final = 7
 
 
 def definitions(city: City) -> dg.Definitions:
-    """The asset and its checks."""
+    """Build the asset and its checks."""
     key, days = asset_key(city, Asset.RAW_ALERTS), day_partitions(city)
 
-    @dg.asset(**daily_settings(city, Asset.RAW_ALERTS, kinds={"parquet"}, code_version="2", table=RAW_ROWS))
+    @dg.asset(**daily_settings(city, Asset.RAW_ALERTS, {}, kinds={"parquet"}, code_version="2", table=RAW_ROWS))
     def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource) -> None:
         """Alerts as the city's sources publish them, filed under local days, with where and when they were received.
 
@@ -106,19 +106,15 @@ def _evaluation(
     )
 
 
-def _as_result(evaluation: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
+def _as_result(one: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=evaluation.passed,
-        severity=evaluation.severity,
-        metadata=evaluation.metadata,
-        description=evaluation.description,
+        passed=one.passed, severity=one.severity, metadata=one.metadata, description=one.description
     )
 
 
 def _read(
     context: dg.AssetExecutionContext, store: "Store", sources: SourcesResource, city: City, days: Sequence[date]
 ) -> None:
-    """Read and store the days of a run."""
     from shotspotter_assets.calendar.dates import rows_of_days
     from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
     from shotspotter_assets.sources.day_table import DayTable
@@ -157,7 +153,6 @@ def _read(
 def _days(
     store: "Store", city: City, snapshot: "Snapshot", rows: "pa.Table", days: Sequence[date]
 ) -> "dict[date, Day]":
-    """The entries of a run's days in the table of days."""
     from shotspotter_assets.cities.stored_settings import settings_hash
     from shotspotter_assets.cleaning.held_back import held_back_days
     from shotspotter_assets.sources.day_table import Day, DayTable
@@ -192,7 +187,6 @@ def _days(
 
 
 def _stored_before(context: dg.AssetExecutionContext, store: "Store", city: str, days: Sequence[date]) -> "pa.Table":
-    """The rows stored of the days; none where a file is damaged, as this run replaces it."""
     from shotspotter_assets.sources.schema import RAW_SCHEMA
 
     try:

@@ -26,18 +26,18 @@ UNDER_WAY: Final = [
 
 
 def automated(cities: Iterable[City]) -> list[City]:
-    """The cities whose `automation` is not `manual`."""
+    """Return the cities whose `automation` is not `manual`."""
     return [city for city in cities if city.is_automated]
 
 
 def sensor_status(cities: Cities) -> dg.DefaultSensorStatus:
-    """The status of a sensor until someone switches it; an unusable city file starts it too, so that a notice is sent."""
+    """Return the status of a sensor until someone switches it; an unusable city file starts it too, so that a notice is sent."""
     is_on = automated(cities.values()) or unusable_files(cities)
     return dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
 
 
 def schedule_status(cities: Iterable[City]) -> dg.DefaultScheduleStatus:
-    """The status of a schedule until someone switches it."""
+    """Return the status of a schedule until someone switches it."""
     return dg.DefaultScheduleStatus.RUNNING if automated(cities) else dg.DefaultScheduleStatus.STOPPED
 
 

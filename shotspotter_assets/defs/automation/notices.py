@@ -35,7 +35,7 @@ MAX_RUNS: Final = 200
 
 
 def definitions(settings: Settings) -> dg.Definitions:
-    """The sensor."""
+    """Build the sensor."""
     cities = settings.cities
 
     @dg.sensor(
@@ -86,7 +86,7 @@ def definitions(settings: Settings) -> dg.Definitions:
 
 
 def _failed_runs(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> Iterator[Message]:
-    """All failed runs except those that Dagster retries."""
+    """Yield all failed runs except those that Dagster retries."""
     for run in _finished(instance, since, dg.DagsterRunStatus.FAILURE):
         if run.tags.get("dagster/will_retry") == "true":
             continue
@@ -98,7 +98,7 @@ def _failed_runs(instance: dg.DagsterInstance, since: datetime, to: NoticesResou
 
 
 def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> Iterator[Message]:
-    """Gates that failed in finished runs: forecasts no longer shown to be better, or off in their level."""
+    """Yield gates that failed in finished runs: forecasts no longer shown to be better, or off in their level."""
     for run in _finished(instance, since, dg.DagsterRunStatus.SUCCESS):
         gates = {key.name for key in run.asset_check_selection or ()} | {
             key.path[-1] for key in run.asset_selection or ()
@@ -113,7 +113,7 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
 
 
 def _city_problems(cities: Cities, store: "Store") -> Iterator[Message]:
-    """Late cities and landed files that cannot be read."""
+    """Yield late cities and landed files that cannot be read."""
     from shotspotter_assets.quality.on_time import usable_days
     from shotspotter_assets.sources.day_table import DayTable
     from shotspotter_assets.sources.landing.received import read_received, unusable_files
@@ -132,13 +132,13 @@ def _city_problems(cities: Cities, store: "Store") -> Iterator[Message]:
 
 
 def _finished(instance: dg.DagsterInstance, since: datetime, status: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
-    """The runs that ended since then, oldest first."""
+    """Return the runs that ended since then, oldest first."""
     wanted = dg.RunsFilter(statuses=[status], updated_after=since)
     return [record.dagster_run for record in reversed(instance.get_run_records(wanted, limit=MAX_RUNS))]
 
 
 def _failure(instance: dg.DagsterInstance, run_id: str) -> tuple[str | None, str]:
-    """The first step that failed and its innermost error; no step for a run that failed outside of one."""
+    """Return the first step that failed and its innermost error; no step for a run that failed outside of one."""
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     events = [entry.get_dagster_event() for entry in instance.all_logs(run_id, of_type=kinds)]
     for event in events:

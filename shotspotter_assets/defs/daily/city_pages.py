@@ -7,8 +7,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import asset_settings, materialize_city
-from shotspotter_assets.defs.partitions import asset_key
+from shotspotter_assets.defs.materialize import asset_settings, recorded
 from shotspotter_assets.defs.resources import PagesResource, StoreResource
 from shotspotter_assets.storage.catalogue import PAGES_RECORD
 from shotspotter_assets.storage.stored_file import ALL_CITIES, Asset
@@ -29,22 +28,16 @@ SHOWN: Final = (
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
 
-    @dg.asset(
-        **asset_settings(
-            city,
-            Asset.CITY_PAGES,
-            kinds={"html"},
-            code_version="1",
-            deps=[asset_key(city, asset) for asset in SHOWN],
-        )
-    )
+    @dg.asset(**asset_settings(city, Asset.CITY_PAGES, dict.fromkeys(SHOWN), kinds={"html"}, code_version="1"))
     def city_pages(store: StoreResource, pages: PagesResource) -> dg.MaterializeResult:
         """Pages that open by double click: tomorrow, last hours, shift plans, past days, track record.
 
         Built from whatever is stored, with the overview of all cities; unchanged files are not written again. Streets and
         districts come from `layers` of the city's file.
         """
-        return materialize_city(store.open(), city, Asset.CITY_PAGES, partial(_pages_of, pages))
+        opened = store.open()
+        make = partial(_pages_of, pages, opened, city)
+        return dg.MaterializeResult(metadata=recorded(opened, city, Asset.CITY_PAGES, None, make))
 
     return dg.Definitions(assets=[city_pages])
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import daily_settings, materialize_days
+from shotspotter_assets.defs.materialize import daily_asset
 from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_FORTNIGHT, asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.stored_file import Asset
@@ -19,26 +19,14 @@ if TYPE_CHECKING:
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its check."""
-
-    @dg.asset(
-        **daily_settings(
-            city,
-            Asset.FORECAST_SCORES,
-            kinds={"json"},
-            code_version="1",
-            deps=[
-                dg.AssetDep(asset_key(city, Asset.RISK_FORECASTS), partition_mapping=DAY_BEFORE),
-                dg.AssetDep(asset_key(city, Asset.GRID_TENSORS), partition_mapping=LAST_FORTNIGHT),
-            ],
-        )
+    forecast_scores = daily_asset(
+        city,
+        Asset.FORECAST_SCORES,
+        _scores_of,
+        {Asset.RISK_FORECASTS: DAY_BEFORE, Asset.GRID_TENSORS: LAST_FORTNIGHT},
+        kinds={"json"},
+        code_version="1",
     )
-    def forecast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> None:
-        """Scores of the forecast issued the day before, with rolling skill, calibration, drift and gate.
-
-        A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
-        issued at the same lead. Rebuilt when alerts of the last year, or forecasts of the last 13 weeks, change.
-        """
-        materialize_days(context, store.open(), city, Asset.FORECAST_SCORES, _scores_of)
 
     @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=day_partitions(city))
     def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
@@ -57,21 +45,26 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[forecast_scores], asset_checks=[rolling_gate])
 
 
-def _scores_of(opened: "Store", city: City, day: date) -> panel.Metadata:
+def _scores_of(_: dg.DagsterLogManager, store: "Store", city: City, scored_date: date) -> panel.Metadata:
+    """Scores of the forecast issued the day before, with rolling skill, calibration, drift and gate.
+
+    A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
+    issued at the same lead. Rebuilt when alerts of the last year, or forecasts of the last 13 weeks, change.
+    """
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.issued_scores import HISTORY_DAYS, WINDOW_DAYS, score
     from shotspotter_assets.serving.serving_record import ServingRecord
 
-    first = max(city.start, day - timedelta(days=HISTORY_DAYS - 1))
-    forecasts = next_day_forecasts(opened, city, day - timedelta(days=WINDOW_DAYS - 1), day)
-    serving = ServingRecord.latest_before(opened, city.name, day)
+    first = max(city.start, scored_date - timedelta(days=HISTORY_DAYS - 1))
+    forecasts = next_day_forecasts(store, city, scored_date - timedelta(days=WINDOW_DAYS - 1), scored_date)
+    serving = ServingRecord.latest_before(store, city.name, scored_date)
     try:
-        history = CityHistory.load(opened, city, day, first)
+        history = CityHistory.load(store, city, scored_date, first)
     except DaysNotKnownError:
-        history = CityHistory.load(opened, city, day)
+        history = CityHistory.load(store, city, scored_date)
     record = score(history, forecasts, serving)
-    return panel.rounded(_metadata(record)) | {"path": panel.stored(record.write(opened))}
+    return panel.rounded(_metadata(record)) | {"path": panel.stored(record.write(store))}
 
 
 def _metadata(record: "ScoreRecord") -> panel.Metadata:

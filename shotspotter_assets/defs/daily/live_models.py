@@ -12,7 +12,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.materialize import daily_settings, materialize_days
-from shotspotter_assets.defs.partitions import LAST_FORTNIGHT, asset_key
+from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import LIVE_MODEL
 from shotspotter_assets.storage.stored_file import Asset
@@ -39,11 +39,7 @@ def definitions(city: City) -> dg.Definitions:
 
     @dg.asset(
         **daily_settings(
-            city,
-            Asset.LIVE_MODELS,
-            kinds={"lightgbm", "json"},
-            code_version="3",
-            deps=[dg.AssetDep(asset_key(city, Asset.GRID_TENSORS), partition_mapping=LAST_FORTNIGHT)],
+            city, Asset.LIVE_MODELS, {Asset.GRID_TENSORS: LAST_FORTNIGHT}, kinds={"lightgbm", "json"}, code_version="3"
         )
     )
     def live_models(context: dg.AssetExecutionContext, config: LiveModelConfig, store: StoreResource) -> None:
@@ -53,13 +49,13 @@ def definitions(city: City) -> dg.Definitions:
         forecast day. When training is not due, the record points to the files of an earlier day. Models start from the
         latest `shared_models` that end no later than the day; a city with too few days serves these.
         """
-        materialize_days(context, store.open(), city, Asset.LIVE_MODELS, partial(_models_of, context.log, config))
+        materialize_days(context, store.open(), city, Asset.LIVE_MODELS, partial(_models_of, config))
 
     return dg.Definitions(assets=[live_models])
 
 
 def _models_of(
-    log: dg.DagsterLogManager, config: LiveModelConfig, store: "Store", city: City, day: date
+    config: LiveModelConfig, log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date
 ) -> panel.Metadata:
     from shotspotter_assets.models.fold_training import write_models
     from shotspotter_assets.models.forecaster import FitContext, training_backups
@@ -68,7 +64,7 @@ def _models_of(
     from shotspotter_assets.serving.retraining import live_models as models_of_day
 
     now, by_hand = local_time.now(), changes(config.settings)
-    history = known_history(store, city, day, now)
+    history = known_history(store, city, issue_date, now)
     made_before = None if config.retrain or config.serve_from or by_hand else made_already(store, history, now)
     if made_before is not None:
         note = "Left as it is: its data are unchanged, or its forecast was issued."
@@ -76,17 +72,17 @@ def _models_of(
     made = models_of_day(
         store,
         history,
-        FitContext(read_shared(store, city, day), backups=training_backups(), log=log.info, changes=by_hand),
+        FitContext(read_shared(store, city, issue_date), backups=training_backups(), log=log.info, changes=by_hand),
         retrain=config.retrain,
         serve_from=date.fromisoformat(config.serve_from) if config.serve_from else None,
         validation_days=config.validation_days,
     )
     if made.record is None:
-        log.warning(f"{city.name} {day}: {made.why_none}")
+        log.warning(f"{city.name} {issue_date}: {made.why_none}")
         return {"data_version": "no models", "note": made.why_none}
     record = made.record
-    log.info(f"{day}: {record.served} of {record.fitted_on} serves. {' '.join(record.reasons)}")
-    path = write_models(store, LIVE_MODEL, record, day, made.files)
+    log.info(f"{issue_date}: {record.served} of {record.fitted_on} serves. {' '.join(record.reasons)}")
+    path = write_models(store, LIVE_MODEL, record, issue_date, made.files)
     return {
         "data_version": record.data_version,
         "served": record.served,

@@ -9,8 +9,7 @@ from pydantic import Field
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import asset_settings, daily_settings, materialize_days
-from shotspotter_assets.defs.partitions import asset_key
+from shotspotter_assets.defs.materialize import asset_settings, daily_asset
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS
 from shotspotter_assets.storage.stored_file import Asset
@@ -32,9 +31,9 @@ def definitions(city: City) -> dg.Definitions:
         **asset_settings(
             city,
             Asset.NOWCASTS,
+            {Asset.LIVE_MODELS: None, Asset.GRID_TENSORS: None},
             kinds={"parquet"},
             code_version="1",
-            deps=[asset_key(city, Asset.LIVE_MODELS), asset_key(city, Asset.GRID_TENSORS)],
             table=NOWCAST_HOURS,
         )
     )
@@ -58,26 +57,18 @@ def definitions(city: City) -> dg.Definitions:
         picture = panel.picture("map", risk_map(longest, city, title))
         return dg.MaterializeResult(metadata={**panel.nowcast(opened, record), "map": picture})
 
-    @dg.asset(
-        **daily_settings(
-            city,
-            Asset.NOWCAST_SCORES,
-            kinds={"json"},
-            code_version="1",
-            deps=[asset_key(city, Asset.CLEANED_ALERTS)],
-        )
+    nowcast_scores = daily_asset(
+        city, Asset.NOWCAST_SCORES, _scores_of, {Asset.CLEANED_ALERTS: None}, kinds={"json"}, code_version="1"
     )
-    def nowcast_scores(context: dg.AssetExecutionContext, store: StoreResource) -> None:
-        """Scores of the day's nowcasts, compared with the hour's forecast spread evenly.
-
-        Nowcasts whose minutes end after midnight are not scored. Rebuilt when alerts are corrected.
-        """
-        materialize_days(context, store.open(), city, Asset.NOWCAST_SCORES, _scores_of)
 
     return dg.Definitions(assets=[nowcasts, *([] if city.nowcasts is None else [nowcast_scores])])
 
 
-def _scores_of(store: "Store", city: City, scored_date: date) -> panel.Metadata:
+def _scores_of(_: dg.DagsterLogManager, store: "Store", city: City, scored_date: date) -> panel.Metadata:
+    """Scores of the day's nowcasts, compared with the hour's forecast spread evenly.
+
+    Nowcasts whose minutes end after midnight are not scored. Rebuilt when alerts are corrected.
+    """
     from shotspotter_assets.models.next_minutes.incident_points import Incidents
     from shotspotter_assets.serving.nowcast_scores import score_nowcasts
     from shotspotter_assets.serving.stored_alerts import stored_alerts

@@ -7,9 +7,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import daily_settings, materialize_days
-from shotspotter_assets.defs.partitions import asset_key
-from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.materialize import daily_asset
 from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP, HOURLY, PLAN
 from shotspotter_assets.storage.stored_file import Asset
 
@@ -23,29 +21,25 @@ ONE_DAY: Final = timedelta(days=1)
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-
-    @dg.asset(
-        **daily_settings(
-            city,
-            Asset.PATROL_PLANS,
-            kinds={"csv", "parquet"},
-            code_version="1",
-            deps=[asset_key(city, Asset.RISK_FORECASTS), asset_key(city, Asset.STREET_RISK)],
-            table=PLAN,
-        )
+    patrol_plans = daily_asset(
+        city,
+        Asset.PATROL_PLANS,
+        _plan_of,
+        {Asset.RISK_FORECASTS: None, Asset.STREET_RISK: None},
+        kinds={"csv", "parquet"},
+        code_version="1",
+        table=PLAN,
     )
-    def patrol_plans(context: dg.AssetExecutionContext, store: StoreResource) -> None:
-        """Units by cell and shift for the day after the issue date, by the city's patrol rules.
-
-        Stored as a table, and as CSV and GeoJSON for dispatch systems, with the streets of each cell and audit numbers. A
-        city without rules, or a day without a forecast, has an empty plan.
-        """
-        materialize_days(context, store.open(), city, Asset.PATROL_PLANS, _plan_of)
 
     return dg.Definitions(assets=[patrol_plans])
 
 
-def _plan_of(store: "Store", city: City, issue_date: date) -> panel.Metadata:
+def _plan_of(_: dg.DagsterLogManager, store: "Store", city: City, issue_date: date) -> panel.Metadata:
+    """Units by cell and shift for the day after the issue date, by the city's patrol rules.
+
+    Stored as a table, and as CSV and GeoJSON for dispatch systems, with the streets of each cell and audit numbers. A
+    city without rules, or a day without a forecast, has an empty plan.
+    """
     from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_table
     from shotspotter_assets.patrol.plan import cell_areas, plan_day
     from shotspotter_assets.patrol.shifts import shift_forecasts

@@ -1,7 +1,6 @@
 """Risk forecasts of a city by issue date, for the day after it."""
 
 from datetime import date
-from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -9,9 +8,8 @@ import dagster as dg
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import daily_settings, materialize_days
-from shotspotter_assets.defs.partitions import LAST_FORTNIGHT, asset_key
-from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.materialize import daily_asset
+from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
 from shotspotter_assets.storage.catalogue import FORECAST, RISK_MAP
 from shotspotter_assets.storage.stored_file import Asset
 
@@ -22,33 +20,26 @@ if TYPE_CHECKING:
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-
-    @dg.asset(
-        **daily_settings(
-            city,
-            Asset.RISK_FORECASTS,
-            kinds={"parquet"},
-            code_version="2",
-            deps=[
-                asset_key(city, Asset.LIVE_MODELS),
-                dg.AssetDep(asset_key(city, Asset.GRID_TENSORS), partition_mapping=LAST_FORTNIGHT),
-            ],
-            table=FORECAST,
-        )
+    risk_forecasts = daily_asset(
+        city,
+        Asset.RISK_FORECASTS,
+        _forecast_of,
+        {Asset.LIVE_MODELS: None, Asset.GRID_TENSORS: LAST_FORTNIGHT},
+        kinds={"parquet"},
+        code_version="2",
+        table=FORECAST,
     )
-    def risk_forecasts(context: dg.AssetExecutionContext, store: StoreResource) -> None:
-        """Risk by cell on the next local day and in the hours from its midnight, from the days known at the issue date.
-
-        Beside it the expected alerts by hour, the 20 places with the highest risk and the reasons, and the map as GeoJSON.
-        A forecast that was issued before its day ended stays as it was. Where the source publishes late, the forecast has a
-        lead of more than a day, and no hours and types. Beyond the city's longest lead nothing is issued.
-        """
-        materialize_days(context, store.open(), city, Asset.RISK_FORECASTS, partial(_forecast_of, context.log))
 
     return dg.Definitions(assets=[risk_forecasts])
 
 
 def _forecast_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date) -> panel.Metadata:
+    """Risk by cell on the next local day and in the hours from its midnight, from the days known at the issue date.
+
+    Beside it the expected alerts by hour, the 20 places with the highest risk and the reasons, and the map as GeoJSON.
+    A forecast that was issued before its day ended stays as it was. Where the source publishes late, the forecast has a
+    lead of more than a day, and no hours and types. Beyond the city's longest lead nothing is issued.
+    """
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.serving.daily_forecast import serve
     from shotspotter_assets.serving.issued_forecasts import issued_already, withheld, write_forecast

@@ -1,14 +1,13 @@
 """Street risk of a city by issue date, for the day after it, and its scores by day."""
 
 from datetime import date, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import daily_settings, materialize_days
+from shotspotter_assets.defs.materialize import daily_asset
 from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_TWO_DAYS, asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import STREETS, STREETS_MAP
@@ -22,24 +21,15 @@ ONE_DAY: Final = timedelta(days=1)
 
 def definitions(city: City) -> dg.Definitions:
     """Build the risk with its check, and the scores if the city has streets."""
-
-    @dg.asset(
-        **daily_settings(
-            city,
-            Asset.STREET_RISK,
-            kinds={"parquet"},
-            code_version="2",
-            deps=[asset_key(city, Asset.RISK_FORECASTS)],
-            table=STREETS,
-        )
+    street_risk = daily_asset(
+        city,
+        Asset.STREET_RISK,
+        _streets_of,
+        {Asset.RISK_FORECASTS: None},
+        kinds={"parquet"},
+        code_version="2",
+        table=STREETS,
     )
-    def street_risk(context: dg.AssetExecutionContext, store: StoreResource) -> None:
-        """Risk of every street between two crossings on the next local day, and the 50 highest with reasons.
-
-        The forecast of each cell is divided among its streets by their past alerts, so that it adds up. A city without
-        `streets` in its file, or a day without a forecast, has none; patrol plans work without them.
-        """
-        materialize_days(context, store.open(), city, Asset.STREET_RISK, partial(_streets_of, context.log))
 
     @dg.asset_check(asset=asset_key(city, Asset.STREET_RISK), partitions_def=day_partitions(city))
     def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
@@ -50,31 +40,25 @@ def definitions(city: City) -> dg.Definitions:
         wrong = record.no_streets if record is not None and record.is_wrong else None
         return dg.AssetCheckResult(passed=not wrong, severity=dg.AssetCheckSeverity.ERROR, description=wrong)
 
-    @dg.asset(
-        **daily_settings(
-            city,
-            Asset.STREET_SCORES,
-            kinds={"json"},
-            code_version="1",
-            deps=[
-                dg.AssetDep(asset_key(city, Asset.STREET_RISK), partition_mapping=DAY_BEFORE),
-                dg.AssetDep(asset_key(city, Asset.CLEANED_ALERTS), partition_mapping=LAST_TWO_DAYS),
-                dg.AssetDep(asset_key(city, Asset.GRID_TENSORS), partition_mapping=LAST_TWO_DAYS),
-            ],
-        )
+    street_scores = daily_asset(
+        city,
+        Asset.STREET_SCORES,
+        _scores_of,
+        {Asset.STREET_RISK: DAY_BEFORE, Asset.CLEANED_ALERTS: LAST_TWO_DAYS, Asset.GRID_TENSORS: LAST_TWO_DAYS},
+        kinds={"json"},
+        code_version="1",
     )
-    def street_scores(context: dg.AssetExecutionContext, store: StoreResource) -> None:
-        """Scores of the streets ranked the day before, compared with the same risk spread evenly.
-
-        Rebuilt when alerts are corrected. A day without a forecast, or with other streets by now, has a record with a note.
-        """
-        materialize_days(context, store.open(), city, Asset.STREET_SCORES, _scores_of)
 
     scores = [] if city.streets is None else [street_scores]
     return dg.Definitions(assets=[street_risk, *scores], asset_checks=[streets_are_usable])
 
 
 def _streets_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date) -> panel.Metadata:
+    """Risk of every street between two crossings on the next local day, and the 50 highest with reasons.
+
+    The forecast of each cell is divided among its streets by their past alerts, so that it adds up. A city without
+    `streets` in its file, or a day without a forecast, has none; patrol plans work without them.
+    """
     from shotspotter_assets.serving.issued_forecasts import load_record
     from shotspotter_assets.serving.issued_streets import StreetRecord, write_streets
     from shotspotter_assets.serving.street_ranking import street_forecast
@@ -107,10 +91,14 @@ def _streets_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_dat
     }
 
 
-def _scores_of(store: "Store", city: City, day: date) -> panel.Metadata:
+def _scores_of(_: dg.DagsterLogManager, store: "Store", city: City, scored_date: date) -> panel.Metadata:
+    """Scores of the streets ranked the day before, compared with the same risk spread evenly.
+
+    Rebuilt when alerts are corrected. A day without a forecast, or with other streets by now, has a record with a note.
+    """
     from shotspotter_assets.serving.street_scores import score_streets
 
-    record = score_streets(store, city, day)
+    record = score_streets(store, city, scored_date)
     numbers: panel.Metadata = {"note": record.note} if record.note else {}
     if record.log_loss is not None:
         numbers |= {

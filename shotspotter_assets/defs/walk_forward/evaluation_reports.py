@@ -11,7 +11,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import fold_windows
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import asset_settings, materialize_fold
-from shotspotter_assets.defs.partitions import SAME_FOLD, TEST_WINDOW, asset_key, fold_partitions
+from shotspotter_assets.defs.partitions import SAME_FOLD, TEST_WINDOW, fold_partitions
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.stored_file import Asset
@@ -40,14 +40,11 @@ def definitions(city: City) -> dg.Definitions:
         **asset_settings(
             city,
             Asset.EVALUATION_REPORTS,
+            {Asset.FOLD_MODELS: SAME_FOLD, Asset.GRID_TENSORS: TEST_WINDOW},
             kinds={"json", "parquet"},
             code_version="1",
             partitions_def=fold_partitions(city, tested=True),
             pool="training",
-            deps=[
-                dg.AssetDep(asset_key(city, Asset.FOLD_MODELS), partition_mapping=SAME_FOLD),
-                dg.AssetDep(asset_key(city, Asset.GRID_TENSORS), partition_mapping=TEST_WINDOW),
-            ],
             table=FOLD_FORECASTS,
         )
     )
@@ -58,14 +55,14 @@ def definitions(city: City) -> dg.Definitions:
 
         The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
         """
-        body = partial(_report_of, context.log, config)
+        body = partial(_report_of, config)
         return materialize_fold(context, store.open(), city, Asset.EVALUATION_REPORTS, body)
 
     return dg.Definitions(assets=[evaluation_reports])
 
 
 def _report_of(
-    log: dg.DagsterLogManager, config: ReportConfig, store: "Store", city: City, cutoff: date
+    config: ReportConfig, log: dg.DagsterLogManager, store: "Store", city: City, cutoff: date
 ) -> panel.Metadata:
     from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables

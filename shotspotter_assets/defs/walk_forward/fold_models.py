@@ -12,7 +12,7 @@ from shotspotter_assets.cities.fold_windows import fold_windows
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.materialize import asset_settings, materialize_fold
-from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_partitions
+from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.storage.catalogue import FOLD_MODEL
@@ -49,11 +49,11 @@ def definitions(city: City) -> dg.Definitions:
         **asset_settings(
             city,
             Asset.FOLD_MODELS,
+            {Asset.GRID_TENSORS: PERIOD_BEFORE_CUTOFF},
             kinds={"keras", "lightgbm"},
             code_version="4",
             partitions_def=fold_partitions(city),
             pool="training",
-            deps=[dg.AssetDep(asset_key(city, Asset.GRID_TENSORS), partition_mapping=PERIOD_BEFORE_CUTOFF)],
         )
     )
     def fold_models(
@@ -64,13 +64,13 @@ def definitions(city: City) -> dg.Definitions:
         The report's network of a killed run continues after its last finished epoch when the run is started again on the
         same machine with the same settings.
         """
-        return materialize_fold(context, store.open(), city, Asset.FOLD_MODELS, partial(_fold_of, context.log, config))
+        return materialize_fold(context, store.open(), city, Asset.FOLD_MODELS, partial(_fold_of, config))
 
     return dg.Definitions(assets=[fold_models])
 
 
 def _fold_of(
-    log: dg.DagsterLogManager, config: FoldModelConfig, store: "Store", city: City, cutoff: date
+    config: FoldModelConfig, log: dg.DagsterLogManager, store: "Store", city: City, cutoff: date
 ) -> panel.Metadata:
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.fold_training import train_fold, write_models

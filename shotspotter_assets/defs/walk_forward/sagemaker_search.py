@@ -21,9 +21,11 @@ class SageMakerConfig(dg.Config):
     """Machines of the training jobs, where `engine` is sagemaker."""
 
     instance_type: str = Field(
-        default="ml.m5.xlarge", pattern=r"^ml\.", description="Of each training job; the account needs a quota of it."
+        default="ml.m5.xlarge",
+        pattern=r"^ml\.",
+        description="Type of each training job's machine; the account needs a quota of it.",
     )
-    job_minutes: float = Field(default=60.0, ge=2.0, description="A training job is ended after them.")
+    job_minutes: float = Field(default=60.0, ge=2.0, description="Maximum minutes of a training job.")
 
 
 def search_on_sagemaker(

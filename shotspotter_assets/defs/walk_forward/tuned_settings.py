@@ -11,7 +11,7 @@ from shotspotter_assets.cities.fold_windows import fold_windows
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.materialize import asset_settings
-from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, asset_key, fold_partitions, run_day
+from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions, run_day
 from shotspotter_assets.defs.resources import SageMakerResource, StoreResource
 from shotspotter_assets.defs.walk_forward.sagemaker_search import SageMakerConfig, search_on_sagemaker
 from shotspotter_assets.models.forecaster_registry import SEARCHED
@@ -76,11 +76,11 @@ def definitions(city: City) -> dg.Definitions:
         **asset_settings(
             city,
             Asset.TUNED_SETTINGS,
+            {Asset.GRID_TENSORS: PERIOD_BEFORE_CUTOFF},
             kinds={"json"},
             code_version="1",
             partitions_def=fold_partitions(city),
             pool="training",
-            deps=[dg.AssetDep(asset_key(city, Asset.GRID_TENSORS), partition_mapping=PERIOD_BEFORE_CUTOFF)],
         )
     )
     def tuned_settings(
@@ -147,6 +147,6 @@ def _task(store: "Store", city: City, cutoff: date, config: TuningConfig) -> "Tu
 
 
 def input_days(settings: "ForecasterSettings") -> int:
-    """Days in the longest input window that a search tries; 1 for forecasters without such a window."""
+    """Return the days in the longest input window that a search tries; 1 for forecasters without such a window."""
     parameter = settings.search_space().get("days")
     return max(getattr(parameter, "choices", (1,)))

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import asset_settings, materialize_city
+from shotspotter_assets.defs.materialize import asset_settings, recorded
 from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_HOURS, FOLD_TYPES
@@ -36,17 +36,18 @@ def definitions(city: City) -> dg.Definitions:
         **asset_settings(
             city,
             Asset.WALK_FORWARD_REPORTS,
+            {Asset.EVALUATION_REPORTS: None},
             kinds={"json", "markdown"},
             code_version="1",
-            deps=[asset_key(city, Asset.EVALUATION_REPORTS)],
         )
     )
     def walk_forward_reports(
         context: dg.AssetExecutionContext, config: WalkForwardConfig, store: StoreResource
     ) -> dg.MaterializeResult:
         """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
-        body = partial(_report_of, context.log, config)
-        return materialize_city(store.open(), city, Asset.WALK_FORWARD_REPORTS, body)
+        opened = store.open()
+        make = partial(_report_of, context.log, config, opened, city)
+        return dg.MaterializeResult(metadata=recorded(opened, city, Asset.WALK_FORWARD_REPORTS, None, make))
 
     @dg.asset_check(asset=asset_key(city, Asset.WALK_FORWARD_REPORTS))
     def forecast_beats_best_baseline(store: StoreResource) -> dg.AssetCheckResult:
