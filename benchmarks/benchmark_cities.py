@@ -18,11 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.calendar.local_time import day_start, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.cleaning.alerts import clean_alerts
-from shotspotter_assets.evaluation.forecasts_table import days_of, forecasts_table
+from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
@@ -254,6 +255,6 @@ def hourly_folds(name: str, data: Path, cache: Path) -> list[HourlyFold]:
 def moved_apart(tables: Sequence[pa.Table]) -> list[pa.Table]:
     """The forecasts tables of several cities, with their days so far apart that no two cities share a week."""
     return [
-        table.set_column(0, "date", pa.array(days_of(table) + number * APART, pa.date32()))
+        table.set_column(0, "date", pa.array(dates_of(table) + number * APART, pa.date32()))
         for number, table in enumerate(tables)
     ]

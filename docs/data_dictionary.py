@@ -1,6 +1,7 @@
 """The data dictionary: the catalogue of stored files, and the fields of records, as Markdown."""
 
-from shotspotter_assets.evaluation.report_files import FoldReport, WalkForwardReport
+from shotspotter_assets.evaluation.fold_report import FoldReport
+from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.models.next_day.shared_regression import SharedModels
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.tuning.search_outcome import TunedSettings

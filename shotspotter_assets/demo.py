@@ -17,10 +17,11 @@ from shotspotter_assets.automation.due import ALERTS, PRODUCTS
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.partitions import asset_key, range_tags
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.evaluation.report_files import read_fold_report
+from shotspotter_assets.evaluation.fold_report import FoldReport
+from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.explore.small_fold import LEGEND, fold_text
 from shotspotter_assets.settings import Settings, dagster_home
-from shotspotter_assets.storage.catalogue import FOLD_REPORT, INDEX, TOP_LOCATIONS
+from shotspotter_assets.storage.catalogue import FOLD_REPORT, FOLD_SCORES, INDEX, TOP_LOCATIONS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES, Asset
 
@@ -132,7 +133,8 @@ def _show_results(store: Store) -> None:
 
     for fold in FOLDS:
         files = store.uri(FOLD_REPORT, CITY, fold).removesuffix(FOLD_REPORT.file)
-        click.echo(f"\n{fold_text(*read_fold_report(store, CITY, fold))}\nreport and plots: {files}")
+        report, scores = FoldReport.load(store, CITY, fold), ScoreTable.load(store, FOLD_SCORES, CITY, fold)
+        click.echo(f"\n{fold_text(report, scores)}\nreport and plots: {files}")
     click.echo(f"\n{LEGEND}\nstack combines other forecasters and serves by default; ", nl=False)
     click.echo("conv_lstm is the report's network, small and hardly trained here.")
     facts = load_record(store, CITY, LAST_DAY)

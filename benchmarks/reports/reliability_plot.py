@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.evaluation.forecasts_table import days_of, observed_of
+from shotspotter_assets.calendar.dates import dates_of
+from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gains import DRAWS, LEVEL, weekly_sums
 from shotspotter_assets.evaluation.plots import line_style, new_figure
 
@@ -53,7 +54,7 @@ def weekly_reliability(forecasts: pa.Table, model: str) -> WeeklyReliability:
     which = np.empty(len(order), dtype=np.int64)
     which[order] = np.minimum((BINS * mass / mass[-1]).astype(np.int64), BINS - 1)
     sums_of_bins = [
-        weekly_sums(days_of(forecasts), seen * inside, {model: probability * inside})
+        weekly_sums(dates_of(forecasts), seen * inside, {model: probability * inside})
         for inside in (which == number for number in range(BINS))
     ]
     alerts = np.stack([sums.positives for sums in sums_of_bins], axis=1)

@@ -1,1 +1,1 @@
-"""Scores of forecasts tables, the gate that a forecast has to pass, and the reports and pictures made of them."""
+"""Scores of forecasts, the quality gate, and reports with pictures."""

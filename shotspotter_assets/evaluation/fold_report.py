@@ -1,4 +1,4 @@
-"""The evaluation of one fold: forecasts of its test days by its own models and every baseline, and their scores."""
+"""Evaluation of one fold: forecasts of its test days by its models and every baseline, with scores."""
 
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -23,27 +23,34 @@ from shotspotter_assets.storage.stored_record import StoredRecord
 
 
 class FoldReport(StoredRecord):
-    """The report of one fold; its scores are a table (see `evaluation.score_rows`)."""
+    """Facts of one fold's evaluation; its scores are a table (`evaluation.score_rows`)."""
 
     stored_as = FOLD_REPORT
 
     cutoff: date
+    """First test day; the fold's models used earlier days only."""
     train_days: int
     validation_days: int
     test_days: int
+    """Number of known days of the test window."""
     covered_cells: int
-    alerts: int  # in covered cells on the test days
-    base_rate: float  # share of the test cell-days with an alert
+    alerts: int
+    """Alerts in covered cells on the test days."""
+    base_rate: float
+    """Share of the test cell-days with an alert."""
     score_definitions: dict[str, str]
+    """Formula of each score by name."""
 
 
 def fold_forecasts(
     files: Mapping[str, Mapping[str, bytes]], record: FoldRecord, history: History, log: Callable[[str], None]
 ) -> dict[str, ModelForecast]:
-    """Return forecasts of the test days by model: the fold's own models from their `files`, then the baselines.
+    """Return forecasts of the test days by model: the fold's models from their `files`, then the baselines.
 
-    Baselines that are members of a stored combination are taken from it. `history` ends with the last test day. Raises
-    ValueError if the days before the cutoff, or their factors, are not those of the training, or all labels are alike.
+    Baselines that are members of a stored combination are not fitted again. `history` ends with the last test day.
+
+    Raises:
+        ValueError: days before the cutoff, or their factors, have changed since the training, or all labels are alike.
     """
     train, validation, test = record.windows(len(history.counts))
     key = f"{record.city} {record.cutoff}"
@@ -67,14 +74,14 @@ def fold_forecasts(
 def fold_report(
     record: FoldRecord, history: History, models: Mapping[str, ModelForecast]
 ) -> tuple[FoldReport, ScoreTable, pa.Table]:
-    """Return report, scores and forecasts table (see `evaluation.forecasts_table`) of one fold's known test days.
+    """Return report, scores and forecasts table of one fold's known test days.
 
-    `models` are forecasts of the test days, `historical_mean` among them, each of shape (test days, covered cells).
+    `models` are forecasts of shape (test days, covered cells) by name, `historical_mean` among them.
     """
     test = record.windows(len(history.counts))[2]
     known, in_coverage = history.known_in(test), history.in_coverage
     days, observed = history.days()[test.start :][known], history.observed[test.start :][known]
-    # Kept as they are scored, so that the scores can be computed from the table alone.
+    # Stored as they are scored, so that the scores can be computed from the table alone.
     probabilities = {name: clip_probability(model.probability[known]) for name, model in models.items()}
     forecasts = forecasts_table(days, np.nonzero(in_coverage), observed, probabilities)
     rows = all_rows(forecasts, []) | all_rows(without_firework_days(forecasts), [], WITHOUT_FIREWORKS)
@@ -94,7 +101,7 @@ def fold_report(
 
 
 def fold_rows(scores: ScoreTable) -> list[dict[str, Any]]:
-    """Return a row of few scores, as a panel is narrow, for each model of a fold, the best first."""
+    """Return a row of scores for each model of a fold, the best one first."""
     columns = {"log loss": "log_loss", "gain": "gain_nats_per_positive", "p/o": "predicted_over_observed"}
     return [
         {"model": name} | {title: scores.value(score, name) for title, score in columns.items()}
@@ -103,21 +110,20 @@ def fold_rows(scores: ScoreTable) -> list[dict[str, Any]]:
 
 
 def fold_pictures(record: FoldRecord, history: History, forecasts: pa.Table) -> dict[str, bytes]:
-    """Draw the first own model's forecast beside the alerts of a day, and the reliability of all own models."""
+    """Draw a day's forecast by the first trained model beside its alerts, and the reliability of all trained models."""
     test = record.windows(len(history.counts))[2]
     known, name = history.known_in(test), next(iter(record.models))
     days, alerts = history.days()[test.start :][known], history.alerts[test.start :][known]
-    # The median day is neither a quiet one nor a firework one.
+    # The median day is neither quiet nor a firework day.
     shown = int(np.argsort(alerts.sum(axis=(1, 2)), kind="stable")[len(alerts) // 2])
     probability = forecasts[name].to_numpy().reshape(len(days), -1)[shown]
-    day = days[shown].item()
     curves = {
         model: reliability(forecasts[model].to_numpy(), observed_of(forecasts))
         for model in dict.fromkeys((*record.models, HISTORICAL_MEAN))
     }
     return {
         "forecast": plots.forecast_beside_observed(
-            probability, alerts[shown], history.in_coverage, history.city.box, day, name
+            history.city, history.in_coverage, probability, alerts[shown], f"{name} for {days[shown]}"
         ),
         "reliability": plots.reliability_curve(curves),
     }

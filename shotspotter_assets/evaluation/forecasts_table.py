@@ -1,8 +1,7 @@
 """The forecasts table: a row per period and cell, with the observation and a column of probabilities per model.
 
-The columns are `date` (local day), `row`, `column`, `observed` (whether there was an alert), and one per model.
-Forecasts of the next hours also have the `hour` (local, of issue) and the `horizon` (hours); each hour is then a period
-of its own. Every score can be computed from such a table alone.
+Columns are those of `catalogue.FOLD_FORECASTS` or, for the next hours, `FOLD_HOURS`: each hour of issue is a period then.
+Every score can be computed from such a table alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.calendar.dates import is_holiday_fireworks
+from shotspotter_assets.calendar.dates import dates_of, is_holiday_fireworks
 
 KEY_COLUMNS: Final = ("date", "hour", "horizon", "row", "column", "observed")
 
@@ -28,8 +27,7 @@ def forecasts_table(
 ) -> pa.Table:
     """Return the table of several periods (local `dates`) and of `cells` by (row, column).
 
-    `observed` and each model's probabilities have the shape (periods, cells). `hours`, of local issue, and the
-    `horizon` in hours are None for days.
+    `observed` and each model's probabilities have the shape (periods, cells). Days have no `hours` of issue and `horizon`.
     """
     periods, number = observed.shape
     columns = {"date": pa.array(np.repeat(dates.astype("datetime64[D]"), number), pa.date32())}
@@ -51,18 +49,17 @@ def pool_tables(tables: Sequence[pa.Table]) -> pa.Table:
     if not tables:
         raise ValueError("No forecasts to pool: materialize the evaluation reports of at least one fold.")
     shared = [name for name in tables[0].column_names if all(name in table.column_names for table in tables)]
-    days = np.concatenate([np.unique(days_of(table)) for table in tables])
+    days = np.concatenate([np.unique(dates_of(table)) for table in tables])
     distinct, count = np.unique(days, return_counts=True)
     if (count > 1).any():
-        raise ValueError(
-            f"Day {distinct[count > 1][0]} is forecast by two of the folds; pool folds that follow each other."
-        )
+        day = distinct[count > 1][0]
+        raise ValueError(f"Day {day} is forecast by two of the folds; pool folds that follow each other.")
     return pa.concat_tables([table.select(shared) for table in tables])
 
 
 def without_firework_days(forecasts: pa.Table) -> pa.Table:
     """Return the rows of ordinary days."""
-    return forecasts.filter(pa.array(~is_holiday_fireworks(days_of(forecasts))))
+    return forecasts.filter(pa.array(~is_holiday_fireworks(dates_of(forecasts))))
 
 
 def model_names(forecasts: pa.Table) -> list[str]:
@@ -70,14 +67,9 @@ def model_names(forecasts: pa.Table) -> list[str]:
     return [name for name in forecasts.column_names if name not in KEY_COLUMNS]
 
 
-def days_of(forecasts: pa.Table) -> npt.NDArray[np.datetime64]:
-    """Return the local day of each row."""
-    return forecasts["date"].to_numpy().astype("datetime64[D]")
-
-
 def periods_of(forecasts: pa.Table) -> npt.NDArray[np.datetime64]:
     """Return a label of the period of each row: its day, or its hour of issue."""
-    hours = days_of(forecasts).astype("datetime64[h]")
+    hours = dates_of(forecasts).astype("datetime64[h]")
     return hours + forecasts["hour"].to_numpy().astype(np.int64) if "hour" in forecasts.column_names else hours
 
 

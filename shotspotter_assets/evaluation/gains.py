@@ -1,4 +1,4 @@
-"""How much better one forecast is than another: nats per positive, with an interval from a bootstrap of whole weeks."""
+"""Gain of one forecast over another in nats per positive, with an interval from a bootstrap of whole weeks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.arrays import Array
-from shotspotter_assets.calendar.dates import weeks
-from shotspotter_assets.evaluation.forecasts_table import days_of, observed_of
+from shotspotter_assets.calendar.dates import dates_of, weeks
+from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.models.probability import log_losses
 
 DRAWS: Final = 1_000
@@ -32,9 +32,15 @@ class Gain:
     def is_shown(self) -> bool:
         return self.low is not None and self.low > 0
 
+    @property
+    def interval(self) -> tuple[float | None, float | None, float | None]:
+        """Gain, lower end and upper end."""
+        return self.gain, self.low, self.high
+
     def ends(self) -> dict[str, float]:
-        """Return `gain`, `low` and `high` as far as they are known."""
-        return {name: value for name in ("gain", "low", "high") if (value := getattr(self, name)) is not None}
+        """Return those of `gain`, `low` and `high` that are defined."""
+        named = zip(("gain", "low", "high"), self.interval, strict=True)
+        return {name: value for name, value in named if value is not None}
 
     def text(self, form: str = "+.4f") -> str:
         """Return the gain and its interval, as "+0.0120 (+0.0101, +0.0143)"."""
@@ -64,18 +70,18 @@ def weekly_losses(forecasts: pa.Table, models: Iterable[str]) -> WeeklySums:
     """Return positives and log losses (nats) of a forecasts table by calendar week."""
     observed = observed_of(forecasts)
     losses = {name: log_losses(forecasts[name].to_numpy(), observed) for name in dict.fromkeys(models)}
-    return weekly_sums(days_of(forecasts), observed, losses)
+    return weekly_sums(dates_of(forecasts), observed, losses)
 
 
 def table_gain(forecasts: pa.Table, model: str, over: str) -> Gain:
-    """Return the gain of `model` over `over`, two columns of a forecasts table."""
+    """Return the gain of one column of a forecasts table over another."""
     return weekly_gain(weekly_losses(forecasts, (model, over)), model, over)
 
 
 def weekly_gain(weekly: WeeklySums, model: str, over: str) -> Gain:
-    """Return the gain of `model` over `over`, with a percentile interval from a weekly block bootstrap.
+    """Return the gain of one model over another, with a percentile interval from a weekly block bootstrap.
 
-    Whole weeks are drawn, as neighbouring days and cells are not independent; draws without a positive are left out.
+    Weeks are drawn whole, as neighbouring days and cells are not independent. Draws without a positive are omitted.
     """
     difference, positives, weeks = weekly.losses[over] - weekly.losses[model], weekly.positives, len(weekly.positives)
     gain = float(difference.sum() / positives.sum()) if positives.sum() else None

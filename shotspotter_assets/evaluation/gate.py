@@ -1,7 +1,7 @@
 """The quality gate: the verdict on a candidate forecast, and which forecast is served.
 
-The best baseline is chosen by the days on which the candidate is scored, which flatters it and makes the gate stricter.
-The candidate must be named beforehand: the best of several, chosen on those days, would flatter itself.
+The best baseline is chosen on the scored days, which flatters it and makes the gate stricter. The candidate must be named
+beforehand: the best of several, chosen on those days, would be flattered too.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECAST
 from shotspotter_assets.models.probability import clip_probability
 
 NEVER: Final = "never"
-"""The baseline that is never served: it forecasts no alert anywhere."""
+"""Baseline without alerts, which is never served."""
 
 MIN_WEEKS: Final = 12
-"""With fewer calendar weeks, an interval drawn from whole weeks is too narrow; a quarter has 13 or 14."""
+"""Intervals drawn from fewer calendar weeks are too narrow; a quarter has 13 or 14."""
 MIN_POSITIVES: Final = 100
 PREDICTED_OVER_OBSERVED: Final = (0.8, 1.25)
-"""Between these the forecast is calibrated in the large."""
+"""Range within which a forecast is calibrated in the large."""
 
 _CONSTANT: Final = "constant"
 
@@ -32,15 +32,21 @@ Outcome = Literal["better", "not worse, not shown to be better", "worse"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on a candidate (see `judge`), and the forecast that is served."""
+    """The verdict on a candidate (`verdict_on`), and the forecast that is served."""
 
-    served: str  # the candidate or the best baseline
+    served: str
+    """The candidate or the best baseline."""
     candidate: str
-    best_baseline: str  # the servable baseline with the least log loss
-    gain: Gain  # of the candidate over the best baseline
-    predicted_over_observed: float | None  # None without positives
-    positives: int  # cell-days with an alert
-    reasons: tuple[str, ...]  # sentences: verdict, failed conditions, and the rule that serves it all the same
+    best_baseline: str
+    """The servable baseline with the least log loss."""
+    gain: Gain
+    """Gain of the candidate over the best baseline."""
+    predicted_over_observed: float | None
+    """None without positives."""
+    positives: int
+    """Cell-days with an alert."""
+    reasons: tuple[str, ...]
+    """Sentences: verdict, failed conditions, and the rule that serves a combination all the same."""
     outcome: Outcome
 
     @property
@@ -49,13 +55,13 @@ class Verdict:
 
 
 def baselines_in(forecasts: pa.Table) -> list[str]:
-    """Return the baselines in a forecasts table, as the registries of forecasters mark them; all others are candidates."""
+    """Return the models of a forecasts table that the registries of forecasters mark as baselines."""
     entries = {name: FORECASTERS.get(name) or HOURLY_FORECASTERS.get(name) for name in model_names(forecasts)}
     return [name for name, entry in entries.items() if entry is not None and entry.is_baseline]
 
 
-def judge(forecasts: pa.Table, candidate: str) -> Verdict:
-    """Return the verdict on a candidate column, by one rule for all; a baseline is compared with the others.
+def verdict_on(forecasts: pa.Table, candidate: str) -> Verdict:
+    """Return the verdict on a candidate column by one rule for all; a baseline is compared with the other baselines.
 
     - "better": the lower end of the 90% interval (weekly block bootstrap) of the gain over the best baseline is above
       zero, and so is that over a constant; predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and there are
@@ -63,8 +69,8 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
     - "worse": the upper end of the interval of the gain over the best baseline is below zero.
     - "not worse, not shown to be better": everything else.
 
-    A candidate is served if it is better. A combination (`registry.Entry.combines`), of which the best baseline is a
-    member, is served unless it is worse. Raises ValueError if the table lacks the candidate, or a servable baseline.
+    A candidate is served if it is better. A combination (`forecaster_registry.Entry.combines`) is served unless it is
+    worse, as the best baseline is a member. Raises ValueError if the table lacks the candidate or a servable baseline.
     """
     compared = [name for name in baselines_in(forecasts) if name not in (NEVER, candidate)]
     if candidate not in model_names(forecasts) or not compared:
@@ -82,6 +88,7 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
     ratio = float(clip_probability(forecasts[candidate].to_numpy()).sum() / positives) if positives else None
     lowest, highest = PREDICTED_OVER_OBSERVED
     is_calibrated = ratio is not None and lowest <= ratio <= highest
+    shown = "unknown" if ratio is None else f"{ratio:.2f}"
     conditions = (
         (gain.weeks >= MIN_WEEKS, f"{gain.weeks} weeks were tested; at least {MIN_WEEKS} are needed."),
         (positives >= MIN_POSITIVES, f"{positives:,} cell-days had an alert; at least {MIN_POSITIVES} are needed."),
@@ -89,11 +96,7 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
             over_constant.is_shown,
             f"Not shown to be better than one constant probability for every cell and day ({_percent(over_constant)}).",
         ),
-        (
-            is_calibrated,
-            f"Predicted / observed is {'unknown' if ratio is None else f'{ratio:.2f}'}; "
-            f"{lowest} to {highest} is allowed.",
-        ),
+        (is_calibrated, f"Predicted / observed is {shown}; {lowest} to {highest} is allowed."),
     )
     failed = [reason for holds, reason in conditions if not holds]
     outcome: Outcome = "not worse, not shown to be better"
@@ -116,10 +119,10 @@ def judge(forecasts: pa.Table, candidate: str) -> Verdict:
 
 
 def _percent(gain: Gain) -> str:
-    """Return a gain as the change of the probability of what happened, such as "+0.5%, 90% interval -1.4% to +2.3%"."""
+    """Return a gain as a change of the observed outcome's probability: "+0.5%, 90% interval -1.4% to +2.3%"."""
     if gain.gain is None:
         return "no alert to compare on"
     if gain.low is None or gain.high is None:
         return f"{np.expm1(gain.gain):+.1%}, no interval from {gain.weeks} weeks"
-    middle, low, high = (f"{np.expm1(value):+.1%}" for value in (gain.gain, gain.low, gain.high))
+    middle, low, high = (f"{np.expm1(value):+.1%}" for value in gain.ends().values())
     return f"{middle}, {LEVEL:.0%} interval {low} to {high}"

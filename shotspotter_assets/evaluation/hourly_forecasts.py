@@ -1,6 +1,7 @@
-"""Forecasts of a fold's test hours and of the types of its alerts, as tables to be scored and pooled."""
+"""Forecasts of a fold's test hours and of the types of its alerts, as tables."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECAST
 from shotspotter_assets.models.next_hours.hourly_stack import FittedHourlyStack
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.storage.catalogue import FOLD_HOURS, FOLD_TYPES
-from shotspotter_assets.storage.stored_file import StoredTable
+from shotspotter_assets.storage.stored_file import StoredFile
 
 
 def hour_forecasts(
@@ -40,11 +41,7 @@ def hour_forecasts(
 
 
 def type_forecasts(history: HourlyHistory, train: range, validation: range, test: range) -> pa.Table:
-    """Return forecasts of the types of the typed test alerts, made at the beginning of their local day.
-
-    A row per alert has `date`, `hour` (local), `row`, `column`, `gunshot_type`, and `<model>_<type>` for the model and
-    for the mix of the 90 days before.
-    """
+    """Return forecast types of the typed test alerts (`catalogue.FOLD_TYPES`), issued at the start of their local day."""
     alerts = typed_alerts(history).within(test)
     issues = history.day_beginnings(alerts.hour)
     model = GunshotTypes.fit(history, train, validation)
@@ -67,14 +64,12 @@ def type_forecasts(history: HourlyHistory, train: range, validation: range, test
     return table.take(pa.array(np.repeat(np.arange(len(table)), alerts.number)))
 
 
-def fold_tables(
-    stored: CityHistory, record: FoldRecord, horizons: Sequence[int], types: bool
-) -> dict[StoredTable, pa.Table]:
-    """Return the tables of a fold's next hours and types by file, as far as the city's times and types allow.
+def fold_tables(stored: CityHistory, record: FoldRecord, horizons: Sequence[int], types: bool) -> dict[StoredFile, Any]:
+    """Return the tables of a fold's next hours, by `horizons` in hours, and types, if the city's data allow them.
 
-    `stored` are all days to the last test day; `types` asks for a table of types, `horizons` in hours for one of hours.
+    `stored` are all days to the last test day.
     """
-    city, tables = stored.city, dict[StoredTable, pa.Table]()
+    city, tables = stored.city, dict[StoredFile, Any]()
     types = types and city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
     if city.time_precision == "day" or not (horizons or types):
         return {}

@@ -1,4 +1,4 @@
-"""The model card of a city in Markdown: its forecast, its scores from the walk-forward report, and its limits."""
+"""Model card of a city in Markdown: served forecast, scores of the walk-forward report, and limits."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ from shotspotter_assets.markdown import plain
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 
 FLAGGED_PERCENT: Final = 5
-"""Share of the covered cells that is flagged each day, in percent."""
+"""Daily flagged share of the covered cells, in percent."""
 NOT_FOR: Final = """\
 ## What it must not be used for
 
@@ -23,7 +23,7 @@ NOT_FOR: Final = """\
 
 
 def model_card(report: WalkForwardReport, scores: ScoreTable) -> str:
-    """Return Markdown for people who decide whether to use the forecast that the report's verdict serves."""
+    """Return the model card for people who decide on the use of the forecast that the report's verdict serves."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -45,7 +45,8 @@ def model_card(report: WalkForwardReport, scores: ScoreTable) -> str:
         served=served,
         best=report.verdict.best_baseline,
         reference=HISTORICAL_MEAN,
-        precision=flag_precision(report, scores),
+        # Share of flagged cell-days with an alert: PAI times the base rate.
+        precision=report.base_rate * (scores.value(f"pai_{FLAGGED_PERCENT}", served) or 0.0),
         flagged_percent=FLAGGED_PERCENT,
         covered=f"{cells[0]}" if len(cells) == 1 else f"{cells[0]} to {cells[-1]}",
         has_ordinary_days=bool(scores.groups(WITHOUT_FIREWORKS)),
@@ -58,11 +59,6 @@ def model_card(report: WalkForwardReport, scores: ScoreTable) -> str:
         allowed=PREDICTED_OVER_OBSERVED,
         not_for=NOT_FOR,
     )
-
-
-def flag_precision(report: WalkForwardReport, scores: ScoreTable) -> float:
-    """Return the share of flagged cell-days with an alert: PAI of the served forecast times the base rate."""
-    return report.base_rate * (scores.value(f"pai_{FLAGGED_PERCENT}", report.verdict.served) or 0.0)
 
 
 def _gains(scores: ScoreTable, facet: str, group: str, over: str) -> list[str]:

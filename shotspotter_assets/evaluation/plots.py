@@ -1,7 +1,6 @@
 """Pictures for the reports, as PNG bytes, in colours for colour-blind readers (Okabe and Ito 2008)."""
 
 from collections.abc import Mapping
-from datetime import date
 from io import BytesIO
 from typing import Any, Final
 
@@ -11,33 +10,31 @@ import numpy.typing as npt
 from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.scores import Reliability
-from shotspotter_assets.geometry.cells import Plane
-from shotspotter_assets.geometry.grid import Box
+from shotspotter_assets.geometry.cells import Plane, cell_middles
+from shotspotter_assets.geometry.grid import Box, Gridded
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def forecast_beside_observed(
-    probability: Array, alerts: npt.NDArray[np.integer], in_coverage: Booleans, box: Box, day: date, model: str
+    city: Gridded, in_coverage: Booleans, probability: Array, alerts: npt.NDArray[np.integer], title: str
 ) -> bytes:
     """Draw the forecast map of one day, shape (covered cells,), beside its alerts, shape (rows, columns)."""
     figure = new_figure(8.6, 4.3)  # no wider than the dialog in which the UI shows it
     left, right = figure.subplots(1, 2)
     percent = np.full(in_coverage.shape, np.nan)
     percent[in_coverage] = 100 * probability
-    draw_risk(figure, left, box, percent, "probability of an alert (%)")
-    left.set_title(f"Forecast of {model} for {day}: {probability.sum():.1f} cells expected", fontsize=9)
-    draw_map(right, box, np.where(in_coverage, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
-    row, column = np.nonzero(alerts)
-    longitude = box.west + (column + 0.5) * (box.east - box.west) / in_coverage.shape[1]
-    latitude = box.south + (row + 0.5) * (box.north - box.south) / in_coverage.shape[0]
-    size = 22.0 * np.minimum(alerts[row, column], 8)
-    right.scatter(longitude, latitude, s=size, color=COLOURS[1], edgecolors="black", linewidths=0.5)
+    draw_risk(figure, left, city.box, percent, "probability of an alert (%)")
+    left.set_title(f"Forecast of {title}: {probability.sum():.1f} cells expected", fontsize=9)
+    draw_map(right, city.box, np.where(in_coverage, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
+    cells = np.nonzero(alerts)
+    size = 22.0 * np.minimum(alerts[cells], 8)
+    right.scatter(*cell_middles(city, *cells), s=size, color=COLOURS[1], edgecolors="black", linewidths=0.5)
     hit, outside = (int((alerts > 0)[cells].sum()) for cells in (in_coverage, ~in_coverage))
     others = f"and {outside} others " if outside else ""
-    title = f"Observed: {int(alerts.sum())} alerts, in {hit} covered cells\n{others}(size: alerts)"
-    right.set_title(title, fontsize=9)
+    observed = f"Observed: {int(alerts.sum())} alerts, in {hit} covered cells\n{others}(size: alerts)"
+    right.set_title(observed, fontsize=9)
     return as_png(figure)
 
 
@@ -75,12 +72,10 @@ def gain_by_fold(gains: Mapping[str, Mapping[str, Gain]], over: str) -> bytes:
     folds = list(dict.fromkeys(fold for by_fold in gains.values() for fold in by_fold))
     for number, (name, by_fold) in enumerate(gains.items()):
         offset = 0.5 * ((number + 0.5) / len(gains) - 0.5)
-        known = [
-            (folds.index(fold) + offset, gain.gain, gain.low, gain.high)
-            for fold, gain in by_fold.items()
-            if gain.gain is not None
+        drawn = [
+            (folds.index(fold) + offset, *gain.interval) for fold, gain in by_fold.items() if gain.gain is not None
         ]
-        x, middle, low, high = np.array(known, dtype=np.float64).reshape(-1, 4).T
+        x, middle, low, high = np.array(drawn, dtype=np.float64).reshape(-1, 4).T
         # A percentile interval of few weeks may leave its own mean out.
         errors, style = np.maximum([middle - low, high - middle], 0), line_style(number)
         axes.errorbar(x, middle, yerr=errors, linestyle="", label=name, markersize=6, elinewidth=1, capsize=3, **style)
@@ -99,13 +94,12 @@ def line_style(number: int) -> dict[str, Any]:
 
 
 def draw_map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
-    """Draw cells coloured by `values` (rows, columns); those without a value stay hatched."""
+    """Draw cells coloured by `values` (rows, columns), hatched without a value."""
     rows, columns = values.shape
     longitude, latitude = np.linspace(box.west, box.east, columns + 1), np.linspace(box.south, box.north, rows + 1)
     axes.patch.set(hatch="////", edgecolor="0.75")
-    image = axes.pcolormesh(
-        longitude, latitude, np.ma.masked_invalid(values), edgecolors="0.8", linewidth=0.35, **style
-    )
+    values = np.ma.masked_invalid(values)
+    image = axes.pcolormesh(longitude, latitude, values, edgecolors="0.8", linewidth=0.35, **style)
     axes.set(xlim=(box.west, box.east), ylim=(box.south, box.north), xlabel="longitude", ylabel="latitude")
     # A degree of longitude is shorter than one of latitude.
     axes.set_aspect(Plane.of(box).aspect)
@@ -116,7 +110,7 @@ def draw_map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
 
 
 def draw_risk(figure: Any, axes: Any, box: Box, values: Array, label: str) -> None:
-    """Draw cells coloured by a risk (rows, columns) with a scale beside them; NaN where nothing is forecast."""
+    """Draw cells coloured by a risk (rows, columns), NaN without a forecast, with a scale."""
     # The few highest cells would leave all others one colour.
     top = max(float(np.nanquantile(values, 0.995)), 1e-4)
     image = draw_map(axes, box, values, cmap="cividis", vmin=0.0, vmax=top)

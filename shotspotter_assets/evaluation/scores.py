@@ -1,8 +1,8 @@
-"""Scores of an occupancy forecast on covered cells; every score can be recomputed from the forecasts table.
+"""Scores of occupancy forecasts on covered cells.
 
 In the definitions, p is the forecast probability and o the observed occupancy (0 or 1) of a cell-day, r the reference
-(the historical mean), sums and means are over all covered cells and test days. Formulas follow Bowers et al. (2004) for
-hit rate, Chainey et al. (2008) for PAI, and Murphy (1973) for the Brier score.
+(historical mean). Sums and means are over all covered cells and test days. Formulas follow Bowers et al. (2004) for hit
+rate, Chainey et al. (2008) for PAI, and Murphy (1973) for the Brier score.
 """
 
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
 Scores = dict[str, float | None]
-"""Values by name, see `SCORE_DEFINITIONS`; None where a score is not defined (no positives, constant forecast)."""
+"""Values by name (`SCORE_DEFINITIONS`); None if undefined, as without positives or with a constant forecast."""
 
 AREAS: Final = (1, 5, 10, 20)
 """Flagged shares of the covered cells in percent, as in `hit_rate_5`."""
 WEIGHTS: Final = (1, 10, 100)
-"""Weights of a positive against a negative in the decisions that accuracy counts, as in `accuracy_10`."""
+"""Weights of a positive against a negative in decisions, as in `accuracy_10`."""
 MAX_BINS: Final = 10
 
 SCORE_DEFINITIONS: Final = {
@@ -54,7 +54,7 @@ SCORE_DEFINITIONS: Final = {
 
 
 def score_table(forecasts: pa.Table, reference: str = HISTORICAL_MEAN) -> dict[str, Scores]:
-    """Return scores by model over all rows, against the reference model's column; {} where there is no row."""
+    """Return scores by model over all rows, with the reference model's column as r; {} without rows."""
     if not len(forecasts):
         return {}
     observed, period, references = observed_of(forecasts), periods_of(forecasts), forecasts[reference].to_numpy()
@@ -70,7 +70,7 @@ def score_cell_days(
     reference: npt.NDArray[np.floating],
     day: npt.NDArray[Any],
 ) -> Scores:
-    """Return all scores of cell-days in any order, all of shape (cell-days,).
+    """Return all scores of cell-days, of shape (cell-days,) in any order.
 
     `day` is any sortable label of the cells that are ranked together. `reference` is the historical mean.
     """
@@ -114,7 +114,7 @@ def decisions(probability: Array, observed: Booleans) -> Scores:
 def calibration(probability: Array, observed: Booleans) -> tuple[float | None, float | None]:
     """Return slope and intercept of the logistic regression of `observed` on logit(`probability`), both (cell-days,).
 
-    None where no finite fit exists: one class only, a constant forecast, or one that separates the classes.
+    None without a finite fit: one class only, a constant forecast, or one that separates the classes.
     """
     logit = np.log(probability) - np.log1p(-probability)
     positive, negative = logit[observed], logit[~observed]
@@ -133,7 +133,7 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
 def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[int, Array]:
     """Return the share in which each cell-day is flagged, by area: 1 within the k highest of its day, 0 below.
 
-    Tied cells share the places left to them equally, as row order or a seed would be luck. Shapes are (cell-days,).
+    Tied cells share the remaining places equally, as row order or a seed would be luck. Shapes are (cell-days,).
     """
     _, day_at, cells = np.unique(day, return_inverse=True, return_counts=True)
     order = np.lexsort((-probability, day_at))
@@ -156,13 +156,15 @@ class Reliability:
     """Bins of equally many cell-days by rising forecast; equal forecasts share a bin."""
 
     mean_forecast: list[float]
-    observed_frequency: list[float]  # share with an alert
-    low: list[float]  # lower end of the 95% Wilson interval of the observed frequency
+    observed_frequency: list[float]
+    """Share of cell-days with an alert."""
+    low: list[float]
+    """Lower end of the 95% Wilson interval of the observed frequency."""
     high: list[float]
 
 
 def reliability(probability: Array, observed: Booleans) -> Reliability:
-    """Return the reliability of forecasts, both of shape (cell-days,), in `MAX_BINS` bins at most."""
+    """Return the reliability of forecasts, of shape (cell-days,), in at most `MAX_BINS` bins."""
     z = 1.959964  # quantile of the standard normal distribution for a 95% interval
     edges = np.unique(np.quantile(probability, np.arange(1, MAX_BINS) / MAX_BINS))
     which = np.unique(np.searchsorted(edges, probability, side="left"), return_inverse=True)[1]
@@ -174,5 +176,5 @@ def reliability(probability: Array, observed: Booleans) -> Reliability:
 
 
 def ratio(numerator: float, denominator: float) -> float | None:
-    """Return the quotient, or None where the denominator is zero."""
+    """Return the quotient; None if the denominator is zero."""
     return float(numerator / denominator) if denominator else None

@@ -1,4 +1,4 @@
-"""All folds of a city as one report: scores with intervals, and the gate's verdict."""
+"""Report of a city over all folds: scores with intervals, and the gate's verdict."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -7,26 +7,28 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.forecasts_table import (
     cells_of,
-    days_of,
     model_names,
     observed_of,
     pool_tables,
     without_firework_days,
 )
-from shotspotter_assets.evaluation.gate import Verdict, baselines_in, judge
+from shotspotter_assets.evaluation.gate import Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, Rows, ScoreTable, all_rows, gain_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
 from shotspotter_assets.evaluation.type_scores import type_rows
 from shotspotter_assets.models.next_hours.climatology import Climatology
 from shotspotter_assets.storage.catalogue import CITY_REPORT
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import StoredTable
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 Folds = Mapping[date, pa.Table]
-"""A table of each fold by its cutoff."""
+"""A table of each fold by its cutoff, in order."""
 
 FOLD: Final = "fold"
 HORIZON: Final = "horizon"
@@ -39,39 +41,61 @@ GAIN_DEFINITION: Final = (
 
 
 class WalkForwardReport(StoredRecord):
-    """The report of a city over its folds; its scores are a table (`evaluation.score_rows`)."""
+    """Facts of a city's folds together; their scores are a table (`evaluation.score_rows`)."""
 
     stored_as = CITY_REPORT
 
     folds: list[date]
+    """Cutoffs of the folds."""
     first_day: date
+    """First forecast date of the first fold."""
     last_day: date
+    """Last forecast date of the last fold."""
     days: int
+    """Number of forecast dates."""
     cell_days: int
-    positives: int  # cell-days with an alert
+    """Number of forecasts: covered cells, summed over the forecast dates."""
+    positives: int
+    """Cell-days with an alert."""
     base_rate: float
-    covered_cells: dict[date, int]  # number by fold
-    coverage: str  # its origin, in words
+    """Share of cell-days with an alert."""
+    covered_cells: dict[date, int]
+    """Number of covered cells by fold."""
+    coverage: str
+    """Origin of the coverage, in words."""
     grid: tuple[int, int]
+    """Numbers of rows and columns."""
     verdict: Verdict
+    """The quality gate's verdict on the candidate, with the served forecast."""
     baselines: list[str]
-    reliability: dict[str, Reliability]  # of the served forecast, the candidate and the best baseline
-    horizons: dict[int, Verdict]  # by horizon in hours; empty where hours are not forecast
+    reliability: dict[str, Reliability]
+    """Bins of reliability of the served forecast, the candidate and the best baseline."""
+    horizons: dict[int, Verdict]
+    """Verdicts by horizon in hours; empty if hours are not forecast."""
     score_definitions: dict[str, str]
+    """Formula of each score by name."""
 
 
 def walk_forward_report(
     *, city: City, folds: Folds, candidate: str, hourly: Folds, hourly_candidate: str, types: Folds
 ) -> tuple[WalkForwardReport, ScoreTable]:
-    """Return the report of a city and its scores, from tables as `forecasts_table` and `type_scores` describe.
+    """Return the report of a city and its scores.
 
-    The candidates are the forecasts that are to be served, named before their scores were seen; `hourly` has
-    `climatology`. Raises ValueError if there is no fold, one lacks a needed forecast, or two forecast one day.
+    Args:
+        city: the city.
+        folds: tables of next-day forecasts (`catalogue.FOLD_FORECASTS`).
+        candidate: forecast that is to be served, named before its scores were seen.
+        hourly: tables of the next hours (`FOLD_HOURS`) with `climatology`.
+        hourly_candidate: candidate among them.
+        types: tables of forecast types (`FOLD_TYPES`).
+
+    Raises:
+        ValueError: there is no fold, one lacks a needed forecast, or two forecast one day.
     """
     _require_forecasts(city, folds, candidate)
     forecasts = pool_tables(list(folds.values()))
-    verdict, baselines = judge(forecasts, candidate), baselines_in(forecasts)
-    days, observed = days_of(forecasts), observed_of(forecasts)
+    verdict, baselines = verdict_on(forecasts, candidate), baselines_in(forecasts)
+    days, observed = dates_of(forecasts), observed_of(forecasts)
     rows = all_rows(forecasts, baselines)
     rows |= all_rows(without_firework_days(forecasts), baselines, WITHOUT_FIREWORKS)
     for cutoff, table in folds.items():
@@ -86,9 +110,7 @@ def walk_forward_report(
         cell_days=len(forecasts),
         positives=int(observed.sum()),
         base_rate=float(observed.mean()),
-        covered_cells={
-            cutoff: np.unique(np.stack(cells_of(table)), axis=1).shape[1] for cutoff, table in folds.items()
-        },
+        covered_cells={cutoff: np.unique(cells_of(table), axis=1).shape[1] for cutoff, table in folds.items()},
         coverage="published" if city.coverage else "estimated from the alerts before each cutoff",
         grid=city.shape,
         verdict=verdict,
@@ -104,10 +126,7 @@ def walk_forward_report(
 
 
 def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], Rows]:
-    """Return verdicts and scores by horizon.
-
-    Periods of one horizon overlap where they are issued every hour; whole weeks are drawn, so the intervals hold.
-    """
+    """Return verdicts and scores by horizon; overlapping periods do not narrow intervals, as whole weeks are drawn."""
     verdicts: dict[int, Verdict] = {}
     rows: Rows = {}
     if not folds:
@@ -115,7 +134,7 @@ def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], Rows]:
     pooled = pool_tables(list(folds.values()))
     for hours in np.unique(pooled["horizon"].to_numpy()).tolist():
         part = pooled.filter(pa.array(pooled["horizon"].to_numpy() == hours))
-        verdicts[hours] = judge(part, candidate)
+        verdicts[hours] = verdict_on(part, candidate)
         rows |= all_rows(part, baselines_in(part), HORIZON, str(hours), Climatology.name)
     return verdicts, rows
 
@@ -132,8 +151,13 @@ def _require_forecasts(city: City, folds: Folds, candidate: str) -> None:
             )
 
 
+def read_folds(store: Store, city: str, file: StoredTable) -> Folds:
+    """Read a table of each fold that has it."""
+    return {cutoff: store.read_table(file, city, cutoff) for cutoff in sorted(store.days_present(file, city))}
+
+
 def walk_forward_rows(report: WalkForwardReport, scores: ScoreTable) -> list[dict[str, Any]]:
-    """Return each model's gain over the best baseline with the interval, the best model first."""
+    """Return each model's gain over the best baseline with its interval, the best model first."""
     gains = {name: scores.gain(report.verdict.best_baseline, name) for name in scores.models()}
     return [{"model": name, "gain": gain.gain, "low": gain.low, "high": gain.high} for name, gain in gains.items()]
 
@@ -141,9 +165,6 @@ def walk_forward_rows(report: WalkForwardReport, scores: ScoreTable) -> list[dic
 def walk_forward_pictures(report: WalkForwardReport, scores: ScoreTable) -> dict[str, bytes]:
     """Draw reliability, and the gain over the best baseline by fold, of the served forecast and the candidate."""
     best, folds = report.verdict.best_baseline, scores.groups(FOLD)
-    gains = {
-        name: {fold: scores.gain(best, name, FOLD, fold) for fold in folds}
-        for name in report.reliability
-        if name != best
-    }
+    names = [name for name in report.reliability if name != best]
+    gains = {name: {fold: scores.gain(best, name, FOLD, fold) for fold in folds} for name in names}
     return {"reliability": plots.reliability_curve(report.reliability), "gain_by_fold": plots.gain_by_fold(gains, best)}

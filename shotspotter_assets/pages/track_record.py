@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.forecasts_table import days_of, observed_of
+from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gains import Gain, table_gain
 from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
@@ -36,7 +37,8 @@ class TrackRow:
     @classmethod
     def of(cls, name: str, table: pa.Table) -> "TrackRow":
         expected, observed = float(table[SERVED].to_numpy().sum()), int(observed_of(table).sum())
-        return cls(name, len(np.unique(days_of(table))), expected, observed, table_gain(table, SERVED, HISTORICAL_MEAN))
+        days, gain = len(np.unique(dates_of(table))), table_gain(table, SERVED, HISTORICAL_MEAN)
+        return cls(name, days, expected, observed, gain)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def issued_track(store: Store, city: City, last: date) -> IssuedTrack | None:
     table = scored_days(known_forecasts(forecasts, history), history, "candidate")
     if table is None:
         return None
-    days, scores = days_of(table), score_table(table)
+    days, scores = dates_of(table), score_table(table)
     months = days.astype("datetime64[M]").astype(str)
     calibration = reliability(table[SERVED].to_numpy(), observed_of(table))
     return IssuedTrack(

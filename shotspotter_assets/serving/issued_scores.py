@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import entr
 
-from shotspotter_assets.evaluation.forecasts_table import cells_of, days_of, forecasts_table, observed_of, pool_tables
+from shotspotter_assets.calendar.dates import dates_of
+from shotspotter_assets.evaluation.forecasts_table import cells_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain
-from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, judge
+from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
@@ -173,7 +174,7 @@ def day_scores(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], c
     """Score one day; arguments as for `scored_day`."""
     scored, of_cells = scored_day(forecast, day, alerts, candidate), alerts[cells_of(forecast)]
     served, reference = (scored[name].to_numpy() for name in (SERVED, HISTORICAL_MEAN))
-    scores = score_cell_days(served, of_cells > 0, reference, days_of(scored))
+    scores = score_cell_days(served, of_cells > 0, reference, dates_of(scored))
     return DayScores(
         log_loss=scores["log_loss"] or 0.0,
         gain_over_historical_mean=scores["gain_nats_per_positive"],
@@ -186,7 +187,7 @@ def day_scores(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], c
 def rolling_scores(scored: pa.Table, forecasts: Mapping[date, pa.Table], candidate: str) -> RollingScores:
     """Score `scored_days` of the forecasts; the candidate's column is no baseline."""
     p, observed = clip_probability(scored[SERVED].to_numpy()), observed_of(scored)
-    scores = score_cell_days(p, observed, scored[HISTORICAL_MEAN].to_numpy(), days_of(scored))
+    scores = score_cell_days(p, observed, scored[HISTORICAL_MEAN].to_numpy(), dates_of(scored))
     return RollingScores(
         days=len(forecasts),
         replayed=sum(is_replayed(table) for table in forecasts.values()),
@@ -205,5 +206,5 @@ def rolling_gate(scored: pa.Table, serving: ServingRecord) -> Verdict | None:
         scored = scored.filter(pc.greater(scored["date"], pa.scalar(serving.candidate_since, pa.date32())))
     if not len(scored):
         return None
-    verdict = judge(scored, serving.candidate)
+    verdict = verdict_on(scored, serving.candidate)
     return verdict if verdict.gain.weeks >= MIN_WEEKS else None

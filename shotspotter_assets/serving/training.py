@@ -14,7 +14,7 @@ import numpy.typing as npt
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
-from shotspotter_assets.evaluation.gate import Verdict, judge
+from shotspotter_assets.evaluation.gate import Verdict, verdict_on
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext, Fitted
@@ -115,7 +115,7 @@ def train(
     alerts = history.alerts[window][known][:, in_coverage]
     validated = {name: model.validation_probability[known] for name, model in fitted.items()}
     candidate = candidate_of(city)
-    gate = judge(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate)
+    gate = verdict_on(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate)
     served = validated[gate.served]
     fits.add(COUNTS, lambda: AlertCounts.fit(alerts, served, is_holiday_fireworks(axis)))
     history.clear_cache()

@@ -1,22 +1,30 @@
 """Base of stored records: facts of one partition as JSON."""
 
+from collections.abc import Mapping
 from datetime import date
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.storage.stored_file import StoredFile
+from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class StoredRecord(BaseModel):
-    """Facts of one partition; the field that the file's `date_name` names holds the partition's date."""
+    """Facts of one partition; a field of the file's `date_name` holds the partition's date."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     stored_as: ClassVar[StoredFile]
 
     city: str
+
+    @property
+    def _date(self) -> date | None:
+        return getattr(self, self.stored_as.date_name) if self.stored_as.date_name else None
 
     @classmethod
     def load(cls, store: Store, city: str, day: date | None = None) -> Self:
@@ -34,6 +42,15 @@ class StoredRecord(BaseModel):
 
     def write(self, store: Store) -> str:
         """Write the record, and return its address."""
-        day = getattr(self, self.stored_as.date_name) if self.stored_as.date_name else None
-        store.write_bytes(self.stored_as, self.content(), self.city, day)
-        return store.uri(self.stored_as, self.city, day)
+        store.write_bytes(self.stored_as, self.content(), self.city, self._date)
+        return store.uri(self.stored_as, self.city, self._date)
+
+    def write_after(self, store: Store, files: Mapping[StoredFile, "pa.Table | bytes"]) -> str:
+        """Write other files of the partition and then the record, which marks them as complete; return its address."""
+        with store.alone(self.stored_as.asset, self.city):
+            for file, content in files.items():
+                if isinstance(file, StoredTable):
+                    store.write_table(file, content, self.city, self._date)
+                else:
+                    store.write_bytes(file, content, self.city, self._date)
+            return self.write(store)

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, fold_rows
-from shotspotter_assets.evaluation.forecasts_table import days_of
 from shotspotter_assets.models.fold_training import read_models, write_models
 from shotspotter_assets.models.forecaster import ModelForecast
 from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings, forecaster
@@ -131,9 +131,9 @@ def test_unknown_test_days_are_not_scored():
     assert table.equals(expected_table)
     assert report.test_days == 38
     days = np.datetime64(FIRST_DAY) + np.delete(np.array(TEST), [3, 20])
-    np.testing.assert_array_equal(np.unique(days_of(table)), days)
+    np.testing.assert_array_equal(np.unique(dates_of(table)), days)
     whole = reported(0, [])[-1]
-    assert table.equals(whole.filter(pa.array(np.isin(days_of(whole), days))))
+    assert table.equals(whole.filter(pa.array(np.isin(dates_of(whole), days))))
     record = fold_record(CITY, models={NETWORK: TrainedModel(chosen={}, files={}, seconds_to_train=1.0)})
     assert set(fold_pictures(record, history, table)) == {"forecast", "reliability"}
 

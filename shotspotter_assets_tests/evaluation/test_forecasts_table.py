@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation.forecasts_table import (
     cells_of,
-    days_of,
     forecasts_table,
     model_names,
     observed_of,
@@ -50,7 +50,7 @@ def test_rows_are_in_the_order_of_periods_and_cells():
     table = forecasts_table(days, np.nonzero(in_coverage), observed, {"model": p}, hours=np.array([22, 1]), horizon=4)
     assert table.column_names == ["date", "hour", "horizon", "row", "column", "observed", "model"]
     assert list(zip(*(axis.tolist() for axis in cells_of(table)), strict=True)) == 2 * [(0, 1), (1, 0), (1, 1)]
-    assert (days_of(table) == np.repeat(days, 3)).all()
+    assert (dates_of(table) == np.repeat(days, 3)).all()
     assert [str(period) for period in np.unique(periods_of(table))] == ["2021-05-01T22", "2021-05-02T01"]
     assert observed_of(table).tolist() == [True, False, False, False, False, True]
     assert table["model"].to_pylist() == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.gate import baselines_in, judge
+from shotspotter_assets.evaluation.gate import baselines_in, verdict_on
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 
 FORECASTS = forecasts_table(date(2021, 1, 4), 182, better=0.7)
@@ -25,7 +25,7 @@ def shuffled(table: pa.Table, within_days: bool, seed: int = 0) -> pa.Table:
 
 
 def test_a_better_forecast_is_served_and_the_reasons_say_so():
-    verdict = judge(FORECASTS, "better")
+    verdict = verdict_on(FORECASTS, "better")
     assert verdict.passed
     assert (verdict.served, verdict.candidate, verdict.best_baseline) == ("better", "better", "historical_mean")
     assert 0 < verdict.gain.low < verdict.gain.gain < verdict.gain.high
@@ -40,7 +40,7 @@ def test_a_better_forecast_is_served_and_the_reasons_say_so():
 
 @pytest.mark.parametrize("within_days", [True, False])
 def test_shuffled_labels_fail(within_days):
-    verdict = judge(shuffled(FORECASTS, within_days), "better")
+    verdict = verdict_on(shuffled(FORECASTS, within_days), "better")
     assert not verdict.passed
     assert verdict.served == "city_mean"
 
@@ -48,7 +48,7 @@ def test_shuffled_labels_fail(within_days):
 def test_shuffled_labels_fail_even_without_a_baseline_that_knows_no_place():
     table = shuffled(FORECASTS, within_days=False).drop_columns("city_mean")
     flatter = 0.5 * table["historical_mean"].to_numpy() + 0.5 * table["historical_mean"].to_numpy().mean()
-    verdict = judge(with_column(table, "flatter", flatter), "flatter")
+    verdict = verdict_on(with_column(table, "flatter", flatter), "flatter")
     assert verdict.gain.low > 0  # it is indeed better than the only baseline
     assert not verdict.passed
     assert verdict.served == "historical_mean"
@@ -58,7 +58,7 @@ def test_shuffled_labels_fail_even_without_a_baseline_that_knows_no_place():
 @pytest.mark.parametrize("factor", [0.7, 1.4])
 def test_a_better_but_miscalibrated_forecast_fails_for_that_alone(factor):
     p = np.clip(factor * FORECASTS["truth"].to_numpy(), 0, 0.99)
-    verdict = judge(with_column(FORECASTS, "network", p), "network")
+    verdict = verdict_on(with_column(FORECASTS, "network", p), "network")
     assert verdict.gain.low > 0
     assert not verdict.passed
     assert verdict.outcome == "not worse, not shown to be better"
@@ -68,33 +68,33 @@ def test_a_better_but_miscalibrated_forecast_fails_for_that_alone(factor):
 
 def test_an_equal_forecast_fails():
     same = FORECASTS["historical_mean"].to_numpy()
-    assert not judge(with_column(FORECASTS, "same", same), "same").passed
+    assert not verdict_on(with_column(FORECASTS, "same", same), "same").passed
     noise = np.random.default_rng(1).normal(0, 0.02, len(same))
-    assert not judge(with_column(FORECASTS, "nearly_same", same * np.exp(noise)), "nearly_same").passed
+    assert not verdict_on(with_column(FORECASTS, "nearly_same", same * np.exp(noise)), "nearly_same").passed
 
 
 def test_too_little_to_judge_serves_the_baseline():
     short = FORECASTS.filter(pc.less(FORECASTS["date"], pa.scalar(date(2021, 3, 1), pa.date32())))
-    verdict = judge(short, "better")
+    verdict = verdict_on(short, "better")
     assert verdict.served == "historical_mean"
     assert any("8 weeks were tested; at least 12" in reason for reason in verdict.reasons)
 
     rare = forecasts_table(date(2021, 1, 4), 182, rate=0.005, better=1.0)
-    verdict = judge(rare, "better")
+    verdict = verdict_on(rare, "better")
     assert not verdict.passed
     assert any("cell-days had an alert; at least 100" in reason for reason in verdict.reasons)
 
     silent = with_column(FORECASTS, "observed", np.zeros(len(FORECASTS), dtype=np.int8))
-    verdict = judge(silent, "better")
+    verdict = verdict_on(silent, "better")
     assert (verdict.served, verdict.predicted_over_observed) == (verdict.best_baseline, None)
     assert "Predicted / observed is unknown" in " ".join(verdict.reasons)
-    assert judge(with_column(silent, "never", np.full(len(silent), 1e-6)), "better").best_baseline != "never"
+    assert verdict_on(with_column(silent, "never", np.full(len(silent), 1e-6)), "better").best_baseline != "never"
 
 
 @pytest.mark.parametrize(("share", "served", "outcome"), [(0.7, "stack", "better"), (-0.7, "historical_mean", "worse")])
 def test_a_combination_is_served_unless_it_is_worse_by_the_rule_for_all(share, served, outcome):
     table = forecasts_table(date(2021, 1, 4), 182, stack=share, network=share).drop_columns("truth")
-    verdict, of_network = judge(table, "stack"), judge(table, "network")
+    verdict, of_network = verdict_on(table, "stack"), verdict_on(table, "network")
     assert (verdict.served, verdict.passed) == (served, served == "stack")
     assert verdict.outcome == of_network.outcome == outcome
     assert of_network.passed == (outcome == "better")
@@ -103,7 +103,7 @@ def test_a_combination_is_served_unless_it_is_worse_by_the_rule_for_all(share, s
 def test_a_combination_within_chance_is_served_but_not_called_better():
     same = FORECASTS["historical_mean"].to_numpy()
     nearly_same = same * np.exp(np.random.default_rng(1).normal(0, 0.02, len(same)))
-    verdict = judge(with_column(FORECASTS, "stack", nearly_same), "stack")
+    verdict = verdict_on(with_column(FORECASTS, "stack", nearly_same), "stack")
     assert verdict.gain.low < 0 < verdict.gain.high
     assert (verdict.served, verdict.outcome) == ("stack", "not worse, not shown to be better")
     assert verdict.reasons[0].startswith("Not worse than the best simple method, historical_mean (")
@@ -118,16 +118,16 @@ def test_what_is_a_baseline_follows_from_the_registries():
 
 
 def test_a_candidate_that_is_a_baseline_has_to_beat_the_others():
-    verdict = judge(FORECASTS, "historical_mean")
+    verdict = verdict_on(FORECASTS, "historical_mean")
     assert (verdict.passed, verdict.best_baseline) == (True, "city_mean")
     assert verdict.gain == table_gain(FORECASTS, "historical_mean", "city_mean")
-    assert judge(FORECASTS, "city_mean").served == "historical_mean"
+    assert verdict_on(FORECASTS, "city_mean").served == "historical_mean"
 
 
 def test_refuses_a_candidate_that_is_missing_or_has_nothing_to_beat():
     with pytest.raises(ValueError, match="the candidate is 'conv_lstm'"):
-        judge(FORECASTS, "conv_lstm")
+        verdict_on(FORECASTS, "conv_lstm")
     with pytest.raises(ValueError, match="the candidate is 'historical_mean'"):
-        judge(FORECASTS.drop_columns("city_mean"), "historical_mean")
+        verdict_on(FORECASTS.drop_columns("city_mean"), "historical_mean")
     with pytest.raises(ValueError, match="baselines"):
-        judge(FORECASTS.drop_columns(["historical_mean", "city_mean"]), "better")
+        verdict_on(FORECASTS.drop_columns(["historical_mean", "city_mean"]), "better")

@@ -1,5 +1,5 @@
-from datetime import date
 from io import BytesIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +15,10 @@ from shotspotter_assets.evaluation.plots import (
     reliability_curve,
 )
 from shotspotter_assets.evaluation.scores import reliability
-from shotspotter_assets.geometry.grid import Box
+from shotspotter_assets.geometry.grid import Box, Grid
 
 BOX = Box(west=-77.05, south=38.81, east=-76.9, north=38.97)
+CITY = SimpleNamespace(box=BOX, grid=Grid(rows=36, columns=36))
 RANDOM = np.random.default_rng(0)
 COVERED = RANDOM.random((36, 36)) < 0.5
 PROBABILITY = np.clip(RANDOM.gamma(0.5, 0.04, (20, int(COVERED.sum()))), 1e-6, 1)
@@ -28,10 +29,8 @@ UNKNOWN, GAIN, SKEWED = (
     Gain(*ends, weeks=13) for ends in ((None, None, None), (0.02, -0.01, 0.04), (0.05, 0.06, 0.07))
 )
 PLOTS = {
-    "forecast": lambda: forecast_beside_observed(PROBABILITY[0], ALERTS, COVERED, BOX, day=date(2021, 5, 1), model="m"),
-    "quiet day": lambda: forecast_beside_observed(
-        PROBABILITY[0], np.zeros_like(ALERTS), COVERED, BOX, day=date(2021, 5, 1), model="m"
-    ),
+    "forecast": lambda: forecast_beside_observed(CITY, COVERED, PROBABILITY[0], ALERTS, "m for 2021-05-01"),
+    "quiet day": lambda: forecast_beside_observed(CITY, COVERED, PROBABILITY[0], np.zeros_like(ALERTS), "m"),
     "reliability": lambda: reliability_curve({"network": NETWORK, "never": NEVER}),
     "reliability of nothing": lambda: reliability_curve({"never": NEVER}),
     "gain by fold": lambda: gain_by_fold(

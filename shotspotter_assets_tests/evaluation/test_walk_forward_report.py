@@ -7,10 +7,10 @@ import pytest
 
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.report_files import read_walk_forward_report, write_walk_forward_report
-from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS
+from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, ScoreTable
 from shotspotter_assets.evaluation.scores import score_cell_days
-from shotspotter_assets.evaluation.walk_forward_report import FOLD, HORIZON, walk_forward_report
+from shotspotter_assets.evaluation.walk_forward_report import FOLD, HORIZON, WalkForwardReport, walk_forward_report
+from shotspotter_assets.storage.catalogue import CITY_SCORES
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import square_city
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
@@ -66,10 +66,11 @@ def test_the_report_counts_what_was_tested():
 
 
 def test_a_stored_report_reads_back(tmp_path):
-    given = report(hourly=HOURLY, types={FIRST: types_table()})
+    stored, scores = report(hourly=HOURLY, types={FIRST: types_table()})
     store = Store(str(tmp_path))
-    write_walk_forward_report(store, *given, "card", {})
-    assert read_walk_forward_report(store, "made_up") == given
+    stored.write_after(store, {CITY_SCORES: scores.to_arrow()})
+    assert WalkForwardReport.load(store, "made_up") == stored
+    assert ScoreTable.load(store, CITY_SCORES, "made_up") == scores
 
 
 def test_the_verdict_is_on_the_named_candidate():

@@ -13,7 +13,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import asset_settings, materialize_fold
 from shotspotter_assets.defs.partitions import SAME_FOLD, TEST_WINDOW, fold_partitions
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
+from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_PICTURE, FOLD_SCORES
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ def _report_of(
 ) -> panel.Metadata:
     from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
-    from shotspotter_assets.evaluation.report_files import write_fold_report
     from shotspotter_assets.models.city_history import CityHistory, covered_mask
     from shotspotter_assets.models.fold_training import read_models
     from shotspotter_assets.models.records import FoldRecord
@@ -79,9 +78,10 @@ def _report_of(
     models = fold_forecasts(read_models(store, record), record, history, log.info)
     report, scores, forecasts = fold_report(record, history, models)
     log.info(f"{city.name} {cutoff}: forecasting the next hours and the types, where the city has them")
-    tables = fold_tables(stored, record, config.horizons, config.types) | {FOLD_FORECASTS: forecasts}
+    files = fold_tables(stored, record, config.horizons, config.types)
     pictures = fold_pictures(record, history, forecasts)
-    path = write_fold_report(store, report, scores, tables, pictures)
+    files |= {FOLD_FORECASTS: forecasts, FOLD_SCORES: scores.to_arrow()}
+    path = report.write_after(store, files | {FOLD_PICTURE.named(plot=name): png for name, png in pictures.items()})
     return {
         "data_version": table_fingerprints({cutoff: forecasts.drop_columns(["date"])})[cutoff],
         **_metadata(report, scores, list(record.models)),

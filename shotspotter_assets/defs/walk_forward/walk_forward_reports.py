@@ -11,7 +11,14 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import asset_settings, recorded
 from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_HOURS, FOLD_TYPES
+from shotspotter_assets.storage.catalogue import (
+    CITY_PICTURE,
+    CITY_SCORES,
+    FOLD_FORECASTS,
+    FOLD_HOURS,
+    FOLD_TYPES,
+    MODEL_CARD,
+)
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
@@ -57,10 +64,9 @@ def definitions(city: City) -> dg.Definitions:
         and at least 12 weeks and 100 cell-days with an alert were tested. Worse: the upper end is below zero. Anything
         else is not worse, and not shown to be better. A combination of simple methods is served unless it is worse.
         """
-        from shotspotter_assets.evaluation.report_files import read_walk_forward_report
+        from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 
-        report, _ = read_walk_forward_report(store.open(), city.name)
-        verdict = report.verdict
+        verdict = WalkForwardReport.load(store.open(), city.name).verdict
         return dg.AssetCheckResult(
             passed=verdict.outcome == "better",
             severity=dg.AssetCheckSeverity.WARN,
@@ -73,15 +79,15 @@ def definitions(city: City) -> dg.Definitions:
 
 def _report_of(log: dg.DagsterLogManager, config: WalkForwardConfig, store: "Store", city: City) -> panel.Metadata:
     from shotspotter_assets.evaluation.model_card import model_card
-    from shotspotter_assets.evaluation.report_files import read_fold_tables, write_walk_forward_report
     from shotspotter_assets.evaluation.walk_forward_report import (
+        read_folds,
         walk_forward_pictures,
         walk_forward_report,
         walk_forward_rows,
     )
     from shotspotter_assets.models.forecaster_registry import candidate_of
 
-    folds = read_fold_tables(store, city.name, FOLD_FORECASTS)
+    folds = read_folds(store, city.name, FOLD_FORECASTS)
     if not folds:
         raise ValueError(
             f"City {city.name}: no fold has an evaluation report. Materialize evaluation_reports for some of its folds."
@@ -91,12 +97,13 @@ def _report_of(log: dg.DagsterLogManager, config: WalkForwardConfig, store: "Sto
         city=city,
         folds=folds,
         candidate=config.candidate or candidate_of(city),
-        hourly=read_fold_tables(store, city.name, FOLD_HOURS),
+        hourly=read_folds(store, city.name, FOLD_HOURS),
         hourly_candidate=config.hourly_candidate,
-        types=read_fold_tables(store, city.name, FOLD_TYPES),
+        types=read_folds(store, city.name, FOLD_TYPES),
     )
     card, pictures = model_card(report, scores), walk_forward_pictures(report, scores)
-    path = write_walk_forward_report(store, report, scores, card, pictures)
+    others = {MODEL_CARD: card.encode(), CITY_SCORES: scores.to_arrow()}
+    path = report.write_after(store, others | {CITY_PICTURE.named(plot=name): png for name, png in pictures.items()})
     verdict = report.verdict
     gain = {name if name == "gain" else f"gain_{name}": value for name, value in verdict.gain.ends().items()}
     return {

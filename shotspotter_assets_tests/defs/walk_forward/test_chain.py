@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shotspotter_assets.evaluation.report_files import read_fold_report
-from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_MODEL, FOLD_PICTURE, FOLD_RECORD
+from shotspotter_assets.evaluation.fold_report import FoldReport
+from shotspotter_assets.evaluation.score_rows import ScoreTable
+from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_MODEL, FOLD_PICTURE, FOLD_RECORD, FOLD_SCORES
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import copy_days, resources, run_days, run_fold
@@ -67,7 +68,7 @@ def check_report(
     [event] = trained.get_asset_materialization_events()
     assert event.partition == FOLD
 
-    report, scores = read_fold_report(store, CITY, date(2024, 1, 1))
+    report, scores = FoldReport.load(store, CITY, cutoff), ScoreTable.load(store, FOLD_SCORES, CITY, cutoff)
     assert set(scores.models()) == BASELINES | models
     assert (report.train_days, report.validation_days, report.test_days) == (156, 28, 91)
     forecasts = store.read_table(FOLD_FORECASTS, CITY, cutoff)

@@ -6,8 +6,9 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from shotspotter_assets.evaluation.report_files import read_walk_forward_report
-from shotspotter_assets.storage.catalogue import CITY_PICTURE, FOLD_FORECASTS, MODEL_CARD
+from shotspotter_assets.evaluation.score_rows import ScoreTable
+from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
+from shotspotter_assets.storage.catalogue import CITY_PICTURE, CITY_SCORES, FOLD_FORECASTS, MODEL_CARD
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
@@ -42,7 +43,7 @@ def run(
 
 def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
     _, made, check = run(tmp_path, instance)
-    report, scores = read_walk_forward_report(store, CITY)
+    report, scores = WalkForwardReport.load(store, CITY), ScoreTable.load(store, CITY_SCORES, CITY)
     assert report.folds == FOLDS
     assert report.verdict.served == made.metadata["served"].value == "stack"
     card = store.read_bytes(MODEL_CARD, CITY).decode()
