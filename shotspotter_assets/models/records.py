@@ -36,11 +36,16 @@ class FoldRecord(StoredRecord):
     validation_first: date
     validation_last: date
     validation_days: int
-    covered: list[tuple[int, int]]  # (row, column) of the cells covered on the cutoff, known from the days before it
+    covered: list[tuple[int, int]]
+    """(row, column) of the cells covered on the cutoff, known from the days before it."""
     config: dict[str, JsonValue]
+    """Configuration of the run."""
     versions: dict[str, str]
-    data_sha256: str  # fingerprint of the counts before the cutoff, with which a report compares its own
-    models: dict[str, TrainedModel]  # by name
+    """Versions of Python and of the packages that models depend on."""
+    data_sha256: str
+    """Fingerprint of the counts before the cutoff, with which a report compares its own."""
+    models: dict[str, TrainedModel]
+    """Trained models by name."""
 
     def windows(self, days: int) -> tuple[range, range, range]:
         """Return (training, validation, test) as indexes of that many days from `train_first` on."""

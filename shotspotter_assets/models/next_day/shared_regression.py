@@ -89,12 +89,18 @@ class SharedModels(StoredRecord):
     stored_as = SHARED_MODELS
 
     city: str = ALL_CITIES
-    week: date  # first day that was not used
-    cities: list[str]  # that took part
-    left_out: dict[str, str] = Field(default_factory=dict)  # reasons by city
-    prior: str | None = None  # origin of the regression that these were shrunk towards; None for zero
-    everyone: SharedRegression | None  # None where no city took part
-    without: dict[str, SharedRegression] = Field(default_factory=dict)  # regressions without one city, by its name
+    week: date
+    """First day that was not used."""
+    cities: list[str]
+    """Cities that took part."""
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Reasons why cities took no part, by city."""
+    prior: str | None = None
+    """Origin of the regression that these were shrunk towards; None for zero."""
+    everyone: SharedRegression | None
+    """Regression of all cities; None if no city took part."""
+    without: dict[str, SharedRegression] = Field(default_factory=dict)
+    """Regressions without one city, by the name of that city."""
 
     def start_of(self, city: str, origin: str) -> SharedStart | None:
         """Return the start of a city's models; None where no other city took part."""

@@ -26,12 +26,16 @@ class TunedSettings(StoredRecord):
 
     cutoff: date
     forecaster: str
-    settings: dict[str, JsonValue]  # that differ from those without a search; empty where no trial was better
-    loss: float  # log loss of the validation window in nats per cell-day
-    start_loss: float  # log loss of the settings without a search
+    settings: dict[str, JsonValue]
+    """Settings that differ from those without a search; empty if no trial was better."""
+    loss: float
+    """Log loss of the validation window in nats per cell-day."""
+    start_loss: float
+    """Log loss of the settings without a search."""
     gain: float
     """Difference in nats per cell-day with an alert; chosen on these very days, so it flatters the tuned settings."""
-    trials: int  # finished ones
+    trials: int
+    """Number of finished trials."""
 
     @classmethod
     def of(cls, task: TuningTask, cutoff: date, study: "optuna.Study") -> "TunedSettings":
