@@ -1,36 +1,24 @@
-"""A search of settings by a tuning job on SageMaker, and its part of the launchpad."""
+"""Search of settings by a tuning job on SageMaker."""
 
 from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from pydantic import Field
 
 from shotspotter_assets.defs.resources import SageMakerResource
+from shotspotter_assets.defs.walk_forward.search_config import TuningConfig
 from shotspotter_assets.storage.catalogue import TRIALS
 
 if TYPE_CHECKING:
     import optuna
 
-    from shotspotter_assets.defs.walk_forward.tuned_settings import TuningConfig
     from shotspotter_assets.models.tuning.task import TuningTask
     from shotspotter_assets.storage.store import Store
 
 
-class SageMakerConfig(dg.Config):
-    """Machines of the training jobs, where `engine` is sagemaker."""
-
-    instance_type: str = Field(
-        default="ml.m5.xlarge",
-        pattern=r"^ml\.",
-        description="Type of each training job's machine; the account needs a quota of it.",
-    )
-    job_minutes: float = Field(default=60.0, ge=2.0, description="Maximum minutes of a training job.")
-
-
 def search_on_sagemaker(
     context: dg.AssetExecutionContext,
-    config: "TuningConfig",
+    config: TuningConfig,
     sagemaker: SageMakerResource,
     opened: "Store",
     task: "TuningTask",

@@ -4,16 +4,16 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
-from pydantic import Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import fold_windows
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
+from shotspotter_assets.defs.launchpad import changes
 from shotspotter_assets.defs.materialize import asset_settings
 from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions, run_day
 from shotspotter_assets.defs.resources import SageMakerResource, StoreResource
-from shotspotter_assets.defs.walk_forward.sagemaker_search import SageMakerConfig, search_on_sagemaker
+from shotspotter_assets.defs.walk_forward.sagemaker_search import search_on_sagemaker
+from shotspotter_assets.defs.walk_forward.search_config import TuningConfig
 from shotspotter_assets.models.forecaster_registry import SEARCHED
 from shotspotter_assets.storage.catalogue import TRIALS
 from shotspotter_assets.storage.stored_file import Asset
@@ -23,50 +23,8 @@ if TYPE_CHECKING:
     from shotspotter_assets.models.tuning.task import TuningTask
     from shotspotter_assets.storage.store import Store
 
-Sections = sections(SEARCHED)
 STORAGE_VARIABLE: Final = "SHOTSPOTTER_TUNING_STORAGE"
 """URL of an Optuna storage for searches of several machines; without it each search has an SQLite file in the store."""
-
-
-class TuningConfig(dg.Config):
-    """The forecaster, the budget and the starting point of a search."""
-
-    forecaster: str = Field(default="residual_boosting", description=f"Name of the forecaster: {', '.join(SEARCHED)}.")
-    trials: int = Field(
-        default=50, ge=1, description="Maximum number of finished trials, those of earlier runs of the search included."
-    )
-    minutes: float = Field(
-        default=60.0,
-        ge=0.0,
-        description="Maximum time before the last trial starts. 0 reports the trials of earlier runs.",
-    )
-    parallel: int = Field(
-        default=1,
-        ge=1,
-        le=64,
-        description="Trials at a time in this run; as many as cores for boosting, one for networks.",
-    )
-    seed: int = Field(
-        default=0,
-        ge=0,
-        lt=2**31,
-        description="Seed of the sampler. Give each machine its own.",
-    )
-    engine: str = Field(
-        default="here",
-        pattern="^(here|sagemaker)$",
-        description="Where trials run: here, in this run, or sagemaker, as training jobs on AWS (parallel counts them).",
-    )
-    sagemaker: SageMakerConfig = Field(
-        default_factory=SageMakerConfig, description="Training jobs, if engine is sagemaker."
-    )
-    settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
-    validation_share: float = Field(
-        default=0.15,
-        gt=0.0,
-        lt=1.0,
-        description="Share of the days before the cutoff, the last ones, on which trials are scored.",
-    )
 
 
 def definitions(city: City) -> dg.Definitions:
