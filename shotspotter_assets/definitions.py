@@ -33,10 +33,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         # Backfill policies and partitioned checks; the tests cover both.
         for beta in (dg.BetaWarning, dg.PreviewWarning):
             warnings.simplefilter("ignore", beta)
+        of_cities = {name: city_assets(city) for name, city in settings.cities.items()}
         return dg.Definitions.merge(
-            *(city_assets(city) for city in settings.cities.values()),
+            *of_cities.values(),
             shared_models.definitions(settings.cities),
-            *(module.definitions(settings) for module in (city_sensors, nowcast_sensors, notices, schedules)),
+            city_sensors.definitions(settings, of_cities),
+            *(module.definitions(settings) for module in (nowcast_sensors, notices, schedules)),
             dg.Definitions(
                 assets=[_wrong_city_file(name, problem) for name, problem in unusable_files(settings.cities).items()],
                 resources=resources(settings),

@@ -41,8 +41,8 @@ def city_assets(city: City) -> dg.Definitions:
     return dg.Definitions.merge(*(module.definitions(city) for module in _MODULES))
 
 
-def automated_assets(city: City) -> list[Asset]:
-    """Return the names of the assets whose runs the city's sensor requests."""
-    definitions = (one for one in city_assets(city).assets or () if isinstance(one, dg.AssetsDefinition))
-    names = {key.path[-1] for one in definitions for key in one.keys}
-    return [asset for asset in Asset if asset in names and asset not in (Asset.TUNED_SETTINGS, Asset.NOWCASTS)]
+def automated_keys(definitions: dg.Definitions) -> list[dg.AssetKey]:
+    """Return the keys of a city's assets whose runs its sensor requests."""
+    assets = (one for one in definitions.assets or () if isinstance(one, dg.AssetsDefinition))
+    keys = (key for one in assets for key in one.keys)
+    return [key for key in keys if key.path[-1] not in (Asset.TUNED_SETTINGS, Asset.NOWCASTS)]

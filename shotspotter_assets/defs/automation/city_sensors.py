@@ -1,7 +1,7 @@
 """The sensor of each city, which requests due runs and reports why others wait."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +12,7 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.alerts.raw_alerts import late_evaluation, unusable_evaluation
 from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED, PRIORITY_TAG, assets_under_way
-from shotspotter_assets.defs.city_assets import automated_assets
+from shotspotter_assets.defs.city_assets import automated_keys
 from shotspotter_assets.defs.partitions import asset_key, range_tags
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.settings import Settings
@@ -50,15 +50,18 @@ WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
 """A failed run is requested again after each of these: a source that is away for hours must not leave a hole."""
 
 
-def definitions(settings: Settings) -> dg.Definitions:
-    """Build the sensor of each city."""
-    return dg.Definitions(sensors=[_sensor(city, settings.poll_seconds) for city in settings.cities.values()])
+def definitions(settings: Settings, of_cities: Mapping[str, dg.Definitions]) -> dg.Definitions:
+    """Build the sensor of each city from the definitions of its assets."""
+    cities = settings.cities.items()
+    return dg.Definitions(
+        sensors=[_sensor(city, automated_keys(of_cities[name]), settings.poll_seconds) for name, city in cities]
+    )
 
 
-def _sensor(city: City, poll_seconds: int) -> dg.SensorDefinition:
+def _sensor(city: City, keys: Sequence[dg.AssetKey], poll_seconds: int) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{city.name}_automation",
-        asset_selection=[asset_key(city, name) for name in automated_assets(city)],
+        asset_selection=keys,
         minimum_interval_seconds=LANDING_SECONDS if "landed" in city.arrivals else OTHER_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING if city.is_automated else dg.DefaultSensorStatus.STOPPED,
         description="Compares what is stored with what the sources hold, and requests the runs that are due.",
