@@ -1,4 +1,4 @@
-"""The runs that a city needs: what is stored, compared with what it was made from and with what the sources hold now.
+"""Due runs of a city: stored assets compared with their inputs and with the sources.
 
 Each comparison starts afresh, so that a run that was lost, failed or repeated does no harm.
 """
@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from shotspotter_assets.automation.stored import NOT_MADE, Stored
-from shotspotter_assets.calendar.local_time import contiguous, days_between
+from shotspotter_assets.calendar.local_time import contiguous
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import cutoffs, last_test_day
 from shotspotter_assets.cities.stored_settings import settings_hash
@@ -21,69 +21,49 @@ from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.stored_file import Asset
 
-LOOK_BACK_DAYS: Final = 14
-"""Days of a live source that `automation: recent` builds although none was ever stored."""
-
+RECENT_DAYS: Final = 14
+"""Days of a live source that `automation: recent` builds at first."""
 RECENT_FOLD_DAYS: Final = 366
-"""`automation: recent` trains the folds of one year, so that every season is tested."""
-
-MAX_BACKLOG_DAYS: Final = 31
+"""Days of the folds that `automation: recent` trains: a year, so that every season is tested."""
+MAX_CORRECTION_DAYS: Final = 31
 """Longer stretches of days wait behind reports."""
-
 NEWEST_DAY, CORRECTIONS, REPORTS, BACKLOG, FOLDS = 4, 3, 2, 1, -1
 """Priorities in the queue; runs that people start have priority 0."""
-
 ALERTS: Final = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
 PRODUCTS: Final = (Asset.LIVE_MODELS, Asset.RISK_FORECASTS, Asset.STREET_RISK, Asset.PATROL_PLANS)
 TRAINING: Final = (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS, Asset.TUNED_SETTINGS)
-"""Assets whose runs may be under way beside those of days."""
-
+"""Assets that run beside those of days."""
 ONE_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class DueRun:
-    """A run to request.
-
-    Attributes:
-        assets: names of the city's assets.
-        days: first and last day, or the cutoff of a fold twice; None for assets without partitions.
-        why: the reason, in words.
-        version: of what is to be built; a repeated request has the same.
-    """
+    """A run to request."""
 
     assets: tuple[Asset, ...]
     days: tuple[date, date] | None
+    """First and last day, or the cutoff of a fold twice; None for assets without partitions."""
     priority: int
     why: str
+    """Reason, in words."""
     version: str
+    """Version of the partitions to build, equal in repeated requests."""
 
 
 @dataclass(frozen=True)
 class Due:
-    """The runs to request, in order, and what is waited for, in words.
-
-    Of `training`, reports and then folds, only the first that may start is requested.
-    """
+    """The runs to request in order."""
 
     runs: Sequence[DueRun]
     training: Sequence[DueRun]
+    """Reports and then folds, of which only the first that may start is requested."""
     waits: Sequence[str]
+    """Reasons why other runs wait, in words."""
 
 
 def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Collection[str], now: datetime) -> Due:
-    """Return the runs that a city needs.
-
-    Args:
-        city: the city.
-        snapshot: what its sources hold.
-        stored: what is stored.
-        under_way: names of the assets of the city that runs under way write.
-        now: the present.
-    """
-    today = now.astimezone(city.zone).date()
-    waits = snapshot.waits(today)
-    days = _DueDays.of(city, snapshot, stored, now)
+    """Compare the stored assets of a city with its sources; `under_way` names the assets of runs that have not ended."""
+    waits, days = snapshot.waits(now.astimezone(city.zone).date()), _due_days(city, snapshot, stored, now)
     waits += days.waits
     daily: list[DueRun] = []
     if busy := sorted(set(under_way) - set(TRAINING)):
@@ -104,114 +84,109 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Collection[st
 
 @dataclass(frozen=True)
 class _DueDays:
-    """The days of a city that are to be built, each with the reason.
-
-    Attributes:
-        last: the last day that is to be stored; None as long as the sources hold no day that is over.
-        due: reasons and versions by day.
-        waits: why days are not built, in words.
-        first_gap: the first day that is to be built or is missing.
-    """
+    """The days of a city that are to be built."""
 
     last: date | None
+    """Last day to store; None if the sources have no day that is over."""
     due: Mapping[date, tuple[str, str]]
+    """Reason and version by day in order."""
     waits: Sequence[str] = ()
+    """Reasons why days are not built, in words."""
     first_gap: date = date.max
-
-    @classmethod
-    def of(cls, city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> "_DueDays":
-        table, last = stored.table, snapshot.last_due(now)
-        today = now.astimezone(city.zone).date()
-        is_reported = any(day < today for day in {*snapshot.rows, *snapshot.named}) or bool(table.days)
-        if not is_reported and not _is_asked_only(city, snapshot):
-            return cls(None, {}, ["No day that is over has landed yet."])
-        if last < city.start:
-            return cls(None, {}, [f"The city starts on {city.start}."])
-        # Days that were stored and are no longer due follow what the sources say, too.
-        yesterday = today - ONE_DAY
-        last = max(last, min(max(table.days, default=last), yesterday, city.end or yesterday))
-        same = snapshot.stored_days(table)
-        states = day_states(city, snapshot.day_rows(table, same), last, today)
-        gridded = stored.store.days_present(TENSORS, city.name)
-        lineage, settings = stored.lineage(Asset.GRID_TENSORS), settings_hash(city, Asset.GRID_TENSORS)
-
-        def why_due(day: date) -> str:
-            entry, (state, why) = table.days.get(day), states[day]
-            if entry is None:
-                return "is new"
-            if day not in same:
-                return "has other rows now"
-            if entry.settings != settings:
-                return "was stored with other settings of the city's file"
-            if entry.rejected and entry.max_share_rejected != city.max_share_rejected:
-                return "was stored with another max_share_rejected"
-            if entry.state != state:
-                return f"is {state.replace('_', ' ')} now ({why})"
-            is_gridded = day in gridded and lineage.get(str(day), NOT_MADE).made_from == table.made_from(day)
-            return "" if is_gridded else "is not on the grid as it is stored"
-
-        first = city.start
-        if city.automation == "recent" and snapshot.live and not snapshot.landed:
-            first = _first_recent(city, table.days, last)
-        found: dict[date, tuple[str, str]] = {}
-        left_out = []
-        for day in days_between(city.start, last):
-            if (reason := why_due(day)) and day < first and day not in table.days:
-                left_out.append(day)
-            elif reason:
-                before = "" if reason == "is new" else table.days[day].version
-                rows = sorted(snapshot.rows.get(day, {}).items())
-                found[day] = reason, f"{before}{rows}{settings}{city.max_share_rejected}{states[day][0]}"
-        if any(answer.error for answer in snapshot.polled.values()):
-            # Runs that can only fail would use up their retries.
-            return cls(last, {}, ["Days are built once the source answers again."], min(found, default=date.max))
-        moved = {day for day in found if day not in same}
-        # The incidents of a day may have begun on its eve.
-        found |= {
-            day + ONE_DAY: ("follows a day with other rows", version)
-            for day, (_, version) in found.items()
-            if day in moved and day < last and day + ONE_DAY in table.days and day + ONE_DAY not in found
-        }
-        waits = []
-        if left_out:
-            waits.append(
-                f"No forecast or fold starts until the days from {left_out[0]} to {left_out[-1]} are built. Write `automation: "
-                "history` in the city's file, or materialize raw_alerts, cleaned_alerts and grid_tensors of these days."
-            )
-        if city.end is None and (today - last).days > MAX_SILENT_DAYS:
-            waits.append(
-                f"The newest day is {last}. If the service has ended, write `end: {last}` in the city's file: with "
-                "`automation: recent`, folds of the year before it are trained then."
-            )
-        return cls(last, dict(sorted(found.items())), waits, min([*found, *left_out], default=date.max))
+    """First day that is to be built or is missing."""
 
 
-def _is_asked_only(city: City, snapshot: Snapshot) -> bool:
-    """Return True if days are stored although nothing lands: the source is simulated, or was asked and has answered."""
-    return city.source.kind == "simulated" or any(not answer.error for answer in snapshot.polled.values())
+def _due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> _DueDays:
+    table, last, today = stored.table, snapshot.last_due(now), now.astimezone(city.zone).date()
+    answers = snapshot.polled.values()
+    has_days = any(day < today for day in {*snapshot.rows, *snapshot.named}) or bool(table.days)
+    if not (has_days or city.source.kind == "simulated" or any(not answer.error for answer in answers)):
+        return _DueDays(None, {}, ["No day that is over has landed yet."])
+    if last < city.start:
+        return _DueDays(None, {}, [f"The city starts on {city.start}."])
+    # Days that were stored and are no longer due follow the sources, too.
+    yesterday = today - ONE_DAY
+    last = max(last, min(max(table.days, default=last), yesterday, city.end or yesterday))
+    same = snapshot.stored_days(table)
+    states = day_states(city, snapshot.day_rows(table, same), last, today)
+    settings, reasons = settings_hash(city, Asset.GRID_TENSORS), _reasons(city, stored, same, states)
+    first = city.start
+    if city.automation == "recent" and snapshot.live and not snapshot.landed:
+        first = _first_recent(table.days, last)
+    left_out = [day for day in reasons if day < first and day not in table.days]
+    found: dict[date, tuple[str, str]] = {}
+    for day in sorted(reasons.keys() - set(left_out)):
+        before = table.days[day].version if day in table.days else ""
+        rows = sorted(snapshot.rows.get(day, {}).items())
+        found[day] = reasons[day], f"{before}{rows}{settings}{city.max_share_rejected}{states[day][0]}"
+    if any(answer.error for answer in answers):
+        # Runs that can only fail would use up their retries.
+        return _DueDays(last, {}, ["Days are built once the source answers again."], min(found, default=date.max))
+    # The incidents of a day may have begun on its eve.
+    found |= {
+        day + ONE_DAY: ("follows a day with other rows", version)
+        for day, (_, version) in found.items()
+        if day not in same and day < last and day + ONE_DAY in table.days and day + ONE_DAY not in found
+    }
+    waits = []
+    if left_out:
+        waits.append(
+            f"No forecast or fold starts until the days from {left_out[0]} to {left_out[-1]} are built. Write `automation: "
+            "history` in the city's file, or materialize raw_alerts, cleaned_alerts and grid_tensors of these days."
+        )
+    if city.end is None and (today - last).days > MAX_SILENT_DAYS:
+        waits.append(
+            f"The newest day is {last}. If the service has ended, write `end: {last}` in the city's file: with "
+            "`automation: recent`, folds of the year before it are trained then."
+        )
+    return _DueDays(last, dict(sorted(found.items())), waits, min([*found, *left_out], default=date.max))
 
 
-def _first_recent(city: City, days: Collection[date], last: date) -> date:
-    """Return the first day that `automation: recent` builds although it never was: a fortnight ago, or since the newest."""
-    fortnight, newest = last - timedelta(days=LOOK_BACK_DAYS - 1), max(days, default=date.min)
-    return min(fortnight, newest + ONE_DAY) if (last - newest).days <= MAX_SILENT_DAYS else fortnight
+def _reasons(
+    city: City, stored: Stored, same: Collection[date], states: Mapping[date, tuple[str, str]]
+) -> dict[date, str]:
+    """Return the reason for each day to build, as the end of a sentence; `same` days have the rows of the sources."""
+    table, settings = stored.table, settings_hash(city, Asset.GRID_TENSORS)
+    gridded, lineage = stored.store.days_present(TENSORS, city.name), stored.lineage(Asset.GRID_TENSORS)
+
+    def reason(day: date, state: str, why: str) -> str:
+        entry = table.days.get(day)
+        if entry is None:
+            return "is new"
+        if day not in same:
+            return "has other rows now"
+        if entry.settings != settings:
+            return "was stored with other settings of the city's file"
+        if entry.rejected and entry.max_share_rejected != city.max_share_rejected:
+            return "was stored with another max_share_rejected"
+        if entry.state != state:
+            return f"is {state.replace('_', ' ')} now ({why})"
+        is_gridded = day in gridded and lineage.get(str(day), NOT_MADE).made_from == table.made_from(day)
+        return "" if is_gridded else "is not on the grid as it is stored"
+
+    return {day: text for day, state in states.items() if (text := reason(day, *state))}
+
+
+def _first_recent(stored_days: Collection[date], last: date) -> date:
+    """Return the first new day that `automation: recent` builds: `RECENT_DAYS` ago, or after the newest stored day."""
+    recent, newest = last - timedelta(days=RECENT_DAYS - 1), max(stored_days, default=date.min)
+    return min(recent, newest + ONE_DAY) if (last - newest).days <= MAX_SILENT_DAYS else recent
 
 
 def _daily_runs(city: City, stored: Stored, days: _DueDays, now: datetime) -> Iterator[DueRun]:
-    """Yield the runs of days, of the newest day's products, of scores, of the walk-forward report and of pages."""
+    """Yield the runs of days, or else those of products, scores, the walk-forward report and pages."""
     last = days.last
     if last is None:
         return
     products, stretches = _products(city), contiguous(days.due)
     if stretches and stretches[-1] == [last] and _may_go_first(city, stored, last):
         reason, version = days.due[last]
-        yield DueRun(
-            (*ALERTS, *products, Asset.CITY_PAGES), (last, last), NEWEST_DAY, f"{last} {reason}.", sha256(version)
-        )
+        assets = (*ALERTS, *products, Asset.CITY_PAGES)
+        yield DueRun(assets, (last, last), NEWEST_DAY, f"{last} {reason}.", sha256(version))
         stretches.pop()
     for stretch in reversed(stretches):
         reason, more = days.due[stretch[0]][0], f" to {stretch[-1]}: the first day" if len(stretch) > 1 else ""
-        priority = CORRECTIONS if len(stretch) <= MAX_BACKLOG_DAYS else BACKLOG
+        priority = CORRECTIONS if len(stretch) <= MAX_CORRECTION_DAYS else BACKLOG
         version = sha256(*(days.due[day][1] for day in stretch))
         yield DueRun(ALERTS, (stretch[0], stretch[-1]), priority, f"{stretch[0]}{more} {reason}.", version)
     if not days.due:
@@ -219,7 +194,7 @@ def _daily_runs(city: City, stored: Stored, days: _DueDays, now: datetime) -> It
 
 
 def _may_go_first(city: City, stored: Stored, last: date) -> bool:
-    """Return True if the newest day can be forecast at once: all days before it are stored as the city's file says."""
+    """Return True if all days before the newest one are stored with the settings of the city's file."""
     settings = settings_hash(city, Asset.GRID_TENSORS)
     before = [day for at, day in stored.table.days.items() if city.start <= at < last]
     return len(before) == (last - city.start).days and all(day.settings == settings for day in before)
@@ -228,7 +203,7 @@ def _may_go_first(city: City, stored: Stored, last: date) -> bool:
 def _product_runs(
     stored: Stored, days: _DueDays, last: date, products: Sequence[Asset], now: datetime
 ) -> Iterator[DueRun]:
-    """Yield the runs of what is made from days that are all as they should be."""
+    """Yield the runs of assets that are made from days, once no day is due."""
     stale: list[Asset] = []
     if days.first_gap > last and stored.table.last_counted(last) is not None:
         stale = [name for name in products if name in PRODUCTS and not stored.is_current(name, last)]
@@ -241,15 +216,12 @@ def _product_runs(
         unscored = [day for day in unscored if day != last]
         version = sha256(*(stored.made_from(name, last) for name in stale))
         assets = (*products, *([] if unscored else [Asset.CITY_PAGES]))
-        yield DueRun(
-            assets, (last, last), NEWEST_DAY, f"{stale[0]} of {last} {stored.why_due(stale[0], last)}.", version
-        )
+        why = f"{stale[0]} of {last} {stored.why_due(stale[0], last)}."
+        yield DueRun(assets, (last, last), NEWEST_DAY, why, version)
     for stretch in contiguous(unscored):
         version = sha256(*(stored.made_from(name, day) for name in scores for day in stretch))
-        named = f"{stretch[0]} to {stretch[-1]}" if len(stretch) > 1 else f"{stretch[0]}"
-        yield DueRun(
-            tuple(scores), (stretch[0], stretch[-1]), CORRECTIONS, f"The scores of {named} are outdated.", version
-        )
+        why = f"The scores of {stretch[0]}{f' to {stretch[-1]}' if len(stretch) > 1 else ''} are outdated."
+        yield DueRun(tuple(scores), (stretch[0], stretch[-1]), CORRECTIONS, why, version)
     if not issued or stale or unscored:
         return
     if stored.versions(Asset.EVALUATION_REPORTS) and not stored.is_current(Asset.WALK_FORWARD_REPORTS):
@@ -257,52 +229,40 @@ def _product_runs(
         pages = (Asset.WALK_FORWARD_REPORTS, Asset.CITY_PAGES)
         yield DueRun(pages, None, CORRECTIONS, f"The walk-forward report {why}.", version)
     elif not stored.is_current(Asset.CITY_PAGES):
-        yield DueRun(
-            (Asset.CITY_PAGES,), None, CORRECTIONS, "The pages are outdated.", stored.made_from(Asset.CITY_PAGES)
-        )
+        version = stored.made_from(Asset.CITY_PAGES)
+        yield DueRun((Asset.CITY_PAGES,), None, CORRECTIONS, "The pages are outdated.", version)
 
 
 def _reports(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
-    """Yield the reports whose test window is over, and which are made from other inputs than there are now."""
-    for cutoff in _trained(city, stored, days):
-        last = last_test_day(city, cutoff)
-        is_over = days.last is not None and last <= days.last and last < days.first_gap
-        is_fresh = stored.is_current(Asset.FOLD_MODELS, cutoff)
-        if (
-            is_over
-            and is_fresh
-            and _is_settled(stored, last)
-            and not stored.is_current(Asset.EVALUATION_REPORTS, cutoff)
-        ):
-            why, version = (
-                stored.why_due(Asset.EVALUATION_REPORTS, cutoff),
-                stored.made_from(Asset.EVALUATION_REPORTS, cutoff),
-            )
-            yield DueRun(
-                (Asset.EVALUATION_REPORTS,), (cutoff, cutoff), REPORTS, f"The report of fold {cutoff} {why}.", version
-            )
+    """Yield outdated reports of folds whose models are current and whose test window is over."""
+    for cutoff in _trained(city, days):
+        last, asset = last_test_day(city, cutoff), Asset.EVALUATION_REPORTS
+        is_over = days.last is not None and last <= days.last and last < days.first_gap and _is_settled(stored, last)
+        if is_over and stored.is_current(Asset.FOLD_MODELS, cutoff) and not stored.is_current(asset, cutoff):
+            why, version = stored.why_due(asset, cutoff), stored.made_from(asset, cutoff)
+            yield DueRun((asset,), (cutoff, cutoff), REPORTS, f"The report of fold {cutoff} {why}.", version)
 
 
 def _folds(city: City, stored: Stored, days: _DueDays, waits: list[str]) -> Iterator[DueRun]:
-    """Yield the folds that are made from other days than there are now."""
-    for cutoff in _trained(city, stored, days):
-        eve = cutoff - ONE_DAY
-        if stored.is_current(Asset.FOLD_MODELS, cutoff):
+    """Yield outdated folds to the first one that waits for days."""
+    for cutoff in _trained(city, days):
+        eve, asset = cutoff - ONE_DAY, Asset.FOLD_MODELS
+        if stored.is_current(asset, cutoff):
             continue
         if eve >= days.first_gap or not _is_settled(stored, eve):
             waits.append(f"Fold {cutoff} waits until its days are stored and {eve} is known.")
             return
-        why, version = stored.why_due(Asset.FOLD_MODELS, cutoff), stored.made_from(Asset.FOLD_MODELS, cutoff)
-        yield DueRun((Asset.FOLD_MODELS,), (cutoff, cutoff), FOLDS, f"Fold {cutoff} {why}.", version)
+        why, version = stored.why_due(asset, cutoff), stored.made_from(asset, cutoff)
+        yield DueRun((asset,), (cutoff, cutoff), FOLDS, f"Fold {cutoff} {why}.", version)
 
 
 def _is_settled(stored: Stored, day: date) -> bool:
-    """Return True if a day is known, or will not be: a later day is."""
+    """Return True if a day or a later one is known."""
     newest = stored.table.last_counted(date.max)
     return newest is not None and day <= newest
 
 
-def _trained(city: City, stored: Stored, days: _DueDays) -> list[date]:
+def _trained(city: City, days: _DueDays) -> list[date]:
     """Return the cutoffs of the folds that automation trains, oldest first."""
     if days.last is None:
         return []

@@ -1,9 +1,9 @@
-"""The stored state of a city: its table of days, and what each asset's partitions were made from and are to be made from."""
+"""Stored state of a city: its table of days, and recorded and present versions of the inputs of each partition."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import last_test_day
@@ -14,19 +14,17 @@ from shotspotter_assets.storage.lineage import UNPARTITIONED, Lineage, Origin, r
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset
 
-ONE_DAY = timedelta(days=1)
-NOT_MADE = Origin("never")
-SERVING_SETTINGS = ("serves", "forecasters", "forecast", "holidays", "factors", "coverage")
-"""Keys of the city's file that change what is served; `retraining` says when to train, not what."""
+ONE_DAY: Final = timedelta(days=1)
+NOT_MADE: Final = Origin("never")
+SERVING_SETTINGS: Final = ("serves", "forecasters", "forecast", "holidays", "factors", "coverage")
+"""Keys of the city's file that change the served forecast."""
+PAGE_SETTINGS: Final = ("layers", "base_map", "patrol")
+"""Keys of the city's file that change its pages, apart from the alerts."""
 
 
 @dataclass
 class Stored:
-    """The stored state of a city, read once.
-
-    Attributes:
-        table: its days.
-    """
+    """The stored state of a city, read once; `table` holds its days."""
 
     store: Store
     city: City
@@ -35,7 +33,7 @@ class Stored:
 
     @classmethod
     def read(cls, store: Store, city: City) -> "Stored":
-        """Read the state of a city."""
+        """Read the table of a city's days; lineage is read when it is needed."""
         return cls(store, city, DayTable.read(store, city.name))
 
     def lineage(self, asset: Asset) -> Lineage:
@@ -44,43 +42,38 @@ class Stored:
             self._lineages[asset] = read_lineage(self.store, asset, self.city.name)
         return self._lineages[asset]
 
-    def origin(self, asset: Asset, key: date | str = UNPARTITIONED) -> Origin:
-        """Return what a partition was made from; `NOT_MADE` if it never was."""
-        return self.lineage(asset).get(str(key), NOT_MADE)
+    def origin(self, asset: Asset, key: date | None = None) -> Origin:
+        """Return the recorded versions of a partition, `NOT_MADE` without any; assets without partitions have no `key`."""
+        return self.lineage(asset).get(str(key or UNPARTITIONED), NOT_MADE)
 
     def versions(self, asset: Asset) -> dict[str, str]:
-        """Return the versions of the partitions that were made at least once, by key in order."""
+        """Return the versions of complete partitions by key in order."""
         return {key: origin.version for key, origin in sorted(self.lineage(asset).items()) if origin.version}
 
     def why_due(self, asset: Asset, key: date | None = None) -> str:
-        """Return why a partition is to be made, as the end of a sentence."""
-        return (
-            "is new"
-            if self.origin(asset, key or UNPARTITIONED) == NOT_MADE
-            else "is made from other inputs than there are now"
-        )
+        """Return why a partition is due, as the end of a sentence."""
+        is_new = self.origin(asset, key) == NOT_MADE
+        return "is new" if is_new else "is made from other inputs than there are now"
 
     def is_current(self, asset: Asset, key: date | None = None) -> bool:
-        """Return True if a partition was made from what its inputs are now."""
-        return self.origin(asset, key or UNPARTITIONED).made_from == self.made_from(asset, key)
+        """Return True if a partition was made from its present inputs."""
+        return self.origin(asset, key).made_from == self.made_from(asset, key)
 
     def made_from(self, asset: Asset, key: date | None = None) -> str:
-        """Return the version of the present inputs of a partition; `key` is None for an asset without partitions."""
-        if key is None:
-            return {Asset.WALK_FORWARD_REPORTS: self._of_walk_forward, Asset.CITY_PAGES: self._of_pages}[asset]()
+        """Return the version of a partition's present inputs."""
         return MADE_FROM[asset](self, key)
 
     def begin(self, asset: Asset, key: date | None = None) -> str:
-        """Return the version of a partition's inputs, and mark it as not made until it is recorded.
+        """Return the version of a partition's inputs, and leave the partition due until its new version is recorded.
 
-        So a run that ends half-way leaves it due, also if its inputs then become what they were before.
+        So a run that ends half-way is repeated even if the inputs change back.
         """
         made_from = self.made_from(asset, key)
-        self.record(asset, key, "being made", self.origin(asset, key or UNPARTITIONED).version)
+        self.record(asset, key, "being made", self.origin(asset, key).version)
         return made_from
 
     def record(self, asset: Asset, key: date | None, made_from: str, version: str = "") -> None:
-        """Record what a partition that was just written was made from, as it was before its inputs were read."""
+        """Record the versions of a written partition; `made_from` was read before its inputs."""
         record_lineage(self.store, asset, self.city.name, {key or UNPARTITIONED: Origin(made_from, version)})
 
     def days(self, first: date, last: date) -> str:
@@ -88,28 +81,13 @@ class Stored:
         return self.table.version(max(first, self.city.start), last)
 
     def settings(self, *keys: str) -> str:
-        """Return a version of keys of the city's file."""
+        """Return the version of keys of the city's file."""
         return sha256(self.city.model_dump_json(include=set(keys)))[:8]
 
     def inputs(self, assets: Iterable[Asset], keys: Iterable[date], more: str = "") -> str:
-        """Return the version of partitions of other assets, and of what is given as text."""
+        """Return the version of partitions of other assets and of a text."""
         origins = [self.origin(asset, key) for asset in assets for key in keys]
         return sha256(*(part for origin in origins for part in (*origin, ";")), more)[:16]
-
-    def _of_walk_forward(self) -> str:
-        return sha256(*(f"{key}{version}" for key, version in self.versions(Asset.EVALUATION_REPORTS).items()))[:16]
-
-    def _of_pages(self) -> str:
-        table = self.table.version(self.city.start, max(self.table.days, default=self.city.start))
-        parts = (
-            Asset.RISK_FORECASTS,
-            Asset.STREET_RISK,
-            Asset.PATROL_PLANS,
-            Asset.FORECAST_SCORES,
-            Asset.WALK_FORWARD_REPORTS,
-        )
-        settings = self.settings("layers", "base_map", "patrol")
-        return sha256(table, settings, *(str(sorted(self.lineage(asset).items())) for asset in parts))[:16]
 
 
 def _of_scores(stored: Stored, day: date) -> str:
@@ -122,7 +100,24 @@ def _of_report(stored: Stored, cutoff: date) -> str:
     return stored.inputs([Asset.FOLD_MODELS], [cutoff], stored.days(date.min, last_test_day(stored.city, cutoff)))
 
 
-MADE_FROM: Final[dict[Asset, Callable[[Stored, date], str]]] = {
+def _of_walk_forward(stored: Stored, _: None) -> str:
+    return sha256(*(f"{key}{version}" for key, version in stored.versions(Asset.EVALUATION_REPORTS).items()))[:16]
+
+
+def _of_pages(stored: Stored, _: None) -> str:
+    days = stored.days(date.min, max(stored.table.days, default=stored.city.start))
+    shown = (
+        Asset.RISK_FORECASTS,
+        Asset.STREET_RISK,
+        Asset.PATROL_PLANS,
+        Asset.FORECAST_SCORES,
+        Asset.WALK_FORWARD_REPORTS,
+    )
+    lineages = (str(sorted(stored.lineage(asset).items())) for asset in shown)
+    return sha256(days, stored.settings(*PAGE_SETTINGS), *lineages)[:16]
+
+
+MADE_FROM: Final[dict[Asset, Callable[[Stored, Any], str]]] = {
     Asset.LIVE_MODELS: lambda stored, day: stored.days(date.min, day) + stored.settings(*SERVING_SETTINGS),
     Asset.RISK_FORECASTS: lambda stored, day: stored.inputs([Asset.LIVE_MODELS], [day], stored.days(date.min, day)),
     Asset.STREET_RISK: lambda stored, day: stored.inputs([Asset.RISK_FORECASTS], [day], stored.settings("streets")),
@@ -136,5 +131,7 @@ MADE_FROM: Final[dict[Asset, Callable[[Stored, date], str]]] = {
     Asset.NOWCAST_SCORES: lambda stored, day: stored.days(day - ONE_DAY, day),
     Asset.FOLD_MODELS: lambda stored, cutoff: stored.days(date.min, cutoff - ONE_DAY),
     Asset.EVALUATION_REPORTS: _of_report,
+    Asset.WALK_FORWARD_REPORTS: _of_walk_forward,
+    Asset.CITY_PAGES: _of_pages,
 }
-"""Version of the inputs of a partition (a day or a cutoff), by asset."""
+"""Version of the inputs of a partition (a day, a cutoff or None) by asset."""

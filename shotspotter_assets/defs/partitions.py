@@ -15,9 +15,6 @@ from shotspotter_assets.cities.fold_windows import first_cutoff
 from shotspotter_assets.city_files import Cities
 from shotspotter_assets.storage.stored_file import Asset
 
-LOOK_BACK_DAYS: Final = 14
-"""Days of the edge that the asset graph shows; lineage finds corrections of any age."""
-
 RANGE_START: Final = "dagster/asset_partition_range_start"
 RANGE_END: Final = "dagster/asset_partition_range_end"
 
@@ -47,8 +44,8 @@ with warnings.catch_warnings():
     SAME_FOLD: Final = dg.TimeWindowPartitionMapping()
     """Tested folds are a subset of the folds that can be trained."""
 
-    LAST_FORTNIGHT: Final = _window(1 - LOOK_BACK_DAYS, 0)
-    """All days to the day are read; the graph shows the last ones."""
+    LAST_FORTNIGHT: Final = _window(-13, 0)
+    """Edge of the asset graph to all earlier days, shown for a fortnight; lineage finds corrections of any age."""
 
     LAST_TWO_DAYS: Final = _window(-1, 0)
     """A shift over midnight ends on the day after it began."""

@@ -1,7 +1,7 @@
-"""Lineage: the versions that each stored partition was made from, in one small file per asset and city.
+"""Lineage: the versions of the inputs of each stored partition, in one small file per asset and city.
 
-An asset reads the versions before the inputs, and records them after its last write. If an input changes in between, the
-partition is due again.
+An asset reads the versions before its inputs, and records them after its last write. An input that changes in between makes
+the partition due again.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ UNPARTITIONED: Final = ""
 
 
 class Origin(NamedTuple):
-    """Versions of one stored partition: of its inputs (`made_from`), and of its content."""
+    """Versions of a stored partition's inputs (`made_from`) and of its content."""
 
     made_from: str
     version: str = ""
@@ -37,7 +37,7 @@ def _decoded(content: bytes) -> Lineage:
 
 
 def read_lineage(store: Store, asset: Asset, city: str) -> Lineage:
-    """Return the versions of an asset's stored partitions; none if it was never made."""
+    """Return the versions of an asset's stored partitions."""
     return dict(store.read_index(LINEAGE[asset], city, _decoded) or {})
 
 
