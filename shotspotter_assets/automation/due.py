@@ -14,7 +14,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import cutoffs, last_test_day
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.quality.finding import number_of
-from shotspotter_assets.serving.issued_forecasts import was_issued
+from shotspotter_assets.serving.issued_forecasts import issued_record
 from shotspotter_assets.sources.known_days import day_states
 from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
 from shotspotter_assets.storage.catalogue import TENSORS
@@ -207,7 +207,7 @@ def _product_runs(
     stale: list[Asset] = []
     if days.first_gap > last and stored.table.last_counted(last) is not None:
         stale = [name for name in products if name in PRODUCTS and not stored.is_current(name, last)]
-        if stale and was_issued(stored.store, stored.city, last, now):
+        if stale and issued_record(stored.store, stored.city, last, now) is not None:
             stale = [name for name in stale if not stored.origin(name, last).version]
     scores = [name for name in products if name not in PRODUCTS]
     issued = [date.fromisoformat(key) + ONE_DAY for key in stored.versions(Asset.RISK_FORECASTS)]

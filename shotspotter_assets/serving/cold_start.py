@@ -1,4 +1,4 @@
-"""Models of a city with too few days for its own: rates that start at those of other cities."""
+"""Models of a city with too few days for its own, whose rates start at those of other cities."""
 
 from datetime import timedelta
 from typing import Final
@@ -16,9 +16,8 @@ from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.serving.serving_record import COUNTS, NEXT_HOURS, NEXT_MINUTES, TYPES, ServingRecord
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, Fits, ModelFiles, serving_record
 
-"""Stored beside the forecaster, as scores are given over it."""
 COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.9, 0.7), growth=0.5, size=(-1.0, 0.5), city_variance=0.07)
-"""Between those fitted in Oakland, Cincinnati, San Francisco and Fresno."""
+"""Middle of the fits in Oakland, Cincinnati, San Francisco and Fresno."""
 
 
 def is_new(stored: CityHistory) -> bool:
@@ -26,17 +25,17 @@ def is_new(stored: CityHistory) -> bool:
     return int(stored.is_known.sum()) < MIN_HISTORY_DAYS
 
 
-def first_days(stored: CityHistory, context: FitContext) -> tuple[ServingRecord, ModelFiles]:
+def cold_start(stored: CityHistory, context: FitContext) -> tuple[ServingRecord, ModelFiles]:
     """Return (record, files by stored name) of the models that serve until the city has enough days.
 
-    Cells are those of the published coverage, or of the whole box. Hours and types are not forecast.
+    Cells are those of the published coverage, else all of the box. Hours and types are not forecast.
 
     Raises:
         ValueError: there is no model of all cities.
     """
-    city, day, days = stored.city, stored.issue_date, stored.days
+    city, days = stored.city, stored.days
     in_coverage = np.ones(city.shape, dtype=bool)
-    if city.coverage is not None and (published := stored.coverage_on(day + timedelta(days=1))).any():
+    if city.coverage is not None and (published := stored.coverage_on(stored.issue_date + timedelta(days=1))).any():
         in_coverage = published
     history, all_days = stored.daily(in_coverage), range(len(days))
     fits = Fits()

@@ -1,5 +1,6 @@
-"""Forecast one day with the live models."""
+"""Forecast of one day by the live models."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -7,17 +8,17 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
-from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
+from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, is_over
 from shotspotter_assets.serving.risk_tables import (
-    LEAD_KEY,
-    REPLAYED_KEY,
+    forecast_metadata,
     hourly_table,
     next_day_table,
     next_hours_table,
@@ -36,7 +37,7 @@ NEW_CITY_INTERVAL: Final = "80% interval of the probability: how far rates may l
 
 
 @threadpool_limits.wrap(limits=1)  # one day is little work: more threads spend their time waiting
-def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> Forecast:
+def forecast_day(record: ServingRecord, models: ServingModels, stored: CityHistory) -> Forecast:
     """Forecast the day after the issue date from the known days, and the hours from its midnight.
 
     Hours and types need the alerts of the issue date, so a lead of one day. Later forecasts are marked as replayed.
@@ -55,46 +56,33 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
     # Days that became known since the models were fitted are left to models of their lead.
     stored = stored.until(issue_date - timedelta(days=record.lead - 1))
     in_coverage = covered_mask(record.covered, city.shape)
-    history = stored.daily(in_coverage)
     hourly = None if city.time_precision == "day" or stored.lead > 1 else stored.hourly(in_coverage)
     mixes = None if hourly is None else type_mixes(models.types, hourly, len(hourly), DAY_HOURS)
-    try:
-        next_day = next_day_table(record, models, history, mixes)
-        candidate = models.next_day[record.candidate]
-        drivers = candidate.drivers(history, history.next_day)
-    except OtherInputsError as error:
-        key = f"{city.name}|{issue_date}"
-        remedy = f"Materialize live_models for {key} with `retrain` on."
-        raise OtherInputsError(f"{key}, models of {record.fitted_on}: {error} {remedy}") from error
+    next_day, drivers = _next_day(record, models, stored.daily(in_coverage), mixes)
     tables = [next_day]
     if models.hours is not None and hourly is not None:
         first_hour = len(hourly)
         probability = predict_all(models.hours, hourly, first_hour)
         tables.append(next_hours_table(record, models, hourly, first_hour, probability, mixes))
-    day = issue_date + timedelta(days=1)
-    fireworks = is_holiday_fireworks(np.array([day], "datetime64[D]"))
-    low, high = models.counts.total_interval(next_day["probability"].to_numpy(), fireworks)
-    replayed = is_over(day, city, now)
-    facts = {GRID.encode(): grid_settings(city)}
-    facts |= {LEAD_KEY: str(stored.lead)} if stored.lead > 1 else {}
-    facts |= {REPLAYED_KEY: "true"} if replayed else {}
-    interval = NEW_CITY_INTERVAL if record.served == NewCityForecaster.name else INTERVAL
-    hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
-    if stored.lead > 1:
-        interval += f" The forecasts of the validation window had the same lead of {stored.lead} days."
-        hours += f"; next hours and types are not forecast, as the days after {stored.last_known} are not known"
-    table = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(facts)
+    forecast_date = issue_date + timedelta(days=1)
+    low, high = models.counts.total_interval(
+        next_day["probability"].to_numpy(), is_holiday_fireworks(np.array([forecast_date], "datetime64[D]"))
+    )
+    replayed = is_over(forecast_date, city, now)
+    metadata = forecast_metadata(city, stored.lead, replayed)
+    table = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(metadata)
     top = top_locations(next_day, drivers, city)
-    columns = [str(column.to_pylist()) for made in (table, top) for column in made.columns]
+    interval, hours = _meanings(record, models, stored)
+    columns = [str(column.to_pylist()) for one in (table, top) for column in one.columns]
     return Forecast(
         table=table,
-        hourly=hourly_table(next_day, models.profile, city, day),
+        hourly=hourly_table(next_day, models.profile, city, forecast_date),
         top=top,
         geojson=risk_geojson(next_day, city),
         record=ForecastRecord(
             city=city.name,
             issue_date=issue_date,
-            forecast_date=day,
+            forecast_date=forecast_date,
             served=record.served,
             models_from=record.fitted_on,
             why_served=record.reasons,
@@ -114,3 +102,26 @@ def serve(record: ServingRecord, models: ServingModels, stored: CityHistory) -> 
             version=sha256(*record.reasons, *columns)[:16],
         ),
     )
+
+
+def _next_day(
+    record: ServingRecord, models: ServingModels, history: History, mixes: Array | None
+) -> tuple[pa.Table, Sequence[tuple[str, ...]] | None]:
+    """Return the next day's rows, and the candidate's drivers by cell."""
+    try:
+        table = next_day_table(record, models, history, mixes)
+        return table, models.next_day[record.candidate].drivers(history, history.next_day)
+    except OtherInputsError as error:
+        key = f"{record.city}|{record.issue_date}"
+        remedy = f"Materialize live_models for {key} with `retrain` on."
+        raise OtherInputsError(f"{key}, models of {record.fitted_on}: {error} {remedy}") from error
+
+
+def _meanings(record: ServingRecord, models: ServingModels, stored: CityHistory) -> tuple[str, str]:
+    """Return the meanings of the intervals and hours in words."""
+    interval = NEW_CITY_INTERVAL if record.served == NewCityForecaster.name else INTERVAL
+    hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
+    if stored.lead > 1:
+        interval += f" The forecasts of the validation window had the same lead of {stored.lead} days."
+        hours += f"; next hours and types are not forecast, as the days after {stored.last_known} are not known"
+    return interval, hours

@@ -15,6 +15,8 @@ from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOUR
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
 
+ONE_DAY: Final = timedelta(days=1)
+
 
 class _Issue(StoredRecord):
     """Facts of an issue date: a forecast, or the reason for none."""
@@ -22,43 +24,56 @@ class _Issue(StoredRecord):
     stored_as = FORECAST_RECORD
 
     issue_date: date
+    """Last day whose data could be used."""
     forecast_date: date
+    """Local day after the issue date."""
     lead: int
-    """Days from `last_known`, the last used day, to `forecast_date`."""
+    """Days from `last_known` to `forecast_date`."""
     last_known: date
+    """Last day whose data were used."""
 
 
 class ForecastRecord(_Issue):
     """Facts of a forecast."""
 
     served: str
+    """Forecaster of the next day."""
     models_from: date
+    """Issue date of the models."""
     why_served: tuple[str, ...]
+    """Sentences of the serving record."""
     expected_alerts: float
-    """Sum over the cells of the day."""
+    """Expected number of alerts on the forecast date, in all cells."""
     expected_alerts_low: float
+    """Lower end of the 80% interval of the number of alerts."""
     expected_alerts_high: float
+    """Upper end of that interval."""
     interval: str
+    """Meaning of the intervals, in words."""
     hours: str
     """Division of the day into hours, in words."""
     drivers: dict[str, tuple[str, ...]]
     """Phrases by "row,column" for the candidate's highest odds over the average cell's; empty without reasons."""
     issued_at: str
+    """Instant of the forecast (ISO 8601, UTC)."""
     replayed: bool = False
-    """True for a forecast made after its day."""
+    """True for a forecast after its day."""
     version: str
     """Hash of the forecast and its reasons, equal for equal days and models."""
 
     def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
+        """Return `drivers` by (row, column)."""
         cells = (map(int, key.split(",")) for key in self.drivers)
         return {(row, column): reasons for (row, column), reasons in zip(cells, self.drivers.values(), strict=True)}
 
 
 class NoForecast(_Issue):
-    """Reason for no forecast; `last_issued` is the issue date of the one before."""
+    """Reason for no forecast."""
 
     no_forecast: str
+    """Sentences."""
     last_issued: date | None
+    """Issue date of the forecast before."""
 
 
 IssueRecord = ForecastRecord | NoForecast
@@ -67,13 +82,7 @@ _RECORD: Final[TypeAdapter[IssueRecord]] = TypeAdapter(IssueRecord)
 
 @dataclass(frozen=True)
 class Forecast:
-    """One issued forecast.
-
-    Attributes:
-        table: rows of the next day and hours, `catalogue.FORECAST` with a column for the candidate and each baseline.
-        hourly: the day's alerts by hour, `catalogue.HOURLY`.
-        top: the places with the highest risk, with reasons.
-    """
+    """Files of one issued forecast: `catalogue.FORECAST`, `HOURLY`, `TOP_LOCATIONS`, `RISK_MAP` and the record."""
 
     table: pa.Table
     hourly: pa.Table
@@ -84,55 +93,52 @@ class Forecast:
 
 def is_over(day: date, city: City, now: datetime) -> bool:
     """Return True if a local day of the city has ended."""
-    return now >= day_start(day + timedelta(days=1), city.zone)
+    return now >= day_start(day + ONE_DAY, city.zone)
 
 
-def issued_already(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
-    """Return the issued forecast. None if it is missing, still open, replayed, or on an older grid."""
-    if not is_over(issue_date + timedelta(days=1), city, now) or not store.exists(FORECAST, city.name, issue_date):
+def issued_record(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
+    """Return the record of a forecast that stays as issued. None if it is missing, still open or replayed."""
+    if not is_over(issue_date + ONE_DAY, city, now) or not store.exists(FORECAST, city.name, issue_date):
         return None
     record = load_record(store, city.name, issue_date)
-    fits = is_of_grid(store.read_table(FORECAST, city.name, issue_date, ["row"]), city)
-    return record if isinstance(record, ForecastRecord) and fits and not record.replayed else None
+    return record if isinstance(record, ForecastRecord) and not record.replayed else None
 
 
-def was_issued(store: Store, city: City, issue_date: date, now: datetime) -> bool:
-    """Return True if a forecast was issued in time and its day is over, so that it stays, whatever its grid."""
-    if not is_over(issue_date + timedelta(days=1), city, now):
-        return False
-    if not store.exists(FORECAST, city.name, issue_date):
-        return False
-    record = load_record(store, city.name, issue_date)
-    return isinstance(record, ForecastRecord) and not record.replayed
+def issued_on_grid(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
+    """Return `issued_record`; None for a forecast on an older grid."""
+    record = issued_record(store, city, issue_date, now)
+    if record is None:
+        return None
+    return record if is_of_grid(store.read_table(FORECAST, city.name, issue_date, ["row"]), city) else None
 
 
 def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:
     """Write a forecast, or the reason for none instead of an earlier forecast; return the address."""
     record = forecast.record if isinstance(forecast, Forecast) else forecast
-    place = record.city, record.issue_date
+    key = record.city, record.issue_date
     with store.alone(FORECAST.asset, record.city):
-        is_none = isinstance(forecast, NoForecast)
-        for file in (FORECAST, HOURLY, TOP_LOCATIONS, RISK_MAP) if is_none else (FORECAST,):
-            store.delete(file, *place)
+        store.delete(FORECAST, *key)
         path = record.write(store)
-        if isinstance(forecast, Forecast):
-            store.write_table(HOURLY, forecast.hourly, *place)
-            store.write_table(TOP_LOCATIONS, forecast.top, *place)
-            store.write_bytes(RISK_MAP, forecast.geojson, *place)
-            # The last write, as a table means that the forecast is complete.
-            store.write_table(FORECAST, forecast.table, *place)
-            path = store.uri(FORECAST, *place)
-    return path
+        if isinstance(forecast, NoForecast):
+            for file in (HOURLY, TOP_LOCATIONS, RISK_MAP):
+                store.delete(file, *key)
+            return path
+        store.write_table(HOURLY, forecast.hourly, *key)
+        store.write_table(TOP_LOCATIONS, forecast.top, *key)
+        store.write_bytes(RISK_MAP, forecast.geojson, *key)
+        # The last write, as a table means that the forecast is complete.
+        store.write_table(FORECAST, forecast.table, *key)
+    return store.uri(FORECAST, *key)
 
 
 def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
-    """Return the record of a day without a forecast, by default for a last known day too long ago."""
+    """Return the record of an issue date without a forecast; `why` is by default a last known day too long ago."""
     city, issue_date = stored.city, stored.issue_date
-    issued = store.days_present(FORECAST, city.name, last=issue_date - timedelta(days=1))
+    issued = store.days_present(FORECAST, city.name, last=issue_date - ONE_DAY)
     return NoForecast(
         city=city.name,
         issue_date=issue_date,
-        forecast_date=issue_date + timedelta(days=1),
+        forecast_date=issue_date + ONE_DAY,
         lead=stored.lead,
         last_known=stored.last_known,
         no_forecast=f"No forecast is issued. {why or stored.lateness}",
@@ -141,15 +147,14 @@ def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
 
 
 def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
-    """Return the record of a day's forecast, or of the reason for none; raise MissingObjectError without one."""
+    """Return the record of a forecast, or of the reason for none; raise MissingObjectError without one."""
     return _RECORD.validate_json(store.read_bytes(FORECAST_RECORD, city, issue_date))
 
 
 def next_day_forecasts(store: Store, city: City, first: date, last: date) -> dict[date, pa.Table]:
-    """Return the next-day rows of issued forecasts from `first` to `last`, by forecast day, without those of older grids."""
-    one = timedelta(days=1)
+    """Return the next-day rows of forecasts for `first` to `last`, by forecast date, without those on older grids."""
     tables = {
         issue_date: store.read_table(FORECAST, city.name, issue_date)
-        for issue_date in sorted(store.days_present(FORECAST, city.name, first - one, last - one))
+        for issue_date in sorted(store.days_present(FORECAST, city.name, first - ONE_DAY, last - ONE_DAY))
     }
-    return {issue_date + one: next_day_rows(table) for issue_date, table in tables.items() if is_of_grid(table, city)}
+    return {at + ONE_DAY: next_day_rows(table) for at, table in tables.items() if is_of_grid(table, city)}

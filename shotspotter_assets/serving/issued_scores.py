@@ -6,11 +6,11 @@ from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import entr
 
+from shotspotter_assets.arrays import Integers
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation.forecasts_table import cells_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain
@@ -19,7 +19,7 @@ from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, CANDIDATE_COLUMN, at_lead, is_replayed, lead_of
+from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, CANDIDATE_COLUMN, is_replayed, lead_of
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord
@@ -40,32 +40,37 @@ class DayScores:
     """Scores of one day; None if undefined."""
 
     log_loss: float
+    """Mean over the cells, nats."""
     gain_over_historical_mean: float | None
+    """Nats per positive."""
     hit_rate_5: float | None
+    """Share of the positives in the 5% of cells with the highest risk."""
     expected_alerts: float
     observed_alerts: int
 
 
 @dataclass(frozen=True)
 class RollingScores:
-    """Scores of the served forecasts of the last `WINDOW_DAYS`, and their gain over each baseline.
-
-    `replayed` counts the `days` whose forecast was made later. `promised_log_loss` is the mean entropy of the forecasts, their
-    expected log loss if they are calibrated.
-    """
+    """Scores of the served forecasts of the last `WINDOW_DAYS`, as those of `DayScores`."""
 
     days: int
+    """Number of scored days."""
     replayed: int
+    """Number of these days whose forecast is replayed."""
     positives: int
+    """Number of cell-days with an alert."""
     log_loss: float
     promised_log_loss: float
+    """Mean entropy of the forecasts, their expected log loss if they are calibrated."""
     hit_rate_5: float | None
     predicted_over_observed: float | None
+    """Ratio of the sums of probabilities and positives."""
     gain_over: dict[str, Gain]
+    """Gain by baseline."""
 
     @property
     def drift(self) -> float:
-        """Log loss above the promised one, as a share of the latter."""
+        """Excess of the log loss over the promised one, as a share of the latter."""
         return self.log_loss / self.promised_log_loss - 1
 
     @property
@@ -81,16 +86,19 @@ class ScoreRecord(StoredRecord):
     stored_as = FORECAST_SCORES
 
     scored_date: date
+    """Last day of the scored days."""
     lead: int
-    """Days from the last known day to the forecast day, in all scored forecasts."""
+    """Lead of all scored forecasts, days."""
     last_known: date
+    """Last day whose alerts are known."""
     note: str | None
     """Reason for no score of the day."""
     scores: DayScores | None
+    """Scores of the day; null with a note."""
     rolling: RollingScores | None
-    """None for fewer than `MIN_DAYS` scored days."""
+    """Scores of the last 91 days; null for fewer than 14 scored days."""
     rolling_gate: Verdict | None
-    """Verdict on the candidate, served or not; None for fewer than `MIN_WEEKS` weeks."""
+    """Verdict on the candidate, served or not; null for too few weeks."""
 
     def warnings(self) -> list[str]:
         """Return the problems of the last weeks' forecasts in words."""
@@ -103,30 +111,30 @@ class ScoreRecord(StoredRecord):
 
 
 def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: ServingRecord | None) -> ScoreRecord:
-    """Score the issue date, if known, and the weeks to it, from forecasts at the lead of the last one.
+    """Score the issue date of `stored`, if known, and the weeks to it.
 
     Args:
         stored: the days to the issue date, at most the last `HISTORY_DAYS`.
-        forecasts: next-day rows of issued forecasts, by forecast day, of the last `WINDOW_DAYS`.
-        serving: the record of the latest of them; None without any.
+        forecasts: next-day rows of issued forecasts of the last `WINDOW_DAYS`; those with the lead of the last one count.
+        serving: the record of the last one; None without any.
     """
-    day = stored.issue_date
+    scored_date = stored.issue_date
     lead = lead_of(forecasts[max(forecasts)]) if forecasts else 1
-    known = known_forecasts(at_lead(forecasts, lead), stored)
+    known = known_forecasts({at: table for at, table in forecasts.items() if lead_of(table) == lead}, stored)
     candidate = "" if serving is None else serving.candidate
     scored = scored_days(known, stored, candidate)
     note = None
     if stored.lead > 1:
-        note = f"What happened on {day} is not known yet: the last known day is {stored.last_known}."
-    elif day not in known:
-        note = f"No forecast was issued on {day - timedelta(days=1)}, so {day} has no score."
+        note = f"Alerts of {scored_date} are not known yet: the last known day is {stored.last_known}."
+    elif scored_date not in known:
+        note = f"No forecast was issued on {scored_date - timedelta(days=1)}, so {scored_date} has no score."
     return ScoreRecord(
         city=stored.city.name,
-        scored_date=day,
+        scored_date=scored_date,
         lead=lead,
         last_known=stored.last_known,
         note=note,
-        scores=day_scores(known[day], day, stored.alerts[-1], candidate) if note is None else None,
+        scores=day_scores(known[scored_date], scored_date, stored.alerts[-1], candidate) if note is None else None,
         rolling=None if scored is None or len(known) < MIN_DAYS else rolling_scores(scored, known, candidate),
         rolling_gate=None if scored is None or serving is None else rolling_gate(scored, serving),
     )
@@ -134,16 +142,13 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
 
 def known_forecasts(forecasts: Mapping[date, pa.Table], history: CityHistory) -> dict[date, pa.Table]:
     """Return the forecasts for known days."""
-    return {day: table for day, table in forecasts.items() if day <= history.last_known and day not in history.unknown}
+    return {at: table for at, table in forecasts.items() if at <= history.last_known and at not in history.unknown}
 
 
-def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], candidate: str) -> pa.Table:
-    """Return a day's forecast with the outcome, as a forecasts table (see `evaluation.forecasts_table`).
+def scored_day(forecast: pa.Table, scored_date: date, alerts: Integers, candidate: str) -> pa.Table:
+    """Return the next-day rows of a forecast with the outcome, as a forecasts table (`evaluation.forecasts_table`).
 
-    Args:
-        forecast: the next-day rows of an issued forecast for `day`.
-        alerts: of the forecast types on that day, shape (rows, columns).
-        candidate: name of the candidate's column in the table.
+    `alerts` are those of the forecast types on the scored date, shape (rows, columns); `candidate` names its column.
     """
     columns = {SERVED: "probability", candidate: CANDIDATE_COLUMN}
     columns |= {
@@ -151,7 +156,7 @@ def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], c
     }
     cells = cells_of(forecast)
     return forecasts_table(
-        np.array([day], dtype="datetime64[D]"),
+        np.array([scored_date], dtype="datetime64[D]"),
         cells,
         alerts[cells][None] > 0,
         {model: forecast[column].to_numpy() for model, column in columns.items()},
@@ -159,20 +164,20 @@ def scored_day(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], c
 
 
 def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candidate: str) -> pa.Table | None:
-    """Join the `scored_day` of forecasts of known days with their common models; None without any.
+    """Join the scored days of known forecasts with their common models; None without any.
 
-    `history` starts on the first forecast day or before.
+    `history` starts on the first forecast date or before.
     """
     tables = [
-        scored_day(table, day, history.alerts[(day - history.days[0]).days], candidate)
-        for day, table in sorted(forecasts.items())
+        scored_day(table, at, history.alerts[(at - history.days[0]).days], candidate)
+        for at, table in sorted(forecasts.items())
     ]
     return pool_tables(tables) if tables else None
 
 
-def day_scores(forecast: pa.Table, day: date, alerts: npt.NDArray[np.integer], candidate: str) -> DayScores:
+def day_scores(forecast: pa.Table, scored_date: date, alerts: Integers, candidate: str) -> DayScores:
     """Score one day; arguments as for `scored_day`."""
-    scored, of_cells = scored_day(forecast, day, alerts, candidate), alerts[cells_of(forecast)]
+    scored, of_cells = scored_day(forecast, scored_date, alerts, candidate), alerts[cells_of(forecast)]
     served, reference = (scored[name].to_numpy() for name in (SERVED, HISTORICAL_MEAN))
     scores = score_cell_days(served, of_cells > 0, reference, dates_of(scored))
     return DayScores(

@@ -1,4 +1,4 @@
-"""Stored streets of a forecast: the record and files of a day, or the reason for none."""
+"""Ranked streets as stored: the record and files of an issue date, or the reason for none."""
 
 import json
 from dataclasses import dataclass
@@ -14,29 +14,28 @@ from shotspotter_assets.storage.stored_record import StoredRecord
 
 
 class StreetRecord(StoredRecord):
-    """Facts of the streets ranked on an issue date, or the reason for none (`no_streets`).
-
-    `is_wrong` marks an unusable file of streets, `left_out` describes its lines that are no segments. `expected_alerts` and
-    `expected_on_no_street` add up to the sum over the cells.
-    """
+    """Facts of the streets ranked on an issue date, or the reason for none."""
 
     stored_as = STREETS_RECORD
 
     issue_date: date
     no_streets: str = ""
+    """Reason for no ranked streets, or ""."""
     is_wrong: bool = False
+    """True for an unusable file of streets."""
     segments: int = 0
+    """Number of ranked segments."""
     expected_alerts: float = 0.0
+    """Expected number of alerts on the segments on the forecast date."""
     expected_on_no_street: float = 0.0
+    """Expected number of alerts on no street; both add up to the sum over the cells."""
     left_out: tuple[str, ...] = ()
+    """Lines of the file that are no segments, in words."""
 
 
 @dataclass(frozen=True)
 class StreetForecast:
-    """Ranked streets of an issue date, by day, shift and segment (`catalogue.STREETS`).
-
-    `top` ranks the day's most probable segments with reasons; `geojson` has their lines.
-    """
+    """Files of ranked streets: `catalogue.STREETS`, `TOP_STREETS`, `STREETS_MAP` and the record."""
 
     table: pa.Table
     top: pa.Table
@@ -53,25 +52,20 @@ class StreetForecast:
 def write_streets(store: Store, forecast: StreetForecast | StreetRecord) -> str:
     """Write the files of ranked streets, or the reason for none; return the record's address."""
     record = forecast.record if isinstance(forecast, StreetForecast) else forecast
-    place = record.city, record.issue_date
+    key = record.city, record.issue_date
     with store.alone(STREETS.asset, record.city):
         if isinstance(forecast, StreetForecast):
-            store.write_table(TOP_STREETS, forecast.top, *place)
-            store.write_bytes(STREETS_MAP, forecast.geojson, *place)
-            store.write_table(STREETS, forecast.table, *place)
+            store.write_table(TOP_STREETS, forecast.top, *key)
+            store.write_bytes(STREETS_MAP, forecast.geojson, *key)
+            store.write_table(STREETS, forecast.table, *key)
         else:
             for file in (STREETS, TOP_STREETS, STREETS_MAP):
-                store.delete(file, *place)
+                store.delete(file, *key)
         return record.write(store)
 
 
-def read_streets(store: Store, city: str, issue_date: date) -> pa.Table | None:
-    """Read the risk of a day's streets (`catalogue.STREETS`); None without ranked streets."""
-    return store.read_table(STREETS, city, issue_date) if store.exists(STREETS, city, issue_date) else None
-
-
 def top_street_lines(store: Store, city: str, issue_date: date) -> list[dict[str, Any]]:
-    """Return a day's ranked segments as GeoJSON features with reasons; none without ranked streets."""
+    """Return the most probable segments as GeoJSON features with reasons; none without ranked streets."""
     if not store.exists(STREETS_MAP, city, issue_date):
         return []
     features: list[dict[str, Any]] = json.loads(store.read_bytes(STREETS_MAP, city, issue_date))["features"]

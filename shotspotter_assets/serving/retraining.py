@@ -1,4 +1,4 @@
-"""Decide which models serve a city after a day: newly trained and accepted ones, or those of an earlier day."""
+"""Choice of the models that serve a city after a day: newly trained and accepted ones, or those of an earlier day."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import candidate_of
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
-from shotspotter_assets.serving.cold_start import first_days, is_new
-from shotspotter_assets.serving.issued_forecasts import is_over, issued_already
+from shotspotter_assets.serving.cold_start import cold_start, is_new
+from shotspotter_assets.serving.issued_forecasts import is_over, issued_on_grid
 from shotspotter_assets.serving.serving_record import WEEK, ServingRecord
 from shotspotter_assets.serving.stored_alerts import stored_incidents
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, live_windows, train
@@ -19,41 +19,39 @@ from shotspotter_assets.storage.store import Store
 
 @dataclass(frozen=True)
 class LiveModels:
-    """Live models after a day, with new files by stored name, or the reason for none (`why_none`)."""
+    """Live models after a day, or the reason for none."""
 
     record: ServingRecord | None
     files: ModelFiles = field(default_factory=dict)
+    """New files by stored name."""
     why_none: str = ""
 
 
-def known_history(store: Store, city: City, day: date, now: datetime) -> CityHistory:
-    """Return the days that models of a day may use; for a past forecast day, by the publication rule.
+def known_history(store: Store, city: City, issue_date: date, now: datetime) -> CityHistory:
+    """Return the days that models may use; for a past forecast date, by the publication rule.
 
     Raises:
         MissingPartitionsError: days are missing; the error names them.
         DaysNotKnownError: none of the days is known.
     """
-    history = CityHistory.load(store, city, day)
-    return history.as_published() if is_over(day + timedelta(days=1), city, now) else history
+    history = CityHistory.load(store, city, issue_date)
+    return history.as_published() if is_over(issue_date + timedelta(days=1), city, now) else history
 
 
-def made_already(store: Store, stored: CityHistory, now: datetime) -> ServingRecord | None:
-    """Return the issue date's stored record if its forecast was issued or its data are unchanged.
-
-    None without one, or if the city's file asks for other models.
-    """
-    city, day = stored.city, stored.issue_date
-    record = ServingRecord.find(store, city.name, day)
-    if record is None or issued_already(store, city, day, now) is not None:
+def reusable_record(store: Store, stored: CityHistory, now: datetime) -> ServingRecord | None:
+    """Return the issue date's stored record if its forecast was issued, or its data and the asked models are unchanged."""
+    city, issue_date = stored.city, stored.issue_date
+    record = ServingRecord.find(store, city.name, issue_date)
+    if record is None or issued_on_grid(store, city, issue_date, now) is not None:
         return record
-    is_past = is_over(day + timedelta(days=1), city, now)
+    is_past = is_over(issue_date + timedelta(days=1), city, now)
     if is_past or not record.trained or outdated(city, record) or record.last_known != stored.last_known:
         return None
     data_sha256 = stored.daily(covered_mask(record.covered, city.shape)).data_sha256()
     return record if record.data_sha256 == data_sha256 and record.lead == stored.lead else None
 
 
-def live_models(
+def choose_models(
     store: Store,
     stored: CityHistory,
     context: FitContext,
@@ -67,40 +65,39 @@ def live_models(
     `retrain` trains in any case, `serve_from` rolls back to the live models after an earlier day.
 
     Raises:
-        ValueError: see `rolled_back`.
+        ValueError: `serve_from` is no earlier day, or its models were fitted for another lead.
     """
-    city, day = stored.city, stored.issue_date
-    latest = ServingRecord.latest_before(store, city.name, day)
+    city, issue_date = stored.city, stored.issue_date
+    latest = ServingRecord.latest_before(store, city.name, issue_date)
     # Where the lead alternates, as over weekends, models of the same lead stay live.
-    before = ServingRecord.of_lead(store, city.name, day, stored.lead) or latest
-    reason = training_reason(city, day, before, by_hand=retrain, lead=stored.lead)
+    before = ServingRecord.of_lead(store, city.name, issue_date, stored.lead) or latest
+    reason = training_reason(city, issue_date, before, by_hand=retrain, lead=stored.lead)
     files: Mapping[str, Mapping[str, bytes]] = {}
     if serve_from is not None:
         record = rolled_back(store, stored, serve_from)
     elif before is not None and not reason:
-        record = unchanged(before, stored)
+        record = carried_over(before, stored)
     elif is_new(stored):
         if context.shared is None:
-            return LiveModels(None, why_none=too_short(stored))
-        record, files = first_days(stored, context)
+            return LiveModels(None, why_none=_too_short(stored))
+        record, files = cold_start(stored, context)
     else:
         windows, incidents = live_windows(stored.days, validation_days), stored_incidents(store, stored)
         record, files = train(stored, windows, reason, incidents=incidents, context=context)
     return LiveModels(record.after(latest), files)
 
 
-def too_short(stored: CityHistory) -> str:
-    """Explain why a city with few days and without a model of all cities has no models."""
+def _too_short(stored: CityHistory) -> str:
     first = stored.city.start + timedelta(days=MIN_HISTORY_DAYS - 1)
     return (
         f"City {stored.city.name}: {len(stored.days)} days of history, and live models need {MIN_HISTORY_DAYS}. They are trained "
-        f"from {first} on, or earlier once shared_models are made; or give the city an earlier start if its source has "
+        f"from {first} on, or earlier once shared_models are materialized. Give the city an earlier start if its source has "
         "earlier days."
     )
 
 
 def outdated(city: City, before: ServingRecord) -> str:
-    """Explain why the models of a record cannot serve the city any more; empty if they can."""
+    """Return the reason why the models of a record cannot serve the city any more; "" if they can."""
     if before.inputs != names_of_inputs(city):
         return "the inputs differ from those that the live models were fitted on"
     candidate = candidate_of(city)
@@ -108,14 +105,14 @@ def outdated(city: City, before: ServingRecord) -> str:
 
 
 def training_reason(
-    city: City, day: date, before: ServingRecord | None, *, by_hand: bool = False, lead: int = 1
+    city: City, issue_date: date, before: ServingRecord | None, *, by_hand: bool = False, lead: int = 1
 ) -> str:
-    """Explain why models are trained on the day, given the latest record before it; empty if they are not."""
+    """Return the reason for training on the issue date, given the record before it; "" if it is not due."""
     if before is None:
         return "trained for the first time"
     if lead > city.publication.longest_lead and not by_hand:
         return ""
-    cause, is_week_over = outdated(city, before), day - before.last_trained >= WEEK
+    cause, is_week_over = outdated(city, before), issue_date - before.last_trained >= WEEK
     due = {
         f"retrained, as {cause}": bool(cause),
         f"retrained for a lead of {lead} days, as the live models were fitted for {before.lead}": before.lead != lead,
@@ -126,8 +123,8 @@ def training_reason(
     return next((reason for reason, is_due in due.items() if is_due), "")
 
 
-def unchanged(before: ServingRecord, stored: CityHistory) -> ServingRecord:
-    """Return the record of a day without training: earlier models stay live."""
+def carried_over(before: ServingRecord, stored: CityHistory) -> ServingRecord:
+    """Return the record of an issue date without training: earlier models stay live."""
     reason = f"Not retrained ({stored.city.retraining}): last on {before.last_trained}."
     if stored.is_too_late:
         reason = f"Not retrained, as no forecast is issued. {stored.lateness}"
@@ -135,23 +132,23 @@ def unchanged(before: ServingRecord, stored: CityHistory) -> ServingRecord:
 
 
 def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingRecord:
-    """Return the record of a day on which the live models after an earlier day serve again.
+    """Return the record of an issue date on which the live models after an earlier day serve again.
 
     Raises:
         ValueError: `serve_from` is not earlier, or its models were fitted for another lead.
         MissingObjectError: it has no record.
     """
-    city, day = stored.city.name, stored.issue_date
-    if serve_from >= day:
-        raise ValueError(f"{city}|{day}: serve_from is {serve_from}; name a day before {day}.")
+    city, issue_date = stored.city.name, stored.issue_date
+    if serve_from >= issue_date:
+        raise ValueError(f"{city}|{issue_date}: serve_from is {serve_from}; name a day before {issue_date}.")
     record = ServingRecord.load(store, city, serve_from)
     if record.lead != stored.lead:
         raise ValueError(
-            f"{city}|{day}: the live models after {serve_from} were fitted for a lead of {record.lead} days, and the last "
+            f"{city}|{issue_date}: the live models after {serve_from} were fitted for a lead of {record.lead} days, and the last "
             f"known day is {stored.last_known}, a lead of {stored.lead}. Name a day with models of that lead, or train."
         )
     reason = f"Rolled back by hand to the live models after {serve_from}."
-    return record.model_copy(update=_dated(stored) | {"last_trained": day, "reasons": (reason,)})
+    return record.model_copy(update=_dated(stored) | {"last_trained": issue_date, "reasons": (reason,)})
 
 
 def _dated(stored: CityHistory) -> dict[str, object]:

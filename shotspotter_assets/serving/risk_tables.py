@@ -1,17 +1,16 @@
-"""The tables of a forecast: risk by horizon and cell, by hour, the top places, and GeoJSON."""
+"""Tables of a forecast: risk by horizon and cell, by hour, the top locations, and GeoJSON."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import expit, logit
 
-from shotspotter_assets.arrays import Array
+from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.calendar.dates import (
     DAY_HOURS,
     day_starts,
@@ -40,23 +39,20 @@ NEXT_DAY_HORIZON: Final = "day"
 CANDIDATE_COLUMN: Final = "candidate"
 """Column of the candidate's probability, served or not, for its scores."""
 BASELINE_PREFIX: Final = "baseline_"
-LEAD_KEY: Final = b"lead"
+_LEAD: Final = b"lead"
 """Metadata key of forecasts with a lead above one day."""
-REPLAYED_KEY: Final = b"replayed"
-"""Metadata key of forecasts made after their day."""
+_REPLAYED: Final = b"replayed"
+"""Metadata key of forecasts after their day."""
 TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
-RISK_SCHEMA: Final = FORECAST.schema
 NOON: Final = 12
-"""Local hour of the next day at which hourly alerts end, for shifts over midnight."""
-MAX_PLACES: Final = 20
+"""Local hour of the day after the forecast date at which hourly alerts end, for shifts over midnight."""
+MAX_LOCATIONS: Final = 20
 
 
 def next_day_table(record: ServingRecord, models: ServingModels, history: History, mixes: Array | None) -> pa.Table:
-    """Forecast the day after the history, `RISK_SCHEMA` with a column for the candidate and each baseline.
+    """Forecast the day after the issue date (`catalogue.FORECAST`), with a column for the candidate and each baseline.
 
-    Args:
-        history: to the last known day, and no further.
-        mixes: `type_mixes` of its first 24 hours; None without types.
+    The history ends on the last known day; `mixes` are the `type_mixes` of the day's first 24 hours, None without types.
     """
     at = history.next_day
     day: date = history.days_to_forecast()[-1].astype(object)
@@ -65,11 +61,13 @@ def next_day_table(record: ServingRecord, models: ServingModels, history: Histor
     by_model = {name: model.predict(history, range(at, at + 1))[0] for name, model in shown.items()}
     probability, served = by_model[record.served], models.next_day[record.served]
     fireworks = bool(is_holiday_fireworks(np.array([day], "datetime64[D]"))[0])
-    low, high = day_offset(record.level, fireworks)
+    low, high = day_offset(record.weekly_offset, fireworks)
     # Only the rates of a new city have an uncertainty of their own in each cell.
     no_spread = np.zeros(1), np.zeros(1)
     below, above = served.spread(history, at) if isinstance(served, FittedNewCity) else no_spread
-    mix = None if mixes is None else np.tensordot(profile_of_day(models.profile, day), mixes, axes=1)
+    first = day.weekday() * DAY_HOURS
+    profile = models.profile[first : first + DAY_HOURS]
+    mix = None if mixes is None else np.tensordot(profile / profile.sum(), mixes, axes=1)
     table = risk_table(
         NEXT_DAY_HORIZON,
         day_starts([day], history.city.zone)[0],
@@ -91,71 +89,71 @@ def next_hours_table(
     record: ServingRecord,
     models: ServingModels,
     history: HourlyHistory,
-    issue: int,
+    first_hour: int,
     probability: Array,
     mixes: Array | None,
 ) -> pa.Table:
-    """Return the next hours of all fitted horizons, `RISK_SCHEMA`.
+    """Return the next hours of all fitted horizons (`catalogue.NOWCAST_HOURS`).
 
     Args:
-        history: hours before `issue`; later ones are not used.
-        issue: index of the first hour that is forecast.
-        probability: as `next_hours.hourly_forecaster.predict_all` returns it, shape (horizons, cells).
-        mixes: `type_mixes` from `issue` on; None without types.
+        record: the serving record of the models.
+        models: the models, with hours.
+        history: hours before `first_hour`; later ones are not used.
+        first_hour: index of the first forecast hour.
+        probability: probabilities by `next_hours.hourly_forecaster.predict_all`, shape (horizons, cells).
+        mixes: `type_mixes` from `first_hour` on; None without types.
     """
     assert models.hours is not None
-    low, high = record.level
+    low, high = record.weekly_offset
     tables = []
     for horizon, horizon_probability in zip(models.hours.models, probability, strict=True):
         mix = None
         if mixes is not None:
-            weights = models.hours.profile[history.clock.hour_of_week[issue : issue + horizon]]
+            weights = models.hours.profile[history.clock.hour_of_week[first_hour : first_hour + horizon]]
             mix = np.tensordot(weights / weights.sum(), mixes[:horizon], axes=1)
         log_odds = logit(horizon_probability)
         tables.append(
             risk_table(
                 f"{horizon}h",
-                history.starts[issue],
+                history.starts[first_hour],
                 horizon,
                 history.in_coverage,
                 horizon_probability,
                 (log_odds + low, log_odds + high),
                 models.hours.models[horizon].counts,
-                bool(fireworks_ahead(history, horizon)[issue]),
+                bool(fireworks_ahead(history, horizon)[first_hour]),
                 mix,
             )
         )
     return pa.concat_tables(tables)
 
 
-def type_mixes(types: GunshotTypes | None, history: HourlyHistory, issue: int, hours: int) -> Array | None:
-    """Return type probabilities of alerts by hour from `issue` on and cell, shape (hours, cells, types).
+def type_mixes(types: GunshotTypes | None, history: HourlyHistory, first_hour: int, hours: int) -> Array | None:
+    """Return type probabilities of alerts by hour from `first_hour` on and cell, shape (hours, cells, types).
 
-    Only hours before `issue`, at most `len(history)`, are used. None without a forecaster.
+    Only hours before `first_hour`, at most `len(history)`, are used. None without a forecaster.
     """
     if types is None:
         return None
     cells = history.alerts.shape[1]
-    hour, cell = np.repeat(issue + np.arange(hours), cells), np.tile(np.arange(cells), hours)
-    return types.predict(history, np.full(len(hour), issue), hour, cell).reshape(hours, cells, -1)
+    hour, cell = np.repeat(first_hour + np.arange(hours), cells), np.tile(np.arange(cells), hours)
+    return types.predict(history, np.full(len(hour), first_hour), hour, cell).reshape(hours, cells, -1)
 
 
 def risk_table(
     horizon: str,
     starts: np.datetime64,
     hours: int,
-    in_coverage: npt.NDArray[np.bool_],
+    in_coverage: Booleans,
     probability: Array,
     interval: tuple[Array, Array],
     counts: AlertCounts,
     fireworks: bool,
     mix: Array | None,
 ) -> pa.Table:
-    """Return one horizon as `RISK_SCHEMA`.
+    """Return the rows of one horizon (`catalogue.FORECAST`).
 
-    Args:
-        interval: log odds of low and high, each (cells,).
-        mix: probabilities of the types, shape (cells, types).
+    `interval` holds the log odds of low and high, each of shape (cells,); `mix` the types' probabilities, (cells, types).
     """
     row, column = np.nonzero(in_coverage)
     is_firework = np.full(len(row), fireworks)
@@ -172,7 +170,7 @@ def risk_table(
         np.maximum(expit(interval[1]), probability),
     ]
     types = [pa.nulls(len(row), pa.float64()) if mix is None else pa.array(mix[:, code]) for code in GUNSHOT_TYPES]
-    return pa.table([pa.array(value) for value in values] + types, schema=RISK_SCHEMA)
+    return pa.table([pa.array(value) for value in values] + types, schema=FORECAST.schema)
 
 
 def next_day_rows(forecast: pa.Table) -> pa.Table:
@@ -180,9 +178,16 @@ def next_day_rows(forecast: pa.Table) -> pa.Table:
     return forecast.filter(pc.equal(forecast["horizon"], NEXT_DAY_HORIZON))
 
 
+def forecast_metadata(city: City, lead: int, replayed: bool) -> dict[bytes, str]:
+    """Return the metadata of a forecast to store."""
+    metadata = {GRID.encode(): grid_settings(city)}
+    metadata |= {_LEAD: str(lead)} if lead > 1 else {}
+    return metadata | ({_REPLAYED: "true"} if replayed else {})
+
+
 def lead_of(forecast: pa.Table) -> int:
-    """Return the days from the last used day of a stored forecast to its day."""
-    return int((forecast.schema.metadata or {}).get(LEAD_KEY, 1))
+    """Return the lead of a stored forecast in days."""
+    return int((forecast.schema.metadata or {}).get(_LEAD, 1))
 
 
 def is_of_grid(forecast: pa.Table, city: City) -> bool:
@@ -192,33 +197,17 @@ def is_of_grid(forecast: pa.Table, city: City) -> bool:
 
 
 def is_replayed(forecast: pa.Table) -> bool:
-    """Return True if a stored forecast was made after its day."""
-    return REPLAYED_KEY in (forecast.schema.metadata or {})
+    """Return True if a stored forecast was computed after its day."""
+    return _REPLAYED in (forecast.schema.metadata or {})
 
 
-def at_lead(forecasts: Mapping[date, pa.Table], lead: int) -> dict[date, pa.Table]:
-    """Return the forecasts issued at a lead."""
-    return {day: table for day, table in forecasts.items() if lead_of(table) == lead}
+def hourly_table(next_day: pa.Table, profile: Array, city: City, forecast_date: date) -> pa.Table:
+    """Return expected alerts by hour of the forecast date, and to noon of the day after (`catalogue.HOURLY`).
 
-
-def profile_of_day(profile: Array, day: date) -> Array:
-    """Return the share of each local hour in the day's alerts, shape (24,), by an hour-of-week profile (168,)."""
-    first = day.weekday() * DAY_HOURS
-    hours = profile[first : first + DAY_HOURS]
-    return hours / hours.sum()
-
-
-def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> pa.Table:
-    """Return the day's expected alerts by local hour, and those to noon of the day after (`catalogue.HOURLY`).
-
-    The hour-of-week profile divides a cell's day, so that its 24 hours add up to the day. Hours after the next midnight have
-    the day's level, as no forecast reaches two days ahead, and the profile of their own weekday.
-
-    Args:
-        next_day: the rows of the next day.
-        profile: shape (168,), 0 is Monday 0:00; flat for a city without hours.
+    `profile` has shape (168,), from Monday 0:00 on. It divides a cell's day, so that the 24 hours add up to the day. Hours
+    after the next midnight have the day's level, as no forecast reaches two days ahead, and the profile of their own weekday.
     """
-    days = [day, day + timedelta(days=1)]
+    days = [forecast_date, forecast_date + timedelta(days=1)]
     starts = np.concatenate(
         [
             start + np.arange(hours) * np.timedelta64(1, "h")
@@ -226,7 +215,7 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> p
         ]
     )
     wall = wall_clock(starts, city.zone)
-    is_forecast_day = wall.astype("datetime64[D]") == np.datetime64(day)
+    is_forecast_day = wall.astype("datetime64[D]") == np.datetime64(forecast_date)
     kept = is_forecast_day | (hours_of_day(wall) < NOON)
     rate = profile[hours_of_week(wall)]
     share = (rate / rate[is_forecast_day].sum())[kept]
@@ -243,9 +232,9 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, day: date) -> p
 
 
 def top_locations(next_day: pa.Table, drivers: Sequence[Sequence[str]] | None, city: City) -> pa.Table:
-    """Return the `MAX_PLACES` cells with the highest probability, ranked, with middles and main drivers."""
+    """Return the `MAX_LOCATIONS` cells with the highest probability, ranked, with middles and main drivers."""
     probability = next_day["probability"].to_numpy()
-    best = np.argsort(-probability, kind="stable")[:MAX_PLACES]
+    best = np.argsort(-probability, kind="stable")[:MAX_LOCATIONS]
     row, column = (next_day[name].to_numpy()[best].astype(np.int64) for name in ("row", "column"))
     longitude, latitude = cell_middles(city, row, column)
     values = {

@@ -1,4 +1,4 @@
-"""The record of the live models after a day: `record.json` of `live_models`."""
+"""The serving record of a day, and the live models that it names."""
 
 import json
 from dataclasses import dataclass
@@ -39,11 +39,13 @@ class ServingRecord(StoredRecord):
     stored_as = SERVING_RECORD
 
     issue_date: date
+    """Day after which the models serve."""
     served: str
-    """The serving next-day forecaster, `since` the first day of an unbroken run."""
+    """Forecaster of the next day."""
     since: date
+    """First issue date of an unbroken run of `served`."""
     candidate_since: date | None = None
-    """First day of the candidate's unbroken run; None without an earlier candidate."""
+    """First issue date of the candidate's unbroken run; null without an earlier candidate."""
     reasons: tuple[str, ...]
     """Sentences: why that forecaster, and why (not) retrained."""
     last_trained: date
@@ -57,42 +59,45 @@ class ServingRecord(StoredRecord):
     without: dict[str, str]
     """Reasons for absent models, by name."""
     lead: int
-    """Days from the last known day to the forecast day in the models' fit."""
+    """Days from the last known day to the forecast date in the models' fit."""
     last_known: date
+    """Last day whose alerts are known."""
     inputs: tuple[str, ...]
     """Names of the next day's inputs."""
     validation: tuple[date, date]
     """First and last validation day; all earlier days are training days."""
     covered: list[tuple[int, int]]
     """(row, column) of the forecast cells."""
-    level: tuple[float, float]
-    """80% interval of the weekly offset in log odds; see `intervals.weekly_offset`."""
+    weekly_offset: tuple[float, float]
+    """80% interval of a week's offset in log odds (`intervals.weekly_offset`)."""
     data_sha256: str
     """Fingerprint of the models' days."""
     versions: dict[str, str]
+    """Versions of Python and of the packages that trained the models."""
     gate: Verdict
     """Verdict on the candidate in the validation window."""
 
     @classmethod
     def latest_before(cls, store: Store, city: str, day: date) -> "ServingRecord | None":
-        """Return the latest record before `day`; None without any. Later records use later days."""
+        """Return the latest record before `day`; None without any."""
         earlier = store.days_present(SERVING_RECORD, city, last=day - ONE_DAY)
         return cls.load(store, city, max(earlier)) if earlier else None
 
     @classmethod
     def of_lead(cls, store: Store, city: str, day: date, lead: int) -> "ServingRecord | None":
-        """Return the latest record of the week before `day` with models of that lead; None without one."""
+        """Return the latest record of the week before `day` with models of a lead; None without one."""
         recent = store.days_present(SERVING_RECORD, city, day - WEEK, day - ONE_DAY)
-        records = (cls.load(store, city, earlier) for earlier in sorted(recent, reverse=True))
+        records = (cls.load(store, city, issue_date) for issue_date in sorted(recent, reverse=True))
         return next((record for record in records if record.lead == lead), None)
 
     @property
     def candidate(self) -> str:
-        """The forecaster that serves if it passes the gate."""
+        """Forecaster that serves if it passes the gate."""
         return self.gate.candidate
 
     @property
     def trained(self) -> bool:
+        """True if the models were fitted on the issue date."""
         return self.fitted_on == self.issue_date
 
     @property
@@ -136,12 +141,10 @@ class ServingRecord(StoredRecord):
 
 @dataclass(frozen=True)
 class ServingModels:
-    """Models of a forecast: `next_day` by name, the candidate and its members first.
-
-    A city without hours, or with few alerts, has no `hours`, `types` and `minutes`.
-    """
+    """Models of a forecast; a city without hours, or with few alerts, has no `hours`, `types` and `minutes`."""
 
     next_day: "Mapping[str, Fitted]"
+    """Models by name, the candidate and its members first."""
     counts: "AlertCounts"
     hours: "FittedHourlyStack | None"
     types: "GunshotTypes | None"

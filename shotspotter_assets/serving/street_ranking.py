@@ -28,7 +28,7 @@ MAX_REASONS: Final = 2
 
 
 def past_alerts(store: Store, city: City, first: date, last: date) -> Alerts:
-    """Return the stored alerts of forecast types within the city's box."""
+    """Read the stored alerts of forecast types within the city's box."""
     columns = ["longitude", "latitude", "gunshot_type", "user_id", "incident_id"]
     table = store.read_present(CLEANED, city.name, first, last, columns)
     if table is None:
@@ -40,11 +40,6 @@ def past_alerts(store: Store, city: City, first: date, last: date) -> Alerts:
     return Alerts(table["date"].to_numpy().astype("datetime64[D]"), longitude, latitude).chosen(chosen)
 
 
-def no_streets(city: City) -> str:
-    """Explain why a city has no ranked streets."""
-    return f"City {city.name} names no streets; give its file a section streets to have them ranked."
-
-
 def street_forecast(
     store: Store, city: City, issue_date: date, forecast: IssueRecord | None
 ) -> StreetForecast | StreetRecord:
@@ -54,14 +49,14 @@ def street_forecast(
         return StreetRecord(city=city.name, issue_date=issue_date, no_streets=reason, is_wrong=is_wrong)
 
     if city.streets is None:
-        return nothing(no_streets(city))
+        return nothing(f"City {city.name} names no streets; give its file a section streets to have them ranked.")
     if forecast is None or isinstance(forecast, NoForecast):
         why = "" if forecast is None else f" {forecast.no_forecast}"
         return nothing(f"No street is ranked, as there is no forecast.{why}")
     issued = store.read_table(FORECAST, city.name, issue_date)
     if not is_of_grid(issued, city):
-        remedy = f"materialize risk_forecasts for {city.name} {issue_date}, and then this"
-        return nothing(f"The forecast is of another grid; {remedy}.")
+        remedy = f"Materialize risk_forecasts for {city.name} {issue_date}, and then street_risk."
+        return nothing(f"The forecast is of another grid. {remedy}")
     hourly = store.read_table(HOURLY, city.name, issue_date)
     alerts = past_alerts(store, city, city.start, forecast.last_known)
     try:
@@ -133,7 +128,7 @@ def _of_cells(city: City, table: pa.Table) -> CellRisk:
 
 
 def _of_shift(day: CellRisk, expected: Array, probability: Array) -> CellRisk:
-    """Return a shift's risk of cells, with the day's relative interval of the hazard."""
+    """Return the risk of cells in a shift, with the day's relative interval of the hazard."""
     hazard, *ends = (-np.log1p(-values) for values in (probability, day.low, day.high))
     of_day = -np.log1p(-day.probability)
     ratios = (np.divide(end, of_day, out=np.ones_like(of_day), where=of_day > 0) for end in ends)

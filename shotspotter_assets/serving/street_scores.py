@@ -1,56 +1,53 @@
-"""Scores of the issued forecast of the streets on its day."""
+"""Scores of ranked streets on their forecast date."""
 
 from datetime import date, timedelta
-from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.serving.issued_streets import read_streets
 from shotspotter_assets.serving.street_ranking import past_alerts
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.storage.catalogue import STREET_SCORES
+from shotspotter_assets.storage.catalogue import STREET_SCORES, STREETS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
 from shotspotter_assets.streets.segments import StreetsFileError, parts_of, read_segments
 from shotspotter_assets.streets.shares import nearest_parts
 
-ONE_DAY: Final = timedelta(days=1)
-
 
 class StreetScoreRecord(StoredRecord):
-    """Scores of a city's day, or the reason for none (`note`).
-
-    `observed` counts segments with an alert, `predicted` sums the probabilities, `log_loss` is a mean over segments.
-    `gain_over_even` is in nats per segment with an alert, over equal hazard spread evenly by length; None without alerts.
-    """
+    """Scores of a city's day, or the reason for none."""
 
     stored_as = STREET_SCORES
 
     scored_date: date
+    """Local day for which the streets were ranked."""
     note: str = ""
+    """Reason for no score, or ""."""
     observed: int = 0
+    """Number of segments with an alert."""
     predicted: float = 0.0
+    """Sum of the segments' probabilities."""
     log_loss: float | None = None
+    """Mean over the segments, nats."""
     gain_over_even: float | None = None
+    """Gain over equal hazard spread evenly by length, nats per segment with an alert; None without alerts."""
 
 
-def score_streets(store: Store, city: City, day: date) -> StreetScoreRecord:
+def score_streets(store: Store, city: City, scored_date: date) -> StreetScoreRecord:
     """Score a past local day from the streets ranked on the day before, or return the reason for no score."""
-    issue_date = day - ONE_DAY
-    table = read_streets(store, city.name, issue_date)
+    issue_date = scored_date - timedelta(days=1)
+    table = store.find_table(STREETS, city.name, issue_date)
 
     def without(note: str) -> StreetScoreRecord:
-        return StreetScoreRecord(city=city.name, scored_date=day, note=note)
+        return StreetScoreRecord(city=city.name, scored_date=scored_date, note=note)
 
     if table is None:
-        return without(f"No streets were ranked on {issue_date}, so {day} has no score.")
-    if DayTable.read(store, city.name).state(day) not in ("known", "silent"):
-        return without(f"What happened on {day} is not known yet.")
+        return without(f"No streets were ranked on {issue_date}, so {scored_date} has no score.")
+    if DayTable.read(store, city.name).state(scored_date) not in ("known", "silent"):
+        return without(f"Alerts of {scored_date} are not known yet.")
     try:
         segments = read_segments(city)
     except StreetsFileError as error:
@@ -60,20 +57,16 @@ def score_streets(store: Store, city: City, day: date) -> StreetScoreRecord:
     if segment.max() >= len(segments) or not np.array_equal(segments.metres[segment].round(1), metres):
         return without(f"The file of streets of {city.name} has changed since streets were ranked on {issue_date}.")
     parts = parts_of(city, segments)
-    part = nearest_parts(city, parts, past_alerts(store, city, day, day))
+    part = nearest_parts(city, parts, past_alerts(store, city, scored_date, scored_date))
     observed = np.isin(segment, parts.segment[part[part >= 0]])
+    even = -np.expm1(np.log1p(-probability).sum() * metres / metres.sum())
     losses = log_losses(probability, observed)
-    gained = log_losses(_even(probability, metres), observed) - losses
+    gained = log_losses(even, observed) - losses
     return StreetScoreRecord(
         city=city.name,
-        scored_date=day,
+        scored_date=scored_date,
         observed=int(observed.sum()),
         predicted=float(probability.sum()),
         log_loss=float(losses.mean()),
         gain_over_even=ratio(gained.sum(), int(observed.sum())),
     )
-
-
-def _even(probability: npt.NDArray[np.float64], metres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the probabilities if the total hazard were spread evenly over all metres, shape (segments,)."""
-    return np.asarray(-np.expm1(np.log1p(-probability).sum() * metres / metres.sum()))

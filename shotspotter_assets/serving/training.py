@@ -1,4 +1,4 @@
-"""Fit the models of a day: the candidate, its fallbacks, counts, hours and types."""
+"""Training of the models of a day: the candidate, its fallbacks, counts, hours, minutes and types."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -9,8 +9,8 @@ from time import perf_counter
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from shotspotter_assets.arrays import Booleans
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
@@ -41,6 +41,8 @@ from shotspotter_assets.storage.fingerprints import sha256
 
 ModelFiles = Mapping[str, Mapping[str, bytes]]
 """Content by model and file."""
+MIN_HISTORY_DAYS: Final = 120
+"""Minimum for a city's own models: the inputs' rates need weeks, and so do training and validation."""
 
 
 class Storable(Protocol):
@@ -78,13 +80,9 @@ class Fits:
         return {stored_name(name, self.version): content for name, content in self.files.items()}
 
 
-MIN_HISTORY_DAYS: Final = 120
-"""Minimum for a city's own models: the inputs' rates need weeks, and so do training and validation."""
-
-
 @dataclass(frozen=True)
 class Windows:
-    """Days to train and then to validate on, as indexes of the days from `first_day` on."""
+    """Training and validation days, as indexes of the days from `first_day` on."""
 
     first_day: date
     train: range
@@ -92,6 +90,7 @@ class Windows:
 
     @property
     def validation_first(self) -> date:
+        """First validation day."""
         return self.first_day + timedelta(days=self.validation.start)
 
 
@@ -104,7 +103,7 @@ def live_windows(days: Sequence[date], validation_days: int) -> Windows:
 def train(
     stored: CityHistory, windows: Windows, reason: str, *, incidents: Incidents, context: FitContext
 ) -> tuple[ServingRecord, ModelFiles]:
-    """Return (record, files by stored name) of models trained on the stored days, given incidents of two years at least."""
+    """Return (record, files by stored name) of models trained on the stored days and the incidents of two years or more."""
     city, days, fits = stored.city, stored.days, Fits()
     in_coverage = stored.coverage_on(stored.issue_date + timedelta(days=1))
     history = stored.daily(in_coverage)
@@ -123,8 +122,8 @@ def train(
     combined = fitted[candidate]
     weights = [f"Weights: {combined.posterior.in_words}."] if isinstance(combined, FittedStack) else []
     reasons = (f"{reason[:1].upper()}{reason[1:]}.", *weights, *gate.reasons)
-    validation, level = (windows.validation_first, days[-1]), weekly_offset(served, observed, axis)
-    return serving_record(stored, history, gate, reasons, fits, validation, level), fits.stored_files()
+    validation, offset = (windows.validation_first, days[-1]), weekly_offset(served, observed, axis)
+    return serving_record(stored, history, gate, reasons, fits, validation, offset), fits.stored_files()
 
 
 def serving_record(
@@ -134,9 +133,9 @@ def serving_record(
     reasons: tuple[str, ...],
     fits: Fits,
     validation: tuple[date, date],
-    level: tuple[float, float],
+    offset: tuple[float, float],
 ) -> ServingRecord:
-    """Return the record of models that were trained on the issue date, on the `history` of its covered cells."""
+    """Return the record of models trained on the issue date, on the `history` of its covered cells."""
     return ServingRecord(
         city=stored.city.name,
         issue_date=stored.issue_date,
@@ -153,7 +152,7 @@ def serving_record(
         inputs=names_of_inputs(stored.city),
         validation=validation,
         covered=covered_cells(history.in_coverage),
-        level=level,
+        weekly_offset=offset,
         data_sha256=history.data_sha256(),
         versions=installed_versions(),
         gate=gate,
@@ -173,9 +172,7 @@ def _fit_next_day(fits: Fits, history: History, windows: Windows, context: FitCo
     return models
 
 
-def _fit_hours(
-    fits: Fits, stored: CityHistory, in_coverage: npt.NDArray[np.bool_], windows: Windows, incidents: Incidents
-) -> None:
+def _fit_hours(fits: Fits, stored: CityHistory, in_coverage: Booleans, windows: Windows, incidents: Incidents) -> None:
     city = stored.city
     if city.time_precision == "day":
         fits.without.update(dict.fromkeys((NEXT_HOURS, TYPES, NEXT_MINUTES), "The source publishes days, not hours."))

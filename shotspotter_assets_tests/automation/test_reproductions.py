@@ -157,7 +157,7 @@ def test_two_days_of_a_backfill_train_once(tmp_path: Path) -> None:
 def test_products_follow_a_correction_whose_run_failed_half_way(settled: LivingCity) -> None:
     settled.land("late.csv", row(YESTERDAY, 30))
     [request] = settled.tick()
-    with mock.patch("shotspotter_assets.serving.retraining.live_models", side_effect=OSError("killed")):
+    with mock.patch("shotspotter_assets.serving.retraining.choose_models", side_effect=OSError("killed")):
         assert not settled.run(request)
     settled.now += timedelta(minutes=2)
     settled.restart()

@@ -11,13 +11,13 @@ from shotspotter_assets.serving.issued_forecasts import (
     ForecastRecord,
     NoForecast,
     is_over,
-    issued_already,
+    issued_on_grid,
     load_record,
     next_day_forecasts,
     withheld,
     write_forecast,
 )
-from shotspotter_assets.serving.retraining import made_already
+from shotspotter_assets.serving.retraining import reusable_record
 from shotspotter_assets.storage.catalogue import HOURLY, TOP_LOCATIONS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.test_retraining import history_to
@@ -49,29 +49,29 @@ def test_a_day_is_over_at_local_midnight() -> None:
 
 
 def test_an_issued_forecast_stays_once_its_day_is_over(store: Store, issued: Forecast) -> None:
-    assert issued_already(store, TOWN, DAY, MIDNIGHT - timedelta(seconds=1)) is None
-    kept = issued_already(store, TOWN, DAY, MIDNIGHT)
+    assert issued_on_grid(store, TOWN, DAY, MIDNIGHT - timedelta(seconds=1)) is None
+    kept = issued_on_grid(store, TOWN, DAY, MIDNIGHT)
     assert kept == issued.record
     assert kept.cell_drivers() == {(0, 1): ("near",)}
-    assert issued_already(store, TOWN, NEXT, MIDNIGHT + timedelta(days=9)) is None
+    assert issued_on_grid(store, TOWN, NEXT, MIDNIGHT + timedelta(days=9)) is None
 
 
 def test_the_models_of_an_issued_forecast_stay_too(store: Store, issued: Forecast) -> None:
     record = serving_record()
     record.write(store)
-    assert made_already(store, history_to(DAY), MIDNIGHT) == record
-    assert made_already(store, history_to(DAY), MIDNIGHT - timedelta(hours=1)) is None
+    assert reusable_record(store, history_to(DAY), MIDNIGHT) == record
+    assert reusable_record(store, history_to(DAY), MIDNIGHT - timedelta(hours=1)) is None
 
 
 def test_a_forecast_made_after_its_day_may_be_made_again(store: Store, issued: Forecast) -> None:
     late = replace(issued, record=issued.record.model_copy(update={"replayed": True}))
     write_forecast(store, late)
-    assert issued_already(store, TOWN, DAY, MIDNIGHT) is None
+    assert issued_on_grid(store, TOWN, DAY, MIDNIGHT) is None
 
 
 def test_a_forecast_of_another_grid_may_be_made_again(store: Store, issued: Forecast) -> None:
     other = TOWN.model_copy(update={"grid": Grid(rows=5, columns=5)})
-    assert issued_already(store, other, DAY, MIDNIGHT) is None
+    assert issued_on_grid(store, other, DAY, MIDNIGHT) is None
     assert not next_day_forecasts(store, other, DAY, NEXT)
     assert list(next_day_forecasts(store, TOWN, DAY, NEXT)) == [NEXT]
 
@@ -83,5 +83,5 @@ def test_a_day_without_a_forecast_says_why(store: Store, issued: Forecast) -> No
     assert isinstance(record, NoForecast)
     assert (record.lead, record.last_known, record.last_issued) == (15, DAY, DAY)
     assert "publication.longest_lead" in record.no_forecast
-    assert issued_already(store, TOWN, late.issue_date, MIDNIGHT + timedelta(days=99)) is None
+    assert issued_on_grid(store, TOWN, late.issue_date, MIDNIGHT + timedelta(days=99)) is None
     assert withheld(store, late, "Too few days.").no_forecast == "No forecast is issued. Too few days."

@@ -98,7 +98,7 @@ def test_forecasts_of_other_leads_and_of_unknown_days_are_not_scored() -> None:
     late = {day: table.replace_schema_metadata({"lead": "3"}) for day, table in list(forecasts.items())[-30:]}
     record = score(history.until(LAST - timedelta(days=2)), forecasts | late, serving_record())
     assert (record.lead, record.last_known, record.scored_date) == (3, LAST - timedelta(days=2), LAST)
-    assert record.note == f"What happened on {LAST} is not known yet: the last known day is {LAST - timedelta(days=2)}."
+    assert record.note == f"Alerts of {LAST} are not known yet: the last known day is {LAST - timedelta(days=2)}."
     assert record.scores is None
     assert record.rolling is not None
     assert record.rolling.days == 28

@@ -13,13 +13,13 @@ from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.serving.retraining import (
+    carried_over,
+    choose_models,
     known_history,
-    live_models,
-    made_already,
     outdated,
+    reusable_record,
     rolled_back,
     training_reason,
-    unchanged,
 )
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import TENSORS
@@ -67,7 +67,7 @@ def test_new_inputs_candidates_leads_and_requests_retrain_at_any_cadence() -> No
 def test_beyond_the_longest_lead_nothing_is_fitted_and_the_record_says_why() -> None:
     stored = history_to(DAY, lead=15)
     assert training_reason(TOWN, stored.issue_date, IN_FORCE, lead=15) == ""
-    kept = unchanged(IN_FORCE, stored)
+    kept = carried_over(IN_FORCE, stored)
     assert (kept.issue_date, kept.last_known, kept.lead, kept.trained) == (DAY + timedelta(days=14), DAY, 1, False)
     assert kept.reasons == (
         "Not retrained, as no forecast is issued. The last known day is 2024-06-01, 15 days before 2024-06-16, and "
@@ -78,7 +78,7 @@ def test_beyond_the_longest_lead_nothing_is_fitted_and_the_record_says_why() -> 
 
 def test_a_rollback_serves_models_of_an_earlier_day_and_the_same_lead(tmp_path: Path) -> None:
     store, later = with_record(Store(str(tmp_path)), IN_FORCE), DAY + timedelta(days=5)
-    made = live_models(store, history_to(later), FitContext(), serve_from=DAY)
+    made = choose_models(store, history_to(later), FitContext(), serve_from=DAY)
     assert made.record is not None
     assert (made.record.issue_date, made.record.last_trained, made.record.fitted_on) == (later, later, DAY)
     with pytest.raises(ValueError, match=r"fitted for a lead of 1 days.*a lead of 3"):
@@ -88,7 +88,7 @@ def test_a_rollback_serves_models_of_an_earlier_day_and_the_same_lead(tmp_path: 
 
 
 def test_few_days_without_a_shared_model_give_no_models_and_a_reason(tmp_path: Path) -> None:
-    made = live_models(Store(str(tmp_path)), history_to(date(2024, 2, 1)), FitContext())
+    made = choose_models(Store(str(tmp_path)), history_to(date(2024, 2, 1)), FitContext())
     assert made.record is None
     assert "32 days of history, and live models need 120" in made.why_none
     assert "from 2024-04-29 on" in made.why_none
@@ -99,12 +99,12 @@ def test_a_day_keeps_its_models_while_its_data_are_the_same(tmp_path: Path) -> N
     data = stored.daily(np.eye(4, dtype=bool)).data_sha256()
     same = IN_FORCE.model_copy(update={"data_sha256": data})
     store = with_record(Store(str(tmp_path)), same)
-    assert made_already(store, stored, BEFORE_ITS_END) == same
-    assert made_already(store, stored, AFTER_ITS_END) is None
-    assert made_already(store, history_to(NEXT), BEFORE_ITS_END) is None
-    assert made_already(with_record(store, IN_FORCE), stored, BEFORE_ITS_END) is None
+    assert reusable_record(store, stored, BEFORE_ITS_END) == same
+    assert reusable_record(store, stored, AFTER_ITS_END) is None
+    assert reusable_record(store, history_to(NEXT), BEFORE_ITS_END) is None
+    assert reusable_record(with_record(store, IN_FORCE), stored, BEFORE_ITS_END) is None
     asks_for_others = serving_record(data_sha256=data)
-    assert made_already(with_record(store, asks_for_others), stored, BEFORE_ITS_END) is None
+    assert reusable_record(with_record(store, asks_for_others), stored, BEFORE_ITS_END) is None
 
 
 def test_a_late_run_uses_only_what_was_published_by_its_day(tmp_path: Path) -> None:

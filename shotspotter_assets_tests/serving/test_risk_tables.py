@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.serving.risk_tables import RISK_SCHEMA, hourly_table, risk_geojson, risk_table, top_locations
+from shotspotter_assets.serving.risk_tables import hourly_table, risk_geojson, risk_table, top_locations
+from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets_tests.serving.town import SOME_CELLS, TOWN
 
 CELLS = int(SOME_CELLS.sum())
@@ -23,7 +24,7 @@ def next_day(probability: np.ndarray) -> pa.Table:
 def test_a_horizon_has_a_row_per_cell_with_counts() -> None:
     p = np.linspace(0.01, 0.6, CELLS)
     table = next_day(p)
-    assert table.schema == RISK_SCHEMA
+    assert table.schema == FORECAST.schema
     np.testing.assert_array_equal(table["probability"].to_numpy(), p)
     assert table["low"][0].as_py() == pytest.approx(1 / (1 + np.exp(6)))
     np.testing.assert_allclose(table["expected"].to_numpy(), COUNTS.expected(p, np.zeros(CELLS, dtype=bool)))

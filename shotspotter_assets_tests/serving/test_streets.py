@@ -22,7 +22,6 @@ from shotspotter_assets.serving.issued_forecasts import (
 from shotspotter_assets.serving.issued_streets import (
     StreetForecast,
     StreetRecord,
-    read_streets,
     top_street_lines,
     write_streets,
 )
@@ -93,8 +92,7 @@ def more_alerts(store: Store, city: City, day: date) -> None:
 def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Store, city: City) -> None:
     streets = ranked(store, city)
     write_streets(store, streets)
-    table = read_streets(store, city.name, DAY)
-    assert table is not None
+    table = store.read_table(STREETS, city.name, DAY)
     assert table.schema.remove_metadata() == STREETS.schema
     low, p, high, expected = (table[name].to_numpy() for name in ("low", "probability", "high", "expected"))
     assert ((low <= p) & (p <= high) & (p <= expected + 1e-12) & (p > 0)).all()
@@ -169,4 +167,4 @@ def test_missing_ranking_has_a_reason(store: Store, city: City, changes: dict[st
     assert isinstance(nothing, StreetRecord)
     assert reason in nothing.no_streets
     write_streets(store, nothing)
-    assert read_streets(store, city.name, DAY) is None
+    assert not store.exists(STREETS, city.name, DAY)

@@ -33,12 +33,12 @@ def definitions(city: City) -> dg.Definitions:
         """The candidate's issued forecasts of the last 13 weeks pass the gate, and the served ones are calibrated."""
         from shotspotter_assets.serving.issued_scores import ScoreRecord
 
-        day = run_days(context, city)[-1]
-        warnings = ScoreRecord.load(store.open(), city.name, day).warnings()
+        scored_date = run_days(context, city)[-1]
+        warnings = ScoreRecord.load(store.open(), city.name, scored_date).warnings()
         return dg.AssetCheckResult(
             passed=not warnings,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"day": str(day)},
+            metadata={"scored_date": str(scored_date)},
             description=" ".join(warnings) or None,
         )
 

@@ -60,16 +60,15 @@ def _models_of(
     from shotspotter_assets.models.fold_training import write_models
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.next_day.shared_regression import read_shared
-    from shotspotter_assets.serving.retraining import known_history, made_already
-    from shotspotter_assets.serving.retraining import live_models as models_of_day
+    from shotspotter_assets.serving.retraining import choose_models, known_history, reusable_record
 
     now, by_hand = local_time.now(), changes(config.settings)
     history = known_history(store, city, issue_date, now)
-    made_before = None if config.retrain or config.serve_from or by_hand else made_already(store, history, now)
-    if made_before is not None:
+    record = None if config.retrain or config.serve_from or by_hand else reusable_record(store, history, now)
+    if record is not None:
         note = "Left as it is: its data are unchanged, or its forecast was issued."
-        return {"data_version": made_before.data_version, "note": note, "served": made_before.served}
-    made = models_of_day(
+        return {"data_version": record.data_version, "note": note, "served": record.served}
+    live = choose_models(
         store,
         history,
         FitContext(read_shared(store, city, issue_date), backups=training_backups(), log=log.info, changes=by_hand),
@@ -77,12 +76,12 @@ def _models_of(
         serve_from=date.fromisoformat(config.serve_from) if config.serve_from else None,
         validation_days=config.validation_days,
     )
-    if made.record is None:
-        log.warning(f"{city.name} {issue_date}: {made.why_none}")
-        return {"data_version": "no models", "note": made.why_none}
-    record = made.record
+    record = live.record
+    if record is None:
+        log.warning(f"{city.name} {issue_date}: {live.why_none}")
+        return {"data_version": "no models", "note": live.why_none}
     log.info(f"{issue_date}: {record.served} of {record.fitted_on} serves. {' '.join(record.reasons)}")
-    path = write_models(store, LIVE_MODEL, record, issue_date, made.files)
+    path = write_models(store, LIVE_MODEL, record, issue_date, live.files)
     return {
         "data_version": record.data_version,
         "served": record.served,

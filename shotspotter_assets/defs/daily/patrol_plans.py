@@ -8,7 +8,7 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_asset
-from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP, HOURLY, PLAN
+from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP, HOURLY, PLAN, STREETS
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
@@ -45,12 +45,11 @@ def _plan_of(_: dg.DagsterLogManager, store: "Store", city: City, issue_date: da
     from shotspotter_assets.patrol.shifts import shift_forecasts
     from shotspotter_assets.patrol.stored_plans import PlanRecord, patrols_before, write_plan
     from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record
-    from shotspotter_assets.serving.issued_streets import read_streets
     from shotspotter_assets.serving.pictures import patrol_map
     from shotspotter_assets.storage.fingerprints import sha256
 
-    rules, place = city.patrol, (city.name, issue_date)
-    forecast = None if rules is None else load_record(store, *place)
+    rules, key = city.patrol, (city.name, issue_date)
+    forecast = None if rules is None else load_record(store, *key)
     days = {"city": city.name, "issue_date": issue_date, "forecast_date": issue_date + ONE_DAY}
     if rules is None or forecast is None or isinstance(forecast, NoForecast):
         version = "no rules"
@@ -59,21 +58,20 @@ def _plan_of(_: dg.DagsterLogManager, store: "Store", city: City, issue_date: da
             version, note = "no forecast", f"No plan, as there is no forecast. {forecast.no_forecast}"
         path = write_plan(store, PlanRecord(**days, note=note))
         return {"data_version": version, "note": note, "units": 0, "path": panel.stored(path)}
-    shifts = shift_forecasts(store.read_table(HOURLY, *place), city, rules.shifts, forecast.forecast_date)
+    shifts = shift_forecasts(store.read_table(HOURLY, *key), city, rules.shifts, forecast.forecast_date)
     areas, history = cell_areas(city), patrols_before(store, city, issue_date)
     plan = plan_day(city, forecast.forecast_date, shifts.expected, shifts.in_coverage, areas=areas, history=history)
-    table = dispatch_table(
-        plan, city, shifts, areas=areas, reasons=forecast.cell_drivers(), streets=read_streets(store, *place)
-    )
+    streets = store.find_table(STREETS, *key)
+    table = dispatch_table(plan, city, shifts, areas=areas, reasons=forecast.cell_drivers(), streets=streets)
     record = PlanRecord(**days, shifts=tuple(shift.totals for shift in plan.shifts))
     path = write_plan(store, record, table)
     return {
         "data_version": sha256(dispatch_csv(table))[:16],
-        "day": str(plan.forecast_date),
+        "forecast_date": str(plan.forecast_date),
         **panel.rounded(record.totals()),
         "map": panel.picture("map", patrol_map(plan, shifts, city)),
         "placements": panel.table(table.select(PLACEMENT).to_pylist()),
-        "csv": panel.stored(store.uri(DISPATCH_CSV, *place)),
-        "geojson": panel.stored(store.uri(DISPATCH_MAP, *place)),
+        "csv": panel.stored(store.uri(DISPATCH_CSV, *key)),
+        "geojson": panel.stored(store.uri(DISPATCH_MAP, *key)),
         "path": panel.stored(path),
     }

@@ -41,13 +41,18 @@ def _forecast_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_da
     lead of more than a day, and no hours and types. Beyond the city's longest lead nothing is issued.
     """
     from shotspotter_assets.models.city_history import CityHistory
-    from shotspotter_assets.serving.daily_forecast import serve
-    from shotspotter_assets.serving.issued_forecasts import issued_already, withheld, write_forecast
+    from shotspotter_assets.serving.daily_forecast import forecast_day
+    from shotspotter_assets.serving.issued_forecasts import issued_on_grid, withheld, write_forecast
     from shotspotter_assets.serving.serving_record import ServingRecord
 
-    if (issued := issued_already(store, city, issue_date, local_time.now())) is not None:
+    if (issued := issued_on_grid(store, city, issue_date, local_time.now())) is not None:
         note = f"Left as issued at {issued.issued_at}, as {issued.forecast_date} is over."
-        return {"data_version": issued.version, "note": note, "day": str(issued.forecast_date), "served": issued.served}
+        return {
+            "data_version": issued.version,
+            "note": note,
+            "forecast_date": str(issued.forecast_date),
+            "served": issued.served,
+        }
     record = ServingRecord.find(store, city.name, issue_date)
     history = CityHistory.load(store, city, issue_date)
     if record is not None and record.last_known < history.last_known:
@@ -60,12 +65,12 @@ def _forecast_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_da
         return {
             "data_version": f"no forecast {nothing.last_known}",
             "no_forecast": nothing.no_forecast,
-            "day": str(nothing.forecast_date),
+            "forecast_date": str(nothing.forecast_date),
             "lead": nothing.lead,
             "last_known": str(nothing.last_known),
             "path": panel.stored(path),
         }
-    forecast = serve(record, record.loaded(store), history)
+    forecast = forecast_day(record, record.loaded(store), history)
     path = write_forecast(store, forecast)
     geojson = panel.stored(store.uri(RISK_MAP, city.name, issue_date))
     return {**_metadata(forecast, city), "geojson": geojson, "path": panel.stored(path)}
@@ -82,11 +87,11 @@ def _metadata(forecast: "Forecast", city: City) -> panel.Metadata:
         f"Risk of {facts.forecast_date} ({facts.served}): {facts.expected_alerts:.1f} alerts expected "
         f"({low:.0f} to {high:.0f})"
         + (f"\nLead of {facts.lead} days: known to {facts.last_known}" if facts.lead > 1 else "")
-        + ("\nMade after its day" if facts.replayed else "")
+        + ("\nReplayed after its day" if facts.replayed else "")
     )
     return {
         "data_version": facts.version,
-        "day": str(facts.forecast_date),
+        "forecast_date": str(facts.forecast_date),
         "lead": facts.lead,
         "last_known": str(facts.last_known),
         "served": facts.served,

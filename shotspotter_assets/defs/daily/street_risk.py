@@ -73,7 +73,7 @@ def _streets_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_dat
     facts = ranked.record
     return {
         "data_version": ranked.version,
-        "day": str(facts.issue_date + ONE_DAY),
+        "forecast_date": str(facts.issue_date + ONE_DAY),
         "segments": facts.segments,
         **panel.rounded({"expected_alerts": facts.expected_alerts, "on_no_street": facts.expected_on_no_street}),
         "top_streets": panel.table(

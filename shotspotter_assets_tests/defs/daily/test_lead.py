@@ -93,7 +93,7 @@ def test_a_source_two_days_late_has_a_usual_forecast_with_its_lead(late: Callabl
         assert lead_of(forecast) == record.lead
         assert len(set(forecast["horizon"].to_pylist())) == (4 if days_late == 0 else 1)
         assert ("days after 2023-12-08 are not known" in record.hours) == bool(days_late)
-        widths[days_late] = serving.level[1] - serving.level[0]
+        widths[days_late] = serving.weekly_offset[1] - serving.weekly_offset[0]
         assert chain.read(PLAN, DAY)["units"].to_numpy().sum() == 4
         scores = ScoreRecord.load(chain.store, CITY, DAY)
         assert ("not known yet" in (scores.note or "")) == bool(days_late)
@@ -124,7 +124,7 @@ def test_beyond_the_longest_lead_each_asset_has_the_reason(late: Callable[..., C
     assert (serving.trained, serving.fitted_on, serving.last_known) == (False, issued_on, issued_on)
     assert serving.reasons[0].startswith("Not retrained, as no forecast is issued.")
     note = ScoreRecord.load(chain.store, CITY, DAY).note
-    assert note == f"What happened on {DAY} is not known yet: the last known day is {issued_on}."
+    assert note == f"Alerts of {DAY} are not known yet: the last known day is {issued_on}."
     # A city whose file allows it gets one.
     longer = chain.cities[CITY].publication.model_copy(update={"longest_lead": 21})
     chain.change_city(source=SOURCE, publication=longer)

@@ -23,7 +23,6 @@ from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForeca
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasting import Nowcaster
-from shotspotter_assets.serving.risk_tables import RISK_SCHEMA
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.sources.simulated.source import SimulatedSource
@@ -148,7 +147,7 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     assert "at least 12 are needed" in " ".join(record.reasons)
 
     forecast, cells = chain.forecast(DAY), len(record.covered)
-    assert set(RISK_SCHEMA.names) | {"candidate", "baseline_historical_mean"} <= set(forecast.column_names)
+    assert set(FORECAST.schema.names) | {"candidate", "baseline_historical_mean"} <= set(forecast.column_names)
     horizons = {name: at_horizon(forecast, name) for name in ("day", "1h", "2h", "4h")}
     assert {name: table.num_rows for name, table in horizons.items()} == dict.fromkeys(horizons, cells)
     day = horizons["day"]
@@ -336,7 +335,7 @@ def test_nowcasts_use_the_day_so_far_and_are_scored(chain: Chain) -> None:
     day = date(2024, 1, 22)
     chain.change_city(nowcasts=NowcastRules(every_seconds=60), publication=Publication(days_late=0))
     early, late = chain.nowcast(f"{day}T02:30:00-05:00"), chain.nowcast(f"{day}T22:30:00-05:00")
-    assert early.schema == RISK_SCHEMA
+    assert early.schema == NOWCAST_HOURS.schema
     assert early["starts_utc"][0].as_py() == datetime(2024, 1, 22, 8, tzinfo=UTC)
     assert late["starts_utc"][0].as_py() == datetime(2024, 1, 23, 4, tzinfo=UTC)
     assert not np.allclose(early["probability"].to_numpy(), late["probability"].to_numpy())
