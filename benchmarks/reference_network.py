@@ -2,7 +2,7 @@
 
     python benchmarks/reference_network.py [--turns 5] [--batch 20]
 
-Both networks are the one that `networks.reference` builds with the report's settings; in the stock one, Keras's
+Both networks are the one that `build_conv_lstm` builds with the default settings; in the stock one, Keras's
 `Bidirectional(ConvLSTM2D)` stands where our recurrent layers stand (it has no peepholes). They take turns in one process.
 What is compared is CPU time (user and system, all threads), because wall time on a shared machine says more about its
 other users; samples per second of wall time are printed beside it. Peak memory is that of a process of each one's own.
