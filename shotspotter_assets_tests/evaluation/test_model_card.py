@@ -40,7 +40,7 @@ def test_the_baseline_is_served_when_the_gate_fails():
     assert "Served: **historical_mean**, the best baseline, as residual_boosting did not pass the gate." in card
     assert "| **historical_mean** (served) |" in card
     assert "Predicted / observed is" in card
-    assert "\nNext 4 hours: climatology is served. Gain over climatology, the best baseline: " in card
+    assert "\nNext 4 hours: next_hours is issued; it does not pass the gate. Gain over climatology" in card
     assert "\nType given an alert, gain over trailing_mix in nats per alert: knowing +0." in card
 
 
