@@ -1,6 +1,6 @@
 """Read the layers of a city's file: named polygons and lines within its box."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from shotspotter_assets.cities.city import City
@@ -10,35 +10,28 @@ from shotspotter_assets.geometry.shapes import read_shapes, require_column
 if TYPE_CHECKING:
     from geopandas import GeoSeries
 
+CityLayers = Mapping[str, "GeoSeries"]
+"""Shapes indexed by their names, in WGS84 degrees and cut to the city's box, by the layer's key."""
 
-@dataclass(frozen=True)
-class CityLayers:
-    """Layers of a city by name, in WGS84 degrees and cut to the city's box; None for unnamed ones."""
 
-    districts: "GeoSeries | None" = None
-    streets: "GeoSeries | None" = None
-    parks: "GeoSeries | None" = None
+def read_layers(city: City) -> CityLayers:
+    """Read the layers of the city's file; without a layer of streets, ranked streets name places.
 
-    @classmethod
-    def read(cls, city: City) -> "CityLayers":
-        """Read the layers of the city's file; without a layer of streets, ranked streets name places.
-
-        Raises:
-            ValueError: a file cannot be read, or has no such column; the message names city, key, file and remedy.
-        """
-        layers = {key: _read(city, f"layers.{key}", layer) for key, layer in city.layers.given().items()}
-        if city.streets is not None and "streets" not in layers:
-            layers["streets"] = _read(city, "streets", Layer(path=city.streets.path, name=city.streets.name))
-        return cls(**layers)
+    Raises:
+        ValueError: a file cannot be read, or has no such column; the message names city, key, file and remedy.
+    """
+    layers = {key: _read(city, f"layers.{key}", layer) for key, layer in city.layers.given().items()}
+    if city.streets is not None and "streets" not in layers:
+        layers["streets"] = _read(city, "streets", Layer(path=city.streets.path, name=city.streets.name))
+    return layers
 
 
 def _read(city: City, key: str, layer: Layer) -> "GeoSeries":
-    where = f"City {city.name}, {key}: {layer.path}"
     try:
         frame = read_shapes(layer.path)
         require_column(frame, "name", layer.name)
     except ValueError as error:
-        raise ValueError(f"{where} {error}.") from None
+        raise ValueError(f"City {city.name}, {key}: {layer.path} {error}.") from None
     frame = frame[frame[layer.name].notna()]
     shapes = frame.geometry.copy()
     is_area = shapes.geom_type.isin(["Polygon", "MultiPolygon"])

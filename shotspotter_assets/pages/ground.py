@@ -4,9 +4,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel
 
+from shotspotter_assets.arrays import Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.pages.city_layers import CityLayers
 from shotspotter_assets.pages.places import Places
@@ -19,35 +18,21 @@ TOLERANCE_DEGREES: Final = 1e-4
 PRECISION_DEGREES: Final = 1e-5
 
 
-class Ground(BaseModel):
-    """The common part of all maps of a city."""
+def ground_of(city: City, layers: CityLayers, places: Places, cells: Integers) -> dict[str, Any]:
+    """Return the common part of maps that show `cells`, given as row * columns + column, for `map.js`.
 
-    box: tuple[float, float, float, float]
-    """South, west, north and east, in degrees."""
-    rows: int
-    columns: int
-    layers: dict[str, dict[str, Any]]
-    """GeoJSON with a `name` for each shape, by layer key."""
-    tiles: str
-    """Address of the base map's tiles; "" without one."""
-    attribution: str
-    places: dict[int, str]
-    """Name of each shown cell, by row * columns + column."""
-
-    @classmethod
-    def of(cls, city: City, layers: CityLayers, places: Places, cells: npt.NDArray[np.int64]) -> "Ground":
-        """Return the ground of maps that show `cells`, given as row * columns + column."""
-        box, base_map = city.box, city.base_map
-        given = {"parks": layers.parks, "streets": layers.streets, "districts": layers.districts}
-        return cls(
-            box=(box.south, box.west, box.north, box.east),
-            rows=city.grid.rows,
-            columns=city.grid.columns,
-            layers={key: _geojson(shapes) for key, shapes in given.items() if shapes is not None},
-            tiles="" if base_map is None else base_map.tiles,
-            attribution="" if base_map is None else base_map.attribution,
-            places=dict(zip(cells.tolist(), places.names(*np.divmod(cells, city.grid.columns)), strict=True)),
-        )
+    `box` is (south, west, north, east), `places` names the cells, and `tiles` is "" without a base map.
+    """
+    box, base_map = city.box, city.base_map
+    return {
+        "box": (box.south, box.west, box.north, box.east),
+        "rows": city.grid.rows,
+        "columns": city.grid.columns,
+        "layers": {key: _geojson(layers[key]) for key in ("parks", "streets", "districts") if key in layers},
+        "tiles": "" if base_map is None else base_map.tiles,
+        "attribution": "" if base_map is None else base_map.attribution,
+        "places": dict(zip(cells.tolist(), places.names(*np.unravel_index(cells, city.shape)), strict=True)),
+    }
 
 
 def _geojson(shapes: "GeoSeries") -> dict[str, Any]:

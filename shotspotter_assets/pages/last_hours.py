@@ -1,19 +1,19 @@
 """The page of the last hours: the latest nowcast, and earlier ones with observed incidents."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import chance
 from shotspotter_assets.serving.nowcast_scores import has_new_incident
-from shotspotter_assets.serving.nowcasting import NowcastRecord, read_latest
+from shotspotter_assets.serving.nowcasting import read_latest
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES
 from shotspotter_assets.storage.store import Store
 
@@ -23,42 +23,8 @@ SHOWN_MINUTES: Final = 60
 """Length of the compared nowcasts."""
 
 
-class MinutesPlace(NamedTuple):
-    """A cell of the latest nowcast, with its chances by `LastHours.minutes`.
-
-    `times` is the chance of the shortest minutes as a multiple of that by the hour's forecast alone.
-    """
-
-    name: str
-    chances: list[str]
-    times: float
-
-
-class ShownNowcast(NamedTuple):
-    """An earlier nowcast of an hour: cells with a new incident as expected, by the hour's forecast alone, and observed."""
-
-    issued: str
-    expected: float
-    even: float
-    observed: int
-    likeliest: str
-    is_over: bool
-
-
-@dataclass(frozen=True)
-class LastHours:
-    """Content of the page; the latest nowcast comes first."""
-
-    record: NowcastRecord
-    issued: str
-    minutes: tuple[int, ...]
-    places: list[MinutesPlace]
-    nowcasts: list[ShownNowcast]
-    shown_hours: int = SHOWN_HOURS
-
-
-def last_hours(store: Store, city: City, places: Places) -> LastHours | None:
-    """Return the last hours of a city up to its latest nowcast; None without one."""
+def last_hours(store: Store, city: City, places: Places) -> dict[str, Any] | None:
+    """Return the last hours of a city up to its latest nowcast, for its page; None without one."""
     latest = read_latest(store, city)
     if latest is None:
         return None
@@ -67,47 +33,51 @@ def last_hours(store: Store, city: City, places: Places) -> LastHours | None:
     day = now.astimezone(city.zone).date()
     tables = [store.find_table(ISSUED_MINUTES, city.name, one) for one in (day - timedelta(days=1), day)]
     issued = [table for table in tables if table is not None]
-    lengths = tuple(sorted(minutes["minutes"].unique().to_pylist()))
-    return LastHours(
-        record,
-        _clock(now, city),
-        lengths,
-        _likely(minutes, lengths, places) if lengths else [],
-        _shown(pa.concat_tables(issued), incidents, now, city, places) if issued else [],
-    )
+    lengths = sorted(minutes["minutes"].unique().to_pylist())
+    return {
+        "record": record,
+        "issued": _clock(now, city),
+        "lengths": lengths,
+        "places": _likely(minutes, lengths, places) if lengths else [],
+        "nowcasts": _outcomes(pa.concat_tables(issued), incidents, now, city, places) if issued else [],
+        "shown_hours": SHOWN_HOURS,
+    }
 
 
-def _likely(minutes: pa.Table, lengths: tuple[int, ...], places: Places) -> list[MinutesPlace]:
+def _likely(minutes: pa.Table, lengths: list[int], places: Places) -> list[dict[str, Any]]:
+    """Return the likeliest cells of the shortest minutes; `times` is over the chance by the hour's forecast alone."""
     by_length = [minutes.filter(pc.equal(minutes["minutes"], length)) for length in lengths]
     probability = np.array([table["probability"].to_numpy() for table in by_length])
     times = probability[0] / by_length[0]["even"].to_numpy()
     top = np.argsort(-probability[0], kind="stable")[:SHOWN_PLACES]
-    names = places.names(*(by_length[0][name].to_numpy()[top] for name in ("row", "column")))
     return [
-        MinutesPlace(name, [chance(each) for each in probability[:, cell].tolist()], float(times[cell]))
-        for name, cell in zip(names, top, strict=True)
+        {"name": name, "chances": [chance(each) for each in probability[:, cell].tolist()], "times": float(times[cell])}
+        for name, cell in zip(places.names(*cells_of(by_length[0].take(top))), top, strict=True)
     ]
 
 
-def _shown(issued: pa.Table, incidents: Incidents, now: datetime, city: City, places: Places) -> list[ShownNowcast]:
+def _outcomes(
+    issued: pa.Table, incidents: Incidents, now: datetime, city: City, places: Places
+) -> list[dict[str, Any]]:
+    """Compare cells with a new incident as expected, by the hour's forecast alone (`even`), and observed."""
     since = pa.scalar(now - timedelta(hours=SHOWN_HOURS), pa.timestamp("us", "UTC"))
     chosen = issued.filter((pc.field("minutes") == SHOWN_MINUTES) & (pc.field("starts_utc") >= since))
     rows = chosen.to_pandas().astype({"probability": np.float64, "even": np.float64})
     rows["observed"] = has_new_incident(chosen, incidents)
-    shown = []
-    for instant, here in reversed([*rows.groupby("starts_utc")]):
-        top = here.loc[here["probability"].idxmax()]
-        shown.append(
-            ShownNowcast(
-                issued=_clock(instant, city),
-                expected=here["probability"].sum(),
-                even=here["even"].sum(),
-                observed=here["observed"].sum(),
-                likeliest=places.name(top["row"], top["column"]),
-                is_over=instant + timedelta(minutes=SHOWN_MINUTES) <= now,
-            )
-        )
-    return shown
+    by_nowcast = rows.groupby("starts_utc")
+    sums, top = by_nowcast[["probability", "even", "observed"]].sum(), rows.loc[by_nowcast["probability"].idxmax()]
+    outcomes = [
+        {
+            "issued": _clock(nowcast.Index, city),
+            "expected": nowcast.probability,
+            "even": nowcast.even,
+            "observed": nowcast.observed,
+            "likeliest": name,
+            "is_over": nowcast.Index + timedelta(minutes=SHOWN_MINUTES) <= now,
+        }
+        for nowcast, name in zip(sums.itertuples(), places.names(top["row"], top["column"]), strict=True)
+    ]
+    return outcomes[::-1]
 
 
 def _clock(instant: datetime, city: City) -> str:

@@ -4,12 +4,13 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.dates import wall_clock
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
@@ -49,7 +50,9 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
         return None
     table = next_day_rows(table)
     cells, probability = _numbers(table, city), table["probability"].to_numpy()
-    counts = _counts(store, city, day)[cells]
+    grid = store.read_table(TENSORS, city.name, day)
+    grid = grid.filter(pc.is_in(grid["gunshot_type"], pa.array(city.forecast_codes, pa.int8())))
+    counts = np.bincount(_numbers(grid, city), grid["count"].to_numpy(), np.prod(city.shape)).astype(np.int64)[cells]
     flagged, mean = flagged_cells(probability), f"{BASELINE_PREFIX}{HISTORICAL_MEAN}"
     sentence = (
         f"{counts.sum()} alerts came; about {amount(record.expected_alerts)} were expected "
@@ -72,23 +75,15 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     }
 
 
-def flagged_cells(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def flagged_cells(probability: Array) -> Integers:
     """Return places of the `FLAGGED_PERCENT` most probable cells, rounded half up and at least one."""
     number = max(int(FLAGGED_PERCENT / 100 * len(probability) + 0.5), 1)
     return np.argsort(-probability, kind="stable")[:number]
 
 
-def _numbers(table: pa.Table, city: City) -> npt.NDArray[np.int64]:
-    row, column = (table[name].to_numpy().astype(np.int64) for name in ("row", "column"))
+def _numbers(table: pa.Table, city: City) -> Integers:
+    row, column = cells_of(table)
     return row * city.grid.columns + column
-
-
-def _counts(store: Store, city: City, day: date) -> npt.NDArray[np.int64]:
-    """Count the alerts of the forecast types by cell."""
-    grid = store.read_table(TENSORS, city.name, day)
-    grid = grid.filter(pc.is_in(grid["gunshot_type"], pa.array(city.forecast_codes, pa.int8())))
-    counts = np.bincount(_numbers(grid, city), grid["count"].to_numpy(), minlength=city.grid.rows * city.grid.columns)
-    return counts.astype(np.int64)
 
 
 def alerts_of_types(table: pa.Table, city: City) -> "pd.DataFrame":

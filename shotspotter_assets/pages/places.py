@@ -4,8 +4,8 @@ import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles
 from shotspotter_assets.geometry.shapes import names_at
@@ -14,8 +14,6 @@ from shotspotter_assets.pages.city_layers import CityLayers
 if TYPE_CHECKING:
     from geopandas import GeoSeries
 
-Array = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.integer]
 COMPASS: Final = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
 """Counter-clockwise from the east, 45 degrees each."""
 SHOWN_DECIMALS: Final = 3
@@ -32,23 +30,21 @@ class Places:
     def __init__(self, city: City, layers: CityLayers) -> None:
         self._city = city
         self._plane = Plane.of(city.box)
-        self._districts = layers.districts
-        self._streets = None if layers.streets is None else _Streets(self._plane, layers.streets)
+        self._districts = list(layers["districts"].items()) if "districts" in layers else []
+        self._streets = _Streets(self._plane, layers["streets"]) if "streets" in layers else None
 
-    def names(self, row: Numbers, column: Numbers) -> list[str]:
+    def names(self, row: Integers, column: Integers) -> list[str]:
         degrees = np.column_stack(cell_middles(self._city, row, column))
         near = NEAR_CELLS * math.hypot(*cell_metres(self._city))
         metres = self._plane.metres(degrees)
         streets = [""] * len(degrees) if self._streets is None else self._streets.nearest(metres, near)
+        districts = names_at(self._districts, degrees[:, 0], degrees[:, 1], outside="").tolist()
         return [
-            ", ".join(filter(None, [street or self.direction(point), district]))
-            for point, street, district in zip(degrees, streets, self._district_of(*degrees.T), strict=True)
+            ", ".join(filter(None, [street or self._direction(point), district]))
+            for point, street, district in zip(degrees, streets, districts, strict=True)
         ]
 
-    def name(self, row: int, column: int) -> str:
-        return self.names(np.array([row]), np.array([column]))[0]
-
-    def direction(self, degrees: Array) -> str:
+    def _direction(self, degrees: Array) -> str:
         """Describe a point (longitude, latitude) by its direction from the middle of the city's box."""
         east, north = self._plane.metres(degrees) - [self._plane.width / 2, self._plane.height / 2]
         distance = math.hypot(east, north)
@@ -57,10 +53,6 @@ class Places:
             return f"in the middle {at}"
         towards = COMPASS[round(math.degrees(math.atan2(north, east)) / 45) % 8]
         return f"{distance / 1000:.1f} km {towards} of the middle {at}"
-
-    def _district_of(self, longitude: Array, latitude: Array) -> list[str]:
-        districts = [] if self._districts is None else list(self._districts.items())
-        return names_at(districts, longitude, latitude, outside="").tolist()
 
 
 class _Streets:

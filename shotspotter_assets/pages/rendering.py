@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import jinja2
 from markupsafe import Markup
-from pydantic_core import to_json
 
 from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, long_day, short_day
 
@@ -32,11 +31,6 @@ def policy(tiles: str = "") -> str:
 def render(template: str, **values: Any) -> bytes:
     """Render a page; values are escaped, except `rendered_markdown`."""
     return _environment().get_template(template).render(**values).encode()
-
-
-def script_of(name: str, data: object) -> bytes:
-    """Write data as a script, as pages on the disk may load scripts but may not fetch."""
-    return f'CityPages.data("{name}", {to_json(data).decode()});\n'.encode()
 
 
 def shared_files() -> dict[str, bytes]:

@@ -6,25 +6,27 @@ from datetime import date
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
+from shotspotter_assets.arrays import Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 from shotspotter_assets.evaluation.model_card import NOT_FOR
 from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
-from shotspotter_assets.pages.city_layers import CityLayers
-from shotspotter_assets.pages.ground import Ground
+from shotspotter_assets.pages.city_layers import read_layers
+from shotspotter_assets.pages.ground import ground_of
 from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.past_days import FLAGGED_PERCENT, forecast_days, past_day, stamp_of
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, script_of, shared_files
-from shotspotter_assets.pages.shift_plans import ShiftPlans, shift_plans
-from shotspotter_assets.pages.tomorrow import IssuedForecast, issued_forecast, newest_issue, of_another_grid
+from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
+from shotspotter_assets.pages.shift_plans import shift_plans
+from shotspotter_assets.pages.tomorrow import newest_forecast
 from shotspotter_assets.pages.track_record import issued_track
 from shotspotter_assets.pages.words import title_of
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
+from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
+from shotspotter_assets.serving.issued_forecasts import NoForecast
 from shotspotter_assets.serving.nowcasting import read_latest
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import INDEX, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS
@@ -100,7 +102,8 @@ class Site:
             self.written.append(file)
 
     def put_data(self, name: str, data: object) -> None:
-        self.put(f"{name}.js", script_of(name, data))
+        """Write data as a script, as pages on the disk may load scripts but may not fetch."""
+        self.put(f"{name}.js", f'CityPages.data("{name}", {to_json(data).decode()});\n'.encode())
 
     def write_record(self, **changes: Any) -> None:
         self.record = self.record.model_copy(update={"files": self.hashes, **changes})
@@ -133,60 +136,48 @@ def city_page(city: City, tabs: dict[str, str], file: str, **values: Any) -> byt
 
 def make_pages(store: Store, city: City) -> Site:
     """Make the pages of a city, and write the changed files; raise ValueError for unusable layers."""
-    layers = CityLayers.read(city)
+    layers = read_layers(city)
     places = Places(city, layers)
-    issue = newest_issue(store, city.name)
-    forecast = issued_forecast(store, city, issue, places) if isinstance(issue, ForecastRecord) else None
-    if isinstance(issue, ForecastRecord) and forecast is None:
-        issue = of_another_grid(issue)
+    issue = newest_forecast(store, city, places)
+    forecast = issue["forecast"]
     with store.alone(PAGE.asset, city.name):
         site, tabs, known = Site.of(store, city.name), city_tabs(store, city), last_known(store, city)
-        plans = None if forecast is None else shift_plans(store, city.name, forecast.record, places)
+        plans = {} if forecast is None else shift_plans(store, forecast["record"], places)
         past = _past_days(site, city, known)
         track = None if known is None else issued_track(store, city, known)
-        site.put_data("ground", Ground.of(city, layers, places, _cells(store, city, forecast)))
+        site.put_data("ground", ground_of(city, layers, places, _cells(store, city, forecast)))
         if forecast is not None:
-            site.put_data("tomorrow", forecast.data | {"units": _units(plans)})
-        if isinstance(plans, ShiftPlans):
-            site.put("plan.csv", plans.csv)
-            site.put("plan.geojson", plans.geojson)
+            site.put_data("tomorrow", forecast["data"] | {"units": _units(plans)})
+        if "table" in plans:
+            site.put("plan.csv", dispatch_csv(plans["table"]))
+            site.put("plan.geojson", dispatch_geojson(plans["table"]))
         if track is not None:
-            site.put_data("track", track.charts)
+            site.put_data("track", track["charts"])
         card = None
         with suppress(MissingObjectError):
             card = rendered_markdown(store.read_bytes(MODEL_CARD, city.name).decode())
         values: dict[str, dict[str, Any]] = {
-            INDEX.file: {
-                "forecast": forecast,
-                "nothing": issue if isinstance(issue, NoForecast) else None,
-                "not_for": rendered_markdown(NOT_FOR.partition("\n")[2]),
-            },
+            INDEX.file: issue | {"not_for": rendered_markdown(NOT_FOR.partition("\n")[2])},
             LAST_HOURS: {"hours": last_hours(store, city, places)},
-            "plans.html": {
-                "plans": plans if isinstance(plans, ShiftPlans) else None,
-                "note": plans if isinstance(plans, str) else "",
-                "radius": None if city.patrol is None else round(city.patrol.radius_m),
-            },
+            "plans.html": {"plans": plans, "radius": city.patrol and round(city.patrol.radius_m)},
             "past.html": {"days": sorted(past), "flagged_percent": FLAGGED_PERCENT},
             "track_record.html": {"track": track, "card": card, "min_weeks": MIN_WEEKS_FOR_INTERVAL},
         }
         for file in tabs:
             site.put(file, city_page(city, tabs, file, **values[file]))
-        site.write_record(card=_card(city.name, issue, forecast), past=past)
+        site.write_record(card=_card(city.name, **issue), past=past)
     return site
 
 
-def renew_last_hours(store: Store, city: City, places: Places) -> str | None:
-    """Make the page of the last hours of a city that has pages; return its address."""
+def renew_last_hours(store: Store, city: City, places: Places) -> None:
+    """Make the page of the last hours of a city that has pages."""
     with store.alone(PAGE.asset, city.name):
         site = Site.of(store, city.name)
-        if not site.record.files:
-            return None
-        site.hashes |= site.record.files
-        hours = last_hours(store, city, places)
-        site.put(LAST_HOURS, city_page(city, city_tabs(store, city), LAST_HOURS, hours=hours))
-        site.write_record()
-    return store.uri(PAGE.named(file=LAST_HOURS), city.name)
+        if site.record.files:
+            site.hashes |= site.record.files
+            hours = last_hours(store, city, places)
+            site.put(LAST_HOURS, city_page(city, city_tabs(store, city), LAST_HOURS, hours=hours))
+            site.write_record()
 
 
 def make_overview(store: Store, names: list[str]) -> str:
@@ -221,39 +212,41 @@ def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:
     return past
 
 
-def _units(plans: ShiftPlans | str | None) -> dict[str, list[dict[str, Any]]]:
+def _units(plans: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Return the units on the map of tomorrow, by shift: latitude, longitude, rank and words."""
-    if not isinstance(plans, ShiftPlans):
-        return {}
-
-    def place(row: dict[str, Any]) -> dict[str, Any]:
-        what = f"{row['units']} units: {row['place']}"
-        return {"at": [row["latitude"], row["longitude"]], "rank": row["rank"], "what": what}
-
-    return {shift.shift: [place(row) for row in rows] for shift, rows in plans.shifts}
-
-
-def _card(city: str, issue: IssueRecord | None, forecast: IssuedForecast | None) -> CityCard:
-    if forecast is not None:
-        record, top = forecast.record, forecast.top[0]
-        return CityCard(
-            name=city,
-            forecast_date=record.forecast_date,
-            expected=record.expected_alerts,
-            low=record.expected_alerts_low,
-            high=record.expected_alerts_high,
-            likeliest=f"{top.name} ({top.chance})",
-            last_known=record.last_known,
-        )
-    if isinstance(issue, NoForecast):
-        return CityCard(name=city, last_known=issue.last_known, note=issue.no_forecast)
-    return CityCard(name=city, note="No forecast has been made yet.")
+    return {
+        shift.shift: [
+            {
+                "at": [row["latitude"], row["longitude"]],
+                "rank": row["rank"],
+                "what": f"{row['units']} units: {row['place']}",
+            }
+            for row in rows
+        ]
+        for shift, rows in plans.get("shifts", ())
+    }
 
 
-def _cells(store: Store, city: City, forecast: IssuedForecast | None) -> npt.NDArray[np.int64]:
+def _card(city: str, forecast: dict[str, Any] | None, nothing: NoForecast | None) -> CityCard:
+    if forecast is None:
+        note = "No forecast has been made yet." if nothing is None else nothing.no_forecast
+        return CityCard(name=city, last_known=nothing and nothing.last_known, note=note)
+    record, top = forecast["record"], forecast["top"][0]
+    return CityCard(
+        name=city,
+        forecast_date=record.forecast_date,
+        expected=record.expected_alerts,
+        low=record.expected_alerts_low,
+        high=record.expected_alerts_high,
+        likeliest=f"{top['name']} ({top['chance']})",
+        last_known=record.last_known,
+    )
+
+
+def _cells(store: Store, city: City, forecast: dict[str, Any] | None) -> Integers:
     """Return the numbers of cells that maps may show: forecast ones, else those with alerts so far."""
     if forecast is not None:
-        return np.array(forecast.data["cells"])
+        return np.array(forecast["data"]["cells"])
     days = store.days_present(TENSORS, city.name)
     with suppress(DaysNotKnownError, MissingPartitionsError):
         if days:

@@ -1,7 +1,7 @@
 """The page of the track record: scores of the last year's issued forecasts."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import observed_of
-from shotspotter_assets.evaluation.gains import Gain, table_gain
+from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
@@ -24,38 +24,8 @@ TRACK_DAYS: Final = 365
 """Each season once."""
 
 
-@dataclass(frozen=True)
-class TrackRow:
-    """Served forecasts of a period: cells with an alert, expected and observed, and gain over the long-run mean."""
-
-    name: str
-    days: int
-    expected: float
-    observed: int
-    gain: Gain
-
-    @classmethod
-    def of(cls, name: str, table: pa.Table) -> "TrackRow":
-        expected, observed = float(table[SERVED].to_numpy().sum()), int(observed_of(table).sum())
-        days, gain = len(np.unique(dates_of(table))), table_gain(table, SERVED, HISTORICAL_MEAN)
-        return cls(name, days, expected, observed, gain)
-
-
-@dataclass(frozen=True)
-class IssuedTrack:
-    """Scores of the last year's issued forecasts; `charts` is in percent, for `track.js`."""
-
-    first: date
-    last: date
-    whole: TrackRow
-    months: list[TrackRow]
-    hit_5: float | None
-    mean_hit_5: float | None
-    charts: dict[str, Any]
-
-
-def issued_track(store: Store, city: City, last: date) -> IssuedTrack | None:
-    """Score the issued forecasts of the year to the last known day; None without any."""
+def issued_track(store: Store, city: City, last: date) -> dict[str, Any] | None:
+    """Score the issued forecasts of the year to the last known day, with `charts` for `track.js`; None without any."""
     forecasts = next_day_forecasts(store, city, max(city.start, last - timedelta(days=TRACK_DAYS - 1)), last)
     if not forecasts:
         return None
@@ -69,25 +39,37 @@ def issued_track(store: Store, city: City, last: date) -> IssuedTrack | None:
     days, scores = dates_of(table), score_table(table)
     months = days.astype("datetime64[M]").astype(str)
     calibration = reliability(table[SERVED].to_numpy(), observed_of(table))
-    return IssuedTrack(
-        first=days.min().astype(date),
-        last=days.max().astype(date),
-        whole=TrackRow.of("All", table),
-        months=[TrackRow.of(month, table.filter(pa.array(months == month))) for month in np.unique(months).tolist()],
-        hit_5=scores[SERVED]["hit_rate_5"],
-        mean_hit_5=scores[HISTORICAL_MEAN]["hit_rate_5"],
-        charts={
+    hits = [
+        {
+            "name": title,
+            "x": [0.0, *AREAS, 100.0],
+            "y": [0.0, *_percent(scores[name][f"hit_rate_{area}"] or 0.0 for area in AREAS), 100.0],
+        }
+        for name, title in ((SERVED, "what was served"), (HISTORICAL_MEAN, "long-run mean"))
+    ]
+    return {
+        "first": days.min().astype(date),
+        "last": days.max().astype(date),
+        "whole": _row("All", table),
+        "months": [_row(month, table.filter(pa.array(months == month))) for month in np.unique(months).tolist()],
+        "hit_5": scores[SERVED]["hit_rate_5"],
+        "mean_hit_5": scores[HISTORICAL_MEAN]["hit_rate_5"],
+        "charts": {
             "reliability": {name: _percent(values) for name, values in asdict(calibration).items()},
-            "hits": [
-                {
-                    "name": title,
-                    "x": [0.0, *AREAS, 100.0],
-                    "y": [0.0, *_percent(scores[name][f"hit_rate_{area}"] or 0.0 for area in AREAS), 100.0],
-                }
-                for name, title in ((SERVED, "what was served"), (HISTORICAL_MEAN, "long-run mean"))
-            ],
+            "hits": hits,
         },
-    )
+    }
+
+
+def _row(name: str, table: pa.Table) -> dict[str, Any]:
+    """Return the cells with an alert of a period, expected and observed, and the gain over the long-run mean."""
+    return {
+        "name": name,
+        "days": len(np.unique(dates_of(table))),
+        "expected": float(table[SERVED].to_numpy().sum()),
+        "observed": int(observed_of(table).sum()),
+        "gain": table_gain(table, SERVED, HISTORICAL_MEAN),
+    }
 
 
 def _percent(shares: Iterable[float]) -> list[float]:

@@ -5,7 +5,6 @@ import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
-from shotspotter_assets.pages.city_layers import CityLayers
 from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.site import CityCard, PagesRecord, renew_last_hours
@@ -17,7 +16,8 @@ from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CIT
 NOON = datetime(2021, 2, 3, 17, tzinfo=UTC)
 CELLS = [(5, 5), (5, 6), (11, 0)]
 MIDDLES = np.array([(-77.05 + (column + 0.5) / 120, 38.85 + (row + 0.5) / 150) for row, column in CELLS])
-PLACES = Places(CITY, CityLayers(None, None))
+PLACES = Places(CITY, {})
+LIKELIEST = PLACES.names(*np.array(CELLS[1:2]).T)[0]
 
 
 def cast(now: datetime, probability: list[float], begun: list[tuple[datetime, int]]) -> Nowcast:
@@ -47,28 +47,30 @@ def test_earlier_nowcasts_show_observed_incidents(tmp_path: Path) -> None:
     write_nowcast(store, CITY, cast(NOON + timedelta(minutes=62), [0.4, 0.1, 0.2], begun))
     found = last_hours(store, CITY, PLACES)
     assert found is not None
-    assert (found.minutes, found.record.incidents_last_hour) == ((15, 60), 2)
-    assert [place.chances for place in found.places] == [
+    assert (found["lengths"], found["record"].incidents_last_hour) == ([15, 60], 2)
+    assert [place["chances"] for place in found["places"]] == [
         ["1 in 10", "4 in 10"],
         ["1 in 20", "1 in 5"],
         ["1 in 40", "1 in 10"],
     ]
-    assert [round(place.times, 3) for place in found.places] == [40, 20, 10]
-    latest, first = found.nowcasts
-    assert (latest.observed, latest.is_over, latest.issued) == (0, False, "2021-02-03 13:02")
-    assert (first.observed, first.is_over, round(first.expected, 5), round(first.even, 5)) == (1, True, 0.6, 0.03)
-    assert first.likeliest == PLACES.name(*CELLS[1])
+    assert [round(place["times"], 3) for place in found["places"]] == [40, 20, 10]
+    latest, first = found["nowcasts"]
+    assert (latest["observed"], latest["is_over"], latest["issued"]) == (0, False, "2021-02-03 13:02")
+    assert (first["observed"], first["is_over"]) == (1, True)
+    assert (round(first["expected"], 5), round(first["even"], 5)) == (0.6, 0.03)
+    assert first["likeliest"] == LIKELIEST
 
 
 def test_only_the_page_of_the_last_hours_is_renewed(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     write_nowcast(store, CITY, cast(NOON, [0.1, 0.3, 0.2], [(NOON, 0)]))
-    assert renew_last_hours(store, CITY, PLACES) is None
+    renew_last_hours(store, CITY, PLACES)
+    assert not store.exists(PAGE.named(file="last_hours.html"), CITY.name)
     record = PagesRecord(city=CITY.name, card=CityCard(name=CITY.name), files={"other.html": "a hash"})
     record.write(store)
-    assert renew_last_hours(store, CITY, PLACES) is not None
+    renew_last_hours(store, CITY, PLACES)
     page = store.read_bytes(PAGE.named(file="last_hours.html"), CITY.name).decode()
     assert "The latest nowcast was issued at 2021-02-03 12:00: 1 incidents began in the hour before" in page
-    assert PLACES.name(*CELLS[1]) in page
+    assert LIKELIEST in page
     kept = PagesRecord.load(store, CITY.name)
     assert set(kept.files) == {"other.html", "last_hours.html"}

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -5,8 +6,8 @@ import pytest
 
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.city_files import load_city
-from shotspotter_assets.pages.city_layers import CityLayers
-from shotspotter_assets.pages.ground import Ground
+from shotspotter_assets.pages.city_layers import read_layers
+from shotspotter_assets.pages.ground import ground_of
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, chance, title_of
 from shotspotter_assets_tests.defs.chain import CITIES
@@ -14,25 +15,28 @@ from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, layers
 
 REAL_CITIES = Path(__file__).parents[1] / "data" / "real_cities"
 TINY = CITIES[CITY]
-NOTHING = CityLayers(None, None)
 
 
 def named(tmp_path: Path, **without: None) -> Places:
     given = layers(tmp_path).model_copy(update=without)
-    return Places(TINY, CityLayers.read(TINY.model_copy(update={"layers": given})))
+    return Places(TINY, read_layers(TINY.model_copy(update={"layers": given})))
+
+
+def name(places: Places, row: int, column: int) -> str:
+    return places.names(np.array([row]), np.array([column]))[0]
 
 
 def test_a_place_is_named_by_its_nearest_crossing_and_its_district(tmp_path: Path) -> None:
     places = named(tmp_path)
-    assert places.name(0, 0) == "near A St and 1st St, ward 1"
-    assert places.name(7, 7) == "near D St and 4th St, ward 2"
+    assert name(places, 0, 0) == "near A St and 1st St, ward 1"
+    assert name(places, 7, 7) == "near D St and 4th St, ward 2"
 
 
 def test_without_streets_a_place_is_named_by_its_direction(tmp_path: Path) -> None:
     # 3.5 columns of 651 m and 3.5 rows of 694 m from the middle.
-    assert named(tmp_path, streets=None).name(0, 0) == "3.3 km south-west of the middle (38.883, -77.056), ward 1"
-    places = Places(TINY, NOTHING)
-    assert places.name(7, 4).startswith("2.5 km north of the middle (38.927, ")
+    assert name(named(tmp_path, streets=None), 0, 0) == "3.3 km south-west of the middle (38.883, -77.056), ward 1"
+    places = Places(TINY, {})
+    assert name(places, 7, 4).startswith("2.5 km north of the middle (38.927, ")
 
 
 def test_a_street_far_away_names_nothing(tmp_path: Path) -> None:
@@ -44,9 +48,9 @@ def test_a_street_far_away_names_nothing(tmp_path: Path) -> None:
     given = layers(tmp_path)
     assert given.streets is not None
     given = given.model_copy(update={"streets": given.streets.model_copy(update={"path": tmp_path / "one.parquet"})})
-    places = Places(TINY, CityLayers.read(TINY.model_copy(update={"layers": given})))
-    assert places.name(0, 0) == "near Only St, ward 1"
-    assert "north-west" in places.name(6, 0)
+    places = Places(TINY, read_layers(TINY.model_copy(update={"layers": given})))
+    assert name(places, 0, 0) == "near Only St, ward 1"
+    assert "north-west" in name(places, 6, 0)
 
 
 @pytest.mark.parametrize(
@@ -75,12 +79,12 @@ def test_every_cell_of_a_real_city_has_a_name_and_its_map_is_small(real_data: Pa
         streets=Layer(path=folder / "washington_dc" / "streets_tiger_2018.parquet", name="name"),
     )
     city = load_city(REAL_CITIES / "washington_dc.yaml").model_copy(update={"layers": given})
-    read = CityLayers.read(city)
-    ground = Ground.of(city, read, Places(city, read), np.arange(city.grid.rows * city.grid.columns))
-    names = list(ground.places.values())
+    read = read_layers(city)
+    ground = ground_of(city, read, Places(city, read), np.arange(city.grid.rows * city.grid.columns))
+    names = list(ground["places"].values())
     in_wards = [name for name in names if name.endswith(tuple(f", ward {number}" for number in range(1, 9)))]
     # A quarter of the box is Maryland and Virginia, of whose streets and wards the files know nothing.
     assert 0.55 < len(in_wards) / len(names) < 0.75
     assert sum(name.startswith("near ") for name in in_wards) / len(in_wards) > 0.95
-    assert len(ground.model_dump_json()) < 1_000_000
-    assert len(ground.layers["districts"]["features"]) == 8
+    assert len(json.dumps(ground)) < 1_000_000
+    assert len(ground["layers"]["districts"]["features"]) == 8

@@ -27,10 +27,11 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
     forecasts = next_day_forecasts(tiny_site.store, tiny_site.city, days[0], days[-1])
     observed = {day: len(cells(forecasts[day]) & cells(grid(tiny_site, day))) for day in days}
     assert track is not None
-    assert track.whole.days == len(scores) == DAYS - 1
-    assert track.whole.observed == sum(observed.values())
-    assert track.whole.expected == pytest.approx(sum(pc.sum(forecasts[day]["probability"]).as_py() for day in days))
+    whole = track["whole"]
+    assert whole["days"] == len(scores) == DAYS - 1
+    assert whole["observed"] == sum(observed.values())
+    assert whole["expected"] == pytest.approx(sum(pc.sum(forecasts[day]["probability"]).as_py() for day in days))
     gained = [(score.gain_over_historical_mean or 0.0) * observed[day] for day, score in scores.items()]
-    assert track.whole.gain.gain == pytest.approx(sum(gained) / track.whole.observed)
-    assert [row.name for row in track.months] == ["2023-11"]
+    assert whole["gain"].gain == pytest.approx(sum(gained) / whole["observed"])
+    assert [row["name"] for row in track["months"]] == ["2023-11"]
     assert issued_track(tiny_site.store, tiny_site.city, ISSUED - timedelta(days=1)) is None
