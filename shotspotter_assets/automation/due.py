@@ -203,7 +203,7 @@ def _may_go_first(city: City, stored: Stored, last: date) -> bool:
 def _product_runs(
     stored: Stored, days: _DueDays, last: date, products: Sequence[Asset], now: datetime
 ) -> Iterator[DueRun]:
-    """Yield the runs of assets that are made from days, once no day is due."""
+    """Yield the runs of the other daily assets, the walk-forward report and the pages."""
     stale: list[Asset] = []
     if days.first_gap > last and stored.table.last_counted(last) is not None:
         stale = [name for name in products if name in PRODUCTS and not stored.is_current(name, last)]
@@ -225,9 +225,8 @@ def _product_runs(
     if not issued or stale or unscored:
         return
     if stored.versions(Asset.EVALUATION_REPORTS) and not stored.is_current(Asset.WALK_FORWARD_REPORTS):
-        version, why = stored.made_from(Asset.WALK_FORWARD_REPORTS), stored.why_due(Asset.WALK_FORWARD_REPORTS)
-        pages = (Asset.WALK_FORWARD_REPORTS, Asset.CITY_PAGES)
-        yield DueRun(pages, None, CORRECTIONS, f"The walk-forward report {why}.", version)
+        assets = (Asset.WALK_FORWARD_REPORTS, Asset.CITY_PAGES)
+        yield _due_run(stored, assets, None, CORRECTIONS, "The walk-forward report")
     elif not stored.is_current(Asset.CITY_PAGES):
         version = stored.made_from(Asset.CITY_PAGES)
         yield DueRun((Asset.CITY_PAGES,), None, CORRECTIONS, "The pages are outdated.", version)
@@ -239,8 +238,7 @@ def _reports(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
         last, asset = last_test_day(city, cutoff), Asset.EVALUATION_REPORTS
         is_over = days.last is not None and last <= days.last and last < days.first_gap and _is_settled(stored, last)
         if is_over and stored.is_current(Asset.FOLD_MODELS, cutoff) and not stored.is_current(asset, cutoff):
-            why, version = stored.why_due(asset, cutoff), stored.made_from(asset, cutoff)
-            yield DueRun((asset,), (cutoff, cutoff), REPORTS, f"The report of fold {cutoff} {why}.", version)
+            yield _due_run(stored, (asset,), cutoff, REPORTS, f"The report of fold {cutoff}")
 
 
 def _folds(city: City, stored: Stored, days: _DueDays, waits: list[str]) -> Iterator[DueRun]:
@@ -252,8 +250,12 @@ def _folds(city: City, stored: Stored, days: _DueDays, waits: list[str]) -> Iter
         if eve >= days.first_gap or not _is_settled(stored, eve):
             waits.append(f"Fold {cutoff} waits until its days are stored and {eve} is known.")
             return
-        why, version = stored.why_due(asset, cutoff), stored.made_from(asset, cutoff)
-        yield DueRun((asset,), (cutoff, cutoff), FOLDS, f"Fold {cutoff} {why}.", version)
+        yield _due_run(stored, (asset,), cutoff, FOLDS, f"Fold {cutoff}")
+
+
+def _due_run(stored: Stored, assets: tuple[Asset, ...], key: date | None, priority: int, subject: str) -> DueRun:
+    why, version = stored.why_due(assets[0], key), stored.made_from(assets[0], key)
+    return DueRun(assets, None if key is None else (key, key), priority, f"{subject} {why}.", version)
 
 
 def _is_settled(stored: Stored, day: date) -> bool:

@@ -1,4 +1,4 @@
-"""The calendar and the wall clock of a city in arrays: days (datetime64[D]), instants (UTC), and days of 23 and 25 hours."""
+"""Calendar and wall clock of a city in arrays of days (datetime64[D]) and instants (UTC)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def weekdays(days: Days) -> Integers:
 
 
 def weeks(days: Days) -> Integers:
-    """Return the number of each day's week, Monday to Sunday, from the week of 1 January 1970 on; same shape."""
+    """Return the number of each day's week, Monday to Sunday, since the week of 1 January 1970; same shape."""
     return (days.astype("datetime64[D]").astype(np.int64) + _DAYS_SINCE_MONDAY) // 7
 
 
@@ -83,10 +83,7 @@ def is_holiday_fireworks(days: Days) -> Booleans:
 
 
 def public_holidays(country: str, days: Days) -> Days:
-    """Return unsorted public holidays of the years of `days` and of their neighbours.
-
-    `country` may have a subdivision, as `US-DC` (`City.holidays`).
-    """
+    """Return unsorted public holidays of a country or subdivision (`City.holidays`) in the years around `days`."""
     import holidays
 
     name, _, subdivision = country.partition("-")
@@ -101,24 +98,21 @@ def day_axis(first: date, days: int) -> Days:
 
 
 def day_starts(days: Sequence[date], zone: ZoneInfo) -> Days:
-    """Return `local_time.day_start` of many days, as datetime64[us] in UTC, shape (days,)."""
+    """Return the instants (datetime64[us], UTC) at which local days begin, shape (days,)."""
     midnights = pa.array(days, pa.date32()).cast(pa.timestamp("us"))
     instants = pc.assume_timezone(midnights, zone.key, ambiguous="earliest", nonexistent="latest")
     return instants.cast(pa.timestamp("us", "UTC")).to_numpy(zero_copy_only=False).astype("datetime64[us]")
 
 
 def hours_of_days(days: Sequence[date], zone: ZoneInfo) -> Integers:
-    """Return the number of hours that begin within each of contiguous local civil days, shape (days,).
-
-    Daylight saving makes days of 23 and 25 hours, and a short last hour in zones that change by half an hour.
-    """
+    """Return the number of hours, usually 23 to 25, that begin within each of contiguous local days, shape (days,)."""
     starts = day_starts([*days, *[day + timedelta(days=1) for day in days[-1:]]], zone)
     seconds = np.diff(starts).astype("timedelta64[s]").astype(np.int64)
     return -(-seconds // 3600)
 
 
 def hour_starts(first_day: date, hours: int, zone: ZoneInfo) -> Days:
-    """Return instants (datetime64[s], UTC) at which hours begin, from a local day's midnight on, shape (hours,)."""
+    """Return the instants (datetime64[s], UTC) at which hours begin, from a local day's midnight on, shape (hours,)."""
     midnight = np.datetime64(day_start(first_day, zone).replace(tzinfo=None), "s")
     return midnight + np.arange(hours).astype("timedelta64[h]")
 
@@ -136,10 +130,7 @@ def local_dates(time_utc: pa.ChunkedArray | pa.Array, zone: ZoneInfo) -> pa.Chun
 
 
 def wall_clock_to_utc(wall: "pd.Series[pd.Timestamp]", zone: ZoneInfo) -> "pd.Series[pd.Timestamp]":
-    """Return instants (UTC) of a city's wall-clock times.
-
-    Times in the repeated autumn hour are daylight time; times in the hour that spring skips are moved one hour forward.
-    """
+    """Return instants (UTC) of wall-clock times: daylight time if repeated, one hour later if skipped in spring."""
     first = np.ones(len(wall), dtype=bool)
     return wall.dt.tz_localize(zone, ambiguous=first, nonexistent=timedelta(hours=1)).dt.tz_convert("UTC")
 
@@ -150,7 +141,7 @@ def dates_of(table: pa.Table) -> Days:
 
 
 def rows_by_day(dates: Days, days: Sequence[date]) -> dict[date, int]:
-    """Count the rows of each of sorted days, given the day of each row."""
+    """Return the number of rows of each of sorted days, given the day of each row."""
     wanted = np.array(days, dtype="datetime64[D]")
     at = np.searchsorted(wanted, dates)
     is_wanted = np.r_[wanted, np.datetime64("NaT", "D")][at] == dates
@@ -158,7 +149,7 @@ def rows_by_day(dates: Days, days: Sequence[date]) -> dict[date, int]:
 
 
 def rows_of_days(table: pa.Table, days: Sequence[date]) -> dict[date, pa.Table]:
-    """Return the rows of each of sorted `days` in a table sorted by `date`, without that column."""
+    """Return the rows of each of sorted days in a table sorted by `date`, without that column."""
     numbers, wanted = dates_of(table), np.array(days, dtype="datetime64[D]")
     starts, stops = np.searchsorted(numbers, wanted, "left"), np.searchsorted(numbers, wanted, "right")
     rows = table.drop_columns(["date"]).combine_chunks()
@@ -171,17 +162,19 @@ FIREWORK_PEAK_HALF_LIFE_HOURS: Final = 3
 
 @dataclass(frozen=True)
 class HourlyClock:
-    """The city's clock at hours; every array has shape (hours,)."""
+    """The city's clock at hours, each array of shape (hours,)."""
 
     day: Days
     hour: Integers
     hour_of_week: Integers
-    season: Array  # share of the year gone by, 0 to 1
-    fireworks: Booleans  # True if the local day is one of `FIREWORK_DAYS`
+    season: Array
+    """Elapsed share of the year, 0 to 1."""
+    fireworks: Booleans
+    """True on `FIREWORK_DAYS`."""
     firework_peak: Array
-    """2^(-d / 3) with d the hours to the nearer of midnight after 4 July and of New Year; 0 on other days."""
+    """2^(-d / 3), d hours from the nearer midnight of New Year or after 4 July; 0 on other days."""
     last_year: Integers
-    """Index of the hour as many hours after midnight of the date last year; negative before the first hour."""
+    """Index of the hour as long after midnight of the date last year; negative before the first hour."""
 
     @classmethod
     def of_hours(cls, starts: Days, zone: ZoneInfo) -> "HourlyClock":
@@ -200,6 +193,6 @@ class HourlyClock:
             season=since_new_year / YEAR_HOURS,
             fireworks=fireworks,
             firework_peak=np.where(fireworks, 2.0 ** (-distance / FIREWORK_PEAK_HALF_LIFE_HOURS), 0.0),
-            # The shift by whole days keeps the local hour, except on days on which only one of both years changes its clock.
+            # A shift by whole days keeps the local hour, except where only one of both years changes its clock.
             last_year=np.arange(len(hour)) - (day - same_date_last_year(day)).astype(np.int64) * DAY_HOURS,
         )

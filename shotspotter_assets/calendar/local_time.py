@@ -1,4 +1,4 @@
-"""Local civil days of a city, without array libraries: definitions need no more, and have to load fast."""
+"""Local civil days of a city, without array libraries, so that definitions load fast."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,7 +11,7 @@ def days_between(first: date, last: date) -> list[date]:
 
 
 def contiguous(days: Iterable[date]) -> list[list[date]]:
-    """Return days in sorted stretches without a gap."""
+    """Return sorted stretches of days without a gap."""
     stretches: list[list[date]] = []
     for day in sorted(days):
         if stretches and stretches[-1][-1] == day - timedelta(days=1):

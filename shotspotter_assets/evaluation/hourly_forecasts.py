@@ -50,17 +50,14 @@ def type_forecasts(history: HourlyHistory, train: range, validation: range, test
         TRAILING_MIX: trailing_mix(history, issues),
     }
     row, column = np.nonzero(history.in_coverage)
-    dates, hours = history.clock.day[alerts.hour], history.clock.hour[alerts.hour]
-    table = pa.table(
-        {
-            "date": pa.array(dates, pa.date32()),
-            "hour": pa.array(hours, pa.int8()),
-            "row": pa.array(row[alerts.cell], pa.int16()),
-            "column": pa.array(column[alerts.cell], pa.int16()),
-            "gunshot_type": pa.array(alerts.gunshot_type, pa.int8()),
-            **{f"{name}_{code}": pa.array(p[:, code]) for name, p in forecasts.items() for code in range(p.shape[1])},
-        }
+    when, where = (
+        (history.clock.day[alerts.hour], history.clock.hour[alerts.hour]),
+        (row[alerts.cell], column[alerts.cell]),
     )
+    values = zip(FOLD_TYPES.schema, (*when, *where, alerts.gunshot_type), strict=True)
+    columns = {field.name: pa.array(value, field.type) for field, value in values}
+    columns |= {f"{name}_{code}": pa.array(p[:, code]) for name, p in forecasts.items() for code in range(p.shape[1])}
+    table = pa.table(columns)
     return table.take(pa.array(np.repeat(np.arange(len(table)), alerts.number)))
 
 

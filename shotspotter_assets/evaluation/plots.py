@@ -1,4 +1,4 @@
-"""Pictures for the reports, as PNG bytes, in colours for colour-blind readers (Okabe and Ito 2008)."""
+"""Pictures of reports as PNG bytes, in colours for colour-blind readers (Okabe and Ito 2008)."""
 
 from collections.abc import Mapping
 from io import BytesIO

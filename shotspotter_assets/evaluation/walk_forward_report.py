@@ -46,11 +46,9 @@ class WalkForwardReport(StoredRecord):
     stored_as = CITY_REPORT
 
     folds: list[date]
-    """Cutoffs of the folds."""
-    first_day: date
-    """First forecast date of the first fold."""
-    last_day: date
-    """Last forecast date of the last fold."""
+    """Cutoffs."""
+    first_forecast_date: date
+    last_forecast_date: date
     days: int
     """Number of forecast dates."""
     cell_days: int
@@ -66,7 +64,6 @@ class WalkForwardReport(StoredRecord):
     grid: tuple[int, int]
     """Numbers of rows and columns."""
     verdict: Verdict
-    """The quality gate's verdict on the candidate, with the served forecast."""
     baselines: list[str]
     reliability: dict[str, Reliability]
     """Bins of reliability of the served forecast, the candidate and the best baseline."""
@@ -79,18 +76,10 @@ class WalkForwardReport(StoredRecord):
 def walk_forward_report(
     *, city: City, folds: Folds, candidate: str, hourly: Folds, hourly_candidate: str, types: Folds
 ) -> tuple[WalkForwardReport, ScoreTable]:
-    """Return the report of a city and its scores.
+    """Return the report of a city and its scores from tables of `catalogue.FOLD_FORECASTS`, `FOLD_HOURS` and `FOLD_TYPES`.
 
-    Args:
-        city: the city.
-        folds: tables of next-day forecasts (`catalogue.FOLD_FORECASTS`).
-        candidate: forecast that is to be served, named before its scores were seen.
-        hourly: tables of the next hours (`FOLD_HOURS`) with `climatology`.
-        hourly_candidate: candidate among them.
-        types: tables of forecast types (`FOLD_TYPES`).
-
-    Raises:
-        ValueError: there is no fold, one lacks a needed forecast, or two forecast one day.
+    Candidates are named before their scores are seen. Hours need `climatology`. Raises ValueError if there is no fold, one
+    lacks a needed forecast, or two forecast one day.
     """
     _require_forecasts(city, folds, candidate)
     forecasts = pool_tables(list(folds.values()))
@@ -104,8 +93,8 @@ def walk_forward_report(
     report = WalkForwardReport(
         city=city.name,
         folds=list(folds),
-        first_day=days.min().astype(date),
-        last_day=days.max().astype(date),
+        first_forecast_date=days.min().astype(date),
+        last_forecast_date=days.max().astype(date),
         days=len(np.unique(days)),
         cell_days=len(forecasts),
         positives=int(observed.sum()),

@@ -1,4 +1,4 @@
-"""Send messages to a webhook and by e-mail: each problem once a day, without errors or secrets."""
+"""Notices to a webhook and by e-mail: each problem once a day, without secrets."""
 
 import logging
 import smtplib
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import formatdate, getaddresses, make_msgid
+from functools import partial
 from itertools import islice
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -15,10 +16,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from shotspotter_assets.redaction import Redaction, environment_secrets, without_credentials
 
 State = dict[str, dict[str, str]]
-"""Keys sent within the last day and when (ISO 8601), by channel: JSON that the caller keeps between calls."""
-PERIOD: Final = timedelta(hours=24)
+"""Times (ISO 8601) of the keys sent within `REPEAT_AFTER`, by channel; the caller keeps them between calls."""
+REPEAT_AFTER: Final = timedelta(hours=24)
 MAX_MESSAGES: Final = 20
-"""Maximum messages in one text."""
+"""Maximum number of messages in one text."""
 MAX_TEXT_CHARACTERS: Final = 1_000
 NO_WIDTH: Final = "\u200b"
 """Invisible space that breaks links and mentions."""
@@ -30,14 +31,14 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG i
 
 @dataclass(frozen=True)
 class Message:
-    """One problem; messages of one `kind` (such as "late city") and `subject` are sent once a day.
-
-    The subject is the city, file or partition; the text states what happened and what to do.
-    """
+    """One problem; messages of equal `kind` and `subject` are sent once a day."""
 
     kind: str
+    """Kind of problem, such as "late city"."""
     subject: str
+    """City, file or partition."""
     text: str
+    """Problem and remedy."""
     run_url: str | None = None
 
     @property
@@ -47,7 +48,7 @@ class Message:
 
     @property
     def key(self) -> str:
-        """Identity of the problem from poll to poll."""
+        """Name of the problem, equal in every poll."""
         return f"{self.kind}|{self.subject}"
 
 
@@ -71,14 +72,14 @@ class _RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Notifier:
-    """Channels that are set; all messages of a call go out in one post and one e-mail."""
+    """The channels in use; all messages of a call share one post and one e-mail."""
 
     webhook_url: str = field(default="", repr=False)
     smtp_url: str = field(default="", repr=False)
     mail_from: str = ""
     mail_to: tuple[str, ...] = ()
     redaction: Redaction = field(default=Redaction([]), repr=False)
-    """Filter of secrets of channels, sources and store."""
+    """Filter of the secrets of channels, sources and store."""
     timeout_s: float = 5.0
     """Maximum wait to connect, and for each answer."""
 
@@ -86,11 +87,11 @@ class Notifier:
     def from_environment(cls, environ: Mapping[str, str]) -> "Notifier":
         """Read SHOTSPOTTER_WEBHOOK_URL, _SMTP_URL, _MAIL_FROM and _MAIL_TO; empty variables count as unset.
 
-        SMTP URLs read smtp://user:password@host:587 (STARTTLS; optional without a login) or smtps://... (TLS from the start),
+        SMTP URLs are smtp://user:password@host:587 (STARTTLS; optional without a login) or smtps://... (TLS from the start),
         with special characters percent-encoded. Commas separate receivers.
 
         Raises:
-            ValueError: a variable cannot be used; the message names it and shows no secret.
+            ValueError: a variable is unusable; the message names it without its secret.
         """
         webhook, smtp, sender, receivers = (
             environ.get(f"SHOTSPOTTER_{name}", "").strip()
@@ -101,25 +102,26 @@ class Notifier:
         server = _split(smtp, "SHOTSPOTTER_SMTP_URL", ("smtp", "smtps"))
         for name, addresses in (("MAIL_FROM", (sender,)), ("MAIL_TO", mail_to or ("",))):
             if smtp and not all("@" in address and address.isprintable() for address in addresses):
-                needs = "e-mail (SHOTSPOTTER_SMTP_URL) needs addresses such as risk@city.gov"
-                raise ValueError(f"SHOTSPOTTER_{name}: {needs}.")
+                raise ValueError(
+                    f"SHOTSPOTTER_{name}: e-mail (SHOTSPOTTER_SMTP_URL) needs addresses such as risk@city.gov."
+                )
         secrets = [part for part in webhook_parts.path.split("/") if len(part) >= MIN_PART_CHARACTERS]
         secrets += [webhook, webhook_parts.path, webhook_parts.query, smtp, unquote(server.password or "")]
         return cls(webhook, smtp, sender, mail_to, Redaction([*secrets, *environment_secrets(environ)]))
 
     def send(self, messages: Sequence[Message], state: State, now: datetime) -> Outcome:
-        """Send the messages whose keys were not sent within the period, given the last call's state. Never raises."""
+        """Send the messages that were not sent within `REPEAT_AFTER` by the last call's state; never raise."""
         current = {message.key: message for message in map(self._redacted, messages)}
         outcome = Outcome({})
         channels = {"webhook": (self.webhook_url, self._post), "e-mail": (self.smtp_url, self._mail)}
         for channel, (address, deliver) in channels.items():
-            sent_at = state.get(channel, {}).items()
-            # A time in the future comes from a wrong clock, and must not silence the problem for long.
-            known = {key: at for key, at in sent_at if abs(now - datetime.fromisoformat(at)) < PERIOD}
-            due = {key: message for key, message in current.items() if key not in known}
             if not address:
                 continue
-            outcome.state[channel] = known
+            times = state.get(channel, {}).items()
+            # A time in the future comes from a wrong clock, and must not silence the problem for long.
+            sent = {key: at for key, at in times if abs(now - datetime.fromisoformat(at)) < REPEAT_AFTER}
+            due = {key: message for key, message in current.items() if key not in sent}
+            outcome.state[channel] = sent
             if not due:
                 continue
             if len(due) > MAX_MESSAGES:
@@ -129,11 +131,11 @@ class Notifier:
             except Exception as error:  # must not fail the sensor that reports the problem
                 # Texts of connections and servers may hold the address or the login.
                 code = f" {error.smtp_code}" if isinstance(error, smtplib.SMTPResponseException) else ""
-                reason = str(error) if isinstance(error, _RefusedError) else type(error).__name__ + code
-                outcome.failures[channel] = reason
+                is_safe = isinstance(error, _RefusedError)
+                outcome.failures[channel] = str(error) if is_safe else type(error).__name__ + code
                 continue
             outcome.sent[channel] = list(due)
-            known.update(dict.fromkeys(due, now.isoformat()))
+            sent.update(dict.fromkeys(due, now.isoformat()))
         return outcome
 
     def _redacted(self, message: Message) -> Message:
@@ -147,7 +149,7 @@ class Notifier:
         import requests
 
         text = _plain_text(messages).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        # Without mentions, links and code, in Slack and in services that read Markdown.
+        # No mentions, links and code in Slack and in services that read Markdown.
         text = text.replace("](", f"]{NO_WIDTH}(").replace("@", f"@{NO_WIDTH}").replace("`", "'")
         answer = requests.post(self.webhook_url, json={"text": text}, timeout=self.timeout_s, allow_redirects=False)
         if not answer.ok or answer.is_redirect:
@@ -162,15 +164,12 @@ class Notifier:
         email.set_content(_plain_text(messages) + "\n")
         url, context = urlsplit(self.smtp_url), ssl.create_default_context()
         host, port = url.hostname or "", url.port or (465 if url.scheme == "smtps" else 587)
-        with (
-            smtplib.SMTP_SSL(host, port, timeout=self.timeout_s, context=context)
-            if url.scheme == "smtps"
-            else smtplib.SMTP(host, port, timeout=self.timeout_s)
-        ) as smtp:
+        connect = partial(smtplib.SMTP_SSL, context=context) if url.scheme == "smtps" else smtplib.SMTP
+        with connect(host, port, timeout=self.timeout_s) as smtp:
             smtp.ehlo()
             if url.scheme == "smtp" and smtp.has_extn("starttls"):
                 if not url.username:
-                    # Without a password to protect, encryption with an unproven server is better than none (RFC 7435).
+                    # Without a password, encryption with an unverified server is better than none (RFC 7435).
                     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
                 smtp.starttls(context=context)
             elif url.scheme == "smtp" and url.username and host not in ("localhost", "127.0.0.1", "::1"):
@@ -181,7 +180,7 @@ class Notifier:
 
 
 def _plain_text(messages: Sequence[Message]) -> str:
-    """Join all messages into one text; long ones are cut."""
+    """Join messages into one text, with long ones cut."""
     parts = []
     for message in messages:
         cut = " ... (shortened)" if len(message.text) > MAX_TEXT_CHARACTERS else ""

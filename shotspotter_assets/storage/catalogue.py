@@ -29,9 +29,10 @@ _INTERVAL: Final = {
 _CHANCE: Final = Column("double", "Probability of at least one alert in the cell.")
 _EXPECTED: Final = Column("double", "Expected number of alerts in the cell.")
 _INSTANT: Final = "timestamp[us, tz=UTC]"
+_CODES: Final = "0 single gunshot, 1 multiple gunshots, 2 gunshot or firecracker"
 
 LINEAGE: Final = {
-    asset: StoredFile(asset, _CITY, "_lineage.json", "Versions that each partition was made from.") for asset in Asset
+    asset: StoredFile(asset, _CITY, "_lineage.json", "Versions of the inputs of each partition.") for asset in Asset
 }
 
 # raw_alerts and what was received before it
@@ -42,9 +43,9 @@ _RECEIVED: Final = {
     "gunshot_type": Column("string", "Type as the source spells it.", required=False),
     "rounds": Column("int32", "Number of rounds fired, if the source states it.", required=False),
     "source_id": Column("string", "Id of the alert at the source.", required=False),
-    "as_received": Column("string", "Text of a row with an unreadable time or point.", required=False),
-    "received_from": Column("string", "File or address that the row came from.", required=False),
-    "received_row": Column("int64", "Place of the row in its file or answer, from 0.", required=False),
+    "as_received": Column("string", "Text of a row without a readable time or point.", required=False),
+    "received_from": Column("string", "File or address of the row.", required=False),
+    "received_row": Column("int64", "Number of the row in its file or answer, from 0.", required=False),
     "received_at": Column(_INSTANT, "Instant of the row's first receipt.", required=False),
 }
 RAW_ROWS: Final = StoredTable(
@@ -52,7 +53,7 @@ RAW_ROWS: Final = StoredTable(
     _DAY,
     "alerts.parquet",
     "Rows as received, filed by local day.",
-    {"date": Column("date32[day]", "Local day that the row is filed under."), **_RECEIVED},
+    {"date": Column("date32[day]", "Local day of the row."), **_RECEIVED},
 )
 DAYS: Final = StoredTable(
     Asset.RAW_ALERTS,
@@ -66,7 +67,7 @@ DAYS: Final = StoredTable(
         "rows": Column("int64", "Number of rows that belong to the day."),
         "rejected": Column("int64", "Number of unusable rows."),
         "settings": Column("string", "Hash of the city's settings when the day was stored."),
-        "max_share_rejected": Column("double", "Share of unusable rows from which a day is held back."),
+        "max_share_rejected": Column("double", "Share of unusable rows from which a day was held back."),
         "received": Column(_INSTANT, "Instant of the first receipt of a row.", required=False),
         "sources": Column("list<name, version>", "Version of the rows by file or address."),
     },
@@ -78,7 +79,7 @@ ARRIVED_ROWS: Final = StoredTable(
     _CITY,
     "{hash}.parquet",
     "Rows of one landed file.",
-    {"filed": Column("date32[day]", "Local day that the row is filed under."), **_RECEIVED},
+    {"filed": Column("date32[day]", "Local day of the row."), **_RECEIVED},
 )
 
 # cleaned_alerts
@@ -88,20 +89,15 @@ CLEANED: Final = StoredTable(
     "alerts.parquet",
     "Usable alerts by time; the metadata hold the city's `time_precision`.",
     {
-        "user_id": Column("int64", "yyyymmdd * 100000 + the alert's place in its local day, equal in every rerun."),
+        "user_id": Column("int64", "yyyymmdd * 100000 + the alert's number in its local day, equal in every rerun."),
         "source_id": Column("string", "Id of the alert at the source.", required=False),
         "time_utc": Column(_INSTANT, "Instant of the alert."),
         "longitude": Column("double", "Degrees, WGS84."),
         "latitude": Column("double", "Degrees, WGS84."),
         "location_id": Column(
-            "uint64",
-            "The point: (latitude + 90) * 1e7 in the high 32 bits, (longitude + 180) * 1e7 in the low 32 bits.",
+            "uint64", "(latitude + 90) * 1e7 in the high 32 bits, (longitude + 180) * 1e7 in the low ones."
         ),
-        "gunshot_type": Column(
-            "int8",
-            "0 single gunshot, 1 multiple gunshots, 2 gunshot or firecracker, from 4 other events.",
-            required=False,
-        ),
+        "gunshot_type": Column("int8", f"{_CODES}, from 4 other events; null if unknown.", required=False),
         "rounds": Column("int32", "Number of rounds fired, if the source states it.", required=False),
         "incident_id": Column("int64", "user_id of the incident's first alert, which may be on the day before."),
         "is_holiday_fireworks": Column("bool", "True around 4 July and New Year, when fireworks are heard."),
@@ -123,35 +119,25 @@ TENSORS: Final = StoredTable(
     "Sparse tensor of counts; its dense shape is in the metadata.",
     {
         "hour": Column("int8", "Hours since local midnight, from 0."),
-        "gunshot_type": Column(
-            "int8", "0 single gunshot, 1 multiple gunshots, 2 gunshot or firecracker, 3 unknown, from 4 other events."
-        ),
+        "gunshot_type": Column("int8", f"{_CODES}, 3 unknown, from 4 other events."),
         **_CELL,
         "count": Column("int32", "Alerts in the cell in that hour, or incidents that began; never 0."),
     },
 )
 
 # walk-forward
-TUNED_SETTINGS: Final = StoredFile(
-    Asset.TUNED_SETTINGS, _CUTOFF, "{forecaster}.record.json", "Best settings of a search."
-)
-TUNED_YAML: Final = StoredFile(
-    Asset.TUNED_SETTINGS, _CUTOFF, "{forecaster}.yaml", "These settings as lines for the city's file."
-)
-TRIALS: Final = StoredFile(
-    Asset.TUNED_SETTINGS, _CUTOFF, "{forecaster}.{kind}", "Optuna's trials, and files of training jobs."
-)
-FOLD_RECORD: Final = StoredFile(
-    Asset.FOLD_MODELS, _CUTOFF, RECORD, "Windows, settings and versions of the fold's models."
-)
+TUNED_SETTINGS: Final = StoredFile(Asset.TUNED_SETTINGS, _CUTOFF, "{forecaster}.record.json", "Best settings found.")
+TUNED_YAML: Final = StoredFile(Asset.TUNED_SETTINGS, _CUTOFF, "{forecaster}.yaml", "Lines for the city's file.")
+TRIALS: Final = StoredFile(Asset.TUNED_SETTINGS, _CUTOFF, "{forecaster}.{kind}", "Trials, and files of training jobs.")
+FOLD_RECORD: Final = StoredFile(Asset.FOLD_MODELS, _CUTOFF, RECORD, "Windows, settings and versions of models.")
 FOLD_MODEL: Final = StoredFile(Asset.FOLD_MODELS, _CUTOFF, "{model}.{file}", "One file of a fitted model.")
 FOLD_REPORT: Final = StoredFile(Asset.EVALUATION_REPORTS, _CUTOFF, "report.json", "Facts of the fold's evaluation.")
 FOLD_PICTURE: Final = StoredFile(Asset.EVALUATION_REPORTS, _CUTOFF, "{plot}.png", "A plot.")
 _SCORES: Final = {
-    "facet": Column("string", "Grouping of the cell-days, such as all, fold or horizon."),
-    "group": Column("string", "Group of the facet, such as the fold's cutoff."),
+    "facet": Column("string", "Grouping of the cell-days: all, fold, horizon, ..."),
+    "group": Column("string", "Group within the facet, such as the fold's cutoff."),
     "model": Column("string", 'Scored model; "" for numbers of the group itself.'),
-    "score": Column("string", "Name of the score, defined in `score_definitions` of the report."),
+    "score": Column("string", "Name of the score, see `score_definitions` of the report."),
     "value": Column("double", "Value; null if undefined.", required=False),
     "low": Column("double", "Lower end of the 90% interval of a gain.", required=False),
     "high": Column("double", "Upper end of the 90% interval of a gain.", required=False),
@@ -159,10 +145,7 @@ _SCORES: Final = {
 FOLD_SCORES: Final = StoredTable(
     Asset.EVALUATION_REPORTS, _CUTOFF, "scores.parquet", "Scores of the fold's models and baselines.", _SCORES
 )
-_OBSERVED: Final = {
-    **_CELL,
-    "observed": Column("int8", "1 if the cell had an alert in the period, else 0."),
-}
+_OBSERVED: Final = {**_CELL, "observed": Column("int8", "1 if the cell had an alert in the period, else 0.")}
 FOLD_FORECASTS: Final = StoredTable(
     Asset.EVALUATION_REPORTS,
     _CUTOFF,
@@ -198,7 +181,7 @@ FOLD_TYPES: Final = StoredTable(
     Column("double", "Probability of a type, by the model; columns are named <model>_<type>."),
 )
 CITY_REPORT: Final = StoredFile(
-    Asset.WALK_FORWARD_REPORTS, _CITY, "report.json", "Facts of all folds together, with the verdict."
+    Asset.WALK_FORWARD_REPORTS, _CITY, "report.json", "Facts of all folds, and the verdict."
 )
 CITY_SCORES: Final = StoredTable(Asset.WALK_FORWARD_REPORTS, _CITY, "scores.parquet", "Scores over all folds.", _SCORES)
 CITY_PICTURE: Final = StoredFile(Asset.WALK_FORWARD_REPORTS, _CITY, "{plot}.png", "A plot.")
@@ -208,10 +191,10 @@ MODEL_CARD: Final = StoredFile(Asset.WALK_FORWARD_REPORTS, _CITY, "model_card.md
 SERVING_RECORD: Final = StoredFile(Asset.LIVE_MODELS, _ISSUE, RECORD, "The models in service, with reasons.")
 LIVE_MODEL: Final = StoredFile(Asset.LIVE_MODELS, _ISSUE, "{model}.{file}", "One file of a fitted model.")
 SHARED_MODELS: Final = StoredFile(
-    Asset.SHARED_MODELS, "week", RECORD, "Regressions of all cities, from which each city's models start."
+    Asset.SHARED_MODELS, "week", RECORD, "Regressions of all cities, priors of each city."
 )
 FORECAST_RECORD: Final = StoredFile(
-    Asset.RISK_FORECASTS, _ISSUE, RECORD, "Facts of the issued forecast, or the reason for none."
+    Asset.RISK_FORECASTS, _ISSUE, RECORD, "Facts of the forecast, or why there is none."
 )
 _TYPES: Final = {
     f"type_{code}": Column("double", f"Probability that an alert is {kind}; null without types.", required=False)
@@ -240,12 +223,7 @@ HOURLY: Final = StoredTable(
     _ISSUE,
     "hourly.parquet",
     "The day's risk by hour and cell, to noon of the day after.",
-    {
-        "starts_utc": Column(_INSTANT, "Start of the hour."),
-        **_CELL,
-        "probability": _CHANCE,
-        "expected": _EXPECTED,
-    },
+    {"starts_utc": Column(_INSTANT, "Start of the hour."), **_CELL, "probability": _CHANCE, "expected": _EXPECTED},
 )
 TOP_LOCATIONS: Final = StoredTable(
     Asset.RISK_FORECASTS,
@@ -263,9 +241,7 @@ TOP_LOCATIONS: Final = StoredTable(
     },
 )
 RISK_MAP: Final = StoredFile(Asset.RISK_FORECASTS, _ISSUE, "risk.geojson", "The next day's cells as polygons.")
-STREETS_RECORD: Final = StoredFile(
-    Asset.STREET_RISK, _ISSUE, RECORD, "Facts of the ranked streets, or the reason for none."
-)
+STREETS_RECORD: Final = StoredFile(Asset.STREET_RISK, _ISSUE, RECORD, "Facts of the streets, or why there are none.")
 _STREET: Final = {
     "segment": Column("int32", "Number of the segment in the city's file of streets."),
     "name": Column("string", "Block, or the street and the crossings at its ends."),
@@ -309,22 +285,18 @@ PLAN: Final = StoredTable(
         "ends_at": Column("string", "Local time with its UTC offset (ISO 8601)."),
         "rank": Column("int32", "Rank within the shift; 1 adds most."),
         "cell": Column("string", "Name of the cell."),
-        "area": Column("string", "Area of the cell in the coverage file, else a quadrant of the grid.", required=False),
+        "area": Column("string", "Area of the coverage file, else a quadrant of the grid.", required=False),
         "units": Column("int32", "Number of units sent there."),
         "expected_alerts": Column("double", "Expected alerts in the cell itself during the shift."),
         "covered_alerts": Column(
-            "double", "Expected alerts, in this cell and those around it, that its units add to those ranked before."
+            "double", "Expected alerts here and in cells around that these units add to the plan."
         ),
         "probability": Column("double", "Probability of at least one alert in the cell itself during the shift."),
         **_POINT,
         "reasons": Column("list<string>", "Strongest reasons for the risk."),
-        "streets": Column(
-            "list<string>", "Streets with the highest risk in the shift; empty without a file of streets."
-        ),
-        "post_longitude": Column(
-            "double", "Longitude of the first of these streets, a place to wait, degrees (WGS84).", required=False
-        ),
-        "post_latitude": Column("double", "Latitude of that place, degrees (WGS84).", required=False),
+        "streets": Column("list<string>", "Streets with the highest risk; empty without a file of streets."),
+        "post_longitude": Column("double", "Where to wait on the first street, degrees (WGS84).", required=False),
+        "post_latitude": Column("double", "Where to wait on the first street, degrees (WGS84).", required=False),
         **_CELL,
         "west": Column("double", "Western edge of the cell, degrees (WGS84)."),
         "south": Column("double", "Southern edge of the cell, degrees (WGS84)."),
@@ -334,10 +306,8 @@ PLAN: Final = StoredTable(
 )
 DISPATCH_CSV: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, "dispatch.csv", "The plan as CSV.")
 DISPATCH_MAP: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, "dispatch.geojson", "The plan's cells as polygons.")
-PLAN_RECORD: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, RECORD, "Totals of each shift, or the reason for no plan.")
-FORECAST_SCORES: Final = StoredFile(
-    Asset.FORECAST_SCORES, _SCORED, RECORD, "Scores of the day's forecast and of the weeks to it."
-)
+PLAN_RECORD: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, RECORD, "Totals of each shift, or why there is no plan.")
+FORECAST_SCORES: Final = StoredFile(Asset.FORECAST_SCORES, _SCORED, RECORD, "Scores of the day and of the weeks to it.")
 STREET_SCORES: Final = StoredFile(Asset.STREET_SCORES, _SCORED, RECORD, "Scores of the streets ranked for the day.")
 
 # nowcasts
@@ -352,9 +322,7 @@ _MINUTES: Final = {
     "expected": Column("double", "Expected number of new incidents in the cell."),
     "even": Column("double", "Probability by the hour's forecast alone, spread evenly over the hour."),
 }
-NOWCAST_MINUTES: Final = StoredTable(
-    Asset.NOWCASTS, _CITY, "minutes.parquet", "Risk of the next minutes by cell.", _MINUTES
-)
+NOWCAST_MINUTES: Final = StoredTable(Asset.NOWCASTS, _CITY, "minutes.parquet", "Risk of the next minutes.", _MINUTES)
 RECENT_INCIDENTS: Final = StoredTable(
     Asset.NOWCASTS,
     _CITY,
@@ -371,7 +339,7 @@ ISSUED_MINUTES: Final = StoredTable(
     Asset.NOWCASTS,
     _DAY,
     "issued_minutes.parquet",
-    "Next minutes as forecast by all nowcasts of a day, for their scores.",
+    "Next minutes in all nowcasts of a day, for their scores.",
     {
         name: Column("float" if column.kind == "double" else column.kind, column.meaning)
         for name, column in _MINUTES.items()

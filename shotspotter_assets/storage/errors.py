@@ -1,4 +1,4 @@
-"""Errors of the store, with place and remedy."""
+"""Errors of the store, with address and remedy."""
 
 from collections.abc import Collection
 from datetime import date
@@ -10,11 +10,11 @@ _ALERT_ASSETS = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
 
 
 class StoreError(Exception):
-    """Failure of the store, or of one object in it."""
+    """Failure of the store or of an object in it."""
 
 
 class MissingObjectError(StoreError):
-    """A requested object that is not in the store."""
+    """A missing object."""
 
     def __init__(self, asset: Asset, city: str, day: date | None, file: str, uri: str) -> None:
         where = city if day is None else f"{city} on {day}"
@@ -22,7 +22,7 @@ class MissingObjectError(StoreError):
 
 
 class MissingPartitionsError(StoreError):
-    """Missing days of a window: sorted `days`."""
+    """Missing days of a window."""
 
     def __init__(self, asset: Asset, city: str, file: str, days: Collection[date], window: tuple[date, date]) -> None:
         self.days: list[date] = sorted(days)
@@ -44,7 +44,7 @@ class CorruptObjectError(StoreError):
 
 def unusable(root: str, reason: str) -> StoreError:
     """Return the error of a store without access: no permission, disk full, no such bucket, wrong credentials."""
-    remedy = "Make room or give access there, or point SHOTSPOTTER_STORE to another place."
+    remedy = "Make room or give access there, or name another store in SHOTSPOTTER_STORE."
     return StoreError(f"Cannot use the store {root}: {reason}. {remedy}")
 
 

@@ -1,4 +1,4 @@
-"""Hashes of content that reveal changed days, files and models."""
+"""Hashes that reveal changed days, files and models."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,13 @@ def sha256(*parts: str | bytes | memoryview) -> str:
 
 
 def row_hashes(table: pa.Table) -> npt.NDArray[Any]:
-    """Return a hash (uint64) of each row's values, nulls included; shape (rows,). The order of columns matters."""
+    """Return a hash (uint64) of each row's values in order, nulls included; shape (rows,)."""
     import pandas as pd
 
     if table.num_rows == 0:
         return np.empty(0, dtype=np.uint64)
-    # pandas reads integers with gaps as floats, so a hash would depend on gaps in other rows. Integers of 64 bits, which a
-    # float cannot hold, are ids without gaps here.
+    # pandas reads integers with nulls as floats, so a hash would depend on nulls in other rows. Integers of 64 bits, which
+    # a float cannot hold, are ids without nulls here.
     columns = [column.cast(pa.float64()) if _is_small_integer(column.type) else column for column in table.columns]
     frame = pa.table(columns, names=table.column_names).to_pandas()
     return pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64)

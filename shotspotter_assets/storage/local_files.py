@@ -26,9 +26,9 @@ class LocalFiles:
         return str(self.root / path)
 
     def write(self, path: str, data: bytes) -> None:
-        """Replace the file in one step: readers see the old file or the new one, even if this process is killed.
+        """Replace the file in one step, so that readers see the old file or the new one.
 
-        A killed process leaves a dotted file. There is no fsync, so a power cut may lose the newest files.
+        A killed process leaves a dotted file. Without fsync, a power cut may lose the newest files.
         """
         target = self.root / path
         temporary = target.with_name(f".{uuid4().hex}.partial")
@@ -77,7 +77,7 @@ class LocalFiles:
             return []
         with self._blamed(parent):
             names = [name for name in os.listdir(parent) if prefix + first <= name <= prefix + last]  # noqa: PTH208
-        # Thousands of days are looked at every few seconds, and paths of pathlib take most of that time.
+        # Sensors list thousands of days every few seconds, most of the time in pathlib's paths.
         return [name for name in names if os.path.isfile(f"{parent}/{name}/{file}")]  # noqa: PTH113
 
     @contextmanager

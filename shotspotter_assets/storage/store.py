@@ -1,9 +1,9 @@
-"""The one store of all assets: the files of `storage.catalogue`, under a local folder or an S3 prefix.
+"""The store of all assets: files of `storage.catalogue` under a local folder or an S3 prefix.
 
     <root>/<asset>/city=<city>[/date=<YYYY-MM-DD> or /fold=<YYYY-MM-DD>]/<file>
 
-The folders follow the Hive convention: the Parquet files of one name open as one partitioned data set in pyarrow, pandas,
-polars and DuckDB. Therefore no table has a column named city, date or fold.
+The folders follow the Hive convention: Parquet files of one name open as one data set in pyarrow, pandas, polars and
+DuckDB. Therefore no table has a column named city, date or fold.
 """
 
 import logging
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_LAST_NAME = "~"
-"""Name after all cities in order."""
+_LAST_NAME = "~"  # after all names of cities
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 log = logging.getLogger(__name__)
@@ -49,27 +48,27 @@ class Store:
 
     def uri(self, file: StoredFile, city: str, day: date | None = None) -> str:
         """Return the file's address, existing or not: an absolute path or an `s3://` address."""
-        return self._objects.uri(_path(file, city, day))
+        return self._objects.uri(file.path(city, day))
 
     def exists(self, file: StoredFile, city: str, day: date | None = None) -> bool:
-        return self._objects.exists(_path(file, city, day))
+        return self._objects.exists(file.path(city, day))
 
     def alone(self, asset: str, city: str) -> AbstractContextManager[None]:
-        """Lock for writing several files of a city, so that concurrent runs do not mix theirs. On S3 there is no lock."""
+        """Lock several files of a city against concurrent writes; S3 has no lock."""
         return self._objects.alone(f"{asset}.{city}")
 
     def write_bytes(self, file: StoredFile, data: bytes, city: str, day: date | None = None) -> None:
-        self._objects.write(_path(file, city, day), data)
+        self._objects.write(file.path(city, day), data)
 
     def read_bytes(self, file: StoredFile, city: str, day: date | None = None) -> bytes:
         """Return the file's content; raise MissingObjectError if it is not in the store."""
         try:
-            return self._objects.read(_path(file, city, day))
+            return self._objects.read(file.path(city, day))
         except FileNotFoundError:
             raise MissingObjectError(file.asset, city, day, file.file, self.uri(file, city, day)) from None
 
     def read_index(self, file: StoredFile, city: str, decode: Callable[[bytes], _Result]) -> _Result | None:
-        """Return a decoded file that other files can rebuild; None if it is missing or damaged."""
+        """Return a decoded file that can be rebuilt; None if it is missing or damaged."""
         try:
             return decode(self.read_bytes(file, city))
         except MissingObjectError:
@@ -79,10 +78,10 @@ class Store:
             return None
 
     def delete(self, file: StoredFile, city: str, day: date | None = None) -> None:
-        self._objects.delete(_path(file, city, day))
+        self._objects.delete(file.path(city, day))
 
     def write_table(self, file: StoredTable, table: pa.Table, city: str, day: date | None = None) -> None:
-        """Write one Parquet file with the table's metadata; raise ValueError if the catalogue describes another table."""
+        """Write one Parquet file; raise ValueError if the catalogue describes another table."""
         sink = pa.BufferOutputStream()
         pq.write_table(file.checked(table), sink, write_page_checksum=True)
         self.write_bytes(file, bytes(sink.getvalue().to_pybytes()), city, day)
@@ -117,7 +116,7 @@ class Store:
         return sorted(name.removeprefix("city=") for name in names)
 
     def days_present(self, file: StoredFile, city: str, first: date = date.min, last: date = date.max) -> set[date]:
-        """Return the dates (days, or cutoffs of folds) from `first` to `last` of the stored files."""
+        """Return the dates of the stored files, from `first` to `last`."""
         folder, start = f"{file.asset}/city={city}", f"{file.dimension}="
         names = self._objects.folders_with(folder, start, first.isoformat(), last.isoformat(), file.file)
         texts = [name.removeprefix(start) for name in names]
@@ -128,21 +127,12 @@ class Store:
     ) -> pa.Table:
         """Read the files of all days from `first` to `last`, both included, as one table in order.
 
-        The table starts with `date` (date32), followed by `columns`. Schema metadata are kept, by day where they differ
+        The table starts with `date` (date32), followed by `columns`. Metadata that differ by day are gathered
         (`storage.day_metadata`).
 
         Raises:
             MissingPartitionsError: a day has no such file.
             CorruptObjectError: a file cannot be read, or its schema is not that of the first day.
-            ValueError: `first` is after `last`.
-        """
-        return self._read_days(file, city, self.require_window(file, city, first, last), columns)
-
-    def require_window(self, file: StoredTable, city: str, first: date, last: date) -> list[date]:
-        """Return all days from `first` to `last`, both included, each of which has the file.
-
-        Raises:
-            MissingPartitionsError: a day has no such file.
             ValueError: `first` is after `last`.
         """
         if first > last:
@@ -151,12 +141,12 @@ class Store:
         missing = set(window) - self.days_present(file, city, first, last)
         if missing:
             raise MissingPartitionsError(file.asset, city, file.file, missing, (first, last))
-        return window
+        return self._read_days(file, city, window, columns)
 
     def read_present(
         self, file: StoredTable, city: str, first: date, last: date, columns: Sequence[str] | None = None
     ) -> pa.Table | None:
-        """Read as `read_window` those days that have the file; None without any. Raises CorruptObjectError as well."""
+        """Read the days that have the file as `read_window` does; None without any."""
         present = sorted(self.days_present(file, city, first, last))
         return self._read_days(file, city, present, columns) if present else None
 
@@ -186,7 +176,7 @@ class Store:
 
 
 class CachingStore(Store):
-    """Store that reads the files of a window once."""
+    """A store that reads the files of a window once."""
 
     def __init__(self, root: str, s3_client: Any = None) -> None:
         super().__init__(root, s3_client)
@@ -212,10 +202,6 @@ def _objects(root: str, s3_client: Any) -> "LocalFiles | S3Objects":
     if not root.strip() or "://" in root or root.startswith("s3:"):
         raise _bad_root(root)
     return LocalFiles(Path(root).expanduser().absolute())
-
-
-def _path(file: StoredFile, city: str, day: date | None) -> str:
-    return f"{file.folder(city, day)}/{file.file}"
 
 
 def _bad_root(root: str) -> ValueError:

@@ -1,24 +1,21 @@
-"""Descriptions of stored files, of which `storage.catalogue` lists all; nothing here imports Arrow before a schema is asked for."""
+"""Descriptions of stored files, which `storage.catalogue` lists; Arrow is imported with the first schema."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ALL_CITIES: Final = "all-cities"
-"""Stands for the city's name in files of all cities; no city can have this name."""
-
-Dimension = Literal["date", "fold"]
-"""Key of the folder that names a partition's date."""
+"""Name of the city of files of all cities; no city can have it."""
 
 
 class Asset(StrEnum):
-    """Names of the assets, and of two folders that hold files beside them."""
+    """Names of the assets, and of two further folders."""
 
     RAW_ALERTS = "raw_alerts"
     CLEANED_ALERTS = "cleaned_alerts"
@@ -52,47 +49,41 @@ class Column:
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One file of each partition of an asset.
-
-    Attributes:
-        date_name: the date that names the partition, such as `issue_date`; empty for one file per city.
-        file: the file's name; names in braces stand for what `named` puts there.
-    """
+    """One file of each partition of an asset."""
 
     asset: Asset
     date_name: str
+    """Date that names the partition, such as `issue_date`; empty for one file per city."""
     file: str
+    """Name of the file; `named` fills words in braces."""
     meaning: str
 
     @property
-    def dimension(self) -> Dimension:
+    def dimension(self) -> str:
         """Key of the folder of a date."""
         return "fold" if self.date_name == "cutoff" else "date"
 
-    def folder(self, city: str, day: date | None = None) -> str:
-        """Return the folder of a partition within the store; raise ValueError for a date too many or too few."""
+    def path(self, city: str, day: date | None = None) -> str:
+        """Return the file's path within the store; raise ValueError for a superfluous or missing date."""
         if (day is None) == bool(self.date_name):
-            raise ValueError(
-                f"{self.file} of {self.asset} is stored by {self.date_name or 'city alone'}, not for {day}"
-            )
-        return f"{self.asset}/city={city}" + ("" if day is None else f"/{self.dimension}={day.isoformat()}")
+            key = self.date_name or "city alone"
+            raise ValueError(f"{self.file} of {self.asset} is stored by {key}, not for {day}")
+        folder = "" if day is None else f"/{self.dimension}={day.isoformat()}"
+        return f"{self.asset}/city={city}{folder}/{self.file}"
 
-    def named(self, **parts: str) -> Self:
-        """Return one of the files that the name in braces stands for."""
-        return replace(self, file=self.file.format(**parts))
+    def named(self, **words: str) -> Self:
+        """Return the file with words instead of those in braces."""
+        return replace(self, file=self.file.format(**words))
 
 
 @dataclass(frozen=True, eq=False)
 class StoredTable(StoredFile):
-    """One Parquet file of each partition.
-
-    Attributes:
-        columns: columns by name in order; the partition's own date is among them if tables in memory have it.
-        others: further columns, such as a probability by each model; None without any.
-    """
+    """One Parquet file of each partition."""
 
     columns: Mapping[str, Column]
+    """Columns by name in order, with the partition's own date if tables in memory have it."""
     others: Column | None = None
+    """Further columns, such as a probability by each model."""
 
     @cached_property
     def schema(self) -> "pa.Schema":
@@ -103,11 +94,7 @@ class StoredTable(StoredFile):
         return pa.schema(fields)
 
     def checked(self, table: "pa.Table") -> "pa.Table":
-        """Return a table to store in the catalogue's types.
-
-        Raises:
-            ValueError: a column is missing, unlisted or of another type, or a required value is missing.
-        """
+        """Return a table in the catalogue's types; raise ValueError if a column, type or required value is wrong."""
         import pyarrow as pa
 
         table.validate(full=True)
@@ -133,10 +120,9 @@ class StoredTable(StoredFile):
 def _arrow_type(kind: str) -> "pa.DataType":
     import pyarrow as pa
 
-    kinds = (
-        pa.bool_(), pa.date32(), pa.float32(), pa.float64(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.string(),
-        pa.timestamp("us", "UTC"), pa.uint64(),
-    )  # fmt: skip
-    texts = {"list<string>": pa.list_(pa.string())}
-    texts["list<name, version>"] = pa.list_(pa.struct([("name", pa.string()), ("version", pa.string())]))
-    return ({str(one): one for one in kinds} | texts)[kind]
+    without_alias = {
+        "timestamp[us, tz=UTC]": pa.timestamp("us", "UTC"),
+        "list<string>": pa.list_(pa.string()),
+        "list<name, version>": pa.list_(pa.struct([("name", pa.string()), ("version", pa.string())])),
+    }
+    return without_alias[kind] if kind in without_alias else pa.type_for_alias(kind)

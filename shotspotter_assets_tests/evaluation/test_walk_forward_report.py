@@ -58,7 +58,7 @@ HOURLY = {FIRST: hourly(FIRST, 1), SECOND: hourly(SECOND, 2)}
 def test_the_report_counts_what_was_tested():
     json.dumps(REPORT.model_dump(mode="json"), allow_nan=False)
     assert (REPORT.city, REPORT.folds) == ("made_up", list(FOLDS))
-    assert (REPORT.first_day, REPORT.last_day, REPORT.days) == (FIRST, date(2021, 8, 30), 181)
+    assert (REPORT.first_forecast_date, REPORT.last_forecast_date, REPORT.days) == (FIRST, date(2021, 8, 30), 181)
     assert (REPORT.cell_days, REPORT.positives) == (181 * 36, POOLED["observed"].to_numpy().sum())
     assert REPORT.base_rate == pytest.approx(POOLED["observed"].to_numpy().mean())
     assert REPORT.covered_cells == dict.fromkeys(FOLDS, 36)

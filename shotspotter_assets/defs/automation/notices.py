@@ -1,6 +1,6 @@
-"""The sensor that sends notices of failed runs and checks, late cities, and files that cannot be read.
+"""Sensor that sends notices of failed runs and gates, late cities and unusable files.
 
-It polls for problems: the cursor of a run-failure sensor moves on even if the webhook refused the notice.
+It polls for problems, as the cursor of a run-failure sensor moves on even if the webhook refuses the notice.
 """
 
 import json
@@ -14,39 +14,40 @@ import dagster as dg
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.city_files import Cities, unusable_files
 from shotspotter_assets.defs.alerts.raw_alerts import late_evaluation
-from shotspotter_assets.defs.automation.automated import automated, sensor_status
+from shotspotter_assets.defs.automation.automated import automated
 from shotspotter_assets.defs.partitions import RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
 from shotspotter_assets.notifications.send import Message
 from shotspotter_assets.settings import Settings
+from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
 
 GATES: Final = ("forecast_beats_best_baseline", "rolling_gate")
 """Checks whose failure is sent; warnings about data are on the pages and in the UI."""
-
 FIRST_POLL: Final = timedelta(days=1)
-"""Problems from before are no news when notices are switched on."""
+"""Age of the oldest problems that the first notices report."""
 OVERLAP: Final = timedelta(minutes=5)
-"""Events are stored a little after their time; a problem that is seen twice is sent once."""
+"""Overlap of polls, as events are stored a little late; a problem that two polls find is sent once."""
 MAX_RUNS: Final = 200
-"""Finished runs that one poll looks at."""
+"""Maximum number of finished runs in one poll."""
 
 
 def definitions(settings: Settings) -> dg.Definitions:
-    """Build the sensor."""
+    """Build the sensor; an unusable city file starts it too."""
     cities = settings.cities
+    is_on = automated(cities.values()) or unusable_files(cities)
 
     @dg.sensor(
         minimum_interval_seconds=30,
-        default_status=sensor_status(cities),
+        default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
         description="Sends failed runs, late cities, failed gates and unusable files by webhook and e-mail.",
     )
     def notices(
         context: dg.SensorEvaluationContext, store: StoreResource, notices_to: NoticesResource
     ) -> dg.SensorResult:
-        """Send each problem once a day; the cursor holds what was sent, and a refused channel gets its notices again."""
+        """Send each problem once a day; a channel that fails gets its notices again."""
         notifier = notices_to.open()
         if notifier is None:
             return dg.SensorResult(
@@ -59,16 +60,7 @@ def definitions(settings: Settings) -> dg.Definitions:
             *_failed_runs(context.instance, since, notices_to),
             *_failed_gates(context.instance, since, notices_to),
             *_city_problems(cities, store.open()),
-            *(
-                Message(
-                    "wrong city file",
-                    name,
-                    problem
-                    if name in cities
-                    else f"{problem} (The city stands still until it is corrected and the code reloaded.)",
-                )
-                for name, problem in unusable_files(cities).items()
-            ),
+            *_wrong_city_files(cities),
         ]
         outcome = notifier.send(messages, cursor.get("sent", {}), now)
         for channel, reason in outcome.failures.items():
@@ -76,10 +68,10 @@ def definitions(settings: Settings) -> dg.Definitions:
         sent = "; ".join(f"{channel}: {', '.join(keys)}" for channel, keys in outcome.sent.items())
         failed = "; ".join(f"not sent by {channel}: {reason}" for channel, reason in outcome.failures.items())
         # Failed runs are looked for again until all of them were sent.
-        is_over = outcome.is_complete and not outcome.failures
+        since = now - OVERLAP if outcome.is_complete and not outcome.failures else since
         return dg.SensorResult(
             skip_reason=". ".join(filter(None, [f"Sent {sent}" if sent else "No new problem", failed])) + ".",
-            cursor=json.dumps({"sent": outcome.state, "since": (now - OVERLAP if is_over else since).isoformat()}),
+            cursor=json.dumps({"sent": outcome.state, "since": since.isoformat()}),
         )
 
     return dg.Definitions(sensors=[notices])
@@ -98,13 +90,12 @@ def _failed_runs(instance: dg.DagsterInstance, since: datetime, to: NoticesResou
 
 
 def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> Iterator[Message]:
-    """Yield gates that failed in finished runs: forecasts no longer shown to be better, or off in their level."""
+    """Yield failed gates of finished runs."""
     for run in _finished(instance, since, dg.DagsterRunStatus.SUCCESS):
-        gates = {key.name for key in run.asset_check_selection or ()} | {
-            key.path[-1] for key in run.asset_selection or ()
-        }
-        if gates and not gates & {*GATES, "forecast_scores", "walk_forward_reports"}:  # a whole job selects nothing
-            continue
+        selected = {key.name for key in run.asset_check_selection or ()}
+        selected |= {key.path[-1] for key in run.asset_selection or ()}
+        if selected and selected.isdisjoint({*GATES, Asset.FORECAST_SCORES, Asset.WALK_FORWARD_REPORTS}):
+            continue  # a whole job selects nothing
         for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
             check = entry.get_dagster_event().asset_check_evaluation_data
             if check.check_name in GATES and not check.passed:
@@ -131,14 +122,20 @@ def _city_problems(cities: Cities, store: "Store") -> Iterator[Message]:
                 yield Message("corrupt file", f"{city.name}, {PurePosixPath(path).name}", text)
 
 
+def _wrong_city_files(cities: Cities) -> Iterator[Message]:
+    for name, problem in unusable_files(cities).items():
+        more = "" if name in cities else " (The city stands still until it is corrected and the code reloaded.)"
+        yield Message("wrong city file", name, f"{problem}{more}")
+
+
 def _finished(instance: dg.DagsterInstance, since: datetime, status: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
-    """Return the runs that ended since then, oldest first."""
+    """Return the runs with a status that ended since then, oldest first."""
     wanted = dg.RunsFilter(statuses=[status], updated_after=since)
     return [record.dagster_run for record in reversed(instance.get_run_records(wanted, limit=MAX_RUNS))]
 
 
 def _failure(instance: dg.DagsterInstance, run_id: str) -> tuple[str | None, str]:
-    """Return the first step that failed and its innermost error; no step for a run that failed outside of one."""
+    """Return the first failed step, None if the run failed outside of steps, and the innermost error."""
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     events = [entry.get_dagster_event() for entry in instance.all_logs(run_id, of_type=kinds)]
     for event in events:
