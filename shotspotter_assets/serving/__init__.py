@@ -1,1 +1,1 @@
-"""The daily products: live models, forecasts and their scores."""
+"""Daily products: live models, forecasts, nowcasts and their scores."""

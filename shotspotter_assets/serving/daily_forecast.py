@@ -46,15 +46,8 @@ def forecast_day(record: ServingRecord, models: ServingModels, stored: CityHisto
         OtherInputsError: the models were fitted on other inputs than this version has.
         ValueError: they were fitted for fewer days ahead.
     """
-    city, issue_date, now = stored.city, stored.issue_date, local_time.now()
-    if record.lead < stored.lead:
-        raise ValueError(
-            f"{city.name}|{issue_date}: the last known day is {stored.last_known}, and the models of {record.fitted_on} "
-            f"were fitted for a lead of {record.lead} days, not {stored.lead}. Materialize live_models for "
-            f"{city.name}|{issue_date}."
-        )
-    # Days that became known since the models were fitted are left to models of their lead.
-    stored = stored.until(issue_date - timedelta(days=record.lead - 1))
+    now, stored = local_time.now(), _days_at_lead(record, stored)
+    city, issue_date = stored.city, stored.issue_date
     in_coverage = covered_mask(record.covered, city.shape)
     hourly = None if city.time_precision == "day" or stored.lead > 1 else stored.hourly(in_coverage)
     mixes = None if hourly is None else type_mixes(models.types, hourly, len(hourly), DAY_HOURS)
@@ -73,6 +66,7 @@ def forecast_day(record: ServingRecord, models: ServingModels, stored: CityHisto
     table = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(metadata)
     top = top_locations(next_day, drivers, city)
     interval, hours = _meanings(record, models, stored)
+    cells = [f"{row},{column}" for row, column in record.covered]
     columns = [str(column.to_pylist()) for one in (table, top) for column in one.columns]
     return Forecast(
         table=table,
@@ -93,15 +87,23 @@ def forecast_day(record: ServingRecord, models: ServingModels, stored: CityHisto
             hours=hours,
             lead=stored.lead,
             last_known=stored.last_known,
-            drivers={
-                f"{row},{column}": why
-                for (row, column), why in zip(record.covered, drivers or (), strict=bool(drivers))
-            },
+            drivers=dict(zip(cells, drivers or (), strict=bool(drivers))),
             issued_at=now.isoformat(timespec="seconds"),
             replayed=replayed,
             version=sha256(*record.reasons, *columns)[:16],
         ),
     )
+
+
+def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
+    """Return the days at the models' lead: those that became known since are left to other models."""
+    if record.lead < stored.lead:
+        key = f"{record.city}|{stored.issue_date}"
+        raise ValueError(
+            f"{key}: the last known day is {stored.last_known}, and the models of {record.fitted_on} were fitted for a lead "
+            f"of {record.lead} days, not {stored.lead}. Materialize live_models for {key}."
+        )
+    return stored.until(stored.issue_date - timedelta(days=record.lead - 1))
 
 
 def _next_day(

@@ -181,7 +181,7 @@ def history_until(
         _require_known(store, readers, city, rows, yesterday)
         if len(alerts) == 1:
             recent.insert(0, stored_alerts(store, city, yesterday, yesterday))
-    # Metadata of the stored days, with the settings that they were made with.
+    # The stored days' metadata hold the settings of their counts.
     metadata = frames[0].schema.metadata
     joined = pa.concat_tables([table.replace_schema_metadata(metadata) for table in frames])
     history = CityHistory(city, days_between(since, today), joined, unknown=unknown)

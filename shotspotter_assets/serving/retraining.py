@@ -9,11 +9,10 @@ from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import candidate_of
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
-from shotspotter_assets.serving.cold_start import cold_start, is_new
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_on_grid
 from shotspotter_assets.serving.serving_record import WEEK, ServingRecord
 from shotspotter_assets.serving.stored_alerts import stored_incidents
-from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, live_windows, train
+from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, live_windows, train, train_new_city
 from shotspotter_assets.storage.store import Store
 
 
@@ -77,10 +76,10 @@ def choose_models(
         record = rolled_back(store, stored, serve_from)
     elif before is not None and not reason:
         record = carried_over(before, stored)
-    elif is_new(stored):
+    elif int(stored.is_known.sum()) < MIN_HISTORY_DAYS:
         if context.shared is None:
             return LiveModels(None, why_none=_too_short(stored))
-        record, files = cold_start(stored, context)
+        record, files = train_new_city(stored, context)
     else:
         windows, incidents = live_windows(stored.days, validation_days), stored_incidents(store, stored)
         record, files = train(stored, windows, reason, incidents=incidents, context=context)

@@ -55,23 +55,23 @@ def next_day_table(record: ServingRecord, models: ServingModels, history: Histor
     The history ends on the last known day; `mixes` are the `type_mixes` of the day's first 24 hours, None without types.
     """
     at = history.next_day
-    day: date = history.days_to_forecast()[-1].astype(object)
+    forecast_date: date = history.days_to_forecast()[-1].astype(object)
     names = {record.served, record.candidate, *BASELINES}
     shown = {name: model for name, model in models.next_day.items() if name in names}
     by_model = {name: model.predict(history, range(at, at + 1))[0] for name, model in shown.items()}
     probability, served = by_model[record.served], models.next_day[record.served]
-    fireworks = bool(is_holiday_fireworks(np.array([day], "datetime64[D]"))[0])
+    fireworks = bool(is_holiday_fireworks(np.array([forecast_date], "datetime64[D]"))[0])
     low, high = day_offset(record.weekly_offset, fireworks)
     # Only the rates of a new city have an uncertainty of their own in each cell.
     no_spread = np.zeros(1), np.zeros(1)
     below, above = served.spread(history, at) if isinstance(served, FittedNewCity) else no_spread
-    first = day.weekday() * DAY_HOURS
+    first = forecast_date.weekday() * DAY_HOURS
     profile = models.profile[first : first + DAY_HOURS]
     mix = None if mixes is None else np.tensordot(profile / profile.sum(), mixes, axes=1)
     table = risk_table(
         NEXT_DAY_HORIZON,
-        day_starts([day], history.city.zone)[0],
-        int(hours_of_days([day], history.city.zone)[0]),
+        day_starts([forecast_date], history.city.zone)[0],
+        int(hours_of_days([forecast_date], history.city.zone)[0]),
         history.in_coverage,
         probability,
         (logit(probability) + low + below, logit(probability) + high + above),
@@ -216,13 +216,13 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, forecast_date: 
     )
     wall = wall_clock(starts, city.zone)
     is_forecast_day = wall.astype("datetime64[D]") == np.datetime64(forecast_date)
-    kept = is_forecast_day | (hours_of_day(wall) < NOON)
+    shown = is_forecast_day | (hours_of_day(wall) < NOON)
     rate = profile[hours_of_week(wall)]
-    share = (rate / rate[is_forecast_day].sum())[kept]
+    share = (rate / rate[is_forecast_day].sum())[shown]
     expected, probability = (next_day[name].to_numpy() for name in ("expected", "probability"))
-    cells, hours = len(expected), int(kept.sum())
+    cells, hours = len(expected), int(shown.sum())
     values = [
-        pa.array(np.repeat(starts[kept], cells), pa.timestamp("us", "UTC")),
+        pa.array(np.repeat(starts[shown], cells), pa.timestamp("us", "UTC")),
         pa.array(np.tile(next_day["row"].to_numpy(), hours)),
         pa.array(np.tile(next_day["column"].to_numpy(), hours)),
         pa.array((1 - (1 - probability) ** share[:, None]).ravel()),

@@ -1,4 +1,4 @@
-"""The serving record of a day, and the live models that it names."""
+"""Serving record of a day, and the live models that it names."""
 
 import json
 from dataclasses import dataclass

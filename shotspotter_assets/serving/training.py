@@ -14,6 +14,7 @@ from shotspotter_assets.arrays import Booleans
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
+from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict, verdict_on
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
@@ -22,7 +23,9 @@ from shotspotter_assets.models.forecaster_registry import candidate_of, city_set
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
+from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
+from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.next_hours.hourly_stack import HourlyStack
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
@@ -39,6 +42,8 @@ from shotspotter_assets.serving.serving_record import (
 )
 from shotspotter_assets.storage.fingerprints import sha256
 
+COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.9, 0.7), growth=0.5, size=(-1.0, 0.5), city_variance=0.07)
+"""Middle of the fits in Oakland, Cincinnati, San Francisco and Fresno."""
 ModelFiles = Mapping[str, Mapping[str, bytes]]
 """Content by model and file."""
 MIN_HISTORY_DAYS: Final = 120
@@ -63,12 +68,21 @@ class Fits:
     without: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, fit: Callable[[], _Model]) -> _Model:
+        """Fit a model, and keep its files and record."""
         started = perf_counter()
         fitted = fit()
         self.files[name] = files = fitted.files()
         seconds, chosen = perf_counter() - started, getattr(fitted, "chosen", {})
         self.models[name] = TrainedModel(chosen=chosen, files=files_sha256(files), seconds_to_train=seconds)
         return fitted
+
+    def try_add(self, name: str, fit: Callable[[], _Model]) -> _Model | None:
+        """Add a model; None, with the reason in `without`, if the hours do not suffice."""
+        try:
+            return self.add(name, fit)
+        except HourlyHistoryError as error:
+            self.without[name] = str(error)
+            return None
 
     @property
     def version(self) -> str:
@@ -123,10 +137,49 @@ def train(
     weights = [f"Weights: {combined.posterior.in_words}."] if isinstance(combined, FittedStack) else []
     reasons = (f"{reason[:1].upper()}{reason[1:]}.", *weights, *gate.reasons)
     validation, offset = (windows.validation_first, days[-1]), weekly_offset(served, observed, axis)
-    return serving_record(stored, history, gate, reasons, fits, validation, offset), fits.stored_files()
+    return _serving_record(stored, history, gate, reasons, fits, validation, offset), fits.stored_files()
 
 
-def serving_record(
+def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRecord, ModelFiles]:
+    """Return (record, files by stored name) of models that serve until a city has `MIN_HISTORY_DAYS`.
+
+    Rates start at those of other cities. Cells are those of the published coverage, else all of the box. Hours and types
+    are not forecast.
+
+    Raises:
+        ValueError: there is no model of all cities.
+    """
+    city, days = stored.city, stored.days
+    in_coverage = np.ones(city.shape, dtype=bool)
+    if city.coverage is not None and (published := stored.coverage_on(stored.issue_date + timedelta(days=1))).any():
+        in_coverage = published
+    history, all_days = stored.daily(in_coverage), range(len(days))
+    fits = Fits()
+    new_city = fits.add(NewCityForecaster.name, lambda: NewCityForecaster().fit(history, all_days, all_days, context))
+    fits.add(HISTORICAL_MEAN, lambda: forecaster(HISTORICAL_MEAN).fit(history, all_days, all_days))
+    fits.add(COUNTS, lambda: COUNTS_OF_OTHERS)
+    why = f"The city has {stored.is_known.sum()} known days, and models of its own need {MIN_HISTORY_DAYS}."
+    where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"
+    uncertain = (
+        f"Until then rates start at those of other cities ({new_city.chosen['shared']}), for {where}. The rate of this city "
+        f"may be up to {new_city.city_factor(history):.1f} times as high, or as low (80% interval)."
+    )
+    verdict = Verdict(
+        served=NewCityForecaster.name,
+        candidate=NewCityForecaster.name,
+        best_baseline=HISTORICAL_MEAN,
+        gain=Gain(gain=None, low=None, high=None, weeks=0),
+        predicted_over_observed=None,
+        positives=int(history.observed.sum()),
+        reasons=(why,),
+        outcome="not worse, not shown to be better",
+    )
+    fits.without.update(dict.fromkeys((NEXT_HOURS, NEXT_MINUTES, TYPES), why))
+    record = _serving_record(stored, history, verdict, (why, uncertain), fits, (days[0], days[-1]), (0.0, 0.0))
+    return record, fits.stored_files()
+
+
+def _serving_record(
     stored: CityHistory,
     history: History,
     gate: Verdict,
@@ -135,7 +188,6 @@ def serving_record(
     validation: tuple[date, date],
     offset: tuple[float, float],
 ) -> ServingRecord:
-    """Return the record of models trained on the issue date, on the `history` of its covered cells."""
     return ServingRecord(
         city=stored.city.name,
         issue_date=stored.issue_date,
@@ -183,17 +235,9 @@ def _fit_hours(fits: Fits, stored: CityHistory, in_coverage: Booleans, windows: 
         for at in (windows.train.start, windows.validation.start, windows.validation.stop)
     )
     training, validation = range(first, middle), range(middle, last)
-    try:
-        stack = fits.add(NEXT_HOURS, lambda: HourlyStack().fit(history, training, validation))
-    except HourlyHistoryError as error:
-        fits.without.update(dict.fromkeys((NEXT_HOURS, NEXT_MINUTES), str(error)))
+    stack = fits.try_add(NEXT_HOURS, lambda: HourlyStack().fit(history, training, validation))
+    if stack is None:
+        fits.without[NEXT_MINUTES] = fits.without[NEXT_HOURS]
     else:
-        _fit_if_possible(fits, NEXT_MINUTES, lambda: fit_on_hours(incidents, history, stack))
-    _fit_if_possible(fits, TYPES, lambda: GunshotTypes.fit(history, training, validation))
-
-
-def _fit_if_possible(fits: Fits, name: str, fit: Callable[[], Storable]) -> None:
-    try:
-        fits.add(name, fit)
-    except HourlyHistoryError as error:
-        fits.without[name] = str(error)
+        fits.try_add(NEXT_MINUTES, lambda: fit_on_hours(incidents, history, stack))
+    fits.try_add(TYPES, lambda: GunshotTypes.fit(history, training, validation))

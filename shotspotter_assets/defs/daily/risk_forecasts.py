@@ -36,7 +36,7 @@ def definitions(city: City) -> dg.Definitions:
 def _forecast_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date) -> panel.Metadata:
     """Risk by cell on the next local day and in the hours from its midnight, from the days known at the issue date.
 
-    Beside it the expected alerts by hour, the 20 places with the highest risk and the reasons, and the map as GeoJSON.
+    With the expected alerts by hour, the 20 cells with the highest risk and the reasons, and the map as GeoJSON.
     A forecast that was issued before its day ended stays as it was. Where the source publishes late, the forecast has a
     lead of more than a day, and no hours and types. Beyond the city's longest lead nothing is issued.
     """
