@@ -16,7 +16,6 @@ from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets_tests.waiting import wait_until
 
 MAX_START_SECONDS: Final = 240.0
-"""Until the webserver answers."""
 MAX_STOP_SECONDS: Final = 10.0
 ASSETS_QUERY: Final = "{ assetNodes { assetKey { path } } }"
 
@@ -94,7 +93,6 @@ class Installation:
 
 
 def _command(process: psutil.Process) -> list[str]:
-    """The command line of a process; nothing of one that has ended."""
     try:
         return process.cmdline()
     except psutil.Error:
@@ -119,7 +117,6 @@ def prepare(folder: Path, city_files: Mapping[str, str], **further: str) -> dict
 def _popen(
     command: Sequence[str], folder: Path, environment: Mapping[str, str], log: IO[bytes]
 ) -> subprocess.Popen[bytes]:
-    """A command of this environment on the project's workspace, in a process group of its own."""
     return subprocess.Popen(
         [str(Path(sys.executable).parent / command[0]), *command[1:], "--workspace", str(CHECKOUT / "workspace.yaml")],
         cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,

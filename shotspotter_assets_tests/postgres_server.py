@@ -24,8 +24,6 @@ SYSTEM_USER = "postgres"
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A running server."""
-
     port: int
     control: Callable[..., None]
     """Gives pg_ctl a command for this server."""
@@ -65,7 +63,6 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @contextlib.contextmanager
 def running() -> Iterator[PostgresServer]:
-    """A server of its own until the block ends, with its files in the temporary folder."""
     folder = programs()
     assert folder is not None, "needs PostgreSQL's server (Debian: apt-get install postgresql)"
     user = SYSTEM_USER if os.geteuid() == 0 else None

@@ -24,8 +24,6 @@ HEARTBEAT_S = 5
 
 
 class RabbitmqServer:
-    """A server, whose files are in a folder and whose user has a password."""
-
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         port, distribution, mapper = lasting_ports(3)

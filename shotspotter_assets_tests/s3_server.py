@@ -27,8 +27,6 @@ GRPC_OFFSET = 10_000
 
 @dataclass(frozen=True)
 class S3Server:
-    """Address and keys of a running S3 server, and a bucket that exists on it."""
-
     endpoint: str
     access_key: str
     secret_key: str
@@ -45,7 +43,6 @@ class S3Server:
         }  # fmt: skip
 
     def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Set the variables that a user sets to work with an S3 server."""
         for name, value in self.environment().items():
             monkeypatch.setenv(name, value)
 

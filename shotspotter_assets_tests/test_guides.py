@@ -22,12 +22,10 @@ GUIDES = CHECKOUT / "docs" / "how-to"
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """The code blocks of a page in a language."""
     return re.findall(rf"```{language}\n(.*?)```", (GUIDES / page).read_text(), re.DOTALL)
 
 
 def run_page(page: str) -> dict[str, Any]:
-    """Run the Python of a page; returns its names."""
     names: dict[str, Any] = {}
     exec("\n".join(blocks(page, "python")), names)
     return names
@@ -85,13 +83,11 @@ def test_shown_factors_become_inputs(tmp_path: Path) -> None:
 
 def test_shown_streets_are_usable(tmp_path: Path) -> None:
     streets = city_with_settings_of("streets.md", tmp_path).streets
-    assert streets is not None
     assert streets.number_from == "number_min"
 
 
 def test_shown_patrol_rules_are_usable_and_all_keys_are_described(tmp_path: Path) -> None:
     rules = city_with_settings_of("patrol_plans.md", tmp_path).patrol
-    assert rules is not None
     assert [shift.units for shift in rules.shifts] == [6, 14, 14]
     described = (GUIDES / "patrol_plans.md").read_text().partition("| key |")[2]
     assert [

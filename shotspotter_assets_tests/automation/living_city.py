@@ -68,7 +68,6 @@ class LivingCity:
         self.load()
 
     def close(self) -> None:
-        """Close the instance."""
         self.instance.dispose()
 
     def write_city_file(self, **changes: str) -> None:
@@ -85,7 +84,6 @@ class LivingCity:
         (self.folder / "cities" / "town.yaml").write_text(CITY_FILE.format(**values) + changes.get("more", ""))
 
     def load(self) -> None:
-        """Load the definitions, as a code server does."""
         with self.clock():
             settings = Settings.from_environment(
                 {
@@ -100,7 +98,6 @@ class LivingCity:
 
     @contextmanager
     def clock(self) -> Iterator[None]:
-        """Let everything see `now`."""
         with freeze_time(self.now), mock.patch.object(local_time, "now", return_value=self.now):
             yield
 
@@ -109,7 +106,6 @@ class LivingCity:
         return self.now.astimezone(self.city.zone).date() - timedelta(days=1)
 
     def land(self, name: str, *rows: str) -> Path:
-        """Land or replace a file."""
         path = self.folder / "landing" / NAME / name
         path.write_text(HEADER + "".join(rows))
         self.now += timedelta(seconds=20)
@@ -124,7 +120,6 @@ class LivingCity:
         self._cursor = None
 
     def tick(self) -> list[dg.RunRequest]:
-        """Evaluate the city's sensor."""
         with self.clock():
             result = evaluate(f"{NAME}_automation", self.on, self.instance, self._cursor)
         self._cursor, self.events, self.message = result.cursor, list(result.asset_events), skip_message(result)
@@ -132,7 +127,6 @@ class LivingCity:
         return list(result.run_requests or ())
 
     def run(self, request: dg.RunRequest, config: Mapping[str, Any] | None = None, *, checks: bool = True) -> bool:
-        """Run a request; return True if it succeeded."""
         self.requested.append(request)
         job = self.on.definitions.resolve_implicit_global_asset_job_def()
         subset = job.get_subset(

@@ -32,7 +32,6 @@ class Town:
         self.waits: list[str] = []
 
     def add(self, first: date, last: date, version: str = "1", settings: str = "") -> None:
-        """Store days with a version of their rows."""
         settings = settings or settings_hash(self.city, "grid_tensors")
         day = Day("known", "It has rows.", 1, 0, settings, None, {SIMULATED: version})
         days = days_between(first, last)
@@ -55,7 +54,6 @@ class Town:
         return [*found.runs, *found.training[:1]]
 
     def training(self, today: date, under_way: Iterable[str] = ()) -> list[tuple[str, str]]:
-        """Return the fold or report that is due."""
         return [
             (run.assets[0], str(run.days[0]))
             for run in self.due(today, under_way)
@@ -65,7 +63,6 @@ class Town:
 
 @pytest.fixture
 def town(tmp_path: Path) -> Town:
-    """A city with days, and nothing made from them."""
     town = Town(tmp_path)
     town.add(FIRST, LAST)
     return town
@@ -73,7 +70,6 @@ def town(tmp_path: Path) -> Town:
 
 @pytest.fixture
 def current(town: Town) -> Town:
-    """A city with everything made."""
     town.make([*PRODUCTS, "forecast_scores"], LAST)
     town.make(["fold_models"], date(2023, 10, 1), date(2024, 1, 1))
     town.make(["evaluation_reports"], date(2023, 10, 1))

@@ -16,7 +16,7 @@ from shotspotter_assets.automation.due import ALERTS, PRODUCTS
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.defs.partitions import range_tags
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train
 from shotspotter_assets.storage.catalogue import FORECAST_RECORD
@@ -35,7 +35,6 @@ def rows(first: date, last: date, number: int = 3) -> list[str]:
 
 @pytest.fixture
 def town(tmp_path: Path) -> Iterator[LivingCity]:
-    """A city with a fortnight in one file."""
     town = LivingCity(tmp_path / "town", START, noon(TODAY))
     town.land("history.csv", *rows(START, YESTERDAY))
     yield town
@@ -49,9 +48,7 @@ def settled(town: LivingCity) -> LivingCity:
 
 
 def forecast(town: LivingCity, day: date) -> ForecastRecord:
-    record = load_record(town.store, NAME, day)
-    assert isinstance(record, ForecastRecord)
-    return record
+    return ForecastRecord.load(town.store, NAME, day)
 
 
 def of_assets(names: tuple[str, ...], town: LivingCity) -> list[dg.RunRequest]:

@@ -35,7 +35,6 @@ class Installation(dict[str, Any]):
 
     @property
     def definitions(self) -> dg.Definitions:
-        """The definitions of the cities, which runs and ticks give their own resources."""
         key = repr(dict(self.settings.cities))
         return _BUILT.get(key) or _BUILT.setdefault(key, build_definitions(self.settings))
 
@@ -103,9 +102,7 @@ def evaluate(sensor: str, on: Installation, instance: dg.DagsterInstance, cursor
     context = dg.build_sensor_context(
         instance=instance, cursor=cursor, definitions=on.definitions, resources=dict(on), sensor_name=sensor
     )
-    result = on.definitions.resolve_sensor_def(sensor)(context)
-    assert isinstance(result, dg.SensorResult)
-    return result
+    return on.definitions.resolve_sensor_def(sensor)(context)
 
 
 def skip_message(result: dg.SensorResult) -> str:

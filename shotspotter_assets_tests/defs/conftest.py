@@ -14,7 +14,6 @@ from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_day
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """An instance that forgets everything after the test."""
     with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
         yield instance
 
@@ -41,8 +40,6 @@ def tiny_city_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class ReportedFold(NamedTuple):
-    """A store with a fold's models and report, and the runs that made them."""
-
     root: Path
     trained: dg.ExecuteInProcessResult
     reported: dg.ExecuteInProcessResult

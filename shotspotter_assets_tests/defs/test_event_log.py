@@ -94,7 +94,6 @@ def chain(versions: Mapping[str, str] | None = None, *, fails: str = "") -> list
 
 
 def run(instance: dg.DagsterInstance, assets: Sequence[dg.AssetsDefinition], first: str, last: str) -> str:
-    """Materialize the days from `first` to `last` in one run; return its id."""
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     return dg.materialize(assets, instance=instance, tags=tags, raise_on_error=False).run_id
 
@@ -102,8 +101,6 @@ def run(instance: dg.DagsterInstance, assets: Sequence[dg.AssetsDefinition], fir
 def data_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for record in instance.fetch_materializations(AssetRecordsFilter(dg.AssetKey(asset)), limit=1000).records:
-        assert record.asset_materialization is not None
-        assert record.partition_key is not None
         found.setdefault(record.partition_key, (record.asset_materialization.tags or {})["dagster/data_version"])
     return found
 
@@ -175,7 +172,6 @@ def test_check_over_many_days_is_planned_once(backend: Backend) -> None:
 
 
 def check_statuses(instance: dg.DagsterInstance) -> dict[str, set[str]]:
-    """Return the days of each status, as the UI's tab of checks shows them."""
     state = instance.event_log_storage.get_asset_check_state([(CHECK, DAYS)])[CHECK]
     subsets = {status.value: set(subset.subset_value.get_partition_keys()) for status, subset in state.subsets.items()}
     return {status: days for status, days in subsets.items() if days}
@@ -213,8 +209,6 @@ def test_step_is_one_batch(backend: Backend, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def materialized(run_id: str, names: Sequence[str] = NAMES) -> list[dg.EventLogEntry]:
-    """Build the events of ten days of materializations, as a step sends them."""
-
     def entry(name: str, day: str) -> dg.EventLogEntry:
         data = StepMaterializationData(dg.AssetMaterialization(name, partition=day))
         event = DagsterEvent("ASSET_MATERIALIZATION", job_name="job", step_key=name, event_specific_data=data)

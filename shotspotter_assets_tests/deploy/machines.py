@@ -34,7 +34,6 @@ box: {{west: -77.06, south: 38.88, east: -77.0, north: 38.93}}
 grid: {{rows: 8, columns: 8}}
 source: {{kind: simulated, seed: {seed}, alerts_per_day: 12}}
 """
-"""File of a small simulated city."""
 LAUNCH: Final = """mutation($run: ExecutionParams!) { launchPipelineExecution(executionParams: $run) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 RUNS: Final = "{ runsOrError { ... on Runs { results { runId status parentRunId tags { key value } } } } }"
@@ -148,7 +147,6 @@ class Machines:
         return None
 
     def wait_for(self, probe: Callable[[], Any], seconds: float = MAX_WAIT_S, every: float = 0.2) -> Any:
-        """Return the first true result; a server that does not answer counts as false."""
         return wait_until(
             probe, seconds, every=every, ignored=(requests.RequestException, NoAnswerError),
             details=lambda: "\n".join(f"--- {log}\n{log.read_text()[-3000:]}" for log in self.folder.glob("*/log")),

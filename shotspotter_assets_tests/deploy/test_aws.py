@@ -72,7 +72,6 @@ def test_services_alone_start_tasks_and_only_runs() -> None:
 
 
 def variables(node: Any) -> Iterator[str]:
-    """Names of the environment variables that a YAML file reads."""
     if isinstance(node, dict):
         yield from (
             [node["env"]] if set(node) == {"env"} else (name for value in node.values() for name in variables(value))

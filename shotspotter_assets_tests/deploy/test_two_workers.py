@@ -35,7 +35,6 @@ def recorded_days(instance: dg.DagsterInstance, city: str, asset: str) -> list[s
 
 
 def stored_days(server: S3Server, root: str) -> Counter[tuple[str, str]]:
-    """Count the stored days by asset and city, from the folders `asset/city=.../date=...`."""
     bucket, _, prefix = root.removeprefix("s3://").partition("/")
     pages = server.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
     names = [item["Key"].removeprefix(f"{prefix}/") for page in pages for item in page.get("Contents", [])]

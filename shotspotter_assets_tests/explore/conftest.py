@@ -17,7 +17,6 @@ ISSUED = date(2024, 3, 30)
 
 @pytest.fixture(scope="session")
 def explored(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """With the days from 1 July 2023 to 31 March 2024."""
     root = tmp_path_factory.mktemp("explored")
     on = resources(str(root / "store"), cities=with_city(CITY, serves=MODEL))
     with dg.DagsterInstance.ephemeral(tempdir=str(root)) as instance:

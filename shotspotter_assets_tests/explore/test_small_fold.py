@@ -69,6 +69,5 @@ def test_figures_show_the_stored_alerts_and_forecasts(explored: Store) -> None:
 
 def test_issued_forecasts_stand_beside_what_happened(explored: Store) -> None:
     table = issued_forecasts(explored, TINY)
-    assert table is not None
     assert set(table["date"].to_pylist()) == {ISSUED + timedelta(days=1)}
     assert "served" in scores(table).index

@@ -141,12 +141,10 @@ def test_cities_share_what_a_factor_of_the_same_name_and_definition_tells(monkey
         "without": SharedRows.of(history(seed=3).through(VALIDATION.stop)),
     }
     models = fit_shared(rows, cutoff)
-    assert models.everyone is not None
     assert models.everyone.slopes[POVERTY] > 0
     assert models.without["with"].slopes.keys() == models.everyone.slopes.keys()
     assert models.without["with"].slopes[POVERTY] == pytest.approx(0, abs=1e-9)
     start = models.start_of("without", "all-cities")
-    assert start is not None
     # A city that lacks the factor starts at the rest; one that has it starts at its slope.
     build("regime_regression").fit(history(), TRAIN, VALIDATION, FitContext(shared=start))
     monkeypatch.setattr(regime_regression, "SHARED_VARIANCE", 1e-9)

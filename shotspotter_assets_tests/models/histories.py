@@ -21,7 +21,6 @@ FIRST_DAY = date(2021, 4, 1)
 TRAIN, VALIDATION, TEST = range(200), range(200, 260), range(260, 290)
 TINY_NETWORK = {"days": 4, "filters": 2, "recurrent_layers": 1, "epochs": 1}
 FAST = {"conv_lstm": TINY_NETWORK, "residual_conv_lstm": TINY_NETWORK}
-"""Settings of networks that are trained for tests."""
 
 
 def history(days: int = 290, seed: int = 0, evening: bool = True) -> History:
@@ -50,20 +49,16 @@ def silent() -> History:
 
 
 def build(name: str, **settings: Any) -> Any:
-    """A forecaster; networks are quick ones."""
     return forecaster(name, FORECASTERS[name].settings(**FAST.get(name, {}) | settings))
 
 
 @cache
 def shared_start() -> SharedStart:
     rows = {"other_city": SharedRows.of(history(seed=7).through(VALIDATION.stop))}
-    start = fit_shared(rows, date(2022, 1, 1)).start_of(CITY.name, "all-cities")
-    assert start is not None
-    return start
+    return fit_shared(rows, date(2022, 1, 1)).start_of(CITY.name, "all-cities")
 
 
 def context_of(name: str) -> FitContext:
-    """With the regression of another city, for a forecaster that cannot do without."""
     return FitContext(shared=shared_start() if name == "new_city" else None)
 
 

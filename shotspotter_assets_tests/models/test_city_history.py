@@ -42,7 +42,6 @@ def test_all_days_of_a_city_are_read_once_for_all_that_is_made_of_them(store: St
     assert daily.first_day == hourly.first_day == CITY.start
     assert len(hourly) == 90 * 24 - 1
     np.testing.assert_array_equal(daily.alerts.sum(axis=(1, 2)), stored.alerts.sum(axis=(1, 2)))
-    assert daily.evening is not None
     assert daily.evening[0, 2, 1] == 1
     assert stored.daily(COVERED).counts is daily.counts
 

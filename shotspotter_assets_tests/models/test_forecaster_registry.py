@@ -206,7 +206,6 @@ def test_documents_list_every_forecaster():
 
 
 def searched_settings() -> list[str]:
-    """The table of searched settings, as the documents have it."""
     rows = ["| forecaster | setting | default | from | to |", "| --- | --- | --- | --- | --- |"]
     for settings in dict.fromkeys(FORECASTERS[name].settings for name in SEARCHED):
         names = ", ".join(f"`{name}`" for name in SEARCHED if FORECASTERS[name].settings is settings)

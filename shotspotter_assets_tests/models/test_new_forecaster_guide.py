@@ -19,7 +19,6 @@ FILE, SETTINGS, ROW = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DO
 
 @pytest.fixture
 def name(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The forecaster of the page, with its file and row in place."""
     names = dict(forecaster_registry.__dict__)
     exec(SETTINGS, names)
     monkeypatch.setattr(forecaster_registry, "MixedMeanSettings", names["MixedMeanSettings"], raising=False)

@@ -70,8 +70,6 @@ def webhook_server() -> Iterator[Webhook]:
 
 @dataclass
 class Mailbox:
-    """What an SMTP server got, and the answers to MAIL commands before it says yes."""
-
     host: str = "127.0.0.1"
     port: int = 0
     user: str = "risk@city"

@@ -42,7 +42,6 @@ def smtp_url(mailbox: Mailbox, password: str | None = None) -> str:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate of 127.0.0.1 and 127.0.0.2 with its key."""
     if shutil.which("openssl") is None:
         pytest.skip("needs the command openssl (Debian: apt-get install openssl)")
     pem = tmp_path_factory.mktemp("tls") / "server.pem"

@@ -16,8 +16,6 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 @dataclass
 class Seen:
-    """What went on in the pages of a browser."""
-
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 

@@ -23,13 +23,10 @@ DAYS = 6
 LIVE = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores", "street_scores")
 SHIFTS = (Shift(name="day", start=6, end=14, units=2), Shift(name="night", start=22, end=6, units=3))
 HOSTILE = "<img src=x onerror=alert(1)>"
-"""Part of a street's name."""
 
 
 @dataclass(frozen=True)
 class TinySite:
-    """A store with what pages are made from."""
-
     store: Store
     cities: Cities
     root: Path

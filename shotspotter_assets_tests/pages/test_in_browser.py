@@ -147,7 +147,6 @@ def test_a_past_day_is_shown_beside_its_alerts(page: Any, folder: Path, tiny_sit
     day = tiny_site.last_issued
     open_page(page, folder, f"past.html#day={day}")
     scores = ScoreRecord.load(tiny_site.store, CITY, day).scores
-    assert scores is not None
     came = page.locator("#happened path.ring").count()
     assert came == scores.observed_alerts > 0
     assert page.inner_text("#sentence").startswith(f"{came} alerts came; about ")

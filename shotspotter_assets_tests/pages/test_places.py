@@ -46,7 +46,6 @@ def test_a_street_far_away_names_nothing(tmp_path: Path) -> None:
     line = shapely.LineString([(-77.06, 38.881), (-77.0, 38.881)])
     geopandas.GeoDataFrame({"street": ["Only St"]}, geometry=[line], crs=4326).to_parquet(tmp_path / "one.parquet")
     given = layers(tmp_path)
-    assert given.streets is not None
     given = given.model_copy(update={"streets": given.streets.model_copy(update={"path": tmp_path / "one.parquet"})})
     places = Places(TINY, read_layers(TINY.model_copy(update={"layers": given})))
     assert name(places, 0, 0) == "near Only St, ward 1"

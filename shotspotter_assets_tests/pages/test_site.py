@@ -51,8 +51,6 @@ def test_a_corrected_day_is_rebuilt_and_the_others_are_kept(copy: Store, tiny_si
     copy.write_table(TENSORS, copy.read_table(TENSORS, CITY, day)[:0], CITY, day)
     made = make_pages(copy, tiny_site.city)
     after = PagesRecord.find(copy, CITY)
-    assert before is not None
-    assert after is not None
     assert [one for one in after.past if after.past[one] != before.past[one]] == [day]
     assert "0 alerts came" in page(copy, f"day-{day}.js")
     assert [name for name in made.written if name.startswith("day-")] == [f"day-{day}.js"]
@@ -131,7 +129,6 @@ def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySit
     assert "cells or what is counted have changed" in made.record.card.note
     assert "cannot be drawn" in page(copy)
     record = PagesRecord.find(copy, CITY)
-    assert record is not None
     assert record.past == {}
     assert not next_day_forecasts(copy, tiny_site.city, date.min + timedelta(days=1), date.max)
 
@@ -152,7 +149,6 @@ def test_a_city_without_a_forecast_has_pages_that_say_so(copy: Store, tiny_site:
 
 def test_a_wrong_layer_is_named_with_its_columns(tiny_site: TinySite, tmp_path: Path) -> None:
     districts = tiny_site.city.layers.districts
-    assert districts is not None
     wrong = tiny_site.city.model_copy(update={"layers": Layers(districts=Layer(path=districts.path, name="wards"))})
     with pytest.raises(
         ValueError, match=r"tiny_city, layers.districts: .*wards.geojson has no column wards; it has ward"

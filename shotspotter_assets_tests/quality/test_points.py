@@ -9,7 +9,6 @@ from shotspotter_assets_tests.quality.sound_city import CITY, firing, sound
 
 
 def of_cells(metres: float) -> City:
-    """The sound city, with cells of about that many metres."""
     height, width = cell_metres(CITY)
     rows, columns = round(CITY.grid.rows * height / metres), round(CITY.grid.columns * width / metres)
     return CITY.model_copy(update={"grid": Grid(rows=rows, columns=columns)})

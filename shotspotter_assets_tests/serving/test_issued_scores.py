@@ -49,18 +49,13 @@ def test_a_day_is_scored_by_its_definition() -> None:
 
 def test_a_good_candidate_passes_the_rolling_gate_and_a_bad_one_does_not() -> None:
     good, bad = (score(*issued_days(error), serving_record()) for error in (0.0, 1.5))
-    assert good.rolling is not None
-    assert good.rolling_gate is not None
     assert (good.rolling_gate.passed, good.rolling_gate.served) == (True, CANDIDATE)
     assert not good.rolling.is_off
     assert not good.warnings()
-    assert bad.rolling is not None
-    assert bad.rolling_gate is not None
     assert (bad.rolling_gate.passed, bad.rolling_gate.served) == (False, "historical_mean")
     assert bad.rolling.is_off
     assert bad.rolling.drift > abs(good.rolling.drift)
     gain = bad.rolling.gain_over["historical_mean"].gain
-    assert gain is not None
     assert gain < 0
     assert len(bad.warnings()) == 2
 
@@ -83,12 +78,10 @@ def forecast_of(days: int) -> tuple[CityHistory, dict[date, pa.Table]]:
 def test_the_rolling_gate_judges_the_present_candidate_only() -> None:
     history, forecasts = issued_days(0.0)
     everything = score(history, forecasts, serving_record())
-    assert everything.rolling_gate is not None
     assert everything.rolling_gate.gain.weeks == 13
     # The forecast issued on the day of the change is the first one of the new candidate.
     part = score(history, forecasts, serving_record(candidate_since=FIRST))
     assert part.rolling == everything.rolling
-    assert part.rolling_gate is not None
     assert part.rolling_gate.positives < everything.rolling_gate.positives
     assert score(history, forecasts, serving_record(candidate_since=LAST)).rolling_gate is None
 
@@ -100,11 +93,9 @@ def test_forecasts_of_other_leads_and_of_unknown_days_are_not_scored() -> None:
     assert (record.lead, record.last_known, record.scored_date) == (3, LAST - timedelta(days=2), LAST)
     assert record.note == f"Alerts of {LAST} are not known yet: the last known day is {LAST - timedelta(days=2)}."
     assert record.scores is None
-    assert record.rolling is not None
     assert record.rolling.days == 28
     known = score(history, forecasts | late, serving_record())
     assert (known.lead, known.note) == (3, None)
-    assert known.rolling is not None
     assert known.rolling.days == 30
 
 
@@ -114,7 +105,6 @@ def test_unknown_days_are_not_scored() -> None:
     record = score(replace(history, unknown=unknown), forecasts, serving_record())
     known = {day: table for day, table in forecasts.items() if day not in unknown}
     assert record == score(history, known, serving_record())
-    assert record.rolling is not None
     assert record.rolling.days == DAYS - 3
 
 
@@ -122,5 +112,4 @@ def test_forecasts_made_after_their_day_are_counted() -> None:
     history, forecasts = forecast_of(40)
     late = {day: table.replace_schema_metadata({"replayed": "true"}) for day, table in list(forecasts.items())[-20:]}
     record = score(history, forecasts | late, serving_record())
-    assert record.rolling is not None
     assert (record.rolling.replayed, record.rolling.days) == (20, 40)

@@ -60,7 +60,6 @@ def test_alerts_after_now_do_not_count(tmp_path: Path) -> None:
 
 
 def landed_days(folder: Path, alerts: Sequence[int], *, daily_files: bool) -> tuple[City, list[AlertSource]]:
-    """A landing city and its reader, with that many alerts on each of its days."""
     source: dict[str, Any] = {"kind": "landing", "settle_seconds": 0, "columns": {"time": "when"}}
     source |= {"file_date": "%Y-%m-%d"} if daily_files else {}
     city = CityFile.model_validate(TOWN.model_dump() | {"source": source})

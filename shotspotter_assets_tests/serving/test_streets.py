@@ -41,7 +41,6 @@ SHIFTS = (Shift(name="day", start=6, end=18, units=1), Shift(name="night", start
 
 @pytest.fixture
 def city(tmp_path: Path) -> City:
-    """A small city with a street along and across every cell."""
     west, south, size = -77.06, 38.88, 0.04
     across = [shapely.LineString([(west, y), (west + size, y)]) for y in south + size * np.linspace(0.1, 0.9, 5)]
     along = [shapely.LineString([(x, south), (x, south + size)]) for x in west + size * np.linspace(0.1, 0.9, 5)]
@@ -77,13 +76,10 @@ def store(city: City, tmp_path: Path) -> Store:
 
 
 def ranked(store: Store, city: City) -> StreetForecast:
-    streets = street_forecast(store, city, DAY, load_record(store, city.name, DAY))
-    assert isinstance(streets, StreetForecast)
-    return streets
+    return street_forecast(store, city, DAY, load_record(store, city.name, DAY))
 
 
 def more_alerts(store: Store, city: City, day: date) -> None:
-    """Replace a day's alerts by those of the day before and its own."""
     days = [day - timedelta(days=1), day]
     tables = [store.read_table(CLEANED, city.name, at) for at in days]
     store.write_tables(CLEANED, {day: pa.concat_tables(tables)}, city.name)
@@ -164,7 +160,6 @@ def test_streets_without_scores_say_why(store: Store, city: City, tmp_path: Path
 )
 def test_missing_ranking_has_a_reason(store: Store, city: City, changes: dict[str, object], reason: str) -> None:
     nothing = street_forecast(store, city.model_copy(update=changes), DAY, load_record(store, city.name, DAY))
-    assert isinstance(nothing, StreetRecord)
     assert reason in nothing.no_streets
     write_streets(store, nothing)
     assert not store.exists(STREETS, city.name, DAY)

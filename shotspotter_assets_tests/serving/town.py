@@ -29,7 +29,6 @@ VERDICT = Verdict(
 
 
 def store_days(store: Store, source: AlertSource, city: City, last: date) -> Store:
-    """Store the cleaned and gridded days of a city from its start to `last`."""
     days = days_between(city.start, last)
     cleaned = clean_alerts(source.read(days[0], last), days, city)
     store.write_tables(CLEANED, {day: cleaned[day].alerts for day in days}, city.name)

@@ -33,7 +33,6 @@ def states(city: City, found: dict[int, DayRows], days: int) -> list[str]:
 
 
 def counted(city: City, rate: float, silent: int, days_late: int | None = None) -> int:
-    """The number of counted days after the last one with rows."""
     counts = [*np.random.default_rng(1).poisson(rate, 300), 1]
     received = [None if days_late is None else noon(at + 1 + days_late) for at in range(len(counts))]
     found = {at: DayRows(int(rows), received[at]) for at, rows in enumerate(counts) if rows}

@@ -36,8 +36,6 @@ DAILY_AND_HISTORY = a_city(
 
 
 class Town:
-    """A city with a store and a landing root."""
-
     def __init__(self, root: Path, city: City, *readers: AlertSource) -> None:
         self.root, self.city, self.store, self.now = root / "landing", city, Store(str(root / "store")), NOW
         self.readers = readers or open_sources(city, Access(self.store, str(self.root), {}))

@@ -31,7 +31,6 @@ def access(path: Path) -> Access:
 
 
 def table_of_kinds() -> str:
-    """The table of the kinds with their own keys, as the page of sources has it."""
     rows = ["| `kind` | reads | keys |", "| --- | --- | --- |"]
     for model in KINDS:
         (kind,) = get_args(model.model_fields["kind"].annotation)

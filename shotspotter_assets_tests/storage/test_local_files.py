@@ -40,7 +40,6 @@ def names_in(folder: Path) -> set[str]:
 
 def start_writer(root: Path) -> "subprocess.Popen[str]":
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
     process.stdout.readline()
     return process
 

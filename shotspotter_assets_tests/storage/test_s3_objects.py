@@ -69,8 +69,6 @@ def test_no_error_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def counted(client: Any, pages: list[str | None]) -> Any:
-    """Note the start of each page that the client asks for."""
-
     def note(params: dict[str, Any], **_: Any) -> None:
         pages.append(params.get("ContinuationToken"))
 

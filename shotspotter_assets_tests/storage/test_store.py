@@ -27,7 +27,6 @@ MODEL = FOLD_MODEL.named(model="conv_lstm", file="keras")
 PLACES = {CLEANED: (DC, DAY), MODEL: (DC, CUTOFF), CITY_REPORT: (DC,)}
 COLUMNS = {"user_id": Column("int64", "Number."), "rounds": Column("int32", "Number.", required=False)}
 SMALL = replace(CLEANED, columns=COLUMNS)
-"""Cleaned alerts of two columns."""
 
 
 def table(*ids: int, **metadata: str) -> pa.Table:

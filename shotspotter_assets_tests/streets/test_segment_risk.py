@@ -56,7 +56,6 @@ def cell_risk(probability: np.ndarray, widths: tuple[float, float] = (0.8, 1.25)
 
 @pytest.fixture(scope="module")
 def rates(parts) -> np.ndarray:
-    """Some streets have many times the alerts of others."""
     return 0.01 * np.random.default_rng(3).gamma(0.3, 1 / 0.3, len(parts)) * parts.metres / parts.metres.mean()
 
 

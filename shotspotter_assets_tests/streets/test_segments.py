@@ -19,7 +19,6 @@ from shotspotter_assets_tests.streets.town import (
 )
 
 PIECES = 2 * AVENUES * (STREETS + 1)
-"""Of streets that are cut at each crossing."""
 BLOCK = shapely.LineString([(-76.98, 38.02), (-76.97, 38.02)])
 
 

@@ -23,8 +23,6 @@ WRONG_BOX = {"box": Box(west=-75.0, south=38.0, east=-74.0, north=39.0)}
 
 
 class Town:
-    """Runs over the first ten days of the landing city."""
-
     def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
         self.folder, self.instance = folder, instance
         self.file = folder / "landing" / CITY / "a.csv"

@@ -21,8 +21,6 @@ DAYS = [f"2024-03-0{day}" for day in range(1, 6)]
 
 
 class Town:
-    """A landing folder with one file, and the runs over it."""
-
     def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
         self.file = folder / "landing" / "landing_city" / "alerts.csv"
         self.file.parent.mkdir(parents=True)

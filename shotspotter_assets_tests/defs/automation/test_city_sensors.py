@@ -43,7 +43,6 @@ def days_of(town: LivingCity, runs: bool = False) -> list[tuple[str, str]]:
 
 
 def are_readable(town: LivingCity) -> list[bool]:
-    """Return the outcomes of `files_are_readable` that the last tick reported."""
     checks = [event for event in town.events if isinstance(event, dg.AssetCheckEvaluation)]
     return [check.passed for check in checks if check.check_name == "files_are_readable"]
 

@@ -18,8 +18,6 @@ CITY = "live_city"
 
 
 class Portal:
-    """The server, and the city's store and instance."""
-
     def __init__(self, folder: Path, server: Server, data: Socrata, instance: dg.DagsterInstance) -> None:
         self.server, self.data, self.instance = server, data, instance
         self.store = Store(str(folder / "store"))
@@ -41,7 +39,6 @@ class Portal:
             assert run_days(CITY, *requested_days(request), self.on, self.instance).success
 
     def change(self, changes: str) -> None:
-        """Change the row of 3 March."""
         self.data.database.execute(f"UPDATE alerts SET {changes} WHERE unique_id = 'SST-2'")
 
     def alerts(self, first: date, last: date) -> pa.Table:

@@ -18,8 +18,6 @@ CITY = "landing_city"
 
 
 class Watch:
-    """The notices sensor of a store and an instance, with the cursor that Dagster would keep."""
-
     def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
         self.landing = folder / "landing" / CITY
         self.resources = resources(str(folder / "store"), str(folder / "landing"))
@@ -53,7 +51,6 @@ class Watch:
         return result.run_id
 
     def land(self, days: list[str], longitude: float = -76.5) -> None:
-        """A file with twenty alerts on each of the days, and the run over them."""
         self.landing.mkdir(parents=True)
         rows = [
             f"{day}T17:{minute:02}:00Z,{longitude},38.5,,1,{day}-{minute}\n" for day in days for minute in range(20)

@@ -19,7 +19,7 @@ from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.city_files import Cities
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
+from shotspotter_assets.serving.issued_forecasts import load_record
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasting import Nowcaster
@@ -58,8 +58,6 @@ RULES = PatrolRules(
 
 
 class Chain:
-    """Runs of the live chain on one store."""
-
     def __init__(self, root: Path, instance: dg.DagsterInstance, **changes: Any) -> None:
         self.root, self.instance = root, instance
         self.store = Store(str(root))
@@ -89,7 +87,6 @@ class Chain:
         return ServingRecord.load(self.store, CITY, day)
 
     def swap_grids(self, one: date, other: date) -> None:
-        """Give a day the counts of another, as a correction would."""
         folder = self.root / "grid_tensors" / f"city={CITY}"
         content = (folder / f"date={other}" / "grid.parquet").read_bytes()
         (folder / f"date={one}" / "grid.parquet").write_bytes(content)
@@ -275,7 +272,6 @@ def test_nothing_after_the_issue_date_is_used(chain: Chain) -> None:
 
 def test_an_issued_forecast_stays_and_its_scores_take_corrections(chain: Chain) -> None:
     issued, forecast = load_record(chain.store, CITY, DAY), chain.forecast(DAY)
-    assert isinstance(issued, ForecastRecord)
     in_time = issued.model_copy(update={"replayed": False, "issued_at": "2024-01-21T07:00:00+00:00"})
     content = in_time.model_dump_json().encode()
     chain.store.write_bytes(FORECAST_RECORD, content, CITY, DAY)
@@ -366,7 +362,6 @@ def test_a_nowcaster_issues_on_changed_rows_and_every_hour(chain: Chain) -> None
     assert nowcaster.issue(inputs) == (None, inputs)
     at[0] += timedelta(minutes=45)
     later, next_inputs = nowcaster.issue(inputs)
-    assert later is not None
     assert next_inputs.split()[0] == inputs.split()[0]
     assert later.minutes["starts_utc"][0].as_py() == at[0]
 
@@ -374,7 +369,6 @@ def test_a_nowcaster_issues_on_changed_rows_and_every_hour(chain: Chain) -> None
 def test_missing_days_and_models_are_named(bare: Chain, chain: Chain) -> None:
     bare.run(DAY, ["risk_forecasts"])
     nothing = load_record(bare.store, CITY, DAY)
-    assert isinstance(nothing, NoForecast)
     assert f"{DAY} has no live models" in nothing.no_forecast
     with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .*2024-01-23"):
         bare.run(date(2024, 1, 23), ["live_models"])

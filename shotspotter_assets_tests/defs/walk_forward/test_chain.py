@@ -52,7 +52,6 @@ def test_from_raw_alerts_to_the_report_on_s3(
 def check_report(
     store: Store, trained: dg.ExecuteInProcessResult, reported: dg.ExecuteInProcessResult, models: set[str]
 ) -> None:
-    """Check that the models and the report of the fold are complete, and recompute the scores."""
     cutoff = date(2024, 1, 1)
     record = json.loads(store.read_bytes(FOLD_RECORD, CITY, date(2024, 1, 1)))
     assert (record["train_days"], record["validation_days"]) == (156, 28)

@@ -16,7 +16,6 @@ HISTORY = History(CITY, FIRST_DAY, counts(), COVERED)
 
 
 def history_of(occupied: np.ndarray, in_coverage: np.ndarray = COVERED, first_day: date = FIRST_DAY) -> History:
-    """A history of single gunshots, shape (days, cells)."""
     alerts = np.zeros((len(occupied), 4, *in_coverage.shape), dtype=np.uint16)
     alerts[:, 0][:, in_coverage] = occupied
     return History(CITY, first_day, alerts, in_coverage)
@@ -32,6 +31,5 @@ def loss(probability: np.ndarray, history: History = HISTORY) -> float:
 
 
 def changing_city() -> History:
-    """A city that is quiet for 200 days and loud after them."""
     random = np.random.default_rng(2)
     return history_of(random.random(HISTORY.observed.shape) < np.where(np.arange(360) < 200, 0.02, 0.25)[:, None])

@@ -7,7 +7,6 @@ from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY
 
 
 def history(evening: bool = False) -> History:
-    """Alerts in one cell alone, every other day."""
     counts = np.zeros((200, 4, *COVERED.shape), dtype=np.int64)
     counts[::2, 0, 1, 1] = 1
     return History(CITY, FIRST_DAY, counts, COVERED, np.zeros((200, *COVERED.shape)) if evening else None)

@@ -28,8 +28,6 @@ FIRST_DAY = date(2021, 4, 1)
 
 @dataclass(frozen=True)
 class Known:
-    """A member whose forecasts of all days are given."""
-
     probability: np.ndarray
     chosen: dict[str, object]
 

@@ -44,7 +44,6 @@ def simulated(history: HourlyHistory, even: np.ndarray, repeats: float = 0.3) ->
 
 
 def _points_in(cell: np.ndarray, metres_east: float, random: np.random.Generator) -> np.ndarray:
-    """Points anywhere in covered cells, in metres, shape (cells, 2)."""
     row, column = (places[cell] for places in np.nonzero(COVERED))
     corner = np.column_stack([column, row]) + random.random((len(cell), 2))
     box, (rows, columns) = CITY.box, CITY.shape

@@ -20,8 +20,6 @@ NOTHING = Incidents(np.empty(0), np.empty((0, 2)), np.empty((0, 2), np.int64))
 
 
 class KnownRates:
-    """A forecaster of hours that returns the rate of every hour."""
-
     name, models = "known_rates", {1: None, 2: None}
 
     def __init__(self, even: np.ndarray) -> None:

@@ -15,7 +15,6 @@ VALUES: dict[str, Any] = {
     "leaves": 5, "learning_rate": 0.2, "max_trees": 60, "min_leaf_rows": 60, "l2": 50.0, "path_smooth": 20.0,
     "input_share": 0.5, "row_share": 0.8,
 }  # fmt: skip
-"""Of the search space of `residual_boosting`."""
 
 
 def texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -30,15 +30,12 @@ SPHERE_RADIUS = 6_378_137.0
 
 @dataclass
 class Server:
-    """A running server: where it is, what it was asked, and what it does wrong next."""
-
     url: str = ""
     faults: deque[str] = field(default_factory=deque)
     """Each spoils one request, in their order; "ok" lets one through."""
     requests: list[Request] = field(default_factory=list)
     bytes: int = 0
     before: Any = None
-    """Called with the server before each answer."""
 
 
 @contextmanager
@@ -81,8 +78,6 @@ class _QuickServer(uvicorn.Server):
 
 
 class _Spoiling:
-    """Counts requests and bytes, and spoils answers as `Server.faults` says."""
-
     def __init__(self, app: Any, server: Server) -> None:
         self.app, self.server = app, server
 
@@ -307,7 +302,6 @@ class Alerts:
     """An alerts API with a token: alerts between two instants, paged in four styles."""
 
     MAX_ROWS = 3
-    """Rows of a page, however many are asked for."""
 
     def __init__(self, alerts: list[dict[str, Any]], token: str) -> None:
         """Alerts have their time at `detected.at` (ISO 8601 in UTC)."""

@@ -8,7 +8,7 @@ import pytest
 
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, load_city
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.api.arcgis import ArcgisLayer, ArcgisSettings
+from shotspotter_assets.sources.api.arcgis import ArcgisLayer
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.sources.api.api_server import Arcgis, Server, serving
 
@@ -37,7 +37,6 @@ def layer(server: Server, **source: Any) -> ArcgisLayer:
     patience = {"backoff_seconds": 0.01, "retries": 2, "read_seconds": 5} | source.pop("patience", {})
     described = {**DC.source.model_dump(), "layer": server.url + LAYER, "patience": patience, **source}
     city = CityFile.model_validate(DC.model_dump() | {"source": described})
-    assert isinstance(city.source, ArcgisSettings)
     return ArcgisLayer(city, city.source, "s3cret-of-the-layer")
 
 

@@ -151,7 +151,6 @@ def test_token_in_answer_is_not_shown(status: int, kind: str, caplog: pytest.Log
 
 @contextmanager
 def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that sends arbitrary bytes; its address."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:

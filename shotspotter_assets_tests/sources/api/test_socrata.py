@@ -8,7 +8,7 @@ import pytest
 
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, load_city
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.api.socrata import SocrataDataset, SocrataSettings
+from shotspotter_assets.sources.api.socrata import SocrataDataset
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.sources.api.api_server import Server, Socrata, serving
 
@@ -39,7 +39,6 @@ def dataset(server: Server, token: str | None = None, **source: Any) -> SocrataD
         **CHICAGO.source.model_dump(), "domain": server.url, "dataset": "test-data", "patience": patience, **source,
     }  # fmt: skip
     city = CityFile.model_validate(CHICAGO.model_dump() | {"source": described})
-    assert isinstance(city.source, SocrataSettings)
     return SocrataDataset(city, city.source, token)
 
 

@@ -12,7 +12,6 @@ from shotspotter_assets.cities.city import City, Limits
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder
-from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.landing.reader import LandedFile, Task, read_in_subprocess
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -33,7 +32,6 @@ def limited(**limits: Any) -> City:
 
 
 def read_all(path: Path, **limits: Any) -> dict[str, str]:
-    """By file, the number of its rows or its error."""
     folder = LandingFolder(limited(**limits), str(path), Store(str(path.with_name(f"{path.name}.store"))))
     return {Path(name).name: file.error or str(file.rows) for name, file in sorted(folder.refresh().files.items())}
 
@@ -63,14 +61,12 @@ def test_hostile_file_is_named(tmp_path: Path, name: str, make: Callable[[Path],
 
 
 def results(path: Path, fault: str, files: int, **limits: Any) -> dict[str, pa.Table | SourceError]:
-    """By file, the result of a process with a fault."""
     folder = path / fault
     folder.mkdir()
     names = ["faulty.csv", *(f"{number}.csv" for number in range(files))]
     for name in names:
         (folder / name).write_text(GOOD_CSV)
     city = limited(**limits)
-    assert isinstance(city.source, LandingSettings)
     paths = [folder / name for name in names]
     tasks = [Task(LandedFile(str(path), datetime.now(UTC), None), path, path.with_suffix(".rows")) for path in paths]
     return {Path(task.file.path).name: rows for task, rows in read_in_subprocess(FaultyBatch(city, city.source, tasks))}

@@ -16,8 +16,6 @@ class Job:
 
 
 class FakeAws:
-    """The client; jobs of the request are taken from `made`."""
-
     def __init__(
         self, made: Callable[[Mapping[str, Any]], list[Job]], statuses: tuple[str, ...] = ("Completed",)
     ) -> None:
