@@ -43,22 +43,17 @@ class RealCity:
         return Window(self.city, days, sorted({*stored, *days}), alerts, raw, rejected)
 
     def gridded(self) -> int:
-        return sum(int(pc.sum(day["count"]).as_py() or 0) for day in self.tensors().values())
-
-    def tensors(self) -> dict[date, pa.Table]:
-        return sparse_tensors(self.alerts, self.days, self.city)
+        tensors = sparse_tensors(self.alerts, self.days, self.city).values()
+        return sum(int(pc.sum(day["count"]).as_py() or 0) for day in tensors)
 
     def account(self) -> dict[str, Any]:
         accounts = [day.account for day in self.cleaned.values()]
         rejected: Counter[str] = Counter()
         for account in accounts:
             rejected.update(account.rejected)
-        return {
-            "received": sum(account.received for account in accounts),
-            "cleaned": sum(account.cleaned for account in accounts),
-            "rejected": dict(rejected),
-            "untyped": sum(account.untyped for account in accounts),
-            "incidents": sum(account.incidents for account in accounts),
+        counted = ("received", "cleaned", "untyped", "incidents")
+        return {name: sum(getattr(account, name) for account in accounts) for name in counted} | {
+            "rejected": dict(rejected)
         }
 
 
@@ -87,12 +82,8 @@ def of_raw(city: City, raw: pa.Table) -> RealCity:
 
 def _dated(tables: dict[date, pa.Table]) -> pa.Table:
     field = pa.field("date", pa.date32(), nullable=False)
-    return pa.concat_tables(
-        [
-            table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), table.num_rows))
-            for day, table in tables.items()
-        ]
-    )
+    dated = ((pa.repeat(pa.scalar(day, pa.date32()), len(table)), table) for day, table in tables.items())
+    return pa.concat_tables([table.add_column(0, field, dates) for dates, table in dated])
 
 
 def _within(table: pa.Table, first: date, last: date) -> pa.Table:

@@ -12,10 +12,6 @@ WELL = Finding(True, "No silence.")
 TOWN = CITY.model_copy(update={"start": DAYS[0]})
 
 
-def accepting(*entries: Acknowledged) -> City:
-    return TOWN.model_copy(update={"acknowledged": entries})
-
-
 def silent(*days: date) -> Finding:
     return Finding(False, f"Silent on {len(days)} days.", {}, dict.fromkeys(days, 0.0))
 
@@ -49,13 +45,17 @@ def test_many_warnings_are_quoted_by_the_newest(store: Store) -> None:
     assert "And 6 older warnings." in message
 
 
-def acknowledged(first: date, last: date | None = None, check: str = "silent_days", note: str = "") -> Acknowledged:
+def entry(first: date, last: date | None = None, check: str = "silent_days", note: str = "") -> Acknowledged:
     return Acknowledged(check=check, first=first, last=last, by="A. Smith", on=date(2024, 4, 1), note=note)
+
+
+def accepting(*entries: Acknowledged) -> City:
+    return TOWN.model_copy(update={"acknowledged": entries})
 
 
 def test_acknowledged_warnings_pass_and_stay_visible(store: Store) -> None:
     found = silent(*DAYS[1:4])
-    town = accepting(acknowledged(DAYS[0], DAYS[5], note="sensors were down"))
+    town = accepting(entry(DAYS[0], DAYS[5], note="sensors were down"))
     reported = keep_findings(store, town, DAYS, {"silent_days": found})["silent_days"]
     expected = "Acknowledged by A. Smith on 2024-04-01: sensors were down (3 days, 2024-03-02 to 2024-03-04)."
     assert reported == Finding(True, expected, found.numbers, found.days)
@@ -65,25 +65,18 @@ def test_acknowledged_warnings_pass_and_stay_visible(store: Store) -> None:
 
 
 def test_days_that_are_not_acknowledged_fail(store: Store) -> None:
-    town = accepting(acknowledged(DAYS[1], check="points"), acknowledged(DAYS[2]))
-    for found in (silent(*DAYS[1:4]), WELL):
-        checked = DAYS if not found.passed else [DAYS[-1] + timedelta(days=1)]
-        reported = keep_findings(store, town, checked, {"silent_days": found})["silent_days"]
+    town = accepting(entry(DAYS[1], check="points"), entry(DAYS[2]))
+    found = keep_findings(store, town, DAYS, {"silent_days": silent(*DAYS[1:4])})["silent_days"]
+    later = keep_findings(store, town, [DAYS[-1] + timedelta(days=1)], {"silent_days": WELL})["silent_days"]
+    for reported in (found, later):
         assert not reported.passed
         assert reported.message.endswith("Acknowledged by A. Smith on 2024-04-01 (1 day, 2024-03-03).")
-        if not found.passed:
-            assert reported.message.startswith("Not acknowledged: 2 days (2024-03-02, 2024-03-04). Silent on 3 days.")
-        else:
-            assert reported.message.startswith(
-                "Open warnings of other days: (2024-03-02 to 2024-03-04) Silent on 3 days."
-            )
-            assert "These days: No silence." in reported.message
+    assert found.message.startswith("Not acknowledged: 2 days (2024-03-02, 2024-03-04). Silent on 3 days.")
+    assert later.message.startswith("Open warnings of other days: (2024-03-02 to 2024-03-04) Silent on 3 days.")
+    assert "These days: No silence." in later.message
 
 
 def test_a_finding_without_days_is_acknowledged_by_the_last_day(store: Store) -> None:
-    finding = {"clock": Finding(False, "Five hours late.")}
-    passed = [
-        keep_findings(store, accepting(acknowledged(day, check="clock")), DAYS, finding)["clock"].passed
-        for day in (DAYS[0], DAYS[-1])
-    ]
-    assert passed == [False, True]
+    for day, passed in ((DAYS[0], False), (DAYS[-1], True)):
+        town, finding = accepting(entry(day, check="clock")), {"clock": Finding(False, "Five hours late.")}
+        assert keep_findings(store, town, DAYS, finding)["clock"].passed == passed

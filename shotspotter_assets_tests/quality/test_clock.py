@@ -36,13 +36,15 @@ NOVEMBER = (date(2023, 11, 1), date(2023, 11, 30))
 
 
 @pytest.mark.parametrize(("hours", "direction"), [(5, "late"), (-5, "early")])
-def test_a_month_in_the_wrong_zone_is_found_among_years(hours: int, direction: str) -> None:
+def test_a_month_in_the_wrong_zone_is_found_among_years_and_on_its_days(hours: int, direction: str) -> None:
     rows = sound(seed=7)
     inside = local_day(rows).between(*NOVEMBER)
-    moved = rows["time_utc"].mask(inside, rows["time_utc"] + pd.Timedelta(hours=hours))
-    clock = firing(rows.assign(time_utc=moved))["clock"]
+    moved = rows.assign(time_utc=rows["time_utc"].mask(inside, rows["time_utc"] + pd.Timedelta(hours=hours)))
+    clock = firing(moved)["clock"]
     assert f"5 hours too {direction}, as in UTC: land the files of these days again" in clock.message
     assert set(clock.days) == {date(2023, 12, 7)}, "30 days back from the end, of which 23 are in November"
+    assert set(firing(moved, days=[NOVEMBER[1]])["clock"].days) == {NOVEMBER[1]}
+    assert "clock" not in firing(moved, days=[date(2024, 1, 15)])
 
 
 @pytest.mark.parametrize(("hours", "direction"), [(5, "late"), (-5, "early")])
@@ -52,11 +54,3 @@ def test_a_month_with_every_alert_in_both_zones_is_found(hours: int, direction: 
     again = again.assign(time_utc=again["time_utc"] + pd.Timedelta(hours=hours), source_id=None)
     clock = firing(pd.concat([rows, again]), days=days_between(*NOVEMBER))["clock"]
     assert f"5 hours too {direction}, as in UTC" in clock.message
-
-
-def test_a_month_in_the_wrong_zone_is_found_on_a_day_alone() -> None:
-    rows = sound(seed=7)
-    inside = local_day(rows).between(*NOVEMBER)
-    moved = rows.assign(time_utc=rows["time_utc"].mask(inside, rows["time_utc"] + pd.Timedelta(hours=5)))
-    assert set(firing(moved, days=[NOVEMBER[1]])["clock"].days) == {NOVEMBER[1]}
-    assert "clock" not in firing(moved, days=[date(2024, 1, 15)])

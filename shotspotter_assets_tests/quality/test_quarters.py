@@ -1,24 +1,27 @@
 from datetime import date
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from shotspotter_assets.quality.quarters import level_change
 from shotspotter_assets_tests.quality.sound_city import city_of, firing, local_day, sound
 
-
-def test_a_changed_level_is_found() -> None:
-    rows = sound(seed=4)
-    found = firing(rows[(local_day(rows) >= date(2024, 3, 1)) | (np.arange(len(rows)) % 5 == 0)])
-    assert "the quarter to 2024-12-31" in found["level_change"].message
-    assert set(found) <= {"level_change", "unusual_days"}, "the first days of the new level are unusual"
+ROWS = sound(seed=4)
+BEFORE = local_day(ROWS) < date(2024, 3, 1)
 
 
-def test_a_grown_area_is_found() -> None:
-    rows = sound(seed=4)
-    found = firing(rows[(local_day(rows) >= date(2024, 3, 1)) | (rows["longitude"] < -76.9)])
-    assert "cells without one in the year before" in found["new_area"].message
-    assert set(found) <= {"new_area", "level_change", "unusual_days"}, "a larger area has more alerts"
+@pytest.mark.parametrize(
+    ("check", "missing", "says", "also"),
+    [
+        ("level_change", BEFORE & (np.arange(len(ROWS)) % 5 > 0), "the quarter to 2024-12-31", set()),
+        ("new_area", BEFORE & (ROWS["longitude"] >= -76.9), "cells without one in the year before", {"level_change"}),
+    ],
+)
+def test_a_changed_level_and_a_grown_area_are_found(check: str, missing: pd.Series, says: str, also: set[str]) -> None:
+    found = firing(ROWS[~missing])
+    assert says in found[check].message
+    assert set(found) <= {check, "unusual_days", *also}, "the first days of a new level are unusual"
 
 
 @pytest.mark.parametrize("gap", [(date(2023, 1, 1), date(2023, 6, 30)), (date(2023, 4, 10), date(2023, 8, 1))])

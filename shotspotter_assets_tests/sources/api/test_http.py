@@ -91,9 +91,8 @@ def test_failures_that_stay_name_city_address_and_remedy(fault: str, says: str) 
 def test_a_server_that_is_away() -> None:
     with serving([]) as server:
         pass
-    with pytest.raises(
-        SourceError, match=r"no whole answer, asked 3 times \(ConnectionError\); check the network"
-    ) as caught:
+    says = r"no whole answer, asked 3 times \(ConnectionError\); check the network"
+    with pytest.raises(SourceError, match=says) as caught:
         fetched(server, sent=BY_PARAMETER)
     assert caught.value.__context__ is None
 

@@ -10,7 +10,7 @@ from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, load_city
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.api.socrata import SocrataDataset
 from shotspotter_assets.sources.schema import RAW_SCHEMA
-from shotspotter_assets_tests.sources.api.api_server import Server, Socrata, serving
+from shotspotter_assets_tests.sources.api.api_server import QUICK, Server, Socrata, serving
 
 CHICAGO = load_city(PACKAGE_CITIES / "chicago.yaml")
 FIRST, LAST = date(2018, 3, 1), date(2018, 3, 31)
@@ -34,11 +34,8 @@ def rows(**columns: list[Any]) -> pa.Table:
 
 
 def dataset(server: Server, token: str | None = None, **source: Any) -> SocrataDataset:
-    patience = {"backoff_seconds": 0.01, "retries": 2, "read_seconds": 5} | source.pop("patience", {})
-    described = {
-        **CHICAGO.source.model_dump(), "domain": server.url, "dataset": "test-data", "patience": patience, **source,
-    }  # fmt: skip
-    city = CityFile.model_validate(CHICAGO.model_dump() | {"source": described})
+    own = {"domain": server.url, "dataset": "test-data", "patience": QUICK, **source}
+    city = CityFile.model_validate(CHICAGO.model_dump() | {"source": CHICAGO.source.model_dump() | own})
     return SocrataDataset(city, city.source, token)
 
 
@@ -66,9 +63,8 @@ def test_rows_of_a_day_depend_on_neither_range_nor_page_size(first: int, last: i
         part = dataset(server, page_size=50).read(first_day, last_day).to_pandas()
     expected = whole[whole["date"].between(first_day, last_day)].reset_index(drop=True)
     pd.testing.assert_frame_equal(part.drop(columns="received_at"), expected.drop(columns="received_at"))
-    assert (
-        part.groupby("date")["received_row"].apply(list) == part.groupby("date").apply(lambda g: list(range(len(g))))
-    ).all()
+    for _, of_day in part.groupby("date"):
+        assert of_day["received_row"].tolist() == list(range(len(of_day)))
 
 
 def test_a_day_is_one_request_for_the_columns_in_use() -> None:
@@ -150,14 +146,12 @@ def test_epoch_times_are_compared_as_numbers() -> None:
 
 
 def test_a_wrong_column_is_named_by_the_portal() -> None:
-    with (
-        serving(Socrata(MANY).routes) as server,
-        pytest.raises(SourceError, match=r'HTTP 400: .*"datum".*check the columns'),
-    ):
+    says = r'HTTP 400: .*"datum".*check the columns'
+    with serving(Socrata(MANY).routes) as server, pytest.raises(SourceError, match=says):
         dataset(server, columns={"time": "datum"}).read(FIRST, FIRST)
 
 
 def test_a_wrong_token_is_refused() -> None:
-    with serving(Socrata(MANY, token="another").routes) as server, pytest.raises(SourceError) as caught:
+    says = "HTTP 403: Invalid app_token specified; check the token"
+    with serving(Socrata(MANY, token="another").routes) as server, pytest.raises(SourceError, match=says):
         dataset(server, token=TOKEN).read(FIRST, FIRST)
-    assert "HTTP 403: Invalid app_token specified; check the token" in str(caught.value)
