@@ -46,7 +46,6 @@ def test_earlier_nowcasts_show_observed_incidents(tmp_path: Path) -> None:
     write_nowcast(store, CITY, cast(NOON, [0.1, 0.3, 0.2], begun[:1]))
     write_nowcast(store, CITY, cast(NOON + timedelta(minutes=62), [0.4, 0.1, 0.2], begun))
     found = last_hours(store, CITY, PLACES)
-    assert found is not None
     assert (found["lengths"], found["record"].incidents_last_hour) == ([15, 60], 2)
     assert [place["chances"] for place in found["places"]] == [
         ["1 in 10", "4 in 10"],

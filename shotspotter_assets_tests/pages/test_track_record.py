@@ -26,7 +26,6 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
     scores = {day: record.scores for day, record in records.items() if record.scores is not None}
     forecasts = next_day_forecasts(tiny_site.store, tiny_site.city, days[0], days[-1])
     observed = {day: len(cells(forecasts[day]) & cells(grid(tiny_site, day))) for day in days}
-    assert track is not None
     whole = track["whole"]
     assert whole["days"] == len(scores) == DAYS - 1
     assert whole["observed"] == sum(observed.values())
