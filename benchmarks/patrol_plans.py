@@ -19,9 +19,8 @@ from scipy.sparse import csr_array, eye_array, hstack, kron
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.city_files import CityFile
-from shotspotter_assets.geometry.cells import reach_matrix
 from shotspotter_assets.geometry.grid import Box, Grid
-from shotspotter_assets.patrol.cover import CoverProblem
+from shotspotter_assets.patrol.cover import CoverProblem, reach_matrix
 from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
 

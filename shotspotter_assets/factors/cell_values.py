@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
+import shapely
+from scipy.special import ndtr
 
-from shotspotter_assets.arrays import Array
+from shotspotter_assets.arrays import Array, Shapes
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.factors import CellFactor, PointFactor, PolygonFactor
 from shotspotter_assets.geometry.cells import Plane, cell_middles, cell_shapes
@@ -13,8 +14,6 @@ from shotspotter_assets.geometry.shapes import read_shapes, require_column, rows
 
 if TYPE_CHECKING:
     import geopandas
-
-Shapes = npt.NDArray[np.object_]
 
 KINDS: Final = {"polygons": "Polygon", "points": "Point", "lines": "LineString"}
 """Geometry of each kind, apart from the prefix Multi."""
@@ -28,23 +27,17 @@ def cell_values(city: City, factor: CellFactor) -> Array:
     """Return the factor's number for each cell, shape (rows, columns); NaN where unknown.
 
     Numbers are rates as in the file, log(1 + number by km²) of counts and points, log(1 + km by km²) of lines, or
-    log(1 + distance / 100 m).
-
-    Raises:
-        ValueError: the file cannot be used, with the reason and the remedy.
+    log(1 + distance / 100 m). Raises ValueError with reason and remedy if the file cannot be used.
     """
-    import shapely
-
     frame = _usable(city, factor)
     plane = Plane.of(city.box)
     shapes = shapely.transform(frame.geometry.to_numpy(), plane.metres)
     if isinstance(factor, PolygonFactor):
         return _of_polygons(city, factor, frame, shapes)
     if factor.measure == "distance":
-        middles = shapely.points(
-            plane.metres(np.column_stack(cell_middles(city, *np.indices(city.shape).reshape(2, -1))))
-        )
-        _, metres = shapely.STRtree(shapes).query_nearest(middles, all_matches=False, return_distance=True)
+        middles = plane.metres(np.column_stack(cell_middles(city, *np.indices(city.shape).reshape(2, -1))))
+        points = shapely.points(middles)
+        _, metres = shapely.STRtree(shapes).query_nearest(points, all_matches=False, return_distance=True)
         return np.log1p(metres.reshape(city.shape) / NEAR_METRES)
     if isinstance(factor, PointFactor):
         return np.log1p(_density(city, plane, shapes, factor.width_metres))
@@ -52,7 +45,6 @@ def cell_values(city: City, factor: CellFactor) -> Array:
 
 
 def _usable(city: City, factor: CellFactor) -> "geopandas.GeoDataFrame":
-    """Return the shapes, valid and each once."""
     frame = read_shapes(factor.path, factor.longitude, factor.latitude)
     compared: list[str] = []
     if isinstance(factor, PolygonFactor):
@@ -60,8 +52,7 @@ def _usable(city: City, factor: CellFactor) -> "geopandas.GeoDataFrame":
         compared = [factor.column]
     if isinstance(factor, PointFactor):  # two places may share a point, but not all else
         compared = [name for name in frame.columns if name != frame.geometry.name]
-    kinds = sorted(set(frame.geom_type.str.removeprefix("Multi")) - {KINDS[factor.kind]})
-    if kinds:
+    if kinds := sorted(set(frame.geom_type.str.removeprefix("Multi")) - {KINDS[factor.kind]}):
         raise ValueError(f"holds {', '.join(kinds)}, and {factor.kind} are {KINDS[factor.kind]}. Correct `kind`")
     rows_in_box(frame, city.box)
     frame = frame.set_geometry(frame.geometry.make_valid())
@@ -71,8 +62,6 @@ def _usable(city: City, factor: CellFactor) -> "geopandas.GeoDataFrame":
 
 def _of_polygons(city: City, factor: PolygonFactor, frame: "geopandas.GeoDataFrame", shapes: Shapes) -> Array:
     """Return log(1 + count by km²), or the mean of a rate by area over the part of the cell where it is known."""
-    import shapely
-
     try:
         figures = frame[factor.column].to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):
@@ -92,8 +81,6 @@ def _of_polygons(city: City, factor: PolygonFactor, frame: "geopandas.GeoDataFra
 
 def _within_cells(city: City, shapes: Shapes, weight: Array, measure: Literal["area", "length"]) -> Array:
     """Return the m² or metres of the shapes within each cell, times their weights, shape (rows, columns)."""
-    import shapely
-
     cells = cell_shapes(city)
     cell, shape = shapely.STRtree(shapes).query(cells, predicate="intersects")
     within = getattr(shapely, measure)(shapely.intersection(cells[cell], shapes[shape]))
@@ -102,9 +89,6 @@ def _within_cells(city: City, shapes: Shapes, weight: Array, measure: Literal["a
 
 def _density(city: City, plane: Plane, points: Shapes, width_metres: float) -> Array:
     """Return points by km², the mean over each cell of a Gaussian kernel density, shape (rows, columns)."""
-    import shapely
-    from scipy.special import ndtr
-
     east, north = shapely.get_coordinates(points).T
     axes = (plane.height, city.grid.rows, north), (plane.width, city.grid.columns, east)
     by_row, by_column = (

@@ -15,7 +15,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 
 
 class FactorFileError(ValueError):
-    """The file of a factor cannot be used; the message names the city, the factor, the file and the remedy."""
+    """The file of a factor cannot be used, with the remedy."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class CellInput:
     def inputs(self, first_unknown: Days, in_coverage: Booleans) -> Array:
         """Return differences from the mean of the covered cells, shape (days, cells).
 
-        They are 0 where nothing is known, and before the publication, lest a model learns from the future.
-        `first_unknown` is, for each forecast day, the first day whose data may not be used, shape (days,).
+        `first_unknown` is, for each forecast day, the first day whose data may not be used, shape (days,). Values are 0 where
+        nothing is known, and before the publication, lest a model learns from the future.
         """
         values = self.by_cell[in_coverage]
         known = np.isfinite(values)
@@ -49,10 +49,7 @@ class SeriesInput:
     days_late: int  # days after which a number is known
 
     def inputs(self, first_unknown: Days) -> Array:
-        """Return the newest known number less the mean up to it, 0 where missing, shape (days, 1).
-
-        `first_unknown` is, for each forecast day, the first day whose data may not be used, shape (days,).
-        """
+        """Return the newest known number less the mean up to it, 0 where missing, shape (days, 1)."""
         if not len(self.days):
             return np.zeros((len(first_unknown), 1))
         known = np.isfinite(self.by_day)
@@ -72,7 +69,7 @@ class CityFactors:
 
     @classmethod
     def read(cls, city: City) -> "CityFactors":
-        """Read the files that the city's file names. Raises FactorFileError if one cannot be used."""
+        """Read the files that the city's file names; raise FactorFileError if one cannot be used."""
         return cls._of(city, lambda factor: cell_values(city, factor), _daily_values)
 
     @classmethod

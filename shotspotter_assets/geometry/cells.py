@@ -1,20 +1,18 @@
-"""Cells of a grid: plane, size, edges, middles, shapes, names and neighbours, and the cell of a point.
+"""Cells of a grid: plane, size, edges, middles, shapes and names, and the cell of a point.
 
 Row 0 is the south, column 0 the west. Numbers of cells count row by row: row x columns + column.
 """
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 
-from shotspotter_assets.arrays import Array
+from shotspotter_assets.arrays import Array, Names, Shapes
 from shotspotter_assets.geometry.grid import Box, Edges, Gridded
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 METRES_PER_DEGREE: Final = 111_320.0
 """A degree of latitude, and of longitude at the equator, on a sphere."""
@@ -75,7 +73,7 @@ def grid_degrees(city: Gridded, row: Any, column: Any) -> tuple[Array, Array]:
 
 
 def cell_middles(city: Gridded, row: npt.NDArray[np.integer], column: npt.NDArray[np.integer]) -> tuple[Array, Array]:
-    """Return (longitude, latitude) of the middles of cells, each of the shape of `row` and `column`."""
+    """Return (longitude, latitude) of the middles of cells, same shape."""
     return grid_degrees(city, row + 0.5, column + 0.5)
 
 
@@ -90,28 +88,15 @@ def cells_at(city: Gridded, longitude: Array, latitude: Array) -> tuple[npt.NDAr
     return np.minimum(row, grid.rows - 1).astype(np.int16), np.minimum(column, grid.columns - 1).astype(np.int16)
 
 
-def cell_shapes(city: Gridded) -> npt.NDArray[np.object_]:
+def cell_shapes(city: Gridded) -> Shapes:
     """Return all cells as Shapely boxes in metres of the box's `Plane`, shape (cells,)."""
-    import shapely
-
     plane, (rows, columns) = Plane.of(city.box), city.grid.shape
     height, width = plane.height / rows, plane.width / columns
     row, column = (index.ravel() for index in np.indices(city.grid.shape))
     return shapely.box(column * width, row * height, (column + 1) * width, (row + 1) * height)
 
 
-def reach_matrix(city: Gridded, radius_m: float) -> "csr_array":
-    """Return 1 for cells whose middles are at most `radius_m` metres apart, else 0; shape (cells, cells)."""
-    from scipy.sparse import csr_array
-    from scipy.spatial import KDTree
-
-    middles = KDTree(np.indices(city.grid.shape).reshape(2, -1).T * np.array(cell_metres(city)))
-    near = middles.query_ball_point(middles.data, radius_m)
-    cells, ends = np.concatenate(near).astype(np.int64), np.cumsum([0, *map(len, near)])
-    return csr_array((np.ones(len(cells)), cells, ends), shape=(len(near), len(near)))
-
-
-def quadrants(shape: tuple[int, int]) -> npt.NDArray[np.str_]:
+def quadrants(shape: tuple[int, int]) -> Names:
     """Return the name of the quarter of the grid that each cell lies in, such as south-west; shape (rows, columns)."""
     rows, columns = shape
     north = np.where(np.arange(rows) < rows / 2, "south", "north")
@@ -125,9 +110,8 @@ def cell_name(row: int, column: int) -> str:
 
 
 STEPS_DEGREES: Final = (0.001, 0.0001)
-"""Roundings that matter to grids and streets: three and four decimals, about 100 and 10 m."""
+"""Roundings that matter to grids and streets: about 100 and 10 m."""
 MIN_ROUNDED_SHARE: Final = 0.9
-"""A few exact points among rounded ones change nothing."""
 
 
 def rounding_step(degrees: Array) -> float | None:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
+import shapely
 
-from shotspotter_assets.arrays import Array
+from shotspotter_assets.arrays import Array, Names
 from shotspotter_assets.geometry.grid import Box, Edges
 
 if TYPE_CHECKING:
@@ -22,16 +22,13 @@ def read_shapes(path: Path, longitude: str = "longitude", latitude: str = "latit
     """Read the shapes of a GeoParquet, GeoPackage, GeoJSON file or (zipped) shapefile in WGS84, without empty ones.
 
     OpenStreetMap extracts (.osm, .pbf) give lines; CSV and Parquet files without geometry give points from the columns
-    `longitude` and `latitude`. Coordinates without a coordinate system are not transformed.
-
-    Raises:
-        ValueError: the file cannot be read, with the reason in one line.
+    `longitude` and `latitude`. Coordinates without a coordinate system are not transformed. Raises ValueError with the
+    reason in one line.
     """
     import geopandas
     import pandas as pd
     import pyarrow.parquet as pq
     import pyogrio
-    import shapely
 
     suffix = path.suffix.lower()
     try:
@@ -60,8 +57,6 @@ def require_column(frame: "geopandas.GeoDataFrame", key: str, column: str) -> No
 
 def rows_in_box(frame: "geopandas.GeoDataFrame", box: Box) -> "geopandas.GeoDataFrame":
     """Return the rows whose shapes meet the box; raise ValueError with the remedy if none does."""
-    import shapely
-
     in_box = frame[frame.intersects(shapely.box(*box.edges))]
     if in_box.empty:
         raise ValueError(
@@ -74,11 +69,8 @@ def rows_in_box(frame: "geopandas.GeoDataFrame", box: Box) -> "geopandas.GeoData
 def read_areas(path: Path, name_property: str, wanted: Collection[str]) -> Areas:
     """Return each polygon of a file in order, valid, with its name; several may have one name.
 
-    Raises:
-        ValueError: the file cannot be read, or lacks the property or one of the wanted names.
+    Raises ValueError if the file cannot be read, or lacks the property or one of the wanted names.
     """
-    import shapely
-
     frame = read_shapes(path)
     if name_property not in frame.columns:
         raise ValueError(f"{path} lacks the property {name_property}; it has: {', '.join(frame.columns)}")
@@ -88,10 +80,8 @@ def read_areas(path: Path, name_property: str, wanted: Collection[str]) -> Areas
     return list(zip(names, shapely.make_valid(frame.geometry.to_numpy()), strict=True))
 
 
-def names_at(areas: Areas, longitude: Array, latitude: Array, outside: str) -> npt.NDArray[np.str_]:
+def names_at(areas: Areas, longitude: Array, latitude: Array, outside: str) -> Names:
     """Return the name of the first area that holds each point, `outside` where none does; same shape."""
-    import shapely
-
     names = np.full(longitude.shape, outside, dtype=object)
     for name, area in reversed(areas):
         shapely.prepare(area)

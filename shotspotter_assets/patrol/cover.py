@@ -6,47 +6,51 @@ Wolsey and Fisher 1978), and at least 0.98 in `benchmarks/patrol_plans.py`.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.spatial import KDTree
 
 from shotspotter_assets.arrays import Array, Integers
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-Units = Integers
-Values = Array
+from shotspotter_assets.geometry.cells import cell_metres
+from shotspotter_assets.geometry.grid import Gridded
 
 
 @dataclass(frozen=True)
 class CoverProblem:
     """Cells that units may go to, and cells in reach; arrays have shape (cells,) and count row by row."""
 
-    expected: Values  # alerts; zero outside the coverage
-    reach: "csr_array"  # 1 if a unit in one cell reaches another, shape (cells, cells)
+    expected: Array  # alerts; zero outside the coverage
+    reach: csr_array  # 1 if a unit in one cell reaches another, shape (cells, cells)
     shares: tuple[float, ...]  # s_1, s_2, ...: never rising, in sum at most 1
-    max_units: Units  # 0 where none may go
-    area: Units  # index into `min_units`, or -1
-    min_units: Units  # of each area, shape (areas,)
+    max_units: Integers  # 0 where none may go
+    area: Integers  # index into `min_units`, or -1
+    min_units: Integers  # of each area, shape (areas,)
 
-    def value(self, units: Units) -> float:
+    def value(self, units: Integers) -> float:
         """Return the expected alerts that `units`, shape (cells,), cover."""
         return float(self.expected @ self._covered_share(self.reach @ units))
 
-    def within_reach(self, units: Units) -> float:
+    def within_reach(self, units: Integers) -> float:
         """Return the expected alerts in cells that any of `units`, shape (cells,), reaches."""
         return float(self.expected @ (self.reach @ units > 0))
 
-    def gains(self, units: Units) -> Values:
+    def gains(self, units: Integers) -> Array:
         """Return the expected alerts that one more unit in each cell would add to `units`, shape (cells,)."""
         reaching = self.reach @ units
         added = self._covered_share(reaching + 1) - self._covered_share(reaching)
-        gains: Values = self.reach.T @ (self.expected * added)
-        return gains
+        return np.asarray(self.reach.T @ (self.expected * added))
 
-    def _covered_share(self, units: Values) -> Values:
+    def _covered_share(self, units: Array) -> Array:
         return np.interp(units, np.arange(len(self.shares) + 1), np.cumsum([0.0, *self.shares]))
+
+
+def reach_matrix(city: Gridded, radius_m: float) -> csr_array:
+    """Return 1 for cells whose middles are at most `radius_m` metres apart, else 0; shape (cells, cells)."""
+    middles = KDTree(np.indices(city.grid.shape).reshape(2, -1).T * np.array(cell_metres(city)))
+    near = middles.query_ball_point(middles.data, radius_m)
+    cells, ends = np.concatenate(near).astype(np.int64), np.cumsum([0, *map(len, near)])
+    return csr_array((np.ones(len(cells)), cells, ends), shape=(len(near), len(near)))
 
 
 def greedy(problem: CoverProblem, number: int) -> tuple[list[int], list[float]]:

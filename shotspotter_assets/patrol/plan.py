@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.arrays import Booleans
+from shotspotter_assets.arrays import Array, Booleans, Integers, Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.geometry.cells import cell_middles, quadrants, reach_matrix
+from shotspotter_assets.geometry.cells import cell_middles, quadrants
 from shotspotter_assets.geometry.shapes import names_at, read_areas
-from shotspotter_assets.patrol.cover import CoverProblem, Units, Values, greedy
+from shotspotter_assets.patrol.cover import CoverProblem, greedy, reach_matrix
 
 OUTSIDE: Final = "outside the published areas"
 
@@ -36,9 +36,9 @@ class ShiftPlan:
     """Units of one shift; arrays have shape (rows, columns)."""
 
     shift: Shift
-    units: Units
-    rank: Units  # 1 for the cell whose first unit adds most, then 2 and so on; 0 for cells without units
-    added: Values  # expected alerts that the units of a cell add to earlier ones
+    units: Integers
+    rank: Integers  # 1 for the cell whose first unit adds most, then 2 and so on; 0 for cells without units
+    added: Array  # expected alerts that the units of a cell add to earlier ones
     totals: ShiftTotals
 
 
@@ -50,18 +50,16 @@ class DayPlan:
     shifts: tuple[ShiftPlan, ...]
 
     @property
-    def units(self) -> Units:
+    def units(self) -> Integers:
         """Units of all shifts, shape (rows, columns)."""
         return np.sum([plan.units for plan in self.shifts], axis=0)
 
 
-def cell_areas(city: City) -> npt.NDArray[np.str_]:
+def cell_areas(city: City) -> Names:
     """Return the area of each cell, shape (rows, columns): of the coverage file, or a quadrant of the grid without one.
 
-    A published area has the cells whose middle it holds; of several, the first one in the file.
-
-    Raises:
-        ValueError: the coverage file cannot be used, as `geometry.shapes.read_areas` says.
+    A published area has the cells whose middle it holds; of several, the first one in the file. Raises ValueError as
+    `geometry.shapes.read_areas` does.
     """
     if city.coverage is None:
         return quadrants(city.shape)
@@ -75,19 +73,16 @@ def plan_day(
     expected: npt.NDArray[np.floating],
     in_coverage: Booleans,
     *,
-    areas: npt.NDArray[np.str_] | None = None,
+    areas: Names | None = None,
     history: Mapping[date, Booleans] | None = None,
 ) -> DayPlan:
-    """Plan all shifts that begin on a local day, by the rules in the city's file.
+    """Plan all shifts that begin on a local day; raise ValueError with the rule of the city's file that cannot be kept.
 
     Args:
         expected: alerts of each shift, shape (shifts, rows, columns).
         in_coverage: covered cells, shape (rows, columns); units go nowhere else.
         areas: name of each cell's area, "" for none, shape (rows, columns).
         history: earlier days' `dispatch.patrolled_cells`; absent days had no patrols.
-
-    Raises:
-        ValueError: the rules cannot all be kept; the message names the rule that prevents it.
     """
     rules = city.patrol
     assert rules is not None
@@ -138,11 +133,13 @@ def _resting(rules: PatrolRules, day: date, in_coverage: Booleans, history: Mapp
 def _require_room(
     city: City, day: date, shift: Shift, problem: CoverProblem, is_resting: Booleans, names: list[str]
 ) -> None:
-    """Refuse rules that leave no room for the shift's units, and name the last rule that takes it."""
+    def refused(rule: str, problem: str, remedy: str) -> ValueError:
+        return ValueError(f"City {city.name}, patrol plan of {day}, rule patrol.{rule}: {problem}. {remedy}")
+
     units = f"shift {shift.name} has {shift.units} units"
     if int(problem.min_units.sum()) > shift.units:
         wishes = f"{len(names)} areas want at least {problem.min_units.max()} each"
-        raise _refused(city, day, "least_share_per_area", f"{units}, and {wishes}", "Lower the share or add units.")
+        raise refused("least_share_per_area", f"{units}, and {wishes}", "Lower the share or add units.")
     places = [("all areas", np.ones_like(is_resting), shift.units)]
     places += [(f"area {name}", problem.area == at, int(problem.min_units[at])) for at, name in enumerate(names)]
     for place, inside, wanted in places:
@@ -150,8 +147,4 @@ def _require_room(
         if room < wanted:
             rule = "repeats" if room + resting * problem.max_units.max() >= wanted else "most_units_per_cell"
             reason = f"{units}, {wanted} for {place}, where {resting} cells rest and the others have room for {room}"
-            raise _refused(city, day, rule, reason, "Allow more repeats, more units per cell or fewer units.")
-
-
-def _refused(city: City, day: date, rule: str, problem: str, remedy: str) -> ValueError:
-    return ValueError(f"City {city.name}, patrol plan of {day}, rule patrol.{rule}: {problem}. {remedy}")
+            raise refused(rule, reason, "Allow more repeats, more units per cell or fewer units.")

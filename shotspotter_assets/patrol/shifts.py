@@ -25,8 +25,7 @@ class ShiftForecasts:
 def shift_forecasts(hourly: pa.Table, city: City, shifts: Sequence[Shift], day: date) -> ShiftForecasts:
     """Sum up the forecast of hours and cells (`starts_utc`, `row`, `column`, `probability`, `expected`) by shift.
 
-    Raises:
-        ValueError: an hour of a shift that begins on the local `day` is not forecast.
+    Raises ValueError if an hour of a shift that begins on the local `day` is not forecast.
     """
     starts, hour = np.unique(hourly["starts_utc"].to_numpy(), return_inverse=True)
     row, column = (hourly[name].to_numpy() for name in ("row", "column"))

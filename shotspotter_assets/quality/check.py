@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from shotspotter_assets.quality.finding import Finding
 
@@ -11,16 +11,14 @@ if TYPE_CHECKING:
 
 Columns = Collection[str]
 Function = Callable[["Window"], Finding]
-Severity = Literal["WARN", "ERROR"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """A check with the columns that it reads, by table of the window, and the severity of its findings."""
+    """A check with the columns that it reads, by table of the window."""
 
     function: Function
     columns: Mapping[str, Columns]
-    severity: Severity
 
     @property
     def name(self) -> str:
@@ -35,9 +33,7 @@ class Check:
         return self.function(window)
 
 
-def check(
-    *, alerts: Columns = (), raw: Columns = (), rejected_rows: Columns = (), severity: Severity = "WARN"
-) -> Callable[[Function], Check]:
+def check(*, alerts: Columns = (), raw: Columns = (), rejected_rows: Columns = ()) -> Callable[[Function], Check]:
     """Turn a function into a check that reads these columns of the window's tables, and their `date`."""
     columns = {"alerts": alerts, "raw": raw, "rejected_rows": rejected_rows}
-    return lambda function: Check(function, columns, severity)
+    return lambda function: Check(function, columns)

@@ -1,10 +1,14 @@
 """The finding of a check, and its texts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+if TYPE_CHECKING:
+    from shotspotter_assets.quality.window import Block
+
+Numbers = Mapping[str, float | int | str]
 MAX_DAYS_SHOWN: Final = 10
 """Maximum days in a message; `Finding.days` holds all."""
 MAX_SHARE_CHANCE: Final = 1e-3
@@ -17,10 +21,28 @@ class Finding:
 
     passed: bool
     message: str
-    numbers: Mapping[str, float | int | str] = field(default_factory=dict)
+    numbers: Numbers = field(default_factory=dict)
     days: dict[date, float] = field(default_factory=dict)
-    is_error: bool = False
-    """True if the check raised an error instead of checking the data."""
+    is_error: bool = False  # True if the check raised an error instead of checking the data
+
+
+@dataclass(frozen=True)
+class Problems:
+    """Problems found in blocks of days."""
+
+    times: dict[str, list[str]] = field(default_factory=dict)
+    days: dict[date, float] = field(default_factory=dict)
+
+    def add(self, problem: str | None, block: "Block", number: float) -> None:
+        """Note a problem of a block, and the number of its last day."""
+        if problem is not None:
+            self.times.setdefault(problem, []).append(str(block))
+            self.days[block.last] = float(number)
+
+    def finding(self, sound: str, numbers: Numbers) -> Finding:
+        """Return the problems, each with its blocks, as one sentence; the message `sound` without problems."""
+        text = "; ".join(f"{problem} ({named_days(times)})" for problem, times in self.times.items())
+        return Finding(not text, f"{text[0].upper()}{text[1:]}." if text else sound, numbers, self.days)
 
 
 def number_of(count: int, noun: str) -> str:
@@ -28,16 +50,11 @@ def number_of(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def named_days(days: Sequence[date | str]) -> str:
+def named_days(days: Iterable[date | str]) -> str:
     """Return the first `MAX_DAYS_SHOWN` days or periods, and the number of further ones."""
-    shown = ", ".join(sorted(map(str, days))[:MAX_DAYS_SHOWN])
-    return shown if len(days) <= MAX_DAYS_SHOWN else f"{shown}, and {len(days) - MAX_DAYS_SHOWN:,} more"
-
-
-def sentence(problems: Mapping[str, Sequence[str]]) -> str:
-    """Join problems, each with the times at which it was found, into one sentence."""
-    text = "; ".join(f"{problem} ({named_days(times)})" for problem, times in problems.items())
-    return f"{text[0].upper()}{text[1:]}."
+    names = sorted(map(str, days))
+    more = len(names) - MAX_DAYS_SHOWN
+    return ", ".join(names[:MAX_DAYS_SHOWN]) + (f", and {more:,} more" if more > 0 else "")
 
 
 def share_finding(
@@ -47,24 +64,22 @@ def share_finding(
 
     The message is "12 of 100 rows <verb>", and the remedy. Rows that are `undated` count among those of all days.
     """
-    import numpy as np
+    from scipy.special import bdtrc
 
-    from shotspotter_assets.quality.usual import binomial_at_least
-
-    days, rows = list(whole), sum(whole.values()) + undated
+    numbers = {day: part.get(day, 0) for day in whole}
+    total, rows = sum(numbers.values()) + undated, sum(whole.values()) + undated
     if not rows:
         return Finding(True, "No rows to check.", {"rows": 0, "share": 0.0})
-    numbers = [part.get(day, 0) for day in days]
-    total = sum(numbers) + undated
-    counts, rows_each = np.array([*numbers, total]), np.array([*whole.values(), rows])
-    # A day counts when it would stand out among all days.
-    chance = np.array([MAX_SHARE_CHANCE / max(len(days), 1)] * len(days) + [MAX_SHARE_CHANCE])
-    *is_bad, too_many = (counts > usual * rows_each) & (binomial_at_least(counts, rows_each, usual) < chance)
-    bad = [day for day, flag in zip(days, is_bad, strict=True) if flag]
-    passed = not bad and not too_many
+
+    def is_excessive(count: int, trials: int, days: int) -> bool:
+        # A day counts when it would stand out among all days.
+        return count > usual * trials and bool(bdtrc(count - 1, trials, usual) < MAX_SHARE_CHANCE / days)
+
+    too_many = is_excessive(total, rows, 1)
+    bad = [day for day, number in numbers.items() if is_excessive(number, whole[day], len(whole))]
     message = f"{total:,} of {rows:,} rows {verb} ({total / rows:.1%}; usual is at most {usual:.0%})"
     message += f", too many on {named_days(bad)}" if bad else ""
-    message += "." if passed else f". {remedy}"
-    concerned = [day for day, number in zip(days, numbers, strict=True) if number > 0] if too_many else bad
+    message += f". {remedy}" if bad or too_many else "."
+    concerned = [day for day, number in numbers.items() if number > 0] if too_many else bad
     shares = {day: part[day] / whole[day] for day in concerned}
-    return Finding(passed, message, {"rows": total, "share": round(total / rows, 4)}, shares)
+    return Finding(not bad and not too_many, message, {"rows": total, "share": round(total / rows, 4)}, shares)

@@ -10,17 +10,18 @@ import numpy as np
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding, number_of
-from shotspotter_assets.quality.usual import MIN_SILENCE_DAYS
+from shotspotter_assets.quality.row_shares import MAX_FILES_NAMED
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.known_days import silence_chance
 
 RHYTHM_DAYS: Final = 120
 """Days of a city's usual volume: four months hold enough ordinary days."""
+MIN_SILENCE_DAYS: Final = 3
+"""Minimum length of a silence; many publishers are two days behind."""
 MAX_SILENCE_CHANCE: Final = 1e-4
 """Probability of a silence below which a city is late."""
 ENDED_DAYS: Final = 365
 """Silence after which a source has ended."""
-MAX_FILES_SHOWN: Final = 5
 MAX_PERIODS_SHOWN: Final = 3
 
 
@@ -65,12 +66,13 @@ def usable_days(table: DayTable) -> Finding:
     if not held_back:
         return Finding(True, "The rows of every day can be used.")
     reasons: dict[str, list[date]] = {}
-    for at, day in held_back.items():
+    for at, day in sorted(held_back.items(), reverse=True):
         reasons.setdefault(day.why, []).append(at)
-    newest = sorted(reasons.items(), key=lambda item: max(item[1]), reverse=True)
-    shown = newest[:MAX_PERIODS_SHOWN]
-    described = [f"{min(days)}{f' to {max(days)}' if len(days) > 1 else ''}: {why}" for why, days in shown]
-    more = f" And {len(newest) - MAX_PERIODS_SHOWN} more periods." if len(newest) > MAX_PERIODS_SHOWN else ""
+    described = [
+        f"{days[-1]}{f' to {days[0]}' if len(days) > 1 else ''}: {why}"
+        for why, days in list(reasons.items())[:MAX_PERIODS_SHOWN]
+    ]
+    more = f" And {len(reasons) - MAX_PERIODS_SHOWN} more periods." if len(reasons) > MAX_PERIODS_SHOWN else ""
     message = (
         f"{number_of(len(held_back), 'day')} held back: in no model and no score until the landed file or the city's file "
         f"is corrected. {' '.join(described)}{more}"
@@ -84,9 +86,9 @@ def readable_files(unusable: Mapping[str, str], folders: Sequence[str] = ()) -> 
     if not unusable and not folders:
         return Finding(True, "Every landed file can be read.")
     bad = [f"{PurePosixPath(path).name} ({why})" for path, why in sorted(unusable.items())]
-    more = len(bad) - MAX_FILES_SHOWN
+    more = len(bad) - MAX_FILES_NAMED
     left_out = (
         f"{len(bad)} landed files are left out until they are replaced, removed or described by the city's file: "
-        f"{'; '.join(bad[:MAX_FILES_SHOWN])}{f'; and {more} more' if more > 0 else ''}."
+        f"{'; '.join(bad[:MAX_FILES_NAMED])}{f'; and {more} more' if more > 0 else ''}."
     )
     return Finding(False, " ".join([*([left_out] if bad else []), *folders]), {"unreadable": len(bad) + len(folders)})

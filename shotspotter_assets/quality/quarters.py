@@ -1,6 +1,6 @@
 """Checks of quarters against the year before: level and area of the incidents."""
 
-from datetime import date
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.quality.check import check
@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 QUARTER_DAYS: Final = 91
 WHOLE_WEEKS_YEAR: Final = 364
 """Days between compared quarters: whole weeks, so that equal weekdays and seasons are compared."""
-MIN_INCIDENTS: Final = 30
-"""Minimum incidents of a compared quarter."""
-NOT_ENOUGH_DAYS: Final = (
-    f"Not enough days or incidents to check yet: a quarter of {MIN_INCIDENTS} incidents, and the year before."
+MIN_QUARTER_INCIDENTS: Final = 30
+NOT_ENOUGH_QUARTERS: Final = (
+    f"Not enough days or incidents to check yet: a quarter of {MIN_QUARTER_INCIDENTS} incidents, and the year before."
 )
 MIN_QUARTER_DAYS: Final = 60
 """Minimum ordinary days with data in a quarter."""
@@ -37,29 +36,26 @@ def level_change(window: "Window") -> Finding:
 
     daily = window.incidents_outside_silences
     counts = np.where(daily.special, np.nan, daily.counts)
-    changes: list[str] = []
-    compared = 0
-    days: dict[date, float] = {}
-    for end in _quarter_ends(window):
-        now = counts[end - QUARTER_DAYS + 1 : end + 1]
-        before = counts[max(end - WHOLE_WEEKS_YEAR - QUARTER_DAYS + 1, 0) : max(end - WHOLE_WEEKS_YEAR + 1, 0)]
-        parts = [part[np.isfinite(part)] for part in (now, before)]
-        if min(map(len, parts)) < MIN_QUARTER_DAYS or max(part.sum() for part in parts) < MIN_INCIDENTS:
-            continue
-        compared += 1
-        rates = [(part.sum() + 0.5) / len(part) for part in parts]
+
+    def compare(end: int) -> tuple[float, str] | None:
+        quarters = (
+            counts[max(last - QUARTER_DAYS, 0) : max(last, 0)] for last in (end + 1, end + 1 - WHOLE_WEEKS_YEAR)
+        )
+        parts = [part[np.isfinite(part)] for part in quarters]
+        if min(map(len, parts)) < MIN_QUARTER_DAYS or max(part.sum() for part in parts) < MIN_QUARTER_INCIDENTS:
+            return None
+        now, before = ((part.sum() + 0.5) / len(part) for part in parts)
         spread = [max(float(part.var()) / max(float(part.mean()), 1e-9), 1.0) for part in parts]
         error = np.sqrt(sum(one / (part.sum() + 0.5) for one, part in zip(spread, parts, strict=True)))
-        ratio = rates[0] / rates[1]
-        change = abs(np.log(ratio))
-        if change >= np.log(MAX_LEVEL_RATIO) and change / error >= MIN_STANDARD_ERRORS:
-            days[daily.days[end]] = float(ratio)
-            quarter = f"{rates[0]:.1f} incidents a day in the quarter to {daily.days[end]}"
-            changes.append(f"{quarter}, {rates[1]:.1f} a year before")
-    message = "No quarter has several times the incidents of a year before, or a fraction."
+        change = abs(np.log(now / before))
+        if change < np.log(MAX_LEVEL_RATIO) or change / error < MIN_STANDARD_ERRORS:
+            return 0.0, ""
+        quarter = f"{now:.1f} incidents a day in the quarter to {daily.days[end]}"
+        return float(now / before), f"{quarter}, {before:.1f} a year before"
+
+    sound = "No quarter has several times the incidents of a year before, or a fraction."
     remedy = "Find out whether sensors or the source changed, and train on the days since then."
-    found = f"The level of incidents changed: {'; '.join(changes)}. {remedy}"
-    return _finding(found if days else message if compared else NOT_ENOUGH_DAYS, days)
+    return _finding(window, compare, sound, "The level of incidents changed", remedy)
 
 
 @check(alerts=["user_id", "incident_id", "longitude", "latitude"])
@@ -69,52 +65,53 @@ def new_area(window: "Window") -> Finding:
     The year's share of incidents that were the only one of their cell estimates what it left unseen (Good 1953).
     """
     import numpy as np
+    from scipy.special import bdtrc
 
-    from shotspotter_assets.calendar.dates import dates_of
     from shotspotter_assets.geometry.cells import cells_at
-    from shotspotter_assets.quality.usual import binomial_at_least
 
     city, incidents, daily = window.city, window.incidents, window.incidents_outside_silences
     row, column = cells_at(city, incidents["longitude"].to_numpy(), incidents["latitude"].to_numpy())
-    cell = row.astype(np.int64) * city.grid.columns + column
-    dates = dates_of(incidents)
-    ordinary = ~np.isin(dates, np.array(daily.days, dtype="datetime64[D]")[daily.special])
-    cell, dates = cell[ordinary], dates[ordinary]
-    grown: list[str] = []
-    compared = 0
-    days: dict[date, float] = {}
-    for end in _quarter_ends(window):
+    ordinary = ~np.isin(window.incident_dates, np.array(daily.days, dtype="datetime64[D]")[daily.special])
+    cell, dates = (row.astype(np.int64) * city.grid.columns + column)[ordinary], window.incident_dates[ordinary]
+
+    def compare(end: int) -> tuple[float, str] | None:
         last = np.datetime64(daily.days[end])
         middle, first = last - QUARTER_DAYS, last - QUARTER_DAYS - WHOLE_WEEKS_YEAR
         counts_before = daily.counts[max(end - QUARTER_DAYS - WHOLE_WEEKS_YEAR, 0) : end - QUARTER_DAYS + 1]
-        if np.isfinite(counts_before).sum() < WHOLE_WEEKS_YEAR * 2 // 3:
-            continue
         now, before = cell[(dates > middle) & (dates <= last)], cell[(dates > first) & (dates <= middle)]
-        if min(len(now), len(before)) < MIN_INCIDENTS:
-            continue
-        compared += 1
+        too_few = min(len(now), len(before)) < MIN_QUARTER_INCIDENTS
+        if too_few or np.isfinite(counts_before).sum() < WHOLE_WEEKS_YEAR * 2 // 3:
+            return None
         cells_before, times = np.unique(before, return_counts=True)
         unseen = float((times == 1).sum() / len(before))
         new = ~np.isin(now, cells_before)
-        chance = binomial_at_least(new.sum(), len(now), min(MAX_RATIO_TO_UNSEEN * unseen, 1.0))
-        if new.mean() >= unseen + MIN_NEW_SHARE and chance < MAX_NEW_CHANCE:
-            grown.append(
-                f"{new.mean():.0%} of the incidents of the quarter to {daily.days[end]} are in "
-                f"{len(np.unique(now[new]))} cells without one in the year before (usual {unseen:.0%})"
-            )
-            days[daily.days[end]] = round(float(new.mean()), 3)
-    message = "Alerts come from the same area as in the year before."
+        chance = bdtrc(new.sum() - 1, len(now), min(MAX_RATIO_TO_UNSEEN * unseen, 1.0))
+        if new.mean() < unseen + MIN_NEW_SHARE or chance >= MAX_NEW_CHANCE:
+            return 0.0, ""
+        return round(float(new.mean()), 3), (
+            f"{new.mean():.0%} of the incidents of the quarter to {daily.days[end]} are in "
+            f"{len(np.unique(now[new]))} cells without one in the year before (usual {unseen:.0%})"
+        )
+
+    sound = "Alerts come from the same area as in the year before."
     remedy = "Give the dates of new sensors in `coverage` of the city's file, or train on the days since."
-    found = f"The area grew: {'; '.join(grown)}. {remedy}"
-    return _finding(found if days else message if compared else NOT_ENOUGH_DAYS, days)
+    return _finding(window, compare, sound, "The area grew", remedy)
 
 
-def _finding(message: str, days: dict[date, float]) -> Finding:
-    return Finding(not days, message, {"quarters": len(days)}, days)
+def _finding(
+    window: "Window", compare: Callable[[int], tuple[float, str] | None], sound: str, problem: str, remedy: str
+) -> Finding:
+    """Compare each quarter within the checked days by the position of its end in `window.usual.days`.
 
-
-def _quarter_ends(window: "Window") -> list[int]:
-    """Return positions in `window.usual.days` of the ends of quarters within the checked days, in order."""
+    `compare` returns a number and a description, "" for an unchanged quarter; None for too few days or incidents.
+    """
     days = window.usual.days
-    last, first = len(days) - 1, days.index(window.checked[0])
-    return list(range(last, max(first, QUARTER_DAYS - 1) - 1, -QUARTER_DAYS))[::-1]
+    first = max(days.index(window.checked[0]), QUARTER_DAYS - 1)
+    ends = range(len(days) - 1, first - 1, -QUARTER_DAYS)[::-1]
+    compared = {days[end]: result for end in ends if (result := compare(end))}
+    changes = {day: result for day, result in compared.items() if result[1]}
+    found = f"{problem}: {'; '.join(text for _, text in changes.values())}. {remedy}"
+    message = found if changes else sound if compared else NOT_ENOUGH_QUARTERS
+    return Finding(
+        not changes, message, {"quarters": len(changes)}, {day: number for day, (number, _) in changes.items()}
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.quality.check import check
 from shotspotter_assets.quality.finding import Finding, named_days, number_of, share_finding
+from shotspotter_assets.quality.quarters import QUARTER_DAYS
 
 if TYPE_CHECKING:
     from shotspotter_assets.quality.window import Window
@@ -16,13 +17,11 @@ USUAL_SHARE: Final = 0.01
 USUAL_UNTYPED: Final = 0.05
 USUAL_OUTSIDE: Final = 0.05
 """Share heard across a published edge: 2.8% of Washington DC's alerts lie outside its six districts."""
-TYPES_DAYS: Final = 91
-"""Days over which types are counted: a source without types should fail on every day, not only on its worst days."""
 MIN_COPIED_SHARE: Final = 0.9
 """Minimum share of a file's points on a day that repeat another file."""
 MIN_COPIED_POINTS: Final = 4
 """Fewer points may agree by chance."""
-MAX_FILES_SHOWN: Final = 5
+MAX_FILES_NAMED: Final = 5
 MIN_DAYS_FOR_UNDATED: Final = 28
 """Rows without a usable date come from any day, so they are compared with those of many days only."""
 
@@ -44,38 +43,33 @@ def share_rejected(window: "Window") -> Finding:
 @check(alerts=["longitude", "latitude"])
 def share_outside_coverage(window: "Window") -> Finding:
     """Check that few alerts lie outside published coverage."""
-    from shotspotter_assets.calendar.dates import dates_of, rows_by_day
     from shotspotter_assets.gridding.coverage import points_in_coverage
 
     if window.city.coverage is None:
         return Finding(True, "The city's file names no published coverage.")
-    alerts, days = window.checked_alerts, window.checked
-    longitude, latitude = (alerts[name].to_numpy() for name in ("longitude", "latitude"))
-    dates = dates_of(alerts)
-    outside = rows_by_day(dates[~points_in_coverage(window.city, longitude, latitude, dates)], days)
+    longitude, latitude = (window.alerts[name].to_numpy() for name in ("longitude", "latitude"))
+    outside = ~points_in_coverage(window.city, longitude, latitude, window.dates)
     verb, remedy = "lie where the city publishes no sensors", "Correct the areas or their dates in coverage."
-    return share_finding(outside, rows_by_day(dates, days), USUAL_OUTSIDE, verb, remedy)
+    return share_finding(window.by_day(outside), window.by_day(), USUAL_OUTSIDE, verb, remedy)
 
 
 @check(alerts=["gunshot_type"])
 def share_untyped(window: "Window") -> Finding:
     """Check that few alerts have no gunshot type, if the source gives types.
 
-    The quarter before counts too, except firework days, which may have the alerts of months.
+    The quarter before counts too, so that a source without types fails on every day, not only on its worst days. Firework
+    days before do not count, as they may have the alerts of months.
     """
-    import numpy as np
-
-    from shotspotter_assets.calendar.dates import dates_of, is_holiday_fireworks, rows_by_day
+    from shotspotter_assets.calendar.dates import is_holiday_fireworks
 
     if not window.city.source.has_types:
         return Finding(True, "The city's file names no column with the gunshot type: all are unknown.")
     first, last = window.checked[0], window.checked[-1]
-    days = days_between(min(first, last - timedelta(days=TYPES_DAYS - 1)), last)
-    dates = dates_of(window.alerts)
-    counted = ~is_holiday_fireworks(dates) | (dates >= np.datetime64(first))
-    untyped = rows_by_day(dates[counted & window.alerts["gunshot_type"].is_null().to_numpy()], days)
+    days = days_between(min(first, last - timedelta(days=QUARTER_DAYS - 1)), last)
+    counted = ~is_holiday_fireworks(window.dates) | window.is_checked
+    untyped = window.by_day(counted & window.alerts["gunshot_type"].is_null().to_numpy(), days)
     remedy = "Add unknown_type_spellings of these partitions to gunshot_spellings, or do not forecast by type."
-    return share_finding(untyped, rows_by_day(dates[counted], days), USUAL_UNTYPED, "have no gunshot type", remedy)
+    return share_finding(untyped, window.by_day(counted, days), USUAL_UNTYPED, "have no gunshot type", remedy)
 
 
 @check(alerts=["source_id"], raw=["time_utc", "longitude", "latitude", "received_from"], rejected_rows=["reason"])
@@ -85,13 +79,10 @@ def duplicates(window: "Window") -> Finding:
     A repeat has the identifier of another row of its day; replaced systems number from the start again. A file that
     repeats another one may have other times.
     """
-    from shotspotter_assets.calendar.dates import dates_of, rows_by_day
-
-    alerts, days = window.checked_alerts, window.checked
-    ids = alerts.select(["date", "source_id"]).to_pandas()
-    repeats = dates_of(alerts)[(ids["source_id"].notna() & ids.duplicated()).to_numpy()]
-    cleaned, repeated_ids = rows_by_day(dates_of(alerts), days), rows_by_day(repeats, days)
-    repeated = {day: window.received[day] - window.rejected[day] - cleaned[day] + repeated_ids[day] for day in days}
+    ids = window.alerts.select(["date", "source_id"]).to_pandas()
+    repeated_ids = window.by_day((ids["source_id"].notna() & ids.duplicated()).to_numpy())
+    usable = {day: rows - window.rejected[day] for day, rows in window.received.items()}
+    repeated = {day: usable[day] - cleaned + repeated_ids[day] for day, cleaned in window.by_day().items()}
     remedy = "See whether landed files overlap, or whether the source sends corrections as new rows."
     found = share_finding(repeated, window.received, USUAL_SHARE, "came twice", remedy)
     copies = _copies(window)
@@ -99,7 +90,7 @@ def duplicates(window: "Window") -> Finding:
         return found
     names = sorted({file for files in copies.values() for file in files})
     message = (
-        f"Over {MIN_COPIED_SHARE:.0%} of the points of {', '.join(names[:MAX_FILES_SHOWN])} on {named_days(list(copies))} are "
+        f"Over {MIN_COPIED_SHARE:.0%} of the points of {', '.join(names[:MAX_FILES_NAMED])} on {named_days(copies)} are "
         f"also in another file, at other times. Land the file with the wrong times again, corrected and under its old "
         f"name. {found.message}"
     )
@@ -114,9 +105,9 @@ def _copies(window: "Window") -> dict[date, list[str]]:
     from shotspotter_assets.calendar.dates import local_dates
     from shotspotter_assets.cleaning.alerts import PLACE_DECIMALS
 
-    columns = ["date", "time_utc", "longitude", "latitude", "received_from"]
     is_of_its_day = pc.equal(local_dates(window.raw["time_utc"], window.city.zone), window.raw["date"])
-    rows = window.raw.select(columns).filter(pc.and_(is_of_its_day, pc.is_valid(window.raw["longitude"]))).to_pandas()
+    rows = window.raw.filter(pc.and_(is_of_its_day, pc.is_valid(window.raw["longitude"])))
+    rows = rows.select(["date", "time_utc", "longitude", "latitude", "received_from"]).to_pandas()
     rows["east"], rows["north"] = ((rows[name] * 10**PLACE_DECIMALS).round() for name in ("longitude", "latitude"))
     rows = rows.drop_duplicates(["date", "time_utc", "east", "north"])
     points = rows[["date", "received_from", "east", "north"]].drop_duplicates()

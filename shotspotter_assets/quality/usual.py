@@ -3,33 +3,26 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
+from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.calendar.dates import month_days, public_holidays, weekdays
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.quality.on_time import MIN_SILENCE_DAYS
+from shotspotter_assets.quality.volume import MIN_HISTORY_DAYS
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Array = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 LEVEL_DAYS: Final = 56
 """Span of the present level: follows the seasons, and is exact to about 10% at ten alerts a day."""
 YEAR_DAYS: Final = 365
-MIN_HISTORY_DAYS: Final = 56
-"""Minimum ordinary days before a checked day."""
-NOT_ENOUGH_DAYS: Final = f"Not enough days to check yet: {MIN_HISTORY_DAYS} ordinary days must be stored before a day."
 CAP_QUANTILE: Final = 0.98
 """Quantile of the year before to which counts are capped: one extreme day must not widen the usual range."""
 MIN_DISPERSION: Final = 0.05
 """Minimum (variance - mean) / mean squared of a day, that of the steadiest city (New York's shootings)."""
 IMPOSSIBLE_SILENCE: Final = 1e-6
 """Probability below which silent days count as missing data."""
-MIN_SILENCE_DAYS: Final = 3
-"""Minimum length of a silence; many publishers are two days behind."""
 QUIET_QUANTILE: Final = 0.05
 """Quantile of the year's eight-week means against which silence is checked, as winters are quiet."""
 FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))
@@ -38,21 +31,56 @@ FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))
 
 @dataclass(frozen=True)
 class Usual:
-    """The expectation for each of contiguous days, from earlier days alone.
+    """The expectation for each of contiguous days, from earlier days alone; arrays have shape (days,).
 
-    Arrays have the shape (days,): `mean` and `dispersion` (variance = mean + dispersion * mean squared) are NaN for too
-    short a history; `quiet_mean` is the mean of the quietest eight weeks of the year before.
+    `mean` and `dispersion` (variance = mean + dispersion * mean squared) are NaN for too short a history.
     """
 
     days: list[date]
     counts: Array
-    special: Flags
+    special: Booleans
     mean: Array
-    quiet_mean: Array
+    quiet_mean: Array  # of the quietest eight weeks of the year before
     dispersion: Array
 
+    def silences(self) -> Booleans:
+        """Flag days in silent runs too long to be chance, given the usual volume before the run; shape (days,)."""
+        result = np.zeros(len(self.days), dtype=bool)
+        for start, end in self._silent_runs():
+            result[start:end] = _is_impossible(self.quiet_mean[start], self.dispersion[start], end - start)
+        return result
 
-def special_days(days: Sequence[date], country: str) -> Flags:
+    def all_silences(self) -> Booleans:
+        """Flag `silences`, and early ones that the days after them rule out; shape (days,)."""
+        result = self.silences()
+        for start, end in self._silent_runs()[::-1]:
+            after = self.counts[end:][~(self.special | result)[end:]]
+            after = after[np.isfinite(after)]
+            if np.isfinite(self.quiet_mean[start] * self.dispersion[start]) or len(after) < LEVEL_DAYS:
+                continue
+            mean = max(float(after.mean()), 1e-3)
+            dispersion = max((float(after.var()) - mean) / mean**2, MIN_DISPERSION)
+            quiet = np.quantile(np.convolve(after, np.full(LEVEL_DAYS, 1 / LEVEL_DAYS), "valid"), QUIET_QUANTILE)
+            result[start:end] = _is_impossible(quiet, dispersion, end - start)
+        return result
+
+    def chances(self) -> tuple[Array, Array]:
+        """Return the probabilities of at least, and of at most, each day's count under a negative binomial law.
+
+        Uses the tails in DLMF 8.17.24, without the load time of `scipy.stats`.
+        """
+        from scipy.special import betainc, betaincc
+
+        size, probability = 1 / self.dispersion, 1 / (1 + self.dispersion * self.mean)
+        at_least = np.where(self.counts > 0, betaincc(size, np.maximum(self.counts, 1), probability), 1.0)
+        return at_least, betainc(size, self.counts + 1, probability)
+
+    def _silent_runs(self) -> Integers:
+        """Return (start, stop) of each run of days without alerts, shape (runs, 2)."""
+        return np.flatnonzero(np.diff(np.r_[False, self.counts == 0, False])).reshape(-1, 2)
+
+
+def special_days(days: Sequence[date], country: str) -> Booleans:
     """Flag days of fireworks, and public holidays with the days around them (nights span two days); shape (days,)."""
     dates = np.array(days, dtype="datetime64[D]")
     public = public_holidays(country, dates)
@@ -63,18 +91,17 @@ def special_days(days: Sequence[date], country: str) -> Flags:
     return special
 
 
-def usual_volume(counts: Mapping[date, int], days: Sequence[date], city: City, missing: Flags | None = None) -> Usual:
+def usual_volume(
+    counts: Mapping[date, int], days: Sequence[date], city: City, missing: Booleans | bool = False
+) -> Usual:
     """Return the usual volume of each of contiguous `days`, from those before it.
 
     The level is the mean of eight weeks, the weekday's factor that of a year (shrunk by a month's worth of days), the
     dispersion the method of moments over a year. Special, unlisted and `missing` days are left out.
     """
-    import pandas as pd
-
     special = special_days(days, city.holidays)
     number = np.array([counts.get(day, np.nan) for day in days], dtype=np.float64)
-    unknown = np.isnan(number) | (missing if missing is not None else False)
-    ordinary = pd.Series(np.where(special | unknown, np.nan, number))
+    ordinary = pd.Series(np.where(special | np.isnan(number) | missing, np.nan, number))
     cap = ordinary.rolling(YEAR_DAYS, min_periods=MIN_HISTORY_DAYS).quantile(CAP_QUANTILE).shift(1)
     capped = np.minimum(ordinary, np.maximum(np.ceil(cap), 1).fillna(np.inf))
     year_mean = capped.rolling(YEAR_DAYS, min_periods=MIN_HISTORY_DAYS).mean().shift(1)
@@ -89,65 +116,12 @@ def usual_volume(counts: Mapping[date, int], days: Sequence[date], city: City, m
     return Usual(list(days), number, special, mean.to_numpy(), np.minimum(quiet, mean).to_numpy(), dispersion)
 
 
-def silences(usual: Usual) -> Flags:
-    """Flag days in silent runs too long to be chance, given the usual volume before the run; shape (days,)."""
-    result = np.zeros(len(usual.days), dtype=bool)
-    for start, end in runs(usual.counts == 0):
-        result[start:end] = _is_impossible(usual.quiet_mean[start], usual.dispersion[start], end - start)
-    return result
-
-
-def all_silences(usual: Usual) -> Flags:
-    """Flag `silences`, and early ones that the days after them rule out; shape (days,)."""
-    result = silences(usual)
-    for start, end in runs(usual.counts == 0)[::-1]:
-        after = usual.counts[end:][~(usual.special | result)[end:]]
-        after = after[np.isfinite(after)]
-        if np.isfinite(usual.quiet_mean[start] * usual.dispersion[start]) or len(after) < LEVEL_DAYS:
-            continue
-        mean = max(float(after.mean()), 1e-3)
-        dispersion = max((float(after.var()) - mean) / mean**2, MIN_DISPERSION)
-        quiet = np.quantile(np.convolve(after, np.full(LEVEL_DAYS, 1 / LEVEL_DAYS), "valid"), QUIET_QUANTILE)
-        result[start:end] = _is_impossible(quiet, dispersion, end - start)
-    return result
-
-
-def chances(usual: Usual) -> tuple[Array, Array]:
-    """Return the probabilities of at least, and of at most, each day's count under a negative binomial law.
-
-    Uses the tails in DLMF 8.17.24, without the load time of `scipy.stats`.
-    """
-    from scipy.special import betainc, betaincc
-
-    size, probability = 1 / usual.dispersion, 1 / (1 + usual.dispersion * usual.mean)
-    at_least = np.where(usual.counts > 0, betaincc(size, np.maximum(usual.counts, 1), probability), 1.0)
-    return at_least, betainc(size, usual.counts + 1, probability)
-
-
-def binomial_at_least(count: npt.ArrayLike, trials: npt.ArrayLike, probability: npt.ArrayLike) -> Array:
-    """Return the probability of at least `count` successes (DLMF 8.17.5), without the load time of `scipy.stats`."""
-    from scipy.special import betainc
-
-    k, n = np.maximum(count, 1), np.asarray(trials)
-    tail: Any = np.where(np.asarray(count) > n, 0.0, betainc(k, np.maximum(n - k + 1, 1), probability))
-    return np.where(np.asarray(count) <= 0, 1.0, tail)
-
-
-def runs(flags: Flags) -> npt.NDArray[np.int64]:
-    """Return (start, stop) of each run of true flags, shape (runs, 2)."""
-    return np.flatnonzero(np.diff(np.r_[False, flags, False])).reshape(-1, 2)
-
-
 def _is_impossible(mean: float, dispersion: float, days: int) -> bool:
     """Flag a silence that a negative binomial law rules out; False if mean or dispersion is NaN."""
     return days >= MIN_SILENCE_DAYS and np.exp(-days * np.log1p(dispersion * mean) / dispersion) < IMPOSSIBLE_SILENCE
 
 
-def _weekday_factor(
-    capped: "pd.Series[float]", year_mean: "pd.Series[float]", weekday: npt.NDArray[np.int64]
-) -> "pd.Series[float]":
-    import pandas as pd
-
+def _weekday_factor(capped: "pd.Series[float]", year_mean: "pd.Series[float]", weekday: Integers) -> "pd.Series[float]":
     factor = pd.Series(1.0, index=capped.index)
     weeks, prior = YEAR_DAYS / 7, 4
     for number in range(7):

@@ -1,6 +1,6 @@
 """Input of the checks: the checked days and the stored days before them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -8,22 +8,23 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.arrays import Booleans, Days
 from shotspotter_assets.calendar.dates import dates_of, rows_by_day
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import BEFORE_START
 from shotspotter_assets.cleaning.held_back import UNDATED
 from shotspotter_assets.quality.check import Check
-from shotspotter_assets.quality.usual import Usual, all_silences, usual_volume
+from shotspotter_assets.quality.quarters import QUARTER_DAYS
+from shotspotter_assets.quality.usual import YEAR_DAYS, Usual, usual_volume
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
 from shotspotter_assets.storage.store import Store
 
-HISTORY_DAYS: Final = 547
+HISTORY_DAYS: Final = YEAR_DAYS + 2 * QUARTER_DAYS
 """Stored days before the checked ones: a year, the compared quarter of the year before, and a quarter to detect its
 silences."""
 BLOCK_DAYS: Final = 365
@@ -40,7 +41,7 @@ class Block:
     def __str__(self) -> str:
         return f"{self.first} to {self.last}"
 
-    def holds(self, dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
+    def holds(self, dates: Days) -> Booleans:
         return (dates >= np.datetime64(self.first)) & (dates <= np.datetime64(self.last))
 
 
@@ -83,6 +84,29 @@ class Window:
         return cls(city, checked, sorted({*stored, *checked}), alerts, raw, rejected, unknown.intersection(stored))
 
     @cached_property
+    def dates(self) -> Days:
+        """Local date of each of `alerts`."""
+        return dates_of(self.alerts)
+
+    @cached_property
+    def is_checked(self) -> Booleans:
+        """Flags of the `alerts` of checked days."""
+        return self.dates >= np.datetime64(self.checked[0])
+
+    @property
+    def checked_alerts(self) -> pa.Table:
+        return self.alerts.filter(pa.array(self.is_checked))
+
+    @cached_property
+    def incidents(self) -> pa.Table:
+        """First alert of each incident."""
+        return self.alerts.filter(pc.equal(self.alerts["user_id"], self.alerts["incident_id"]))
+
+    @property
+    def incident_dates(self) -> Days:
+        return dates_of(self.incidents)
+
+    @cached_property
     def received(self) -> dict[date, int]:
         """Rows received of each checked day, without undated ones filed under the city's first day."""
         return self._of_their_day(self.raw)
@@ -97,14 +121,9 @@ class Window:
         """Number of undated rows filed under the city's first day."""
         return int(pc.sum(pc.not_equal(self._of_no_day["reason"], BEFORE_START)).as_py() or 0)
 
-    @cached_property
-    def checked_alerts(self) -> pa.Table:
-        return self.alerts.filter(pc.greater_equal(self.alerts["date"], pa.scalar(self.checked[0])))
-
-    @cached_property
-    def incidents(self) -> pa.Table:
-        """First alert of each incident."""
-        return self.alerts.filter(pc.equal(self.alerts["user_id"], self.alerts["incident_id"]))
+    def by_day(self, flags: Booleans | None = None, days: Sequence[date] | None = None) -> dict[date, int]:
+        """Count the flagged `alerts` of each day, by default all alerts of the checked days."""
+        return rows_by_day(self.dates if flags is None else self.dates[flags], days or self.checked)
 
     def blocks(self, length: int = BLOCK_DAYS) -> list[Block]:
         """Return blocks of `length` days back from the last checked day to the first, in order.
@@ -118,24 +137,31 @@ class Window:
             edges.append(edges[-1] - timedelta(days=length))
         return [Block(start, end - timedelta(days=1)) for end, start in pairwise([*edges, first])][::-1]
 
+    def full_blocks(self, dates: Days, min_rows: int) -> Iterator[tuple[Block, Booleans]]:
+        """Yield the blocks with enough rows, given the date of each row, with the flags of their rows."""
+        for block in self.blocks():
+            inside = block.holds(dates)
+            if inside.sum() >= min_rows:
+                yield block, inside
+
     @cached_property
     def usual(self) -> Usual:
-        return usual_volume(self._counts(self.alerts), self._days, self.city)
+        return self._usual_volume()
 
     @cached_property
     def usual_without_silences(self) -> Usual:
-        return usual_volume(self._counts(self.alerts), self._days, self.city, self.silences)
+        return self._usual_volume(self.silences)
 
     @cached_property
-    def silences(self) -> npt.NDArray[np.bool_]:
+    def silences(self) -> Booleans:
         """Flags of the days of `usual` on which data are missing."""
-        return all_silences(self.usual)
+        return self.usual.all_silences()
 
     @cached_property
     def incidents_outside_silences(self) -> Usual:
         """`usual` with counts of incidents, unknown (NaN) in silences."""
-        counts = self._counts(self.incidents)
-        number = np.array([counts.get(day, np.nan) for day in self._days], dtype=np.float64)
+        counts = self._counts(self.incident_dates)
+        number = np.array([counts.get(day, np.nan) for day in self.usual.days], dtype=np.float64)
         return replace(self.usual, counts=np.where(self.silences, np.nan, number))
 
     @cached_property
@@ -147,10 +173,10 @@ class Window:
         of_all, of_none = (rows_by_day(dates_of(table), self.checked) for table in (rows, self._of_no_day))
         return {day: of_all[day] - of_none[day] for day in self.checked}
 
-    @property
-    def _days(self) -> list[date]:
-        return days_between(self.stored[0], self.stored[-1])
+    def _usual_volume(self, missing: Booleans | bool = False) -> Usual:
+        days = days_between(self.stored[0], self.stored[-1])
+        return usual_volume(self._counts(self.dates), days, self.city, missing)
 
-    def _counts(self, rows: pa.Table) -> dict[date, int]:
-        counts = rows_by_day(dates_of(rows), self._days)
-        return {day: counts[day] for day in self.stored if day not in self.unknown}
+    def _counts(self, dates: Days) -> dict[date, int]:
+        counts = rows_by_day(dates, self.stored)
+        return {day: number for day, number in counts.items() if day not in self.unknown}

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
+import shapely
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from shotspotter_assets.arrays import Array, Integers
+from shotspotter_assets.arrays import Array, Integers, Shapes
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.geometry.cells import Plane, cell_shapes
@@ -16,9 +19,6 @@ from shotspotter_assets.geometry.shapes import read_shapes, require_column, rows
 
 if TYPE_CHECKING:
     import geopandas
-    import pandas as pd
-
-Lines = npt.NDArray[np.object_]
 
 SNAP_METRES: Final = 2.0
 """Grid of the lines before they are cut: in files to about a metre, a side street may end just before another."""
@@ -27,7 +27,7 @@ BLOCK_NUMBERS: Final = 100
 
 
 class StreetsFileError(ValueError):
-    """The file of a city's streets cannot be used; the message names the city, the file and the remedy."""
+    """The file of a city's streets cannot be used, with the remedy."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Segments:
 
     streets: list[str]  # street of each
     names: list[str]  # blocks where the file has house numbers, else street and crossings
-    lines: Lines  # Shapely lines in metres of the city's `Plane`, shape (segments,)
+    lines: Shapes  # Shapely lines in metres of the city's `Plane`, shape (segments,)
     left_out: tuple[str, ...] = ()  # number of skipped lines of the file and the reason, in words
 
     def __len__(self) -> int:
@@ -45,26 +45,18 @@ class Segments:
     @property
     def metres(self) -> Array:
         """Lengths in metres, shape (segments,)."""
-        import shapely
-
         return np.asarray(shapely.length(self.lines))
 
     def middles(self, city: City) -> Array:
         """Return (longitude, latitude) of the middle of each, shape (segments, 2)."""
-        import shapely
-
         middles = shapely.get_coordinates(shapely.line_interpolate_point(self.lines, 0.5, normalized=True))
         return Plane.of(city.box).degrees(middles)
 
 
 def read_segments(city: City) -> Segments:
-    """Read the segments of the file that the city's `streets` name.
+    """Read the segments of the city's `streets`; raise StreetsFileError if the file has no usable named lines in the box.
 
     Pieces of a street that meet where nothing else does are one segment, unless they are different blocks.
-
-    Raises:
-        StreetsFileError: the file has no usable named lines in the city's box.
-        ValueError: the city names no streets.
     """
     if city.streets is None:
         raise ValueError(f"City {city.name} has no streets; name a file of them under `streets` in its file.")
@@ -77,24 +69,20 @@ def read_segments(city: City) -> Segments:
 
 def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame", tuple[str, ...]]:
     """Return street, lowest and highest house number (or NaN) and line of usable rows, and the rows left out by reason."""
-    import pandas as pd
-
     frame = read_shapes(streets.path)
-    wanted = {"name": streets.name, "number_from": streets.number_from, "number_to": streets.number_to}
-    for key, column in [*wanted.items(), *(("only", column) for column in streets.only)]:
+    keys = {"name": streets.name, "number_from": streets.number_from, "number_to": streets.number_to}
+    for key, column in [*keys.items(), *(("only", column) for column in streets.only)]:
         if column is not None:
             require_column(frame, key, column)
-    kinds = sorted(set(frame.geom_type) - {"LineString", "MultiLineString"})
-    if kinds:
+    if kinds := sorted(set(frame.geom_type) - {"LineString", "MultiLineString"}):
         raise ValueError(f"holds {', '.join(kinds)}, and streets are lines. Give it a file of street lines")
     kept = in_box = rows_in_box(frame, city.box)
     for column, values in streets.only.items():
         kept = kept[kept[column].astype(str).isin(values)]
         if kept.empty:
             there = ", ".join(sorted(in_box[column].dropna().astype(str).unique())[:10])
-            raise ValueError(
-                f"has no line whose {column} is one of {', '.join(values)}; it has {there}. Correct `only`"
-            )
+            wanted = ", ".join(values)
+            raise ValueError(f"has no line whose {column} is one of {wanted}; it has {there}. Correct `only`")
     named = kept[kept[streets.name].notna() & (kept[streets.name].astype(str).str.strip() != "")]
     if named.empty:
         raise ValueError(f"has no name in any row of {streets.name}. Correct `name`")
@@ -112,10 +100,8 @@ def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame"
     return lines, left_out
 
 
-def _cut(city: City, named: "geopandas.GeoDataFrame") -> tuple[Lines, "pd.DataFrame"]:
+def _cut(city: City, named: "geopandas.GeoDataFrame") -> tuple[Shapes, pd.DataFrame]:
     """Cut the lines within the city's box wherever any meet; return them with street and house numbers of each."""
-    import shapely
-
     plane = Plane.of(city.box)
     flat = shapely.transform(shapely.force_2d(named.geometry.to_numpy()), plane.metres)
     lines, row = shapely.get_parts(shapely.clip_by_rect(flat, 0, 0, plane.width, plane.height), return_index=True)
@@ -127,20 +113,17 @@ def _cut(city: City, named: "geopandas.GeoDataFrame") -> tuple[Lines, "pd.DataFr
         raise ValueError("has only lines of no length in the city's box. Give it a file of street lines")
     middles = shapely.line_interpolate_point(edges, 0.5, normalized=True)
     edge, line = shapely.STRtree(lines).query_nearest(middles, all_matches=True)
-    of_edges = named[["street", "low", "high"]].iloc[row[line]].assign(edge=edge, line=line)
-    of_edges = of_edges.sort_values(["edge", "line"])
+    of_edges = (
+        named[["street", "low", "high"]].iloc[row[line]].assign(edge=edge, line=line).sort_values(["edge", "line"])
+    )
     # The first line in the file names an edge; house numbers are those of all lines with the name.
     street = of_edges.groupby("edge")["street"].transform("first")
     own = of_edges[of_edges["street"] == street]
     return edges, own.groupby("edge").agg(street=("street", "first"), low=("low", "min"), high=("high", "max"))
 
 
-def _joined(edges: Lines, of_edges: "pd.DataFrame", left_out: tuple[str, ...]) -> Segments:
+def _joined(edges: Shapes, of_edges: pd.DataFrame, left_out: tuple[str, ...]) -> Segments:
     """Join edges of one street and block that meet where no other edge does, and name the segments."""
-    import shapely
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     count = len(edges)
     ends = np.stack([shapely.get_coordinates(shapely.get_point(edges, at)) for at in (0, -1)], axis=1)
     _, node, number_of_edges = np.unique(ends.reshape(-1, 2), axis=0, return_inverse=True, return_counts=True)
@@ -158,9 +141,8 @@ def _joined(edges: Lines, of_edges: "pd.DataFrame", left_out: tuple[str, ...]) -
     _, first = np.unique(segment, return_index=True)
     streets_at: defaultdict[int, set[str]] = defaultdict(set)
     ends_of: defaultdict[int, list[int]] = defaultdict(list)
-    for at, street, of_segment in zip(
-        node.tolist(), of_edges["street"].iloc[edge], segment[edge].tolist(), strict=True
-    ):
+    at_ends = zip(node.tolist(), of_edges["street"].iloc[edge], segment[edge].tolist(), strict=True)
+    for at, street, of_segment in at_ends:
         streets_at[at].add(street)
         if not passed[at]:
             ends_of[of_segment].append(at)
@@ -171,14 +153,12 @@ def _joined(edges: Lines, of_edges: "pd.DataFrame", left_out: tuple[str, ...]) -
         where.append(_between_crossings(street, start, end))
     # A block may be cut by a crossing, and a street may have no numbers.
     is_enough = {name for name, number in Counter(blocks).items() if number == 1}
-    names = [
-        block if block in is_enough else f"{block} {place}".strip() for block, place in zip(blocks, where, strict=True)
-    ]
+    placed = zip(blocks, where, strict=True)
+    names = [block if block in is_enough else f"{block} {place}".strip() for block, place in placed]
     return Segments(of_edges["street"].iloc[first].tolist(), names, np.asarray(lines), left_out)
 
 
 def _readable(name: str) -> str:
-    """Return a street's name without odd blanks, and with capitals where the file has none."""
     return " ".join(word[0].upper() + word[1:] if name.islower() else word for word in name.split())
 
 
@@ -200,7 +180,7 @@ class Parts:
 
     segment: Integers  # index of the segment
     cell: Integers  # row x columns + column
-    lines: npt.NDArray[np.object_]  # Shapely lines in metres of the city's `Plane`
+    lines: Shapes  # Shapely lines in metres of the city's `Plane`
     metres: Array
     segments: int  # number of segments
     cells: int  # number of cells of the grid
@@ -211,8 +191,6 @@ class Parts:
 
 def parts_of(city: City, segments: Segments) -> Parts:
     """Return the parts of all segments in all cells of the city's grid."""
-    import shapely
-
     cells = cell_shapes(city)
     cell, segment = shapely.STRtree(segments.lines).query(cells, predicate="intersects")
     lines = shapely.intersection(cells[cell], segments.lines[segment])

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import shapely
+from scipy.sparse import csr_array
+from scipy.spatial import KDTree
 
 from shotspotter_assets.arrays import Array, Booleans, Days, Integers
 from shotspotter_assets.cities.city import City
@@ -43,15 +46,13 @@ class Alerts:
         return Alerts(self.days[chosen], self.longitude[chosen], self.latitude[chosen])
 
     def cells(self, city: City) -> Integers:
-        """Return the number of each alert's cell, row by row, shape (alerts,)."""
+        """Return the number of each alert's cell, row by row."""
         row, column = cells_at(city, self.longitude, self.latitude)
         return row.astype(np.int64) * city.grid.columns + column
 
 
 def nearest_parts(city: City, parts: Parts, alerts: Alerts) -> Integers:
     """Return the nearest part within `MAX_METRES_AWAY` in each alert's cell; -1 for none; shape (alerts,)."""
-    import shapely
-
     points = shapely.points(Plane.of(city.box).metres(np.column_stack([alerts.longitude, alerts.latitude])))
     alert, part = shapely.STRtree(parts.lines).query(points, predicate="dwithin", distance=MAX_METRES_AWAY)
     own = parts.cell[part] == alerts.cells(city)[alert]
@@ -96,8 +97,6 @@ class StreetShares:
 
     def by_segment(self, of_parts: Array) -> Array:
         """Sum values of parts, (..., parts), by segment, (..., segments)."""
-        from scipy.sparse import csr_array
-
         at, shape = np.arange(len(self.parts)), (len(self.parts), self.parts.segments)
         return np.asarray(of_parts @ csr_array((np.ones(len(at)), (at, self.parts.segment)), shape=shape))
 
@@ -156,9 +155,9 @@ def _cells_of_places(parts: Parts) -> Integers:
 
 def _prior(parts: Parts, days: Array) -> Array:
     """Return shares by length and nearby alerts; being on no street has one share in all cells with streets."""
-    count, cells = len(parts), parts.cells
+    count = len(parts)
     of_parts = parts.metres * _nearby(parts, days[:count])
-    in_cell = np.bincount(parts.cell, of_parts, minlength=cells)
+    in_cell = np.bincount(parts.cell, of_parts, minlength=parts.cells)
     has_streets = in_cell > 0
     on_streets, off_streets = days[:count].sum(), days[count:][has_streets].sum()
     off = off_streets / max(on_streets + off_streets, 1.0)
@@ -167,14 +166,10 @@ def _prior(parts: Parts, days: Array) -> Array:
 
 def _nearby(parts: Parts, days: Array) -> Array:
     """Return days with alerts by metre of the streets around each part, relative to the city's mean, shape (parts,)."""
-    import shapely
-    from scipy import sparse
-    from scipy.spatial import KDTree
-
     if not days.sum():
         return np.ones(len(parts))
     tree = KDTree(shapely.get_coordinates(shapely.centroid(parts.lines)))
     near = tree.sparse_distance_matrix(tree, 3 * KERNEL_METRES, output_type="coo_matrix")
-    kernel = sparse.csr_array((np.exp(-0.5 * (near.data / KERNEL_METRES) ** 2), (near.row, near.col)), shape=near.shape)
+    kernel = csr_array((np.exp(-0.5 * (near.data / KERNEL_METRES) ** 2), (near.row, near.col)), shape=near.shape)
     mean = days.sum() / parts.metres.sum()
     return np.asarray((kernel @ days / mean + KERNEL_PRIOR_METRES) / (kernel @ parts.metres + KERNEL_PRIOR_METRES))

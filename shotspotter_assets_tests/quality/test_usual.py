@@ -2,10 +2,9 @@ from datetime import date
 
 import numpy as np
 import pytest
-from scipy.stats import binom
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.quality.usual import all_silences, binomial_at_least, special_days, usual_volume
+from shotspotter_assets.quality.usual import special_days, usual_volume
 from shotspotter_assets_tests.quality.sound_city import CITY, FIRST, LAST
 
 
@@ -27,15 +26,7 @@ def test_early_silences_are_judged_by_the_days_after_them(per_day: float, is_mis
     for start, stop in ((0, 25), (40, 65)):
         number[start:stop] = 0
     usual = usual_volume(dict(zip(days, number.tolist(), strict=True)), days, CITY)
-    missing = all_silences(usual)
+    missing = usual.all_silences()
     assert missing[:25].all() == is_missing
     assert missing[40:65].all() == is_missing
     assert not missing[66:].any()
-
-
-@pytest.mark.parametrize("probability", [0.0, 0.02, 1.0])
-@pytest.mark.parametrize("trials", [0, 7, 100_000])
-def test_binomial_tails_are_those_of_scipy(trials: int, probability: float) -> None:
-    counts = np.array([0, 1, 2, 7, 30, 400])
-    expected = binom.sf(counts - 1, trials, probability)
-    assert binomial_at_least(counts, trials, probability) == pytest.approx(expected, rel=1e-9, abs=1e-300)
