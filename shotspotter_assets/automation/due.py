@@ -65,16 +65,10 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Collection[st
     """Compare the stored assets of a city with its sources; `under_way` names the assets of runs that have not ended."""
     waits, days = snapshot.waits(now.astimezone(city.zone).date()), _due_days(city, snapshot, stored, now)
     waits += days.waits
-    daily: list[DueRun] = []
-    if busy := sorted(set(under_way) - set(TRAINING)):
-        waits.append(f"A run of {', '.join(busy)} is under way.")
-    else:
-        daily = list(_daily_runs(city, stored, days, now))
-    training: list[DueRun] = []
-    if busy := sorted(set(under_way) & set(TRAINING)):
-        waits.append(f"A run of {', '.join(busy)} is under way.")
-    else:
-        training = [*_reports(city, stored, days), *_folds(city, stored, days, waits)]
+    busy_daily, busy_training = set(under_way) - set(TRAINING), set(under_way) & set(TRAINING)
+    waits += [f"A run of {', '.join(sorted(busy))} is under way." for busy in (busy_daily, busy_training) if busy]
+    daily = [] if busy_daily else list(_daily_runs(city, stored, days, now))
+    training = [] if busy_training else [*_reports(city, stored, days), *_folds(city, stored, days, waits)]
     held_back = [day for day in stored.table.in_state("held_back") if city.start <= day <= (city.end or day)]
     if held_back:
         number = number_of(len(held_back), "day")

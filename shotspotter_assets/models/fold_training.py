@@ -64,15 +64,14 @@ def train_fold(
     return record, files
 
 
-def write_models(
-    store: Store, file: StoredFile, record: StoredRecord, day: date, files: Mapping[str, Mapping[str, bytes]]
-) -> str:
-    """Write the files of models and then the record, which shows readers where a run was killed; return its address."""
-    with store.alone(file.asset, record.city):
-        for model, contents in files.items():
-            for name, content in contents.items():
-                store.write_bytes(file.named(model=model, file=name), content, record.city, day)
-        return record.write(store)
+def write_models(store: Store, file: StoredFile, record: StoredRecord, files: Mapping[str, Mapping[str, bytes]]) -> str:
+    """Write the files of models and then the record; return its address."""
+    named = {
+        file.named(model=model, file=name): content
+        for model, contents in files.items()
+        for name, content in contents.items()
+    }
+    return record.write_after(store, named)
 
 
 def read_files(

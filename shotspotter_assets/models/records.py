@@ -19,8 +19,10 @@ class TrainedModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    chosen: dict[str, JsonValue]  # by the fit, with its validation loss and the training history of networks
-    files: dict[str, str]  # SHA-256 of each of its files
+    chosen: dict[str, JsonValue]
+    """Settings that the fit chose, with the validation loss and the training history of networks."""
+    files: dict[str, str]
+    """SHA-256 of each file."""
     seconds_to_train: float
 
 

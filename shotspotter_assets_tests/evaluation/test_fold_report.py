@@ -59,7 +59,7 @@ def arguments() -> dict[str, Any]:
 def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path, trained) -> None:
     model, files = trained
     store, record, lines = Store(str(tmp_path)), fold_record(CITY, models={NAME: model}), []
-    write_models(store, FOLD_MODEL, record, record.cutoff, {NAME: files})
+    write_models(store, FOLD_MODEL, record, {NAME: files})
     forecasts = fold_forecasts(read_models(store, record), record, HISTORY, lines.append)
     assert list(forecasts) == [NAME, *BASELINES]
     assert all(forecast.probability.shape == (40, COVERED.sum()) for forecast in forecasts.values())

@@ -81,7 +81,7 @@ def _models_of(
         log.warning(f"{city.name} {issue_date}: {live.why_none}")
         return {"data_version": "no models", "note": live.why_none}
     log.info(f"{issue_date}: {record.served} of {record.fitted_on} serves. {' '.join(record.reasons)}")
-    path = write_models(store, LIVE_MODEL, record, issue_date, live.files)
+    path = write_models(store, LIVE_MODEL, record, live.files)
     return {
         "data_version": record.data_version,
         "served": record.served,

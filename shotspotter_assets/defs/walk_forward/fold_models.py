@@ -95,7 +95,7 @@ def _fold_of(
         | {"models": names, "validation_share": config.validation_share}
         | {name: section for name, section in by_hand.items() if name != REFERENCE},
     )
-    path = write_models(store, FOLD_MODEL, record, cutoff, files)
+    path = write_models(store, FOLD_MODEL, record, files)
     return {
         "data_version": sha256(record.content())[:16],
         "covered_cells": len(record.covered),
