@@ -51,17 +51,13 @@ class StreetForecast:
 
 def write_streets(store: Store, forecast: StreetForecast | StreetRecord) -> str:
     """Write the files of ranked streets, or the reason for none; return the record's address."""
-    record = forecast.record if isinstance(forecast, StreetForecast) else forecast
-    key = record.city, record.issue_date
-    with store.alone(STREETS.asset, record.city):
-        if isinstance(forecast, StreetForecast):
-            store.write_table(TOP_STREETS, forecast.top, *key)
-            store.write_bytes(STREETS_MAP, forecast.geojson, *key)
-            store.write_table(STREETS, forecast.table, *key)
-        else:
-            for file in (STREETS, TOP_STREETS, STREETS_MAP):
-                store.delete(file, *key)
-        return record.write(store)
+    if isinstance(forecast, StreetForecast):
+        files = {TOP_STREETS: forecast.top, STREETS_MAP: forecast.geojson, STREETS: forecast.table}
+        return forecast.record.write_after(store, files)
+    with store.alone(STREETS.asset, forecast.city):
+        for file in (STREETS, TOP_STREETS, STREETS_MAP):
+            store.delete(file, forecast.city, forecast.issue_date)
+        return forecast.write(store)
 
 
 def top_street_lines(store: Store, city: str, issue_date: date) -> list[dict[str, Any]]:

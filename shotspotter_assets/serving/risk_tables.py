@@ -95,13 +95,8 @@ def next_hours_table(
 ) -> pa.Table:
     """Return the next hours of all fitted horizons (`catalogue.NOWCAST_HOURS`).
 
-    Args:
-        record: the serving record of the models.
-        models: the models, with hours.
-        history: hours before `first_hour`; later ones are not used.
-        first_hour: index of the first forecast hour.
-        probability: probabilities by `next_hours.hourly_forecaster.predict_all`, shape (horizons, cells).
-        mixes: `type_mixes` from `first_hour` on; None without types.
+    `first_hour` is the index of the first forecast hour; later hours of the history are not used. `probability` is from
+    `predict_all`, shape (horizons, cells); `mixes` are the `type_mixes` from `first_hour` on, None without types.
     """
     assert models.hours is not None
     low, high = record.weekly_offset

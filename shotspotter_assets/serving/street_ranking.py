@@ -13,10 +13,11 @@ from shotspotter_assets.geometry.cells import DECIMALS, Plane, cell_name
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.patrol.shifts import shift_forecasts
 from shotspotter_assets.serving.intervals import ENDS
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.serving.issued_streets import StreetForecast, StreetRecord
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
-from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, HOURLY, STREETS
+from shotspotter_assets.serving.stored_alerts import stored_alerts
+from shotspotter_assets.storage.catalogue import FORECAST, HOURLY, STREETS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.streets.segments import Segments, StreetsFileError, parts_of, read_segments
 from shotspotter_assets.streets.shares import Alerts, CellRisk, SegmentRisk, StreetShares, segment_risk
@@ -29,20 +30,14 @@ MAX_REASONS: Final = 2
 
 def past_alerts(store: Store, city: City, first: date, last: date) -> Alerts:
     """Read the stored alerts of forecast types within the city's box."""
-    columns = ["longitude", "latitude", "gunshot_type", "user_id", "incident_id"]
-    table = store.read_present(CLEANED, city.name, first, last, columns)
-    if table is None:
-        return Alerts(np.empty(0, "datetime64[D]"), np.empty(0), np.empty(0))
-    table = counted_alerts(table, city)
+    table = counted_alerts(stored_alerts(store, city, first, last), city)
     longitude, latitude = (table[name].to_numpy() for name in ("longitude", "latitude"))
     chosen = np.isin(table["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy(), city.forecast_codes)
     chosen &= city.box.holds(longitude, latitude)
     return Alerts(table["date"].to_numpy().astype("datetime64[D]"), longitude, latitude).chosen(chosen)
 
 
-def street_forecast(
-    store: Store, city: City, issue_date: date, forecast: IssueRecord | None
-) -> StreetForecast | StreetRecord:
+def street_forecast(store: Store, city: City, issue_date: date) -> StreetForecast | StreetRecord:
     """Return the ranked streets of a stored forecast, or the reason for none."""
 
     def nothing(reason: str, is_wrong: bool = False) -> StreetRecord:
@@ -50,9 +45,9 @@ def street_forecast(
 
     if city.streets is None:
         return nothing(f"City {city.name} names no streets; give its file a section streets to have them ranked.")
-    if forecast is None or isinstance(forecast, NoForecast):
-        why = "" if forecast is None else f" {forecast.no_forecast}"
-        return nothing(f"No street is ranked, as there is no forecast.{why}")
+    forecast = load_record(store, city.name, issue_date)
+    if isinstance(forecast, NoForecast):
+        return nothing(f"No street is ranked, as there is no forecast. {forecast.no_forecast}")
     issued = store.read_table(FORECAST, city.name, issue_date)
     if not is_of_grid(issued, city):
         remedy = f"Materialize risk_forecasts for {city.name} {issue_date}, and then street_risk."

@@ -16,7 +16,7 @@ LAST = FIRST + timedelta(days=DAYS - 1)
 
 
 def issued_days(error: float, days: int = DAYS) -> tuple[CityHistory, dict[date, pa.Table]]:
-    """Forecasts whose log odds are off by `error`, with a baseline without any knowledge of places, and what came."""
+    """Forecasts whose log odds are off by `error`, with a baseline equal in all cells, and the alerts."""
     random = np.random.default_rng(0)
     truth = np.linspace(0.02, 0.6, 16)
     wrong = 1 / (1 + np.exp(-(np.log(truth / (1 - truth)) + error)))

@@ -16,7 +16,6 @@ from shotspotter_assets.geometry.grid import Box, Grid
 from shotspotter_assets.serving.issued_forecasts import (
     Forecast,
     ForecastRecord,
-    load_record,
     write_forecast,
 )
 from shotspotter_assets.serving.issued_streets import (
@@ -76,7 +75,7 @@ def store(city: City, tmp_path: Path) -> Store:
 
 
 def ranked(store: Store, city: City) -> StreetForecast:
-    return street_forecast(store, city, DAY, load_record(store, city.name, DAY))
+    return street_forecast(store, city, DAY)
 
 
 def more_alerts(store: Store, city: City, day: date) -> None:
@@ -159,7 +158,7 @@ def test_streets_without_scores_say_why(store: Store, city: City, tmp_path: Path
     [({"streets": None}, "names no streets"), ({"grid": Grid(rows=5, columns=5)}, "of another grid")],
 )
 def test_missing_ranking_has_a_reason(store: Store, city: City, changes: dict[str, object], reason: str) -> None:
-    nothing = street_forecast(store, city.model_copy(update=changes), DAY, load_record(store, city.name, DAY))
+    nothing = street_forecast(store, city.model_copy(update=changes), DAY)
     assert reason in nothing.no_streets
     write_streets(store, nothing)
     assert not store.exists(STREETS, city.name, DAY)

@@ -59,12 +59,10 @@ def _streets_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_dat
     The forecast of each cell is divided among its streets by their past alerts, so that it adds up. A city without
     `streets` in its file, or a day without a forecast, has none; patrol plans work without them.
     """
-    from shotspotter_assets.serving.issued_forecasts import load_record
     from shotspotter_assets.serving.issued_streets import StreetRecord, write_streets
     from shotspotter_assets.serving.street_ranking import street_forecast
 
-    forecast = None if city.streets is None else load_record(store, city.name, issue_date)
-    ranked = street_forecast(store, city, issue_date, forecast)
+    ranked = street_forecast(store, city, issue_date)
     path = write_streets(store, ranked)
     if isinstance(ranked, StreetRecord):
         if ranked.is_wrong:
