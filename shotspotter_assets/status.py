@@ -17,6 +17,7 @@ from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.snapshot import take_snapshot
+from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.store import Store
 
 MAX_HELD_BACK: Final = 5
@@ -31,13 +32,17 @@ def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstan
         CityFileError: there is no such city.
     """
     store, sources = StoreResource(root=settings.store_root).open(), SourcesResource(landing_root=settings.landing_root)
-    parts = []
+    lines = []
     for city in [find_city(settings.cities, name)] if name else settings.cities.values():
-        parts.append(city.name)
-        for title, texts in _facts(city, store, sources, assets_under_way(instance, city)).items():
-            parts += [f"  {'' if place else title:{TITLE_WIDTH}}{text}" for place, text in enumerate(texts)]
-        parts.append("")
-    return "\n".join([*parts, *(() if name else unusable_files(settings.cities).values())]).rstrip()
+        try:
+            facts = _facts(city, store, sources, assets_under_way(instance, city))
+        except CorruptObjectError as error:
+            facts = {"unreadable": [str(error)]}
+        lines.append(city.name)
+        for title, texts in facts.items():
+            lines += [f"  {'' if place else title:{TITLE_WIDTH}}{text}" for place, text in enumerate(texts)]
+        lines.append("")
+    return "\n".join([*lines, *(() if name else unusable_files(settings.cities).values())]).rstrip()
 
 
 def _facts(city: City, store: Store, sources: SourcesResource, under_way: Collection[str]) -> dict[str, Sequence[str]]:

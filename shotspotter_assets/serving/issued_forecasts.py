@@ -148,7 +148,7 @@ def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
 
 def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
     """Return the record of a forecast, or of the reason for none; raise MissingObjectError without one."""
-    return _RECORD.validate_json(store.read_bytes(FORECAST_RECORD, city, issue_date))
+    return store.read_json(FORECAST_RECORD, _RECORD.validate_json, city, issue_date)
 
 
 def next_day_forecasts(store: Store, city: City, first: date, last: date) -> dict[date, pa.Table]:

@@ -36,10 +36,10 @@ class MissingPartitionsError(StoreError):
 
 
 class CorruptObjectError(StoreError):
-    """An unreadable object, such as a damaged Parquet file."""
+    """An unreadable object: a damaged Parquet file, or a record of another version."""
 
     def __init__(self, asset: Asset, key: str, uri: str, reason: str) -> None:
-        super().__init__(f"{uri} cannot be used as a table ({reason}): materialize {asset} for {key} again.")
+        super().__init__(f"{uri} cannot be used ({reason}). Rebuild it: materialize {asset} for {key} again.")
 
 
 def unusable(root: str, reason: str) -> StoreError:

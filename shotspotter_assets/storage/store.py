@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from shotspotter_assets.storage.day_metadata import gather_metadata
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
@@ -66,6 +67,17 @@ class Store:
             return self._objects.read(file.path(city, day))
         except FileNotFoundError:
             raise MissingObjectError(file.asset, city, day, file.file, self.uri(file, city, day)) from None
+
+    def read_json(
+        self, file: StoredFile, decode: Callable[[bytes], _Result], city: str, day: date | None = None
+    ) -> _Result:
+        """Return a decoded file; raise MissingObjectError without it, CorruptObjectError if this version cannot read it."""
+        try:
+            return decode(self.read_bytes(file, city, day))
+        except ValidationError as error:
+            first = error.errors()[0]
+            reason = ": ".join([*map(str, first["loc"]), first["msg"]])
+            raise self._corrupt(file, city, day, reason) from error
 
     def read_index(self, file: StoredFile, city: str, decode: Callable[[bytes], _Result]) -> _Result | None:
         """Return a decoded file that can be rebuilt; None if it is missing or damaged."""
@@ -164,7 +176,7 @@ class Store:
         metadata = gather_metadata(days, [table.schema.metadata for table in tables])
         return pa.concat_tables(dated).combine_chunks().replace_schema_metadata(metadata)
 
-    def _corrupt(self, file: StoredTable, city: str, day: date | None, reason: str) -> CorruptObjectError:
+    def _corrupt(self, file: StoredFile, city: str, day: date | None, reason: str) -> CorruptObjectError:
         key = city if day is None else f"{city} {day}"
         return CorruptObjectError(file.asset, key, self.uri(file, city, day), reason)
 

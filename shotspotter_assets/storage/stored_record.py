@@ -28,8 +28,8 @@ class StoredRecord(BaseModel):
 
     @classmethod
     def load(cls, store: Store, city: str, day: date | None = None) -> Self:
-        """Return the record of a partition; raise MissingObjectError without one."""
-        return cls.model_validate_json(store.read_bytes(cls.stored_as, city, day))
+        """Return the record of a partition; raise MissingObjectError without one, CorruptObjectError for an unreadable one."""
+        return store.read_json(cls.stored_as, cls.model_validate_json, city, day)
 
     @classmethod
     def find(cls, store: Store, city: str, day: date | None = None) -> Self | None:

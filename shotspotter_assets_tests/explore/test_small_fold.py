@@ -1,3 +1,4 @@
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -54,6 +55,12 @@ def test_the_commands_print_the_scores_of_a_fold_and_what_serves(explored: Store
     assert {MODEL, *BASELINES} <= {line.split()[0] for line in table.splitlines() if line}
     assert "Fold 2024-01-01: 28 test days" in table
     assert f"serves            {MODEL} since {ISSUED}" in run("status", CITY)
+    shutil.copytree(explored.root, tmp_path / "store")
+    (record,) = (tmp_path / "store" / "live_models" / f"city={CITY}").rglob("record.json")
+    record.write_text(record.read_text().replace('"served"', '"serving"'))
+    environ["SHOTSPOTTER_STORE"] = str(tmp_path / "store")
+    reason = f"{record} cannot be used (served: Field required). Rebuild it: materialize live_models for {CITY} {ISSUED} again."
+    assert run("status", CITY).split() == [CITY, "unreadable", *reason.split()]
 
 
 def test_figures_show_the_stored_alerts_and_forecasts(explored: Store) -> None:
