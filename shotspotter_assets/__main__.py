@@ -51,9 +51,7 @@ def check_cities(folder: Path | None) -> None:
     folder = folder or cities_folder(os.environ)
     cities = checked_cities(folder, os.environ)
     problems, usable = [*cities.unusable.values()], []
-    for name, city in cities.items():
-        if name in cities.unusable:
-            continue
+    for name, city in ((name, city) for name, city in cities.items() if name not in cities.unusable):
         try:
             CityFactors.read(city)
             if city.streets is not None:

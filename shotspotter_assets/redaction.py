@@ -17,9 +17,7 @@ MIN_SECRET_CHARACTERS: Final = 4
 """Shorter secrets would match everywhere."""
 
 _URL_USER: Final = re.compile(r"(?<=://)[^/\s@?#]+@")
-_NAMED: Final = re.compile(
-    r"(?i)((?:token|key|secret|password|passwd|pwd|signature|sig)\s*[=:]\s*)[^&\s,;'\"]+",
-)
+_NAMED: Final = re.compile(r"(?i)((?:token|key|secret|password|passwd|pwd|signature|sig)\s*[=:]\s*)[^&\s,;'\"]+")
 _SECRET_VARIABLE: Final = re.compile(
     r"(?i).*(token|secret|password|passwd|api_?key|access_?key|credential).*(?<!_file)(?<!_path)(?<!_dir)(?<!_ur[il])"
 )

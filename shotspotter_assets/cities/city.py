@@ -21,8 +21,6 @@ from shotspotter_assets.geometry.grid import Box, Grid
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
 """Gunshot types by code; an alert of unknown type has no code in tables."""
-TimePrecision = Literal["second", "hour", "day"]
-Automation = Literal["manual", "recent", "history"]
 UNKNOWN_TYPE_CODE = 3
 """Code of gunshot alerts of unknown type in grids."""
 FIRST_EVENT_CODE = 4
@@ -88,7 +86,7 @@ class City(StrictModel):
     source: SourceSettings
     other_sources: tuple[SourceSettings, ...] = ()
     """Further sources of the same city, such as police reports beside the alerts."""
-    automation: Automation = "manual"
+    automation: Literal["manual", "recent", "history"] = "manual"
     """`manual`: nothing starts; `recent`: recent days and folds of the last year; `history`: all days and folds."""
     limits: Limits = Limits()
     """Limits above which a file or answer of its sources is refused."""
@@ -106,7 +104,7 @@ class City(StrictModel):
     """Its street lines, whose segments are ranked; null for a city without `street_risk`."""
     base_map: BaseMap | None = None
     """Background map of the pages; null for pages that fetch nothing."""
-    time_precision: TimePrecision = "second"
+    time_precision: Literal["second", "hour", "day"] = "second"
     """Exactness of the published times; forecasts of shorter spans are refused."""
     counted: Literal["alerts", "incidents"] = "alerts"
     """Unit of the grid's counts: every alert, or each incident once (in the place and hour of its first alert)."""
@@ -177,17 +175,18 @@ class City(StrictModel):
     @model_validator(mode="after")
     def _is_consistent(self) -> "City":
         spellings = Counter(spelling.lower() for of_type in self.event_types.values() for spelling in of_type)
+        has_nowcasts = self.nowcasts is not None
         problems = {
             f"start ({self.start}) must be before today": self.start >= datetime.now(self.zone).date(),
             f"end ({self.end}) must not be before start ({self.start})": self.end is not None and self.end < self.start,
             "event_types has a spelling under two names": max(spellings.values(), default=1) > 1,
-            f"forecast must name event_types: {', '.join(self.event_types)}": not set(self.forecast)
-            <= {*self.event_types},
-            "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does": (
-                self.nowcasts is not None and not self.publication.answers_at_once
+            f"forecast must name event_types: {', '.join(self.event_types)}": bool(
+                {*self.forecast} - {*self.event_types}
             ),
-            "nowcasts needs times of alerts to the second": self.nowcasts is not None
-            and self.time_precision != "second",
+            "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does": (
+                has_nowcasts and not self.publication.answers_at_once
+            ),
+            "nowcasts needs times of alerts to the second": has_nowcasts and self.time_precision != "second",
         }
         if found := [problem for problem, is_there in problems.items() if is_there]:
             raise ValueError("; ".join(found))

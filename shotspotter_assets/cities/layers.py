@@ -54,13 +54,9 @@ class Layers(StrictModel):
         return {key: layer for key in type(self).model_fields if (layer := getattr(self, key)) is not None}
 
 
-class Streets(StrictModel):
-    """Street lines (GeoParquet, GeoPackage, GeoJSON, a shapefile or an OpenStreetMap extract), ranked by segment."""
+class Streets(Layer):
+    """Street lines, also as an OpenStreetMap extract, that are ranked by segment; unnamed lines are left out."""
 
-    path: Path
-    """A relative path starts at the folder of the city's file."""
-    name: str = Field(min_length=1)
-    """The column that names each line; unnamed lines are left out."""
     number_from: str | None = None
     number_to: str | None = None
     """Columns of the lowest and highest house number along a line, for names by blocks."""

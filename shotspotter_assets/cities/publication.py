@@ -33,17 +33,13 @@ class Publication(StrictModel):
         return self
 
     @property
-    def is_given(self) -> bool:
-        return self.days_late is not None or self.every is not None or self.period_days is not None
-
-    @property
     def answers_at_once(self) -> bool:
         """True if answers about past days are complete, as at a vendor's gateway."""
         return self.days_late == 0 and self.every is None and self.period_days is None
 
     def complete_through(self, asked_on: date) -> date | None:
         """Return the last day whose alerts must be there when asked on a day; None without a rule."""
-        if not self.is_given:
+        if self.days_late is None and self.every is None and self.period_days is None:
             return None
         published = asked_on - timedelta(days=1 + (self.days_late or 0))
         if self.period_days is not None:

@@ -22,7 +22,7 @@ def read_layers(city: City) -> CityLayers:
     """
     layers = {key: _read(city, f"layers.{key}", layer) for key, layer in city.layers.given().items()}
     if city.streets is not None and "streets" not in layers:
-        layers["streets"] = _read(city, "streets", Layer(path=city.streets.path, name=city.streets.name))
+        layers["streets"] = _read(city, "streets", city.streets)
     return layers
 
 

@@ -1,5 +1,6 @@
 """The page of past days: each forecast with the observed alerts, in plain words."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,17 +29,13 @@ FLAGGED_PERCENT: Final = 5
 """Percentage of forecast cells that count as flagged."""
 
 
-def forecast_days(store: Store, city: str, last_known: date) -> list[date]:
-    """Return the known days that have a forecast."""
-    days = {issued + timedelta(days=1) for issued in store.days_present(FORECAST, city)}
-    return sorted(days & store.days_present(TENSORS, city, last=last_known))
-
-
-def stamp_of(store: Store, city: str, day: date) -> str:
-    """Return a hash of a day's forecast and alerts."""
-    record = store.read_bytes(FORECAST_RECORD, city, day - timedelta(days=1))
-    grid = store.read_bytes(TENSORS, city, day)
-    return sha256(record.decode(), grid.hex())[:16]
+def stamps(store: Store, city: str, last_known: date) -> Iterator[tuple[date, str]]:
+    """Yield the known days that have a forecast, with a hash of forecast and alerts."""
+    known = store.days_present(TENSORS, city, last=last_known)
+    for issue_date in sorted(store.days_present(FORECAST, city)):
+        if (day := issue_date + timedelta(days=1)) in known:
+            record = store.read_bytes(FORECAST_RECORD, city, issue_date)
+            yield day, sha256(record.decode(), store.read_bytes(TENSORS, city, day).hex())[:16]
 
 
 def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
-"""Names of places: the nearest crossing or street with the district, or the direction from the city's middle."""
+"""Places of a city's maps: their names, and the districts, parks and streets around them."""
 
+import json
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles
 from shotspotter_assets.geometry.shapes import names_at
-from shotspotter_assets.pages.city_layers import CityLayers
+from shotspotter_assets.pages.city_layers import read_layers
 
 if TYPE_CHECKING:
     from geopandas import GeoSeries
@@ -22,18 +23,39 @@ NEAR_CELLS: Final = 1.0
 """Maximum distance of a crossing or street from a cell's middle, in diagonals of the cell."""
 MIDDLE_METRES: Final = 400.0
 """Minimum distance from the city's middle for a direction."""
+TOLERANCE_DEGREES: Final = 1e-4
+"""Smaller bends are dropped: a screen shows a city at 10 m to the pixel."""
+PRECISION_DEGREES: Final = 1e-5
 
 
 class Places:
-    """Names of a city's places."""
+    """Places of a city; raises ValueError for unusable layers."""
 
-    def __init__(self, city: City, layers: CityLayers) -> None:
-        self._city = city
-        self._plane = Plane.of(city.box)
-        self._districts = list(layers["districts"].items()) if "districts" in layers else []
-        self._streets = _Streets(self._plane, layers["streets"]) if "streets" in layers else None
+    def __init__(self, city: City) -> None:
+        self._city, self._plane, self._layers = city, Plane.of(city.box), read_layers(city)
+        self._districts = list(self._layers["districts"].items()) if "districts" in self._layers else []
+        self._streets = _Streets(self._plane, self._layers["streets"]) if "streets" in self._layers else None
+
+    def ground(self, cells: Integers) -> dict[str, Any]:
+        """Return the common part of maps that show `cells`, given as row * columns + column, for `map.js`.
+
+        `box` is (south, west, north, east), `places` names the cells, and `tiles` is "" without a base map.
+        """
+        box, grid, base_map = self._city.box, self._city.grid, self._city.base_map
+        return {
+            "box": (box.south, box.west, box.north, box.east),
+            "rows": grid.rows,
+            "columns": grid.columns,
+            "layers": {
+                key: _geojson(self._layers[key]) for key in ("parks", "streets", "districts") if key in self._layers
+            },
+            "tiles": "" if base_map is None else base_map.tiles,
+            "attribution": "" if base_map is None else base_map.attribution,
+            "places": dict(zip(cells.tolist(), self.names(*np.unravel_index(cells, grid.shape)), strict=True)),
+        }
 
     def names(self, row: Integers, column: Integers) -> list[str]:
+        """Name cells by the nearest crossing or street, or the direction from the city's middle, and by the district."""
         degrees = np.column_stack(cell_middles(self._city, row, column))
         near = NEAR_CELLS * math.hypot(*cell_metres(self._city))
         metres = self._plane.metres(degrees)
@@ -89,3 +111,9 @@ class _Streets:
             for point, line in zip(unnamed[points], lines, strict=True):
                 names[point] = f"near {self._names[line]}"
         return names
+
+
+def _geojson(shapes: "GeoSeries") -> dict[str, Any]:
+    simple = shapes.simplify(TOLERANCE_DEGREES).set_precision(PRECISION_DEGREES).rename_axis("name")
+    drawn: dict[str, Any] = json.loads(simple[~simple.is_empty].rename("geometry").reset_index().to_json(drop_id=True))
+    return drawn

@@ -13,7 +13,6 @@ from markupsafe import Markup
 from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, long_day, short_day
 
 PACKAGE: Final = "shotspotter_assets.pages"
-PLOTLY_FILE: Final = "plotly.min.js"
 
 
 def policy(tiles: str = "") -> str:
@@ -41,7 +40,7 @@ def shared_files() -> dict[str, bytes]:
     leaflet = files("js_lib_leaflet") / "static" / "js_lib_leaflet"
     shared |= {name: (leaflet / name).read_bytes() for name in ("leaflet.css", "leaflet.js")}
     shared["leaflet.LICENSE"] = (distribution("django-js-lib-leaflet").read_text("LICENSE") or "").encode()
-    return shared | {PLOTLY_FILE: get_plotlyjs().encode()}
+    return shared | {"plotly.min.js": get_plotlyjs().encode()}
 
 
 def rendered_markdown(text: str) -> Markup:

@@ -15,10 +15,8 @@ from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 from shotspotter_assets.evaluation.model_card import NOT_FOR
 from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
-from shotspotter_assets.pages.city_layers import read_layers
-from shotspotter_assets.pages.ground import ground_of
 from shotspotter_assets.pages.last_hours import last_hours
-from shotspotter_assets.pages.past_days import FLAGGED_PERCENT, forecast_days, past_day, stamp_of
+from shotspotter_assets.pages.past_days import FLAGGED_PERCENT, past_day, stamps
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
 from shotspotter_assets.pages.shift_plans import shift_plans
@@ -110,42 +108,17 @@ class Site:
         self.record.write(self.store)
 
 
-def city_tabs(store: Store, city: City) -> dict[str, str]:
-    """Return the page titles of a city by file, without the last hours if it has no nowcasts."""
-    has_nowcasts = city.nowcasts is not None or read_latest(store, city) is not None
-    return {file: title for file, title in TABS.items() if file != LAST_HOURS or has_nowcasts}
-
-
-def city_page(city: City, tabs: dict[str, str], file: str, **values: Any) -> bytes:
-    """Render a page of the city."""
-    template = "tomorrow.html" if file == INDEX.file else file
-    return render(
-        f"{template}.jinja",
-        city=city,
-        city_title=title_of(city.name),
-        file=file,
-        tabs=tabs,
-        csp=policy("" if city.base_map is None else city.base_map.tiles),
-        shared=f"../city={ALL_CITIES}/",
-        index=INDEX.file,
-        cell_size="{1:.0f} x {0:.0f} m".format(*cell_metres(city)),
-        past_days_command=f"a backfill of live_models, risk_forecasts and forecast_scores of {city.name}",
-        **values,
-    )
-
-
 def make_pages(store: Store, city: City) -> Site:
     """Make the pages of a city, and write the changed files; raise ValueError for unusable layers."""
-    layers = read_layers(city)
-    places = Places(city, layers)
+    places = Places(city)
     issue = newest_forecast(store, city, places)
     forecast = issue["forecast"]
     with store.alone(PAGE.asset, city.name):
-        site, tabs, known = Site.of(store, city.name), city_tabs(store, city), last_known(store, city)
+        site, known = Site.of(store, city.name), last_known(store, city)
         plans = {} if forecast is None else shift_plans(store, forecast["record"], places)
         past = _past_days(site, city, known)
         track = None if known is None else issued_track(store, city, known)
-        site.put_data("ground", ground_of(city, layers, places, _cells(store, city, forecast)))
+        site.put_data("ground", places.ground(_cells(store, city, forecast)))
         if forecast is not None:
             site.put_data("tomorrow", forecast["data"] | {"units": _units(plans)})
         if "table" in plans:
@@ -156,15 +129,14 @@ def make_pages(store: Store, city: City) -> Site:
         card = None
         with suppress(MissingObjectError):
             card = rendered_markdown(store.read_bytes(MODEL_CARD, city.name).decode())
-        values: dict[str, dict[str, Any]] = {
+        pages = {
             INDEX.file: issue | {"not_for": rendered_markdown(NOT_FOR.partition("\n")[2])},
             LAST_HOURS: {"hours": last_hours(store, city, places)},
             "plans.html": {"plans": plans, "radius": city.patrol and round(city.patrol.radius_m)},
             "past.html": {"days": sorted(past), "flagged_percent": FLAGGED_PERCENT},
             "track_record.html": {"track": track, "card": card, "min_weeks": MIN_WEEKS_FOR_INTERVAL},
         }
-        for file in tabs:
-            site.put(file, city_page(city, tabs, file, **values[file]))
+        _put_pages(site, city, pages)
         site.write_record(card=_card(city.name, **issue), past=past)
     return site
 
@@ -175,8 +147,7 @@ def renew_last_hours(store: Store, city: City, places: Places) -> None:
         site = Site.of(store, city.name)
         if site.record.files:
             site.hashes |= site.record.files
-            hours = last_hours(store, city, places)
-            site.put(LAST_HOURS, city_page(city, city_tabs(store, city), LAST_HOURS, hours=hours))
+            _put_pages(site, city, {LAST_HOURS: {"hours": last_hours(store, city, places)}})
             site.write_record()
 
 
@@ -199,13 +170,31 @@ def last_known(store: Store, city: City) -> date | None:
     return max(days[DayTable.read(store, city.name).is_counted(days)], default=None)
 
 
+def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]]) -> None:
+    """Put pages, given as values of their templates by file, except the last hours of a city without nowcasts."""
+    has_nowcasts = city.nowcasts is not None or read_latest(site.store, city) is not None
+    tabs = {file: title for file, title in TABS.items() if file != LAST_HOURS or has_nowcasts}
+    values = {
+        "city": city,
+        "city_title": title_of(city.name),
+        "tabs": tabs,
+        "csp": policy("" if city.base_map is None else city.base_map.tiles),
+        "shared": f"../city={ALL_CITIES}/",
+        "index": INDEX.file,
+        "cell_size": "{1:.0f} x {0:.0f} m".format(*cell_metres(city)),
+        "past_days_command": f"a backfill of live_models, risk_forecasts and forecast_scores of {city.name}",
+    }
+    for file in (file for file in tabs if file in pages):
+        template = "tomorrow.html" if file == INDEX.file else file
+        site.put(file, render(f"{template}.jinja", file=file, **values, **pages[file]))
+
+
 def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:
     """Put the new or changed maps of past days, and return the stamps of all."""
-    past: dict[date, str] = {}
-    for day in [] if known is None else forecast_days(site.store, city.name, known):
-        stamp, file = stamp_of(site.store, city.name, day), f"day-{day}.js"
+    past = {}
+    for day, stamp in stamps(site.store, city.name, known) if known else ():
         if site.record.past.get(day) == stamp:
-            past[day], site.hashes[file] = stamp, site.record.files[file]
+            past[day], site.hashes[f"day-{day}.js"] = stamp, site.record.files[f"day-{day}.js"]
         elif (maps := past_day(site.store, city, day)) is not None:
             past[day] = stamp
             site.put_data(f"day-{day}", maps)

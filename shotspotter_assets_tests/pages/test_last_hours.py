@@ -16,7 +16,7 @@ from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CIT
 NOON = datetime(2021, 2, 3, 17, tzinfo=UTC)
 CELLS = [(5, 5), (5, 6), (11, 0)]
 MIDDLES = np.array([(-77.05 + (column + 0.5) / 120, 38.85 + (row + 0.5) / 150) for row, column in CELLS])
-PLACES = Places(CITY, {})
+PLACES = Places(CITY)
 LIKELIEST = PLACES.names(*np.array(CELLS[1:2]).T)[0]
 
 

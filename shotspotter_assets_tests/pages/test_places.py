@@ -6,8 +6,6 @@ import pytest
 
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.city_files import load_city
-from shotspotter_assets.pages.city_layers import read_layers
-from shotspotter_assets.pages.ground import ground_of
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, chance, title_of
 from shotspotter_assets_tests.defs.chain import CITIES
@@ -19,7 +17,7 @@ TINY = CITIES[CITY]
 
 def named(tmp_path: Path, **without: None) -> Places:
     given = layers(tmp_path).model_copy(update=without)
-    return Places(TINY, read_layers(TINY.model_copy(update={"layers": given})))
+    return Places(TINY.model_copy(update={"layers": given}))
 
 
 def name(places: Places, row: int, column: int) -> str:
@@ -35,7 +33,7 @@ def test_a_place_is_named_by_its_nearest_crossing_and_its_district(tmp_path: Pat
 def test_without_streets_a_place_is_named_by_its_direction(tmp_path: Path) -> None:
     # 3.5 columns of 651 m and 3.5 rows of 694 m from the middle.
     assert name(named(tmp_path, streets=None), 0, 0) == "3.3 km south-west of the middle (38.883, -77.056), ward 1"
-    places = Places(TINY, {})
+    places = Places(TINY)
     assert name(places, 7, 4).startswith("2.5 km north of the middle (38.927, ")
 
 
@@ -47,7 +45,7 @@ def test_a_street_far_away_names_nothing(tmp_path: Path) -> None:
     geopandas.GeoDataFrame({"street": ["Only St"]}, geometry=[line], crs=4326).to_parquet(tmp_path / "one.parquet")
     given = layers(tmp_path)
     given = given.model_copy(update={"streets": given.streets.model_copy(update={"path": tmp_path / "one.parquet"})})
-    places = Places(TINY, read_layers(TINY.model_copy(update={"layers": given})))
+    places = Places(TINY.model_copy(update={"layers": given}))
     assert name(places, 0, 0) == "near Only St, ward 1"
     assert "north-west" in name(places, 6, 0)
 
@@ -78,8 +76,7 @@ def test_every_cell_of_a_real_city_has_a_name_and_its_map_is_small(real_data: Pa
         streets=Layer(path=folder / "washington_dc" / "streets_tiger_2018.parquet", name="name"),
     )
     city = load_city(REAL_CITIES / "washington_dc.yaml").model_copy(update={"layers": given})
-    read = read_layers(city)
-    ground = ground_of(city, read, Places(city, read), np.arange(city.grid.rows * city.grid.columns))
+    ground = Places(city).ground(np.arange(city.grid.rows * city.grid.columns))
     names = list(ground["places"].values())
     in_wards = [name for name in names if name.endswith(tuple(f", ward {number}" for number in range(1, 9)))]
     # A quarter of the box is Maryland and Virginia, of whose streets and wards the files know nothing.

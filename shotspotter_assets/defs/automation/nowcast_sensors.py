@@ -42,10 +42,9 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
 
     @cache
     def places() -> "Places":
-        from shotspotter_assets.pages.city_layers import read_layers
         from shotspotter_assets.pages.places import Places
 
-        return Places(city, read_layers(city))
+        return Places(city)
 
     @dg.sensor(
         name=f"{city.name}_nowcasts",
