@@ -54,7 +54,7 @@ def dispatch_table(
             best = [post for post in posts if (post["row"], post["column"]) == (row, column)][:MAX_STREETS]
             records.append(
                 {
-                    "day": plan.forecast_date,
+                    "forecast_date": plan.forecast_date,
                     "shift": shift_plan.shift.name,
                     "starts_at": starts_at.isoformat(),
                     "ends_at": ends_at.isoformat(),
@@ -100,8 +100,8 @@ def dispatch_geojson(table: pa.Table) -> bytes:
     features = []
     for record in table.to_pylist():
         edges = tuple(record.pop(side) for side in SIDES)
-        record["day"] = record["day"].isoformat()
-        name = f"{record['day']}/{record['shift']}/{record['cell']}"
+        record["forecast_date"] = record["forecast_date"].isoformat()
+        name = f"{record['forecast_date']}/{record['shift']}/{record['cell']}"
         features.append(polygon_feature(edges, record, id=name, bbox=edges))
     return json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False, indent=1).encode()
 

@@ -279,7 +279,7 @@ PLAN: Final = StoredTable(
     "plan.parquet",
     "Units by cell and shift.",
     {
-        "day": Column("date32[day]", "Local day on which the shift begins."),
+        "forecast_date": Column("date32[day]", "Local day on which the shift begins."),
         "shift": Column("string", "Name of the shift."),
         "starts_at": Column("string", "Local time with its UTC offset (ISO 8601)."),
         "ends_at": Column("string", "Local time with its UTC offset (ISO 8601)."),

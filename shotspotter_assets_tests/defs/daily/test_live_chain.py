@@ -166,7 +166,7 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
 
     plan = chain.read(PLAN, DAY).to_pylist()
     assert sum(row["units"] for row in plan) == 4
-    assert {row["day"] for row in plan} == {NEXT}
+    assert {row["forecast_date"] for row in plan} == {NEXT}
     assert {(row["row"], row["column"]) for row in plan} <= set(record.covered)
 
     scores = ScoreRecord.load(chain.store, CITY, DAY)
