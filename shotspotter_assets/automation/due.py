@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from shotspotter_assets.automation.stored import NOT_MADE, Stored
-from shotspotter_assets.calendar.local_time import contiguous
+from shotspotter_assets.calendar.local_time import ONE_DAY, contiguous
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import cutoffs, last_test_day
 from shotspotter_assets.cities.stored_settings import settings_hash
@@ -33,7 +33,6 @@ ALERTS: Final = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
 PRODUCTS: Final = (Asset.LIVE_MODELS, Asset.RISK_FORECASTS, Asset.STREET_RISK, Asset.PATROL_PLANS)
 TRAINING: Final = (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS, Asset.TUNED_SETTINGS)
 """Assets that run beside those of days."""
-ONE_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
 
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import last_test_day
 from shotspotter_assets.serving.issued_scores import HISTORY_DAYS, WINDOW_DAYS
@@ -14,7 +15,6 @@ from shotspotter_assets.storage.lineage import UNPARTITIONED, Lineage, Origin, r
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset
 
-ONE_DAY: Final = timedelta(days=1)
 NOT_MADE: Final = Origin("never")
 SERVING_SETTINGS: Final = ("serves", "forecasters", "forecast", "holidays", "factors", "coverage")
 """Keys of the city's file that change the served forecast."""

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
+
+ONE_DAY: Final = timedelta(days=1)
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -14,7 +17,7 @@ def contiguous(days: Iterable[date]) -> list[list[date]]:
     """Return sorted stretches of days without a gap."""
     stretches: list[list[date]] = []
     for day in sorted(days):
-        if stretches and stretches[-1][-1] == day - timedelta(days=1):
+        if stretches and stretches[-1][-1] == day - ONE_DAY:
             stretches[-1].append(day)
         else:
             stretches.append([day])

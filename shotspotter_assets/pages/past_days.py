@@ -12,6 +12,7 @@ from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.dates import wall_clock
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
+from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ALERT_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
-FLAGGED_PERCENT: Final = 5
-"""Percentage of forecast cells that count as flagged."""
 
 
 def stamps(store: Store, city: str, last_known: date) -> Iterator[tuple[date, str]]:

@@ -12,11 +12,11 @@ from pydantic_core import to_json
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
-from shotspotter_assets.evaluation.model_card import NOT_FOR
+from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
 from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.pages.last_hours import last_hours
-from shotspotter_assets.pages.past_days import FLAGGED_PERCENT, past_day, stamps
+from shotspotter_assets.pages.past_days import past_day, stamps
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
 from shotspotter_assets.pages.shift_plans import shift_plans

@@ -1,21 +1,19 @@
 """Stored forecasts: the record and files of a day, or the reason for no forecast."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final
 
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, RISK_MAP, TOP_LOCATIONS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
-
-ONE_DAY: Final = timedelta(days=1)
 
 
 class _Issue(StoredRecord):

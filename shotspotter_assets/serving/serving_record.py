@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.fold_training import read_files
 from shotspotter_assets.models.records import TrainedModel
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 
 WEEK: Final = timedelta(days=7)
-ONE_DAY: Final = timedelta(days=1)
 COUNTS: Final = "alert_counts"
 NEXT_HOURS: Final = "hourly_stack"
 NEXT_MINUTES: Final = "next_minutes"

@@ -3,15 +3,16 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cached_property, lru_cache
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.storage.catalogue import DAYS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
@@ -19,8 +20,6 @@ from shotspotter_assets.storage.store import Store
 DayState = Literal["known", "silent", "unknown", "held_back"]
 """`known`: the source has reported the day; `silent`: it has no row, which is plausible; `unknown`: not reported yet;
 `held_back`: most of the rows cannot be used."""
-
-ONE_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)

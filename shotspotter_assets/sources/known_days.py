@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.day_table import DayState, DayTable
 from shotspotter_assets.sources.landing.landing_settings import LandingSettings
@@ -35,8 +35,6 @@ CAP_QUANTILE: Final = 0.98
 
 MIN_SHARE_OF_FILES: Final = 0.9
 """Share of days with a file from which on a missing daily file is one that has not landed, not a day without alerts."""
-
-ONE_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)

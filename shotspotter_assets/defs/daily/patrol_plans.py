@@ -1,10 +1,11 @@
 """Patrol plans of a city by issue date, for the day after it."""
 
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_asset
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 PLACEMENT: Final = ["shift", "rank", "cell", "units", "covered_alerts"]
 """Columns in the panel, which is narrow."""
-ONE_DAY: Final = timedelta(days=1)
 
 
 def definitions(city: City) -> dg.Definitions:

@@ -1,10 +1,11 @@
 """Street risk of a city by issue date, for the day after it, and its scores by day."""
 
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_asset
@@ -15,8 +16,6 @@ from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
-
-ONE_DAY: Final = timedelta(days=1)
 
 
 def definitions(city: City) -> dg.Definitions:

@@ -8,11 +8,12 @@ from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
+from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.strict_model import SafeUrl, StrictModel
 from shotspotter_assets.sources.alert_source import Access, AlertSource, SourceError
 from shotspotter_assets.sources.api.api_settings import ApiSettings, SentToken
-from shotspotter_assets.sources.api.api_source import ONE_DAY, ApiReader, AskedDays, Page, Request
+from shotspotter_assets.sources.api.api_source import ApiReader, AskedDays, Page, Request
 from shotspotter_assets.sources.json_rows import JmesPath, Row, finder
 from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS
 
@@ -160,8 +161,6 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
         return (row for row in self._latest(list(rows)) if not is_withdrawn(row))
 
     def _written(self, day: date) -> str:
-        from shotspotter_assets.calendar.local_time import day_start
-
         instant: datetime = day_start(day, self.city.zone)
         unit = EPOCH_UNITS.get(self.source.instant_format)
         written = instant.astimezone(UTC).strftime(self.source.instant_format)

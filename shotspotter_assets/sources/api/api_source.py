@@ -3,9 +3,10 @@
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, TypeVar
+from datetime import date
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.api.api_settings import ApiSettings, SentToken
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from shotspotter_assets.sources.api.http import Answer, JsonApi
 
-ONE_DAY: Final = timedelta(days=1)
 Settings = TypeVar("Settings", bound=ApiSettings)
 
 

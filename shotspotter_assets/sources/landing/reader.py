@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from pyarrow import feather
 
 from shotspotter_assets.calendar.dates import local_dates
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.formats import FORMATS
@@ -35,7 +36,6 @@ from shotspotter_assets.sources.raw_rows import to_raw
 MAX_ATTEMPTS: Final = 2
 """A file is read again if its process ends, as something else may have ended it."""
 
-ONE_DAY: Final = timedelta(days=1)
 FIRST_POSSIBLE_DAY: Final = date(1990, 1, 1)
 """Earlier dates are defaults or misread numbers: no acoustic gunshot sensors were in use."""
 
