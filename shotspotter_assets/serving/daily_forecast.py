@@ -78,7 +78,7 @@ def forecast_day(record: ServingRecord, models: ServingModels, stored: CityHisto
             issue_date=issue_date,
             forecast_date=forecast_date,
             served=record.served,
-            models_from=record.fitted_on,
+            models_from=record.models_from,
             why_served=record.reasons,
             expected_alerts=float(next_day["expected"].to_numpy().sum()),
             expected_alerts_low=float(low),
@@ -100,7 +100,7 @@ def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
     if record.lead < stored.lead:
         key = f"{record.city}|{stored.issue_date}"
         raise ValueError(
-            f"{key}: the last known day is {stored.last_known}, and the models of {record.fitted_on} were fitted for a lead "
+            f"{key}: the last known day is {stored.last_known}, and the models of {record.models_from} were fitted for a lead "
             f"of {record.lead} days, not {stored.lead}. Materialize live_models for {key}."
         )
     return stored.until(stored.issue_date - timedelta(days=record.lead - 1))
@@ -116,7 +116,7 @@ def _next_day(
     except OtherInputsError as error:
         key = f"{record.city}|{record.issue_date}"
         remedy = f"Materialize live_models for {key} with `retrain` on."
-        raise OtherInputsError(f"{key}, models of {record.fitted_on}: {error} {remedy}") from error
+        raise OtherInputsError(f"{key}, models of {record.models_from}: {error} {remedy}") from error
 
 
 def _meanings(record: ServingRecord, models: ServingModels, stored: CityHistory) -> tuple[str, str]:

@@ -19,6 +19,7 @@ class StreetRecord(StoredRecord):
     stored_as = STREETS_RECORD
 
     issue_date: date
+    """Issue date of the forecast."""
     no_streets: str = ""
     """Reason for no ranked streets, or ""."""
     is_wrong: bool = False

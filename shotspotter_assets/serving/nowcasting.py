@@ -231,7 +231,7 @@ def forecast_now(record: ServingRecord, models: ServingModels, until_now: UntilN
             city=city.name,
             now=now.isoformat(timespec="milliseconds"),
             starts=f"{starts}Z",
-            models_from=record.fitted_on,
+            models_from=record.models_from,
             alerts_since_midnight=until_now.alerts_since_midnight,
             incidents_last_hour=len(until_now.incidents.begun_since(now - timedelta(hours=1))),
             without_minutes=record.without.get(NEXT_MINUTES, ""),

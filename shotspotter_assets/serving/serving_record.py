@@ -50,7 +50,7 @@ class ServingRecord(StoredRecord):
     """Sentences: why that forecaster, and why (not) retrained."""
     last_trained: date
     """Last day of training or rollback, from which the cadence counts."""
-    fitted_on: date
+    models_from: date
     """Issue date of the models, in whose partition the files are."""
     version: str
     """Part of the files' names: retraining a day keeps the files that later days point to."""
@@ -97,8 +97,8 @@ class ServingRecord(StoredRecord):
 
     @property
     def trained(self) -> bool:
-        """True if the models were fitted on the issue date."""
-        return self.fitted_on == self.issue_date
+        """True if the models were trained on the issue date."""
+        return self.models_from == self.issue_date
 
     @property
     def data_version(self) -> str:
@@ -123,7 +123,7 @@ class ServingRecord(StoredRecord):
         from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 
         files = {
-            name: read_files(store, LIVE_MODEL, self.city, self.fitted_on, stored_name(name, self.version), model)
+            name: read_files(store, LIVE_MODEL, self.city, self.models_from, stored_name(name, self.version), model)
             for name, model in self.models.items()
         }
         next_day: dict[str, Fitted] = {}

@@ -195,7 +195,7 @@ def _serving_record(
         since=stored.issue_date,
         reasons=reasons,
         last_trained=stored.issue_date,
-        fitted_on=stored.issue_date,
+        models_from=stored.issue_date,
         version=fits.version,
         models=fits.models,
         without=fits.without,

@@ -147,7 +147,7 @@ def test_two_days_of_a_backfill_train_once(tmp_path: Path) -> None:
         assert town.run(dg.RunRequest(asset_selection=[key], tags=range_tags(*days)))
     assert trained.call_count == 1
     earlier, later = (ServingRecord.load(town.store, NAME, day) for day in days)
-    assert (earlier.trained, later.trained, later.fitted_on) == (True, False, days[0])
+    assert (earlier.trained, later.trained, later.models_from) == (True, False, days[0])
     town.close()
 
 

@@ -79,7 +79,7 @@ def test_beyond_the_longest_lead_nothing_is_fitted_and_the_record_says_why() -> 
 def test_a_rollback_serves_models_of_an_earlier_day_and_the_same_lead(tmp_path: Path) -> None:
     store, later = with_record(Store(str(tmp_path)), IN_FORCE), DAY + timedelta(days=5)
     made = choose_models(store, history_to(later), FitContext(), serve_from=DAY)
-    assert (made.record.issue_date, made.record.last_trained, made.record.fitted_on) == (later, later, DAY)
+    assert (made.record.issue_date, made.record.last_trained, made.record.models_from) == (later, later, DAY)
     with pytest.raises(ValueError, match=r"fitted for a lead of 1 days.*a lead of 3"):
         rolled_back(store, history_to(later - timedelta(days=2), 3), DAY)
     with pytest.raises(ValueError, match=r"serve_from is 2024-06-06; name a day before 2024-06-06"):

@@ -41,7 +41,7 @@ def store_days(store: Store, source: AlertSource, city: City, last: date) -> Sto
 
 def serving_record(**changes: Any) -> ServingRecord:
     record = ServingRecord(
-        city=TOWN.name, issue_date=DAY, served=CANDIDATE, since=DAY, reasons=("Better.",), last_trained=DAY, fitted_on=DAY,
+        city=TOWN.name, issue_date=DAY, served=CANDIDATE, since=DAY, reasons=("Better.",), last_trained=DAY, models_from=DAY,
         version="aa", models={}, without={NEXT_HOURS: "Not fitted."}, lead=1, last_known=DAY, inputs=("one",),
         validation=(date(2024, 3, 2), DAY), covered=[(0, 0)], weekly_offset=(-0.1, 0.1), data_sha256="cc", versions={},
         gate=VERDICT,

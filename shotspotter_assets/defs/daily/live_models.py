@@ -80,7 +80,7 @@ def _models_of(
     if record is None:
         log.warning(f"{city.name} {issue_date}: {live.why_none}")
         return {"data_version": "no models", "note": live.why_none}
-    log.info(f"{issue_date}: {record.served} of {record.fitted_on} serves. {' '.join(record.reasons)}")
+    log.info(f"{issue_date}: {record.served} of {record.models_from} serves. {' '.join(record.reasons)}")
     path = write_models(store, LIVE_MODEL, record, live.files)
     return {
         "data_version": record.data_version,
@@ -90,7 +90,7 @@ def _models_of(
         "lead": record.lead,
         "last_known": str(record.last_known),
         "trained": record.trained,
-        "models_from": str(record.fitted_on),
+        "models_from": str(record.models_from),
         **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
         "path": panel.stored(path),
     }

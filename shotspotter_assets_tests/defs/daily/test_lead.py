@@ -118,7 +118,7 @@ def test_beyond_the_longest_lead_each_asset_has_the_reason(late: Callable[..., C
         json.loads(chain.store.read_bytes(PLAN_RECORD, CITY, DAY))["note"] == f"No plan, as there is no forecast. {why}"
     )
     serving = ServingRecord.load(chain.store, CITY, DAY)
-    assert (serving.trained, serving.fitted_on, serving.last_known) == (False, issued_on, issued_on)
+    assert (serving.trained, serving.models_from, serving.last_known) == (False, issued_on, issued_on)
     assert serving.reasons[0].startswith("Not retrained, as no forecast is issued.")
     note = ScoreRecord.load(chain.store, CITY, DAY).note
     assert note == f"Alerts of {DAY} are not known yet: the last known day is {issued_on}."
@@ -147,7 +147,7 @@ def test_models_are_fitted_for_the_new_lead_when_rows_arrive(late: Callable[...,
     np.testing.assert_array_equal(at_horizon(chain.forecast(before), "day")["probability"], issued["probability"])
     chain.run(DAY)
     serving = ServingRecord.load(chain.store, CITY, DAY)
-    assert (serving.trained, serving.lead, serving.fitted_on) == (True, 1, DAY)
+    assert (serving.trained, serving.lead, serving.models_from) == (True, 1, DAY)
     assert serving.reasons[0] == "Retrained for a lead of 1 days, as the live models were fitted for 3."
     scores = ScoreRecord.load(chain.store, CITY, DAY)
     assert (scores.lead, scores.note) == (3, None)

@@ -184,7 +184,7 @@ def test_the_next_day_is_scored_and_keeps_its_models(chain: Chain) -> None:
     # One day decides nothing.
     assert (record.rolling, record.rolling_gate) == (None, None)
     models = chain.models(NEXT)
-    assert (models.trained, models.last_trained, models.fitted_on) == (False, DAY, DAY)
+    assert (models.trained, models.last_trained, models.models_from) == (False, DAY, DAY)
     assert models.reasons == (f"Not retrained (weekly): last on {DAY}.",)
 
 
@@ -293,13 +293,13 @@ def test_models_of_other_inputs_are_refused_and_retrained(chain: Chain) -> None:
     chain.run(NEXT, ["live_models", "risk_forecasts"])
     record = chain.models(NEXT)
     assert record.reasons[0] == "Retrained, as the inputs differ from those that the live models were fitted on."
-    assert record.fitted_on == NEXT
+    assert record.models_from == NEXT
 
 
 def test_models_are_rolled_back_by_hand(chain: Chain) -> None:
     chain.run(NEXT, ["live_models", "risk_forecasts"], serve_from=str(DAY))
     record = chain.models(NEXT)
-    assert (record.fitted_on, record.version) == (DAY, chain.models(DAY).version)
+    assert (record.models_from, record.version) == (DAY, chain.models(DAY).version)
     assert record.reasons == (f"Rolled back by hand to the live models after {DAY}.",)
 
 
