@@ -10,8 +10,7 @@ from benchmark_cities import HourlyFold, hourly_folds, parser
 
 from shotspotter_assets.evaluation.forecasts_table import without_firework_days
 from shotspotter_assets.evaluation.hourly_forecasts import type_forecasts
-from shotspotter_assets.evaluation.score_rows import ScoreTable
-from shotspotter_assets.evaluation.type_scores import TRAILING_MIX, TYPES, type_rows
+from shotspotter_assets.evaluation.score_rows import TRAILING_MIX, TYPES, ScoreTable, type_rows
 
 
 def forecasts_of(fold: HourlyFold) -> pa.Table:

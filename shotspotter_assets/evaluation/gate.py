@@ -46,7 +46,7 @@ class Verdict:
     positives: int
     """Cell-days with an alert."""
     reasons: tuple[str, ...]
-    """Sentences: verdict, failed conditions, and the rule that serves a combination all the same."""
+    """Sentences: verdict, failed conditions, and the rule by which a combination is served."""
     outcome: Outcome
 
     @property

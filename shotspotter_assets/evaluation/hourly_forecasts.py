@@ -9,7 +9,7 @@ import pyarrow as pa
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, GUNSHOT_TYPES
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
-from shotspotter_assets.evaluation.type_scores import TRAILING_MIX
+from shotspotter_assets.evaluation.score_rows import TRAILING_MIX
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, typed_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory

@@ -3,8 +3,7 @@
 from typing import Final
 
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED
-from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, ScoreTable
-from shotspotter_assets.evaluation.type_scores import TRAILING_MIX, TYPES
+from shotspotter_assets.evaluation.score_rows import ALL, TRAILING_MIX, TYPES, WITHOUT_FIREWORKS, ScoreTable
 from shotspotter_assets.evaluation.walk_forward_report import HORIZON, WalkForwardReport
 from shotspotter_assets.markdown import plain
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN

@@ -8,10 +8,14 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from shotspotter_assets.arrays import Array, Integers
+from shotspotter_assets.calendar.dates import dates_of
+from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
-from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses
+from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses, weekly_sums
 from shotspotter_assets.evaluation.scores import decisions, score_table
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
+from shotspotter_assets.models.probability import MIN_PROBABILITY
 from shotspotter_assets.storage.catalogue import FOLD_SCORES
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
@@ -21,6 +25,10 @@ ALL: Final = "all"
 WITHOUT_FIREWORKS: Final = "without_firework_days"
 """Facet of all days except firework days; absent without any such day."""
 NO_MODEL: Final = ""
+TRAILING_MIX: Final = "trailing_mix"
+"""The mix of types in the last 90 days, the reference of the type scores."""
+TYPES: Final = "gunshot_types"
+"""Facet of the type scores."""
 
 Key = tuple[str, str, str, str]
 """Facet, group, model and score."""
@@ -104,6 +112,30 @@ def gain_rows(forecasts: pa.Table, over: Sequence[str], facet: str, group: str) 
     for name in names:
         rows[facet, group, name, "log_loss"] = Score(float(weekly.losses[name].sum() / len(observed)))
         for other in over:
-            gain = weekly_gain(weekly, name, other)
-            rows[facet, group, name, gain_name(other)] = Score(*gain.interval)
+            rows[facet, group, name, gain_name(other)] = Score(*weekly_gain(weekly, name, other).interval)
     return rows
+
+
+def type_rows(tables: Sequence[pa.Table]) -> Rows:
+    """Return the log loss of each model over all typed alerts, and its gain over `TRAILING_MIX` in nats per alert.
+
+    Log loss is -mean(ln p of the observed type), p scaled to sum to 1 over the types. Tables are `catalogue.FOLD_TYPES`.
+    """
+    alerts = pa.concat_tables(tables)
+    alerts = alerts.filter(alerts["gunshot_type"].is_valid())
+    observed = alerts["gunshot_type"].to_numpy().astype(np.int64)
+    models = [name.removesuffix("_0") for name in alerts.column_names if name.endswith("_0")]
+    losses = {name: _type_losses(alerts, name, observed) for name in models}
+    weekly = weekly_sums(dates_of(alerts), np.ones(len(alerts)), losses)
+    rows = {(TYPES, ALL, NO_MODEL, "alerts"): Score(float(len(alerts)))}
+    rows[TYPES, ALL, NO_MODEL, "weeks"] = Score(float(len(weekly.positives)))
+    for name, of_model in losses.items():
+        rows[TYPES, ALL, name, "log_loss"] = Score(float(of_model.mean()) if len(of_model) else None)
+        rows[TYPES, ALL, name, gain_name(TRAILING_MIX)] = Score(*weekly_gain(weekly, name, TRAILING_MIX).interval)
+    return rows
+
+
+def _type_losses(alerts: pa.Table, model: str, observed: Integers) -> Array:
+    p = np.stack([alerts[f"{model}_{code}"].to_numpy() for code in GUNSHOT_TYPES], axis=1).astype(np.float64)
+    p = np.maximum(p, MIN_PROBABILITY)
+    return np.asarray(-np.log(p[np.arange(len(p)), observed] / p.sum(axis=1)))

@@ -18,9 +18,8 @@ from shotspotter_assets.evaluation.forecasts_table import (
     without_firework_days,
 )
 from shotspotter_assets.evaluation.gate import Verdict, baselines_in, verdict_on
-from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, Rows, ScoreTable, all_rows, gain_rows
+from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, Rows, ScoreTable, all_rows, gain_rows, type_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
-from shotspotter_assets.evaluation.type_scores import type_rows
 from shotspotter_assets.models.next_hours.climatology import Climatology
 from shotspotter_assets.storage.catalogue import CITY_REPORT
 from shotspotter_assets.storage.store import Store

@@ -4,8 +4,7 @@ import numpy as np
 
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
-from shotspotter_assets.evaluation.score_rows import ScoreTable
-from shotspotter_assets.evaluation.type_scores import type_rows
+from shotspotter_assets.evaluation.score_rows import ScoreTable, type_rows
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history
 
 

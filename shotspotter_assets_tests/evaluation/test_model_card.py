@@ -5,7 +5,7 @@ import numpy as np
 from shotspotter_assets.evaluation.model_card import NOT_FOR, model_card
 from shotspotter_assets.evaluation.scores import flagged_shares
 from shotspotter_assets_tests.evaluation.forecasts import with_column
-from shotspotter_assets_tests.evaluation.test_type_scores import table as types_table
+from shotspotter_assets_tests.evaluation.test_score_rows import table as types_table
 from shotspotter_assets_tests.evaluation.test_walk_forward_report import (
     FIRST,
     FOLDS,

@@ -14,7 +14,7 @@ from shotspotter_assets.storage.catalogue import CITY_SCORES
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import square_city
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
-from shotspotter_assets_tests.evaluation.test_type_scores import table as types_table
+from shotspotter_assets_tests.evaluation.test_score_rows import table as types_table
 
 CITY = square_city()
 FIRST, SECOND = date(2021, 1, 4), date(2021, 6, 1)

@@ -4,8 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.evaluation.score_rows import ScoreTable
-from shotspotter_assets.evaluation.type_scores import TYPES, type_rows
+from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_rows
 
 
 def table(first: date = date(2021, 1, 4), days: int = 100, per_day: int = 8, seed: int = 0) -> pa.Table:
@@ -33,7 +32,7 @@ def scores_of(*tables: pa.Table) -> ScoreTable:
     return ScoreTable(type_rows(tables))
 
 
-def test_type_scores_are_the_multiclass_log_loss_of_known_types():
+def test_score_rows_are_the_multiclass_log_loss_of_known_types():
     forecasts = table()
     found = scores_of(forecasts)
     rows = forecasts.filter(forecasts["gunshot_type"].is_valid()).to_pylist()
