@@ -1,30 +1,30 @@
 """Serving record of a day, and the live models that it names."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
+from shotspotter_assets.arrays import Array
+from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.evaluation.gate import Verdict
+from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.fold_training import read_files
+from shotspotter_assets.models.forecaster import Fitted
+from shotspotter_assets.models.forecaster_registry import forecaster
+from shotspotter_assets.models.gunshot_types import GunshotTypes
+from shotspotter_assets.models.next_day.stack import FittedStack
+from shotspotter_assets.models.next_hours.hourly_stack import FittedHourlyStack, HourlyStack
+from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 from shotspotter_assets.models.records import TrainedModel
 from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from shotspotter_assets.arrays import Array
-    from shotspotter_assets.models.alert_counts import AlertCounts
-    from shotspotter_assets.models.forecaster import Fitted
-    from shotspotter_assets.models.gunshot_types import GunshotTypes
-    from shotspotter_assets.models.next_hours.hourly_stack import FittedHourlyStack
-    from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 
 WEEK: Final = timedelta(days=7)
 COUNTS: Final = "alert_counts"
@@ -115,13 +115,6 @@ class ServingRecord(StoredRecord):
 
     def loaded(self, store: Store) -> "ServingModels":
         """Load all models of the record; raise ValueError if their files were changed or removed."""
-        from shotspotter_assets.models.alert_counts import AlertCounts
-        from shotspotter_assets.models.forecaster_registry import forecaster
-        from shotspotter_assets.models.gunshot_types import GunshotTypes
-        from shotspotter_assets.models.next_day.stack import FittedStack
-        from shotspotter_assets.models.next_hours.hourly_stack import HourlyStack
-        from shotspotter_assets.models.next_minutes.lift_table import LiftTable
-
         files = {
             name: read_files(store, LIVE_MODEL, self.city, self.models_from, stored_name(name, self.version), model)
             for name, model in self.models.items()
@@ -143,18 +136,16 @@ class ServingRecord(StoredRecord):
 class ServingModels:
     """Models of a forecast; a city without hours, or with few alerts, has no `hours`, `types` and `minutes`."""
 
-    next_day: "Mapping[str, Fitted]"
+    next_day: Mapping[str, Fitted]
     """Models by name, the candidate and its members first."""
-    counts: "AlertCounts"
-    hours: "FittedHourlyStack | None"
-    types: "GunshotTypes | None"
-    minutes: "LiftTable | None" = None
+    counts: AlertCounts
+    hours: FittedHourlyStack | None
+    types: GunshotTypes | None
+    minutes: LiftTable | None = None
 
     @property
-    def profile(self) -> "Array":
+    def profile(self) -> Array:
         """Share of each hour of the week in the alerts, shape (168,); flat without known hours."""
-        from shotspotter_assets.calendar.dates import WEEK_HOURS
-
         return np.ones(WEEK_HOURS) if self.hours is None else self.hours.profile
 
 
