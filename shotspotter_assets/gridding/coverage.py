@@ -49,10 +49,10 @@ def estimate_coverage(daily: npt.NDArray[np.integer]) -> Booleans:
 def estimate_coverage_starts(daily: npt.NDArray[np.integer], days: Sequence[date]) -> Days:
     """Return the likely first day of each cell's sensors, NaT outside `estimate_coverage`, shape (rows, columns).
 
-    A start is the first day of the week that best splits the days with alerts in the cell or its eight neighbours into few
-    and many (two Bernoulli rates by maximum likelihood), if the first rate is at most `MAX_RATE_BEFORE` of the second
-    and the log likelihood ratio over one rate is at least `MIN_LOG_LIKELIHOOD_RATIO`. Otherwise it is the window's
-    first day, as a quiet cell may have its first alert late. `daily` are alerts (days, rows, columns) of contiguous days.
+    Two Bernoulli rates are fitted by maximum likelihood to the days with alerts in the cell or its eight neighbours. The
+    week between them is the start if the first rate is at most `MAX_RATE_BEFORE` of the second, and the log likelihood
+    ratio over one rate reaches `MIN_LOG_LIKELIHOOD_RATIO`. Otherwise it is the window's first day, as a quiet cell may
+    have its first alert late. `daily` are alerts (days, rows, columns) of contiguous days.
     """
     from scipy.ndimage import maximum_filter1d
     from scipy.special import xlogy

@@ -67,7 +67,7 @@ DAYS: Final = StoredTable(
         "rows": Column("int64", "Number of rows that belong to the day."),
         "rejected": Column("int64", "Number of unusable rows."),
         "settings": Column("string", "Hash of the city's settings when the day was stored."),
-        "max_share_rejected": Column("double", "Share of unusable rows from which a day was held back."),
+        "max_share_rejected": Column("double", "Maximum share of unusable rows; above it the day was held back."),
         "received": Column(_INSTANT, "Instant of the first receipt of a row.", required=False),
         "sources": Column("list<name, version>", "Version of the rows by file or address."),
     },

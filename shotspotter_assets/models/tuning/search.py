@@ -105,7 +105,9 @@ def search(
         log(f"trial {trial.number}: {value}, best so far {best_loss(study):.6f}, {seconds:.1f} s")
 
     left = trials - len(finished_trials(study))
-    log(f"{len(study.trials)} trials of this search are stored, {max(left, 0)} are left")
+    log(
+        f"{len(study.trials)} trials of this search are stored, the present settings among them; {max(left, 0)} are left"
+    )
     if left > 0 and minutes > 0:
         states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL)
         study.optimize(
