@@ -7,9 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammainc, ndtr
 
+from shotspotter_assets.arrays import Array as Floats
+from shotspotter_assets.arrays import Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import cell_metres
-from shotspotter_assets.sources.simulated.background import HOUR, Background, Day, Floats, Integers
+from shotspotter_assets.sources.simulated.background import HOUR, Background, Day
 from shotspotter_assets.sources.simulated.source import (
     LAG_REACH,
     MAX_LAG,

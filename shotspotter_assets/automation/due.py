@@ -101,7 +101,7 @@ def _due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> 
     yesterday = today - ONE_DAY
     last = max(last, min(max(table.days, default=last), yesterday, city.end or yesterday))
     same = snapshot.stored_days(table)
-    states = day_states(city, snapshot.day_rows(table, same), last, today)
+    states = day_states(city, snapshot.day_rows(table, same), snapshot.named, last, today)
     settings, reasons = settings_hash(city, Asset.GRID_TENSORS), _reasons(city, stored, same, states)
     first = city.start
     if city.automation == "recent" and snapshot.live and not snapshot.landed:

@@ -24,7 +24,7 @@ from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
 from shotspotter_assets.serving.serving_record import NEXT_MINUTES, ServingModels, ServingRecord
 from shotspotter_assets.serving.stored_alerts import incident_columns, stored_alerts
 from shotspotter_assets.sources.alert_source import AlertSource
-from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.known_days import DayRows, day_states
 from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.sources.schema import versions_of_days
@@ -190,15 +190,11 @@ def history_until(
 
 def _require_known(store: Store, readers: Sequence[AlertSource], city: City, rows: pa.Table, yesterday: date) -> None:
     """Raise ValueError if yesterday is unknown by the stored days and `rows`."""
-    named = readers[0].named_days()
-    found = {day: DayRows(has_file=True) for day in named}
-    for day, stored in DayTable.read(store, city.name).days.items():
-        why_held_back = stored.why if stored.state == "held_back" else ""
-        found[day] = DayRows(stored.rows, stored.received, day in named, why_held_back)
+    found: dict[date, Day | DayRows] = dict(DayTable.read(store, city.name).days)
     for of_day in rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist():
-        day = of_day["date"]
-        found[day] = DayRows(of_day["count_all"], of_day["received_at_min"], day in named)
-    state, why = day_states(city, found, yesterday, yesterday + timedelta(days=1)).get(yesterday, ("known", ""))
+        found[of_day["date"]] = DayRows(of_day["count_all"], of_day["received_at_min"])
+    states = day_states(city, found, readers[0].named_days(), yesterday, yesterday + timedelta(days=1))
+    state, why = states.get(yesterday, ("known", ""))
     if state not in ("known", "silent"):
         raise ValueError(
             f"City {city.name}: no next hours, as {yesterday} is not known yet. {why} Retry when the source has published "

@@ -42,6 +42,11 @@ class Day:
     max_share_rejected: float = 0.5
 
     @property
+    def held_back(self) -> str:
+        """Reason why the rows cannot be used; empty where they can."""
+        return self.why if self.state == "held_back" else ""
+
+    @property
     def is_counted(self) -> bool:
         """True if the day counts in histories: its alerts, or their absence, are known."""
         return self.state in ("known", "silent")

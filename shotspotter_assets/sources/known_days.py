@@ -4,7 +4,7 @@ A day is known if it has rows or a later day has, if its daily file has landed, 
 end, days without rows are silent where the silence is plausible at the city's usual rate and their rows are due by now.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -12,70 +12,73 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.sources.day_table import DayState, DayTable
+from shotspotter_assets.sources.day_table import Day, DayState
 from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 
 MIN_CHANCE: Final = 1e-3
 """Silences less likely than this count as days that are not published yet."""
-
 YEAR_DAYS: Final = 365
 ARRIVAL_DAYS: Final = 120
 """Number of days from whose arrivals lateness is learned."""
-
 LEVEL_DAYS: Final = 56
 MIN_DISPERSION: Final = 0.05
 MAX_DISPERSION: Final = 2.0
 MIN_ARRIVALS: Final = 5
 """Minimum number of days with newer rows from which lateness is learned."""
-
 CAP_QUANTILE: Final = 0.98
 """Counts above it are cut, so that the Fourth of July does not make silence plausible."""
-
 MIN_SHARE_OF_FILES: Final = 0.9
 """Share of days with a file from which on a missing daily file is one that has not landed, not a day without alerts."""
 
 
 @dataclass(frozen=True)
 class DayRows:
-    """The rows that the sources hold of one day."""
+    """The rows that the sources hold of one day that is not stored like this."""
 
     rows: int = 0
     received: datetime | None = None
     """Time at which the first of them was received."""
-    has_file: bool = False
-    """True if the daily file of the day has landed."""
     held_back: str = ""
     """Reason why the rows cannot be used; empty where they can."""
 
 
-def day_states(city: City, found: Mapping[date, DayRows], last: date, today: date) -> dict[date, tuple[DayState, str]]:
+Found = Mapping[date, Day] | Mapping[date, DayRows] | Mapping[date, Day | DayRows]
+"""Days with rows."""
+
+
+def day_states(
+    city: City, found: Found, named: Collection[date], last: date, today: date
+) -> dict[date, tuple[DayState, str]]:
     """Return state and reason of each day from the city's start to `last`, when asked on the local day `today`.
 
-    Of several sources, the first one decides which days are known. Days that are not `found` have no rows.
+    Of several sources, the first one decides which days are known. Daily files of the days `named` have landed.
     """
     days, no_rows = days_between(city.start, last), DayRows()
     rows = [found.get(day, no_rows) for day in days]
     counts = np.array([0 if of_day.held_back else of_day.rows for of_day in rows], dtype=np.int64)
     with_rows = np.flatnonzero(counts)
     first, newest = (int(with_rows[0]), int(with_rows[-1])) if len(with_rows) else (len(days), -1)
-    complete = city.publication.complete_through(today)
-    if complete is None and city.source.kind != "simulated":
-        late = learned_days_late(found, city)
-        complete = None if late is None else today - timedelta(days=late + 1)
     silent, why_silent = date.min, ""
     if newest < len(days) - 1:
+        complete = rows_due(city, {} if city.source.kind == "simulated" else found, today)
         silent, why_silent = known_silence(counts[: newest + 1], days, complete)
     why_early = "It lies before the first row of the source." if len(with_rows) else "No day has rows."
-    answers, needs_files = answers_fully(city), _needs_files(city, rows[: newest + 1])
+    # Simulations and gateways that answer at once answer completely; a folder without a file is no answer.
+    is_gateway = city.publication.answers_at_once and city.source.kind != "landing"
+    answers = is_gateway or all(source.kind == "simulated" for source in city.all_sources)
+    has_file = [day in named for day in days[: newest + 1]]
+    expected = has_file[has_file.index(True) :] if any(has_file) else []
+    is_daily = isinstance(city.source, LandingSettings) and city.source.file_date is not None
+    needs_files = is_daily and sum(expected) >= MIN_SHARE_OF_FILES * len(expected)
     states: dict[date, tuple[DayState, str]] = {}
     for at, (day, of_day) in enumerate(zip(days, rows, strict=True)):
         if of_day.held_back:
             states[day] = "held_back", of_day.held_back
         elif of_day.rows:
             states[day] = "known", "It has rows."
-        elif of_day.has_file or answers:
+        elif day in named or answers:
             states[day] = "known", "The source reports no alerts."
         elif needs_files:
             states[day] = "unknown", "Its daily file has not landed."
@@ -93,7 +96,7 @@ def known_silence(counts: npt.NDArray[np.integer], days: list[date], complete: d
 
     `counts` are rows to the newest day with rows, `days` include the silence, and rows must be there to `complete`.
     """
-    newest, last = days[len(counts) - 1] if len(counts) else days[0] - ONE_DAY, days[-1]
+    newest, last = days[len(counts) - 1] if len(counts) else days[0] - timedelta(days=1), days[-1]
     bound = last if complete is None else min(last, complete)
     if bound <= newest:
         return newest, f"The source has no row after {newest}, and later ones are yet to come."
@@ -101,15 +104,6 @@ def known_silence(counts: npt.NDArray[np.integer], days: list[date], complete: d
     if not len(counts) or silence_chance(counts, silent) < MIN_CHANCE:
         return newest, f"{silent} days without a row since {newest} are implausible at the city's usual rate."
     return bound, f"{silent} days without a row since {newest} are plausible at the city's usual rate."
-
-
-def answers_fully(city: City) -> bool:
-    """Return True if each answer of the sources is complete: simulations, and gateways that answer at once.
-
-    A folder without a file is no answer.
-    """
-    is_gateway = city.publication.answers_at_once and city.source.kind != "landing"
-    return is_gateway or all(source.kind == "simulated" for source in city.all_sources)
 
 
 def silence_chance(counts: npt.NDArray[np.integer], days: int) -> float:
@@ -130,36 +124,21 @@ def silence_chance(counts: npt.NDArray[np.integer], days: int) -> float:
     return float(np.exp(-days * np.log1p(dispersion * mean) / dispersion))
 
 
-def learned_days_late(found: Mapping[date, DayRows], city: City) -> int | None:
-    """Return the smallest number of days between a day's end and its first rows; None with too few arrivals.
+def rows_due(city: City, found: Found, today: date) -> date | None:
+    """Return the last day whose rows must be there by the city's rule, or else as learned; None with too few arrivals.
 
-    A history that is read at once is one arrival. A quiet city's newest row is older than its source is late.
+    Learned is the smallest number of days between a day's end and its first rows. A history that is read at once is one
+    arrival. A quiet city's newest row is older than its source is late.
     """
+    if (complete := city.publication.complete_through(today)) is not None:
+        return complete
     newest_on: dict[date, date] = {}
-    for day, of_day in sorted(found.items())[-ARRIVAL_DAYS:]:
-        if of_day.received is not None:
-            newest_on[of_day.received.astimezone(city.zone).date()] = day
+    for day in sorted(found)[-ARRIVAL_DAYS:]:
+        if (received := found[day].received) is not None:
+            newest_on[received.astimezone(city.zone).date()] = day
     late, newest = [], date.min
     for received_on, day in sorted(newest_on.items()):
         if day > newest:
             late.append((received_on - day).days - 1)
             newest = day
-    return max(min(late), 0) if len(late) >= MIN_ARRIVALS else None
-
-
-def stored_rows_due(table: DayTable, city: City, today: date) -> date:
-    """Return the last day whose rows must be there by the city's rule, or else as learned from the stored days."""
-    complete = city.publication.complete_through(today)
-    if complete is not None:
-        return complete
-    late = learned_days_late({at: DayRows(day.rows, day.received) for at, day in table.days.items()}, city)
-    return today - timedelta(days=1 + (late or 0))
-
-
-def _needs_files(city: City, rows: list[DayRows]) -> bool:
-    source = city.source
-    if not isinstance(source, LandingSettings) or source.file_date is None:
-        return False
-    have = [of_day.has_file for of_day in rows]
-    since_first = have[have.index(True) :] if any(have) else []
-    return sum(since_first) >= MIN_SHARE_OF_FILES * len(since_first)
+    return today - timedelta(days=1 + max(min(late), 0)) if len(late) >= MIN_ARRIVALS else None

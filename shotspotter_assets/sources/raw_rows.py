@@ -6,7 +6,6 @@ from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -47,7 +46,6 @@ def _column(values: Iterable[Any]) -> pa.Array:
 
 def to_raw(
     table: pa.Table,
-    first_row: int,
     city: City,
     source: TabularSettings,
     received_from: str,
@@ -63,35 +61,33 @@ def to_raw(
         SourceError: no time can be read or has a zone, or no point is in degrees, and the city's file names no form, zone
             or system.
     """
-    columns = source.columns.named()
-    time_utc = _instants(table, first_row, city, source, received_from)
-    longitude, latitude = _points(table, city, source, received_from)
+    columns, origin = source.columns.named(), f"City {city.name}: {received_from}"
+    time_utc = _instants(table, city, source, origin)
+    longitude, latitude = _points(table, source, origin)
     unusable = pc.or_(pc.is_null(time_utc), pc.or_(pc.is_null(longitude), pc.is_null(latitude)))
+    days, (first, last) = local_dates(time_utc, city.zone), (pa.scalar(day) for day in plausible)
+    is_plausible = pc.and_(pc.greater_equal(days, first), pc.less_equal(days, last)).fill_null(False)
     raw = pa.table(
         {
-            "date": _filing_dates(time_utc, city, fallback, plausible),
+            "date": pc.if_else(is_plausible, days, pa.scalar(fallback)),
             "time_utc": time_utc,
             "longitude": longitude,
             "latitude": latitude,
-            "gunshot_type": _text(table, columns.get("gunshot_type")),
+            "gunshot_type": _optional(table, columns.get("gunshot_type")).cast(pa.string()),
             "rounds": _whole_numbers(_optional(table, columns.get("rounds"))),
-            "source_id": _text(table, columns.get("source_id")),
+            "source_id": _optional(table, columns.get("source_id")).cast(pa.string()),
             "as_received": _as_received(table, unusable),
             "received_from": pa.repeat(received_from, table.num_rows),
-            "received_row": pa.array(np.arange(first_row, first_row + table.num_rows)),
+            "received_row": pa.array(np.arange(table.num_rows)),
             "received_at": pa.repeat(pa.scalar(received_at, pa.timestamp("us", "UTC")), table.num_rows),
         }
     )
     return raw.cast(RAW_SCHEMA)
 
 
-def _instants(
-    table: pa.Table, first_row: int, city: City, source: TabularSettings, received_from: str
-) -> pa.ChunkedArray:
-    columns = source.columns
-    column = table[columns.time]
-    time_of_day = None if columns.time_of_day is None else table[columns.time_of_day]
-    instants, wall_clock = read_times(column, time_of_day, source, f"City {city.name}: {received_from}")
+def _instants(table: pa.Table, city: City, source: TabularSettings, origin: str) -> pa.ChunkedArray:
+    column, clock = table[source.columns.time], source.columns.time_of_day
+    instants, wall_clock = read_times(column, None if clock is None else table[clock], source, origin)
     without_zone = ~np.isnat(wall_clock)
     if without_zone.any():
         if source.naive_times == "utc":
@@ -102,54 +98,34 @@ def _instants(
         elif np.isnat(instants).all():
             row = int(without_zone.argmax())
             raise SourceError(
-                f"City {city.name}: {received_from}, row {first_row + row}: the time {str(column[row])!r} has no zone. Set "
-                "source.naive_times in the city's file to local (the city's wall clock) or utc."
+                f"{origin}, row {row}: the time {str(column[row])!r} has no zone. Set source.naive_times in "
+                "the city's file to local (the city's wall clock) or utc."
             )
     elif table.num_rows >= MIN_UNREADABLE and np.isnat(instants).all():
         raise SourceError(
-            f"City {city.name}: {received_from}: none of {table.num_rows:,} times can be read, such as {str(column[0])!r}. "
-            f"Correct source.columns.time or source.time_format ({source.time_format or 'null: the usual forms'}) in the "
-            "city's file."
+            f"{origin}: none of {table.num_rows:,} times can be read, such as {str(column[0])!r}. Correct source.columns.time "
+            f"or source.time_format ({source.time_format or 'null: the usual forms'}) in the city's file."
         )
     return pa.chunked_array([pa.array(instants, pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))])
 
 
-def _points(
-    table: pa.Table, city: City, source: TabularSettings, received_from: str
-) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+def _points(table: pa.Table, source: TabularSettings, origin: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """Return longitudes and latitudes, both null for points outside the source's system."""
     longitude, latitude = (_numbers(table[name]) for name in (source.columns.longitude, source.columns.latitude))
     x, y = (column.to_numpy() for column in (longitude, latitude))
     if source.crs is not None:
-        places = _to_degrees(x, y, source.crs)
+        from pyproj import Transformer
+
+        places = np.stack(Transformer.from_crs(source.crs, WGS84, always_xy=True).transform(x, y))
+        places[:, ~np.isfinite(places).all(axis=0)] = np.nan
         longitude, latitude = (pa.chunked_array([pa.array(degrees, from_pandas=True)]) for degrees in places)
     elif (finite := np.isfinite(x) & np.isfinite(y)).any() and ((np.abs(x) > 180) | (np.abs(y) > 180))[finite].all():
         first = int(finite.argmax())
         raise SourceError(
-            f"City {city.name}: {received_from}, row {first}: the point {x[first]:g}, {y[first]:g} is no longitude and latitude "
-            "in degrees, and no other point is. Set source.crs in the city's file to their system, such as EPSG:2248."
+            f"{origin}, row {first}: the point {x[first]:g}, {y[first]:g} is no longitude and latitude in degrees, and no other "
+            "point is. Set source.crs in the city's file to their system, such as EPSG:2248."
         )
     return longitude, latitude
-
-
-def _to_degrees(
-    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], system: str
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return longitude and latitude of points; NaN outside the system. Shapes (points,)."""
-    from pyproj import Transformer
-
-    longitude, latitude = Transformer.from_crs(system, WGS84, always_xy=True).transform(x, y)
-    inside = np.isfinite(longitude) & np.isfinite(latitude)
-    return np.where(inside, longitude, np.nan), np.where(inside, latitude, np.nan)
-
-
-def _filing_dates(
-    time_utc: pa.ChunkedArray, city: City, fallback: date, plausible: tuple[date, date]
-) -> pa.ChunkedArray:
-    days = local_dates(time_utc, city.zone)
-    first, last = (pa.scalar(day) for day in plausible)
-    usable = pc.and_(pc.greater_equal(days, first), pc.less_equal(days, last))
-    return pc.if_else(pc.fill_null(usable, False), days, pa.scalar(fallback))
 
 
 def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -168,10 +144,6 @@ def _whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _optional(table: pa.Table, name: str | None) -> pa.ChunkedArray:
     return table[name] if name is not None else pa.chunked_array([pa.nulls(table.num_rows, pa.string())])
-
-
-def _text(table: pa.Table, name: str | None) -> pa.ChunkedArray:
-    return _optional(table, name).cast(pa.string())
 
 
 def _as_received(table: pa.Table, unusable: pa.ChunkedArray) -> pa.Array:

@@ -4,7 +4,6 @@ from datetime import date
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,18 +11,14 @@ from shotspotter_assets.storage.catalogue import RAW_ROWS
 from shotspotter_assets.storage.fingerprints import day_fingerprints, group_fingerprints
 
 RAW_SCHEMA: Final = RAW_ROWS.schema
-
 SIMULATED: Final = "simulated city"
 """The `received_from` of the rows of simulated cities."""
-
 PUBLISHED: Final = (
     "date", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "source_id", "as_received",
 )  # fmt: skip
 """The columns that come from the publisher; the others describe how a row was received."""
-
 ORDER: Final = [(name, "ascending") for name in ("date", "time_utc", "received_from", "received_row")]
 """Order of rows."""
-
 RANKED: Final = (
     "date", "time_utc", "source_id", "longitude", "latitude", "gunshot_type", "rounds", "as_received",
 )  # fmt: skip
@@ -35,17 +30,22 @@ def versions_of_days(raw: pa.Table) -> dict[date, str]:
     return day_fingerprints(raw.select(RANKED), pc.unique(raw["date"]).to_pylist())
 
 
-def origins_of_days(raw: pa.Table) -> dict[date, dict[str, str]]:
-    """Return the version of each day's rows by the file or address that they came from."""
-    numbers: dict[tuple[date, str], int] = {}
-    origin_of_row = zip(raw["date"].to_pylist(), raw["received_from"].to_pylist(), strict=True)
-    group = np.array([numbers.setdefault(origin, len(numbers)) for origin in origin_of_row], dtype=np.int64)
-    origins: dict[date, dict[str, str]] = {}
-    for (day, origin), version in zip(numbers, group_versions(raw, group, len(numbers)), strict=True):
-        origins.setdefault(day, {})[origin] = version
-    return origins
+def rows_by_origin(raw: pa.Table) -> dict[date, dict[str, tuple[str, int]]]:
+    """Return version and number of each day's rows by the file or address that they came from.
 
-
-def group_versions(raw: pa.Table, group: npt.NDArray[np.int64], groups: int) -> list[str]:
-    """Return a hash of the published columns of each group of rows, see `group_fingerprints`."""
-    return group_fingerprints(raw.select(PUBLISHED[1:]), group, groups)
+    Rows filed under a day for want of a usable time change its version, but do not belong to it and are not counted.
+    """
+    dates = raw["date"].to_numpy().astype("datetime64[D]")
+    origins = pc.unique(raw["received_from"])
+    origin_of_row = pc.index_in(raw["received_from"], origins).to_numpy()
+    keys, group = np.unique(dates.astype(np.int64) * len(origins) + origin_of_row, return_inverse=True)
+    versions = group_fingerprints(raw.select(PUBLISHED[1:]), group, len(keys))
+    # Local and UTC days differ by one at most. NaT is equal to nothing.
+    utc_days = raw["time_utc"].cast(pa.timestamp("us")).to_numpy().astype("datetime64[D]")
+    belongs = np.abs((utc_days - dates).astype(np.float64)) <= 1
+    numbers = np.bincount(group[belongs], minlength=len(keys)).tolist()
+    found: dict[date, dict[str, tuple[str, int]]] = {}
+    days, names = (keys // len(origins)).astype("datetime64[D]").tolist(), origins.take(keys % len(origins)).to_pylist()
+    for day, name, version, number in zip(days, names, versions, numbers, strict=True):
+        found.setdefault(day, {})[name] = version, number
+    return found

@@ -11,35 +11,25 @@ from functools import cached_property
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, TypeAdapter
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import AlertSource, SourceError
 from shotspotter_assets.sources.api.api_settings import ApiSettings, Patience
-from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.known_days import DayRows
 from shotspotter_assets.sources.landing.folder import Landed, LandingFolder
-from shotspotter_assets.sources.landing.received import (
-    ReceivedFile,
-    read_received,
-    rows_by_day,
-    unusable_files,
-    write_received,
-)
-from shotspotter_assets.sources.schema import SIMULATED
+from shotspotter_assets.sources.landing.received import ReceivedFile, read_received, unusable_files, write_received
+from shotspotter_assets.sources.schema import SIMULATED, rows_by_origin
 from shotspotter_assets.storage.catalogue import POLLED
 from shotspotter_assets.storage.store import Store
 
 POLLED_DAYS: Final = 200
 """Days of a live source that a poll compares. Some publishers load a quarter at a time."""
-
 PATIENCE: Final = Patience(read_seconds=30, answer_seconds=30, total_seconds=40, retries=1, longest_wait_seconds=5)
 """Time-outs of a poll, which is soon repeated; runs have those of the city's file."""
-
 DAILY_AT: Final = time(6, 30)
 """Local time: gunfire peaks around midnight, and publishers load the night's alerts in the early hours."""
-
 MAX_SILENT_DAYS: Final = 366
 """Silences longer than this end a source."""
 
@@ -64,18 +54,30 @@ class Snapshot:
     """The rows that the sources of a city hold."""
 
     city: City
-    rows: Mapping[date, Mapping[str, tuple[str, int]]]
-    """Version and number of the rows of each day by file or address; days without rows have none."""
+    landed: Sequence[Landed] = ()
+    """Contents of the landing folders."""
     live: frozenset[str] = frozenset()
     """Addresses of the live sources."""
     polled: Mapping[str, Polled] = field(default_factory=dict)
     """Last answers of the live sources by address."""
     named: frozenset[date] = frozenset()
     """Days whose daily file has landed."""
-    landed: Sequence[Landed] = ()
-    """Contents of the landing folders."""
-    folders_without_files: Sequence[str] = ()
-    """A message for each folder without files."""
+
+    @cached_property
+    def rows(self) -> dict[date, dict[str, tuple[str, int]]]:
+        """Version and number of the rows of each day by file or address; days without rows have none."""
+        rows: dict[date, dict[str, tuple[str, int]]] = {}
+        for day, origins in (found for folder in self.landed for found in folder.rows.items()):
+            rows.setdefault(day, {}).update(origins)
+        for address, answer in self.polled.items():
+            for day, version in answer.days.items():
+                rows.setdefault(day, {})[address] = version
+        return rows
+
+    @property
+    def folders_without_files(self) -> list[str]:
+        """A message for each folder without files."""
+        return [folder.without_files for folder in self.landed if folder.without_files]
 
     @cached_property
     def files(self) -> dict[str, ReceivedFile]:
@@ -103,20 +105,14 @@ class Snapshot:
                 same.add(day)
         return same
 
-    def day_rows(self, table: DayTable, same: Collection[date]) -> dict[date, DayRows]:
+    def day_rows(self, table: DayTable, same: Collection[date]) -> dict[date, Day | DayRows]:
         """Return the rows of each day: of `same` (see `stored_days`) those that are stored, of others the snapshot's."""
-        found: dict[date, DayRows] = {}
-        for day in {*self.rows, *table.days, *self.named}:
-            if day in same:
-                stored = table.days[day]
-                held_back = stored.why if stored.state == "held_back" else ""
-                found[day] = DayRows(stored.rows, stored.received, day in self.named, held_back)
-            elif day in self.rows or day in self.named:
-                origins = self.rows.get(day, {})
-                times = [self.files[origin].received for origin in origins if origin in self.files]
-                times += [self.polled[origin].asked_at for origin in origins if origin in self.polled]
-                number = sum(rows for _, rows in origins.values())
-                found[day] = DayRows(number, min(times, default=None), day in self.named)
+        found: dict[date, Day | DayRows] = {day: table.days[day] for day in same}
+        for day in self.rows.keys() - same:
+            origins = self.rows[day]
+            times = [self.files[origin].received for origin in origins if origin in self.files]
+            times += [self.polled[origin].asked_at for origin in origins if origin in self.polled]
+            found[day] = DayRows(sum(rows for _, rows in origins.values()), min(times, default=None))
         return found
 
     def last_due(self, now: datetime) -> date:
@@ -177,25 +173,13 @@ def take_snapshot(
     Raises:
         SourceError: a folder cannot be listed.
     """
-    folders = [reader for reader in readers if isinstance(reader, LandingFolder)]
-    landed = [reader.refresh(max_seconds) for reader in folders]
-    polled = _answers(city, [reader for reader in readers if reader.is_live], store, now, poll_seconds)
-    rows: dict[date, dict[str, tuple[str, int]]] = {}
-    for day, origins in (found for folder in landed for found in folder.rows.items()):
-        rows.setdefault(day, {}).update(origins)
-    for address, answer in polled.items():
-        for day, version in answer.days.items():
-            rows.setdefault(day, {})[address] = version
+    live = [reader for reader in readers if reader.is_live]
     snapshot = Snapshot(
         city=city,
-        rows=rows,
-        live=frozenset(reader.address for reader in readers if reader.is_live),
-        polled=polled,
+        landed=[reader.refresh(max_seconds) for reader in readers if isinstance(reader, LandingFolder)],
+        live=frozenset(reader.address for reader in live),
+        polled=_answers(city, live, store, now, poll_seconds),
         named=frozenset(readers[0].named_days()),
-        landed=landed,
-        folders_without_files=[
-            reader.without_files for reader, folder in zip(folders, landed, strict=True) if not folder.files
-        ],
     )
     if others := {path: file for path, file in read_received(store, city.name).items() if path not in snapshot.files}:
         write_received(store, city.name, others, {})  # of folders that the city's file no longer names
@@ -207,13 +191,13 @@ def _answers(
 ) -> dict[str, Polled]:
     """Return the last answers of live sources by address; sources whose answer is old are asked."""
     polled = read_polled(store, city.name)
-    for address, reader in ((reader.address, reader) for reader in readers if poll_seconds is not None):
-        before = polled.get(address)
+    for reader in readers if poll_seconds is not None else ():
+        before = polled.get(reader.address)
         if before is None or (now - before.asked_at).total_seconds() >= (poll_seconds or 0.0):
             answer = _poll(city, reader, before, now)
             with store.alone(POLLED.asset, city.name):
-                polled = read_polled(store, city.name) | {address: answer}
-                _write_polled(store, city.name, polled)
+                polled = read_polled(store, city.name) | {reader.address: answer}
+                store.write_bytes(POLLED, _POLLED.dump_json(polled), city.name)
     return {reader.address: polled[reader.address] for reader in readers if reader.address in polled}
 
 
@@ -236,11 +220,10 @@ def record_answer(store: Store, city: str, rows: pa.Table, first: date, last: da
     with store.alone(POLLED.asset, city):
         polled = read_polled(store, city)
         for address, answer in polled.items():
-            days = rows_by_day(rows.filter(pc.equal(rows["received_from"], address)))
-            others = {day: found for day, found in answer.days.items() if not first <= day <= last}
-            polled[address] = answer.model_copy(update={"days": others | days})
+            others = {day: version for day, version in answer.days.items() if not first <= day <= last}
+            polled[address] = answer.model_copy(update={"days": others | _days_from(rows, address)})
         if polled:
-            _write_polled(store, city, polled)
+            store.write_bytes(POLLED, _POLLED.dump_json(polled), city)
 
 
 def _poll(city: City, reader: AlertSource, before: Polled | None, now: datetime) -> Polled:
@@ -252,8 +235,8 @@ def _poll(city: City, reader: AlertSource, before: Polled | None, now: datetime)
     except SourceError as error:
         kept = before or Polled(asked_at=now, first=last, last=last - timedelta(days=1))
         return kept.model_copy(update={"asked_at": now, "error": str(error)})
-    return Polled(asked_at=now, first=first, last=last, days=rows_by_day(rows))
+    return Polled(asked_at=now, first=first, last=last, days=_days_from(rows, reader.address))
 
 
-def _write_polled(store: Store, city: str, polled: Mapping[str, Polled]) -> None:
-    store.write_bytes(POLLED, _POLLED.dump_json(dict(polled)), city)
+def _days_from(rows: pa.Table, address: str) -> dict[date, tuple[str, int]]:
+    return {day: origins[address] for day, origins in rows_by_origin(rows).items() if address in origins}

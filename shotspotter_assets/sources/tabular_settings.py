@@ -29,6 +29,7 @@ class Columns(StrictModel):
     source_id: str | None = None
 
     def named(self) -> dict[str, str]:
+        """Return the source's names by ours, without those that it does not have."""
         return {ours: theirs for ours, theirs in self.model_dump().items() if theirs is not None}
 
 

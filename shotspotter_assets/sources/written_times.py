@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -35,11 +35,8 @@ READABLE: Final = (np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01"
 log = logging.getLogger(__name__)
 
 
-class Readings(NamedTuple):
-    """Times of a column: an instant (UTC) for rows with a zone, else the wall clock's reading."""
-
-    instants: Moments
-    wall_clock: Moments
+Readings = tuple[Moments, Moments]
+"""Times of a column: instants (UTC) of rows with a zone, and the wall clock's readings of others."""
 
 
 def read_times(
@@ -57,8 +54,13 @@ def read_times(
         text = _joined(column, time_of_day, source, origin)
     elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         has_zone = pa.types.is_timestamp(kind) and kind.tz is not None
-        if has_zone and source.ignore_zone:
-            column = _local(column, origin)
+        try:
+            column = pc.local_timestamp(column) if has_zone and source.ignore_zone else column
+        except pa.ArrowInvalid:
+            raise SourceError(
+                f"{origin}: its times have the zone {kind.tz!r}, which is not known. Write them in UTC or in a zone with an "
+                "IANA name, such as America/New_York."
+            ) from None
         return _readings(column.to_numpy(), with_zone=has_zone and not source.ignore_zone)
     elif source.time_format in EPOCH_UNITS:
         return _readings(_since_1970(column, EPOCH_UNITS[source.time_format]), with_zone=not source.ignore_zone)
@@ -88,18 +90,13 @@ def _in_usual_forms(text: "pd.Series[str]", origin: str, *, ignore_zone: bool) -
 
 
 def _days(text: "pd.Series[str]", origin: str) -> "pd.Series[pd.Timestamp]":
+    """Read dates; of month and day, the order under which more rows are dates, month first in a tie."""
     codes, written = pd.factorize(text)  # each date is read once
     months = pd.Series(written, dtype="str").str.replace(r"([A-Za-z]{3})[a-z.]*", r"\1", regex=True)
     days = months.str.replace(r"[/. ,-]+", "-", regex=True)
     read = (_parsed(days, formats) for formats in (DAY_FORMATS, MONTH_FIRST, DAY_FIRST))
     named, month_first, day_first = (each.take(codes).reset_index(drop=True) for each in read)
-    return named.fillna(_in_likely_order(month_first.where(named.isna()), day_first.where(named.isna()), origin))
-
-
-def _in_likely_order(
-    month_first: "pd.Series[pd.Timestamp]", day_first: "pd.Series[pd.Timestamp]", origin: str
-) -> "pd.Series[pd.Timestamp]":
-    """Return the order under which more rows are dates; month first in a tie."""
+    month_first, day_first = month_first.where(named.isna()), day_first.where(named.isna())
     only_month_first = int((month_first.notna() & day_first.isna()).sum())
     only_day_first = int((day_first.notna() & month_first.isna()).sum())
     if only_month_first and only_day_first:
@@ -112,7 +109,7 @@ def _in_likely_order(
             f"{origin}: every date can be read as month/day and as day/month; month/day was taken. Set source.time_format in "
             "the city's file to be sure."
         )
-    return day_first if only_day_first > only_month_first else month_first
+    return named.fillna(day_first if only_day_first > only_month_first else month_first)
 
 
 def _clock(text: "pd.Series[str]", half: "pd.Series[str]") -> "pd.Series[pd.Timedelta]":
@@ -152,8 +149,8 @@ def _joined(
     hours = clock.str.zfill(4).str.replace(r"^(\d{2})(\d{2})$", r"\1:\2", regex=True)
     clock = clock.mask(clock.str.fullmatch(r"\d{1,4}"), hours)
     # The date's own zone, if any, is that of its midnight and does not define the day.
-    readings = read_times(days, None, source.model_copy(update={"ignore_zone": True}), origin)
-    day = pd.Series(readings.wall_clock).dt.strftime("%Y-%m-%d").astype("str")
+    _, wall_clock = read_times(days, None, source.model_copy(update={"ignore_zone": True}), origin)
+    day = pd.Series(wall_clock).dt.strftime("%Y-%m-%d").astype("str")
     return (day + "T" + clock).where(clock.ne(""))
 
 
@@ -161,17 +158,7 @@ def _since_1970(column: pa.ChunkedArray, units_per_second: int) -> Moments:
     numbers = pd.to_numeric(pd.Series(column.to_pandas()), errors="coerce").to_numpy(dtype=np.float64)
     micros = numbers * (1_000_000 // units_per_second)
     usable = np.isfinite(micros) & (np.abs(micros) < 2.0**62)
-    return np.where(usable, np.round(np.where(usable, micros, 0)).astype(np.int64).astype("datetime64[us]"), NO_TIME)
-
-
-def _local(column: pa.ChunkedArray, origin: str) -> pa.ChunkedArray:
-    try:
-        return pc.local_timestamp(column)
-    except pa.ArrowInvalid:
-        raise SourceError(
-            f"{origin}: its times have the zone {column.type.tz!r}, which is not known. Write them in UTC or in a zone with an "
-            "IANA name, such as America/New_York."
-        ) from None
+    return np.where(usable, np.round(np.where(usable, micros, 0)).astype("datetime64[us]"), NO_TIME)
 
 
 def _readings(moments: npt.NDArray[np.datetime64], *, with_zone: bool | npt.NDArray[np.bool_]) -> Readings:
@@ -179,4 +166,4 @@ def _readings(moments: npt.NDArray[np.datetime64], *, with_zone: bool | npt.NDAr
     first, end = (bound.astype(moments.dtype) for bound in READABLE)
     usable = (moments >= first) & (moments < end)
     moments = np.where(usable, moments, np.array("NaT", moments.dtype)).astype("datetime64[us]")
-    return Readings(np.where(with_zone, moments, NO_TIME), np.where(with_zone, NO_TIME, moments))
+    return np.where(with_zone, moments, NO_TIME), np.where(with_zone, NO_TIME, moments)

@@ -49,7 +49,7 @@ class Town:
 
     def due(self, today: date, under_way: Iterable[str] = ()) -> list[DueRun]:
         now = datetime.combine(today, time(17), UTC)
-        found = due(self.city, Snapshot(self.city, {}), Stored.read(self.store, self.city), set(under_way), now)
+        found = due(self.city, Snapshot(self.city), Stored.read(self.store, self.city), set(under_way), now)
         self.waits = list(found.waits)
         return [*found.runs, *found.training[:1]]
 

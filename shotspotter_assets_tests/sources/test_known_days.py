@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
@@ -27,8 +28,9 @@ def noon(number: int) -> datetime:
     return datetime.combine(day(number), time(17), tzinfo=UTC)
 
 
-def states(city: City, found: dict[int, DayRows], days: int) -> list[str]:
-    of_days = day_states(city, {day(at): rows for at, rows in found.items()}, day(days - 1), day(days))
+def states(city: City, found: dict[int, DayRows], days: int, named: Iterable[int] = ()) -> list[str]:
+    rows = {day(at): of_day for at, of_day in found.items()}
+    of_days = day_states(city, rows, {day(at) for at in named}, day(days - 1), day(days))
     return [state for state, _ in of_days.values()]
 
 
@@ -82,12 +84,11 @@ def test_a_day_most_of_whose_rows_are_rejected_is_held_back() -> None:
 
 def test_a_missing_daily_file_is_no_day_without_alerts() -> None:
     daily = a_city(file_date="%Y-%m-%d")
-    found = {at: DayRows(9 if at % 2 else 0, has_file=True) for at in range(20)}
-    assert states(daily, found, 21) == ["known"] * 20 + ["unknown"]
-    del found[10]
-    assert states(daily, found, 20)[9:12] == ["known", "unknown", "known"]
-    sparse = {at: rows for at, rows in found.items() if rows.rows}
-    assert states(daily, sparse, 20)[9:12] == ["known"] * 3, "this publisher writes no file on days without alerts"
+    found = {at: DayRows(9) for at in range(1, 20, 2)}
+    assert states(daily, found, 21, named=range(20)) == ["known"] * 20 + ["unknown"]
+    assert states(daily, found, 20, named={*range(20)} - {10})[9:12] == ["known", "unknown", "known"]
+    sparse = states(daily, found, 20, named=found)
+    assert sparse[9:12] == ["known"] * 3, "this publisher writes no file on days without alerts"
 
 
 def test_a_city_without_any_alert_is_always_plausibly_silent() -> None:

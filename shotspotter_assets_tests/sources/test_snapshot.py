@@ -12,7 +12,7 @@ from shotspotter_assets.sources.alert_source import Access, AlertSource, SourceE
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.known_days import day_states
 from shotspotter_assets.sources.receive import read_sources
-from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, origins_of_days
+from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, rows_by_origin
 from shotspotter_assets.sources.snapshot import POLLED_DAYS, Snapshot, read_polled, record_answer, take_snapshot
 from shotspotter_assets.sources.source_kinds import open_sources
 from shotspotter_assets.storage.store import Store
@@ -60,9 +60,11 @@ class Town:
         days = days_between(date(2024, 3, first), date(2024, 3, last))
         rows = read_sources(self.readers, days[0], days[-1])
         record_answer(self.store, "dale", rows, days[0], days[-1])
-        numbers, origins = rows["date"].to_pylist(), origins_of_days(rows)
+        numbers, found = rows["date"].to_pylist(), rows_by_origin(rows)
+        origins = {day: {name: version for name, (version, _) in of_day.items()} for day, of_day in found.items()}
         snapshot, table = self.snapshot(poll_seconds=None), DayTable.read(self.store, "dale")
-        states = day_states(self.city, snapshot.day_rows(table, snapshot.stored_days(table)), days[-1], LAST)
+        held = snapshot.day_rows(table, snapshot.stored_days(table))
+        states = day_states(self.city, held, snapshot.named, days[-1], LAST)
         stored = {
             day: Day(*states[day], numbers.count(day), 0, "", NOW if day in numbers else None, origins.get(day, {}))
             for day in days
@@ -79,9 +81,8 @@ class Town:
         """The states of the days of March as the sources and the store have them now."""
         table, days = DayTable.read(self.store, "dale"), date(2024, 3, last)
         snapshot = self.snapshot()
-        states = day_states(
-            self.city, snapshot.day_rows(table, snapshot.stored_days(table)), days, days + timedelta(days=1)
-        )
+        found = snapshot.day_rows(table, snapshot.stored_days(table))
+        states = day_states(self.city, found, snapshot.named, days, days + timedelta(days=1))
         return [state for state, _ in states.values()]
 
 

@@ -14,7 +14,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFile, load_cities
 from shotspotter_assets.sources.alert_source import Access, SourceError
 from shotspotter_assets.sources.receive import read_sources
-from shotspotter_assets.sources.schema import origins_of_days
+from shotspotter_assets.sources.schema import rows_by_origin
 from shotspotter_assets.sources.snapshot import take_snapshot
 from shotspotter_assets.sources.source_kinds import SourceOfAnyKind, open_sources
 from shotspotter_assets.storage.store import Store
@@ -83,7 +83,5 @@ def test_the_how_to_adds_a_kind_that_is_polled(bulletin_city: City, tmp_path: Pa
     assert bulletin_city.arrivals == {"polled"}
     readers, store = open_sources(bulletin_city, access(tmp_path)), access(tmp_path).store
     snapshot = take_snapshot(bulletin_city, readers, store, datetime(2024, 3, 5, tzinfo=UTC), poll_seconds=60)
-    origins = origins_of_days(read_sources(readers, date(2024, 3, 1), date(2024, 3, 3)))
-    held = {day: {name: version for name, (version, _) in found.items()} for day, found in snapshot.rows.items()}
-    assert held == origins
+    assert snapshot.rows == rows_by_origin(read_sources(readers, date(2024, 3, 1), date(2024, 3, 3)))
     assert snapshot.live == {"bulletin.csv"}

@@ -71,11 +71,12 @@ def late_evaluation(store: "Store", city: City) -> dg.AssetCheckEvaluation:
     """Evaluate `alerts_are_on_time`; the city's sensor does too, as a silent source starts no run."""
     from shotspotter_assets.quality.on_time import alerts_on_time
     from shotspotter_assets.sources.day_table import DayTable
-    from shotspotter_assets.sources.known_days import stored_rows_due
+    from shotspotter_assets.sources.known_days import rows_due
 
     table, today = DayTable.read(store, city.name), local_time.today(city.zone)
     issued = max(store.days_present(FORECAST, city.name), default=None)
-    finding = alerts_on_time(table, city, today - timedelta(days=1), stored_rows_due(table, city, today), issued)
+    yesterday = today - timedelta(days=1)
+    finding = alerts_on_time(table, city, yesterday, rows_due(city, table.days, today) or yesterday, issued)
     return _evaluation(city, "alerts_are_on_time", finding, passed=finding.passed or city.end is not None)
 
 
@@ -157,20 +158,19 @@ def _days(
     from shotspotter_assets.cleaning.held_back import held_back_days
     from shotspotter_assets.sources.day_table import Day, DayTable
     from shotspotter_assets.sources.known_days import DayRows, day_states
-    from shotspotter_assets.sources.landing.received import rows_by_day
-    from shotspotter_assets.sources.schema import origins_of_days
+    from shotspotter_assets.sources.schema import rows_by_origin
 
     held_back, rejected = held_back_days(city, rows)
-    origins, settings = origins_of_days(rows), settings_hash(city, Asset.GRID_TENSORS)
+    origins, settings = rows_by_origin(rows), settings_hash(city, Asset.GRID_TENSORS)
     of_days = rows.group_by("date").aggregate([("received_at", "min")]).to_pylist()
     received = {of_day["date"]: of_day["received_at_min"] for of_day in of_days}
-    numbers = {day: number for day, (_, number) in rows_by_day(rows).items()}
+    numbers = {day: sum(number for _, number in of_day.values()) for day, of_day in origins.items()}
     table = DayTable.read(store, city.name)
     found = snapshot.day_rows(table, snapshot.stored_days(table)) | {
-        day: DayRows(numbers.get(day, 0), received.get(day), day in snapshot.named, held_back.get(day, ""))
-        for day in days
+        day: DayRows(numbers.get(day, 0), received.get(day), held_back.get(day, "")) for day in days
     }
-    states = day_states(city, found, max(days[-1], snapshot.last_due(local_time.now())), local_time.today(city.zone))
+    last = max(days[-1], snapshot.last_due(local_time.now()))
+    states = day_states(city, found, snapshot.named, last, local_time.today(city.zone))
     return {
         day: Day(
             state=states[day][0],
@@ -180,7 +180,7 @@ def _days(
             settings=settings,
             max_share_rejected=city.max_share_rejected,
             received=received.get(day),
-            sources=origins.get(day, {}),
+            sources={origin: version for origin, (version, _) in origins.get(day, {}).items()},
         )
         for day in days
     }

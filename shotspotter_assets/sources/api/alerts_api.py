@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from urllib.parse import quote
 
@@ -18,8 +19,6 @@ from shotspotter_assets.sources.json_rows import JmesPath, Row, finder
 from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from shotspotter_assets.sources.api.http import JsonApi
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
@@ -30,13 +29,8 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     },
     "arcgis": {
         "rows": "features[].merge(attributes, {geometry: geometry})",
-        "paging": {
-            "style": "offset",
-            "parameter": "resultOffset",
-            "size_parameter": "resultRecordCount",
-            "size": 1_000,
-            "next": "exceededTransferLimit",
-        },
+        "paging": {"style": "offset", "size": 1_000, "next": "exceededTransferLimit"}
+        | {"parameter": "resultOffset", "size_parameter": "resultRecordCount"},
         "instant_format": "%Y-%m-%d %H:%M:%S",
         "time_format": "epoch_ms",
     },
@@ -65,7 +59,6 @@ class Paging(StrictModel):
 
     @property
     def name(self) -> str:
-        """Query parameter of the page, offset or cursor."""
         return self.parameter or self.style
 
 
@@ -161,7 +154,7 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
         return (row for row in self._latest(list(rows)) if not is_withdrawn(row))
 
     def _written(self, day: date) -> str:
-        instant: datetime = day_start(day, self.city.zone)
+        instant = day_start(day, self.city.zone)
         unit = EPOCH_UNITS.get(self.source.instant_format)
         written = instant.astimezone(UTC).strftime(self.source.instant_format)
         return quote(written if unit is None else str(int(instant.timestamp()) * unit), safe="")
@@ -179,18 +172,15 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
         latest = alerts[alerts["id"].isna() | ~alerts["id"].duplicated(keep="last")]
         return [rows[position] for position in sorted(latest.index)]
 
-    def _versions(self, values: list[Any]) -> "pd.Series[Any]":
+    def _versions(self, values: list[Any]) -> Any:
         import pandas as pd
 
         texts = pd.Series(values, dtype=object)
-        try:
+        with suppress(ValueError, TypeError):
             return pd.to_numeric(texts)
-        except (ValueError, TypeError):
-            pass
-        try:
+        with suppress(ValueError, TypeError):
             return pd.to_datetime(texts, format="ISO8601", utc=True)
-        except (ValueError, TypeError):
-            raise SourceError(
-                f"City {self.city.name}: {self.address}: the versions, such as {texts.iloc[0]!r}, are neither numbers nor ISO "
-                "8601 times; correct source.version in the city's file."
-            ) from None
+        raise SourceError(
+            f"City {self.city.name}: {self.address}: the versions, such as {values[0]!r}, are neither numbers nor ISO "
+            "8601 times; correct source.version in the city's file."
+        )

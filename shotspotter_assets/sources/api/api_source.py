@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import AlertSource
@@ -22,10 +23,7 @@ Settings = TypeVar("Settings", bound=ApiSettings)
 
 
 class AskedDays(NamedTuple):
-    """Local days that are asked for, `first` to `last`, and the range of usable times, `start` to `today`.
-
-    Rows without a usable time are filed under the city's first day.
-    """
+    """Local days that are asked for, `first` to `last`, and the range of usable times, `start` to `today`."""
 
     first: date
     last: date
@@ -114,10 +112,9 @@ class ApiReader(AlertSource, Generic[Settings]):
 
     def read(self, first: date, last: date) -> "pa.Table":
         """Read rows, see `AlertSource.read`; raise SourceError if the API refuses, or contradicts the city's file."""
-        from shotspotter_assets.calendar.local_time import today
         from shotspotter_assets.sources.api.http import JsonApi
 
-        asked = AskedDays(first, last, self.city.start, today(self.city.zone))
+        asked = AskedDays(first, last, self.city.start, local_time.today(self.city.zone))
         with JsonApi(self.city, self.source.patience, self._sent, self._secret, self.error_in) as api:
             pages = (row for request in self.requests(api, asked) for row in self._rows(api, request))
             return self._raw(list(self.counted(pages)), asked)
@@ -146,27 +143,24 @@ class ApiReader(AlertSource, Generic[Settings]):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from shotspotter_assets.calendar import local_time
         from shotspotter_assets.sources.raw_rows import table_of_rows, to_raw
         from shotspotter_assets.sources.schema import RANKED, RAW_SCHEMA
-
-        def with_column(raw: pa.Table, name: str, values: pa.Array) -> pa.Table:
-            return raw.set_column(raw.schema.get_field_index(name), RAW_SCHEMA.field(name), values)
 
         if not rows:
             return RAW_SCHEMA.empty_table()
         table = table_of_rows(rows, dict.fromkeys(self.source.columns.named().values()))
         plausible = asked.start, asked.today
-        raw = to_raw(table, 0, self.city, self.source, self.address, local_time.now(), asked.start, plausible)
+        raw = to_raw(table, self.city, self.source, self.address, local_time.now(), asked.start, plausible)
         # The whole row where a part of it could not be read, not only the columns that the city's file names.
         unread = raw["as_received"].to_pylist()
         texts = [text and json.dumps(row, sort_keys=True) for text, row in zip(unread, rows, strict=True)]
-        raw = with_column(raw, "as_received", pa.array(texts, pa.string()))
+        at, rank_at = (RAW_SCHEMA.get_field_index(name) for name in ("as_received", "received_row"))
+        raw = raw.set_column(at, RAW_SCHEMA.field(at), pa.array(texts, pa.string()))
         raw = raw.filter((pc.field("date") >= asked.first) & (pc.field("date") <= asked.last))
         raw = raw.sort_by([(name, "ascending") for name in RANKED])
         dates = raw["date"].to_numpy().astype("datetime64[D]")
         ranks = np.arange(len(dates)) - np.searchsorted(dates, dates)
-        return with_column(raw, "received_row", pa.array(ranks, pa.int64()))
+        return raw.set_column(rank_at, RAW_SCHEMA.field(rank_at), pa.array(ranks, pa.int64()))
 
 
 def both(condition: str | None, other: str) -> str:

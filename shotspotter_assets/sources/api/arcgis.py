@@ -5,7 +5,7 @@ Protocol: https://developers.arcgis.com/rest/services-reference/enterprise/query
 
 from collections.abc import Callable, Iterator
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field
 
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 
 GEOMETRY: Final = "geometry"
 NUMBERS: Final = ("Double", "Single", "Integer", "BigInteger")
-
-
-class Layer(NamedTuple):
-    """Field types by name, the field that numbers rows, and the rows of a page."""
-
-    fields: dict[str, str]
-    row_id: str
-    page_size: int
 
 
 class ArcgisSettings(ApiSettings):
@@ -61,17 +53,17 @@ class ArcgisLayer(ApiReader[ArcgisSettings]):
         super().__init__(city, source, source.layer.rstrip("/"), source.token, token)
 
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
-        layer = self._layer(api)
-        literal = self._literal(layer)
+        fields, row_id, page_size = self._layer(api)
+        literal = self._literal(fields.get(self.source.columns.time))
         days = asked.condition(self.source.columns.time, literal) if literal is not None else ""
         query = {
             "where": both(self.source.where, days) or "1=1",
-            "outFields": ",".join(dict.fromkeys([layer.row_id, *(key for key in self.keys if key != GEOMETRY)])),
+            "outFields": ",".join(dict.fromkeys([row_id, *(key for key in self.keys if key != GEOMETRY)])),
             "returnGeometry": "true" if GEOMETRY in self.keys else "false",
             "outSR": 4326,
             "f": "json",
-            "resultRecordCount": layer.page_size,
-            "orderByFields": layer.row_id,
+            "resultRecordCount": page_size,
+            "orderByFields": row_id,
         }
         yield Request(f"{self.address}/query", query)
 
@@ -88,7 +80,8 @@ class ArcgisLayer(ApiReader[ArcgisSettings]):
         after = f"{first['orderByFields']} > {page.rows[-1][str(first['orderByFields'])]}"
         return Request(page.first.url, {**first, "where": both(str(first["where"]), after)})
 
-    def _layer(self, api: "JsonApi") -> Layer:
+    def _layer(self, api: "JsonApi") -> tuple[dict[str, str], str, int]:
+        """Return the layer's field types by name, the field that numbers rows, and the rows of a page."""
         description = api.get(self.address, {"f": "json"}).content
         fields = description.get("fields") if isinstance(description, dict) else None
         if not fields:
@@ -105,11 +98,10 @@ class ArcgisLayer(ApiReader[ArcgisSettings]):
             problem = f"the layer has no field {missing} (it has: {', '.join(types)}); correct source.columns in the city's file"
             raise api.error(self.address, None, problem)
         max_rows = description.get("maxRecordCount") or 1000
-        return Layer(types, row_id, min(max_rows, self.source.page_size or max_rows))
+        return types, row_id, min(max_rows, self.source.page_size or max_rows)
 
-    def _literal(self, layer: Layer) -> Callable[[date], str] | None:
-        """Return a function that writes the beginning of a day in the layer's SQL; None for times as text."""
-        kind = layer.fields.get(self.source.columns.time)
+    def _literal(self, kind: str | None) -> Callable[[date], str] | None:
+        """Return the writer of the beginning of a day in the layer's SQL; None for times as text."""
         if kind == "DateOnly":
             return lambda day: f"DATE '{day.isoformat()}'"
         if kind == "Date":

@@ -20,10 +20,8 @@ from shotspotter_assets.sources.json_rows import finder
 RETRIED: Final = (202, 429, *range(500, 600))
 """Retried statuses, and ArcGIS's own codes. Socrata answers 202 while it still works on a query."""
 MAX_MESSAGE_CHARACTERS: Final = 200
-"""Maximum length of a publisher's message in an error."""
 CHUNK_BYTES: Final = 1 << 16
 ERROR: Final = finder("error")
-MEGABYTE: Final = 2**20
 NEEDS_LOG_IN: Final = "the layer needs a log-in: name its token in source.token"
 
 REMEDIES: Final = {
@@ -35,7 +33,6 @@ REMEDIES: Final = {
     498: NEEDS_LOG_IN,
     499: NEEDS_LOG_IN,
 }
-"""Remedies by HTTP status, or by ArcGIS's own code."""
 LOGGER: Final = logging.getLogger("urllib3.connectionpool")
 """Logger of whole addresses, query parameters included."""
 
@@ -73,12 +70,13 @@ class JsonApi:
 
         `error_in` returns the publisher's own error in an answer, empty without one.
         """
+        problem = ""
         if sent is not None and not secret:
-            remedy = f"set the environment variable {sent.variable} where Dagster runs"
-            raise SourceError(f"City {city.name}: no token; {remedy}.")
-        if secret and not (secret.isascii() and secret.isprintable() and secret.strip()):
-            problem = "the token is empty or has characters that no token has"
-            raise SourceError(f"City {city.name}: {problem}; set it again.")
+            problem = f"no token; set the environment variable {sent.variable} where Dagster runs"
+        elif secret and not (secret.isascii() and secret.isprintable() and secret.strip()):
+            problem = "the token is empty or has characters that no token has; set it again"
+        if problem:
+            raise SourceError(f"City {city.name}: {problem}.")
         self._city, self._max_answer_mb, self._patience = city.name, city.limits.max_answer_mb, patience
         self._sent, self._secret, self._error_in = sent, secret or "", error_in
         self._redaction = Redaction([secret] if secret else [])
@@ -151,22 +149,16 @@ class JsonApi:
 
     def _get_once(self, url: str, parameters: Mapping[str, str | int]) -> Answer:
         patience = self._patience
+        timeout = patience.connect_seconds, patience.read_seconds
         try:
             with self._session.get(
-                url,
-                params=dict(parameters),
-                timeout=(patience.connect_seconds, patience.read_seconds),
-                allow_redirects=False,
-                stream=True,
+                url, params=dict(parameters), timeout=timeout, allow_redirects=False, stream=True
             ) as response:
                 return self._answer(response, self._body(response))
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             kind = type(error).__name__  # its text may hold the token
-        raise _ProblemError(
-            f"no whole answer, asked {patience.retries + 1} times ({kind}); check the network and the address in the city's "
-            "file, or raise source.patience there",
-            0,
-        )
+        remedy = "check the network and the address in the city's file, or raise source.patience there"
+        raise _ProblemError(f"no whole answer, asked {patience.retries + 1} times ({kind}); {remedy}", 0)
 
     def _body(self, response: requests.Response) -> bytearray:
         until, body = monotonic() + self._patience.answer_seconds, bytearray()
@@ -174,14 +166,12 @@ class JsonApi:
         while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
             body += chunk
             self._received_bytes += len(chunk)
-            if self._received_bytes > self._max_answer_mb * MEGABYTE:
+            if self._received_bytes > self._max_answer_mb * 2**20:
                 limit = f"the {self._max_answer_mb:,} MB that limits.max_answer_mb of the city's file allows"
                 raise _ProblemError(f"the answers are larger than {limit}")
             if monotonic() > until:
-                raise _ProblemError(
-                    f"no whole answer in {self._patience.answer_seconds:g} s; raise source.patience in the city's file, or ask for "
-                    "fewer days"
-                )
+                remedy = "raise source.patience in the city's file, or ask for fewer days"
+                raise _ProblemError(f"no whole answer in {self._patience.answer_seconds:g} s; {remedy}")
         return body
 
     def _answer(self, response: requests.Response, body: bytearray) -> Answer:
@@ -200,20 +190,20 @@ class JsonApi:
             code = next((one.get("code") for one in (error, content) if isinstance(one, dict)), None)
             raise self._refusal(f"HTTP {status} with error {self._quoted(code)}", code, content)
         if content is None:
-            raise _ProblemError(
-                f"HTTP {status}: the answer is not whole JSON ({len(body)} bytes); check that the address in the city's file is "
-                "that of an API and needs no log-in, or try again later",
-                0,
+            problem = f"HTTP {status}: the answer is not whole JSON ({len(body)} bytes)"
+            remedy = (
+                "check that the address in the city's file is that of an API and needs no log-in, or try again later"
             )
+            raise _ProblemError(f"{problem}; {remedy}", 0)
         return Answer(content, response.links.get("next", {}).get("url"))
 
     def _refusal(self, what: str, code: object, content: Any, retry_after: str = "") -> _ProblemError:
         fields = content if isinstance(content, dict) else {}
         texts = _texts(fields.get("message")) or _texts(self._error_in(content))
         message = self._quoted(" ".join(" ".join(text.split()) for text in texts))
-        is_temporary = isinstance(code, int) and code in RETRIED
-        remedy = REMEDIES.get(code) if isinstance(code, int) else None
-        remedy = remedy or ("try again later" if is_temporary else "see the publisher's documentation")
+        number = code if isinstance(code, int) else 0
+        is_temporary = number in RETRIED
+        remedy = REMEDIES.get(number, "try again later" if is_temporary else "see the publisher's documentation")
         wait = float(retry_after) if retry_after.isdecimal() else 0.0
         return _ProblemError(f"{what}{message and ': '}{message}; {remedy}", wait if is_temporary else None)
 

@@ -49,12 +49,8 @@ class SocrataDataset(ApiReader[SocrataSettings]):
 
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
         columns = ",".join(dict.fromkeys((ROW_ID, *self.keys)))
-        query: dict[str, str | int] = {
-            "$select": columns,
-            "$order": ROW_ID,
-            "$limit": self.source.page_size,
-            "$offset": 0,
-        }
+        query: dict[str, str | int] = {"$select": columns, "$order": ROW_ID, "$offset": 0}
+        query["$limit"] = self.source.page_size
         if condition := both(self.source.where, self._days(asked)):
             query["$where"] = condition
         yield Request(f"{self.address}.json", query)

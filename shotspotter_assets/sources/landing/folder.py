@@ -2,13 +2,17 @@
 
 import logging
 import math
-import re
+import os
+import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -22,10 +26,11 @@ from shotspotter_assets.cities.city import City, Limits
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError
 from shotspotter_assets.sources.landing.formats import FORMATS
 from shotspotter_assets.sources.landing.landing_settings import LandingSettings
-from shotspotter_assets.sources.landing.listing import ListedFile, fetch, local_file, local_files, s3_files
-from shotspotter_assets.sources.landing.reader import Batch, LandedFile, Task, read_in_subprocess
+from shotspotter_assets.sources.landing.reader import Batch, Task, read_in_subprocess
 from shotspotter_assets.sources.landing.received import (
+    Received,
     ReceivedFile,
+    corrected_day,
     overlapping,
     read_received,
     read_rows,
@@ -40,26 +45,35 @@ from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 
+HIDDEN: Final = (".", "_")
+"""First characters of the names of files and folders that are ignored."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")
 """Endings of files that a transfer is still writing."""
-
-CORRECTION: Final = re.compile(r"(?i)(?:^|[-_ ])correction[-_ ](\d{4}-\d{2}-\d{2})$")
-"""Names (without their ending) of files that replace one day's rows of other files."""
-
 MAX_SHARE_WITHDRAWN: Final = 0.5
 """Share of a folder's rows that removed files may withdraw; more looks like a lost disk or a tidied folder."""
-
 FILES_PER_BATCH: Final = 100
 """Files that a subprocess reads one after the other; objects on S3 are fetched before, side by side."""
-
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file as it was listed."""
+
+    path: str
+    version: str = ""
+    """Short text that changes whenever the file is written."""
+    modified: datetime = EPOCH
+    refused: str | None = None
+    """Reason why the file is not opened, and the remedy; None for a file that may be read."""
 
 
 @dataclass(frozen=True)
 class Landed:
     """The content of a landing folder."""
 
-    files: Mapping[str, ReceivedFile]
+    files: Received
     """Files as they were last read, by path, with files that are gone and not withdrawn."""
     rows: Mapping[date, Mapping[str, tuple[str, int]]]
     """Version and number of the used rows of each day by path."""
@@ -69,20 +83,17 @@ class Landed:
     """Files that are gone and keep their rows, as most rows of the folder would be withdrawn."""
     unread: int = 0
     """Number of files that were left for the next time."""
+    without_files: str = ""
+    """The message about a folder that is missing or empty; empty for others."""
 
 
 class LandingFolder(AlertSource):
     """A landing folder of a city.
 
     Rows without a usable time or from before the city's start are filed under the day in the file's name (`file_date`),
-    else under the city's first day.
-
-    A file that is removed is withdrawn with its rows, unless most rows of the folder would go with it. A file that cannot be
-    used keeps the rows of its last good version. A file named `correction_YYYY-MM-DD` replaces all rows of that day in other
-    files of the folder.
-
-    Files in transfer are left alone: those with an ending of `UNFINISHED`, and local ones that were written to within the
-    source's `settle_seconds`.
+    else under the city's first day. A file that is removed is withdrawn with its rows, unless most rows of the folder would
+    go with it. A file that cannot be used keeps the rows of its last good version. Files in transfer are left alone: those
+    with an ending of `UNFINISHED`, and local ones that were written to within the source's `settle_seconds`.
     """
 
     def __init__(
@@ -119,11 +130,10 @@ class LandingFolder(AlertSource):
         if not files and landed.in_transfer:
             raise NoFilesError(
                 f"City {self.city.name}: all files of the landing folder {self.folder} were written to within the last "
-                f"{self.source.settle_seconds:g} s (source.settle_seconds), so their transfer may not be over. Run again "
-                "shortly."
+                f"{self.source.settle_seconds:g} s (source.settle_seconds), so their transfer may not be over. Run again shortly."
             )
         if not files:
-            raise NoFilesError(self.without_files)
+            raise NoFilesError(landed.without_files)
         if landed.in_transfer:
             log.warning("City %s: left until transferred: %s", self.city.name, ", ".join(landed.in_transfer))
         errors = [file.error for _, file in sorted(files.items()) if file.error]
@@ -131,13 +141,10 @@ class LandingFolder(AlertSource):
             raise SourceError(errors[0])
         for error in unusable_files(files, self.city).values():
             log.warning("%s The other files are used.", error)
-        days_of_files: dict[str, list[date]] = {}
-        for day, paths in landed.rows.items():
-            for path in paths if first <= day <= last else ():
-                days_of_files.setdefault(path, []).append(day)
+        asked = [(path, day) for day, paths in landed.rows.items() if first <= day <= last for path in paths]
         tables = [RAW_SCHEMA.empty_table()]
-        for path, days in sorted(days_of_files.items()):
-            rows = read_rows(self._store, self.city.name, path, files[path])
+        for path, pairs in groupby(sorted(asked), itemgetter(0)):
+            rows, days = read_rows(self._store, self.city.name, path, files[path]), [day for _, day in pairs]
             tables.append(rows.filter(pc.is_in(rows["date"], pa.array(days, pa.date32()))))
         return pa.concat_tables(tables).sort_by(ORDER)
 
@@ -155,7 +162,7 @@ class LandingFolder(AlertSource):
         before = self._files_before()
         listed = {file.path: file for file in ready}
         changed = [
-            file for path, file in listed.items() if path not in before or before[path].version != self._version(file)
+            file for file in ready if (at := before.get(file.path)) is None or at.version != file.version + self._rules
         ]
         files, unread = dict(before), len(changed)
         for path, rows in self._parse(changed):
@@ -176,45 +183,33 @@ class LandingFolder(AlertSource):
                 f"City {self.city.name}: {len(lost):,} files with most of the rows of {self.folder} are gone, and were read "
                 "with other settings of the city's file. Put them back, or take back the change of the settings."
             )
-        return Landed(files, used_days(files, self.city, self._meaning), in_transfer, gone, unread)
-
-    def named_days(self) -> set[date]:
-        used = used_files(self._files_before(), self.city, self._meaning)
-        return {file.named_day for file in used.values() if file.named_day is not None}
-
-    @property
-    def without_files(self) -> str:
-        """The message about a folder that is missing or empty."""
-        return (
+        without_files = (
             f"City {self.city.name}: the landing folder {self.folder} is missing or empty; put the city's files there "
             f"({', '.join(FORMATS)}), or point SHOTSPOTTER_LANDING at the folder that holds "
             f"{self.source.folder or self.city.name}/."
         )
+        rows = used_days(used_files(files, self.city, self._meaning))
+        return Landed(files, rows, in_transfer, gone, unread, "" if files else without_files)
+
+    def named_days(self) -> set[date]:
+        used = used_files(self._files_before(), self.city, self._meaning)
+        return {day for path in used if (day := self._named_day(path)) is not None}
 
     def _files_before(self) -> dict[str, ReceivedFile]:
         files = read_received(self._store, self.city.name)
         return {path: file for path, file in files.items() if path.startswith(f"{self.folder}/")}
 
     def _received(self, file: ListedFile, rows: pa.Table | SourceError, before: ReceivedFile | None) -> ReceivedFile:
-        version = self._version(file)
+        version = file.version + self._rules
         if isinstance(rows, SourceError):
             kept, error = before or ReceivedFile(version="", received=file.modified), str(rows)
             if kept.rows_from.endswith(self._meaning):
                 error += " The rows of its last good version are used until then."
             return kept.model_copy(update={"version": version, "error": error})
         days = write_rows(self._store, self.city.name, file.path, version, rows)
-        return ReceivedFile(
-            version=version,
-            received=file.modified,
-            rows_from=version,
-            named_day=self._named_day(file.path),
-            corrects=corrected_day(file.path),
-            days=days,
-        )
+        return ReceivedFile(version=version, received=file.modified, rows_from=version, days=days)
 
-    def _shifted(
-        self, files: Mapping[str, ReceivedFile], before: Mapping[str, ReceivedFile]
-    ) -> dict[str, ReceivedFile]:
+    def _shifted(self, files: Received, before: Received) -> dict[str, ReceivedFile]:
         """Look for files whose times are shifted by whole hours among those on days of changed files.
 
         Times that are exact to the hour repeat by chance; corrections repeat the rows that they replace.
@@ -226,7 +221,7 @@ class LandingFolder(AlertSource):
         beside = overlapping({**files, **lost}, changed | lost.keys()) - lost.keys()
         tables = {}
         for path in overlapping(files, beside) if beside else ():
-            if files[path].rows_from and files[path].corrects is None:
+            if files[path].rows_from and corrected_day(path) is None:
                 with suppress(SourceError):  # lost rows are read again the next time
                     tables[path] = read_rows(self._store, self.city.name, path, files[path])
         shifted = shifted_files(tables, {path: files[path].received for path in tables})
@@ -264,14 +259,22 @@ class LandingFolder(AlertSource):
                     else:
                         tasks.append(task)
                 for task, rows in read_in_subprocess(Batch(self.city, self.source, tasks)):
-                    yield task.file.path, self._written_to(batch[task.file.path]) or rows
+                    problem = f"{task.path} was written to while it was read. Run again once its transfer is over."
+                    # S3 hands out what was listed.
+                    is_stable = self._client is not None or batch[task.path] in local_file(task.path)
+                    yield task.path, rows if is_stable else SourceError(f"City {self.city.name}: {problem}")
 
     def _task(self, folder: Path, file: ListedFile, number: int) -> Task | SourceError:
+        content, refused = Path(file.path), file.refused
+        if refused is None and content.suffix.lower() not in FORMATS:
+            convert = "convert it, or move it out of the landing folder."
+            refused = f"is of a kind that is not read (allowed: {', '.join(FORMATS)}); {convert}"
+        if refused is not None:
+            return SourceError(f"City {self.city.name}: {file.path} {refused}")
         try:
-            landed = self._landed(file)
+            named_day = self._named_day(file.path)
         except SourceError as error:
             return error
-        content = Path(file.path)
         if self._client is not None:
             content = folder / f"{number}{content.suffix}"
             try:
@@ -279,17 +282,7 @@ class LandingFolder(AlertSource):
             except Exception as error:  # of boto3, and no fault of the file
                 problem = f"City {self.city.name}: {file.path} cannot be fetched ({error}). Run again."
                 raise SourceError(problem) from None
-        return Task(landed, content, folder / f"{number}.rows")
-
-    def _landed(self, file: ListedFile) -> LandedFile:
-        if file.refused is not None:
-            raise SourceError(f"City {self.city.name}: {file.path} {file.refused}")
-        if PurePosixPath(file.path).suffix.lower() not in FORMATS:
-            raise SourceError(
-                f"City {self.city.name}: {file.path} is of a kind that is not read (allowed: {', '.join(FORMATS)}); convert it, "
-                "or move it out of the landing folder."
-            )
-        return LandedFile(file.path, file.modified, self._named_day(file.path), corrected_day(file.path) is not None)
+        return Task(file.path, file.modified, named_day, content, folder / f"{number}.rows")
 
     def _named_day(self, path: str) -> date | None:
         if self.source.file_date is None or corrected_day(path) is not None:
@@ -302,21 +295,48 @@ class LandingFolder(AlertSource):
                 "source.file_date of the city's file promises; rename the file or correct file_date."
             ) from None
 
-    def _version(self, file: ListedFile) -> str:
-        return f"{file.version}{self._rules}"
 
-    def _written_to(self, file: ListedFile) -> SourceError | None:
-        """Return the error of a local file that has changed since it was listed; S3 hands out what was listed."""
-        if self._client is not None or file in local_file(file.path):
-            return None
-        return SourceError(
-            f"City {self.city.name}: {file.path} was written to while it was read. Run again once its transfer is over."
-        )
+def local_files(folder: str) -> Iterator[ListedFile]:
+    """Yield the files of a folder and its subfolders; none where it is missing. Links are not followed."""
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for within, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
+        for name in [*files, *folders]:
+            if not name.startswith(HIDDEN):
+                yield from local_file(os.path.join(within, name))  # noqa: PTH118  # names may not be UTF-8
 
 
-def corrected_day(path: str) -> date | None:
-    """Return the day of a file that is named as a correction; None for other files."""
-    found = CORRECTION.search(PurePosixPath(path).stem)
-    with suppress(ValueError):
-        return None if found is None else date.fromisoformat(found[1])
-    return None
+def local_file(path: str) -> Iterator[ListedFile]:
+    """Yield one file, unless it is gone; a link, or a name that is not UTF-8, is refused."""
+    with suppress(FileNotFoundError):
+        found = Path(path).lstat()
+        text = os.fsencode(path).decode("utf-8", "backslashreplace")
+        refused = None if text == path else "has a name that is not UTF-8. Rename it."
+        if stat.S_ISLNK(found.st_mode):
+            refused = "is a link, which is not followed. Put the file itself there."
+        if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
+            modified = EPOCH + timedelta(microseconds=found.st_mtime_ns // 1000)
+            yield ListedFile(text, f"{found.st_size}:{found.st_mtime_ns}", modified, refused)
+
+
+def s3_files(client: Any, folder: str) -> Iterator[ListedFile]:
+    """Yield the objects below `s3://bucket/prefix`."""
+    bucket, _, prefix = folder.removeprefix("s3://").partition("/")
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/"):
+        for item in page.get("Contents", []):
+            names = item["Key"][len(prefix) + 1 :].split("/")
+            if names[-1] and not any(name.startswith(HIDDEN) for name in names):
+                path, version = f"s3://{bucket}/{item['Key']}", f"{item['Size']}:{item['ETag']}"
+                yield ListedFile(path, version, item["LastModified"].astimezone(UTC))
+
+
+def fetch(client: Any, file: ListedFile, target: Path) -> None:
+    """Copy an object as it was listed; boto3 raises if it is gone or has changed since."""
+    bucket, _, key = file.path.removeprefix("s3://").partition("/")
+    answer = client.get_object(Bucket=bucket, Key=key, IfMatch=file.version.partition(":")[2])
+    with target.open("wb") as copy:
+        shutil.copyfileobj(answer["Body"], copy)

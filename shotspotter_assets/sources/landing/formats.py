@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,23 +25,16 @@ BLOCK_BYTES: Final = 64 * 2**20
 """Maximum of a line; Arrow's default of 1 MB refuses files with one long line."""
 HEAD_BYTES: Final = 64 * 2**10
 """Maximum of the header line."""
+OTHER_TYPES: Final = (pa.types.is_nested, pa.types.is_binary, pa.types.is_fixed_size_binary)
 REQUIRED: Final = ("time", "time_of_day", "longitude", "latitude")
 """Columns that at least one row of JSON must have; publishers omit other empty ones."""
 
 
-class Format(NamedTuple):
-    """Reader and name of a file format."""
-
-    read: Callable[[Path, LandingSettings], pa.Table]
-    name: str
-
-
 def read_csv(path: Path, source: LandingSettings) -> pa.Table:
     """Read a CSV file with a header line, with comma, semicolon, tab or bar, in UTF-8 or Windows-1252, as text."""
-    content = path.read_bytes()
+    content, encoding = path.read_bytes(), "utf-8"
     try:
         content.decode()
-        encoding = "utf-8"
     except UnicodeDecodeError:
         encoding = "cp1252"
     head = content[:HEAD_BYTES].decode(encoding, "ignore").removeprefix("\ufeff")
@@ -53,13 +46,12 @@ def read_csv(path: Path, source: LandingSettings) -> pa.Table:
         broken.append(row.text)
         return "skip"
 
+    texts = dict.fromkeys(headers[delimiter], pa.string())
     table = arrow_csv.read_csv(
         pa.BufferReader(content),
         read_options=arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, encoding=encoding),
         parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=keep),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(headers[delimiter], pa.string()), strings_can_be_null=True
-        ),
+        convert_options=arrow_csv.ConvertOptions(column_types=texts, strings_can_be_null=True),
     )
     _require_columns(source, table.column_names)
     columns = _own_columns(source)
@@ -124,11 +116,7 @@ def read_parquet(path: Path, source: LandingSettings) -> pa.Table:
     schema = pq.read_schema(path)
     _require_columns(source, schema.names)
     for field in map(schema.field, _own_columns(source)):
-        if (
-            pa.types.is_nested(field.type)
-            or pa.types.is_binary(field.type)
-            or pa.types.is_fixed_size_binary(field.type)
-        ):
+        if any(is_other(field.type) for is_other in OTHER_TYPES):
             raise ValueError(f"the column {field.name} is of the type {field.type}, not text, number or time")
     return pq.ParquetFile(path).read(columns=_own_columns(source))
 
@@ -183,7 +171,6 @@ def _own_columns(source: LandingSettings) -> list[str]:
 
 
 def _require_columns(source: LandingSettings, present: Sequence[str]) -> None:
-    """Raise ValueError unless each column of the city's file is there, and only once."""
     named = source.columns.named()
     _require(source, [ours for ours, theirs in named.items() if theirs not in present], present)
     repeated = [theirs for theirs in named.values() if present.count(theirs) > 1]
@@ -198,18 +185,12 @@ def _require(source: LandingSettings, missing: Sequence[str], present: Collectio
         raise ValueError(f"it has no column {', '.join(texts)}; it has: {', '.join(sorted(present))}")
 
 
-CSV: Final = Format(read_csv, "a CSV file with a header line")
-JSON_LINES: Final = Format(read_json_lines, "a file of JSON lines in UTF-8")
-
-FORMATS: Final = {
-    ".parquet": Format(read_parquet, "a Parquet file"),
-    ".csv": CSV,
-    ".tsv": CSV,
-    ".txt": CSV,
-    ".jsonl": JSON_LINES,
-    ".ndjson": JSON_LINES,
-    ".geojson": Format(read_geojson, "a GeoJSON FeatureCollection"),
-    ".xlsx": Format(read_xlsx, "an Excel workbook (XLSX)"),
-    ".zip": Format(read_shapefile, "a zip archive with one shapefile (.shp, .shx, .dbf, .prj)"),
+FORMATS: Final[dict[str, tuple[Callable[[Path, LandingSettings], pa.Table], str]]] = {
+    ".parquet": (read_parquet, "a Parquet file"),
+    **dict.fromkeys((".csv", ".tsv", ".txt"), (read_csv, "a CSV file with a header line")),
+    **dict.fromkeys((".jsonl", ".ndjson"), (read_json_lines, "a file of JSON lines in UTF-8")),
+    ".geojson": (read_geojson, "a GeoJSON FeatureCollection"),
+    ".xlsx": (read_xlsx, "an Excel workbook (XLSX)"),
+    ".zip": (read_shapefile, "a zip archive with one shapefile (.shp, .shx, .dbf, .prj)"),
 }
-"""Formats by file ending."""
+"""Readers and names of formats by file ending."""

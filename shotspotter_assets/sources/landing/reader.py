@@ -31,38 +31,29 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.formats import FORMATS
 from shotspotter_assets.sources.landing.landing_settings import LandingSettings
+from shotspotter_assets.sources.landing.received import corrected_day
 from shotspotter_assets.sources.raw_rows import to_raw
 
 MAX_ATTEMPTS: Final = 2
 """A file is read again if its process ends, as something else may have ended it."""
-
 FIRST_POSSIBLE_DAY: Final = date(1990, 1, 1)
 """Earlier dates are defaults or misread numbers: no acoustic gunshot sensors were in use."""
-
 MAX_IDLE_SECONDS: Final = 60
 MAX_CHARACTERS: Final = 1_000
 """Maximum length of the reason why a file cannot be read, which every tick repeats."""
-
 PROGRAM: Final = f"from {__name__} import main; main()"
 
 Process = subprocess.Popen[bytes]
 
 
-class LandedFile(NamedTuple):
-    """One file of the landing folder."""
+class Task(NamedTuple):
+    """One file to read, with the paths of its content and of its rows."""
 
     path: str
     """The `received_from` of its rows."""
     modified: datetime
     named_day: date | None
     """Local day in the file's name, where the source has `file_date` or the file is a correction."""
-    is_correction: bool = False
-
-
-class Task(NamedTuple):
-    """One file to read, with the paths of its content and of its rows."""
-
-    file: LandedFile
     content: Path
     rows: Path
 
@@ -77,44 +68,41 @@ class Batch:
 
     def read(self, task: Task) -> pa.Table:
         """Return the rows of a file, as `RAW_SCHEMA`; raise SourceError if it cannot be used."""
-        file, city = task.file, self.city
-        kind = FORMATS[PurePosixPath(file.path).suffix.lower()]
+        city, named_day = self.city, task.named_day
+        read, kind = FORMATS[PurePosixPath(task.path).suffix.lower()]
         try:
-            table = kind.read(task.content, self.source)
+            table = read(task.content, self.source)
             if table.num_rows > city.limits.max_rows:
                 raise ValueError(f"it has {table.num_rows:,} rows; limits.max_rows is {city.limits.max_rows:,}")  # noqa: TRY301
         except MemoryError:
             raise
         except Exception as error:  # whatever a library makes of a foreign file
             reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-            raise _refusal(city, file.path, f"as {kind.name} ({reason})") from None
+            raise _refusal(city, task.path, f"as {kind} ({reason})") from None
         plausible = (city.start, date.max - ONE_DAY)
-        if file.named_day is not None:
-            plausible = max(city.start, file.named_day - ONE_DAY), file.named_day + ONE_DAY
-        filing_day = city.start if file.named_day is None else max(file.named_day, city.start)
-        rows = to_raw(table, 0, city, self.source, file.path, file.modified, filing_day, plausible)
-        if file.is_correction:
-            others = pc.sum(pc.not_equal(local_dates(rows["time_utc"], city.zone), pa.scalar(file.named_day))).as_py()
-            if others:
-                reason = f"as a correction of {file.named_day}: {others:,} of {rows.num_rows:,} rows are of other days"
-                raise _refusal(city, file.path, reason)
-        _refuse_undated(rows, city, file.path)
-        return rows
-
-
-def _refuse_undated(rows: pa.Table, city: City, path: str) -> None:
-    local = local_dates(rows["time_utc"], city.zone)
-    is_early = pc.and_(pc.less(local, pa.scalar(city.start)), pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY)))
-    undated = pc.invert(pc.fill_null(pc.or_(pc.equal(local, rows["date"]), is_early), False))
-    number = pc.sum(undated).as_py() or 0
-    if number > city.max_share_rejected * rows.num_rows:
-        first = rows.filter(undated).slice(0, 1).to_pylist()[0]
-        reason = (
-            f"as {number:,} of {rows.num_rows:,} rows have no usable date; the first is "
-            f"{first['as_received'] or first['time_utc']}. Correct columns.time, time_format (day and month may be "
-            "interchanged) and naive_times of the city's file"
+        if named_day is not None:
+            plausible = max(city.start, named_day - ONE_DAY), named_day + ONE_DAY
+        filing_day = city.start if named_day is None else max(named_day, city.start)
+        rows = to_raw(table, city, self.source, task.path, task.modified, filing_day, plausible)
+        local = local_dates(rows["time_utc"], city.zone)
+        others = pc.sum(pc.not_equal(local, pa.scalar(corrected_day(task.path), pa.date32()))).as_py()
+        if others:
+            reason = f"as a correction of {named_day}: {others:,} of {rows.num_rows:,} rows are of other days"
+            raise _refusal(city, task.path, reason)
+        is_early = pc.and_(
+            pc.less(local, pa.scalar(city.start)), pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY))
         )
-        raise _refusal(city, path, reason)
+        undated = pc.invert(pc.fill_null(pc.or_(pc.equal(local, rows["date"]), is_early), False))
+        number = pc.sum(undated).as_py() or 0
+        if number > city.max_share_rejected * rows.num_rows:
+            first = rows.filter(undated).slice(0, 1).to_pylist()[0]
+            reason = (
+                f"as {number:,} of {rows.num_rows:,} rows have no usable date; the first is "
+                f"{first['as_received'] or first['time_utc']}. Correct columns.time, time_format (day and month may be "
+                "interchanged) and naive_times of the city's file"
+            )
+            raise _refusal(city, task.path, reason)
+        return rows
 
 
 def _cut(text: str) -> str:
@@ -135,7 +123,12 @@ def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceEr
     while left:
         process, is_idle = _acquire(), False
         try:
-            for line in _answers(process, replace(batch, tasks=tuple(left))):
+            assert process.stdin is not None
+            assert process.stdout is not None
+            with suppress(BrokenPipeError):
+                pickle.dump(replace(batch, tasks=tuple(left)), process.stdin)
+                process.stdin.flush()
+            while left and (line := process.stdout.readline()):
                 task, error, attempts = left.pop(0), json.loads(line), 0
                 yield task, SourceError(error) if error else feather.read_table(str(task.rows), memory_map=False)
                 task.rows.unlink(missing_ok=True)
@@ -156,20 +149,8 @@ def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceEr
             reason = f"as its reader ends ({how}): a defect, or more memory than limits.memory_mb ({city.limits.memory_mb:,})"
         else:
             continue
-        yield left[0], _refusal(city, left.pop(0).file.path, reason)
+        yield left[0], _refusal(city, left.pop(0).path, reason)
         attempts = 0
-
-
-def _answers(process: Process, batch: Batch) -> Iterator[bytes]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with suppress(BrokenPipeError):
-        pickle.dump(batch, process.stdin)
-        process.stdin.flush()
-    for _ in batch.tasks:
-        if not (line := process.stdout.readline()):
-            return
-        yield line
 
 
 _idle: list[Process] = []
@@ -182,20 +163,12 @@ def _acquire() -> Process:
         if process.poll() is None:
             return process
         _end(process)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        # Memory that pools and arenas set aside would count against the limit.
-        "ARROW_DEFAULT_MEMORY_POOL": "system",
-        "MALLOC_ARENA_MAX": "2",
-    }
-    return subprocess.Popen(  # noqa: S603  # nothing of it comes from outside
-        [sys.executable, "-c", PROGRAM],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environment,
-        start_new_session=True,  # an interrupt at the terminal is for the process that asked
-    )
+    # Memory that pools and arenas set aside would count against the limit.
+    environment = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
+    environment = {**os.environ, **environment, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    program, pipe = [sys.executable, "-c", PROGRAM], subprocess.PIPE
+    # An interrupt at the terminal is for the process that asked. Nothing of the program comes from outside.
+    return subprocess.Popen(program, stdin=pipe, stdout=pipe, env=environment, start_new_session=True)  # noqa: S603
 
 
 def _end(process: Process) -> None:
@@ -237,10 +210,9 @@ def _error_of(batch: Batch, task: Task) -> tuple[str | None, bool]:
         feather.write_feather(batch.read(task), str(task.rows), compression="lz4")
     except SourceError as error:
         return _cut(str(error)), False
-    except MemoryError:
-        reason = f"with the {batch.city.limits.memory_mb:,} MB of memory that limits.memory_mb allows"
-        return str(_refusal(batch.city, task.file.path, reason)), True
     except Exception as error:  # whatever a library makes of a foreign file, the other files are read
         reason = f"({type(error).__name__}: {str(error).splitlines()[:1]})"
-        return str(_refusal(batch.city, task.file.path, reason)), False
+        if is_exhausted := isinstance(error, MemoryError):
+            reason = f"with the {batch.city.limits.memory_mb:,} MB of memory that limits.memory_mb allows"
+        return str(_refusal(batch.city, task.path, reason)), is_exhausted
     return None, False

@@ -3,7 +3,9 @@
 A file is parsed once, by a sensor or a run. Its rows are kept in the store.
 """
 
+import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -16,12 +18,15 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.schema import group_versions
+from shotspotter_assets.sources.schema import rows_by_origin
 from shotspotter_assets.storage.catalogue import ARRIVED_ROWS, RAW_ROWS, RECEIVED
 from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import StoredTable
 
+CORRECTION: Final = re.compile(r"(?i)(?:^|[-_ ])correction[-_ ](\d{4}-\d{2}-\d{2})$")
+"""Names (without their ending) of files that replace one day's rows of other files."""
 MAX_SHIFT_HOURS: Final = 14
 HOURS_OF_TIME: Final = 10_000_000
 MIN_SHIFTED_ROWS: Final = 5
@@ -42,10 +47,6 @@ class ReceivedFile(BaseModel):
     """Reason why this version is not used; empty where it is."""
     rows_from: str = ""
     """Version whose rows are used: the last one that could be read. Empty without one."""
-    named_day: date | None = None
-    """Day in the name of a daily file."""
-    corrects: date | None = None
-    """Day whose rows of other files this file replaces."""
     days: dict[date, tuple[str, int]] = {}
     """Version and number of the rows by day."""
     shifted: str = ""
@@ -72,8 +73,15 @@ def read_received(store: Store, city: str) -> dict[str, ReceivedFile]:
     return dict(store.read_index(RECEIVED, city, _decoded) or {})
 
 
-def is_held_back(path: str, file: ReceivedFile, city: City) -> bool:
-    """Return True for a file whose times are probably in another zone, unless a person has accepted it."""
+def corrected_day(path: str) -> date | None:
+    """Return the day of a file that is named as a correction; None for other files."""
+    found = CORRECTION.search(PurePosixPath(path).stem)
+    with suppress(ValueError):
+        return None if found is None else date.fromisoformat(found[1])
+    return None
+
+
+def _is_held_back(path: str, file: ReceivedFile, city: City) -> bool:
     return bool(file.shifted) and PurePosixPath(path).name not in city.acknowledged_files
 
 
@@ -81,7 +89,7 @@ def unusable_files(files: Received, city: City) -> dict[str, str]:
     """Return reasons why files are not used in their present version, by path."""
     why = {path: file.error for path, file in sorted(files.items()) if file.error}
     for path, file in sorted(files.items()):
-        if is_held_back(path, file, city):
+        if _is_held_back(path, file, city):
             name = PurePosixPath(path).name
             held_back = (
                 f"City {city.name}: {path} is held back: {file.shifted}, so its times are probably in another zone. Replace or "
@@ -93,24 +101,22 @@ def unusable_files(files: Received, city: City) -> dict[str, str]:
 
 
 def used_files(files: Received, city: City, meaning: str) -> dict[str, ReceivedFile]:
-    """Return the files whose rows are used, see `used_days`."""
-    return {
-        path: file
-        for path, file in files.items()
-        if file.rows_from.endswith(meaning) and not is_held_back(path, file, city)
-    }
+    """Return the files whose rows are used, in order of their arrival.
+
+    `meaning` is the ending of the versions that were read as the city's file describes the folder now. A file whose times
+    are probably in another zone is held back unless a person has accepted it.
+    """
+    ordered = sorted(files.items(), key=lambda item: (item[1].received, item[0]))
+    is_read = {path: file for path, file in ordered if file.rows_from.endswith(meaning)}
+    return {path: file for path, file in is_read.items() if not _is_held_back(path, file, city)}
 
 
-def used_days(files: Received, city: City, meaning: str) -> dict[date, dict[str, tuple[str, int]]]:
+def used_days(used: Received) -> dict[date, dict[str, tuple[str, int]]]:
     """Return version and number of the used rows of each day by the path of their file.
 
-    A correction replaces the rows of all other files on its day, earlier corrections included. `meaning` is the ending of
-    the versions that were read as the city's file describes the folder now.
+    A correction replaces the rows of all other files on its day, earlier corrections included.
     """
-    used = used_files(files, city, meaning)
-    corrections = {
-        file.corrects: path for path, file in sorted(used.items(), key=lambda item: (item[1].received, item[0]))
-    }
+    corrections = {corrected_day(path): path for path in used}
     days: dict[date, dict[str, tuple[str, int]]] = {}
     for path, file in used.items():
         for day, rows in file.days.items():
@@ -127,23 +133,21 @@ def write_received(store: Store, city: str, before: Received, files: Received) -
         after = {path: file for path, file in stored.items() if path in files or path not in before} | changed
         if after != stored:
             store.write_bytes(RECEIVED, _RECEIVED.dump_json(after), city)
-        used = {_hash(path, file.rows_from) for path, file in after.items()}
-        for name in {_hash(path, file.rows_from) for path, file in stored.items() if file.rows_from} - used:
-            store.delete(ARRIVED_ROWS.named(hash=name), city)
+        used = {_rows_file(path, file.rows_from) for path, file in after.items()}
+        for rows in {_rows_file(path, file.rows_from) for path, file in stored.items() if file.rows_from} - used:
+            store.delete(rows, city)
 
 
 def write_rows(store: Store, city: str, path: str, version: str, rows: pa.Table) -> dict[date, tuple[str, int]]:
     """Keep the rows (`RAW_SCHEMA`) of a file; return version and number of rows by day."""
-    store.write_table(
-        ARRIVED_ROWS.named(hash=_hash(path, version)), rows.rename_columns(ARRIVED_ROWS.schema.names), city
-    )
-    return rows_by_day(rows)
+    store.write_table(_rows_file(path, version), rows.rename_columns(ARRIVED_ROWS.schema.names), city)
+    return {day: origins[path] for day, origins in rows_by_origin(rows).items()}
 
 
 def read_rows(store: Store, city: str, path: str, file: ReceivedFile) -> pa.Table:
     """Return the used rows of a file, `RAW_SCHEMA`; raise SourceError if they were replaced or are lost."""
     try:
-        rows = store.read_table(ARRIVED_ROWS.named(hash=_hash(path, file.rows_from)), city)
+        rows = store.read_table(_rows_file(path, file.rows_from), city)
     except StoreError:
         if read_received(store, city).get(path) == file:
             write_received(store, city, {path: file}, {})
@@ -151,19 +155,8 @@ def read_rows(store: Store, city: str, path: str, file: ReceivedFile) -> pa.Tabl
     return rows.rename_columns(RAW_ROWS.schema.names)
 
 
-def rows_by_day(rows: pa.Table) -> dict[date, tuple[str, int]]:
-    """Return version and number of the rows (`RAW_SCHEMA`) of each day that has any.
-
-    Rows filed under a day for want of a usable time change its version, but do not belong to it and are not counted.
-    """
-    dates = rows["date"].to_numpy().astype("datetime64[D]")
-    days, group = np.unique(dates, return_inverse=True)
-    versions = group_versions(rows, group, len(days))
-    # Local and UTC days differ by one at most. NaT is equal to nothing.
-    utc_days = rows["time_utc"].cast(pa.timestamp("us")).to_numpy().astype("datetime64[D]")
-    belongs = np.abs((utc_days - dates).astype(np.float64)) <= 1
-    numbers = np.bincount(group[belongs], minlength=len(days)).tolist()
-    return dict(zip(days.astype(date).tolist(), zip(versions, numbers, strict=True), strict=True))
+def _rows_file(path: str, version: str) -> StoredTable:
+    return ARRIVED_ROWS.named(hash=sha256(path, version)[:20])
 
 
 def shifted_files(tables: Mapping[str, pa.Table], received: Mapping[str, datetime]) -> dict[str, str]:
@@ -188,9 +181,8 @@ def shifted_files(tables: Mapping[str, pa.Table], received: Mapping[str, datetim
     def other_file(hours: int) -> npt.NDArray[np.int64]:
         """Return the number of another file that has each row so many hours earlier, -1 for none; shape (rows,)."""
         at = np.minimum(np.searchsorted(of_code.index, code - hours), len(of_code) - 1)
-        other = np.where(
-            of_code["min"].to_numpy()[at] != own, of_code["min"].to_numpy()[at], of_code["max"].to_numpy()[at]
-        )
+        least, most = (of_code[name].to_numpy()[at] for name in ("min", "max"))
+        other = np.where(least != own, least, most)
         return np.where((of_code.index.to_numpy()[at] == code - hours) & (other != own), other, -1)
 
     is_repeated = other_file(0) >= 0
@@ -214,7 +206,3 @@ def overlapping(files: Received, paths: Collection[str]) -> set[str]:
     """Return `paths` and the files with rows on a day of one of them, or on the day before or after."""
     days = {day.toordinal() + more for path in paths for day in files[path].days for more in (-1, 0, 1)}
     return {path for path, file in files.items() if path in paths or any(day.toordinal() in days for day in file.days)}
-
-
-def _hash(path: str, version: str) -> str:
-    return sha256(path, version)[:20]

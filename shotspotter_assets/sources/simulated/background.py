@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri
 
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.dates import day_starts
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import cell_metres
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 MICROSECONDS_PER_SECOND = 1_000_000
 HOUR = 3600 * MICROSECONDS_PER_SECOND
 
@@ -72,8 +70,8 @@ class Beginnings:
     """
 
     number: float
-    cells: Floats
-    hours: Floats
+    cells: Array
+    hours: Array
     fireworks: bool
 
 
@@ -98,14 +96,12 @@ class Background:
     """The part of the simulated city's intensity that no earlier alert has caused.
 
     `sensors` (rows, columns) are the cells with sensors. `surfaces` (hot spots + 1, cells) spread each hot spot, and last the
-    whole city, over these; `weights` (hot spots + 1) are their shares. `scale` sets `ordinary_number`, the expected first
+    whole city, over these; `weights` (hot spots + 1) are their shares. `ordinary_number` is the expected number of first
     alerts of an ordinary day.
     """
 
     def __init__(self, city: City, seed: int) -> None:
-        self._city = city
-        self._seed = seed
-        self.ordinary_number = 1.0
+        self._city, self._seed, self.ordinary_number = city, seed, 1.0
         random = np.random.default_rng([self._seed, CITY_STREAM])
         position = random.beta(1.5, 1.5, (HOT_SPOTS, 2))
         weight = np.exp(HOT_SPOT_WEIGHT_SPREAD * ndtri((np.arange(HOT_SPOTS) + 0.5) / HOT_SPOTS))
@@ -137,15 +133,10 @@ class Background:
         hours_of_week[5:, :5] *= WEEKEND_NIGHT
         self._hours_of_week = hours_of_week / hours_of_week.mean()
 
-    def usual_cells(self) -> Floats:
+    def usual_cells(self) -> Array:
         """Return the share of each cell (rows, columns) in first alerts, without drift and flare-ups."""
         cells = self.weights @ self.surfaces
         return (cells / cells.sum()).reshape(self.sensors.shape)
-
-    def scale(self, per_day: float) -> None:
-        """Set the first alerts, fireworks included, to `per_day` in the mean of a year."""
-        extra = sum(size for size, _, _ in FIREWORKS.values()) / 365.25
-        self.ordinary_number = per_day / (1 + extra)
 
     def days(self, first: date, last: date) -> list[Day]:
         weights = self._hot_spot_weights(first, last)
@@ -153,7 +144,7 @@ class Background:
         midnights = day_starts([*days, last + timedelta(days=1)], self._city.zone).astype(np.int64).tolist()
         return [self._day(*day) for day in zip(days, midnights[:-1], midnights[1:], weights, strict=True)]
 
-    def _day(self, day: date, start: int, end: int, weights: Floats) -> Day:
+    def _day(self, day: date, start: int, end: int, weights: Array) -> Day:
         edges = np.minimum(np.arange(start, end + HOUR, HOUR), end)
         middles = (edges[:-1] + edges[1:]) / (2 * MICROSECONDS_PER_SECOND)
         wall_hours = np.array([datetime.fromtimestamp(middle, self._city.zone).hour for middle in middles])
@@ -171,7 +162,7 @@ class Background:
             beginnings.append(Beginnings(self.ordinary_number * size, self.surfaces[-1], hours / hours.sum(), True))
         return Day(day, edges, tuple(beginnings))
 
-    def _hot_spot_weights(self, first: date, last: date) -> Floats:
+    def _hot_spot_weights(self, first: date, last: date) -> Array:
         """Return the weight of each hot spot and of the whole city (days, hot spots + 1), with drift and flare-ups."""
         days = np.arange(first.toordinal(), last.toordinal() + 1)
         waves = np.sin(2 * np.pi * days[:, None, None] / self._period + self._phase).sum(axis=1)
@@ -189,6 +180,5 @@ class Background:
             strength = random.uniform(*FLARE_SHARE, number) * self.weights.sum()
             age = days[:, None] - begin
             fading = np.where((age >= 0) & (age < length), strength * (1 - age / length), 0.0)
-            for flare in range(number):
-                weights[:, spot[flare]] += fading[:, flare]
+            np.add.at(weights.T, spot, fading.T)
         return weights

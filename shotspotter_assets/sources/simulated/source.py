@@ -15,19 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import ndtr, ndtri
 
+from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import cell_metres, grid_degrees
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED
-from shotspotter_assets.sources.simulated.background import (
-    DAY_STREAM,
-    HOUR,
-    Background,
-    Beginnings,
-    Day,
-    Floats,
-    Integers,
-)
+from shotspotter_assets.sources.simulated.background import DAY_STREAM, FIREWORKS, HOUR, Background, Beginnings, Day
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
 
 OFFSPRING = 0.35
@@ -63,15 +56,15 @@ class Alerts(NamedTuple):
 
     time: Integers
     """Microseconds since 1970 UTC."""
-    row: Floats
-    column: Floats
+    row: Array
+    column: Array
     """Fractional cells from the box's south and west edge."""
     kind: Integers
     """Index into `TYPES`."""
     rounds: Integers
     """0 where unknown."""
 
-    def take(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice) -> "Alerts":
+    def take(self, chosen: Booleans | npt.NDArray[np.intp] | slice) -> "Alerts":
         return Alerts(self.time[chosen], self.row[chosen], self.column[chosen], self.kind[chosen], self.rounds[chosen])
 
 
@@ -84,12 +77,13 @@ class SimulatedSource(AlertSource):
 
     def __init__(self, city: City) -> None:
         assert isinstance(city.source, SimulatedSettings)
-        self._city = city
-        self._seed = city.source.seed
+        self._city, self._seed = city, city.source.seed
         self._background = Background(city, self._seed)
         # An alert brings 1 / (1 - offspring) alerts in all; offspring beyond the sensors' reach do not count.
         heard = share_heard(city, self._background.sensors, self._background.usual_cells())
-        self._background.scale(city.source.alerts_per_day * (1 - OFFSPRING * heard))
+        first_alerts = city.source.alerts_per_day * (1 - OFFSPRING * heard)
+        fireworks_share = sum(size for size, _, _ in FIREWORKS.values()) / 365.25
+        self._background.ordinary_number = first_alerts / (1 + fireworks_share)
 
     def read(self, first: date, last: date) -> pa.Table:
         """Return the alerts of local days from `first` to `last`, both included, in order of time (`RAW_SCHEMA`).
@@ -101,8 +95,8 @@ class SimulatedSource(AlertSource):
             return RAW_SCHEMA.empty_table()
         days, alerts = self._alerts(first, last)
         bounds = np.searchsorted(alerts.time, [day.start for day in days] + [days[-1].end])
-        counts = np.diff(bounds)
-        number_in_day = np.arange(len(alerts.time)) - np.repeat(bounds[:-1], counts)
+        counts, count = np.diff(bounds), len(alerts.time)
+        number_in_day = np.arange(count) - np.repeat(bounds[:-1], counts)
         dates = pa.array(np.repeat([day.date for day in days], counts), pa.date32())
         numerals = pc.utf8_lpad(pa.array(number_in_day).cast(pa.string()), 6, "0")
         ends = np.repeat([day.end for day in days], counts)
@@ -116,8 +110,8 @@ class SimulatedSource(AlertSource):
                 "gunshot_type": pa.array(TYPES, pa.string()).take(pa.array(alerts.kind)),
                 "rounds": pa.array(alerts.rounds.astype(np.int32), mask=alerts.rounds == 0),
                 "source_id": pc.binary_join_element_wise(pc.strftime(dates, "%Y%m%d"), numerals, "-"),
-                "as_received": pa.nulls(len(alerts.time), pa.string()),
-                "received_from": pa.repeat(SIMULATED, len(alerts.time)),
+                "as_received": pa.nulls(count, pa.string()),
+                "received_from": pa.repeat(SIMULATED, count),
                 "received_row": number_in_day,
                 "received_at": pa.array(ends, pa.timestamp("us", "UTC")),
             },
@@ -180,19 +174,19 @@ def _draw_rounds(random: np.random.Generator, kind: Integers) -> Integers:
     return np.select([kind == SINGLE, kind == MULTIPLE], [np.ones_like(many), many], 0)
 
 
-def draw_lags(random: np.random.Generator, number: int) -> Floats:
+def draw_lags(random: np.random.Generator, number: int) -> Array:
     """Draw `number` lags in microseconds from the truncated exponential distribution."""
     return -MEAN_LAG * np.log1p(-LAG_REACH * random.random(number))
 
 
-def draw_steps(random: np.random.Generator, number: int, city: City) -> tuple[Floats, Floats]:
+def draw_steps(random: np.random.Generator, number: int, city: City) -> tuple[Array, Array]:
     """Draw steps along (rows, columns), in cells, from `number` alerts to one offspring each."""
     height, width = cell_metres(city)
     step = ndtri(ndtr(-MAX_SPREAD) + SPREAD_REACH * random.random((2, number)))
     return step[0] * SPREAD_METRES / height, step[1] * SPREAD_METRES / width
 
 
-def share_heard(city: City, sensors: npt.NDArray[np.bool_], parents: Floats) -> float:
+def share_heard(city: City, sensors: Booleans, parents: Array) -> float:
     """Return the share of offspring of `parents` in cells with `sensors`; both (rows, columns).
 
     `parents` holds the share of each cell in the parents, which are anywhere in their cells.
@@ -201,7 +195,7 @@ def share_heard(city: City, sensors: npt.NDArray[np.bool_], parents: Floats) -> 
     return float((rows @ parents @ columns.T)[sensors].sum())
 
 
-def _between_cells(cells: int, size: float) -> Floats:
+def _between_cells(cells: int, size: float) -> Array:
     """Return the shares [to, from] of offspring along one axis of `cells` that are `size` metres long."""
     points = POINTS_PER_SPREAD * int(np.ceil(size / SPREAD_METRES))
     within = cells - 1 + (np.arange(points) + 0.5) / points

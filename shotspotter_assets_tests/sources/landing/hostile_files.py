@@ -76,7 +76,7 @@ class FaultyBatch(Batch):
     """A batch in which the reader of one file has a fault, named after the file's folder."""
 
     def read(self, task: Task) -> pa.Table:
-        if task.file.path.endswith("faulty.csv"):
+        if task.path.endswith("faulty.csv"):
             folder = task.content.parent
             (folder / f"attempt_{time.time_ns()}").touch()
             FAULTS[folder.name](folder)

@@ -12,7 +12,7 @@ from shotspotter_assets.cities.city import City, Limits
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder
-from shotspotter_assets.sources.landing.reader import LandedFile, Task, read_in_subprocess
+from shotspotter_assets.sources.landing.reader import Task, read_in_subprocess
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.sources.landing.hostile_files import (
@@ -68,8 +68,8 @@ def results(path: Path, fault: str, files: int, **limits: Any) -> dict[str, pa.T
         (folder / name).write_text(GOOD_CSV)
     city = limited(**limits)
     paths = [folder / name for name in names]
-    tasks = [Task(LandedFile(str(path), datetime.now(UTC), None), path, path.with_suffix(".rows")) for path in paths]
-    return {Path(task.file.path).name: rows for task, rows in read_in_subprocess(FaultyBatch(city, city.source, tasks))}
+    tasks = [Task(str(path), datetime.now(UTC), None, path, path.with_suffix(".rows")) for path in paths]
+    return {Path(task.path).name: rows for task, rows in read_in_subprocess(FaultyBatch(city, city.source, tasks))}
 
 
 @pytest.mark.parametrize(
