@@ -82,21 +82,17 @@ def load_cities(
     *,
     keep: bool = False,
 ) -> CityFiles:
-    """Read all cities of `folder` (`*.yaml`); a wrong file is read in its last good version if there is one.
+    """Read all cities of `folder` (`*.yaml`), a wrong file in its last good version if there is one.
 
-    `check` raises CityFileError for further rules. With `keep`, good files are stored in `last_good`.
-
-    Raises:
-        CityFileError: the folder has no usable city file; a line for each wrong one.
+    `check` raises CityFileError for further rules. With `keep`, good files are stored in `last_good`. If no file can be used,
+    the CityFileError has a line for each.
     """
     if not folder.is_dir():
         raise CityFileError(f"The cities folder {folder} does not exist; set SHOTSPOTTER_CITIES to one of city files.")
     files = sorted(file for file in folder.glob("[!.]*") if file.suffix.lower() in (".yaml", ".yml"))
     if not files:
         raise CityFileError(f"The cities folder {folder} holds no *.yaml file; add one file per city.")
-    cities: dict[str, City] = {}
-    unusable: dict[str, str] = {}
-    good: dict[Path, str] = {}
+    cities, unusable, good = dict[str, City](), dict[str, str](), dict[Path, str]()
     for file in files:
         try:
             text = _read(file)
@@ -128,11 +124,7 @@ def _read(file: Path) -> str:
 
 
 def load_city(file: Path, text: str | None = None) -> City:
-    """Read one city from its YAML file, or from another text of it.
-
-    Raises:
-        CityFileError: the text is not YAML, has a wrong or repeated key, or is not named after its city.
-    """
+    """Read one city from its YAML file, or from another text of it; raise CityFileError with file, key and reason."""
     text = _read(file) if text is None else text
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader

@@ -3,12 +3,11 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 import dagster as dg
@@ -20,6 +19,8 @@ from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.explore.small_fold import LEGEND, fold_text
+from shotspotter_assets.patrol.stored_plans import read_plan
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.settings import Settings, dagster_home
 from shotspotter_assets.storage.catalogue import FOLD_REPORT, FOLD_SCORES, INDEX, TOP_LOCATIONS
 from shotspotter_assets.storage.store import Store
@@ -44,14 +45,13 @@ event_log_storage: {module: shotspotter_assets.defs.event_log, class: BatchedSql
 """A `dagster.yaml` for a new DAGSTER_HOME."""
 
 
-@dataclass(frozen=True)
-class Launch:
-    """One run of assets of the city."""
+class Launch(NamedTuple):
+    """One run of assets of the city, with the tags of its partitions and config by asset."""
 
     title: str
     assets: Sequence[Asset]
-    tags: dict[str, str] = field(default_factory=dict)  # of its partitions
-    config: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tags: Mapping[str, str] = {}
+    config: Mapping[str, Mapping[str, Any]] = {}
 
 
 def run_demo(*, days_only: bool) -> None:
@@ -61,10 +61,16 @@ def run_demo(*, days_only: bool) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or WORKERS) // WORKERS, 1)))
     settings = Settings.from_environment(os.environ)
     first = settings.cities[CITY].start
+    daily = LAST_DAY - timedelta(days=DAILY_DAYS - 1)
     days = Launch(f"alerts and grids to {LAST_DAY}", ALERTS, range_tags(first, LAST_DAY))
-    folds = [_fold_launch(FOLDS[1], ["stack", "conv_lstm"]), _fold_launch(FOLDS[0], ["stack"])]
+    chain, title = (*PRODUCTS, Asset.FORECAST_SCORES), f"forecasts, patrol plans and scores of {daily} to {LAST_DAY}"
+    runs = [
+        _fold_launch(FOLDS[1], ["stack", "conv_lstm"]),
+        _fold_launch(FOLDS[0], ["stack"]),
+        Launch(title, chain, range_tags(daily, LAST_DAY)),
+    ]
     reports = Launch("report of all folds, and the pages", (Asset.WALK_FORWARD_REPORTS, Asset.CITY_PAGES))
-    stages = [[days]] if days_only else [[days], [*folds, _daily_launch()], [reports]]
+    stages = [[days]] if days_only else [[days], runs, [reports]]
     # A fork would inherit the locks of this process's threads.
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
         warnings = {line for stage in stages for lines in pool.map(_run, stage) for line in lines}
@@ -99,11 +105,6 @@ def _fold_launch(fold: date, models: list[str]) -> Launch:
     return Launch(title, (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS), tags, training | report)
 
 
-def _daily_launch() -> Launch:
-    chain, first = (*PRODUCTS, Asset.FORECAST_SCORES), LAST_DAY - timedelta(days=DAILY_DAYS - 1)
-    return Launch(f"forecasts, patrol plans and scores of {first} to {LAST_DAY}", chain, range_tags(first, LAST_DAY))
-
-
 @cache
 def _definitions() -> dg.Definitions:
     return build_definitions(Settings.from_environment(os.environ))
@@ -128,9 +129,6 @@ def _run(launch: Launch) -> list[str]:
 
 def _show_results(store: Store) -> None:
     """Print the scores of the folds, the forecast issued on the last day, and the units of its plan."""
-    from shotspotter_assets.patrol.stored_plans import read_plan
-    from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
-
     for fold in FOLDS:
         files = store.uri(FOLD_REPORT, CITY, fold).removesuffix(FOLD_REPORT.file)
         report, scores = FoldReport.load(store, CITY, fold), ScoreTable.load(store, FOLD_SCORES, CITY, fold)

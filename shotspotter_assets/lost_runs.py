@@ -20,16 +20,11 @@ MESSAGE: Final = "The code server of this run ended, and the run with it."
 def fail_lost_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark started runs without their code server, and runs that nobody queued, as failed; return their ids."""
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
-    lost = [
-        run
-        for run in instance.get_runs(started)
-        if CODE_SERVER_TAG in run.tags and not _listens(json.loads(run.tags[CODE_SERVER_TAG]))
-    ]
+    served = [run for run in instance.get_runs(started) if CODE_SERVER_TAG in run.tags]
+    lost = [run for run in served if not _listens(json.loads(run.tags[CODE_SERVER_TAG]))]
     # A sensor queues the runs that it has made, unless it is stopped in between for longer than Dagster resumes its tick.
-    made = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=datetime.now(UTC) - timedelta(days=1)
-    )
-    lost += instance.get_runs(made)
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    lost += instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_before=yesterday))
     for run in lost:
         instance.report_run_failed(run, MESSAGE)
     return [run.run_id for run in lost]

@@ -46,11 +46,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read the settings from environment variables; unset or empty ones default to `BASE_FOLDER`.
-
-        Raises:
-            CityFileError: the folder of city files or all of its files cannot be used.
-        """
+        """Read environment variables; raise CityFileError if no city file can be used."""
         cities = checked_cities(cities_folder(environ), environ, keep=True)
         for problem in cities.unusable.values():
             log.warning("%s (The other cities go on.)", problem)
@@ -67,11 +63,7 @@ class Settings:
 
 
 def checked_cities(folder: Path, environ: Mapping[str, str], *, keep: bool = False) -> CityFiles:
-    """Read the cities of `folder`, and for a wrong file its last good version in `$DAGSTER_HOME/last_good_cities`.
-
-    Raises:
-        CityFileError: the folder or all of its files cannot be used.
-    """
+    """Read the cities of `folder`, a wrong file in its last good version; raise CityFileError if none can be used."""
     home = Path(environ.get("DAGSTER_HOME") or "/nowhere")
     last_good = LastGoodFiles(home / "last_good_cities") if home.is_dir() else None
     return load_cities(folder, last_good, lambda city: check_acknowledged(check_forecasters(city)), keep=keep)

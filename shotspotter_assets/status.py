@@ -26,11 +26,7 @@ TITLE_WIDTH: Final = 18
 
 
 def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstance) -> str:
-    """Describe all cities, or one city, from the store and the landed files; live sources are not asked.
-
-    Raises:
-        CityFileError: there is no such city.
-    """
+    """Describe cities by the store and the landed files, without asking live sources; raise CityFileError for an unknown one."""
     store, sources = StoreResource(root=settings.store_root).open(), SourcesResource(landing_root=settings.landing_root)
     lines = []
     for city in [find_city(settings.cities, name)] if name else settings.cities.values():

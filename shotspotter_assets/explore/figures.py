@@ -18,18 +18,12 @@ SHOWN_SCORES = ["log_loss", "gain_nats_per_positive", "average_precision", "hit_
 
 def alerts_map(city: City, alerts: pd.DataFrame) -> go.Figure:
     """Draw alerts as points, a colour for each type."""
-    figure = express.scatter(alerts, x="longitude", y="latitude", color="type", hover_data=["wall"])
-    figure.update_layout(title=f"{len(alerts):,} alerts")
-    return _as_on_the_ground(figure, city)
+    shown, title = {"color": "type", "hover_data": ["wall"]}, f"{len(alerts):,} alerts"
+    return _as_on_the_ground(express.scatter(alerts, x="longitude", y="latitude", title=title, **shown), city)
 
 
 def forecast_beside_observed(city: City, table: pa.Table, model: str, day: date, alerts: pd.DataFrame) -> go.Figure:
-    """Draw the forecast of one day as a map, and beside it the alerts of the day.
-
-    Args:
-        table: a forecasts table (`evaluation.forecasts_table`) with the `model` and the `day`.
-        alerts: of the forecast types, see `tables.stored_alerts`.
-    """
+    """Draw the forecast of one day in a forecasts table as a map, and beside it the day's `tables.stored_alerts`."""
     rows = table.filter(pc.field("date") == day).to_pandas()
     of_day = alerts[alerts["wall"].dt.date == day]
     titles = (

@@ -48,8 +48,9 @@ def fold_forecasts(store: Store, city: City) -> pa.Table:
     """Read the forecasts table of the last fold with a report; raise ValueError without any."""
     cutoffs = store.days_present(FOLD_FORECASTS, city.name)
     if not cutoffs:
-        remedy = "materialize evaluation_reports, or train a small fold below"
-        raise ValueError(f"No fold of {city.name} has a report: {remedy}.")
+        raise ValueError(
+            f"No fold of {city.name} has a report: materialize evaluation_reports, or train a small fold below."
+        )
     return store.read_table(FOLD_FORECASTS, city.name, max(cutoffs))
 
 

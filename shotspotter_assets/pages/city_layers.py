@@ -17,8 +17,7 @@ CityLayers = Mapping[str, "GeoSeries"]
 def read_layers(city: City) -> CityLayers:
     """Read the layers of the city's file; without a layer of streets, ranked streets name places.
 
-    Raises:
-        ValueError: a file cannot be read, or has no such column; the message names city, key, file and remedy.
+    The ValueError of a file that cannot be used names city, key, file and remedy.
     """
     layers = {key: _read(city, f"layers.{key}", layer) for key, layer in city.layers.given().items()}
     if city.streets is not None and "streets" not in layers:

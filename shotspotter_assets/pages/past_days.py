@@ -57,6 +57,8 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     )
     if mean in table.column_names:
         sentence += f"; a map of the long-run mean caught {counts[flagged_cells(table[mean].to_numpy())].sum()}"
+    alerts = alerts_of_types(store.read_table(CLEANED, city.name, day, ALERT_COLUMNS), city).itertuples()
+    has_hours = city.time_precision != "day"
     made = "made after the day, from what was known before it" if record.replayed else f"{record.lead} days ahead"
     return {
         "title": long_day(day),
@@ -67,7 +69,10 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
         "chances": [chance(value) for value in probability.tolist()],
         "counts": counts.tolist(),
         "flagged": cells[flagged].tolist(),
-        "alerts": _alerts(store, city, day),
+        "alerts": [
+            {"at": [one.latitude, one.longitude], "what": f"{one.wall:%H:%M}, {one.type}" if has_hours else one.type}
+            for one in alerts
+        ],
     }
 
 
@@ -89,11 +94,3 @@ def alerts_of_types(table: pa.Table, city: City) -> "pd.DataFrame":
     alerts["wall"] = wall_clock(table["time_utc"], city.zone)
     codes = table["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_pandas()
     return alerts.assign(type=codes.map(city.type_names))[codes.isin(city.forecast_codes)]
-
-
-def _alerts(store: Store, city: City, day: date) -> list[dict[str, object]]:
-    has_hours = city.time_precision != "day"
-    return [
-        {"at": [one.latitude, one.longitude], "what": f"{one.wall:%H:%M}, {one.type}" if has_hours else one.type}
-        for one in alerts_of_types(store.read_table(CLEANED, city.name, day, ALERT_COLUMNS), city).itertuples()
-    ]

@@ -70,19 +70,13 @@ class PagesRecord(StoredRecord):
 
 @dataclass
 class Site:
-    """Files of a city, or of the overview, of which only changed ones are written.
-
-    Attributes:
-        record: the last run's record, until this run writes its own.
-        hashes: by file, those of unchanged files among them.
-        written: names of changed files.
-    """
+    """Files of a city, or of the overview, of which only changed ones are written."""
 
     store: Store
     name: str
-    record: PagesRecord
-    hashes: dict[str, str] = field(default_factory=dict)
-    written: list[str] = field(default_factory=list)
+    record: PagesRecord  # of the last run, until this run writes its own
+    hashes: dict[str, str] = field(default_factory=dict)  # by file, those of unchanged files among them
+    written: list[str] = field(default_factory=list)  # names of changed files
 
     @classmethod
     def of(cls, store: Store, name: str) -> "Site":
@@ -114,7 +108,8 @@ def make_pages(store: Store, city: City) -> Site:
     issue = newest_forecast(store, city, places)
     forecast = issue["forecast"]
     with store.alone(PAGE.asset, city.name):
-        site, known = Site.of(store, city.name), last_known(store, city)
+        site, days = Site.of(store, city.name), np.array(sorted(store.days_present(TENSORS, city.name)))
+        known = max(days[DayTable.read(store, city.name).is_counted(days)], default=None)
         plans = {} if forecast is None else shift_plans(store, forecast["record"], places)
         past = _past_days(site, city, known)
         track = None if known is None else issued_track(store, city, known)
@@ -162,12 +157,6 @@ def make_overview(store: Store, names: list[str]) -> str:
             site.put(name, content)
         site.write_record()
     return site.index
-
-
-def last_known(store: Store, city: City) -> date | None:
-    """Return the last known day on the grid; None without one."""
-    days = np.array(sorted(store.days_present(TENSORS, city.name)))
-    return max(days[DayTable.read(store, city.name).is_counted(days)], default=None)
 
 
 def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]]) -> None:
