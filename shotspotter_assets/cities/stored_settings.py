@@ -40,11 +40,8 @@ def grid_settings(city: City) -> str:
 def refuse_other_settings(metadata: Metadata, days: Sequence[date], city: City, asset: Asset) -> None:
     """Refuse days of an asset that were stored with other settings than the city's file has now.
 
-    Args:
-        metadata: of the tables of all `days` together (`storage.day_metadata`); days without an entry are accepted.
-
-    Raises:
-        ValueError: there are such days; the message names them, the assets to rebuild and the command.
+    `metadata` is of the tables of all `days` (`storage.day_metadata`); days without an entry are accepted. The ValueError
+    names the days, the assets to rebuild and the command.
     """
     stored, present = values_by_day(metadata, SETTINGS, days), settings_hash(city, asset)
     other = sorted(day for value, of_days in stored.items() if value != present for day in of_days)

@@ -49,14 +49,14 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     grid = store.read_table(TENSORS, city.name, day)
     grid = grid.filter(pc.is_in(grid["gunshot_type"], pa.array(city.forecast_codes, pa.int8())))
     counts = np.bincount(_numbers(grid, city), grid["count"].to_numpy(), np.prod(city.shape)).astype(np.int64)[cells]
-    flagged, mean = flagged_cells(probability), f"{BASELINE_PREFIX}{HISTORICAL_MEAN}"
+    flagged, mean = _flagged(probability), f"{BASELINE_PREFIX}{HISTORICAL_MEAN}"
     sentence = (
         f"{counts.sum()} alerts came; about {amount(record.expected_alerts)} were expected "
         f"({record.expected_alerts_low:.0f} to {record.expected_alerts_high:.0f}). "
         f"The map caught {counts[flagged].sum()} of them with {FLAGGED_PERCENT}% of the area"
     )
     if mean in table.column_names:
-        sentence += f"; a map of the long-run mean caught {counts[flagged_cells(table[mean].to_numpy())].sum()}"
+        sentence += f"; a map of the long-run mean caught {counts[_flagged(table[mean].to_numpy())].sum()}"
     alerts = alerts_of_types(store.read_table(CLEANED, city.name, day, ALERT_COLUMNS), city).itertuples()
     has_hours = city.time_precision != "day"
     made = "made after the day, from what was known before it" if record.replayed else f"{record.lead} days ahead"
@@ -76,8 +76,7 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     }
 
 
-def flagged_cells(probability: Array) -> Integers:
-    """Return places of the `FLAGGED_PERCENT` most probable cells, rounded half up and at least one."""
+def _flagged(probability: Array) -> Integers:
     number = max(int(FLAGGED_PERCENT / 100 * len(probability) + 0.5), 1)
     return np.argsort(-probability, kind="stable")[:number]
 

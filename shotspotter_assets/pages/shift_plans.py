@@ -29,7 +29,10 @@ def shift_plans(store: Store, record: ForecastRecord, places: Places) -> dict[st
 
 
 def _in_words(table: pa.Table) -> list[dict[str, Any]]:
-    return [
-        row | {"chance": chance(row["probability"]), "why": reasons(row["reasons"])}
-        for row in table.sort_by("rank").to_pylist()
-    ]
+    """Return the rows by rank, each with its `mark` on the map of tomorrow."""
+    rows: list[dict[str, Any]] = table.sort_by("rank").to_pylist()
+    for row in rows:
+        row |= {"chance": chance(row["probability"]), "why": reasons(row["reasons"])}
+        what = f"{row['units']} units: {row['place']}"
+        row["mark"] = {"at": [row["latitude"], row["longitude"]], "rank": row["rank"], "what": what}
+    return rows

@@ -50,9 +50,9 @@ class CityCard(BaseModel):
 
     name: str
     forecast_date: date | None = None
-    expected: float | None = None
-    low: float | None = None
-    high: float | None = None
+    expected_alerts: float | None = None
+    expected_alerts_low: float | None = None
+    expected_alerts_high: float | None = None
     likeliest: str = ""
     last_known: date | None = None
     note: str = ""
@@ -115,7 +115,8 @@ def make_pages(store: Store, city: City) -> Site:
         track = None if known is None else issued_track(store, city, known)
         site.put_data("ground", places.ground(_cells(store, city, forecast)))
         if forecast is not None:
-            site.put_data("tomorrow", forecast["data"] | {"units": _units(plans)})
+            units = {shift.shift: [row["mark"] for row in rows] for shift, rows in plans.get("shifts", ())}
+            site.put_data("tomorrow", forecast["data"] | {"units": units})
         if "table" in plans:
             site.put("plan.csv", dispatch_csv(plans["table"]))
             site.put("plan.geojson", dispatch_geojson(plans["table"]))
@@ -190,35 +191,13 @@ def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:
     return past
 
 
-def _units(plans: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Return the units on the map of tomorrow, by shift: latitude, longitude, rank and words."""
-    return {
-        shift.shift: [
-            {
-                "at": [row["latitude"], row["longitude"]],
-                "rank": row["rank"],
-                "what": f"{row['units']} units: {row['place']}",
-            }
-            for row in rows
-        ]
-        for shift, rows in plans.get("shifts", ())
-    }
-
-
 def _card(city: str, forecast: dict[str, Any] | None, nothing: NoForecast | None) -> CityCard:
     if forecast is None:
         note = "No forecast has been made yet." if nothing is None else nothing.no_forecast
         return CityCard(name=city, last_known=nothing and nothing.last_known, note=note)
     record, top = forecast["record"], forecast["top"][0]
-    return CityCard(
-        name=city,
-        forecast_date=record.forecast_date,
-        expected=record.expected_alerts,
-        low=record.expected_alerts_low,
-        high=record.expected_alerts_high,
-        likeliest=f"{top['name']} ({top['chance']})",
-        last_known=record.last_known,
-    )
+    facts = record.model_dump(include={*CityCard.model_fields})
+    return CityCard(name=city, likeliest=f"{top['name']} ({top['chance']})", **facts)
 
 
 def _cells(store: Store, city: City, forecast: dict[str, Any] | None) -> Integers:

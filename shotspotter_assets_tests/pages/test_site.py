@@ -9,7 +9,7 @@ from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.grid import Grid
-from shotspotter_assets.pages.city_layers import read_layers
+from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.site import PagesRecord, make_pages
 from shotspotter_assets.pages.words import amount
 from shotspotter_assets.patrol.stored_plans import read_plan
@@ -153,8 +153,8 @@ def test_a_wrong_layer_is_named_with_its_columns(tiny_site: TinySite, tmp_path: 
     with pytest.raises(
         ValueError, match=r"tiny_city, layers.districts: .*wards.geojson has no column wards; it has ward"
     ):
-        read_layers(wrong)
+        Places(wrong)
     (tmp_path / "broken.geojson").write_text("{")
     broken = wrong.model_copy(update={"layers": Layers(streets=Layer(path=tmp_path / "broken.geojson", name="a"))})
     with pytest.raises(ValueError, match=r"layers.streets: .*broken.geojson cannot be read"):
-        read_layers(broken)
+        Places(broken)

@@ -51,7 +51,7 @@ def _pages_of(pages: PagesResource, store: "Store", city: City) -> panel.Metadat
     return {
         **pages.link(made.index, city.name),
         **pages.link(overview, ALL_CITIES, "all_cities"),
-        **({} if card.expected is None else panel.rounded({"expected_alerts": card.expected})),
+        **({} if card.expected_alerts is None else panel.rounded({"expected_alerts": card.expected_alerts})),
         **({"forecast_date": str(card.forecast_date), "likeliest": card.likeliest} if card.forecast_date else {}),
         **({"note": card.note} if card.note else {}),
         "files_written": len(made.written),
