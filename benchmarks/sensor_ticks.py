@@ -124,8 +124,7 @@ def store_days(settings: Any, on: dict[str, Any], city: Any, start: date, last: 
     from shotspotter_assets.automation.stored import Stored
     from shotspotter_assets.calendar.local_time import days_between, now
     from shotspotter_assets.cities.stored_settings import settings_hash
-    from shotspotter_assets.sources.day_table import Day, DayTable
-    from shotspotter_assets.sources.known_days import day_states
+    from shotspotter_assets.sources.day_table import Day, DayTable, day_states
     from shotspotter_assets.sources.snapshot import take_snapshot
     from shotspotter_assets.storage.lineage import Origin, record_lineage
 

@@ -15,7 +15,7 @@ from shotspotter_assets.cities.fold_windows import cutoffs, last_test_day
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.quality.finding import number_of
 from shotspotter_assets.serving.issued_forecasts import issued_record
-from shotspotter_assets.sources.known_days import day_states
+from shotspotter_assets.sources.day_table import day_states
 from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.fingerprints import sha256

@@ -11,8 +11,7 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding, number_of
 from shotspotter_assets.quality.row_shares import MAX_FILES_NAMED
-from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.sources.known_days import silence_chance
+from shotspotter_assets.sources.day_table import DayTable, silence_chance
 
 RHYTHM_DAYS: Final = 120
 """Days of a city's usual volume: four months hold enough ordinary days."""

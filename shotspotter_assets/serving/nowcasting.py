@@ -24,8 +24,7 @@ from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
 from shotspotter_assets.serving.serving_record import NEXT_MINUTES, ServingModels, ServingRecord
 from shotspotter_assets.serving.stored_alerts import incident_columns, stored_alerts
 from shotspotter_assets.sources.alert_source import AlertSource
-from shotspotter_assets.sources.day_table import Day, DayTable
-from shotspotter_assets.sources.known_days import DayRows, day_states
+from shotspotter_assets.sources.day_table import Day, DayRows, DayTable, day_states
 from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.sources.schema import versions_of_days
 from shotspotter_assets.storage.catalogue import (

@@ -1,18 +1,24 @@
-"""The table of a city's days: each day's state with its reason, its rows, and their versions. `raw_alerts` writes it."""
+"""The table of a city's days, and how the states of its days follow from the rows of all days together.
+
+A day is known if it has rows or a later day has, if its daily file has landed, or if the source answers at once. At the
+end, days without rows are silent where the silence is plausible at the city's usual rate and their rows are due by now.
+"""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shotspotter_assets.calendar.local_time import ONE_DAY
+from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.storage.catalogue import DAYS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
@@ -20,6 +26,19 @@ from shotspotter_assets.storage.store import Store
 DayState = Literal["known", "silent", "unknown", "held_back"]
 """`known`: the source has reported the day; `silent`: it has no row, which is plausible; `unknown`: not reported yet;
 `held_back`: most of the rows cannot be used."""
+MIN_CHANCE: Final = 1e-3
+"""Silences less likely than this count as days that are not published yet."""
+YEAR_DAYS: Final = 365
+ARRIVAL_DAYS: Final = 120
+"""Number of days from whose arrivals lateness is learned."""
+LEVEL_DAYS: Final = 56
+MIN_DISPERSION, MAX_DISPERSION = 0.05, 2.0
+MIN_ARRIVALS: Final = 5
+"""Minimum number of days with newer rows from which lateness is learned."""
+CAP_QUANTILE: Final = 0.98
+"""Counts above it are cut, so that the Fourth of July does not make silence plausible."""
+MIN_SHARE_OF_FILES: Final = 0.9
+"""Share of days with a file from which on a missing daily file is one that has not landed, not a day without alerts."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +49,7 @@ class Day:
     why: str
     """Reason of the state, in words."""
     rows: int
-    """Number of rows that belong to the day, see `received.rows_by_day`."""
+    """Number of rows that belong to the day, see `schema.rows_by_origin`."""
     rejected: int
     """Number of rows that cannot be used."""
     settings: str
@@ -60,6 +79,17 @@ class Day:
     def version(self) -> str:
         """Version of the rows, the settings and the state as models use it."""
         return f"{self.rows_version}{self.settings[:8]}{'' if self.is_counted else self.state}"
+
+
+@dataclass(frozen=True)
+class DayRows:
+    """The rows that the sources hold of one day that is not stored like this."""
+
+    rows: int = 0
+    received: datetime | None = None
+    """Time at which the first of them was received."""
+    held_back: str = ""
+    """Reason why the rows cannot be used; empty where they can."""
 
 
 @dataclass(frozen=True)
@@ -129,3 +159,100 @@ def _decoded(content: bytes) -> DayTable:
     for row in rows:
         row["sources"] = {source["name"]: source["version"] for source in row["sources"]}
     return DayTable({row.pop("date"): Day(**row) for row in rows})
+
+
+Found = Mapping[date, Day] | Mapping[date, DayRows] | Mapping[date, Day | DayRows]
+"""Days with rows."""
+
+
+def day_states(
+    city: City, found: Found, named: Collection[date], last: date, today: date
+) -> dict[date, tuple[DayState, str]]:
+    """Return state and reason of each day from the city's start to `last`, when asked on the local day `today`.
+
+    Of several sources, the first one decides which days are known. Daily files of the days `named` have landed.
+    """
+    days, no_rows = days_between(city.start, last), DayRows()
+    rows = [found.get(day, no_rows) for day in days]
+    counts = np.array([0 if of_day.held_back else of_day.rows for of_day in rows], dtype=np.int64)
+    with_rows = np.flatnonzero(counts)
+    first, newest = (int(with_rows[0]), int(with_rows[-1])) if len(with_rows) else (len(days), -1)
+    silent, why_silent = date.min, ""
+    if newest < len(days) - 1:
+        complete = rows_due(city, {} if city.source.kind == "simulated" else found, today)
+        silent, why_silent = _known_silence(counts[: newest + 1], days, complete)
+    why_early = "It lies before the first row of the source." if len(with_rows) else "No day has rows."
+    # Simulations and gateways that answer at once answer completely; a folder without a file is no answer.
+    is_gateway = city.publication.answers_at_once and city.source.kind != "landing"
+    answers = is_gateway or all(source.kind == "simulated" for source in city.all_sources)
+    has_file = [day in named for day in days[: newest + 1]]
+    expected = has_file[has_file.index(True) :] if any(has_file) else []
+    is_daily = isinstance(city.source, LandingSettings) and city.source.file_date is not None
+    needs_files = is_daily and sum(expected) >= MIN_SHARE_OF_FILES * len(expected)
+    states: dict[date, tuple[DayState, str]] = {}
+    for at, (day, of_day) in enumerate(zip(days, rows, strict=True)):
+        if of_day.held_back:
+            states[day] = "held_back", of_day.held_back
+        elif of_day.rows:
+            states[day] = "known", "It has rows."
+        elif day in named or answers:
+            states[day] = "known", "The source reports no alerts."
+        elif needs_files:
+            states[day] = "unknown", "Its daily file has not landed."
+        elif at < first:
+            states[day] = "unknown", why_early
+        elif at < newest:
+            states[day] = "known", "Later days have rows."
+        else:
+            states[day] = "silent" if day <= silent else "unknown", why_silent
+    return states
+
+
+def _known_silence(counts: npt.NDArray[np.integer], days: list[date], complete: date | None) -> tuple[date, str]:
+    """Return the last day of the silence after `counts` that counts as known, and why; before the silence if none does."""
+    newest, last = days[len(counts) - 1] if len(counts) else days[0] - ONE_DAY, days[-1]
+    bound = last if complete is None else min(last, complete)
+    if bound <= newest:
+        return newest, f"The source has no row after {newest}, and later ones are yet to come."
+    silent = (last - newest).days
+    if not len(counts) or silence_chance(counts, silent) < MIN_CHANCE:
+        return newest, f"{silent} days without a row since {newest} are implausible at the city's usual rate."
+    return bound, f"{silent} days without a row since {newest} are plausible at the city's usual rate."
+
+
+def silence_chance(counts: npt.NDArray[np.integer], days: int) -> float:
+    """Return the probability of that many days without a row after days with `counts`, of which the last year is usual.
+
+    Negative binomial: days vary around the mean of the eight weeks about them by more than chance does.
+    """
+    year = counts[-YEAR_DAYS:].astype(np.float64)
+    if not year.any():
+        return 1.0
+    capped = np.minimum(year, max(np.ceil(np.quantile(year, CAP_QUANTILE)), 1))
+    width = min(LEVEL_DAYS, len(capped))
+    window = np.ones(width)
+    level = np.convolve(capped, window, "same") / np.convolve(np.ones(len(capped)), window, "same")
+    excess = float(((capped - level) ** 2 - level).sum() / max((level**2).sum(), 1e-9))
+    dispersion = min(max(excess, MIN_DISPERSION), MAX_DISPERSION)
+    mean = min(float(capped.mean()), float(capped[-LEVEL_DAYS:].mean()))
+    return float(np.exp(-days * np.log1p(dispersion * mean) / dispersion))
+
+
+def rows_due(city: City, found: Found, today: date) -> date | None:
+    """Return the last day whose rows must be there by the city's rule, or else as learned; None with too few arrivals.
+
+    Learned is the smallest number of days between a day's end and its first rows. A history that is read at once is one
+    arrival. A quiet city's newest row is older than its source is late.
+    """
+    if (complete := city.publication.complete_through(today)) is not None:
+        return complete
+    newest_on: dict[date, date] = {}
+    for day in sorted(found)[-ARRIVAL_DAYS:]:
+        if (received := found[day].received) is not None:
+            newest_on[received.astimezone(city.zone).date()] = day
+    late, newest = [], date.min
+    for received_on, day in sorted(newest_on.items()):
+        if day > newest:
+            late.append((received_on - day).days - 1)
+            newest = day
+    return today - timedelta(days=1 + max(min(late), 0)) if len(late) >= MIN_ARRIVALS else None

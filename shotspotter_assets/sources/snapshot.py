@@ -15,12 +15,11 @@ from pydantic import BaseModel, TypeAdapter
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import AlertSource, SourceError
-from shotspotter_assets.sources.api.api_settings import ApiSettings, Patience
-from shotspotter_assets.sources.day_table import Day, DayTable
-from shotspotter_assets.sources.known_days import DayRows
+from shotspotter_assets.sources.day_table import Day, DayRows, DayTable
 from shotspotter_assets.sources.landing.folder import Landed, LandingFolder
 from shotspotter_assets.sources.landing.received import ReceivedFile, read_received, unusable_files, write_received
 from shotspotter_assets.sources.schema import SIMULATED, rows_by_origin
+from shotspotter_assets.sources.tabular_settings import ApiSettings, Patience
 from shotspotter_assets.storage.catalogue import POLLED
 from shotspotter_assets.storage.store import Store
 
@@ -165,13 +164,10 @@ def take_snapshot(
     poll_seconds: float | None,
     max_seconds: float = float("inf"),
 ) -> Snapshot:
-    """Read the present state of a city's sources; `readers` are those of an `impatient` city.
+    """Read the present state of a city's sources; raise SourceError if a folder cannot be listed.
 
     A live source is asked if its last answer is older than `poll_seconds`; None for never. After `max_seconds`, files are
     left for the next time.
-
-    Raises:
-        SourceError: a folder cannot be listed.
     """
     live = [reader for reader in readers if reader.is_live]
     snapshot = Snapshot(

@@ -9,8 +9,7 @@ import pytest
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import Access, AlertSource, SourceError
-from shotspotter_assets.sources.day_table import Day, DayTable
-from shotspotter_assets.sources.known_days import day_states
+from shotspotter_assets.sources.day_table import Day, DayTable, day_states
 from shotspotter_assets.sources.receive import read_sources
 from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, rows_by_origin
 from shotspotter_assets.sources.snapshot import POLLED_DAYS, Snapshot, read_polled, record_answer, take_snapshot

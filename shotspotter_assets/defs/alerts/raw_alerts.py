@@ -70,8 +70,7 @@ def definitions(city: City) -> dg.Definitions:
 def late_evaluation(store: "Store", city: City) -> dg.AssetCheckEvaluation:
     """Evaluate `alerts_are_on_time`; the city's sensor does too, as a silent source starts no run."""
     from shotspotter_assets.quality.on_time import alerts_on_time
-    from shotspotter_assets.sources.day_table import DayTable
-    from shotspotter_assets.sources.known_days import rows_due
+    from shotspotter_assets.sources.day_table import DayTable, rows_due
 
     table, today = DayTable.read(store, city.name), local_time.today(city.zone)
     issued = max(store.days_present(FORECAST, city.name), default=None)
@@ -156,8 +155,7 @@ def _days(
 ) -> "dict[date, Day]":
     from shotspotter_assets.cities.stored_settings import settings_hash
     from shotspotter_assets.cleaning.held_back import held_back_days
-    from shotspotter_assets.sources.day_table import Day, DayTable
-    from shotspotter_assets.sources.known_days import DayRows, day_states
+    from shotspotter_assets.sources.day_table import Day, DayRows, DayTable, day_states
     from shotspotter_assets.sources.schema import rows_by_origin
 
     held_back, rejected = held_back_days(city, rows)

@@ -13,10 +13,9 @@ from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.strict_model import SafeUrl, StrictModel
 from shotspotter_assets.sources.alert_source import Access, AlertSource, SourceError
-from shotspotter_assets.sources.api.api_settings import ApiSettings, SentToken
 from shotspotter_assets.sources.api.api_source import ApiReader, AskedDays, Page, Request
 from shotspotter_assets.sources.json_rows import JmesPath, Row, finder
-from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS
+from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS, ApiSettings, SentToken
 
 if TYPE_CHECKING:
     from shotspotter_assets.sources.api.http import JsonApi

@@ -10,9 +10,8 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import AlertSource
-from shotspotter_assets.sources.api.api_settings import ApiSettings, SentToken
 from shotspotter_assets.sources.json_rows import Row, finder
-from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS
+from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS, ApiSettings, SentToken
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,8 +12,8 @@ from pydantic import Field
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.strict_model import SafeUrl
 from shotspotter_assets.sources.alert_source import Access, AlertSource
-from shotspotter_assets.sources.api.api_settings import ApiSettings, SentToken
 from shotspotter_assets.sources.api.api_source import ApiReader, AskedDays, Page, Request, both
+from shotspotter_assets.sources.tabular_settings import ApiSettings, SentToken
 
 if TYPE_CHECKING:
     from shotspotter_assets.sources.api.http import JsonApi

@@ -14,8 +14,8 @@ import urllib3.exceptions
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.redaction import Redaction
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.api.api_settings import Patience, SentToken
 from shotspotter_assets.sources.json_rows import finder
+from shotspotter_assets.sources.tabular_settings import Patience, SentToken
 
 RETRIED: Final = (202, 429, *range(500, 600))
 """Retried statuses, and ArcGIS's own codes. Socrata answers 202 while it still works on a query."""

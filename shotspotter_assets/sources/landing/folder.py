@@ -82,7 +82,6 @@ class Landed:
     gone: Sequence[str] = ()
     """Files that are gone and keep their rows, as most rows of the folder would be withdrawn."""
     unread: int = 0
-    """Number of files that were left for the next time."""
     without_files: str = ""
     """The message about a folder that is missing or empty; empty for others."""
 

@@ -16,8 +16,8 @@ from starlette.routing import Route
 
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.api.api_settings import Patience, SentToken
 from shotspotter_assets.sources.api.http import JsonApi
+from shotspotter_assets.sources.tabular_settings import Patience, SentToken
 from shotspotter_assets_tests.sources.api.api_server import Server, serving
 
 DC = load_city(PACKAGE_CITIES / "washington_dc.yaml")

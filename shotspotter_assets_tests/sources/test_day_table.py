@@ -6,7 +6,7 @@ import pytest
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.publication import Publication
-from shotspotter_assets.sources.known_days import DayRows, day_states, silence_chance
+from shotspotter_assets.sources.day_table import DayRows, day_states, silence_chance
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 FIRST = date(2026, 1, 1)
