@@ -28,8 +28,8 @@ from shotspotter_assets.evaluation.forecasts_table import model_names, observed_
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.models.forecaster import SharedStart
-from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.stacking import WeightPosterior, logits_of
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 

@@ -20,10 +20,9 @@ from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.climatology import Climatology
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
-from shotspotter_assets.models.next_hours.hourly_stack import HourlyStack
 from shotspotter_assets.models.probability import log_losses
 
-STACK = HourlyStack.name
+STACK = "hourly_stack"
 
 
 def fold_scores(fold: HourlyFold, horizons: list[int], cache: Path) -> dict[int, dict[str, Any]]:
@@ -35,7 +34,7 @@ def fold_scores(fold: HourlyFold, horizons: list[int], cache: Path) -> dict[int,
     scores = {}
     for horizon in horizons:
         issues = history.issues(fold.test, horizon)
-        forecasts = {one.name: one.predict(history, issues, horizon) for one in kept.values()}
+        forecasts = {name: one.predict(history, issues, horizon) for name, one in kept.items()}
         forecasts[STACK] = stack.predict(history, issues, horizon)
         observed = history.occupied_within(horizon)[issues]
         scores[horizon] = {

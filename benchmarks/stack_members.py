@@ -12,15 +12,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from benchmark_cities import Fold
-from scipy.special import logit
 
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
 from shotspotter_assets.models.forecaster import Choices, FitContext, SharedStart
 from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings, forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.stack import FittedStack, combined
 from shotspotter_assets.models.probability import clip_probability, log_losses
+from shotspotter_assets.models.stack import PRIOR_WEIGHTS, Days, FittedStack, combined
 
 MEMBERS = tuple(StackSettings().members)
 HINDSIGHT = "best_in_hindsight"
@@ -90,8 +89,8 @@ def members_of(
 
 def stack_of(fold: Fold, members: dict[str, KeptMember]) -> FittedStack:
     """The stack of fitted members; its forecasts of the test window move its weights week by week."""
-    logits = np.stack([logit(member.validation_probability) for member in members.values()], axis=-1)
-    return combined(members, logits, fold.history.through(fold.validation.stop), fold.train, fold.validation)
+    days = Days(fold.history.through(fold.validation.stop))
+    return combined(members, days, fold.train, fold.validation, PRIOR_WEIGHTS)
 
 
 def with_best_in_hindsight(forecasts: pa.Table) -> tuple[pa.Table, str]:

@@ -22,13 +22,11 @@ from stack_members import MEMBERS, members_of
 
 from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.forecaster import SharedStart
-from shotspotter_assets.models.forecaster_registry import BASELINES
+from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.models.next_day.daily_inputs import ordinary_days
-from shotspotter_assets.models.next_day.stack import WEEK
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
-from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECASTERS
-from shotspotter_assets.models.next_hours.hourly_stack import MEMBERS as HOURLY_MEMBERS
 from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.stack import HOURLY_MEMBERS, Days
 from shotspotter_assets.models.stacking import OFFSET_PRECISION, WEIGHT_PRECISION, WeightPosterior, combine, logits_of
 
 CITIES = ("cincinnati", "fresno", "oakland", "san_francisco", "washington_dc_tuning")
@@ -79,7 +77,7 @@ def past_of(fold: Fold, cache: Path, start: SharedStart | None, test: bool) -> P
     forecasts = [member.test if test else member.validation_probability for member in members.values()]
     logits = np.stack([logit(probability) for probability in forecasts], axis=-1)
     observed = fold.history.observed[window.start : window.stop]
-    return Past(fold.history.city.name, MEMBERS, logits, observed, np.arange(len(window)) // WEEK, ordinary)
+    return Past(fold.history.city.name, MEMBERS, logits, observed, np.arange(len(window)) // Days.week, ordinary)
 
 
 def past_hours(fold: HourlyFold, cache: Path, horizon: int, test: bool) -> Past:
@@ -87,8 +85,10 @@ def past_hours(fold: HourlyFold, cache: Path, horizon: int, test: bool) -> Past:
     history, window = fold.history, fold.test if test else fold.validation
     issues = history.issues(window, horizon)
     ordinary = ~fireworks_ahead(history, horizon)[issues]
-    kept = {name: one if test else one.on_train for name, one in kept_hourly(fold, cache, [horizon]).items()}
-    logits = logits_of({name: kept[name].predict(history, issues, horizon) for name in HOURLY_MEMBERS})
+    kept = {name: one.models[horizon] for name, one in kept_hourly(fold, cache, [horizon]).items()}
+    logits = logits_of(
+        {name: kept[name].test if test else kept[name].validation_probability for name in HOURLY_MEMBERS}
+    )
     occupied = history.occupied_within(horizon)
     observed = occupied[issues]
     rate = observed[ordinary].mean() / occupied[history.issues(fold.train, horizon)].mean()
@@ -129,8 +129,7 @@ def walked(past: Past, weights: Array, weight_precision: float, offset_precision
 def gain(past: Past, forecast: Array) -> float:
     """Nats saved against the best baseline in hindsight, in ordinary periods."""
     observed = past.observed[past.ordinary]
-    known = {*BASELINES, *(name for name, entry in HOURLY_FORECASTERS.items() if entry.is_baseline)}
-    baselines = [at for at, name in enumerate(past.members) if name in known]
+    baselines = [at for at, name in enumerate(past.members) if FORECASTERS[name].is_baseline]
     losses = [log_losses(expit(past.logits[past.ordinary][..., at]), observed).sum() for at in baselines]
     return float(min(losses) - log_losses(forecast[past.ordinary], observed).sum())
 

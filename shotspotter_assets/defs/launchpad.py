@@ -11,14 +11,14 @@ import dagster as dg
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
-from shotspotter_assets.models.forecaster_registry import FORECASTERS, find
+from shotspotter_assets.models.forecaster_registry import NEXT_DAY, find
 
 SETTINGS_DESCRIPTION: Final = (
     "Settings of forecasters for this run; others are taken from the city's file, or the default."
 )
 
 
-def sections(names: Sequence[str] = tuple(FORECASTERS)) -> Any:
+def sections(names: Sequence[str] = NEXT_DAY) -> Any:
     """Return a config class with a section for the settings of each named forecaster that has some."""
     fields: dict[str, Any] = {}
     for name in names:

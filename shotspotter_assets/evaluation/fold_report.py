@@ -15,9 +15,9 @@ from shotspotter_assets.models.forecaster import Fitted, ModelForecast
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN, fit_baselines
-from shotspotter_assets.models.next_day.stack import FittedStack
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.storage.catalogue import FOLD_REPORT
 from shotspotter_assets.storage.stored_record import StoredRecord
 

@@ -13,7 +13,6 @@ import pyarrow as pa
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.gains import LEVEL, Gain, weekly_gain, weekly_losses
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
-from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.probability import clip_probability
 
 NEVER: Final = "never"
@@ -55,9 +54,8 @@ class Verdict:
 
 
 def baselines_in(forecasts: pa.Table) -> list[str]:
-    """Return the models of a forecasts table that the registries of forecasters mark as baselines."""
-    entries = {name: FORECASTERS.get(name) or HOURLY_FORECASTERS.get(name) for name in model_names(forecasts)}
-    return [name for name, entry in entries.items() if entry is not None and entry.is_baseline]
+    """Return the models of a forecasts table that the registry of forecasters marks as baselines."""
+    return [name for name in model_names(forecasts) if name in FORECASTERS and FORECASTERS[name].is_baseline]
 
 
 def verdict_on(forecasts: pa.Table, candidate: str) -> Verdict:

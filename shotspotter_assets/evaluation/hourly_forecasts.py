@@ -11,12 +11,12 @@ from shotspotter_assets.cities.city import FIRST_EVENT_CODE, GUNSHOT_TYPES
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.score_rows import TRAILING_MIX
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
+from shotspotter_assets.models.forecaster import FitContext, Fitted
+from shotspotter_assets.models.forecaster_registry import NEXT_HOURS, forecaster
 from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, typed_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
-from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECASTERS
-from shotspotter_assets.models.next_hours.hourly_stack import FittedHourlyStack
 from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.storage.catalogue import FOLD_HOURS, FOLD_TYPES
 from shotspotter_assets.storage.stored_file import StoredFile
 
@@ -25,18 +25,19 @@ def hour_forecasts(
     history: HourlyHistory, train: range, validation: range, test: range, horizons: Sequence[int]
 ) -> pa.Table:
     """Return forecasts of the next hours, in successive blocks of each horizon (hours), as a forecasts table."""
-    by_name: dict[str, FittedHourly] = {}
-    for name, kind in HOURLY_FORECASTERS.items():
-        if name not in by_name:
-            by_name[name] = fitted = kind(tuple(horizons)).fit(history, train, validation)
-            by_name |= fitted.members if isinstance(fitted, FittedHourlyStack) else {}
+    by_horizon: dict[int, dict[str, Fitted]] = {horizon: {} for horizon in horizons}
+    for name in NEXT_HOURS:
+        if any(name not in fitted for fitted in by_horizon.values()):
+            models = forecaster(name).fit(history, train, validation, FitContext(horizons=horizons)).models
+            for horizon, model in models.items():
+                by_horizon[horizon] |= {name: model} | (model.members if isinstance(model, FittedStack) else {})
     tables = []
-    for horizon in horizons:
+    for horizon, fitted in by_horizon.items():
         issues = history.issues(test, horizon)
-        models = {name: each.predict(history, issues, horizon).astype(np.float32) for name, each in by_name.items()}
+        probability = {name: model.predict(history, issues).astype(np.float32) for name, model in fitted.items()}
         dates, hours = history.clock.day[issues], history.clock.hour[issues]
         cells, observed = np.nonzero(history.in_coverage), history.occupied_within(horizon)[issues]
-        tables.append(forecasts_table(dates, cells, observed, models, hours=hours, horizon=horizon))
+        tables.append(forecasts_table(dates, cells, observed, probability, hours=hours, horizon=horizon))
     return pa.concat_tables(tables, promote_options="default")
 
 

@@ -1,8 +1,8 @@
-"""Next-day forecasters: fitted on windows of days, each forecasts any later day from the days before it."""
+"""Forecasters: fitted on windows of days or hours, each forecasts any later period from the alerts before it."""
 
 import getpass
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -17,6 +17,8 @@ from shotspotter_assets.models.model_files import StoredModel, Unstored
 
 Choices = dict[str, Any]
 """JSON values that a fit has chosen, and its loss on the validation window."""
+HORIZONS: Final = (1, 2, 4)
+"""Forecast hours ahead; at most a day."""
 INPUTS_ERROR: Final = "was fitted on other inputs than this version makes; fit it again."
 
 
@@ -63,6 +65,7 @@ class FitContext:
     log: Callable[[str], None] = lambda _: None  # receives lines of progress
     after_epoch: Callable[[int, float], None] | None = None
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # to the settings of a stack's members
+    horizons: Sequence[int] = HORIZONS  # those among `HORIZONS` that forecasters of hours are fitted for
 
 
 NO_CONTEXT: Final = FitContext()
@@ -80,18 +83,18 @@ class Fitted(StoredModel):
     """A fitted forecaster: a dataclass of JSON values, `Numbers` and `Unstored` fields.
 
     `validation_probability` are forecasts of the validation window by the model fitted on the training window alone,
-    float64, shape (validation days, cells); None after loading, as it is not stored.
+    float64, shape (validation periods, cells); None after loading, as it is not stored.
     """
 
     _: KW_ONLY
     chosen: Choices
     validation_probability: Unstored = None
 
-    def predict(self, history: History, days: range) -> Array:
-        """Return the probability of at least one alert of the forecast types, float64, shape (days, cells).
+    def predict(self, history: Any, periods: Any) -> Array:
+        """Return the probability of at least one alert of the forecast types, float64, shape (periods, cells).
 
-        `history` has the coverage of the fit. `days` are indexes of its day axis, to the day after the last counted
-        one. The counts of a day itself, and of later ones, are not used.
+        `history` has the coverage of the fit. The periods are a range of days of a `History`, to `History.next_day`, or
+        ascending hours of an `HourlyHistory`, from which a horizon is forecast. Alerts from a period on are not used.
         """
         raise NotImplementedError
 
@@ -109,10 +112,10 @@ class Forecaster:
     def __init__(self, settings: Any = None) -> None:
         self.settings = settings
 
-    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
+    def fit(self, history: Any, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
         """Fit on `train`, choose and calibrate on `validation`, which follows it.
 
-        Both are indexes of the day axis of `history`, which reaches at least to their end; later days are not used.
+        Both are indexes of the days or hours of `history`, which reaches at least to their end; later ones are not used.
         """
         raise NotImplementedError
 

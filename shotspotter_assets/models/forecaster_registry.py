@@ -1,7 +1,7 @@
-"""Registry of the next-day forecasters: their settings and a row each, for the gate, reports, launchpad and live chain.
+"""Registry of the forecasters: their settings and a row each, for the gate, reports, launchpad and live chain.
 
-A new forecaster is a file in `models/next_day` and a row here. Its file is imported when the forecaster is built, so that
-definitions load without NumPy. Settings that users may change therefore stand here, above the rows.
+A new forecaster is a file in `models/next_day` or `models/next_hours` and a row here. Its file is imported when the
+forecaster is built, so that definitions load without NumPy. Settings that users may change therefore stand here.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from shotspotter_assets.models.forecaster import Forecaster
 
-NEXT_DAY: Final = "shotspotter_assets.models.next_day"
+MODELS: Final = "shotspotter_assets.models"
 
 
 class ForecasterSettings(BaseModel):
@@ -130,40 +130,49 @@ class Entry:
     a member, and is replaced where the interval of its gain lies below zero.
     """
 
-    import_path: str  # `module:class` within `models.next_day`; the class takes the settings
+    import_path: str  # `module:class` within `models`; the class takes the settings
     settings: type[ForecasterSettings] = ForecasterSettings  # of the launchpad and a city's file
     is_searched: bool = False  # True if `tuned_settings` searches the `search_space` of the settings
     is_baseline: bool = False  # one to beat
     combines: bool = False
+    is_hourly: bool = False  # one of the next hours, for each of `FitContext.horizons`; else of the next day
 
     def build(self, settings: BaseModel | None = None) -> "Forecaster":
         """Return the forecaster with its default settings, or given ones."""
         module, name = self.import_path.split(":")
-        forecaster: Callable[..., Forecaster] = getattr(import_module(f"{NEXT_DAY}.{module}"), name)
+        forecaster: Callable[..., Forecaster] = getattr(import_module(f"{MODELS}.{module}"), name)
         return forecaster(settings or self.settings())
 
 
 FORECASTERS: Final[Mapping[str, Entry]] = {
-    "never": Entry("simple_baselines:Never", is_baseline=True),
-    "city_mean": Entry("simple_baselines:CityMean", is_baseline=True),
-    "persistence": Entry("simple_baselines:Persistence", is_baseline=True),
-    "ew_kde": Entry("simple_baselines:RecencyWeightedMap", is_baseline=True),
-    "historical_mean": Entry("simple_baselines:HistoricalMean", is_baseline=True),
-    "ewma": Entry("simple_baselines:ExponentialMean", is_baseline=True),
-    "logistic_regression": Entry("lag_baselines:LogisticRegressionForecaster", is_baseline=True),
-    "gradient_boosting": Entry("lag_baselines:GradientBoostingForecaster", is_baseline=True),
-    "new_city": Entry("new_city:NewCityForecaster"),
-    "regime_regression": Entry("regime_regression:RegimeRegressionForecaster"),
+    "never": Entry("next_day.simple_baselines:Never", is_baseline=True),
+    "city_mean": Entry("next_day.simple_baselines:CityMean", is_baseline=True),
+    "persistence": Entry("next_day.simple_baselines:Persistence", is_baseline=True),
+    "ew_kde": Entry("next_day.simple_baselines:RecencyWeightedMap", is_baseline=True),
+    "historical_mean": Entry("next_day.simple_baselines:HistoricalMean", is_baseline=True),
+    "ewma": Entry("next_day.simple_baselines:ExponentialMean", is_baseline=True),
+    "logistic_regression": Entry("next_day.lag_baselines:LogisticRegressionForecaster", is_baseline=True),
+    "gradient_boosting": Entry("next_day.lag_baselines:GradientBoostingForecaster", is_baseline=True),
+    "new_city": Entry("next_day.new_city:NewCityForecaster"),
+    "regime_regression": Entry("next_day.regime_regression:RegimeRegressionForecaster"),
     "residual_boosting": Entry(
-        "residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings, is_searched=True
+        "next_day.residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings, is_searched=True
     ),
-    "residual_conv_lstm": Entry("network_forecaster:ResidualNetworkForecaster", NetworkSettings, is_searched=True),
-    "conv_lstm": Entry("network_forecaster:NetworkForecaster", NetworkSettings, is_searched=True),
+    "residual_conv_lstm": Entry(
+        "next_day.network_forecaster:ResidualNetworkForecaster", NetworkSettings, is_searched=True
+    ),
+    "conv_lstm": Entry("next_day.network_forecaster:NetworkForecaster", NetworkSettings, is_searched=True),
     "stack": Entry("stack:StackForecaster", StackSettings, combines=True),
+    "hourly_stack": Entry("stack:HourlyStackForecaster", is_hourly=True),
+    "next_hours": Entry("next_hours.next_hours:NextHours", is_hourly=True),
+    "climatology": Entry("next_hours.climatology:Climatology", is_hourly=True, is_baseline=True),
+    "self_exciting": Entry("next_hours.self_exciting:SelfExciting", is_hourly=True, is_baseline=True),
 }
 """Rows by name, which is also the column of the forecasts in reports."""
 
-BASELINES: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_baseline)
+NEXT_DAY: Final = tuple(name for name, entry in FORECASTERS.items() if not entry.is_hourly)
+NEXT_HOURS: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_hourly)
+BASELINES: Final = tuple(name for name in NEXT_DAY if FORECASTERS[name].is_baseline)
 SEARCHED: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_searched)
 FALLBACKS: Final = ("historical_mean", "ewma", "ew_kde")
 """Baselines of the live chain; the best of them serves where the candidate does not pass the gate."""
@@ -191,8 +200,8 @@ def fallbacks(candidate: str) -> tuple[str, ...]:
 def candidate_of(city: City) -> str:
     """Return the name of the forecaster that serves the city if it passes the gate. Raises CityFileError for unknown names."""
     name = city.serves or DEFAULT_CANDIDATE
-    if name not in FORECASTERS:
-        raise CityFileError(f"{city.name}.yaml: serves: there is no {name!r} (allowed: {', '.join(FORECASTERS)})")
+    if name not in NEXT_DAY:
+        raise CityFileError(f"{city.name}.yaml: serves: there is no {name!r} (allowed: {', '.join(NEXT_DAY)})")
     return name
 
 
@@ -215,8 +224,8 @@ def check_forecasters(cities: CityFiles) -> CityFiles:
     """Return the cities whose forecasters and settings exist. Raises CityFileError if none is left."""
     problems = {}
     for name, city in cities.items():
-        if unknown := [key for key in city.forecasters if key not in FORECASTERS]:
-            problems[name] = f"{name}.yaml: forecasters: there is no {unknown[0]!r} (allowed: {', '.join(FORECASTERS)})"
+        if unknown := [key for key in city.forecasters if key not in NEXT_DAY]:
+            problems[name] = f"{name}.yaml: forecasters: there is no {unknown[0]!r} (allowed: {', '.join(NEXT_DAY)})"
             continue
         try:
             for key in city.forecasters:

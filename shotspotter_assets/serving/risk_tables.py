@@ -104,7 +104,7 @@ def next_hours_table(
     for horizon, horizon_probability in zip(models.hours.models, probability, strict=True):
         mix = None
         if mixes is not None:
-            weights = models.hours.profile[history.clock.hour_of_week[first_hour : first_hour + horizon]]
+            weights = models.profile[history.clock.hour_of_week[first_hour : first_hour + horizon]]
             mix = np.tensordot(weights / weights.sum(), mixes[:horizon], axes=1)
         log_odds = logit(horizon_probability)
         tables.append(

@@ -17,10 +17,10 @@ from shotspotter_assets.models.fold_training import read_files
 from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.gunshot_types import GunshotTypes
-from shotspotter_assets.models.next_day.stack import FittedStack
-from shotspotter_assets.models.next_hours.hourly_stack import FittedHourlyStack, HourlyStack
+from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 from shotspotter_assets.models.records import TrainedModel
+from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
@@ -126,7 +126,7 @@ class ServingRecord(StoredRecord):
         return ServingModels(
             next_day=next_day,
             counts=AlertCounts.load(files[COUNTS]),
-            hours=HourlyStack.load(files[NEXT_HOURS]) if NEXT_HOURS in files else None,
+            hours=forecaster(NEXT_HOURS).load(files[NEXT_HOURS]) if NEXT_HOURS in files else None,
             types=GunshotTypes.load(files[TYPES]) if TYPES in files else None,
             minutes=LiftTable.load(files[NEXT_MINUTES]) if NEXT_MINUTES in files else None,
         )
@@ -139,14 +139,17 @@ class ServingModels:
     next_day: Mapping[str, Fitted]
     """Models by name, the candidate and its members first."""
     counts: AlertCounts
-    hours: FittedHourlyStack | None
+    hours: FittedHourly | None
     types: GunshotTypes | None
     minutes: LiftTable | None = None
 
     @property
     def profile(self) -> Array:
         """Share of each hour of the week in the alerts, shape (168,); flat without known hours."""
-        return np.ones(WEEK_HOURS) if self.hours is None else self.hours.profile
+        if self.hours is None:
+            return np.ones(WEEK_HOURS)
+        stack = next(iter(self.hours.models.values()))
+        return np.asarray(stack.members["next_hours"].profile)
 
 
 def stored_name(model: str, version: str) -> str:

@@ -26,11 +26,10 @@ from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
-from shotspotter_assets.models.next_day.stack import FittedStack
-from shotspotter_assets.models.next_hours.hourly_stack import HourlyStack
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.records import TrainedModel, files_sha256, installed_versions
+from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.serving.intervals import weekly_offset
 from shotspotter_assets.serving.serving_record import (
     COUNTS,
@@ -235,7 +234,7 @@ def _fit_hours(fits: Fits, stored: CityHistory, in_coverage: Booleans, windows: 
         for at in (windows.train.start, windows.validation.start, windows.validation.stop)
     )
     training, validation = range(first, middle), range(middle, last)
-    stack = fits.try_add(NEXT_HOURS, lambda: HourlyStack().fit(history, training, validation))
+    stack = fits.try_add(NEXT_HOURS, lambda: forecaster(NEXT_HOURS).fit(history, training, validation))
     if stack is None:
         fits.without[NEXT_MINUTES] = fits.without[NEXT_HOURS]
     else:

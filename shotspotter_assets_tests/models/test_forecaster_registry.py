@@ -13,6 +13,8 @@ from shotspotter_assets.models.forecaster_registry import (
     BASELINES,
     DEFAULT_CANDIDATE,
     FORECASTERS,
+    NEXT_DAY,
+    NEXT_HOURS,
     SEARCHED,
     candidate_of,
     check_forecasters,
@@ -21,7 +23,6 @@ from shotspotter_assets.models.forecaster_registry import (
     forecaster,
 )
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_hours.hourly_registry import HOURLY_FORECASTERS
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import (
     CITY,
@@ -46,7 +47,7 @@ def with_keys(**keys: Any) -> CityFiles:
     return CityFiles({CITY.name: CITY.model_copy(update=keys)}, {})
 
 
-@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("name", NEXT_DAY)
 def test_keeps_the_protocol(name):
     days = range(TEST.start, len(history().counts) + 1)
     model = fitted(name)
@@ -91,7 +92,7 @@ def test_forecasts_other_events(name):
     assert probability.mean() == pytest.approx(robberies.observed[TRAIN].mean(), rel=0.6)
 
 
-@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("name", NEXT_DAY)
 def test_at_a_longer_lead_the_days_between_are_not_used(name):
     lead, target = 4, 280
     ahead = replace(history(), lead=lead)
@@ -109,7 +110,7 @@ def test_at_a_longer_lead_the_days_between_are_not_used(name):
     np.testing.assert_allclose(model.predict(short, day), probability, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("name", NEXT_DAY)
 def test_a_forecaster_is_loaded_from_its_files(name):
     model, days = fitted(name), range(TEST.start, TEST.stop + 1)
     files = model.files()
@@ -119,14 +120,14 @@ def test_a_forecaster_is_loaded_from_its_files(name):
     assert again.chosen == model.chosen
 
 
-@pytest.mark.parametrize("name", [name for name in FORECASTERS if "conv_lstm" not in name])
+@pytest.mark.parametrize("name", [name for name in NEXT_DAY if "conv_lstm" not in name])
 def test_a_fit_sees_nothing_after_its_windows(name):
     again = build(name).fit(changed(history(), VALIDATION.stop), TRAIN, VALIDATION, context_of(name))
     np.testing.assert_array_equal(again.predict(history(), TEST), fitted(name).predict(history(), TEST))
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in FORECASTERS if name not in ("never", "city_mean", "persistence", "conv_lstm")]
+    "name", [name for name in NEXT_DAY if name not in ("never", "city_mean", "persistence", "conv_lstm")]
 )
 def test_learns_more_than_the_base_rate(name):
     observed, days = history().observed, history().days()
@@ -141,9 +142,9 @@ def test_refuses_a_window_with_nothing_to_learn(name):
         build(name).fit(silent(), TRAIN, VALIDATION, context_of(name))
 
 
-def test_the_gate_has_every_baseline_of_both_registries_and_nothing_else():
-    hourly = [name for name, entry in HOURLY_FORECASTERS.items() if entry.is_baseline]
-    table = pa.table({name: [0.1] for name in (*FORECASTERS, *HOURLY_FORECASTERS)})
+def test_the_gate_has_every_baseline_of_days_and_hours_and_nothing_else():
+    hourly = [name for name in NEXT_HOURS if FORECASTERS[name].is_baseline]
+    table = pa.table({name: [0.1] for name in FORECASTERS})
     assert gate.baselines_in(table) == [*BASELINES, *hourly]
 
 
@@ -202,7 +203,7 @@ def test_documents_list_every_forecaster():
     listed = [
         name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.partition("|")[2].partition("|")[0])
     ]
-    assert (set(FORECASTERS) - set(listed), set(listed) - set(FORECASTERS)) == (set(), set())
+    assert (set(NEXT_DAY) - set(listed), set(listed) - set(NEXT_DAY)) == (set(), set())
 
 
 def searched_settings() -> list[str]:

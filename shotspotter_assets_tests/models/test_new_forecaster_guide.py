@@ -23,7 +23,7 @@ def name(monkeypatch: pytest.MonkeyPatch) -> str:
     exec(SETTINGS, names)
     monkeypatch.setattr(forecaster_registry, "MixedMeanSettings", names["MixedMeanSettings"], raising=False)
     monkeypatch.setattr(forecaster_registry, "FORECASTERS", forecaster_registry.FORECASTERS | eval(f"{{{ROW}}}", names))
-    module = ModuleType(f"{forecaster_registry.NEXT_DAY}.mixed_mean")
+    module = ModuleType(f"{forecaster_registry.MODELS}.next_day.mixed_mean")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(FILE, module.__dict__)
     return "mixed_mean"

@@ -7,18 +7,15 @@ import pytest
 
 from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
 from shotspotter_assets.models.forecaster import FitContext, Fitted
-from shotspotter_assets.models.forecaster_registry import FORECASTERS
+from shotspotter_assets.models.forecaster_registry import NEXT_DAY, forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.daily_inputs import next_day_inputs, ordinary_days, rows_to_fit
 from shotspotter_assets.models.next_day.lag_features import lag_features
 from shotspotter_assets.models.next_day.simple_baselines import SIMPLE_BASELINES
-from shotspotter_assets.models.next_day.stack import FittedStack
-from shotspotter_assets.models.next_hours.climatology import Climatology
-from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster
 from shotspotter_assets.models.next_hours.hourly_inputs import CELL_FEATURES, Rows, cell_features, hour_profile
-from shotspotter_assets.models.next_hours.self_exciting import SelfExciting
 from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.tuning.sagemaker.task_file import packed, unpacked
 from shotspotter_assets_tests.models import hours
 from shotspotter_assets_tests.models.histories import (
@@ -54,11 +51,11 @@ def masked(fill: int, unknown: list[int] | range = UNKNOWN) -> History:
 @cache
 def stack_of_all(fill: int) -> FittedStack:
     """Every forecaster of the registry except the networks, as members of one stack."""
-    members = tuple(name for name in FORECASTERS if name != "stack" and name not in FAST)
+    members = tuple(name for name in NEXT_DAY if name != "stack" and name not in FAST)
     return build("stack", members=members).fit(masked(fill), TRAIN, VALIDATION, FitContext(shared=shared_start()))
 
 
-@pytest.mark.parametrize("name", [name for name in FORECASTERS if name not in FAST])
+@pytest.mark.parametrize("name", [name for name in NEXT_DAY if name not in FAST])
 def test_counts_of_unknown_days_change_no_fit_and_no_forecast(name: str) -> None:
     def fitted(fill: int) -> Fitted:
         stack = stack_of_all(fill)
@@ -124,7 +121,7 @@ def test_unknown_first_days_are_like_a_later_start() -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name in FORECASTERS if name not in FAST])
+@pytest.mark.parametrize("name", [name for name in NEXT_DAY if name not in FAST])
 def test_unknown_last_validation_days_are_like_a_shorter_window(name: str) -> None:
     past, shorter = masked(7, range(250, 260)), range(200, 250)
     found, expected = (build(name).fit(past, TRAIN, days, context_of(name)) for days in (VALIDATION, shorter))
@@ -184,12 +181,12 @@ def test_counts_of_unknown_days_change_no_forecast_of_hours_and_types() -> None:
         assert days - {160} == set(range(140, 160)) - set(UNKNOWN_DAYS)
 
 
-@pytest.mark.parametrize("kind", [Climatology, SelfExciting])
-def test_unknown_last_validation_hours_are_like_a_shorter_window(kind: type[HourlyForecaster]) -> None:
+@pytest.mark.parametrize("name", ["climatology", "self_exciting"])
+def test_unknown_last_validation_hours_are_like_a_shorter_window(name: str) -> None:
     # The clock was put forward once.
     whole, shorter = (range(HOURLY_VALIDATION.start, day * 24 - 1) for day in (140, 130))
     past = hourly(7, range(130, 140))
-    fits = [kind((2,)).fit(past, HOURLY_TRAIN, window) for window in (whole, shorter)]
+    fits = [forecaster(name).fit(past, HOURLY_TRAIN, window, FitContext(horizons=(2,))) for window in (whole, shorter)]
     issues = past.issues(HOURLY_TEST, 2)
     np.testing.assert_allclose(*(fitted.predict(past, issues, 2) for fitted in fits), rtol=1e-6)
 

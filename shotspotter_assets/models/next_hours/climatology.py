@@ -1,38 +1,43 @@
 """The climatology of the next hours: the frequency of each cell."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Final
+
+import numpy as np
 
 from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.calendar.dates import DAY_HOURS
+from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster
-from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.probability import clip_probability, log_losses
 
 PSEUDO_DAYS: Final = (3, 10, 30, 100, 300)
 """Tried strengths of the prior of a cell's frequency, in days of the city's mean."""
 
 
 @dataclass(frozen=True)
-class Frequency:
+class Frequency(Fitted):
     """The frequency of each cell at any hour, shape (cells,)."""
 
     frequency: Numbers
 
-    def __call__(self, history: HourlyHistory, issues: Integers) -> Array:
-        return self.frequency
+    def predict(self, history: HourlyHistory, issues: Integers) -> Array:
+        return clip_probability(np.broadcast_to(self.frequency, (len(issues), history.alerts.shape[1])))
 
 
 class Climatology(HourlyForecaster):
     """The frequency of the cell, shrunk to the city's mean by a chosen prior: the reference of all skill scores of hours."""
 
-    name: ClassVar[str] = "climatology"
-    model: ClassVar[type[Any]] = Frequency
-    is_baseline: ClassVar[bool] = True
+    name = "climatology"
+    fitted = Frequency
 
-    def _fit_horizons(self, history: HourlyHistory, train: range, validation: range) -> dict[int, tuple[Any, Any]]:
-        return {horizon: _frequencies(history, train, validation, horizon) for horizon in self.horizons}
+    def _fit_horizons(
+        self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]
+    ) -> dict[int, tuple[Frequency, Frequency]]:
+        return {horizon: _frequencies(history, train, validation, horizon) for horizon in horizons}
 
 
 def _frequencies(history: HourlyHistory, train: range, validation: range, horizon: int) -> tuple[Frequency, Frequency]:
@@ -41,7 +46,10 @@ def _frequencies(history: HourlyHistory, train: range, validation: range, horizo
     days = min(
         PSEUDO_DAYS, key=lambda days: log_losses(_shrunk_frequency(on_train, horizon, days)[None], checked).mean()
     )
-    return Frequency(_shrunk_frequency(on_train, horizon, days)), Frequency(_shrunk_frequency(on_both, horizon, days))
+    fitted, fitted_on_both = (
+        Frequency(_shrunk_frequency(part, horizon, days), chosen={"pseudo_days": days}) for part in (on_train, on_both)
+    )
+    return fitted, fitted_on_both
 
 
 def _shrunk_frequency(observed: Booleans, horizon: int, pseudo_days: float) -> Array:

@@ -1,29 +1,23 @@
-"""Forecasters of the next hours: fitted on windows of hours, each forecasts from any later hour."""
+"""Forecasters of the next hours: fitted for several horizons together, each forecasts from any later hour."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from shotspotter_assets.arrays import Array, Integers
+from shotspotter_assets.models.forecaster import HORIZONS, NO_CONTEXT, Choices, FitContext, Fitted, Forecaster
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.model_files import MODEL_FILE
-from shotspotter_assets.models.probability import clip_probability
-
-HORIZONS: Final = (1, 2, 4)
-"""Forecast hours ahead; at most a day."""
+from shotspotter_assets.models.model_files import files_of_member, files_of_members
 
 
 @dataclass(frozen=True)
 class FittedHourly:
-    """A fitted forecaster; `models` are dataclasses by horizon that return the probabilities of issues."""
+    """Forecasters of one kind by horizon, in hours."""
 
-    name: str
-    models: Mapping[int, Any]
-    on_train: "FittedHourly | None" = None  # fitted on the training hours alone; None after loading
+    models: Mapping[int, Any]  # `Fitted`
 
     def predict(self, history: HourlyHistory, issues: Sequence[int] | Integers, horizon: int) -> Array:
         """Return the probability of an alert in the `horizon` hours from each issue on, shape (issues, cells).
@@ -31,50 +25,50 @@ class FittedHourly:
         `issues` are ascending indexes of hours, to `len(history)`, the hour after the last counted one. Alerts from an
         issue on are not used for it.
         """
-        at = np.asarray(issues, np.int64)
-        shape = (len(at), history.alerts.shape[1])
-        return clip_probability(np.broadcast_to(self.models[horizon](history, at), shape))
+        return self.models[horizon].predict(history, np.asarray(issues, np.int64))
+
+    @property
+    def chosen(self) -> Choices:
+        """Choices by horizon."""
+        return {f"{horizon}h": model.chosen for horizon, model in self.models.items()}
 
     def files(self) -> dict[str, bytes]:
-        """Return the content by file name, for `HourlyForecaster.load`."""
-        [kind] = {type(model) for model in self.models.values()}
-        return {MODEL_FILE: TypeAdapter(dict[int, kind]).dump_json(dict(self.models), indent=1)}  # type: ignore[valid-type]
+        """Return the files; those of a horizon start with it."""
+        return files_of_members({f"{horizon}h": model for horizon, model in self.models.items()})
 
 
-@dataclass(frozen=True)
-class HourlyForecaster:
-    """A way to forecast, fitted for each of `horizons`; `model` is the type of `FittedHourly.models`."""
+class HourlyForecaster(Forecaster):
+    """A way to forecast hours, fitted for each of `FitContext.horizons`."""
 
-    horizons: tuple[int, ...] = HORIZONS
-    name: ClassVar[str]
-    model: ClassVar[type[Any]]
-    is_baseline: ClassVar[bool] = False
-    """True for the baselines to beat."""
-
-    def fit(self, history: HourlyHistory, train: range, validation: range) -> FittedHourly:
+    def fit(
+        self, history: HourlyHistory, train: range, validation: range, context: FitContext = NO_CONTEXT
+    ) -> FittedHourly:
         """Choose on the validation hours, which follow the training hours, and fit on both; later hours are not used.
 
         Raises HourlyHistoryError if there is nothing to learn, ValueError if a horizon is not among `HORIZONS`.
         """
-        if not set(self.horizons) <= set(HORIZONS):
-            raise ValueError(f"The next hours are forecast for horizons of {HORIZONS} hours, not {self.horizons}.")
+        if not set(context.horizons) <= set(HORIZONS):
+            raise ValueError(f"The next hours are forecast for horizons of {HORIZONS} hours, not {context.horizons}.")
         if not (train and validation):
             raise HourlyHistoryError(
                 f"City {history.city.name}: {len(train)} training hours and {len(validation)} validation hours among the "
                 f"{len(history)} from {history.first_day}; a coarser grid has a longer history by hour."
             )
-        pairs = self._fit_horizons(history, train, validation)
-        on_train, on_both = ({horizon: pair[at] for horizon, pair in pairs.items()} for at in (0, 1))
-        return FittedHourly(self.name, on_both, FittedHourly(self.name, on_train))
+        fits = {}
+        for horizon, (on_train, on_both) in self._fit_horizons(history, train, validation, context.horizons).items():
+            probability = on_train.predict(history, history.issues(validation, horizon))
+            fits[horizon] = replace(on_both, validation_probability=probability)
+        return FittedHourly(fits)
 
-    def _fit_horizons(self, history: HourlyHistory, train: range, validation: range) -> dict[int, tuple[Any, Any]]:
+    def _fit_horizons(
+        self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]
+    ) -> Mapping[int, tuple[Fitted, Fitted]]:
         """Return (fitted on the training hours, fitted on both windows with its settings) by horizon."""
         raise NotImplementedError
 
-    @classmethod
-    def load(cls, files: Mapping[str, bytes]) -> FittedHourly:
-        """Return the forecaster that `FittedHourly.files` stored."""
-        return FittedHourly(cls.name, TypeAdapter(dict[int, cls.model]).validate_json(files[MODEL_FILE]))  # type: ignore[name-defined]
+    def load(self, files: Mapping[str, bytes]) -> FittedHourly:
+        horizons = sorted({int(name.partition("h.")[0]) for name in files})
+        return FittedHourly({at: self.fitted.load(files_of_member(f"{at}h", files)) for at in horizons})
 
 
 def predict_all(fitted: FittedHourly, history: HourlyHistory, issue: int) -> Array:
@@ -82,7 +76,7 @@ def predict_all(fitted: FittedHourly, history: HourlyHistory, issue: int) -> Arr
 
     A longer horizon holds the shorter ones, so no probability is less than that of a shorter horizon.
     """
-    each = [fitted.predict(history, np.array([issue]), horizon)[0] for horizon in fitted.models]
+    each = [fitted.predict(history, [issue], horizon)[0] for horizon in fitted.models]
     return np.maximum.accumulate(np.array(each), axis=0)
 
 

@@ -3,8 +3,9 @@
 It is fitted on a sample of (hour, cell) rows in which alerts are over-represented; the odds are corrected exactly.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.models.filters import span
+from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster
@@ -23,6 +25,7 @@ from shotspotter_assets.models.next_hours.hourly_inputs import (
     hour_profile,
     window_features,
 )
+from shotspotter_assets.models.probability import clip_probability
 
 WARM_UP_HOURS: Final = 90 * DAY_HOURS
 """First hours of all history that are not fitted on, as their rates rest on a few days."""
@@ -36,7 +39,7 @@ INVERSE_PENALTY: Final = 0.01
 
 
 @dataclass(frozen=True)
-class HourRegression:
+class HourRegression(Fitted):
     """The regression of one horizon, in hours, on `_linear_inputs`."""
 
     horizon: int
@@ -44,8 +47,7 @@ class HourRegression:
     weights: Numbers  # log odds by unit of each input
     intercept: float  # log odds where all inputs are 0
 
-    def __call__(self, history: HourlyHistory, issues: Integers) -> Array:
-        """Return probabilities, shape (issues, cells)."""
+    def predict(self, history: HourlyHistory, issues: Integers) -> Array:
         cells = history.alerts.shape[1]
         blocks = []
         for part in np.array_split(issues, -(-len(issues) * cells // MAX_ROWS_AT_ONCE)):
@@ -55,7 +57,7 @@ class HourRegression:
             window_inputs = window_features(history, hours, self.horizon, self.profile)[rows.hour]
             inputs = _linear_inputs(cell_inputs, window_inputs)
             blocks.append(expit(inputs @ self.weights + self.intercept).reshape(-1, cells))
-        return np.concatenate(blocks)
+        return clip_probability(np.concatenate(blocks))
 
 
 class _Sample(NamedTuple):
@@ -70,32 +72,35 @@ class _Sample(NamedTuple):
 class NextHours(HourlyForecaster):
     """Regressions on a sample of hours and cells."""
 
-    name: ClassVar[str] = "next_hours"
-    model: ClassVar[type[Any]] = HourRegression
+    name = "next_hours"
+    fitted = HourRegression
 
-    def _fit_horizons(self, history: HourlyHistory, train: range, validation: range) -> dict[int, tuple[Any, Any]]:
+    def _fit_horizons(
+        self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]
+    ) -> dict[int, tuple[HourRegression, HourRegression]]:
         profile = hour_profile(history, train)
         hours = range(min(max(train.start, WARM_UP_HOURS), (train.start + train.stop) // 2), validation.stop)
-        samples = {horizon: _sample(history, hours, train.stop, horizon) for horizon in self.horizons}
+        samples = {horizon: _sample(history, hours, train.stop, horizon) for horizon in horizons}
         # The features of cells are the same for all horizons.
         each = [sample.rows for sample in samples.values()]
         everything = Rows(np.concatenate([rows.hour for rows in each]), np.concatenate([rows.cell for rows in each]))
         cell_inputs = cell_features(history, hours, everything, profile)
         of_horizons = np.split(cell_inputs, np.cumsum([len(rows.hour) for rows in each])[:-1])
-        pairs: dict[int, Any] = {}
+        pairs = {}
         for (horizon, sample), of_horizon in zip(samples.items(), of_horizons, strict=True):
             window_inputs = window_features(history, hours, horizon, profile)[sample.rows.hour]
             fireworks = window_inputs[:, WINDOW_FEATURES.index("fireworks_ahead")] > 0
             age = sample.rows.hour.max() - sample.rows.hour
             counted = np.where(fireworks, 2.0 ** (-age / FIREWORK_HALF_LIFE_HOURS), 1.0)
             inputs, check = _linear_inputs(of_horizon, window_inputs), sample.is_validation
-            pairs[horizon] = tuple(
-                HourRegression(horizon, profile, weights, intercept - sample.log_odds)
+            on_train, on_both = (
+                HourRegression(horizon, profile, weights, intercept - sample.log_odds, chosen={})
                 for weights, intercept in (
                     _regression(inputs[~check], sample.positive[~check], counted[~check]),
                     _regression(inputs, sample.positive, counted),
                 )
             )
+            pairs[horizon] = on_train, on_both
         return pairs
 
 

@@ -6,8 +6,9 @@ likelihood: an hour has 1 - exp(-intensity) where it is occupied, else exp(-inte
 not, the intensity is linear, so that only occupied hours need to be looked at one by one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,12 @@ from scipy.optimize import minimize
 from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.models.filters import decay_of, exponential_mean, smoothing_weights, span
+from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster
 from shotspotter_assets.models.next_hours.hourly_inputs import NEAR_WIDTHS, hour_profile
+from shotspotter_assets.models.probability import clip_probability
 
 TRIGGER_HALF_LIFE_HOURS: Final = 1.0
 HALF_LIFE_DAYS: Final = 60
@@ -35,7 +38,7 @@ SCALE_STEPS: Final = 4
 
 
 @dataclass(frozen=True)
-class FittedSelfExciting:
+class FittedSelfExciting(Fitted):
     """The process; `strengths` are b, k and l, `profile` is that of the hour of week (168,)."""
 
     horizon: int
@@ -43,8 +46,8 @@ class FittedSelfExciting:
     strengths: Numbers
     scale: float
 
-    def __call__(self, history: HourlyHistory, issues: Integers) -> Array:
-        return occurrence(self.expected(history, issues), self.scale)
+    def predict(self, history: HourlyHistory, issues: Integers) -> Array:
+        return clip_probability(occurrence(self.expected(history, issues), self.scale))
 
     def expected(self, history: HourlyHistory, issues: Integers) -> Array:
         """Return expected occupied hours within the horizon, those triggered in it too; (issues, cells)."""
@@ -64,11 +67,12 @@ class FittedSelfExciting:
 class SelfExciting(HourlyForecaster):
     """The process, fitted on the last two years and scaled on the validation hours."""
 
-    name: ClassVar[str] = "self_exciting"
-    model: ClassVar[type[Any]] = FittedSelfExciting
-    is_baseline: ClassVar[bool] = True
+    name = "self_exciting"
+    fitted = FittedSelfExciting
 
-    def _fit_horizons(self, history: HourlyHistory, train: range, validation: range) -> dict[int, tuple[Any, Any]]:
+    def _fit_horizons(
+        self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]
+    ) -> dict[int, tuple[FittedSelfExciting, FittedSelfExciting]]:
         recent = range(max(train.start, train.stop - MAX_FIT_HOURS), train.stop)
         # A night of fireworks would pass for contagion.
         ordinary = ~history.clock.fireworks[recent.start : recent.stop] & history.are_known(np.array(recent))
@@ -79,9 +83,9 @@ class SelfExciting(HourlyForecaster):
         strengths = _likeliest(parts, history.occupied[recent.start : recent.stop][ordinary])
         of_train, of_both = (hour_profile(history, range(train.start, stop)) for stop in (train.stop, validation.stop))
         pairs = {}
-        for horizon in self.horizons:
+        for horizon in horizons:
             issues = history.issues(validation, horizon)
-            unscaled = FittedSelfExciting(horizon, of_train, strengths, 1.0)
+            unscaled = FittedSelfExciting(horizon, of_train, strengths, 1.0, chosen={})
             scale = burst_scale(unscaled.expected(history, issues), history.occupied_within(horizon)[issues].sum())
             pairs[horizon] = replace(unscaled, scale=scale), replace(unscaled, scale=scale, profile=of_both)
         return pairs

@@ -3,18 +3,19 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_hours import next_hours
 from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly, forecast_from, predict_all
-from shotspotter_assets.models.next_hours.next_hours import NextHours
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
-from shotspotter_assets_tests.models.next_hours.test_climatology import fitted as baseline_of
+from shotspotter_assets_tests.models.hours import COVERED, TEST, VALIDATION, counts, history, of_counts
+from shotspotter_assets_tests.models.next_hours.test_climatology import fit
+from shotspotter_assets_tests.models.next_hours.test_climatology import fitted as fitted_once
 
 
 @pytest.fixture(scope="module")
 def fitted() -> FittedHourly:
-    return NextHours(horizons=(1, 4)).fit(history(), TRAIN, VALIDATION)
+    return fitted_once("next_hours")
 
 
 @pytest.mark.parametrize("horizon", [1, 4])
@@ -23,7 +24,7 @@ def test_it_beats_the_baselines_and_is_calibrated(fitted, horizon):
     observed = history().occupied_within(horizon)[issues]
     forecast = fitted.predict(history(), issues, horizon)
     assert forecast.shape == observed.shape
-    baseline = baseline_of("climatology").predict(history(), issues, horizon)
+    baseline = fitted_once("climatology").predict(history(), issues, horizon)
     assert log_losses(forecast, observed).mean() < log_losses(baseline, observed).mean()
     assert forecast.sum() == pytest.approx(observed.sum(), rel=0.1)
 
@@ -31,7 +32,7 @@ def test_it_beats_the_baselines_and_is_calibrated(fitted, horizon):
 def test_sampling_does_not_move_the_forecast(fitted, monkeypatch):
     monkeypatch.setattr(next_hours, "MAX_POSITIVES", 600)
     monkeypatch.setattr(next_hours, "NEGATIVES_PER_POSITIVE", 2)
-    thinned = NextHours(horizons=(4,)).fit(history(), TRAIN, VALIDATION)
+    thinned = fit("next_hours", history(), 4)
     whole, thin = (model.predict(history(), TEST, 4) for model in (fitted, thinned))
     assert thin.sum() == pytest.approx(whole.sum(), rel=0.1)
 
@@ -62,7 +63,7 @@ def test_nowcast_uses_today_so_far_and_no_hour_to_come(fitted):
 
 def test_silence_and_an_empty_window_are_refused():
     with pytest.raises(HourlyHistoryError, match=r"made_up_city: 0 training hours .* coarser grid"):
-        NextHours().fit(history(), range(0), VALIDATION)
+        forecaster("next_hours").fit(history(), range(0), VALIDATION)
     silent = of_counts(np.zeros_like(counts()))
     with pytest.raises(HourlyHistoryError, match="made_up_city: 0 of"):
-        NextHours().fit(silent, TRAIN, VALIDATION)
+        fit("next_hours", silent, 1)

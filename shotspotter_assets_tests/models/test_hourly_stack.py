@@ -5,11 +5,15 @@ import pytest
 
 from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.dates import WEEK_HOURS
+from shotspotter_assets.models.forecaster import HORIZONS
+from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.next_hours.hourly_forecaster import HORIZONS, predict_all
-from shotspotter_assets.models.next_hours.hourly_stack import MEMBERS, FittedHourlyStack, HourlyStack, combined
+from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly, predict_all
 from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.stack import HOURLY_MEMBERS, FittedStack, combined_hours
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
+from shotspotter_assets_tests.models.next_hours.test_climatology import fit
+from shotspotter_assets_tests.models.next_hours.test_climatology import fitted as fitted_once
 
 BEFORE, WEIGHED, LATER = range(100 * 24), range(100 * 24, 240 * 24), range(240 * 24, 360 * 24)
 
@@ -19,17 +23,9 @@ class Known:
     """A member whose forecasts of one hour from each hour on are given."""
 
     probability: Array
-    name: str = "known"
+    validation_probability: Array | None = None
 
-    @property
-    def models(self) -> dict[int, None]:
-        return {1: None}
-
-    @property
-    def on_train(self) -> "Known":
-        return self
-
-    def predict(self, history: HourlyHistory, issues: Integers, horizon: int) -> Array:
+    def predict(self, history: HourlyHistory, issues: Integers) -> Array:
         return self.probability[issues]
 
     def files(self) -> dict[str, bytes]:
@@ -52,24 +48,19 @@ FLAT = np.broadcast_to(TRUTH[:1].mean(), TRUTH.shape)
 STEADY = np.broadcast_to(TRUTH[0], TRUTH.shape)
 
 
-def stack_of(past: HourlyHistory = PAST, **forecasts: Array) -> FittedHourlyStack:
-    members = {name: Known(probability) for name, probability in forecasts.items()}
-    return combined(members, past, BEFORE, WEIGHED, (1,))
+def stack_of(past: HourlyHistory = PAST, **forecasts: Array) -> FittedStack:
+    """The stack of one hour."""
+    members = {name: FittedHourly({1: Known(p, p[past.issues(WEIGHED, 1)])}) for name, p in forecasts.items()}
+    return combined_hours(members, past, BEFORE, WEIGHED, (1,)).models[1]
 
 
-def learned_until(stack: FittedHourlyStack, hour: int, past: HourlyHistory) -> FittedHourlyStack:
-    """A stack whose weights rest on the hours before an earlier or later one."""
-    models = {h: replace(model, learned_until=past.starts[hour]) for h, model in stack.models.items()}
-    return replace(stack, models=models)
-
-
-def later(stack: FittedHourlyStack, past: HourlyHistory = PAST) -> Array:
-    return stack.predict(past, past.issues(LATER, 1), 1)
+def later(stack: FittedStack, past: HourlyHistory = PAST) -> Array:
+    return stack.predict(past, past.issues(LATER, 1))
 
 
 @pytest.fixture(scope="module")
-def fitted() -> FittedHourlyStack:
-    return HourlyStack((1, 4)).fit(history(), TRAIN, VALIDATION)
+def fitted() -> FittedHourly:
+    return fitted_once("hourly_stack")
 
 
 @pytest.mark.parametrize("horizon", [1, 4])
@@ -77,8 +68,8 @@ def test_it_is_no_worse_than_any_member(fitted, horizon):
     issues = history().issues(TEST, horizon)
     observed = history().occupied_within(horizon)[issues]
     losses = {
-        name: log_losses(model.predict(history(), issues, horizon), observed).mean()
-        for name, model in {**fitted.members, "stack": fitted}.items()
+        name: log_losses(model.predict(history(), issues), observed).mean()
+        for name, model in {**fitted.models[horizon].members, "stack": fitted.models[horizon]}.items()
     }
     assert losses.pop("stack") < 1.01 * min(losses.values())
 
@@ -86,8 +77,8 @@ def test_it_is_no_worse_than_any_member(fitted, horizon):
 def test_a_member_that_knows_nothing_loses_its_weight():
     random = np.random.default_rng(1).permuted(TRUTH, axis=1)
     stack = stack_of(next_hours=random, self_exciting=TRUTH)
-    assert stack.chosen["1h"]["weights"]["next_hours"] < stack.chosen["1h"]["weights"]["self_exciting"]
-    assert stack.chosen["1h"]["in_words"].startswith("self_exciting 9")
+    assert stack.chosen["weights"]["next_hours"] < stack.chosen["weights"]["self_exciting"]
+    assert stack.chosen["in_words"].startswith("self_exciting 9")
 
 
 def test_the_level_follows_a_city_that_changes():
@@ -112,7 +103,7 @@ def test_the_weights_of_an_hour_rest_on_weeks_that_are_over():
 def test_hours_forecast_one_by_one_have_the_weights_of_all():
     stack = stack_of(next_hours=TRUTH, self_exciting=FLAT)
     issue = LATER.start + 2 * WEEK_HOURS + 30
-    one = stack.predict(replace(PAST, counts=PAST.counts[:issue]), np.array([issue]), 1)
+    one = stack.predict(replace(PAST, counts=PAST.counts[:issue]), np.array([issue]))
     np.testing.assert_allclose(one[0], later(stack)[issue - LATER.start], rtol=1e-12)
 
 
@@ -122,11 +113,11 @@ def test_firework_nights_move_no_weights_and_mix_in_the_regression():
     loud[night, 0] = 1
     stack, other = (stack_of(past, next_hours=TRUTH, self_exciting=FLAT) for past in (PAST, replace(PAST, counts=loud)))
     assert stack.chosen == other.chosen
-    early = learned_until(stack, night[0], PAST)
+    early = replace(stack, learned_until=PAST.starts[night[0]])
     nearly_sure = np.where(np.isin(np.arange(len(TRUTH)), night)[:, None], 0.9, TRUTH)
     sure = replace(early, members={**stack.members, "next_hours": Known(nearly_sure)})
-    assert (sure.predict(PAST, night, 1) > 0.45).all()
-    assert (early.predict(PAST, night, 1) < 0.4).all()
+    assert (sure.predict(PAST, night) > 0.45).all()
+    assert (early.predict(PAST, night) < 0.4).all()
 
 
 def test_the_number_of_alerts_is_off_by_as_much_as_the_probability(fitted):
@@ -141,12 +132,12 @@ def test_the_number_of_alerts_is_off_by_as_much_as_the_probability(fitted):
 
 def test_a_stored_stack_forecasts_the_same(fitted):
     files = fitted.files()
-    assert {"model.json", "next_hours.model.json", "self_exciting.model.json"} == set(files)
-    again = HourlyStack.load(files)
+    own = ("model.json", "next_hours.model.json", "self_exciting.model.json")
+    assert {f"{horizon}h.{name}" for horizon in (1, 4) for name in own} == set(files)
+    again = forecaster("hourly_stack").load(files)
     assert again.chosen == fitted.chosen
-    assert list(again.members) == list(MEMBERS)
-    np.testing.assert_array_equal(again.profile, fitted.profile)
     for horizon in (1, 4):
+        assert list(again.models[horizon].members) == list(HOURLY_MEMBERS)
         issues = history().issues(TEST, horizon)
         np.testing.assert_array_equal(
             again.predict(history(), issues, horizon), fitted.predict(history(), issues, horizon)
@@ -158,7 +149,7 @@ def test_a_silent_validation_window_is_refused():
     silent = counts()
     silent[VALIDATION.start : VALIDATION.stop] = 0
     with pytest.raises(HourlyHistoryError, match="made_up_city, validation hours"):
-        HourlyStack((1,)).fit(of_counts(silent), TRAIN, VALIDATION)
+        fit("hourly_stack", of_counts(silent), 1)
 
 
 def test_a_coverage_that_has_changed_since_the_fit_is_forecast():
@@ -166,7 +157,7 @@ def test_a_coverage_that_has_changed_since_the_fit_is_forecast():
     of_fit[3, 3] = of_fit[4, 5] = False
     alerts = counts()
     past = HourlyHistory(history().city, history().first_day, alerts[:, :, of_fit], of_fit)
-    fitted = HourlyStack().fit(past, TRAIN, VALIDATION)
+    fitted = forecaster("hourly_stack").fit(past, TRAIN, VALIDATION)
     before, after = (predict_all(fitted, later, TEST.start + 5) for later in (past, of_counts(alerts)))
     joined = ~of_fit[COVERED]
     assert after.shape == (len(HORIZONS), COVERED.sum())

@@ -3,13 +3,12 @@ from datetime import date
 
 import numpy as np
 import pytest
-from scipy.special import logit
 
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import StackSettings, forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.stack import PRIOR_WEIGHTS, FittedStack, StackForecaster, combined
 from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.models.stack import PRIOR_WEIGHTS, Days, FittedStack, StackForecaster, combined
 from shotspotter_assets.models.stacking import WeightPosterior
 from shotspotter_assets_tests.models.histories import (
     CITY,
@@ -55,8 +54,7 @@ def town(seed: int = 0) -> tuple[History, np.ndarray]:
 
 def stack_of(past: History, forecasts: dict[str, np.ndarray]) -> FittedStack:
     members = {name: Known(probability, {}) for name, probability in forecasts.items()}
-    logits = np.stack([logit(member.validation_probability) for member in members.values()], axis=-1)
-    return combined(members, logits, past.through(WEIGHED.stop), BEFORE, WEIGHED)
+    return combined(members, Days(past.through(WEIGHED.stop)), BEFORE, WEIGHED, PRIOR_WEIGHTS)
 
 
 def loss(stack: FittedStack, past: History) -> float:
