@@ -19,7 +19,7 @@ from shotspotter_assets.models.forecaster import Choices, FitContext, SharedStar
 from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings, forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability, log_losses
-from shotspotter_assets.models.stack import PRIOR_WEIGHTS, Days, FittedStack, combined
+from shotspotter_assets.models.stack import FittedStack, Periods, combined, prior_weights
 
 MEMBERS = tuple(StackSettings().members)
 HINDSIGHT = "best_in_hindsight"
@@ -89,8 +89,8 @@ def members_of(
 
 def stack_of(fold: Fold, members: dict[str, KeptMember]) -> FittedStack:
     """The stack of fitted members; its forecasts of the test window move its weights week by week."""
-    days = Days(fold.history.through(fold.validation.stop))
-    return combined(members, days, fold.train, fold.validation, PRIOR_WEIGHTS)
+    days = Periods.of_days(fold.history.through(fold.validation.stop))
+    return combined(members, days, fold.train, fold.validation, prior_weights(members))
 
 
 def with_best_in_hindsight(forecasts: pa.Table) -> tuple[pa.Table, str]:

@@ -26,7 +26,7 @@ from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.models.next_day.daily_inputs import ordinary_days
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.stack import HOURLY_MEMBERS, Days
+from shotspotter_assets.models.stack import HOURLY_MEMBERS, WEEK_DAYS
 from shotspotter_assets.models.stacking import OFFSET_PRECISION, WEIGHT_PRECISION, WeightPosterior, combine, logits_of
 
 CITIES = ("cincinnati", "fresno", "oakland", "san_francisco", "washington_dc_tuning")
@@ -77,7 +77,7 @@ def past_of(fold: Fold, cache: Path, start: SharedStart | None, test: bool) -> P
     forecasts = [member.test if test else member.validation_probability for member in members.values()]
     logits = np.stack([logit(probability) for probability in forecasts], axis=-1)
     observed = fold.history.observed[window.start : window.stop]
-    return Past(fold.history.city.name, MEMBERS, logits, observed, np.arange(len(window)) // Days.week, ordinary)
+    return Past(fold.history.city.name, MEMBERS, logits, observed, np.arange(len(window)) // WEEK_DAYS, ordinary)
 
 
 def past_hours(fold: HourlyFold, cache: Path, horizon: int, test: bool) -> Past:

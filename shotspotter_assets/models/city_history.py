@@ -108,7 +108,7 @@ class CityHistory:
             return self
         if last < self.days[0]:
             raise DaysNotKnownError(f"{self.city.name}: what happened from {self.days[0]} to {last} is not known yet.")
-        frames = self.frames.filter(pc.less_equal(self.frames["date"], pa.scalar(last, pa.date32())))
+        frames = _between(self.frames, self.days[0], last)
         days, lead = days_between(self.days[0], last), self.lead + (self.last_known - last).days
         return CityHistory(self.city, days, frames, lead, self.unknown.intersection(days))
 
@@ -152,9 +152,8 @@ class CityHistory:
     def hourly(self, in_coverage: Booleans) -> HourlyHistory:
         """Return the hours of the last days, at most `MAX_CELL_HOURS`. Raises HourlyHistoryError if only days are published."""
         kept = max(MAX_CELL_HOURS // (DAY_HOURS * max(int(in_coverage.sum()), 1)), 1)
-        days, frames = self.days[-kept:], self.frames
-        if len(days) < len(self.days):
-            frames = frames.filter(pc.greater_equal(frames["date"], pa.scalar(days[0], pa.date32())))
+        days = self.days[-kept:]
+        frames = self.frames if len(days) == len(self.days) else _between(self.frames, days[0], days[-1])
         counts = hourly_window(frames, days, self.city, in_coverage)
         known = np.repeat(self.is_known[-kept:], hours_of_days(days, self.city.zone))
         return HourlyHistory(self.city, days[0], counts, in_coverage, known)
@@ -171,12 +170,12 @@ def _stored_frames(store: Store, city: str, first: date, last: date) -> pa.Table
         while len(_cached) > MAX_CACHED_CITIES:
             _cached.pop(next(iter(list(_cached))), None)  # sensors tick in threads
     frames = cached[3]
-    if (cached[1], cached[2]) == (first, last):
-        return frames
-    is_asked = pc.and_(
-        pc.greater_equal(frames["date"], pa.scalar(first)), pc.less_equal(frames["date"], pa.scalar(last))
-    )
-    return frames.filter(is_asked)
+    return frames if (cached[1], cached[2]) == (first, last) else _between(frames, first, last)
+
+
+def _between(frames: pa.Table, first: date, last: date) -> pa.Table:
+    days = frames["date"]
+    return frames.filter(pc.and_(pc.greater_equal(days, pa.scalar(first)), pc.less_equal(days, pa.scalar(last))))
 
 
 MAX_CACHED_CITIES: Final = 4

@@ -4,7 +4,7 @@ A new forecaster is a file in `models/next_day` or `models/next_hours` and a row
 forecaster is built, so that definitions load without NumPy. Settings that users may change therefore stand here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -52,20 +52,20 @@ class ResidualBoostingSettings(ForecasterSettings):
         }
 
     max_trees: int = Field(
-        default=120,
+        120,
         ge=10,
         le=1_000,
         multiple_of=10,
         description="Maximum number of trees; validation chooses how many.",
     )
-    leaves: int = Field(default=7, ge=2, le=256, description="Leaves of a tree.")
-    learning_rate: float = Field(default=0.1, gt=0.0, le=1.0, description="Factor of each tree's answer.")
-    min_leaf_rows: int = Field(default=500, ge=1, description="Minimum of cell-days in a leaf.")
-    l2: float = Field(default=100.0, ge=0.0, description="L2 penalty of the leaves.")
-    path_smooth: float = Field(default=300.0, ge=0.0, description="Shrinkage of small leaves towards the node above.")
-    input_share: float = Field(default=0.2, gt=0.0, le=1.0, description="Share of the inputs that a tree uses.")
-    row_share: float = Field(default=0.7, gt=0.0, le=1.0, description="Share of the cell-days that a tree uses.")
-    seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of the choice of inputs and rows for each tree.")
+    leaves: int = Field(7, ge=2, le=256, description="Leaves of a tree.")
+    learning_rate: float = Field(0.1, gt=0.0, le=1.0, description="Factor of each tree's answer.")
+    min_leaf_rows: int = Field(500, ge=1, description="Minimum of cell-days in a leaf.")
+    l2: float = Field(100.0, ge=0.0, description="L2 penalty of the leaves.")
+    path_smooth: float = Field(300.0, ge=0.0, description="Shrinkage of small leaves towards the node above.")
+    input_share: float = Field(0.2, gt=0.0, le=1.0, description="Share of the inputs that a tree uses.")
+    row_share: float = Field(0.7, gt=0.0, le=1.0, description="Share of the cell-days that a tree uses.")
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of the choice of inputs and rows for each tree.")
 
 
 class NetworkSettings(ForecasterSettings):
@@ -86,39 +86,39 @@ class NetworkSettings(ForecasterSettings):
         }
 
     days: int = Field(
-        default=8, ge=2, le=256, description="Days in an input window: a power of two, at least 2 ** recurrent_layers."
+        8, ge=2, le=256, description="Days in an input window: a power of two, at least 2 ** recurrent_layers."
     )
-    filters: int = Field(default=8, ge=1, le=256, description="Channels of every convolution and recurrent direction.")
-    recurrent_layers: int = Field(default=2, ge=1, le=8, description="Bidirectional peephole ConvLSTM layers.")
+    filters: int = Field(8, ge=1, le=256, description="Channels of every convolution and recurrent direction.")
+    recurrent_layers: int = Field(2, ge=1, le=8, description="Bidirectional peephole ConvLSTM layers.")
     dropout: float = Field(
-        default=0.0, ge=0.0, lt=1.0, description="Share of values dropped in training after each time pooling."
+        0.0, ge=0.0, lt=1.0, description="Share of values dropped in training after each time pooling."
     )
     class_weight: float = Field(
-        default=1.0,
+        1.0,
         gt=0.0,
         le=10_000.0,
         description="Weight of cells with alerts in the loss; forecasts are corrected.",
     )
     train_days: int = Field(
-        default=1096, ge=1, le=10_000, description="Maximum number of training days, the last ones before validation."
+        1096, ge=1, le=10_000, description="Maximum number of training days, the last ones before validation."
     )
-    epochs: int = Field(default=12, ge=1, le=10_000, description="Maximum number of passes over the training days.")
-    batch_size: int = Field(default=20, ge=1, le=4096, description="Windows per gradient step.")
-    learning_rate: float = Field(default=3e-3, gt=0.0, le=1.0, description="Adam's learning rate at the start.")
+    epochs: int = Field(12, ge=1, le=10_000, description="Maximum number of passes over the training days.")
+    batch_size: int = Field(20, ge=1, le=4096, description="Windows per gradient step.")
+    learning_rate: float = Field(3e-3, gt=0.0, le=1.0, description="Adam's learning rate at the start.")
     patience: int = Field(
-        default=5, ge=1, le=10_000, description="Epochs without a better validation loss before training stops."
+        5, ge=1, le=10_000, description="Epochs without a better validation loss before training stops."
     )
     plateau_patience: int = Field(
-        default=2, ge=1, le=10_000, description="Epochs without a better loss before the learning rate is cut."
+        2, ge=1, le=10_000, description="Epochs without a better loss before the learning rate is cut."
     )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of the weights, the dropout and the order of days.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of the weights, the dropout and the order of days.")
 
 
 class StackSettings(ForecasterSettings):
     """Settings of `stack`."""
 
     members: list[str] = Field(
-        default=["residual_boosting", "gradient_boosting", "ew_kde"], min_length=1, description="Names of the members."
+        ["residual_boosting", "gradient_boosting", "ew_kde"], min_length=1, description="Names of the members."
     )
 
 
@@ -136,12 +136,6 @@ class Entry:
     is_baseline: bool = False  # one to beat
     combines: bool = False
     is_hourly: bool = False  # one of the next hours, for each of `FitContext.horizons`; else of the next day
-
-    def build(self, settings: BaseModel | None = None) -> "Forecaster":
-        """Return the forecaster with its default settings, or given ones."""
-        module, name = self.import_path.split(":")
-        forecaster: Callable[..., Forecaster] = getattr(import_module(f"{MODELS}.{module}"), name)
-        return forecaster(settings or self.settings())
 
 
 FORECASTERS: Final[Mapping[str, Entry]] = {
@@ -189,7 +183,10 @@ def find(name: str) -> Entry:
 
 def forecaster(name: str, settings: BaseModel | None = None) -> "Forecaster":
     """Return the forecaster of a name with its default settings, or given ones."""
-    return find(name).build(settings)
+    entry = find(name)
+    module, _, kind = entry.import_path.partition(":")
+    forecaster: Forecaster = getattr(import_module(f"{MODELS}.{module}"), kind)(settings or entry.settings())
+    return forecaster
 
 
 def fallbacks(candidate: str) -> tuple[str, ...]:

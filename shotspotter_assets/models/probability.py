@@ -20,6 +20,11 @@ def clip_probability(probability: npt.NDArray[np.floating]) -> Array:
     return np.clip(probability.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY)
 
 
+def shrunk_frequency(observed: Booleans, pseudo_periods: float) -> Array:
+    """Return the frequency of each cell, shrunk towards the mean as if that had been observed for some periods (a Beta prior)."""
+    return (observed.sum(axis=0) + pseudo_periods * observed.mean()) / (len(observed) + pseudo_periods)
+
+
 def log_losses(probability: npt.NDArray[np.floating], observed: Booleans) -> Array:
     """Return the log loss of each forecast in nats; shape of `probability`, which may be broadcast against `observed`."""
     p = clip_probability(probability)

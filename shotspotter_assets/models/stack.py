@@ -5,11 +5,13 @@ week by week (see `stacking`). Then every member is fitted on both windows. Late
 outcomes are known. Periods of fireworks do not, as members differ there in other things than in ordinary periods.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Final, Self
+from functools import partial
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import PlainSerializer, PlainValidator
 from scipy.special import logit
 
@@ -27,6 +29,7 @@ from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.stacking import WeightPosterior, combine, logits_of
 
+WEEK_DAYS: Final = 7
 NETWORK: Final = "residual_conv_lstm"
 """The member that starts at boosting's regression, with half of boosting's weight."""
 HOURLY_MEMBERS: Final = ("next_hours", "self_exciting")
@@ -47,75 +50,49 @@ Instant = Annotated[np.datetime64, PlainValidator(np.datetime64), PlainSerialize
 
 
 @dataclass(frozen=True)
-class Days:
-    """A history as a stack sees it: days that are forecast, and their weeks."""
+class Periods:
+    """A history as a stack sees it: arrays by day, or by the hour from which some hours are forecast."""
 
-    history: History
-    week: ClassVar[int] = 7
+    week: int  # number of periods
+    starts: npt.NDArray[np.datetime64]
+    before: Integers  # the period after the last known one that a forecast of each may use
+    observed: Booleans  # shape (periods, cells)
+    known: Booleans
+    fireworks: Booleans
+    ordinary: Booleans
+    within: Callable[[range], Integers]  # returns the forecast periods of a window
 
-    def begin(self, instant: np.datetime64) -> int:
-        return int((instant - np.datetime64(self.history.first_day)).astype(int))
+    @classmethod
+    def of_days(cls, history: History) -> "Periods":
+        starts, observed = history.days_to_forecast(), history.observed
+        before, fireworks = history.known_before(range(len(starts))), is_holiday_fireworks(starts)
+        known = np.ones(len(observed), dtype=bool) if history.is_known is None else history.is_known
+        return cls(WEEK_DAYS, starts, before, observed, known, fireworks, ordinary_days(history), np.array)
 
-    def instant(self, begin: int) -> np.datetime64:
-        return np.datetime64(self.history.first_day) + begin
-
-    def within(self, window: range) -> range:
-        return window
-
-    def joined(self, past: range, days: range) -> range:
-        return range(min(past.start, days.start), days.stop) if past else days
-
-    def weeks_known(self, days: range, begin: int) -> Integers:
-        return np.maximum(self.history.known_before(days) - begin, 0) // self.week
-
-    def observed(self, days: range) -> Booleans:
-        return self.history.observed[days.start : days.stop]
-
-    def labels(self, window: range) -> Booleans:
-        return self.observed(window)[self.history.known_in(window)]
-
-    def are_ordinary(self, days: range) -> Booleans:
-        return ordinary_days(self.history)[days.start : days.stop]
-
-    def have_fireworks(self, days: range) -> Booleans:
-        return is_holiday_fireworks(self.history.days_to_forecast()[days.start : days.stop])
-
-
-@dataclass(frozen=True)
-class Hours:
-    """A history by hour as a stack sees it: issues of `horizon` hours, and their weeks."""
-
-    history: HourlyHistory
-    horizon: int
-    week: ClassVar[int] = WEEK_HOURS
-
-    def begin(self, instant: np.datetime64) -> int:
-        return int(np.searchsorted(self.history.starts, instant))
-
-    def instant(self, begin: int) -> np.datetime64:
-        return self.history.starts[begin]
-
-    def within(self, window: range) -> Integers:
-        return self.history.issues(window, self.horizon)
-
-    def joined(self, past: Integers, issues: Integers) -> Integers:
-        return np.union1d(past, issues)
-
-    def weeks_known(self, issues: Integers, begin: int) -> Integers:
-        # The last hour before an issue may be running.
-        return np.maximum(issues - 1 - begin, 0) // self.week
-
-    def observed(self, issues: Integers) -> Booleans:
-        return self.history.alerts_within(issues, self.horizon) > 0
+    @classmethod
+    def of_hours(cls, history: HourlyHistory, horizon: int) -> "Periods":
+        observed, fireworks = history.occupied_within(horizon), fireworks_ahead(history, horizon)
+        known = history.are_known(np.arange(len(observed)), horizon)
+        before = np.arange(len(history) + 1) - 1  # the last hour may be running
+        issues = partial(history.issues, horizon=horizon)
+        return cls(WEEK_HOURS, history.starts, before, observed, known, fireworks, ~fireworks, issues)
 
     def labels(self, window: range) -> Booleans:
-        return self.observed(self.within(window))
+        at = self.within(window)
+        return self.observed[at[self.known[at]]]
 
-    def are_ordinary(self, issues: Integers) -> Booleans:
-        return ~self.have_fireworks(issues)
+    def weeks_known(self, at: Integers, begin: int) -> Integers:
+        """Return the number of weeks from `begin` on that are known before each period."""
+        return np.maximum(self.before[at] - begin, 0) // self.week
 
-    def have_fireworks(self, issues: Integers) -> Booleans:
-        return fireworks_ahead(self.history, self.horizon)[issues]
+    def by_week(
+        self, posterior: WeightPosterior, logits: Array, at: Integers, begin: int, weeks: int
+    ) -> list[WeightPosterior]:
+        """Return the posterior before `begin` and after each week from there, the last of which may be shorter."""
+        return posterior.by_week(logits, self.observed[at], (at - begin) // self.week, weeks, self.ordinary[at])
+
+    def forecast(self, by_week: list[WeightPosterior], logits: Array, at: Integers, begin: int) -> Array:
+        return combine(by_week, self.weeks_known(at, begin), logits, self.fireworks[at], FIREWORK_MEMBERS)
 
 
 @dataclass(frozen=True)
@@ -130,14 +107,16 @@ class FittedStack(Fitted):
 
     def predict(self, history: Any, periods: Any) -> Array:
         """Return the forecast; the weights move on with the weeks that are known before each period."""
-        axis: Any = Days(history) if self.horizon is None else Hours(history, self.horizon)
-        begin = axis.begin(self.learned_until)
-        weeks = int(axis.weeks_known(periods, begin)[-1])
+        hours = self.horizon
+        axis = Periods.of_days(history) if hours is None else Periods.of_hours(history, hours)
+        at, begin = np.asarray(periods), int(np.searchsorted(axis.starts, self.learned_until))
+        weeks = int(axis.weeks_known(at, begin)[-1])
         past = axis.within(range(begin, begin + axis.week * weeks))
-        wanted = axis.joined(past, periods)
+        both = np.union1d(past, at)
+        wanted = range(both[0], both[-1] + 1) if hours is None else both
         logits = logits_of({name: member.predict(history, wanted) for name, member in self.members.items()})
-        of_past, of_periods = (logits[np.isin(wanted, some)] for some in (past, periods))
-        return _forecast(_learned(self.posterior, axis, past, of_past, begin, weeks), axis, periods, of_periods, begin)
+        of_past, of_periods = (logits[np.isin(wanted, some)] for some in (past, at))
+        return axis.forecast(axis.by_week(self.posterior, of_past, past, begin, weeks), of_periods, at, begin)
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]] | None:
         """Return those of the first member that gives reasons."""
@@ -151,10 +130,8 @@ class FittedStack(Fitted):
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> Self:
         stack = super().load(files)
-        names = stack.posterior.members
-        return replace(
-            stack, members={name: forecaster(name).fitted.load(files_of_member(name, files)) for name in names}
-        )
+        kinds = {name: forecaster(name).fitted for name in stack.posterior.members}
+        return replace(stack, members={name: kind.load(files_of_member(name, files)) for name, kind in kinds.items()})
 
 
 class StackForecaster(Forecaster):
@@ -166,13 +143,14 @@ class StackForecaster(Forecaster):
     settings: StackSettings
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedStack:
-        axis = Days(history.through(validation.stop))
+        history = history.through(validation.stop)
+        axis = Periods.of_days(history)
         members: dict[str, Fitted] = {}
         for name in self.settings.members:
             settings = city_settings(history.city, name, context.changes.get(name))
-            members[name] = forecaster(name, settings).fit(axis.history, train, validation, context)
+            members[name] = forecaster(name, settings).fit(history, train, validation, context)
         require_both_labels(history, train, axis.labels(train))
-        stack = combined(members, axis, train, validation, PRIOR_WEIGHTS)
+        stack = combined(members, axis, train, validation, prior_weights(members))
         chosen = stack.chosen | {
             "learned_from_days": len(axis.labels(validation)),
             "members": {name: member.chosen for name, member in members.items()},
@@ -210,12 +188,12 @@ def combined_hours(
     """Return the stacks of members by horizon. Raises HourlyHistoryError without validation alerts."""
     stacks = {}
     for horizon in horizons:
-        axis, own = Hours(history, horizon), {name: member.models[horizon] for name, member in members.items()}
+        axis, own = Periods.of_hours(history, horizon), {name: one.models[horizon] for name, one in members.items()}
         stack = combined(own, axis, train, validation, HOURLY_PRIOR_WEIGHTS[horizon])
         issues = axis.within(validation)
-        alerts, fireworks = history.alerts_within(issues, horizon), axis.have_fireworks(issues)
+        alerts = history.alerts_within(issues, horizon)
         try:
-            counts = AlertCounts.fit(alerts, stack.validation_probability, fireworks)
+            counts = AlertCounts.fit(alerts, stack.validation_probability, axis.fireworks[issues])
         except ValueError as error:
             raise HourlyHistoryError(f"City {history.city.name}, validation hours {validation}: {error}") from error
         # The forecasts of validation hours are large, and no longer needed.
@@ -224,37 +202,21 @@ def combined_hours(
     return FittedHourly(stacks)
 
 
-def prior_weights(members: Collection[str], weights: Mapping[str, float]) -> Mapping[str, float]:
-    """Return weights that other cities learned, by member; the network takes half of boosting's."""
-    if NETWORK not in members:
-        return weights
-    half = weights["residual_boosting"] / 2
-    return {**weights, "residual_boosting": half, NETWORK: half}
+def prior_weights(members: Collection[str]) -> Mapping[str, float]:
+    """Return weights of the next day that other cities learned, by member."""
+    half = PRIOR_WEIGHTS["residual_boosting"] / 2
+    return PRIOR_WEIGHTS | ({"residual_boosting": half, NETWORK: half} if NETWORK in members else {})
 
 
 def combined(
-    members: Mapping[str, Fitted], axis: Days | Hours, train: range, validation: range, weights: Mapping[str, float]
+    members: Mapping[str, Fitted], axis: Periods, train: range, validation: range, weights: Mapping[str, float]
 ) -> FittedStack:
     """Return the stack of members, weighted by their forecasts of validation, with the prior `weights` of other cities."""
     centre = float(logit(clip_probability(axis.labels(train).mean())))
-    prior = WeightPosterior.prior(list(members), centre, prior_weights(members, weights))
+    prior = WeightPosterior.prior(list(members), centre, weights)
     logits = logits_of({name: member.validation_probability for name, member in members.items()})
-    periods, begin = axis.within(validation), validation.start
-    by_week = _learned(prior, axis, periods, logits, begin, -(-len(validation) // axis.week))
-    probability = _forecast(by_week, axis, periods, logits, begin)
-    last = by_week[-1]
-    until = axis.instant(validation.stop)
+    at, begin = axis.within(validation), validation.start
+    by_week = axis.by_week(prior, logits, at, begin, -(-len(validation) // axis.week))
+    probability, last = axis.forecast(by_week, logits, at, begin), by_week[-1]
+    until = axis.starts[validation.stop]
     return FittedStack(last, until, members=members, chosen=last.summary, validation_probability=probability)
-
-
-def _learned(
-    posterior: WeightPosterior, axis: Any, periods: Any, logits: Array, begin: int, weeks: int
-) -> list[WeightPosterior]:
-    """Return the posterior before `begin` and after each week from there, the last of which may be shorter."""
-    week = (np.asarray(periods) - begin) // axis.week
-    return posterior.by_week(logits, axis.observed(periods), week, weeks, axis.are_ordinary(periods))
-
-
-def _forecast(by_week: list[WeightPosterior], axis: Any, periods: Any, logits: Array, begin: int) -> Array:
-    weeks = axis.weeks_known(periods, begin)
-    return combine(by_week, weeks, logits, axis.have_fireworks(periods), FIREWORK_MEMBERS)

@@ -8,7 +8,7 @@ from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import StackSettings, forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.stack import PRIOR_WEIGHTS, Days, FittedStack, StackForecaster, combined
+from shotspotter_assets.models.stack import PRIOR_WEIGHTS, FittedStack, Periods, StackForecaster, combined
 from shotspotter_assets.models.stacking import WeightPosterior
 from shotspotter_assets_tests.models.histories import (
     CITY,
@@ -54,7 +54,7 @@ def town(seed: int = 0) -> tuple[History, np.ndarray]:
 
 def stack_of(past: History, forecasts: dict[str, np.ndarray]) -> FittedStack:
     members = {name: Known(probability, {}) for name, probability in forecasts.items()}
-    return combined(members, Days(past.through(WEIGHED.stop)), BEFORE, WEIGHED, PRIOR_WEIGHTS)
+    return combined(members, Periods.of_days(past.through(WEIGHED.stop)), BEFORE, WEIGHED, PRIOR_WEIGHTS)
 
 
 def loss(stack: FittedStack, past: History) -> float:

@@ -4,12 +4,11 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Choices, FitContext
 from shotspotter_assets.models.forecaster_registry import NetworkSettings
 from shotspotter_assets.models.networks.conv_lstm_network import build_conv_lstm
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
@@ -19,21 +18,6 @@ from shotspotter_assets.storage.fingerprints import sha256
 
 PLATEAU_FACTOR: Final = 0.5
 """Factor of the learning rate after `plateau_patience` epochs without a better validation loss."""
-
-
-@dataclass(frozen=True)
-class TrainedNetwork:
-    """A network that ends in probabilities, with the weights of its best epoch.
-
-    `history` has `loss`, `val_loss` (nats per covered cell and map, class weight included) and `learning_rate` of each
-    epoch after `resumed_from_epoch`.
-    """
-
-    model: keras.Model
-    history: dict[str, list[float]]
-    best_epoch: int  # counted from 1
-    resumed_from_epoch: int  # last epoch of a killed attempt, 0 without one
-    seconds: float  # wall time of this attempt
 
 
 def fit_network(
@@ -47,8 +31,12 @@ def fit_network(
     context: FitContext = NO_CONTEXT,
     start: np.ndarray | None = None,
     kept: np.ndarray | None = None,
-) -> TrainedNetwork:
+) -> tuple[keras.Model, Choices]:
     """Train by Adam with early stopping and a learning rate that is cut on plateaus; the best epoch's weights are kept.
+
+    Return the network, which ends in probabilities, its `best_epoch` from 1 on, the last epoch of a killed attempt (0
+    without one), the wall time, and the `history`: `loss`, `val_loss` (nats per covered cell and map, class weight
+    included) and `learning_rate` of each epoch after that.
 
     Seeds the process's random generators, and makes TensorFlow deterministic for the rest of the process. A killed
     training with the same arguments goes on from `context.backups` after its last finished epoch; its early stopping
@@ -105,7 +93,8 @@ def fit_network(
     if not all(math.isfinite(value) for values in history.values() for value in values):
         raise FloatingPointError(f"the loss is not finite in epoch {len(fitted.epoch)}; lower the learning rate")
     resumed_from = fitted.epoch[0] if fitted.epoch else settings.epochs
-    return TrainedNetwork(model, history, stopping.best_epoch + 1, resumed_from, time.monotonic() - began)
+    chosen = {"best_epoch": stopping.best_epoch + 1, "resumed_from_epoch": resumed_from, "history": history}
+    return model, chosen | {"seconds": time.monotonic() - began}
 
 
 def _untrained(batches: Windows, in_coverage: np.ndarray, settings: NetworkSettings) -> keras.Model:

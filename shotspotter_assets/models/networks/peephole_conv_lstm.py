@@ -35,55 +35,46 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         _, _, rows, columns, channels = input_shape
         side, gates = self.kernel_size, 4 * self.filters
-        self.kernels: list[Any] = []
-        self.recurrent_kernels: list[Any] = []
-        self.biases: list[Any] = []
-        self.peepholes: list[Any] = []
+        shapes = {
+            "kernel": ((side, side, channels, gates), "glorot_uniform"),
+            "recurrent_kernel": ((side, side, self.filters, gates), "orthogonal"),
+            "bias": ((gates,), "zeros"),
+            "peepholes": ((3, rows, columns, self.filters), "zeros"),
+        }
+        self.directions: list[dict[str, Any]] = []
         for direction in ("forward", "backward"):
-            self.kernels.append(
-                self.add_weight((side, side, channels, gates), "glorot_uniform", name=f"{direction}_kernel")
-            )
-            self.recurrent_kernels.append(
-                self.add_weight((side, side, self.filters, gates), "orthogonal", name=f"{direction}_recurrent_kernel")
-            )
-            bias = self.add_weight((gates,), "zeros", name=f"{direction}_bias")
+            weights = {name: self.add_weight(*given, name=f"{direction}_{name}") for name, given in shapes.items()}
             # A forget gate that starts open keeps what the first frames held (Jozefowicz et al. 2015), as Keras does.
-            bias.assign(ops.concatenate([ops.ones(self.filters) * float(gate == 1) for gate in range(4)]))
-            self.biases.append(bias)
-            self.peepholes.append(
-                self.add_weight((3, rows, columns, self.filters), "zeros", name=f"{direction}_peepholes")
-            )
+            weights["bias"].assign(ops.concatenate([ops.ones(self.filters) * float(gate == 1) for gate in range(4)]))
+            self.directions.append(weights)
 
     def call(self, inputs: Any) -> Any:
         time, rows, columns, channels = inputs.shape[1:]
         # Time first, so that one frame is one contiguous block; then one convolution serves all time steps.
         frames = ops.reshape(ops.transpose(inputs, (1, 0, 2, 3, 4)), (-1, rows, columns, channels))
         steps: list[list[Any]] = []
-        for direction in range(2):
-            gates = self._convolve(frames, self.kernels[direction]) + self.biases[direction]
-            in_time = ops.unstack(ops.reshape(gates, (time, -1, rows, columns, 4 * self.filters)), time, axis=0)
-            steps.append(in_time if direction == 0 else in_time[::-1])
+        for weights in self.directions:
+            gates = self._convolve(frames, weights["kernel"]) + weights["bias"]
+            steps.append(ops.unstack(ops.reshape(gates, (time, -1, rows, columns, 4 * self.filters)), time, axis=0))
+        steps[1] = steps[1][::-1]
         outputs: list[list[Any]] = [[], []]
-        hidden: list[Any] = [None, None]
-        cell: list[Any] = [None, None]
+        states: list[tuple[Any, Any]] = [(None, None), (None, None)]
         # The two recurrences are independent: step by step side by side they use two cores.
         for step in range(time):
-            for direction in range(2):
-                hidden[direction], cell[direction] = self._step(
-                    direction, steps[direction][step], hidden[direction], cell[direction]
-                )
-                outputs[direction].append(hidden[direction])
+            for at, weights in enumerate(self.directions):
+                states[at] = self._step(weights, steps[at][step], *states[at])
+                outputs[at].append(states[at][0])
         pairs = zip(outputs[0], outputs[1][::-1], strict=True)
         return ops.stack([ops.concatenate(pair, axis=-1) for pair in pairs], axis=1)
 
-    def _step(self, direction: int, gates: Any, hidden: Any, before: Any) -> tuple[Any, Any]:
-        peephole_i, peephole_f, peephole_o = ops.unstack(self.peepholes[direction], 3, axis=0)
+    def _step(self, weights: dict[str, Any], gates: Any, hidden: Any, before: Any) -> tuple[Any, Any]:
+        peephole_i, peephole_f, peephole_o = ops.unstack(weights["peepholes"], 3, axis=0)
         if hidden is None:
             # The state before the first frame is zero: all its products are left out.
             gate_i, _, gate_c, gate_o = ops.split(gates, 4, axis=-1)
             cell = ops.sigmoid(gate_i) * ops.tanh(gate_c)
         else:
-            gates = gates + self._convolve(hidden, self.recurrent_kernels[direction])
+            gates = gates + self._convolve(hidden, weights["recurrent_kernel"])
             gate_i, gate_f, gate_c, gate_o = ops.split(gates, 4, axis=-1)
             cell = ops.sigmoid(gate_f + peephole_f * before) * before
             cell = cell + ops.sigmoid(gate_i + peephole_i * before) * ops.tanh(gate_c)

@@ -106,16 +106,10 @@ class NetworkForecaster(Forecaster):
         from shotspotter_assets.models.networks.fit import fit_network
 
         layers, covered, maps = _forecast_layers(history), history.in_coverage, own_maps(history.city)
-        trained = fit_network(
+        model, chosen = fit_network(
             layers, covered, train, validation, self.settings, history.lead, maps, context, start, kept
         )
-        chosen = {
-            "best_epoch": trained.best_epoch,
-            "resumed_from_epoch": trained.resumed_from_epoch,
-            "history": trained.history,
-            "seconds": trained.seconds,
-        }
-        return FittedNetwork(self.settings, trained.model, chosen=chosen)
+        return FittedNetwork(self.settings, model, chosen=chosen)
 
 
 class ResidualNetworkForecaster(NetworkForecaster):

@@ -13,7 +13,7 @@ from shotspotter_assets.models.filters import exponential_mean, smooth_cells
 from shotspotter_assets.models.forecaster import NO_CONTEXT, Choices, FitContext, Fitted, Forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.probability import MIN_PROBABILITY, clip_probability, log_losses
+from shotspotter_assets.models.probability import MIN_PROBABILITY, clip_probability, log_losses, shrunk_frequency
 
 WEIGHT_STEPS: Final = 10
 
@@ -108,14 +108,13 @@ class CityMean(SimpleBaseline):
 
 
 class HistoricalMean(SimpleBaseline):
-    """Frequency of each cell, shrunk towards the city's mean as if that had been observed for some days (a Beta prior)."""
+    """The frequency of the cell, shrunk to the city's mean by a chosen prior: the reference of all skill scores."""
 
     name = "historical_mean"
     grid = tuple({"pseudo_days": days} for days in (1, 3, 10, 30, 100, 300, 1000))
 
     def learn(self, history: History, days: range, choices: Choices) -> Array:
-        labels, pseudo_days = _labels(history, days), choices["pseudo_days"]
-        return (labels.sum(axis=0) + pseudo_days * labels.mean()) / (len(labels) + pseudo_days)
+        return shrunk_frequency(_labels(history, days), choices["pseudo_days"])
 
 
 class Persistence(SimpleBaseline):

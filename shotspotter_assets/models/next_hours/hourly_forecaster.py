@@ -12,6 +12,9 @@ from shotspotter_assets.models.forecaster import HORIZONS, NO_CONTEXT, Choices, 
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import files_of_member, files_of_members
 
+Pairs = Mapping[int, tuple[Fitted, Fitted]]
+"""Forecasters fitted on the training hours, and on both windows with the settings chosen there, by horizon."""
+
 
 @dataclass(frozen=True)
 class FittedHourly:
@@ -60,10 +63,7 @@ class HourlyForecaster(Forecaster):
             fits[horizon] = replace(on_both, validation_probability=probability)
         return FittedHourly(fits)
 
-    def _fit_horizons(
-        self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]
-    ) -> Mapping[int, tuple[Fitted, Fitted]]:
-        """Return (fitted on the training hours, fitted on both windows with its settings) by horizon."""
+    def _fit_horizons(self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]) -> Pairs:
         raise NotImplementedError
 
     def load(self, files: Mapping[str, bytes]) -> FittedHourly:

@@ -17,7 +17,7 @@ from shotspotter_assets.models.filters import span
 from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster
+from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster, Pairs
 from shotspotter_assets.models.next_hours.hourly_inputs import (
     WINDOW_FEATURES,
     Rows,
@@ -75,9 +75,7 @@ class NextHours(HourlyForecaster):
     name = "next_hours"
     fitted = HourRegression
 
-    def _fit_horizons(
-        self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]
-    ) -> dict[int, tuple[HourRegression, HourRegression]]:
+    def _fit_horizons(self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]) -> Pairs:
         profile = hour_profile(history, train)
         hours = range(min(max(train.start, WARM_UP_HOURS), (train.start + train.stop) // 2), validation.stop)
         samples = {horizon: _sample(history, hours, train.stop, horizon) for horizon in horizons}

@@ -20,7 +20,7 @@ from shotspotter_assets.models.filters import decay_of, exponential_mean, smooth
 from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster
+from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster, Pairs
 from shotspotter_assets.models.next_hours.hourly_inputs import NEAR_WIDTHS, hour_profile
 from shotspotter_assets.models.probability import clip_probability
 
@@ -70,9 +70,7 @@ class SelfExciting(HourlyForecaster):
     name = "self_exciting"
     fitted = FittedSelfExciting
 
-    def _fit_horizons(
-        self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]
-    ) -> dict[int, tuple[FittedSelfExciting, FittedSelfExciting]]:
+    def _fit_horizons(self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]) -> Pairs:
         recent = range(max(train.start, train.stop - MAX_FIT_HOURS), train.stop)
         # A night of fireworks would pass for contagion.
         ordinary = ~history.clock.fireworks[recent.start : recent.stop] & history.are_known(np.array(recent))

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import shotspotter_assets
-from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster import Choices, FitContext
 from shotspotter_assets.models.forecaster_registry import NetworkSettings
-from shotspotter_assets.models.networks.fit import PLATEAU_FACTOR, TrainedNetwork, fit_network, predict_network
+from shotspotter_assets.models.networks.fit import PLATEAU_FACTOR, fit_network, predict_network
 
 CONFIG = NetworkSettings(
     days=4, filters=2, recurrent_layers=1, epochs=12, batch_size=10, learning_rate=0.1, patience=3, plateau_patience=1
@@ -28,37 +28,40 @@ def toy() -> tuple[np.ndarray, np.ndarray]:
     return counts, np.arange(36).reshape(6, 6) >= 6
 
 
-def fit(config: NetworkSettings = CONFIG, **more: Any) -> TrainedNetwork:
+Trained = tuple[keras.Model, Choices]
+
+
+def fit(config: NetworkSettings = CONFIG, **more: Any) -> Trained:
     return fit_network(*toy(), TRAIN, VALIDATION, config, **more)
 
 
 @pytest.fixture(scope="module")
-def learned() -> TrainedNetwork:
+def learned() -> Trained:
     return fit()
 
 
-def test_best_weights_have_learned_the_toy(learned: TrainedNetwork) -> None:
+def test_best_weights_have_learned_the_toy(learned: Trained) -> None:
     counts, in_coverage = toy()
-    p = predict_network(learned.model, counts, VALIDATION, CONFIG)[:, in_coverage].astype(np.float64)
+    p = predict_network(learned[0], counts, VALIDATION, CONFIG)[:, in_coverage].astype(np.float64)
     occupied = counts[VALIDATION.start : VALIDATION.stop].transpose(0, 2, 3, 1)[:, in_coverage] > 0
     y = np.concatenate([occupied.any(axis=-1, keepdims=True), occupied[..., :3]], axis=-1)
     loss = -np.where(y, np.log(p), np.log1p(-p))
     assert loss[..., 1].mean() < 0.5 * np.log(2)
-    losses = learned.history["val_loss"]
+    losses = learned[1]["history"]["val_loss"]
     assert loss.mean() == pytest.approx(min(losses), rel=1e-4)
-    assert losses[learned.best_epoch - 1] == min(losses)
+    assert losses[learned[1]["best_epoch"] - 1] == min(losses)
 
 
 def test_stops_early_and_cuts_the_learning_rate() -> None:
     unstable = fit(CONFIG.model_copy(update={"learning_rate": 0.6, "epochs": 30}))
-    assert len(unstable.history["loss"]) == unstable.best_epoch + CONFIG.patience < 30
-    assert unstable.history["learning_rate"][-1] < 0.6 * PLATEAU_FACTOR
+    assert len(unstable[1]["history"]["loss"]) == unstable[1]["best_epoch"] + CONFIG.patience < 30
+    assert unstable[1]["history"]["learning_rate"][-1] < 0.6 * PLATEAU_FACTOR
 
 
 def test_seed_determines_the_weights_and_backups_are_deleted(tmp_path: Path) -> None:
     short = CONFIG.model_copy(update={"epochs": 1, "dropout": 0.1})
     first, second = (fit(short, context=FitContext(backups=tmp_path)) for _ in range(2))
-    for one, other in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
+    for one, other in zip(first[0].get_weights(), second[0].get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert not list(tmp_path.iterdir())
 
@@ -75,7 +78,7 @@ fit(context=FitContext(backups=Path(sys.argv[1]), after_epoch=after_epoch))
 
 
 @pytest.mark.slow
-def test_killed_training_goes_on_after_its_last_epoch(learned: TrainedNetwork, tmp_path: Path) -> None:
+def test_killed_training_goes_on_after_its_last_epoch(learned: Trained, tmp_path: Path) -> None:
     root = str(Path(shotspotter_assets.__file__).parents[1])
     killed = subprocess.run(
         [sys.executable, "-c", CHILD, str(tmp_path)], env={**os.environ, "PYTHONPATH": root}, check=False
@@ -83,9 +86,9 @@ def test_killed_training_goes_on_after_its_last_epoch(learned: TrainedNetwork, t
     assert killed.returncode == -signal.SIGKILL
     epochs: list[int] = []
     resumed = fit(context=FitContext(backups=tmp_path, after_epoch=lambda epoch, _: epochs.append(epoch)))
-    assert resumed.resumed_from_epoch == 3
+    assert resumed[1]["resumed_from_epoch"] == 3
     assert epochs[0] == 4
-    assert resumed.history["val_loss"][0] < learned.history["val_loss"][0]
+    assert resumed[1]["history"]["val_loss"][0] < learned[1]["history"]["val_loss"][0]
     assert not list(tmp_path.iterdir())
 
 
@@ -98,21 +101,21 @@ def test_other_settings_start_anew(tmp_path: Path) -> None:
         fit(context=FitContext(backups=tmp_path, after_epoch=stop))
     assert list(tmp_path.iterdir())
     other = fit(CONFIG.model_copy(update={"epochs": 1, "seed": 1}), context=FitContext(backups=tmp_path))
-    assert other.resumed_from_epoch == 0
+    assert other[1]["resumed_from_epoch"] == 0
 
 
-def test_sees_the_past_only(learned: TrainedNetwork) -> None:
+def test_sees_the_past_only(learned: Trained) -> None:
     counts, _ = toy()
     day = range(20, 21)
-    answer = predict_network(learned.model, counts, day, CONFIG)
+    answer = predict_network(learned[0], counts, day, CONFIG)
     future = counts.copy()
     future[20:] = 9
-    np.testing.assert_array_equal(predict_network(learned.model, future, day, CONFIG), answer)
-    np.testing.assert_array_equal(predict_network(learned.model, counts[:20], day, CONFIG), answer)
+    np.testing.assert_array_equal(predict_network(learned[0], future, day, CONFIG), answer)
+    np.testing.assert_array_equal(predict_network(learned[0], counts[:20], day, CONFIG), answer)
     for past in range(16, 20):
         changed = counts.copy()
         changed[past] = 9
-        assert (predict_network(learned.model, changed, day, CONFIG) != answer).any(), past
+        assert (predict_network(learned[0], changed, day, CONFIG) != answer).any(), past
 
 
 @pytest.mark.parametrize(
