@@ -55,14 +55,14 @@ class TypedAlerts:
 
 def typed_alerts(history: HourlyHistory) -> TypedAlerts:
     """Return all typed alerts of the covered cells, by hour."""
-    counts = _typed_counts(history)
+    counts = history.counts[:, :TYPES]
     hour, gunshot_type, cell = np.nonzero(counts)
     return TypedAlerts(hour, cell, gunshot_type, counts[hour, gunshot_type, cell].astype(np.int64))
 
 
 def trailing_mix(history: HourlyHistory, issues: Integers) -> Array:
     """Return the class mix of the city's `TRAILING_DAYS` before each issue, shape (issues, types)."""
-    totals = _typed_counts(history).sum(axis=2).astype(np.float64).cumsum(axis=0)
+    totals = history.counts[:, :TYPES].sum(axis=2).astype(np.float64).cumsum(axis=0)
     totals = np.concatenate([np.zeros((1, TYPES)), totals])
     trailing = totals[issues] - totals[np.maximum(issues - TRAILING_DAYS * DAY_HOURS, 0)] + PSEUDO_ALERTS
     return trailing / trailing.sum(axis=1, keepdims=True)
@@ -136,13 +136,9 @@ def _regression(inputs: Array, alerts: TypedAlerts) -> tuple[Array, Array]:
     return weights, model.intercept_ - weights @ centre
 
 
-def _typed_counts(history: HourlyHistory) -> npt.NDArray[np.integer]:
-    return history.counts[:, :TYPES]
-
-
 def _inputs(history: HourlyHistory, issues: Integers, hours: Integers, cells: Integers) -> Array:
     """Return log ratios of trailing mixes before the issues, and the calendar of the hours, shape (rows, inputs)."""
-    clock, counts = history.clock, _typed_counts(history)
+    clock, counts = history.clock, history.counts[:, :TYPES]
     city = counts.sum(axis=2).astype(np.float32)
     distinct, at = np.unique(issues, return_inverse=True)
     columns = [_log_ratios(trailing_mix(history, distinct)[at])]

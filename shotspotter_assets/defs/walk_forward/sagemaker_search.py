@@ -65,8 +65,8 @@ def search_on_sagemaker(
             "shotspotter:forecaster": name,
         },
         poll_s=sagemaker.poll_s,
+        minutes=config.minutes,
+        parallel=config.parallel,
+        seed=config.seed,
     )
-    search(
-        task, study, cloud, trials=config.trials, minutes=config.minutes, parallel=config.parallel, seed=config.seed,
-        log=context.log.info,
-    )  # fmt: skip
+    search(task, study, cloud, config.trials, context.log.info)

@@ -157,9 +157,7 @@ class RegimeRegressionForecaster(Forecaster):
     name = "regime_regression"
     fitted = FittedRegression
 
-    def fit(
-        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
-    ) -> FittedRegression:
+    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Fitted:
         return fit_regressions(FitData(history.through(validation.stop), train, validation), context.shared).both
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from scipy.special import expit
 
 from shotspotter_assets.arrays import Array, Integers, Singles
-from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Forecaster
+from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster
 from shotspotter_assets.models.forecaster_registry import ResidualBoostingSettings
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import Inputs, is_same_for_all_cells, next_day_inputs
@@ -75,9 +75,7 @@ class ResidualBoostingForecaster(Forecaster):
 
     settings: ResidualBoostingSettings
 
-    def fit(
-        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
-    ) -> FittedResidualBoosting:
+    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Fitted:
         data = FitData(history.through(validation.stop), train, validation)
         regressions = fit_regressions(data, context.shared)
         number, loss, probability = self._chosen(data, regressions.train)

@@ -39,32 +39,26 @@ class Cloud:
     run_id: str
     tags: Mapping[str, str]
     poll_s: float
+    minutes: float  # of the search
+    parallel: int  # training jobs at a time
+    seed: int
 
 
 def search_on_sagemaker(
-    task: TuningTask,
-    study: "optuna.Study",
-    cloud: Cloud,
-    *,
-    trials: int,
-    minutes: float,
-    parallel: int,
-    seed: int,
-    log: Callable[[str], None],
+    task: TuningTask, study: "optuna.Study", cloud: Cloud, trials: int, log: Callable[[str], None]
 ) -> None:
     """Add the training jobs of one tuning job to a study as trials; stop the tuning job on an interruption.
 
-    `trials` counts finished ones of the study, those of earlier runs included; `parallel` training jobs run at a time.
+    `trials` counts finished ones of the study, those of earlier runs included.
     Raises ClientError if AWS refuses a request, RuntimeError if no training job has tried its settings.
     """
     jobs = trials - len(finished_trials(study))
-    if jobs <= 0 or minutes <= 0:
+    if jobs <= 0 or cloud.minutes <= 0:
         return
     name = f"{NAME_START}{task.key}-{cloud.run_id.replace('-', '')[:8]}"
-    request = tuning_request(name, task.space, cloud, jobs=jobs, parallel=parallel, minutes=minutes, seed=seed)
     job = {"HyperParameterTuningJobName": name}
-    cloud.sagemaker.create_hyper_parameter_tuning_job(**request)
-    log(f"created the tuning job {name}: {jobs} training jobs on {cloud.instance_type}, {parallel} at a time")
+    cloud.sagemaker.create_hyper_parameter_tuning_job(**tuning_request(name, task.space, cloud, jobs))
+    log(f"created the tuning job {name}: {jobs} training jobs on {cloud.instance_type}, {cloud.parallel} at a time")
     status = UNDER_WAY[0]
     try:
         while status in UNDER_WAY:
@@ -106,18 +100,9 @@ def _trial(task: TuningTask, summary: Mapping[str, Any]) -> "optuna.trial.Frozen
     )
 
 
-def tuning_request(
-    name: str,
-    space: "Mapping[str, BaseDistribution]",
-    cloud: Cloud,
-    *,
-    jobs: int,
-    parallel: int,
-    minutes: float,
-    seed: int,
-) -> dict[str, Any]:
+def tuning_request(name: str, space: "Mapping[str, BaseDistribution]", cloud: Cloud, jobs: int) -> dict[str, Any]:
     """Return arguments of `create_hyper_parameter_tuning_job`, whose names have 32 characters at most."""
-    runtime_s = max(round(60 * minutes), MIN_RUNTIME_S) + SPARE_S
+    runtime_s = max(round(60 * cloud.minutes), MIN_RUNTIME_S) + SPARE_S
     source = {"S3DataType": "S3Prefix", "S3Uri": cloud.task_uri, "S3DataDistributionType": "FullyReplicated"}
     return {
         "HyperParameterTuningJobName": name,
@@ -126,12 +111,12 @@ def tuning_request(
             "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": OBJECTIVE},
             "ResourceLimits": {
                 "MaxNumberOfTrainingJobs": jobs,
-                "MaxParallelTrainingJobs": min(parallel, jobs),
+                "MaxParallelTrainingJobs": min(cloud.parallel, jobs),
                 "MaxRuntimeInSeconds": runtime_s,
             },
             "ParameterRanges": parameter_ranges(space),
             "TrainingJobEarlyStoppingType": "Auto",
-            "RandomSeed": seed,
+            "RandomSeed": cloud.seed,
         },
         "TrainingJobDefinition": {
             "AlgorithmSpecification": {

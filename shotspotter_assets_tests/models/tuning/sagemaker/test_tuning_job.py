@@ -25,15 +25,15 @@ def jobs(_: Mapping[str, Any]) -> list[Job]:
     return [Job(texts(VALUES), objective=0.01), Job(texts(VALUES), "Stopped", objective=0.5), FAILED]
 
 
-def cloud_of(aws: Any) -> Cloud:
+def cloud_of(aws: Any, minutes: float, parallel: int) -> Cloud:
     role = "arn:aws:iam::123456789012:role/training"
-    return Cloud(aws, role, "image", "ml.m5.xlarge", 60.0, "s3://b/a.npz", "s3://b/a", "5f1c-0000", {"a": "b"}, 0.0)
+    files = "s3://b/a.npz", "s3://b/a"
+    return Cloud(aws, role, "image", "ml.m5.xlarge", 60, *files, "5f1c-0000", {"a": "b"}, 0, minutes, parallel, 1)
 
 
 def run(aws: FakeAws, study: optuna.Study, trials: int = 6, minutes: float = 5.0) -> list[str]:
     lines: list[str] = []
-    given = {"trials": trials, "minutes": minutes, "parallel": 2, "seed": 1}
-    search_on_sagemaker(TASK, study, cloud_of(aws), **given, log=lines.append)
+    search_on_sagemaker(TASK, study, cloud_of(aws, minutes, parallel=2), trials, lines.append)
     return lines
 
 
@@ -72,7 +72,7 @@ def test_tuning_job_without_a_trial_is_an_error(study: optuna.Study) -> None:
 
 @pytest.mark.parametrize("name", ["residual_boosting", "conv_lstm"])
 def test_request_is_valid_by_the_description_of_the_api(name: str) -> None:
-    request = tuning_request("tune-a", task_of(name).space, cloud_of(None), jobs=5, parallel=9, minutes=1, seed=0)
+    request = tuning_request("tune-a", task_of(name).space, cloud_of(None, 1, parallel=9), jobs=5)
     api = boto3.client("sagemaker", region_name="us-east-1").meta.service_model
     validate_parameters(request, api.operation_model("CreateHyperParameterTuningJob").input_shape)
 
