@@ -102,10 +102,11 @@ def _due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> 
     last = max(last, min(max(table.days, default=last), yesterday, city.end or yesterday))
     same = snapshot.stored_days(table)
     states = day_states(city, snapshot.day_rows(table, same), snapshot.named, last, today)
-    settings, reasons = settings_hash(city, Asset.GRID_TENSORS), _reasons(city, stored, same, states)
-    first = city.start
+    settings, reasons, first = settings_hash(city, Asset.GRID_TENSORS), _reasons(stored, same, states), city.start
     if city.automation == "recent" and snapshot.live and not snapshot.landed:
-        first = _first_recent(table.days, last)
+        # The last `RECENT_DAYS`, or all since the newest stored day.
+        first, newest = last - timedelta(days=RECENT_DAYS - 1), max(table.days, default=date.min)
+        first = min(first, newest + ONE_DAY) if (last - newest).days <= MAX_SILENT_DAYS else first
     left_out = [day for day in reasons if day < first and day not in table.days]
     found: dict[date, tuple[str, str]] = {}
     for day in sorted(reasons.keys() - set(left_out)):
@@ -135,11 +136,9 @@ def _due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> 
     return _DueDays(last, dict(sorted(found.items())), waits, min([*found, *left_out], default=date.max))
 
 
-def _reasons(
-    city: City, stored: Stored, same: Collection[date], states: Mapping[date, tuple[str, str]]
-) -> dict[date, str]:
+def _reasons(stored: Stored, same: Collection[date], states: Mapping[date, tuple[str, str]]) -> dict[date, str]:
     """Return the reason for each day to build, as the end of a sentence; `same` days have the rows of the sources."""
-    table, settings = stored.table, settings_hash(city, Asset.GRID_TENSORS)
+    city, table, settings = stored.city, stored.table, settings_hash(stored.city, Asset.GRID_TENSORS)
     gridded, lineage = stored.store.days_present(TENSORS, city.name), stored.lineage(Asset.GRID_TENSORS)
 
     def reason(day: date, state: str, why: str) -> str:
@@ -158,12 +157,6 @@ def _reasons(
         return "" if is_gridded else "is not on the grid as it is stored"
 
     return {day: text for day, state in states.items() if (text := reason(day, *state))}
-
-
-def _first_recent(stored_days: Collection[date], last: date) -> date:
-    """Return the first new day that `automation: recent` builds: `RECENT_DAYS` ago, or after the newest stored day."""
-    recent, newest = last - timedelta(days=RECENT_DAYS - 1), max(stored_days, default=date.min)
-    return min(recent, newest + ONE_DAY) if (last - newest).days <= MAX_SILENT_DAYS else recent
 
 
 def _daily_runs(city: City, stored: Stored, days: _DueDays, now: datetime) -> Iterator[DueRun]:

@@ -106,13 +106,8 @@ def _of_walk_forward(stored: Stored, _: None) -> str:
 
 def _of_pages(stored: Stored, _: None) -> str:
     days = stored.days(date.min, max(stored.table.days, default=stored.city.start))
-    shown = (
-        Asset.RISK_FORECASTS,
-        Asset.STREET_RISK,
-        Asset.PATROL_PLANS,
-        Asset.FORECAST_SCORES,
-        Asset.WALK_FORWARD_REPORTS,
-    )
+    shown = [Asset.RISK_FORECASTS, Asset.STREET_RISK, Asset.PATROL_PLANS, Asset.FORECAST_SCORES]
+    shown.append(Asset.WALK_FORWARD_REPORTS)
     lineages = (str(sorted(stored.lineage(asset).items())) for asset in shown)
     return sha256(days, stored.settings(*PAGE_SETTINGS), *lineages)[:16]
 

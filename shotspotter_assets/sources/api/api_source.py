@@ -66,7 +66,7 @@ class ApiReader(AlertSource, Generic[Settings]):
     """A live source that is asked for a range of days over HTTP, page by page.
 
     Rows without a usable time, from before the city's start or from the future are filed under the city's first day, and
-    asked for with it. A kind of source overrides `requests`, and the other hooks where its publisher differs.
+    asked for with it. A kind of source overrides `requests`, and other hooks where its publisher differs.
     """
 
     is_live: ClassVar[bool] = True

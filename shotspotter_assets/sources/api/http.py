@@ -66,10 +66,7 @@ class JsonApi:
         secret: str | None = None,
         error_in: Callable[[Any], object] = ERROR,
     ) -> None:
-        """Prepare requests; raise SourceError if the token is missing or cannot be sent.
-
-        `error_in` returns the publisher's own error in an answer, empty without one.
-        """
+        """Prepare requests; raise SourceError if the token is missing or cannot be sent."""
         problem = ""
         if sent is not None and not secret:
             problem = f"no token; set the environment variable {sent.variable} where Dagster runs"
@@ -94,11 +91,7 @@ class JsonApi:
         self._session.close()
 
     def get(self, url: str, parameters: Mapping[str, str | int] | None = None) -> Answer:
-        """Return the JSON at an address.
-
-        Raises:
-            SourceError: no usable answer after all retries; the message has status, address without token, and remedy.
-        """
+        """Return the JSON at an address; raise SourceError with status, address and remedy if all retries fail."""
         if monotonic() > self._until:
             seconds = f"{self._patience.total_seconds:g} s"
             problem = f"the last page did not come within {seconds} (source.patience.total_seconds); ask for fewer days"

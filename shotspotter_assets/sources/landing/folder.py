@@ -103,10 +103,7 @@ class LandingFolder(AlertSource):
         source: LandingSettings | None = None,
         s3_client: Callable[[], Any] | None = None,
     ) -> None:
-        """Describe the folder, a local path or `s3://bucket/prefix` with the files of `source` alone.
-
-        `source` is by default the city's first source. The store keeps the rows that were received.
-        """
+        """Describe the folder, a local path or `s3://bucket/prefix`; `source` is by default the city's first one."""
         settings = source or city.source
         assert isinstance(settings, LandingSettings)
         self.city, self.source, self._store = city, settings, store
@@ -122,7 +119,7 @@ class LandingFolder(AlertSource):
 
         Raises:
             NoFilesError: the folder is missing or holds no file that is ready.
-            SourceError: see `refresh`; or no file can be used.
+            SourceError: the folder cannot be listed, or no file can be used.
         """
         landed = self.refresh()
         files = landed.files

@@ -77,19 +77,13 @@ class Beginnings:
 
 @dataclass(frozen=True)
 class Day:
-    """One local civil day; `hour_edges` (hours + 1) are in microseconds since 1970 UTC."""
+    """One local civil day; `start`, `end` and `hour_edges` (hours + 1) are in microseconds since 1970 UTC."""
 
     date: date
+    start: int
+    end: int
     hour_edges: Integers
     beginnings: tuple[Beginnings, ...]
-
-    @property
-    def start(self) -> int:
-        return int(self.hour_edges[0])
-
-    @property
-    def end(self) -> int:
-        return int(self.hour_edges[-1])
 
 
 class Background:
@@ -160,7 +154,7 @@ class Background:
             size, first_hour, last_hour = FIREWORKS[day.month, day.day]
             hours = lengths * ((wall_hours >= first_hour) & (wall_hours < last_hour))
             beginnings.append(Beginnings(self.ordinary_number * size, self.surfaces[-1], hours / hours.sum(), True))
-        return Day(day, edges, tuple(beginnings))
+        return Day(day, start, end, edges, tuple(beginnings))
 
     def _hot_spot_weights(self, first: date, last: date) -> Array:
         """Return the weight of each hot spot and of the whole city (days, hot spots + 1), with drift and flare-ups."""

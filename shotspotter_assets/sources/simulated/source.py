@@ -52,17 +52,17 @@ FEW_ROUNDS = 0.22
 
 
 class Alerts(NamedTuple):
-    """Alerts as columns of equal length."""
+    """Alerts as columns of equal length.
+
+    Times are microseconds since 1970 UTC, rows and columns fractional cells from the box's south and west edge, kinds
+    indexes into `TYPES`; unknown rounds are 0.
+    """
 
     time: Integers
-    """Microseconds since 1970 UTC."""
     row: Array
     column: Array
-    """Fractional cells from the box's south and west edge."""
     kind: Integers
-    """Index into `TYPES`."""
     rounds: Integers
-    """0 where unknown."""
 
     def take(self, chosen: Booleans | npt.NDArray[np.intp] | slice) -> "Alerts":
         return Alerts(self.time[chosen], self.row[chosen], self.column[chosen], self.kind[chosen], self.rounds[chosen])
@@ -71,8 +71,7 @@ class Alerts(NamedTuple):
 class SimulatedSource(AlertSource):
     """The alerts of a city whose `source.kind` is "simulated".
 
-    A day has equal alerts whatever range is asked for. Reports start on `city.start`; the shooting did not, so there is no
-    ramp-up.
+    A day has equal alerts whatever range is asked for. Reports start on `city.start`; the shooting started before.
     """
 
     def __init__(self, city: City) -> None:
@@ -86,10 +85,7 @@ class SimulatedSource(AlertSource):
         self._background.ordinary_number = first_alerts / (1 + fireworks_share)
 
     def read(self, first: date, last: date) -> pa.Table:
-        """Return the alerts of local days from `first` to `last`, both included, in order of time (`RAW_SCHEMA`).
-
-        `received_row` counts within each day; `received_at` is the end of the day. Days before `city.start` are empty.
-        """
+        """Return alerts, see `AlertSource.read`; each day counts `received_row`, and its end is `received_at`."""
         first = max(first, self._city.start)
         if first > last:
             return RAW_SCHEMA.empty_table()
