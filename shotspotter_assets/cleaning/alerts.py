@@ -11,14 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.arrays import Array, Booleans, Integers
-from shotspotter_assets.calendar.dates import (
-    dates_of,
-    is_holiday_fireworks,
-    local_dates,
-    month_days,
-    rows_by_day,
-    rows_of_days,
-)
+from shotspotter_assets.calendar.dates import dates_of, is_holiday_fireworks, local_dates, rows_by_day, rows_of_days
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
 from shotspotter_assets.cleaning.incidents import incident_numbers
@@ -31,9 +24,6 @@ from shotspotter_assets.storage.stored_file import Asset
 if TYPE_CHECKING:
     import pandas as pd
 
-CLEANED_SCHEMA: Final = CLEANED.schema
-REJECTED_SCHEMA: Final = REJECTED.schema
-"""Column types match `CLEANED_SCHEMA`, so that readers can open the folder."""
 AS_SPELLED: Final = "gunshot_type_as_received"
 BEFORE_START: Final = "before_start"
 
@@ -59,6 +49,9 @@ PLACE_DECIMALS: Final = 5
 """Decimals of a degree (about a metre) by which rows of different files are compared."""
 DAYS_BEFORE: Final = 1
 """Stored days that a day's cleaning reads: an incident may begin before midnight."""
+IDENTITY: Final = ("date", "received_from", "received_row")
+"""Columns that identify a row of a source among rows of equal content."""
+RECOUNTED: Final = (*CONTENT, "received_from", "received_row")
 USABLE: Final = -1
 
 
@@ -77,7 +70,7 @@ class Account:
 
 @dataclass(frozen=True)
 class CleanedDay:
-    """One day's alerts (`CLEANED_SCHEMA`, by time), rejected rows (`REJECTED_SCHEMA`) and account."""
+    """One day's alerts (`CLEANED`, by time), rejected rows (`REJECTED`) and account."""
 
     alerts: pa.Table
     rejected: pa.Table
@@ -93,34 +86,27 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     read = sorted({*days, *(day - timedelta(days=DAYS_BEFORE) for day in days)})
     raw = raw.filter(pa.array(np.isin(dates_of(raw), np.array(read, dtype="datetime64[D]"))))
     reasons = row_reasons(raw, city)
-    rejected = _rejected(raw, reasons)
     usable = _in_order(raw.filter(pa.array(reasons == USABLE)))
-    alerts = _tidy(usable.filter(pa.array(~duplicate_rows(usable))), city)
-    spellings = rows_of_days(alerts.select(["date", AS_SPELLED]), days)
-    alerts_by_day, rejected_by_day = rows_of_days(alerts.drop_columns([AS_SPELLED]), days), rows_of_days(rejected, days)
+    alerts = rows_of_days(_tidy(usable.filter(pa.array(~duplicate_rows(usable))), city), days)
+    rejected = rows_of_days(_rejected(raw, reasons), days)
     cleaned = {}
     for day, number in rows_by_day(dates_of(usable), days).items():
-        of_day, left_out = alerts_by_day[day], rejected_by_day[day]
-        untyped = of_day["gunshot_type"].null_count
-        unknown = unknown_spellings(spellings[day][AS_SPELLED], of_day["gunshot_type"], city) if untyped else {}
+        of_day, codes = alerts[day].drop_columns([AS_SPELLED]), alerts[day]["gunshot_type"]
         account = Account(
-            received=number + left_out.num_rows,
+            received=number + rejected[day].num_rows,
             cleaned=of_day.num_rows,
             duplicates=number - of_day.num_rows,
-            untyped=untyped,
+            untyped=codes.null_count,
             incidents=int(pc.sum(pc.equal(of_day["incident_id"], of_day["user_id"])).as_py() or 0),
-            rejected=dict(Counter(left_out["reason"].to_pylist())),
-            unknown_types=unknown,
+            rejected=dict(Counter(rejected[day]["reason"].to_pylist())),
+            unknown_types=unknown_spellings(alerts[day][AS_SPELLED], codes, city) if codes.null_count else {},
         )
-        cleaned[day] = CleanedDay(of_day, left_out, account)
+        cleaned[day] = CleanedDay(of_day, rejected[day], account)
     return cleaned
 
 
 def location_ids(longitude: Array, latitude: Array) -> npt.NDArray[np.uint64]:
-    """Encode points (WGS84 degrees) as uint64, shape (points,).
-
-    Both coordinates are in 1e-7 degrees: latitude + 90 in the high 32 bits, longitude + 180 in the low ones.
-    """
+    """Encode points in 1e-7 degrees: latitude + 90 in the high 32 bits, longitude + 180 in the low ones."""
     north = np.rint(latitude * 1e7).astype(np.int64) + 900_000_000
     east = np.rint(longitude * 1e7).astype(np.int64) + 1_800_000_000
     return ((north << 32) | east).astype(np.uint64)
@@ -130,7 +116,7 @@ def duplicate_rows(rows: pa.Table) -> Booleans:
     """Flag usable rows, in order, that repeat an alert of their day: exact duplicates, and alerts of an earlier file.
 
     Alerts of two files are equal if their `source_id` is. If one has none, second, type and point to five decimals decide.
-    Files are ordered by name, so that a rebuild gives equal tables. Shape (rows,).
+    Files are ordered by name, so that a rebuild gives equal tables.
     """
     repeated = rows.select(list(CONTENT)).to_pandas().duplicated().to_numpy(copy=True)
     if pc.count_distinct(rows["received_from"]).as_py() > 1:
@@ -153,11 +139,6 @@ def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dic
     for dates in (alerts["date"], rejected["date"], usable["date"].filter(pa.array(duplicate_rows(usable)))):
         difference.subtract(dates.to_pylist())
     return {day: rows for day, rows in sorted(difference.items()) if rows}
-
-
-IDENTITY: Final = ("date", "received_from", "received_row")
-"""Columns that identify a row of a source among rows of equal content."""
-RECOUNTED: Final = (*CONTENT, "received_from", "received_row")
 
 
 def row_reasons(raw: pa.Table, city: City) -> Integers:
@@ -189,14 +170,14 @@ def row_reasons(raw: pa.Table, city: City) -> Integers:
 def _rejected(raw: pa.Table, reasons: Integers) -> pa.Table:
     at = np.flatnonzero(reasons != USABLE)
     names = pa.array(list(REASONS), pa.string()).take(pa.array(reasons[at]))
-    rows = raw.take(pa.array(at)).append_column(REJECTED_SCHEMA.field("reason"), names)
+    rows = raw.take(pa.array(at)).append_column(REJECTED.schema.field("reason"), names)
     rows = rows.sort_by([(name, "ascending") for name in IDENTITY]).rename_columns({"gunshot_type": AS_SPELLED})
-    return rows.cast(pa.schema([RAW_SCHEMA.field("date"), *REJECTED_SCHEMA]))
+    return rows.cast(pa.schema([RAW_SCHEMA.field("date"), *REJECTED.schema]))
 
 
 def _in_order(usable: pa.Table) -> pa.Table:
-    """Sort by `CONTENT`, then by place in the source; the local date follows from the time."""
-    return usable.sort_by([(name, "ascending") for name in (*CONTENT[1:], "received_from", "received_row")])
+    # Without the local date, which follows from the time.
+    return usable.sort_by([(name, "ascending") for name in RECOUNTED[1:]])
 
 
 def _in_earlier_file(rows: "pd.DataFrame") -> Booleans:
@@ -219,8 +200,7 @@ def _tidy(rows: pa.Table, city: City) -> pa.Table:
     dates = dates_of(rows)
     _, first_of_day, day_at = np.unique(dates, return_index=True, return_inverse=True)
     place = np.arange(len(dates)) - first_of_day[day_at]
-    yyyymmdd = (dates.astype("datetime64[Y]").astype(np.int64) + 1970) * 10_000 + month_days(dates)
-    user_id = yyyymmdd * 100_000 + place
+    user_id = pc.strftime(rows["date"], "%Y%m%d").cast(pa.int64()).to_numpy() * 100_000 + place
     longitude, latitude = rows["longitude"].to_numpy(), rows["latitude"].to_numpy()
     codes = type_codes(rows["gunshot_type"], city)
     gunshot = pc.less(codes, FIRST_EVENT_CODE).fill_null(True).to_numpy()
@@ -230,23 +210,17 @@ def _tidy(rows: pa.Table, city: City) -> pa.Table:
     metres = Plane.of(city.box).metres(np.column_stack([longitude, latitude])[gunshot])
     first = incident_numbers(dates[gunshot].astype(np.int64), seconds, metres)
     incident_id[gunshot] = user_id[gunshot][first]
-    columns = {
-        "date": rows["date"],
+    columns = dict(zip(rows.column_names, rows.columns, strict=True)) | {
         AS_SPELLED: rows["gunshot_type"],
         "user_id": user_id,
-        "source_id": rows["source_id"],
-        "time_utc": rows["time_utc"],
-        "longitude": longitude,
-        "latitude": latitude,
         "location_id": location_ids(longitude, latitude),
         "gunshot_type": codes,
-        "rounds": rows["rounds"],
         "incident_id": incident_id,
         "is_holiday_fireworks": is_holiday_fireworks(dates) & gunshot,
     }
     metadata = {"time_precision": city.time_precision, SETTINGS: settings_hash(city, Asset.CLEANED_ALERTS)}
-    fields = [RAW_SCHEMA.field("date"), pa.field(AS_SPELLED, pa.string()), *CLEANED_SCHEMA]
-    return pa.table(columns).cast(pa.schema(fields, metadata))
+    schema = pa.schema([RAW_SCHEMA.field("date"), pa.field(AS_SPELLED, pa.string()), *CLEANED.schema], metadata)
+    return pa.table(columns).select(schema.names).cast(schema)
 
 
 def _flags(column: pa.ChunkedArray) -> Booleans:

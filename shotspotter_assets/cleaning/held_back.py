@@ -5,15 +5,14 @@ from datetime import date
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from shotspotter_assets.arrays import Names
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import BEFORE_START, REASONS, row_reasons
 
-MAX_SHOWN: Final = 160
-"""Maximum characters of a quoted row."""
+MAX_ROW_CHARACTERS: Final = 160
 UNDATED: Final = ("no_time", "future_date", "impossible_date")
 """Reasons of rows without a usable date, filed under the first day or the day of their file."""
 REMEDIES: Final = {
@@ -48,26 +47,24 @@ def held_back_days(city: City, raw: pa.Table) -> tuple[dict[date, str], dict[dat
     return held_back, dict(zip(days.astype(date).tolist(), rejected.tolist(), strict=True))
 
 
-def _why(city: City, raw: pa.Table, names: npt.NDArray[np.str_], days: int) -> str:
+def _why(city: City, raw: pa.Table, names: Names, days: int) -> str:
     rejected = Counter(name for name in names.tolist() if name)
+    described = " ".join(
+        f"{number:,} {reason}: {REASONS[reason]}{_example(raw.filter(pa.array(names == reason)), reason)}. Correct "
+        f"{REMEDIES[reason]}."
+        for reason, number in rejected.most_common()
+    )
     return (
-        f"{rejected.total():,} of {raw.num_rows:,} rows of {days:,} day{'' if days == 1 else 's'} cannot be used: "
-        + " ".join(
-            f"{number:,} {reason}: {REASONS[reason]}{_example(raw.filter(pa.array(names == reason)), reason)}. Correct "
-            f"{REMEDIES[reason]}."
-            for reason, number in rejected.most_common()
-        )
-        + f" These are keys of the city's file; so is max_share_rejected ({city.max_share_rejected:g}), to allow more."
+        f"{rejected.total():,} of {raw.num_rows:,} rows of {days:,} day{'' if days == 1 else 's'} cannot be used: {described} "
+        f"These are keys of the city's file; so is max_share_rejected ({city.max_share_rejected:g}), to allow more."
     )
 
 
 def _example(rows: pa.Table, reason: str) -> str:
-    """Return the first row as received, or the extent of the points."""
     if reason in {"outside_box", "swapped_point"}:
-        (west, east), (south, north) = (
-            np.quantile(rows[axis].to_numpy(), (0.01, 0.99)) for axis in ("longitude", "latitude")
-        )
+        extents = (np.quantile(rows[axis].to_numpy(), (0.01, 0.99)) for axis in ("longitude", "latitude"))
+        (west, east), (south, north) = extents
         return f"; 98% are within west {west:.3f}, south {south:.3f}, east {east:.3f}, north {north:.3f}"
     first = rows.slice(0, 1).to_pylist()[0]
     shown = first["as_received"] or (first["gunshot_type"] if reason == "other_event" else first["time_utc"])
-    return f"; the first is {str(shown)[:MAX_SHOWN]}"
+    return f"; the first is {str(shown)[:MAX_ROW_CHARACTERS]}"

@@ -3,6 +3,9 @@
 from typing import Final
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
 
 from shotspotter_assets.arrays import Array, Integers
 
@@ -16,12 +19,8 @@ def incident_numbers(day: Integers, seconds: Array, metres: Array) -> Integers:
     """Return for each alert, in order of time, the position of the first alert of its incident, shape (alerts,).
 
     An incident is a connected component of alerts at most `MAX_MINUTES` and `MAX_METRES` apart, among the alerts of a
-    `day` and the day before: it depends on two days alone.
-
-    Args:
-        day: number of each alert's local day, shape (alerts,).
-        seconds: since any instant, shape (alerts,).
-        metres: (east, north), shape (alerts, 2).
+    `day` and the day before: it depends on two days alone. `day` numbers local days, `seconds` are since any instant, and
+    `metres` are (east, north), shape (alerts, 2).
     """
     first, second = _near_pairs(seconds, metres)
     same_day = day[first] == day[second]
@@ -52,8 +51,6 @@ def _near_pairs(seconds: Array, metres: Array) -> Integers:
 
     Alerts of one instant and point, as in sources with times in hours or days, are chained.
     """
-    from scipy.spatial import KDTree
-
     points = np.column_stack([metres / MAX_METRES, seconds / (60 * MAX_MINUTES)])
     distinct = np.ones(len(points), dtype=bool)
     distinct[1:] = (points[1:] != points[:-1]).any(axis=1)
@@ -68,8 +65,5 @@ def _near_pairs(seconds: Array, metres: Array) -> Integers:
 
 
 def _components(first: Integers, second: Integers, count: int) -> Integers:
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     links = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(count, count))
     return connected_components(links, directed=False)[1].astype(np.int64)

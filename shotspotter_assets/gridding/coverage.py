@@ -6,13 +6,16 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import shapely
+from scipy.ndimage import maximum_filter1d
+from scipy.special import xlogy
 
 from shotspotter_assets.arrays import Array, Booleans, Days
 from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.geometry.cells import cell_middles
 from shotspotter_assets.geometry.shapes import read_areas
 
-MIN_ALERTS: Final = 3
+MIN_CELL_ALERTS: Final = 3
 """Minimum alerts of a covered cell in a training window; one or two alerts may be misplaced points."""
 MAX_RATE_BEFORE: Final = 0.1
 """Maximum rate before coverage, as a share of the later one: misplaced points, and alerts of cells next to it."""
@@ -24,8 +27,7 @@ of a thousand (simulated, 1 and 5 years, 0.003 to 0.1 alert days a day)."""
 def coverage_starts(city: City, daily: npt.NDArray[np.integer], days: Sequence[date]) -> Days:
     """Return the published start of coverage at each cell's middle, else `estimate_coverage_starts`.
 
-    Raises:
-        ValueError: the coverage file cannot be used, as `geometry.shapes.read_areas` says.
+    Raises ValueError as `geometry.shapes.read_areas` does.
     """
     if city.coverage is None:
         return estimate_coverage_starts(daily, days)
@@ -39,11 +41,8 @@ def points_in_coverage(city: City, longitude: Array, latitude: Array, dates: Day
 
 
 def estimate_coverage(daily: npt.NDArray[np.integer]) -> Booleans:
-    """Flag cells with at least `MIN_ALERTS` of the daily alerts (days, rows, columns), shape (rows, columns).
-
-    Pass training days only: a coverage estimated with the test days is a leak.
-    """
-    return daily.sum(axis=0, dtype=np.int64) >= MIN_ALERTS
+    """Flag cells with at least `MIN_CELL_ALERTS` of the daily alerts (days, rows, columns) of training days."""
+    return daily.sum(axis=0, dtype=np.int64) >= MIN_CELL_ALERTS
 
 
 def estimate_coverage_starts(daily: npt.NDArray[np.integer], days: Sequence[date]) -> Days:
@@ -54,9 +53,6 @@ def estimate_coverage_starts(daily: npt.NDArray[np.integer], days: Sequence[date
     ratio over one rate reaches `MIN_LOG_LIKELIHOOD_RATIO`. Otherwise it is the window's first day, as a quiet cell may
     have its first alert late. `daily` are alerts (days, rows, columns) of contiguous days.
     """
-    from scipy.ndimage import maximum_filter1d
-    from scipy.special import xlogy
-
     # A burst on one day, as with fireworks, is one day with alerts.
     active = daily > 0
     for axis in (1, 2):
@@ -86,8 +82,6 @@ def estimate_coverage_starts(daily: npt.NDArray[np.integer], days: Sequence[date
 
 
 def _published_starts(coverage: Coverage, longitude: Array, latitude: Array) -> Days:
-    import shapely
-
     starts = np.full(longitude.shape, np.datetime64("NaT", "D"))
     for name, area in read_areas(coverage.file, coverage.name_property, coverage.areas):
         if name in coverage.areas:

@@ -24,10 +24,10 @@ from shotspotter_assets.geometry.cells import cells_at
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.stored_file import Asset
 
-GRID_FIELDS: Final = TENSORS.schema
-
 MAX_DAY_HOURS: Final = 25
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
+COUNTED_COLUMNS: Final = ("user_id", "incident_id")
+"""Columns of cleaned alerts that `miscounted_alerts` reads."""
 
 
 def type_layers(city: City) -> int:
@@ -39,16 +39,15 @@ def grid_schema(hours: int, city: City) -> pa.Schema:
     """Return the schema of a day's sparse tensor, with the dense shape and the settings of the day as metadata."""
     shape = {"hours": hours, "gunshot_types": type_layers(city), "rows": city.grid.rows, "columns": city.grid.columns}
     metadata = {"shape": json.dumps(shape), GRID: grid_settings(city), "time_precision": city.time_precision}
-    return GRID_FIELDS.with_metadata(metadata | {SETTINGS: settings_hash(city, Asset.GRID_TENSORS)})
+    return TENSORS.schema.with_metadata(metadata | {SETTINGS: settings_hash(city, Asset.GRID_TENSORS)})
 
 
 def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[date, pa.Table]:
     """Return the sparse tensor (`grid_schema`) of each of contiguous `days` from their cleaned alerts with `date`."""
     alerts = counted_alerts(alerts, city)
     day_at = _positions(alerts["date"], days)
-    since_midnight = (
-        alerts["time_utc"].cast(pa.int64()).to_numpy() - day_starts(days, city.zone).astype(np.int64)[day_at]
-    )
+    midnights = day_starts(days, city.zone).astype(np.int64)
+    since_midnight = alerts["time_utc"].cast(pa.int64()).to_numpy() - midnights[day_at]
     gunshot_type = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy().astype(np.int64)
     row, column = cells_at(city, alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy())
     shape = (len(days), MAX_DAY_HOURS, type_layers(city), city.grid.rows, city.grid.columns)
@@ -58,15 +57,11 @@ def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[d
     bounds = np.searchsorted(coordinates[0], np.arange(len(days) + 1))
     columns = [
         pa.array(axis.astype(field.type.to_pandas_dtype()))
-        for axis, field in zip([*coordinates[1:], count], GRID_FIELDS, strict=True)
+        for axis, field in zip([*coordinates[1:], count], TENSORS.schema, strict=True)
     ]
     hours = hours_of_days(days, city.zone)
     by_length = {int(length): pa.table(columns, schema=grid_schema(int(length), city)) for length in np.unique(hours)}
     return {day: by_length[int(hours[at])][bounds[at] : bounds[at + 1]] for at, day in enumerate(days)}
-
-
-COUNTED_COLUMNS: Final = ("user_id", "incident_id")
-"""Columns of cleaned alerts that `miscounted_alerts` reads."""
 
 
 def miscounted_alerts(tensors: pa.Table, alerts: pa.Table, days: list[date], city: City) -> dict[date, int]:
@@ -89,8 +84,7 @@ def counted_alerts(alerts: pa.Table, city: City) -> pa.Table:
 def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.uint16]:
     """Return counts of contiguous days from sparse tensors with `date`, shape (days, `type_layers`, rows, columns).
 
-    Raises:
-        ValueError: days were stored with other settings than the city's file has.
+    Raises ValueError if days were stored with other settings than the city's file has.
     """
     refuse_other_settings(frames.schema.metadata, days, city, Asset.GRID_TENSORS)
     at = (_positions(frames["date"], days), *(frames[name].to_numpy() for name in ("gunshot_type", "row", "column")))
@@ -102,10 +96,8 @@ def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDAr
 def hourly_window(frames: pa.Table, days: Sequence[date], city: City, in_coverage: Booleans) -> npt.NDArray[np.uint16]:
     """Return counts of the covered cells by hour of contiguous days, shape (hours, types, cells), cells row by row.
 
-    A day on which daylight saving begins or ends has 23 or 25 hours. Cells outside would take far more memory.
-
-    Raises:
-        ValueError: days were stored with other settings than the city's file has, or the city's times are dates.
+    A day on which daylight saving begins or ends has 23 or 25 hours. Cells outside would take far more memory. Raises
+    ValueError if days were stored with other settings than the city's file has, or if the city's times are dates.
     """
     city.require_times(hours=1)
     refuse_other_settings(frames.schema.metadata, days, city, Asset.GRID_TENSORS)

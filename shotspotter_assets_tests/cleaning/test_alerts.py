@@ -10,15 +10,9 @@ from hypothesis import strategies as st
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.city_files import load_city
-from shotspotter_assets.cleaning.alerts import (
-    CLEANED_SCHEMA,
-    REASONS,
-    REJECTED_SCHEMA,
-    clean_alerts,
-    location_ids,
-    unaccounted_rows,
-)
+from shotspotter_assets.cleaning.alerts import REASONS, clean_alerts, location_ids, unaccounted_rows
 from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.storage.catalogue import CLEANED, REJECTED
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
@@ -66,7 +60,7 @@ def stacked(days: dict[date, Any], part: str) -> pa.Table:
 def test_unusable_row_is_rejected_with_its_reason(row: dict[str, Any], reason: str) -> None:
     cleaned = clean_alerts(raw({}, row), [DAY], CITY)[DAY]
     assert cleaned.alerts.num_rows == 1
-    assert cleaned.rejected.schema == REJECTED_SCHEMA
+    assert cleaned.rejected.schema == REJECTED.schema
     assert cleaned.rejected["reason"].to_pylist() == [reason]
     assert cleaned.rejected["received_row"].to_pylist() == [1]
     assert cleaned.account.rejected == {reason: 1}
@@ -78,7 +72,7 @@ def test_columns_of_a_cleaned_alert() -> None:
         "time_utc": datetime(2024, 3, 2, 13, tzinfo=UTC), "gunshot_type": "#REF!", "source_id": None, "rounds": None,
     }  # fmt: skip
     cleaned = clean_alerts(raw(later, {}), [DAY], CITY)[DAY]
-    assert cleaned.alerts.schema == CLEANED_SCHEMA
+    assert cleaned.alerts.schema == CLEANED.schema
     assert cleaned.alerts["user_id"].to_pylist() == [2024030200000, 2024030200001]
     assert cleaned.alerts["gunshot_type"].to_pylist() == [0, None]
     assert cleaned.alerts["incident_id"].to_pylist() == [2024030200000, 2024030200001]

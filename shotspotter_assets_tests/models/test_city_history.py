@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.gridding.tensors import GRID_FIELDS, grid_schema
+from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.models import city_history
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_cells, covered_mask
 from shotspotter_assets.sources.day_table import Day, DayState, DayTable
@@ -27,7 +27,9 @@ def store(tmp_path: Path) -> Store:
     for at, day in enumerate(days_between(CITY.start, LAST)):
         hours = 23 if day == date(2021, 3, 14) else 24
         rows = [(hours - 1, 3, 2, 1, 1), (0, 0, 5, 4, 2)][: 1 + at % 2]
-        columns = [pa.array(axis, field.type) for axis, field in zip(zip(*rows, strict=True), GRID_FIELDS, strict=True)]
+        columns = [
+            pa.array(axis, field.type) for axis, field in zip(zip(*rows, strict=True), TENSORS.schema, strict=True)
+        ]
         table = pa.table(columns, schema=grid_schema(hours, CITY))
         store.write_tables(TENSORS, {day: table}, CITY.name)
     return store

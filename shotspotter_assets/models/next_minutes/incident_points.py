@@ -22,7 +22,7 @@ class Incidents:
 
     @classmethod
     def of_alerts(cls, alerts: pa.Table, city: City) -> "Incidents":
-        """Return the incidents of alerts (`CLEANED_SCHEMA`, in any order), each at the first of its alerts among them."""
+        """Return the incidents of alerts (`CLEANED`, in any order), each at the first of its alerts among them."""
         codes = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy()
         by_time = alerts.filter(pa.array(np.isin(codes, city.forecast_codes))).sort_by("user_id")
         first = np.sort(np.unique(by_time["incident_id"].to_numpy(), return_index=True)[1])
