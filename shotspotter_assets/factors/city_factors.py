@@ -96,16 +96,15 @@ class CityFactors:
 
     def sha256(self, stop: date) -> str:
         """Return the SHA-256 of the values and factors published before `stop`, which the days before it can use."""
-        values = {(cells.name, cells.known_from): cells.by_cell.tobytes() for cells in self.of_cells}
+        contents = [(cells.name, cells.known_from, cells.by_cell.tobytes()) for cells in self.of_cells]
         for series in self.of_days:
             before = series.days < np.datetime64(stop, "D")
             content = series.days[before].astype(np.int64).tobytes() + series.by_day[before].tobytes()
-            values[series.name, series.known_from] = content
-        return sha256(repr(sorted((*key, sha256(content)) for key, content in values.items() if key[1] < stop)))
+            contents.append((series.name, series.known_from, content))
+        return sha256(repr(sorted((name, start, sha256(content)) for name, start, content in contents if start < stop)))
 
     @property
     def names(self) -> list[str]:
-        """Sorted names of the inputs."""
         return sorted([factor.name for factor in self.of_cells] + [factor.name for factor in self.of_days])
 
 

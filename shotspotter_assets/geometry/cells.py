@@ -92,7 +92,7 @@ def cell_shapes(city: Gridded) -> Shapes:
     """Return all cells as Shapely boxes in metres of the box's `Plane`, shape (cells,)."""
     plane, (rows, columns) = Plane.of(city.box), city.grid.shape
     height, width = plane.height / rows, plane.width / columns
-    row, column = (index.ravel() for index in np.indices(city.grid.shape))
+    row, column = np.indices(city.grid.shape).reshape(2, -1)
     return shapely.box(column * width, row * height, (column + 1) * width, (row + 1) * height)
 
 
@@ -107,16 +107,3 @@ def quadrants(shape: tuple[int, int]) -> Names:
 def cell_name(row: int, column: int) -> str:
     """Return the name of a cell, such as R12C07."""
     return f"R{row:02d}C{column:02d}"
-
-
-STEPS_DEGREES: Final = (0.001, 0.0001)
-"""Roundings that matter to grids and streets: about 100 and 10 m."""
-MIN_ROUNDED_SHARE: Final = 0.9
-
-
-def rounding_step(degrees: Array) -> float | None:
-    """Return the coarsest step to which almost all coordinates are rounded; None if they are exact or none."""
-    for step in STEPS_DEGREES if len(degrees) else ():
-        if np.mean(np.abs(degrees / step - np.rint(degrees / step)) < 1e-6) >= MIN_ROUNDED_SHARE:
-            return step
-    return None

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 Edges = tuple[float, float, float, float]
 """West, south, east and north, in WGS84 degrees."""
 MAX_CELLS: Final = 40_000
-"""Limit of a grid; training on years of more cells takes more memory than usual machines have."""
+"""Training on years of more cells takes more memory than usual machines have."""
 
 
 class Box(BaseModel, frozen=True, extra="forbid"):

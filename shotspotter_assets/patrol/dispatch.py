@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.arrays import Booleans
+from shotspotter_assets.arrays import Booleans, Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import DECIMALS, cell_edges, cell_name
 from shotspotter_assets.geometry.shapes import polygon_feature
@@ -20,8 +19,7 @@ from shotspotter_assets.patrol.shifts import ShiftForecasts, shift_window
 from shotspotter_assets.storage.catalogue import PLAN
 
 SIDES: Final = ("west", "south", "east", "north")
-MAX_STREETS: Final = 3
-"""Maximum streets named for a cell."""
+MAX_STREETS_NAMED: Final = 3
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """Starts of texts that spreadsheets run as formulas, full-width signs among them:
 https://owasp.org/www-community/attacks/CSV_Injection"""
@@ -32,18 +30,11 @@ def dispatch_table(
     city: City,
     forecasts: ShiftForecasts,
     *,
-    areas: npt.NDArray[np.str_] | None = None,
-    reasons: Mapping[tuple[int, int], Sequence[str]] | None = None,
-    streets: pa.Table | None = None,
+    areas: Names | None = None,  # of each cell, "" for none, shape (rows, columns)
+    reasons: Mapping[tuple[int, int], Sequence[str]] | None = None,  # main ones by (row, column)
+    streets: pa.Table | None = None,  # segments by shift, with the row and column of their main cell
 ) -> pa.Table:
-    """Return the cells with units, by shift and rank (`catalogue.PLAN`).
-
-    Args:
-        forecasts: of the plan's shifts.
-        areas: name of each cell's area, "" for none, shape (rows, columns).
-        reasons: main reasons by (row, column).
-        streets: `shift`, `name`, `probability`, `longitude`, `latitude`, and `row` and `column` of a segment's main cell.
-    """
+    """Return the cells with units, by shift and rank (`catalogue.PLAN`)."""
     records = []
     for at, shift_plan in enumerate(plan.shifts):
         starts_at, ends_at = shift_window(shift_plan.shift, plan.forecast_date, city.zone)
@@ -51,7 +42,7 @@ def dispatch_table(
         sent = np.argwhere(shift_plan.units > 0)
         for row, column in sent[np.argsort(shift_plan.rank[tuple(sent.T)])].tolist():
             edges = dict(zip(SIDES, cell_edges(city, row, column), strict=True))
-            best = [post for post in posts if (post["row"], post["column"]) == (row, column)][:MAX_STREETS]
+            best = [post for post in posts if (post["row"], post["column"]) == (row, column)][:MAX_STREETS_NAMED]
             records.append(
                 {
                     "forecast_date": plan.forecast_date,
@@ -80,7 +71,7 @@ def dispatch_table(
 
 
 def patrolled_cells(table: pa.Table, city: City) -> Booleans:
-    """Flag the cells to which a dispatch table sends units, shape (rows, columns): `history` of later plans."""
+    """Flag the cells to which a dispatch table sends units, shape (rows, columns)."""
     patrolled = np.zeros(city.shape, dtype=bool)
     patrolled[table["row"].to_numpy(), table["column"].to_numpy()] = True
     return patrolled
@@ -110,9 +101,7 @@ def _posts(streets: pa.Table | None, shift: str) -> list[dict[str, Any]]:
     """Return the segments of a shift by falling risk; a unit can wait at the first one in its cell."""
     if streets is None:
         return []
-    of_shift = streets.filter(pc.equal(streets["shift"], shift)).sort_by([("probability", "descending")])
-    rows: list[dict[str, Any]] = of_shift.select(["row", "column", "name", "longitude", "latitude"]).to_pylist()
-    return rows
+    return list(streets.filter(pc.field("shift") == shift).sort_by([("probability", "descending")]).to_pylist())
 
 
 def _csv_value(value: Any) -> Any:

@@ -21,7 +21,7 @@ OUTSIDE: Final = "outside the published areas"
 
 @dataclass(frozen=True)
 class ShiftTotals:
-    """Totals of one shift's plan, on pages, in metadata and files."""
+    """Totals of one shift's plan."""
 
     shift: str
     units: int
@@ -70,20 +70,13 @@ def cell_areas(city: City) -> Names:
 def plan_day(
     city: City,
     forecast_date: date,
-    expected: npt.NDArray[np.floating],
-    in_coverage: Booleans,
+    expected: npt.NDArray[np.floating],  # alerts of each shift, shape (shifts, rows, columns)
+    in_coverage: Booleans,  # units go nowhere else, shape (rows, columns)
     *,
-    areas: Names | None = None,
-    history: Mapping[date, Booleans] | None = None,
+    areas: Names | None = None,  # of each cell, "" for none, shape (rows, columns)
+    history: Mapping[date, Booleans] | None = None,  # `dispatch.patrolled_cells` of days with patrols
 ) -> DayPlan:
-    """Plan all shifts that begin on a local day; raise ValueError with the rule of the city's file that cannot be kept.
-
-    Args:
-        expected: alerts of each shift, shape (shifts, rows, columns).
-        in_coverage: covered cells, shape (rows, columns); units go nowhere else.
-        areas: name of each cell's area, "" for none, shape (rows, columns).
-        history: earlier days' `dispatch.patrolled_cells`; absent days had no patrols.
-    """
+    """Plan all shifts that begin on a local day; raise ValueError with the rule of the city's file that cannot be kept."""
     rules = city.patrol
     assert rules is not None
     is_resting = _resting(rules, forecast_date, in_coverage, history or {})
@@ -125,8 +118,8 @@ def _plan_shift(shift: Shift, problem: CoverProblem, shape: tuple[int, int]) -> 
 def _resting(rules: PatrolRules, day: date, in_coverage: Booleans, history: Mapping[date, Booleans]) -> Booleans:
     if rules.repeats is None:
         return np.zeros_like(in_coverage)
-    past_days = [day - timedelta(days=back) for back in range(1, rules.repeats.days)]
-    patrols = sum((history[past].astype(np.int64) for past in past_days if past in history), 0 * in_coverage)
+    first = day - timedelta(days=rules.repeats.days - 1)
+    patrols = sum((cells.astype(np.int64) for past, cells in history.items() if first <= past < day), 0 * in_coverage)
     return np.asarray(in_coverage & (patrols >= rules.repeats.most))
 
 

@@ -27,7 +27,7 @@ def shift_forecasts(hourly: pa.Table, city: City, shifts: Sequence[Shift], day: 
 
     Raises ValueError if an hour of a shift that begins on the local `day` is not forecast.
     """
-    starts, hour = np.unique(hourly["starts_utc"].to_numpy(), return_inverse=True)
+    starts, hour = np.unique(hourly["starts_utc"].to_numpy().astype("datetime64[s]"), return_inverse=True)
     row, column = (hourly[name].to_numpy() for name in ("row", "column"))
     in_coverage = np.zeros(city.shape, dtype=bool)
     in_coverage[row, column] = True
@@ -55,11 +55,11 @@ def _hours_of(shift: Shift, day: date, zone: ZoneInfo, starts: Days) -> Booleans
     begin, end = shift_window(shift, day, zone)
     first, last = (np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "s") for moment in (begin, end))
     wanted = np.arange(first, last, np.timedelta64(1, "h"))
-    missing = wanted[~np.isin(wanted, starts.astype("datetime64[s]"))]
+    missing = np.setdiff1d(wanted, starts)
     if len(missing):
         raise ValueError(
-            f"Shift {shift.name} of {day} ({begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}) has {len(wanted)} hours, "
-            f"and {len(missing)} of them are not forecast, the first being {missing[0]} UTC: "
-            "forecast the hours to the end of the shift."
+            f"Shift {shift.name} of {day} ({begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}) has {len(wanted)} hours, and "
+            f"{len(missing)} of them are not forecast, the first being {missing[0]} UTC: forecast the hours to the end of the "
+            "shift."
         )
-    return np.isin(starts.astype("datetime64[s]"), wanted)
+    return np.isin(starts, wanted)

@@ -56,7 +56,7 @@ def patrols_before(store: Store, city: City, issue_date: date) -> dict[date, Boo
     """Return by day the cells patrolled on the days of the cap on repeats; {} without a cap."""
     if city.patrol is None or city.patrol.repeats is None:
         return {}
-    first = issue_date - timedelta(days=city.patrol.repeats.days)
-    issued = sorted(store.days_present(PLAN, city.name, first, issue_date - timedelta(days=1)))
-    plans = {day: store.read_table(PLAN, city.name, day) for day in issued}
-    return {day + timedelta(days=1): patrolled_cells(plan, city) for day, plan in plans.items() if plan.num_rows}
+    one_day = timedelta(days=1)
+    issued = store.days_present(PLAN, city.name, issue_date - city.patrol.repeats.days * one_day, issue_date - one_day)
+    plans = {day: store.read_table(PLAN, city.name, day) for day in sorted(issued)}
+    return {day + one_day: patrolled_cells(plan, city) for day, plan in plans.items() if plan.num_rows}

@@ -3,7 +3,7 @@
 A Dagster check shows its newest run. Warnings are stored, so that a run over other days does not hide them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Final
@@ -16,8 +16,7 @@ from shotspotter_assets.quality.finding import Finding, named_days, number_of
 from shotspotter_assets.storage.catalogue import CITY_STATE
 from shotspotter_assets.storage.store import Store
 
-MAX_WARNINGS_SHOWN: Final = 3
-"""Maximum of the newest earlier warnings that a message quotes."""
+MAX_WARNINGS_QUOTED: Final = 3
 
 
 class Warned(BaseModel):
@@ -40,25 +39,25 @@ def keep_findings(
     of checks that raised an error leave stored warnings as they are.
     """
     first, last = checked[0], checked[-1]
-    together: dict[str, Finding] = {}
+    reported = dict(findings)
     with store.alone(CITY_STATE.asset, city.name):
         is_stored = store.exists(CITY_STATE, city.name)
         warnings = STATE.validate_json(store.read_bytes(CITY_STATE, city.name)) if is_stored else {}
         for check, finding in findings.items():
-            together[check] = finding
             if finding.is_error:
                 continue
-            earlier = [
-                Warned(message=warned.message, days=days)
-                for warned in warnings.get(check, [])
-                if (days := [day for day in warned.days if day >= city.start and not first <= day <= last])
-            ]
+            earlier = _on_days(warnings.get(check, []), lambda day: day >= city.start and not first <= day <= last)
             new = [] if finding.passed else [Warned(message=finding.message, days=sorted(finding.days) or [last])]
             warnings[check] = [*earlier, *new]
             accepted = [one for one in city.acknowledged if one.check == check]
-            together[check] = _reported(finding, new, earlier, accepted)
+            reported[check] = _reported(finding, new, earlier, accepted)
         store.write_bytes(CITY_STATE, STATE.dump_json(warnings, indent=1), city.name)
-    return together
+    return reported
+
+
+def _on_days(warnings: Sequence[Warned], is_meant: Callable[[date], bool]) -> list[Warned]:
+    meant = [Warned(message=warned.message, days=list(filter(is_meant, warned.days))) for warned in warnings]
+    return [warned for warned in meant if warned.days]
 
 
 def _reported(
@@ -67,12 +66,7 @@ def _reported(
     own, others = ([day for warned in found for day in warned.days] for found in (new, earlier))
     accepted = {one: [day for day in sorted({*own, *others}) if one.holds(day)] for one in acknowledged}
     left = {*own, *others}.difference(*accepted.values())
-    open_days = [day for day in own if day in left]
-    open_others = [
-        Warned(message=warned.message, days=days)
-        for warned in earlier
-        if (days := sorted(left.intersection(warned.days)))
-    ]
+    open_days, open_others = [day for day in own if day in left], _on_days(earlier, left.__contains__)
     parts = [f"Open warnings of other days: {_quoted(open_others)} These days:"] if open_others else []
     if open_days and len(open_days) < len(own):
         parts.append(f"Not acknowledged: {number_of(len(open_days), 'day')} ({named_days(open_days)}).")
@@ -86,6 +80,6 @@ def _reported(
 
 
 def _quoted(warned: Sequence[Warned]) -> str:
-    newest = sorted(warned, key=lambda one: max(one.days))[-MAX_WARNINGS_SHOWN:]
+    newest = sorted(warned, key=lambda one: max(one.days))[-MAX_WARNINGS_QUOTED:]
     more = f" And {len(warned) - len(newest)} older warnings." if len(warned) > len(newest) else ""
     return " ".join(f"({min(one.days)} to {max(one.days)}) {one.message}" for one in newest) + more

@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.quality.window import Block
 
 Numbers = Mapping[str, float | int | str]
-MAX_DAYS_SHOWN: Final = 10
-"""Maximum days in a message; `Finding.days` holds all."""
+MAX_DAYS_NAMED: Final = 10
 MAX_SHARE_CHANCE: Final = 1e-3
 """Maximum probability of an excessive share at the usual share: one row of ten is no news."""
 
@@ -51,10 +50,10 @@ def number_of(count: int, noun: str) -> str:
 
 
 def named_days(days: Iterable[date | str]) -> str:
-    """Return the first `MAX_DAYS_SHOWN` days or periods, and the number of further ones."""
+    """Return the first `MAX_DAYS_NAMED` days or periods, and the number of further ones."""
     names = sorted(map(str, days))
-    more = len(names) - MAX_DAYS_SHOWN
-    return ", ".join(names[:MAX_DAYS_SHOWN]) + (f", and {more:,} more" if more > 0 else "")
+    more = len(names) - MAX_DAYS_NAMED
+    return ", ".join(names[:MAX_DAYS_NAMED]) + (f", and {more:,} more" if more > 0 else "")
 
 
 def share_finding(

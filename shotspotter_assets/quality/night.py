@@ -5,9 +5,9 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 
-Hours = npt.NDArray[np.int64]
+from shotspotter_assets.arrays import Array, Days, Integers
+
 GUNFIRE_HOURS: Final = np.array(
     [98, 87, 83, 63, 43, 26, 10, 9, 7, 8, 11, 14, 12, 16, 18, 20, 21, 28, 41, 47, 68, 84, 95, 89], dtype=np.float64
 )
@@ -33,7 +33,7 @@ MORNING_HOURS: Final = range(4, 10)
 CORRECT_CLOCK: Final = "correct time_zone or naive_times in the city's file and rebuild these days"
 
 
-def wrong_hours(gunshots: Hours, others: Hours, min_alerts: int) -> str | None:
+def wrong_hours(gunshots: Integers, others: Integers, min_alerts: int) -> str | None:
     """Describe wrong hours of the day: gunshots are checked by the shape of their night, other events by their peak."""
     if len(gunshots) >= min_alerts:
         gain = _gain(gunshots, share=1.0)
@@ -48,7 +48,7 @@ def wrong_hours(gunshots: Hours, others: Hours, min_alerts: int) -> str | None:
     return None
 
 
-def mixed_zones(hours: Hours, dates: npt.NDArray[np.datetime64], zone: ZoneInfo) -> str | None:
+def mixed_zones(hours: Integers, dates: Days, zone: ZoneInfo) -> str | None:
     """Describe a month of which all or half of the times are off by the zone's distance to UTC."""
     _, day, counts = np.unique(dates, return_inverse=True, return_counts=True)
     hours = hours[counts[day] <= MAX_TIMES_MEAN * counts.mean()]
@@ -65,7 +65,7 @@ def mixed_zones(hours: Hours, dates: npt.NDArray[np.datetime64], zone: ZoneInfo)
     return f"part or all of the times are about {shift}, as in UTC: {remedy}"
 
 
-def _gain(hours: Hours, share: float) -> npt.NDArray[np.float64]:
+def _gain(hours: Integers, share: float) -> Array:
     """Return for each of `SHIFTS` the log likelihood ratio of a `share` of the hours being shifted."""
     shifted = np.array([np.roll(GUNFIRE_SHARES, shift) for shift in SHIFTS])
     counts = np.bincount(hours, minlength=24)

@@ -14,11 +14,10 @@ from shotspotter_assets.quality.row_shares import MAX_FILES_NAMED
 from shotspotter_assets.sources.day_table import DayTable, silence_chance
 
 RHYTHM_DAYS: Final = 120
-"""Days of a city's usual volume: four months hold enough ordinary days."""
+"""Days of a city's usual volume."""
 MIN_SILENCE_DAYS: Final = 3
 """Minimum length of a silence; many publishers are two days behind."""
-MAX_SILENCE_CHANCE: Final = 1e-4
-"""Probability of a silence below which a city is late."""
+MIN_SILENCE_CHANCE: Final = 1e-4
 ENDED_DAYS: Final = 365
 """Silence after which a source has ended."""
 MAX_PERIODS_SHOWN: Final = 3
@@ -27,10 +26,7 @@ MAX_PERIODS_SHOWN: Final = 3
 def alerts_on_time(table: DayTable, city: City, yesterday: date, due: date, last_issued: date | None = None) -> Finding:
     """Check that the newest alerts are not older than usual volume and publication rule allow.
 
-    Args:
-        yesterday: last complete day on the city's clock.
-        due: last day whose rows must be there.
-        last_issued: issue date of the last forecast.
+    `yesterday` is the last complete day on the city's clock, and `due` the last day whose rows must be there.
     """
     newest = max((at for at, day in table.days.items() if day.rows and day.state != "held_back"), default=None)
     if newest is None:
@@ -38,25 +34,25 @@ def alerts_on_time(table: DayTable, city: City, yesterday: date, due: date, last
     usual = days_between(newest - timedelta(days=RHYTHM_DAYS), newest)
     counts = np.array([table.days[day].rows if day in table.days else 0 for day in usual])[-len(table.days) :]
     late = (due - newest).days
-    is_late = late >= MIN_SILENCE_DAYS and silence_chance(counts, late) < MAX_SILENCE_CHANCE
+    is_late = late >= MIN_SILENCE_DAYS and silence_chance(counts, late) < MIN_SILENCE_CHANCE
     if is_late and late > ENDED_DAYS:
         return Finding(True, f"The source has ended: its last alerts are of {newest}.")
     lead = (yesterday - (table.last_counted(yesterday) or newest)).days + 1
-    messages, numbers = [], dict[str, float | int | str]()
+    messages: dict[str, str] = {}
     if is_late:
-        numbers["days_late"] = late
-        messages.append(
+        messages["days_late"] = (
             f"No alerts for {late} days, usual are {counts.mean():.1f} a day. Check whether the publisher has newer alerts and "
             "whether raw_alerts was materialized for the last days."
         )
     if city.publication.longest_lead < lead <= ENDED_DAYS:
-        numbers["lead"] = lead
         issued = "" if last_issued is None else f"; the forecast issued on {last_issued} is out of date"
-        messages.append(
+        messages["lead"] = (
             f"No forecast is issued: the day to forecast is {lead} days after the last known day{issued}. See "
             "publication.longest_lead of the city's file."
         )
-    return Finding(not messages, " ".join(messages) or f"The newest alerts are of {newest}, on time.", numbers)
+    numbers = {name: number for name, number in (("days_late", late), ("lead", lead)) if name in messages}
+    message = " ".join(messages.values()) or f"The newest alerts are of {newest}, on time."
+    return Finding(not messages, message, numbers)
 
 
 def usable_days(table: DayTable) -> Finding:
@@ -85,9 +81,9 @@ def readable_files(unusable: Mapping[str, str], folders: Sequence[str] = ()) -> 
     if not unusable and not folders:
         return Finding(True, "Every landed file can be read.")
     bad = [f"{PurePosixPath(path).name} ({why})" for path, why in sorted(unusable.items())]
-    more = len(bad) - MAX_FILES_NAMED
+    named = bad[:MAX_FILES_NAMED] + ([f"and {len(bad) - MAX_FILES_NAMED} more"] if len(bad) > MAX_FILES_NAMED else [])
     left_out = (
         f"{len(bad)} landed files are left out until they are replaced, removed or described by the city's file: "
-        f"{'; '.join(bad[:MAX_FILES_NAMED])}{f'; and {more} more' if more > 0 else ''}."
     )
-    return Finding(False, " ".join([*([left_out] if bad else []), *folders]), {"unreadable": len(bad) + len(folders)})
+    messages = [f"{left_out}{'; '.join(named)}.", *folders] if bad else folders
+    return Finding(False, " ".join(messages), {"unreadable": len(bad) + len(folders)})

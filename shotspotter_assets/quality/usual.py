@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from scipy.special import betainc, betaincc
 
 from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.calendar.dates import month_days, public_holidays, weekdays
@@ -21,8 +22,7 @@ CAP_QUANTILE: Final = 0.98
 """Quantile of the year before to which counts are capped: one extreme day must not widen the usual range."""
 MIN_DISPERSION: Final = 0.05
 """Minimum (variance - mean) / mean squared of a day, that of the steadiest city (New York's shootings)."""
-IMPOSSIBLE_SILENCE: Final = 1e-6
-"""Probability below which silent days count as missing data."""
+MIN_CHANCE_OF_SILENCE: Final = 1e-6
 QUIET_QUANTILE: Final = 0.05
 """Quantile of the year's eight-week means against which silence is checked, as winters are quiet."""
 FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))
@@ -69,8 +69,6 @@ class Usual:
 
         Uses the tails in DLMF 8.17.24, without the load time of `scipy.stats`.
         """
-        from scipy.special import betainc, betaincc
-
         size, probability = 1 / self.dispersion, 1 / (1 + self.dispersion * self.mean)
         at_least = np.where(self.counts > 0, betaincc(size, np.maximum(self.counts, 1), probability), 1.0)
         return at_least, betainc(size, self.counts + 1, probability)
@@ -118,7 +116,7 @@ def usual_volume(
 
 def _is_impossible(mean: float, dispersion: float, days: int) -> bool:
     """Flag a silence that a negative binomial law rules out; False if mean or dispersion is NaN."""
-    return days >= MIN_SILENCE_DAYS and np.exp(-days * np.log1p(dispersion * mean) / dispersion) < IMPOSSIBLE_SILENCE
+    return days >= MIN_SILENCE_DAYS and np.exp(-days * np.log1p(dispersion * mean) / dispersion) < MIN_CHANCE_OF_SILENCE
 
 
 def _weekday_factor(capped: "pd.Series[float]", year_mean: "pd.Series[float]", weekday: Integers) -> "pd.Series[float]":

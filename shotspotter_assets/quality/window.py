@@ -47,37 +47,28 @@ class Block:
 
 @dataclass(frozen=True)
 class Window:
-    """Days to check, with their tables and those of the stored days before them.
-
-    Attributes:
-        checked: contiguous days.
-        stored: sorted days with a cleaned file, the checked ones last; days missing among them are unknown.
-        alerts: cleaned alerts of all stored days. Each table has the local `date` and the columns that checks declare.
-        raw: received rows of the checked days.
-        rejected_rows: rejected rows of the checked days, with `reason`.
-        unknown: stored days that are not reported yet, or held back.
-    """
+    """Days to check, and the stored days before them. Tables have the local `date` and the columns that checks declare."""
 
     city: City
-    checked: list[date]
-    stored: list[date]
-    alerts: pa.Table
-    raw: pa.Table
-    rejected_rows: pa.Table
-    unknown: frozenset[date] = frozenset()
+    checked: list[date]  # contiguous
+    stored: list[date]  # sorted days with a cleaned file, the checked ones last; days missing among them are unknown
+    alerts: pa.Table  # cleaned alerts of all stored days
+    raw: pa.Table  # received rows of the checked days
+    rejected_rows: pa.Table  # of the checked days
+    unknown: frozenset[date] = frozenset()  # stored days that are not reported yet, or held back
 
     @classmethod
     def load(cls, store: Store, city: City, checked: list[date], checks: Collection[Check]) -> "Window":
         """Load the columns that `checks` read; raise MissingPartitionsError if a checked day has no raw or rejected rows."""
-        of_alerts, of_raw, of_rejected = (
-            sorted({column for check in checks for column in check.columns[table]})
-            for table in ("alerts", "raw", "rejected_rows")
-        )
         first, last = checked[0], checked[-1]
         since = first - timedelta(days=HISTORY_DAYS)
-        raw = store.read_window(RAW_ROWS, city.name, first, last, of_raw)
-        rejected = store.read_window(REJECTED, city.name, first, last, of_rejected)
-        alerts = store.read_present(CLEANED, city.name, since, last, of_alerts)
+
+        def columns(table: str) -> list[str]:
+            return sorted({column for check in checks for column in check.columns[table]})
+
+        raw = store.read_window(RAW_ROWS, city.name, first, last, columns("raw"))
+        rejected = store.read_window(REJECTED, city.name, first, last, columns("rejected_rows"))
+        alerts = store.read_present(CLEANED, city.name, since, last, columns("alerts"))
         assert alerts is not None
         stored = store.days_present(CLEANED, city.name, since, last)
         unknown = frozenset(DayTable.read(store, city.name).in_state("unknown", "held_back"))
@@ -85,7 +76,6 @@ class Window:
 
     @cached_property
     def dates(self) -> Days:
-        """Local date of each of `alerts`."""
         return dates_of(self.alerts)
 
     @cached_property

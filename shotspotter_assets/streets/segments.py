@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
+from string import capwords
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -34,9 +35,9 @@ class StreetsFileError(ValueError):
 class Segments:
     """Pieces of streets between two crossings, within the city's box."""
 
-    streets: list[str]  # street of each
+    streets: list[str]
     names: list[str]  # blocks where the file has house numbers, else street and crossings
-    lines: Shapes  # Shapely lines in metres of the city's `Plane`, shape (segments,)
+    lines: Shapes  # in metres of the city's `Plane`, shape (segments,)
     left_out: tuple[str, ...] = ()  # number of skipped lines of the file and the reason, in words
 
     def __len__(self) -> int:
@@ -95,7 +96,8 @@ def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame"
     numbers = [column for column in (streets.number_from, streets.number_to) if column is not None]
     ends = named[numbers].apply(pd.to_numeric, errors="coerce").astype(float)
     ends = ends.where((ends >= 0).all(axis=1))
-    street = named[streets.name].astype(str).map(_readable)
+    street = named[streets.name].astype(str)
+    street = street.map(lambda name: capwords(name) if name.islower() else " ".join(name.split()))
     lines = named[[named.geometry.name]].assign(street=street, low=ends.min(axis=1), high=ends.max(axis=1))
     return lines, left_out
 
@@ -148,18 +150,13 @@ def _joined(edges: Shapes, of_edges: pd.DataFrame, left_out: tuple[str, ...]) ->
             ends_of[of_segment].append(at)
     blocks, where = [], []
     for of_segment, (street, low, high) in enumerate(of_edges.iloc[first].itertuples(index=False)):
-        start, end = ([streets_at[point] for point in ends_of[of_segment]] + [set(), set()])[:2]
         blocks.append(_block_name(street, low, high) if np.isfinite(low) else street)
-        where.append(_between_crossings(street, start, end))
+        where.append(_between_crossings(street, *(streets_at[point] for point in ends_of[of_segment][:2])))
     # A block may be cut by a crossing, and a street may have no numbers.
     is_enough = {name for name, number in Counter(blocks).items() if number == 1}
     placed = zip(blocks, where, strict=True)
     names = [block if block in is_enough else f"{block} {place}".strip() for block, place in placed]
     return Segments(of_edges["street"].iloc[first].tolist(), names, np.asarray(lines), left_out)
-
-
-def _readable(name: str) -> str:
-    return " ".join(word[0].upper() + word[1:] if name.islower() else word for word in name.split())
 
 
 def _block_name(street: str, low: float, high: float) -> str:
@@ -168,9 +165,9 @@ def _block_name(street: str, low: float, high: float) -> str:
     return f"{first or 'unit'}{f' to {last}' if last > first else ''} block of {street}"
 
 
-def _between_crossings(street: str, at_start: Collection[str], at_end: Collection[str]) -> str:
+def _between_crossings(street: str, *ends: Collection[str]) -> str:
     """Return the place between other streets: "between Corry St and Daniels St", or "at Corry St"."""
-    others = {min((name for name in names if name != street), default="") for names in (at_start, at_end)} - {""}
+    others = {min(set(names) - {street}, default="") for names in ends} - {""}
     return f"between {min(others)} and {max(others)}" if len(others) > 1 else f"at {min(others)}" if others else ""
 
 
@@ -180,7 +177,7 @@ class Parts:
 
     segment: Integers  # index of the segment
     cell: Integers  # row x columns + column
-    lines: Shapes  # Shapely lines in metres of the city's `Plane`
+    lines: Shapes  # in metres of the city's `Plane`
     metres: Array
     segments: int  # number of segments
     cells: int  # number of cells of the grid

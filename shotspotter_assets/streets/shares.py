@@ -22,7 +22,6 @@ from shotspotter_assets.streets.segments import Parts
 MAX_METRES_AWAY: Final = 150.0
 """An alert further from all streets of its cell is on no street."""
 HALF_LIFE_DAYS: Final = 730.0
-"""Half-life of the weight of a past day."""
 PRIOR_DAYS: Final = 10.0
 """Strength of the prior, in days with an alert in the cell."""
 KERNEL_METRES: Final = 100.0
