@@ -130,10 +130,8 @@ def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dic
 
     All tables have the local `date`; the raw one has `RECOUNTED` too, the rejected one `IDENTITY`.
     """
-    received, left_out = (
-        pc.binary_join_element_wise(*(table[name].cast(pa.string()) for name in IDENTITY), "|")
-        for table in (raw, rejected)
-    )
+    columns = ((table[name].cast(pa.string()) for name in IDENTITY) for table in (raw, rejected))
+    received, left_out = (pc.binary_join_element_wise(*names, "|") for names in columns)
     usable = _in_order(raw.filter(pc.invert(pc.is_in(received, left_out.combine_chunks()))))
     difference: Counter[date] = Counter(raw["date"].to_pylist())
     for dates in (alerts["date"], rejected["date"], usable["date"].filter(pa.array(duplicate_rows(usable)))):

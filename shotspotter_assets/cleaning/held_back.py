@@ -41,8 +41,8 @@ def held_back_days(city: City, raw: pa.Table) -> tuple[dict[date, str], dict[dat
     rejected = np.bincount(day_at[names != ""], minlength=len(days))
     of_day, unusable = (np.bincount(day_at[flags], minlength=len(days)) for flags in (belongs, belongs & (names != "")))
     is_held = unusable > city.max_share_rejected * of_day
-    at = np.flatnonzero(is_held[day_at] & belongs)
-    why = _why(city, raw.take(pa.array(at)), names[at], int(is_held.sum())) if len(at) else ""
+    is_quoted = is_held[day_at] & belongs
+    why = _why(city, raw.filter(pa.array(is_quoted)), names[is_quoted], int(is_held.sum())) if is_held.any() else ""
     held_back = dict.fromkeys(days[is_held].astype(date).tolist(), why)
     return held_back, dict(zip(days.astype(date).tolist(), rejected.tolist(), strict=True))
 

@@ -47,13 +47,11 @@ def _over_midnight(component: Integers, first_of: Integers, before: Integers, af
 
 
 def _near_pairs(seconds: Array, metres: Array) -> Integers:
-    """Return positions (earlier, later) of near alerts, enough to connect all near ones; shape (2, pairs).
-
-    Alerts of one instant and point, as in sources with times in hours or days, are chained.
-    """
+    """Return positions (earlier, later) of near alerts, enough to connect all near ones; shape (2, pairs)."""
     points = np.column_stack([metres / MAX_METRES, seconds / (60 * MAX_MINUTES)])
     distinct = np.ones(len(points), dtype=bool)
     distinct[1:] = (points[1:] != points[:-1]).any(axis=1)
+    # Alerts of one instant and point, as in sources with times in hours or days, are chained.
     repeated, at = np.flatnonzero(~distinct), np.flatnonzero(distinct)
     # Balancing and compacting the tree costs more than it saves on one query.
     tree = KDTree(points[at], compact_nodes=False, balanced_tree=False)

@@ -48,13 +48,9 @@ def _looked_up(spellings: pa.ChunkedArray, value_of: Callable[[str], int | None]
 
 
 def _codes_of_spellings(city: City) -> dict[str, int | None]:
-    events = {
-        _normalised(spelling): FIRST_EVENT_CODE + at
-        for at, spellings in enumerate(city.event_types.values())
-        for spelling in spellings
-    }
-    own = {_normalised(spelling): code for spelling, code in city.gunshot_spellings.items()}
-    return SPELLINGS | events | own
+    codes = enumerate(city.event_types.values(), start=FIRST_EVENT_CODE)
+    events = {_normalised(spelling): code for code, spellings in codes for spelling in spellings}
+    return SPELLINGS | events | {_normalised(spelling): code for spelling, code in city.gunshot_spellings.items()}
 
 
 def _normalised(text: str) -> str:

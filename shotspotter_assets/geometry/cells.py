@@ -15,9 +15,7 @@ from shotspotter_assets.arrays import Array, Names, Shapes
 from shotspotter_assets.geometry.grid import Box, Edges, Gridded
 
 METRES_PER_DEGREE: Final = 111_320.0
-"""A degree of latitude, and of longitude at the equator, on a sphere."""
-DECIMALS: Final = 7
-"""Decimals of a degree: about a centimetre."""
+DECIMALS: Final = 7  # about a centimetre
 
 
 @dataclass(frozen=True)

@@ -67,10 +67,7 @@ def rows_in_box(frame: "geopandas.GeoDataFrame", box: Box) -> "geopandas.GeoData
 
 
 def read_areas(path: Path, name_property: str, wanted: Collection[str]) -> Areas:
-    """Return each polygon of a file in order, valid, with its name; several may have one name.
-
-    Raises ValueError if the file cannot be read, or lacks the property or one of the wanted names.
-    """
+    """Return each polygon of a file in order, valid, with its name; raise ValueError if the file lacks a wanted name."""
     frame = read_shapes(path)
     if name_property not in frame.columns:
         raise ValueError(f"{path} lacks the property {name_property}; it has: {', '.join(frame.columns)}")

@@ -19,16 +19,13 @@ MIN_CELL_ALERTS: Final = 3
 """Minimum alerts of a covered cell in a training window; one or two alerts may be misplaced points."""
 MAX_RATE_BEFORE: Final = 0.1
 """Maximum rate before coverage, as a share of the later one: misplaced points, and alerts of cells next to it."""
-MIN_LOG_LIKELIHOOD_RATIO: Final = 8.0
+MIN_START_LOG_LIKELIHOOD_RATIO: Final = 8.0
 """Minimum for a start after the first day. By chance, cells of constant rate reach 4 in up to 7 of a hundred cases, 8 in up to 3
 of a thousand (simulated, 1 and 5 years, 0.003 to 0.1 alert days a day)."""
 
 
 def coverage_starts(city: City, daily: npt.NDArray[np.integer], days: Sequence[date]) -> Days:
-    """Return the published start of coverage at each cell's middle, else `estimate_coverage_starts`.
-
-    Raises ValueError as `geometry.shapes.read_areas` does.
-    """
+    """Return the published start of coverage at each cell's middle, else `estimate_coverage_starts`."""
     if city.coverage is None:
         return estimate_coverage_starts(daily, days)
     return _published_starts(city.coverage, *cell_middles(city, *np.indices(city.shape)))
@@ -50,7 +47,7 @@ def estimate_coverage_starts(daily: npt.NDArray[np.integer], days: Sequence[date
 
     Two Bernoulli rates are fitted by maximum likelihood to the days with alerts in the cell or its eight neighbours. The
     week between them is the start if the first rate is at most `MAX_RATE_BEFORE` of the second, and the log likelihood
-    ratio over one rate reaches `MIN_LOG_LIKELIHOOD_RATIO`. Otherwise it is the window's first day, as a quiet cell may
+    ratio over one rate reaches `MIN_START_LOG_LIKELIHOOD_RATIO`. Otherwise it is the window's first day, as a quiet cell may
     have its first alert late. `daily` are alerts (days, rows, columns) of contiguous days.
     """
     # A burst on one day, as with fireworks, is one day with alerts.
@@ -75,7 +72,7 @@ def estimate_coverage_starts(daily: npt.NDArray[np.integer], days: Sequence[date
     ratio[before / days_before > MAX_RATE_BEFORE * after / days_after] = 0
     # A window of one week has no later start.
     ratio = np.vstack([np.zeros(in_coverage.sum()), ratio])
-    week = np.where(ratio.max(axis=0) >= MIN_LOG_LIKELIHOOD_RATIO, ratio.argmax(axis=0), 0)
+    week = np.where(ratio.max(axis=0) >= MIN_START_LOG_LIKELIHOOD_RATIO, ratio.argmax(axis=0), 0)
     coverage_starts = np.full(in_coverage.shape, np.datetime64("NaT", "D"))
     coverage_starts[in_coverage] = np.datetime64(days[0], "D") + starts[week].astype("timedelta64[D]")
     return coverage_starts

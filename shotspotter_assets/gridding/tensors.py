@@ -12,14 +12,8 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.arrays import Booleans, Integers
 from shotspotter_assets.calendar.dates import day_starts, hours_of_days
+from shotspotter_assets.cities import stored_settings as stored
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, UNKNOWN_TYPE_CODE, City
-from shotspotter_assets.cities.stored_settings import (
-    GRID,
-    SETTINGS,
-    grid_settings,
-    refuse_other_settings,
-    settings_hash,
-)
 from shotspotter_assets.geometry.cells import cells_at
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.stored_file import Asset
@@ -38,8 +32,12 @@ def type_layers(city: City) -> int:
 def grid_schema(hours: int, city: City) -> pa.Schema:
     """Return the schema of a day's sparse tensor, with the dense shape and the settings of the day as metadata."""
     shape = {"hours": hours, "gunshot_types": type_layers(city), "rows": city.grid.rows, "columns": city.grid.columns}
-    metadata = {"shape": json.dumps(shape), GRID: grid_settings(city), "time_precision": city.time_precision}
-    return TENSORS.schema.with_metadata(metadata | {SETTINGS: settings_hash(city, Asset.GRID_TENSORS)})
+    metadata = {
+        "shape": json.dumps(shape),
+        stored.GRID: stored.grid_settings(city),
+        "time_precision": city.time_precision,
+    }
+    return TENSORS.schema.with_metadata(metadata | {stored.SETTINGS: stored.settings_hash(city, Asset.GRID_TENSORS)})
 
 
 def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[date, pa.Table]:
@@ -86,7 +84,7 @@ def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDAr
 
     Raises ValueError if days were stored with other settings than the city's file has.
     """
-    refuse_other_settings(frames.schema.metadata, days, city, Asset.GRID_TENSORS)
+    stored.refuse_other_settings(frames.schema.metadata, days, city, Asset.GRID_TENSORS)
     at = (_positions(frames["date"], days), *(frames[name].to_numpy() for name in ("gunshot_type", "row", "column")))
     dense = np.zeros((len(days), type_layers(city), *city.shape), dtype=np.uint16)
     np.add.at(dense, at, frames["count"].to_numpy().astype(np.uint16))
@@ -100,7 +98,7 @@ def hourly_window(frames: pa.Table, days: Sequence[date], city: City, in_coverag
     ValueError if days were stored with other settings than the city's file has, or if the city's times are dates.
     """
     city.require_times(hours=1)
-    refuse_other_settings(frames.schema.metadata, days, city, Asset.GRID_TENSORS)
+    stored.refuse_other_settings(frames.schema.metadata, days, city, Asset.GRID_TENSORS)
     cell_at = np.full(city.shape, -1)
     cell_at[in_coverage] = np.arange(in_coverage.sum())
     cell = cell_at[frames["row"].to_numpy(), frames["column"].to_numpy()]

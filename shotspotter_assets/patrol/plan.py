@@ -56,11 +56,7 @@ class DayPlan:
 
 
 def cell_areas(city: City) -> Names:
-    """Return the area of each cell, shape (rows, columns): of the coverage file, or a quadrant of the grid without one.
-
-    A published area has the cells whose middle it holds; of several, the first one in the file. Raises ValueError as
-    `geometry.shapes.read_areas` does.
-    """
+    """Return the area of each cell's middle, shape (rows, columns): the first one in the coverage file, else a quadrant."""
     if city.coverage is None:
         return quadrants(city.shape)
     areas = read_areas(city.coverage.file, city.coverage.name_property, city.coverage.areas)

@@ -1,7 +1,4 @@
-"""Open warnings of a city: warned days that no later run has found sound.
-
-A Dagster check shows its newest run. Warnings are stored, so that a run over other days does not hide them.
-"""
+"""Open warnings of a city, stored so that a run over other days does not hide them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -34,7 +34,8 @@ def clock(window: "Window") -> Finding:
     problems = Problems()
     precision = None
     for block, inside in window.full_blocks(dates, MIN_CLOCK_ALERTS):
-        precision = _precision(seconds[inside])
+        shares = {name: (seconds[inside] % step == 0).mean() for name, step in STEPS_SECONDS.items()}
+        precision = next((name for name, share in shares.items() if share >= MIN_COARSE_SHARE), "second")
         found = None
         if precision != "day":
             of_block = inside & ordinary
@@ -54,11 +55,6 @@ def clock(window: "Window") -> Finding:
         return Finding(True, f"Fewer than {MIN_CLOCK_ALERTS} alerts a year: too few to check the clock.")
     sound = f"Times are exact to the {precision}, and on the city's clock."
     return problems.finding(sound, {"precision": precision})
-
-
-def _precision(seconds: "Array") -> str:
-    coarse = (name for name, step in STEPS_SECONDS.items() if (seconds % step == 0).mean() >= MIN_COARSE_SHARE)
-    return next(coarse, "second")
 
 
 def _filled_in(seconds: "Array") -> str | None:

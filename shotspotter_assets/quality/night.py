@@ -14,12 +14,10 @@ GUNFIRE_HOURS: Final = np.array(
 """Alerts of each local hour per thousand: mean of ten US cities without firework days. Each city is within an hour of
 it; police reports of shootings are within two."""
 GUNFIRE_SHARES: Final = GUNFIRE_HOURS / GUNFIRE_HOURS.sum()
-SHIFTS: Final = np.arange(-11, 13)
-"""Hours by which times may be late."""
+SHIFTS: Final = np.arange(-11, 13)  # hours by which times may be late
 MAX_SHIFT_HOURS: Final = 2
 """Maximum shift of a sound city's night from `GUNFIRE_HOURS` (2 in Philadelphia's shootings)."""
-MIN_LOG_LIKELIHOOD_RATIO: Final = 20.0
-"""Minimum for a wrong clock against every allowed shift."""
+MIN_CLOCK_LOG_LIKELIHOOD_RATIO: Final = 20.0
 MIXED_SHARES: Final = (1.0, 0.5)
 """Shares of a month's alerts in the wrong zone: all, or half if a file in UTC repeats one in local time."""
 MIN_MONTH_LOG_LIKELIHOOD_RATIO: Final = 30.0
@@ -38,7 +36,7 @@ def wrong_hours(gunshots: Integers, others: Integers, min_alerts: int) -> str | 
     if len(gunshots) >= min_alerts:
         gain = _gain(gunshots, share=1.0)
         shift = int(SHIFTS[gain.argmax()])
-        if abs(shift) > MAX_SHIFT_HOURS and gain.max() > MIN_LOG_LIKELIHOOD_RATIO:
+        if abs(shift) > MAX_SHIFT_HOURS and gain.max() > MIN_CLOCK_LOG_LIKELIHOOD_RATIO:
             return f"the night is about {_shift(shift)}: {CORRECT_CLOCK}"
     if len(others) >= min_alerts:
         three_hours = sum(np.roll(np.bincount(others, minlength=24), by) for by in (-1, 0, 1))

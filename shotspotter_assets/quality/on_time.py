@@ -13,8 +13,7 @@ from shotspotter_assets.quality.finding import Finding, number_of
 from shotspotter_assets.quality.row_shares import MAX_FILES_NAMED
 from shotspotter_assets.sources.day_table import DayTable, silence_chance
 
-RHYTHM_DAYS: Final = 120
-"""Days of a city's usual volume."""
+USUAL_DAYS: Final = 120
 MIN_SILENCE_DAYS: Final = 3
 """Minimum length of a silence; many publishers are two days behind."""
 MIN_SILENCE_CHANCE: Final = 1e-4
@@ -24,14 +23,11 @@ MAX_PERIODS_SHOWN: Final = 3
 
 
 def alerts_on_time(table: DayTable, city: City, yesterday: date, due: date, last_issued: date | None = None) -> Finding:
-    """Check that the newest alerts are not older than usual volume and publication rule allow.
-
-    `yesterday` is the last complete day on the city's clock, and `due` the last day whose rows must be there.
-    """
+    """Check that the newest alerts, whose rows must be there to the day `due`, are not older than usual."""
     newest = max((at for at, day in table.days.items() if day.rows and day.state != "held_back"), default=None)
     if newest is None:
         return Finding(True, "No alerts are stored yet.")
-    usual = days_between(newest - timedelta(days=RHYTHM_DAYS), newest)
+    usual = days_between(newest - timedelta(days=USUAL_DAYS), newest)
     counts = np.array([table.days[day].rows if day in table.days else 0 for day in usual])[-len(table.days) :]
     late = (due - newest).days
     is_late = late >= MIN_SILENCE_DAYS and silence_chance(counts, late) < MIN_SILENCE_CHANCE
@@ -63,14 +59,11 @@ def usable_days(table: DayTable) -> Finding:
     reasons: dict[str, list[date]] = {}
     for at, day in sorted(held_back.items(), reverse=True):
         reasons.setdefault(day.why, []).append(at)
-    described = [
-        f"{days[-1]}{f' to {days[0]}' if len(days) > 1 else ''}: {why}"
-        for why, days in list(reasons.items())[:MAX_PERIODS_SHOWN]
-    ]
+    described = [f"{days[-1]}{f' to {days[0]}' if len(days) > 1 else ''}: {why}" for why, days in reasons.items()]
     more = f" And {len(reasons) - MAX_PERIODS_SHOWN} more periods." if len(reasons) > MAX_PERIODS_SHOWN else ""
     message = (
         f"{number_of(len(held_back), 'day')} held back: in no model and no score until the landed file or the city's file "
-        f"is corrected. {' '.join(described)}{more}"
+        f"is corrected. {' '.join(described[:MAX_PERIODS_SHOWN])}{more}"
     )
     rejected = {at: float(day.rejected) for at, day in held_back.items()}
     return Finding(False, message, {"held_back_days": len(held_back)}, rejected)
@@ -82,8 +75,6 @@ def readable_files(unusable: Mapping[str, str], folders: Sequence[str] = ()) -> 
         return Finding(True, "Every landed file can be read.")
     bad = [f"{PurePosixPath(path).name} ({why})" for path, why in sorted(unusable.items())]
     named = bad[:MAX_FILES_NAMED] + ([f"and {len(bad) - MAX_FILES_NAMED} more"] if len(bad) > MAX_FILES_NAMED else [])
-    left_out = (
-        f"{len(bad)} landed files are left out until they are replaced, removed or described by the city's file: "
-    )
-    messages = [f"{left_out}{'; '.join(named)}.", *folders] if bad else folders
+    remedy = "left out until they are replaced, removed or described by the city's file"
+    messages = [f"{len(bad)} landed files are {remedy}: {'; '.join(named)}.", *folders] if bad else folders
     return Finding(False, " ".join(messages), {"unreadable": len(bad) + len(folders)})

@@ -4,22 +4,20 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.check import check
 from shotspotter_assets.quality.finding import Finding, Problems
 
 if TYPE_CHECKING:
     from shotspotter_assets.arrays import Array, Booleans
-    from shotspotter_assets.cities.city import City
     from shotspotter_assets.quality.window import Window
 
 MIN_POINT_INCIDENTS: Final = 20
-"""Minimum incidents of a default point, and of a year."""
 MIN_TIMES_THE_FIFTH: Final = 5
 """A default point's minimum incidents, as a multiple of the fifth busiest point's. Sound cities reach 3: hot places,
 house numbers and rounding make several busy points."""
 STEPS_DEGREES: Final = (0.001, 0.0001)
 COARSE_STEP_DEGREES: Final = 0.01
-"""About a kilometre: wider than a usual cell."""
 MIN_ROUNDED_SHARE: Final = 0.9
 MAX_COARSE_SHARE: Final = 0.1
 """Maximum share of points with two decimals; of points with three, 1% end in two zeros by chance."""
@@ -42,7 +40,7 @@ def points(window: "Window") -> Finding:
     return problems.finding(message, {"problems": len(problems.times)} if problems.times else {})
 
 
-def _problems(city: "City", inside: "Array") -> Iterator[str]:
+def _problems(city: City, inside: "Array") -> Iterator[str]:
     from shotspotter_assets.geometry.cells import cell_metres
 
     counts = sorted(Counter(map(tuple, inside.tolist())).items(), key=lambda item: (-item[1], item[0]))

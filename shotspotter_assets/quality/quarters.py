@@ -17,7 +17,6 @@ NOT_ENOUGH_QUARTERS: Final = (
     f"Not enough days or incidents to check yet: a quarter of {MIN_QUARTER_INCIDENTS} incidents, and the year before."
 )
 MIN_QUARTER_DAYS: Final = 60
-"""Minimum ordinary days with data in a quarter."""
 MAX_LEVEL_RATIO: Final = 3.0
 """Maximum change within a year: New York's gunfire doubled in 2020; three times is a change of measuring."""
 MIN_STANDARD_ERRORS: Final = 4.0
@@ -38,9 +37,8 @@ def level_change(window: "Window") -> Finding:
     counts = np.where(daily.special, np.nan, daily.counts)
 
     def compare(end: int) -> tuple[float, str] | None:
-        quarters = (
-            counts[max(last - QUARTER_DAYS, 0) : max(last, 0)] for last in (end + 1, end + 1 - WHOLE_WEEKS_YEAR)
-        )
+        stops = (end + 1, max(end + 1 - WHOLE_WEEKS_YEAR, 0))
+        quarters = (counts[max(stop - QUARTER_DAYS, 0) : stop] for stop in stops)
         parts = [part[np.isfinite(part)] for part in quarters]
         if min(map(len, parts)) < MIN_QUARTER_DAYS or max(part.sum() for part in parts) < MIN_QUARTER_INCIDENTS:
             return None
@@ -112,6 +110,5 @@ def _finding(
     changes = {day: result for day, result in compared.items() if result[1]}
     found = f"{problem}: {'; '.join(text for _, text in changes.values())}. {remedy}"
     message = found if changes else sound if compared else NOT_ENOUGH_QUARTERS
-    return Finding(
-        not changes, message, {"quarters": len(changes)}, {day: number for day, (number, _) in changes.items()}
-    )
+    numbers = {day: number for day, (number, _) in changes.items()}
+    return Finding(not changes, message, {"quarters": len(changes)}, numbers)

@@ -12,15 +12,13 @@ from shotspotter_assets.quality.quarters import QUARTER_DAYS
 if TYPE_CHECKING:
     from shotspotter_assets.quality.window import Window
 
-USUAL_SHARE: Final = 0.01
-"""Share of rejected rows, and of duplicates."""
+USUAL_REJECTED_OR_REPEATED: Final = 0.01
 USUAL_UNTYPED: Final = 0.05
 USUAL_OUTSIDE: Final = 0.05
 """Share heard across a published edge: 2.8% of Washington DC's alerts lie outside its six districts."""
 MIN_COPIED_SHARE: Final = 0.9
 """Minimum share of a file's points on a day that repeat another file."""
 MIN_COPIED_POINTS: Final = 4
-"""Fewer points may agree by chance."""
 MAX_FILES_NAMED: Final = 5
 MIN_DAYS_FOR_UNDATED: Final = 28
 """Rows without a usable date come from any day, so they are compared with those of many days only."""
@@ -33,7 +31,9 @@ def share_rejected(window: "Window") -> Finding:
         "See rejected_by_reason of these partitions; most often the box, start or columns of the city's file are wrong."
     )
     compared = window.undated if len(window.checked) >= MIN_DAYS_FOR_UNDATED else 0
-    found = share_finding(window.rejected, window.received, USUAL_SHARE, "cannot be used", remedy, compared)
+    found = share_finding(
+        window.rejected, window.received, USUAL_REJECTED_OR_REPEATED, "cannot be used", remedy, compared
+    )
     if not window.undated:
         return found
     message = f"{found.message} {number_of(window.undated, 'row')} without a usable date, of no day."
@@ -84,7 +84,7 @@ def duplicates(window: "Window") -> Finding:
     usable = {day: rows - window.rejected[day] for day, rows in window.received.items()}
     repeated = {day: usable[day] - cleaned + repeated_ids[day] for day, cleaned in window.by_day().items()}
     remedy = "See whether landed files overlap, or whether the source sends corrections as new rows."
-    found = share_finding(repeated, window.received, USUAL_SHARE, "came twice", remedy)
+    found = share_finding(repeated, window.received, USUAL_REJECTED_OR_REPEATED, "came twice", remedy)
     copies = _copies(window)
     if not copies:
         return found

@@ -65,10 +65,7 @@ class Usual:
         return result
 
     def chances(self) -> tuple[Array, Array]:
-        """Return the probabilities of at least, and of at most, each day's count under a negative binomial law.
-
-        Uses the tails in DLMF 8.17.24, without the load time of `scipy.stats`.
-        """
+        """Return the probabilities of at least, and of at most, each day's count (negative binomial, DLMF 8.17.24)."""
         size, probability = 1 / self.dispersion, 1 / (1 + self.dispersion * self.mean)
         at_least = np.where(self.counts > 0, betaincc(size, np.maximum(self.counts, 1), probability), 1.0)
         return at_least, betainc(size, self.counts + 1, probability)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from shotspotter_assets.quality.window import Window
 
 MIN_HISTORY_DAYS: Final = 56
-"""Minimum ordinary days before a checked day."""
 NOT_ENOUGH_DAYS: Final = f"Not enough days to check yet: {MIN_HISTORY_DAYS} ordinary days must be stored before a day."
 MAX_CHANCE_OF_MANY: Final = 1e-6
 MAX_CHANCE_OF_FEW: Final = 1e-4

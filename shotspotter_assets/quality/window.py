@@ -80,7 +80,6 @@ class Window:
 
     @cached_property
     def is_checked(self) -> Booleans:
-        """Flags of the `alerts` of checked days."""
         return self.dates >= np.datetime64(self.checked[0])
 
     @property

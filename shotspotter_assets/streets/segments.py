@@ -115,9 +115,8 @@ def _cut(city: City, named: "geopandas.GeoDataFrame") -> tuple[Shapes, pd.DataFr
         raise ValueError("has only lines of no length in the city's box. Give it a file of street lines")
     middles = shapely.line_interpolate_point(edges, 0.5, normalized=True)
     edge, line = shapely.STRtree(lines).query_nearest(middles, all_matches=True)
-    of_edges = (
-        named[["street", "low", "high"]].iloc[row[line]].assign(edge=edge, line=line).sort_values(["edge", "line"])
-    )
+    of_edges = named[["street", "low", "high"]].iloc[row[line]].assign(edge=edge, line=line)
+    of_edges = of_edges.sort_values(["edge", "line"])
     # The first line in the file names an edge; house numbers are those of all lines with the name.
     street = of_edges.groupby("edge")["street"].transform("first")
     own = of_edges[of_edges["street"] == street]

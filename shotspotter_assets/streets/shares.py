@@ -141,10 +141,8 @@ def segment_risk(shares: StreetShares, cells: CellRisk, ends: tuple[float, float
         of_share = np.array([gamma.ppf(end, shape, scale=scale) for end in ends])
         below = np.hypot(np.log(low / hazard), np.log(np.minimum(of_share[0] / hazard, 1)))
         above = np.hypot(np.log(high / hazard), np.log(np.maximum(of_share[1] / hazard, 1)))
-    some = hazard > 0
-    probability, low, high = (
-        -np.expm1(-np.where(some, values, 0.0)) for values in (hazard, hazard * np.exp(-below), hazard * np.exp(above))
-    )
+    hazards = [hazard, hazard * np.exp(-below), hazard * np.exp(above)]
+    probability, low, high = (-np.expm1(-np.where(hazard > 0, values, 0.0)) for values in hazards)
     return SegmentRisk(expected, np.minimum(probability, expected), low, high, float(on_no_street.sum()))
 
 
