@@ -14,7 +14,7 @@ import shapely
 from shotspotter_assets.arrays import Array, Names, Shapes
 from shotspotter_assets.geometry.grid import Box, Edges, Gridded
 
-METRES_PER_DEGREE: Final = 111_320.0
+METRES_PER_DEGREE: Final = 111_320.0  # of latitude, and of longitude at the equator, on a sphere
 DECIMALS: Final = 7  # about a centimetre
 
 
