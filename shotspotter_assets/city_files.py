@@ -1,7 +1,7 @@
 """Read city YAML files into City models; a wrong file concerns only its own city, whose last good file holds."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import permutations
@@ -62,13 +62,6 @@ class CityFiles(dict[str, City]):
         self.unusable = dict(sorted(unusable.items()))
         """File, key and remedy in one line, by the name of the file. A city is here if its last good file is in force."""
 
-    def without(self, problems: Mapping[str, str]) -> "CityFiles":
-        """Return the files without the cities that have a problem; raise CityFileError if none is left."""
-        left = CityFiles({name: self[name] for name in self if name not in problems}, {**self.unusable, **problems})
-        if not left:
-            raise CityFileError("\n".join(left.unusable.values()))
-        return left
-
 
 def unusable_files(cities: Cities) -> Mapping[str, str]:
     """Return the problem of each unusable city file by name."""
@@ -78,13 +71,13 @@ def unusable_files(cities: Cities) -> Mapping[str, str]:
 def load_cities(
     folder: Path = PACKAGE_CITIES,
     last_good: LastGoodFiles | None = None,
-    check: Callable[[CityFiles], CityFiles] = lambda cities: cities,
+    checks: Sequence[Callable[[City], None]] = (),
     *,
     keep: bool = False,
 ) -> CityFiles:
     """Read all cities of `folder` (`*.yaml`), a wrong file in its last good version if there is one.
 
-    `check` raises CityFileError for further rules. With `keep`, good files are stored in `last_good`. If no file can be used,
+    `checks` raise CityFileError for further rules. With `keep`, good files are stored in `last_good`. If no file can be used,
     the CityFileError has a line for each.
     """
     if not folder.is_dir():
@@ -93,17 +86,24 @@ def load_cities(
     if not files:
         raise CityFileError(f"The cities folder {folder} holds no *.yaml file; add one file per city.")
     cities, unusable, good = dict[str, City](), dict[str, str](), dict[Path, str]()
+
+    def add(file: Path, text: str) -> None:
+        city = load_city(file, text)
+        for check in checks:
+            check(city)
+        cities[city.name] = city
+
     for file in files:
         try:
             text = _read(file)
-            cities |= check(CityFiles({file.stem: load_city(file, text)}, {}))
+            add(file, text)
             good[file] = text
         except CityFileError as error:
             name, problem = file.stem if file.suffix == ".yaml" else file.name, str(error)
             if last_good and file.suffix == ".yaml" and (last := last_good.read(file)):
                 text, since = last
                 with suppress(CityFileError):
-                    cities |= check(CityFiles({name: load_city(file, text)}, {}))
+                    add(file, text)
                     day = since.astimezone(cities[name].zone).date()
                     until = "until it is corrected and the code reloaded"
                     problem += f" (The last good file of {day} stays in force {until}.)"
@@ -111,7 +111,9 @@ def load_cities(
             unusable[name] = problem
     if last_good and keep:
         last_good.keep(good)
-    return CityFiles(cities, unusable).without({})
+    if not cities:
+        raise CityFileError("\n".join(unusable[name] for name in sorted(unusable)))
+    return CityFiles(cities, unusable)
 
 
 def _read(file: Path) -> str:

@@ -66,7 +66,7 @@ def checked_cities(folder: Path, environ: Mapping[str, str], *, keep: bool = Fal
     """Read the cities of `folder`, a wrong file in its last good version; raise CityFileError if none can be used."""
     home = Path(environ.get("DAGSTER_HOME") or "/nowhere")
     last_good = LastGoodFiles(home / "last_good_cities") if home.is_dir() else None
-    return load_cities(folder, last_good, lambda city: check_acknowledged(check_forecasters(city)), keep=keep)
+    return load_cities(folder, last_good, (check_forecasters, check_acknowledged), keep=keep)
 
 
 def cities_folder(environ: Mapping[str, str]) -> Path:

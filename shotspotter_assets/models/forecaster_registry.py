@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.city_files import CityFileError, CityFiles
+from shotspotter_assets.city_files import CityFileError
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -217,17 +217,12 @@ def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = Non
     return settings.model_validate(from_file.model_dump(exclude_unset=True) | dict(changes or {}))
 
 
-def check_forecasters(cities: CityFiles) -> CityFiles:
-    """Return the cities whose forecasters and settings exist. Raises CityFileError if none is left."""
-    problems = {}
-    for name, city in cities.items():
-        if unknown := [key for key in city.forecasters if key not in NEXT_DAY]:
-            problems[name] = f"{name}.yaml: forecasters: there is no {unknown[0]!r} (allowed: {', '.join(NEXT_DAY)})"
-            continue
-        try:
-            for key in city.forecasters:
-                city_settings(city, key)
-            candidate_of(city)
-        except CityFileError as error:
-            problems[name] = str(error)
-    return cities.without(problems)
+def check_forecasters(city: City) -> None:
+    """Raise CityFileError for a forecaster, or a setting of one, that does not exist."""
+    for key in city.forecasters:
+        if key not in NEXT_DAY:
+            allowed = ", ".join(NEXT_DAY)
+            raise CityFileError(f"{city.name}.yaml: forecasters: there is no {key!r} (allowed: {allowed})")
+    for key in city.forecasters:
+        city_settings(city, key)
+    candidate_of(city)

@@ -3,11 +3,12 @@
 import logging
 from typing import TYPE_CHECKING, Final
 
+from shotspotter_assets.city_files import CityFileError
 from shotspotter_assets.quality import clock, points, quarters, row_shares, volume
 from shotspotter_assets.quality.finding import Finding
 
 if TYPE_CHECKING:
-    from shotspotter_assets.city_files import CityFiles
+    from shotspotter_assets.cities.city import City
     from shotspotter_assets.quality.window import Window
 
 log = logging.getLogger(__name__)
@@ -28,14 +29,12 @@ CHECKS: Final = (
 ALL_CHECKS: Final = {check.name: check for check in CHECKS}
 
 
-def check_acknowledged(cities: "CityFiles") -> "CityFiles":
-    """Return the cities whose files acknowledge only known checks; raise CityFileError if none is left."""
-    problems = {}
-    for name, city in cities.items():
-        if unknown := [one.check for one in city.acknowledged if one.check not in {None, *ALL_CHECKS}]:
-            problem = f"there is no check {unknown[0]!r} (allowed: {', '.join(ALL_CHECKS)})"
-            problems[name] = f"{name}.yaml: acknowledged: {problem}"
-    return cities.without(problems)
+def check_acknowledged(city: "City") -> None:
+    """Raise CityFileError for an acknowledged check that does not exist."""
+    for one in city.acknowledged:
+        if one.check not in {None, *ALL_CHECKS}:
+            problem = f"there is no check {one.check!r} (allowed: {', '.join(ALL_CHECKS)})"
+            raise CityFileError(f"{city.name}.yaml: acknowledged: {problem}")
 
 
 def all_findings(window: "Window") -> dict[str, Finding]:

@@ -1,13 +1,12 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, CityFileError, CityFiles, load_cities
+from shotspotter_assets.city_files import CityFile, CityFileError, load_cities
 from shotspotter_assets.evaluation import gate
 from shotspotter_assets.models.forecaster_registry import (
     BASELINES,
@@ -41,10 +40,6 @@ from shotspotter_assets_tests.models.histories import (
 DOCS = Path(__file__).parents[2] / "docs"
 SAME_EVERY_DAY = ("never", "city_mean", "historical_mean")
 """Forecasters that the latest days do not move."""
-
-
-def with_keys(**keys: Any) -> CityFiles:
-    return CityFiles({CITY.name: CITY.model_copy(update=keys)}, {})
 
 
 @pytest.mark.parametrize("name", NEXT_DAY)
@@ -161,7 +156,8 @@ def test_unknown_names_are_refused():
 
 def test_a_citys_file_chooses_what_serves_and_its_settings():
     assert candidate_of(CITY) == DEFAULT_CANDIDATE
-    [city] = with_keys(serves="residual_conv_lstm", forecasters={"residual_conv_lstm": {"epochs": 3}}).values()
+    changes = {"serves": "residual_conv_lstm", "forecasters": {"residual_conv_lstm": {"epochs": 3}}}
+    city = CITY.model_copy(update=changes)
     name = candidate_of(city)
     assert name == "residual_conv_lstm"
     assert city_settings(city, name) == FORECASTERS[name].settings(epochs=3)
@@ -185,11 +181,12 @@ def test_a_citys_file_chooses_what_serves_and_its_settings():
 )
 def test_wrong_keys_of_a_citys_file_are_named_with_what_is_allowed(keys, message):
     with pytest.raises(CityFileError, match=message):
-        check_forecasters(with_keys(**keys))
+        check_forecasters(CITY.model_copy(update=keys))
 
 
 def test_the_cities_of_the_package_name_known_forecasters():
-    check_forecasters(load_cities(PACKAGE_CITIES))
+    for city in load_cities().values():
+        check_forecasters(city)
 
 
 @pytest.mark.parametrize("name", FORECASTERS)
