@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any, Final
@@ -31,6 +31,7 @@ from shotspotter_assets.sources.landing.received import (
     Received,
     ReceivedFile,
     corrected_day,
+    named_day,
     overlapping,
     read_received,
     read_rows,
@@ -281,10 +282,8 @@ class LandingFolder(AlertSource):
         return Task(file.path, file.modified, named_day, content, folder / f"{number}.rows")
 
     def _named_day(self, path: str) -> date | None:
-        if self.source.file_date is None or corrected_day(path) is not None:
-            return corrected_day(path)
         try:
-            return datetime.strptime(PurePosixPath(path).stem, self.source.file_date).date()
+            return named_day(path, self.source.file_date)
         except ValueError:
             raise SourceError(
                 f"City {self.city.name}: the name of {path} does not have the form {self.source.file_date} that "

@@ -73,12 +73,20 @@ def read_received(store: Store, city: str) -> dict[str, ReceivedFile]:
     return dict(store.read_index(RECEIVED, city, _decoded) or {})
 
 
+@lru_cache(maxsize=100_000)  # sensors ask for the days of all files every few seconds
 def corrected_day(path: str) -> date | None:
     """Return the day of a file that is named as a correction; None for other files."""
     found = CORRECTION.search(PurePosixPath(path).stem)
     with suppress(ValueError):
         return None if found is None else date.fromisoformat(found[1])
     return None
+
+
+@lru_cache(maxsize=100_000)
+def named_day(path: str, form: str | None) -> date | None:
+    """Return the day in the name of a correction, or of a file in the form of the source; raise ValueError without it."""
+    day = corrected_day(path)
+    return datetime.strptime(PurePosixPath(path).stem, form).date() if day is None and form is not None else day
 
 
 def _is_held_back(path: str, file: ReceivedFile, city: City) -> bool:
