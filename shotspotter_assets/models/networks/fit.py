@@ -13,7 +13,7 @@ from shotspotter_assets.models.forecaster_registry import NetworkSettings
 from shotspotter_assets.models.networks.conv_lstm_network import build_conv_lstm
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.quiet_keras import keras
-from shotspotter_assets.models.networks.windows import TYPED_LAYERS, Windows
+from shotspotter_assets.models.networks.windows import Windows
 from shotspotter_assets.storage.fingerprints import sha256
 
 PLATEAU_FACTOR: Final = 0.5
@@ -26,8 +26,8 @@ def fit_network(
     train: range,
     validation: range,
     settings: NetworkSettings,
-    lead: int = 1,
-    own_maps: Sequence[int] = TYPED_LAYERS,
+    lead: int,
+    own_maps: Sequence[int],
     context: FitContext = NO_CONTEXT,
     start: np.ndarray | None = None,
     kept: np.ndarray | None = None,

@@ -7,14 +7,11 @@ independent, and because untyped alerts are in none of them.
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from shotspotter_assets.models.networks.quiet_keras import keras
-
-TYPED_LAYERS: Final = (0, 1, 2)
-"""Layers of gunshot alerts that have a map; the fourth layer counts untyped alerts."""
 
 
 class Windows(keras.utils.PyDataset):

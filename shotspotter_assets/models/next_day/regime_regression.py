@@ -113,12 +113,11 @@ def with_firework_days(history: History, days: range, ordinary: Array, regressio
 
 @dataclass(frozen=True)
 class FittedRegression(Fitted):
-    """A regression; `slopes`, `mean` and `scale` have one number per input of `names`."""
+    """A regression; `slopes` and `scale` have one number per input of `names`."""
 
     names: tuple[str, ...]
     slopes: Numbers  # log odds by unit of each input
     intercept: float  # log odds where all inputs are 0
-    mean: Numbers
     scale: Numbers  # standard deviation of each input in the fit
 
     def logit(self, inputs: Inputs) -> Array:
@@ -218,4 +217,4 @@ def _fits(
         weights, intercept = fit_shrunk_regression(rows, labels, prior_weights, variance, sample_weight, guess)
         guess = np.append(weights, intercept)
         slopes = weights / scale
-        yield FittedRegression(names, slopes, float(intercept - mean @ slopes), mean, scale, chosen={})
+        yield FittedRegression(names, slopes, float(intercept - mean @ slopes), scale, chosen={})

@@ -18,6 +18,8 @@ CONFIG = NetworkSettings(
     days=4, filters=2, recurrent_layers=1, epochs=12, batch_size=10, learning_rate=0.1, patience=3, plateau_patience=1
 )
 TRAIN, VALIDATION = range(48), range(48, 60)
+HORIZON = 1, (0, 1, 2)
+"""Lead, and layers with a map of their own."""
 
 
 def toy() -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +34,7 @@ Trained = tuple[keras.Model, Choices]
 
 
 def fit(config: NetworkSettings = CONFIG, **more: Any) -> Trained:
-    return fit_network(*toy(), TRAIN, VALIDATION, config, **more)
+    return fit_network(*toy(), TRAIN, VALIDATION, config, *HORIZON, **more)
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +133,7 @@ def test_refuses_arguments_that_do_not_fit_together(change: dict[str, Any], mess
     counts, in_coverage = toy()
     arguments = {
         "counts": counts, "in_coverage": in_coverage, "train": TRAIN, "validation": VALIDATION, "settings": CONFIG,
+        "lead": 1, "own_maps": (0, 1, 2),
     }  # fmt: skip
     with pytest.raises(ValueError, match=message):
         fit_network(**{**arguments, **change})

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from shotspotter_assets.models.networks.windows import TYPED_LAYERS, Windows
+from shotspotter_assets.models.networks.windows import Windows
 
+TYPED_LAYERS = (0, 1, 2)
 COUNTS = hnp.arrays(np.uint16, (9, 4, 2, 3), elements=st.integers(0, 3))
 ZEROS = np.zeros((9, 4, 1, 1), dtype=np.uint8)
 
