@@ -49,6 +49,10 @@ members, whose weight these share in proportion)."""
 Instant = Annotated[np.datetime64, PlainValidator(np.datetime64), PlainSerializer(str)]
 
 
+def _days_of(window: range) -> Integers:
+    return np.arange(window.start, window.stop)
+
+
 @dataclass(frozen=True)
 class Periods:
     """A history as a stack sees it: arrays by day, or by the hour from which some hours are forecast."""
@@ -67,7 +71,7 @@ class Periods:
         starts, observed = history.days_to_forecast(), history.observed
         before, fireworks = history.known_before(range(len(starts))), is_holiday_fireworks(starts)
         known = np.ones(len(observed), dtype=bool) if history.is_known is None else history.is_known
-        return cls(WEEK_DAYS, starts, before, observed, known, fireworks, ordinary_days(history), np.array)
+        return cls(WEEK_DAYS, starts, before, observed, known, fireworks, ordinary_days(history), _days_of)
 
     @classmethod
     def of_hours(cls, history: HourlyHistory, horizon: int) -> "Periods":

@@ -109,6 +109,11 @@ def test_the_level_is_put_right():
     assert forecast.sum() / PAST.observed[LATER.start :].sum() == pytest.approx(1, abs=0.15)
 
 
+def test_first_days_are_forecast_with_the_stored_weights():
+    stack, first = stack_of(PAST, GOOD), range(LATER.start, LATER.start + 1)
+    np.testing.assert_array_equal(stack.predict(PAST.through(LATER.start), first)[0], stack.predict(PAST, LATER)[0])
+
+
 @pytest.mark.parametrize("lead", [1, 5])
 def test_the_weights_of_a_day_rest_on_days_that_are_known_before_it(lead):
     past = replace(PAST, lead=lead)
