@@ -30,13 +30,8 @@ class Installation:
     def __enter__(self) -> Self:
         self.start()
         try:
-            wait_until(
-                self.answers,
-                MAX_START_SECONDS,
-                every=0.5,
-                process=self.process,
-                details=lambda: self.log.read_text()[-3000:],
-            )
+            details = {"details": lambda: self.log.read_text()[-3000:]}
+            wait_until(self.answers, MAX_START_SECONDS, every=0.5, process=self.process, **details)
         except BaseException:
             self.stop()
             raise

@@ -44,12 +44,8 @@ def test_weeks_that_go_together_make_wide_bands():
     week = (TABLE["date"].to_numpy().astype("datetime64[D]").astype(int) + 3) // 7
     together = random.random(week.max() + 1)[week] < TABLE[TRUE].to_numpy()
     alone = random.random(len(TABLE)) < TABLE[TRUE].to_numpy()
-    width = [
-        np.diff([of.low, of.high], axis=0).mean()
-        for of in (
-            weekly_reliability(with_column(TABLE, "observed", o.astype(np.int8)), TRUE) for o in (together, alone)
-        )
-    ]
+    tables = (with_column(TABLE, "observed", observed.astype(np.int8)) for observed in (together, alone))
+    width = [np.mean(of.high - of.low) for of in (weekly_reliability(table, TRUE) for table in tables)]
     assert width[0] > 2 * width[1]
 
 

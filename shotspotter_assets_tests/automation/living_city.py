@@ -19,7 +19,6 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import Installation, evaluate, skip_message
 
 NAME = "town"
-ZONE = "America/New_York"
 HEADER = "when,lon,lat,kind,id\n"
 CITY_FILE = """
 name: town
@@ -46,11 +45,7 @@ def row(day: date, number: int, hour: int = 17, place: int = 0) -> str:
 
 @dataclass
 class LivingCity:
-    """The city, its landing folder and its store.
-
-    Attributes:
-        now: the present of everything in the installation.
-    """
+    """The city, its landing folder and its store; `now` is the present of everything in the installation."""
 
     folder: Path
     start: date
@@ -65,34 +60,24 @@ class LivingCity:
         self.store = Store(str(self.folder / "store"))
         self.instance = dg.DagsterInstance.ephemeral(tempdir=str(self.folder / "home"))
         self.write_city_file()
-        self.load()
 
     def close(self) -> None:
         self.instance.dispose()
 
     def write_city_file(self, **changes: str) -> None:
-        """Write the city's file; `longitude` and `latitude` name its columns, `more` is added."""
-        usual = {
-            "start": self.start,
-            "longitude": "lon",
-            "latitude": "lat",
-            "automation": "history",
-            "settle": 0,
-            "grid": 3,
-        }
-        values = usual | {"publication": "{days_late: 0}"} | changes
+        """Write and load the city's file; `longitude` and `latitude` name its columns, `more` is added."""
+        usual = {"longitude": "lon", "latitude": "lat", "automation": "history", "settle": 0, "grid": 3}
+        values = usual | {"start": self.start, "publication": "{days_late: 0}"} | changes
         (self.folder / "cities" / "town.yaml").write_text(CITY_FILE.format(**values) + changes.get("more", ""))
+        self.load()
+
+    def environment(self) -> dict[str, str]:
+        folders = {f"SHOTSPOTTER_{name.upper()}": name for name in ("cities", "store", "landing")}
+        return {name: str(self.folder / file) for name, file in (folders | {"DAGSTER_HOME": "home"}).items()}
 
     def load(self) -> None:
         with self.clock():
-            settings = Settings.from_environment(
-                {
-                    "SHOTSPOTTER_CITIES": str(self.folder / "cities"),
-                    "SHOTSPOTTER_STORE": str(self.folder / "store"),
-                    "SHOTSPOTTER_LANDING": str(self.folder / "landing"),
-                    "DAGSTER_HOME": str(self.folder / "home"),
-                }
-            )
+            settings = Settings.from_environment(self.environment())
         self.on = Installation(settings)
         self.city = settings.cities[NAME]
 
@@ -129,18 +114,12 @@ class LivingCity:
     def run(self, request: dg.RunRequest, config: Mapping[str, Any] | None = None, *, checks: bool = True) -> bool:
         self.requested.append(request)
         job = self.on.definitions.resolve_implicit_global_asset_job_def()
-        subset = job.get_subset(
-            asset_selection=set(request.asset_selection or ()),
-            asset_check_selection=None if checks else set(),
-        )
+        assets, no_checks = set(request.asset_selection or ()), None if checks else set()
+        ops = {f"{NAME}__{name}": {"config": values} for name, values in (config or {}).items()}
+        how = {"partition_key": request.partition_key, "tags": dict(request.tags), "run_config": {"ops": ops}}
         with self.clock():
-            result = subset.execute_in_process(
-                resources=dict(self.on),
-                partition_key=request.partition_key,
-                tags=dict(request.tags),
-                instance=self.instance,
-                run_config={"ops": {f"{NAME}__{name}": {"config": values} for name, values in (config or {}).items()}},
-                raise_on_error=False,
+            result = job.get_subset(asset_selection=assets, asset_check_selection=no_checks).execute_in_process(
+                resources=dict(self.on), instance=self.instance, raise_on_error=False, **how
             )
         self.now += timedelta(seconds=30)
         return result.success

@@ -70,12 +70,10 @@ def test_rows_of_today_are_stored_once_the_day_is_over(settled: LivingCity, keep
 
 def test_days_with_swapped_columns_never_count_as_silent(settled: LivingCity) -> None:
     settled.write_city_file(longitude="lat", latitude="lon")
-    settled.load()
     settled.settle()
     assert set(settled.table.in_state("held_back")) == set(days_between(START, YESTERDAY))
     assert "corrected: 14 days, the last" in settled.message
     settled.write_city_file()
-    settled.load()
     settled.settle()
     assert not settled.table.in_state("held_back")
 
@@ -93,7 +91,6 @@ def test_a_correction_of_a_past_day_refreshes_the_newest_forecast(settled: Livin
 def test_days_before_the_first_row_do_not_keep_a_city_from_a_forecast(tmp_path: Path) -> None:
     town = LivingCity(tmp_path / "town", START - timedelta(days=7), noon(TODAY))
     town.write_city_file(publication="{}")
-    town.load()
     town.land("history.csv", *rows(START, YESTERDAY))
     town.settle()
     assert set(town.table.in_state("unknown")) == set(days_between(START - timedelta(days=7), START - ONE_DAY))
@@ -121,7 +118,6 @@ def test_a_tick_within_a_first_run_requests_no_days(town: LivingCity) -> None:
 def test_a_typo_in_a_citys_file_during_a_backfill_stops_nothing(town: LivingCity) -> None:
     [request] = town.tick()
     town.write_city_file(more="boxes: 3\n")
-    town.load()
     assert town.run(request)
     town.settle()
     assert forecast(town, YESTERDAY).forecast_date == TODAY
@@ -180,16 +176,14 @@ def test_a_file_in_another_zone_is_held_back_with_its_remedy(settled: LivingCity
     assert "utc.csv is held back" in settled.message
 
 
-@pytest.mark.parametrize("change", ["start", "max_share_rejected"])
-def test_rows_of_a_last_good_version_outlast_a_change_of_the_citys_file(settled: LivingCity, change: str) -> None:
+@pytest.mark.parametrize("changes", [{"start": str(START - ONE_DAY)}, {"more": "max_share_rejected: 0.6\n"}])
+def test_rows_of_a_last_good_version_outlast_a_change_of_the_citys_file(
+    settled: LivingCity, changes: dict[str, str]
+) -> None:
     settled.land("small.csv", row(YESTERDAY, 50))
     settled.land("history.csv").write_text("junk\n1\n")
     settled.settle()
-    if change == "start":
-        settled.write_city_file(start=START - ONE_DAY)
-    else:
-        settled.write_city_file(more="max_share_rejected: 0.6\n")
-    settled.load()
+    settled.write_city_file(**changes)
     settled.settle()
     assert [settled.table.days[day].rows for day in days_between(START, YESTERDAY)] == [3] * 13 + [4]
 
@@ -225,20 +219,17 @@ def test_a_grid_changed_at_night_leaves_yesterdays_forecast_as_issued(settled: L
     issued = forecast(settled, YESTERDAY)
     settled.now += timedelta(hours=14)  # after the forecast's day, before its alerts are due
     settled.write_city_file(grid="2")
-    settled.load()
     settled.settle()
     assert forecast(settled, YESTERDAY) == issued
 
 
 def test_a_damaged_index_is_made_anew(settled: LivingCity) -> None:
-    before = settled.table.days
+    before = {at: day.version for at, day in settled.table.days.items()}
     kept = settled.folder / "store"
     for path in [*kept.rglob("received.json"), *kept.rglob("_days.parquet"), *kept.rglob("_lineage.json")]:
         path.write_bytes(b"")
     settled.settle()
-    assert {at: day.version for at, day in settled.table.days.items()} == {
-        at: day.version for at, day in before.items()
-    }
+    assert {at: day.version for at, day in settled.table.days.items()} == before
     next((kept / "arrivals").rglob("*.parquet")).unlink()
     settled.land("late.csv", row(YESTERDAY, 50))
     settled.settle()

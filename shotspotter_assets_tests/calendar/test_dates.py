@@ -27,11 +27,8 @@ def test_weeks_begin_on_monday() -> None:
 
 def test_firework_days_are_those_of_independence_day_and_new_year() -> None:
     days = days_between(date(2023, 12, 1), date(2024, 11, 30))
-    found = [
-        day
-        for day, fires in zip(days, dates.is_holiday_fireworks(np.array(days, "datetime64[D]")), strict=True)
-        if fires
-    ]
+    fires = dates.is_holiday_fireworks(np.array(days, "datetime64[D]"))
+    found = [day for day, is_loud in zip(days, fires, strict=True) if is_loud]
     assert {(day.month, day.day) for day in found} == set(dates.FIREWORK_DAYS)
     assert len(found) == len(dates.FIREWORK_DAYS)
 

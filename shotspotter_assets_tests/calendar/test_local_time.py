@@ -2,13 +2,11 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotspotter_assets.calendar.dates import hours_of_days, local_dates, rows_of_days, wall_clock_to_utc
+from shotspotter_assets.calendar.dates import hours_of_days, local_dates, rows_of_days
 from shotspotter_assets.calendar.local_time import day_start, days_between
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -32,20 +30,6 @@ def test_local_date_agrees_with_the_standard_library(instant: datetime, zone: st
     expected = aware.astimezone(ZoneInfo(zone)).date()
     assert local_dates(column, ZoneInfo(zone)).to_pylist() == [expected, None]
     assert day_start(expected, ZoneInfo(zone)) <= aware < day_start(expected + timedelta(days=1), ZoneInfo(zone))
-
-
-@pytest.mark.parametrize(
-    ("wall", "utc"),
-    [
-        ("2024-03-10 01:59:59", "2024-03-10 06:59:59"),
-        ("2024-03-10 02:30:00", "2024-03-10 07:30:00"),  # skipped: 03:30 daylight time
-        ("2024-11-03 01:30:00", "2024-11-03 05:30:00"),  # repeated: the daylight reading
-        ("2024-11-03 02:00:00", "2024-11-03 07:00:00"),
-    ],
-)
-def test_wall_clock_on_the_days_of_the_change(wall: str, utc: str) -> None:
-    found = wall_clock_to_utc(pd.Series(pd.to_datetime([wall])), NEW_YORK)
-    assert found[0] == pd.Timestamp(utc, tz="UTC")
 
 
 def test_rows_of_days_keeps_every_row_and_gives_empty_days_the_schema() -> None:

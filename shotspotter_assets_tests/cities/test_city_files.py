@@ -143,9 +143,8 @@ def test_one_wrong_file_stops_its_city_alone(tmp_path: Path) -> None:
     files = load_cities(tmp_path)
     assert list(files) == ["washington_dc"]
     assert list(files.unusable) == ["broken", "folder"]
-    with pytest.raises(
-        CityFileError, match=r"broken stands still until its file is corrected.*broken\.yaml: .* line 4"
-    ):
+    says = r"broken stands still until its file is corrected.*broken\.yaml: .* line 4"
+    with pytest.raises(CityFileError, match=says):
         find_city(files, "broken")
     with pytest.raises(CityFileError, match=r"No city 'atlantis'; the city files describe: washington_dc"):
         find_city(files, "atlantis")

@@ -17,7 +17,6 @@ from shotspotter_assets.defs.partitions import RANGE_END, RANGE_START, range_tag
 from shotspotter_assets.settings import Settings
 
 CITIES = load_cities(Path(__file__).parents[1] / "data" / "cities")
-SETTINGS = Settings(CITIES, store_root="store", landing_root="landing")
 DAILY = ("raw_alerts", "cleaned_alerts", "grid_tensors")
 DAILY_CHECKS = ("rows_are_conserved", "counts_equal_alerts")
 TINY_NETWORK = {
@@ -92,9 +91,8 @@ def run_fold(
     asset: str, city: str, fold: str, on: Installation, instance: dg.DagsterInstance,
     network: dict[str, Any] | None = None, horizons: list[int] | None = None,
 ) -> dg.ExecuteInProcessResult:  # fmt: skip
-    config = (
-        network or TINY_NETWORK if asset == "fold_models" else {"horizons": horizons or [], "types": bool(horizons)}
-    )
+    report = {"horizons": horizons or [], "types": bool(horizons)}
+    config = network or TINY_NETWORK if asset == "fold_models" else report
     return materialize(city, [asset], on, partition_key=fold, config={asset: config}, instance=instance)
 
 
@@ -117,9 +115,8 @@ def tick(
 
 
 def stale_days(on: Installation, instance: dg.DagsterInstance, city: str, asset: str, days: Sequence[str]) -> list[str]:
-    resolver = CachingStaleStatusResolver(
-        instance, on.definitions.resolve_asset_graph(), LoadingContextForTest(instance)
-    )
+    graph = on.definitions.resolve_asset_graph()
+    resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
     return [day for day in days if resolver.get_status(dg.AssetKey([city, asset]), day) == StaleStatus.STALE]
 
 

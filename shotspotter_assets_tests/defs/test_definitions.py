@@ -16,9 +16,7 @@ from shotspotter_assets_tests.defs.chain import CITIES, resources
 
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = resources("store").definitions
-HEAVY = (
-    "tensorflow", "keras", "sklearn", "matplotlib", "lightgbm", "pandas", "pyarrow", "numpy", "scipy",
-)  # fmt: skip
+HEAVY = ("tensorflow", "keras", "sklearn", "matplotlib", "lightgbm", "pandas", "pyarrow", "numpy", "scipy")
 ASSETS = {
     "raw_alerts", "cleaned_alerts", "grid_tensors", "tuned_settings", "fold_models", "evaluation_reports",
     "walk_forward_reports", "live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores", "nowcasts",

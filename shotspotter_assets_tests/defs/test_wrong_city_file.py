@@ -26,9 +26,8 @@ class Folder:
 
     def settings(self) -> Settings:
         environ = {"SHOTSPOTTER_CITIES": str(self.cities), "SHOTSPOTTER_STORE": str(self.root / "store")}
-        return Settings.from_environment(
-            environ | {"SHOTSPOTTER_LANDING": str(self.root), "DAGSTER_HOME": str(self.home)}
-        )
+        environ |= {"SHOTSPOTTER_LANDING": str(self.root), "DAGSTER_HOME": str(self.home)}
+        return Settings.from_environment(environ)
 
     def definitions(self) -> dg.Definitions:
         return build_definitions(self.settings())
@@ -46,10 +45,14 @@ def names(definitions: dg.Definitions) -> set[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
+    (tmp_path / "home").mkdir()
     return Folder(tmp_path)
 
 
-@pytest.mark.parametrize("line", ["serves: oracle", "grids: 3", "box: 3", "boxes: [unclosed"])
+WRONG = ["serves: oracle", "grids: 3", "box: 3", "boxes: [unclosed", "streets: {path: gone.gpkg, name: street}"]
+
+
+@pytest.mark.parametrize("line", WRONG)
 def test_a_wrong_file_is_an_asset_with_its_problem_beside_the_other_cities(folder: Folder, line: str) -> None:
     folder.append(f"{line}\n")
     specs = {spec.key: spec for spec in folder.definitions().resolve_all_asset_specs()}
@@ -73,12 +76,8 @@ def test_a_file_with_an_odd_name_or_text_stops_no_other_city(folder: Folder) -> 
     assert dg.AssetKey(["tiny_city", "raw_alerts"]) in specs
 
 
-WRONG = ["serves: oracle", "grids: 3", "box: 3", "boxes: [unclosed", "streets: {path: gone.gpkg, name: street}"]
-
-
 @pytest.mark.parametrize("line", WRONG)
 def test_the_last_good_file_stays_in_force(folder: Folder, line: str) -> None:
-    folder.home.mkdir()
     (folder.cities / "areas.geojson").write_text("{}")
     folder.append("coverage: {file: areas.geojson, name_property: name, areas: {West: 2024-03-05}}\n")
     good, text = names(folder.definitions()), folder.file.read_text()
@@ -96,7 +95,6 @@ def test_the_last_good_file_stays_in_force(folder: Folder, line: str) -> None:
 
 
 def test_a_corrected_file_replaces_the_last_good_one(folder: Folder) -> None:
-    folder.home.mkdir()
     text = folder.file.read_text()
     for rows in (36, 20):
         folder.file.write_text(text.replace("rows: 36", f"rows: {rows}"))
@@ -106,7 +104,6 @@ def test_a_corrected_file_replaces_the_last_good_one(folder: Folder) -> None:
 
 
 def test_good_files_are_stored_only_when_they_change(folder: Folder) -> None:
-    folder.home.mkdir()
     folder.settings()
     os.utime(folder.last_good(), (0, 0))
     folder.settings()
@@ -114,14 +111,12 @@ def test_good_files_are_stored_only_when_they_change(folder: Folder) -> None:
 
 
 def test_a_deleted_file_removes_its_city(folder: Folder) -> None:
-    folder.home.mkdir()
     folder.settings()
     folder.file.unlink()
     assert "washington_dc" not in folder.settings().cities
 
 
 def test_last_good_files_suffice_where_every_file_is_wrong(folder: Folder) -> None:
-    folder.home.mkdir()
     good = names(folder.definitions())
     for file in folder.cities.glob("*.yaml"):
         file.write_text("box: 3\n")
@@ -129,7 +124,6 @@ def test_last_good_files_suffice_where_every_file_is_wrong(folder: Folder) -> No
 
 
 def test_a_home_that_cannot_be_written_to_stops_nothing(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
-    folder.home.mkdir()
     (folder.home / "last_good_cities").write_text("no folder")
     assert "washington_dc" in folder.settings().cities
     [warning] = [record.getMessage() for record in caplog.records if "last good" in record.getMessage()]
@@ -137,12 +131,12 @@ def test_a_home_that_cannot_be_written_to_stops_nothing(folder: Folder, caplog: 
 
 
 def test_without_a_home_nothing_is_kept(folder: Folder) -> None:
+    folder.home.rmdir()
     folder.settings()
     assert not folder.home.exists()
 
 
 def test_check_cities_names_the_last_good_file_and_keeps_nothing(folder: Folder) -> None:
-    folder.home.mkdir()
     command, environ = ["check-cities", str(folder.cities)], {"DAGSTER_HOME": str(folder.home)}
     assert CliRunner().invoke(main, command, env=environ).exit_code == 0
     assert not list(folder.home.iterdir())
@@ -150,9 +144,8 @@ def test_check_cities_names_the_last_good_file_and_keeps_nothing(folder: Folder)
     folder.append("box: 3\n")
     ran = CliRunner().invoke(main, command, env=environ)
     assert ran.exit_code == 1
-    assert re.search(
-        r"key box is there twice.*\(The last good file of .* stays in force until it is corrected", ran.stderr
-    )
+    says = r"key box is there twice.*\(The last good file of .* stays in force until it is corrected"
+    assert re.search(says, ran.stderr)
     assert "washington_dc" not in ran.stdout.splitlines()[-1]
 
 
@@ -164,7 +157,6 @@ def test_a_wrong_file_is_sent_as_a_notice(
     folder: Folder, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, has_last_good: bool, says: str
 ) -> None:
     if has_last_good:
-        folder.home.mkdir()
         folder.settings()
     folder.append("grids: 3\n")
     installation = Installation(folder.settings())

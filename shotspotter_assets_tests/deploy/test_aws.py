@@ -73,9 +73,7 @@ def test_services_alone_start_tasks_and_only_runs() -> None:
 
 def variables(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
-        yield from (
-            [node["env"]] if set(node) == {"env"} else (name for value in node.values() for name in variables(value))
-        )
+        yield from [node["env"]] if set(node) == {"env"} else (one for at in node.values() for one in variables(at))
 
 
 @pytest.mark.parametrize("name", ["run", "code", "daemon", "web"])

@@ -44,9 +44,8 @@ def test_broker_waits_longer_than_the_longest_run() -> None:
 
 
 def test_workers_differ_from_the_daemon_in_monitoring_alone() -> None:
-    [command] = re.findall(
-        r"^RUN (sed .*) /opt/dagster/dagster.yaml > ", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE
-    )
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    [command] = re.findall(r"^RUN (sed .*) /opt/dagster/dagster.yaml > ", dockerfile, re.MULTILINE)
     made = subprocess.run(f"{command} {DEPLOY / 'dagster.yaml'}", shell=True, capture_output=True, check=True).stdout
     worker, daemon = yaml.safe_load(made), yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
     assert (worker["run_monitoring"].pop("enabled"), daemon["run_monitoring"].pop("enabled")) == (False, True)
@@ -61,9 +60,7 @@ def test_workers_read_their_broker_from_the_environment() -> None:
     assert run.stdout.split() == [broker, results, "True"]
 
 
-@pytest.mark.parametrize(
-    "unit", sorted((CHECKOUT / "deploy" / "systemd").glob("*.service")), ids=lambda unit: unit.stem
-)
+@pytest.mark.parametrize("unit", sorted((CHECKOUT / "deploy" / "systemd").glob("*.service")), ids=lambda at: at.stem)
 def test_systemd_restarts_each_service(unit: Path) -> None:
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment]

@@ -52,11 +52,6 @@ TICKS = """{ sensorsOrError(repositorySelector: {repositoryLocationName: "shotsp
   ... on Sensors { results { name sensorState { ticks(limit: 20) { status skipReason error { message stack } } } } } } }"""
 
 
-def new_secret() -> str:
-    """With what has to be encoded in addresses."""
-    return f"{uuid.uuid4().hex}/%&+"
-
-
 async def refuse(request: Request) -> Response:
     """An answer of a server that repeats the request's address and headers."""
     return Response(f"not with {request.headers['authorization']} at {request.url}", 403)
@@ -69,10 +64,8 @@ def test_no_secret_is_shown_whatever_fails(
     tmp_path: Path, postgres_server: PostgresServer, rabbitmq_server: RabbitmqServer, s3_server: S3Server,
     s3_store_root: str, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    secrets = {
-        name: new_secret()
-        for name in ("database", "other database", "other broker", "other S3", "mail", "token", "webhook")
-    }
+    names = ("database", "other database", "other broker", "other S3", "mail", "token", "webhook")
+    secrets = {name: f"{uuid.uuid4().hex}/%&+" for name in names}  # what has to be encoded in addresses
     secrets |= {"broker": rabbitmq_server.password, "S3": s3_server.secret_key}
     database = postgres_server.new_database_with(secrets["database"])
     with webhook_server() as webhook, smtp_server(login=True) as mailbox, serving([Route("/alerts", refuse)]) as feed:
@@ -95,13 +88,10 @@ def test_no_secret_is_shown_whatever_fails(
     all_of_them, nothing = Redaction(secrets.values()), Redaction([])
     for name, secret in secrets.items():
         assert all_of_them.clean(f"a {quote(secret)} b") != f"a {quote(secret)} b", f"{name} would not be found"
-    shown = [place for place, text in said.items() if all_of_them.clean(text) != nothing.clean(text)]
-    assert [
-        (place, name)
-        for place in shown
-        for name, secret in secrets.items()
-        if Redaction([secret]).clean(said[place]) != nothing.clean(said[place])
-    ] == []
+    places = {place: text for place, text in said.items() if all_of_them.clean(text) != nothing.clean(text)}
+    for name, secret in secrets.items():
+        shown = [place for place, text in places.items() if Redaction([secret]).clean(text) != nothing.clean(text)]
+        assert shown == [], name
 
 
 def fail(machines: Machines, secrets: dict[str, str], postgres: PostgresServer, s3: S3Server) -> Iterator[str]:
@@ -138,11 +128,8 @@ def fail(machines: Machines, secrets: dict[str, str], postgres: PostgresServer, 
             ("refused_web", "web", (right, wrong)),
             ("lost_daemon", "daemon", (f":{postgres.port}/", ":9/")), ("elsewhere", "web", ("127.0.0.1", "nowhere.invalid")),
         ):  # fmt: skip
-            urls = {
-                key: machines.environment[key].replace(*changed)
-                for key in ("DAGSTER_DATABASE_URL", "CELERY_RESULTS_URL")
-            }
-            machines.start(name, service, **urls)
+            urls = ("DAGSTER_DATABASE_URL", "CELERY_RESULTS_URL")
+            machines.start(name, service, **{url: machines.environment[url].replace(*changed) for url in urls})
         for name in ("refused_web", "lost_daemon", "elsewhere"):
             machines.running[name].wait(120)
 
@@ -200,10 +187,8 @@ def stored(server: S3Server) -> Iterator[tuple[str, str]]:
         for item in page.get("Contents", []):
             content = client.get_object(Bucket=server.bucket, Key=item["Key"])["Body"].read()
             is_table = item["Key"].endswith(".parquet")
-            yield (
-                item["Key"],
-                str(pq.read_table(BytesIO(content)).to_pylist()) if is_table else content.decode(errors="replace"),
-            )
+            text = str(pq.read_table(BytesIO(content)).to_pylist()) if is_table else content.decode(errors="replace")
+            yield item["Key"], text
 
 
 def refuse_failures_that_were_not_provoked(said: str) -> None:

@@ -51,11 +51,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder, port = tmp_path_factory.mktemp("sign_on"), free_port()
     (folder / "city_pages").mkdir()
     (folder / "city_pages" / "index.html").write_text("the pages")
-    text = (
-        (CHECKOUT / "deploy" / "own_machines" / "Caddyfile")
-        .read_text()
-        .replace("/srv/city_pages", f"{folder}/city_pages")
-    )
+    text = (CHECKOUT / "deploy" / "own_machines" / "Caddyfile").read_text()
+    text = text.replace("/srv/city_pages", f"{folder}/city_pages")
     for name in ("ui", "look", "pages"):
         assert f"\n{name}.example.org {{" in text
         text = text.replace(f"\n{name}.example.org {{", f"\nhttp://{name}.example.org:{port} {{\n\tbind 127.0.0.1")

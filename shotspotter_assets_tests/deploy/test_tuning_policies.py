@@ -9,15 +9,11 @@ from shotspotter_assets.models.tuning.sagemaker import tuning_job
 from shotspotter_assets.models.tuning.sagemaker.task_file import TASK_FILE
 from shotspotter_assets.models.tuning.search_outcome import TUNED_SETTINGS
 from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets_tests.deploy.test_aws import actions
 
 
 def statements(name: str) -> list[Any]:
     return json.loads((CHECKOUT / "deploy" / "aws" / "tuning" / name).read_text())["Statement"]
-
-
-def actions(statement: Any) -> list[str]:
-    listed = statement["Action"]
-    return [listed] if isinstance(listed, str) else listed
 
 
 def test_runs_may_make_their_requests_and_nothing_else() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets_tests.deploy.machines import PARTITIONS, RUNS, TOWN, Machines, machines_on
 from shotspotter_assets_tests.postgres_server import PostgresServer
 from shotspotter_assets_tests.rabbitmq_server import RabbitmqServer
@@ -17,10 +18,7 @@ CITIES = ("town_a", "town_b", "town_c")
 ASSETS = ("raw_alerts", "cleaned_alerts", "grid_tensors")
 FIRST, DAYS = date(2023, 7, 1), 40
 LAST = FIRST + timedelta(days=DAYS - 1)
-RANGE = {
-    "dagster/asset_partition_range_start": FIRST.isoformat(),
-    "dagster/asset_partition_range_end": LAST.isoformat(),
-}
+RANGE = range_tags(FIRST, LAST)
 OVER = {"SUCCESS": len(CITIES), "FAILURE": 1}  # the lost run and its retry included
 
 
@@ -84,9 +82,8 @@ def test_every_partition_is_complete_once_after_a_worker_is_killed(
         for asset in started - done:  # killed between the record of its days and that of its success, it runs again
             recorded[asset, city_of[lost]] = sorted(set(recorded[asset, city_of[lost]]))
         assert recorded == dict.fromkeys(recorded, days)
-        shown = {
-            tuple(node["assetKey"]["path"]): node["partitionStats"] for node in machines.ask(PARTITIONS)["assetNodes"]
-        }
+        nodes = machines.ask(PARTITIONS)["assetNodes"]
+        shown = {tuple(node["assetKey"]["path"]): node["partitionStats"] for node in nodes}
         complete = {"numMaterialized": DAYS, "numFailed": 0, "numMaterializing": 0}
         assert [shown[city, asset] for city in CITIES for asset in ASSETS] == [complete] * len(CITIES) * len(ASSETS)
     assert stored_days(s3_server, s3_store_root) == dict.fromkeys(recorded, DAYS)

@@ -18,26 +18,17 @@ from shotspotter_assets.models.next_day.baselines import fit_baselines
 from shotspotter_assets.models.records import TrainedModel, files_sha256
 from shotspotter_assets.storage.catalogue import FOLD_MODEL
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.evaluation.cities import (
-    COVERED,
-    FIRST_DAY,
-    TEST,
-    TRAIN,
-    VALIDATION,
-    counts,
-    fold_record,
-    square_city,
-)
+from shotspotter_assets_tests.evaluation import cities
 
 NETWORK, NAME = "conv_lstm", "regime_regression"
-CELLS = int(COVERED.sum())
-CITY = square_city()
-HISTORY = History(CITY, FIRST_DAY, counts(), COVERED)
+CELLS = int(cities.COVERED.sum())
+CITY = cities.square_city()
+HISTORY = History(CITY, cities.FIRST_DAY, cities.counts(), cities.COVERED)
 
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[TrainedModel, dict[str, bytes]]:
-    files = forecaster(NAME).fit(HISTORY, TRAIN, VALIDATION).files()
+    files = forecaster(NAME).fit(HISTORY, cities.TRAIN, cities.VALIDATION).files()
     return TrainedModel(chosen={"chosen": 1}, files=files_sha256(files), seconds_to_train=2.0), files
 
 
@@ -46,8 +37,8 @@ def arguments() -> dict[str, Any]:
     mean = np.broadcast_to(random.uniform(0.01, 0.2, CELLS), (40, CELLS))
     network = random.uniform(0, 0.3, (40, CELLS)).astype(np.float32)
     return {
-        "record": fold_record(CITY, {"filters": 8}),
-        "history": History(CITY, FIRST_DAY, counts(), COVERED),
+        "record": cities.fold_record(CITY, {"filters": 8}),
+        "history": History(CITY, cities.FIRST_DAY, cities.counts(), cities.COVERED),
         "models": {
             NETWORK: ModelForecast(network, seconds=12.5),
             "never": ModelForecast(np.full((40, CELLS), 1e-6)),
@@ -58,12 +49,12 @@ def arguments() -> dict[str, Any]:
 
 def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path, trained) -> None:
     model, files = trained
-    store, record, lines = Store(str(tmp_path)), fold_record(CITY, models={NAME: model}), []
+    store, record, lines = Store(str(tmp_path)), cities.fold_record(CITY, models={NAME: model}), []
     write_models(store, FOLD_MODEL, record, {NAME: files})
     forecasts = fold_forecasts(read_models(store, record), record, HISTORY, lines.append)
     assert list(forecasts) == [NAME, *BASELINES]
-    assert all(forecast.probability.shape == (40, COVERED.sum()) for forecast in forecasts.values())
-    expected = forecaster(NAME).load(files).predict(HISTORY, TEST)
+    assert all(forecast.probability.shape == (40, cities.COVERED.sum()) for forecast in forecasts.values())
+    expected = forecaster(NAME).load(files).predict(HISTORY, cities.TEST)
     np.testing.assert_array_equal(forecasts[NAME].probability, expected)
     assert forecasts[NAME].seconds == 2.0
     assert lines[0] == f"made_up {record.cutoff}: forecasting 40 days with {NAME}"
@@ -71,23 +62,23 @@ def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path
 
 def test_baselines_of_a_combination_are_taken_from_it() -> None:
     settings = StackSettings(members=("ewma", "logistic_regression"))
-    files = forecaster("stack", settings).fit(HISTORY, TRAIN, VALIDATION).files()
+    files = forecaster("stack", settings).fit(HISTORY, cities.TRAIN, cities.VALIDATION).files()
     model = TrainedModel(chosen={}, files=files_sha256(files), seconds_to_train=2.0)
-    record = fold_record(CITY, models={"stack": model})
+    record = cities.fold_record(CITY, models={"stack": model})
     forecasts = fold_forecasts({"stack": files}, record, HISTORY, print)
     assert list(forecasts) == ["stack", *BASELINES]
-    for name, expected in fit_baselines(HISTORY, TRAIN, VALIDATION, TEST).items():
+    for name, expected in fit_baselines(HISTORY, cities.TRAIN, cities.VALIDATION, cities.TEST).items():
         np.testing.assert_allclose(forecasts[name].probability, expected.probability, rtol=1e-9)
         assert (forecasts[name].seconds is None) == (name in settings.members)
 
 
 def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, trained) -> None:
     model, files = trained
-    stale = fold_record(CITY, models={NAME: model}, data_sha256="of other counts")
+    stale = cities.fold_record(CITY, models={NAME: model}, data_sha256="of other counts")
     with pytest.raises(ValueError, match=r"materialize fold_models for made_up 2021-11-17 again"):
         fold_forecasts({NAME: files}, stale, HISTORY, print)
     with pytest.raises(ValueError, match=NAME):
-        read_models(Store(str(tmp_path)), fold_record(CITY, models={NAME: model}))
+        read_models(Store(str(tmp_path)), cities.fold_record(CITY, models={NAME: model}))
 
 
 def test_report_and_table_hold_forecasts_and_outcomes():
@@ -96,7 +87,7 @@ def test_report_and_table_hold_forecasts_and_outcomes():
     json.dumps(report.model_dump(mode="json"), allow_nan=False)
     assert report.cutoff == date(2021, 11, 17)
     assert (report.train_days, report.validation_days, report.test_days) == (260, 60, 40)
-    alerts = counts()[TEST.start :].astype(int)
+    alerts = cities.counts()[cities.TEST.start :].astype(int)
     assert report.covered_cells == CELLS
     assert report.alerts == alerts.sum()  # this city has no alert outside its coverage
     assert report.base_rate == pytest.approx((alerts.sum(axis=1) > 0).sum() / (40 * CELLS))
@@ -110,7 +101,7 @@ def test_report_and_table_hold_forecasts_and_outcomes():
     assert all(table.schema.field(name).type == pa.float64() for name in scores.models())
     assert len(table) == 40 * CELLS
     line = table.slice(7 * CELLS + 4, 1).to_pylist()[0]
-    row, column = (int(axis[4]) for axis in np.nonzero(COVERED))
+    row, column = (int(axis[4]) for axis in np.nonzero(cities.COVERED))
     assert (line["date"], line["row"], line["column"]) == (date(2021, 11, 24), row, column)
     assert line["observed"] == int(alerts[7, :, row, column].sum() > 0)
     assert line[NETWORK] == pytest.approx(float(given["models"][NETWORK].probability[7, 4]))
@@ -118,23 +109,23 @@ def test_report_and_table_hold_forecasts_and_outcomes():
 
 def test_unknown_test_days_are_not_scored():
     def reported(fill: int, unknown: list[int]) -> tuple:
-        given, known = arguments(), np.ones(TEST.stop, dtype=bool)
+        given, known = arguments(), np.ones(cities.TEST.stop, dtype=bool)
         known[unknown] = False
         given["history"].counts[unknown] = fill
         given["history"] = replace(given["history"], is_known=known)
         return given["history"], *fold_report(**given)
 
-    unknown = [TEST.start + 3, TEST.start + 20]
+    unknown = [cities.TEST.start + 3, cities.TEST.start + 20]
     history, report, scores, table = reported(0, unknown)
     _, *expected, expected_table = reported(9, unknown)
     assert [report, scores] == expected
     assert table.equals(expected_table)
     assert report.test_days == 38
-    days = np.datetime64(FIRST_DAY) + np.delete(np.array(TEST), [3, 20])
+    days = np.datetime64(cities.FIRST_DAY) + np.delete(np.array(cities.TEST), [3, 20])
     np.testing.assert_array_equal(np.unique(dates_of(table)), days)
     whole = reported(0, [])[-1]
     assert table.equals(whole.filter(pa.array(np.isin(dates_of(whole), days))))
-    record = fold_record(CITY, models={NETWORK: TrainedModel(chosen={}, files={}, seconds_to_train=1.0)})
+    record = cities.fold_record(CITY, models={NETWORK: TrainedModel(chosen={}, files={}, seconds_to_train=1.0)})
     assert set(fold_pictures(record, history, table)) == {"forecast", "reliability"}
 
 
@@ -142,5 +133,5 @@ def test_alerts_outside_the_coverage_do_not_count():
     given = arguments()
     expected, _, _ = fold_report(**given)
     given = arguments()
-    given["history"].counts[:, :, ~COVERED] = 3
+    given["history"].counts[:, :, ~cities.COVERED] = 3
     assert fold_report(**given)[0] == expected

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.gate import baselines_in, verdict_on
+from shotspotter_assets.evaluation.gate import verdict_on
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 
 FORECASTS = forecasts_table(date(2021, 1, 4), 182, better=0.7)
@@ -108,13 +108,6 @@ def test_a_combination_within_chance_is_served_but_not_called_better():
     assert (verdict.served, verdict.outcome) == ("stack", "not worse, not shown to be better")
     assert verdict.reasons[0].startswith("Not worse than the best simple method, historical_mean (")
     assert verdict.reasons[-1] == "stack combines the simple methods and is served unless it is worse."
-
-
-def test_what_is_a_baseline_follows_from_the_registries():
-    table = FORECASTS
-    for name in ("never", "conv_lstm", "regime_regression", "next_hours", "self_exciting", "served"):
-        table = with_column(table, name, FORECASTS["truth"].to_numpy())
-    assert baselines_in(table) == ["historical_mean", "city_mean", "never", "self_exciting"]
 
 
 def test_a_candidate_that_is_a_baseline_has_to_beat_the_others():

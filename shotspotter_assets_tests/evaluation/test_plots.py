@@ -5,15 +5,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.gains import Gain
-from shotspotter_assets.evaluation.plots import (
-    as_png,
-    draw_map,
-    forecast_beside_observed,
-    gain_by_fold,
-    new_figure,
-    reliability_curve,
-)
 from shotspotter_assets.evaluation.scores import reliability
 from shotspotter_assets.geometry.grid import Box, Grid
 
@@ -29,14 +22,14 @@ UNKNOWN, GAIN, SKEWED = (
     Gain(*ends, weeks=13) for ends in ((None, None, None), (0.02, -0.01, 0.04), (0.05, 0.06, 0.07))
 )
 PLOTS = {
-    "forecast": lambda: forecast_beside_observed(CITY, COVERED, PROBABILITY[0], ALERTS, "m for 2021-05-01"),
-    "quiet day": lambda: forecast_beside_observed(CITY, COVERED, PROBABILITY[0], np.zeros_like(ALERTS), "m"),
-    "reliability": lambda: reliability_curve({"network": NETWORK, "never": NEVER}),
-    "reliability of nothing": lambda: reliability_curve({"never": NEVER}),
-    "gain by fold": lambda: gain_by_fold(
+    "forecast": lambda: plots.forecast_beside_observed(CITY, COVERED, PROBABILITY[0], ALERTS, "m for 2021-05-01"),
+    "quiet day": lambda: plots.forecast_beside_observed(CITY, COVERED, PROBABILITY[0], np.zeros_like(ALERTS), "m"),
+    "reliability": lambda: plots.reliability_curve({"network": NETWORK, "never": NEVER}),
+    "reliability of nothing": lambda: plots.reliability_curve({"never": NEVER}),
+    "gain by fold": lambda: plots.gain_by_fold(
         {f"model {at}": {"2018-01-01": GAIN, "2018-04-01": SKEWED, "2018-07-01": UNKNOWN} for at in range(9)}, "ewma"
     ),
-    "gain of nothing": lambda: gain_by_fold({"model": {"2018-01-01": UNKNOWN}}, "ewma"),
+    "gain of nothing": lambda: plots.gain_by_fold({"model": {"2018-01-01": UNKNOWN}}, "ewma"),
 }
 
 
@@ -54,9 +47,9 @@ def test_a_plot_is_a_small_png_with_ink(name):
 def test_maps_put_the_south_below(row):
     values = np.full((10, 10), np.nan)
     values[row] = 1.0
-    figure = new_figure(4, 4)
-    draw_map(figure.add_subplot(), BOX, values, cmap="Blues", vmin=0, vmax=1)
-    picture = imread(BytesIO(as_png(figure)))
+    figure = plots.new_figure(4, 4)
+    plots.draw_map(figure.add_subplot(), BOX, values, cmap="Blues", vmin=0, vmax=1)
+    picture = imread(BytesIO(plots.as_png(figure)))
     upper, lower = (half.sum() for half in np.array_split(picture[..., 2] - picture[..., 0] > 0.1, 2))
     assert (upper == 0) == (row == 0)
     assert (lower == 0) == (row == 9)

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +59,8 @@ def test_a_count_is_spread_by_area_also_beyond_the_box(tmp_path):
 @pytest.mark.parametrize("name", ["a.gpkg", "a.geojson", "a.shp", "a.parquet"])
 def test_formats_and_coordinate_systems_give_the_same(tmp_path, name):
     crs = 4326 if name == "a.geojson" else 26985
-    np.testing.assert_allclose(
-        values(areas(tmp_path, name, crs=crs, figure=[0.1, 0.5]), **POLYGONS),
-        values(areas(tmp_path, figure=[0.1, 0.5]), **POLYGONS),
-        atol=1e-5,
-    )
+    found = values(areas(tmp_path, name, crs=crs, figure=[0.1, 0.5]), **POLYGONS)
+    np.testing.assert_allclose(found, values(areas(tmp_path, figure=[0.1, 0.5]), **POLYGONS), atol=1e-5)
 
 
 @pytest.mark.parametrize("code", [-666_666_666, -999, None])
@@ -115,43 +111,31 @@ def test_lines_are_told_by_their_length_in_a_cell(tmp_path):
     assert values(tmp_path / "lines.parquet", kind="lines", measure="distance")[0].min() > 0
 
 
-def _other_place(folder: Path) -> Path:
-    return points(folder, [38.05], [-76.95])
-
-
-def _two_periods(folder: Path) -> Path:
+def unusable(folder: Path) -> None:
+    """Write a file with each defect."""
+    points(folder, [38.05], [-76.95])
+    areas(folder, figure=["low", "high"])
     frame = geopandas.GeoDataFrame({"figure": [0.1, 0.2]}, geometry=[WEST_HALF, WEST_HALF], crs=4326)
     frame.to_parquet(folder / "periods.parquet")
-    return folder / "periods.parquet"
-
-
-def _broken(folder: Path) -> Path:
     (folder / "broken.geojson").write_text('{"type": "FeatureCollection", "features": [')
-    return folder / "broken.geojson"
-
-
-def _two_a_day(folder: Path) -> Path:
     pd.DataFrame({"date": ["2021-01-01"] * 2, "heat": [1, 2]}).to_csv(folder / "days.csv")
-    return folder / "days.csv"
 
 
 @pytest.mark.parametrize(
-    ("make", "settings", "says"),
+    ("file", "settings", "says"),
     [
-        (_other_place, {"kind": "points"}, r"nothing in the city's box; its shapes lie within \[38.05, -76.95"),
-        (_other_place, {"kind": "points", "latitude": "lat"}, r"cannot be read: \['lat'\]"),
-        (_two_periods, POLYGONS | {"column": "poverty"}, "has no column poverty; it has figure. Correct `column`"),
-        (_two_periods, {"kind": "lines"}, "holds Polygon, and lines are LineString. Correct `kind`"),
-        (lambda folder: areas(folder, figure=["low", "high"]), POLYGONS, "has no number in every row of figure"),
-        (_broken, POLYGONS, "cannot be read: "),
-        (_two_a_day, {"kind": "series", "column": "heat"}, "needs one row for each day"),
-        (_two_a_day, {"kind": "series", "column": "rain"}, "has no column 'rain'; it has"),
-        (_broken, {"kind": "series", "column": "heat"}, "cannot be read as CSV or Parquet"),
+        ("points.csv", {"kind": "points"}, r"nothing in the city's box; its shapes lie within \[38.05, -76.95"),
+        ("points.csv", {"kind": "points", "latitude": "lat"}, r"cannot be read: \['lat'\]"),
+        ("periods.parquet", POLYGONS | {"column": "poverty"}, "has no column poverty; it has figure. Correct `column`"),
+        ("periods.parquet", {"kind": "lines"}, "holds Polygon, and lines are LineString. Correct `kind`"),
+        ("areas.parquet", POLYGONS, "has no number in every row of figure"),
+        ("broken.geojson", POLYGONS, "cannot be read: "),
+        ("days.csv", {"kind": "series", "column": "heat"}, "needs one row for each day"),
+        ("days.csv", {"kind": "series", "column": "rain"}, "has no column 'rain'; it has"),
+        ("broken.geojson", {"kind": "series", "column": "heat"}, "cannot be read as CSV or Parquet"),
     ],
 )
-def test_unusable_file_is_named(
-    tmp_path: Path, make: Callable[[Path], Path], settings: dict[str, Any], says: str
-) -> None:
-    path = make(tmp_path)
-    with pytest.raises(FactorFileError, match=f"City square_town, factors.own: {path} .*{says}"):
-        CityFactors.read(city_with(path, **settings))
+def test_unusable_file_is_named(tmp_path: Path, file: str, settings: dict[str, Any], says: str) -> None:
+    unusable(tmp_path)
+    with pytest.raises(FactorFileError, match=f"City square_town, factors.own: {tmp_path / file} .*{says}"):
+        CityFactors.read(city_with(tmp_path / file, **settings))

@@ -35,9 +35,8 @@ def test_each_point_on_an_edge_has_one_cell() -> None:
 
 def test_a_point_has_the_name_of_the_first_area_that_holds_it() -> None:
     areas = [("west", shapely.box(0, 0, 2, 1)), ("all", shapely.box(0, 0, 3, 1))]
-    assert names_at(areas, np.array([1.0, 2.0, 2.5, 4.0]), np.full(4, 0.5), "none").tolist() == [
-        "west", "west", "all", "none",
-    ]  # fmt: skip
+    names = names_at(areas, np.array([1.0, 2.0, 2.5, 4.0]), np.full(4, 0.5), "none")
+    assert names.tolist() == ["west", "west", "all", "none"]
 
 
 def test_a_polygon_is_closed_and_runs_counter_clockwise() -> None:

@@ -21,7 +21,6 @@ from shotspotter_assets_tests.conftest import TEST_CITIES
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
 """Its box is a degree on each side, its cells a quarter."""
-NEVER = np.datetime64("NaT", "D")
 
 
 def rectangle(name: str, west: float, east: float) -> dict[str, object]:
@@ -49,10 +48,8 @@ def test_published_areas_enter_on_their_first_day(published: City) -> None:
 
 def test_points_are_inside_from_the_first_day_of_their_area(published: City) -> None:
     longitude = np.array([-76.9, -76.6, -76.3, -76.3, -76.1, -70.0])
-    dates = np.array(
-        ["2024-03-01", "2024-03-01", "2024-03-06", "2024-03-07", "2024-04-01", "2024-04-01"], "datetime64[D]"
-    )
-    inside = points_in_coverage(published, longitude, np.full(6, 38.5), dates)
+    days = ["2024-03-01", "2024-03-01", "2024-03-06", "2024-03-07", "2024-04-01", "2024-04-01"]
+    inside = points_in_coverage(published, longitude, np.full(6, 38.5), np.array(days, "datetime64[D]"))
     assert inside.tolist() == [True, True, False, True, False, False]
 
 

@@ -107,11 +107,8 @@ def test_incidents_are_counted_once_at_their_first_alert() -> None:
     start = datetime(2024, 3, 9, 23, 56, tzinfo=CITY.zone).astimezone(UTC)
     # The second alert goes on over midnight, and into another cell; the third is an incident of its own.
     rows = [(start + timedelta(minutes=5 * at), -76.751 + 0.0015 * at, 38.1, at) for at in range(3)]
-    table = (
-        alerts(rows)
-        .append_column("user_id", pa.array([10, 20, 21]))
-        .append_column("incident_id", pa.array([10, 10, 21]))
-    )
+    table = alerts(rows).append_column("user_id", pa.array([10, 20, 21]))
+    table = table.append_column("incident_id", pa.array([10, 10, 21]))
     counts = hourly_window(with_dates(sparse_tensors(table, SPRING, city)), SPRING, city, ALL_CELLS)
     assert np.argwhere(counts).tolist() == [[23, 0, 0], [24, 2, 1]]
     assert dense_window(with_dates(sparse_tensors(table, SPRING, CITY)), SPRING, CITY).sum() == 3

@@ -61,10 +61,9 @@ def test_totals_of_firework_days_whose_level_is_not_known_are_held(fitted):
 
 def test_single_alerts_only_and_few_firework_alerts_are_no_trouble():
     counts, probability = made_up()
-    single = AlertCounts.fit(np.minimum(counts, 1), probability, np.zeros(400, dtype=bool))
-    assert single.expected(probability, np.zeros((400, 1), dtype=bool)).sum() == pytest.approx(
-        np.minimum(counts, 1).sum(), rel=0.1
-    )
+    ones, no_nights = np.minimum(counts, 1), np.zeros(400, dtype=bool)
+    single = AlertCounts.fit(ones, probability, no_nights)
+    assert single.expected(probability, no_nights[:, None]).sum() == pytest.approx(ones.sum(), rel=0.1)
     assert single.intercept[1] == single.size[1] == 0
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.city_files import CityFile, CityFileError, load_cities
+from shotspotter_assets.city_files import CityFile, CityFileError
 from shotspotter_assets.evaluation import gate
 from shotspotter_assets.models.forecaster_registry import (
     BASELINES,
@@ -82,8 +82,7 @@ def test_forecasts_other_events(name):
     probability = build(name).fit(robberies, TRAIN, VALIDATION).predict(robberies, TEST)
     assert probability.shape == (len(TEST), COVERED.sum())
     north = np.nonzero(COVERED)[0] >= 3
-    if name != "conv_lstm":  # one epoch teaches no place
-        assert probability[:, north].mean() > 2 * probability[:, ~north].mean()
+    assert probability[:, north].mean() > 2 * probability[:, ~north].mean()
     assert probability.mean() == pytest.approx(robberies.observed[TRAIN].mean(), rel=0.6)
 
 
@@ -184,11 +183,6 @@ def test_wrong_keys_of_a_citys_file_are_named_with_what_is_allowed(keys, message
         check_forecasters(CITY.model_copy(update=keys))
 
 
-def test_the_cities_of_the_package_name_known_forecasters():
-    for city in load_cities().values():
-        check_forecasters(city)
-
-
 @pytest.mark.parametrize("name", FORECASTERS)
 def test_a_forecaster_is_searched_if_its_settings_have_a_space(name):
     entry = FORECASTERS[name]
@@ -208,20 +202,11 @@ def searched_settings() -> list[str]:
     for settings in dict.fromkeys(FORECASTERS[name].settings for name in SEARCHED):
         names = ", ".join(f"`{name}`" for name in SEARCHED if FORECASTERS[name].settings is settings)
         for key, space in settings.search_space().items():
-            low, high = (
-                space.choices[:: len(space.choices) - 1] if hasattr(space, "choices") else (space.low, space.high)
-            )
-            rows.append(f"| {names} | `{key}` | {settings.model_fields[key].default:g} | {low:g} | {high:g} |")
+            ends = space.choices if hasattr(space, "choices") else (space.low, space.high)
+            rows.append(f"| {names} | `{key}` | {settings.model_fields[key].default:g} | {ends[0]:g} | {ends[-1]:g} |")
     return rows
 
 
 def test_documents_have_the_table_of_searched_settings():
-    table = (DOCS / "tuning.md").read_text().partition("## The search space\n\n")[2].partition("\n\n")[0].splitlines()
-    assert [row for row in searched_settings() if row not in table] == []
-    assert table == searched_settings()
-
-
-def test_settings_change_the_fit():
-    few = build("residual_boosting", max_trees=10, leaves=3).fit(history(), TRAIN, VALIDATION)
-    assert few.chosen["num_leaves"] == 3
-    assert few.chosen["trees"] <= 10
+    table = (DOCS / "tuning.md").read_text().partition("## The search space\n\n")[2].partition("\n\n")[0]
+    assert table.splitlines() == searched_settings()

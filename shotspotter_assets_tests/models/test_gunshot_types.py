@@ -5,6 +5,9 @@ from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, 
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets_tests.models.hours import TEST, TRAIN, VALIDATION, counts, history, of_counts
 
+THREE = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)
+"""Issues, hours and cells of three alerts."""
+
 
 @pytest.fixture(scope="module")
 def fitted() -> GunshotTypes:
@@ -29,11 +32,9 @@ def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted)
     changed[:, 3] += 2
     changed[TEST.start :] = 1
     made = of_counts(changed)
-    issues, hours, cells = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)
-    np.testing.assert_allclose(
-        fitted.predict(made, issues, hours, cells), fitted.predict(history(), issues, hours, cells), rtol=1e-6
-    )
-    np.testing.assert_array_equal(trailing_mix(made, issues), trailing_mix(history(), issues))
+    found, expected = (fitted.predict(one, *THREE) for one in (made, history()))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_array_equal(trailing_mix(made, THREE[0]), trailing_mix(history(), THREE[0]))
 
 
 def test_labels_that_change_their_meaning_are_not_relied_on(fitted):
@@ -62,11 +63,8 @@ def test_a_type_that_never_occurred_is_not_impossible():
 
 
 def test_files_hold_it(fitted):
-    issues, hours, cells = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)
     loaded = GunshotTypes.load(fitted.files())
-    np.testing.assert_allclose(
-        loaded.predict(history(), issues, hours, cells), fitted.predict(history(), issues, hours, cells)
-    )
+    np.testing.assert_allclose(loaded.predict(history(), *THREE), fitted.predict(history(), *THREE))
     assert loaded.regression_weight == fitted.regression_weight
 
 

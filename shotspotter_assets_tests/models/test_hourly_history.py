@@ -42,23 +42,16 @@ def test_occupied_within_looks_ahead_over_the_horizon_only():
             np.testing.assert_array_equal(occupied[hour], (made.alerts[hour : hour + horizon] > 0).any(axis=0))
 
 
-def test_issues_follow_the_local_clock_and_end_within_the_hours():
+def test_issues_and_days_follow_the_local_clock():
     made = quiet(date(2021, 11, 6), 24 + 25 + 24)
     issues = made.issues(range(len(made)), 4)
     assert made.clock.hour[issues].tolist() == [0, 4, 8, 12, 16, 20] * 3
     assert issues[-1] + 4 == len(made)
-
-
-def test_a_day_begins_at_its_first_midnight():
-    made = quiet(date(2021, 11, 6), 24 + 25 + 24)
     assert made.day_beginnings(np.array([0, 23, 24, 48, 49, 72])).tolist() == [0, 0, 24, 24, 49, 49]
 
 
-def test_a_city_that_publishes_days_only_is_refused():
+def test_days_without_hours_and_a_coverage_of_another_grid_are_refused():
     with pytest.raises(HourlyHistoryError, match=r"made_up_city.*no hour"):
         history(time_precision="day")
-
-
-def test_a_coverage_of_another_grid_is_refused():
     with pytest.raises(HourlyHistoryError, match="coverage"):
         HourlyHistory(city(), FIRST_DAY, counts(2)[:, :, COVERED], COVERED[:5])

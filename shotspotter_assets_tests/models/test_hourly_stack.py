@@ -139,9 +139,8 @@ def test_a_stored_stack_forecasts_the_same(fitted):
     for horizon in (1, 4):
         assert list(again.models[horizon].members) == list(HOURLY_MEMBERS)
         issues = history().issues(TEST, horizon)
-        np.testing.assert_array_equal(
-            again.predict(history(), issues, horizon), fitted.predict(history(), issues, horizon)
-        )
+        found, expected = (model.predict(history(), issues, horizon) for model in (again, fitted))
+        np.testing.assert_array_equal(found, expected)
         assert again.models[horizon].counts == fitted.models[horizon].counts
 
 

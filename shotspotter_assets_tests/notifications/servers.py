@@ -98,11 +98,8 @@ class Mailbox:
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, login: Any
     ) -> AuthResult:
         self.logins += 1
-        right = isinstance(login, LoginPassword) and (login.login, login.password) == (
-            self.user.encode(),
-            self.password.encode(),
-        )
-        return AuthResult(success=right, handled=False)
+        right = LoginPassword(self.user.encode(), self.password.encode())
+        return AuthResult(success=login == right, handled=False)
 
 
 @contextlib.contextmanager

@@ -1,21 +1,17 @@
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.site import CityCard, PagesRecord, renew_last_hours
 from shotspotter_assets.serving.nowcasting import Nowcast, NowcastRecord, write_nowcast
 from shotspotter_assets.storage.catalogue import NOWCAST_HOURS, NOWCAST_MINUTES, PAGE
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CITY, alerts_at
+from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CELLS, CITY, NOON, incidents
 
-NOON = datetime(2021, 2, 3, 17, tzinfo=UTC)
-CELLS = [(5, 5), (5, 6), (11, 0)]
-MIDDLES = np.array([(-77.05 + (column + 0.5) / 120, 38.85 + (row + 0.5) / 150) for row, column in CELLS])
 PLACES = Places(CITY)
 LIKELIEST = PLACES.names(*np.array(CELLS[1:2]).T)[0]
 
@@ -28,14 +24,13 @@ def cast(now: datetime, probability: list[float], begun: list[tuple[datetime, in
         }
         for minutes in (15, 60) for (row, column), one in zip(CELLS, probability, strict=True)
     ]  # fmt: skip
-    seconds = np.array([instant.timestamp() for instant, _ in begun])
-    incidents = Incidents.of_alerts(alerts_at(seconds, MIDDLES[[cell for _, cell in begun]]), CITY)
+    found = incidents(*begun)
     record = NowcastRecord(
         city=CITY.name, now=now.isoformat(), starts="", models_from=date(2021, 2, 1), without_minutes="",
-        alerts_since_midnight=len(begun), incidents_last_hour=len(incidents.begun_since(now - timedelta(hours=1))),
+        alerts_since_midnight=len(begun), incidents_last_hour=len(found.begun_since(now - timedelta(hours=1))),
     )  # fmt: skip
     minutes = pa.Table.from_pylist(rows, NOWCAST_MINUTES.schema)
-    return Nowcast(NOWCAST_HOURS.schema.empty_table(), minutes, record, incidents)
+    return Nowcast(NOWCAST_HOURS.schema.empty_table(), minutes, record, found)
 
 
 def test_earlier_nowcasts_show_observed_incidents(tmp_path: Path) -> None:

@@ -13,11 +13,7 @@ from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.site import PagesRecord, make_pages
 from shotspotter_assets.pages.words import amount
 from shotspotter_assets.patrol.stored_plans import read_plan
-from shotspotter_assets.serving.issued_forecasts import (
-    NoForecast,
-    next_day_forecasts,
-    write_forecast,
-)
+from shotspotter_assets.serving import issued_forecasts
 from shotspotter_assets.serving.risk_tables import is_of_grid
 from shotspotter_assets.storage.catalogue import FORECAST, PAGE, PLAN, TENSORS, TOP_STREETS
 from shotspotter_assets.storage.store import Store
@@ -104,9 +100,9 @@ def test_ranked_streets_name_places_where_no_others_do(copy: Store, tiny_site: T
 def test_a_day_without_a_forecast_has_a_page_with_the_reason(copy: Store, tiny_site: TinySite) -> None:
     day = tiny_site.last_issued + timedelta(days=1)
     reason = "No forecast is issued, as <nothing> is known."
-    write_forecast(
+    issued_forecasts.write_forecast(
         copy,
-        NoForecast(
+        issued_forecasts.NoForecast(
             city=CITY, issue_date=day, forecast_date=day, lead=20, last_known=tiny_site.last_issued, no_forecast=reason,
             last_issued=tiny_site.last_issued,
         ),
@@ -130,7 +126,7 @@ def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySit
     assert "cannot be drawn" in page(copy)
     record = PagesRecord.find(copy, CITY)
     assert record.past == {}
-    assert not next_day_forecasts(copy, tiny_site.city, date.min + timedelta(days=1), date.max)
+    assert not issued_forecasts.next_day_forecasts(copy, tiny_site.city, date.min + timedelta(days=1), date.max)
 
 
 def test_an_empty_city_has_a_page_with_the_next_step(tmp_path: Path) -> None:

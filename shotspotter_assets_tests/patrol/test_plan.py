@@ -40,12 +40,6 @@ def plan(city, expected, **arguments):
     return plan_day(city, arguments.pop("day", DAY), expected, in_coverage, **arguments)
 
 
-def hot_and_lukewarm():
-    expected = np.zeros((3, 3))
-    expected[0, 0], expected[2, 2] = 1.0, 0.1
-    return expected
-
-
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("radius_m", "number"), [(0, 3), (510, 2), (720, 3)])
 def test_a_plan_comes_close_to_the_best_of_all_placements(seed, radius_m, number):
@@ -104,7 +98,8 @@ def test_rules_are_kept_or_named(expected, in_coverage, rested, share):
 
 
 def test_cells_are_ranked_by_their_first_unit():
-    (shift,) = plan(patrol_city(3, 3, 3, radius_m=0), hot_and_lukewarm()).shifts
+    expected = np.diag([1.0, 0.0, 0.1])
+    (shift,) = plan(patrol_city(3, 3, 3, radius_m=0), expected).shifts
     # 0.6 and 0.24 at the hot cell, then 0.06.
     assert (shift.added[0, 0], shift.added[2, 2]) == (pytest.approx(0.84), pytest.approx(0.06))
     assert (shift.units[0, 0], shift.units[2, 2]) == (2, 1)

@@ -6,16 +6,7 @@ import pytest
 
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.grid import Grid
-from shotspotter_assets.serving.issued_forecasts import (
-    Forecast,
-    ForecastRecord,
-    is_over,
-    issued_on_grid,
-    load_record,
-    next_day_forecasts,
-    withheld,
-    write_forecast,
-)
+from shotspotter_assets.serving import issued_forecasts
 from shotspotter_assets.serving.retraining import reusable_record
 from shotspotter_assets.storage.catalogue import HOURLY, TOP_LOCATIONS
 from shotspotter_assets.storage.store import Store
@@ -29,57 +20,57 @@ MIDNIGHT = datetime(2024, 6, 3, 4, tzinfo=UTC)
 
 
 @pytest.fixture
-def issued(store: Store) -> Forecast:
+def issued(store: Store) -> issued_forecasts.Forecast:
     table = next_day(np.full(CELLS, 0.2)).replace_schema_metadata({GRID.encode(): grid_settings(TOWN)})
-    record = ForecastRecord(
+    record = issued_forecasts.ForecastRecord(
         city=TOWN.name, issue_date=DAY, forecast_date=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,
         expected_alerts_low=1.0, expected_alerts_high=5.0, interval="", hours="", lead=1, last_known=DAY,
         drivers={"0,1": ("near",)}, issued_at=str(MIDNIGHT), version="v",
     )  # fmt: skip
     hourly, top = HOURLY.schema.empty_table(), TOP_LOCATIONS.schema.empty_table()
-    forecast = Forecast(table, hourly, top, b"{}", record)
-    write_forecast(store, forecast)
+    forecast = issued_forecasts.Forecast(table, hourly, top, b"{}", record)
+    issued_forecasts.write_forecast(store, forecast)
     return forecast
 
 
 def test_a_day_is_over_at_local_midnight() -> None:
-    assert not is_over(NEXT, TOWN, MIDNIGHT - timedelta(seconds=1))
-    assert is_over(NEXT, TOWN, MIDNIGHT)
+    assert not issued_forecasts.is_over(NEXT, TOWN, MIDNIGHT - timedelta(seconds=1))
+    assert issued_forecasts.is_over(NEXT, TOWN, MIDNIGHT)
 
 
-def test_an_issued_forecast_stays_once_its_day_is_over(store: Store, issued: Forecast) -> None:
-    assert issued_on_grid(store, TOWN, DAY, MIDNIGHT - timedelta(seconds=1)) is None
-    kept = issued_on_grid(store, TOWN, DAY, MIDNIGHT)
+def test_an_issued_forecast_stays_once_its_day_is_over(store: Store, issued: issued_forecasts.Forecast) -> None:
+    assert issued_forecasts.issued_on_grid(store, TOWN, DAY, MIDNIGHT - timedelta(seconds=1)) is None
+    kept = issued_forecasts.issued_on_grid(store, TOWN, DAY, MIDNIGHT)
     assert kept == issued.record
     assert kept.cell_drivers() == {(0, 1): ("near",)}
-    assert issued_on_grid(store, TOWN, NEXT, MIDNIGHT + timedelta(days=9)) is None
+    assert issued_forecasts.issued_on_grid(store, TOWN, NEXT, MIDNIGHT + timedelta(days=9)) is None
 
 
-def test_the_models_of_an_issued_forecast_stay_too(store: Store, issued: Forecast) -> None:
+def test_the_models_of_an_issued_forecast_stay_too(store: Store, issued: issued_forecasts.Forecast) -> None:
     record = serving_record()
     record.write(store)
     assert reusable_record(store, history_to(DAY), MIDNIGHT) == record
     assert reusable_record(store, history_to(DAY), MIDNIGHT - timedelta(hours=1)) is None
 
 
-def test_a_forecast_made_after_its_day_may_be_made_again(store: Store, issued: Forecast) -> None:
+def test_a_forecast_made_after_its_day_may_be_made_again(store: Store, issued: issued_forecasts.Forecast) -> None:
     late = replace(issued, record=issued.record.model_copy(update={"replayed": True}))
-    write_forecast(store, late)
-    assert issued_on_grid(store, TOWN, DAY, MIDNIGHT) is None
+    issued_forecasts.write_forecast(store, late)
+    assert issued_forecasts.issued_on_grid(store, TOWN, DAY, MIDNIGHT) is None
 
 
-def test_a_forecast_of_another_grid_may_be_made_again(store: Store, issued: Forecast) -> None:
+def test_a_forecast_of_another_grid_may_be_made_again(store: Store, issued: issued_forecasts.Forecast) -> None:
     other = TOWN.model_copy(update={"grid": Grid(rows=5, columns=5)})
-    assert issued_on_grid(store, other, DAY, MIDNIGHT) is None
-    assert not next_day_forecasts(store, other, DAY, NEXT)
-    assert list(next_day_forecasts(store, TOWN, DAY, NEXT)) == [NEXT]
+    assert issued_forecasts.issued_on_grid(store, other, DAY, MIDNIGHT) is None
+    assert not issued_forecasts.next_day_forecasts(store, other, DAY, NEXT)
+    assert list(issued_forecasts.next_day_forecasts(store, TOWN, DAY, NEXT)) == [NEXT]
 
 
-def test_a_day_without_a_forecast_says_why(store: Store, issued: Forecast) -> None:
+def test_a_day_without_a_forecast_says_why(store: Store, issued: issued_forecasts.Forecast) -> None:
     late = history_to(DAY, lead=15)
-    write_forecast(store, withheld(store, late))
-    record = load_record(store, TOWN.name, late.issue_date)
+    issued_forecasts.write_forecast(store, issued_forecasts.withheld(store, late))
+    record = issued_forecasts.load_record(store, TOWN.name, late.issue_date)
     assert (record.lead, record.last_known, record.last_issued) == (15, DAY, DAY)
     assert "publication.longest_lead" in record.no_forecast
-    assert issued_on_grid(store, TOWN, late.issue_date, MIDNIGHT + timedelta(days=99)) is None
-    assert withheld(store, late, "Too few days.").no_forecast == "No forecast is issued. Too few days."
+    assert issued_forecasts.issued_on_grid(store, TOWN, late.issue_date, MIDNIGHT + timedelta(days=99)) is None
+    assert issued_forecasts.withheld(store, late, "Too few days.").no_forecast == "No forecast is issued. Too few days."

@@ -4,16 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.serving.nowcast_scores import score_nowcasts
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES
-from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CITY, alerts_at
+from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CELLS, CITY, NOON, incidents
 
 DAY = date(2021, 2, 3)
-NOON = datetime(2021, 2, 3, 17, tzinfo=UTC)
-"""Of the city's clock."""
-CELLS = [(5, 5), (5, 6), (11, 0)]
-MIDDLES = np.array([(-77.05 + (column + 0.5) / 120, 38.85 + (row + 0.5) / 150) for row, column in CELLS])
 
 
 def issued(start: datetime, probability: list[float], minutes: int = 15, even: float = 0.1) -> pa.Table:
@@ -22,11 +17,6 @@ def issued(start: datetime, probability: list[float], minutes: int = 15, even: f
         "column": [column for _, column in CELLS], "probability": probability, "even": [even] * 3,
     }  # fmt: skip
     return pa.table([values[name] for name in ISSUED_MINUTES.schema.names], schema=ISSUED_MINUTES.schema)
-
-
-def incidents(*at: tuple[datetime, int]) -> Incidents:
-    seconds = np.array([instant.timestamp() for instant, _ in at])
-    return Incidents.of_alerts(alerts_at(seconds, MIDDLES[[cell for _, cell in at]]), CITY)
 
 
 def test_only_incidents_within_the_minutes_are_observed() -> None:

@@ -12,15 +12,7 @@ from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
-from shotspotter_assets.serving.retraining import (
-    carried_over,
-    choose_models,
-    known_history,
-    outdated,
-    reusable_record,
-    rolled_back,
-    training_reason,
-)
+from shotspotter_assets.serving import retraining
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.store import Store
@@ -49,45 +41,47 @@ def with_record(store: Store, record: ServingRecord) -> Store:
 )
 def test_models_are_trained_by_the_cadence_of_the_city(cadence: str, days: int, reason: str) -> None:
     city = TOWN.model_copy(update={"retraining": cadence})
-    assert training_reason(city, DAY + timedelta(days=days), IN_FORCE) == reason
+    assert retraining.training_reason(city, DAY + timedelta(days=days), IN_FORCE) == reason
 
 
 def test_new_inputs_candidates_leads_and_requests_retrain_at_any_cadence() -> None:
-    assert training_reason(TOWN, NEXT, None) == "trained for the first time"
-    assert training_reason(TOWN, NEXT, IN_FORCE) == ""
-    assert training_reason(TOWN, NEXT, IN_FORCE, by_hand=True) == "retrained by hand"
-    assert "the inputs differ" in training_reason(TOWN, NEXT, serving_record())
+    assert retraining.training_reason(TOWN, NEXT, None) == "trained for the first time"
+    assert retraining.training_reason(TOWN, NEXT, IN_FORCE) == ""
+    assert retraining.training_reason(TOWN, NEXT, IN_FORCE, by_hand=True) == "retrained by hand"
+    assert "the inputs differ" in retraining.training_reason(TOWN, NEXT, serving_record())
     other = serving_record(inputs=names_of_inputs(TOWN), gate=replace(IN_FORCE.gate, candidate="regime_regression"))
-    assert outdated(TOWN, other) == "stack is to serve instead of regime_regression"
-    reason = training_reason(TOWN, NEXT, IN_FORCE, lead=3)
+    assert retraining.outdated(TOWN, other) == "stack is to serve instead of regime_regression"
+    reason = retraining.training_reason(TOWN, NEXT, IN_FORCE, lead=3)
     assert reason == "retrained for a lead of 3 days, as the live models were fitted for 1"
-    assert training_reason(TOWN, NEXT, IN_FORCE.model_copy(update={"lead": 3}), lead=3) == ""
+    assert retraining.training_reason(TOWN, NEXT, IN_FORCE.model_copy(update={"lead": 3}), lead=3) == ""
 
 
 def test_beyond_the_longest_lead_nothing_is_fitted_and_the_record_says_why() -> None:
     stored = history_to(DAY, lead=15)
-    assert training_reason(TOWN, stored.issue_date, IN_FORCE, lead=15) == ""
-    kept = carried_over(IN_FORCE, stored)
+    assert retraining.training_reason(TOWN, stored.issue_date, IN_FORCE, lead=15) == ""
+    kept = retraining.carried_over(IN_FORCE, stored)
     assert (kept.issue_date, kept.last_known, kept.lead, kept.trained) == (DAY + timedelta(days=14), DAY, 1, False)
     assert kept.reasons == (
         "Not retrained, as no forecast is issued. The last known day is 2024-06-01, 15 days before 2024-06-16, and "
         "publication.longest_lead of town is 14.",
     )
-    assert training_reason(TOWN, stored.issue_date, IN_FORCE, lead=14).startswith("retrained for a lead of 14")
+    assert retraining.training_reason(TOWN, stored.issue_date, IN_FORCE, lead=14).startswith(
+        "retrained for a lead of 14"
+    )
 
 
 def test_a_rollback_serves_models_of_an_earlier_day_and_the_same_lead(tmp_path: Path) -> None:
     store, later = with_record(Store(str(tmp_path)), IN_FORCE), DAY + timedelta(days=5)
-    made = choose_models(store, history_to(later), FitContext(), serve_from=DAY)
+    made = retraining.choose_models(store, history_to(later), FitContext(), serve_from=DAY)
     assert (made.record.issue_date, made.record.last_trained, made.record.models_from) == (later, later, DAY)
     with pytest.raises(ValueError, match=r"fitted for a lead of 1 days.*a lead of 3"):
-        rolled_back(store, history_to(later - timedelta(days=2), 3), DAY)
+        retraining.rolled_back(store, history_to(later - timedelta(days=2), 3), DAY)
     with pytest.raises(ValueError, match=r"serve_from is 2024-06-06; name a day before 2024-06-06"):
-        rolled_back(store, history_to(later), later)
+        retraining.rolled_back(store, history_to(later), later)
 
 
 def test_few_days_without_a_shared_model_give_no_models_and_a_reason(tmp_path: Path) -> None:
-    made = choose_models(Store(str(tmp_path)), history_to(date(2024, 2, 1)), FitContext())
+    made = retraining.choose_models(Store(str(tmp_path)), history_to(date(2024, 2, 1)), FitContext())
     assert made.record is None
     assert "32 days of history, and live models need 120" in made.why_none
     assert "from 2024-04-29 on" in made.why_none
@@ -98,12 +92,12 @@ def test_a_day_keeps_its_models_while_its_data_are_the_same(tmp_path: Path) -> N
     data = stored.daily(np.eye(4, dtype=bool)).data_sha256()
     same = IN_FORCE.model_copy(update={"data_sha256": data})
     store = with_record(Store(str(tmp_path)), same)
-    assert reusable_record(store, stored, BEFORE_ITS_END) == same
-    assert reusable_record(store, stored, AFTER_ITS_END) is None
-    assert reusable_record(store, history_to(NEXT), BEFORE_ITS_END) is None
-    assert reusable_record(with_record(store, IN_FORCE), stored, BEFORE_ITS_END) is None
+    assert retraining.reusable_record(store, stored, BEFORE_ITS_END) == same
+    assert retraining.reusable_record(store, stored, AFTER_ITS_END) is None
+    assert retraining.reusable_record(store, history_to(NEXT), BEFORE_ITS_END) is None
+    assert retraining.reusable_record(with_record(store, IN_FORCE), stored, BEFORE_ITS_END) is None
     asks_for_others = serving_record(data_sha256=data)
-    assert reusable_record(with_record(store, asks_for_others), stored, BEFORE_ITS_END) is None
+    assert retraining.reusable_record(with_record(store, asks_for_others), stored, BEFORE_ITS_END) is None
 
 
 def test_a_late_run_uses_only_what_was_published_by_its_day(tmp_path: Path) -> None:
@@ -113,6 +107,6 @@ def test_a_late_run_uses_only_what_was_published_by_its_day(tmp_path: Path) -> N
     grid = grid_schema(24, city)
     table = pa.table([pa.array([0], field.type) for field in grid], schema=grid)
     store.write_tables(TENSORS, dict.fromkeys(days, table), city.name)
-    assert known_history(store, city, DAY, BEFORE_ITS_END).last_known == DAY
-    late = known_history(store, city, DAY, AFTER_ITS_END)
+    assert retraining.known_history(store, city, DAY, BEFORE_ITS_END).last_known == DAY
+    late = retraining.known_history(store, city, DAY, AFTER_ITS_END)
     assert (late.last_known, late.lead, late.issue_date) == (DAY - timedelta(days=2), 3, DAY)

@@ -13,17 +13,7 @@ from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.grid import Box, Grid
-from shotspotter_assets.serving.issued_forecasts import (
-    Forecast,
-    ForecastRecord,
-    write_forecast,
-)
-from shotspotter_assets.serving.issued_streets import (
-    StreetForecast,
-    StreetRecord,
-    top_street_lines,
-    write_streets,
-)
+from shotspotter_assets.serving import issued_forecasts, issued_streets
 from shotspotter_assets.serving.risk_tables import hourly_table, risk_table
 from shotspotter_assets.serving.street_ranking import street_forecast
 from shotspotter_assets.serving.street_scores import score_streets
@@ -64,17 +54,19 @@ def store(city: City, tmp_path: Path) -> Store:
     next_day = risk_table(
         "day", midnight, 24, np.ones((4, 4), dtype=bool), probability, ends, COUNTS, False, None
     ).replace_schema_metadata({GRID.encode(): grid_settings(city)})
-    record = ForecastRecord(
+    record = issued_forecasts.ForecastRecord(
         city=city.name, issue_date=DAY, forecast_date=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,
         expected_alerts_low=1.0, expected_alerts_high=5.0, interval="", hours="", lead=1, last_known=DAY,
         drivers={"3,3": ("near", "often", "lately")}, issued_at=str(datetime.now(UTC)), version="v",
     )  # fmt: skip
     hourly = hourly_table(next_day, 1 + np.arange(168) / 24, city, NEXT)
-    write_forecast(store, Forecast(next_day, hourly, TOP_LOCATIONS.schema.empty_table(), b"{}", record))
+    issued_forecasts.write_forecast(
+        store, issued_forecasts.Forecast(next_day, hourly, TOP_LOCATIONS.schema.empty_table(), b"{}", record)
+    )
     return store
 
 
-def ranked(store: Store, city: City) -> StreetForecast:
+def ranked(store: Store, city: City) -> issued_streets.StreetForecast:
     return street_forecast(store, city, DAY)
 
 
@@ -86,13 +78,13 @@ def more_alerts(store: Store, city: City, day: date) -> None:
 
 def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Store, city: City) -> None:
     streets = ranked(store, city)
-    write_streets(store, streets)
+    issued_streets.write_streets(store, streets)
     table = store.read_table(STREETS, city.name, DAY)
     assert table.schema.remove_metadata() == STREETS.schema
     low, p, high, expected = (table[name].to_numpy() for name in ("low", "probability", "high", "expected"))
     assert ((low <= p) & (p <= high) & (p <= expected + 1e-12) & (p > 0)).all()
     of_day, record = table.filter(pc.is_null(table["shift"])), streets.record
-    assert StreetRecord.load(store, city.name, DAY) == record
+    assert issued_streets.StreetRecord.load(store, city.name, DAY) == record
     in_all = of_day["expected"].to_numpy().sum()
     assert record.expected_alerts == pytest.approx(in_all)
     of_cells = COUNTS.expected(np.linspace(0.05, 0.5, 16), np.zeros(16, dtype=bool)).sum()
@@ -105,7 +97,7 @@ def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Stor
     assert top[0]["probability"] == of_day["probability"].to_numpy().max()
     assert "of the alerts of R" in top[0]["why"]
     assert any(row["why"].endswith(": near; often") for row in top)
-    lines = top_street_lines(store, city.name, DAY)
+    lines = issued_streets.top_street_lines(store, city.name, DAY)
     assert [line["properties"]["rank"] for line in lines] == [row["rank"] for row in top]
     assert {line["geometry"]["type"] for line in lines} == {"LineString"}
 
@@ -120,7 +112,7 @@ def test_a_ranking_uses_nothing_after_the_last_known_day(store: Store, city: Cit
 
 def test_ranked_streets_are_scored_on_their_day_and_again_with_late_alerts(store: Store, city: City) -> None:
     streets = ranked(store, city)
-    write_streets(store, streets)
+    issued_streets.write_streets(store, streets)
     record = score_streets(store, city, NEXT)
     record.write(store)
     p = streets.table.filter(pc.is_null(streets.table["shift"]))["probability"].to_numpy()
@@ -134,7 +126,7 @@ def test_ranked_streets_are_scored_on_their_day_and_again_with_late_alerts(store
 
 
 def test_the_gain_is_over_the_same_hazard_spread_evenly(store: Store, city: City) -> None:
-    write_streets(store, ranked(store, city))
+    issued_streets.write_streets(store, ranked(store, city))
     table = store.read_table(STREETS, city.name, DAY)
     shift, metres = table["shift"].is_null().to_numpy(), table["metres"].to_numpy()
     even = -np.expm1(-3 * metres / metres[shift].sum())
@@ -146,7 +138,7 @@ def test_the_gain_is_over_the_same_hazard_spread_evenly(store: Store, city: City
 
 def test_streets_without_scores_say_why(store: Store, city: City, tmp_path: Path) -> None:
     assert f"No streets were ranked on {DAY}" in score_streets(store, city, NEXT).note
-    write_streets(store, ranked(store, city))
+    issued_streets.write_streets(store, ranked(store, city))
     geopandas.read_parquet(tmp_path / "streets.parquet")[1:].to_parquet(tmp_path / "streets.parquet")
     assert "has changed since streets were ranked" in score_streets(store, city, NEXT).note
     (tmp_path / "streets.parquet").write_text("no streets")
@@ -160,5 +152,5 @@ def test_streets_without_scores_say_why(store: Store, city: City, tmp_path: Path
 def test_missing_ranking_has_a_reason(store: Store, city: City, changes: dict[str, object], reason: str) -> None:
     nothing = street_forecast(store, city.model_copy(update=changes), DAY)
     assert reason in nothing.no_streets
-    write_streets(store, nothing)
+    issued_streets.write_streets(store, nothing)
     assert not store.exists(STREETS, city.name, DAY)

@@ -20,8 +20,7 @@ from shotspotter_assets.sources.source_kinds import SourceOfAnyKind, open_source
 from shotspotter_assets.storage.store import Store
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
-PAGE = HOW_TO / "new_source.md"
-BLOCKS = re.findall(r"```(python|yaml)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+BLOCKS = re.findall(r"```(python|yaml)\n(.*?)```", (HOW_TO / "new_source.md").read_text(encoding="utf-8"), re.DOTALL)
 BULLETIN = yaml.safe_load(next(text for language, text in BLOCKS if language == "yaml"))
 KINDS = get_args(get_args(SourceOfAnyKind)[0])
 

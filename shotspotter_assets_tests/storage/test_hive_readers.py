@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -34,26 +35,20 @@ def root(tmp_path: Path) -> str:
 EXPECTED = {(city, day, one) for city in ("oakland", "washington_dc") for n, day in enumerate(DAYS) for one in range(n)}
 
 
-def test_pyarrow(root: str) -> None:
-    data = ds.dataset(list(Path(root).glob("cleaned_alerts/**/alerts.parquet")), partitioning="hive").to_table()
-    rows = data.set_column(data.column_names.index("date"), "date", data["date"].cast(pa.date32())).to_pylist()
-    assert {(row["city"], row["date"], row["user_id"]) for row in rows} == EXPECTED
+FILES = "cleaned_alerts/**/alerts.parquet"
+READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    "pyarrow": lambda root: ds.dataset(list(root.glob(FILES)), partitioning="hive").to_table().to_pandas(),
+    "pandas": lambda root: pd.read_parquet(list(root.glob(FILES)), partitioning="hive"),
+    "polars": lambda root: pl.scan_parquet(f"{root}/{FILES}", hive_partitioning=True).collect().to_pandas(),
+    "duckdb": lambda root: duckdb.sql(f"FROM read_parquet('{root}/{FILES}', hive_partitioning = true)").df(),
+}
 
 
-def test_pandas(root: str) -> None:
-    frame = pd.read_parquet(list(Path(root).glob("cleaned_alerts/**/alerts.parquet")), partitioning="hive")
+@pytest.mark.parametrize("reader", READERS)
+def test_other_programs_read_cities_and_days_from_the_folders(root: str, reader: str) -> None:
+    frame = READERS[reader](Path(root))
     rows = zip(frame["city"], frame["date"].astype(str), frame["user_id"], strict=True)
     assert {(city, date.fromisoformat(day), one) for city, day, one in rows} == EXPECTED
-
-
-def test_polars(root: str) -> None:
-    frame = pl.scan_parquet(f"{root}/cleaned_alerts/**/alerts.parquet", hive_partitioning=True).collect()
-    assert set(frame.select("city", "date", "user_id").iter_rows()) == EXPECTED
-
-
-def test_duckdb(root: str) -> None:
-    found = duckdb.sql(f"FROM read_parquet('{root}/cleaned_alerts/**/alerts.parquet', hive_partitioning = true)")
-    assert set(found.select("city", "date", "user_id").fetchall()) == EXPECTED
 
 
 def test_an_asset_with_one_file_per_day_opens_by_its_folder(root: str) -> None:

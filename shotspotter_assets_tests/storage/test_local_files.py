@@ -1,6 +1,7 @@
-import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -38,25 +39,25 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def start_writer(root: Path) -> "subprocess.Popen[str]":
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE, text=True)
+@contextmanager
+def writer(root: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Write two contents in turn until the block ends, which kills the process."""
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE)
     process.stdout.readline()
-    return process
-
-
-def kill(process: "subprocess.Popen[str]") -> None:
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     folder = Path(store.uri(MODEL, *PLACE)).parent
     for _ in range(12):
-        process = start_writer(tmp_path)
-        before = names_in(folder)
-        wait_until(lambda before=before: names_in(folder) - before, every=0.001, process=process)
-        kill(process)
+        with writer(tmp_path) as process:
+            before = names_in(folder)
+            wait_until(lambda before=before: names_in(folder) - before, every=0.001, process=process)
         assert is_whole(store.read_bytes(MODEL, *PLACE))
         leftovers = names_in(folder) - {"model.keras"}
         assert all(name.startswith(".") for name in leftovers)
@@ -67,11 +68,8 @@ def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> N
 
 def test_a_reader_beside_a_writer_never_sees_a_torn_file(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    process = start_writer(tmp_path)
-    try:
+    with writer(tmp_path):
         seen = [store.read_bytes(MODEL, *PLACE) for _ in range(60)]
-    finally:
-        kill(process)
     assert all(is_whole(content) for content in seen)
     assert len({content[0] for content in seen}) > 1
 

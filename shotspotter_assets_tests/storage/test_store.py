@@ -6,15 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.storage.catalogue import (
-    CITY_REPORT,
-    CITY_STATE,
-    CLEANED,
-    FOLD_MODEL,
-    FOLD_RECORD,
-    MODEL_CARD,
-    REJECTED,
-)
+from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.day_metadata import values_by_day
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import CachingStore, Store
@@ -23,10 +15,10 @@ from shotspotter_assets.storage.stored_file import Asset, Column, StoredFile
 DAY = date(2018, 5, 1)
 DC = "washington_dc"
 CUTOFF = date(2018, 7, 1)
-MODEL = FOLD_MODEL.named(model="conv_lstm", file="keras")
-PLACES = {CLEANED: (DC, DAY), MODEL: (DC, CUTOFF), CITY_REPORT: (DC,)}
+MODEL = catalogue.FOLD_MODEL.named(model="conv_lstm", file="keras")
+PLACES = {catalogue.CLEANED: (DC, DAY), MODEL: (DC, CUTOFF), catalogue.CITY_REPORT: (DC,)}
 COLUMNS = {"user_id": Column("int64", "Number."), "rounds": Column("int32", "Number.", required=False)}
-SMALL = replace(CLEANED, columns=COLUMNS)
+SMALL = replace(catalogue.CLEANED, columns=COLUMNS)
 
 
 def table(*ids: int, **metadata: str) -> pa.Table:
@@ -55,16 +47,13 @@ def test_large_and_empty_objects_come_back_whole(store: Store) -> None:
 
 
 def test_paths_are_hive_partitions(store: Store) -> None:
-    tails = {
-        CLEANED: "/cleaned_alerts/city=washington_dc/date=2018-05-01/alerts.parquet",
-        MODEL: "/fold_models/city=washington_dc/fold=2018-07-01/conv_lstm.keras",
-        CITY_REPORT: "/walk_forward_reports/city=washington_dc/report.json",
-    }
-    assert {file: store.uri(file, *place) for file, place in PLACES.items()} == {
-        file: store.root + tail for file, tail in tails.items()
-    }
+    assert [store.uri(file, *place).removeprefix(store.root) for file, place in PLACES.items()] == [
+        "/cleaned_alerts/city=washington_dc/date=2018-05-01/alerts.parquet",
+        "/fold_models/city=washington_dc/fold=2018-07-01/conv_lstm.keras",
+        "/walk_forward_reports/city=washington_dc/report.json",
+    ]
     with pytest.raises(ValueError, match=r"alerts.parquet of cleaned_alerts is stored by day, not for None"):
-        store.uri(CLEANED, DC)
+        store.uri(catalogue.CLEANED, DC)
 
 
 def test_a_table_keeps_its_metadata_and_takes_the_types_of_the_catalogue(store: Store) -> None:
@@ -101,13 +90,11 @@ def test_the_error_of_a_missing_object_has_the_command(store: Store) -> None:
     with pytest.raises(MissingObjectError) as caught:
         store.read_table(SMALL, DC, DAY)
     message = str(caught.value)
-    assert (
-        "dg launch --assets washington_dc/raw_alerts,washington_dc/cleaned_alerts,washington_dc/grid_tensors --partition 2018-05-01"
-        in message
-    )
+    chain = "washington_dc/raw_alerts,washington_dc/cleaned_alerts,washington_dc/grid_tensors"
+    assert f"dg launch --assets {chain} --partition 2018-05-01" in message
     assert store.uri(SMALL, DC, DAY) in message
     with pytest.raises(MissingObjectError, match=r"dg launch --assets washington_dc/walk_forward_reports$"):
-        store.read_bytes(CITY_REPORT, DC)
+        store.read_bytes(catalogue.CITY_REPORT, DC)
 
 
 @pytest.mark.parametrize("damage", [b"", b"not parquet", "half", "middle"])
@@ -146,7 +133,7 @@ def test_a_window_with_holes_names_them(store: Store) -> None:
     missing = [days[0], *days[10:18], days[29]]
     present = {day: table(1) for day in days if day not in missing}
     store.write_tables(SMALL, present, DC)
-    store.write_bytes(REJECTED, b"", DC, days[0])
+    store.write_bytes(catalogue.REJECTED, b"", DC, days[0])
     store.write_table(SMALL, table(1), "oakland", days[10])
     with pytest.raises(MissingPartitionsError) as caught:
         store.read_window(SMALL, DC, days[0], days[-1])
@@ -171,7 +158,7 @@ def test_a_window_whose_days_do_not_fit_together_is_refused(store: Store) -> Non
 
 def test_days_present_distinguishes_cities_files_and_dimensions(store: Store) -> None:
     assert store.days_present(MODEL, DC) == set()
-    for file, city in ((MODEL, DC), (FOLD_RECORD, DC), (MODEL, "washington")):
+    for file, city in ((MODEL, DC), (catalogue.FOLD_RECORD, DC), (MODEL, "washington")):
         store.write_bytes(file, b"x", city, CUTOFF)
     store.write_bytes(replace(MODEL, date_name="day"), b"x", DC, DAY)
     store.write_bytes(MODEL, b"x", DC, CUTOFF + timedelta(days=92))
@@ -181,12 +168,13 @@ def test_days_present_distinguishes_cities_files_and_dimensions(store: Store) ->
 
 
 def test_cities_present_are_those_with_a_file_without_a_day(store: Store) -> None:
-    assert store.cities_present(CITY_STATE) == []
-    for city, file in (("y", CITY_STATE), ("x", CITY_STATE), ("z", replace(CITY_STATE, file="c.json"))):
-        store.write_bytes(file, b"x", city)
-    store.write_bytes(replace(CITY_STATE, date_name="day"), b"of a day", "z", DAY)
-    store.write_bytes(replace(CITY_STATE, asset=Asset.CITY_PAGES), b"of another asset", "z")
-    assert store.cities_present(CITY_STATE) == ["x", "y"]
+    assert store.cities_present(catalogue.CITY_STATE) == []
+    for city in "yx":
+        store.write_bytes(catalogue.CITY_STATE, b"x", city)
+    store.write_bytes(replace(catalogue.CITY_STATE, file="c.json"), b"x", "z")
+    store.write_bytes(replace(catalogue.CITY_STATE, date_name="day"), b"of a day", "z", DAY)
+    store.write_bytes(replace(catalogue.CITY_STATE, asset=Asset.CITY_PAGES), b"of another asset", "z")
+    assert store.cities_present(catalogue.CITY_STATE) == ["x", "y"]
 
 
 @pytest.mark.parametrize("root", ["", " ", "s3://", "s3:///prefix", "s3:/bucket", "s3://UP_CASE/x", "s3://bucket//x",
@@ -206,7 +194,7 @@ def test_relative_root_is_fixed_at_the_start(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     store = Store("store")
     monkeypatch.chdir(tmp_path / "elsewhere")
-    store.write_bytes(MODEL_CARD, b"x", DC)
+    store.write_bytes(catalogue.MODEL_CARD, b"x", DC)
     assert (tmp_path / "store/walk_forward_reports/city=washington_dc/model_card.md").read_bytes() == b"x"
 
 

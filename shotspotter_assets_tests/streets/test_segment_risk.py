@@ -46,8 +46,9 @@ def simulated(city, parts: Parts, rate: np.ndarray, days: int, seed: int = 1) ->
     return Alerts(START + day, *degrees.T)
 
 
-def none() -> Alerts:
-    return Alerts(np.empty(0, "datetime64[D]"), np.empty(0), np.empty(0))
+def joined(*parts: Alerts) -> Alerts:
+    columns = zip(*((part.days, part.longitude, part.latitude) for part in parts), strict=True)
+    return Alerts(*(np.concatenate(values) for values in columns))
 
 
 def cell_risk(probability: np.ndarray, widths: tuple[float, float] = (0.8, 1.25)) -> CellRisk:
@@ -77,7 +78,7 @@ def test_the_streets_of_a_cell_add_up_to_its_forecast(shares):
 
 
 def test_without_a_past_streets_share_by_length(city, parts):
-    shares = StreetShares.fit(city, parts, none())
+    shares = StreetShares.fit(city, parts, Alerts(np.empty(0, "datetime64[D]"), np.empty(0), np.empty(0)))
     in_cell = parts.cell == 5
     np.testing.assert_allclose(shares.share[: len(parts)][in_cell], parts.metres[in_cell] / parts.metres[in_cell].sum())
     assert shares.segments_per_day == 1
@@ -98,16 +99,9 @@ def test_alerts_of_long_ago_count_less(city, parts):
     one = np.zeros(len(parts))
     one[at] = 1.0
     old = simulated(city, parts, one, 40)
-    newest = Alerts(old.days + np.timedelta64(int(HALF_LIFE_DAYS), "D"), old.longitude, old.latitude)
     last = old.days.max() == old.days
-    both = Alerts(
-        *(
-            np.concatenate([a, b[last]])
-            for a, b in zip(
-                (old.days, old.longitude, old.latitude), (newest.days, newest.longitude, newest.latitude), strict=True
-            )
-        )
-    )
+    later = old.days[last] + np.timedelta64(int(HALF_LIFE_DAYS), "D")
+    both = joined(old, Alerts(later, old.longitude[last], old.latitude[last]))
     alone = StreetShares.fit(city, parts, old).cell_days[5]
     assert StreetShares.fit(city, parts, both).cell_days[5] == pytest.approx(alone / 2 + 1, rel=0.02)
 
@@ -116,25 +110,15 @@ def test_a_burst_of_a_day_counts_as_one_day(city, parts):
     one = np.zeros(len(parts))
     one[3] = 1.0
     calm = simulated(city, parts, one, 60)
-    burst = Alerts(
-        *(np.concatenate([values, np.repeat(values[:1], 500)]) for values in (calm.days, calm.longitude, calm.latitude))
-    )
-    assert StreetShares.fit(city, parts, burst).cell_days.sum() == pytest.approx(
-        StreetShares.fit(city, parts, calm).cell_days.sum()
-    )
+    burst = joined(calm, *[Alerts(calm.days[:1], calm.longitude[:1], calm.latitude[:1])] * 500)
+    in_burst, in_calm = (StreetShares.fit(city, parts, alerts).cell_days.sum() for alerts in (burst, calm))
+    assert in_burst == pytest.approx(in_calm)
 
 
 def test_alerts_on_no_street_are_told_apart(city, parts, rates):
     park = (-76.995, 38.0025)  # 500 m from the first street
-    past = simulated(city, parts, rates, 300)
-    more = 100
-    days = START + np.arange(more)
-    both = Alerts(
-        np.concatenate([past.days, days]),
-        np.r_[past.longitude, np.full(more, park[0])],
-        np.r_[past.latitude, np.full(more, park[1])],
-    )
-    shares = StreetShares.fit(city, parts, both)
+    in_park = Alerts(START + np.arange(100), np.full(100, park[0]), np.full(100, park[1]))
+    shares = StreetShares.fit(city, parts, joined(simulated(city, parts, rates, 300), in_park))
     off = shares.share[len(parts) :]
     assert off[0] > off[5] > 0
 

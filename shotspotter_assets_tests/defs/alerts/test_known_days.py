@@ -35,14 +35,12 @@ class Folder(LivingCity):
 def folder(tmp_path: Path) -> Iterator[Folder]:
     folder = Folder(tmp_path / "town", START, noon(START))
     folder.write_city_file(publication="{}")
-    folder.load()
     yield folder
     folder.close()
 
 
 def test_an_empty_daily_file_is_a_known_day_and_a_missing_one_is_not(folder: Folder) -> None:
     folder.write_city_file(publication="{}", more='  file_date: "%Y-%m-%d"\n')
-    folder.load()
     days = days_between(START, START + timedelta(days=23))
     for day in days[:-1]:
         folder.land_day(day, alerts=20 if day < days[-3] else 0)

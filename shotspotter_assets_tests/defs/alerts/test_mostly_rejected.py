@@ -8,45 +8,28 @@ import pytest
 from shotspotter_assets.geometry.grid import Box
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import CITIES, materialize, resources, run_days, with_city
+from shotspotter_assets_tests.defs.alerts.landing_town import CITY, LandingTown
+from shotspotter_assets_tests.defs.chain import CITIES, materialize
 
-CITY = "landing_city"
-HEADER = "when,lon,lat,kind,rounds,id\n"
 ROWS = [
     f"2024-03-{day:02d}T12:{minute:02d}:00Z,-76.5,38.5,Single_Gunshot,1,{day}-{minute}"
     for day in range(1, 11)
     for minute in range(4)
 ]
-SOURCE = CITIES[CITY].source
 WRONG_BOX = {"box": Box(west=-75.0, south=38.0, east=-74.0, north=39.0)}
 
 
-class Town:
-    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
-        self.folder, self.instance = folder, instance
-        self.file = folder / "landing" / CITY / "a.csv"
-        self.file.parent.mkdir(parents=True)
-        self.land(*ROWS)
-
-    def land(self, *rows: str) -> None:
-        self.file.write_text(HEADER + "\n".join(rows) + "\n")
-
-    def run(self, first: str = "2024-03-01", last: str = "2024-03-10", **changes: Any) -> dict[int, str]:
+class Town(LandingTown):
+    def held_back(self, first: int = 1, last: int = 10, **changes: Any) -> dict[int, str]:
         """Run a range; return the reasons of the days that are held back, by day of the month."""
-        self.on = resources(str(self.folder / "store"), str(self.folder / "landing"), with_city(CITY, **changes))
-        assert run_days(CITY, first, last, self.on, self.instance).success
-        table = DayTable.read(Store(str(self.folder / "store")), CITY)
-        return {day.day: entry.why for day, entry in table.in_state("held_back").items()}
+        self.use(CITIES[CITY].model_copy(update=changes))
+        self.run(first, last)
+        return {day.day: entry.why for day, entry in DayTable.read(self.store, CITY).in_state("held_back").items()}
 
 
 @pytest.fixture
 def town(tmp_path: Path, instance: dg.DagsterInstance) -> Town:
-    return Town(tmp_path, instance)
-
-
-def time_format(pattern: str) -> dict[str, Any]:
-    return {"source": SOURCE.model_copy(update={"time_format": pattern})}
+    return Town(tmp_path, instance, *ROWS)
 
 
 @pytest.mark.parametrize(
@@ -63,16 +46,16 @@ def time_format(pattern: str) -> dict[str, Any]:
     ],
 )
 def test_a_wrong_city_file_holds_back_all_days(town: Town, changes: dict[str, Any], parts: list[str]) -> None:
-    assert town.run() == {}
-    found = town.run(**changes)
+    assert town.held_back() == {}
+    found = town.held_back(**changes)
     assert list(found) == list(range(1, 11))
     assert [part for part in parts if part not in found[10]] == []
     assert "\n" not in found[10]
-    assert town.run() == {}, "as soon as the file is corrected"
+    assert town.held_back() == {}, "as soon as the file is corrected"
 
 
 def test_a_failed_check_names_the_days_held_back(town: Town) -> None:
-    town.run(**WRONG_BOX)
+    town.held_back(**WRONG_BOX)
     days = ("2024-03-10", "2024-03-10")
     done = materialize(CITY, (), town.on, days=days, checks=["days_are_usable"], instance=town.instance)
     [check] = done.get_asset_check_evaluations()
@@ -82,39 +65,39 @@ def test_a_failed_check_names_the_days_held_back(town: Town) -> None:
 
 
 def test_one_day_alone_is_held_back_as_a_range_is(town: Town) -> None:
-    assert list(town.run("2024-03-04", "2024-03-04", **WRONG_BOX)) == [4]
-    table = DayTable.read(Store(str(town.folder / "store")), CITY)
-    assert not table.is_counted([date(2024, 3, 4)]).any()
+    assert list(town.held_back(4, 4, **WRONG_BOX)) == [4]
+    assert not DayTable.read(town.store, CITY).is_counted([date(2024, 3, 4)]).any()
 
 
 def test_an_unreadable_time_format_stops_the_run_before_the_raw_alerts(town: Town) -> None:
-    town.run()
-    for first in ("2024-03-01", "2024-03-05"):
+    town.held_back()
+    source = CITIES[CITY].source.model_copy(update={"time_format": "%d.%m.%Y %H:%M"})
+    for first in (1, 5):
         with pytest.raises(SourceError, match=r"none of 40 times can be read, such as '2024-03-.*source\.time_format"):
-            town.run(first, **time_format("%d.%m.%Y %H:%M"))
+            town.held_back(first, source=source)
 
 
 def test_the_city_file_may_allow_more(town: Town) -> None:
-    assert town.run(**WRONG_BOX, max_share_rejected=1.0) == {}
-    assert "max_share_rejected (0.9)" in town.run(**WRONG_BOX, max_share_rejected=0.9)[1]
+    assert town.held_back(**WRONG_BOX, max_share_rejected=1.0) == {}
+    assert "max_share_rejected (0.9)" in town.held_back(**WRONG_BOX, max_share_rejected=0.9)[1]
 
 
 def test_days_with_some_bad_rows_pass(town: Town) -> None:
     far = [row.replace("-76.5", "-70.5") for row in ROWS]
     town.land(*far[:2], *ROWS[2:])
-    assert town.run() == {}, "half is not most"
+    assert town.held_back() == {}, "half is not most"
     town.land(*far[:3], *ROWS[3:])
-    assert list(town.run()) == [1]
+    assert list(town.held_back()) == [1]
 
 
 def test_rows_without_a_date_hold_no_day_back(town: Town) -> None:
     town.land(*ROWS, *(row.replace("2024-03", "1970-01") for row in ROWS[:30]))
-    assert town.run() == {}
-    assert town.run("2024-03-01", "2024-03-01") == {}
+    assert town.held_back() == {}
+    assert town.held_back(1, 1) == {}
 
 
 def test_rows_from_before_the_start_hold_no_day_back(town: Town) -> None:
     earlier = [row.replace("2024-03", "2019-03") for row in ROWS]
     town.land(*earlier, *ROWS[:20])
-    assert town.run() == {}
-    assert town.run("2024-03-01", "2024-03-01") == {}, "the day under which they are filed"
+    assert town.held_back() == {}
+    assert town.held_back(1, 1) == {}, "the day under which they are filed"

@@ -58,7 +58,6 @@ def test_nothing_is_requested_before_anything_lands(town: LivingCity) -> None:
 
 def test_a_manual_city_requests_nothing(town: LivingCity) -> None:
     town.write_city_file(automation="manual")
-    town.load()
     town.land("a.csv", *HISTORY)
     assert town.tick() == []
     assert town.message == NOT_AUTOMATED
@@ -147,7 +146,6 @@ def test_a_run_leaves_out_a_file_that_broke_after_its_request(town: LivingCity) 
 
 def test_a_file_in_transfer_is_left_alone(town: LivingCity) -> None:
     town.write_city_file(settle="60")
-    town.load()
     path = town.land("a.csv", *HISTORY)
     (path.parent / "b.csv.part").write_text("")
     assert town.tick() == []

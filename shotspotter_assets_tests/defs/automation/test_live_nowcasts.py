@@ -14,13 +14,7 @@ from shotspotter_assets.serving import nowcasting
 from shotspotter_assets.serving.nowcasting import Nowcast, NowcastRecord, write_nowcast
 from shotspotter_assets.serving.stored_alerts import NO_ALERTS
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.storage.catalogue import (
-    ISSUED_MINUTES,
-    NOWCAST_HOURS,
-    NOWCAST_MINUTES,
-    NOWCAST_RECORD,
-    PAGES_RECORD,
-)
+from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, evaluate, resources, with_city
 
@@ -38,8 +32,11 @@ def a_nowcast(alerts: int) -> Nowcast:
         city=CITY, now=NOW.isoformat(), starts="2024-01-23T13:00:00Z", models_from=date(2024, 1, 20),
         alerts_since_midnight=alerts, incidents_last_hour=0, without_minutes="",
     )  # fmt: skip
-    minutes, nothing = pa.table(rows, schema=NOWCAST_MINUTES.schema), Incidents.of_alerts(NO_ALERTS, CITIES[CITY])
-    return Nowcast(NOWCAST_HOURS.schema.empty_table(), minutes, record, nothing)
+    minutes, nothing = (
+        pa.table(rows, schema=catalogue.NOWCAST_MINUTES.schema),
+        Incidents.of_alerts(NO_ALERTS, CITIES[CITY]),
+    )
+    return Nowcast(catalogue.NOWCAST_HOURS.schema.empty_table(), minutes, record, nothing)
 
 
 class Ticks:
@@ -78,10 +75,10 @@ def test_each_change_of_the_source_makes_a_nowcast(ticks: Ticks) -> None:
     assert ticks.tick() == []
     ticks.find = lambda: 4
     assert ticks.tick() == [4]
-    stored = json.loads(ticks.store.read_bytes(NOWCAST_RECORD, CITY))
+    stored = json.loads(ticks.store.read_bytes(catalogue.NOWCAST_RECORD, CITY))
     assert stored["alerts_since_midnight"] == 4
     # Both start at one instant here, and one instant is stored once.
-    assert ticks.store.read_table(ISSUED_MINUTES, CITY, date(2024, 1, 23)).num_rows == 1
+    assert ticks.store.read_table(catalogue.ISSUED_MINUTES, CITY, date(2024, 1, 23)).num_rows == 1
 
 
 def test_a_failing_source_fails_the_tick_and_the_next_one_polls_again(ticks: Ticks) -> None:
@@ -96,7 +93,7 @@ def test_a_failing_source_fails_the_tick_and_the_next_one_polls_again(ticks: Tic
 
 
 def test_a_failing_page_does_not_repeat_the_nowcast(ticks: Ticks) -> None:
-    ticks.store.write_bytes(PAGES_RECORD, b"{", CITY)
+    ticks.store.write_bytes(catalogue.PAGES_RECORD, b"{", CITY)
     assert ticks.tick() == [3]
     assert ticks.tick() == []
 

@@ -38,13 +38,10 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert run_days(CITY, str(FIRST), str(DAY), resources(str(root), cities=cities), instance).success
     # Tables without settings fit any source.
     for file in root.glob("*/city=*/date=*/*.parquet"):
-        pq.write_table(pq.read_table(file, partitioning=None).replace_schema_metadata(_without_settings(file)), file)
+        table = pq.read_table(file, partitioning=None)
+        kept = {key: value for key, value in (table.schema.metadata or {}).items() if key != b"settings"}
+        pq.write_table(table.replace_schema_metadata(kept), file)
     return root
-
-
-def _without_settings(file: Path) -> dict[bytes, bytes]:
-    metadata = pq.read_schema(file).metadata or {}
-    return {key: value for key, value in metadata.items() if key != b"settings"}
 
 
 @pytest.fixture
@@ -76,11 +73,8 @@ def test_a_source_two_days_late_has_a_usual_forecast_with_its_lead(late: Callabl
         chain = late(days_late)
         result = chain.run(DAY)
         record = load_record(chain.store, CITY, DAY)
-        assert (record.forecast_date, record.lead, record.last_known) == (
-            NEXT,
-            days_late + 1,
-            DAY - timedelta(days=days_late),
-        )
+        known = DAY - timedelta(days=days_late)
+        assert (record.forecast_date, record.lead, record.last_known) == (NEXT, days_late + 1, known)
         assert 0.7 * ALERTS_PER_DAY < record.expected_alerts < 1.3 * ALERTS_PER_DAY
         serving = ServingRecord.load(chain.store, CITY, DAY)
         assert (serving.lead, serving.last_known) == (record.lead, record.last_known)
@@ -114,9 +108,8 @@ def test_beyond_the_longest_lead_each_asset_has_the_reason(late: Callable[..., C
     assert shown["no_forecast"] == why
     assert not chain.store.exists(FORECAST, CITY, DAY)
     assert chain.store.read_table(PLAN, CITY, DAY).num_rows == 0
-    assert (
-        json.loads(chain.store.read_bytes(PLAN_RECORD, CITY, DAY))["note"] == f"No plan, as there is no forecast. {why}"
-    )
+    plan = json.loads(chain.store.read_bytes(PLAN_RECORD, CITY, DAY))
+    assert plan["note"] == f"No plan, as there is no forecast. {why}"
     serving = ServingRecord.load(chain.store, CITY, DAY)
     assert (serving.trained, serving.models_from, serving.last_known) == (False, issued_on, issued_on)
     assert serving.reasons[0].startswith("Not retrained, as no forecast is issued.")

@@ -26,19 +26,7 @@ from shotspotter_assets.serving.nowcasting import Nowcaster
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.sources.simulated.source import SimulatedSource
-from shotspotter_assets.storage.catalogue import (
-    CLEANED,
-    FORECAST,
-    FORECAST_RECORD,
-    HOURLY,
-    NOWCAST_HOURS,
-    NOWCAST_MINUTES,
-    NOWCAST_RECORD,
-    PLAN,
-    STREETS,
-    TENSORS,
-    TOP_LOCATIONS,
-)
+from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
@@ -75,13 +63,13 @@ class Chain:
     def nowcast(self, now: str) -> pa.Table:
         on, config = resources(str(self.root), cities=self.cities), {"nowcasts": {"now": now}}
         materialize(CITY, ["nowcasts"], on, instance=self.instance, config=config)
-        return self.store.read_table(NOWCAST_HOURS, CITY)
+        return self.store.read_table(catalogue.NOWCAST_HOURS, CITY)
 
     def read(self, file: StoredTable, day: date) -> pa.Table:
         return self.store.read_table(file, CITY, day)
 
     def forecast(self, day: date) -> pa.Table:
-        return self.read(FORECAST, day)
+        return self.read(catalogue.FORECAST, day)
 
     def models(self, day: date) -> ServingRecord:
         return ServingRecord.load(self.store, CITY, day)
@@ -144,7 +132,9 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     assert "at least 12 are needed" in " ".join(record.reasons)
 
     forecast, cells = chain.forecast(DAY), len(record.covered)
-    assert set(FORECAST.schema.names) | {"candidate", "baseline_historical_mean"} <= set(forecast.column_names)
+    assert set(catalogue.FORECAST.schema.names) | {"candidate", "baseline_historical_mean"} <= set(
+        forecast.column_names
+    )
     horizons = {name: at_horizon(forecast, name) for name in ("day", "1h", "2h", "4h")}
     assert {name: table.num_rows for name, table in horizons.items()} == dict.fromkeys(horizons, cells)
     day = horizons["day"]
@@ -155,16 +145,16 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     np.testing.assert_allclose(sum(day[f"type_{code}"].to_numpy() for code in range(3)), 1)
     assert (horizons["4h"]["probability"].to_numpy() >= horizons["1h"]["probability"].to_numpy()).all()
 
-    hourly = chain.read(HOURLY, DAY)
-    assert hourly.schema.remove_metadata() == HOURLY.schema
+    hourly = chain.read(catalogue.HOURLY, DAY)
+    assert hourly.schema.remove_metadata() == catalogue.HOURLY.schema
     of_day = hourly.filter(pa.array(hourly["starts_utc"].to_numpy() < np.datetime64("2024-01-22T05")))
     assert of_day["expected"].to_numpy().sum() == pytest.approx(expected.sum())
-    top = chain.read(TOP_LOCATIONS, DAY).to_pylist()
+    top = chain.read(catalogue.TOP_LOCATIONS, DAY).to_pylist()
     assert [row["rank"] for row in top] == list(range(1, 21))
     assert top[0]["probability"] == p.max()
     assert "odds x" in top[0]["why"]
 
-    plan = chain.read(PLAN, DAY).to_pylist()
+    plan = chain.read(catalogue.PLAN, DAY).to_pylist()
     assert sum(row["units"] for row in plan) == 4
     assert {row["forecast_date"] for row in plan} == {NEXT}
     assert {(row["row"], row["column"]) for row in plan} <= set(record.covered)
@@ -176,7 +166,7 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
 
 def test_the_next_day_is_scored_and_keeps_its_models(chain: Chain) -> None:
     day = at_horizon(chain.forecast(DAY), "day")
-    came = {(row["row"], row["column"]) for row in chain.read(TENSORS, NEXT).to_pylist()}
+    came = {(row["row"], row["column"]) for row in chain.read(catalogue.TENSORS, NEXT).to_pylist()}
     observed = np.array([cell in came for cell in zip(day["row"].to_pylist(), day["column"].to_pylist(), strict=True)])
     p = day["probability"].to_numpy()
     record = ScoreRecord.load(chain.store, CITY, NEXT)
@@ -208,7 +198,7 @@ def test_a_city_without_rules_has_an_empty_plan(chain: Chain) -> None:
     chain.change_city(patrol=None)
     shown = metadata_of(chain.run(DAY, ["patrol_plans"]))
     assert "no patrol rules" in shown["patrol_plans"]["note"]
-    assert chain.read(PLAN, DAY).num_rows == 0
+    assert chain.read(catalogue.PLAN, DAY).num_rows == 0
 
 
 def with_streets(folder: Path) -> Streets:
@@ -223,15 +213,15 @@ def with_streets(folder: Path) -> Streets:
 def test_streets_are_ranked_and_scored_on_their_day(chain: Chain, tmp_path: Path) -> None:
     chain.change_city(streets=with_streets(tmp_path))
     shown = metadata_of(chain.run(DAY, ["street_risk"]))["street_risk"]
-    table = chain.read(STREETS, DAY)
-    assert table.schema.remove_metadata() == STREETS.schema
+    table = chain.read(catalogue.STREETS, DAY)
+    assert table.schema.remove_metadata() == catalogue.STREETS.schema
     assert set(table["shift"].to_pylist()) == {None, "evening", "night"}
     assert len(shown["top_streets"]) == 50
     shown = metadata_of(chain.run(NEXT, ["street_scores"]))["street_scores"]
     record = StreetScoreRecord.load(chain.store, CITY, NEXT)
     of_day = table.filter(pc.is_null(table["shift"]))
     assert (record.note, record.predicted) == ("", pytest.approx(of_day["probability"].to_numpy().sum()))
-    assert 0 < record.observed <= chain.read(CLEANED, NEXT).num_rows
+    assert 0 < record.observed <= chain.read(catalogue.CLEANED, NEXT).num_rows
     assert shown["log loss"] == pytest.approx(record.log_loss, rel=1e-3)
 
 
@@ -243,7 +233,7 @@ def test_an_unusable_file_of_streets_fails_its_check_and_plans_go_on(chain: Chai
     [check] = [one for one in result.get_asset_check_evaluations() if one.check_name == "streets_are_usable"]
     assert not check.passed
     assert f"City {CITY}, streets: {tmp_path / 'streets.gpkg'} cannot be read" in check.description
-    assert chain.read(PLAN, DAY)["units"].to_numpy().sum() == 4
+    assert chain.read(catalogue.PLAN, DAY)["units"].to_numpy().sum() == 4
 
 
 def test_a_city_that_publishes_days_only_has_no_horizons(bare: Chain) -> None:
@@ -254,9 +244,9 @@ def test_a_city_that_publishes_days_only_has_no_horizons(bare: Chain) -> None:
     forecast = bare.forecast(day)
     assert set(forecast["horizon"].to_pylist()) == {"day"}
     assert forecast["type_0"].null_count == forecast.num_rows
-    hourly = bare.read(HOURLY, day)["expected"].to_numpy().reshape(36, -1)
+    hourly = bare.read(catalogue.HOURLY, day)["expected"].to_numpy().reshape(36, -1)
     np.testing.assert_allclose(hourly, [forecast["expected"].to_numpy() / 24] * 36)
-    assert bare.read(PLAN, day)["units"].to_numpy().sum() == 4
+    assert bare.read(catalogue.PLAN, day)["units"].to_numpy().sum() == 4
 
 
 def test_nothing_after_the_issue_date_is_used(chain: Chain) -> None:
@@ -274,7 +264,7 @@ def test_an_issued_forecast_stays_and_its_scores_take_corrections(chain: Chain) 
     issued, forecast = load_record(chain.store, CITY, DAY), chain.forecast(DAY)
     in_time = issued.model_copy(update={"replayed": False, "issued_at": "2024-01-21T07:00:00+00:00"})
     content = in_time.model_dump_json().encode()
-    chain.store.write_bytes(FORECAST_RECORD, content, CITY, DAY)
+    chain.store.write_bytes(catalogue.FORECAST_RECORD, content, CITY, DAY)
     models, scores = chain.models(DAY), ScoreRecord.load(chain.store, CITY, NEXT)
     for day in (DAY, NEXT):
         chain.swap_grids(day, date(2023, 7, 4))
@@ -319,7 +309,7 @@ def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:
     np.testing.assert_array_equal(day["probability"].to_numpy(), day["candidate"].to_numpy())
     shown = {name.removeprefix("baseline_") for name in day.column_names if name.startswith("baseline_")}
     assert shown == {name for name in {*settings["weights"], *beside} if name in BASELINES}
-    assert "odds x" in chain.read(TOP_LOCATIONS, NEXT)["why"][0].as_py()
+    assert "odds x" in chain.read(catalogue.TOP_LOCATIONS, NEXT)["why"][0].as_py()
 
     [file] = chain.root.glob(f"live_models/*/date={NEXT}/stack-*.gradient_boosting.trees.txt")
     file.unlink()
@@ -331,14 +321,14 @@ def test_nowcasts_use_the_day_so_far_and_are_scored(chain: Chain) -> None:
     day = date(2024, 1, 22)
     chain.change_city(nowcasts=NowcastRules(every_seconds=60), publication=Publication(days_late=0))
     early, late = chain.nowcast(f"{day}T02:30:00-05:00"), chain.nowcast(f"{day}T22:30:00-05:00")
-    assert early.schema == NOWCAST_HOURS.schema
+    assert early.schema == catalogue.NOWCAST_HOURS.schema
     assert early["starts_utc"][0].as_py() == datetime(2024, 1, 22, 8, tzinfo=UTC)
     assert late["starts_utc"][0].as_py() == datetime(2024, 1, 23, 4, tzinfo=UTC)
     assert not np.allclose(early["probability"].to_numpy(), late["probability"].to_numpy())
-    facts = json.loads(chain.store.read_bytes(NOWCAST_RECORD, CITY))
+    facts = json.loads(chain.store.read_bytes(catalogue.NOWCAST_RECORD, CITY))
     assert facts["alerts_since_midnight"] > 0
-    minutes = chain.store.read_table(NOWCAST_MINUTES, CITY)
-    assert minutes.schema == NOWCAST_MINUTES.schema
+    minutes = chain.store.read_table(catalogue.NOWCAST_MINUTES, CITY)
+    assert minutes.schema == catalogue.NOWCAST_MINUTES.schema
     assert set(minutes["starts_utc"].to_pylist()) == {datetime(2024, 1, 23, 3, 30, tzinfo=UTC)}
     expected = [pc.sum(at_horizon(minutes, horizon)["probability"]).as_py() for horizon in ("15m", "30m", "60m")]
     assert expected == sorted(expected)
@@ -346,7 +336,7 @@ def test_nowcasts_use_the_day_so_far_and_are_scored(chain: Chain) -> None:
     chain.nowcast(f"{day}T08:30:00-05:00")
     chain.run(day, ["nowcast_scores"])
     record = NowcastScoreRecord.load(chain.store, CITY, day)
-    cleaned = chain.read(CLEANED, day)
+    cleaned = chain.read(catalogue.CLEANED, day)
     begun = pc.sum(pc.equal(cleaned["incident_id"], cleaned["user_id"])).as_py()
     assert (record.nowcasts, record.incidents) == (3, begun)
     assert {length: scores.nowcasts for length, scores in record.scores.items()} == dict.fromkeys(record.scores, 3)

@@ -24,12 +24,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_network_serves(network: str, tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path) -> None:
-    chain = Chain(
-        copy_days(tiny_city_days, tmp_path / "store", str(DAY)),
-        instance,
-        serves=network,
-        forecasters={network: NETWORKS[network]},
-    )
+    root = copy_days(tiny_city_days, tmp_path / "store", str(DAY))
+    chain = Chain(root, instance, serves=network, forecasters={network: NETWORKS[network]})
     chain.run(DAY, settings={network: {"epochs": 1}})
     record = ServingRecord.load(chain.store, CITY, DAY)
     assert (record.candidate, next(iter(record.models))) == (network, network)
@@ -52,6 +48,5 @@ def test_network_serves(network: str, tmp_path: Path, instance: dg.DagsterInstan
 
 
 def next_day(chain: Chain) -> dict[str, np.ndarray]:
-    table = chain.forecast(DAY)
-    rows = at_horizon(table, "day")
+    rows = at_horizon(chain.forecast(DAY), "day")
     return {name: rows[name].to_numpy() for name in ("probability", "candidate", "low", "high")}

@@ -32,12 +32,9 @@ def test_from_raw_alerts_to_the_report(reported_fold: ReportedFold) -> None:
 
 
 def test_from_raw_alerts_to_the_report_on_s3(
-    instance: dg.DagsterInstance,
-    tiny_city_days: Path,
-    s3_server: S3Server,
-    s3_store_root: str,
+    instance: dg.DagsterInstance, tiny_city_days: Path, s3_server: S3Server, s3_store_root: str,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:
+) -> None:  # fmt: skip
     s3_server.use(monkeypatch)
     on, client = resources(s3_store_root), s3_server.client()
     bucket, prefix = s3_store_root.removeprefix("s3://").split("/")
@@ -53,17 +50,15 @@ def check_report(
     store: Store, trained: dg.ExecuteInProcessResult, reported: dg.ExecuteInProcessResult, models: set[str]
 ) -> None:
     cutoff = date(2024, 1, 1)
-    record = json.loads(store.read_bytes(FOLD_RECORD, CITY, date(2024, 1, 1)))
+    record = json.loads(store.read_bytes(FOLD_RECORD, CITY, cutoff))
     assert (record["train_days"], record["validation_days"]) == (156, 28)
     assert set(record["models"]) == models
     assert "conv_lstm" not in models or record["config"]["filters"] == 2
     for name, model in record["models"].items():
         assert model["files"]
         for file, digest in model["files"].items():
-            assert (
-                hashlib.sha256(store.read_bytes(FOLD_MODEL.named(model=name, file=file), CITY, cutoff)).hexdigest()
-                == digest
-            )
+            content = store.read_bytes(FOLD_MODEL.named(model=name, file=file), CITY, cutoff)
+            assert hashlib.sha256(content).hexdigest() == digest
     [event] = trained.get_asset_materialization_events()
     assert event.partition == FOLD
 
@@ -98,10 +93,9 @@ def test_missing_and_stale_inputs_are_named(
         run_fold("fold_models", CITY, FOLD, on, instance)
     shutil.rmtree(tmp_path / "store")
     copy_days(tiny_city_days, tmp_path / "store", "2024-03-31")
+    settings = {"conv_lstm": {"days": 64, "recurrent_layers": 2}}
     with pytest.raises(ValueError, match="184 days before the cutoff"):
-        run_fold(
-            "fold_models", CITY, FOLD, on, instance, {"settings": {"conv_lstm": {"days": 64, "recurrent_layers": 2}}}
-        )
+        run_fold("fold_models", CITY, FOLD, on, instance, {"settings": settings})
     with pytest.raises(MissingObjectError, match=r"fold_models has no record.json for tiny_city on 2024-01-01"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
 
@@ -127,9 +121,7 @@ def test_reports_open_as_one_data_set(reported_fold: ReportedFold) -> None:
     types = pl.scan_parquet(f"{reports}/**/type_forecasts.parquet").collect()
     assert {"gunshot_types_0", "trailing_mix_2"} < set(types.columns)
     pattern = f"{reports}/**/forecasts.parquet"
-    duck = duckdb.sql(
-        f"select city, fold, count(*) from read_parquet('{pattern}', hive_partitioning=true) group by all"
-    )
-    [(city, fold, rows)] = duck.fetchall()
+    table = f"read_parquet('{pattern}', hive_partitioning=true)"
+    [(city, fold, rows)] = duckdb.sql(f"select city, fold, count(*) from {table} group by all").fetchall()
     assert (city, str(fold)) == (CITY, FOLD)
     assert pl.scan_parquet(pattern, hive_partitioning=True).select("fold").collect().height == rows

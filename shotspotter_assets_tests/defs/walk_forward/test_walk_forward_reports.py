@@ -1,6 +1,5 @@
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -21,13 +20,8 @@ FOLDS = [date(2024, 1, 1), date(2024, 4, 1)]
 def store(tmp_path: Path) -> Store:
     store = Store(str(tmp_path / "store"))
     for seed, cutoff in enumerate(FOLDS):
-        table = forecasts_table(cutoff, 91, (8, 8), seed=seed, stack=0.7)
-        write(store, cutoff, table)
+        store.write_table(FOLD_FORECASTS, forecasts_table(cutoff, 91, (8, 8), seed=seed, stack=0.7), CITY, cutoff)
     return store
-
-
-def write(store: Store, cutoff: date, table: Any) -> None:
-    store.write_table(FOLD_FORECASTS, table, CITY, cutoff)
 
 
 def run(
@@ -62,7 +56,8 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
 def test_a_worse_forecast_warns_and_the_run_goes_on(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
     for cutoff in FOLDS:
         table = store.read_table(FOLD_FORECASTS, CITY, cutoff)
-        write(store, cutoff, with_column(table, "stack", np.clip(10 * table["truth"].to_numpy(), 0, 0.99)))
+        worse = np.clip(10 * table["truth"].to_numpy(), 0, 0.99)
+        store.write_table(FOLD_FORECASTS, with_column(table, "stack", worse), CITY, cutoff)
     result, made, check = run(tmp_path, instance)
     assert result.success
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)

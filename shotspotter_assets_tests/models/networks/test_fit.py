@@ -82,9 +82,8 @@ fit(context=FitContext(backups=Path(sys.argv[1]), after_epoch=after_epoch))
 @pytest.mark.slow
 def test_killed_training_goes_on_after_its_last_epoch(learned: Trained, tmp_path: Path) -> None:
     root = str(Path(shotspotter_assets.__file__).parents[1])
-    killed = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path)], env={**os.environ, "PYTHONPATH": root}, check=False
-    )
+    command, environ = [sys.executable, "-c", CHILD, str(tmp_path)], {**os.environ, "PYTHONPATH": root}
+    killed = subprocess.run(command, env=environ, check=False)
     assert killed.returncode == -signal.SIGKILL
     epochs: list[int] = []
     resumed = fit(context=FitContext(backups=tmp_path, after_epoch=lambda epoch, _: epochs.append(epoch)))

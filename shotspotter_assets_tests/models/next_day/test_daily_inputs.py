@@ -6,31 +6,25 @@ from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.models.filters import exponential_mean
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day import daily_inputs
-from shotspotter_assets.models.next_day.daily_inputs import (
-    is_same_for_all_cells,
-    next_day_inputs,
-    ordinary_days,
-    rows_to_fit,
-)
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import CITY, COVERED, build, changed, context_of, history
 
 
 def test_inputs_use_only_days_before_and_reach_the_day_after_the_last():
     past = history(120)
-    inputs = next_day_inputs(past, range(121))
+    inputs = daily_inputs.next_day_inputs(past, range(121))
     assert inputs.values.shape == (121, COVERED.sum(), len(inputs.names))
     assert np.isfinite(inputs.values).all()
-    again = next_day_inputs(changed(past, 110), range(121))
+    again = daily_inputs.next_day_inputs(changed(past, 110), range(121))
     np.testing.assert_array_equal(again.values[:111], inputs.values[:111])
     assert (again.values[111:] != inputs.values[111:]).any()
 
 
 def test_shrunk_rates_are_posterior_means_around_longer_memories():
     past = history(120)
-    inputs, day = next_day_inputs(past, [120]), 120
-    occupied = past.observed[ordinary_days(past)].astype(float)
-    age = day - 1 - np.flatnonzero(ordinary_days(past))
+    inputs, day = daily_inputs.next_day_inputs(past, [120]), 120
+    occupied = past.observed[daily_inputs.ordinary_days(past)].astype(float)
+    age = day - 1 - np.flatnonzero(daily_inputs.ordinary_days(past))
     rate = np.exp(inputs.values[0, :, inputs.names.index("log_occupied_inf_days_3_cells")].astype(float))
     rate = rate - 1 / 730 + 1 / 2190
     for half_life in ("inf", "365", "120", "30", "7", "2"):
@@ -42,7 +36,7 @@ def test_shrunk_rates_are_posterior_means_around_longer_memories():
 
 def test_the_weekend_input_compares_days_of_one_kind_with_all_days():
     past = history(120)
-    ordinary, age = ordinary_days(past), 119 - np.arange(120)
+    ordinary, age = daily_inputs.ordinary_days(past), 119 - np.arange(120)
     occupied, weekend = past.observed.astype(float), weekdays(past.days(more=2)) >= 5
 
     def rate(kept: np.ndarray, day: int) -> np.ndarray:
@@ -50,16 +44,16 @@ def test_the_weekend_input_compares_days_of_one_kind_with_all_days():
         return weight[:day] @ occupied[:day] / weight[:day].sum() + 10 / 730
 
     for day in range(113, 121):
-        inputs = next_day_inputs(past, [day])
+        inputs = daily_inputs.next_day_inputs(past, [day])
         found = inputs.values[0, :, inputs.names.index("log_same_kind_of_day")]
         expected = np.log(rate(ordinary & (weekend[:120] == weekend[day]), day) / rate(ordinary, day))
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_what_is_the_same_for_all_cells_is_known_by_its_name():
-    inputs = next_day_inputs(history(250), range(100, 251))
+    inputs = daily_inputs.next_day_inputs(history(250), range(100, 251))
     same = (np.ptp(inputs.values, axis=1) == 0).all(axis=0)
-    assert same.tolist() == [is_same_for_all_cells(name) for name in inputs.names]
+    assert same.tolist() == [daily_inputs.is_same_for_all_cells(name) for name in inputs.names]
 
 
 def test_firework_days_leave_the_rates_of_later_days_alone():
@@ -67,8 +61,8 @@ def test_firework_days_leave_the_rates_of_later_days_alone():
     fireworks = np.flatnonzero(np.isin(past.days().astype(str), ["2021-07-03", "2021-07-04", "2021-07-05"]))
     counts = past.counts.copy()
     counts[fireworks] = 9
-    loud = next_day_inputs(History(CITY, past.first_day, counts, COVERED), range(250))
-    quiet = next_day_inputs(History(CITY, past.first_day, past.counts, COVERED), range(250))
+    loud = daily_inputs.next_day_inputs(History(CITY, past.first_day, counts, COVERED), range(250))
+    quiet = daily_inputs.next_day_inputs(History(CITY, past.first_day, past.counts, COVERED), range(250))
     at = [name.startswith(("log_occupied", "log_shrunk", "log_city", "log_same")) for name in loud.names]
     np.testing.assert_array_equal(loud.values[:, :, at], quiet.values[:, :, at])
 
@@ -89,15 +83,15 @@ def with_events(forecast: tuple[str, ...], changed_from: int = 200, changed: sli
 )
 def test_what_is_counted_and_not_forecast_is_an_input(forecast, layers):
     past = with_events(forecast)
-    inputs = next_day_inputs(past, range(201))
+    inputs = daily_inputs.next_day_inputs(past, range(201))
     names = {f"log_nearby_{layer}_{half_life}_days" for layer in layers for half_life in (30, 365)}
     assert {name for name in inputs.names if name.startswith("log_nearby_")} == names
     # Where more of it has been, the input is larger, also in the cells beside.
     recent = inputs.values[200, :, inputs.names.index("log_nearby_robbery_30_days")]
-    seen = exponential_mean(past.counts[:, 4][:, COVERED].astype(float), 30, ordinary_days(past))[200]
+    seen = exponential_mean(past.counts[:, 4][:, COVERED].astype(float), 30, daily_inputs.ordinary_days(past))[200]
     assert np.corrcoef(recent, seen)[0, 1] > 0.5
     others = slice(0, 5) if "gunshots" in layers else slice(4, 6)
-    changed = next_day_inputs(with_events(forecast, 150, others), range(201)).values
+    changed = daily_inputs.next_day_inputs(with_events(forecast, 150, others), range(201)).values
     np.testing.assert_array_equal(changed[:151], inputs.values[:151])
     for name in names:
         at = inputs.names.index(name)
@@ -109,7 +103,7 @@ def test_outages_are_long_silences_found_without_looking_ahead():
     counts[:, 0, 3, 3] = 2
     counts[20:23] = 0
     counts[40:80] = 0
-    ordinary = ordinary_days(History(CITY, history().first_day, counts, COVERED))
+    ordinary = daily_inputs.ordinary_days(History(CITY, history().first_day, counts, COVERED))
     assert ordinary[:53].all()
     assert not ordinary[54:80].any()
     assert ordinary[80:92].all()
@@ -117,20 +111,20 @@ def test_outages_are_long_silences_found_without_looking_ahead():
 
 def test_fine_grid_is_fitted_on_all_alerts_and_a_draw_of_the_rest(monkeypatch):
     past, days = history(), np.arange(290)
-    whole = rows_to_fit(past, days)
+    whole = daily_inputs.rows_to_fit(past, days)
     assert whole.sample_weight is None
     size = past.observed.size
     assert len(whole.day) == size
     monkeypatch.setattr(daily_inputs, "MAX_FIT_ROWS", size // 4)
-    rows = rows_to_fit(past, days)
+    rows = daily_inputs.rows_to_fit(past, days)
     assert rows.observed.sum() == past.observed.sum()
     assert set(rows.sample_weight[rows.observed]) == {1.0}
     assert len(rows.day) == pytest.approx(rows.observed.sum() + (size - rows.observed.sum()) / 4, rel=0.05)
     assert rows.sample_weight.sum() == pytest.approx(size)
-    np.testing.assert_array_equal(rows_to_fit(history(), days).values, rows.values)
+    np.testing.assert_array_equal(daily_inputs.rows_to_fit(history(), days).values, rows.values)
     early = rows.on(np.arange(100, 145))
     assert (early.day[0], early.day[-1]) == (100, 144)
-    every = next_day_inputs(past, range(290)).values
+    every = daily_inputs.next_day_inputs(past, range(290)).values
     np.testing.assert_allclose(
         early.values[early.observed], every[100:145][past.observed[100:145]], rtol=1e-4, atol=1e-5
     )

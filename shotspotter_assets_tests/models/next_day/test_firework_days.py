@@ -29,9 +29,7 @@ def test_a_level_that_fell_falls_in_the_forecast():
 
 
 def test_new_year_keeps_its_level_where_summer_lost_its_own():
-    past = np.sort(
-        np.concatenate([days(f"{year}-07-04", f"{year}-07-05", f"{year}-12-31") for year in range(2016, 2020)])
-    )
+    past = days(*(f"{year}-{day}" for year in range(2016, 2020) for day in ("07-04", "07-05", "12-31")))
     levels = [0 if in_july and at >= 6 else 4 for at, in_july in enumerate([True, True, False] * 4)]
     happened = np.concatenate([observed(level, 1, at) for at, level in enumerate(levels)])
     new_year, july = forecast("2020-01-01", past, happened), forecast("2020-07-03", past, happened)
@@ -46,7 +44,7 @@ def test_without_a_past_it_stays_near_the_ordinary_forecast():
 
 
 def test_city_with_ordinary_firework_days_has_the_ordinary_forecast():
-    past = np.sort(np.concatenate([days(f"{year}-07-04", f"{year}-12-31") for year in range(2011, 2021)]))
+    past = days(*(f"{year}-{day}" for year in range(2011, 2021) for day in ("07-04", "12-31")))
     happened = np.concatenate([observed(0, 1, seed) for seed in range(len(past))])
     assert forecast("2021-07-04", past, happened).mean() == pytest.approx(expit(LOGIT).mean(), rel=0.25)
 

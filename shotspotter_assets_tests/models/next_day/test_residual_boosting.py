@@ -5,7 +5,7 @@ from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import is_same_for_all_cells, ordinary_days
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, fitted, history
+from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY, TRAIN, VALIDATION, fitted, history
 
 
 def renewing() -> History:
@@ -30,9 +30,6 @@ def test_trees_learn_from_inputs_of_cells_what_the_regression_misses():
     seen = boosting.trees.feature_name()
     assert "log_days_since_last_alert_here" in seen
     assert not [name for name in seen if is_same_for_all_cells(name)]
-    # As stored and loaded again.
-    again = forecaster("residual_boosting").load(boosting.files())
-    np.testing.assert_allclose(again.predict(past, TEST), boosting.predict(past, TEST), rtol=1e-9)
 
 
 def test_its_reasons_are_those_of_the_regression_and_means_have_none():

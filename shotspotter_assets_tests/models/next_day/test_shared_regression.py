@@ -72,9 +72,8 @@ def test_a_city_with_few_alerts_takes_no_part(three):
     few = replace(few, observed=few.observed & (np.cumsum(few.observed) < MIN_POSITIVES))
     models = fit_shared({"a": rows_of(0), "few": few, "none": SharedRows.of(silent().through(CUT))}, CUTOFF)
     assert models.cities == ["a"]
-    assert (
-        models.left_out["few"] == models.left_out["none"] == f"It has fewer than {MIN_POSITIVES} cell-days with alerts."
-    )
+    why = f"It has fewer than {MIN_POSITIVES} cell-days with alerts."
+    assert models.left_out["few"] == models.left_out["none"] == why
     assert fit_shared({}, CUTOFF).start_of("a", "all-cities") is None
 
 

@@ -46,9 +46,8 @@ def test_a_stored_baseline_forecasts_the_same(name):
     again = forecaster(name).load(fitted(name).files())
     issues = history().issues(TEST, 4)
     for horizon in fitted(name).models:
-        np.testing.assert_array_equal(
-            again.predict(history(), issues, horizon), fitted(name).predict(history(), issues, horizon)
-        )
+        found, expected = (model.predict(history(), issues, horizon) for model in (again, fitted(name)))
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("name", BASELINES)

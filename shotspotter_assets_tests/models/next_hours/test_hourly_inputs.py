@@ -2,24 +2,17 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.hourly_inputs import (
-    CELL_FEATURES,
-    Rows,
-    ahead,
-    cell_features,
-    hour_profile,
-    window_features,
-)
+from shotspotter_assets.models.next_hours import hourly_inputs
 from shotspotter_assets_tests.models.hours import COVERED, counts, history, of_counts
 
 CELLS = int(COVERED.sum())
 
 
 def features(made: HourlyHistory, hours: range) -> np.ndarray:
-    rows = Rows(np.repeat(np.arange(len(hours)), CELLS), np.tile(np.arange(CELLS), len(hours)))
-    profile = hour_profile(made, range(24 * 100))
-    ours = window_features(made, hours, 4, profile)[rows.hour]
-    return np.concatenate([cell_features(made, hours, rows, profile), ours], axis=1)
+    rows = hourly_inputs.Rows(np.repeat(np.arange(len(hours)), CELLS), np.tile(np.arange(CELLS), len(hours)))
+    profile = hourly_inputs.hour_profile(made, range(24 * 100))
+    ours = hourly_inputs.window_features(made, hours, 4, profile)[rows.hour]
+    return np.concatenate([hourly_inputs.cell_features(made, hours, rows, profile), ours], axis=1)
 
 
 def test_no_feature_knows_the_hour_it_is_issued_at_or_later_ones():
@@ -37,15 +30,15 @@ def test_one_hour_alone_has_the_features_that_it_has_among_others():
 
 def test_profile_follows_the_hours_and_ahead_is_their_mean():
     made = history()
-    profile = hour_profile(made, range(24 * 200))
+    profile = hourly_inputs.hour_profile(made, range(24 * 200))
     assert profile.shape == (168,)
     assert profile.mean() == pytest.approx(1.0)
     assert profile.reshape(7, 24)[:, 20].min() > 2 * profile.reshape(7, 24)[:, 9].max()
-    np.testing.assert_allclose(ahead(np.array([1.0, 2, 6]), 2), [1.5, 4])
+    np.testing.assert_allclose(hourly_inputs.ahead(np.array([1.0, 2, 6]), 2), [1.5, 4])
 
 
 def column(made: HourlyHistory, hour: int, name: str) -> np.ndarray:
-    return features(made, range(hour, hour + 1))[:, CELL_FEATURES.index(name)]
+    return features(made, range(hour, hour + 1))[:, hourly_inputs.CELL_FEATURES.index(name)]
 
 
 def test_bursts_count_as_three_alerts_and_silent_cells_as_one_a_year():
@@ -59,7 +52,7 @@ def test_bursts_count_as_three_alerts_and_silent_cells_as_one_a_year():
 @pytest.mark.parametrize(("days", "prior"), [(0.125, 3 / 24), (1, 3 / 24), (7, 3 / 24 / 7), (30, 3 / 24 / 30)])
 def test_city_level_is_observed_over_expected_alerts(days, prior):
     made, hour = history(), 24 * 200
-    profile = hour_profile(made, range(24 * 100))
+    profile = hourly_inputs.hour_profile(made, range(24 * 100))
     ordinary = ~made.clock.fireworks[:hour]
     weights = 2.0 ** (-(hour - 1 - np.arange(hour)) / (24 * days)) * (ordinary if days > 1 else 1)
     total = (2.0 ** (-np.arange(hour) / (24 * days))).sum()

@@ -1,6 +1,6 @@
 """Incidents with repeats on a small city."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -63,3 +63,15 @@ def alerts_at(seconds: np.ndarray, degrees: np.ndarray) -> pa.Table:
             "gunshot_type": pa.nulls(len(order), pa.int8()),
         }
     )
+
+
+NOON = datetime(2021, 2, 3, 17, tzinfo=UTC)
+"""Of the city's clock."""
+CELLS = [(5, 5), (5, 6), (11, 0)]
+MIDDLES = np.array([(-77.05 + (column + 0.5) / 120, 38.85 + (row + 0.5) / 150) for row, column in CELLS])
+
+
+def incidents(*at: tuple[datetime, int]) -> Incidents:
+    """Build incidents of instants in the middle of cells, by their place in `CELLS`."""
+    seconds = np.array([instant.timestamp() for instant, _ in at])
+    return Incidents.of_alerts(alerts_at(seconds, MIDDLES[[cell for _, cell in at]]), CITY)

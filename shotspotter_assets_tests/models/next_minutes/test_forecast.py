@@ -8,12 +8,7 @@ from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistor
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours, forecast_minutes, spread_evenly
 from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.next_minutes.lift_table import AGES_MINUTES, DISTANCES_METRES, LiftTable
-from shotspotter_assets_tests.models.next_minutes.simulated_incidents import (
-    CITY,
-    even_forecast,
-    quiet_history,
-    simulated,
-)
+from shotspotter_assets_tests.models.next_minutes import simulated_incidents
 
 TRIPLE = LiftTable(((3.0,) * (len(DISTANCES_METRES) - 1),) * (len(AGES_MINUTES) - 1), 0)
 NOTHING = Incidents(np.empty(0), np.empty((0, 2)), np.empty((0, 2), np.int64))
@@ -31,12 +26,12 @@ class KnownRates:
 
 @pytest.fixture(scope="module")
 def history() -> HourlyHistory:
-    return quiet_history(110)
+    return simulated_incidents.quiet_history(110)
 
 
 @pytest.fixture(scope="module")
 def rates(history: HourlyHistory) -> KnownRates:
-    return KnownRates(even_forecast(history, 40.0))
+    return KnownRates(simulated_incidents.even_forecast(history, 40.0))
 
 
 def test_period_over_the_end_of_the_hour_has_its_part_of_both_hours() -> None:
@@ -58,7 +53,7 @@ def test_later_incidents_and_counts_change_nothing(history: HourlyHistory, rates
     both = Incidents(np.r_[before.seconds, now.timestamp() + 1], np.full((2, 2), 4_000.0), np.array([[6, 6], [6, 6]]))
     counted = history.counts.copy()
     counted[500:] = 7
-    later = HourlyHistory(CITY, history.first_day, counted, history.in_coverage)
+    later = HourlyHistory(simulated_incidents.CITY, history.first_day, counted, history.in_coverage)
     first, second = (
         forecast_minutes(rates, TRIPLE, some, incidents, now) for some, incidents in ((history, before), (later, both))
     )
@@ -68,16 +63,19 @@ def test_later_incidents_and_counts_change_nothing(history: HourlyHistory, rates
 
 
 def test_lifts_are_fitted_after_the_first_hours_of_the_history(history: HourlyHistory, rates: KnownRates) -> None:
-    incidents = simulated(history, rates.even[: len(history)])
+    incidents = simulated_incidents.simulated(history, rates.even[: len(history)])
     later = incidents.within(seconds_of(history.starts)[90 * 24], np.inf)
     assert fit_on_hours(incidents, history, rates).incidents == (later.covered_cells(history.in_coverage) >= 0).sum()
     with pytest.raises(HourlyHistoryError, match=r"240 hours, and the next minutes are fitted from hour 2160"):
-        fit_on_hours(incidents, quiet_history(10), rates)
+        fit_on_hours(incidents, simulated_incidents.quiet_history(10), rates)
 
 
 def test_city_that_publishes_hours_has_no_next_minutes(history: HourlyHistory, rates: KnownRates) -> None:
     by_hour = HourlyHistory(
-        CITY.model_copy(update={"time_precision": "hour"}), history.first_day, history.counts, history.in_coverage
+        simulated_incidents.CITY.model_copy(update={"time_precision": "hour"}),
+        history.first_day,
+        history.counts,
+        history.in_coverage,
     )
     with pytest.raises(HourlyHistoryError, match=r"no minute \(time_precision: hour\)"):
         fit_on_hours(NOTHING, by_hour, rates)

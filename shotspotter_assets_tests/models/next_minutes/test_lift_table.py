@@ -6,24 +6,17 @@ import pytest
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.next_minutes.lift_table import AGES_MINUTES, DISTANCES_METRES, LiftTable, fit_lifts
-from shotspotter_assets_tests.models.next_minutes.simulated_incidents import (
-    COVERED,
-    even_forecast,
-    quiet_history,
-    simulated,
-)
-
-SHAPE = len(AGES_MINUTES) - 1, len(DISTANCES_METRES) - 1
+from shotspotter_assets_tests.models.next_minutes import simulated_incidents
 
 
 @pytest.fixture(scope="module")
 def history() -> HourlyHistory:
-    return quiet_history(120)
+    return simulated_incidents.quiet_history(120)
 
 
 def table(**lifts: float) -> LiftTable:
     """Lifts of 1 except for some, as `age_0_ring_1=3.0`."""
-    values = np.ones(SHAPE)
+    values = np.ones((len(AGES_MINUTES) - 1, len(DISTANCES_METRES) - 1))
     for place, lift in lifts.items():
         values[int(place.split("_")[1]), int(place.split("_")[3])] = lift
     return LiftTable(tuple(map(tuple, values.tolist())), 0)
@@ -39,8 +32,8 @@ def lift(lifts: LiftTable, history: HourlyHistory, incidents: Incidents) -> np.n
 
 
 def test_repeats_lift_young_near_cells_alone(history: HourlyHistory) -> None:
-    even = even_forecast(history, 40.0)
-    fitted = np.array(fit_lifts(simulated(history, even), history, range(len(history)), even).lifts)
+    even = simulated_incidents.even_forecast(history, 40.0)
+    fitted = np.array(fit_lifts(simulated_incidents.simulated(history, even), history, range(len(history)), even).lifts)
     assert fitted[0, 0] > fitted[1, 0] > 1
     np.testing.assert_allclose(fitted[3:, 2:], 1, atol=0.35)
 
@@ -52,7 +45,10 @@ def test_period_averages_the_ages_that_it_crosses(history: HourlyHistory) -> Non
 
 
 def test_ring_decides_the_cells_and_the_strongest_incident_counts(history: HourlyHistory) -> None:
-    lifts, cell = table(age_0_ring_0=4.0, age_1_ring_0=2.0), (COVERED.ravel().cumsum() - 1).reshape(COVERED.shape)[6, 6]
+    lifts, cell = (
+        table(age_0_ring_0=4.0, age_1_ring_0=2.0),
+        (simulated_incidents.COVERED.ravel().cumsum() - 1).reshape(simulated_incidents.COVERED.shape)[6, 6],
+    )
     middle = 6.5 / 12 * np.array([8_680.0, 8_905.0])
     young, old = incident(history, 0, tuple(middle)), incident(history, 5, tuple(middle))
     both = Incidents(
@@ -66,9 +62,9 @@ def test_ring_decides_the_cells_and_the_strongest_incident_counts(history: Hourl
 
 
 def test_incidents_of_unknown_days_change_nothing(history: HourlyHistory) -> None:
-    even, known = even_forecast(history, 40.0), np.ones(len(history), dtype=bool)
+    even, known = simulated_incidents.even_forecast(history, 40.0), np.ones(len(history), dtype=bool)
     known[30 * 24 : 40 * 24] = False
-    gap, incidents = replace(history, is_known=known), simulated(history, even)
+    gap, incidents = replace(history, is_known=known), simulated_incidents.simulated(history, even)
     there = known[np.searchsorted(seconds_of(history.starts), incidents.seconds, "right") - 1]
     others = Incidents(incidents.seconds[there], incidents.metres[there], incidents.places[there])
     found, expected = (fit_lifts(one, gap, range(len(history)), even) for one in (incidents, others))
@@ -82,6 +78,6 @@ def test_files_hold_the_table() -> None:
 
 
 def test_few_incidents_are_refused(history: HourlyHistory) -> None:
-    even = even_forecast(history, 0.1)
+    even = simulated_incidents.even_forecast(history, 0.1)
     with pytest.raises(HourlyHistoryError, match="and 50 are needed for a forecast of the next minutes"):
-        fit_lifts(simulated(history, even), history, range(len(history)), even)
+        fit_lifts(simulated_incidents.simulated(history, even), history, range(len(history)), even)

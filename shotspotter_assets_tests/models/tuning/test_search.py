@@ -48,9 +48,8 @@ def test_best_settings_are_yaml_for_the_city_file() -> None:
     study = open_study(task, None, 0)
     for share, leaves in ((0.5, 9), (0.01, 5)):
         loss = share * study.user_attrs[START_LOSS]
-        study.add_trial(
-            optuna.trial.create_trial(params=VALUES | {"leaves": leaves}, distributions=task.space, value=loss)
-        )
+        params = VALUES | {"leaves": leaves}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=task.space, value=loss))
     tuned = TunedSettings.of(task, FOLD, study)
     assert tuned.settings == VALUES
     assert tuned.loss == pytest.approx(0.01 * tuned.start_loss)

@@ -12,16 +12,8 @@ from hypothesis import strategies as st
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.sources.simulated import source as simulation
 from shotspotter_assets.sources.simulated.background import HOUR, SENSOR_SHARE
-from shotspotter_assets.sources.simulated.source import (
-    MAX_LAG,
-    MEAN_LAG,
-    TYPES,
-    SimulatedSource,
-    draw_lags,
-    draw_steps,
-    share_heard,
-)
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 START = date(2015, 1, 1)
@@ -38,8 +30,8 @@ def make_city(per_day: float = 20.0, zone: str = "America/New_York", start: date
 
 
 @cache
-def source() -> SimulatedSource:
-    return SimulatedSource(make_city())
+def source() -> simulation.SimulatedSource:
+    return simulation.SimulatedSource(make_city())
 
 
 @cache
@@ -76,11 +68,14 @@ def test_rows_conform_and_are_in_order() -> None:
     assert (table["received_row"].to_numpy() == expected).all()
     assert pc.count_distinct(table["source_id"]).as_py() == len(table)
     assert table["received_from"].unique().to_pylist() == ["simulated city"]
-    shares = [pc.mean(pc.fill_null(pc.equal(table["gunshot_type"], name), False)).as_py() for name in TYPES[:3]]
+    shares = [
+        pc.mean(pc.fill_null(pc.equal(table["gunshot_type"], name), False)).as_py() for name in simulation.TYPES[:3]
+    ]
     assert shares[1] > shares[0] > shares[2] > 0
     assert 0 < table["gunshot_type"].null_count / len(table) < 0.05
     rounds = {
-        name: table.filter(pc.equal(table["gunshot_type"], name))["rounds"].drop_null().to_numpy() for name in TYPES[:3]
+        name: table.filter(pc.equal(table["gunshot_type"], name))["rounds"].drop_null().to_numpy()
+        for name in simulation.TYPES[:3]
     }
     assert set(rounds["Single_Gunshot"]) == {1}
     assert rounds["Multiple_Gunshots"].min() == 2
@@ -108,7 +103,7 @@ def test_no_alert_is_outside_the_box_or_without_a_sensor() -> None:
 )
 def test_days_follow_the_local_clock(zone: str, day: date, hours: float) -> None:
     city = make_city(per_day=5000, zone=zone)
-    table = SimulatedSource(city).read(day - timedelta(1), day + timedelta(1))
+    table = simulation.SimulatedSource(city).read(day - timedelta(1), day + timedelta(1))
     times = table["time_utc"].to_pylist()
     assert [time.astimezone(ZoneInfo(zone)).date() for time in times] == table["date"].to_pylist()
     on_day = table.filter(pc.equal(table["date"], day))
@@ -139,22 +134,24 @@ def test_the_rate_and_the_rhythm_are_those_that_were_set() -> None:
     hours = np.bincount([time.astimezone(zone).hour for time in table["time_utc"].to_pylist()], minlength=24)
     assert hours[[22, 23, 0, 1]].sum() > hours[[8, 9, 10, 11]].sum()
     fourth = table.filter(pc.equal(table["date"], date(2017, 7, 4)))
-    assert pc.mean(pc.fill_null(pc.equal(fourth["gunshot_type"], TYPES[2]), False)).as_py() > 0.35
+    assert pc.mean(pc.fill_null(pc.equal(fourth["gunshot_type"], simulation.TYPES[2]), False)).as_py() > 0.35
 
 
 def test_reports_start_on_the_first_day_without_a_ramp() -> None:
     start = date(2017, 5, 1)
-    late = SimulatedSource(make_city(start=start))
+    late = simulation.SimulatedSource(make_city(start=start))
     table = late.read(start - timedelta(3), start + timedelta(3))
     assert table.equals(source().read(start, start + timedelta(3)))
     assert late.read(date(2017, 1, 1), date(2017, 1, 2)).equals(RAW_SCHEMA.empty_table())
 
 
 def test_lags_are_exponential_up_to_the_cut() -> None:
-    lags = draw_lags(np.random.default_rng(1), DRAWS)
-    assert 0 <= lags.min() <= lags.max() < MAX_LAG
+    lags = simulation.draw_lags(np.random.default_rng(1), DRAWS)
+    assert 0 <= lags.min() <= lags.max() < simulation.MAX_LAG
     for hours in (1, 5, 12, 24, 40):
-        share = float(np.expm1(-hours * HOUR / MEAN_LAG) / np.expm1(-MAX_LAG / MEAN_LAG))
+        share = float(
+            np.expm1(-hours * HOUR / simulation.MEAN_LAG) / np.expm1(-simulation.MAX_LAG / simulation.MEAN_LAG)
+        )
         assert (lags < hours * HOUR).mean() == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / DRAWS))
 
 
@@ -168,10 +165,10 @@ def test_the_share_heard_is_that_of_drawn_steps() -> None:
     parents[1, 1], parents[2, 3] = 0.75, 0.25
     random = np.random.default_rng(3)
     is_first = random.random(DRAWS) < 0.75
-    row_step, column_step = draw_steps(random, DRAWS, small)
+    row_step, column_step = simulation.draw_steps(random, DRAWS, small)
     assert np.abs(row_step).max() <= 3 * 200 / 500 + 1e-6
     row = np.where(is_first, 1, 2) + random.random(DRAWS) + row_step
     column = np.where(is_first, 1, 3) + random.random(DRAWS) + column_step
     heard = (row >= 0) & (row < 3) & (column >= 0) & (column < 4)
     heard[heard] = sensors[row[heard].astype(int), column[heard].astype(int)]
-    assert share_heard(small, sensors, parents) == pytest.approx(heard.mean(), abs=4 * 0.5 / np.sqrt(DRAWS))
+    assert simulation.share_heard(small, sensors, parents) == pytest.approx(heard.mean(), abs=4 * 0.5 / np.sqrt(DRAWS))

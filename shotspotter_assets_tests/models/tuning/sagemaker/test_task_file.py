@@ -32,12 +32,7 @@ def with_factors() -> History:
 
 
 @pytest.mark.parametrize(
-    "task",
-    [
-        task_of(BOOSTING),
-        replace(task_of(BOOSTING), context=FitContext(shared_start())),
-        task_of(BOOSTING, with_factors()),
-    ],
+    "task", [replace(task_of(BOOSTING), context=FitContext(shared_start())), task_of(BOOSTING, with_factors())]
 )
 def test_a_task_is_the_same_after_its_travel(task: TuningTask) -> None:
     there = unpacked(packed(task))
