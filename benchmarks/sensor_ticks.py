@@ -132,7 +132,7 @@ def store_days(settings: Any, on: dict[str, Any], city: Any, start: date, last: 
     store = on["store"].open()
     snapshot = take_snapshot(city, on["sources"].readers(city, store), store, now(), poll_seconds=None)
     through, hashed = snapshot.last_due(now()), settings_hash(city, "grid_tensors")
-    states = day_states(city, snapshot.day_rows(DayTable(), ()), through, now().date())
+    states = day_states(city, snapshot.day_rows(DayTable(), ()), snapshot.named, through, now().date())
     entries = {
         day: Day(
             *states[day],
