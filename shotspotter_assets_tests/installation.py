@@ -5,9 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self
 
 import psutil
 import requests
@@ -80,8 +80,12 @@ class Installation:
                     yield found
 
     def _start(self, command: str, *arguments: str) -> subprocess.Popen[bytes]:
+        program = str(Path(sys.executable).parent / command)
+        command_line = [program, *arguments, "--workspace", str(CHECKOUT / "workspace.yaml")]
         with self.log.open("ab") as log:
-            return _popen([command, *arguments], self.folder, self._environment, log)
+            return subprocess.Popen(
+                command_line, cwd=self.folder, env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
 
     def _started_as(self, *arguments: str) -> list[psutil.Process]:
         return [process for process in self.processes() if _command(process)[1 : 1 + len(arguments)] == [*arguments]]
@@ -107,12 +111,3 @@ def prepare(folder: Path, city_files: Mapping[str, str], **further: str) -> dict
         **others, "DAGSTER_HOME": str(home), "SHOTSPOTTER_CITIES": str(files), "SHOTSPOTTER_LANDING": str(landing),
         "SHOTSPOTTER_STORE": str(folder / "store"), **further,
     }  # fmt: skip
-
-
-def _popen(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], log: IO[bytes]
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [str(Path(sys.executable).parent / command[0]), *command[1:], "--workspace", str(CHECKOUT / "workspace.yaml")],
-        cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip

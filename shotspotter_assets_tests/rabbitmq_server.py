@@ -18,9 +18,6 @@ from shotspotter_assets_tests.waiting import wait_until
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The one in the PATH becomes another user where it is started by root."""
-STARTS_WITHIN_S = 90
-HEARTBEAT_S = 5
-"""Who is silent for two of them is cut off; by default it is a minute, for which a test would have to wait."""
 
 
 class RabbitmqServer:
@@ -30,8 +27,8 @@ class RabbitmqServer:
         self.password = uuid.uuid4().hex
         self.url = f"amqp://dagster:{self.password}@127.0.0.1:{port}//"
         shipped = Path(__file__).parents[1] / "deploy" / "own_machines" / "rabbitmq.conf"
-        ours = {
-            "listeners.tcp.1": f"127.0.0.1:{port}", "heartbeat": HEARTBEAT_S, "default_user": "dagster",
+        ours = {  # who is silent for two heartbeats is cut off; by default one takes a minute
+            "listeners.tcp.1": f"127.0.0.1:{port}", "heartbeat": 5, "default_user": "dagster",
             "default_pass": self.password,
         }  # fmt: skip
         lines = [f"{name} = {value}" for name, value in ours.items()]
@@ -53,7 +50,7 @@ class RabbitmqServer:
                 [str(PROGRAM)], env=self._environment, stdout=output, stderr=output, cwd=self._folder, start_new_session=True
             )  # fmt: skip
         wait_until(
-            self._answers, STARTS_WITHIN_S, ignored=OSError, process=self._process,
+            self._answers, 90, ignored=OSError, process=self._process,
             details=lambda: (self._folder / "output").read_text(errors="replace")[-2000:],
         )  # fmt: skip
 

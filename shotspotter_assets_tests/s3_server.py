@@ -20,7 +20,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from shotspotter_assets_tests.ports import lasting_ports
 from shotspotter_assets_tests.waiting import NotInTimeError, wait_until
 
-_STARTS_WITHIN_SECONDS = 60
 GRPC_OFFSET = 10_000
 """From a port of SeaweedFS to the one that it takes for gRPC."""
 
@@ -138,6 +137,6 @@ def _create_bucket(owner: S3Server, process: "subprocess.Popen[bytes]", log: Pat
         return True
 
     wait_until(
-        is_ready, _STARTS_WITHIN_SECONDS, ignored=(BotoCoreError, ClientError), process=process,
+        is_ready, 60, ignored=(BotoCoreError, ClientError), process=process,
         details=lambda: log.read_text(errors="replace")[-2000:],
     )  # fmt: skip

@@ -7,6 +7,8 @@ import dagster as dg
 from shotspotter_assets.lost_runs import CODE_SERVER_TAG, fail_lost_runs
 from shotspotter_assets_tests.ports import free_port
 
+JOB = dg.JobDefinition(name="job", graph_def=dg.GraphDefinition(name="job"))
+
 
 def test_a_started_run_fails_when_its_code_server_no_longer_listens(tmp_path: Path) -> None:
     with dg.DagsterInstance.ephemeral() as instance, socket.create_server(("127.0.0.1", 0)) as server:
@@ -17,24 +19,13 @@ def test_a_started_run_fails_when_its_code_server_no_longer_listens(tmp_path: Pa
         }
         runs = {
             name: instance.create_run_for_job(
-                _job(), tags={CODE_SERVER_TAG: json.dumps(address)}, status=dg.DagsterRunStatus.STARTED
+                JOB, tags={CODE_SERVER_TAG: json.dumps(address)}, status=dg.DagsterRunStatus.STARTED
             ).run_id
             for name, address in addresses.items()
         }
-        by_hand = instance.create_run_for_job(_job(), status=dg.DagsterRunStatus.STARTED).run_id
+        by_hand = instance.create_run_for_job(JOB, status=dg.DagsterRunStatus.STARTED).run_id
         assert set(fail_lost_runs(instance)) == {runs["lost"], runs["lost_socket"]}
         status = {run.run_id: run.status for run in instance.get_runs()}
         assert status[runs["alive"]] is status[by_hand] is dg.DagsterRunStatus.STARTED
         assert status[runs["lost"]] is dg.DagsterRunStatus.FAILURE
         assert fail_lost_runs(instance) == []
-
-
-def _job() -> dg.JobDefinition:
-    @dg.op
-    def nothing() -> None: ...
-
-    @dg.job
-    def job() -> None:
-        nothing()
-
-    return job

@@ -54,11 +54,8 @@ class Town:
         return [*found.runs, *found.training[:1]]
 
     def training(self, today: date, under_way: Iterable[str] = ()) -> list[tuple[str, str]]:
-        return [
-            (run.assets[0], str(run.days[0]))
-            for run in self.due(today, under_way)
-            if run.days and run.assets[0] in TRAINING
-        ]
+        runs = [run for run in self.due(today, under_way) if run.days and run.assets[0] in TRAINING]
+        return [(run.assets[0], str(run.days[0])) for run in runs]
 
 
 @pytest.fixture

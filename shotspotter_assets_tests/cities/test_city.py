@@ -16,13 +16,9 @@ from shotspotter_assets_tests.conftest import TEST_CITIES
 LANDING: dict[str, Any] = yaml.safe_load((TEST_CITIES / "landing_city.yaml").read_text())
 NOW = {"publication": {"days_late": 0}}
 PATROL: dict[str, Any] = {
-    "shifts": [
-        {"name": "day", "start": 6, "end": 18, "units": 4},
-        {"name": "night", "start": 18, "end": 6, "units": 6},
-    ],
-    "shares": [0.5, 0.2],
-    "repeats": {"most": 3, "days": 7},
-}
+    "shifts": [{"name": "day", "start": 6, "end": 18, "units": 4}, {"name": "night", "start": 18, "end": 6, "units": 6}],
+    "shares": [0.5, 0.2], "repeats": {"most": 3, "days": 7},
+}  # fmt: skip
 SQUARE = {"type": "Polygon", "coordinates": [[[-77, 38], [-76.5, 38], [-76.5, 39], [-77, 39], [-77, 38]]]}
 WEST = {"type": "Feature", "properties": {"name": "West", "number": 7}, "geometry": SQUARE}
 AREAS = {"type": "FeatureCollection", "features": [WEST]}

@@ -5,7 +5,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import SETTINGS, Asset, refuse_other_settings, settings_hash
 from shotspotter_assets.city_files import CityFile, load_city
 from shotspotter_assets.cleaning.alerts import clean_alerts
@@ -16,11 +15,6 @@ from shotspotter_assets_tests.conftest import TEST_CITIES
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
 DAYS = [date(2024, 3, day) for day in (1, 2, 3)]
-
-
-def changed(**changes: Any) -> City:
-    source = CITY.source.model_dump() | changes.pop("source", {})
-    return CityFile.model_validate(CITY.model_dump() | {"source": source} | changes)
 
 
 def stored(asset: Asset) -> list[Any]:
@@ -52,7 +46,8 @@ def stored(asset: Asset) -> list[Any]:
     ],
 )
 def test_a_changed_setting_refuses_the_days_that_depend_on_it(changes: dict[str, Any], stale: str) -> None:
-    city = changed(**changes)
+    source = CITY.source.model_dump() | changes.get("source", {})
+    city = CityFile.model_validate(CITY.model_dump() | changes | {"source": source})
     assets: tuple[Asset, ...] = ("raw_alerts", "cleaned_alerts", "grid_tensors")
     for asset in assets:
         metadata = gather_metadata(DAYS, stored(asset))

@@ -50,9 +50,10 @@ def url(tmp_path: Path) -> Iterator[str]:
             process = subprocess.Popen(command, env=variables, cwd=CHECKOUT, stderr=subprocess.DEVNULL)
             stack.callback(_end, process)
             # The web server comes last: it shows no location whose code server did not answer as it started.
-            port = int(command[-1])
-            wait_until(lambda port=port: listens(port), MAX_WAIT_S, ignored=OSError, process=process)
-        yield f"http://127.0.0.1:{port}/graphql"
+            at = "127.0.0.1", int(command[-1])
+            how = {"seconds": MAX_WAIT_S, "ignored": OSError, "process": process}
+            wait_until(lambda at=at: not socket.create_connection(at).close(), **how)
+        yield f"http://127.0.0.1:{at[1]}/graphql"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -62,11 +63,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:  # a code server waits for its clients
         process.kill()
         process.wait()
-
-
-def listens(port: int) -> bool:
-    socket.create_connection(("127.0.0.1", port)).close()
-    return True
 
 
 def ask(url: str, query: str, **variables: Any) -> Any:

@@ -137,11 +137,9 @@ def test_runs_over_ranges_leave_the_answers_of_the_stock_log(backend: Backend) -
     found = []
     for batched in (False, True):
         with backend.instance(batched=batched) as instance:
-            runs = [
-                run(instance, chain(), "2018-01-01", "2018-01-08"),
-                run(instance, chain(fails="third"), "2018-01-06", "2018-01-10"),
-            ]
-            found.append(answers(instance, runs))
+            first = run(instance, chain(), "2018-01-01", "2018-01-08")
+            second = run(instance, chain(fails="third"), "2018-01-06", "2018-01-10")
+            found.append(answers(instance, [first, second]))
     assert found[1] == found[0]
     assert len(found[1]["first"]["partitions"]) == 10
     assert len(found[1]["third"]["partitions"]) == 8

@@ -1,6 +1,5 @@
 import dagster as dg
 import pytest
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -12,10 +11,6 @@ from shotspotter_assets_tests.s3_server import S3Server
 from shotspotter_assets_tests.sources.api.api_server import serving
 
 
-async def busy(_: Request) -> Response:
-    return Response(status_code=503)
-
-
 def test_a_run_repeats_requests_more_often_than_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     assert RUN_ATTEMPTS > TICK_ATTEMPTS
     monkeypatch.setattr(resources, "RUN_ATTEMPTS", 2)
@@ -23,7 +18,7 @@ def test_a_run_repeats_requests_more_often_than_a_tick(monkeypatch: pytest.Monke
     requests = []
 
     def read(store: StoreResource) -> None:
-        with serving([Route("/{path:path}", busy)]) as server:
+        with serving([Route("/{path:path}", lambda _: Response(status_code=503))]) as server:
             S3Server(server.url, "key", "secret", "bucket").use(monkeypatch)
             with pytest.raises(StoreError):
                 store.open().read_bytes(DAYS, "town")

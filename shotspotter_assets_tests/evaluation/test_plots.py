@@ -18,9 +18,7 @@ PROBABILITY = np.clip(RANDOM.gamma(0.5, 0.04, (20, int(COVERED.sum()))), 1e-6, 1
 OBSERVED = (RANDOM.random(PROBABILITY.shape) < PROBABILITY).ravel()
 ALERTS = RANDOM.poisson(0.02, (36, 36))
 NETWORK, NEVER = reliability(PROBABILITY.ravel(), OBSERVED), reliability(np.full(OBSERVED.shape, 1e-6), OBSERVED)
-UNKNOWN, GAIN, SKEWED = (
-    Gain(*ends, weeks=13) for ends in ((None, None, None), (0.02, -0.01, 0.04), (0.05, 0.06, 0.07))
-)
+UNKNOWN, GAIN, SKEWED = Gain(None, None, None, 13), Gain(0.02, -0.01, 0.04, 13), Gain(0.05, 0.06, 0.07, 13)
 PLOTS = {
     "forecast": lambda: plots.forecast_beside_observed(CITY, COVERED, PROBABILITY[0], ALERTS, "m for 2021-05-01"),
     "quiet day": lambda: plots.forecast_beside_observed(CITY, COVERED, PROBABILITY[0], np.zeros_like(ALERTS), "m"),

@@ -62,19 +62,12 @@ def test_days_of_the_change_have_their_own_number_of_frames(days: list[date], ho
 
 instants = st.datetimes(datetime(2024, 11, 2, 5), datetime(2024, 11, 5, 4, 59)).map(lambda at: at.replace(tzinfo=UTC))
 grid_lines = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, 0.1, 0.333])
-
-
-@given(
-    rows=st.lists(
-        st.tuples(
-            instants,
-            grid_lines.map(lambda x: -77 + x),
-            grid_lines.map(lambda y: 38 + y),
-            st.sampled_from([None, 0, 1, 2]),
-        )
-    ),
-    order=st.randoms(use_true_random=False),
+an_alert = st.tuples(
+    instants, grid_lines.map(lambda x: -77 + x), grid_lines.map(lambda y: 38 + y), st.sampled_from([None, 0, 1, 2])
 )
+
+
+@given(rows=st.lists(an_alert), order=st.randoms(use_true_random=False))
 def test_windows_count_every_alert_once(rows: list[Any], order: Any) -> None:
     frames = with_dates(sparse_tensors(alerts(rows), AUTUMN, CITY))
     mixed = list(range(frames.num_rows))

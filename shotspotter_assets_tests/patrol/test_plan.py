@@ -20,10 +20,8 @@ def alerts_by_hand(units, expected, radius_cells, shares):
     """Expected alerts that units cover, cell by cell; cells are squares of side 1."""
     covered = 0.0
     for row, column in np.ndindex(expected.shape):
-        near = sum(
-            units[r, c] for r, c in np.ndindex(units.shape) if (r - row) ** 2 + (c - column) ** 2 <= radius_cells**2
-        )
-        covered += expected[row, column] * sum(shares[: int(near)])
+        away = (np.indices(units.shape) - [[[row]], [[column]]]) ** 2
+        covered += expected[row, column] * sum(shares[: int(units[away.sum(axis=0) <= radius_cells**2].sum())])
     return covered
 
 
@@ -76,12 +74,7 @@ def test_more_units_cover_more_and_never_more_than_is_in_reach(expected, number,
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    expected=alerts,
-    in_coverage=hnp.arrays(bool, (4, 4)),
-    rested=hnp.arrays(bool, (4, 4)),
-    share=st.sampled_from([0.0, 0.2, 0.4]),
-)
+@given(alerts, hnp.arrays(bool, (4, 4)), hnp.arrays(bool, (4, 4)), st.sampled_from([0.0, 0.2, 0.4]))
 def test_rules_are_kept_or_named(expected, in_coverage, rested, share):
     areas = np.array([["a", "a", "b", "b"]] * 3 + [[""] * 4])
     city = patrol_city(4, 4, 5, least_share_per_area=share, repeats=Repeats(most=1, days=3))

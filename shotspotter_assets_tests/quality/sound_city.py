@@ -30,9 +30,8 @@ def sound(per_day: float = 12.0, seed: int = 0) -> pd.DataFrame:
     counts = random.poisson(random.gamma(8, per_day / 8, len(days)))
     day = np.repeat(np.array(days, dtype="datetime64[D]"), counts)
     hour = random.choice(24, len(day), p=GUNFIRE_HOURS / GUNFIRE_HOURS.sum())
-    wall = pd.Series(day.astype("datetime64[us]")) + pd.to_timedelta(
-        hour * 3600 + random.uniform(0, 3600, len(day)), "s"
-    )
+    seconds = hour * 3600 + random.uniform(0, 3600, len(day))
+    wall = pd.Series(day.astype("datetime64[us]")) + pd.to_timedelta(seconds, "s")
     utc = wall.dt.tz_localize(CITY.zone, ambiguous=np.ones(len(day), dtype=bool), nonexistent="shift_forward")
     centre = random.integers(0, 12, len(day))
     return pd.DataFrame(

@@ -24,10 +24,6 @@ def day(number: int) -> date:
     return FIRST + timedelta(days=number)
 
 
-def noon(number: int) -> datetime:
-    return datetime.combine(day(number), time(17), tzinfo=UTC)
-
-
 def states(city: City, found: dict[int, DayRows], days: int, named: Iterable[int] = ()) -> list[str]:
     rows = {day(at): of_day for at, of_day in found.items()}
     of_days = day_states(city, rows, {day(at) for at in named}, day(days - 1), day(days))
@@ -36,7 +32,8 @@ def states(city: City, found: dict[int, DayRows], days: int, named: Iterable[int
 
 def counted(city: City, rate: float, silent: int, days_late: int | None = None) -> int:
     counts = [*np.random.default_rng(1).poisson(rate, 300), 1]
-    received = [None if days_late is None else noon(at + 1 + days_late) for at in range(len(counts))]
+    noons = [datetime.combine(day(at + 1 + (days_late or 0)), time(17), tzinfo=UTC) for at in range(len(counts))]
+    received = [None] * len(counts) if days_late is None else noons
     found = {at: DayRows(int(rows), received[at]) for at, rows in enumerate(counts) if rows}
     after = states(city, found, len(counts) + silent)[len(counts) :]
     assert after == sorted(after, key=["known", "silent", "unknown"].index)

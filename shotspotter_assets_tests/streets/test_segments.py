@@ -136,12 +136,10 @@ def test_an_openstreetmap_extract_is_read(tmp_path):
         first = len(nodes) + 1
         nodes += [f'<node id="{first + at}" lon="{x}" lat="{y}" version="1"/>' for at, (x, y) in enumerate(line.coords)]
         way = "".join(f'<nd ref="{first + at}"/>' for at in range(2))
-        ways.append(
-            f'<way id="{first}" version="1">{way}<tag k="highway" v="residential"/><tag k="name" v="{name}"/></way>'
-        )
-    way = (
-        '<way id="999" version="1"><nd ref="1"/><nd ref="4"/><tag k="waterway" v="river"/><tag k="name" v="Wet"/></way>'
-    )
+        tags = f'<tag k="highway" v="residential"/><tag k="name" v="{name}"/>'
+        ways.append(f'<way id="{first}" version="1">{way}{tags}</way>')
+    tags = '<tag k="waterway" v="river"/><tag k="name" v="Wet"/>'
+    way = f'<way id="999" version="1"><nd ref="1"/><nd ref="4"/>{tags}</way>'
     (tmp_path / "town.osm").write_text(f'<osm version="0.6">{"".join(nodes)}{"".join(ways)}{way}</osm>')
     cut = read_segments(city_with(tmp_path / "town.osm", only={"highway": ["residential"]}))
     assert len(cut) == PIECES

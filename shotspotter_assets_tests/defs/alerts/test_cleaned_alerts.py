@@ -27,9 +27,8 @@ def run(
     first: str, last: str, on: Installation, instance: dg.DagsterInstance,
     assets: Sequence[str] = ("raw_alerts", "cleaned_alerts"), checks: Sequence[str] = ALL,
 ) -> dict[str, dg.AssetCheckEvaluation]:  # fmt: skip
-    done = materialize(
-        "tiny_city", assets, on, days=(first, last), checks=checks, instance=instance, raise_on_error=False
-    )
+    how = {"days": (first, last), "checks": checks, "instance": instance, "raise_on_error": False}
+    done = materialize("tiny_city", assets, on, **how)
     return {check.check_name: check for check in done.get_asset_check_evaluations()}
 
 
@@ -58,9 +57,8 @@ def test_days_without_rows_are_found_and_named(tmp_path: Path, instance: dg.Dags
     assert not found["silent_days"].passed
     assert "2023-11-10 to 2023-11-17 (8 days)" in found["silent_days"].description
     assert found["silent_days"].metadata["days"].value["2023-11-10"] == 0
-    entry = Acknowledged(
-        check="silent_days", first=date(2023, 11, 10), last=date(2023, 11, 17), by="A. Smith", on=date(2023, 12, 1)
-    )
+    days = {"first": date(2023, 11, 10), "last": date(2023, 11, 17)}
+    entry = Acknowledged(check="silent_days", by="A. Smith", on=date(2023, 12, 1), **days)
     accepting = resources(str(tmp_path / "store"), cities=with_city("tiny_city", acknowledged=(entry,)))
     accepted = run("2023-11-30", "2023-11-30", accepting, instance, (), [*ALL_CHECKS])["silent_days"]
     assert accepted.passed
@@ -91,9 +89,7 @@ def test_the_check_of_the_guide_runs_beside_one_that_raises(
     assert set(found) == set(ALL_CHECKS)
     assert {name for name, one in found.items() if not one.passed} == {"many_rounds", "broken"}
     assert found["many_rounds"].metadata["days"].value == {"2023-11-03": 1.0}
-    assert (found["many_rounds"].severity, found["broken"].severity) == (
-        dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR,
-    )  # fmt: skip
+    assert [found[name].severity.value for name in ("many_rounds", "broken")] == ["WARN", "ERROR"]
     assert 'KeyError: \'Field "as_received" does not exist' in found["broken"].description
     # A check that raises neither ends nor forgets its open warnings.
     monkeypatch.setitem(ALL_CHECKS, "many_rounds", replace(broken, function=lambda window: 1 / 0))

@@ -16,6 +16,7 @@ ROWS = [
     for day in range(1, 11)
     for minute in range(4)
 ]
+TURNED_BOX = {"box": Box(west=38.0, south=-77.0, east=39.0, north=-76.0)}
 WRONG_BOX = {"box": Box(west=-75.0, south=38.0, east=-74.0, north=39.0)}
 
 
@@ -35,14 +36,8 @@ def town(tmp_path: Path, instance: dg.DagsterInstance) -> Town:
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        (
-            WRONG_BOX,
-            ["40 of 40 rows of 10 days", "40 outside_box", "within west -76.500, south 38.500, east", "Correct box."],
-        ),
-        (
-            {"box": Box(west=38.0, south=-77.0, east=39.0, north=-76.0)},
-            ["40 swapped_point", "columns.longitude and columns.latitude"],
-        ),
+        (WRONG_BOX, ["40 of 40 rows of 10 days", "40 outside_box", "within west -76.500, south 38.5", "Correct box."]),
+        (TURNED_BOX, ["40 swapped_point", "columns.longitude and columns.latitude"]),
     ],
 )
 def test_a_wrong_city_file_holds_back_all_days(town: Town, changes: dict[str, Any], parts: list[str]) -> None:

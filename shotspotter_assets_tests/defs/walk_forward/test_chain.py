@@ -23,7 +23,6 @@ CITY, FOLD = "tiny_city", "2024-01-01"
 BASELINES = {
     "never", "city_mean", "historical_mean", "persistence", "ew_kde", "ewma", "logistic_regression", "gradient_boosting",
 }  # fmt: skip
-PLOTS = {"forecast", "reliability"}
 
 
 def test_from_raw_alerts_to_the_report(reported_fold: ReportedFold) -> None:
@@ -76,7 +75,7 @@ def check_report(
     assert scores.value("gain_nats_per_positive", "historical_mean") == 0
     [event] = reported.get_asset_materialization_events()
     metadata = event.step_materialization_data.materialization.metadata
-    for plot in PLOTS:
+    for plot in ("forecast", "reliability"):
         assert store.read_bytes(FOLD_PICTURE.named(plot=plot), CITY, cutoff).startswith(b"\x89PNG")
         assert metadata[plot].value.startswith(f"![{plot}](data:image/png;base64,iVBOR")
 

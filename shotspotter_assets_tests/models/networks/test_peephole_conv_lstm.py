@@ -1,13 +1,10 @@
 import keras
 import numpy as np
+from scipy.special import expit as sigmoid
 
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 
 BATCH, TIME, ROWS, COLUMNS, CHANNELS, FILTERS = 2, 4, 5, 6, 3, 2
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
 
 
 def convolve(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:

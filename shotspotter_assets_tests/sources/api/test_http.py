@@ -29,11 +29,7 @@ QUICK = Patience(read_seconds=5, retries=2, backoff_seconds=0.01, longest_wait_s
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
-async def rows(request: Request) -> Response:
-    return JSONResponse([{"a": 1}])
-
-
-ROUTES = [Route("/alerts", rows)]
+ROUTES = [Route("/alerts", lambda _: JSONResponse([{"a": 1}]))]
 
 
 def fetched(server: Server, patience: Patience = QUICK, sent: SentToken | None = None, secret: str = TOKEN) -> Any:
