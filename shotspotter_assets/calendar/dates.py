@@ -182,8 +182,9 @@ class HourlyClock:
         wall = wall_clock(starts, zone)
         day, hour, fireworks = wall.astype("datetime64[D]"), hours_of_day(wall), is_holiday_fireworks(wall)
         year = day.astype("datetime64[Y]")
-        july_5 = (year.astype("datetime64[M]") + 6).astype("datetime64[D]") + 4
-        midnights = (year.astype("datetime64[D]"), (year + 1).astype("datetime64[D]"), july_5)
+        july = (year.astype("datetime64[M]") + np.timedelta64(6, "M")).astype("datetime64[D]")
+        new_years = (year.astype("datetime64[D]"), (year + np.timedelta64(1, "Y")).astype("datetime64[D]"))
+        midnights = (*new_years, july + np.timedelta64(4, "D"))
         since_new_year, *others = ((day - midnight).astype(np.int64) * DAY_HOURS + hour for midnight in midnights)
         distance = np.min(np.abs([since_new_year, *others]), axis=0)
         return cls(

@@ -74,7 +74,7 @@ def new_area(window: "Window") -> Finding:
 
     def compare(end: int) -> tuple[float, str] | None:
         last = np.datetime64(daily.days[end])
-        middle, first = last - QUARTER_DAYS, last - QUARTER_DAYS - WHOLE_WEEKS_YEAR
+        middle, first = (last - np.timedelta64(days, "D") for days in (QUARTER_DAYS, QUARTER_DAYS + WHOLE_WEEKS_YEAR))
         counts_before = daily.counts[max(end - QUARTER_DAYS - WHOLE_WEEKS_YEAR, 0) : end - QUARTER_DAYS + 1]
         now, before = cell[(dates > middle) & (dates <= last)], cell[(dates > first) & (dates <= middle)]
         too_few = min(len(now), len(before)) < MIN_QUARTER_INCIDENTS

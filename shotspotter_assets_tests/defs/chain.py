@@ -10,7 +10,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from shotspotter_assets.city_files import Cities, load_cities
+from shotspotter_assets.city_files import Cities, load_cities, unusable_files
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs import resources as project
 from shotspotter_assets.defs.partitions import RANGE_END, RANGE_START, range_tags
@@ -34,7 +34,7 @@ class Installation(dict[str, Any]):
 
     @property
     def definitions(self) -> dg.Definitions:
-        key = repr(dict(self.settings.cities))
+        key = repr((dict(self.settings.cities), unusable_files(self.settings.cities)))
         return _BUILT.get(key) or _BUILT.setdefault(key, build_definitions(self.settings))
 
 
