@@ -89,7 +89,7 @@ def run_demo(*, days_only: bool) -> None:
 
 
 def _ensure_home() -> None:
-    """Name DAGSTER_HOME, and make it where it does not exist, as outside a checkout."""
+    """Set DAGSTER_HOME, and make the folder if it is missing, as outside a checkout."""
     home = dagster_home(os.environ)
     os.environ["DAGSTER_HOME"] = str(home)
     if not home.is_dir():

@@ -57,5 +57,5 @@ def _facts(city: City, store: Store, sources: SourcesResource, under_way: Collec
     held_back = stored.table.in_state("held_back")
     facts["held back"] = [f"{day}: {held_back[day].why}" for day in sorted(held_back)[-MAX_HELD_BACK:]]
     record = ServingRecord.latest_before(store, city.name, date.max)
-    trained = record and f"{record.served} since {record.since}, trained on the days to {record.models_from}"
+    trained = record and f"{record.served} since {record.since}, models of {record.models_from}"
     return facts | {"serves": [trained or "nothing yet"]}

@@ -86,7 +86,7 @@ class _DueDays:
     waits: Sequence[str] = ()
     """Reasons why days are not built, in words."""
     first_gap: date = date.max
-    """First day that is to be built or is missing."""
+    """First day that is to be built or was left out."""
 
 
 def _due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> _DueDays:

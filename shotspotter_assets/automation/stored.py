@@ -47,7 +47,7 @@ class Stored:
         return self.lineage(asset).get(str(key or UNPARTITIONED), NOT_MADE)
 
     def versions(self, asset: Asset) -> dict[str, str]:
-        """Return the versions of complete partitions by key in order."""
+        """Return by key in order the versions of partitions that were made at least once."""
         return {key: origin.version for key, origin in sorted(self.lineage(asset).items()) if origin.version}
 
     def why_due(self, asset: Asset, key: date | None = None) -> str:
@@ -129,4 +129,4 @@ MADE_FROM: Final[dict[Asset, Callable[[Stored, Any], str]]] = {
     Asset.WALK_FORWARD_REPORTS: _of_walk_forward,
     Asset.CITY_PAGES: _of_pages,
 }
-"""Version of the inputs of a partition (a day, a cutoff or None) by asset."""
+"""Version of the inputs of a partition (a day, a cutoff or None) by asset. A fold keeps the settings of its training."""

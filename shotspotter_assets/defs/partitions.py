@@ -36,7 +36,7 @@ with warnings.catch_warnings():
     """A backfill of a city's days is one run, which reads the source once."""
 
     PERIOD_BEFORE_CUTOFF: Final = _window(-1, -1)
-    """The period before the cutoff: Dagster ignores versions behind mappings of 100 or more upstream partitions."""
+    """Period before the cutoff. All earlier days are read, but Dagster ignores edges of 100 or more upstream partitions."""
 
     TEST_WINDOW: Final = _window(0, 0)
     """The days from the cutoff to the next one."""

@@ -124,17 +124,13 @@ class StackSettings(ForecasterSettings):
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the registry.
-
-    The gate is an alarm for a forecaster that combines members: it need not be better than the best baseline, which is
-    a member, and is replaced where the interval of its gain lies below zero.
-    """
+    """One row of the registry."""
 
     import_path: str  # `module:class` within `models`; the class takes the settings
     settings: type[ForecasterSettings] = ForecasterSettings  # of the launchpad and a city's file
     is_searched: bool = False  # True if `tuned_settings` searches the `search_space` of the settings
     is_baseline: bool = False  # one to beat
-    combines: bool = False
+    combines: bool = False  # simple members: it serves unless the gate shows it to be worse than the best baseline
     is_hourly: bool = False  # one of the next hours, for each of `FitContext.horizons`; else of the next day
 
 
@@ -169,7 +165,7 @@ NEXT_HOURS: Final = tuple(name for name, entry in FORECASTERS.items() if entry.i
 BASELINES: Final = tuple(name for name in NEXT_DAY if FORECASTERS[name].is_baseline)
 SEARCHED: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_searched)
 FALLBACKS: Final = ("historical_mean", "ewma", "ew_kde")
-"""Baselines of the live chain; the best of them serves where the candidate does not pass the gate."""
+"""Baselines fitted in the live chain. The best baseline, members of the stack included, serves if the candidate fails."""
 DEFAULT_CANDIDATE: Final = "stack"
 """Serves a city whose file has no `serves`."""
 
@@ -218,7 +214,7 @@ def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = Non
 
 
 def check_forecasters(city: City) -> None:
-    """Raise CityFileError for a forecaster, or a setting of one, that does not exist."""
+    """Raise CityFileError for a forecaster, a setting of one, or a value of `serves` that does not exist."""
     for key in city.forecasters:
         if key not in NEXT_DAY:
             allowed = ", ".join(NEXT_DAY)

@@ -57,9 +57,9 @@ def _days_of(window: range) -> Integers:
 class Periods:
     """A history as a stack sees it: arrays by day, or by the hour from which some hours are forecast."""
 
-    week: int  # number of periods
+    week: int  # number of periods in a week
     starts: npt.NDArray[np.datetime64]
-    before: Integers  # the period after the last known one that a forecast of each may use
+    before: Integers  # end of the periods that a forecast of each may use
     observed: Booleans  # shape (periods, cells)
     known: Booleans
     fireworks: Booleans

@@ -55,7 +55,7 @@ class ServingRecord(StoredRecord):
     version: str
     """Part of the files' names: retraining a day keeps the files that later days point to."""
     models: dict[str, TrainedModel]
-    """Models by name: next-day forecasters, with the candidate and its members first; then counts, hours, minutes, types."""
+    """Models by name: next-day forecasters, the candidate first; then counts, hours, minutes, types."""
     without: dict[str, str]
     """Reasons for absent models, by name."""
     lead: int
@@ -102,7 +102,7 @@ class ServingRecord(StoredRecord):
 
     @property
     def data_version(self) -> str:
-        """Hash of the serving files."""
+        """Hash of the served forecaster and the version of its files."""
         return sha256(json.dumps((self.served, self.version)))[:16]
 
     def after(self, before: "ServingRecord | None") -> "ServingRecord":
@@ -145,7 +145,7 @@ class ServingModels:
 
     @property
     def profile(self) -> Array:
-        """Share of each hour of the week in the alerts, shape (168,); flat without known hours."""
+        """Alerts of each hour of the week relative to the mean hour, shape (168,); ones without known hours."""
         if self.hours is None:
             return np.ones(WEEK_HOURS)
         stack = next(iter(self.hours.models.values()))

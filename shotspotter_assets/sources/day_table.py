@@ -1,7 +1,8 @@
 """The table of a city's days, and how the states of its days follow from the rows of all days together.
 
-A day is known if it has rows or a later day has, if its daily file has landed, or if the source answers at once. At the
-end, days without rows are silent where the silence is plausible at the city's usual rate and their rows are due by now.
+A day is known if it has rows or a later day has, if its daily file has landed, or if the source answers at once. A day
+whose daily file is missing is unknown, and a day that is held back stays so. At the end, days without rows are silent
+if the silence is plausible at the city's usual rate and their rows are due by now.
 """
 
 from bisect import bisect_left, bisect_right
@@ -83,7 +84,7 @@ class Day:
 
 @dataclass(frozen=True)
 class DayRows:
-    """The rows that the sources hold of one day that is not stored like this."""
+    """Rows that the sources hold of a day whose stored rows differ."""
 
     rows: int = 0
     received: datetime | None = None
@@ -123,7 +124,7 @@ class DayTable:
             )
 
     def state(self, day: date) -> DayState:
-        """Return the state of a day; a day that no run of `raw_alerts` stored is known."""
+        """Return the state of a day; a day without an entry is known, as its rows were stored."""
         return self.days[day].state if day in self.days else "known"
 
     def is_counted(self, days: Iterable[date]) -> npt.NDArray[np.bool_]:

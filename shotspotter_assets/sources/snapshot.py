@@ -164,7 +164,7 @@ def take_snapshot(
     poll_seconds: float | None,
     max_seconds: float = float("inf"),
 ) -> Snapshot:
-    """Read the present state of a city's sources; raise SourceError if a folder cannot be listed.
+    """Read the present state of a city's sources, and keep it in the store; raise SourceError if a folder cannot be listed.
 
     A live source is asked if its last answer is older than `poll_seconds`; None for never. After `max_seconds`, files are
     left for the next time.

@@ -3,7 +3,7 @@
     <root>/<asset>/city=<city>[/date=<YYYY-MM-DD> or /fold=<YYYY-MM-DD>]/<file>
 
 The folders follow the Hive convention: Parquet files of one name open as one data set in pyarrow, pandas, polars and
-DuckDB. Therefore no table has a column named city, date or fold.
+DuckDB. Therefore no table stores the keys of its own folders as columns.
 """
 
 import logging
@@ -54,9 +54,9 @@ class Store:
     def exists(self, file: StoredFile, city: str, day: date | None = None) -> bool:
         return self._objects.exists(file.path(city, day))
 
-    def alone(self, asset: str, city: str) -> AbstractContextManager[None]:
-        """Lock several files of a city against concurrent writes; S3 has no lock."""
-        return self._objects.alone(f"{asset}.{city}")
+    def alone(self, name: str, city: str) -> AbstractContextManager[None]:
+        """Lock files of a city, under a common name, against concurrent writes; S3 has no lock."""
+        return self._objects.alone(f"{name}.{city}")
 
     def write_bytes(self, file: StoredFile, data: bytes, city: str, day: date | None = None) -> None:
         self._objects.write(file.path(city, day), data)

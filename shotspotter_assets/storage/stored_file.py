@@ -60,7 +60,7 @@ class StoredFile:
 
     @property
     def dimension(self) -> str:
-        """Key of the folder of a date."""
+        """Partition key in the folder's name."""
         return "fold" if self.date_name == "cutoff" else "date"
 
     def path(self, city: str, day: date | None = None) -> str:

@@ -139,7 +139,7 @@ class _Tick:
         )
 
     def _events(self, snapshot: "Snapshot") -> Iterator[dg.AssetCheckEvaluation]:
-        """Outcomes of checks that no run reports: files that cannot be used, and a source that is silent."""
+        """Yield outcomes of checks that no run reports: files that cannot be used, and a source that is silent."""
         folders = snapshot.folders_without_files if len(self._city.all_sources) > 1 else []
         unusable = {"files": dict(snapshot.unusable), "folders": folders}
         if unusable != self._reported.get("unusable", {"files": {}, "folders": []}):

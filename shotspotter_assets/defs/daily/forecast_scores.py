@@ -61,7 +61,7 @@ def _scores_of(_: dg.DagsterLogManager, store: "Store", city: City, scored_date:
     serving = ServingRecord.latest_before(store, city.name, scored_date)
     try:
         history = CityHistory.load(store, city, scored_date, first)
-    except DaysNotKnownError:
+    except DaysNotKnownError:  # no day of the last year is known
         history = CityHistory.load(store, city, scored_date)
     record = score(history, forecasts, serving)
     return panel.rounded(_metadata(record)) | {"path": panel.stored(record.write(store))}

@@ -37,8 +37,9 @@ def _forecast_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_da
     """Risk by cell on the next local day and in the hours from its midnight, from the days known at the issue date.
 
     With the expected alerts by hour, the 20 cells with the highest risk and the reasons, and the map as GeoJSON.
-    A forecast that was issued before its day ended stays as it was. Where the source publishes late, the forecast has a
-    lead of more than a day, and no hours and types. Beyond the city's longest lead nothing is issued.
+    Once its day is over, a forecast that was issued in time is kept, unless the grid has changed. Where the source
+    publishes late, the forecast has a lead of more than a day, and no hours and types. Beyond the city's longest lead
+    nothing is issued.
     """
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.serving.daily_forecast import forecast_day

@@ -99,12 +99,12 @@ def _task(store: "Store", city: City, cutoff: date, config: TuningConfig) -> "Tu
     before, _ = fold_windows(city, cutoff)
     stored = CityHistory.load(store, city, before[-1]).complete()
     settings = city_settings(city, name, changes(config.settings).get(name))
-    train, validation = split_days(len(stored.days), config.validation_share, input_days(settings))
+    train, validation = split_days(len(stored.days), config.validation_share, _input_days(settings))
     history = stored.daily(stored.coverage_on(cutoff))
     return TuningTask(name, settings, history, train, validation, FitContext(read_shared(store, city, cutoff)))
 
 
-def input_days(settings: "ForecasterSettings") -> int:
+def _input_days(settings: "ForecasterSettings") -> int:
     """Return the days in the longest input window that a search tries; 1 for forecasters without such a window."""
     parameter = settings.search_space().get("days")
     return max(getattr(parameter, "choices", (1,)))
