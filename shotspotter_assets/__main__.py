@@ -106,15 +106,15 @@ def status(city: str | None) -> None:
 @click.argument("city")
 @click.argument("cutoff", type=click.DateTime(["%Y-%m-%d"]), metavar="CUTOFF")
 @click.option("--model", default="", help="A next-day forecaster; by default the one that serves.")
-@click.option("--days", default=240, show_default=True, help="Days before the cutoff.")
-@click.option("--test-days", default=28, show_default=True, help="Days from the cutoff.")
+@click.option("--days", default=240, type=click.IntRange(1), show_default=True, help="Days before the cutoff.")
+@click.option("--test-days", default=28, type=click.IntRange(1), show_default=True, help="Days from the cutoff.")
 @click.option("--full", is_flag=True, help="Use all days before the cutoff, and the test window of the city's file.")
 def fold(city: str, cutoff: datetime, model: str, days: int, test_days: int, *, full: bool) -> None:
     """Train on the days before CUTOFF, and print the scores."""
     from shotspotter_assets.explore.small_fold import fold_text, train_small_fold
     from shotspotter_assets.explore.tables import open_city
 
-    store, settings = open_city(city)
+    store, settings = open_city(city, base=Path.cwd())
     windows = (None, None) if full else (days, test_days)
     try:
         report, scores, _ = train_small_fold(store, settings, cutoff.date(), *windows, model=model)

@@ -13,6 +13,7 @@ import click
 import dagster as dg
 
 from shotspotter_assets.automation.due import ALERTS, PRODUCTS
+from shotspotter_assets.city_files import find_city
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.partitions import asset_key, range_tags
 from shotspotter_assets.defs.resources import StoreResource
@@ -60,7 +61,7 @@ def run_demo(*, days_only: bool) -> None:
     _ensure_home()
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or WORKERS) // WORKERS, 1)))
     settings = Settings.from_environment(os.environ)
-    first = settings.cities[CITY].start
+    first = find_city(settings.cities, CITY).start
     daily = LAST_DAY - timedelta(days=DAILY_DAYS - 1)
     days = Launch(f"alerts and grids to {LAST_DAY}", ALERTS, range_tags(first, LAST_DAY))
     chain, title = (*PRODUCTS, Asset.FORECAST_SCORES), f"forecasts, patrol plans and scores of {daily} to {LAST_DAY}"

@@ -28,6 +28,17 @@ def test_an_error_of_the_package_is_one_line(tmp_path: Path) -> None:
     assert ran.output.count("\n") == 1
 
 
+def test_a_fold_of_a_forecaster_of_hours_or_before_the_start_is_refused(tmp_path: Path) -> None:
+    environ = {"SHOTSPOTTER_CITIES": str(TEST_CITIES), "SHOTSPOTTER_STORE": str(tmp_path)}
+    for arguments, words in (
+        (["2023-03-01", "--model", "next_hours"], "no next-day"),
+        (["1999-01-01"], "must be later"),
+    ):
+        ran = CliRunner().invoke(main, ["fold", "tiny_city", *arguments], env=environ)
+        assert ran.exit_code == 1
+        assert words in ran.output
+
+
 def test_status_names_known_due_and_held_back_days(tmp_path: Path) -> None:
     start = date(2024, 1, 1)
     city = LivingCity(tmp_path, start, noon(start + timedelta(days=5)))

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -19,10 +20,10 @@ from shotspotter_assets.storage.catalogue import CLEANED, FOLD_FORECASTS, TENSOR
 from shotspotter_assets.storage.store import Store
 
 
-def open_city(name: str, environ: Mapping[str, str] = os.environ) -> tuple[Store, City]:
-    """Open the store and the city that variables name; relative paths start at `BASE_FOLDER`."""
+def open_city(name: str, environ: Mapping[str, str] = os.environ, base: Path = BASE_FOLDER) -> tuple[Store, City]:
+    """Open the store and the city that variables name; relative paths start at `base`, as a notebook runs elsewhere."""
     named = {name: environ.get(name) for name in ("SHOTSPOTTER_STORE", "SHOTSPOTTER_CITIES")}
-    paths = {name: str(BASE_FOLDER / path) for name, path in named.items() if path and "://" not in path}
+    paths = {name: str(base / path) for name, path in named.items() if path and "://" not in path}
     settings = Settings.from_environment({**environ, **paths})
     return StoreResource(root=settings.store_root).open(), find_city(settings.cities, name)
 

@@ -56,7 +56,7 @@ class CityHistory:
         Unknown days are left out before the first known one, and at the end if no later day is known; others are
         `unknown`. Raises MissingPartitionsError with the missing days, DaysNotKnownError if none of the days is known.
         """
-        table, days = DayTable.read(store, city.name), days_between(first or city.start, last)
+        table, days = DayTable.read(store, city.name, is_needed=True), days_between(first or city.start, last)
         counted = np.flatnonzero(table.is_counted(days))
         if not len(counted):
             before = table.last_counted(last)

@@ -217,8 +217,14 @@ def check_forecasters(city: City) -> None:
     """Raise CityFileError for a forecaster, a setting of one, or a value of `serves` that does not exist."""
     for key in city.forecasters:
         if key not in NEXT_DAY:
-            allowed = ", ".join(NEXT_DAY)
-            raise CityFileError(f"{city.name}.yaml: forecasters: there is no {key!r} (allowed: {allowed})")
+            raise CityFileError(f"{city.name}.yaml: forecasters: there is no {key!r} (allowed: {', '.join(NEXT_DAY)})")
     for key in city.forecasters:
-        city_settings(city, key)
+        settings = city_settings(city, key)
+        names = settings.members if isinstance(settings, StackSettings) else []
+        allowed = [name for name in NEXT_DAY if not FORECASTERS[name].combines]
+        if bad := [name for name in names if name not in allowed or names.count(name) > 1]:
+            raise CityFileError(
+                f"{city.name}.yaml: forecasters.{key}.members: {', '.join(bad)} cannot be (allowed: each of "
+                f"{', '.join(allowed)} once)"
+            )
     candidate_of(city)

@@ -80,7 +80,7 @@ class Site:
 
     @classmethod
     def of(cls, store: Store, name: str) -> "Site":
-        return cls(store, name, PagesRecord.find(store, name) or PagesRecord(city=name, card=CityCard(name=name)))
+        return cls(store, name, PagesRecord.find_sound(store, name) or PagesRecord(city=name, card=CityCard(name=name)))
 
     @property
     def index(self) -> str:
@@ -151,7 +151,7 @@ def make_overview(store: Store, names: list[str]) -> str:
     """Make the overview of the cities that have pages, with the shared files; return its address."""
     with store.alone(PAGE.asset, ALL_CITIES):
         site = Site.of(store, ALL_CITIES)
-        cards = [record.card for name in names if (record := PagesRecord.find(store, name)) is not None]
+        cards = [record.card for name in names if (record := PagesRecord.find_sound(store, name)) is not None]
         values = {"cards": cards, "title_of": title_of, "csp": policy(), "shared": "", "index": INDEX.file}
         site.put(INDEX.file, render("overview.html.jinja", **values))
         for name, content in shared_files().items():

@@ -38,8 +38,7 @@ def keep_findings(
     first, last = checked[0], checked[-1]
     reported = dict(findings)
     with store.alone(CITY_STATE.asset, city.name):
-        is_stored = store.exists(CITY_STATE, city.name)
-        warnings = STATE.validate_json(store.read_bytes(CITY_STATE, city.name)) if is_stored else {}
+        warnings = store.read_index(CITY_STATE, city.name, STATE.validate_json) or {}
         for check, finding in findings.items():
             if finding.is_error:
                 continue

@@ -12,6 +12,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, RISK_MAP, TOP_LOCATIONS
+from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
 
@@ -95,10 +96,13 @@ def is_over(day: date, city: City, now: datetime) -> bool:
 
 
 def issued_record(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
-    """Return the record of a forecast that stays as issued. None if it is missing, still open or replayed."""
+    """Return the record of a forecast that stays as issued. None if it is missing, damaged, still open or replayed."""
     if not is_over(issue_date + ONE_DAY, city, now) or not store.exists(FORECAST, city.name, issue_date):
         return None
-    record = load_record(store, city.name, issue_date)
+    try:
+        record = load_record(store, city.name, issue_date)
+    except CorruptObjectError:  # A damaged record would block its own rebuild.
+        return None
     return record if isinstance(record, ForecastRecord) and not record.replayed else None
 
 

@@ -1,5 +1,6 @@
 """Nowcasts: risk of the next minutes and hours from stored days, newer alerts of the sources, and the live models."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -35,9 +36,12 @@ from shotspotter_assets.storage.catalogue import (
     RECENT_INCIDENTS,
     TENSORS,
 )
+from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
+
+log = logging.getLogger(__name__)
 
 
 class NowcastRecord(StoredRecord):
@@ -257,19 +261,23 @@ def _minutes_table(
 def write_nowcast(store: Store, city: City, nowcast: Nowcast) -> None:
     """Write the files of a nowcast, and add its minutes to those issued on its day."""
     with store.alone(NOWCAST_HOURS.asset, city.name):
-        nowcast.record.write(store)
         store.write_table(NOWCAST_HOURS, nowcast.hours, city.name)
         store.write_table(NOWCAST_MINUTES, nowcast.minutes, city.name)
         store.write_table(RECENT_INCIDENTS, nowcast.incidents.table(), city.name)
         if len(nowcast.minutes):
             today = datetime.fromisoformat(nowcast.record.now).astimezone(city.zone).date()
             rows = nowcast.minutes.select(ISSUED_MINUTES.schema.names).cast(ISSUED_MINUTES.schema)
-            earlier = store.find_table(ISSUED_MINUTES, city.name, today)
+            try:
+                earlier = store.find_table(ISSUED_MINUTES, city.name, today)
+            except CorruptObjectError as error:
+                log.warning("The nowcasts issued before %s are lost: %s", nowcast.record.now, error)
+                earlier = None
             if earlier is not None:
                 # A tick that dies after its write is repeated.
                 is_stored = pc.is_in(rows["starts_utc"][0], earlier["starts_utc"]).as_py()
                 rows = earlier if is_stored else pa.concat_tables([earlier, rows])
             store.write_table(ISSUED_MINUTES, rows, city.name, today)
+        nowcast.record.write(store)
 
 
 def read_latest(store: Store, city: City) -> tuple[NowcastRecord, pa.Table, Incidents] | None:

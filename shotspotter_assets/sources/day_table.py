@@ -100,9 +100,15 @@ class DayTable:
     days: Mapping[date, Day] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, store: Store, city: str) -> "DayTable":
-        """Read the table of a city, which is empty if no day was stored."""
-        return store.read_index(DAYS, city, _decoded) or cls()
+    def read(cls, store: Store, city: str, *, is_needed: bool = False) -> "DayTable":
+        """Read the table of a city, which is empty if no day was stored, or damaged unless `is_needed`.
+
+        Raises CorruptObjectError for a damaged table that is needed.
+        """
+        table = store.read_index(DAYS, city, _decoded)
+        if table is None and is_needed and store.exists(DAYS, city):
+            store.read_table(DAYS, city)
+        return table or cls()
 
     @staticmethod
     def update(store: Store, city: str, days: Mapping[date, Day]) -> "DayTable":

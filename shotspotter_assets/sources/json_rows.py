@@ -32,9 +32,17 @@ def _search(path: str) -> Callable[[Any], Any]:
     import jmespath
 
     try:
-        return jmespath.compile(path).search
+        compiled = jmespath.compile(path)
     except jmespath.exceptions.JMESPathError as error:
         raise ValueError(f"{path!r} is not a JMESPath: {' '.join(str(error).split())}") from None
+
+    def search(content: Any) -> Any:
+        try:
+            return compiled.search(content)
+        except (jmespath.exceptions.JMESPathError, TypeError):  # A function of the path does not take this type.
+            return None
+
+    return search
 
 
 JmesPath = Annotated[str, AfterValidator(check_path)]

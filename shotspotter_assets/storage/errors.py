@@ -12,6 +12,9 @@ _ALERT_ASSETS = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
 class StoreError(Exception):
     """Failure of the store or of an object in it."""
 
+    def __reduce__(self) -> tuple[type["StoreError"], tuple[str]]:
+        return StoreError, (str(self),)  # A pool of processes rebuilds errors from one argument.
+
 
 class MissingObjectError(StoreError):
     """A missing object."""

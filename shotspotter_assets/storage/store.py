@@ -82,10 +82,12 @@ class Store:
     def read_index(self, file: StoredFile, city: str, decode: Callable[[bytes], _Result]) -> _Result | None:
         """Return a decoded file that can be rebuilt; None if it is missing or damaged."""
         try:
-            return decode(self.read_bytes(file, city))
+            data = self.read_bytes(file, city)
         except MissingObjectError:
             return None
-        except ValueError as error:
+        try:
+            return decode(data)
+        except (ValueError, KeyError, TypeError, OSError) as error:  # PyArrow raises all of them for damaged files.
             log.warning("%s is damaged and will be rebuilt: %s", self.uri(file, city), error)
             return None
 

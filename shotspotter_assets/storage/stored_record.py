@@ -36,6 +36,11 @@ class StoredRecord(BaseModel):
         """Return the record of a partition; None without one."""
         return cls.load(store, city, day) if store.exists(cls.stored_as, city, day) else None
 
+    @classmethod
+    def find_sound(cls, store: Store, city: str) -> Self | None:
+        """Return a record that can be rebuilt; None if it is missing or damaged."""
+        return store.read_index(cls.stored_as, city, cls.model_validate_json)
+
     def content(self) -> bytes:
         """Return the file's content."""
         return self.model_dump_json(indent=1).encode()

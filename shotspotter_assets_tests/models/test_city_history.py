@@ -11,8 +11,8 @@ from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.models import city_history
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError, covered_cells, covered_mask
 from shotspotter_assets.sources.day_table import Day, DayState, DayTable
-from shotspotter_assets.storage.catalogue import TENSORS
-from shotspotter_assets.storage.errors import MissingPartitionsError
+from shotspotter_assets.storage.catalogue import DAYS, TENSORS
+from shotspotter_assets.storage.errors import CorruptObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.histories import CITY, COVERED
 
@@ -119,3 +119,10 @@ def test_days_not_known_before_known_ones_are_left_out(store: Store) -> None:
     assert (stored.days[0], stored.lead, stored.unknown) == (date(2021, 1, 8), 1, {date(2021, 2, 1)})
     assert CityHistory.load(store, CITY, date(2021, 2, 1)).lead == 1
     assert CityHistory.load(store, CITY, date(2021, 2, 1)).complete().unknown == {date(2021, 2, 1)}
+
+
+def test_a_damaged_table_of_days_does_not_count_as_known(store: Store) -> None:
+    DayTable.update(store, CITY.name, dict.fromkeys(days_between(CITY.start, LAST), entry("unknown")))
+    store.write_bytes(DAYS, store.read_bytes(DAYS, CITY.name)[:-40], CITY.name)
+    with pytest.raises(CorruptObjectError, match="materialize raw_alerts"):
+        CityHistory.load(store, CITY, LAST)

@@ -4,6 +4,7 @@ from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.city_state import keep_findings
 from shotspotter_assets.quality.finding import Finding
+from shotspotter_assets.storage.catalogue import CITY_STATE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.quality.sound_city import CITY
 
@@ -80,3 +81,8 @@ def test_a_finding_without_days_is_acknowledged_by_the_last_day(store: Store) ->
     for day, passed in ((DAYS[0], False), (DAYS[-1], True)):
         town, finding = accepting(entry(day, check="clock")), {"clock": Finding(False, "Five hours late.")}
         assert keep_findings(store, town, DAYS, finding)["clock"].passed == passed
+
+
+def test_a_damaged_file_of_warnings_does_not_stop_checks(store: Store) -> None:
+    store.write_bytes(CITY_STATE, b"{", TOWN.name)
+    assert not keep_findings(store, TOWN, DAYS, {"silent_days": silent(DAYS[0])})["silent_days"].passed

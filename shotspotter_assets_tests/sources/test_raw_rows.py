@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.json_rows import finder
 from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.raw_rows import to_raw
 from shotspotter_assets.sources.schema import RAW_SCHEMA
@@ -210,3 +211,7 @@ def test_numbers_written_as_text() -> None:
     assert raw["received_row"].to_pylist() == list(range(len(texts)))
     kept = [None if text is None else json.loads(text)["longitude"] for text in raw["as_received"].to_pylist()]
     assert kept == [None] * 6 + texts[6:]
+
+
+def test_a_path_through_another_type_finds_nothing() -> None:
+    assert finder("rows[].merge(@, extra)")({"rows": [{"extra": None}]}) is None

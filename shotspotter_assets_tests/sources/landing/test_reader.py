@@ -101,4 +101,4 @@ def test_many_small_files_share_a_process(tmp_path: Path) -> None:
         (tmp_path / f"{number}.csv").write_text(GOOD_CSV)
     started = time.process_time()
     assert list(read_all(tmp_path).values()) == ["1"] * 300
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 5  # A process per file would take a hundred times as long.
