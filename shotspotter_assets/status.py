@@ -13,10 +13,12 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city, unusable_files
 from shotspotter_assets.defs.automation.automated import assets_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.snapshot import take_snapshot
+from shotspotter_assets.storage.catalogue import FORECAST_RECORD
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.store import Store
 
@@ -58,4 +60,7 @@ def _facts(city: City, store: Store, sources: SourcesResource, under_way: Collec
     facts["held back"] = [f"{day}: {held_back[day].why}" for day in sorted(held_back)[-MAX_HELD_BACK:]]
     record = ServingRecord.latest_before(store, city.name, date.max)
     trained = record and f"{record.served} since {record.since}, models of {record.models_from}"
-    return facts | {"serves": [trained or "nothing yet"]}
+    issued = max(store.days_present(FORECAST_RECORD, city.name), default=None)
+    forecast = None if issued is None else load_record(store, city.name, issued)
+    why_none = [f"{issued}: {forecast.no_forecast}"] if isinstance(forecast, NoForecast) else []
+    return facts | {"serves": [trained or "nothing yet"], "no forecast": why_none}

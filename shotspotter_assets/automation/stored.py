@@ -16,6 +16,7 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset
 
 NOT_MADE: Final = Origin("never")
+_BEGUN: Final = "being made"
 SERVING_SETTINGS: Final = ("serves", "forecasters", "forecast", "holidays", "factors", "coverage")
 """Keys of the city's file that change the served forecast."""
 PAGE_SETTINGS: Final = ("layers", "base_map", "patrol")
@@ -52,8 +53,10 @@ class Stored:
 
     def why_due(self, asset: Asset, key: date | None = None) -> str:
         """Return why a partition is due, as the end of a sentence."""
-        is_new = self.origin(asset, key) == NOT_MADE
-        return "is new" if is_new else "is made from other inputs than there are now"
+        origin = self.origin(asset, key)
+        if origin.made_from == _BEGUN:
+            return "was begun and is not complete"
+        return "is new" if origin == NOT_MADE else "is made from other inputs than there are now"
 
     def is_current(self, asset: Asset, key: date | None = None) -> bool:
         """Return True if a partition was made from its present inputs."""
@@ -69,7 +72,7 @@ class Stored:
         So a run that ends half-way is repeated even if the inputs change back.
         """
         made_from = self.made_from(asset, key)
-        self.record(asset, key, "being made", self.origin(asset, key).version)
+        self.record(asset, key, _BEGUN, self.origin(asset, key).version)
         return made_from
 
     def record(self, asset: Asset, key: date | None, made_from: str, version: str = "") -> None:

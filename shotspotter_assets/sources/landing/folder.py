@@ -186,7 +186,7 @@ class LandingFolder(AlertSource):
             f"{self.source.folder or self.city.name}/."
         )
         rows = used_days(used_files(files, self.city, self._meaning))
-        return Landed(files, rows, in_transfer, gone, unread, "" if files else without_files)
+        return Landed(files, rows, in_transfer, gone, unread, "" if files or in_transfer else without_files)
 
     def named_days(self) -> set[date]:
         used = used_files(self._files_before(), self.city, self._meaning)
