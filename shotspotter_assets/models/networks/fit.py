@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -48,11 +48,7 @@ def fit_network(
     """
     train = range(max(train.start, train.stop - settings.train_days), train.stop)
     loss = weighted_cross_entropy(in_coverage, settings.class_weight)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow
-
-        tensorflow.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(settings.seed)
+    _make_repeatable(settings.seed)
     cut = settings.days, lead, settings.batch_size, own_maps
     batches = Windows(counts, train, *cut, seed=settings.seed, start=start, kept=kept)
     held_out = Windows(counts, validation, *cut, start=start, kept=kept)
@@ -61,16 +57,6 @@ def fit_network(
     twin = keras.Model(model.input, model.get_layer("logits").output)
     twin.compile(keras.optimizers.Adam(settings.learning_rate), loss, jit_compile=False)
     began = time.monotonic()
-
-    def on_epoch_end(epoch: int, logs: dict[str, Any]) -> None:
-        took = time.monotonic() - began
-        context.log(
-            f"epoch {epoch + 1}/{settings.epochs}: loss {logs['loss']:.5f}, validation loss {logs['val_loss']:.5f}, "
-            f"learning rate {logs['learning_rate']:.2g}, {took:.0f} s so far"
-        )
-        if context.after_epoch is not None:
-            context.after_epoch(epoch + 1, float(logs["val_loss"]))
-
     stopping = keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True)
     callbacks = [
         keras.callbacks.TerminateOnNaN(),
@@ -78,13 +64,11 @@ def fit_network(
         keras.callbacks.ReduceLROnPlateau(
             factor=PLATEAU_FACTOR, patience=settings.plateau_patience, min_delta=0.0, min_lr=0.0
         ),
-        keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end),
+        _epoch_reports(context, settings.epochs, began),
     ]
     if context.backups is not None:
-        # The folder's name holds a hash of all that decides how a training goes on: another one starts anew.
         arguments = [settings.model_dump(), *map(repr, (train, validation, lead, own_maps, counts.shape, counts.dtype))]
-        arrays = [b"" if one is None else one.tobytes() for one in (counts, in_coverage, start, kept)]
-        key = sha256(json.dumps(arguments), *arrays)[:16]
+        key = _backup_key(arguments, (counts, in_coverage, start, kept))
         callbacks.insert(-1, keras.callbacks.BackupAndRestore(str(context.backups / key), double_checkpoint=True))
     fitted = twin.fit(
         batches, validation_data=held_out, epochs=settings.epochs, callbacks=callbacks, shuffle=False, verbose=0
@@ -95,6 +79,32 @@ def fit_network(
     resumed_from = fitted.epoch[0] if fitted.epoch else settings.epochs
     chosen = {"best_epoch": stopping.best_epoch + 1, "resumed_from_epoch": resumed_from, "history": history}
     return model, chosen | {"seconds": time.monotonic() - began}
+
+
+def _make_repeatable(seed: int) -> None:
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+
+
+def _epoch_reports(context: FitContext, epochs: int, began: float) -> keras.callbacks.Callback:
+    def on_epoch_end(epoch: int, logs: dict[str, Any]) -> None:
+        took = time.monotonic() - began
+        context.log(
+            f"epoch {epoch + 1}/{epochs}: loss {logs['loss']:.5f}, validation loss {logs['val_loss']:.5f}, "
+            f"learning rate {logs['learning_rate']:.2g}, {took:.0f} s so far"
+        )
+        if context.after_epoch is not None:
+            context.after_epoch(epoch + 1, float(logs["val_loss"]))
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)
+
+
+def _backup_key(arguments: Sequence[Any], arrays: Iterable[np.ndarray | None]) -> str:
+    """Return a hash of all that decides how a training goes on, so that another one starts anew."""
+    return sha256(json.dumps(arguments), *[b"" if one is None else one.tobytes() for one in arrays])[:16]
 
 
 def _untrained(batches: Windows, in_coverage: np.ndarray, settings: NetworkSettings) -> keras.Model:
