@@ -61,7 +61,7 @@ class Due:
 
 
 def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Collection[str], now: datetime) -> Due:
-    """Compare the stored assets of a city with its sources; `under_way` names the assets of runs that have not ended."""
+    """Compare a city's stored assets with its sources; `under_way` names the assets of runs that have not ended."""
     waits, days = snapshot.waits(now.astimezone(city.zone).date()), _due_days(city, snapshot, stored, now)
     waits += days.waits
     busy_daily, busy_training = set(under_way) - set(TRAINING), set(under_way) & set(TRAINING)
@@ -77,7 +77,7 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Collection[st
 
 @dataclass(frozen=True)
 class _DueDays:
-    """The days of a city that are to be built."""
+    """Days to build."""
 
     last: date | None
     """Last day to store; None if the sources have no day that is over."""

@@ -13,7 +13,7 @@ REFUSED: Final = re.compile(
     # Anywhere, as in pctblack or nonhispanic.
     r"hispanic|latin[oax]|ethnic|racial|asian|black|white|hawaii|minorit|foreign|im+igra|citizen|nativity|indigenous|aborigin"
     r"|ancestr|nationalit|language|linguist|religi|muslim|islam|mosque|synagogue|surname|birthplace"
-    # As a word of its own.
+    # As a separate word.
     r"|\b(?:races?|hisp|blk|wht|nh[wb]|aian|nhp?i|nhopi|aapi|poc|bipoc|african|native|trib(?:e|al)|indian|english|lep|spanish|born"
     r"|jewish|of birth|birth (?:place|country))\b"
     # Tables of the US Census: race, Hispanic origin, ancestry, nativity, place of birth and language; any table by race; profiles

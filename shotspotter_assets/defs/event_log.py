@@ -106,7 +106,7 @@ class _BatchedEventLog(Stock):
     def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
         """Insert the rows of all events at once, then update each asset by its last event of each kind."""
         rows = [self._event_to_row(event) for event in events]
-        # SQLite keeps the log of each run in a database of its own, beside the index.
+        # SQLite keeps the log of each run in a separate database, beside the index.
         for run_id in sorted({event.run_id for event in events} & self._batch.connections.keys()):
             with self.run_connection(run_id) as connection:
                 connection.execute(Events.insert(), [row for row in rows if row["run_id"] == run_id])

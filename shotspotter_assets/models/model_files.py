@@ -12,7 +12,7 @@ MODEL_FILE: Final = "model.json"
 Numbers = Annotated[npt.NDArray[Any], PlainValidator(np.asarray), PlainSerializer(np.ndarray.tolist, return_type=list)]
 """An array of a stored model, as nested lists."""
 Unstored = Annotated[Any, PlainValidator(lambda value: value), Field(exclude=True)]
-"""A field that is not in the JSON file, with a default: not stored, or stored in a file of its own."""
+"""A field that is not in the JSON file, with a default: not stored, or stored in a separate file."""
 
 
 class StoredModel:

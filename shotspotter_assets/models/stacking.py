@@ -125,8 +125,8 @@ def combine(
     """Return the probability by the stack, shape (periods, cells), each period with the weights after its number of `weeks`.
 
     In periods of fireworks it is the mean of that and of the probability by the first of `firework_members` in the
-    stack, which have a regime for them: such days are too few to learn weights from, and the regime of a city with few
-    of them may be far off. `logits` have the shape (periods, cells, members), `weeks` and `fireworks` (periods,).
+    stack, which have a regime for them: such days are too few to learn weights from, and where they are rare
+    the regime may be far off. `logits` have the shape (periods, cells, members), `weeks` and `fireworks` (periods,).
     """
     probability = expit(np.array([by_week[week].log_odds(one) for week, one in zip(weeks, logits, strict=True)]))
     members = by_week[0].members

@@ -38,7 +38,7 @@ def stamps(store: Store, city: str, last_known: date) -> Iterator[tuple[date, st
 
 
 def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
-    """Compare the forecast of a day with its alerts, for `past.js`; None for an older grid."""
+    """Compare a day's forecast with its alerts, for `past.js`; None for an older grid."""
     issue_date = day - timedelta(days=1)
     record = load_record(store, city.name, issue_date)
     table = store.read_table(FORECAST, city.name, issue_date)

@@ -138,7 +138,7 @@ def make_pages(store: Store, city: City) -> Site:
 
 
 def renew_last_hours(store: Store, city: City, places: Places) -> None:
-    """Make the page of the last hours of a city that has pages."""
+    """Make the page of the last hours, if the city has pages."""
     with store.alone(PAGE.asset, city.name):
         site = Site.of(store, city.name)
         if site.record.files:

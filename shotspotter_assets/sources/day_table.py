@@ -84,7 +84,7 @@ class Day:
 
 @dataclass(frozen=True)
 class DayRows:
-    """Rows that the sources hold of a day whose stored rows differ."""
+    """Rows that the sources hold for a day, which differ from the stored ones."""
 
     rows: int = 0
     received: datetime | None = None

@@ -3,7 +3,7 @@
     <root>/<asset>/city=<city>[/date=<YYYY-MM-DD> or /fold=<YYYY-MM-DD>]/<file>
 
 The folders follow the Hive convention: Parquet files of one name open as one data set in pyarrow, pandas, polars and
-DuckDB. Therefore no table stores the keys of its own folders as columns.
+DuckDB. Therefore no table stores its folders' keys as columns.
 """
 
 import logging

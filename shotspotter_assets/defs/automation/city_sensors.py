@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
 
 LANDING_SECONDS: Final = 10
-"""Seconds between two ticks of the sensor of a city with landed files."""
+"""Seconds between two ticks if the city has landed files."""
 
 OTHER_SECONDS: Final = 60
 """Seconds between two ticks of other cities."""

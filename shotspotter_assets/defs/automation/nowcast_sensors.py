@@ -1,4 +1,4 @@
-"""Sensors that poll the live source of a city with `nowcasts`, and issue its nowcasts themselves.
+"""Sensors that poll live sources for cities with `nowcasts`, and issue the nowcasts within the sensor.
 
 A run for each nowcast would start a process, which costs several times the nowcast. The sensor's server keeps the models
 and the stored days in memory instead.

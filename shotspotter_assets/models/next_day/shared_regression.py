@@ -42,7 +42,7 @@ OPTIONAL_INPUTS: Final = (*UNSHARED_INPUTS, *FACTORS)
 EMPTY_SHARE: Final = 0.1
 """Share of the cell-days without alerts that are drawn."""
 MIN_POSITIVES: Final = 50
-"""Minimum of cell-days with alerts of a city that takes part; fewer might be recognised in the numbers."""
+"""Minimum of a city's cell-days with alerts to take part; fewer might be recognised in the numbers."""
 INVERSE_PENALTY: Final = 1e-3
 """Variance of the standardised weights around those of the package, or zero."""
 LOG_RATE_SD: Final = 0.8

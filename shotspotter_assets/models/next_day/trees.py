@@ -27,7 +27,7 @@ PARAMETERS: Final = {
 
 @dataclass(frozen=True)
 class FittedTrees(Fitted):
-    """Stored with its trees in LightGBM's own text format, as a pickle could bring code of its own; None for no trees."""
+    """Stored with its trees in LightGBM's own text format, as a pickle could hold code; None for no trees."""
 
     _: KW_ONLY
     trees: Unstored = None

@@ -77,7 +77,7 @@ def forecast_minutes(
     minute = np.array([(instant - starts[running]) / 60])
     one, two = (expected_by_hours(hours, history, np.array([running]), horizon) for horizon in (1, 2))
     even = np.concatenate([spread_evenly(one, two, minute, ahead) for ahead in MINUTES])
-    # A longer period holds the shorter ones, though each has lifts of its own.
+    # A longer period holds the shorter ones, though each has separate lifts.
     lifted = even * lifts.lift(incidents, history, instant, np.array(MINUTES, np.float64))
     expected = np.maximum.accumulate(lifted)
     probability, alone = (clip_probability(-np.expm1(-one)) for one in (expected, even))

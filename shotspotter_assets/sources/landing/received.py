@@ -75,7 +75,7 @@ def read_received(store: Store, city: str) -> dict[str, ReceivedFile]:
 
 @lru_cache(maxsize=100_000)  # sensors ask for the days of all files every few seconds
 def corrected_day(path: str) -> date | None:
-    """Return the day of a file that is named as a correction; None for other files."""
+    """Return the day that a correction's name holds; None for other files."""
     found = CORRECTION.search(PurePosixPath(path).stem)
     with suppress(ValueError):
         return None if found is None else date.fromisoformat(found[1])

@@ -69,7 +69,7 @@ class Alerts(NamedTuple):
 
 
 class SimulatedSource(AlertSource):
-    """The alerts of a city whose `source.kind` is "simulated".
+    """Alerts drawn from a simulation (`source.kind: simulated`).
 
     A day has equal alerts whatever range is asked for. Reports start on `city.start`; the shooting started before.
     """
@@ -122,7 +122,7 @@ class SimulatedSource(AlertSource):
         return days, alerts.take(np.argsort(alerts.time, kind="stable"))
 
     def _clusters(self, day: Day) -> Alerts:
-        """Return the first alerts of a day with all descendants, also of later days."""
+        """Return a day's first alerts with all descendants, also of later days."""
         random = np.random.default_rng([self._seed, DAY_STREAM, day.date.toordinal()])
         generation = _join([self._first_alerts(random, day, begin) for begin in day.beginnings])
         generations = [generation]
