@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,7 @@ def daily_asset(
 def materialize_days(context: dg.AssetExecutionContext, store: "Store", city: City, asset: Asset, body: Body) -> None:
     """Make each day of a run, and report its panel."""
     for day in run_days(context, city):
-        metadata = recorded(store, city, asset, day, lambda day=day: body(context.log, store, city, day))  # type: ignore[misc]
+        metadata = recorded(store, city, asset, day, partial(body, context.log, store, city, day))
         context.add_asset_metadata(metadata, partition_key=str(day))
 
 
@@ -79,7 +80,7 @@ def materialize_fold(
 ) -> dg.MaterializeResult:
     """Make the fold of a run, and report its panel."""
     cutoff = run_day(context)
-    metadata = recorded(store, city, asset, cutoff, lambda: body(context.log, store, city, cutoff))
+    metadata = recorded(store, city, asset, cutoff, partial(body, context.log, store, city, cutoff))
     return dg.MaterializeResult(metadata=metadata)
 
 

@@ -2,6 +2,7 @@
 
 import getpass
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
@@ -79,7 +80,7 @@ def training_backups() -> Path:
 
 
 @dataclass(frozen=True)
-class Fitted(StoredModel):
+class Fitted(StoredModel, ABC):
     """A fitted forecaster: a dataclass of JSON values, `Numbers` and `Unstored` fields.
 
     `validation_probability` are forecasts of the validation window by the model fitted on the training window alone,
@@ -90,20 +91,20 @@ class Fitted(StoredModel):
     chosen: Choices
     validation_probability: Unstored = None
 
+    @abstractmethod
     def predict(self, history: Any, periods: Any) -> Array:
         """Return the probability of at least one alert of the forecast types, float64, shape (periods, cells).
 
         `history` has the coverage of the fit. The periods are a range of days of a `History`, to `History.next_day`, or
         ascending hours of an `HourlyHistory`, from which a horizon is forecast. Alerts from a period on are not used.
         """
-        raise NotImplementedError
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]] | None:
         """Return phrases for the inputs that lift each covered cell's odds most over the average cell's; None without."""
         return None
 
 
-class Forecaster:
+class Forecaster(ABC):
     """A way to forecast, with settings that users may change; a row of `forecaster_registry` has its name."""
 
     name: ClassVar[str]
@@ -112,12 +113,12 @@ class Forecaster:
     def __init__(self, settings: Any = None) -> None:
         self.settings = settings
 
+    @abstractmethod
     def fit(self, history: Any, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
         """Fit on `train`, choose and calibrate on `validation`, which follows it.
 
         Both are indexes of the days or hours of `history`, which reaches at least to their end; later ones are not used.
         """
-        raise NotImplementedError
 
     def load(self, files: Mapping[str, bytes]) -> Any:
         """Return the fitted forecaster that `Fitted.files` stored."""

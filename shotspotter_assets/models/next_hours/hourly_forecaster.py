@@ -64,6 +64,7 @@ class HourlyForecaster(Forecaster):
         return FittedHourly(fits)
 
     def _fit_horizons(self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]) -> Pairs:
+        """Return by horizon the forecasters fitted on `train` alone and on both windows; a class without it overrides `fit`."""
         raise NotImplementedError
 
     def load(self, files: Mapping[str, bytes]) -> FittedHourly:

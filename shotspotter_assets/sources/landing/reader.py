@@ -73,7 +73,7 @@ class Batch:
         try:
             table = read(task.content, self.source)
             if table.num_rows > city.limits.max_rows:
-                raise ValueError(f"it has {table.num_rows:,} rows; limits.max_rows is {city.limits.max_rows:,}")  # noqa: TRY301
+                raise ValueError(f"it has {table.num_rows:,} rows; limits.max_rows is {city.limits.max_rows:,}")  # noqa: TRY301  # named below
         except MemoryError:
             raise
         except Exception as error:  # whatever a library makes of a foreign file
