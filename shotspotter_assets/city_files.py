@@ -1,4 +1,4 @@
-"""Read city YAML files into City models; a wrong file concerns only its own city, whose last good file holds."""
+"""Read city YAML files into City models. A wrong file affects only its own city, which keeps its last good file."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence

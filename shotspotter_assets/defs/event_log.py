@@ -135,7 +135,7 @@ class _BatchedEventLog(Stock):
             connection.execute(Checks.delete().where(Checks.c.run_id == run_id, PLANNED))
 
     def has_table(self, table_name: str) -> bool:
-        stock = super().has_table  # type: ignore[safe-super]  # the stock classes define it
+        stock = super().has_table  # type: ignore[safe-super]  # the stock storages implement it
         return self._exists(table_name, lambda: stock(table_name))
 
     def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:

@@ -25,7 +25,7 @@ Metadata = dict[str, Any]
 
 def column_schema(table: StoredTable) -> dict[str, dg.TableSchema]:
     """Return the columns of a table with types and meanings, for the page of its asset."""
-    columns = [*table.columns.items(), *([] if table.others is None else [("<model>", table.others)])]
+    columns = [*table.own_columns.items(), *([] if table.others is None else [("<model>", table.others)])]
     shown = [dg.TableColumn(name, one.kind, one.meaning) for name, one in columns]
     return {"dagster/column_schema": dg.TableSchema(shown)}
 

@@ -68,7 +68,7 @@ def verdict_on(forecasts: pa.Table, candidate: str) -> Verdict:
     - "not worse, not shown to be better": everything else.
 
     A candidate is served if it is better. A combination (`forecaster_registry.Entry.combines`) is served unless it is
-    worse, as the best baseline is a member. Raises ValueError if the table lacks the candidate or a servable baseline.
+    worse, whatever its members. Raises ValueError if the table lacks the candidate or a servable baseline.
     """
     compared = [name for name in baselines_in(forecasts) if name not in (NEVER, candidate)]
     if candidate not in model_names(forecasts) or not compared:

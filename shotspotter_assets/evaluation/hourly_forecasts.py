@@ -42,7 +42,7 @@ def hour_forecasts(
 
 
 def type_forecasts(history: HourlyHistory, train: range, validation: range, test: range) -> pa.Table:
-    """Return forecast types of the typed test alerts (`catalogue.FOLD_TYPES`), issued at the start of their local day."""
+    """Return type probabilities of the typed test alerts (`catalogue.FOLD_TYPES`), issued at the start of their local day."""
     alerts = typed_alerts(history).within(test)
     issues = history.day_beginnings(alerts.hour)
     model = GunshotTypes.fit(history, train, validation)

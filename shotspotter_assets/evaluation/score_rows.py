@@ -23,7 +23,7 @@ from shotspotter_assets.storage.stored_file import StoredTable
 ALL: Final = "all"
 """Facet of all cell-days, and only group of an undivided facet."""
 WITHOUT_FIREWORKS: Final = "without_firework_days"
-"""Facet of all days except firework days; absent without any such day."""
+"""Facet of all days except firework days; absent if every day is one."""
 NO_MODEL: Final = ""
 TRAILING_MIX: Final = "trailing_mix"
 """The mix of types in the last 90 days, the reference of the type scores."""

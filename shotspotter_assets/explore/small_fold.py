@@ -12,7 +12,7 @@ from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.fold_training import train_fold
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.forecaster_registry import NEXT_DAY, candidate_of, city_settings
+from shotspotter_assets.models.forecaster_registry import candidate_of, city_settings, require_next_day
 from shotspotter_assets.models.next_day.shared_regression import read_shared
 from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.storage.store import Store
@@ -59,8 +59,7 @@ def train_small_fold(
         ValueError: there are too few days to train on, or a setting is not one of the model.
     """
     model = model or candidate_of(city)
-    if model not in NEXT_DAY:
-        raise ValueError(f"There is no next-day forecaster {model!r}; there are: {', '.join(NEXT_DAY)}.")
+    require_next_day([model])
     if cutoff <= city.start:
         raise ValueError(f"{city.name} starts on {city.start}; the cutoff must be later, and is {cutoff}.")
     first = city.start if days is None else max(cutoff - timedelta(days=days), city.start)

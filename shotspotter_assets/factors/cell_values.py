@@ -1,5 +1,6 @@
 """From the shapes of a contributing factor to one number for each cell of a city's grid."""
 
+import math
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.special import ndtr
 from shotspotter_assets.arrays import Array, Shapes
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.factors import CellFactor, PointFactor, PolygonFactor
-from shotspotter_assets.geometry.cells import Plane, cell_middles, cell_shapes
+from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles, cell_shapes
 from shotspotter_assets.geometry.shapes import read_shapes, require_column, rows_in_box
 
 if TYPE_CHECKING:
@@ -99,5 +100,4 @@ def _density(city: City, plane: Plane, points: Shapes, width_metres: float) -> A
 
 
 def _cell_km2(city: City) -> float:
-    plane, (rows, columns) = Plane.of(city.box), city.shape
-    return plane.height / rows * (plane.width / columns) / 1e6
+    return math.prod(cell_metres(city)) / 1e6

@@ -50,10 +50,8 @@ class Plane:
 
 def cell_metres(city: Gridded) -> tuple[float, float]:
     """Return (height, width) of a cell in metres, the width at the middle of the box."""
-    box, grid = city.box, city.grid
-    height = (box.north - box.south) * METRES_PER_DEGREE / grid.rows
-    width = (box.east - box.west) * METRES_PER_DEGREE / grid.columns
-    return height, width * math.cos(math.radians((box.south + box.north) / 2))
+    plane = Plane.of(city.box)
+    return plane.height / city.grid.rows, plane.width / city.grid.columns
 
 
 def cell_edges(city: Gridded, row: int, column: int) -> Edges:

@@ -25,7 +25,7 @@ COUNTED_COLUMNS: Final = ("user_id", "incident_id")
 
 
 def type_layers(city: City) -> int:
-    """Return the number of gunshot types, one more for alerts of unknown type, and of the city's `event_types`."""
+    """Return the number of type layers: gunshot types, the unknown type, and the city's `event_types`."""
     return FIRST_EVENT_CODE + len(city.event_types)
 
 
@@ -94,7 +94,7 @@ def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDAr
 def hourly_window(frames: pa.Table, days: Sequence[date], city: City, in_coverage: Booleans) -> npt.NDArray[np.uint16]:
     """Return counts of the covered cells by hour of contiguous days, shape (hours, types, cells), cells row by row.
 
-    A day on which daylight saving begins or ends has 23 or 25 hours. Cells outside would take far more memory. Raises
+    A day on which daylight saving begins or ends has 23 or 25 hours. Other cells are left out to save memory. Raises
     ValueError if days were stored with other settings than the city's file has, or if the city's times are dates.
     """
     city.require_times(hours=1)

@@ -68,6 +68,8 @@ class CityHistory:
         end = len(days) - 1 if is_over else int(counted[-1])
         known, unknown = days[counted[0] : end + 1], frozenset(days) - {days[at] for at in counted}
         frames = _stored_frames(store, city.name, known[0], known[-1])
+        if table.days:
+            table.require(city.name, known)
         return cls(city, known, frames, len(days) - end, unknown.intersection(known))
 
     @property

@@ -75,7 +75,7 @@ def write_models(store: Store, file: StoredFile, record: StoredRecord, files: Ma
 
 
 def read_files(
-    store: Store, file: StoredFile, city: str, day: date, model: str, trained: TrainedModel
+    store: Store, file: StoredFile, city: str, day: date, model: str, trained: TrainedModel, again: str = "again"
 ) -> dict[str, bytes]:
     """Read the files of one model. Raises ValueError if they are not those of the record."""
     try:
@@ -85,7 +85,7 @@ def read_files(
     if files_sha256(files) != trained.files:
         raise ValueError(
             f"The files of {model} of {city} {day} are not those that its record names: materialize {file.asset} for "
-            f"{city} {day} again."
+            f"{city} {day} {again}."
         )
     return files
 

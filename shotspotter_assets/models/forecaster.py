@@ -50,15 +50,15 @@ class SharedRegression(BaseModel):
 class SharedStart(SharedRegression):
     """The regression of all cities that a city's own models start at."""
 
-    origin: str  # as `all_cities|cutoff`
+    origin: str  # source and week, such as `all-cities|2023-01-01` or `package|2023-01-01`
 
 
 @dataclass(frozen=True)
 class FitContext:
     """Further inputs of a fit, of which each forecaster takes what it needs.
 
-    `after_epoch` is called after each epoch of a network with its number, from 1 on, and the validation loss, which is
-    not computed without it; it may raise to stop the training.
+    Networks call `after_epoch` after each epoch with its number, from 1 on, and the validation loss; it may raise to stop
+    the training.
     """
 
     shared: SharedStart | None = None  # the regression of all cities; None without one from before the cutoff

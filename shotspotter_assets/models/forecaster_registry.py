@@ -4,12 +4,12 @@ A new forecaster is a file in `models/next_day` or `models/next_hours` and a row
 forecaster is built, so that definitions load without NumPy. Settings that users may change therefore stand here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFileError
@@ -121,6 +121,14 @@ class StackSettings(ForecasterSettings):
         ["residual_boosting", "gradient_boosting", "ew_kde"], min_length=1, description="Names of the members."
     )
 
+    @field_validator("members")
+    @classmethod
+    def _can_be_members(cls, names: list[str]) -> list[str]:
+        allowed = [name for name, entry in FORECASTERS.items() if not (entry.is_hourly or entry.combines)]
+        if bad := [name for name in names if name not in allowed or names.count(name) > 1]:
+            raise ValueError(f"{', '.join(bad)} cannot be members; each of {', '.join(allowed)} can, once")
+        return names
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -177,6 +185,12 @@ def find(name: str) -> Entry:
     return FORECASTERS[name]
 
 
+def require_next_day(names: Collection[str]) -> None:
+    """Raise ValueError if one of the names is not that of a next-day forecaster."""
+    if bad := [name for name in names if name not in NEXT_DAY]:
+        raise ValueError(f"There is no next-day forecaster {', '.join(bad)}; there are: {', '.join(NEXT_DAY)}.")
+
+
 def forecaster(name: str, settings: BaseModel | None = None) -> "Forecaster":
     """Return the forecaster of a name with its default settings, or given ones."""
     entry = find(name)
@@ -219,12 +233,5 @@ def check_forecasters(city: City) -> None:
         if key not in NEXT_DAY:
             raise CityFileError(f"{city.name}.yaml: forecasters: there is no {key!r} (allowed: {', '.join(NEXT_DAY)})")
     for key in city.forecasters:
-        settings = city_settings(city, key)
-        names = settings.members if isinstance(settings, StackSettings) else []
-        allowed = [name for name in NEXT_DAY if not FORECASTERS[name].combines]
-        if bad := [name for name in names if name not in allowed or names.count(name) > 1]:
-            raise CityFileError(
-                f"{city.name}.yaml: forecasters.{key}.members: {', '.join(bad)} cannot be (allowed: each of "
-                f"{', '.join(allowed)} once)"
-            )
+        city_settings(city, key)
     candidate_of(city)

@@ -29,11 +29,11 @@ class StoredModel:
 
 
 def files_of_members(members: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the files of a stack's fitted members, each name preceded by that of its member."""
+    """Return the files of fitted models by name, each preceded by the name of its model."""
     return {f"{name}.{file}": content for name, one in members.items() for file, content in one.files().items()}
 
 
 def files_of_member(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the files of one member among those of its stack, as the member named them."""
+    """Return the files of one model of `files_of_members`, without its prefix."""
     start = f"{name}."
     return {file.removeprefix(start): content for file, content in files.items() if file.startswith(start)}

@@ -55,7 +55,7 @@ def _days_of(window: range) -> Integers:
 
 @dataclass(frozen=True)
 class Periods:
-    """A history as a stack sees it: arrays by day, or by the hour from which some hours are forecast."""
+    """Arrays of a history by forecast period: a day, or the `horizon` hours from an hour on."""
 
     week: int  # number of periods in a week
     starts: npt.NDArray[np.datetime64]
@@ -167,8 +167,8 @@ class StackForecaster(Forecaster):
 class HourlyStackForecaster(HourlyForecaster):
     """A regression combined with a self-exciting process, and the number of alerts given their combination.
 
-    The offset corrects the level, which the regression misses where a city's rate has moved away from that of its
-    training years. The number of alerts is forecast from the stack's own forecasts of the validation window.
+    The offset corrects the level if a city's rate has moved since its training years. The number of alerts is forecast
+    from the stack's own forecasts of the validation window.
     """
 
     name = "hourly_stack"

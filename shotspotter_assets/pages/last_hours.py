@@ -31,7 +31,7 @@ def last_hours(store: Store, city: City, places: Places) -> dict[str, Any] | Non
     record, minutes, incidents = latest
     now = datetime.fromisoformat(record.now)
     day = now.astimezone(city.zone).date()
-    tables = [store.find_table(ISSUED_MINUTES, city.name, one) for one in (day - timedelta(days=1), day)]
+    tables = [store.find_sound_table(ISSUED_MINUTES, city.name, one) for one in (day - timedelta(days=1), day)]
     issued = [table for table in tables if table is not None]
     lengths = sorted(minutes["minutes"].unique().to_pylist())
     return {

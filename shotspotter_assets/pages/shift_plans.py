@@ -15,7 +15,7 @@ from shotspotter_assets.storage.store import Store
 
 
 def shift_plans(store: Store, record: ForecastRecord, places: Places) -> dict[str, Any]:
-    """Return the rows of each shift with units, the `totals` and the `table` of a forecast's plans; else a `note` why not."""
+    """Return a forecast's plans: rows by shift, `totals` and `table`; without a plan, only a `note` with the reason."""
     try:
         table, plan = read_plan(store, record.city, record.issue_date)
     except MissingObjectError:

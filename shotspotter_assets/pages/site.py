@@ -109,7 +109,7 @@ def make_pages(store: Store, city: City) -> Site:
     forecast = issue["forecast"]
     with store.alone(PAGE.asset, city.name):
         site, days = Site.of(store, city.name), np.array(sorted(store.days_present(TENSORS, city.name)))
-        known = max(days[DayTable.read(store, city.name).is_counted(days)], default=None)
+        known = max(days[DayTable.read(store, city.name, is_needed=True).is_counted(days)], default=None)
         plans = {} if forecast is None else shift_plans(store, forecast["record"], places)
         past = _past_days(site, city, known)
         track = None if known is None else issued_track(store, city, known)

@@ -35,7 +35,7 @@ def newest_issue(store: Store, city: str) -> IssueRecord | None:
 
 
 def newest_forecast(store: Store, city: City, places: Places) -> dict[str, Any]:
-    """Return the newest `forecast` with `data` for `tomorrow.js`, or None and the reason for `nothing`, if recorded."""
+    """Return `forecast`, the newest one with `data` for `tomorrow.js`, or None, and `nothing`, the record of the reason."""
     issue = newest_issue(store, city.name)
     if not isinstance(issue, ForecastRecord):
         return {"forecast": None, "nothing": issue}

@@ -56,7 +56,7 @@ class DayPlan:
 
 
 def cell_areas(city: City) -> Names:
-    """Return the area of each cell's middle, shape (rows, columns): the first one in the coverage file, else a quadrant."""
+    """Return the area of each cell's middle, shape (rows, columns): the coverage file's first one or `OUTSIDE`, else quadrants."""
     if city.coverage is None:
         return quadrants(city.shape)
     areas = read_areas(city.coverage.file, city.coverage.name_property, city.coverage.areas)

@@ -33,13 +33,13 @@ class Problems:
     days: dict[date, float] = field(default_factory=dict)
 
     def add(self, problem: str | None, block: "Block", number: float) -> None:
-        """Note a problem of a block, and the number of its last day."""
+        """Add a problem of a block, with a number for the block's last day; None adds nothing."""
         if problem is not None:
             self.times.setdefault(problem, []).append(str(block))
             self.days[block.last] = float(number)
 
     def finding(self, sound: str, numbers: Numbers) -> Finding:
-        """Return the problems, each with its blocks, as one sentence; the message `sound` without problems."""
+        """Return a failed finding with all problems in one sentence, or a passed one with the message `sound`."""
         text = "; ".join(f"{problem} ({named_days(times)})" for problem, times in self.times.items())
         return Finding(not text, f"{text[0].upper()}{text[1:]}." if text else sound, numbers, self.days)
 
@@ -72,7 +72,9 @@ def share_finding(
 
     def is_excessive(count: int, trials: int, days: int) -> bool:
         # A day counts when it would stand out among all days.
-        return count > usual * trials and bool(bdtrc(count - 1, trials, usual) < MAX_SHARE_CHANCE / days)
+        # More rows than there are have no probability: they are of an earlier state of the day.
+        is_rare = count > trials or bool(bdtrc(count - 1, trials, usual) < MAX_SHARE_CHANCE / days)
+        return count > usual * trials and is_rare
 
     too_many = is_excessive(total, rows, 1)
     bad = [day for day, number in numbers.items() if is_excessive(number, whole[day], len(whole))]

@@ -25,7 +25,7 @@ MIN_NEW_SHARE: Final = 0.12
 """Minimum share, beyond the usual, of a quarter's incidents in cells silent for the year before."""
 MAX_RATIO_TO_UNSEEN: Final = 2.0
 MAX_NEW_CHANCE: Final = 1e-6
-"""Two-sided probability of as many incidents in silent cells at the usual rate."""
+"""Maximum probability of as many incidents in silent cells at `MAX_RATIO_TO_UNSEEN` times the usual share."""
 
 
 @check(alerts=["user_id", "incident_id"])

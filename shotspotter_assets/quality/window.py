@@ -71,7 +71,7 @@ class Window:
         alerts = store.read_present(CLEANED, city.name, since, last, columns("alerts"))
         assert alerts is not None
         stored = store.days_present(CLEANED, city.name, since, last)
-        unknown = frozenset(DayTable.read(store, city.name).in_state("unknown", "held_back"))
+        unknown = frozenset(DayTable.read(store, city.name, is_needed=True).in_state("unknown", "held_back"))
         return cls(city, checked, sorted({*stored, *checked}), alerts, raw, rejected, unknown.intersection(stored))
 
     @cached_property

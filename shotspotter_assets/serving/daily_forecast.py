@@ -96,7 +96,7 @@ def forecast_day(record: ServingRecord, models: ServingModels, stored: CityHisto
 
 
 def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
-    """Return the days at the models' lead: those that became known since are left to other models."""
+    """Return the history cut to the models' lead; raise ValueError if its lead is longer than theirs."""
     if record.lead < stored.lead:
         key = f"{record.city}|{stored.issue_date}"
         raise ValueError(

@@ -12,7 +12,6 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, RISK_MAP, TOP_LOCATIONS
-from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
 
@@ -99,19 +98,15 @@ def issued_record(store: Store, city: City, issue_date: date, now: datetime) -> 
     """Return the record of a forecast that stays as issued. None if it is missing, damaged, still open or replayed."""
     if not is_over(issue_date + ONE_DAY, city, now) or not store.exists(FORECAST, city.name, issue_date):
         return None
-    try:
-        record = load_record(store, city.name, issue_date)
-    except CorruptObjectError:  # A damaged record would block its own rebuild.
-        return None
+    record = store.read_index(FORECAST_RECORD, city.name, _RECORD.validate_json, issue_date)
     return record if isinstance(record, ForecastRecord) and not record.replayed else None
 
 
 def issued_on_grid(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
-    """Return `issued_record`; None for a forecast on an older grid."""
+    """Return `issued_record`; None for a forecast that is damaged or on an older grid."""
     record = issued_record(store, city, issue_date, now)
-    if record is None:
-        return None
-    return record if is_of_grid(store.read_table(FORECAST, city.name, issue_date, ["row"]), city) else None
+    table = None if record is None else store.find_sound_table(FORECAST, city.name, issue_date, ["row"])
+    return record if table is not None and is_of_grid(table, city) else None
 
 
 def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:

@@ -51,7 +51,7 @@ class DayScores:
 
 @dataclass(frozen=True)
 class RollingScores:
-    """Scores of the served forecasts of the last `WINDOW_DAYS`, as those of `DayScores`."""
+    """Scores of the served forecasts of the last `WINDOW_DAYS`; units as in `DayScores`."""
 
     days: int
     """Number of scored days."""

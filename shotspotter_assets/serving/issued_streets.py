@@ -29,7 +29,7 @@ class StreetRecord(StoredRecord):
     expected_alerts: float = 0.0
     """Expected number of alerts on the segments on the forecast date."""
     expected_on_no_street: float = 0.0
-    """Expected number of alerts on no street; both add up to the sum over the cells."""
+    """Expected number of alerts on no street; with `expected_alerts` it adds up to the sum over the cells."""
     left_out: tuple[str, ...] = ()
     """Lines of the file that are no segments, in words."""
 

@@ -1,6 +1,5 @@
 """Nowcasts: risk of the next minutes and hours from stored days, newer alerts of the sources, and the live models."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -36,12 +35,9 @@ from shotspotter_assets.storage.catalogue import (
     RECENT_INCIDENTS,
     TENSORS,
 )
-from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store import Store, dated
 from shotspotter_assets.storage.stored_record import StoredRecord
-
-log = logging.getLogger(__name__)
 
 
 class NowcastRecord(StoredRecord):
@@ -104,9 +100,9 @@ class Nowcaster:
     """Shared by an hour's nowcasts; corrected days and new models count from the next hour on."""
 
     def issue(self, last_inputs: str) -> tuple[Nowcast | None, str]:
-        """Store a nowcast if rows changed or an hour began; return it, else None, and its inputs.
+        """Store a nowcast if rows changed or an hour began; return it and its inputs, else None and `last_inputs`.
 
-        Inputs are a hash of the sources' rows and the hour; "" differs from all.
+        Inputs are a hash of the sources' rows, and the hour; "" equals none.
 
         Raises:
             ValueError: the city has no models of hours, or the source has not reported the last days yet.
@@ -170,10 +166,10 @@ def history_until(
     first, today = days[0], days[-1]
     instant = pa.scalar(now, pa.timestamp("us", "UTC"))
     alerts = [
-        _dated(cleaned.alerts.filter(pc.less_equal(cleaned.alerts["time_utc"], instant)), day)
+        dated(cleaned.alerts.filter(pc.less_equal(cleaned.alerts["time_utc"], instant)), day)
         for day, cleaned in clean_alerts(rows, days, city).items()
     ]
-    frames = [_dated(table, day) for day, table in sparse_tensors(pa.concat_tables(alerts), days, city).items()]
+    frames = [dated(table, day) for day, table in sparse_tensors(pa.concat_tables(alerts), days, city).items()]
     yesterday, unknown, since = today - timedelta(days=1), frozenset[date](), first
     if first > city.start:
         stored = CityHistory.load(store, city, first - timedelta(days=1))
@@ -267,13 +263,9 @@ def write_nowcast(store: Store, city: City, nowcast: Nowcast) -> None:
         if len(nowcast.minutes):
             today = datetime.fromisoformat(nowcast.record.now).astimezone(city.zone).date()
             rows = nowcast.minutes.select(ISSUED_MINUTES.schema.names).cast(ISSUED_MINUTES.schema)
-            try:
-                earlier = store.find_table(ISSUED_MINUTES, city.name, today)
-            except CorruptObjectError as error:
-                log.warning("The nowcasts issued before %s are lost: %s", nowcast.record.now, error)
-                earlier = None
+            earlier = store.find_sound_table(ISSUED_MINUTES, city.name, today)
             if earlier is not None:
-                # A tick that dies after its write is repeated.
+                # A repeated run with a given `now` issues equal rows.
                 is_stored = pc.is_in(rows["starts_utc"][0], earlier["starts_utc"]).as_py()
                 rows = earlier if is_stored else pa.concat_tables([earlier, rows])
             store.write_table(ISSUED_MINUTES, rows, city.name, today)
@@ -282,13 +274,8 @@ def write_nowcast(store: Store, city: City, nowcast: Nowcast) -> None:
 
 def read_latest(store: Store, city: City) -> tuple[NowcastRecord, pa.Table, Incidents] | None:
     """Return (record, `catalogue.NOWCAST_MINUTES`, incidents) of the latest nowcast; None without one."""
-    incidents = store.find_table(RECENT_INCIDENTS, city.name)
-    if incidents is None:
+    record = NowcastRecord.find(store, city.name)
+    if record is None:
         return None
-    minutes = store.read_table(NOWCAST_MINUTES, city.name)
-    return NowcastRecord.load(store, city.name), minutes, Incidents.of_table(incidents)
-
-
-def _dated(table: pa.Table, day: date) -> pa.Table:
-    field = pa.field("date", pa.date32(), nullable=False)
-    return table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
+    incidents = Incidents.of_table(store.read_table(RECENT_INCIDENTS, city.name))
+    return record, store.read_table(NOWCAST_MINUTES, city.name), incidents

@@ -38,9 +38,9 @@ def known_history(store: Store, city: City, issue_date: date, now: datetime) -> 
 
 
 def reusable_record(store: Store, stored: CityHistory, now: datetime) -> ServingRecord | None:
-    """Return the issue date's stored record if its forecast was issued, or its data and the asked models are unchanged."""
+    """Return the issue date's stored record if its forecast was issued, or its data and asked models are unchanged."""
     city, issue_date = stored.city, stored.issue_date
-    record = ServingRecord.find(store, city.name, issue_date)
+    record = ServingRecord.find_sound(store, city.name, issue_date)
     if record is None or issued_on_grid(store, city, issue_date, now) is not None:
         return record
     is_past = is_over(issue_date + timedelta(days=1), city, now)

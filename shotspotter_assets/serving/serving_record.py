@@ -87,8 +87,8 @@ class ServingRecord(StoredRecord):
     def of_lead(cls, store: Store, city: str, day: date, lead: int) -> "ServingRecord | None":
         """Return the latest record of the week before `day` with models of a lead; None without one."""
         recent = store.days_present(SERVING_RECORD, city, day - WEEK, day - ONE_DAY)
-        records = (cls.load(store, city, issue_date) for issue_date in sorted(recent, reverse=True))
-        return next((record for record in records if record.lead == lead), None)
+        records = (cls.find_sound(store, city, issue_date) for issue_date in sorted(recent, reverse=True))
+        return next((record for record in records if record is not None and record.lead == lead), None)
 
     @property
     def candidate(self) -> str:

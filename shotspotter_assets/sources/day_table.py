@@ -39,7 +39,7 @@ MIN_ARRIVALS: Final = 5
 CAP_QUANTILE: Final = 0.98
 """Counts above it are cut, so that the Fourth of July does not make silence plausible."""
 MIN_SHARE_OF_FILES: Final = 0.9
-"""Share of days with a file from which on a missing daily file is one that has not landed, not a day without alerts."""
+"""Minimum share of days with a daily file for a missing one to count as not landed; below it, as no alerts."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ class DayTable:
 
     @classmethod
     def read(cls, store: Store, city: str, *, is_needed: bool = False) -> "DayTable":
-        """Read the table of a city, which is empty if no day was stored, or damaged unless `is_needed`.
+        """Read a city's table of days: an empty one if none is stored, or if it is damaged and not `is_needed`.
 
         Raises CorruptObjectError for a damaged table that is needed.
         """
         table = store.read_index(DAYS, city, _decoded)
         if table is None and is_needed and store.exists(DAYS, city):
-            store.read_table(DAYS, city)
+            raise store.corrupt(DAYS, city, None, "it is no table of days")
         return table or cls()
 
     @staticmethod
@@ -162,10 +162,13 @@ class DayTable:
 
 @lru_cache(maxsize=32)  # sensors read the same file every few seconds
 def _decoded(content: bytes) -> DayTable:
-    rows = pq.read_table(pa.BufferReader(content)).to_pylist()
-    for row in rows:
-        row["sources"] = {source["name"]: source["version"] for source in row["sources"]}
-    return DayTable({row.pop("date"): Day(**row) for row in rows})
+    try:
+        rows = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read().to_pylist()
+        for row in rows:
+            row["sources"] = {source["name"]: source["version"] for source in row["sources"]}
+        return DayTable({row.pop("date"): Day(**row) for row in rows})
+    except (pa.ArrowException, OSError, LookupError, TypeError, ArithmeticError) as error:
+        raise ValueError(str(error)) from error
 
 
 Found = Mapping[date, Day] | Mapping[date, DayRows] | Mapping[date, Day | DayRows]
@@ -248,8 +251,8 @@ def silence_chance(counts: npt.NDArray[np.integer], days: int) -> float:
 def rows_due(city: City, found: Found, today: date) -> date | None:
     """Return the last day whose rows must be there by the city's rule, or else as learned; None with too few arrivals.
 
-    Learned is the smallest number of days between a day's end and its first rows. A history that is read at once is one
-    arrival. A quiet city's newest row is older than its source is late.
+    The learned lateness is the minimum number of days between a day's end and its first rows, as the newest row of a quiet
+    city may be older. A history that is read at once is one arrival.
     """
     if (complete := city.publication.complete_through(today)) is not None:
         return complete

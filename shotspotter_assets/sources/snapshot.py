@@ -213,11 +213,12 @@ def read_polled(store: Store, city: str) -> dict[str, Polled]:
 
 def record_answer(store: Store, city: str, rows: pa.Table, first: date, last: date) -> None:
     """Replace the earlier answer about some days by the rows that a run has just read (`RAW_SCHEMA`)."""
+    by_origin = rows_by_origin(rows)
     with store.alone(POLLED.asset, city):
         polled = read_polled(store, city)
         for address, answer in polled.items():
             others = {day: version for day, version in answer.days.items() if not first <= day <= last}
-            polled[address] = answer.model_copy(update={"days": others | _days_from(rows, address)})
+            polled[address] = answer.model_copy(update={"days": others | _days_from(by_origin, address)})
         if polled:
             store.write_bytes(POLLED, _POLLED.dump_json(polled), city)
 
@@ -231,8 +232,8 @@ def _poll(city: City, reader: AlertSource, before: Polled | None, now: datetime)
     except SourceError as error:
         kept = before or Polled(asked_at=now, first=last, last=last - timedelta(days=1))
         return kept.model_copy(update={"asked_at": now, "error": str(error)})
-    return Polled(asked_at=now, first=first, last=last, days=_days_from(rows, reader.address))
+    return Polled(asked_at=now, first=first, last=last, days=_days_from(rows_by_origin(rows), reader.address))
 
 
-def _days_from(rows: pa.Table, address: str) -> dict[date, tuple[str, int]]:
-    return {day: origins[address] for day, origins in rows_by_origin(rows).items() if address in origins}
+def _days_from(by_origin: Mapping[date, Mapping[str, tuple[str, int]]], address: str) -> dict[date, tuple[str, int]]:
+    return {day: origins[address] for day, origins in by_origin.items() if address in origins}

@@ -77,18 +77,20 @@ class Store:
         except ValidationError as error:
             first = error.errors()[0]
             reason = ": ".join([*map(str, first["loc"]), first["msg"]])
-            raise self._corrupt(file, city, day, reason) from error
+            raise self.corrupt(file, city, day, reason) from error
 
-    def read_index(self, file: StoredFile, city: str, decode: Callable[[bytes], _Result]) -> _Result | None:
+    def read_index(
+        self, file: StoredFile, city: str, decode: Callable[[bytes], _Result], day: date | None = None
+    ) -> _Result | None:
         """Return a decoded file that can be rebuilt; None if it is missing or damaged."""
         try:
-            data = self.read_bytes(file, city)
+            data = self.read_bytes(file, city, day)
         except MissingObjectError:
             return None
         try:
             return decode(data)
-        except (ValueError, KeyError, TypeError, OSError) as error:  # PyArrow raises all of them for damaged files.
-            log.warning("%s is damaged and will be rebuilt: %s", self.uri(file, city), error)
+        except (ValueError, KeyError, TypeError) as error:
+            log.warning("%s is damaged and will be rebuilt: %s", self.uri(file, city, day), error)
             return None
 
     def delete(self, file: StoredFile, city: str, day: date | None = None) -> None:
@@ -118,11 +120,23 @@ class Store:
             return parquet.read(columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise self._corrupt(file, city, day, reason) from error
+            raise self.corrupt(file, city, day, reason) from error
 
     def find_table(self, file: StoredTable, city: str, day: date | None = None) -> pa.Table | None:
         """Read one Parquet file; None if it is missing."""
         return self.read_table(file, city, day) if self.exists(file, city, day) else None
+
+    def find_sound_table(
+        self, file: StoredTable, city: str, day: date | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table | None:
+        """Read one Parquet file, or its named columns; None, with a warning in the log, if it is missing or damaged."""
+        try:
+            return self.read_table(file, city, day, columns)
+        except MissingObjectError:
+            return None
+        except CorruptObjectError as error:
+            log.warning("%s", error)
+            return None
 
     def cities_present(self, file: StoredFile) -> list[str]:
         """Return the sorted cities that have a file without a date."""
@@ -169,16 +183,12 @@ class Store:
         tables = self._map(lambda day: self.read_table(file, city, day, stored_columns), days)
         for day, table in zip(days, tables, strict=True):
             if table.schema != tables[0].schema:
-                raise self._corrupt(file, city, day, f"its columns are not those of {days[0]}: {table.schema.names}")
-        field = pa.field("date", pa.date32(), nullable=False)
-        dated = [
-            table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
-            for day, table in zip(days, tables, strict=True)
-        ]
+                raise self.corrupt(file, city, day, f"its columns are not those of {days[0]}: {table.schema.names}")
         metadata = gather_metadata(days, [table.schema.metadata for table in tables])
-        return pa.concat_tables(dated).combine_chunks().replace_schema_metadata(metadata)
+        return pa.concat_tables(map(dated, tables, days)).combine_chunks().replace_schema_metadata(metadata)
 
-    def _corrupt(self, file: StoredFile, city: str, day: date | None, reason: str) -> CorruptObjectError:
+    def corrupt(self, file: StoredFile, city: str, day: date | None, reason: str) -> CorruptObjectError:
+        """Return the error of a file that cannot be used."""
         key = city if day is None else f"{city} {day}"
         return CorruptObjectError(file.asset, key, self.uri(file, city, day), reason)
 
@@ -223,3 +233,9 @@ def _bad_root(root: str) -> ValueError:
         f"{root!r} is not a store: use a folder such as ./store or /data/shotspotter, or s3://bucket/prefix "
         "(environment variable SHOTSPOTTER_STORE)"
     )
+
+
+def dated(table: pa.Table, day: date) -> pa.Table:
+    """Return a table with the day as its first column `date`, as windows have it."""
+    field = pa.field("date", pa.date32(), nullable=False)
+    return table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), len(table)))

@@ -85,6 +85,12 @@ class StoredTable(StoredFile):
     others: Column | None = None
     """Further columns, such as a probability by each model."""
 
+    @property
+    def own_columns(self) -> dict[str, Column]:
+        """Columns of the file, without the partition's own date."""
+        is_key = {self.dimension} if self.date_name else set()
+        return {name: column for name, column in self.columns.items() if name not in is_key}
+
     @cached_property
     def schema(self) -> "pa.Schema":
         """Arrow schema of `columns`."""
@@ -98,7 +104,7 @@ class StoredTable(StoredFile):
         import pyarrow as pa
 
         table.validate(full=True)
-        fields = [field for field in self.schema if field.name != self.dimension or not self.date_name]
+        fields = [self.schema.field(name) for name in self.own_columns]
         others = [field for field in table.schema if field.name not in self.columns]
         for field in fields:
             if field.name not in table.column_names:

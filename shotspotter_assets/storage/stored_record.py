@@ -37,9 +37,9 @@ class StoredRecord(BaseModel):
         return cls.load(store, city, day) if store.exists(cls.stored_as, city, day) else None
 
     @classmethod
-    def find_sound(cls, store: Store, city: str) -> Self | None:
+    def find_sound(cls, store: Store, city: str, day: date | None = None) -> Self | None:
         """Return a record that can be rebuilt; None if it is missing or damaged."""
-        return store.read_index(cls.stored_as, city, cls.model_validate_json)
+        return store.read_index(cls.stored_as, city, cls.model_validate_json, day)
 
     def content(self) -> bytes:
         """Return the file's content."""

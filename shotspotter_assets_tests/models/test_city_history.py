@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
@@ -121,8 +122,22 @@ def test_days_not_known_before_known_ones_are_left_out(store: Store) -> None:
     assert CityHistory.load(store, CITY, date(2021, 2, 1)).complete().unknown == {date(2021, 2, 1)}
 
 
-def test_a_damaged_table_of_days_does_not_count_as_known(store: Store) -> None:
-    DayTable.update(store, CITY.name, dict.fromkeys(days_between(CITY.start, LAST), entry("unknown")))
-    store.write_bytes(DAYS, store.read_bytes(DAYS, CITY.name)[:-40], CITY.name)
+def damage(content: bytes, how: str) -> bytes:
+    table = pq.read_table(pa.BufferReader(content))
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table.drop_columns("sources") if how == "a column less" else table.add_column(0, "more", table["date"]), sink
+    )
+    return content[:-40] if how == "truncated" else sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize("how", ["truncated", "a column less", "a column more"])
+def test_a_damaged_table_of_days_does_not_count_as_known(store: Store, how: str) -> None:
+    days = days_between(CITY.start, LAST)
+    DayTable.update(store, CITY.name, dict.fromkeys(days, entry("unknown")))
+    store.write_bytes(DAYS, damage(store.read_bytes(DAYS, CITY.name), how), CITY.name)
     with pytest.raises(CorruptObjectError, match="materialize raw_alerts"):
+        CityHistory.load(store, CITY, LAST)
+    DayTable.update(store, CITY.name, {days[5]: entry("known")})
+    with pytest.raises(ValueError, match=r"days from .* have no state\. Materialize raw_alerts"):
         CityHistory.load(store, CITY, LAST)

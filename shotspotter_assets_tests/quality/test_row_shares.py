@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shotspotter_assets.quality.finding import share_finding
 from shotspotter_assets.quality.row_shares import share_untyped
 from shotspotter_assets_tests.quality.sound_city import FIRST, city_of, findings, firing, local_day, sound
 
@@ -60,3 +61,7 @@ def test_undated_rows_are_not_too_many_on_the_first_day(time: datetime | None) -
         assert found["share_rejected"].numbers["undated"] == 60
     many = city_of(pd.concat([rows, *[undated] * 10]))
     assert not findings(many.window())["share_rejected"].passed
+
+
+def test_more_bad_rows_than_rows_fail() -> None:
+    assert not share_finding({FIRST: 9}, {FIRST: 5}, 0.01, "cannot be used", "Build the day again.").passed

@@ -74,7 +74,7 @@ def _scores_of(_: dg.DagsterLogManager, store: "Store", city: City, scored_date:
     from shotspotter_assets.serving.stored_alerts import stored_alerts
 
     alerts = stored_alerts(store, city, scored_date - timedelta(days=1), scored_date)
-    issued = store.find_table(ISSUED_MINUTES, city.name, scored_date)
+    issued = store.find_sound_table(ISSUED_MINUTES, city.name, scored_date)
     record = score_nowcasts(city, scored_date, issued, Incidents.of_alerts(alerts, city))
     numbers: panel.Metadata = {"nowcasts": record.nowcasts, "incidents": record.incidents}
     for length, scores in record.scores.items():

@@ -75,7 +75,7 @@ def _fold_of(
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.fold_training import train_fold, write_models
     from shotspotter_assets.models.forecaster import FitContext, training_backups
-    from shotspotter_assets.models.forecaster_registry import candidate_of, city_settings
+    from shotspotter_assets.models.forecaster_registry import candidate_of, city_settings, require_next_day
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.storage.fingerprints import sha256
 
@@ -83,6 +83,7 @@ def _fold_of(
     by_hand = changes(config.settings)
     history = CityHistory.load(store, city, before[-1]).complete()
     names = config.models or list(dict.fromkeys([candidate_of(city), REFERENCE]))
+    require_next_day(names)
     settings = {name: city_settings(city, name, by_hand.get(name)) for name in (*names, REFERENCE)}
     network = settings[REFERENCE].model_dump()
     record, files = train_fold(

@@ -1,8 +1,8 @@
 """The network `conv_lstm` as a forecaster, alone or started at the regression's log odds (`residual_conv_lstm`).
 
-Started there, the last layer's log odds are added to those of the regression, so that the network only learns what that
-misses. It is trained on ordinary days, as firework days have a regime of their own, and the validation window chooses
-the share of the addition that is used, from none to all.
+The residual network adds its log odds to those of the regression, so it learns only the regression's errors. It is
+trained on ordinary days, as firework days have a separate regime, and the validation window chooses the share of the
+addition that is used, from none to all.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ NETWORK_FILE: Final = "network.keras"
 
 @dataclass(frozen=True)
 class FittedNetwork(Fitted):
-    """A trained network, with the regression that it starts at; None for one that was fitted alone."""
+    """A trained network; `regression` is the one that it corrects, None for `conv_lstm`."""
 
     settings: NetworkSettings
     model: Unstored = None
@@ -60,8 +60,8 @@ class FittedNetwork(Fitted):
     def predict_maps(self, history: History, days: range, start: Singles | None = None) -> Array:
         """Return the probability of each map, shape (days, cells, maps): any alert first, then the types.
 
-        These are the gunshot types; of events the `forecast` ones, where there are several. The network adds to the log
-        odds `start`, shape (days.stop, rows, columns); None for one that was fitted alone.
+        The types are the known forecast types, if there are several. `start` are the regression's log odds, shape
+        (days.stop, rows, columns); None for `conv_lstm`.
         """
         from shotspotter_assets.models.networks.fit import predict_network
         from shotspotter_assets.models.networks.losses import undo_class_weight

@@ -117,6 +117,6 @@ class ResidualBoostingForecaster(Forecaster):
 
 
 def _of_cells(values: Singles, names: Sequence[str]) -> Singles:
-    """Return the inputs of trees, one row a cell-day; by those with one value for all cells they would memorise days."""
+    """Return the trees' inputs, one row a cell-day, without those equal in all cells: trees would memorise days by them."""
     own = [at for at, name in enumerate(names) if not is_same_for_all_cells(name)]
     return values[..., own].reshape(-1, len(own))

@@ -31,7 +31,7 @@ from shotspotter_assets.storage.stored_record import StoredRecord
 
 PACKAGE: Final = "package"
 PACKAGE_FILE: Final = "shared_models.json"
-"""The regressions that come with the package, by cutoff (`benchmarks/shared_model.py`)."""
+"""The regressions that come with the package, by week (`benchmarks/shared_model.py`)."""
 PLACES: Final = "factor_"
 """Start of the names of inputs for contributing factors of places."""
 FACTORS: Final = (PLACES, "series_")
@@ -186,7 +186,7 @@ def required_inputs(names: Iterable[str]) -> list[str]:
 
 @cache
 def package_models() -> tuple[SharedModels, ...]:
-    """Return the regressions that come with the package, by cutoff."""
+    """Return the regressions that come with the package, by week."""
     text = (files("shotspotter_assets.models.next_day") / PACKAGE_FILE).read_bytes()
     return tuple(TypeAdapter(tuple[SharedModels, ...]).validate_json(text))
 

@@ -40,7 +40,7 @@ class GridBaseline(Forecaster):
 
 
 class SimpleBaseline(GridBaseline):
-    """A table of frequencies, or nothing where its rates follow from the history alone."""
+    """A baseline with a table of frequencies, empty if its rates follow from the history alone."""
 
     grid: ClassVar[tuple[Choices, ...]] = ({},)
     """The choices that are tried."""
@@ -54,6 +54,7 @@ class SimpleBaseline(GridBaseline):
         return table
 
     def tried(self, history: History, train: range, validation: range) -> Iterator[tuple[Choices, Array]]:
+        history = replace(history)  # Its cache ends with the search.
         for choices in self.grid:
             yield choices, self.forecast(self.learn(history, train, choices), choices, history, validation)
 

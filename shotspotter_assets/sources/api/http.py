@@ -14,14 +14,12 @@ import urllib3.exceptions
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.redaction import Redaction
 from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.sources.json_rows import finder
 from shotspotter_assets.sources.tabular_settings import Patience, SentToken
 
 RETRIED: Final = (202, 429, *range(500, 600))
 """Retried statuses, and ArcGIS's own codes. Socrata answers 202 while it still works on a query."""
 MAX_MESSAGE_CHARACTERS: Final = 200
 CHUNK_BYTES: Final = 1 << 16
-ERROR: Final = finder("error")
 NEEDS_LOG_IN: Final = "the layer needs a log-in: name its token in source.token"
 
 REMEDIES: Final = {
@@ -62,9 +60,9 @@ class JsonApi:
         self,
         city: City,
         patience: Patience,
-        sent: SentToken | None = None,
-        secret: str | None = None,
-        error_in: Callable[[Any], object] = ERROR,
+        sent: SentToken | None,
+        secret: str | None,
+        error_in: Callable[[Any], object],
     ) -> None:
         """Prepare requests; raise SourceError if the token is missing or cannot be sent."""
         problem = ""

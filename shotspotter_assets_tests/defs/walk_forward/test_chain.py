@@ -37,7 +37,7 @@ def test_from_raw_alerts_to_the_report_on_s3(
     s3_server.use(monkeypatch)
     on, client = resources(s3_store_root), s3_server.client()
     bucket, prefix = s3_store_root.removeprefix("s3://").split("/")
-    for file in tiny_city_days.glob("grid_tensors/*/*/*"):
+    for file in [*tiny_city_days.glob("grid_tensors/*/*/*"), *tiny_city_days.glob("raw_alerts/*/_days.parquet")]:
         client.upload_file(str(file), bucket, f"{prefix}/{file.relative_to(tiny_city_days)}")
     assert run_days(CITY, "2024-03-01", "2024-03-31", on, instance).success
     trained = run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["residual_boosting"]})
