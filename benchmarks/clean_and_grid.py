@@ -127,7 +127,7 @@ def landing_city() -> City:
 def in_a_process(version: str, incidents: bool, folder: str) -> dict[str, Any]:
     """What `ours` or `with_pandas` measured, and the peak memory of its process in GB."""
     command = [sys.executable, __file__, "--measure", version, "incidents" if incidents else "alerts", folder]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)  # type: ignore[no-any-return]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def ours(folder: str, incidents: bool) -> dict[str, Any]:

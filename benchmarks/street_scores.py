@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from shotspotter_assets.arrays import Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.streets.segments import Integers, Parts
+from shotspotter_assets.streets.segments import Parts
 from shotspotter_assets.streets.shares import Alerts, nearest_parts
 
 if TYPE_CHECKING:

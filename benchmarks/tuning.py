@@ -96,7 +96,7 @@ def show(city: str, name: str, arguments: Any) -> None:
     print("| search, seed | gain on validation | gain on the test quarters | trials needed | settings |")
     print("| --- " * 5 + "|")
     for column, study in studies.items():
-        gain = (starts[column] - best_loss(study)) * task.cell_days / task.positives
+        gain = (starts[column] - best_loss(study)) * task.observed.size / task.observed.sum()
         shown = ", ".join(f"{key} {value:.4g}" for key, value in found[column].items())
         print(
             f"| {column} | {gain:+.4f} | {table_gain(table, column, DEFAULT).text()} | {trials_needed(study)} | "

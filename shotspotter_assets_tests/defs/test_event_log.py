@@ -75,7 +75,7 @@ def chain(versions: Mapping[str, str] | None = None, *, fails: str = "") -> list
             automation_condition=dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
         )(body)  # fmt: skip
 
-    def first(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def first(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         if fails == "first":
             raise ValueError("no file")
         for day in context.partition_keys:

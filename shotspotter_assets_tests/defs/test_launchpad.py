@@ -32,7 +32,7 @@ def test_a_run_takes_sections_and_refuses_other_keys() -> None:
 
     class Config(dg.Config):
         days: int = 4
-        settings: Sections = Field(default_factory=Sections)  # type: ignore[valid-type]
+        settings: Sections = Field(default_factory=Sections)
 
     @dg.asset
     def trained(config: Config) -> None:

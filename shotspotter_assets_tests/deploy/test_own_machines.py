@@ -63,7 +63,7 @@ def test_workers_read_their_broker_from_the_environment() -> None:
 @pytest.mark.parametrize("unit", sorted((CHECKOUT / "deploy" / "systemd").glob("*.service")), ids=lambda at: at.stem)
 def test_systemd_restarts_each_service(unit: Path) -> None:
     parser = configparser.ConfigParser(strict=False, interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment]
+    parser.optionxform = str
     parser.read(unit)
     service = parser["Service"]
     assert (service["Restart"], service["User"], service["ProtectSystem"]) == ("always", "shotspotter", "strict")
@@ -89,6 +89,7 @@ def test_instance_of_a_checkout_has_the_settings_of_its_file(checkout: Path, mon
         assert (instance.run_monitoring_enabled, instance.run_retries_enabled) == (True, True)
         concurrency: Any = instance.get_concurrency_config()
         assert concurrency.pool_config.default_pool_limit == 1
+        assert concurrency.run_queue_config.max_concurrent_runs == 2
 
 
 @pytest.mark.slow

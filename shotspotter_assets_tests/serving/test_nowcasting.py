@@ -125,7 +125,7 @@ def test_the_record_of_the_last_past_day_is_in_force(tmp_path: Path) -> None:
 
 
 def test_a_city_without_models_of_hours_says_why(tmp_path: Path) -> None:
-    models = ServingModels(next_day={}, counts=None, hours=None, types=None)  # type: ignore[arg-type]
+    models = ServingModels(next_day={}, counts=None, hours=None, types=None)
     words = "The source publishes days, not hours."
     record = serving_record(without={NEXT_HOURS: words})
     history = CityHistory.load(stored_until(Store(str(tmp_path)), TOWN.start), TOWN, TOWN.start)

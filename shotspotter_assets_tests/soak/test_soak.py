@@ -149,7 +149,9 @@ def test_kills_corrections_and_corrupt_files_lose_or_repeat_nothing(world: World
         world.land("north", day)
         world.land("south", day)
         file = world.random.choice(STAGES)
-        world.wait_for(lambda: day in world.store.days_present(file, "north"), f"{file.asset} of {day}")  # noqa: B023
+        world.wait_for(
+            lambda day=day, file=file: day in world.store.days_present(file, "north"), f"{file.asset} of {day}"
+        )
         fault()
         world.wait_for(lambda: world.is_built("north") and world.is_built("south"), f"the files of {day}")
 

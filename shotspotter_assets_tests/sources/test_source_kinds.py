@@ -61,7 +61,7 @@ def bulletin_city(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> City:
     class BulletinCity(CityFile):
         """A city's file, with the new row in the kinds of source."""
 
-        source: Annotated[SourceOfAnyKind | module.BulletinSettings, Field(discriminator="kind")]  # type: ignore[name-defined]
+        source: Annotated[SourceOfAnyKind | module.BulletinSettings, Field(discriminator="kind")]
 
     monkeypatch.chdir(tmp_path)
     rows = ["2024-03-01 23:30,-87.5,41.5", "2024-03-03 04:00,-87.5,41.5", "soon,-87.5,41.5"]

@@ -92,8 +92,8 @@ def test_a_failing_source_fails_the_tick_and_the_next_one_polls_again(ticks: Tic
     assert ticks.tick() == [1]
 
 
-def test_a_failing_page_does_not_repeat_the_nowcast(ticks: Ticks) -> None:
-    ticks.store.write_bytes(catalogue.PAGES_RECORD, b"{", CITY)
+def test_a_failing_page_does_not_repeat_the_nowcast(ticks: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shotspotter_assets.pages.site.renew_last_hours", lambda *_: 1 / 0)
     assert ticks.tick() == [3]
     assert ticks.tick() == []
 

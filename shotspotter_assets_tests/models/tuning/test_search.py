@@ -8,7 +8,7 @@ import yaml
 
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.forecaster_registry import FORECASTERS, NEXT_DAY, city_settings
+from shotspotter_assets.models.forecaster_registry import FORECASTERS, SEARCHED, city_settings
 from shotspotter_assets.models.tuning.search import START_LOSS, finished_trials, open_study, search, storage_url
 from shotspotter_assets.models.tuning.search_outcome import TunedSettings, in_words, trial_rows
 from shotspotter_assets.models.tuning.task import TuningTask
@@ -92,7 +92,7 @@ def test_bad_trials_are_pruned_and_diverging_ones_fail() -> None:
     assert all(max(trial.intermediate_values) >= 3 for trial in pruned)
 
 
-@pytest.mark.parametrize("name", NEXT_DAY)
+@pytest.mark.parametrize("name", SEARCHED)
 def test_settings_take_the_ends_of_their_space(name: str) -> None:
     settings = FORECASTERS[name].settings
     for key, one in settings.search_space().items():

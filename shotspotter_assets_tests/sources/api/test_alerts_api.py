@@ -102,7 +102,7 @@ def test_long_ranges_are_asked_for_in_parts_where_the_api_wants_that() -> None:
 def test_instants_are_written_as_the_api_wants_them(form: str, written: str) -> None:
     with serving(Alerts(ALERTS, TOKEN).routes) as server:
         server.faults.append("404")
-        with pytest.raises(SourceError):
+        with pytest.raises(SourceError, match="HTTP 404"):
             feed(server, instant_format=form).read(FIRST, LAST)
     assert server.requests[0].query_params["from"] == written
 
