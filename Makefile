@@ -47,7 +47,7 @@ test: setup      ## run the tests, except the slow ones, on all processors (one 
 test-slow: setup ## run the slow tests: browsers, real servers and several workers
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-pages: .venv/runtime ## say where the pages of all cities are, and open them (ARGS=--print only says it)
+pages: .venv/runtime ## open the pages of all cities (ARGS=--print: only print their address)
 	@$(BIN)/shotspotter pages $(ARGS)
 
 notebook: setup  ## explore a city in JupyterLab: alerts, forecasts beside what happened, small folds

@@ -21,6 +21,7 @@ from shotspotter_assets.serving.issued_forecasts import load_record
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.catalogue import CLEANED, FORECAST_RECORD, RAW_ROWS, TENSORS
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets_tests.installation import Installation, prepare
 from shotspotter_assets_tests.ports import free_port
 from shotspotter_assets_tests.waiting import wait_until
@@ -89,8 +90,18 @@ class World:
         days = [day for name, day in self.truth if name == city]
         if any(sorted(self.stored(city, day)) != sorted(self.truth[city, day]) for day in days):
             return False
+        return self.is_forecast_from(city, max(days))
+
+    def is_forecast_from(self, city: str, day: date) -> bool:
+        """True if `day` is the newest day that the city's newest forecast uses; earlier days are not issued again."""
         issued = self.store.days_present(FORECAST_RECORD, city)
-        return bool(issued) and load_record(self.store, city, max(issued)).last_known == max(days)
+        return bool(issued) and load_record(self.store, city, max(issued)).last_known == day
+
+    def reached(self, file: StoredFile, city: str, day: date) -> bool:
+        """True if a run stored `file` of the landed day, or a forecast from it."""
+        if file is FORECAST_RECORD:
+            return self.is_forecast_from(city, day)
+        return day in self.store.days_present(file, city)
 
     def wait_for(self, what: Callable[[], Any], reason: str) -> None:
         """Supervise until it is true: a process that ended is started again, as a service manager does."""
@@ -149,9 +160,7 @@ def test_kills_corrections_and_corrupt_files_lose_or_repeat_nothing(world: World
         world.land("north", day)
         world.land("south", day)
         file = world.random.choice(STAGES)
-        world.wait_for(
-            lambda day=day, file=file: day in world.store.days_present(file, "north"), f"{file.asset} of {day}"
-        )
+        world.wait_for(lambda day=day, file=file: world.reached(file, "north", day), f"{file.asset} of {day}")
         fault()
         world.wait_for(lambda: world.is_built("north") and world.is_built("south"), f"the files of {day}")
 
