@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 
 SPELLINGS: Final = {
-    **dict.fromkeys(("single gunshot", "single gunshots", "single", "sg"), 0),
-    **dict.fromkeys(("multiple gunshots", "multiple gunshot", "multiple", "mg"), 1),
-    **dict.fromkeys(("gunshot or firecracker", "gunshots or firecracker"), 2),
-    **dict.fromkeys(("gunshot or firecrackers", "gunshots or firecrackers"), 2),
+    **dict.fromkeys(("single gunshot", "single gunshots", "single", "sg", "0"), 0),
+    **dict.fromkeys(("multiple gunshots", "multiple gunshot", "multiple", "mg", "1"), 1),
+    **dict.fromkeys(("gunshot or firecracker", "gunshots or firecracker", "multiple gunshot or firecracker"), 2),
+    **dict.fromkeys(("gunshot or firecrackers", "gunshots or firecrackers", "2"), 2),
     **dict.fromkeys(("probable gunfire", "possible gunfire", "pg"), 2),
 }
-"""Code by spelling, in lower case with single blanks for underscores and hyphens."""
+"""Code by spelling, in lower case with single blanks for underscores and hyphens, and "gunshot" in one word."""
 
 
 def type_codes(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
@@ -54,4 +54,4 @@ def _codes_of_spellings(city: City) -> dict[str, int | None]:
 
 
 def _normalised(text: str) -> str:
-    return " ".join(text.lower().replace("_", " ").replace("-", " ").split())
+    return " ".join(text.lower().replace("_", " ").replace("-", " ").split()).replace("gun shot", "gunshot")

@@ -14,7 +14,8 @@ SPELLINGS = {
     "Single_Gunshot": 0, "Single Gunshot": 0, "SINGLE GUNSHOT": 0, "single-gunshot": 0, " Single  Gunshots ": 0, "SG": 0,
     "Multiple_Gunshots": 1, "Multiple Gunshots": 1, "MULTIPLE GUNSHOTS": 1, "MG": 1,
     "Gunshot_or_Firecracker": 2, "GUNSHOT OR FIRECRACKER": 2, "Possible Gunfire": 2, "Probable_Gunfire": 2, "pg": 2,
-    "#REF!": None, "": None, None: None,
+    "Single Gun-shot": 0, "Multiple Gunshot": 1, "Multiple Gun-shot or Firecracker": 2, "0": 0, "1": 1, "2": 2,
+    "3": None, "#REF!": None, "": None, None: None,
 }  # fmt: skip
 
 
