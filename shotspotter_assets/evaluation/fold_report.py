@@ -12,7 +12,7 @@ from shotspotter_assets.evaluation.forecasts_table import forecasts_table, obser
 from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Score, ScoreTable, all_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability
 from shotspotter_assets.models.forecaster import Fitted, ModelForecast
-from shotspotter_assets.models.forecaster_registry import forecaster
+from shotspotter_assets.models.forecaster_registry import forecaster, networks_among
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN, fit_baselines
 from shotspotter_assets.models.probability import clip_probability
@@ -110,20 +110,29 @@ def fold_rows(scores: ScoreTable) -> list[dict[str, Any]]:
 
 
 def fold_pictures(record: FoldRecord, history: History, forecasts: pa.Table) -> dict[str, bytes]:
-    """Draw a day's forecast by the first trained model beside its alerts, and the reliability of all trained models."""
+    """Draw a day's forecasts by the first trained model and networks beside its alerts, reliability, and alerts by type."""
     test = record.windows(len(history.counts))[2]
-    known, name = history.known_in(test), next(iter(record.models))
+    known, networks = history.known_in(test), networks_among(forecasts.column_names)
     days, alerts = history.days()[test.start :][known], history.alerts[test.start :][known]
     # The median day is neither quiet nor a firework day.
     shown = int(np.argsort(alerts.sum(axis=(1, 2)), kind="stable")[len(alerts) // 2])
-    probability = forecasts[name].to_numpy().reshape(len(days), -1)[shown]
+    maps = {
+        name: forecasts[name].to_numpy().reshape(len(days), -1)[shown]
+        for name in dict.fromkeys((next(iter(record.models)), *networks))
+    }
     curves = {
         model: reliability(forecasts[model].to_numpy(), observed_of(forecasts))
-        for model in dict.fromkeys((*record.models, HISTORICAL_MEAN))
+        for model in dict.fromkeys((*record.models, *networks, HISTORICAL_MEAN))
     }
+    city, in_coverage, totals = history.city, history.in_coverage, history.counts.sum(axis=0, dtype=np.float64)
+    totals[(totals == 0) & ~in_coverage] = np.nan
+    by_type = {name: totals[code] for code, name in city.type_names.items() if np.nansum(totals[code])}
     return {
-        "forecast": plots.forecast_beside_observed(
-            history.city, history.in_coverage, probability, alerts[shown], f"{name} for {days[shown]}"
+        "forecast": plots.forecasts_beside_observed(
+            city, in_coverage, maps, alerts[shown], f"Forecasts of {days[shown]}"
         ),
         "reliability": plots.reliability_curve(curves),
+        "alerts_by_type": plots.alerts_by_type(
+            city, by_type, f"Alerts by type from {history.first_day} to {history.days()[-1]}"
+        ),
     }

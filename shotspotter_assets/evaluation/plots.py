@@ -1,6 +1,7 @@
 """Pictures of reports as PNG bytes, in colours for colour-blind readers (Okabe and Ito 2008)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 from io import BytesIO
 from typing import Any, Final
 
@@ -17,24 +18,55 @@ COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
-def forecast_beside_observed(
-    city: Gridded, in_coverage: Booleans, probability: Array, alerts: npt.NDArray[np.integer], title: str
+def forecasts_beside_observed(
+    city: Gridded,
+    in_coverage: Booleans,
+    probabilities: Mapping[str, Array],
+    alerts: npt.NDArray[np.integer],
+    title: str,
 ) -> bytes:
-    """Draw the forecast map of one day, shape (covered cells,), beside its alerts, shape (rows, columns)."""
-    figure = new_figure(8.6, 4.3)  # no wider than the dialog in which the UI shows it
-    left, right = figure.subplots(1, 2)
-    percent = np.full(in_coverage.shape, np.nan)
-    percent[in_coverage] = 100 * probability
-    draw_risk(figure, left, city.box, percent, "probability of an alert (%)")
-    left.set_title(f"Forecast of {title}: {probability.sum():.1f} cells expected", fontsize=9)
-    draw_map(right, city.box, np.where(in_coverage, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
+    """Draw forecast maps of one day by model, shape (covered cells,), beside its alerts, shape (rows, columns)."""
+    figure, axes = _maps(len(probabilities) + 1, title)
+    percent = np.full((len(probabilities), *in_coverage.shape), np.nan)
+    percent[:, in_coverage] = 100 * np.stack(list(probabilities.values()))
+    draw_risk(figure, axes[:-1], city.box, percent, "probability of an alert (%)")
+    for axis, (name, probability) in zip(axes, probabilities.items(), strict=False):
+        axis.set_title(f"{name}:\n{probability.sum():.1f} cells expected", fontsize=9)
+    draw_map(axes[-1], city.box, np.where(in_coverage, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
     cells = np.nonzero(alerts)
     size = 22.0 * np.minimum(alerts[cells], 8)
-    right.scatter(*cell_middles(city, *cells), s=size, color=COLOURS[1], edgecolors="black", linewidths=0.5)
+    axes[-1].scatter(*cell_middles(city, *cells), s=size, color=COLOURS[1], edgecolors="black", linewidths=0.5)
     hit, outside = (int((alerts > 0)[cells].sum()) for cells in (in_coverage, ~in_coverage))
     others = f"and {outside} others " if outside else ""
-    observed = f"Observed: {int(alerts.sum())} alerts, in {hit} covered cells\n{others}(size: alerts)"
-    right.set_title(observed, fontsize=9)
+    observed = f"Observed: {int(alerts.sum())} alerts, in {hit} covered\ncells {others}(size: alerts)"
+    axes[-1].set_title(observed, fontsize=9)
+    return as_png(figure)
+
+
+def alerts_by_type(city: Gridded, counts: Mapping[str, Array], title: str) -> bytes:
+    """Draw a map of alerts by cell, shape (rows, columns), for each type, all on one scale."""
+    figure, axes = _maps(len(counts), title)
+    draw_risk(figure, axes, city.box, np.stack(list(counts.values())), "alerts in the cell")
+    for axis, (name, count) in zip(axes, counts.items(), strict=True):
+        axis.set_title(f"{name}: {int(np.nansum(count)):,}", fontsize=9)
+    return as_png(figure)
+
+
+def fold_timeline(windows: Mapping[str, Sequence[date]]) -> bytes:
+    """Draw the windows of folds: the first days of training, validation and test, and the last test day."""
+    from matplotlib.dates import date2num
+
+    figure = new_figure(7.6, 1.6 + 0.22 * len(windows))
+    axes = figure.add_subplot()
+    edges = date2num([list(days) for days in windows.values()])
+    edges[:, 3] += 1
+    for number, label in enumerate(("training", "validation", "test")):
+        width = edges[:, number + 1] - edges[:, number]
+        axes.barh(list(windows), width, left=edges[:, number], label=label, color=COLOURS[number], height=0.7)
+    axes.invert_yaxis()
+    axes.xaxis_date()
+    axes.set_ylabel("fold (cutoff)")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return as_png(figure)
 
 
@@ -105,16 +137,29 @@ def draw_map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
     axes.set_aspect(Plane.of(box).aspect)
     axes.ticklabel_format(useOffset=False)
     axes.tick_params(labelsize=8)
-    axes.locator_params(axis="x", nbins=6)
+    axes.locator_params(axis="x", nbins=4)
+    axes.label_outer()
     return image
 
 
-def draw_risk(figure: Any, axes: Any, box: Box, values: Array, label: str) -> None:
-    """Draw cells coloured by a risk (rows, columns), NaN without a forecast, with a scale."""
+def draw_risk(figure: Any, axes: Sequence[Any], box: Box, maps: Array, label: str) -> None:
+    """Draw maps of cells coloured by a risk, shape (maps, rows, columns), NaN without a forecast, on one scale."""
     # The few highest cells would leave all others one colour.
-    top = max(float(np.nanquantile(values, 0.995)), 1e-4)
-    image = draw_map(axes, box, values, cmap="cividis", vmin=0.0, vmax=top)
-    figure.colorbar(image, ax=axes, shrink=0.8, extend="max", label=label)
+    top = max(float(np.nanquantile(maps, 0.995)), 1e-4)
+    for axis, values in zip(axes, maps, strict=True):
+        image = draw_map(axis, box, values, cmap="cividis", vmin=0.0, vmax=top)
+    figure.colorbar(image, ax=list(axes), shrink=0.8, extend="max", label=label)
+
+
+def _maps(number: int, title: str) -> tuple[Any, list[Any]]:
+    columns = 2 if number in (2, 4) else min(number, 3)
+    rows = -(-number // columns)
+    figure = new_figure(8.6, (4.3 if columns < 3 else 3.6) * rows)  # no wider than the dialog in which the UI shows it
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat)
+    for unused in axes[number:]:
+        unused.remove()
+    figure.suptitle(title, fontsize=10)
+    return figure, axes[:number]
 
 
 def new_figure(width: float, height: float) -> Any:

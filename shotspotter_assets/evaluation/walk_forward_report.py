@@ -1,6 +1,6 @@
 """Report of a city over all folds: scores with intervals, and the gate's verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from shotspotter_assets.evaluation.gate import Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, Rows, ScoreTable, all_rows, gain_rows, type_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
 from shotspotter_assets.models.next_hours.climatology import Climatology
+from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.storage.catalogue import CITY_REPORT
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
@@ -150,9 +151,24 @@ def walk_forward_rows(report: WalkForwardReport, scores: ScoreTable) -> list[dic
     return [{"model": name, "gain": gain.gain, "low": gain.low, "high": gain.high} for name, gain in gains.items()]
 
 
-def walk_forward_pictures(report: WalkForwardReport, scores: ScoreTable) -> dict[str, bytes]:
-    """Draw reliability, and the gain over the best baseline by fold, of the served forecast and the candidate."""
+def fold_edges(store: Store, city: str, folds: Folds) -> dict[str, list[date]]:
+    """Return the first days of training, validation and test, and the last test day, by fold."""
+    records = {cutoff: FoldRecord.load(store, city, cutoff) for cutoff in folds}
+    return {
+        str(cutoff): [one.train_first, one.validation_first, cutoff, dates_of(folds[cutoff]).max().astype(date)]
+        for cutoff, one in records.items()
+    }
+
+
+def walk_forward_pictures(
+    report: WalkForwardReport, scores: ScoreTable, edges: Mapping[str, Sequence[date]]
+) -> dict[str, bytes]:
+    """Draw the timeline of folds from their `fold_edges`, and reliability and gains of served forecast and candidate."""
     best, folds = report.verdict.best_baseline, scores.groups(FOLD)
     names = [name for name in report.reliability if name != best]
     gains = {name: {fold: scores.gain(best, name, FOLD, fold) for fold in folds} for name in names}
-    return {"reliability": plots.reliability_curve(report.reliability), "gain_by_fold": plots.gain_by_fold(gains, best)}
+    return {
+        "timeline": plots.fold_timeline(edges),
+        "reliability": plots.reliability_curve(report.reliability),
+        "gain_by_fold": plots.gain_by_fold(gains, best),
+    }

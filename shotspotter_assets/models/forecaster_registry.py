@@ -191,6 +191,11 @@ def require_next_day(names: Collection[str]) -> None:
         raise ValueError(f"There is no next-day forecaster {', '.join(bad)}; there are: {', '.join(NEXT_DAY)}.")
 
 
+def networks_among(names: Collection[str]) -> list[str]:
+    """Return the names of networks, in their order."""
+    return [name for name in names if name in FORECASTERS and issubclass(FORECASTERS[name].settings, NetworkSettings)]
+
+
 def forecaster(name: str, settings: BaseModel | None = None) -> "Forecaster":
     """Return the forecaster of a name with its default settings, or given ones."""
     entry = find(name)

@@ -39,6 +39,6 @@ def patrol_map(plan: "DayPlan", forecasts: "ShiftForecasts", city: City) -> byte
 def _risk(values: Array, city: City, label: str, title: str) -> tuple[Any, Any]:
     figure = new_figure(6.4, 6.0)
     axes = figure.add_subplot()
-    draw_risk(figure, axes, city.box, values, label)
+    draw_risk(figure, [axes], city.box, values[None], label)
     axes.set_title(title, fontsize=10)
     return figure, axes

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.calendar.dates import dates_of
+from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, fold_rows
 from shotspotter_assets.models.fold_training import read_models, write_models
 from shotspotter_assets.models.forecaster import ModelForecast
@@ -126,7 +127,19 @@ def test_unknown_test_days_are_not_scored():
     whole = reported(0, [])[-1]
     assert table.equals(whole.filter(pa.array(np.isin(dates_of(whole), days))))
     record = cities.fold_record(CITY, models={NETWORK: TrainedModel(chosen={}, files={}, seconds_to_train=1.0)})
-    assert set(fold_pictures(record, history, table)) == {"forecast", "reliability"}
+    assert set(fold_pictures(record, history, table)) == {"forecast", "reliability", "alerts_by_type"}
+
+
+@pytest.mark.parametrize("first", ["never", NETWORK])
+def test_the_map_of_the_network_stands_beside_the_first_model(monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    drawn = []
+    monkeypatch.setattr(plots, "as_png", drawn.append)
+    given = arguments()
+    models = {first: TrainedModel(chosen={}, files={}, seconds_to_train=1.0)}
+    fold_pictures(cities.fold_record(CITY, models=models), given["history"], fold_report(**given)[2])
+    titles = [[axes.get_title().partition(":")[0] for axes in figure.axes if axes.get_title()] for figure in drawn]
+    assert titles[0] == [*dict.fromkeys((first, NETWORK)), "Observed"]
+    assert titles[2] == list(CITY.type_names.values())
 
 
 def test_alerts_outside_the_coverage_do_not_count():

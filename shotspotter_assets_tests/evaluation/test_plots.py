@@ -1,8 +1,10 @@
+from datetime import date
 from io import BytesIO
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.dates import date2num
 from matplotlib.image import imread
 
 from shotspotter_assets.evaluation import plots
@@ -20,8 +22,19 @@ ALERTS = RANDOM.poisson(0.02, (36, 36))
 NETWORK, NEVER = reliability(PROBABILITY.ravel(), OBSERVED), reliability(np.full(OBSERVED.shape, 1e-6), OBSERVED)
 UNKNOWN, GAIN, SKEWED = Gain(None, None, None, 13), Gain(0.02, -0.01, 0.04, 13), Gain(0.05, 0.06, 0.07, 13)
 PLOTS = {
-    "forecast": lambda: plots.forecast_beside_observed(CITY, COVERED, PROBABILITY[0], ALERTS, "m for 2021-05-01"),
-    "quiet day": lambda: plots.forecast_beside_observed(CITY, COVERED, PROBABILITY[0], np.zeros_like(ALERTS), "m"),
+    "forecast": lambda: plots.forecasts_beside_observed(
+        CITY, COVERED, {"stack": PROBABILITY[0], "network": PROBABILITY[1]}, ALERTS, "2021-05-01"
+    ),
+    "quiet day": lambda: plots.forecasts_beside_observed(
+        CITY, COVERED, {"m": PROBABILITY[0]}, 0 * ALERTS, "2021-05-01"
+    ),
+    "types": lambda: plots.alerts_by_type(CITY, dict.fromkeys(("one", "two", "three", "four"), ALERTS), "types"),
+    "timeline": lambda: plots.fold_timeline(
+        {
+            str(year): [date(2014, 1, 1), date(year - 1, 1, 1), date(year, 1, 1), date(year, 12, 31)]
+            for year in (2018, 2019)
+        }
+    ),
     "reliability": lambda: plots.reliability_curve({"network": NETWORK, "never": NEVER}),
     "reliability of nothing": lambda: plots.reliability_curve({"never": NEVER}),
     "gain by fold": lambda: plots.gain_by_fold(
@@ -39,6 +52,27 @@ def test_a_plot_is_a_small_png_with_ink(name):
     image = imread(BytesIO(png))
     assert image.shape[0] > 200
     assert image[..., :3].std() > 0.02
+
+
+def test_forecasts_of_a_day_are_drawn_on_one_scale():
+    low, high = np.full(int(COVERED.sum()), 0.01), np.full(int(COVERED.sum()), 0.2)
+
+    def brightness(name: str, **maps: np.ndarray) -> float:
+        png = plots.forecasts_beside_observed(CITY, COVERED, maps, ALERTS, "2021-05-01")
+        image = imread(BytesIO(png))[..., :3]
+        third = image.shape[1] // 3
+        return image[60:-60, list(maps).index(name) * third :][:, :third].mean()
+
+    assert brightness("a", a=low, b=high) < brightness("a", a=high, b=high) - 0.05
+
+
+def test_the_timeline_draws_the_days_of_each_window(monkeypatch):
+    days, drawn = [date(2014, 1, 1), date(2017, 1, 1), date(2018, 1, 1), date(2018, 12, 31)], []
+    monkeypatch.setattr(plots, "as_png", drawn.append)
+    plots.fold_timeline({"2018-01-01": days})
+    bars = drawn[0].axes[0].patches
+    assert [bar.get_x() for bar in bars] == date2num(days[:3]).tolist()
+    assert bars[-1].get_x() + bars[-1].get_width() == date2num(days[3]) + 1
 
 
 @pytest.mark.parametrize("row", [0, 9])

@@ -80,6 +80,7 @@ def definitions(city: City) -> dg.Definitions:
 def _report_of(log: dg.DagsterLogManager, config: WalkForwardConfig, store: "Store", city: City) -> panel.Metadata:
     from shotspotter_assets.evaluation.model_card import model_card
     from shotspotter_assets.evaluation.walk_forward_report import (
+        fold_edges,
         read_folds,
         walk_forward_pictures,
         walk_forward_report,
@@ -101,7 +102,8 @@ def _report_of(log: dg.DagsterLogManager, config: WalkForwardConfig, store: "Sto
         hourly_candidate=config.hourly_candidate,
         types=read_folds(store, city.name, FOLD_TYPES),
     )
-    card, pictures = model_card(report, scores), walk_forward_pictures(report, scores)
+    card = model_card(report, scores)
+    pictures = walk_forward_pictures(report, scores, fold_edges(store, city.name, folds))
     others = {MODEL_CARD: card.encode(), CITY_SCORES: scores.to_arrow()}
     path = report.write_after(store, others | {CITY_PICTURE.named(plot=name): png for name, png in pictures.items()})
     verdict = report.verdict

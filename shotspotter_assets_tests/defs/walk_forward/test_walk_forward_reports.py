@@ -9,7 +9,8 @@ from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.storage.catalogue import CITY_PICTURE, CITY_SCORES, FOLD_FORECASTS, MODEL_CARD
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import materialize, resources
+from shotspotter_assets_tests.defs.chain import CITIES, materialize, resources
+from shotspotter_assets_tests.evaluation.cities import fold_record
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 
 CITY = "tiny_city"
@@ -21,6 +22,8 @@ def store(tmp_path: Path) -> Store:
     store = Store(str(tmp_path / "store"))
     for seed, cutoff in enumerate(FOLDS):
         store.write_table(FOLD_FORECASTS, forecasts_table(cutoff, 91, (8, 8), seed=seed, stack=0.7), CITY, cutoff)
+        changes = {"city": CITY, "cutoff": cutoff, "train_first": date(2023, 7, 1)}
+        fold_record(CITIES[CITY]).model_copy(update=changes).write_after(store, {})
     return store
 
 
@@ -43,7 +46,7 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
     card = store.read_bytes(MODEL_CARD, CITY).decode()
     assert made.metadata["model_card"].value == card
     assert card.startswith("# Model card: next-day alert forecast of tiny_city")
-    for plot in ("reliability", "gain_by_fold"):
+    for plot in ("timeline", "reliability", "gain_by_fold"):
         assert store.read_bytes(CITY_PICTURE.named(plot=plot), CITY).startswith(b"\x89PNG")
         assert made.metadata[plot].value.startswith(f"![{plot}](data:image/png;base64,iVBOR")
     rows = {record.data["model"]: record.data for record in made.metadata["scores"].records}
