@@ -4,7 +4,7 @@ from typing import Final
 
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED
 from shotspotter_assets.evaluation.score_rows import ALL, TRAILING_MIX, TYPES, WITHOUT_FIREWORKS, ScoreTable
-from shotspotter_assets.evaluation.walk_forward_report import HORIZON, WalkForwardReport
+from shotspotter_assets.evaluation.walk_forward_report import HORIZON, WalkForwardReport, walk_forward_decisions
 from shotspotter_assets.markdown import plain
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 
@@ -40,6 +40,7 @@ def model_card(report: WalkForwardReport, scores: ScoreTable) -> str:
     return environment.get_template("model_card.md.jinja").render(
         report=report,
         scores=scores,
+        decisions=walk_forward_decisions(report, scores),
         verdict=report.verdict,
         served=served,
         best=report.verdict.best_baseline,

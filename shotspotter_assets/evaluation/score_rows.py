@@ -1,9 +1,10 @@
 """Scores of reports as one tidy table: values with intervals by facet, group, model and score."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final, NamedTuple
+from itertools import product
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses, weekly_sums
-from shotspotter_assets.evaluation.scores import decisions, score_table
+from shotspotter_assets.evaluation.scores import WEIGHTS, decisions, score_table
 from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import MIN_PROBABILITY
 from shotspotter_assets.storage.catalogue import FOLD_SCORES
@@ -99,6 +100,22 @@ def all_rows(
         scores.setdefault(name, decisions(np.full(len(observed), constant), observed))
     for name, own in scores.items():
         rows |= {(facet, group, name, score): Score(value) for score, value in own.items()}
+    return rows
+
+
+def decision_rows(scores: ScoreTable, models: Iterable[str]) -> list[dict[str, Any]]:
+    """Return accuracy and counts of yes-or-no decisions by models, by never and by always, a row for each and weight.
+
+    "accuracy" is equation 6 of the reference report, (TP + TN) / all; in "weighted accuracy" an alert counts `weight` times.
+    Yes is decided from the probability "yes from" on, 1 / (1 + weight), where a network of that class weight reaches 0.5.
+    """
+    titles = {"TP": "true_positives", "TN": "true_negatives", "FP": "false_positives", "FN": "false_negatives"}
+    rows = []
+    for weight, name in product(WEIGHTS, dict.fromkeys((*models, "never", "always"))):
+        counts = {title: int(scores.value(f"{score}_{weight}", name) or 0) for title, score in titles.items()}
+        accuracy = (counts["TP"] + counts["TN"]) / sum(counts.values())
+        row = {"model": name, "weight": weight, "yes from": 1 / (1 + weight), "accuracy": accuracy}
+        rows.append(row | {"weighted accuracy": scores.value(f"accuracy_{weight}", name)} | counts)
     return rows
 
 

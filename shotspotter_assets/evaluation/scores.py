@@ -42,8 +42,8 @@ SCORE_DEFINITIONS: Final = {
     "calibration_slope": "b of the unpenalised logistic regression o ~ a + b logit(p); 1 is calibrated",
     "calibration_intercept": "a of the same regression; 0 is calibrated",
     "accuracy": (
-        "(w TP + TN) / (w (TP + FN) + TN + FP) for w = 1, 10, 100, deciding yes where p >= 1 / (1 + w), the odds that a "
-        "w:1 weighted loss would give; compare with the rows never and always"
+        "(w TP + TN) / (w (TP + FN) + TN + FP) for w = 1 (equation 6 of the reference report), 10 and 100, deciding yes where "
+        "p >= 1 / (1 + w), the odds that a w:1 weighted loss would give; compare with the rows never and always"
     ),
     "true_positives": "cell-days with an alert that the decision of accuracy flags, by w",
     "true_negatives": "cell-days without an alert that it does not flag",

@@ -18,7 +18,15 @@ from shotspotter_assets.evaluation.forecasts_table import (
     without_firework_days,
 )
 from shotspotter_assets.evaluation.gate import Verdict, baselines_in, verdict_on
-from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, Rows, ScoreTable, all_rows, gain_rows, type_rows
+from shotspotter_assets.evaluation.score_rows import (
+    WITHOUT_FIREWORKS,
+    Rows,
+    ScoreTable,
+    all_rows,
+    decision_rows,
+    gain_rows,
+    type_rows,
+)
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
 from shotspotter_assets.models.next_hours.climatology import Climatology
 from shotspotter_assets.models.records import FoldRecord
@@ -149,6 +157,12 @@ def walk_forward_rows(report: WalkForwardReport, scores: ScoreTable) -> list[dic
     """Return each model's gain over the best baseline with its interval, the best model first."""
     gains = {name: scores.gain(report.verdict.best_baseline, name) for name in scores.models()}
     return [{"model": name, "gain": gain.gain, "low": gain.low, "high": gain.high} for name, gain in gains.items()]
+
+
+def walk_forward_decisions(report: WalkForwardReport, scores: ScoreTable) -> list[dict[str, Any]]:
+    """Return `decision_rows` of the served forecast and of every model that is no baseline."""
+    others = [name for name in scores.models() if name not in report.baselines]
+    return decision_rows(scores, [report.verdict.served, *others])
 
 
 def fold_edges(store: Store, city: str, folds: Folds) -> dict[str, list[date]]:

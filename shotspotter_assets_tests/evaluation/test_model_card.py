@@ -29,7 +29,9 @@ def test_the_card_states_the_numbers_of_the_report():
     assert f"Base rate: {REPORT.base_rate:.1%} ({REPORT.positives:,} of 6,516" in CARD
     assert SCORES.gain("historical_mean", "residual_boosting").text() in CARD
     assert f"Predicted / observed {SCORES.value('predicted_over_observed', 'residual_boosting'):.3f}" in CARD
-    assert f"| always | 1 | {REPORT.base_rate:.1%} | {REPORT.positives:,} | 0 |" in CARD
+    accuracy = f"{REPORT.base_rate:.1%}"
+    assert f"| always | 1 | {accuracy} | {accuracy} | {REPORT.positives:,} | 0 |" in CARD
+    assert "\n| better | 100 |" in CARD  # a forecaster that does not serve
     assert CARD.endswith(NOT_FOR)
     assert "None" not in CARD
     assert "nan" not in CARD

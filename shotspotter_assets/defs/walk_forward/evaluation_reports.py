@@ -92,6 +92,7 @@ def _report_of(
 
 def _metadata(report: "FoldReport", scores: "ScoreTable", models: list[str]) -> panel.Metadata:
     from shotspotter_assets.evaluation.fold_report import fold_rows
+    from shotspotter_assets.evaluation.score_rows import decision_rows
 
     rows = fold_rows(scores)
     of_models = {
@@ -102,4 +103,5 @@ def _metadata(report: "FoldReport", scores: "ScoreTable", models: list[str]) -> 
     facts = report.model_dump(
         include={"train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate"}
     )
-    return {"best_model": rows[0]["model"], "scores": panel.table(rows), **panel.rounded(of_models | facts)}
+    tables = {"scores": panel.table(rows), "accuracy": panel.table(decision_rows(scores, models))}
+    return {"best_model": rows[0]["model"], **tables, **panel.rounded(of_models | facts)}

@@ -82,6 +82,7 @@ def _report_of(log: dg.DagsterLogManager, config: WalkForwardConfig, store: "Sto
     from shotspotter_assets.evaluation.walk_forward_report import (
         fold_edges,
         read_folds,
+        walk_forward_decisions,
         walk_forward_pictures,
         walk_forward_report,
         walk_forward_rows,
@@ -114,6 +115,7 @@ def _report_of(log: dg.DagsterLogManager, config: WalkForwardConfig, store: "Sto
         "why": panel.bullets(verdict.reasons),
         "model_card": dg.MetadataValue.md(card),
         "scores": panel.table(walk_forward_rows(report, scores)),
+        "accuracy": panel.table(walk_forward_decisions(report, scores)),
         "best_baseline": verdict.best_baseline,
         **panel.rounded(gain | report.model_dump(include={"days", "positives", "base_rate"})),
         "path": panel.stored(path),

@@ -75,6 +75,7 @@ def check_report(
     assert scores.value("gain_nats_per_positive", "historical_mean") == 0
     [event] = reported.get_asset_materialization_events()
     metadata = event.step_materialization_data.materialization.metadata
+    assert {row.data["model"] for row in metadata["accuracy"].records} == models | {"never", "always"}
     for plot in ("forecast", "reliability", "alerts_by_type"):
         assert store.read_bytes(FOLD_PICTURE.named(plot=plot), CITY, cutoff).startswith(b"\x89PNG")
         assert metadata[plot].value.startswith(f"![{plot}](data:image/png;base64,iVBOR")

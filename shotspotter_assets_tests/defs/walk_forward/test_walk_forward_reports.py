@@ -52,6 +52,9 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
     rows = {record.data["model"]: record.data for record in made.metadata["scores"].records}
     assert set(rows) == set(scores.models())
     assert rows["stack"]["low"] == pytest.approx(report.verdict.gain.low, abs=1e-5)
+    decided = [(row.data["model"], row.data["weight"]) for row in made.metadata["accuracy"].records]
+    assert decided[0] == ("stack", 1)
+    assert {("never", 10), ("always", 100)} < set(decided)
     assert (check.passed, check.blocking) == (True, False)
     assert check.description.startswith("stack is served. ")
 
