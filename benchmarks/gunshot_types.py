@@ -11,11 +11,13 @@ from benchmark_cities import HourlyFold, hourly_folds, parser
 from shotspotter_assets.evaluation.forecasts_table import without_firework_days
 from shotspotter_assets.evaluation.hourly_forecasts import type_forecasts
 from shotspotter_assets.evaluation.score_rows import TRAILING_MIX, TYPES, ScoreTable, type_rows
+from shotspotter_assets.models.gunshot_types import GunshotTypes
 
 
 def forecasts_of(fold: HourlyFold) -> pa.Table:
     """The type forecasts of one fold."""
-    return type_forecasts(fold.history, fold.train, fold.validation, fold.test)
+    model = GunshotTypes.fit(fold.history, fold.train, fold.validation)
+    return type_forecasts(fold.history, model, fold.test)
 
 
 def show(title: str, forecasts: pa.Table) -> None:

@@ -1,4 +1,4 @@
-"""Evaluation of one fold: forecasts of its test days by its models and every baseline, with scores."""
+"""Evaluation of one fold: forecasts of its test days by its stored models, with scores."""
 
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -11,13 +11,12 @@ from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, observed_of, without_firework_days
 from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Score, ScoreTable, all_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability
-from shotspotter_assets.models.forecaster import Fitted, ModelForecast
-from shotspotter_assets.models.forecaster_registry import forecaster, networks_among
+from shotspotter_assets.models.forecaster import ModelForecast
+from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN, NEXT_DAY, networks_among
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN, fit_baselines
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.records import FoldRecord
-from shotspotter_assets.models.stack import FittedStack
+from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.storage.catalogue import FOLD_REPORT
 from shotspotter_assets.storage.stored_record import StoredRecord
 
@@ -43,32 +42,31 @@ class FoldReport(StoredRecord):
 
 
 def fold_forecasts(
-    files: Mapping[str, Mapping[str, bytes]], record: FoldRecord, history: History, log: Callable[[str], None]
+    models: TrainedModels, record: FoldRecord, history: History, log: Callable[[str], None]
 ) -> dict[str, ModelForecast]:
-    """Return forecasts of the test days by model: the fold's models from their `files`, then the baselines.
+    """Return forecasts of the test days by model: the fold's own, members of combinations, then the baselines.
 
-    Baselines that are members of a stored combination are not fitted again. `history` ends with the last test day.
-
-    Raises:
-        ValueError: days before the cutoff, or their factors, have changed since the training, or all labels are alike.
+    `history` ends with the last test day. Raises ValueError if days before the cutoff, or their factors, have changed
+    since the training.
     """
-    train, validation, test = record.windows(len(history.counts))
-    key = f"{record.city} {record.cutoff}"
+    test, key = record.windows(history)[2], f"{record.city} {record.cutoff}"
     if history.data_sha256(test.start) != record.data_sha256:
         raise ValueError(
             f"The grid tensors or contributing factors before {record.cutoff} are not those that the models of {key} were "
             f"trained on; materialize fold_models for {key} again."
         )
-    forecasts, members = dict[str, ModelForecast](), dict[str, Fitted]()
-    for name, trained in record.models.items():
+    forecasts = {}
+    for name in (*(name for name in models.next_day if name not in BASELINES), *BASELINES):
         log(f"{key}: forecasting {len(test)} days with {name}")
-        fitted = forecaster(name).load(files[name])
-        forecasts[name] = ModelForecast(fitted.predict(history, test), trained.seconds_to_train)
-        if isinstance(fitted, FittedStack):
-            members |= fitted.members
-    log(f"{key}: tuning and fitting the baselines")
-    # A combination's members were fitted on the same windows, and baselines have no settings in which they could differ.
-    return forecasts | fit_baselines(history, train, validation, test, log, members)
+        seconds = record.models[name].seconds_to_train if name in record.models else None
+        forecasts[name] = ModelForecast(models.next_day[name].predict(history, test), seconds)
+    return forecasts
+
+
+def own_models(record: FoldRecord) -> list[str]:
+    """Return the forecasters that the fold was trained for: the candidate first, and no other baseline."""
+    next_day = [name for name in record.models if name in NEXT_DAY]
+    return next_day[:1] + [name for name in next_day[1:] if name not in BASELINES]
 
 
 def fold_report(
@@ -78,7 +76,7 @@ def fold_report(
 
     `models` are forecasts of shape (test days, covered cells) by name, `historical_mean` among them.
     """
-    test = record.windows(len(history.counts))[2]
+    train, validation, test = record.windows(history)
     known, in_coverage = history.known_in(test), history.in_coverage
     days, observed = history.days()[test.start :][known], history.observed[test.start :][known]
     # Stored as they are scored, so that the scores can be computed from the table alone.
@@ -89,8 +87,8 @@ def fold_report(
     report = FoldReport(
         city=record.city,
         cutoff=record.cutoff,
-        train_days=record.train_days,
-        validation_days=record.validation_days,
+        train_days=len(train),
+        validation_days=len(validation),
         test_days=len(days),
         covered_cells=int(in_coverage.sum()),
         alerts=int(history.alerts[test.start :, in_coverage].sum()),
@@ -111,18 +109,17 @@ def fold_rows(scores: ScoreTable) -> list[dict[str, Any]]:
 
 def fold_pictures(record: FoldRecord, history: History, forecasts: pa.Table) -> dict[str, bytes]:
     """Draw a day's forecasts by the first trained model and networks beside its alerts, reliability, and alerts by type."""
-    test = record.windows(len(history.counts))[2]
+    test, own = record.windows(history)[2], own_models(record)
     known, networks = history.known_in(test), networks_among(forecasts.column_names)
     days, alerts = history.days()[test.start :][known], history.alerts[test.start :][known]
     # The median day is neither quiet nor a firework day.
     shown = int(np.argsort(alerts.sum(axis=(1, 2)), kind="stable")[len(alerts) // 2])
     maps = {
-        name: forecasts[name].to_numpy().reshape(len(days), -1)[shown]
-        for name in dict.fromkeys((next(iter(record.models)), *networks))
+        name: forecasts[name].to_numpy().reshape(len(days), -1)[shown] for name in dict.fromkeys((own[0], *networks))
     }
     curves = {
         model: reliability(forecasts[model].to_numpy(), observed_of(forecasts))
-        for model in dict.fromkeys((*record.models, *networks, HISTORICAL_MEAN))
+        for model in dict.fromkeys((*own, *networks, HISTORICAL_MEAN))
     }
     city, in_coverage, totals = history.city, history.in_coverage, history.counts.sum(axis=0, dtype=np.float64)
     totals[(totals == 0) & ~in_coverage] = np.nan

@@ -1,38 +1,41 @@
 """Forecasts of a fold's test hours and of the types of its alerts, as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import day_start
-from shotspotter_assets.cities.city import FIRST_EVENT_CODE, GUNSHOT_TYPES
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.score_rows import TRAILING_MIX
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.forecaster import FitContext, Fitted
-from shotspotter_assets.models.forecaster_registry import NEXT_HOURS, forecaster
+from shotspotter_assets.models.forecaster import HORIZONS, Fitted
 from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, typed_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.stack import FittedStack
+from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.storage.catalogue import FOLD_HOURS, FOLD_TYPES
 from shotspotter_assets.storage.stored_file import StoredFile
 
 
 def hour_forecasts(
-    history: HourlyHistory, train: range, validation: range, test: range, horizons: Sequence[int]
+    history: HourlyHistory, hourly: Mapping[str, FittedHourly], test: range, horizons: Sequence[int]
 ) -> pa.Table:
-    """Return forecasts of the next hours, in successive blocks of each horizon (hours), as a forecasts table."""
-    by_horizon: dict[int, dict[str, Fitted]] = {horizon: {} for horizon in horizons}
-    for name in NEXT_HOURS:
-        if any(name not in fitted for fitted in by_horizon.values()):
-            models = forecaster(name).fit(history, train, validation, FitContext(horizons=horizons)).models
-            for horizon, model in models.items():
-                by_horizon[horizon] |= {name: model} | (model.members if isinstance(model, FittedStack) else {})
+    """Return forecasts of the next hours, in successive blocks of each horizon (hours), as a forecasts table.
+
+    Models by name are beside the members of combinations. Raises ValueError for a horizon that they do not forecast.
+    """
+    if bad := set(horizons) - set(HORIZONS):
+        raise ValueError(f"The next hours are forecast for horizons of {HORIZONS} hours, not {sorted(bad)}.")
     tables = []
-    for horizon, fitted in by_horizon.items():
+    for horizon in horizons:
+        fitted: dict[str, Fitted] = {}
+        for name, by_horizon in hourly.items():
+            model = by_horizon.models[horizon]
+            fitted |= {name: model} | (model.members if isinstance(model, FittedStack) else {})
         issues = history.issues(test, horizon)
         probability = {name: model.predict(history, issues).astype(np.float32) for name, model in fitted.items()}
         dates, hours = history.clock.day[issues], history.clock.hour[issues]
@@ -41,11 +44,10 @@ def hour_forecasts(
     return pa.concat_tables(tables, promote_options="default")
 
 
-def type_forecasts(history: HourlyHistory, train: range, validation: range, test: range) -> pa.Table:
+def type_forecasts(history: HourlyHistory, model: GunshotTypes, test: range) -> pa.Table:
     """Return type probabilities of the typed test alerts (`catalogue.FOLD_TYPES`), issued at the start of their local day."""
     alerts = typed_alerts(history).within(test)
     issues = history.day_beginnings(alerts.hour)
-    model = GunshotTypes.fit(history, train, validation)
     forecasts = {
         model.name: model.predict(history, issues, alerts.hour, alerts.cell),
         TRAILING_MIX: trailing_mix(history, issues),
@@ -62,20 +64,20 @@ def type_forecasts(history: HourlyHistory, train: range, validation: range, test
     return table.take(pa.array(np.repeat(np.arange(len(table)), alerts.number)))
 
 
-def fold_tables(stored: CityHistory, record: FoldRecord, horizons: Sequence[int], types: bool) -> dict[StoredFile, Any]:
-    """Return the tables of a fold's next hours, by `horizons` in hours, and types, if the city's data allow them.
+def fold_tables(
+    stored: CityHistory, record: FoldRecord, models: TrainedModels, horizons: Sequence[int], types: bool
+) -> dict[StoredFile, Any]:
+    """Return the tables of a fold's next hours, by `horizons` in hours, and types, where the fold has models of them.
 
     `stored` are all days to the last test day.
     """
     city, tables = stored.city, dict[StoredFile, Any]()
-    types = types and city.forecast_codes == tuple(range(FIRST_EVENT_CODE))
-    if city.time_precision == "day" or not (horizons or types):
-        return {}
+    if not (horizons and models.hourly) and not (types and models.types):
+        return tables
     history = stored.hourly(covered_mask(record.covered, city.shape))
-    validation, test = (history.hour_at(day_start(day, city.zone)) for day in (record.validation_first, record.cutoff))
-    windows = range(validation), range(validation, test), range(test, len(history))
-    if horizons:
-        tables[FOLD_HOURS] = hour_forecasts(history, *windows, horizons)
-    if types and history.counts[validation:, : len(GUNSHOT_TYPES)].any():
-        tables[FOLD_TYPES] = type_forecasts(history, *windows)
+    test = range(history.hour_at(day_start(record.cutoff, city.zone)), len(history))
+    if horizons and models.hourly:
+        tables[FOLD_HOURS] = hour_forecasts(history, models.hourly, test, horizons)
+    if types and models.types:
+        tables[FOLD_TYPES] = type_forecasts(history, models.types, test)
     return tables

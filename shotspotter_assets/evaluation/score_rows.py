@@ -15,7 +15,7 @@ from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses, weekly_sums
 from shotspotter_assets.evaluation.scores import WEIGHTS, decisions, score_table
-from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
+from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import MIN_PROBABILITY
 from shotspotter_assets.storage.catalogue import FOLD_SCORES
 from shotspotter_assets.storage.store import Store

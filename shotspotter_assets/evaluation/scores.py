@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, periods_of
-from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
+from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
 Scores = dict[str, float | None]

@@ -169,7 +169,7 @@ def fold_edges(store: Store, city: str, folds: Folds) -> dict[str, list[date]]:
     """Return the first days of training, validation and test, and the last test day, by fold."""
     records = {cutoff: FoldRecord.load(store, city, cutoff) for cutoff in folds}
     return {
-        str(cutoff): [one.train_first, one.validation_first, cutoff, dates_of(folds[cutoff]).max().astype(date)]
+        str(cutoff): [one.train[0], one.validation[0], cutoff, dates_of(folds[cutoff]).max().astype(date)]
         for cutoff, one in records.items()
     }
 

@@ -10,11 +10,12 @@ from shotspotter_assets.cities.fold_windows import last_test_day
 from shotspotter_assets.evaluation.fold_report import FoldReport, fold_forecasts, fold_report
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.fold_training import train_fold
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import candidate_of, city_settings, require_next_day
 from shotspotter_assets.models.next_day.shared_regression import read_shared
+from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.models.training_windows import split_days
+from shotspotter_assets.serving.training import train_fold
 from shotspotter_assets.storage.store import Store
 
 VALIDATION_SHARE: Final = 0.15
@@ -70,9 +71,9 @@ def train_small_fold(
     # The input window of the reference network; other forecasters need one day.
     windows = split_days(len(before.days), VALIDATION_SHARE, getattr(settings, "days", 1))
     context = FitContext(read_shared(store, city, cutoff), log=print, changes={model: changes})
-    record, files = train_fold(before, cutoff, windows, {model: settings}, context=context, config={})
+    record, files = train_fold(before, cutoff, windows, [model], context=context, config={})
     history = stored.daily(covered_mask(record.covered, city.shape))
-    return fold_report(record, history, fold_forecasts(files, record, history, print))
+    return fold_report(record, history, fold_forecasts(TrainedModels.load(files), record, history, print))
 
 
 def fold_text(report: FoldReport, scores: ScoreTable) -> str:

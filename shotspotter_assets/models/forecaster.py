@@ -130,4 +130,4 @@ class ModelForecast:
     """A model's forecast of a fold's test days."""
 
     probability: npt.NDArray[np.floating]  # of at least one alert, shape (test days, cells), row-major
-    seconds: float | None = None  # wall-clock time of the fit; of baselines, of the forecast too
+    seconds: float | None = None  # wall-clock time of the fit; None for a member of a combination

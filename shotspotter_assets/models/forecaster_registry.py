@@ -172,7 +172,9 @@ NEXT_DAY: Final = tuple(name for name, entry in FORECASTERS.items() if not entry
 NEXT_HOURS: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_hourly)
 BASELINES: Final = tuple(name for name in NEXT_DAY if FORECASTERS[name].is_baseline)
 SEARCHED: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_searched)
-FALLBACKS: Final = ("historical_mean", "ewma", "ew_kde")
+HISTORICAL_MEAN: Final = "historical_mean"
+"""The reference of all skill scores."""
+FALLBACKS: Final = (HISTORICAL_MEAN, "ewma", "ew_kde")
 """Baselines fitted in the live chain. The best baseline, members of the stack included, serves if the candidate fails."""
 DEFAULT_CANDIDATE: Final = "stack"
 """Serves a city whose file has no `serves`."""

@@ -1,4 +1,4 @@
-"""Records of a fold's models, with which a report checks them and a reader repeats them."""
+"""Records of trained models, with which a report checks them and a reader repeats them."""
 
 import platform
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from shotspotter_assets.models.history import History
 from shotspotter_assets.storage.catalogue import FOLD_RECORD
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.stored_record import StoredRecord
@@ -15,7 +16,7 @@ PACKAGES = ("tensorflow", "keras", "lightgbm", "scikit-learn", "numpy", "shotspo
 
 
 class TrainedModel(BaseModel):
-    """One trained model of a fold."""
+    """One trained model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,33 +27,46 @@ class TrainedModel(BaseModel):
     seconds_to_train: float
 
 
-class FoldRecord(StoredRecord):
-    """Window, settings, versions and data of the trained models of one fold."""
+class TrainingRecord(StoredRecord):
+    """Windows, cells, data and versions of models that were trained together, for a fold or to serve."""
+
+    served: str
+    """Forecaster of the next day that the gate chose on the validation window."""
+    models: dict[str, TrainedModel]
+    """Models by name: next-day forecasters, the candidate first; then counts, hours, minutes, types."""
+    without: dict[str, str]
+    """Reasons for absent models, by name."""
+    train: tuple[date, date]
+    """First and last training day."""
+    validation: tuple[date, date]
+    """First and last validation day."""
+    covered: list[tuple[int, int]]
+    """(row, column) of the forecast cells, known from the days of the training."""
+    weekly_offset: tuple[float, float]
+    """80% interval of a week's offset in log odds (`intervals.weekly_offset`)."""
+    data_sha256: str
+    """Fingerprint of the counts, factors and unknown days that the models were trained on."""
+    versions: dict[str, str]
+    """Versions of Python and of the packages that trained the models."""
+
+
+class FoldRecord(TrainingRecord):
+    """The models of one fold, trained on days before its cutoff."""
 
     stored_as = FOLD_RECORD
 
     cutoff: date
-    train_first: date
-    train_last: date
-    train_days: int
-    validation_first: date
-    validation_last: date
-    validation_days: int
-    covered: list[tuple[int, int]]
-    """(row, column) of the cells covered on the cutoff, known from the days before it."""
+    """First test day."""
     config: dict[str, JsonValue]
     """Configuration of the run."""
-    versions: dict[str, str]
-    """Versions of Python and of the packages that models depend on."""
-    data_sha256: str
-    """Fingerprint of the counts before the cutoff, with which a report compares its own."""
-    models: dict[str, TrainedModel]
-    """Trained models by name."""
 
-    def windows(self, days: int) -> tuple[range, range, range]:
-        """Return (training, validation, test) as indexes of that many days from `train_first` on."""
-        cutoff = self.train_days + self.validation_days
-        return range(self.train_days), range(self.train_days, cutoff), range(cutoff, days)
+    def windows(self, history: History) -> tuple[range, range, range]:
+        """Return (training, validation, test) as indexes of a history's days, which end with the last test day."""
+        train, validation = (
+            range((first - history.first_day).days, (last - history.first_day).days + 1)
+            for first, last in (self.train, self.validation)
+        )
+        return train, validation, range((self.cutoff - history.first_day).days, len(history.counts))
 
 
 def installed_versions() -> dict[str, str]:

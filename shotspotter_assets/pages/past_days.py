@@ -14,7 +14,7 @@ from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.gridding.tensors import counted_alerts
-from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
+from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, is_of_grid, next_day_rows

@@ -14,7 +14,7 @@ from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
-from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
+from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.issued_scores import SERVED, known_forecasts, scored_days
 from shotspotter_assets.storage.errors import MissingPartitionsError

@@ -16,6 +16,7 @@ from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
+from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, is_over
 from shotspotter_assets.serving.risk_tables import (
     forecast_metadata,
@@ -26,7 +27,7 @@ from shotspotter_assets.serving.risk_tables import (
     top_locations,
     type_mixes,
 )
-from shotspotter_assets.serving.serving_record import ServingModels, ServingRecord
+from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.fingerprints import sha256
 
 INTERVAL: Final = (
@@ -37,7 +38,7 @@ NEW_CITY_INTERVAL: Final = "80% interval of the probability: how far rates may l
 
 
 @threadpool_limits.wrap(limits=1)  # one day is little work: more threads spend their time waiting
-def forecast_day(record: ServingRecord, models: ServingModels, stored: CityHistory) -> Forecast:
+def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> Forecast:
     """Forecast the day after the issue date from the known days, and the hours from its midnight.
 
     Hours and types need the alerts of the issue date, so a lead of one day. Later forecasts are marked as replayed.
@@ -107,7 +108,7 @@ def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
 
 
 def _next_day(
-    record: ServingRecord, models: ServingModels, history: History, mixes: Array | None
+    record: ServingRecord, models: TrainedModels, history: History, mixes: Array | None
 ) -> tuple[pa.Table, Sequence[tuple[str, ...]] | None]:
     """Return the next day's rows, and the candidate's drivers by cell."""
     try:
@@ -119,7 +120,7 @@ def _next_day(
         raise OtherInputsError(f"{key}, models of {record.models_from}: {error} {remedy}") from error
 
 
-def _meanings(record: ServingRecord, models: ServingModels, stored: CityHistory) -> tuple[str, str]:
+def _meanings(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> tuple[str, str]:
     """Return the meanings of the intervals and hours in words."""
     interval = NEW_CITY_INTERVAL if record.served == NewCityForecaster.name else INTERVAL
     hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"

@@ -17,7 +17,7 @@ from shotspotter_assets.evaluation.gains import Gain, table_gain
 from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
+from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, CANDIDATE_COLUMN, is_replayed, lead_of
 from shotspotter_assets.serving.serving_record import ServingRecord

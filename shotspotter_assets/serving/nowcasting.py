@@ -20,8 +20,9 @@ from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly,
 from shotspotter_assets.models.next_minutes.forecast import MINUTES, forecast_minutes
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable
+from shotspotter_assets.models.trained_models import NEXT_MINUTES, TrainedModels
 from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
-from shotspotter_assets.serving.serving_record import NEXT_MINUTES, ServingModels, ServingRecord
+from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.stored_alerts import incident_columns, stored_alerts
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.day_table import Day, DayRows, DayTable, day_states
@@ -96,7 +97,7 @@ class Nowcaster:
     open_store: Callable[[], Store]
     readers: Callable[[], Sequence[AlertSource]]
     clock: Callable[[], datetime] = local_time.now
-    _loaded: tuple[str, Store, ServingRecord, ServingModels] | None = field(default=None, init=False)
+    _loaded: tuple[str, Store, ServingRecord, TrainedModels] | None = field(default=None, init=False)
     """Shared by an hour's nowcasts; corrected days and new models count from the next hour on."""
 
     def issue(self, last_inputs: str) -> tuple[Nowcast | None, str]:
@@ -123,7 +124,7 @@ class Nowcaster:
         write_nowcast(store, self.city, nowcast)
         return nowcast, inputs
 
-    def _load(self, now: datetime) -> tuple[Store, ServingRecord, ServingModels]:
+    def _load(self, now: datetime) -> tuple[Store, ServingRecord, TrainedModels]:
         if self._loaded is None or self._loaded[0] != _hour_of(now):
             store = self.open_store()
             record = record_in_force(store, self.city, now)
@@ -201,7 +202,7 @@ def _require_known(store: Store, readers: Sequence[AlertSource], city: City, row
         )
 
 
-def forecast_now(record: ServingRecord, models: ServingModels, until_now: UntilNow, now: datetime) -> Nowcast:
+def forecast_now(record: ServingRecord, models: TrainedModels, until_now: UntilNow, now: datetime) -> Nowcast:
     """Forecast the next minutes from now, and the next hours from the end of the current one.
 
     `models` are those of the record, `until_now` is from `history_until`.

@@ -1,6 +1,5 @@
 """Choice of the models that serve a city after a day: newly trained and accepted ones, or those of an earlier day."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -9,10 +8,11 @@ from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import candidate_of
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
+from shotspotter_assets.models.trained_models import ModelFiles
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_on_grid
 from shotspotter_assets.serving.serving_record import WEEK, ServingRecord
 from shotspotter_assets.serving.stored_alerts import stored_incidents
-from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, ModelFiles, live_windows, train, train_new_city
+from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, live_windows, train_live, train_new_city
 from shotspotter_assets.storage.store import Store
 
 
@@ -71,7 +71,7 @@ def choose_models(
     # Where the lead alternates, as over weekends, models of the same lead stay live.
     before = ServingRecord.of_lead(store, city.name, issue_date, stored.lead) or latest
     reason = training_reason(city, issue_date, before, by_hand=retrain, lead=stored.lead)
-    files: Mapping[str, Mapping[str, bytes]] = {}
+    files: ModelFiles = {}
     if serve_from is not None:
         record = rolled_back(store, stored, serve_from)
     elif before is not None and not reason:
@@ -82,7 +82,7 @@ def choose_models(
         record, files = train_new_city(stored, context)
     else:
         windows, incidents = live_windows(stored.days, validation_days), stored_incidents(store, stored)
-        record, files = train(stored, windows, reason, incidents=incidents, context=context)
+        record, files = train_live(stored, windows, reason, incidents=incidents, context=context)
     return LiveModels(record.after(latest), files)
 
 

@@ -31,8 +31,9 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
+from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving.intervals import day_offset
-from shotspotter_assets.serving.serving_record import ServingModels, ServingRecord
+from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST, HOURLY, TOP_LOCATIONS
 
 NEXT_DAY_HORIZON: Final = "day"
@@ -49,7 +50,7 @@ NOON: Final = 12
 MAX_LOCATIONS: Final = 20
 
 
-def next_day_table(record: ServingRecord, models: ServingModels, history: History, mixes: Array | None) -> pa.Table:
+def next_day_table(record: ServingRecord, models: TrainedModels, history: History, mixes: Array | None) -> pa.Table:
     """Forecast the day after the issue date (`catalogue.FORECAST`), with a column for the candidate and each baseline.
 
     The history ends on the last known day; `mixes` are the `type_mixes` of the day's first 24 hours, None without types.
@@ -87,7 +88,7 @@ def next_day_table(record: ServingRecord, models: ServingModels, history: Histor
 
 def next_hours_table(
     record: ServingRecord,
-    models: ServingModels,
+    models: TrainedModels,
     history: HourlyHistory,
     first_hour: int,
     probability: Array,

@@ -1,47 +1,27 @@
 """Serving record of a day, and the live models that it names."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-import numpy as np
-
-from shotspotter_assets.arrays import Array
-from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.evaluation.gate import Verdict
-from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.models.fold_training import read_files
-from shotspotter_assets.models.forecaster import Fitted
-from shotspotter_assets.models.forecaster_registry import forecaster
-from shotspotter_assets.models.gunshot_types import GunshotTypes
-from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
-from shotspotter_assets.models.next_minutes.lift_table import LiftTable
-from shotspotter_assets.models.records import TrainedModel
-from shotspotter_assets.models.stack import FittedStack
+from shotspotter_assets.models.records import TrainingRecord
+from shotspotter_assets.models.trained_models import TrainedModels, read_models
 from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.storage.stored_record import StoredRecord
 
 WEEK: Final = timedelta(days=7)
-COUNTS: Final = "alert_counts"
-NEXT_HOURS: Final = "hourly_stack"
-NEXT_MINUTES: Final = "next_minutes"
-TYPES: Final = "gunshot_types"
 
 
-class ServingRecord(StoredRecord):
+class ServingRecord(TrainingRecord):
     """Live models after a day: files, reasons, and first day."""
 
     stored_as = SERVING_RECORD
 
     issue_date: date
     """Day after which the models serve."""
-    served: str
-    """Forecaster of the next day."""
     since: date
     """First issue date of an unbroken run of `served`."""
     candidate_since: date | None = None
@@ -54,26 +34,12 @@ class ServingRecord(StoredRecord):
     """Issue date of the models, in whose partition the files are."""
     version: str
     """Part of the files' names: retraining a day keeps the files that later days point to."""
-    models: dict[str, TrainedModel]
-    """Models by name: next-day forecasters, the candidate first; then counts, hours, minutes, types."""
-    without: dict[str, str]
-    """Reasons for absent models, by name."""
     lead: int
     """Days from the last known day to the forecast date in the models' fit."""
     last_known: date
     """Last day whose alerts are known."""
     inputs: tuple[str, ...]
     """Names of the next day's inputs."""
-    validation: tuple[date, date]
-    """First and last validation day; all earlier days are training days."""
-    covered: list[tuple[int, int]]
-    """(row, column) of the forecast cells."""
-    weekly_offset: tuple[float, float]
-    """80% interval of a week's offset in log odds (`intervals.weekly_offset`)."""
-    data_sha256: str
-    """Fingerprint of the models' days."""
-    versions: dict[str, str]
-    """Versions of Python and of the packages that trained the models."""
     gate: Verdict
     """Verdict on the candidate in the validation window."""
 
@@ -113,45 +79,11 @@ class ServingRecord(StoredRecord):
             candidate_since = before.candidate_since if before.candidate == self.candidate else self.issue_date
         return self.model_copy(update={"since": since, "candidate_since": candidate_since})
 
-    def loaded(self, store: Store) -> "ServingModels":
-        """Load all models of the record; raise ValueError if their files were changed or removed."""
-        files = {
-            name: read_files(store, LIVE_MODEL, self.city, self.models_from, stored_name(name, self.version), model)
-            for name, model in self.models.items()
-        }
-        next_day: dict[str, Fitted] = {}
-        for name in (name for name in files if name not in (COUNTS, NEXT_HOURS, NEXT_MINUTES, TYPES)):
-            fitted = forecaster(name).load(files[name])
-            next_day |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, FittedStack) else {})
-        return ServingModels(
-            next_day=next_day,
-            counts=AlertCounts.load(files[COUNTS]),
-            hours=forecaster(NEXT_HOURS).load(files[NEXT_HOURS]) if NEXT_HOURS in files else None,
-            types=GunshotTypes.load(files[TYPES]) if TYPES in files else None,
-            minutes=LiftTable.load(files[NEXT_MINUTES]) if NEXT_MINUTES in files else None,
-        )
-
-
-@dataclass(frozen=True)
-class ServingModels:
-    """Models of a forecast; a city without hours, or with few alerts, has no `hours`, `types` and `minutes`."""
-
-    next_day: Mapping[str, Fitted]
-    """Models by name, the candidate and its members first."""
-    counts: AlertCounts
-    hours: FittedHourly | None
-    types: GunshotTypes | None
-    minutes: LiftTable | None = None
-
     @property
-    def profile(self) -> Array:
-        """Alerts of each hour of the week relative to the mean hour, shape (168,); ones without known hours."""
-        if self.hours is None:
-            return np.ones(WEEK_HOURS)
-        stack = next(iter(self.hours.models.values()))
-        return np.asarray(stack.members["next_hours"].profile)
+    def suffix(self) -> str:
+        """End of the models' names in stored files."""
+        return f"-{self.version}"
 
-
-def stored_name(model: str, version: str) -> str:
-    """Return the prefix of a model's file names."""
-    return f"{model}-{version}"
+    def loaded(self, store: Store) -> TrainedModels:
+        """Load all models of the record; raise ValueError if their files were changed or removed."""
+        return read_models(store, LIVE_MODEL, self, self.models_from, self.suffix)

@@ -18,7 +18,7 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train
+from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train_live
 from shotspotter_assets.storage.catalogue import FORECAST_RECORD
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
@@ -139,7 +139,7 @@ def test_two_days_of_a_backfill_train_once(tmp_path: Path) -> None:
     assert town.run(town.tick()[0])
     days = (YESTERDAY - ONE_DAY, YESTERDAY)
     key = dg.AssetKey([NAME, "live_models"])
-    with mock.patch("shotspotter_assets.serving.retraining.train", wraps=train) as trained:
+    with mock.patch("shotspotter_assets.serving.retraining.train_live", wraps=train_live) as trained:
         assert town.run(dg.RunRequest(asset_selection=[key], tags=range_tags(*days)))
     assert trained.call_count == 1
     earlier, later = (ServingRecord.load(town.store, NAME, day) for day in days)

@@ -27,12 +27,13 @@ def square_city(name: str = "made_up", size: int = 6, **more: Any) -> City:
     return made_up_city(name, (0.0, 0.0, 4.0, 4.0), (size, size), start=date(2019, 1, 1), **more)
 
 
-def fold_record(city: City, config: dict[str, Any] | None = None, **more: Any) -> FoldRecord:
+def fold_record(city: City, **more: Any) -> FoldRecord:
+    windows = {
+        name: (FIRST_DAY + timedelta(days=window[0]), FIRST_DAY + timedelta(days=window[-1]))
+        for name, window in (("train", TRAIN), ("validation", VALIDATION))
+    }
     return FoldRecord(
-        city=city.name, cutoff=FIRST_DAY + timedelta(days=TEST.start), train_first=FIRST_DAY,
-        train_last=FIRST_DAY + timedelta(days=TRAIN[-1]), train_days=len(TRAIN),
-        validation_first=FIRST_DAY + timedelta(days=VALIDATION[0]),
-        validation_last=FIRST_DAY + timedelta(days=VALIDATION[-1]), validation_days=len(VALIDATION),
-        covered=covered_cells(COVERED), config=config or {}, versions={},
-        **{"data_sha256": sha256(counts()[: TEST.start].tobytes()), "models": {}, **more},
+        city=city.name, cutoff=FIRST_DAY + timedelta(days=TEST.start), covered=covered_cells(COVERED), config={},
+        versions={}, without={}, weekly_offset=(0.0, 0.0), **windows,
+        **{"data_sha256": sha256(counts()[: TEST.start].tobytes()), "models": {}, "served": "", **more},
     )  # fmt: skip

@@ -10,27 +10,36 @@ import pytest
 
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation import plots
-from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, fold_rows
-from shotspotter_assets.models.fold_training import read_models, write_models
-from shotspotter_assets.models.forecaster import ModelForecast
-from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettings, forecaster
+from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, fold_rows, own_models
+from shotspotter_assets.models.city_history import covered_mask
+from shotspotter_assets.models.forecaster import FitContext, ModelForecast
+from shotspotter_assets.models.forecaster_registry import BASELINES, forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.baselines import fit_baselines
-from shotspotter_assets.models.records import TrainedModel, files_sha256
+from shotspotter_assets.models.records import FoldRecord, TrainedModel
+from shotspotter_assets.models.trained_models import ModelFiles, TrainedModels, read_models, write_models
+from shotspotter_assets.serving.training import train_fold
 from shotspotter_assets.storage.catalogue import FOLD_MODEL
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation import cities
+from shotspotter_assets_tests.models.hours import counts, stored
 
 NETWORK, NAME = "conv_lstm", "regime_regression"
 CELLS = int(cities.COVERED.sum())
 CITY = cities.square_city()
-HISTORY = History(CITY, cities.FIRST_DAY, cities.counts(), cities.COVERED)
+
+
+def trained(*names: str, **changes: Any) -> tuple[FoldRecord, ModelFiles, History]:
+    """Return a fold trained on the first days of a city, and the history to its last test day."""
+    grid, windows = counts(), (cities.TRAIN, cities.VALIDATION)
+    days, before = stored(grid), stored(grid[: cities.TEST.start * 24])
+    context = FitContext(changes=changes)
+    record, files = train_fold(before, days.days[cities.TEST.start], windows, names, context=context, config={})
+    return record, files, days.daily(covered_mask(record.covered, days.city.shape))
 
 
 @pytest.fixture(scope="module")
-def trained() -> tuple[TrainedModel, dict[str, bytes]]:
-    files = forecaster(NAME).fit(HISTORY, cities.TRAIN, cities.VALIDATION).files()
-    return TrainedModel(chosen={"chosen": 1}, files=files_sha256(files), seconds_to_train=2.0), files
+def fold() -> tuple[FoldRecord, ModelFiles, History]:
+    return trained(NAME)
 
 
 def arguments() -> dict[str, Any]:
@@ -38,7 +47,7 @@ def arguments() -> dict[str, Any]:
     mean = np.broadcast_to(random.uniform(0.01, 0.2, CELLS), (40, CELLS))
     network = random.uniform(0, 0.3, (40, CELLS)).astype(np.float32)
     return {
-        "record": cities.fold_record(CITY, {"filters": 8}),
+        "record": cities.fold_record(CITY),
         "history": History(CITY, cities.FIRST_DAY, cities.counts(), cities.COVERED),
         "models": {
             NETWORK: ModelForecast(network, seconds=12.5),
@@ -48,38 +57,38 @@ def arguments() -> dict[str, Any]:
     }
 
 
-def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path, trained) -> None:
-    model, files = trained
-    store, record, lines = Store(str(tmp_path)), cities.fold_record(CITY, models={NAME: model}), []
-    write_models(store, FOLD_MODEL, record, {NAME: files})
-    forecasts = fold_forecasts(read_models(store, record), record, HISTORY, lines.append)
+def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path, fold) -> None:
+    record, files, history = fold
+    store, lines = Store(str(tmp_path)), []
+    write_models(store, FOLD_MODEL, record, files)
+    models = read_models(store, FOLD_MODEL, record, record.cutoff)
+    forecasts = fold_forecasts(models, record, history, lines.append)
     assert list(forecasts) == [NAME, *BASELINES]
-    assert all(forecast.probability.shape == (40, cities.COVERED.sum()) for forecast in forecasts.values())
-    expected = forecaster(NAME).load(files).predict(HISTORY, cities.TEST)
+    assert own_models(record) == [NAME]
+    assert all(forecast.probability.shape == (40, len(record.covered)) for forecast in forecasts.values())
+    expected = forecaster(NAME).load(files[NAME]).predict(history, cities.TEST)
     np.testing.assert_array_equal(forecasts[NAME].probability, expected)
-    assert forecasts[NAME].seconds == 2.0
-    assert lines[0] == f"made_up {record.cutoff}: forecasting 40 days with {NAME}"
+    assert forecasts[NAME].seconds == record.models[NAME].seconds_to_train
+    assert lines[0] == f"made_up_city {record.cutoff}: forecasting 40 days with {NAME}"
 
 
-def test_baselines_of_a_combination_are_taken_from_it() -> None:
-    settings = StackSettings(members=("ewma", "logistic_regression"))
-    files = forecaster("stack", settings).fit(HISTORY, cities.TRAIN, cities.VALIDATION).files()
-    model = TrainedModel(chosen={}, files=files_sha256(files), seconds_to_train=2.0)
-    record = cities.fold_record(CITY, models={"stack": model})
-    forecasts = fold_forecasts({"stack": files}, record, HISTORY, print)
-    assert list(forecasts) == ["stack", *BASELINES]
-    for name, expected in fit_baselines(HISTORY, cities.TRAIN, cities.VALIDATION, cities.TEST).items():
-        np.testing.assert_allclose(forecasts[name].probability, expected.probability, rtol=1e-9)
-        assert (forecasts[name].seconds is None) == (name in settings.members)
+def test_members_of_a_combination_are_forecast_and_trained_once() -> None:
+    record, files, history = trained("stack", stack={"members": ["ewma", "regime_regression"]})
+    assert not {"ewma", "regime_regression"} & set(record.models)
+    forecasts = fold_forecasts(TrainedModels.load(files), record, history, print)
+    assert list(forecasts) == ["stack", "regime_regression", *BASELINES]
+    alone = forecaster("ewma").fit(history, cities.TRAIN, cities.VALIDATION).predict(history, cities.TEST)
+    np.testing.assert_allclose(forecasts["ewma"].probability, alone, rtol=1e-9)
+    assert forecasts["ewma"].seconds is None
 
 
-def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, trained) -> None:
-    model, files = trained
-    stale = cities.fold_record(CITY, models={NAME: model}, data_sha256="of other counts")
-    with pytest.raises(ValueError, match=r"materialize fold_models for made_up 2021-11-17 again"):
-        fold_forecasts({NAME: files}, stale, HISTORY, print)
+def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, fold) -> None:
+    record, files, history = fold
+    stale = record.model_copy(update={"data_sha256": "of other counts"})
+    with pytest.raises(ValueError, match=rf"materialize fold_models for made_up_city {record.cutoff} again"):
+        fold_forecasts(TrainedModels.load(files), stale, history, print)
     with pytest.raises(ValueError, match=NAME):
-        read_models(Store(str(tmp_path)), cities.fold_record(CITY, models={NAME: model}))
+        read_models(Store(str(tmp_path)), FOLD_MODEL, record, record.cutoff)
 
 
 def test_report_and_table_hold_forecasts_and_outcomes():

@@ -1,15 +1,23 @@
 from datetime import date, datetime
 
 import numpy as np
+import pytest
 
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
 from shotspotter_assets.evaluation.score_rows import ScoreTable, type_rows
+from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster_registry import forecaster
+from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history
 
 
 def test_blocks_of_hours_and_what_came() -> None:
-    table = hour_forecasts(history(), TRAIN, VALIDATION, TEST, [4, 2])
+    context = FitContext(horizons=(2, 4))
+    hourly = {
+        name: forecaster(name).fit(history(), TRAIN, VALIDATION, context) for name in ("hourly_stack", "climatology")
+    }
+    table = hour_forecasts(history(), hourly, TEST, [4, 2])
     cells = int(COVERED.sum())
     of_four = table.filter([horizon == 4 for horizon in table["horizon"].to_pylist()])
     assert len(of_four) == 40 * 6 * cells
@@ -21,10 +29,12 @@ def test_blocks_of_hours_and_what_came() -> None:
     np.testing.assert_array_equal(of_four["observed"].to_numpy()[:cells].astype(bool), came)
     assert table["self_exciting"].null_count == 0
     assert table_gain(of_four, "next_hours", "climatology").low > 0
+    with pytest.raises(ValueError, match=r"horizons of \(1, 2, 4\) hours, not \[3\]"):
+        hour_forecasts(history(), hourly, TEST, [3])
 
 
 def test_types_of_the_alerts_that_came() -> None:
-    table = type_forecasts(history(), TRAIN, VALIDATION, TEST)
+    table = type_forecasts(history(), GunshotTypes.fit(history(), TRAIN, VALIDATION), TEST)
     assert len(table) == counts()[TEST.start : TEST.stop, :3][:, :, COVERED].sum()
     for name in ("gunshot_types", "trailing_mix"):
         total = sum(table[f"{name}_{code}"].to_numpy() for code in range(3))

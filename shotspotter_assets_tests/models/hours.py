@@ -1,10 +1,14 @@
 """A small made-up city by the hour: hot spots, evenings, near repeats, types that differ by place."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
+import pyarrow as pa
 
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.gridding.tensors import grid_schema
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets_tests.made_up_city import made_up_city
 
@@ -40,3 +44,15 @@ def history(hours: int | None = None, **changed: object) -> HourlyHistory:
 
 def quiet(first_day: date, hours: int) -> HourlyHistory:
     return HourlyHistory(city(), first_day, np.zeros((hours, 4, COVERED.sum()), np.uint16), COVERED)
+
+
+def stored(on_grid: np.ndarray, **changed: object) -> CityHistory:
+    """Return the days of `counts`, as they come from the store."""
+    days = len(on_grid) // 24
+    at, *index = np.nonzero(on_grid.reshape(days, 24, *on_grid.shape[1:]))
+    schema = grid_schema(24, city(**changed))
+    values = [*index, on_grid[on_grid > 0]]
+    frames = pa.table([pa.array(value, field.type) for value, field in zip(values, schema, strict=True)], schema=schema)
+    dates = pa.array(np.datetime64(FIRST_DAY) + at, pa.date32())
+    last = FIRST_DAY + timedelta(days=days - 1)
+    return CityHistory(city(**changed), days_between(FIRST_DAY, last), frames.add_column(0, "date", dates))

@@ -14,8 +14,8 @@ from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
+from shotspotter_assets.models.trained_models import HOURLY_STACK, TrainedModels
 from shotspotter_assets.serving.nowcasting import UntilNow, days_to_read, forecast_now, history_until, record_in_force
-from shotspotter_assets.serving.serving_record import NEXT_HOURS, ServingModels
 from shotspotter_assets.serving.stored_alerts import NO_ALERTS
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.landing.folder import LandingFolder
@@ -125,9 +125,9 @@ def test_the_record_of_the_last_past_day_is_in_force(tmp_path: Path) -> None:
 
 
 def test_a_city_without_models_of_hours_says_why(tmp_path: Path) -> None:
-    models = ServingModels(next_day={}, counts=None, hours=None, types=None)
+    models = TrainedModels(next_day={}, counts=None, hourly={}, types=None)
     words = "The source publishes days, not hours."
-    record = serving_record(without={NEXT_HOURS: words})
+    record = serving_record(without={HOURLY_STACK: words})
     history = CityHistory.load(stored_until(Store(str(tmp_path)), TOWN.start), TOWN, TOWN.start)
     until_now = UntilNow(history, 0, Incidents.of_alerts(NO_ALERTS, TOWN))
     with pytest.raises(ValueError, match=r"City town: no next hours\. The source publishes days"):

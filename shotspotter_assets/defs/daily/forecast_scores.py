@@ -68,7 +68,7 @@ def _scores_of(_: dg.DagsterLogManager, store: "Store", city: City, scored_date:
 
 
 def _metadata(record: "ScoreRecord") -> panel.Metadata:
-    from shotspotter_assets.models.next_day.baselines import HISTORICAL_MEAN
+    from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 
     numbers: panel.Metadata = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
     if (scores := record.scores) is not None:

@@ -57,9 +57,9 @@ def definitions(city: City) -> dg.Definitions:
 def _models_of(
     config: LiveModelConfig, log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date
 ) -> panel.Metadata:
-    from shotspotter_assets.models.fold_training import write_models
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.next_day.shared_regression import read_shared
+    from shotspotter_assets.models.trained_models import write_models
     from shotspotter_assets.serving.retraining import choose_models, known_history, reusable_record
 
     now, by_hand = local_time.now(), changes(config.settings)

@@ -13,7 +13,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import asset_settings, materialize_fold
 from shotspotter_assets.defs.partitions import SAME_FOLD, TEST_WINDOW, fold_partitions
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_PICTURE, FOLD_SCORES
+from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_MODEL, FOLD_PICTURE, FOLD_SCORES
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
@@ -51,10 +51,7 @@ def definitions(city: City) -> dg.Definitions:
     def evaluation_reports(
         context: dg.AssetExecutionContext, config: ReportConfig, store: StoreResource
     ) -> dg.MaterializeResult:
-        """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only.
-
-        The baselines are tuned on the models' validation window and then fitted on all days before the cutoff.
-        """
+        """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
         body = partial(_report_of, config)
         return materialize_fold(context, store.open(), city, Asset.EVALUATION_REPORTS, body)
 
@@ -64,27 +61,27 @@ def definitions(city: City) -> dg.Definitions:
 def _report_of(
     config: ReportConfig, log: dg.DagsterLogManager, store: "Store", city: City, cutoff: date
 ) -> panel.Metadata:
-    from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report
+    from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, own_models
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
     from shotspotter_assets.models.city_history import CityHistory, covered_mask
-    from shotspotter_assets.models.fold_training import read_models
     from shotspotter_assets.models.records import FoldRecord
+    from shotspotter_assets.models.trained_models import read_models
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
     _, tested = fold_windows(city, cutoff)
     record = FoldRecord.load(store, city.name, cutoff)
     stored = CityHistory.load(store, city, tested[-1]).complete()
     history = stored.daily(covered_mask(record.covered, city.shape))
-    models = fold_forecasts(read_models(store, record), record, history, log.info)
-    report, scores, forecasts = fold_report(record, history, models)
+    models = read_models(store, FOLD_MODEL, record, cutoff)
+    report, scores, forecasts = fold_report(record, history, fold_forecasts(models, record, history, log.info))
     log.info(f"{city.name} {cutoff}: forecasting the next hours and the types, where the city has them")
-    files = fold_tables(stored, record, config.horizons, config.types)
+    files = fold_tables(stored, record, models, config.horizons, config.types)
     pictures = fold_pictures(record, history, forecasts)
     files |= {FOLD_FORECASTS: forecasts, FOLD_SCORES: scores.to_arrow()}
     path = report.write_after(store, files | {FOLD_PICTURE.named(plot=name): png for name, png in pictures.items()})
     return {
         "data_version": table_fingerprints({cutoff: forecasts.drop_columns(["date"])})[cutoff],
-        **_metadata(report, scores, list(record.models)),
+        **_metadata(report, scores, own_models(record)),
         **{name: panel.picture(name, png) for name, png in pictures.items()},
         "path": panel.stored(path),
     }

@@ -51,7 +51,7 @@ def definitions(city: City) -> dg.Definitions:
             Asset.FOLD_MODELS,
             {Asset.GRID_TENSORS: PERIOD_BEFORE_CUTOFF},
             kinds={"keras", "lightgbm"},
-            code_version="4",
+            code_version="5",
             partitions_def=fold_partitions(city),
             pool="training",
         )
@@ -59,7 +59,7 @@ def definitions(city: City) -> dg.Definitions:
     def fold_models(
         context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource
     ) -> dg.MaterializeResult:
-        """Forecasters fitted on the days before the cutoff; the last of these days are for validation and calibration.
+        """All models that serve, and every baseline, fitted on the days before the cutoff; the last ones are for validation.
 
         The report's network of a killed run continues after its last finished epoch when the run is started again on the
         same machine with the same settings.
@@ -73,10 +73,11 @@ def _fold_of(
     config: FoldModelConfig, log: dg.DagsterLogManager, store: "Store", city: City, cutoff: date
 ) -> panel.Metadata:
     from shotspotter_assets.models.city_history import CityHistory
-    from shotspotter_assets.models.fold_training import train_fold, write_models
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.forecaster_registry import candidate_of, city_settings, require_next_day
     from shotspotter_assets.models.next_day.shared_regression import read_shared
+    from shotspotter_assets.models.trained_models import write_models
+    from shotspotter_assets.serving.training import train_fold
     from shotspotter_assets.storage.fingerprints import sha256
 
     before, _ = fold_windows(city, cutoff)
@@ -84,13 +85,12 @@ def _fold_of(
     history = CityHistory.load(store, city, before[-1]).complete()
     names = config.models or list(dict.fromkeys([candidate_of(city), REFERENCE]))
     require_next_day(names)
-    settings = {name: city_settings(city, name, by_hand.get(name)) for name in (*names, REFERENCE)}
-    network = settings[REFERENCE].model_dump()
+    network = city_settings(city, REFERENCE, by_hand.get(REFERENCE)).model_dump()
     record, files = train_fold(
         history,
         cutoff,
         split_days(len(history.days), config.validation_share, network["days"]),
-        {name: settings[name] for name in names},
+        names,
         context=FitContext(read_shared(store, city, cutoff), backups=training_backups(), log=log.info, changes=by_hand),
         config=network
         | {"models": names, "validation_share": config.validation_share}
@@ -100,8 +100,8 @@ def _fold_of(
     return {
         "data_version": sha256(record.content())[:16],
         "covered_cells": len(record.covered),
-        "train_days": record.train_days,
-        "validation_days": record.validation_days,
+        "train": " to ".join(map(str, record.train)),
+        "validation": " to ".join(map(str, record.validation)),
         **panel.rounded({f"{name}_seconds": model.seconds_to_train for name, model in record.models.items()}),
         "path": panel.stored(path),
     }

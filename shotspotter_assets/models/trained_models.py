@@ -1,0 +1,104 @@
+"""Trained models of a fold or of a day that serves: stored beside their record, and loaded by its hashes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+
+from shotspotter_assets.arrays import Array
+from shotspotter_assets.calendar.dates import WEEK_HOURS
+from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.forecaster import Fitted
+from shotspotter_assets.models.forecaster_registry import NEXT_DAY, NEXT_HOURS, forecaster
+from shotspotter_assets.models.gunshot_types import GunshotTypes
+from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
+from shotspotter_assets.models.next_minutes.lift_table import LiftTable
+from shotspotter_assets.models.records import TrainingRecord, files_sha256
+from shotspotter_assets.models.stack import FittedStack
+from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import StoredFile
+from shotspotter_assets.storage.stored_record import StoredRecord
+
+COUNTS: Final = "alert_counts"
+HOURLY_STACK: Final = "hourly_stack"
+"""Served forecaster of the next hours."""
+NEXT_MINUTES: Final = "next_minutes"
+TYPES: Final = "gunshot_types"
+ModelFiles = Mapping[str, Mapping[str, bytes]]
+"""Content by model and file."""
+
+
+@dataclass(frozen=True)
+class TrainedModels:
+    """Loaded models of one record; a city without hours, or with few alerts, has no `types`, `minutes` and models of hours."""
+
+    next_day: Mapping[str, Fitted]
+    """Models by name, the candidate and its members first."""
+    counts: AlertCounts
+    hourly: Mapping[str, FittedHourly]
+    """Models of the next hours by name."""
+    types: GunshotTypes | None
+    minutes: LiftTable | None = None
+
+    @classmethod
+    def load(cls, files: ModelFiles) -> "TrainedModels":
+        """Return the models of files."""
+        next_day: dict[str, Fitted] = {}
+        for name in (name for name in files if name in NEXT_DAY):
+            fitted = forecaster(name).load(files[name])
+            next_day |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, FittedStack) else {})
+        return cls(
+            next_day=next_day,
+            counts=AlertCounts.load(files[COUNTS]),
+            hourly={name: forecaster(name).load(files[name]) for name in files if name in NEXT_HOURS},
+            types=GunshotTypes.load(files[TYPES]) if TYPES in files else None,
+            minutes=LiftTable.load(files[NEXT_MINUTES]) if NEXT_MINUTES in files else None,
+        )
+
+    @property
+    def hours(self) -> FittedHourly | None:
+        """Served model of the next hours."""
+        return self.hourly.get(HOURLY_STACK)
+
+    @property
+    def profile(self) -> Array:
+        """Alerts of each hour of the week relative to the mean hour, shape (168,); ones without known hours."""
+        if self.hours is None:
+            return np.ones(WEEK_HOURS)
+        stack = next(iter(self.hours.models.values()))
+        return np.asarray(stack.members["next_hours"].profile)
+
+
+def write_models(store: Store, file: StoredFile, record: StoredRecord, files: ModelFiles) -> str:
+    """Write the files of models and then the record; return its address."""
+    named = {
+        file.named(model=model, file=name): content
+        for model, contents in files.items()
+        for name, content in contents.items()
+    }
+    return record.write_after(store, named)
+
+
+def read_models(store: Store, file: StoredFile, record: TrainingRecord, day: date, suffix: str = "") -> TrainedModels:
+    """Read a record's models of a partition, whose stored names end with `suffix`.
+
+    Raises ValueError if their files are not those of the record.
+    """
+    files = {}
+    for model, trained in record.models.items():
+        stored = f"{model}{suffix}"
+        try:
+            files[model] = {
+                name: store.read_bytes(file.named(model=stored, file=name), record.city, day) for name in trained.files
+            }
+        except MissingObjectError:
+            files[model] = {}
+        if files_sha256(files[model]) != trained.files:
+            raise ValueError(
+                f"The files of {stored} of {record.city} {day} are not those that its record names: materialize {file.asset} "
+                f"for {record.city} {day} again."
+            )
+    return TrainedModels.load(files)
