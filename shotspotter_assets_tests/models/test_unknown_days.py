@@ -8,6 +8,7 @@ import pytest
 from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
 from shotspotter_assets.models.forecaster import FitContext, Fitted
 from shotspotter_assets.models.forecaster_registry import NEXT_DAY, forecaster
+from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.daily_inputs import next_day_inputs, ordinary_days, rows_to_fit
@@ -171,8 +172,12 @@ def hourly(fill: int, unknown: list[int] | range = UNKNOWN_DAYS, days: int = 160
 
 def test_counts_of_unknown_days_change_no_forecast_of_hours_and_types() -> None:
     def forecasts(fill: int) -> list:
-        windows = hourly(fill), HOURLY_TRAIN, HOURLY_VALIDATION, HOURLY_TEST
-        return [hour_forecasts(*windows, [2]), type_forecasts(*windows)]
+        windows = hourly(fill), HOURLY_TRAIN, HOURLY_VALIDATION
+        models = {
+            name: forecaster(name).fit(*windows, FitContext(horizons=(2,))) for name in ("hourly_stack", "climatology")
+        }
+        types = GunshotTypes.fit(*windows)
+        return [hour_forecasts(windows[0], models, HOURLY_TEST, [2]), type_forecasts(windows[0], types, HOURLY_TEST)]
 
     zeros, huge = forecasts(0), forecasts(60_000)
     for one, other in zip(zeros, huge, strict=True):

@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Store:
     store = Store(str(tmp_path / "store"))
     for seed, cutoff in enumerate(FOLDS):
         store.write_table(FOLD_FORECASTS, forecasts_table(cutoff, 91, (8, 8), seed=seed, stack=0.7), CITY, cutoff)
-        changes = {"city": CITY, "cutoff": cutoff, "train_first": date(2023, 7, 1)}
+        changes = {"city": CITY, "cutoff": cutoff, "train": (date(2023, 7, 1), date(2023, 12, 3))}
         fold_record(CITIES[CITY]).model_copy(update=changes).write_after(store, {})
     return store
 
