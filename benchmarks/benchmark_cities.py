@@ -231,7 +231,7 @@ def folds(name: str, data: Path, cache: Path) -> list[Fold]:
     for cutoff, end in pairwise(BENCHMARKS[name].cutoffs):
         before, stop = (cutoff - start).days, (end - start).days
         in_coverage = estimate_coverage(history.daily_counts[:before].sum(axis=1, dtype=np.int64))
-        train, validation = split_days(before, VALIDATION_SHARE, WINDOW)
+        train, validation = split_days(before, round(before * VALIDATION_SHARE), WINDOW)
         city_folds.append(
             Fold(history.daily(in_coverage).through(stop), cutoff, train, validation, range(before, stop))
         )

@@ -12,6 +12,7 @@ from shotspotter_assets.automation.stored import NOT_MADE, Stored
 from shotspotter_assets.calendar.local_time import ONE_DAY, contiguous
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import cutoffs, last_test_day
+from shotspotter_assets.cities.folds import years_of
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.quality.finding import number_of
 from shotspotter_assets.serving.issued_forecasts import issued_record
@@ -254,7 +255,8 @@ def _trained(city: City, days: _DueDays) -> list[date]:
     """Return the cutoffs of the folds that automation trains, oldest first."""
     if days.last is None:
         return []
-    since = days.last - timedelta(days=RECENT_FOLD_DAYS) if city.automation == "recent" else date.min
+    recent = days.last - timedelta(days=RECENT_FOLD_DAYS * (1 + years_of(city.folds.test)))
+    since = recent if city.automation == "recent" else date.min
     return [cutoff for cutoff in cutoffs(city, days.last) if cutoff >= since and last_test_day(city, cutoff) >= cutoff]
 
 

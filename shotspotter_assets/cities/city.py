@@ -127,7 +127,7 @@ class City(StrictModel):
     retraining: Literal["daily", "weekly"] = "weekly"
     """Cadence of the live models' training."""
     folds: Folds = Folds()
-    """Cadence of the walk-forward folds."""
+    """Cadence and windows of the walk-forward folds."""
     shared: bool = True
     """True if `shared_models` learn from its alerts; its own models start from them in any case."""
     serves: str | None = None
@@ -175,9 +175,11 @@ class City(StrictModel):
     @model_validator(mode="after")
     def _is_consistent(self) -> "City":
         spellings = Counter(spelling.lower() for of_type in self.event_types.values() for spelling in of_type)
-        has_nowcasts = self.nowcasts is not None
+        has_nowcasts, today = self.nowcasts is not None, datetime.now(self.zone).date()
+        of_folds = self.folds.problem(self.start, min(self.end or today, today).replace(day=1))
         problems = {
-            f"start ({self.start}) must be before today": self.start >= datetime.now(self.zone).date(),
+            f"start ({self.start}) must be before today": self.start >= today,
+            of_folds: bool(of_folds),
             f"end ({self.end}) must not be before start ({self.start})": self.end is not None and self.end < self.start,
             "event_types has a spelling under two names": max(spellings.values(), default=1) > 1,
             f"forecast must name event_types: {', '.join(self.event_types)}": bool(

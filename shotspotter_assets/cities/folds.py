@@ -1,17 +1,48 @@
-"""The cadence of a city's walk-forward folds."""
+"""Cadence and windows of a city's walk-forward folds."""
 
-from datetime import date
+import re
+from datetime import date, timedelta
 from typing import Final, Literal
 
+from pydantic import ValidationError, ValidationInfo, field_validator
+
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.strict_model import StrictModel
 
 MONTHS: Final = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
+SHARE: Final = "a share such as 15%"
+NOT_YEARS: Final = {"train": ("all", "all"), "validation": (SHARE, r"[1-9]\d?%"), "test": ("next", "next")}
+"""Windows other than years by key, in words and as a pattern."""
+MIN_FOLD_DAYS: Final = 90
+"""Minimum number of days before a city's first cutoff, and of training days before a validation window of years."""
 
 
 class Folds(StrictModel):
-    """Cadence of the folds; a test window ends where the next fold begins."""
+    """Cadence of the folds, and their windows, which end or begin at the cutoff; years as `5y`."""
 
     every: Literal["month", "quarter", "half_year", "year"] = "quarter"
+    train: str = "all"
+    """Days to train on: `all` before the validation window, or years."""
+    validation: str = "15%"
+    """Last days before the cutoff: a share of the days to train and validate on, or years."""
+    test: str = "next"
+    """Days from the cutoff on: to the `next` cutoff, or years."""
+
+    @field_validator("train", "validation", "test")
+    @classmethod
+    def _is_a_window(cls, value: str, info: ValidationInfo) -> str:
+        words, pattern = NOT_YEARS[info.field_name or ""]
+        if not re.fullmatch(rf"[1-9]\d?y|{pattern}", value):
+            raise ValueError(f"write {words}, or years such as 5y")
+        return value
+
+    def changed(self, windows: dict[str, str]) -> "Folds":
+        """Return the folds with the windows that are not empty. Raises ValueError for one that is none."""
+        try:
+            return type(self).model_validate(self.model_dump() | {name: one for name, one in windows.items() if one})
+        except ValidationError as error:
+            problems = (f"folds.{one['loc'][0]}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors())
+            raise ValueError("; ".join(problems)) from None
 
     @property
     def cron(self) -> str:
@@ -22,3 +53,58 @@ class Folds(StrictModel):
         months = MONTHS[self.every]
         month = (day.month - 1) // months * months + 1 + months
         return date(day.year + month // 13, (month - 1) % 12 + 1, 1)
+
+    def first_cutoff(self, start: date) -> date:
+        """Return the first cutoff of a city with data from `start` on."""
+        cutoff = self.next_cutoff(start + timedelta(days=MIN_FOLD_DAYS - 1))
+        while self.problem(start, cutoff):
+            cutoff = self.next_cutoff(cutoff)
+        return cutoff
+
+    @property
+    def test_cutoffs(self) -> int:
+        """Number of cutoffs within a test window, its own among them."""
+        return 12 * years_of(self.test) // MONTHS[self.every] or 1
+
+    def last_test_day(self, cutoff: date) -> date:
+        """Return the last day of the test window."""
+        years = years_of(self.test)
+        return (_moved(cutoff, years) if years else self.next_cutoff(cutoff)) - ONE_DAY
+
+    def first_day(self, cutoff: date) -> date | None:
+        """Return the first day to train on; None for all days before the validation window."""
+        years = years_of(self.train)
+        if not years or years_of(self.validation):
+            return _moved(cutoff, -years - years_of(self.validation)) if years else None
+        days = (cutoff - _moved(cutoff, -years)).days
+        return cutoff - timedelta(days=round(days / (1 - self._share)))
+
+    def validation_days(self, cutoff: date, days: int) -> int:
+        """Return the length of the validation window of a fold that trains and validates on that many days."""
+        years = years_of(self.validation)
+        return (cutoff - _moved(cutoff, -years)).days if years else round(days * self._share)
+
+    def problem(self, start: date, cutoff: date) -> str:
+        """Return what keeps the windows from fitting between `start` and a cutoff, naming keys; empty if they fit."""
+        first, days = self.first_day(cutoff), (cutoff - start).days
+        if first is None and years_of(self.validation):
+            first = cutoff - timedelta(days=self.validation_days(cutoff, days) + MIN_FOLD_DAYS)
+        if first is None or first >= start:
+            return ""
+        return (
+            f"folds.train ({self.train}) and folds.validation ({self.validation}) before {cutoff} need data from {first} on, and "
+            f"the city's start is {start} (allowed: at most {days / 365.25:.1f} years together, or train: all)"
+        )
+
+    @property
+    def _share(self) -> float:
+        return int(self.validation.removesuffix("%")) / 100
+
+
+def years_of(window: str) -> int:
+    """Return the years of a window; 0 for another kind."""
+    return int(window[:-1]) if window.endswith("y") else 0
+
+
+def _moved(cutoff: date, years: int) -> date:
+    return cutoff.replace(year=cutoff.year + years)

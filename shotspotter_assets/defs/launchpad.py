@@ -11,6 +11,7 @@ import dagster as dg
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.forecaster_registry import NEXT_DAY, find
 
 SETTINGS_DESCRIPTION: Final = (
@@ -28,6 +29,23 @@ def sections(names: Sequence[str] = NEXT_DAY) -> Any:
             section = create_model(settings.__name__, __base__=dg.Config, **optional)
             fields[name] = (section, Field(default_factory=section, description=f"Settings of {name}."))
     return create_model("ForecasterSections", __base__=dg.Config, **fields)
+
+
+class TrainingWindows(dg.Config):
+    """Windows before the cutoff for this run."""
+
+    train: str = Field(
+        default="", description="Days to train on: all, or years such as 5y. By default as in the city's file."
+    )
+    validation: str = Field(
+        default="",
+        description="Last days before the cutoff: a share of all, such as 15%, or years. By default as in the city's file.",
+    )
+
+
+def with_windows(city: City, windows: dg.Config) -> City:
+    """Return the city with the windows of a run. Raises ValueError for one that is none."""
+    return city.model_copy(update={"folds": city.folds.changed(windows.model_dump())})
 
 
 def changes(settings: BaseModel) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Daily and fold partitions of a city, mappings between them, and the partitions of a run.
 
 A daily partition is a local civil day of the city and exists once that day is over there. A fold is named by its cutoff:
-it trains on the days before the cutoff and is tested on the days from the cutoff to the next one.
+it trains on days before the cutoff and is tested on days from the cutoff on.
 """
 
 import warnings
@@ -11,7 +11,6 @@ from typing import Final
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.fold_windows import first_cutoff
 from shotspotter_assets.city_files import Cities
 from shotspotter_assets.storage.stored_file import Asset
 
@@ -24,34 +23,30 @@ RunContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
 
 
 def _window(first: int, last: int) -> dg.TimeWindowPartitionMapping:
-    return dg.TimeWindowPartitionMapping(
-        start_offset=first, end_offset=last, allow_nonexistent_upstream_partitions=True
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # the pinned version and the tests of the windows stand for it
+        return dg.TimeWindowPartitionMapping(
+            start_offset=first, end_offset=last, allow_nonexistent_upstream_partitions=True
+        )
 
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", dg.BetaWarning)  # the pinned version and the tests of the windows stand for them
+SINGLE_RUN: Final = dg.BackfillPolicy.single_run()
+"""A backfill of a city's days is one run, which reads the source once."""
+PERIOD_BEFORE_CUTOFF: Final = _window(-1, -1)
+"""Period before the cutoff. All earlier days are read, but Dagster ignores edges of 100 or more upstream partitions."""
+SAME_FOLD: Final = dg.TimeWindowPartitionMapping()
+"""Tested folds are a subset of the folds that can be trained."""
+LAST_FORTNIGHT: Final = _window(-13, 0)
+"""Edge of the asset graph to all earlier days, shown for a fortnight; lineage finds corrections of any age."""
+LAST_TWO_DAYS: Final = _window(-1, 0)
+"""A shift over midnight ends on the day after it began."""
+DAY_BEFORE: Final = _window(-1, -1)
+"""A day is scored with the forecast that was issued the day before."""
 
-    SINGLE_RUN: Final = dg.BackfillPolicy.single_run()
-    """A backfill of a city's days is one run, which reads the source once."""
 
-    PERIOD_BEFORE_CUTOFF: Final = _window(-1, -1)
-    """Period before the cutoff. All earlier days are read, but Dagster ignores edges of 100 or more upstream partitions."""
-
-    TEST_WINDOW: Final = _window(0, 0)
-    """The days from the cutoff to the next one."""
-
-    SAME_FOLD: Final = dg.TimeWindowPartitionMapping()
-    """Tested folds are a subset of the folds that can be trained."""
-
-    LAST_FORTNIGHT: Final = _window(-13, 0)
-    """Edge of the asset graph to all earlier days, shown for a fortnight; lineage finds corrections of any age."""
-
-    LAST_TWO_DAYS: Final = _window(-1, 0)
-    """A shift over midnight ends on the day after it began."""
-
-    DAY_BEFORE: Final = _window(-1, -1)
-    """A day is scored with the forecast that was issued the day before."""
+def period_after_cutoff(city: City) -> dg.TimeWindowPartitionMapping:
+    """Return the mapping of a fold to the days of its test window."""
+    return _window(0, city.folds.test_cutoffs - 1)
 
 
 def asset_key(city: City, asset: Asset) -> dg.AssetKey:
@@ -68,12 +63,12 @@ def day_partitions(city: City) -> dg.DailyPartitionsDefinition:
 def fold_partitions(city: City, *, tested: bool = False) -> dg.TimeWindowPartitionsDefinition:
     """Return the city's folds whose cutoff has passed, or only `tested` folds, whose test window is over."""
     return dg.TimeWindowPartitionsDefinition(
-        start=first_cutoff(city).isoformat(),
+        start=city.folds.first_cutoff(city.start).isoformat(),
         end=None if city.end is None else city.folds.next_cutoff(city.end).isoformat(),
         fmt=DAYS_FORMAT,
         cron_schedule=city.folds.cron,
         timezone=city.time_zone,
-        end_offset=0 if tested else 1,
+        end_offset=1 - city.folds.test_cutoffs if tested else 1,
     )
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
@@ -149,8 +151,12 @@ def _require_forecasts(city: City, folds: Folds, candidate: str) -> None:
 
 
 def read_folds(store: Store, city: str, file: StoredTable) -> Folds:
-    """Read a table of each fold that has it."""
-    return {cutoff: store.read_table(file, city, cutoff) for cutoff in sorted(store.days_present(file, city))}
+    """Read a table of each fold that has it, to the next one's cutoff: the newest fold forecasts a day."""
+    cutoffs = sorted(store.days_present(file, city))
+    tables = {cutoff: store.read_table(file, city, cutoff) for cutoff in cutoffs}
+    for cutoff, following in pairwise(cutoffs):
+        tables[cutoff] = tables[cutoff].filter(pc.less(tables[cutoff]["date"], pa.scalar(following)))
+    return tables
 
 
 def walk_forward_rows(report: WalkForwardReport, scores: ScoreTable) -> list[dict[str, Any]]:

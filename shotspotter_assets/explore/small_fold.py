@@ -69,7 +69,7 @@ def train_small_fold(
     before = CityHistory.load(store, city, cutoff - timedelta(days=1), stored.days[0]).complete()
     settings = city_settings(city, model, changes)
     # The input window of the reference network; other forecasters need one day.
-    windows = split_days(len(before.days), VALIDATION_SHARE, getattr(settings, "days", 1))
+    windows = split_days(len(before.days), round(len(before.days) * VALIDATION_SHARE), getattr(settings, "days", 1))
     context = FitContext(read_shared(store, city, cutoff), log=print, changes={model: changes})
     record, files = train_fold(before, cutoff, windows, [model], context=context, config={})
     history = stored.daily(covered_mask(record.covered, city.shape))

@@ -72,6 +72,13 @@ class CityHistory:
             table.require(city.name, known)
         return cls(city, known, frames, len(days) - end, unknown.intersection(known))
 
+    @classmethod
+    def before(cls, store: Store, city: City, cutoff: date) -> "CityHistory":
+        """Load the days that a fold trains and validates on. Raises ValueError if they begin before the city's start."""
+        if problem := city.folds.problem(city.start, cutoff):
+            raise ValueError(f"{city.name}: {problem}.")
+        return cls.load(store, city, cutoff - timedelta(days=1), city.folds.first_day(cutoff)).complete()
+
     @property
     def last_known(self) -> date:
         """The last day whose alerts are known."""

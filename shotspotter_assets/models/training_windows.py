@@ -8,12 +8,12 @@ BASELINES_WARM_UP_DAYS: Final = 90
 """First days that the baselines on lag features are not fitted on, as their rates are plain means."""
 
 
-def split_days(days_before_cutoff: int, validation_share: float, window: int) -> tuple[range, range]:
+def split_days(days_before_cutoff: int, validation_days: int, window: int) -> tuple[range, range]:
     """Return (training, validation) as indexes of the days before the cutoff; validation are the last ones.
 
     Raises ValueError if validation would be shorter than the `window`, a network's input in days, or training than two.
     """
-    first_validation = days_before_cutoff - round(days_before_cutoff * validation_share)
+    first_validation = days_before_cutoff - validation_days
     train, validation = range(first_validation), range(first_validation, days_before_cutoff)
     if len(train) < 2 * window or len(validation) < window:
         raise ValueError(

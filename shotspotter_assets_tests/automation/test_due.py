@@ -10,6 +10,7 @@ import pytest
 from shotspotter_assets.automation.due import ALERTS, PRODUCTS, TRAINING, DueRun, due
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.schema import SIMULATED
@@ -118,6 +119,16 @@ def test_recent_automation_trains_the_folds_of_one_year(tmp_path: Path) -> None:
     assert town.training(TODAY) == [("fold_models", "2023-04-01")]
     town.city = town.city.model_copy(update={"automation": "history"})
     assert town.training(TODAY) == [("fold_models", "2022-10-01")]
+
+
+def test_reports_wait_for_a_test_window_of_a_year(tmp_path: Path) -> None:
+    town = Town(tmp_path, automation="recent", start=date(2022, 7, 1), folds=Folds(test="1y"))
+    town.add(date(2022, 7, 1), LAST)
+    assert town.training(TODAY) == [("fold_models", "2022-10-01")]
+    town.make(["fold_models"], date(2022, 10, 1), date(2023, 1, 1), date(2023, 4, 1))
+    assert town.training(TODAY) == [("evaluation_reports", "2022-10-01")]
+    town.make(["evaluation_reports"], date(2022, 10, 1), date(2023, 1, 1))
+    assert town.training(TODAY) == [("fold_models", "2023-07-01")], "that of 2023-04-01 is tested to the end of March"
 
 
 def test_scores_of_issued_days_take_corrections(current: Town) -> None:

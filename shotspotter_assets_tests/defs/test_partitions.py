@@ -7,9 +7,15 @@ import pytest
 from dagster._core.test_utils import freeze_time
 
 from shotspotter_assets.calendar.local_time import contiguous
-from shotspotter_assets.cities.fold_windows import cutoffs, first_cutoff, fold_windows
+from shotspotter_assets.cities.fold_windows import cutoffs, last_test_day
 from shotspotter_assets.cities.folds import Folds
-from shotspotter_assets.defs.partitions import day_partitions, fold_partitions, range_tags, run_days
+from shotspotter_assets.defs.partitions import (
+    day_partitions,
+    fold_partitions,
+    period_after_cutoff,
+    range_tags,
+    run_days,
+)
 from shotspotter_assets_tests.defs.chain import CITIES
 
 TINY = CITIES["tiny_city"]
@@ -27,8 +33,7 @@ def test_days_and_folds_end_with_the_citys_service() -> None:
     city = TINY.model_copy(update={"end": date(2024, 3, 15)})
     assert day_partitions(city).get_partition_keys()[-1] == "2024-03-15"
     assert fold_partitions(city, tested=True).get_partition_keys() == ["2023-10-01", "2024-01-01"]
-    assert fold_windows(city, date(2024, 1, 1))[1][-1] == date(2024, 3, 15)
-    assert fold_windows(city, date(2024, 4, 1))[1] == []
+    assert last_test_day(city, date(2024, 1, 1)) == date(2024, 3, 15)
 
 
 @pytest.mark.parametrize(
@@ -54,10 +59,17 @@ def test_the_newest_fold_can_be_trained_before_its_test_window_is_over() -> None
         assert fold_partitions(TINY, tested=True).get_last_partition_key() == "2024-01-01"
 
 
-def test_a_fold_has_the_days_before_its_cutoff_and_those_to_the_next() -> None:
-    before, tested = fold_windows(TINY, first_cutoff(TINY))
-    assert (before[0], before[-1]) == (date(2023, 7, 1), date(2023, 9, 30))
-    assert (tested[0], tested[-1]) == (date(2023, 10, 1), date(2023, 12, 31))
+def test_tested_folds_wait_for_a_year_of_test_days() -> None:
+    folds = Folds(test="1y")
+    city = TINY.model_copy(update={"folds": folds})
+    with freeze_time(datetime(2024, 10, 2, tzinfo=ZoneInfo("America/New_York"))):
+        tested, days = fold_partitions(city, tested=True), day_partitions(city)
+        assert tested.get_partition_keys() == ["2023-10-01"]
+        fold = tested.subset_with_partition_keys(["2023-10-01"])
+        mapped = period_after_cutoff(city).get_upstream_mapped_partitions_result_for_partitions(fold, tested, days)
+        keys = sorted(mapped.partitions_subset.get_partition_keys())
+    assert (keys[0], keys[-1]) == ("2023-10-01", "2024-09-30")
+    assert folds.last_test_day(date(2023, 10, 1)) == date(2024, 9, 30)
 
 
 def test_days_are_split_into_contiguous_stretches() -> None:

@@ -5,12 +5,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, ScoreTable
 from shotspotter_assets.evaluation.scores import score_cell_days
-from shotspotter_assets.evaluation.walk_forward_report import FOLD, HORIZON, WalkForwardReport, walk_forward_report
-from shotspotter_assets.storage.catalogue import CITY_SCORES
+from shotspotter_assets.evaluation.walk_forward_report import (
+    FOLD,
+    HORIZON,
+    WalkForwardReport,
+    read_folds,
+    walk_forward_report,
+)
+from shotspotter_assets.storage.catalogue import CITY_SCORES, FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import square_city
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
@@ -108,6 +115,14 @@ def test_each_fold_has_its_gains_over_the_best_baseline():
     for cutoff, table in FOLDS.items():
         gain = table_gain(table, "residual_boosting", REPORT.verdict.best_baseline)
         assert SCORES.gain(REPORT.verdict.best_baseline, "residual_boosting", FOLD, str(cutoff)) == gain
+
+
+def test_days_of_two_folds_are_forecast_by_the_newer_one(tmp_path):
+    store = Store(str(tmp_path))
+    for cutoff in (FIRST, date(2021, 2, 1)):
+        store.write_table(FOLD_FORECASTS, forecasts_table(cutoff, 90), "made_up", cutoff)
+    older, newer = read_folds(store, "made_up", FOLD_FORECASTS).values()
+    assert (dates_of(older).max(), dates_of(newer).min()) == (np.datetime64("2021-01-31"), np.datetime64("2021-02-01"))
 
 
 @pytest.mark.parametrize("lost", ["residual_boosting", "city_mean"])

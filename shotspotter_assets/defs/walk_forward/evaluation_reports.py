@@ -8,10 +8,11 @@ import dagster as dg
 from pydantic import Field
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.fold_windows import fold_windows
+from shotspotter_assets.cities.fold_windows import last_test_day
 from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.launchpad import with_windows
 from shotspotter_assets.defs.materialize import asset_settings, materialize_fold
-from shotspotter_assets.defs.partitions import SAME_FOLD, TEST_WINDOW, fold_partitions
+from shotspotter_assets.defs.partitions import SAME_FOLD, fold_partitions, period_after_cutoff
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_MODEL, FOLD_PICTURE, FOLD_SCORES
 from shotspotter_assets.storage.stored_file import Asset
@@ -22,9 +23,18 @@ if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
 
 
-class ReportConfig(dg.Config):
-    """Forecasts that a report scores in addition to the next day."""
+class TestedWindow(dg.Config):
+    """Window after the cutoff for this run."""
 
+    test: str = Field(
+        default="", description="Days to test on: next, to the next cutoff, or years. By default as in the city's file."
+    )
+
+
+class ReportConfig(dg.Config):
+    """The test window, and forecasts that a report scores in addition to the next day."""
+
+    folds: TestedWindow = Field(default_factory=TestedWindow, description="Days to test on.")
     horizons: list[int] = Field(
         default=[4],
         description="Next hours that are forecast and scored too (1, 2, 4), of cities whose times are exact enough. "
@@ -40,7 +50,7 @@ def definitions(city: City) -> dg.Definitions:
         **asset_settings(
             city,
             Asset.EVALUATION_REPORTS,
-            {Asset.FOLD_MODELS: SAME_FOLD, Asset.GRID_TENSORS: TEST_WINDOW},
+            {Asset.FOLD_MODELS: SAME_FOLD, Asset.GRID_TENSORS: period_after_cutoff(city)},
             kinds={"json", "parquet"},
             code_version="1",
             partitions_def=fold_partitions(city, tested=True),
@@ -68,9 +78,8 @@ def _report_of(
     from shotspotter_assets.models.trained_models import read_models
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
-    _, tested = fold_windows(city, cutoff)
-    record = FoldRecord.load(store, city.name, cutoff)
-    stored = CityHistory.load(store, city, tested[-1]).complete()
+    record, last = FoldRecord.load(store, city.name, cutoff), last_test_day(with_windows(city, config.folds), cutoff)
+    stored = CityHistory.load(store, city, last, record.train[0]).complete()
     history = stored.daily(covered_mask(record.covered, city.shape))
     models = read_models(store, FOLD_MODEL, record, cutoff)
     report, scores, forecasts = fold_report(record, history, fold_forecasts(models, record, history, log.info))

@@ -8,9 +8,8 @@ import dagster as dg
 from pydantic import Field
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.fold_windows import fold_windows
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
+from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
 from shotspotter_assets.defs.materialize import asset_settings, materialize_fold
 from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions
 from shotspotter_assets.defs.resources import StoreResource
@@ -29,17 +28,15 @@ Sections = sections()
 
 
 class FoldModelConfig(dg.Config):
-    """The forecasters to train, their settings, and the share of days for validation."""
+    """The forecasters to train, their settings, and the windows before the cutoff."""
 
+    folds: TrainingWindows = Field(default_factory=TrainingWindows, description="Days to train and to validate on.")
     models: list[str] = Field(
         default=[],
         description="Names of forecasters to train, such as [stack, residual_boosting]; by default the one that the city's file "
         "serves and conv_lstm, the report's network, which trains within ten minutes with its default settings.",
     )
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
-    validation_share: float = Field(
-        default=0.15, gt=0.0, lt=1.0, description="Share of the days before the cutoff, the last ones, for validation."
-    )
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -80,20 +77,19 @@ def _fold_of(
     from shotspotter_assets.serving.training import train_fold
     from shotspotter_assets.storage.fingerprints import sha256
 
-    before, _ = fold_windows(city, cutoff)
-    by_hand = changes(config.settings)
-    history = CityHistory.load(store, city, before[-1]).complete()
+    city, by_hand = with_windows(city, config.folds), changes(config.settings)
+    history = CityHistory.before(store, city, cutoff)
     names = config.models or list(dict.fromkeys([candidate_of(city), REFERENCE]))
     require_next_day(names)
     network = city_settings(city, REFERENCE, by_hand.get(REFERENCE)).model_dump()
     record, files = train_fold(
         history,
         cutoff,
-        split_days(len(history.days), config.validation_share, network["days"]),
+        split_days(len(history.days), city.folds.validation_days(cutoff, len(history.days)), network["days"]),
         names,
         context=FitContext(read_shared(store, city, cutoff), backups=training_backups(), log=log.info, changes=by_hand),
         config=network
-        | {"models": names, "validation_share": config.validation_share}
+        | {"models": names, "folds": city.folds.model_dump(include={"train", "validation"})}
         | {name: section for name, section in by_hand.items() if name != REFERENCE},
     )
     path = write_models(store, FOLD_MODEL, record, files)

@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, sections
+from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, sections
 from shotspotter_assets.models.forecaster_registry import SEARCHED
 
 Sections = sections(SEARCHED)
@@ -53,9 +53,6 @@ class TuningConfig(dg.Config):
         default_factory=SageMakerConfig, description="Training jobs, if engine is sagemaker."
     )
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
-    validation_share: float = Field(
-        default=0.15,
-        gt=0.0,
-        lt=1.0,
-        description="Share of the days before the cutoff, the last ones, on which trials are scored.",
+    folds: TrainingWindows = Field(
+        default_factory=TrainingWindows, description="Days to train on, and to score trials on."
     )

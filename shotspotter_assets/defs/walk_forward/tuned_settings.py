@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.fold_windows import fold_windows
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.launchpad import changes
+from shotspotter_assets.defs.launchpad import changes, with_windows
 from shotspotter_assets.defs.materialize import asset_settings
 from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions, run_day
 from shotspotter_assets.defs.resources import SageMakerResource, StoreResource
@@ -96,10 +95,11 @@ def _task(store: "Store", city: City, cutoff: date, config: TuningConfig) -> "Tu
     name = config.forecaster
     if name not in SEARCHED:
         raise ValueError(f"{name} has no settings that could be searched; choose among {', '.join(SEARCHED)}.")
-    before, _ = fold_windows(city, cutoff)
-    stored = CityHistory.load(store, city, before[-1]).complete()
+    city = with_windows(city, config.folds)
+    stored = CityHistory.before(store, city, cutoff)
     settings = city_settings(city, name, changes(config.settings).get(name))
-    train, validation = split_days(len(stored.days), config.validation_share, _input_days(settings))
+    validation_days = city.folds.validation_days(cutoff, len(stored.days))
+    train, validation = split_days(len(stored.days), validation_days, _input_days(settings))
     history = stored.daily(stored.coverage_on(cutoff))
     return TuningTask(name, settings, history, train, validation, FitContext(read_shared(store, city, cutoff)))
 

@@ -36,7 +36,7 @@ class TuningTask:
             first, last = (self.history.days()[day] for day in (self.validation.start, self.validation.stop - 1))
             raise ValueError(
                 f"City {self.history.city.name}: no covered cell has an alert from {first} to {last}, the validation window, so "
-                "settings cannot be compared on it. Choose a later fold or a larger validation_share."
+                "settings cannot be compared on it. Choose a later fold or a longer folds.validation."
             )
 
     @property

@@ -12,10 +12,11 @@ import pytest
 
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.score_rows import ScoreTable
+from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_MODEL, FOLD_PICTURE, FOLD_RECORD, FOLD_SCORES
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.defs.chain import copy_days, resources, run_days, run_fold
+from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, run_days, run_fold, with_city
 from shotspotter_assets_tests.defs.conftest import ReportedFold
 from shotspotter_assets_tests.s3_server import S3Server
 
@@ -117,6 +118,29 @@ def test_missing_and_stale_inputs_are_named(
     model.write_bytes(model.read_bytes()[:-1])
     with pytest.raises(ValueError, match="again"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
+
+
+def test_the_launchpad_sets_the_windows_of_a_fold(
+    tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
+) -> None:
+    root = copy_days(tiny_city_days, tmp_path / "store", "2024-03-31")
+    on = resources(str(root), cities=with_city(CITY, start=date(2022, 10, 1)))
+    assert run_days(CITY, "2022-10-01", "2023-06-30", on, instance).success
+    windows = {"train": "1y", "validation": "10%"}
+    run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["city_mean"], "folds": windows})
+    run_fold("evaluation_reports", CITY, FOLD, on, instance)
+    store, cutoff = Store(str(root)), date(2024, 1, 1)
+    record, report = FoldRecord.load(store, CITY, cutoff), FoldReport.load(store, CITY, cutoff)
+    assert (record.train[0], record.validation[0]) == (date(2022, 11, 21), date(2023, 11, 21))
+    assert record.config["folds"] == windows
+    assert (report.train_days, report.validation_days, report.test_days) == (365, 41, 91)
+    with pytest.raises(
+        ValueError, match=r"tiny_city: folds.train \(5y\) and folds.validation \(15%\) .* at most 1.3 years"
+    ):
+        run_fold("fold_models", CITY, FOLD, on, instance, {"folds": {"train": "5y"}})
+    config = {"evaluation_reports": {"folds": {"test": "1y"}}}
+    with pytest.raises(MissingPartitionsError, match=r"lacks .* 275 of the 772 days"):
+        materialize(CITY, ["evaluation_reports"], on, partition_key=FOLD, config=config, instance=instance)
 
 
 def test_reports_open_as_one_data_set(reported_fold: ReportedFold) -> None:
