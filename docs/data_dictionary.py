@@ -7,6 +7,7 @@ from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.tuning.search_outcome import TunedSettings
 from shotspotter_assets.pages.site import PagesRecord
 from shotspotter_assets.patrol.stored_plans import PlanRecord
+from shotspotter_assets.serving.approval import Approvals, WaitingModels
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.issued_streets import StreetRecord
@@ -20,8 +21,9 @@ from shotspotter_assets.storage.stored_file import Asset, StoredFile, StoredTabl
 RECORDS = {
     record.stored_as: record
     for record in (
-        FoldRecord, FoldReport, ForecastRecord, NowcastRecord, NowcastScoreRecord, PagesRecord, PlanRecord, ScoreRecord,
-        ServingRecord, SharedModels, StreetRecord, StreetScoreRecord, TunedSettings, WalkForwardReport,
+        Approvals, FoldRecord, FoldReport, ForecastRecord, NowcastRecord, NowcastScoreRecord, PagesRecord, PlanRecord,
+        ScoreRecord, ServingRecord, SharedModels, StreetRecord, StreetScoreRecord, TunedSettings, WaitingModels,
+        WalkForwardReport,
     )
 }  # fmt: skip
 MARK = "<!-- data dictionary -->"

@@ -13,6 +13,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city, unusable_files
 from shotspotter_assets.defs.automation.automated import assets_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.serving.approval import waiting_models
 from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.settings import Settings
@@ -59,8 +60,12 @@ def _facts(city: City, store: Store, sources: SourcesResource, under_way: Collec
     held_back = stored.table.in_state("held_back")
     facts["held back"] = [f"{day}: {held_back[day].why}" for day in sorted(held_back)[-MAX_HELD_BACK:]]
     record = ServingRecord.latest_before(store, city.name, date.max)
-    trained = record and f"{record.served} since {record.since}, models of {record.models_from}"
+    trained = (
+        record
+        and f"{record.served} since {record.since}, models of {record.models_from}. {record.gate.overruled}".rstrip()
+    )
     issued = max(store.days_present(FORECAST_RECORD, city.name), default=None)
     forecast = None if issued is None else load_record(store, city.name, issued)
     why_none = [f"{issued}: {forecast.no_forecast}"] if isinstance(forecast, NoForecast) else []
-    return facts | {"serves": [trained or "nothing yet"], "no forecast": why_none}
+    waiting = [one.text for one in waiting_models(store, city, date.max)]
+    return facts | {"serves": [trained or "nothing yet"], "approval": waiting, "no forecast": why_none}

@@ -17,7 +17,7 @@ from shotspotter_assets.storage.stored_file import Asset
 
 NOT_MADE: Final = Origin("never")
 _BEGUN: Final = "being made"
-SERVING_SETTINGS: Final = ("serves", "forecasters", "forecast", "holidays", "factors", "coverage")
+SERVING_SETTINGS: Final = ("serves", "gate", "approval", "forecasters", "forecast", "holidays", "factors", "coverage")
 """Keys of the city's file that change the served forecast."""
 PAGE_SETTINGS: Final = ("layers", "base_map", "patrol")
 """Keys of the city's file that change its pages, apart from the alerts."""
@@ -104,7 +104,8 @@ def _of_report(stored: Stored, cutoff: date) -> str:
 
 
 def _of_walk_forward(stored: Stored, _: None) -> str:
-    return sha256(*(f"{key}{version}" for key, version in stored.versions(Asset.EVALUATION_REPORTS).items()))[:16]
+    reports = stored.versions(Asset.EVALUATION_REPORTS).items()
+    return sha256(stored.settings("gate"), *(f"{key}{version}" for key, version in reports))[:16]
 
 
 def _of_pages(stored: Stored, _: None) -> str:

@@ -132,6 +132,10 @@ class City(StrictModel):
     """True if `shared_models` learn from its alerts; its own models start from them in any case."""
     serves: str | None = None
     """Name of the forecaster (`models.forecaster_registry`) that serves if it passes the gate; null for the project's choice."""
+    gate: Literal["enforce", "alarm"] = "enforce"
+    """`alarm`: the named forecaster serves although it does not pass, and records and pages say so."""
+    approval: Literal["automatic", "person"] = "automatic"
+    """`person`: new live models wait until a person approves them; earlier approved ones keep serving."""
     forecasters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings of forecasters that differ from their defaults, by the forecaster's name."""
 

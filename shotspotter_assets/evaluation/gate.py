@@ -47,10 +47,12 @@ class Verdict:
     reasons: tuple[str, ...]
     """Sentences: verdict, failed conditions, and the rule by which a combination is served."""
     outcome: Outcome
+    overruled: str = ""
+    """Sentence if the candidate serves without passing (`gate: alarm` in the city's file)."""
 
     @property
     def passed(self) -> bool:
-        return self.served == self.candidate
+        return self.served == self.candidate and not self.overruled
 
 
 def baselines_in(forecasts: pa.Table) -> list[str]:
@@ -58,7 +60,7 @@ def baselines_in(forecasts: pa.Table) -> list[str]:
     return [name for name in model_names(forecasts) if name in FORECASTERS and FORECASTERS[name].is_baseline]
 
 
-def verdict_on(forecasts: pa.Table, candidate: str) -> Verdict:
+def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce") -> Verdict:
     """Return the verdict on a candidate column by one rule for all; a baseline is compared with the other baselines.
 
     - "better": the lower end of the 90% interval (weekly block bootstrap) of the gain over the best baseline is above
@@ -68,7 +70,8 @@ def verdict_on(forecasts: pa.Table, candidate: str) -> Verdict:
     - "not worse, not shown to be better": everything else.
 
     A candidate is served if it is better. A combination (`forecaster_registry.Entry.combines`) is served unless it is
-    worse, whatever its members. Raises ValueError if the table lacks the candidate or a servable baseline.
+    worse, whatever its members. With the gate `alarm` any candidate is served, and `overruled` says if it did not pass.
+    Raises ValueError if the table lacks the candidate or a servable baseline.
     """
     compared = [name for name in baselines_in(forecasts) if name not in (NEVER, candidate)]
     if candidate not in model_names(forecasts) or not compared:
@@ -112,8 +115,13 @@ def verdict_on(forecasts: pa.Table, candidate: str) -> Verdict:
     passed = outcome == "better" or (combines and outcome != "worse")
     if passed and outcome != "better":
         reasons.append(f"{candidate} combines the simple methods and is served unless it is worse.")
-    served = candidate if passed else best
-    return Verdict(served, candidate, best, gain, ratio, positives, tuple(reasons), outcome)
+    overruled = ""
+    if gate == "alarm" and not passed:
+        shown_as = "is worse" if outcome == "worse" else "is not shown to be better"
+        overruled = f"{candidate} serves although it {shown_as} than {best} (gate: alarm in the city's file)."
+        reasons.append(overruled)
+    served = candidate if passed or overruled else best
+    return Verdict(served, candidate, best, gain, ratio, positives, tuple(reasons), outcome, overruled)
 
 
 def _percent(gain: Gain) -> str:

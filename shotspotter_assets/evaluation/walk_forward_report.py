@@ -93,7 +93,7 @@ def walk_forward_report(
     """
     _require_forecasts(city, folds, candidate)
     forecasts = pool_tables(list(folds.values()))
-    verdict, baselines = verdict_on(forecasts, candidate), baselines_in(forecasts)
+    verdict, baselines = verdict_on(forecasts, candidate, city.gate), baselines_in(forecasts)
     days, observed = dates_of(forecasts), observed_of(forecasts)
     rows = all_rows(forecasts, baselines)
     rows |= all_rows(without_firework_days(forecasts), baselines, WITHOUT_FIREWORKS)

@@ -3,27 +3,45 @@
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import candidate_of
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
-from shotspotter_assets.models.trained_models import ModelFiles
+from shotspotter_assets.models.trained_models import ModelFiles, write_models
+from shotspotter_assets.serving.approval import WaitingModels, serve_approved, stored_models
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_on_grid
 from shotspotter_assets.serving.serving_record import WEEK, ServingRecord
 from shotspotter_assets.serving.stored_alerts import stored_incidents
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, live_windows, train_live, train_new_city
+from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD, WAITING_MODELS
 from shotspotter_assets.storage.store import Store
 
 
 @dataclass(frozen=True)
 class LiveModels:
-    """Live models after a day, or the reason for none."""
+    """Live models after a day, those that wait for approval, or the reason for none."""
 
     record: ServingRecord | None
     files: ModelFiles = field(default_factory=dict)
     """New files by stored name."""
+    waiting: WaitingModels | None = None
     why_none: str = ""
+
+    @property
+    def data_version(self) -> str:
+        """Version of what serves and of what waits."""
+        waits = "" if self.waiting is None else self.waiting.models.version
+        return f"{'no models' if self.record is None else self.record.data_version} {waits}".rstrip()
+
+    def write(self, store: Store) -> str:
+        """Write files and then records instead of earlier records of the day; return the address of the last record."""
+        records = [record for record in (self.waiting, self.record) if record is not None]
+        paths = [write_models(store, LIVE_MODEL, records[0], self.files), *(one.write(store) for one in records[1:])]
+        for file in {WAITING_MODELS, SERVING_RECORD} - {record.stored_as for record in records}:
+            store.delete(file, records[0].city, records[0].issue_date)
+        return paths[-1]
 
 
 def known_history(store: Store, city: City, issue_date: date, now: datetime) -> CityHistory:
@@ -38,16 +56,23 @@ def known_history(store: Store, city: City, issue_date: date, now: datetime) -> 
 
 
 def reusable_record(store: Store, stored: CityHistory, now: datetime) -> ServingRecord | None:
-    """Return the issue date's stored record if its forecast was issued, or its data and asked models are unchanged."""
+    """Return the issue date's stored record if its forecast was issued, or its data and asked models are unchanged.
+
+    Waiting models of the date come first. A rollback is kept, too.
+    """
     city, issue_date = stored.city, stored.issue_date
     record = ServingRecord.find_sound(store, city.name, issue_date)
-    if record is None or issued_on_grid(store, city, issue_date, now) is not None:
+    waiting = WaitingModels.find_sound(store, city.name, issue_date)
+    if record is not None and issued_on_grid(store, city, issue_date, now) is not None:
         return record
+    newest = record if waiting is None else waiting.models
     is_past = is_over(issue_date + timedelta(days=1), city, now)
-    if is_past or not record.trained or outdated(city, record) or record.last_known != stored.last_known:
+    if newest is None or is_past or outdated(city, newest) or newest.last_known != stored.last_known:
         return None
-    data_sha256 = stored.daily(covered_mask(record.covered, city.shape)).data_sha256()
-    return record if record.data_sha256 == data_sha256 and record.lead == stored.lead else None
+    if newest.lead != stored.lead or newest.last_trained != issue_date:
+        return None
+    data_sha256 = stored.daily(covered_mask(newest.covered, city.shape)).data_sha256()
+    return newest if not newest.trained or newest.data_sha256 == data_sha256 else None
 
 
 def choose_models(
@@ -55,25 +80,30 @@ def choose_models(
     stored: CityHistory,
     context: FitContext,
     *,
+    reuse: ServingRecord | None = None,
     retrain: bool = False,
     serve_from: date | None = None,
     validation_days: int = 91,
 ) -> LiveModels:
     """Return the live models after the issue date: trained if they are due, else those of an earlier day.
 
-    `retrain` trains in any case, `serve_from` rolls back to the live models after an earlier day.
+    `reuse` is the date's `reusable_record`, `retrain` trains in any case, `serve_from` rolls back to the live models after
+    an earlier day. New models of a city with `approval: person` wait.
 
     Raises:
         ValueError: `serve_from` is no earlier day, or its models were fitted for another lead.
     """
     city, issue_date = stored.city, stored.issue_date
     latest = ServingRecord.latest_before(store, city.name, issue_date)
+    if serve_from is not None:
+        return LiveModels(rolled_back(store, stored, serve_from).after(latest))
+    earlier = [record for record, _ in stored_models(store, city.name, issue_date - ONE_DAY)]
     # Where the lead alternates, as over weekends, models of the same lead stay live.
-    before = ServingRecord.of_lead(store, city.name, issue_date, stored.lead) or latest
+    before = next((record for record in earlier if record.lead == stored.lead), next(iter(earlier), None))
     reason = training_reason(city, issue_date, before, by_hand=retrain, lead=stored.lead)
     files: ModelFiles = {}
-    if serve_from is not None:
-        record = rolled_back(store, stored, serve_from)
+    if reuse is not None:
+        record = reuse
     elif before is not None and not reason:
         record = carried_over(before, stored)
     elif int(stored.is_known.sum()) < MIN_HISTORY_DAYS:
@@ -83,7 +113,8 @@ def choose_models(
     else:
         windows, incidents = live_windows(stored.days, validation_days), stored_incidents(store, stored)
         record, files = train_live(stored, windows, reason, incidents=incidents, context=context)
-    return LiveModels(record.after(latest), files)
+    serves, waiting = serve_approved(store, stored, record)
+    return LiveModels(serves and serves.after(latest), files, waiting)
 
 
 def _too_short(stored: CityHistory) -> str:
@@ -100,7 +131,10 @@ def outdated(city: City, before: ServingRecord) -> str:
     if before.inputs != names_of_inputs(city):
         return "the inputs differ from those that the live models were fitted on"
     candidate = candidate_of(city)
-    return "" if before.candidate == candidate else f"{candidate} is to serve instead of {before.candidate}"
+    if before.candidate != candidate:
+        return f"{candidate} is to serve instead of {before.candidate}"
+    is_served = before.gate.passed or city.gate == "alarm"
+    return "" if is_served == (before.served == candidate) else f"the city's file has gate: {city.gate}"
 
 
 def training_reason(
@@ -127,7 +161,7 @@ def carried_over(before: ServingRecord, stored: CityHistory) -> ServingRecord:
     reason = f"Not retrained ({stored.city.retraining}): last on {before.last_trained}."
     if stored.is_too_late:
         reason = f"Not retrained, as no forecast is issued. {stored.lateness}"
-    return before.model_copy(update=_dated(stored) | {"reasons": (reason,)})
+    return before.on(stored, reason)
 
 
 def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingRecord:
@@ -146,9 +180,5 @@ def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingR
             f"{city}|{issue_date}: the live models after {serve_from} were fitted for a lead of {record.lead} days, and the last "
             f"known day is {stored.last_known}, a lead of {stored.lead}. Name a day with models of that lead, or train."
         )
-    reason = f"Rolled back by hand to the live models after {serve_from}."
-    return record.model_copy(update=_dated(stored) | {"last_trained": issue_date, "reasons": (reason,)})
-
-
-def _dated(stored: CityHistory) -> dict[str, object]:
-    return {"issue_date": stored.issue_date, "last_known": stored.last_known}
+    again = record.on(stored, f"Rolled back by hand to the live models after {serve_from}.")
+    return again.model_copy(update={"last_trained": issue_date})

@@ -6,6 +6,7 @@ from typing import Final
 
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.evaluation.gate import Verdict
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.records import TrainingRecord
 from shotspotter_assets.models.trained_models import TrainedModels, read_models
 from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD
@@ -49,13 +50,6 @@ class ServingRecord(TrainingRecord):
         earlier = store.days_present(SERVING_RECORD, city, last=day - ONE_DAY)
         return cls.load(store, city, max(earlier)) if earlier else None
 
-    @classmethod
-    def of_lead(cls, store: Store, city: str, day: date, lead: int) -> "ServingRecord | None":
-        """Return the latest record of the week before `day` with models of a lead; None without one."""
-        recent = store.days_present(SERVING_RECORD, city, day - WEEK, day - ONE_DAY)
-        records = (cls.find_sound(store, city, issue_date) for issue_date in sorted(recent, reverse=True))
-        return next((record for record in records if record is not None and record.lead == lead), None)
-
     @property
     def candidate(self) -> str:
         """Forecaster that serves if it passes the gate."""
@@ -78,6 +72,12 @@ class ServingRecord(TrainingRecord):
             since = before.since if before.served == self.served else self.issue_date
             candidate_since = before.candidate_since if before.candidate == self.candidate else self.issue_date
         return self.model_copy(update={"since": since, "candidate_since": candidate_since})
+
+    def on(self, stored: CityHistory, *reasons: str) -> "ServingRecord":
+        """Return this record for the issue date of a history, with other reasons."""
+        overruled = [self.gate.overruled] if self.gate.overruled else []
+        dates = {"issue_date": stored.issue_date, "last_known": stored.last_known}
+        return self.model_copy(update=dates | {"reasons": (*reasons, *overruled)})
 
     @property
     def suffix(self) -> str:

@@ -129,7 +129,7 @@ def train(
     validated = {
         name: fitted[name].validation_probability[known] for name in (candidate, *members, *fallbacks(candidate))
     }
-    gate = verdict_on(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate)
+    gate = verdict_on(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate, city.gate)
     served, fireworks = validated[gate.served], is_holiday_fireworks(axis)
     fits.add(COUNTS, lambda: AlertCounts.fit(alerts, served, fireworks) if alerts.any() else COUNTS_OF_OTHERS)
     history.clear_cache()

@@ -124,3 +124,14 @@ def test_refuses_a_candidate_that_is_missing_or_has_nothing_to_beat():
         verdict_on(FORECASTS.drop_columns("city_mean"), "historical_mean")
     with pytest.raises(ValueError, match="baselines"):
         verdict_on(FORECASTS.drop_columns(["historical_mean", "city_mean"]), "better")
+
+
+def test_a_gate_that_only_alarms_serves_the_candidate_and_says_so():
+    noise = np.random.default_rng(1).normal(0, 0.02, len(FORECASTS))
+    p = FORECASTS["historical_mean"].to_numpy()
+    for name, column, words in (("close", p * np.exp(noise), "is not shown to be better"), ("bad", p**2, "is worse")):
+        verdict = verdict_on(with_column(FORECASTS, name, column), name, "alarm")
+        assert (verdict.served, verdict.passed) == (name, False)
+        why = f"{name} serves although it {words} than historical_mean (gate: alarm in the city's file)."
+        assert verdict.overruled == verdict.reasons[-1] == why
+    assert verdict_on(FORECASTS, "better", "alarm") == verdict_on(FORECASTS, "better")

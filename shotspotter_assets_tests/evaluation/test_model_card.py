@@ -7,6 +7,7 @@ from shotspotter_assets.evaluation.scores import flagged_shares
 from shotspotter_assets_tests.evaluation.forecasts import with_column
 from shotspotter_assets_tests.evaluation.test_score_rows import table as types_table
 from shotspotter_assets_tests.evaluation.test_walk_forward_report import (
+    CITY,
     FIRST,
     FOLDS,
     HOURLY,
@@ -44,6 +45,15 @@ def test_the_baseline_is_served_when_the_gate_fails():
     assert "Predicted / observed is" in card
     assert "\nNext 4 hours: next_hours is issued; it does not pass the gate. Gain over climatology" in card
     assert "\nType given an alert, gain over trailing_mix in nats per alert: knowing +0." in card
+
+
+def test_the_card_says_that_the_candidate_serves_without_passing():
+    alarm = CITY.model_copy(update={"gate": "alarm"})
+    card = model_card(*report(with_constant_candidate(), city=alarm))
+    assert "Served: **residual_boosting**, the candidate, **although it did not pass the gate**." in card
+    assert (
+        "- residual_boosting serves although it is worse than historical_mean (gate: alarm in the city's file)." in card
+    )
 
 
 def test_a_city_without_an_alert_still_has_a_card():

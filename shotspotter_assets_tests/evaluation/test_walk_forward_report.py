@@ -34,8 +34,8 @@ POOLED = pool_tables(list(FOLDS.values()))
 
 
 def report(folds=FOLDS, candidate="residual_boosting", **more):
-    given = {"hourly": {}, "hourly_candidate": "next_hours", "types": {}} | more
-    return walk_forward_report(city=CITY, folds=folds, candidate=candidate, **given)
+    given = {"city": CITY, "hourly": {}, "hourly_candidate": "next_hours", "types": {}} | more
+    return walk_forward_report(folds=folds, candidate=candidate, **given)
 
 
 REPORT, SCORES = report()

@@ -9,25 +9,19 @@ import pytest
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.gridding.tensors import grid_schema
-from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.serving import retraining
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record
+from shotspotter_assets_tests.serving.town import DAY, TOWN, history_to, serving_record
 
 IN_FORCE = serving_record(inputs=names_of_inputs(TOWN))
 NEXT = DAY + timedelta(days=1)
 BEFORE_ITS_END = datetime(2024, 6, 3, 3, 59, tzinfo=UTC)
 """A minute before the local end of the day after `DAY`."""
 AFTER_ITS_END = BEFORE_ITS_END + timedelta(minutes=1)
-
-
-def history_to(last_known: date, lead: int = 1) -> CityHistory:
-    frames = grid_schema(24, TOWN).empty_table().add_column(0, "date", pa.array([], pa.date32()))
-    return CityHistory(TOWN, days_between(TOWN.start, last_known), frames, lead)
 
 
 def with_record(store: Store, record: ServingRecord) -> Store:
@@ -54,6 +48,18 @@ def test_new_inputs_candidates_leads_and_requests_retrain_at_any_cadence() -> No
     reason = retraining.training_reason(TOWN, NEXT, IN_FORCE, lead=3)
     assert reason == "retrained for a lead of 3 days, as the live models were fitted for 1"
     assert retraining.training_reason(TOWN, NEXT, IN_FORCE.model_copy(update={"lead": 3}), lead=3) == ""
+
+
+def test_models_are_retrained_if_the_rule_of_the_gate_chooses_others() -> None:
+    alarm, fails = TOWN.model_copy(update={"gate": "alarm"}), replace(IN_FORCE.gate, served="ewma")
+    assert retraining.outdated(alarm, IN_FORCE) == ""
+    baseline = serving_record(inputs=names_of_inputs(TOWN), served="ewma", gate=fails)
+    assert retraining.outdated(TOWN, baseline) == ""
+    assert retraining.outdated(alarm, baseline) == "the city's file has gate: alarm"
+    anyway = serving_record(inputs=names_of_inputs(TOWN), gate=replace(IN_FORCE.gate, overruled="It serves although."))
+    assert retraining.outdated(alarm, anyway) == ""
+    assert retraining.outdated(TOWN, anyway) == "the city's file has gate: enforce"
+    assert retraining.carried_over(anyway, history_to(NEXT)).reasons[-1] == "It serves although."
 
 
 def test_beyond_the_longest_lead_nothing_is_fitted_and_the_record_says_why() -> None:

@@ -4,13 +4,15 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
-from shotspotter_assets.gridding.tensors import sparse_tensors
+from shotspotter_assets.gridding.tensors import grid_schema, sparse_tensors
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.trained_models import HOURLY_STACK
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.alert_source import AlertSource
@@ -38,6 +40,11 @@ def store_days(store: Store, source: AlertSource, city: City, last: date) -> Sto
         dated = table.add_column(0, "date", [np.full(len(table), day, dtype="datetime64[D]")])
         store.write_tables(TENSORS, sparse_tensors(dated, [day], city), city.name)
     return store
+
+
+def history_to(last_known: date, lead: int = 1, city: City = TOWN) -> CityHistory:
+    frames = grid_schema(24, city).empty_table().add_column(0, "date", pa.array([], pa.date32()))
+    return CityHistory(city, days_between(city.start, last_known), frames, lead)
 
 
 def serving_record(**changes: Any) -> ServingRecord:

@@ -5,7 +5,7 @@ It polls for problems, as the cursor of a run-failure sensor moves on even if th
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -104,8 +104,9 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
 
 
 def _city_problems(cities: Cities, store: "Store") -> Iterator[Message]:
-    """Yield late cities and landed files that cannot be read."""
+    """Yield late cities, models that wait, and landed files that cannot be read."""
     from shotspotter_assets.quality.on_time import usable_days
+    from shotspotter_assets.serving.approval import waiting_models
     from shotspotter_assets.sources.day_table import DayTable
     from shotspotter_assets.sources.landing.received import read_received, unusable_files
 
@@ -116,6 +117,8 @@ def _city_problems(cities: Cities, store: "Store") -> Iterator[Message]:
         held_back = usable_days(DayTable.read(store, city.name))
         if not held_back.passed:
             yield Message("days held back", city.name, held_back.message)
+        for waiting in waiting_models(store, city, date.max):
+            yield Message("models wait for approval", f"{city.name}, {waiting.models.version}", waiting.text)
         if "landed" in city.arrivals:
             for path, why in unusable_files(read_received(store, city.name), city).items():
                 text = f"It cannot be used: {why} Land a corrected file under the same name; others are unaffected."

@@ -14,7 +14,6 @@ from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sec
 from shotspotter_assets.defs.materialize import daily_settings, materialize_days
 from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.storage.catalogue import LIVE_MODEL
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
@@ -24,12 +23,13 @@ Sections = sections()
 
 
 class LiveModelConfig(dg.Config):
-    """Settings of the training, a forced training, or a rollback."""
+    """Settings of the training, a forced training, a rollback, or an approval."""
 
     retrain: bool = Field(False, description="Train although the city's cadence says that it is not due.")
     serve_from: str = Field(
         "", description="Roll back: no training, but serve what was live after this earlier day (YYYY-MM-DD)."
     )
+    approve: str = Field("", description="Version of waiting models that may serve (city with `approval: person`).")
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
     validation_days: int = Field(91, ge=28, description="Days for validation and calibration (a third at most).")
 
@@ -59,31 +59,39 @@ def _models_of(
 ) -> panel.Metadata:
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.next_day.shared_regression import read_shared
-    from shotspotter_assets.models.trained_models import write_models
-    from shotspotter_assets.serving.retraining import choose_models, known_history, reusable_record
+    from shotspotter_assets.serving.approval import WaitingModels, approve
+    from shotspotter_assets.serving.retraining import LiveModels, choose_models, known_history, reusable_record
 
     now, by_hand = local_time.now(), changes(config.settings)
     history = known_history(store, city, issue_date, now)
+    if config.approve:
+        approve(store, city, issue_date, config.approve, now)
     record = None if config.retrain or config.serve_from or by_hand else reusable_record(store, history, now)
-    if record is not None:
+    waiting = WaitingModels.find_sound(store, city.name, issue_date)
+    if record is not None and (waiting is None or record != waiting.models):
         note = "Left as it is: its data are unchanged, or its forecast was issued."
-        return {"data_version": record.data_version, "note": note, "served": record.served}
+        version = LiveModels(record, waiting=waiting).data_version
+        return {"data_version": version, "note": note, "served": record.served}
     live = choose_models(
         store,
         history,
         FitContext(read_shared(store, city, issue_date), backups=training_backups(), log=log.info, changes=by_hand),
+        reuse=record,
         retrain=config.retrain,
         serve_from=date.fromisoformat(config.serve_from) if config.serve_from else None,
         validation_days=config.validation_days,
     )
-    record = live.record
+    record, waiting = live.record, live.waiting
+    waits: panel.Metadata = {} if waiting is None else {"waits": waiting.text, "approve": waiting.models.version}
+    path = "" if record is None and waiting is None else live.write(store)
     if record is None:
-        log.warning(f"{city.name} {issue_date}: {live.why_none}")
-        return {"data_version": "no models", "note": live.why_none}
+        why = live.why_none if waiting is None else waiting.text
+        log.warning(f"{city.name} {issue_date}: {why}")
+        return {"data_version": live.data_version, "note": why} | waits
     log.info(f"{issue_date}: {record.served} of {record.models_from} serves. {' '.join(record.reasons)}")
-    path = write_models(store, LIVE_MODEL, record, live.files)
     return {
-        "data_version": record.data_version,
+        "data_version": live.data_version,
+        **waits,
         "served": record.served,
         "since": str(record.since),
         "why": panel.bullets(record.reasons),

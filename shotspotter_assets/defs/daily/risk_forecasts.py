@@ -11,6 +11,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_asset
 from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
 from shotspotter_assets.storage.catalogue import FORECAST, RISK_MAP
+from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def _forecast_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_da
     nothing is issued.
     """
     from shotspotter_assets.models.city_history import CityHistory
+    from shotspotter_assets.serving.approval import WaitingModels
     from shotspotter_assets.serving.daily_forecast import forecast_day
     from shotspotter_assets.serving.issued_forecasts import issued_on_grid, withheld, write_forecast
     from shotspotter_assets.serving.serving_record import ServingRecord
@@ -59,12 +61,13 @@ def _forecast_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_da
     if record is not None and record.last_known < history.last_known:
         history = history.until(record.last_known)
     if history.is_too_late or record is None:
-        why = f"{issue_date} has no live models; materialize them, or see why."
+        waiting = WaitingModels.find(store, city.name, issue_date)
+        why = f"{issue_date} has no live models; materialize them, or see why." if waiting is None else waiting.text
         nothing = withheld(store, history, "" if history.is_too_late else why)
         log.warning(f"{city.name} {issue_date}: {nothing.no_forecast}")
         path = write_forecast(store, nothing)
         return {
-            "data_version": f"no forecast {nothing.last_known}",
+            "data_version": f"no forecast {sha256(nothing.no_forecast)[:16]}",
             "no_forecast": nothing.no_forecast,
             "forecast_date": str(nothing.forecast_date),
             "lead": nothing.lead,

@@ -2,6 +2,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasting import Nowcaster
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
+from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.simulated.source import SimulatedSource
+from shotspotter_assets.status import status_text
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.lineage import Origin, record_lineage
@@ -291,6 +294,38 @@ def test_models_are_rolled_back_by_hand(chain: Chain) -> None:
     record = chain.models(NEXT)
     assert (record.models_from, record.version) == (DAY, chain.models(DAY).version)
     assert record.reasons == (f"Rolled back by hand to the live models after {DAY}.",)
+
+
+def test_a_person_decides_which_models_serve(bare: Chain) -> None:
+    def page() -> str:
+        on = resources(str(bare.root), cities=bare.cities)
+        assert materialize(CITY, ["city_pages"], on, instance=bare.instance).success
+        return unescape(bare.store.read_bytes(catalogue.INDEX, CITY).decode())
+
+    bare.change_city(approval="person", gate="alarm")
+    shown = metadata_of(bare.run(DAY, LIVE[:2]))["live_models"]
+    version, waits = shown["approve"], shown["waits"]
+    although = f"{CANDIDATE} serves although it is not shown to be better than"
+    assert waits.startswith(f"No models have been approved yet. New models wait for approval since {DAY}: {CANDIDATE}")
+    assert although in waits
+    assert load_record(bare.store, CITY, DAY).no_forecast == f"No forecast is issued. {waits}"
+    assert waits in page()
+    with pytest.raises(ValueError, match=rf"approve: no models of version other wait \(allowed: {version} "):
+        bare.run(NEXT, ["live_models"], approve="other")
+    bare.run(NEXT, LIVE[:2], approve=version)
+    record = bare.models(NEXT)
+    assert (record.version, record.served, record.gate.passed) == (version, CANDIDATE, False)
+    forecast = at_horizon(bare.forecast(NEXT), "day")
+    np.testing.assert_array_equal(forecast["probability"].to_numpy(), forecast["candidate"].to_numpy())
+    last, why, by_hand = record.reasons
+    assert (last, by_hand[:24]) == (f"Not retrained (weekly): last on {DAY}.", "Approved by a person at ")
+    assert although in why
+    assert why in page()
+    settings = Settings(bare.cities, str(bare.root), "landing")
+    assert why in status_text(settings, CITY, bare.instance)
+    bare.run(NEXT, ["live_models"], retrain=True)
+    assert bare.models(NEXT).version == version
+    assert "  approval          New models wait" in status_text(settings, CITY, bare.instance)
 
 
 def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:

@@ -1,0 +1,114 @@
+"""Approval of live models by a person: models that wait, and approved ones that serve meanwhile."""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.serving.serving_record import WEEK, ServingRecord
+from shotspotter_assets.storage.catalogue import APPROVALS, SERVING_RECORD, WAITING_MODELS
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_record import StoredRecord
+
+
+class Approvals(StoredRecord):
+    """Approved models of a city."""
+
+    stored_as = APPROVALS
+
+    approved: dict[str, str]
+    """Instant of the approval (ISO 8601, UTC) by version of the models."""
+
+    @classmethod
+    def read(cls, store: Store, city: str) -> dict[str, str]:
+        """Return `approved`; empty without an approval."""
+        found = cls.find(store, city)
+        return {} if found is None else found.approved
+
+
+class WaitingModels(StoredRecord):
+    """Models that wait for approval after a day."""
+
+    stored_as = WAITING_MODELS
+
+    issue_date: date
+    """Day after which the models would serve."""
+    models: ServingRecord
+    """Record with which they would serve."""
+    text: str
+    """Sentences: models, first day, verdict and remedy, and why no approved models serve if none do."""
+
+
+def stored_models(store: Store, city: str, last: date) -> Iterator[tuple[ServingRecord, WaitingModels | None]]:
+    """Yield the models of the week to `last` and the latest ones before, newest first, those that wait with their record.
+
+    Models that wait are newer than those that serve on their day.
+    """
+    waiting, served = (store.days_present(file, city, last=last) for file in (WAITING_MODELS, SERVING_RECORD))
+    latest = {max(days) for days in (waiting, served) if days}
+    for day in sorted(latest | {day for day in waiting | served if day >= last - WEEK}, reverse=True):
+        if day in waiting and (waits := WaitingModels.find_sound(store, city, day)) is not None:
+            yield waits.models, waits
+        if day in served and (record := ServingRecord.find_sound(store, city, day)) is not None:
+            yield record, None
+
+
+def waiting_models(store: Store, city: City, last: date) -> list[WaitingModels]:
+    """Return the newest models of each lead that wait for approval."""
+    if city.approval == "automatic":
+        return []
+    approved, newest = Approvals.read(store, city.name), _newest_by_lead(store, city, last)
+    return [waits for version, waits in newest.items() if waits is not None and version not in approved]
+
+
+def approve(store: Store, city: City, issue_date: date, version: str, now: datetime) -> None:
+    """Record the approval of models; raise ValueError if they are not the newest ones of a lead."""
+    if version not in _newest_by_lead(store, city, issue_date):
+        waiting = [f"{one.models.version} ({one.models.served})" for one in waiting_models(store, city, issue_date)]
+        raise ValueError(
+            f"{city.name}|{issue_date}: approve: no models of version {version} wait (allowed: {', '.join(waiting) or 'none'})."
+        )
+    approved = {version: now.isoformat(timespec="seconds")} | Approvals.read(store, city.name)
+    Approvals(city=city.name, approved=approved).write(store)
+
+
+def serve_approved(
+    store: Store, stored: CityHistory, proposed: ServingRecord
+) -> tuple[ServingRecord | None, WaitingModels | None]:
+    """Return the record that serves and the models that wait, given the record that would serve without approval.
+
+    Models that served at any time count as approved. Those of the same lead come first, then those of a longer lead.
+    """
+    city, approvals = stored.city, Approvals.read(store, stored.city.name)
+    if city.approval == "automatic":
+        return proposed, None
+    models = stored_models(store, city.name, stored.issue_date)
+    approved = [record for record, waits in models if waits is None or record.version in approvals]
+    if proposed.version in [record.version for record in approved]:
+        by_hand = [f"Approved by a person at {approvals[proposed.version]}."] if proposed.version in approvals else []
+        return proposed.model_copy(update={"reasons": (*proposed.reasons, *by_hand)}), None
+    fitting = [record for record in approved if record.inputs == proposed.inputs]
+    serving = [record for record in fitting if record.lead == stored.lead]
+    serving += [record for record in fitting if record.lead > stored.lead or stored.is_too_late]
+    text = (
+        f"New models wait for approval since {proposed.models_from}: {proposed.served}, version {proposed.version}. "
+        f"{' '.join(proposed.gate.reasons)} To approve them, materialize live_models of the newest day with `approve` set to "
+        f"{proposed.version}."
+    )
+    if serving:
+        keeps = f"The approved models of {serving[0].models_from} keep serving."
+        waiting = WaitingModels(city=city.name, issue_date=stored.issue_date, models=proposed, text=text)
+        return serving[0].on(stored, keeps, text), waiting
+    why = "No models have been approved yet."
+    if approved:
+        cause = f"a lead of {approved[0].lead} days, not {stored.lead}" if fitting else "other inputs"
+        why = f"The approved models of {approved[0].models_from} cannot serve: they were fitted for {cause}."
+    return None, WaitingModels(city=city.name, issue_date=stored.issue_date, models=proposed, text=f"{why} {text}")
+
+
+def _newest_by_lead(store: Store, city: City, last: date) -> dict[str, WaitingModels | None]:
+    """Return the newest models of each lead by version, with their record if they wait."""
+    newest: dict[int, tuple[str, WaitingModels | None]] = {}
+    for record, waits in stored_models(store, city.name, last):
+        newest.setdefault(record.lead, (record.version, waits))
+    return dict(newest.values())

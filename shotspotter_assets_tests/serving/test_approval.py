@@ -1,0 +1,196 @@
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.models.city_history import CityHistory, covered_mask
+from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
+from shotspotter_assets.serving.approval import WaitingModels, approve, serve_approved, waiting_models
+from shotspotter_assets.serving.retraining import LiveModels, choose_models, reusable_record
+from shotspotter_assets.serving.serving_record import ServingRecord
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.serving.town import DAY, TOWN, VERDICT, history_to, serving_record
+
+CAREFUL = TOWN.model_copy(update={"approval": "person", "retraining": "weekly"})
+NOW = datetime(2024, 6, 2, 12, tzinfo=UTC)
+"""An instant of the day after `DAY`."""
+INPUTS = names_of_inputs(TOWN)
+
+
+class Office:
+    """A city's live models by day, whose trainings are records without files."""
+
+    def __init__(self, root: Path, city: City = CAREFUL) -> None:
+        self.store, self.city = Store(str(root)), city
+
+    def history(self, at: int, lead: int = 1) -> CityHistory:
+        return history_to(DAY + timedelta(days=at - lead + 1), lead, self.city)
+
+    def train(self, at: int, version: str, lead: int = 1, **changes: Any) -> tuple[str, str]:
+        day, stored = DAY + timedelta(days=at), self.history(at, lead)
+        facts = {"issue_date": day, "models_from": day, "last_trained": day, "last_known": stored.last_known}
+        data = stored.daily(covered_mask([(0, 0)], TOWN.shape)).data_sha256()
+        facts |= {"inputs": INPUTS, "data_sha256": data, "gate": replace(VERDICT, reasons=("Better.",))}
+        record, waiting = serve_approved(
+            self.store, stored, serving_record(version=version, lead=lead, **facts | changes)
+        )
+        return self.keep(LiveModels(record, waiting=waiting))
+
+    def carry(self, at: int, lead: int = 1, **how: Any) -> tuple[str, str]:
+        return self.keep(choose_models(self.store, self.history(at, lead), FitContext(), **how))
+
+    def rebuild(self, at: int) -> tuple[str, str]:
+        reuse = reusable_record(self.store, self.history(at), NOW + timedelta(days=at))
+        return self.carry(at, reuse=reuse)
+
+    def keep(self, live: LiveModels) -> tuple[str, str]:
+        """Write the models of a day, and return the versions that serve and that wait."""
+        live.write(self.store)
+        day = (live.record or live.waiting).issue_date
+        record, waiting = self.record(day), WaitingModels.find(self.store, self.city.name, day)
+        assert (record, waiting) == (live.record, live.waiting)
+        return record.version if record else "", waiting.models.version if waiting else ""
+
+    def approve(self, at: int, version: str) -> None:
+        approve(self.store, self.city, DAY + timedelta(days=at), version, NOW)
+
+    def record(self, day: date) -> ServingRecord | None:
+        return ServingRecord.find(self.store, self.city.name, day)
+
+    def waits(self) -> list[str]:
+        return [one.models.version for one in waiting_models(self.store, self.city, date.max)]
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path)
+
+
+def test_the_first_models_serve_once_they_are_approved(office: Office) -> None:
+    assert office.train(0, "aa") == ("", "aa")
+    assert office.carry(1) == ("", "aa")
+    [waiting] = waiting_models(office.store, office.city, date.max)
+    assert waiting.text == (
+        f"No models have been approved yet. New models wait for approval since {DAY}: stack, version aa. Better. To approve them, "
+        "materialize live_models of the newest day with `approve` set to aa."
+    )
+    office.approve(1, "aa")
+    assert office.waits() == []
+    assert office.carry(1) == ("aa", "")
+    assert office.record(DAY + timedelta(days=1)).reasons == (
+        f"Not retrained (weekly): last on {DAY}.",
+        "Approved by a person at 2024-06-02T12:00:00+00:00.",
+    )
+    assert office.carry(2) == ("aa", "")
+
+
+def test_approved_models_serve_while_newer_ones_replace_waiting_ones(office: Office) -> None:
+    office.train(0, "aa")
+    office.approve(0, "aa")
+    office.carry(1)
+    assert office.train(7, "bb") == ("aa", "bb")
+    keeps, waits = office.record(DAY + timedelta(days=7)).reasons
+    assert keeps == f"The approved models of {DAY} keep serving."
+    assert "since 2024-06-08: stack, version bb." in waits
+    assert office.carry(8) == ("aa", "bb")
+    assert office.train(14, "cc") == ("aa", "cc")
+    for gone in ("bb", "zz"):
+        with pytest.raises(
+            ValueError, match=rf"^town\|2024-06-15: approve: .*{gone} wait \(allowed: cc \(stack\)\)\.$"
+        ):
+            office.approve(14, gone)
+    assert office.carry(15) == ("aa", "cc")
+    office.approve(15, "cc")
+    assert office.carry(15) == ("cc", "")
+
+
+def test_a_rebuilt_day_keeps_its_approval_and_new_data_wait_again(office: Office) -> None:
+    office.train(0, "aa")
+    office.approve(0, "aa")
+    assert [office.train(0, "aa") for _ in range(2)] == [("aa", "")] * 2
+    assert office.train(0, "bb") == ("aa", "bb")
+    assert office.train(0, "bb") == ("aa", "bb")
+
+
+def test_models_of_a_lead_are_approved_on_any_day_and_serve_at_it(office: Office) -> None:
+    office.train(0, "aa")
+    office.approve(0, "aa")
+    office.carry(1)
+    assert office.train(2, "cc", lead=3) == ("", "cc")
+    assert "fitted for a lead of 1 days, not 3." in waiting_models(office.store, office.city, date.max)[0].text
+    assert office.carry(3) == ("aa", "")
+    assert office.waits() == ["cc"]
+    office.approve(3, "cc")
+    assert office.waits() == []
+    assert office.carry(3) == ("aa", "")
+    assert office.carry(8, lead=3) == ("cc", "")
+    # Models of a longer lead may serve at a shorter one.
+    assert office.train(8, "bb", lead=2) == ("cc", "bb")
+
+
+def test_models_of_other_inputs_do_not_serve_while_new_ones_wait(office: Office) -> None:
+    office.train(0, "aa", inputs=("others",))
+    office.approve(0, "aa")
+    assert office.train(0, "aa", inputs=("others",)) == ("aa", "")
+    assert office.train(1, "bb") == ("", "bb")
+    [waiting] = waiting_models(office.store, office.city, date.max)
+    assert waiting.text.startswith(f"The approved models of {DAY} cannot serve: they were fitted for other inputs. New")
+    assert office.train(20, "cc", inputs=("others",)) == ("aa", "cc")
+
+
+def test_a_rollback_needs_no_approval_and_ends_the_wait(office: Office) -> None:
+    office.train(0, "aa")
+    office.approve(0, "aa")
+    office.carry(1)
+    office.train(2, "bb")
+    office.approve(2, "bb")
+    office.carry(3)
+    assert office.train(4, "cc") == ("bb", "cc")
+    assert office.carry(4, serve_from=DAY + timedelta(days=1)) == ("aa", "")
+    assert office.waits() == []
+    assert office.rebuild(4) == office.carry(5) == ("aa", "")
+
+
+def test_a_city_may_begin_and_end_to_ask_for_approval(tmp_path: Path) -> None:
+    office = Office(tmp_path, TOWN)
+    assert office.train(0, "aa") == ("aa", "")
+    with pytest.raises(ValueError, match=r"no models of version bb wait \(allowed: none\)"):
+        office.approve(0, "bb")
+    office.city = CAREFUL
+    assert office.train(7, "bb") == ("aa", "bb")
+    office.city = TOWN
+    assert office.waits() == []
+    assert office.carry(8) == ("bb", "")
+
+
+@given(st.lists(st.sampled_from(["day", "train", "approve", "approve a replaced one", "rebuild"]), max_size=20))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_only_approved_models_serve_and_the_newest_one_waits(tmp_path_factory, events: list[str]) -> None:
+    root, at, trained = tmp_path_factory.mktemp("office"), 0, ["v0"]
+    office, automatic = Office(root / "person"), Office(root / "automatic", TOWN)
+    office.train(0, "v0")
+    automatic.train(0, "v0")
+    approved = ""
+    for event in events:
+        at += event in ("day", "train")
+        if event == "train" or at - int(trained[-1][1:]) >= 7:
+            trained.append(f"v{at}")
+            found = office.train(at, trained[-1]), automatic.train(at, trained[-1])
+        elif event == "approve a replaced one":
+            with pytest.raises(ValueError, match="wait"):
+                office.approve(at, trained[-2] if trained[1:] else "zz")
+            continue
+        else:
+            if event == "approve":
+                office.approve(at, trained[-1])
+                approved = trained[-1]
+            found = office.rebuild(at), automatic.rebuild(at)
+        waits = "" if approved == trained[-1] else trained[-1]
+        assert found == ((approved, waits), (trained[-1], ""))
+        assert office.waits() == [waits] * bool(waits)
