@@ -8,7 +8,7 @@ import argparse
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -206,6 +206,15 @@ class Fold:
     def name(self) -> str:
         """What the fold's files in the cache start with."""
         return f"{self.history.city.name}_{self.cutoff}"
+
+    def of_last(self, before: int, validation_days: int) -> "Fold":
+        """The fold with the last `before` days before its cutoff alone, on the same cells."""
+        cut, history = self.test.start - before, self.history
+        evening = None if history.evening is None else history.evening[cut:]
+        first = history.first_day + timedelta(days=cut)
+        shorter = replace(history, first_day=first, counts=history.counts[cut:], evening=evening)
+        train, test = before - validation_days, range(before, self.test.stop - cut)
+        return Fold(shorter, self.cutoff, range(train), range(train, before), test)
 
     def table(self, forecasts: dict[str, np.ndarray]) -> pa.Table:
         """The forecasts table of the test days; each forecast has the shape (days, cells)."""

@@ -10,7 +10,7 @@ ordinary days, in nats per positive with 90% intervals of a weekly block bootstr
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from functools import cache as once
 from pathlib import Path
 from typing import Any
@@ -181,17 +181,7 @@ def _kept(inputs: Inputs, kept: list[str]) -> Inputs:
 
 def thin(fold: Fold) -> Fold:
     """The fold with the last twelve months before its cutoff."""
-    cut, history = fold.test.start - THIN_DAYS, fold.history
-    evening = None if history.evening is None else history.evening[cut:]
-    shorter = replace(
-        history, first_day=history.first_day + timedelta(days=cut), counts=history.counts[cut:], evening=evening
-    )
-    windows = (range(max(days.start - cut, 0), days.stop - cut) for days in (fold.train, fold.validation, fold.test))
-    validation_days = round(0.15 * THIN_DAYS)
-    _, _, test = windows
-    return Fold(
-        shorter, fold.cutoff, range(THIN_DAYS - validation_days), range(THIN_DAYS - validation_days, THIN_DAYS), test
-    )
+    return fold.of_last(THIN_DAYS, round(0.15 * THIN_DAYS))
 
 
 def start_of(city: str, kept: tuple[str, ...], data: Path, cache: Path) -> SharedStart:
