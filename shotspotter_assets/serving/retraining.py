@@ -36,12 +36,14 @@ class LiveModels:
         return f"{'no models' if self.record is None else self.record.data_version} {waits}".rstrip()
 
     def write(self, store: Store) -> str:
-        """Write files and then records instead of earlier records of the day; return the address of the last record."""
-        records = [record for record in (self.waiting, self.record) if record is not None]
-        paths = [write_models(store, LIVE_MODEL, records[0], self.files), *(one.write(store) for one in records[1:])]
-        for file in {WAITING_MODELS, SERVING_RECORD} - {record.stored_as for record in records}:
-            store.delete(file, records[0].city, records[0].issue_date)
-        return paths[-1]
+        """Write files and then records instead of earlier records of the day; return the last one's address, "" for none."""
+        files, path = self.files, ""
+        for record, other in ((self.waiting, SERVING_RECORD), (self.record, WAITING_MODELS)):
+            if record is not None:
+                files, path = {}, write_models(store, LIVE_MODEL, record, files)
+                if self.waiting is None or self.record is None:
+                    store.delete(other, record.city, record.issue_date)
+        return path
 
 
 def known_history(store: Store, city: City, issue_date: date, now: datetime) -> CityHistory:
@@ -114,6 +116,8 @@ def choose_models(
         windows, incidents = live_windows(stored.days, validation_days), stored_incidents(store, stored)
         record, files = train_live(stored, windows, reason, incidents=incidents, context=context)
     serves, waiting = serve_approved(store, stored, record)
+    if waiting is not None and serves is None:
+        return LiveModels(None, files, waiting, waiting.text)
     return LiveModels(serves and serves.after(latest), files, waiting)
 
 

@@ -70,8 +70,7 @@ def _models_of(
     waiting = WaitingModels.find_sound(store, city.name, issue_date)
     if record is not None and (waiting is None or record != waiting.models):
         note = "Left as it is: its data are unchanged, or its forecast was issued."
-        version = LiveModels(record, waiting=waiting).data_version
-        return {"data_version": version, "note": note, "served": record.served}
+        return {"data_version": LiveModels(record, waiting=waiting).data_version, "note": note, "served": record.served}
     live = choose_models(
         store,
         history,
@@ -81,24 +80,19 @@ def _models_of(
         serve_from=date.fromisoformat(config.serve_from) if config.serve_from else None,
         validation_days=config.validation_days,
     )
-    record, waiting = live.record, live.waiting
-    waits: panel.Metadata = {} if waiting is None else {"waits": waiting.text, "approve": waiting.models.version}
-    path = "" if record is None and waiting is None else live.write(store)
+    path, record, facts = live.write(store), live.record, {"data_version": live.data_version}
+    if live.waiting is not None:
+        facts |= {"waits": live.waiting.text, "approve": live.waiting.models.version}
     if record is None:
-        why = live.why_none if waiting is None else waiting.text
-        log.warning(f"{city.name} {issue_date}: {why}")
-        return {"data_version": live.data_version, "note": why} | waits
+        log.warning(f"{city.name} {issue_date}: {live.why_none}")
+        return facts | {"note": live.why_none}
     log.info(f"{issue_date}: {record.served} of {record.models_from} serves. {' '.join(record.reasons)}")
+    shown = {"served", "since", "lead", "last_known", "models_from"}
     return {
-        "data_version": live.data_version,
-        **waits,
-        "served": record.served,
-        "since": str(record.since),
+        **facts,
+        **record.model_dump(mode="json", include=shown),
         "why": panel.bullets(record.reasons),
-        "lead": record.lead,
-        "last_known": str(record.last_known),
         "trained": record.trained,
-        "models_from": str(record.models_from),
         **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
         "path": panel.stored(path),
     }

@@ -50,12 +50,8 @@ def _forecast_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_da
 
     if (issued := issued_on_grid(store, city, issue_date, local_time.now())) is not None:
         note = f"Left as issued at {issued.issued_at}, as {issued.forecast_date} is over."
-        return {
-            "data_version": issued.version,
-            "note": note,
-            "forecast_date": str(issued.forecast_date),
-            "served": issued.served,
-        }
+        shown = issued.model_dump(mode="json", include={"forecast_date", "served"})
+        return {"data_version": issued.version, "note": note, **shown}
     record = ServingRecord.find(store, city.name, issue_date)
     history = CityHistory.load(store, city, issue_date)
     if record is not None and record.last_known < history.last_known:
@@ -68,10 +64,7 @@ def _forecast_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_da
         path = write_forecast(store, nothing)
         return {
             "data_version": f"no forecast {sha256(nothing.no_forecast)[:16]}",
-            "no_forecast": nothing.no_forecast,
-            "forecast_date": str(nothing.forecast_date),
-            "lead": nothing.lead,
-            "last_known": str(nothing.last_known),
+            **nothing.model_dump(mode="json", include={"no_forecast", "forecast_date", "lead", "last_known"}),
             "path": panel.stored(path),
         }
     forecast = forecast_day(record, record.loaded(store), history)
@@ -95,13 +88,12 @@ def _metadata(forecast: "Forecast", city: City) -> panel.Metadata:
     )
     return {
         "data_version": facts.version,
-        "forecast_date": str(facts.forecast_date),
-        "lead": facts.lead,
-        "last_known": str(facts.last_known),
-        "served": facts.served,
+        **facts.model_dump(
+            mode="json", include={"forecast_date", "lead", "last_known", "served", "issued_at", "replayed"}
+        ),
+        **panel.rounded({"expected_alerts": facts.expected_alerts}),
         "expected_alerts_low": low,
         "expected_alerts_high": high,
-        **panel.rounded({"expected_alerts": facts.expected_alerts}),
         "map": panel.picture("map", risk_map(next_day_rows(forecast.table), city, title)),
         "top_locations": panel.table(
             {
@@ -112,6 +104,4 @@ def _metadata(forecast: "Forecast", city: City) -> panel.Metadata:
             }
             for row in forecast.top.to_pylist()
         ),
-        "issued_at": facts.issued_at,
-        "replayed": facts.replayed,
     }

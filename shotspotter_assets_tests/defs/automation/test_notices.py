@@ -2,6 +2,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -9,18 +10,21 @@ import pytest
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import NoticesResource
 from shotspotter_assets.notifications import send
+from shotspotter_assets.serving.approval import WaitingModels
 from shotspotter_assets.settings import Settings
-from shotspotter_assets_tests.defs.chain import CITIES, evaluate, resources, run_days, skip_message, tick
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.defs.chain import CITIES, evaluate, resources, run_days, skip_message, tick, with_city
 from shotspotter_assets_tests.notifications.servers import Webhook, smtp_server, webhook_server
+from shotspotter_assets_tests.serving.town import serving_record
 
 UI = "http://dagster.city.gov"
 CITY = "landing_city"
 
 
 class Watch:
-    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, **changes: Any) -> None:
         self.landing = folder / "landing" / CITY
-        self.resources = resources(str(folder / "store"), str(folder / "landing"))
+        self.resources = resources(str(folder / "store"), str(folder / "landing"), with_city(CITY, **changes))
         self.resources["notices_to"] = NoticesResource(ui_url=UI)
         self.instance = instance
         self.cursor: str | None = None
@@ -151,6 +155,17 @@ def test_a_late_city_is_sent_although_no_run_failed(watch: Watch, webhook: Webho
     (text,) = texts(webhook)
     assert text.startswith(f"Late city: {CITY}")
     assert "10 days" in text
+
+
+def test_models_that_wait_for_approval_are_sent(tmp_path: Path, instance: dg.DagsterInstance, webhook: Webhook) -> None:
+    models = serving_record(city=CITY, version="0f3a9c12")
+    WaitingModels(city=CITY, issue_date=models.issue_date, models=models, text="New models wait.").write(
+        Store(str(tmp_path / "store"))
+    )
+    assert Watch(tmp_path, instance).tick() == "No new problem."
+    watch = Watch(tmp_path, instance, approval="person")
+    assert watch.tick() == f"Sent webhook: models wait for approval|{CITY}, 0f3a9c12."
+    assert "New models wait." in texts(webhook)[0]
 
 
 @pytest.mark.parametrize(
