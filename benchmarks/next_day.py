@@ -35,7 +35,7 @@ from shotspotter_assets.sources.simulated.source import SimulatedSource
 
 COMPARED = ("historical_mean", "ewma", "ew_kde", "logistic_regression", "gradient_boosting")
 """The baselines that gains are given over."""
-STACK, BOOSTING, NETWORK = "stack", "residual_boosting", "residual_conv_lstm"
+STACK, BOOSTING, NETWORK = "stack", "residual_boosting", "network"
 WITH_NETWORK = "stack_with_network"
 
 
@@ -152,7 +152,7 @@ def table_loss(forecasts: pa.Table, model: str) -> float:
 def main() -> None:
     """Fit what is not in the cache, and print the tables."""
     arguments = parser(__doc__, cities=["tested"], choices=[*GROUPS, *BENCHMARKS])
-    arguments.add_argument("--network", action="store_true", help="also residual_conv_lstm, and a stack with it")
+    arguments.add_argument("--network", action="store_true", help="also network, and a stack with it")
     arguments.add_argument("--alone", action="store_true", help="without what other cities teach")
     arguments.add_argument("--folds", type=int, help="of each city, the first ones; all by default")
     arguments.add_argument("--summary", action="store_true", help="no table for each city")

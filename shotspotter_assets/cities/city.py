@@ -130,6 +130,8 @@ class City(StrictModel):
     """Cadence and windows of the walk-forward folds."""
     shared: bool = True
     """True if `shared_models` learn from its alerts; its own models start from them in any case."""
+    network: bool = True
+    """False leaves the network, and with it TensorFlow, out of folds and live models."""
     serves: str | None = None
     """Name of the forecaster (`models.forecaster_registry`) that serves if it passes the gate; null for the project's choice."""
     gate: Literal["enforce", "alarm"] = "enforce"

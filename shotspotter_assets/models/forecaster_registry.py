@@ -6,10 +6,11 @@ forecaster is built, so that definitions load without NumPy. Settings that users
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from enum import StrEnum, auto
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFileError
@@ -68,8 +69,56 @@ class ResidualBoostingSettings(ForecasterSettings):
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of the choice of inputs and rows for each tree.")
 
 
+class Backbone(StrEnum):
+    """Layers of a network between its inputs and its maps."""
+
+    conv_lstm = auto()
+    convolution = auto()
+    transformer = auto()
+
+
+class Start(StrEnum):
+    """Forecast that a network adds to."""
+
+    nothing = auto()
+    regression = auto()
+
+
+class Channel(StrEnum):
+    """Kind of a network's inputs."""
+
+    counts = auto()
+    inputs = auto()
+    calendar = auto()
+    factors = auto()
+    location = auto()
+
+
+OfBackbone = Annotated[
+    Backbone,
+    Field(description="Conv3D and peephole ConvLSTM, two convolutions over cells, or attention over days and patches."),
+]
+OfStart = Annotated[Start, Field(description="Forecast that the network adds to: none, or that of regime_regression.")]
+Channels = Annotated[
+    list[Channel],
+    Field(
+        min_length=1,
+        description="Counts by type of the last days, the regression's inputs by cell, its calendar, factors, and an embedding of "
+        "each cell's location.",
+    ),
+]
+Filters = Annotated[int, Field(ge=1, le=256, description="Channels of every convolution and recurrent direction.")]
+Dropout = Annotated[float, Field(ge=0.0, lt=1.0, description="Share of values dropped in training.")]
+Epochs = Annotated[int, Field(ge=1, le=10_000, description="Maximum number of passes over the training days.")]
+LearningRate = Annotated[float, Field(gt=0.0, le=1.0, description="Adam's learning rate at the start.")]
+WeightDecay = Annotated[float, Field(ge=0.0, le=1.0, description="Decay of the weights apart from the gradient.")]
+Networks = Annotated[
+    int, Field(ge=1, le=16, description="Networks with different seeds, of which log odds are averaged.")
+]
+
+
 class NetworkSettings(ForecasterSettings):
-    """Settings of the networks and their training."""
+    """Settings of a network and its training; the defaults are those of the report's network."""
 
     @classmethod
     def search_space(cls) -> "dict[str, BaseDistribution]":
@@ -85,14 +134,15 @@ class NetworkSettings(ForecasterSettings):
             "batch_size": CategoricalDistribution((10, 20, 40)),
         }
 
+    backbone: OfBackbone = Backbone.conv_lstm
+    start: OfStart = Start.nothing
+    channels: Channels = [Channel.counts]
     days: int = Field(
-        8, ge=2, le=256, description="Days in an input window: a power of two, at least 2 ** recurrent_layers."
+        8, ge=2, le=256, description="Days of counts. For conv_lstm a power of two, at least 2 ** recurrent_layers."
     )
-    filters: int = Field(8, ge=1, le=256, description="Channels of every convolution and recurrent direction.")
+    filters: Filters = 8
     recurrent_layers: int = Field(2, ge=1, le=8, description="Bidirectional peephole ConvLSTM layers.")
-    dropout: float = Field(
-        0.0, ge=0.0, lt=1.0, description="Share of values dropped in training after each time pooling."
-    )
+    dropout: Dropout = 0.0
     class_weight: float = Field(
         1.0,
         gt=0.0,
@@ -102,23 +152,62 @@ class NetworkSettings(ForecasterSettings):
     train_days: int = Field(
         1096, ge=1, le=10_000, description="Maximum number of training days, the last ones before validation."
     )
-    epochs: int = Field(12, ge=1, le=10_000, description="Maximum number of passes over the training days.")
+    epochs: Epochs = 12
     batch_size: int = Field(20, ge=1, le=4096, description="Windows per gradient step.")
     learning_rate: float = Field(3e-3, gt=0.0, le=1.0, description="Adam's learning rate at the start.")
+    weight_decay: float = Field(
+        0.0, ge=0.0, le=1.0, description="Decay of the weights by step, over the learning rate."
+    )
     patience: int = Field(
         5, ge=1, le=10_000, description="Epochs without a better validation loss before training stops."
     )
     plateau_patience: int = Field(
         2, ge=1, le=10_000, description="Epochs without a better loss before the learning rate is cut."
     )
-    seed: int = Field(0, ge=0, lt=2**32, description="Seed of the weights, the dropout and the order of days.")
+    networks: Networks = 1
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of the weights, the dropout and the order of days.")
+
+    @model_validator(mode="after")
+    def _has_its_inputs(self) -> "NetworkSettings":
+        if self.backbone != Backbone.convolution and Channel.counts not in self.channels:
+            raise ValueError(f"channels: the backbone {self.backbone} reads days and needs counts among its channels")
+        if self.channels == [Channel.location]:
+            raise ValueError("channels: location needs others beside it (counts, inputs, calendar, factors)")
+        return self
+
+
+class DailyNetworkSettings(NetworkSettings):
+    """Settings of the network in the daily path."""
+
+    @classmethod
+    def search_space(cls) -> "dict[str, BaseDistribution]":
+        from optuna.distributions import FloatDistribution, IntDistribution
+
+        return {
+            "filters": IntDistribution(8, 32, log=True),
+            "dropout": FloatDistribution(0.0, 0.5),
+            "learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
+            "weight_decay": FloatDistribution(1e-4, 1e-1, log=True),
+        }
+
+    backbone: OfBackbone = Backbone.convolution
+    start: OfStart = Start.regression
+    channels: Channels = [Channel.inputs]
+    filters: Filters = 16
+    dropout: Dropout = 0.1
+    epochs: Epochs = 30
+    learning_rate: LearningRate = 1e-3
+    weight_decay: WeightDecay = 3e-3
+    networks: Networks = 2
 
 
 class StackSettings(ForecasterSettings):
     """Settings of `stack`."""
 
     members: list[str] = Field(
-        ["residual_boosting", "gradient_boosting", "ew_kde"], min_length=1, description="Names of the members."
+        ["residual_boosting", "network", "gradient_boosting", "ew_kde"],
+        min_length=1,
+        description="Names of the members.",
     )
 
     @field_validator("members")
@@ -156,10 +245,8 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
     "residual_boosting": Entry(
         "next_day.residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings, is_searched=True
     ),
-    "residual_conv_lstm": Entry(
-        "next_day.network_forecaster:ResidualNetworkForecaster", NetworkSettings, is_searched=True
-    ),
-    "conv_lstm": Entry("next_day.network_forecaster:NetworkForecaster", NetworkSettings, is_searched=True),
+    "network": Entry("next_day.network_forecaster:DailyNetworkForecaster", DailyNetworkSettings, is_searched=True),
+    "conv_lstm": Entry("next_day.network_forecaster:ReportNetworkForecaster", NetworkSettings, is_searched=True),
     "stack": Entry("stack:StackForecaster", StackSettings, combines=True),
     "hourly_stack": Entry("stack:HourlyStackForecaster", is_hourly=True),
     "next_hours": Entry("next_hours.next_hours:NextHours", is_hourly=True),
@@ -178,6 +265,8 @@ FALLBACKS: Final = (HISTORICAL_MEAN, "ewma", "ew_kde")
 """Baselines fitted in the live chain. The best baseline, members of the stack included, serves if the candidate fails."""
 DEFAULT_CANDIDATE: Final = "stack"
 """Serves a city whose file has no `serves`."""
+NETWORK: Final = "network"
+"""The network of the daily path: a member of the stack, and forecast beside it."""
 
 
 def find(name: str) -> Entry:
@@ -204,6 +293,20 @@ def forecaster(name: str, settings: BaseModel | None = None) -> "Forecaster":
     module, _, kind = entry.import_path.partition(":")
     forecaster: Forecaster = getattr(import_module(f"{MODELS}.{module}"), kind)(settings or entry.settings())
     return forecaster
+
+
+def live_forecasters(city: City) -> tuple[str, ...]:
+    """Return the names of the forecasters that the live chain fits: the candidate, its fallbacks and the network."""
+    candidate = candidate_of(city)
+    network = (NETWORK,) if city.network and NETWORK not in members_of(city, candidate) else ()
+    return tuple(dict.fromkeys((candidate, *fallbacks(candidate), *network)))
+
+
+def members_of(city: City, name: str, changes: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the names of the members that a forecaster combines for a city; none if it is no combination."""
+    settings = city_settings(city, name, changes)
+    members = settings.members if isinstance(settings, StackSettings) else []
+    return [member for member in members if city.network or member != NETWORK]
 
 
 def fallbacks(candidate: str) -> tuple[str, ...]:

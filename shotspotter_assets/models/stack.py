@@ -19,7 +19,7 @@ from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.calendar.dates import WEEK_HOURS, is_holiday_fireworks
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster, require_both_labels
-from shotspotter_assets.models.forecaster_registry import StackSettings, city_settings, forecaster
+from shotspotter_assets.models.forecaster_registry import NETWORK, StackSettings, city_settings, forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Unstored, files_of_member, files_of_members
@@ -30,8 +30,6 @@ from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.stacking import WeightPosterior, combine, logits_of
 
 WEEK_DAYS: Final = 7
-NETWORK: Final = "residual_conv_lstm"
-"""The member that starts at boosting's regression, with half of boosting's weight."""
 HOURLY_MEMBERS: Final = ("next_hours", "self_exciting")
 FIREWORK_MEMBERS: Final = ("residual_boosting", "regime_regression", NETWORK, "next_hours")
 """Members that have a regime for fireworks; the first of them is used there, see `stacking.combine`."""
@@ -151,6 +149,8 @@ class StackForecaster(Forecaster):
         axis = Periods.of_days(history)
         members: dict[str, Fitted] = {}
         for name in self.settings.members:
+            if name == NETWORK and not history.city.network:
+                continue
             settings = city_settings(history.city, name, context.changes.get(name))
             members[name] = forecaster(name, settings).fit(history, train, validation, context)
         require_both_labels(history, train, axis.labels(train))
@@ -207,7 +207,7 @@ def combined_hours(
 
 
 def prior_weights(members: Collection[str]) -> Mapping[str, float]:
-    """Return weights of the next day that other cities learned, by member."""
+    """Return weights of the next day that other cities learned, by member; the network has half of boosting's."""
     half = PRIOR_WEIGHTS["residual_boosting"] / 2
     return PRIOR_WEIGHTS | ({"residual_boosting": half, NETWORK: half} if NETWORK in members else {})
 

@@ -17,7 +17,7 @@ from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
-from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, is_of_grid, next_day_rows
+from shotspotter_assets.serving.risk_tables import MODEL_PREFIX, is_of_grid, next_day_rows
 from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, FORECAST_RECORD, TENSORS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
@@ -49,7 +49,7 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     grid = store.read_table(TENSORS, city.name, day)
     grid = grid.filter(pc.is_in(grid["gunshot_type"], pa.array(city.forecast_codes, pa.int8())))
     counts = np.bincount(_numbers(grid, city), grid["count"].to_numpy(), np.prod(city.shape)).astype(np.int64)[cells]
-    flagged, mean = _flagged(probability), f"{BASELINE_PREFIX}{HISTORICAL_MEAN}"
+    flagged, mean = _flagged(probability), f"{MODEL_PREFIX}{HISTORICAL_MEAN}"
     sentence = (
         f"{counts.sum()} alerts came; about {amount(record.expected_alerts)} were expected "
         f"({record.expected_alerts_low:.0f} to {record.expected_alerts_high:.0f}). "

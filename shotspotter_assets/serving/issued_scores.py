@@ -17,9 +17,9 @@ from shotspotter_assets.evaluation.gains import Gain, table_gain
 from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
+from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN, NETWORK
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.serving.risk_tables import BASELINE_PREFIX, CANDIDATE_COLUMN, is_replayed, lead_of
+from shotspotter_assets.serving.risk_tables import CANDIDATE_COLUMN, MODEL_PREFIX, is_replayed, lead_of
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord
@@ -152,7 +152,7 @@ def scored_day(forecast: pa.Table, scored_date: date, alerts: Integers, candidat
     """
     columns = {SERVED: "probability", candidate: CANDIDATE_COLUMN}
     columns |= {
-        name.removeprefix(BASELINE_PREFIX): name for name in forecast.column_names if name.startswith(BASELINE_PREFIX)
+        name.removeprefix(MODEL_PREFIX): name for name in forecast.column_names if name.startswith(MODEL_PREFIX)
     }
     cells = cells_of(forecast)
     return forecasts_table(
@@ -193,6 +193,7 @@ def rolling_scores(scored: pa.Table, forecasts: Mapping[date, pa.Table], candida
     """Score `scored_days` of the forecasts; the candidate's column is no baseline."""
     p, observed = clip_probability(scored[SERVED].to_numpy()), observed_of(scored)
     scores = score_cell_days(p, observed, scored[HISTORICAL_MEAN].to_numpy(), dates_of(scored))
+    others = [*baselines_in(scored), *({NETWORK} & {*scored.column_names})]
     return RollingScores(
         days=len(forecasts),
         replayed=sum(is_replayed(table) for table in forecasts.values()),
@@ -201,7 +202,7 @@ def rolling_scores(scored: pa.Table, forecasts: Mapping[date, pa.Table], candida
         promised_log_loss=float((entr(p) + entr(1 - p)).mean()),
         hit_rate_5=scores["hit_rate_5"],
         predicted_over_observed=scores["predicted_over_observed"],
-        gain_over={name: table_gain(scored, SERVED, name) for name in baselines_in(scored) if name != candidate},
+        gain_over={name: table_gain(scored, SERVED, name) for name in others if name != candidate},
     )
 
 

@@ -25,7 +25,7 @@ from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.cells import cell_edges, cell_middles
 from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.models.forecaster_registry import BASELINES
+from shotspotter_assets.models.forecaster_registry import BASELINES, NETWORK
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
@@ -39,7 +39,7 @@ from shotspotter_assets.storage.catalogue import FORECAST, HOURLY, TOP_LOCATIONS
 NEXT_DAY_HORIZON: Final = "day"
 CANDIDATE_COLUMN: Final = "candidate"
 """Column of the candidate's probability, served or not, for its scores."""
-BASELINE_PREFIX: Final = "baseline_"
+MODEL_PREFIX: Final = "model_"
 _LEAD: Final = b"lead"
 """Metadata key of forecasts with a lead above one day."""
 _REPLAYED: Final = b"replayed"
@@ -51,13 +51,13 @@ MAX_LOCATIONS: Final = 20
 
 
 def next_day_table(record: ServingRecord, models: TrainedModels, history: History, mixes: Array | None) -> pa.Table:
-    """Forecast the day after the issue date (`catalogue.FORECAST`), with a column for the candidate and each baseline.
+    """Forecast the day after the issue date (`catalogue.FORECAST`), by what serves, candidate, network and baselines.
 
     The history ends on the last known day; `mixes` are the `type_mixes` of the day's first 24 hours, None without types.
     """
     at = history.next_day
     forecast_date: date = history.days_to_forecast()[-1].astype(object)
-    names = {record.served, record.candidate, *BASELINES}
+    names = {record.served, record.candidate, NETWORK, *BASELINES}
     shown = {name: model for name, model in models.next_day.items() if name in names}
     by_model = {name: model.predict(history, range(at, at + 1))[0] for name, model in shown.items()}
     probability, served = by_model[record.served], models.next_day[record.served]
@@ -81,7 +81,7 @@ def next_day_table(record: ServingRecord, models: TrainedModels, history: Histor
         mix,
     )
     for name, values in by_model.items():
-        column = CANDIDATE_COLUMN if name == record.candidate else f"{BASELINE_PREFIX}{name}"
+        column = CANDIDATE_COLUMN if name == record.candidate else f"{MODEL_PREFIX}{name}"
         table = table.append_column(column, pa.array(values))
     return table
 

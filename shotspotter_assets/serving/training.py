@@ -24,10 +24,10 @@ from shotspotter_assets.models.forecaster_registry import (
     BASELINES,
     HISTORICAL_MEAN,
     NEXT_HOURS,
-    candidate_of,
     city_settings,
     fallbacks,
     forecaster,
+    live_forecasters,
 )
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
@@ -166,8 +166,7 @@ def train_live(
     stored: CityHistory, windows: Windows, reason: str, *, incidents: Incidents, context: FitContext
 ) -> tuple[ServingRecord, ModelFiles]:
     """Return (record, files by stored name) of models that serve after the issue date."""
-    candidate = candidate_of(stored.city)
-    names, tomorrow = (candidate, *fallbacks(candidate)), stored.issue_date + ONE_DAY
+    names, tomorrow = live_forecasters(stored.city), stored.issue_date + ONE_DAY
     training = train(stored, tomorrow, windows, names, [HOURLY_STACK], incidents=incidents, context=context)
     stack = training.candidate
     weights = [f"Weights: {stack.posterior.in_words}."] if isinstance(stack, FittedStack) else []

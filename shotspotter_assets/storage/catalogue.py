@@ -218,7 +218,9 @@ FORECAST: Final = StoredTable(
     "forecast.parquet",
     "Risk of the next day and hours by cell.",
     _RISK,
-    Column("double", "Probability by the candidate, and by each baseline (`baseline_<name>`); null for hours."),
+    Column(
+        "double", "Probability by the candidate, and by the network and each baseline (`model_<name>`); null for hours."
+    ),
 )
 HOURLY: Final = StoredTable(
     Asset.RISK_FORECASTS,

@@ -17,14 +17,14 @@ def test_sections_are_those_of_forecasters_with_settings() -> None:
 
 def test_only_what_is_set_changes_the_settings_of_the_citys_file() -> None:
     city = next(iter(load_cities().values()))
-    city = city.model_copy(update={"forecasters": {"residual_conv_lstm": {"epochs": 9, "seed": 3}}})
-    config = Sections(residual_conv_lstm={"epochs": 2})
-    assert changes(config) == {"residual_conv_lstm": {"epochs": 2}}
-    settings = city_settings(city, "residual_conv_lstm", changes(config)["residual_conv_lstm"])
+    city = city.model_copy(update={"forecasters": {"network": {"epochs": 9, "seed": 3}}})
+    config = Sections(network={"epochs": 2})
+    assert changes(config) == {"network": {"epochs": 2}}
+    settings = city_settings(city, "network", changes(config)["network"])
     assert (settings.model_dump()["epochs"], settings.model_dump()["seed"]) == (2, 3)
     assert changes(Sections()) == {}
-    with pytest.raises(ValidationError, match=r"residual_conv_lstm\.epochs"):
-        Sections(residual_conv_lstm={"epochs": 0})
+    with pytest.raises(ValidationError, match=r"network\.epochs"):
+        Sections(network={"epochs": 0})
 
 
 def test_a_run_takes_sections_and_refuses_other_keys() -> None:

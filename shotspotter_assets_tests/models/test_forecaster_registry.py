@@ -114,7 +114,7 @@ def test_a_forecaster_is_loaded_from_its_files(name):
     assert again.chosen == model.chosen
 
 
-@pytest.mark.parametrize("name", [name for name in NEXT_DAY if "conv_lstm" not in name])
+@pytest.mark.parametrize("name", [name for name in NEXT_DAY if name not in ("conv_lstm", "network")])
 def test_a_fit_sees_nothing_after_its_windows(name):
     again = build(name).fit(changed(history(), VALIDATION.stop), TRAIN, VALIDATION, context_of(name))
     np.testing.assert_array_equal(again.predict(history(), TEST), fitted(name).predict(history(), TEST))
@@ -155,10 +155,10 @@ def test_unknown_names_are_refused():
 
 def test_a_citys_file_chooses_what_serves_and_its_settings():
     assert candidate_of(CITY) == DEFAULT_CANDIDATE
-    changes = {"serves": "residual_conv_lstm", "forecasters": {"residual_conv_lstm": {"epochs": 3}}}
+    changes = {"serves": "network", "forecasters": {"network": {"epochs": 3}}}
     city = CITY.model_copy(update=changes)
     name = candidate_of(city)
-    assert name == "residual_conv_lstm"
+    assert name == "network"
     assert city_settings(city, name) == FORECASTERS[name].settings(epochs=3)
     launched = city_settings(city, name, {"seed": 5}).model_dump()
     assert (launched["epochs"], launched["seed"]) == (3, 5)

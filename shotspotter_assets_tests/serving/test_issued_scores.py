@@ -23,7 +23,7 @@ def issued_days(error: float, days: int = DAYS) -> tuple[CityHistory, dict[date,
     row, column = (axis.astype(np.int16) for axis in np.nonzero(ALL_CELLS))
     forecast = pa.table(
         {"row": row, "column": column, "probability": wrong, "candidate": wrong, "expected": wrong}
-        | {"baseline_historical_mean": np.full(16, truth.mean()), "baseline_ew_kde": np.full(16, truth.mean() + 0.01)}
+        | {"model_historical_mean": np.full(16, truth.mean()), "model_ew_kde": np.full(16, truth.mean() + 0.01)}
     )
     day, cell = np.nonzero(random.random((days, 16)) < truth)
     schema = grid_schema(24, TOWN)
@@ -38,7 +38,7 @@ def issued_days(error: float, days: int = DAYS) -> tuple[CityHistory, dict[date,
 def test_a_day_is_scored_by_its_definition() -> None:
     forecast = pa.table(
         {"row": [0, 0], "column": [0, 1], "probability": [0.8, 0.1], "expected": [1.2, 0.2]}
-        | {"candidate": [0.8, 0.1], "baseline_historical_mean": [0.5, 0.5]}
+        | {"candidate": [0.8, 0.1], "model_historical_mean": [0.5, 0.5]}
     )
     alerts = np.zeros((4, 4), dtype=np.int64)
     alerts[0, 0] = 2
@@ -70,7 +70,7 @@ def forecast_of(days: int) -> tuple[CityHistory, dict[date, pa.Table]]:
     days_of_history = [FIRST + timedelta(days=at) for at in range(DAYS)]
     frames = grid_schema(24, TOWN).empty_table().add_column(0, "date", pa.array([], pa.date32()))
     row, column = np.nonzero(ALL_CELLS)
-    probabilities = ("probability", "expected", "candidate", "baseline_historical_mean")
+    probabilities = ("probability", "expected", "candidate", "model_historical_mean")
     table = pa.table({"row": row, "column": column} | dict.fromkeys(probabilities, np.full(16, 0.1)))
     return CityHistory(TOWN, days_of_history, frames), dict.fromkeys(days_of_history[-days:], table)
 

@@ -20,10 +20,6 @@ from shotspotter_assets.storage.stored_file import Asset
 if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
 
-REFERENCE = "conv_lstm"
-"""The report's network, which every fold trains by default, and whose input window a fold must hold."""
-
-
 Sections = sections()
 
 
@@ -33,8 +29,8 @@ class FoldModelConfig(dg.Config):
     folds: TrainingWindows = Field(default_factory=TrainingWindows, description="Days to train and to validate on.")
     models: list[str] = Field(
         default=[],
-        description="Names of forecasters to train, such as [stack, residual_boosting]; by default the one that the city's file "
-        "serves and conv_lstm, the report's network, which trains within ten minutes with its default settings.",
+        description="Names of forecasters to train, such as [stack, conv_lstm] (the report's network); by default the one that "
+        "the city's file serves, and the network of the daily path.",
     )
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
 
@@ -58,7 +54,7 @@ def definitions(city: City) -> dg.Definitions:
     ) -> dg.MaterializeResult:
         """All models that serve, and every baseline, fitted on the days before the cutoff; the last ones are for validation.
 
-        The report's network of a killed run continues after its last finished epoch when the run is started again on the
+        A network of a killed run continues after its last finished epoch when the run is started again on the
         same machine with the same settings.
         """
         return materialize_fold(context, store.open(), city, Asset.FOLD_MODELS, partial(_fold_of, config))
@@ -71,7 +67,13 @@ def _fold_of(
 ) -> panel.Metadata:
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext, training_backups
-    from shotspotter_assets.models.forecaster_registry import candidate_of, city_settings, require_next_day
+    from shotspotter_assets.models.forecaster_registry import (
+        FALLBACKS,
+        NetworkSettings,
+        city_settings,
+        live_forecasters,
+        require_next_day,
+    )
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.models.trained_models import write_models
     from shotspotter_assets.serving.training import train_fold
@@ -79,18 +81,18 @@ def _fold_of(
 
     city, by_hand = with_windows(city, config.folds), changes(config.settings)
     history = CityHistory.before(store, city, cutoff)
-    names = config.models or list(dict.fromkeys([candidate_of(city), REFERENCE]))
+    names = config.models or [name for name in live_forecasters(city) if name not in FALLBACKS]
     require_next_day(names)
-    network = city_settings(city, REFERENCE, by_hand.get(REFERENCE)).model_dump()
+    settings = [city_settings(city, name, by_hand.get(name)) for name in names]
+    window = max(one.days for one in (*settings, NetworkSettings()) if isinstance(one, NetworkSettings))
     record, files = train_fold(
         history,
         cutoff,
-        split_days(len(history.days), city.folds.validation_days(cutoff, len(history.days)), network["days"]),
+        split_days(len(history.days), city.folds.validation_days(cutoff, len(history.days)), window),
         names,
         context=FitContext(read_shared(store, city, cutoff), backups=training_backups(), log=log.info, changes=by_hand),
-        config=network
-        | {"models": names, "folds": city.folds.model_dump(include={"train", "validation"})}
-        | {name: section for name, section in by_hand.items() if name != REFERENCE},
+        config=config.model_dump(mode="json", exclude_none=True)
+        | {"folds": city.folds.model_dump(include={"train", "validation"})},
     )
     path = write_models(store, FOLD_MODEL, record, files)
     return {

@@ -1,4 +1,4 @@
-"""Training of the network `conv_lstm` by Keras, and its raw outputs."""
+"""Training of a network by Keras, and its raw outputs."""
 
 import json
 import math
@@ -10,8 +10,9 @@ import numpy as np
 
 from shotspotter_assets.models.forecaster import NO_CONTEXT, Choices, FitContext
 from shotspotter_assets.models.forecaster_registry import NetworkSettings
-from shotspotter_assets.models.networks.conv_lstm_network import build_conv_lstm
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
+from shotspotter_assets.models.networks.network_inputs import NetworkInputs
+from shotspotter_assets.models.networks.network_model import build_network
 from shotspotter_assets.models.networks.quiet_keras import keras
 from shotspotter_assets.models.networks.windows import Windows
 from shotspotter_assets.storage.fingerprints import sha256
@@ -21,16 +22,14 @@ PLATEAU_FACTOR: Final = 0.5
 
 
 def fit_network(
-    counts: np.ndarray,
-    in_coverage: np.ndarray,
+    inputs: NetworkInputs,
     train: range,
     validation: range,
     settings: NetworkSettings,
-    lead: int,
     own_maps: Sequence[int],
     context: FitContext = NO_CONTEXT,
-    start: np.ndarray | None = None,
     kept: np.ndarray | None = None,
+    earlier: keras.Model | None = None,
 ) -> tuple[keras.Model, Choices]:
     """Train by Adam with early stopping and a learning rate that is cut on plateaus; the best epoch's weights are kept.
 
@@ -42,20 +41,25 @@ def fit_network(
     training with the same arguments goes on from `context.backups` after its last finished epoch; its early stopping
     counts from there.
 
-    `counts`, `lead`, `own_maps`, `start` and `kept` are those of `Windows`. `train` and `validation` are target days; of
-    `train` the last `settings.train_days` are used. The loss is that of the cells `in_coverage` (rows, columns). Raises
-    ValueError if shapes, days or settings do not fit together, FloatingPointError if the loss is not finite.
+    `own_maps` and `kept` are those of `Windows`. `train` and `validation` are target days; of `train` the last
+    `settings.train_days` are used. The loss is that of the covered cells. Training starts at the weights of `earlier`, a
+    network of an earlier training, where their shapes are the same. Raises ValueError if shapes, days or settings do not
+    fit together, FloatingPointError if the loss is not finite.
     """
     train = range(max(train.start, train.stop - settings.train_days), train.stop)
-    loss = weighted_cross_entropy(in_coverage, settings.class_weight)
+    loss = weighted_cross_entropy(inputs.in_coverage, settings.class_weight)
     _make_repeatable(settings.seed)
-    cut = settings.days, lead, settings.batch_size, own_maps
-    batches = Windows(counts, train, *cut, seed=settings.seed, start=start, kept=kept)
-    held_out = Windows(counts, validation, *cut, start=start, kept=kept)
-    model = _untrained(batches, in_coverage, settings)
+    batches = Windows(inputs, train, settings.batch_size, own_maps, seed=settings.seed, kept=kept)
+    held_out = Windows(inputs, validation, settings.batch_size, own_maps, kept=kept)
+    model = _untrained(batches, settings)
+    weights = None if earlier is None else earlier.get_weights()
+    if weights is not None and [own.shape for own in model.get_weights()] == [one.shape for one in weights]:
+        model.set_weights(weights)
     # The trained twin ends in logits, where the loss is exact, and keeps optimizer and loss out of the saved model.
     twin = keras.Model(model.input, model.get_layer("logits").output)
-    twin.compile(keras.optimizers.Adam(settings.learning_rate), loss, jit_compile=False)
+    # A decay of the weights apart from the gradient, as a penalty in the loss would mislead early stopping.
+    adam = keras.optimizers.Adam(settings.learning_rate, weight_decay=settings.weight_decay or None)
+    twin.compile(adam, loss, jit_compile=False)
     began = time.monotonic()
     stopping = keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True)
     callbacks = [
@@ -67,9 +71,10 @@ def fit_network(
         _epoch_reports(context, settings.epochs, began),
     ]
     if context.backups is not None:
-        arguments = [settings.model_dump(), *map(repr, (train, validation, lead, own_maps, counts.shape, counts.dtype))]
-        key = _backup_key(arguments, (counts, in_coverage, start, kept))
-        callbacks.insert(-1, keras.callbacks.BackupAndRestore(str(context.backups / key), double_checkpoint=True))
+        arguments = [settings.model_dump(), *map(repr, (train, validation, inputs.lead, own_maps, inputs.counts.shape))]
+        arrays = (inputs.counts, inputs.in_coverage, inputs.maps, inputs.start, kept, *(weights or ()))
+        backup = context.backups / _backup_key(arguments, arrays)
+        callbacks.insert(-1, keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True))
     fitted = twin.fit(
         batches, validation_data=held_out, epochs=settings.epochs, callbacks=callbacks, shuffle=False, verbose=0
     )
@@ -107,31 +112,22 @@ def _backup_key(arguments: Sequence[Any], arrays: Iterable[np.ndarray | None]) -
     return sha256(json.dumps(arguments), *[b"" if one is None else one.tobytes() for one in arrays])[:16]
 
 
-def _untrained(batches: Windows, in_coverage: np.ndarray, settings: NetworkSettings) -> keras.Model:
+def _untrained(batches: Windows, settings: NetworkSettings) -> keras.Model:
     """Return the network whose every output is the training days' rate, as the class weight distorts it."""
     # A map without any alert would ask for an infinite bias: half an alert is assumed at least.
-    half = 0.5 / (len(batches.days) * in_coverage.sum())
-    rates = np.clip(batches.rates(in_coverage), half, 1 - half)
-    start_level = None if batches.start is None else float(np.log(rates[0] / (1 - rates[0])))
-    rows, columns, layers = batches.frames.shape[1:]
+    half = 0.5 / (len(batches.days) * batches.inputs.in_coverage.sum())
+    rates = np.clip(batches.rates(), half, 1 - half)
     weighted = settings.class_weight * rates / (1 + (settings.class_weight - 1) * rates)
-    return build_conv_lstm(settings, rows, columns, weighted, layers, start_level)
+    return build_network(settings, batches.inputs, weighted)
 
 
-def predict_network(
-    model: keras.Model,
-    counts: np.ndarray,
-    days: range,
-    settings: NetworkSettings,
-    lead: int = 1,
-    start: np.ndarray | None = None,
-) -> np.ndarray:
+def predict_network(model: keras.Model, inputs: NetworkInputs, days: range, batch_size: int) -> np.ndarray:
     """Return raw outputs of the network (the class weight still in them), float32 (n, rows, columns, maps).
 
-    `counts`, `settings`, `lead` and `start` are as in `fit_network`. The last of `days` may be the day `lead` days after
-    the last counted one. Raises ValueError if a day has no full window before it, or lies beyond that day.
+    The last of `days` may be the day `inputs.lead` days after the last counted one. Raises ValueError if a day has no
+    full window before it, or lies beyond that day.
     """
-    if days.start < settings.days + lead - 1:
-        raise ValueError(f"forecast day {days.start} has no full window of {settings.days} days before it")
-    batches = Windows(counts, days, settings.days, lead, settings.batch_size, start=start)
-    return np.asarray(model.predict(batches, verbose=0))
+    first = inputs.length + inputs.lead - 1 if inputs.length else 0
+    if days.start < first:
+        raise ValueError(f"forecast day {days.start} has no full window of {inputs.length} days before it")
+    return np.asarray(model.predict(Windows(inputs, days, batch_size), verbose=0))

@@ -36,6 +36,8 @@ SHRUNK_HALF_LIVES: Final = (np.inf, 365, 120, 30, 7, 2)
 """Half-lives of the rates that are shrunk towards one another (see `_shrunk_rates`), from the first to the last."""
 PRIOR_ALERTS: Final = {"occupied": (1.0, 4.0), "alerts": (1.0,)}
 """Prior strength of the shrinkage in pseudo-alerts (gamma shape)."""
+CITY_LEVEL: Final = "log_city_"
+"""Start of the names of the city's rates."""
 CITY_HALF_LIVES: Final = (2, 7, 14, 30, 90)
 ALERT_HALF_LIVES: Final = (7, 60, 365)
 LAYER_HALF_LIVES: Final = (30, 365)
@@ -67,7 +69,7 @@ def ordinary_days(history: History) -> Booleans:
 
 def is_same_for_all_cells(name: str) -> bool:
     """Return True if an input of that name has one value a day for all cells."""
-    return name in WEEKDAYS or name.startswith(("log_city_", "season_", "is_", "series_"))
+    return name in WEEKDAYS or name.startswith((CITY_LEVEL, "season_", "is_", "series_"))
 
 
 def next_day_inputs(history: History, days: Sequence[int] | Integers) -> Inputs:
@@ -265,10 +267,10 @@ def _same_kind_of_day(history: History, occupied: Booleans, kept: Booleans, days
 
 def _city(share: Array, kept: Booleans, before: Integers) -> Iterator[tuple[str, Array]]:
     usual = exponential_mean(share, 365, kept, before)[:, None]
-    yield "log_city_365_days", np.log(usual + MIN_RATE)
+    yield f"{CITY_LEVEL}365_days", np.log(usual + MIN_RATE)
     for half_life in CITY_HALF_LIVES:
         recent = exponential_mean(share, half_life, kept, before)[:, None]
-        yield f"log_city_{half_life}_days_to_365", np.log((recent + MIN_RATE) / (usual + MIN_RATE))
+        yield f"{CITY_LEVEL}{half_life}_days_to_365", np.log((recent + MIN_RATE) / (usual + MIN_RATE))
 
 
 def weekday_and_season(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, Array]]:

@@ -1,129 +1,147 @@
-"""The network `conv_lstm` as a forecaster, alone or started at the regression's log odds (`residual_conv_lstm`).
+"""Networks as forecasters, alone or started at the regression's log odds (`start: regression`).
 
-The residual network adds its log odds to those of the regression, so it learns only the regression's errors. It is
-trained on ordinary days, as firework days have a separate regime, and the validation window chooses the share of the
-addition that is used, from none to all.
+A network that starts at the regression adds log odds to its, so it learns only the regression's errors. It is trained on
+ordinary days, as firework days have a separate regime, and the validation window chooses the share of the addition that
+is used, from none to all.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
-from shotspotter_assets.arrays import Array, Booleans, Singles
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.models.filters import exponential_mean
-from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster
-from shotspotter_assets.models.forecaster_registry import NetworkSettings
+from shotspotter_assets.models.forecaster import (
+    INPUTS_ERROR,
+    NO_CONTEXT,
+    FitContext,
+    Fitted,
+    Forecaster,
+    OtherInputsError,
+)
+from shotspotter_assets.models.forecaster_registry import Channel, NetworkSettings, Start
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.model_files import Unstored
-from shotspotter_assets.models.next_day.daily_inputs import next_day_inputs
+from shotspotter_assets.models.model_files import Numbers, Unstored
+from shotspotter_assets.models.networks.network_inputs import NetworkInputs
+from shotspotter_assets.models.next_day.daily_inputs import CITY_LEVEL, is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import (
     FitData,
     FittedRegression,
     fit_regressions,
     with_firework_days,
 )
+from shotspotter_assets.models.next_day.shared_regression import FACTORS
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
-NETWORK_FILE: Final = "network.keras"
+NETWORK_FILE: Final = "network_{}.keras"
+MIN_SPREAD: Final = 1e-6
+
+
+def channel_of(name: str) -> str | None:
+    """Return the kind of channel of an input of the regression; None for the city's level, which has no place."""
+    if name.startswith(FACTORS):
+        return "factors"
+    if name.startswith(CITY_LEVEL):
+        return None
+    return "calendar" if is_same_for_all_cells(name) else "inputs"
 
 
 @dataclass(frozen=True)
 class FittedNetwork(Fitted):
-    """A trained network; `regression` is the one that it corrects, None for `conv_lstm`."""
+    """Networks with different seeds, of which the log odds are averaged.
+
+    `names` are the regression's inputs that the networks read, with their `mean` and `spread` on the training days;
+    `regression` is the one that they correct, None for `start: nothing`.
+    """
 
     settings: NetworkSettings
-    model: Unstored = None
+    names: tuple[str, ...]
+    mean: Numbers
+    spread: Numbers
+    models: Unstored = ()
     regression: FittedRegression | None = None
-    share: float = 1.0  # used share of the network's addition to the regression's log odds
+    share: float = 1.0  # used share of the networks' addition to the regression's log odds
 
     def predict(self, history: History, days: range) -> Array:
         if self.regression is None:
             return self.predict_maps(history, days)[..., 0]
-        start, added = self.parts(history, days, self.regression)
+        start, added = self.parts(history, days)
         ordinary = expit(start + self.share * added)
         return clip_probability(with_firework_days(history, days, ordinary, self.regression))
 
-    def parts(self, history: History, days: range, regression: FittedRegression) -> tuple[Array, Array]:
-        """Return (log odds of the regression, the network's addition to them), each (days, cells)."""
-        start = regression.logit(next_day_inputs(history, days))
-        network = self.predict_maps(history, days, _on_grid(history, days, start))[..., 0]
-        return start, logit(network) - start
+    def parts(self, history: History, days: range) -> tuple[Array, Array]:
+        """Return (log odds of the regression, the networks' addition to them), each (days, cells)."""
+        assert self.regression is not None
+        start = self.regression.logit(next_day_inputs(history, days))
+        return start, logit(self.predict_maps(history, days)[..., 0]) - start
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]] | None:
         return None if self.regression is None else self.regression.drivers(history, day)
 
-    def predict_maps(self, history: History, days: range, start: Singles | None = None) -> Array:
-        """Return the probability of each map, shape (days, cells, maps): any alert first, then the types.
-
-        The types are the known forecast types, if there are several. `start` are the regression's log odds, shape
-        (days.stop, rows, columns); None for `conv_lstm`.
-        """
+    def predict_maps(self, history: History, days: range) -> Array:
+        """Return the probability of each map, shape (days, cells, maps): any alert first, then the types of `own_maps`."""
         from shotspotter_assets.models.networks.fit import predict_network
         from shotspotter_assets.models.networks.losses import undo_class_weight
 
-        raw = predict_network(self.model, _forecast_layers(history), days, self.settings, history.lead, start)
-        raw = raw[:, history.in_coverage].astype(np.float64)
-        return clip_probability(undo_class_weight(raw, self.settings.class_weight))
+        inputs, covered = self.inputs_of(history, days), history.in_coverage
+        raw = [predict_network(model, inputs, days, self.settings.batch_size)[:, covered] for model in self.models]
+        log_odds = logit(clip_probability(np.array(raw, np.float64))).mean(axis=0)
+        return clip_probability(undo_class_weight(expit(log_odds), self.settings.class_weight))
+
+    def inputs_of(self, history: History, days: range) -> NetworkInputs:
+        """Return the inputs of `days`. Raises OtherInputsError if the networks were trained on others."""
+        maps = start = None
+        if self.names or self.regression is not None:
+            inputs = next_day_inputs(history, days)
+            if not set(self.names) <= set(inputs.names):
+                raise OtherInputsError(f"A stored network {INPUTS_ERROR}")
+            start = None if self.regression is None else self.regression.logit(inputs).astype(np.float32)
+        if self.names:
+            at = [inputs.names.index(name) for name in self.names]
+            maps = ((inputs.values[..., at] - self.mean) / self.spread).astype(np.float32)
+        length = self.settings.days if Channel.counts in self.settings.channels else 0
+        return NetworkInputs(
+            _forecast_layers(history), history.in_coverage, history.lead, length, days.start, maps, start
+        )
 
     def files(self) -> dict[str, bytes]:
         from shotspotter_assets.models.networks.network_files import save_model
 
-        return super().files() | {NETWORK_FILE: save_model(self.model)}
+        return super().files() | {NETWORK_FILE.format(at): save_model(model) for at, model in enumerate(self.models)}
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> Self:
         from shotspotter_assets.models.networks.network_files import load_model
 
-        return replace(super().load(files), model=load_model(files[NETWORK_FILE]))
+        fitted = super().load(files)
+        models = [load_model(files[NETWORK_FILE.format(at)]) for at in range(fitted.settings.networks)]
+        return replace(fitted, models=tuple(models))
 
 
 class NetworkForecaster(Forecaster):
-    """A network whose epoch is chosen on the validation window; a killed training goes on from its backup."""
+    """Networks whose epochs are chosen on the validation window; a killed training goes on from its backup."""
 
-    name = "conv_lstm"
     fitted = FittedNetwork
     settings: NetworkSettings
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNetwork:
-        history = history.through(validation.stop)
-        alone = self._trained(history, train, validation, context, kept=history.is_known)
-        return replace(alone, validation_probability=alone.predict(history, validation))
-
-    def _trained(
-        self,
-        history: History,
-        train: range,
-        validation: range,
-        context: FitContext,
-        start: Singles | None = None,
-        kept: Booleans | None = None,
-    ) -> FittedNetwork:
-        from shotspotter_assets.models.networks.fit import fit_network
-
-        layers, covered, maps = _forecast_layers(history), history.in_coverage, own_maps(history.city)
-        model, chosen = fit_network(
-            layers, covered, train, validation, self.settings, history.lead, maps, context, start, kept
-        )
-        return FittedNetwork(self.settings, model, chosen=chosen)
-
-
-class ResidualNetworkForecaster(NetworkForecaster):
-    """A network that adds to the regression's log odds, with the share of the addition that is best on validation days."""
-
-    name = "residual_conv_lstm"
-
-    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNetwork:
-        data = FitData(history.through(validation.stop), train, validation)
-        history, regressions = data.history, fit_regressions(data, context.shared)
-        days = range(validation.stop)
-        start = _on_grid(history, days, regressions.train.logit(next_day_inputs(history, days)))
-        network = self._trained(history, train, validation, context, start, data.ordinary)
-        before, added = network.parts(history, validation, regressions.train)
+        data, settings = FitData(history.through(validation.stop), train, validation), self.settings
+        history, kept, regressions = data.history, data.history.is_known, None
+        used = range(max(train.start, train.stop - settings.train_days), validation.stop)
+        if settings.start == Start.regression:
+            regressions, kept = fit_regressions(data, context.shared), data.ordinary
+        earlier = self._earlier(context)
+        names, mean, spread = self._scales(history, range(used.start, train.stop), earlier)
+        network = FittedNetwork(settings, names, mean, spread, regression=regressions and regressions.train, chosen={})
+        network = self._trained(network, history, used, data, context, earlier, kept)
+        if regressions is None:
+            return replace(network, validation_probability=network.predict(history, validation))
+        before, added = network.parts(history, validation)
         at, observed = data.scoring_days - validation.start, history.observed[data.scoring_days]
 
         def loss(share: float) -> float:
@@ -133,10 +151,64 @@ class ResidualNetworkForecaster(NetworkForecaster):
         share = min((0.0, 1.0, best), key=loss)
         losses = {"validation_log_loss": loss(share), "regression_validation_log_loss": loss(0.0)}
         origin = {key: value for key, value in regressions.both.chosen.items() if key == "shared"}
-        chosen = {**network.chosen, "share": share, **losses, **origin}
-        fitted = replace(network, regression=regressions.train, share=share, chosen=chosen)
+        fitted = replace(network, share=share, chosen={**network.chosen, "share": share, **losses, **origin})
         probability = fitted.predict(history, validation)
         return replace(fitted, regression=regressions.both, validation_probability=probability)
+
+    def _earlier(self, context: FitContext) -> FittedNetwork | None:
+        """Return the networks of the last training with the same settings."""
+        files = context.earlier.get(self.name)
+        fitted = None if files is None else self.load(files)
+        return fitted if fitted is not None and fitted.settings == self.settings else None
+
+    def _scales(
+        self, history: History, days: range, earlier: FittedNetwork | None
+    ) -> tuple[tuple[str, ...], Array, Array]:
+        """Return names, means and spreads of the inputs that are channels."""
+        if set(self.settings.channels) <= {Channel.counts, Channel.location}:
+            return (), np.zeros(0), np.ones(0)
+        inputs = next_day_inputs(history, days)
+        names = tuple(name for name in inputs.names if channel_of(name) in self.settings.channels)
+        if earlier is not None and earlier.names == names:  # its weights are of its scales
+            return names, earlier.mean, earlier.spread
+        values = inputs.values[..., [inputs.names.index(name) for name in names]]
+        mean, spread = values.mean(axis=(0, 1), dtype=np.float64), values.std(axis=(0, 1), dtype=np.float64)
+        return names, mean, np.where(spread > MIN_SPREAD, spread, 1.0)
+
+    def _trained(
+        self,
+        network: FittedNetwork,
+        history: History,
+        used: range,
+        data: FitData,
+        context: FitContext,
+        earlier: FittedNetwork | None,
+        kept: Any,
+    ) -> FittedNetwork:
+        from shotspotter_assets.models.networks.fit import fit_network
+
+        inputs, models, chosen = network.inputs_of(history, used), [], []
+        for at in range(self.settings.networks):
+            settings = self.settings.model_copy(update={"seed": self.settings.seed + at})
+            before = None if earlier is None else earlier.models[at]
+            model, choices = fit_network(
+                inputs, data.train, data.validation, settings, own_maps(history.city), context, kept, before
+            )
+            models.append(model)
+            chosen.append(choices)
+        return replace(network, models=tuple(models), chosen=chosen[0] if len(chosen) == 1 else {"networks": chosen})
+
+
+class ReportNetworkForecaster(NetworkForecaster):
+    """The network of the report."""
+
+    name = "conv_lstm"
+
+
+class DailyNetworkForecaster(NetworkForecaster):
+    """The network of the daily forecasts."""
+
+    name = "network"
 
 
 def own_maps(city: City) -> tuple[int, ...]:
@@ -153,10 +225,3 @@ def _forecast_layers(history: History) -> np.ndarray:
     filled, unknown = counts.reshape(len(counts), -1).astype(np.float32), np.flatnonzero(~history.is_known)
     filled[unknown] = exponential_mean(filled, np.inf, history.is_known, unknown)
     return filled.reshape(counts.shape)
-
-
-def _on_grid(history: History, days: range, log_odds: Array) -> Singles:
-    """Return maps of `days`, 0 in cells that are not covered and on days before, shape (days.stop, rows, columns)."""
-    maps = np.zeros((days.stop, *history.in_coverage.shape), np.float32)
-    maps[days.start :, history.in_coverage] = log_odds
-    return maps

@@ -135,16 +135,14 @@ def test_a_day_gives_models_a_forecast_a_plan_and_a_score(chain: Chain) -> None:
     assert "at least 12 are needed" in " ".join(record.reasons)
 
     forecast, cells = chain.forecast(DAY), len(record.covered)
-    assert set(catalogue.FORECAST.schema.names) | {"candidate", "baseline_historical_mean"} <= set(
-        forecast.column_names
-    )
+    assert set(catalogue.FORECAST.schema.names) | {"candidate", "model_historical_mean"} <= set(forecast.column_names)
     horizons = {name: at_horizon(forecast, name) for name in ("day", "1h", "2h", "4h")}
     assert {name: table.num_rows for name, table in horizons.items()} == dict.fromkeys(horizons, cells)
     day = horizons["day"]
     assert day["starts_utc"][0].as_py() == datetime(2024, 1, 21, 5, tzinfo=UTC)
     low, p, high, expected = (day[name].to_numpy() for name in ("low", "probability", "high", "expected"))
     assert ((low <= p) & (p <= high) & (expected >= p - 1e-12)).all()
-    np.testing.assert_array_equal(p, day[f"baseline_{record.served}"].to_numpy())
+    np.testing.assert_array_equal(p, day[f"model_{record.served}"].to_numpy())
     np.testing.assert_allclose(sum(day[f"type_{code}"].to_numpy() for code in range(3)), 1)
     assert (horizons["4h"]["probability"].to_numpy() >= horizons["1h"]["probability"].to_numpy()).all()
 
@@ -342,7 +340,7 @@ def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:
     assert not beside & set(settings["weights"])
     day = at_horizon(chain.forecast(NEXT), "day")
     np.testing.assert_array_equal(day["probability"].to_numpy(), day["candidate"].to_numpy())
-    shown = {name.removeprefix("baseline_") for name in day.column_names if name.startswith("baseline_")}
+    shown = {name.removeprefix("model_") for name in day.column_names if name.startswith("model_")}
     assert shown == {name for name in {*settings["weights"], *beside} if name in BASELINES}
     assert "odds x" in chain.read(catalogue.TOP_LOCATIONS, NEXT)["why"][0].as_py()
 

@@ -16,7 +16,7 @@ from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, at_
 
 DAY = date(2023, 11, 5)
 NETWORKS: dict[str, dict[str, Any]] = {
-    "residual_conv_lstm": {"epochs": 2},
+    "network": {"epochs": 2},
     "conv_lstm": {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 2, "batch_size": 40},
 }
 
@@ -43,7 +43,7 @@ def test_network_serves(network: str, tmp_path: Path, instance: dg.DagsterInstan
     facts = json.loads(chain.store.read_bytes(FORECAST_RECORD, CITY, DAY))
     assert facts["served"] == network
     # The network on the regression has that one's reasons; the reference network has none.
-    assert bool(facts["drivers"]) == (network == "residual_conv_lstm")
+    assert bool(facts["drivers"]) == (network == "network")
     assert ScoreRecord.load(chain.store, CITY, DAY).note
 
 

@@ -59,7 +59,7 @@ def check_report(
         "climatology",
         "gunshot_types",
     }
-    assert "conv_lstm" not in models or record["config"]["filters"] == 2
+    assert "conv_lstm" not in models or record["config"]["settings"]["conv_lstm"]["filters"] == 2
     for name, model in record["models"].items():
         assert model["files"]
         for file, digest in model["files"].items():
@@ -102,7 +102,7 @@ def test_missing_and_stale_inputs_are_named(
     copy_days(tiny_city_days, tmp_path / "store", "2024-03-31")
     settings = {"conv_lstm": {"days": 64, "recurrent_layers": 2}}
     with pytest.raises(ValueError, match="184 days before the cutoff"):
-        run_fold("fold_models", CITY, FOLD, on, instance, {"settings": settings})
+        run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["conv_lstm"], "settings": settings})
     with pytest.raises(MissingObjectError, match=r"fold_models has no record.json for tiny_city on 2024-01-01"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
 
@@ -114,7 +114,7 @@ def test_missing_and_stale_inputs_are_named(
     with pytest.raises(ValueError, match=r"materialize fold_models for tiny_city 2024-01-01"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
     day.write_bytes(content)
-    model = tmp_path / "store" / "fold_models" / "city=tiny_city" / "fold=2024-01-01" / "conv_lstm.network.keras"
+    model = tmp_path / "store" / "fold_models" / "city=tiny_city" / "fold=2024-01-01" / "conv_lstm.network_0.keras"
     model.write_bytes(model.read_bytes()[:-1])
     with pytest.raises(ValueError, match="again"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ import shotspotter_assets
 from shotspotter_assets.models.forecaster import Choices, FitContext
 from shotspotter_assets.models.forecaster_registry import NetworkSettings
 from shotspotter_assets.models.networks.fit import PLATEAU_FACTOR, fit_network, predict_network
+from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 
 CONFIG = NetworkSettings(
     days=4, filters=2, recurrent_layers=1, epochs=12, batch_size=10, learning_rate=0.1, patience=3, plateau_patience=1
 )
 TRAIN, VALIDATION = range(48), range(48, 60)
-HORIZON = 1, (0, 1, 2)
-"""Lead, and layers with a map of their own."""
+OWN_MAPS = (0, 1, 2)
 
 
 def toy() -> tuple[np.ndarray, np.ndarray]:
@@ -30,11 +31,15 @@ def toy() -> tuple[np.ndarray, np.ndarray]:
     return counts, np.arange(36).reshape(6, 6) >= 6
 
 
+def inputs_of(counts: np.ndarray) -> NetworkInputs:
+    return NetworkInputs(counts, toy()[1], lead=1, length=CONFIG.days)
+
+
 Trained = tuple[keras.Model, Choices]
 
 
 def fit(config: NetworkSettings = CONFIG, **more: Any) -> Trained:
-    return fit_network(*toy(), TRAIN, VALIDATION, config, *HORIZON, **more)
+    return fit_network(inputs_of(toy()[0]), TRAIN, VALIDATION, config, OWN_MAPS, **more)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +49,7 @@ def learned() -> Trained:
 
 def test_best_weights_have_learned_the_toy(learned: Trained) -> None:
     counts, in_coverage = toy()
-    p = predict_network(learned[0], counts, VALIDATION, CONFIG)[:, in_coverage].astype(np.float64)
+    p = predict_network(learned[0], inputs_of(counts), VALIDATION, 10)[:, in_coverage].astype(np.float64)
     occupied = counts[VALIDATION.start : VALIDATION.stop].transpose(0, 2, 3, 1)[:, in_coverage] > 0
     y = np.concatenate([occupied.any(axis=-1, keepdims=True), occupied[..., :3]], axis=-1)
     loss = -np.where(y, np.log(p), np.log1p(-p))
@@ -108,15 +113,15 @@ def test_other_settings_start_anew(tmp_path: Path) -> None:
 def test_sees_the_past_only(learned: Trained) -> None:
     counts, _ = toy()
     day = range(20, 21)
-    answer = predict_network(learned[0], counts, day, CONFIG)
+    answer = predict_network(learned[0], inputs_of(counts), day, 10)
     future = counts.copy()
     future[20:] = 9
-    np.testing.assert_array_equal(predict_network(learned[0], future, day, CONFIG), answer)
-    np.testing.assert_array_equal(predict_network(learned[0], counts[:20], day, CONFIG), answer)
+    np.testing.assert_array_equal(predict_network(learned[0], inputs_of(future), day, 10), answer)
+    np.testing.assert_array_equal(predict_network(learned[0], inputs_of(counts[:20]), day, 10), answer)
     for past in range(16, 20):
         changed = counts.copy()
         changed[past] = 9
-        assert (predict_network(learned[0], changed, day, CONFIG) != answer).any(), past
+        assert (predict_network(learned[0], inputs_of(changed), day, 10) != answer).any(), past
 
 
 @pytest.mark.parametrize(
@@ -124,15 +129,13 @@ def test_sees_the_past_only(learned: Trained) -> None:
     [
         ({"train": range(3)}, "target days 0 to 2"),
         ({"validation": range(60, 65)}, "target days 60 to 64"),
-        ({"in_coverage": np.zeros((6, 6), dtype=bool)}, "no cell"),
-        ({"settings": NetworkSettings(days=6)}, "power of two"),
+        ({"inputs": replace(inputs_of(toy()[0]), in_coverage=np.zeros((6, 6), dtype=bool))}, "no cell"),
+        ({"settings": NetworkSettings(days=6), "inputs": replace(inputs_of(toy()[0]), length=6)}, "power of two"),
     ],
 )
 def test_refuses_arguments_that_do_not_fit_together(change: dict[str, Any], message: str) -> None:
-    counts, in_coverage = toy()
     arguments = {
-        "counts": counts, "in_coverage": in_coverage, "train": TRAIN, "validation": VALIDATION, "settings": CONFIG,
-        "lead": 1, "own_maps": (0, 1, 2),
+        "inputs": inputs_of(toy()[0]), "train": TRAIN, "validation": VALIDATION, "settings": CONFIG, "own_maps": OWN_MAPS,
     }  # fmt: skip
     with pytest.raises(ValueError, match=message):
         fit_network(**{**arguments, **change})

@@ -27,7 +27,7 @@ def test_there_is_a_map_of_all_that_is_forecast_and_one_of_each_known_type(forec
     past = History(city, past.first_day, np.concatenate([past.counts, events], axis=1), COVERED)
     learns = {"epochs": 15, "learning_rate": 0.03} if maps == 3 else {}
     network = build("conv_lstm", **TINY | learns).fit(past, TRAIN, VALIDATION)
-    assert network.model.input_shape[-1] == layers
+    assert network.models[0].input_shape["frames"][-1] == layers
     probability = network.predict_maps(past, TEST)
     assert probability.shape == (len(TEST), COVERED.sum(), maps)
     np.testing.assert_array_equal(probability[..., 0], network.predict(past, TEST))
@@ -38,7 +38,7 @@ def test_there_is_a_map_of_all_that_is_forecast_and_one_of_each_known_type(forec
 
 
 def test_residual_network_is_no_worse_than_its_regression_on_validation():
-    network, data = fitted("residual_conv_lstm"), FitData(history().through(VALIDATION.stop), TRAIN, VALIDATION)
+    network, data = fitted("network"), FitData(history().through(VALIDATION.stop), TRAIN, VALIDATION)
     at = data.scoring_days - VALIDATION.start
     observed = data.history.observed[data.scoring_days]
     loss = log_losses(network.validation_probability[at], observed).mean()
@@ -52,7 +52,7 @@ def test_residual_network_is_no_worse_than_its_regression_on_validation():
 
 
 def test_untrained_it_is_the_regression_that_it_starts_at():
-    untrained = build("residual_conv_lstm", learning_rate=1e-12).fit(history(), TRAIN, VALIDATION)
-    start, added = untrained.parts(history(), TEST, untrained.regression)
+    untrained = build("network", learning_rate=1e-12).fit(history(), TRAIN, VALIDATION)
+    start, added = untrained.parts(history(), TEST)
     np.testing.assert_allclose(added, 0, atol=1e-4)
     assert np.ptp(start) > 1

@@ -1,0 +1,126 @@
+"""The networks: a backbone over windows of counts and maps of the target day, then one map per target.
+
+`conv_lstm` is the report's: Conv3D twice, bidirectional peephole ConvLSTM layers with time pooling, and Conv3D. `convolution`
+is two convolutions over cells. `transformer` attends over days and patches of cells.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from shotspotter_assets.models.forecaster_registry import Backbone, Channel, NetworkSettings
+from shotspotter_assets.models.networks.network_inputs import NetworkInputs
+from shotspotter_assets.models.networks.patch_transformer import attended_maps
+from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
+from shotspotter_assets.models.networks.quiet_keras import keras, ops
+
+LOCATION_WIDTH = 4
+"""Numbers that describe a cell's location."""
+
+
+def time_pools(days: int, recurrent_layers: int) -> list[int]:
+    """Return pool sizes over time, one per recurrent layer, down to one frame. Raises ValueError if this is impossible."""
+    min_days = 2**recurrent_layers
+    if recurrent_layers < 1 or days < min_days or days & (days - 1):
+        allowed = ", ".join(str(min_days * 2**power) for power in range(4))
+        raise ValueError(
+            f"days={days} cannot be pooled down to one frame by {recurrent_layers} recurrent layers: "
+            f"use a power of two of at least {min_days} ({allowed}, ...) and at least one recurrent layer"
+        )
+    return [2] * (recurrent_layers - 1) + [days // 2 ** (recurrent_layers - 1)]
+
+
+@keras.saving.register_keras_serializable(package="shotspotter_assets")
+class LocationMaps(keras.layers.Layer):
+    """A learned embedding of each cell's location, `width` numbers, appended to maps (batch, rows, columns, channels)."""
+
+    def __init__(self, width: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.width = width
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.embedding = self.add_weight((*input_shape[1:3], self.width), "random_normal", name="embedding")
+
+    def call(self, maps: Any) -> Any:
+        embedding = ops.broadcast_to(self.embedding, (ops.shape(maps)[0], *self.embedding.shape))
+        return ops.concatenate([maps, embedding], axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], (input_shape[-1] or 0) + self.width)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "width": self.width}
+
+
+def build_network(settings: NetworkSettings, inputs: NetworkInputs, initial_rates: np.ndarray) -> keras.Model:
+    """Build a network for some inputs; random weights follow `keras.utils.set_random_seed`.
+
+    Input: those that `Windows` gives, by name. Output: float32 (batch, rows, columns, maps), each a sigmoid. The layer
+    named `logits` holds the values before the sigmoid, for the loss. The untrained network returns `initial_rates` (maps,)
+    everywhere, so that training does not start by learning the base rate. With a start it returns the start as map 0,
+    and the start with the difference of their log rates as the others.
+    """
+    grid, rates = inputs.in_coverage.shape, np.asarray(initial_rates, dtype=np.float64)
+    layers, given = keras.layers, dict[str, Any]()
+    frames: Any = None
+    maps: Any = None
+    if inputs.length:
+        frames = given["frames"] = keras.Input((inputs.length, *grid, inputs.counts.shape[1]), name="frames")
+    if inputs.channels:
+        maps = given["maps"] = keras.Input((*grid, inputs.channels), name="maps")
+    if Channel.location in settings.channels:
+        # Without maps the embedding is appended to the last frame, which also gives its shape.
+        maps = LocationMaps(LOCATION_WIDTH, name="location")(frames[:, -1] if maps is None else maps)
+    backbone = {
+        Backbone.conv_lstm: _recurrent_maps,
+        Backbone.convolution: _convolved_maps,
+        Backbone.transformer: attended_maps,
+    }
+    features = backbone[settings.backbone](settings, frames, maps)
+    # One frame is left: a kernel deeper than one would only hold weights that meet padding.
+    last = layers.Conv3D(len(rates), (1, 3, 3), padding="same", kernel_initializer="zeros", name="last_convolution")
+    added = layers.Reshape((*grid, len(rates)), name="added")(last(features))
+    log_odds = np.log(rates / (1 - rates))
+    if inputs.start is None:
+        logits = layers.Activation("linear", name="logits")(added)
+    else:
+        start = given["start"] = keras.Input(grid, name="start")
+        logits = layers.Add(name="logits")([added, layers.Reshape((*grid, 1))(start)])
+        log_odds = log_odds - log_odds[0]
+    last.bias.assign(log_odds)
+    return keras.Model(given, layers.Activation("sigmoid", name="heat_maps")(logits), name=settings.backbone.value)
+
+
+def _recurrent_maps(settings: NetworkSettings, frames: Any, maps: Any) -> Any:
+    layers, filters = keras.layers, settings.filters
+    if maps is not None:
+        repeated = layers.RepeatVector(settings.days)(layers.Flatten()(maps))
+        repeated = layers.Reshape((settings.days, *maps.shape[1:]))(repeated)
+        frames = layers.Concatenate()([frames, repeated])
+    for number in (1, 2):
+        name = f"convolution_{number}"
+        frames = layers.Conv3D(filters, 3, padding="same", activation="relu", name=name)(frames)
+    # A batch holds hundreds of thousands of cells, so its statistics are steady; Keras's momentum of 0.99 would spoil
+    # the first epochs' validation loss of a data set with a hundred batches.
+    frames = layers.BatchNormalization(momentum=0.9, name="normalization_0")(frames)
+    for number, pool in enumerate(time_pools(settings.days, settings.recurrent_layers), start=1):
+        frames = PeepholeConvLSTM2D(filters, name=f"recurrence_{number}")(frames)
+        frames = layers.BatchNormalization(momentum=0.9, name=f"normalization_{number}")(frames)
+        frames = layers.MaxPooling3D((pool, 1, 1), name=f"time_pool_{number}")(frames)
+        if settings.dropout > 0:
+            frames = layers.Dropout(settings.dropout, name=f"dropout_{number}")(frames)
+    return frames
+
+
+def _convolved_maps(settings: NetworkSettings, frames: Any, maps: Any) -> Any:
+    layers = keras.layers
+    if frames is not None:
+        days, rows, columns, channels = frames.shape[1:]
+        flat = layers.Reshape((rows, columns, days * channels))(layers.Permute((2, 3, 1, 4))(frames))
+        maps = flat if maps is None else layers.Concatenate()([maps, flat])
+    for number in (1, 2):
+        name = f"convolution_{number}"
+        maps = layers.Conv2D(settings.filters, 3, padding="same", activation="relu", name=name)(maps)
+        if settings.dropout > 0:
+            maps = layers.Dropout(settings.dropout, name=f"dropout_{number}")(maps)
+    return layers.Reshape((1, *maps.shape[1:]))(maps)

@@ -1,0 +1,91 @@
+"""A transformer over days and patches of cells, with a learned bias for the distance in days and in cells.
+
+Every patch of every day, and every patch of the target day, is a token. Nearness in time and space is the context, as in
+Liu et al. 2016, "Predicting the next location"; the form of the bias is that of Raffel et al. 2020 (T5).
+"""
+
+from typing import Any, Final
+
+import numpy as np
+
+from shotspotter_assets.models.forecaster_registry import NetworkSettings
+from shotspotter_assets.models.networks.quiet_keras import keras, ops
+
+PATCH: Final = 6
+"""Cells along the side of a patch."""
+WIDTH: Final = 32
+HEADS: Final = 4
+LAYERS: Final = 2
+
+
+@keras.saving.register_keras_serializable(package="shotspotter_assets")
+class PatchAttention(keras.layers.Layer):
+    """Multi-head attention of tokens (batch, days * patches, width), with a bias by distance in days and in patches."""
+
+    def __init__(self, days: int, patch_rows: int, patch_columns: int, heads: int = HEADS, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.days, self.patch_rows, self.patch_columns, self.heads = days, patch_rows, patch_columns, heads
+        day, row, column = (
+            axis.ravel() for axis in np.indices((days, patch_rows, patch_columns))
+        )  # of each token, in the order of the tokens
+        # Days differ in direction, cells only in distance: the past bears on the future, north as much as south.
+        self._day_at = day[None, :] - day[:, None] + days - 1
+        self._cell_at = np.rint(np.hypot(row[None, :] - row[:, None], column[None, :] - column[:, None])).astype(int)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        width = input_shape[-1] or 0
+        self.day_bias = self.add_weight((2 * self.days - 1, self.heads), "zeros", name="day_bias")
+        self.cell_bias = self.add_weight((int(self._cell_at.max()) + 1, self.heads), "zeros", name="cell_bias")
+        self.mixed = self.add_weight((width, 3 * width), "glorot_uniform", name="query_key_value")
+        self.joined = self.add_weight((width, width), "glorot_uniform", name="output")
+
+    def call(self, tokens: Any) -> Any:
+        number, width = tokens.shape[1:]
+        parts = ops.reshape(tokens @ self.mixed, (-1, number, 3, self.heads, width // self.heads))
+        query, key, value = ops.unstack(ops.transpose(parts, (2, 0, 3, 1, 4)), 3, axis=0)
+        bias = ops.take(self.day_bias, self._day_at, axis=0) + ops.take(self.cell_bias, self._cell_at, axis=0)
+        scores = query @ ops.swapaxes(key, -1, -2) / np.sqrt(width // self.heads) + ops.transpose(bias, (2, 0, 1))
+        mixed = ops.transpose(ops.softmax(scores) @ value, (0, 2, 1, 3))
+        return ops.reshape(mixed, (-1, number, width)) @ self.joined
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("days", "patch_rows", "patch_columns", "heads")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def attended_maps(settings: NetworkSettings, frames: Any, maps: Any) -> Any:
+    """Return features (batch, 1, rows, columns, filters) of the target day."""
+    layers = keras.layers
+    days, rows, columns, _ = frames.shape[1:]
+    patch_rows, patch_columns = -(-rows // PATCH), -(-columns // PATCH)
+    patches = patch_rows * patch_columns
+    past = layers.Dense(WIDTH, name="day_tokens")(_patches(frames))
+    target = _patches(layers.Reshape((1, rows, columns, -1))(frames[:, -1] if maps is None else maps))
+    tokens = layers.Concatenate(axis=1)([past, layers.Dense(WIDTH, name="target_tokens")(target)])
+    for number in range(1, LAYERS + 1):
+        attention = PatchAttention(days + 1, patch_rows, patch_columns, name=f"attention_{number}")
+        tokens = layers.Add()([tokens, attention(layers.LayerNormalization()(tokens))])
+        hidden = layers.Dense(2 * WIDTH, activation="relu")(layers.LayerNormalization()(tokens))
+        hidden = layers.Dropout(settings.dropout)(hidden)
+        tokens = layers.Add()([tokens, layers.Dense(WIDTH)(hidden)])
+    of_cells = layers.Dense(PATCH * PATCH * settings.filters, name="cells")(tokens[:, -patches:])
+    of_cells = layers.Reshape((patch_rows, patch_columns, PATCH, PATCH, settings.filters))(of_cells)
+    of_cells = layers.Permute((1, 3, 2, 4, 5))(of_cells)
+    grid = layers.Reshape((patch_rows * PATCH, patch_columns * PATCH, settings.filters))(of_cells)[:, :rows, :columns]
+    if maps is not None:
+        grid = layers.Concatenate()([grid, maps])
+    grid = layers.Dense(settings.filters, activation="relu", name="mixed")(grid)
+    return layers.Reshape((1, rows, columns, settings.filters))(grid)
+
+
+def _patches(frames: Any) -> Any:
+    """Return frames (batch, days, rows, columns, channels) as (batch, days * patches, PATCH * PATCH * channels)."""
+    layers = keras.layers
+    days, rows, columns, channels = frames.shape[1:]
+    frames = layers.ZeroPadding3D(((0, 0), (0, -rows % PATCH), (0, -columns % PATCH)))(frames)
+    tall, wide = -(-rows // PATCH), -(-columns // PATCH)
+    frames = layers.Reshape((days, tall, PATCH, wide, PATCH * channels))(frames)
+    return layers.Reshape((days * tall * wide, PATCH * PATCH * channels))(layers.Permute((1, 2, 4, 3, 5))(frames))

@@ -1,0 +1,108 @@
+import keras
+import numpy as np
+import pytest
+
+from shotspotter_assets.models.forecaster_registry import NetworkSettings
+from shotspotter_assets.models.networks.network_files import load_model, save_model
+from shotspotter_assets.models.networks.network_inputs import NetworkInputs
+from shotspotter_assets.models.networks.network_model import build_network, time_pools
+from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
+
+RATES = np.array([0.02, 0.01, 0.005, 0.001])
+GRID = (7, 8)
+SHAPES = {"frames": (8, *GRID, 4), "maps": (*GRID, 5), "start": GRID}
+WAYS: list[tuple[str, list[str]]] = [
+    ("conv_lstm", ["frames"]),
+    ("conv_lstm", ["frames", "maps", "start"]),
+    ("convolution", ["maps", "start"]),
+    ("convolution", ["frames"]),
+    ("transformer", ["frames"]),
+    ("transformer", ["frames", "maps", "start"]),
+]
+
+
+def build(backbone: str, given: list[str], channels: list[str] | None = None) -> keras.Model:
+    counts = np.zeros((20, 4, *GRID))
+    maps = np.zeros((20, 56, 5), np.float32) if "maps" in given else None
+    start = np.zeros((20, 56), np.float32) if "start" in given else None
+    inputs = NetworkInputs(counts, np.ones(GRID, bool), 1, 8 if "frames" in given else 0, maps=maps, start=start)
+    reads = channels or (["counts"] if "frames" in given else []) + (["inputs"] if "maps" in given else [])
+    settings = {"days": 8, "filters": 8, "recurrent_layers": 2, "backbone": backbone, "channels": reads}
+    return build_network(NetworkSettings.model_validate(settings), inputs, RATES)
+
+
+def some_inputs(given: list[str], seed: int = 0) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(seed)
+    return {name: random.normal(size=(3, *SHAPES[name])).astype(np.float32) for name in given}
+
+
+def trained(model: keras.Model, seed: int = 1) -> keras.Model:
+    random = np.random.default_rng(seed)
+    model.set_weights([weight + random.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
+    return model
+
+
+def test_layers_come_in_the_order_of_the_report() -> None:
+    layers = keras.layers
+    recurrence = [PeepholeConvLSTM2D, layers.BatchNormalization, layers.MaxPooling3D]
+    model = build("conv_lstm", ["frames"])
+    assert [type(layer) for layer in model.layers] == [
+        layers.InputLayer, layers.Conv3D, layers.Conv3D, layers.BatchNormalization, *recurrence, *recurrence,
+        layers.Conv3D, layers.Reshape, layers.Activation, layers.Activation,
+    ]  # fmt: skip
+    assert model.name == "conv_lstm"
+    assert model.output_shape == (None, *GRID, 4)
+    pools = [layer.pool_size for layer in model.layers if isinstance(layer, layers.MaxPooling3D)]
+    assert pools == [(2, 1, 1), (4, 1, 1)]
+
+
+@pytest.mark.parametrize(("backbone", "given"), WAYS)
+def test_untrained_network_returns_the_initial_rates_or_its_start(backbone: str, given: list[str]) -> None:
+    inputs = some_inputs(given)
+    answer = np.asarray(build(backbone, given)(inputs))
+    assert answer.dtype == np.float32
+    expected = np.broadcast_to(RATES, answer.shape)
+    if "start" in given:
+        log_rates = np.log(RATES / (1 - RATES))
+        expected = 1 / (1 + np.exp(-(inputs["start"][..., None] + log_rates - log_rates[0])))
+    np.testing.assert_allclose(answer, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("backbone", "given"), WAYS)
+def test_every_input_counts_and_the_stored_network_answers_alike(backbone: str, given: list[str]) -> None:
+    model, inputs = trained(build(backbone, given)), some_inputs(given)
+    answer = np.asarray(model(inputs))
+    np.testing.assert_array_equal(np.asarray(load_model(save_model(model))(inputs)), answer)
+    for name in given:
+        other = inputs | {name: some_inputs([name], seed=5)[name]}
+        assert np.abs(np.asarray(model(other)) - answer).max() > 1e-3, name
+
+
+def test_location_tells_cells_with_equal_inputs_apart() -> None:
+    inputs = {"maps": np.ones((1, *GRID, 5), np.float32)}
+    for channels, distinct in ((["inputs"], False), (["inputs", "location"], True)):
+        model = trained(build("convolution", ["maps"], channels), seed=4)
+        answer = np.asarray(model(inputs))[0, 3, 3:5, 0]  # cells that see no border
+        assert (np.ptp(answer) > 1e-4) == distinct
+
+
+def test_attention_reaches_from_any_day_and_patch_to_the_target() -> None:
+    model, inputs = trained(build("transformer", ["frames"])), some_inputs(["frames"])
+    answer = np.asarray(model(inputs))
+    frames = inputs["frames"].copy()
+    frames[:, 0, 6, 7] += 3
+    assert (np.asarray(model({"frames": frames}))[:, 0, 0] != answer[:, 0, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("days", "layers", "pools"), [(16, 3, [2, 2, 4]), (8, 3, [2, 2, 2]), (32, 2, [2, 16]), (2, 1, [2])]
+)
+def test_pools_leave_one_frame(days: int, layers: int, pools: list[int]) -> None:
+    assert time_pools(days, layers) == pools
+    assert np.prod(pools) == days
+
+
+@pytest.mark.parametrize(("days", "layers"), [(14, 3), (4, 3), (0, 1), (16, 0)])
+def test_refuses_days_that_do_not_pool_to_one_frame(days: int, layers: int) -> None:
+    with pytest.raises(ValueError, match=r"power of two of at least \d+ \(\d+, \d+"):
+        time_pools(days, layers)
