@@ -66,7 +66,9 @@ class FitContext:
     log: Callable[[str], None] = lambda _: None  # receives lines of progress
     after_epoch: Callable[[int, float], None] | None = None
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # to the settings of a stack's members
-    earlier: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)  # files by model of the last training
+    earlier: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # forecasters of the last training, at whose weights networks start
     horizons: Sequence[int] = HORIZONS  # those among `HORIZONS` that forecasters of hours are fitted for
 
 

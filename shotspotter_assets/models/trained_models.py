@@ -82,6 +82,16 @@ def write_models(store: Store, file: StoredFile, record: StoredRecord, files: Mo
     return record.write_after(store, named)
 
 
+def last_models(
+    store: Store, file: StoredFile, record: TrainingRecord, day: date, suffix: str = ""
+) -> Mapping[str, Fitted]:
+    """Return a record's next-day models by name; none if their files are lost. Arguments are those of `read_models`."""
+    try:
+        return read_models(store, file, record, day, suffix).next_day
+    except ValueError:
+        return {}
+
+
 def read_models(store: Store, file: StoredFile, record: TrainingRecord, day: date, suffix: str = "") -> TrainedModels:
     """Read a record's models of a partition, whose stored names end with `suffix`.
 

@@ -1,15 +1,15 @@
 """Choice of the models that serve a city after a day: newly trained and accepted ones, or those of an earlier day."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.forecaster_registry import candidate_of
+from shotspotter_assets.models.forecaster_registry import NETWORK, candidate_of, live_forecasters, members_of
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
-from shotspotter_assets.models.trained_models import ModelFiles, write_models
+from shotspotter_assets.models.trained_models import ModelFiles, last_models, write_models
 from shotspotter_assets.serving.approval import WaitingModels, serve_approved, stored_models
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_on_grid
 from shotspotter_assets.serving.serving_record import WEEK, ServingRecord
@@ -114,6 +114,9 @@ def choose_models(
         record, files = train_new_city(stored, context)
     else:
         windows, incidents = live_windows(stored.days, validation_days), stored_incidents(store, stored)
+        if before is not None and city.network:
+            models = last_models(store, LIVE_MODEL, before, before.models_from, before.suffix)
+            context = replace(context, earlier=models)
         record, files = train_live(stored, windows, reason, incidents=incidents, context=context)
     serves, waiting = serve_approved(store, stored, record)
     if waiting is not None and serves is None:
@@ -137,6 +140,9 @@ def outdated(city: City, before: ServingRecord) -> str:
     candidate = candidate_of(city)
     if before.candidate != candidate:
         return f"{candidate} is to serve instead of {before.candidate}"
+    trained = before.models.keys() | before.models[candidate].chosen.get("members", {}).keys()
+    if (NETWORK in trained) != (NETWORK in {*live_forecasters(city), *members_of(city, candidate)}):
+        return f"the city's file has network: {str(city.network).lower()}"
     is_served = before.gate.passed or city.gate == "alarm"
     return "" if is_served == (before.served == candidate) else f"the city's file has gate: {city.gate}"
 

@@ -44,12 +44,6 @@ class ServingRecord(TrainingRecord):
     gate: Verdict
     """Verdict on the candidate in the validation window."""
 
-    @classmethod
-    def latest_before(cls, store: Store, city: str, day: date) -> "ServingRecord | None":
-        """Return the latest record before `day`; None without any."""
-        earlier = store.days_present(SERVING_RECORD, city, last=day - ONE_DAY)
-        return cls.load(store, city, max(earlier)) if earlier else None
-
     @property
     def candidate(self) -> str:
         """Forecaster that serves if it passes the gate."""

@@ -1,7 +1,7 @@
 """Base of stored records: facts of one partition as JSON."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -40,6 +40,12 @@ class StoredRecord(BaseModel):
     def find_sound(cls, store: Store, city: str, day: date | None = None) -> Self | None:
         """Return a record that can be rebuilt; None if it is missing or damaged."""
         return store.read_index(cls.stored_as, city, cls.model_validate_json, day)
+
+    @classmethod
+    def latest_before(cls, store: Store, city: str, day: date) -> Self | None:
+        """Return the latest record before `day`; None without any."""
+        earlier = store.days_present(cls.stored_as, city, last=day - timedelta(days=1))
+        return cls.load(store, city, max(earlier)) if earlier else None
 
     def content(self) -> bytes:
         """Return the file's content."""

@@ -75,7 +75,8 @@ def _fold_of(
         require_next_day,
     )
     from shotspotter_assets.models.next_day.shared_regression import read_shared
-    from shotspotter_assets.models.trained_models import write_models
+    from shotspotter_assets.models.records import FoldRecord
+    from shotspotter_assets.models.trained_models import last_models, write_models
     from shotspotter_assets.serving.training import train_fold
     from shotspotter_assets.storage.fingerprints import sha256
 
@@ -85,12 +86,19 @@ def _fold_of(
     require_next_day(names)
     settings = [city_settings(city, name, by_hand.get(name)) for name in names]
     window = max(one.days for one in (*settings, NetworkSettings()) if isinstance(one, NetworkSettings))
+    last = FoldRecord.latest_before(store, city.name, cutoff) if city.network else None
     record, files = train_fold(
         history,
         cutoff,
         split_days(len(history.days), city.folds.validation_days(cutoff, len(history.days)), window),
         names,
-        context=FitContext(read_shared(store, city, cutoff), backups=training_backups(), log=log.info, changes=by_hand),
+        context=FitContext(
+            read_shared(store, city, cutoff),
+            backups=training_backups(),
+            log=log.info,
+            changes=by_hand,
+            earlier={} if last is None else last_models(store, FOLD_MODEL, last, last.cutoff),
+        ),
         config=config.model_dump(mode="json", exclude_none=True)
         | {"folds": city.folds.model_dump(include={"train", "validation"})},
     )

@@ -43,7 +43,8 @@ def fit_network(
 
     `own_maps` and `kept` are those of `Windows`. `train` and `validation` are target days; of `train` the last
     `settings.train_days` are used. The loss is that of the covered cells. Training starts at the weights of `earlier`, a
-    network of an earlier training, where their shapes are the same. Raises ValueError if shapes, days or settings do not
+    network of an earlier training, where their shapes are the same, and keeps them (`best_epoch` 0) if no epoch has a
+    lower validation loss. Raises ValueError if shapes, days or settings do not
     fit together, FloatingPointError if the loss is not finite.
     """
     train = range(max(train.start, train.stop - settings.train_days), train.stop)
@@ -52,8 +53,9 @@ def fit_network(
     batches = Windows(inputs, train, settings.batch_size, own_maps, seed=settings.seed, kept=kept)
     held_out = Windows(inputs, validation, settings.batch_size, own_maps, kept=kept)
     model = _untrained(batches, settings)
-    weights = None if earlier is None else earlier.get_weights()
-    if weights is not None and [own.shape for own in model.get_weights()] == [one.shape for one in weights]:
+    weights = [] if earlier is None else earlier.get_weights()
+    continues = [own.shape for own in model.get_weights()] == [one.shape for one in weights]
+    if continues:
         model.set_weights(weights)
     # The trained twin ends in logits, where the loss is exact, and keeps optimizer and loss out of the saved model.
     twin = keras.Model(model.input, model.get_layer("logits").output)
@@ -61,6 +63,7 @@ def fit_network(
     adam = keras.optimizers.Adam(settings.learning_rate, weight_decay=settings.weight_decay or None)
     twin.compile(adam, loss, jit_compile=False)
     began = time.monotonic()
+    before = float(twin.evaluate(held_out, verbose=0)) if continues else math.inf
     stopping = keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True)
     callbacks = [
         keras.callbacks.TerminateOnNaN(),
@@ -72,7 +75,7 @@ def fit_network(
     ]
     if context.backups is not None:
         arguments = [settings.model_dump(), *map(repr, (train, validation, inputs.lead, own_maps, inputs.counts.shape))]
-        arrays = (inputs.counts, inputs.in_coverage, inputs.maps, inputs.start, kept, *(weights or ()))
+        arrays = (inputs.counts, inputs.in_coverage, inputs.maps, inputs.start, kept, *weights)
         backup = context.backups / _backup_key(arguments, arrays)
         callbacks.insert(-1, keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True))
     fitted = twin.fit(
@@ -83,6 +86,11 @@ def fit_network(
         raise FloatingPointError(f"the loss is not finite in epoch {len(fitted.epoch)}; lower the learning rate")
     resumed_from = fitted.epoch[0] if fitted.epoch else settings.epochs
     chosen = {"best_epoch": stopping.best_epoch + 1, "resumed_from_epoch": resumed_from, "history": history}
+    if continues:
+        chosen["validation_loss_before"] = before
+        if before <= min(history["val_loss"], default=math.inf):
+            model.set_weights(weights)
+            chosen["best_epoch"] = 0
     return model, chosen | {"seconds": time.monotonic() - began}
 
 

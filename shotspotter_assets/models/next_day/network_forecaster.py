@@ -157,8 +157,7 @@ class NetworkForecaster(Forecaster):
 
     def _earlier(self, context: FitContext) -> FittedNetwork | None:
         """Return the networks of the last training with the same settings."""
-        files = context.earlier.get(self.name)
-        fitted = None if files is None else self.load(files)
+        fitted = context.earlier.get(self.name)
         return fitted if fitted is not None and fitted.settings == self.settings else None
 
     def _scales(

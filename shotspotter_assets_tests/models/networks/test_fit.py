@@ -148,3 +148,19 @@ def test_diverging_training_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
     )
     with pytest.raises(FloatingPointError, match="epoch 1"):
         fit()
+
+
+def test_training_goes_on_from_earlier_weights_and_never_gets_worse(learned: Trained) -> None:
+    short = CONFIG.model_copy(update={"epochs": 1, "learning_rate": 1e-4, "seed": 5})
+    after = fit(short, earlier=learned[0])[1]
+    assert after["validation_loss_before"] == pytest.approx(min(learned[1]["history"]["val_loss"]), rel=1e-5)
+    assert after["history"]["val_loss"][0] < min(fit(short)[1]["history"]["val_loss"]) / 2
+    spoilt, chosen = fit(short.model_copy(update={"learning_rate": 1.0}), earlier=learned[0])
+    assert chosen["best_epoch"] == 0
+    for one, other in zip(spoilt.get_weights(), learned[0].get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_weights_of_another_shape_are_not_used(learned: Trained) -> None:
+    wider = CONFIG.model_copy(update={"epochs": 1, "filters": 3})
+    assert "validation_loss_before" not in fit(wider, earlier=learned[0])[1]
