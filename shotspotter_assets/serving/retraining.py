@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
@@ -140,8 +141,9 @@ def outdated(city: City, before: ServingRecord) -> str:
     candidate = candidate_of(city)
     if before.candidate != candidate:
         return f"{candidate} is to serve instead of {before.candidate}"
-    trained = before.models.keys() | before.models[candidate].chosen.get("members", {}).keys()
-    if (NETWORK in trained) != (NETWORK in {*live_forecasters(city), *members_of(city, candidate)}):
+    members: list[Any] = [model.chosen.get("members", ()) for model in before.models.values()]
+    is_fitted = any(NETWORK in names for names in (before.models, *members))
+    if is_fitted != (NETWORK in {*live_forecasters(city), *members_of(city, candidate)}):
         return f"the city's file has network: {str(city.network).lower()}"
     is_served = before.gate.passed or city.gate == "alarm"
     return "" if is_served == (before.served == candidate) else f"the city's file has gate: {city.gate}"

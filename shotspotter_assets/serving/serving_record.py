@@ -4,7 +4,6 @@ import json
 from datetime import date, timedelta
 from typing import Final
 
-from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.records import TrainingRecord
