@@ -7,7 +7,7 @@ is used, from none to all.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -158,7 +158,9 @@ class NetworkForecaster(Forecaster):
     def _earlier(self, context: FitContext) -> FittedNetwork | None:
         """Return the networks of the last training with the same settings."""
         fitted = context.earlier.get(self.name)
-        return fitted if fitted is not None and fitted.settings == self.settings else None
+        if fitted is None or fitted.settings.model_dump() != self.settings.model_dump():
+            return None
+        return cast(FittedNetwork, fitted)
 
     def _scales(
         self, history: History, days: range, earlier: FittedNetwork | None

@@ -1,6 +1,6 @@
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +50,29 @@ def test_network_serves(network: str, tmp_path: Path, instance: dg.DagsterInstan
 def next_day(chain: Chain) -> dict[str, np.ndarray]:
     rows = at_horizon(chain.forecast(DAY), "day")
     return {name: rows[name].to_numpy() for name in ("probability", "candidate", "low", "high")}
+
+
+@pytest.mark.slow
+def test_network_is_forecast_beside_what_serves_and_continues_weekly(
+    tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
+) -> None:
+    root = copy_days(tiny_city_days, tmp_path / "store", str(DAY + timedelta(days=1)))
+    small = {"network": {"epochs": 2, "filters": 4, "networks": 1}}
+    chain = Chain(root, instance, serves="ewma", network=True, forecasters=small)
+    chain.run(DAY)
+    forecast = at_horizon(chain.forecast(DAY), "day")
+    assert not np.allclose(forecast["model_network"], forecast["model_historical_mean"])
+    chosen = ServingRecord.load(chain.store, CITY, DAY).models["network"].chosen
+    assert "validation_loss_before" not in chosen
+
+    following = DAY + timedelta(days=1)
+    chain.run(following, ["live_models"], retrain=True)
+    chosen = ServingRecord.load(chain.store, CITY, following).models["network"].chosen
+    assert chosen["validation_loss_before"] > 0
+    chain.change_city(serves="ewma", network=False)
+    chain.run(following, ["live_models"])
+    record = ServingRecord.load(chain.store, CITY, following)
+    assert (record.reasons[0], "network" in record.models) == (
+        "Retrained, as the city's file has network: false.",
+        False,
+    )
