@@ -14,7 +14,7 @@ from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
-from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
+from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN, NETWORK
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.issued_scores import SERVED, known_forecasts, scored_days
 from shotspotter_assets.storage.errors import MissingPartitionsError
@@ -45,11 +45,13 @@ def issued_track(store: Store, city: City, last: date) -> dict[str, Any] | None:
             "x": [0.0, *AREAS, 100.0],
             "y": [0.0, *_percent(scores[name][f"hit_rate_{area}"] or 0.0 for area in AREAS), 100.0],
         }
-        for name, title in ((SERVED, "what was served"), (HISTORICAL_MEAN, "long-run mean"))
+        for name, title in ((SERVED, "issued"), (HISTORICAL_MEAN, "long-run mean"), (NETWORK, "network"))
+        if name in scores
     ]
     return {
         "first": days.min().astype(date),
         "last": days.max().astype(date),
+        "has_network": NETWORK in scores,
         "whole": _row("All", table),
         "months": [_row(month, table.filter(pa.array(months == month))) for month in np.unique(months).tolist()],
         "hit_5": scores[SERVED]["hit_rate_5"],
@@ -62,13 +64,14 @@ def issued_track(store: Store, city: City, last: date) -> dict[str, Any] | None:
 
 
 def _row(name: str, table: pa.Table) -> dict[str, Any]:
-    """Return the cells with an alert of a period, expected and observed, and the gain over the long-run mean."""
+    """Return the cells with an alert of a period, expected and observed, and gains over the long-run mean."""
     return {
         "name": name,
         "days": len(np.unique(dates_of(table))),
         "expected": float(table[SERVED].to_numpy().sum()),
         "observed": int(observed_of(table).sum()),
         "gain": table_gain(table, SERVED, HISTORICAL_MEAN),
+        "network": table_gain(table, NETWORK, HISTORICAL_MEAN) if NETWORK in table.column_names else None,
     }
 
 

@@ -1,4 +1,6 @@
+import shutil
 from datetime import date, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -7,7 +9,8 @@ import pytest
 from shotspotter_assets.pages.track_record import issued_track
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.issued_scores import ScoreRecord
-from shotspotter_assets.storage.catalogue import TENSORS
+from shotspotter_assets.storage.catalogue import FORECAST, TENSORS
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, ISSUED, TinySite
 
 
@@ -34,3 +37,18 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
     assert whole["gain"].gain == pytest.approx(sum(gained) / whole["observed"])
     assert [row["name"] for row in track["months"]] == ["2023-11"]
     assert issued_track(tiny_site.store, tiny_site.city, ISSUED - timedelta(days=1)) is None
+
+
+def test_the_network_is_scored_beside_what_was_issued(tiny_site: TinySite, tmp_path: Path) -> None:
+    shutil.copytree(tiny_site.root / "store", tmp_path / "store")
+    store = Store(str(tmp_path / "store"))
+    for issue_date in store.days_present(FORECAST, CITY):
+        table = store.read_table(FORECAST, CITY, issue_date)
+        store.write_table(FORECAST, table.append_column("model_network", table["probability"]), CITY, issue_date)
+    track = issued_track(store, tiny_site.city, tiny_site.last_issued)
+    assert track["whole"]["network"] == track["whole"]["gain"]
+    assert [curve["name"] for curve in track["charts"]["hits"]] == ["issued", "long-run mean", "network"]
+    assert "network" not in [
+        curve["name"]
+        for curve in issued_track(tiny_site.store, tiny_site.city, tiny_site.last_issued)["charts"]["hits"]
+    ]

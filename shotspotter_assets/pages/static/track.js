@@ -11,7 +11,7 @@ document.addEventListener("DOMContentLoaded", async () => {
     { type: "scatter", mode: "markers", name: "what happened", x, y, marker: { color: colour("happened"), size: 9 },
       error_y: { type: "data", symmetric: false, color: colour("happened"), array: y.map((one, at) => high[at] - one), arrayminus: y.map((one, at) => one - low[at]) } },
   ], { xaxis: title("forecast, %"), yaxis: title("happened, %") });
-  draw("hits", track.hits.map((curve, at) => ({ ...curve, type: "scatter", mode: "lines+markers", line: at ? dashed : { color: colour("happened") } })),
+  draw("hits", track.hits.map((curve, at) => ({ ...curve, type: "scatter", mode: "lines+markers", line: [{ color: colour("happened") }, dashed, { ...dashed, dash: "dot" }][at] })),
     { xaxis: { ...title("share of the area, %"), range: [0, 50] }, yaxis: title("share of cells with an alert, %") });
   document.body.dataset.charts = "yes";
 });
