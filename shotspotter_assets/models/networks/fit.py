@@ -138,4 +138,6 @@ def predict_network(model: keras.Model, inputs: NetworkInputs, days: range, batc
     first = inputs.length + inputs.lead - 1 if inputs.length else 0
     if days.start < first:
         raise ValueError(f"forecast day {days.start} has no full window of {inputs.length} days before it")
-    return np.asarray(model.predict(Windows(inputs, days, batch_size), verbose=0))
+    # Called directly, as `predict` compiles a function anew for each of the few batches.
+    batches = Windows(inputs, days, batch_size)
+    return np.concatenate([np.asarray(model(batches[at][0], training=False)) for at in range(len(batches))])
