@@ -2,8 +2,8 @@
 
 Every city runs through the project's own reading, cleaning and gridding; four quarterly folds each, forecast one after
 the other as a city would: the stack and its members are fitted before each cutoff, starting at what the *other* cities with
-alerts taught before that year (`shared_model.py`; `--alone`: without it), and the stack's weights go on week by week. With
-`--network`, the residual network too, and a stack that it is a member of. Forecasts are kept in the cache, so that a run that
+alerts taught before that year (`shared_model.py`; `--alone`: without it), and the stack's weights go on week by week. Beside it
+stands a stack without the network. Forecasts are kept in the cache, so that a run that
 was stopped goes on. Prints Markdown: per city and over all cities, gains in nats per positive over each baseline with 90%
 intervals of a weekly block bootstrap, calibration, with and without firework days, the stack over the best baseline of each
 city, chosen in hindsight, what the best weights of the year would have gained, and what the network adds.
@@ -28,6 +28,7 @@ from shotspotter_assets.evaluation.forecasts_table import model_names, observed_
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.models.forecaster import SharedStart
+from shotspotter_assets.models.forecaster_registry import NETWORK
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.stacking import WeightPosterior, logits_of
@@ -35,21 +36,19 @@ from shotspotter_assets.sources.simulated.source import SimulatedSource
 
 COMPARED = ("historical_mean", "ewma", "ew_kde", "logistic_regression", "gradient_boosting")
 """The baselines that gains are given over."""
-STACK, BOOSTING, NETWORK = "stack", "residual_boosting", "network"
-WITH_NETWORK = "stack_with_network"
+STACK, BOOSTING = "stack", "residual_boosting"
+WITHOUT_NETWORK = "stack_without_network"
 
 
-def forecasts_of(
-    fold: Fold, cache: Path, start: SharedStart | None, with_network: bool
-) -> tuple[dict[str, np.ndarray], FittedStack]:
+def forecasts_of(fold: Fold, cache: Path, start: SharedStart | None) -> tuple[dict[str, np.ndarray], FittedStack]:
     """(test forecasts of the stack and of its members, the stack); members come from the cache where they are there."""
     members = members_of(fold, cache, tuple(dict.fromkeys((*MEMBERS, *COMPARED))), start)
     stack = stack_of(fold, {name: members[name] for name in MEMBERS})
-    forecasts = {STACK: stack.predict(fold.history, fold.test)}
-    if with_network:
-        members |= members_of(fold, cache, (NETWORK,), start)
-        stack = stack_of(fold, {name: members[name] for name in (*MEMBERS, NETWORK)})
-        forecasts[WITH_NETWORK] = stack.predict(fold.history, fold.test)
+    others = stack_of(fold, {name: members[name] for name in MEMBERS if name != NETWORK})
+    forecasts = {
+        STACK: stack.predict(fold.history, fold.test),
+        WITHOUT_NETWORK: others.predict(fold.history, fold.test),
+    }
     return forecasts | {name: one.test for name, one in members.items()}, stack
 
 
@@ -152,7 +151,6 @@ def table_loss(forecasts: pa.Table, model: str) -> float:
 def main() -> None:
     """Fit what is not in the cache, and print the tables."""
     arguments = parser(__doc__, cities=["tested"], choices=[*GROUPS, *BENCHMARKS])
-    arguments.add_argument("--network", action="store_true", help="also network, and a stack with it")
     arguments.add_argument("--alone", action="store_true", help="without what other cities teach")
     arguments.add_argument("--folds", type=int, help="of each city, the first ones; all by default")
     arguments.add_argument("--summary", action="store_true", help="no table for each city")
@@ -165,7 +163,7 @@ def main() -> None:
         city_folds = folds(city, chosen.data, chosen.cache)[: chosen.folds]
         for fold in city_folds:
             shared = None if chosen.alone else start_of(city, fold.cutoff, chosen.data, chosen.cache)
-            forecasts, stack = forecasts_of(fold, chosen.cache, shared, chosen.network)
+            forecasts, stack = forecasts_of(fold, chosen.cache, shared)
             fold_tables.append(fold.table(forecasts))
             print(f"- {fold.name}: {stack.posterior.in_words} (offset {stack.chosen['offset']:+.2f})", flush=True)
         tables[city] = pa.concat_tables(fold_tables)
@@ -184,10 +182,12 @@ def main() -> None:
         show("All cities without firework days", pa.concat_tables(ordinary))
     summary(tables)
     show_oracle(tables)
-    if chosen.network:
-        for title, parts in (("all days", everywhere), ("without firework days", ordinary)):
-            gain = table_gain(pa.concat_tables(parts), WITH_NETWORK, STACK)
-            print(f"\nThe network in the stack, {title}: {gain.text()}")
+    print("\n### The network, without firework days\n")
+    print("| city | in the stack | alone, over gradient_boosting |")
+    print("| --- | --- | --- |")
+    for name, part in (*zip(cities, ordinary, strict=True), ("all", pa.concat_tables(ordinary))):
+        in_stack, alone = table_gain(part, STACK, WITHOUT_NETWORK), table_gain(part, NETWORK, "gradient_boosting")
+        print(f"| {name} | {in_stack.text()} | {alone.text()} |")
 
 
 if __name__ == "__main__":

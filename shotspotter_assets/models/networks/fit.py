@@ -52,7 +52,7 @@ def fit_network(
     _make_repeatable(settings.seed)
     batches = Windows(inputs, train, settings.batch_size, own_maps, seed=settings.seed, kept=kept)
     held_out = Windows(inputs, validation, settings.batch_size, own_maps, kept=kept)
-    model = _untrained(batches, settings)
+    model = untrained(batches, settings)
     weights = [] if earlier is None else earlier.get_weights()
     continues = [own.shape for own in model.get_weights()] == [one.shape for one in weights]
     if continues:
@@ -120,7 +120,7 @@ def _backup_key(arguments: Sequence[Any], arrays: Iterable[np.ndarray | None]) -
     return sha256(json.dumps(arguments), *[b"" if one is None else one.tobytes() for one in arrays])[:16]
 
 
-def _untrained(batches: Windows, settings: NetworkSettings) -> keras.Model:
+def untrained(batches: Windows, settings: NetworkSettings) -> keras.Model:
     """Return the network whose every output is the training days' rate, as the class weight distorts it."""
     # A map without any alert would ask for an infinite bias: half an alert is assumed at least.
     half = 0.5 / (len(batches.days) * batches.inputs.in_coverage.sum())
