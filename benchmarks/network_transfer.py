@@ -19,7 +19,8 @@ from shotspotter_assets.evaluation.forecasts_table import without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
-from shotspotter_assets.models.forecaster_registry import NETWORK, DailyNetworkSettings, forecaster
+from shotspotter_assets.models.forecaster_registry import NETWORK, forecaster
+from shotspotter_assets.models.network_settings import DailyNetworkSettings
 from shotspotter_assets.models.networks.fit import untrained
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.quiet_keras import keras

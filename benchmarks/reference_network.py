@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 from shotspotter_assets.models.networks.conv_lstm_network import build_conv_lstm
 
-from shotspotter_assets.models.forecaster_registry import NetworkSettings
+from shotspotter_assets.models.network_settings import NetworkSettings
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 

@@ -30,8 +30,9 @@ from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.forecaster_registry import NetworkSettings, forecaster
+from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.network_settings import NetworkSettings
 from shotspotter_assets.models.next_day.network_forecaster import NetworkForecaster
 from shotspotter_assets.models.probability import log_losses
 

@@ -69,11 +69,11 @@ def _fold_of(
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.forecaster_registry import (
         FALLBACKS,
-        NetworkSettings,
         city_settings,
         live_forecasters,
         require_next_day,
     )
+    from shotspotter_assets.models.network_settings import NetworkSettings
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.models.records import FoldRecord
     from shotspotter_assets.models.trained_models import last_models, write_models

@@ -18,7 +18,7 @@ from shotspotter_assets.storage.catalogue import TRIALS
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
-    from shotspotter_assets.models.forecaster_registry import ForecasterSettings
+    from shotspotter_assets.models.forecaster_settings import ForecasterSettings
     from shotspotter_assets.models.tuning.task import TuningTask
     from shotspotter_assets.storage.store import Store
 

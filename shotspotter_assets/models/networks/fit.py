@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from shotspotter_assets.models.forecaster import NO_CONTEXT, Choices, FitContext
-from shotspotter_assets.models.forecaster_registry import NetworkSettings
+from shotspotter_assets.models.network_settings import NetworkSettings
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.networks.network_model import build_network

@@ -24,9 +24,9 @@ from shotspotter_assets.models.forecaster import (
     Forecaster,
     OtherInputsError,
 )
-from shotspotter_assets.models.forecaster_registry import Channel, NetworkSettings, Start
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers, Unstored
+from shotspotter_assets.models.network_settings import Channel, NetworkSettings, Start
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.next_day.daily_inputs import CITY_LEVEL, is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import (

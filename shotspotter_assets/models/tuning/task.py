@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from shotspotter_assets.arrays import Booleans
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.forecaster_registry import ForecasterSettings, forecaster
+from shotspotter_assets.models.forecaster_registry import forecaster
+from shotspotter_assets.models.forecaster_settings import ForecasterSettings
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.storage.fingerprints import sha256

@@ -12,7 +12,7 @@ import pytest
 
 import shotspotter_assets
 from shotspotter_assets.models.forecaster import Choices, FitContext
-from shotspotter_assets.models.forecaster_registry import NetworkSettings
+from shotspotter_assets.models.network_settings import NetworkSettings
 from shotspotter_assets.models.networks.fit import PLATEAU_FACTOR, fit_network, predict_network
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 

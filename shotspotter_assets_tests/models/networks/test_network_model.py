@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from shotspotter_assets.models.forecaster_registry import NetworkSettings
+from shotspotter_assets.models.network_settings import NetworkSettings
 from shotspotter_assets.models.networks.network_files import load_model, save_model
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.networks.network_model import build_network, time_pools
