@@ -180,6 +180,15 @@ def test_a_citys_file_chooses_what_serves_and_its_settings():
             r"members: .*stack, next_hours cannot be",
         ),
         ({"forecasters": {"ewma": {"half_life": 3}}}, r"half_life: .*\(allowed: nothing\)"),
+        (
+            {"forecasters": {"network": {"backbone": "mamba"}}},
+            r"network: backbone: .*'conv_lstm', 'convolution' or 'transformer'",
+        ),
+        ({"forecasters": {"network": {"start": "shared"}}}, r"network: start: .*'nothing' or 'regression'"),
+        (
+            {"forecasters": {"network": {"backbone": "transformer"}}},
+            "network: .*backbone transformer reads days and needs counts among its channels",
+        ),
     ],
 )
 def test_wrong_keys_of_a_citys_file_are_named_with_what_is_allowed(keys, message):
