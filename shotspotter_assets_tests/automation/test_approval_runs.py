@@ -1,0 +1,48 @@
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.serving.approval import WaitingModels
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, load_record
+from shotspotter_assets.serving.serving_record import ServingRecord
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
+
+START, TODAY = date(2026, 3, 2), date(2026, 3, 16)
+YESTERDAY = TODAY - timedelta(days=1)
+
+
+def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path: Path) -> None:
+    town = LivingCity(tmp_path / "town", START, noon(TODAY))
+
+    def issued() -> IssueRecord:
+        return load_record(town.store, NAME, YESTERDAY)
+
+    def waiting() -> WaitingModels | None:
+        return WaitingModels.find(town.store, NAME, YESTERDAY)
+
+    town.write_city_file(more="approval: person\n")
+    town.land("history.csv", *(row(day, day.day, place=day.day) for day in days_between(START, YESTERDAY)))
+    town.settle()
+    first = waiting().models
+    assert ServingRecord.find(town.store, NAME, YESTERDAY) is None
+    assert issued().no_forecast == f"No forecast is issued. {waiting().text}"
+
+    launch = dg.RunRequest(asset_selection=[dg.AssetKey([NAME, "live_models"])], partition_key=str(YESTERDAY))
+    assert not town.run(launch, {"live_models": {"approve": "gone"}})
+    assert town.run(launch, {"live_models": {"approve": first.version}})
+    town.settle()
+    assert waiting() is None
+    assert isinstance(issued(), ForecastRecord)
+
+    town.land("late.csv", row(YESTERDAY, 50))
+    town.settle()
+    second = waiting().models
+    assert second.version != ServingRecord.load(town.store, NAME, YESTERDAY).version == first.version
+    assert second.version in " ".join(issued().why_served)
+    town.write_city_file()
+    town.settle()
+    assert waiting() is None
+    assert ServingRecord.load(town.store, NAME, YESTERDAY).version == second.version
+    town.close()
