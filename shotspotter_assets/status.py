@@ -60,12 +60,11 @@ def _facts(city: City, store: Store, sources: SourcesResource, under_way: Collec
     held_back = stored.table.in_state("held_back")
     facts["held back"] = [f"{day}: {held_back[day].why}" for day in sorted(held_back)[-MAX_HELD_BACK:]]
     record = ServingRecord.latest_before(store, city.name, date.max)
-    trained = (
-        record
-        and f"{record.served} since {record.since}, models of {record.models_from}. {record.gate.overruled}".rstrip()
-    )
+    serves = ["nothing yet"]
+    if record is not None:
+        serves = [f"{record.served} since {record.since}, models of {record.models_from}", record.gate.overruled]
     issued = max(store.days_present(FORECAST_RECORD, city.name), default=None)
     forecast = None if issued is None else load_record(store, city.name, issued)
     why_none = [f"{issued}: {forecast.no_forecast}"] if isinstance(forecast, NoForecast) else []
     waiting = [one.text for one in waiting_models(store, city, date.max)]
-    return facts | {"serves": [trained or "nothing yet"], "approval": waiting, "no forecast": why_none}
+    return facts | {"serves": [*filter(None, serves)], "approval": waiting, "no forecast": why_none}

@@ -68,9 +68,9 @@ class ServingRecord(TrainingRecord):
 
     def on(self, stored: CityHistory, *reasons: str) -> "ServingRecord":
         """Return this record for the issue date of a history, with other reasons."""
-        overruled = [self.gate.overruled] if self.gate.overruled else []
-        dates = {"issue_date": stored.issue_date, "last_known": stored.last_known}
-        return self.model_copy(update=dates | {"reasons": (*reasons, *overruled)})
+        sentences = tuple(filter(None, (*reasons, self.gate.overruled)))
+        changes = {"issue_date": stored.issue_date, "last_known": stored.last_known, "reasons": sentences}
+        return self.model_copy(update=changes)
 
     @property
     def suffix(self) -> str:

@@ -163,6 +163,7 @@ def test_a_city_may_begin_and_end_to_ask_for_approval(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no models of version bb wait \(allowed: none\)"):
         office.approve(0, "bb")
     office.city = CAREFUL
+    assert office.carry(1) == ("aa", "")
     assert office.train(7, "bb") == ("aa", "bb")
     office.city = TOWN
     assert office.waits() == []

@@ -19,14 +19,8 @@ if TYPE_CHECKING:
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its check."""
-    forecast_scores = daily_asset(
-        city,
-        Asset.FORECAST_SCORES,
-        _scores_of,
-        {Asset.RISK_FORECASTS: DAY_BEFORE, Asset.GRID_TENSORS: LAST_FORTNIGHT},
-        kinds={"json"},
-        code_version="1",
-    )
+    upstream = {Asset.RISK_FORECASTS: DAY_BEFORE, Asset.GRID_TENSORS: LAST_FORTNIGHT}
+    forecast_scores = daily_asset(city, Asset.FORECAST_SCORES, _scores_of, upstream, kinds={"json"}, code_version="1")
 
     @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=day_partitions(city))
     def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:

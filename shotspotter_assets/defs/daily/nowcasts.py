@@ -26,17 +26,9 @@ class NowcastConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the nowcasts, and their scores if the city issues them automatically."""
+    upstream, table = {Asset.LIVE_MODELS: None, Asset.GRID_TENSORS: None}, NOWCAST_HOURS
 
-    @dg.asset(
-        **asset_settings(
-            city,
-            Asset.NOWCASTS,
-            {Asset.LIVE_MODELS: None, Asset.GRID_TENSORS: None},
-            kinds={"parquet"},
-            code_version="1",
-            table=NOWCAST_HOURS,
-        )
-    )
+    @dg.asset(**asset_settings(city, Asset.NOWCASTS, upstream, kinds={"parquet"}, code_version="1", table=table))
     def nowcasts(config: NowcastConfig, store: StoreResource, sources: SourcesResource) -> dg.MaterializeResult:
         """Risk of the next 15, 30 and 60 minutes and of the next hours, from the stored days and newer alerts of the source.
 

@@ -21,17 +21,9 @@ PLACEMENT: Final = ["shift", "rank", "cell", "units", "covered_alerts"]
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    patrol_plans = daily_asset(
-        city,
-        Asset.PATROL_PLANS,
-        _plan_of,
-        {Asset.RISK_FORECASTS: None, Asset.STREET_RISK: None},
-        kinds={"csv", "parquet"},
-        code_version="1",
-        table=PLAN,
-    )
-
-    return dg.Definitions(assets=[patrol_plans])
+    shown = {"kinds": {"csv", "parquet"}, "code_version": "1", "table": PLAN}
+    upstream = {Asset.RISK_FORECASTS: None, Asset.STREET_RISK: None}
+    return dg.Definitions(assets=[daily_asset(city, Asset.PATROL_PLANS, _plan_of, upstream, **shown)])
 
 
 def _plan_of(_: dg.DagsterLogManager, store: "Store", city: City, issue_date: date) -> panel.Metadata:

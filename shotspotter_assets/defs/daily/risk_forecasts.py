@@ -11,7 +11,6 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_asset
 from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
 from shotspotter_assets.storage.catalogue import FORECAST, RISK_MAP
-from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
@@ -21,17 +20,9 @@ if TYPE_CHECKING:
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    risk_forecasts = daily_asset(
-        city,
-        Asset.RISK_FORECASTS,
-        _forecast_of,
-        {Asset.LIVE_MODELS: None, Asset.GRID_TENSORS: LAST_FORTNIGHT},
-        kinds={"parquet"},
-        code_version="2",
-        table=FORECAST,
-    )
-
-    return dg.Definitions(assets=[risk_forecasts])
+    shown = {"kinds": {"parquet"}, "code_version": "2", "table": FORECAST}
+    upstream = {Asset.LIVE_MODELS: None, Asset.GRID_TENSORS: LAST_FORTNIGHT}
+    return dg.Definitions(assets=[daily_asset(city, Asset.RISK_FORECASTS, _forecast_of, upstream, **shown)])
 
 
 def _forecast_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date) -> panel.Metadata:
@@ -47,6 +38,7 @@ def _forecast_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_da
     from shotspotter_assets.serving.daily_forecast import forecast_day
     from shotspotter_assets.serving.issued_forecasts import issued_on_grid, withheld, write_forecast
     from shotspotter_assets.serving.serving_record import ServingRecord
+    from shotspotter_assets.storage.fingerprints import sha256
 
     if (issued := issued_on_grid(store, city, issue_date, local_time.now())) is not None:
         note = f"Left as issued at {issued.issued_at}, as {issued.forecast_date} is over."

@@ -20,15 +20,8 @@ if TYPE_CHECKING:
 
 def definitions(city: City) -> dg.Definitions:
     """Build the risk with its check, and the scores if the city has streets."""
-    street_risk = daily_asset(
-        city,
-        Asset.STREET_RISK,
-        _streets_of,
-        {Asset.RISK_FORECASTS: None},
-        kinds={"parquet"},
-        code_version="2",
-        table=STREETS,
-    )
+    shown = {"kinds": {"parquet"}, "code_version": "2", "table": STREETS}
+    street_risk = daily_asset(city, Asset.STREET_RISK, _streets_of, {Asset.RISK_FORECASTS: None}, **shown)
 
     @dg.asset_check(asset=asset_key(city, Asset.STREET_RISK), partitions_def=day_partitions(city))
     def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
@@ -39,17 +32,10 @@ def definitions(city: City) -> dg.Definitions:
         wrong = record.no_streets if record is not None and record.is_wrong else None
         return dg.AssetCheckResult(passed=not wrong, severity=dg.AssetCheckSeverity.ERROR, description=wrong)
 
-    street_scores = daily_asset(
-        city,
-        Asset.STREET_SCORES,
-        _scores_of,
-        {Asset.STREET_RISK: DAY_BEFORE, Asset.CLEANED_ALERTS: LAST_TWO_DAYS, Asset.GRID_TENSORS: LAST_TWO_DAYS},
-        kinds={"json"},
-        code_version="1",
-    )
-
-    scores = [] if city.streets is None else [street_scores]
-    return dg.Definitions(assets=[street_risk, *scores], asset_checks=[streets_are_usable])
+    upstream = {Asset.STREET_RISK: DAY_BEFORE, Asset.CLEANED_ALERTS: LAST_TWO_DAYS, Asset.GRID_TENSORS: LAST_TWO_DAYS}
+    scores = daily_asset(city, Asset.STREET_SCORES, _scores_of, upstream, kinds={"json"}, code_version="1")
+    assets = [street_risk] if city.streets is None else [street_risk, scores]
+    return dg.Definitions(assets=assets, asset_checks=[streets_are_usable])
 
 
 def _streets_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date) -> panel.Metadata:
