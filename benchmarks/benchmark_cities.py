@@ -255,7 +255,8 @@ def hourly_folds(name: str, data: Path, cache: Path) -> list[HourlyFold]:
     for cutoff, end in pairwise(BENCHMARKS[name].cutoffs):
         validation_days = round((cutoff - start).days * VALIDATION_SHARE)
         bounds = (cutoff - timedelta(days=validation_days), cutoff, end)
-        hours = history.until(end - timedelta(days=1)).hourly(estimate_coverage(daily[: (bounds[0] - start).days]))
+        past = replace(history.until(end - timedelta(days=1)), lead=1)
+        hours = past.hourly(estimate_coverage(daily[: (bounds[0] - start).days]))
         validation, test, stop = (hours.hour_at(day_start(day, city.zone)) for day in bounds)
         city_folds.append(HourlyFold(hours, cutoff, range(validation), range(validation, test), range(test, stop)))
     return city_folds

@@ -9,15 +9,27 @@ import pyarrow as pa
 from benchmark_cities import HourlyFold, hourly_folds, parser
 
 from shotspotter_assets.evaluation.forecasts_table import without_firework_days
-from shotspotter_assets.evaluation.hourly_forecasts import type_forecasts
-from shotspotter_assets.evaluation.score_rows import TRAILING_MIX, TYPES, ScoreTable, type_rows
-from shotspotter_assets.models.gunshot_types import GunshotTypes
+from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_rows
+from shotspotter_assets.evaluation.type_forecasts import types_table
+from shotspotter_assets.models.gunshot_types import (
+    TRAILING_MIX,
+    TYPE_REGRESSION,
+    GunshotTypes,
+    trailing_mix,
+    typed_alerts,
+)
 
 
 def forecasts_of(fold: HourlyFold) -> pa.Table:
     """The type forecasts of one fold."""
     model = GunshotTypes.fit(fold.history, fold.train, fold.validation)
-    return type_forecasts(fold.history, model, fold.test)
+    alerts = typed_alerts(fold.history).within(fold.test)
+    issues = fold.history.day_issues(alerts.hour)
+    mixes = {
+        TYPE_REGRESSION: model.predict(fold.history, issues, alerts.hour, alerts.cell),
+        TRAILING_MIX: trailing_mix(fold.history, issues),
+    }
+    return types_table(fold.history, alerts, mixes)
 
 
 def show(title: str, forecasts: pa.Table) -> None:

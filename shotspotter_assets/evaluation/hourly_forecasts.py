@@ -1,4 +1,4 @@
-"""Forecasts of a fold's test hours and of the types of its alerts, as tables."""
+"""Forecasts of a fold's test hours as tables, beside those of types."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
-from shotspotter_assets.evaluation.score_rows import TRAILING_MIX
+from shotspotter_assets.evaluation.type_forecasts import type_forecasts
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import HORIZONS, Fitted
-from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, typed_alerts
+from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.records import FoldRecord
@@ -44,32 +44,17 @@ def hour_forecasts(
     return pa.concat_tables(tables, promote_options="default")
 
 
-def type_forecasts(history: HourlyHistory, model: GunshotTypes, test: range) -> pa.Table:
-    """Return type probabilities of the typed test alerts (`catalogue.FOLD_TYPES`), issued at the start of their local day."""
-    alerts = typed_alerts(history).within(test)
-    issues = history.day_beginnings(alerts.hour)
-    forecasts = {
-        model.name: model.predict(history, issues, alerts.hour, alerts.cell),
-        TRAILING_MIX: trailing_mix(history, issues),
-    }
-    row, column = np.nonzero(history.in_coverage)
-    when, where = (
-        (history.clock.day[alerts.hour], history.clock.hour[alerts.hour]),
-        (row[alerts.cell], column[alerts.cell]),
-    )
-    values = zip(FOLD_TYPES.schema, (*when, *where, alerts.gunshot_type), strict=True)
-    columns = {field.name: pa.array(value, field.type) for field, value in values}
-    columns |= {f"{name}_{code}": pa.array(p[:, code]) for name, p in forecasts.items() for code in range(p.shape[1])}
-    table = pa.table(columns)
-    return table.take(pa.array(np.repeat(np.arange(len(table)), alerts.number)))
-
-
 def fold_tables(
-    stored: CityHistory, record: FoldRecord, models: TrainedModels, horizons: Sequence[int], types: bool
+    stored: CityHistory,
+    daily: History,
+    record: FoldRecord,
+    models: TrainedModels,
+    horizons: Sequence[int],
+    types: bool,
 ) -> dict[StoredFile, Any]:
     """Return the tables of a fold's next hours, by `horizons` in hours, and types, where the fold has models of them.
 
-    `stored` are all days to the last test day.
+    `stored` are all days to the last test day, `daily` their history.
     """
     city, tables = stored.city, dict[StoredFile, Any]()
     if not (horizons and models.hourly) and not (types and models.types):
@@ -79,5 +64,5 @@ def fold_tables(
     if horizons and models.hourly:
         tables[FOLD_HOURS] = hour_forecasts(history, models.hourly, test, horizons)
     if types and models.types:
-        tables[FOLD_TYPES] = type_forecasts(history, models.types, test)
+        tables[FOLD_TYPES] = type_forecasts(models, history, daily, test)
     return tables

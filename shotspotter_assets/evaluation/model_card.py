@@ -3,10 +3,11 @@
 from typing import Final
 
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED
-from shotspotter_assets.evaluation.score_rows import ALL, TRAILING_MIX, TYPES, WITHOUT_FIREWORKS, ScoreTable
+from shotspotter_assets.evaluation.score_rows import ALL, TYPES, WITHOUT_FIREWORKS, ScoreTable
 from shotspotter_assets.evaluation.walk_forward_report import HORIZON, WalkForwardReport, walk_forward_decisions
 from shotspotter_assets.markdown import plain
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
+from shotspotter_assets.models.gunshot_types import TRAILING_MIX
 
 FLAGGED_PERCENT: Final = 5
 """Daily flagged share of the covered cells, in percent."""

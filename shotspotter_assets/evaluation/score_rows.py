@@ -16,6 +16,7 @@ from shotspotter_assets.evaluation.forecasts_table import model_names, observed_
 from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses, weekly_sums
 from shotspotter_assets.evaluation.scores import WEIGHTS, decisions, score_table
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
+from shotspotter_assets.models.gunshot_types import TRAILING_MIX
 from shotspotter_assets.models.probability import MIN_PROBABILITY
 from shotspotter_assets.storage.catalogue import FOLD_SCORES
 from shotspotter_assets.storage.store import Store
@@ -26,8 +27,6 @@ ALL: Final = "all"
 WITHOUT_FIREWORKS: Final = "without_firework_days"
 """Facet of all days except firework days; absent if every day is one."""
 NO_MODEL: Final = ""
-TRAILING_MIX: Final = "trailing_mix"
-"""The mix of types in the last 90 days, the reference of the type scores."""
 TYPES: Final = "gunshot_types"
 """Facet of the type scores."""
 

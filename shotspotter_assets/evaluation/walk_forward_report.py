@@ -79,17 +79,19 @@ class WalkForwardReport(StoredRecord):
     """Bins of reliability of the served forecast, the candidate and the best baseline."""
     horizons: dict[int, Verdict]
     """Verdicts by horizon in hours; empty if hours are not forecast."""
+    types: str
+    """Forecaster of the kinds of gunfire after the newest fold, or the reason why none are shown, in words."""
     score_definitions: dict[str, str]
     """Formula of each score by name."""
 
 
 def walk_forward_report(
-    *, city: City, folds: Folds, candidate: str, hourly: Folds, hourly_candidate: str, types: Folds
+    *, city: City, folds: Folds, candidate: str, hourly: Folds, hourly_candidate: str, types: Folds, newest: FoldRecord
 ) -> tuple[WalkForwardReport, ScoreTable]:
     """Return the report of a city and its scores from tables of `catalogue.FOLD_FORECASTS`, `FOLD_HOURS` and `FOLD_TYPES`.
 
-    Candidates are named before their scores are seen. Hours need `climatology`. Raises ValueError if there is no fold, one
-    lacks a needed forecast, or two forecast one day.
+    `newest` is the last fold's record; candidates are named before their scores are seen; hours need `climatology`.
+    Raises ValueError if there is no fold, one lacks a needed forecast, or two forecast one day.
     """
     _require_forecasts(city, folds, candidate)
     forecasts = pool_tables(list(folds.values()))
@@ -119,6 +121,7 @@ def walk_forward_report(
             for name in dict.fromkeys((verdict.served, candidate, verdict.best_baseline))
         },
         horizons=horizons,
+        types=newest.types_in_words,
         score_definitions={**SCORE_DEFINITIONS, "gain_over": GAIN_DEFINITION},
     )
     return report, ScoreTable(rows | horizon_rows | (type_rows(list(types.values())) if types else {}))

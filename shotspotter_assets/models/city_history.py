@@ -165,7 +165,7 @@ class CityHistory:
         frames = self.frames if len(days) == len(self.days) else _between(self.frames, days[0], days[-1])
         counts = hourly_window(frames, days, self.city, in_coverage)
         known = np.repeat(self.is_known[-kept:], hours_of_days(days, self.city.zone))
-        return HourlyHistory(self.city, days[0], counts, in_coverage, known)
+        return HourlyHistory(self.city, days[0], counts, in_coverage, known, self.lead)
 
 
 def _stored_frames(store: Store, city: str, first: date, last: date) -> pa.Table:

@@ -1,12 +1,12 @@
 """The gunshot type of an alert, given that there is one: trailing class mixes corrected by place and time.
 
-The forecast of a day uses the days before it. Untyped alerts are left out. A multinomial logistic regression corrects
-the logarithms of the trailing mixes; its weight against the plain mix of the last 90 days is chosen on the validation
-window, so that it is not used where the labels changed their meaning.
+The forecast of a day uses the days that are `lead` days or more before it. Untyped alerts are left out. A multinomial
+logistic regression corrects the logarithms of the trailing mixes; its weight against the plain mix of the last 90 days
+is chosen on the validation window, so that it is not used where the labels changed their meaning.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,13 @@ from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.models.filters import exponential_mean, smoothing_weights, weighted_cells
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.model_files import Numbers, StoredModel
+from shotspotter_assets.models.model_files import Numbers, StoredModel, Unstored
 
 TYPES: Final = len(GUNSHOT_TYPES)
+TRAILING_MIX: Final = "trailing_mix"
+"""Name of the forecast to beat."""
+TYPE_REGRESSION: Final = "type_regression"
+"""Name of the forecast by `GunshotTypes`."""
 TRAILING_DAYS: Final = 90
 """Days of the class mix that is the forecast to beat."""
 PSEUDO_ALERTS: Final = 1.0
@@ -76,13 +80,12 @@ def type_losses(probability: Array, alerts: TypedAlerts) -> Array:
 
 @dataclass(frozen=True)
 class GunshotTypes(StoredModel):
-    """The fitted forecaster of types."""
+    """The fitted regression of types."""
 
     weights: Numbers  # of the inputs, shape (types, inputs)
     intercept: Numbers  # shape (types,)
     regression_weight: float  # against the trailing mix, 0 to 1
-
-    name: ClassVar[str] = "gunshot_types"
+    validation_mix: Unstored = None  # of the typed validation alerts, by the fit on training alone, (rows, types)
 
     @classmethod
     def fit(cls, history: HourlyHistory, train: range, validation: range) -> "GunshotTypes":
@@ -95,21 +98,22 @@ class GunshotTypes(StoredModel):
                 "on; forecast types only of cities whose source gives them, and on a longer window."
             )
         to_fit, to_check = (
-            _inputs(history, history.day_beginnings(part.hour), part.hour, part.cell) for part in (fitted, checked)
+            _inputs(history, history.day_issues(part.hour), part.hour, part.cell) for part in (fitted, checked)
         )
-        plain = trailing_mix(history, history.day_beginnings(checked.hour))
+        plain = trailing_mix(history, history.day_issues(checked.hour))
         corrected = _mix_of(to_check, *_regression(to_fit, fitted))
         weight = min(
             REGRESSION_WEIGHTS, key=lambda weight: type_losses(weight * corrected + (1 - weight) * plain, checked).sum()
         )
         both = alerts.within(range(train.start, validation.stop))
-        return cls(*_regression(np.concatenate([to_fit, to_check]), both), weight)
+        mix = weight * corrected + (1 - weight) * plain
+        return cls(*_regression(np.concatenate([to_fit, to_check]), both), weight, mix)
 
     def predict(self, history: HourlyHistory, issues: Integers, hours: Integers, cells: Integers) -> Array:
         """Return the probability of each type of an alert, shape (rows, types).
 
         Rows are forecast at the hours `issues`, at most `len(history)`, for a covered cell and one of `hours`, not
-        before its issue and at most a day beyond the history. Alerts from an issue on are not used.
+        before its issue and at most `lead` days beyond the history. Alerts from an issue on are not used.
         """
         corrected = _mix_of(_inputs(history, issues, hours, cells), self.weights, self.intercept)
         return self.regression_weight * corrected + (1 - self.regression_weight) * trailing_mix(history, issues)

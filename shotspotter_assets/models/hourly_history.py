@@ -28,6 +28,7 @@ class HourlyHistory:
     counts: npt.NDArray[np.integer]  # alerts of the covered cells, shape (hours, layers, cells)
     in_coverage: Booleans  # cells that are forecast, shape (rows, columns)
     is_known: Booleans | None = None  # False for hours of unknown days, set to zero, shape (hours,)
+    lead: int = 1  # days from the last usable day to the day whose types are forecast, at least 1
 
     def __post_init__(self) -> None:
         if self.city.time_precision == "day":
@@ -65,8 +66,9 @@ class HourlyHistory:
 
     @cached_property
     def starts(self) -> npt.NDArray[np.datetime64]:
-        """Instants (datetime64[s], UTC) at which the hours begin, with a day more than counted hours."""
-        return hour_starts(self.first_day, len(self) + DAY_HOURS, self.city.zone)
+        """Instants (datetime64[s], UTC) at which the hours begin, with `lead` days more than counted hours."""
+        clock_changes = int(self.lead > 1)
+        return hour_starts(self.first_day, len(self) + DAY_HOURS * self.lead + clock_changes, self.city.zone)
 
     @cached_property
     def clock(self) -> HourlyClock:
@@ -95,11 +97,11 @@ class HourlyHistory:
         at = at[self.clock.hour[at] % horizon == 0]
         return at[self.are_known(at, horizon)]
 
-    def day_beginnings(self, hours: Integers) -> Integers:
-        """Return the first hour of the local day of each of some hours; same shape."""
+    def day_issues(self, hours: Integers) -> Integers:
+        """Return the hour from which the day of each of some hours is forecast: its first hour, or `lead - 1` days earlier."""
         clock_hour = self.clock.hour
         first = np.flatnonzero((clock_hour == 0) & np.r_[True, clock_hour[:-1] != 0])
-        return first[np.searchsorted(first, hours, "right") - 1]
+        return first[np.maximum(np.searchsorted(first, hours, "right") - self.lead, 0)]
 
     def alerts_within(self, issues: Integers, horizon: int) -> Integers:
         """Return alerts of each cell in the `horizon` hours from each issue on, shape (issues, cells)."""

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Mapping
 from datetime import date
 from importlib.metadata import version
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -13,6 +14,12 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 PACKAGES = ("tensorflow", "keras", "lightgbm", "scikit-learn", "numpy", "shotspotter_assets")
+
+COUNTS: Final = "alert_counts"
+HOURLY_STACK: Final = "hourly_stack"
+"""Served forecaster of the next hours."""
+NEXT_MINUTES: Final = "next_minutes"
+TYPES: Final = "gunshot_types"
 
 
 class TrainedModel(BaseModel):
@@ -35,7 +42,9 @@ class TrainingRecord(StoredRecord):
     models: dict[str, TrainedModel]
     """Models by name: next-day forecasters, the candidate first; then counts, hours, minutes, types."""
     without: dict[str, str]
-    """Reasons for absent models, by name."""
+    """Reasons for models that are absent or not shown, by name."""
+    types_by: str | None
+    """Forecaster of gunshot types, the best on the validation window; null if none is shown to be better than their recent mix."""
     train: tuple[date, date]
     """First and last training day."""
     validation: tuple[date, date]
@@ -48,6 +57,11 @@ class TrainingRecord(StoredRecord):
     """Fingerprint of the counts, factors and unknown days that the models were trained on."""
     versions: dict[str, str]
     """Versions of Python and of the packages that trained the models."""
+
+    @property
+    def types_in_words(self) -> str:
+        """Forecaster of the kinds of gunfire, or the reason why none are shown."""
+        return self.without.get(TYPES, f"Kinds of gunfire are forecast by {self.types_by}.")
 
 
 class FoldRecord(TrainingRecord):

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
 
 import numpy as np
 
@@ -15,18 +14,13 @@ from shotspotter_assets.models.forecaster_registry import NEXT_DAY, NEXT_HOURS, 
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable
-from shotspotter_assets.models.records import TrainingRecord, files_sha256
+from shotspotter_assets.models.records import COUNTS, HOURLY_STACK, NEXT_MINUTES, TYPES, TrainingRecord, files_sha256
 from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets.storage.stored_record import StoredRecord
 
-COUNTS: Final = "alert_counts"
-HOURLY_STACK: Final = "hourly_stack"
-"""Served forecaster of the next hours."""
-NEXT_MINUTES: Final = "next_minutes"
-TYPES: Final = "gunshot_types"
 ModelFiles = Mapping[str, Mapping[str, bytes]]
 """Content by model and file."""
 

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
+from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.history import History
@@ -19,6 +20,7 @@ from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, is_over
 from shotspotter_assets.serving.risk_tables import (
+    first_hours,
     forecast_metadata,
     hourly_table,
     next_day_table,
@@ -41,7 +43,8 @@ NEW_CITY_INTERVAL: Final = "80% interval of the probability: how far rates may l
 def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> Forecast:
     """Forecast the day after the issue date from the known days, and the hours from its midnight.
 
-    Hours and types need the alerts of the issue date, so a lead of one day. Later forecasts are marked as replayed.
+    At a lead of several days, the next hours are the day's forecast, divided by the profile of the week. Forecasts after
+    their day are marked as replayed.
 
     Raises:
         OtherInputsError: the models were fitted on other inputs than this version has.
@@ -50,15 +53,21 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     now, stored = local_time.now(), _days_at_lead(record, stored)
     city, issue_date = stored.city, stored.issue_date
     in_coverage = covered_mask(record.covered, city.shape)
-    hourly = None if city.time_precision == "day" or stored.lead > 1 else stored.hourly(in_coverage)
-    mixes = None if hourly is None else type_mixes(models.types, hourly, len(hourly), DAY_HOURS)
-    next_day, drivers = _next_day(record, models, stored.daily(in_coverage), mixes)
+    forecast_date, history = issue_date + timedelta(days=1), stored.daily(in_coverage)
+    hourly = None if city.time_precision == "day" else stored.hourly(in_coverage)
+    mixes = None
+    if hourly is not None:
+        first_hour = hourly.hour_at(day_start(forecast_date, city.zone))
+        mixes = type_mixes(record, models, hourly, history, first_hour, DAY_HOURS)
+    next_day, drivers = _next_day(record, models, history, mixes)
     tables = [next_day]
     if models.hours is not None and hourly is not None:
-        first_hour = len(hourly)
-        probability = predict_all(models.hours, hourly, first_hour)
+        probability = (
+            predict_all(models.hours, hourly, first_hour)
+            if stored.lead == 1
+            else first_hours(models, hourly, first_hour, next_day)
+        )
         tables.append(next_hours_table(record, models, hourly, first_hour, probability, mixes))
-    forecast_date = issue_date + timedelta(days=1)
     low, high = models.counts.total_interval(
         next_day["probability"].to_numpy(), is_holiday_fireworks(np.array([forecast_date], "datetime64[D]"))
     )
@@ -86,6 +95,7 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
             expected_alerts_high=float(high),
             interval=interval,
             hours=hours,
+            types=record.types_in_words,
             lead=stored.lead,
             last_known=stored.last_known,
             drivers=dict(zip(cells, drivers or (), strict=bool(drivers))),
@@ -126,5 +136,5 @@ def _meanings(record: ServingRecord, models: TrainedModels, stored: CityHistory)
     hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
     if stored.lead > 1:
         interval += f" The forecasts of the validation window had the same lead of {stored.lead} days."
-        hours += f"; next hours and types are not forecast, as the days after {stored.last_known} are not known"
+        hours += f", and so are the next hours, as the days after {stored.last_known} are not known"
     return interval, hours

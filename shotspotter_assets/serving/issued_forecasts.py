@@ -50,6 +50,8 @@ class ForecastRecord(_Issue):
     """Meaning of the intervals, in words."""
     hours: str
     """Division of the day into hours, in words."""
+    types: str
+    """Forecaster of the kinds of gunfire, or the reason why none are shown, in words."""
     drivers: dict[str, tuple[str, ...]]
     """Phrases by "row,column" for the candidate's highest odds over the average cell's; empty without reasons."""
     issued_at: str

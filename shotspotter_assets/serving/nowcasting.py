@@ -20,7 +20,8 @@ from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly,
 from shotspotter_assets.models.next_minutes.forecast import MINUTES, forecast_minutes
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable
-from shotspotter_assets.models.trained_models import NEXT_MINUTES, TrainedModels
+from shotspotter_assets.models.records import NEXT_MINUTES
+from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.stored_alerts import incident_columns, stored_alerts
@@ -213,10 +214,11 @@ def forecast_now(record: ServingRecord, models: TrainedModels, until_now: UntilN
     city = until_now.history.city
     if models.hours is None:
         raise ValueError(f"City {city.name}: no next hours. {' '.join(dict.fromkeys(record.without.values()))}")
-    history = until_now.history.hourly(covered_mask(record.covered, city.shape))
+    in_coverage = covered_mask(record.covered, city.shape)
+    history, daily = until_now.history.hourly(in_coverage), until_now.history.daily(in_coverage)
     starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))
-    mixes = type_mixes(models.types, history, first_hour, max(models.hours.models))
+    mixes = type_mixes(record, models, history, daily, first_hour, max(models.hours.models))
     minutes = NOWCAST_MINUTES.schema.empty_table()
     if models.minutes is not None:
         minutes = _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)

@@ -26,12 +26,12 @@ from shotspotter_assets.geometry.cells import cell_edges, cell_middles
 from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster_registry import BASELINES, NETWORK
-from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.models.type_mixes import type_mix
 from shotspotter_assets.serving.intervals import day_offset
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST, HOURLY, TOP_LOCATIONS
@@ -97,7 +97,7 @@ def next_hours_table(
     """Return the next hours of all fitted horizons (`catalogue.NOWCAST_HOURS`).
 
     `first_hour` is the index of the first forecast hour; later hours of the history are not used. `probability` is from
-    `predict_all`, shape (horizons, cells); `mixes` are the `type_mixes` from `first_hour` on, None without types.
+    `predict_all` or `first_hours`, shape (horizons, cells); `mixes` are the `type_mixes` from `first_hour` on, None without types.
     """
     assert models.hours is not None
     low, high = record.weekly_offset
@@ -124,16 +124,31 @@ def next_hours_table(
     return pa.concat_tables(tables)
 
 
-def type_mixes(types: GunshotTypes | None, history: HourlyHistory, first_hour: int, hours: int) -> Array | None:
+def type_mixes(
+    record: ServingRecord, models: TrainedModels, history: HourlyHistory, daily: History, first_hour: int, hours: int
+) -> Array | None:
     """Return type probabilities of alerts by hour from `first_hour` on and cell, shape (hours, cells, types).
 
-    Only hours before `first_hour`, at most `len(history)`, are used. None without a forecaster.
+    Only hours before `first_hour` of the history, whose days are `daily`, are used. None if no types are shown.
     """
-    if types is None:
+    if record.types_by is None or models.types is None:
         return None
     cells = history.alerts.shape[1]
     hour, cell = np.repeat(first_hour + np.arange(hours), cells), np.tile(np.arange(cells), hours)
-    return types.predict(history, np.full(len(hour), first_hour), hour, cell).reshape(hours, cells, -1)
+    issues = np.full(len(hour), min(first_hour, len(history)))
+    mix = type_mix(record.types_by, models.types, models.next_day, history, daily, issues, hour, cell)
+    return mix.reshape(hours, cells, -1)
+
+
+def first_hours(models: TrainedModels, history: HourlyHistory, first_hour: int, next_day: pa.Table) -> Array:
+    """Return the probability in a day's first hours, shape (horizons, cells), from the day's by the profile of the week.
+
+    `first_hour` is the first hour of the day in the clock of `history`, which may end days before.
+    """
+    assert models.hours is not None
+    level = models.profile[history.clock.hour_of_week[first_hour : first_hour + next_day["hours"][0].as_py()]]
+    shares = (level.cumsum() / level.sum())[np.array(list(models.hours.models)) - 1]
+    return np.asarray(-np.expm1(np.outer(shares, np.log1p(-next_day["probability"].to_numpy()))))
 
 
 def risk_table(

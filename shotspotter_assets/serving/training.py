@@ -17,6 +17,7 @@ from shotspotter_assets.cities.city import FIRST_EVENT_CODE
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict, verdict_on
+from shotspotter_assets.evaluation.type_forecasts import shown_types, types_table
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext, Fitted
@@ -29,16 +30,26 @@ from shotspotter_assets.models.forecaster_registry import (
     forecaster,
     live_forecasters,
 )
-from shotspotter_assets.models.gunshot_types import GunshotTypes
+from shotspotter_assets.models.gunshot_types import TRAILING_MIX, TYPE_REGRESSION, GunshotTypes, typed_alerts
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
-from shotspotter_assets.models.records import FoldRecord, TrainedModel, files_sha256, installed_versions
+from shotspotter_assets.models.records import (
+    COUNTS,
+    HOURLY_STACK,
+    NEXT_MINUTES,
+    TYPES,
+    FoldRecord,
+    TrainedModel,
+    files_sha256,
+    installed_versions,
+)
 from shotspotter_assets.models.stack import HOURLY_MEMBERS, FittedStack
-from shotspotter_assets.models.trained_models import COUNTS, HOURLY_STACK, NEXT_MINUTES, TYPES, ModelFiles
+from shotspotter_assets.models.trained_models import ModelFiles
+from shotspotter_assets.models.type_mixes import networks_of_types, type_mix
 from shotspotter_assets.serving.intervals import weekly_offset
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.fingerprints import sha256
@@ -96,6 +107,7 @@ class Training:
     files: ModelFiles
     gate: Verdict  # on the candidate in the validation window
     candidate: Fitted
+    reason_of_types: str = ""
 
 
 def train(
@@ -133,9 +145,10 @@ def train(
     served, fireworks = validated[gate.served], is_holiday_fireworks(axis)
     fits.add(COUNTS, lambda: AlertCounts.fit(alerts, served, fireworks) if alerts.any() else COUNTS_OF_OTHERS)
     history.clear_cache()
-    _fit_hours(fits, stored, history, windows, hourly, incidents)
-    record = _record_fields(stored, history, windows, fits, gate.served, weekly_offset(served, observed, axis))
-    return Training(record, fits.files, gate, stack)
+    types_by, reason = _fit_hours(fits, stored, history, windows, hourly, incidents, fitted)
+    offset = weekly_offset(served, observed, axis)
+    record = _record_fields(stored, history, windows, fits, gate.served, offset, types_by)
+    return Training(record, fits.files, gate, stack, reason)
 
 
 def train_fold(
@@ -170,7 +183,8 @@ def train_live(
     training = train(stored, tomorrow, windows, names, [HOURLY_STACK], incidents=incidents, context=context)
     stack = training.candidate
     weights = [f"Weights: {stack.posterior.in_words}."] if isinstance(stack, FittedStack) else []
-    return _to_serve(stored, training, (f"{reason[:1].upper()}{reason[1:]}.", *weights, *training.gate.reasons))
+    reasons = (f"{reason[:1].upper()}{reason[1:]}.", *weights, *training.gate.reasons)
+    return _to_serve(stored, training, (*reasons, *filter(None, [training.reason_of_types])))
 
 
 def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRecord, ModelFiles]:
@@ -207,12 +221,18 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
         outcome="not worse, not shown to be better",
     )
     fits.without.update(dict.fromkeys((HOURLY_STACK, NEXT_MINUTES, TYPES), why))
-    record = _record_fields(stored, history, (all_days, all_days), fits, verdict.served, (0.0, 0.0))
+    record = _record_fields(stored, history, (all_days, all_days), fits, verdict.served, (0.0, 0.0), None)
     return _to_serve(stored, Training(record, fits.files, verdict, new_city), (why, uncertain))
 
 
 def _record_fields(
-    stored: CityHistory, history: History, windows: Windows, fits: Fits, served: str, offset: tuple[float, float]
+    stored: CityHistory,
+    history: History,
+    windows: Windows,
+    fits: Fits,
+    served: str,
+    offset: tuple[float, float],
+    types_by: str | None = None,
 ) -> dict[str, Any]:
     train, validation = ((stored.days[window[0]], stored.days[window[-1]]) for window in windows)
     return {
@@ -220,6 +240,7 @@ def _record_fields(
         "served": served,
         "models": fits.models,
         "without": fits.without,
+        "types_by": types_by,
         "train": train,
         "validation": validation,
         "covered": covered_cells(history.in_coverage),
@@ -267,11 +288,13 @@ def _fit_hours(
     windows: Windows,
     names: Sequence[str],
     incidents: Incidents | None,
-) -> None:
+    next_day: Mapping[str, Fitted],
+) -> tuple[str | None, str]:
+    """Fit hours, minutes and types; return `types_by` and its reason, "" where the city's data have no types."""
     city = stored.city
     if city.time_precision == "day":
         fits.without.update(dict.fromkeys((*names, TYPES, NEXT_MINUTES), "The source publishes days, not hours."))
-        return
+        return None, ""
     by_hour = stored.hourly(history.in_coverage)
     training, validation = (
         range(
@@ -288,7 +311,17 @@ def _fit_hours(
             fits.try_add(NEXT_MINUTES, partial(fit_on_hours, incidents, by_hour, hours))
         elif name == HOURLY_STACK and hours is None:
             fits.without[NEXT_MINUTES] = fits.without[name]
-    if city.forecast_codes == tuple(range(FIRST_EVENT_CODE)):
-        fits.try_add(TYPES, lambda: GunshotTypes.fit(by_hour, training, validation))
-    else:
+    if city.forecast_codes != tuple(range(FIRST_EVENT_CODE)):
         fits.without[TYPES] = f"Forecasts are of {', '.join(city.forecast)}, which have no gunshot type."
+        return None, ""
+    types = fits.try_add(TYPES, lambda: GunshotTypes.fit(by_hour, training, validation))
+    if types is None:
+        return None, ""
+    alerts = typed_alerts(by_hour).within(validation)
+    asked = by_hour, history, by_hour.day_issues(alerts.hour), alerts.hour, alerts.cell
+    others = (TRAILING_MIX, *networks_of_types(next_day, city))
+    mixes = {TYPE_REGRESSION: types.validation_mix} | {name: type_mix(name, types, next_day, *asked) for name in others}
+    types_by, reason = shown_types(types_table(by_hour, alerts, mixes))
+    if types_by is None:
+        fits.without[TYPES] = reason
+    return types_by, reason

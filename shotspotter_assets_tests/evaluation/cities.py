@@ -34,6 +34,6 @@ def fold_record(city: City, **more: Any) -> FoldRecord:
     }
     return FoldRecord(
         city=city.name, cutoff=FIRST_DAY + timedelta(days=TEST.start), covered=covered_cells(COVERED), config={},
-        versions={}, without={}, weekly_offset=(0.0, 0.0), **windows,
-        **{"data_sha256": sha256(counts()[: TEST.start].tobytes()), "models": {}, "served": "", **more},
+        versions={}, types_by=None, weekly_offset=(0.0, 0.0), **windows,
+        **{"data_sha256": sha256(counts()[: TEST.start].tobytes()), "models": {}, "served": "", "without": {}, **more},
     )  # fmt: skip

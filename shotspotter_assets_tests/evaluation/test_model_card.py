@@ -4,6 +4,7 @@ import numpy as np
 
 from shotspotter_assets.evaluation.model_card import NOT_FOR, model_card
 from shotspotter_assets.evaluation.scores import flagged_shares
+from shotspotter_assets_tests.evaluation.cities import fold_record
 from shotspotter_assets_tests.evaluation.forecasts import with_column
 from shotspotter_assets_tests.evaluation.test_score_rows import table as types_table
 from shotspotter_assets_tests.evaluation.test_walk_forward_report import (
@@ -39,12 +40,14 @@ def test_the_card_states_the_numbers_of_the_report():
 
 
 def test_the_baseline_is_served_when_the_gate_fails():
-    card = model_card(*report(with_constant_candidate(), hourly=HOURLY, types={FIRST: types_table()}))
+    newest = fold_record(CITY, without={"gunshot_types": "No kinds of gunfire are shown, as they are not better."})
+    card = model_card(*report(with_constant_candidate(), hourly=HOURLY, types={FIRST: types_table()}, newest=newest))
     assert "Served: **historical_mean**, the best baseline, as residual_boosting did not pass the gate." in card
     assert "| **historical_mean** (served) |" in card
     assert "Predicted / observed is" in card
     assert "\nNext 4 hours: next_hours is issued; it does not pass the gate. Gain over climatology" in card
     assert "\nType given an alert, gain over trailing_mix in nats per alert: knowing +0." in card
+    assert " No kinds of gunfire are shown, as they are not better.\n" in card
 
 
 def test_the_card_says_that_the_candidate_serves_without_passing():

@@ -19,7 +19,7 @@ from shotspotter_assets.evaluation.walk_forward_report import (
 )
 from shotspotter_assets.storage.catalogue import CITY_SCORES, FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.evaluation.cities import square_city
+from shotspotter_assets_tests.evaluation.cities import fold_record, square_city
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 from shotspotter_assets_tests.evaluation.test_score_rows import table as types_table
 
@@ -34,7 +34,13 @@ POOLED = pool_tables(list(FOLDS.values()))
 
 
 def report(folds=FOLDS, candidate="residual_boosting", **more):
-    given = {"city": CITY, "hourly": {}, "hourly_candidate": "next_hours", "types": {}} | more
+    given = {
+        "city": CITY,
+        "hourly": {},
+        "hourly_candidate": "next_hours",
+        "types": {},
+        "newest": fold_record(CITY),
+    } | more
     return walk_forward_report(folds=folds, candidate=candidate, **given)
 
 

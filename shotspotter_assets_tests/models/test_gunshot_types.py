@@ -1,9 +1,24 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from shotspotter_assets.models.forecaster_registry import NetworkSettings
 from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, type_losses, typed_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets_tests.models.hours import TEST, TRAIN, VALIDATION, counts, history, of_counts
+from shotspotter_assets.models.next_day.network_forecaster import FittedNetwork
+from shotspotter_assets.models.type_mixes import network_mix, networks_of_types
+from shotspotter_assets_tests.models.hours import (
+    COVERED,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    city,
+    counts,
+    history,
+    of_counts,
+    stored,
+)
 
 THREE = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)
 """Issues, hours and cells of three alerts."""
@@ -16,7 +31,7 @@ def fitted() -> GunshotTypes:
 
 def forecast(model: GunshotTypes, made: HourlyHistory) -> tuple[np.ndarray, np.ndarray]:
     alerts = typed_alerts(made).within(TEST)
-    issues = made.day_beginnings(alerts.hour)
+    issues = made.day_issues(alerts.hour)
     return model.predict(made, issues, alerts.hour, alerts.cell), trailing_mix(made, issues)
 
 
@@ -35,6 +50,39 @@ def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted)
     found, expected = (fitted.predict(one, *THREE) for one in (made, history()))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     np.testing.assert_array_equal(trailing_mix(made, THREE[0]), trailing_mix(history(), THREE[0]))
+
+
+def test_at_a_lead_the_days_in_between_change_nothing():
+    ahead, changed = replace(history(), lead=3), counts()
+    fitted = GunshotTypes.fit(ahead, TRAIN, VALIDATION)
+    day = TEST.start + 48
+    changed[day - 48 :] = 1
+    hours, cells = day + np.arange(3), np.arange(3)
+    issues = ahead.day_issues(hours)
+    assert (issues == day - 48).all()
+    after = replace(of_counts(changed), lead=3)
+    found, expected = (fitted.predict(one, issues, hours, cells) for one in (after, ahead))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    # The history may end where the lead begins.
+    short = replace(history(day - 48), lead=3)
+    np.testing.assert_allclose(fitted.predict(short, issues, hours, cells), expected, rtol=1e-6)
+
+
+def test_a_networks_maps_of_types_give_their_mix():
+    daily = stored(counts()).daily(COVERED)
+    chances = np.array([0.5, 0.2, 0.1, 0.05])
+
+    class Maps(FittedNetwork):
+        def predict_maps(self, made, days):
+            return np.tile(chances, (len(days), int(made.in_coverage.sum()), 1))
+
+    network = Maps(NetworkSettings(), (), np.zeros(0), np.ones(0), chosen={})
+    assert networks_of_types({"network": network, "ewma": None}, daily.city) == ["network"]
+    assert networks_of_types({"network": network}, city(event_types={"robbery": ["x"]}, forecast=["robbery"])) == []
+    days = daily.days(more=3)[[-5, -1]]
+    mix = network_mix(network, daily, days, np.array([0, 4]))
+    expected = -np.log1p(-chances[1:])
+    np.testing.assert_allclose(mix, np.tile(expected / expected.sum(), (2, 1)))
 
 
 def test_labels_that_change_their_meaning_are_not_relied_on(fitted):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -47,7 +48,11 @@ def test_issues_and_days_follow_the_local_clock():
     issues = made.issues(range(len(made)), 4)
     assert made.clock.hour[issues].tolist() == [0, 4, 8, 12, 16, 20] * 3
     assert issues[-1] + 4 == len(made)
-    assert made.day_beginnings(np.array([0, 23, 24, 48, 49, 72])).tolist() == [0, 0, 24, 24, 49, 49]
+    hours = np.array([0, 23, 24, 48, 49, 72])
+    assert made.day_issues(hours).tolist() == [0, 0, 24, 24, 49, 49]
+    ahead = replace(made, lead=2)
+    assert ahead.day_issues(hours).tolist() == [0, 0, 0, 0, 24, 24]
+    assert ahead.clock.day[[len(ahead) + 24, -1]].astype(str).tolist() == ["2021-11-10", "2021-11-11"]
 
 
 def test_days_without_hours_and_a_coverage_of_another_grid_are_refused():

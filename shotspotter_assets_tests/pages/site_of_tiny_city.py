@@ -12,6 +12,9 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Layer, Layers, Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.city_files import Cities
+from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION
+from shotspotter_assets.models.records import TYPES
+from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, with_city
 
@@ -54,7 +57,16 @@ def make_store(root: Path) -> TinySite:
             config = {"live_models": {"validation_days": 28}}
             run = materialize(CITY, LIVE, on, checks=(), instance=instance, partition_key=str(day), config=config)
             assert run.success
+            if not back:
+                show_types(Store(str(root / "store")))
     return TinySite(Store(str(root / "store")), cities, root)
+
+
+def show_types(store: Store) -> None:
+    """Let the record of the first day show types, for which its weeks of validation are too few."""
+    record = ServingRecord.load(store, CITY, ISSUED)
+    others = {name: why for name, why in record.without.items() if name != TYPES}
+    record.model_copy(update={"types_by": TYPE_REGRESSION, "without": others}).write(store)
 
 
 def layers(folder: Path) -> Layers:

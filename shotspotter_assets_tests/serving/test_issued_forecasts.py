@@ -24,7 +24,7 @@ def issued(store: Store) -> issued_forecasts.Forecast:
     table = next_day(np.full(CELLS, 0.2)).replace_schema_metadata({GRID.encode(): grid_settings(TOWN)})
     record = issued_forecasts.ForecastRecord(
         city=TOWN.name, issue_date=DAY, forecast_date=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,
-        expected_alerts_low=1.0, expected_alerts_high=5.0, interval="", hours="", lead=1, last_known=DAY,
+        expected_alerts_low=1.0, expected_alerts_high=5.0, interval="", hours="", types="", lead=1, last_known=DAY,
         drivers={"0,1": ("near",)}, issued_at=str(MIDNIGHT), version="v",
     )  # fmt: skip
     hourly, top = HOURLY.schema.empty_table(), TOP_LOCATIONS.schema.empty_table()

@@ -14,7 +14,8 @@ from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
-from shotspotter_assets.models.trained_models import HOURLY_STACK, TrainedModels
+from shotspotter_assets.models.records import HOURLY_STACK
+from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving.nowcasting import UntilNow, days_to_read, forecast_now, history_until, record_in_force
 from shotspotter_assets.serving.stored_alerts import NO_ALERTS
 from shotspotter_assets.sources.alert_source import AlertSource

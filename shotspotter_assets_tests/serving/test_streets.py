@@ -56,7 +56,7 @@ def store(city: City, tmp_path: Path) -> Store:
     ).replace_schema_metadata({GRID.encode(): grid_settings(city)})
     record = issued_forecasts.ForecastRecord(
         city=city.name, issue_date=DAY, forecast_date=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,
-        expected_alerts_low=1.0, expected_alerts_high=5.0, interval="", hours="", lead=1, last_known=DAY,
+        expected_alerts_low=1.0, expected_alerts_high=5.0, interval="", hours="", types="", lead=1, last_known=DAY,
         drivers={"3,3": ("near", "often", "lately")}, issued_at=str(datetime.now(UTC)), version="v",
     )  # fmt: skip
     hourly = hourly_table(next_day, 1 + np.arange(168) / 24, city, NEXT)

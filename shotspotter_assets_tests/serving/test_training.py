@@ -1,18 +1,27 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs, next_day_inputs
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.records import TrainingRecord
+from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.serving.daily_forecast import forecast_day
+from shotspotter_assets.serving.issued_forecasts import Forecast
+from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.stored_alerts import NO_ALERTS
 from shotspotter_assets.serving.training import live_windows, train_fold, train_live
 from shotspotter_assets_tests.models.hours import VALIDATION, counts, stored
 from shotspotter_assets_tests.serving.town import TOWN
+
+FAST = {"stack": {"members": ["regime_regression", "ew_kde"]}}
 
 
 def test_the_last_days_validate() -> None:
@@ -61,3 +70,46 @@ def test_other_crimes_have_no_gunshot_type() -> None:
         town, town.days[-1] + ONE_DAY, live_windows(town.days, 60), ["ewma"], context=FitContext(), config={}
     )
     assert fold.without == {"gunshot_types": "Forecasts are of robbery, which have no gunshot type."}
+
+
+def served(town: CityHistory) -> tuple[ServingRecord, Forecast]:
+    nobody = Incidents.of_alerts(NO_ALERTS, town.city)
+    windows = live_windows(town.days, 91)
+    record, files = train_live(town, windows, "by hand", incidents=nobody, context=FitContext(changes=FAST))
+    models = TrainedModels.load({name.removesuffix(record.suffix): content for name, content in files.items()})
+    return record, forecast_day(record, models, town)
+
+
+def test_types_that_beat_the_recent_mix_are_shown_and_others_are_not() -> None:
+    record, forecast = served(stored(counts()))
+    assert record.types_by == "type_regression"
+    assert "gunshot_types" not in record.without
+    assert record.reasons[-1].startswith("Kinds of gunfire are forecast by type_regression: +0.")
+    assert forecast.record.types == "Kinds of gunfire are forecast by type_regression."
+    shares = [forecast.table[f"type_{code}"].to_numpy() for code in range(3)]
+    np.testing.assert_allclose(sum(shares), 1)
+    assert shares[0].std() > 0.05
+
+    shuffled, random = counts(), np.random.default_rng(0)
+    typed = shuffled[:, :3].sum(axis=1, dtype=np.int64)
+    shuffled[:, :3] = random.multinomial(typed, (0.3, 0.5, 0.2)).transpose(0, 3, 1, 2)
+    record, forecast = served(stored(shuffled))
+    assert record.types_by is None
+    assert record.without["gunshot_types"] == record.reasons[-1] == forecast.record.types
+    assert record.reasons[-1].startswith("No kinds of gunfire are shown")
+    assert forecast.table["type_0"].null_count == len(forecast.table)
+
+
+def test_hours_and_types_are_forecast_at_a_lead() -> None:
+    town = replace(stored(counts()), lead=3)
+    record, forecast = served(town)
+    assert (record.lead, record.types_by) == (3, "type_regression")
+    horizons = {
+        name: forecast.table.filter(pc.equal(forecast.table["horizon"], name)) for name in ("day", "1h", "2h", "4h")
+    }
+    day, four = horizons["day"]["probability"].to_numpy(), horizons["4h"]["probability"].to_numpy()
+    assert horizons["4h"]["starts_utc"][0] == horizons["day"]["starts_utc"][0]
+    hourly = forecast.hourly["probability"].to_numpy().reshape(-1, len(day))
+    np.testing.assert_allclose(1 - np.prod(1 - hourly[:4], axis=0), four)
+    np.testing.assert_allclose(sum(forecast.table[f"type_{code}"].to_numpy() for code in range(3)), 1)
+    assert f"so are the next hours, as the days after {town.last_known} are not known" in forecast.record.hours

@@ -13,7 +13,7 @@ from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.gridding.tensors import grid_schema, sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.trained_models import HOURLY_STACK
+from shotspotter_assets.models.records import HOURLY_STACK
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.storage.catalogue import CLEANED, TENSORS
@@ -52,6 +52,6 @@ def serving_record(**changes: Any) -> ServingRecord:
         city=TOWN.name, issue_date=DAY, served=CANDIDATE, since=DAY, reasons=("Better.",), last_trained=DAY, models_from=DAY,
         version="aa", models={}, without={HOURLY_STACK: "Not fitted."}, lead=1, last_known=DAY, inputs=("one",),
         validation=(date(2024, 3, 2), DAY), covered=[(0, 0)], weekly_offset=(-0.1, 0.1), data_sha256="cc", versions={},
-        gate=VERDICT, train=(TOWN.start, date(2024, 3, 1)),
+        gate=VERDICT, types_by=None, train=(TOWN.start, date(2024, 3, 1)),
     )  # fmt: skip
     return record.model_copy(update=changes)

@@ -84,7 +84,7 @@ def _report_of(
     models = read_models(store, FOLD_MODEL, record, cutoff)
     report, scores, forecasts = fold_report(record, history, fold_forecasts(models, record, history, log.info))
     log.info(f"{city.name} {cutoff}: forecasting the next hours and the types, where the city has them")
-    files = fold_tables(stored, record, models, config.horizons, config.types)
+    files = fold_tables(stored, history, record, models, config.horizons, config.types)
     pictures = fold_pictures(record, history, forecasts)
     files |= {FOLD_FORECASTS: forecasts, FOLD_SCORES: scores.to_arrow()}
     path = report.write_after(store, files | {FOLD_PICTURE.named(plot=name): png for name, png in pictures.items()})

@@ -88,6 +88,7 @@ def _report_of(log: dg.DagsterLogManager, config: WalkForwardConfig, store: "Sto
         walk_forward_rows,
     )
     from shotspotter_assets.models.forecaster_registry import candidate_of
+    from shotspotter_assets.models.records import FoldRecord
 
     folds = read_folds(store, city.name, FOLD_FORECASTS)
     if not folds:
@@ -102,6 +103,7 @@ def _report_of(log: dg.DagsterLogManager, config: WalkForwardConfig, store: "Sto
         hourly=read_folds(store, city.name, FOLD_HOURS),
         hourly_candidate=config.hourly_candidate,
         types=read_folds(store, city.name, FOLD_TYPES),
+        newest=FoldRecord.load(store, city.name, max(folds)),
     )
     card = model_card(report, scores)
     pictures = walk_forward_pictures(report, scores, fold_edges(store, city.name, folds))

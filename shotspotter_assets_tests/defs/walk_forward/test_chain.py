@@ -149,7 +149,8 @@ def test_reports_open_as_one_data_set(reported_fold: ReportedFold) -> None:
     assert set(hours["horizon"]) == {4}
     assert {"next_hours", "climatology", "self_exciting"} < set(hours.columns)
     types = pl.scan_parquet(f"{reports}/**/type_forecasts.parquet").collect()
-    assert {"gunshot_types_0", "trailing_mix_2"} < set(types.columns)
+    for name in ("type_regression", "trailing_mix", "conv_lstm"):
+        np.testing.assert_allclose(sum(types[f"{name}_{code}"].to_numpy() for code in range(3)), 1)
     pattern = f"{reports}/**/forecasts.parquet"
     table = f"read_parquet('{pattern}', hive_partitioning=true)"
     [(city, fold, rows)] = duckdb.sql(f"select city, fold, count(*) from {table} group by all").fetchall()
