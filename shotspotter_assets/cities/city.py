@@ -124,8 +124,8 @@ class City(StrictModel):
     """Rules of patrol plans; null for a city without them."""
     nowcasts: NowcastRules | None = None
     """Cadence of nowcasts; null for a city without automatic ones."""
-    retraining: Literal["daily", "weekly"] = "weekly"
-    """Cadence of the live models' training."""
+    retraining: Literal["daily", "weekly", "hourly"] = "weekly"
+    """Cadence of the live models' training; hourly for models of hours and minutes, and weekly for the others."""
     folds: Folds = Folds()
     """Cadence and windows of the walk-forward folds."""
     shared: bool = True
@@ -194,6 +194,8 @@ class City(StrictModel):
             "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does": (
                 has_nowcasts and not self.publication.answers_at_once
             ),
+            "retraining: hourly needs nowcasts (allowed: daily, weekly)": self.retraining == "hourly"
+            and not has_nowcasts,
             "nowcasts needs times of alerts to the second": has_nowcasts and self.time_precision != "second",
         }
         if found := [problem for problem, is_there in problems.items() if is_there]:

@@ -1,30 +1,33 @@
 """Nowcasts: risk of the next minutes and hours from stored days, newer alerts of the sources, and the live models."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple
+from threading import Thread
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar import local_time
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.forecaster_registry import forecaster
+from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly, forecast_from
-from shotspotter_assets.models.next_minutes.forecast import MINUTES, forecast_minutes
+from shotspotter_assets.models.next_minutes.forecast import MINUTES, fit_on_hours, forecast_minutes
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable
-from shotspotter_assets.models.records import NEXT_MINUTES
+from shotspotter_assets.models.records import HOURLY_STACK, NEXT_MINUTES
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
 from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.serving.stored_alerts import incident_columns, stored_alerts
+from shotspotter_assets.serving.stored_alerts import incident_columns, stored_alerts, stored_incidents
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.day_table import Day, DayRows, DayTable, day_states
 from shotspotter_assets.sources.receive import read_sources
@@ -53,6 +56,8 @@ class NowcastRecord(StoredRecord):
     """Start of the forecast hours (ISO 8601): end of the running hour."""
     models_from: date
     """Issue date of the models."""
+    refitted: str | None
+    """Instant to whose alerts the models of hours and minutes were refitted (ISO 8601); null for those of `models_from`."""
     alerts_since_midnight: int
     """Number of alerts since local midnight."""
     incidents_last_hour: int
@@ -91,13 +96,17 @@ class Nowcast:
 class Nowcaster:
     """Nowcasts of one city in one process.
 
-    `open_store` is called once an hour, so that the store may cache; `readers` opens the city's sources.
+    `open_store` is called once an hour, so that the store may cache; `readers` opens the city's sources. With `refits`, a
+    thread refits the models of hours and minutes once an hour; the next nowcast after it uses them.
     """
 
     city: City
     open_store: Callable[[], Store]
     readers: Callable[[], Sequence[AlertSource]]
     clock: Callable[[], datetime] = local_time.now
+    refits: bool = False
+    _refit: "Future[Refit] | None" = field(default=None, init=False)
+    _refitted: "Refit | None" = field(default=None, init=False)
     _loaded: tuple[str, Store, ServingRecord, TrainedModels] | None = field(default=None, init=False)
     """Shared by an hour's nowcasts; corrected days and new models count from the next hour on."""
 
@@ -121,9 +130,29 @@ class Nowcaster:
         if inputs == last_inputs or now.astimezone(self.city.zone).date() != days[-1]:
             return None, last_inputs
         until_now = history_until(store, readers, self.city, now, days, rows)
-        nowcast = forecast_now(record, models, until_now, now)
+        refitted = self._refitted_models(record, store, until_now, now) if self.refits else None
+        nowcast = forecast_now(record, models, until_now, now, refitted)
         write_nowcast(store, self.city, nowcast)
         return nowcast, inputs
+
+    def _refitted_models(
+        self, record: ServingRecord, store: Store, until_now: UntilNow, now: datetime
+    ) -> "Refit | None":
+        """Return the last refit of the record's models, and start the one of a new hour.
+
+        Raises what the last refit raised, once.
+        """
+        last, self._refit = self._refit, self._refit if self._refit is not None and not self._refit.done() else None
+        if last is not None and last.done():
+            self._refitted = last.result()
+        current = self._refitted
+        if current is not None and current.version != record.version:
+            current = self._refitted = None
+        if self._refit is None and (current is None or _hour_of(current.instant) != _hour_of(now)):
+            self._refit = Future()
+            arguments = self._refit, record, store, until_now, now
+            Thread(target=_refit_into, args=arguments, name=f"{self.city.name} refit", daemon=True).start()
+        return current
 
     def _load(self, now: datetime) -> tuple[Store, ServingRecord, TrainedModels]:
         if self._loaded is None or self._loaded[0] != _hour_of(now):
@@ -133,6 +162,42 @@ class Nowcaster:
             models = self._loaded[3] if self._loaded is not None and is_same else record.loaded(store)
             self._loaded = (_hour_of(now), store, record, models)
         return self._loaded[1:]
+
+
+@dataclass(frozen=True)
+class Refit:
+    """Models of hours and minutes fitted on the alerts before an instant, beside the models of a record's `version`."""
+
+    version: str
+    instant: datetime
+    hours: FittedHourly
+    minutes: LiftTable | None
+
+
+def refit(record: ServingRecord, store: Store, until_now: UntilNow, now: datetime) -> Refit:
+    """Fit the models of hours and minutes on all whole hours before now, with as long a validation as the record's.
+
+    Raises HourlyHistoryError if hours are too few; too few incidents leave out the minutes.
+    """
+    city = until_now.history.city
+    by_hour = until_now.history.hourly(covered_mask(record.covered, city.shape)).until(now)
+    stop = len(by_hour) - 1  # the last hour is running
+    validation = (record.validation[1] - record.validation[0] + ONE_DAY) // timedelta(hours=1)
+    windows = range(max(stop - validation, 0)), range(max(stop - validation, 0), stop)
+    hours = forecaster(HOURLY_STACK).fit(by_hour, *windows)
+    incidents = stored_incidents(store, until_now.history).before(until_now.incidents)
+    try:
+        minutes = fit_on_hours(incidents, by_hour, hours)
+    except HourlyHistoryError:
+        minutes = None
+    return Refit(record.version, now, hours, minutes)
+
+
+def _refit_into(future: "Future[Refit]", *arguments: Any) -> None:
+    try:
+        future.set_result(refit(*arguments))
+    except BaseException as error:  # raised again in the sensor's thread
+        future.set_exception(error)
 
 
 def _hour_of(instant: datetime) -> str:
@@ -203,15 +268,20 @@ def _require_known(store: Store, readers: Sequence[AlertSource], city: City, row
         )
 
 
-def forecast_now(record: ServingRecord, models: TrainedModels, until_now: UntilNow, now: datetime) -> Nowcast:
+def forecast_now(
+    record: ServingRecord, models: TrainedModels, until_now: UntilNow, now: datetime, refitted: Refit | None = None
+) -> Nowcast:
     """Forecast the next minutes from now, and the next hours from the end of the current one.
 
-    `models` are those of the record, `until_now` is from `history_until`.
+    `models` are those of the record, of which `refitted` replaces hours and minutes; `until_now` is from `history_until`.
 
     Raises:
         ValueError: the city has no models of hours.
     """
     city = until_now.history.city
+    if refitted is not None:
+        hourly = {**models.hourly, HOURLY_STACK: refitted.hours}
+        models = replace(models, hourly=hourly, minutes=refitted.minutes or models.minutes)
     if models.hours is None:
         raise ValueError(f"City {city.name}: no next hours. {' '.join(dict.fromkeys(record.without.values()))}")
     in_coverage = covered_mask(record.covered, city.shape)
@@ -230,6 +300,7 @@ def forecast_now(record: ServingRecord, models: TrainedModels, until_now: UntilN
             now=now.isoformat(timespec="milliseconds"),
             starts=f"{starts}Z",
             models_from=record.models_from,
+            refitted=refitted and refitted.instant.isoformat(timespec="seconds"),
             alerts_since_midnight=until_now.alerts_since_midnight,
             incidents_last_hour=len(until_now.incidents.begun_since(now - timedelta(hours=1))),
             without_minutes=record.without.get(NEXT_MINUTES, ""),

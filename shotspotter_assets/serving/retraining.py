@@ -163,14 +163,14 @@ def training_reason(
         f"retrained for a lead of {lead} days, as the live models were fitted for {before.lead}": before.lead != lead,
         "retrained by hand": by_hand,
         "retrained, as every day": city.retraining == "daily",
-        f"retrained, a week after {before.last_trained}": city.retraining == "weekly" and is_week_over,
+        f"retrained, a week after {before.last_trained}": city.retraining != "daily" and is_week_over,
     }
     return next((reason for reason, is_due in due.items() if is_due), "")
 
 
 def carried_over(before: ServingRecord, stored: CityHistory) -> ServingRecord:
     """Return the record of an issue date without training: earlier models stay live."""
-    reason = f"Not retrained ({stored.city.retraining}): last on {before.last_trained}."
+    reason = f"Not retrained (weekly): last on {before.last_trained}."
     if stored.is_too_late:
         reason = f"Not retrained, as no forecast is issued. {stored.lateness}"
     return before.on(stored, reason)

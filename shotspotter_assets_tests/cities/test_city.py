@@ -42,6 +42,7 @@ def test_rules_are_read() -> None:
     ("changes", "says"),
     [
         (NOW | {"nowcasts": {"every_seconds": 29}}, "greater than or equal to 30"),
+        ({"retraining": "hourly"}, r"retraining: hourly needs nowcasts \(allowed: daily, weekly\)"),
         ({"nowcasts": {}}, r"write publication: \{days_late: 0\}"),
         (NOW | {"nowcasts": {}, "time_precision": "hour"}, "needs times of alerts to the second"),
         ({"publication": {"every": "week", "period_days": 7}}, "either every or period_days"),

@@ -21,6 +21,7 @@ from shotspotter_assets.storage.stored_file import Asset
 if TYPE_CHECKING:
     from shotspotter_assets.pages.places import Places
     from shotspotter_assets.serving.nowcasting import Nowcaster
+    from shotspotter_assets.sources.alert_source import AlertSource
 
 
 def definitions(settings: Settings) -> dg.Definitions:
@@ -38,7 +39,10 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         from shotspotter_assets.serving.nowcasting import Nowcaster
         from shotspotter_assets.sources.snapshot import impatient
 
-        return Nowcaster(city, store.caching, lambda: sources.readers(impatient(city), store.open()))
+        def readers() -> "list[AlertSource]":
+            return sources.readers(impatient(city), store.open())
+
+        return Nowcaster(city, store.caching, readers, refits=city.retraining == "hourly")
 
     @cache
     def places() -> "Places":

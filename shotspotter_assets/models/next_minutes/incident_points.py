@@ -57,6 +57,15 @@ class Incidents:
         chosen = slice(*np.searchsorted(self.seconds, [first, stop]))
         return Incidents(self.seconds[chosen], self.metres[chosen], self.places[chosen])
 
+    def before(self, later: "Incidents") -> "Incidents":
+        """Return these up to the first one of `later`, and all of `later`."""
+        past = self.within(-np.inf, later.seconds[0]) if len(later) else self
+        return Incidents(
+            np.concatenate([past.seconds, later.seconds]),
+            np.concatenate([past.metres, later.metres]),
+            np.concatenate([past.places, later.places]),
+        )
+
     def begun_since(self, instant: datetime) -> "Incidents":
         """Return those that began at an instant, which has a zone, or later."""
         return self.within(instant.astimezone(UTC).timestamp(), np.inf)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import dagster as dg
@@ -23,7 +24,7 @@ from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettin
 from shotspotter_assets.serving.issued_forecasts import load_record
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
-from shotspotter_assets.serving.nowcasting import Nowcaster
+from shotspotter_assets.serving.nowcasting import Nowcast, Nowcaster
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
 from shotspotter_assets.settings import Settings
@@ -389,6 +390,37 @@ def test_a_nowcaster_issues_on_changed_rows_and_every_hour(chain: Chain) -> None
     later, next_inputs = nowcaster.issue(inputs)
     assert next_inputs.split()[0] == inputs.split()[0]
     assert later.minutes["starts_utc"][0].as_py() == at[0]
+
+
+def test_hours_and_minutes_are_refitted_in_the_background_every_hour(chain: Chain) -> None:
+    city, at = chain.cities[CITY], [datetime.fromisoformat("2024-01-23T20:10:00-05:00")]
+    nowcaster = Nowcaster(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0], refits=True)
+
+    def issued() -> Nowcast:
+        nowcast, _ = nowcaster.issue("")
+        assert nowcast is not None
+        return nowcast
+
+    def issued_after_a_refit(before: str | None) -> Nowcast:
+        for _ in range(600):
+            if (nowcast := issued()).record.refitted != before:
+                return nowcast
+            sleep(0.1)
+        raise AssertionError("no refit within a minute")
+
+    weekly = issued()
+    assert weekly.record.refitted is None
+    refitted = issued_after_a_refit(None)
+    assert datetime.fromisoformat(refitted.record.refitted) == at[0]
+    assert refitted.record.models_from == weekly.record.models_from
+    probability = [nowcast.hours["probability"].to_numpy() for nowcast in (weekly, refitted)]
+    assert not np.array_equal(*probability)
+    np.testing.assert_allclose(*np.log(probability), atol=1.5)
+    first = at[0]
+    at[0] += timedelta(minutes=60)
+    # The earlier models serve until those of the new hour are fitted.
+    assert datetime.fromisoformat(issued().record.refitted) == first
+    assert datetime.fromisoformat(issued_after_a_refit(refitted.record.refitted).record.refitted) == at[0]
 
 
 def test_missing_days_and_models_are_named(bare: Chain, chain: Chain) -> None:
