@@ -1,9 +1,10 @@
-"""Training of the whole reference network: our layers against Keras's stock ones, memory, and the machine's own limit.
+"""Training steps of the reference report's network: our layers against Keras's stock ones, memory, and the machine's limit.
 
     python benchmarks/reference_network.py [--turns 5] [--batch 20]
 
-Both networks are the one that `build_conv_lstm` builds with the default settings; in the stock one, Keras's
-`Bidirectional(ConvLSTM2D)` stands where our recurrent layers stand (it has no peepholes). They take turns in one process.
+Both networks have the layers of `conv_lstm` with the settings of `docs/launches/weight_10_to_1.yaml`, of which the report gives
+the batch alone, as the size of windows and layers is ours. In the stock one, Keras's `Bidirectional(ConvLSTM2D)` stands where
+our recurrent layers stand (it has no peepholes). They take turns in one process.
 What is compared is CPU time (user and system, all threads), because wall time on a shared machine says more about its
 other users; samples per second of wall time are printed beside it. Peak memory is that of a process of each one's own.
 
@@ -19,28 +20,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import keras
 import numpy as np
 import tensorflow as tf
-from shotspotter_assets.models.networks.conv_lstm_network import build_conv_lstm
+import yaml
 
 from shotspotter_assets.models.network_settings import NetworkSettings
 from shotspotter_assets.models.networks.losses import weighted_cross_entropy
+from shotspotter_assets.models.networks.network_inputs import NetworkInputs
+from shotspotter_assets.models.networks.network_model import build_network
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 
-FULL_SIZE: Final = {
-    "days": 16,
-    "filters": 16,
-    "recurrent_layers": 3,
-    "train_days": 3653,
-    "learning_rate": 1e-3,
-    "epochs": 100,
-    "patience": 10,
-    "plateau_patience": 4,
-}
-"""Settings of the reference report, which take hours of CPU a fold; the defaults take minutes."""
+LAUNCH: Final = Path(__file__).parents[1] / "docs" / "launches" / "weight_10_to_1.yaml"
+FULL_SIZE: Final[dict[str, Any]] = yaml.safe_load(LAUNCH.read_text())["ops"]["washington_dc__fold_models"]["config"][
+    "settings"
+]["conv_lstm"]
+"""Settings of a launch of the report's network, which takes hours of CPU; the defaults take minutes."""
 SIDE: Final = 36
 HEAT_MAPS: Final = 4
 CONFIG: Final = NetworkSettings(**FULL_SIZE)
@@ -51,7 +49,9 @@ Step = Callable[[], Any]
 
 def network(name: str) -> keras.Model:
     """The reference network with our or with stock recurrent layers."""
-    model = build_conv_lstm(CONFIG, SIDE, SIDE, np.full(HEAT_MAPS, 0.02), HEAT_MAPS)
+    counts = np.zeros((CONFIG.days, HEAT_MAPS, SIDE, SIDE), dtype=np.uint16)
+    inputs = NetworkInputs(counts, np.ones((SIDE, SIDE), dtype=bool), lead=1, length=CONFIG.days)
+    model = build_network(CONFIG, inputs, np.full(HEAT_MAPS, 0.02))
     if name == OURS:
         return model
 
@@ -65,7 +65,7 @@ def network(name: str) -> keras.Model:
 
 
 def training_step(model: keras.Model, batch: int) -> Step:
-    """One gradient step on one batch, as `training.fit` does it."""
+    """One gradient step on one batch, as `networks.fit.fit_network` does it."""
     generator = np.random.default_rng(0)
     x = tf.constant(generator.poisson(0.02, (batch, *model.input_shape[1:])).astype(np.float32))
     y = tf.constant((generator.random((batch, SIDE, SIDE, HEAT_MAPS)) < 0.02).astype(np.float32))

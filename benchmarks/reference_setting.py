@@ -1,8 +1,9 @@
-"""The reference report's own setting on real alerts: `python benchmarks/reference_setting.py --data FOLDER --cache FOLDER`.
+"""The reference report's network on real alerts: `python benchmarks/reference_setting.py --data FOLDER --cache FOLDER`.
 
-Washington DC 2014 to 2018, 36 x 36 cells; the network `conv_lstm` with 16 filters, windows of 16 days, batches of 20, up to 100
-epochs with early stopping; the days in the order of time, 70% for training, 15% for validation, 15% for the test. An alert
-weighs 1, 10 or 100 in the loss, as the report has it, and 0.01, which is its wording taken literally ("100 being no shots").
+Of the report are 36 x 36 cells of Washington DC, batches of 20, up to 100 epochs, and the days in the order of time, 70% for
+training, 15% for validation, 15% for the test. An alert weighs 1, 10 or 100 in the loss, as the report has it, and 0.01, which
+is its wording taken literally ("100 being no shots"). Ours are the alerts of 2014 to 2018, 16 filters, windows of 16 days and
+early stopping (`docs/launches/weight_10_to_1.yaml`).
 
 That is hours for each weight on two cores: the training is backed up in the cache after every epoch, and goes on from there when
 the script is called again. `--minutes` ends after the epoch that is under way then. `--size default` trains the network in its
@@ -148,7 +149,7 @@ def main() -> None:
     arguments = parser(__doc__, [CITY], choices=[CITY])
     arguments.formatter_class = argparse.RawDescriptionHelpFormatter
     arguments.add_argument("--weights", type=float, nargs="+", default=list(WEIGHTS))
-    arguments.add_argument("--size", choices=("report", "default"), default="report", help="size of the network")
+    arguments.add_argument("--size", choices=("full", "default"), default="full", help="size of the network")
     arguments.add_argument("--epochs", type=int, help="at most; by default those of the size")
     arguments.add_argument("--minutes", type=float, default=float("inf"), help="of training, in all")
     options = arguments.parse_args()
@@ -159,7 +160,7 @@ def main() -> None:
         f"({len(fold.test)} days), {int(fold.history.in_coverage.sum())} cells"
     )
     for weight in options.weights:
-        size = FULL_SIZE if options.size == "report" else {}
+        size = FULL_SIZE if options.size == "full" else {}
         config = NetworkSettings(
             **size | {"class_weight": weight} | ({"epochs": options.epochs} if options.epochs else {})
         )

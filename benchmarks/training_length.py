@@ -31,8 +31,7 @@ STACK: Final = "stack"
 def trained_on(fold: Fold, length: str) -> Fold | None:
     """The fold with its training and validation windows; None if its history is shorter than they are."""
     windows = Folds(train=length)
-    first = windows.first_day(fold.cutoff)
-    before = fold.test.start if first is None else (fold.cutoff - first).days
+    before = fold.test.start if length == ALL else (fold.cutoff - windows.first_day(fold.cutoff)).days
     return fold.of_last(before, windows.validation_days(fold.cutoff, before)) if before <= fold.test.start else None
 
 
@@ -65,7 +64,7 @@ def main() -> None:
     """Fit what is not in the cache, and print the table."""
     arguments = parser(__doc__, CITIES)
     arguments.add_argument("--years", type=int, nargs="+", default=[1, 2, 3], help="lengths besides all days")
-    arguments.add_argument("--network", default="conv_lstm", help="a forecaster's name; empty for the stack alone")
+    arguments.add_argument("--network", default="network", help="a forecaster's name; empty for the stack alone")
     arguments.add_argument("--folds", type=int, help="of each city, the first ones; all by default")
     chosen = arguments.parse_args()
     print(

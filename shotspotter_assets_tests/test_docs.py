@@ -1,3 +1,4 @@
+import ast
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -33,6 +34,18 @@ def test_links_and_named_files_exist(page: Path) -> None:
     if not page.name.startswith("new_"):  # these pages name files that the reader adds
         named = re.findall(r"(?<![\w/.])(?:benchmarks|deploy|shotspotter_assets)/[\w/.]*\w\.[a-z]+", text)
         missing |= {path for path in named if not (CHECKOUT / path).exists()}
+    assert missing == set()
+
+
+def test_benchmarks_import_what_there_is() -> None:
+    missing = set()
+    for path in sorted((CHECKOUT / "benchmarks").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("shotspotter_assets"):
+                module = CHECKOUT / (node.module or "").replace(".", "/")
+                file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+                text = file.read_text() if file.exists() else ""
+                missing |= {f"{path.name}: {node.module}.{one.name}" for one in node.names if one.name not in text}
     assert missing == set()
 
 

@@ -13,8 +13,12 @@ from shotspotter_assets.automation.stored import MADE_FROM
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.city_files import load_cities
+from shotspotter_assets.definitions import build_definitions
+from shotspotter_assets.defs.launchpad import with_windows
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets.defs.walk_forward.fold_models import FoldModelConfig
+from shotspotter_assets.models.forecaster_registry import city_settings
+from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.stored_file import Asset
 
@@ -61,6 +65,22 @@ def test_new_daily_product_writes_the_likely_cells(tmp_path: Path, monkeypatch: 
 def test_new_score_prints_the_shown_values(capsys: pytest.CaptureFixture[str]) -> None:
     run_page("new_score.md")
     assert capsys.readouterr().out == blocks("new_score.md", "text")[0]
+
+
+@pytest.mark.parametrize(("name", "weight"), [("10_to_1", 10), ("100_to_1", 100), ("1_to_100", 0.01)])
+def test_launches_of_the_report_run_on_the_launchpad(name: str, weight: float) -> None:
+    launch, op = (
+        yaml.safe_load((GUIDES.parent / "launches" / f"weight_{name}.yaml").read_text()),
+        "washington_dc__fold_models",
+    )
+    definitions = build_definitions(Settings.from_environment({}))
+    job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection={dg.AssetKey(op.split("__"))})
+    resolved = dg.validate_run_config(job, launch)["ops"][op]["config"]
+    city = with_windows(load_cities()["washington_dc"], FoldModelConfig(**launch["ops"][op]["config"]).folds)
+    network = city_settings(city, "conv_lstm", launch["ops"][op]["config"]["settings"]["conv_lstm"])
+    assert (resolved["models"], city.shape) == (["conv_lstm"], (36, 36))
+    assert (network.class_weight, network.epochs, network.batch_size) == (weight, 100, 20)
+    assert city.folds.problem(city.start, date(2020, 1, 1)) == ""
 
 
 def city_with_settings_of(page: str, folder: Path) -> City:

@@ -56,8 +56,8 @@ class Folds(StrictModel):
 
     def first_cutoff(self, start: date) -> date:
         """Return the first cutoff of a city with data from `start` on."""
-        cutoff = self.next_cutoff(start + timedelta(days=MIN_FOLD_DAYS - 1))
-        while self.problem(start, cutoff):
+        cutoff = self.next_cutoff(start)
+        while self.first_day(cutoff) < start:
             cutoff = self.next_cutoff(cutoff)
         return cutoff
 
@@ -68,37 +68,34 @@ class Folds(StrictModel):
 
     def last_test_day(self, cutoff: date) -> date:
         """Return the last day of the test window."""
-        years = years_of(self.test)
-        return (_moved(cutoff, years) if years else self.next_cutoff(cutoff)) - ONE_DAY
+        return (
+            _years_after(cutoff, years_of(self.test)) if years_of(self.test) else self.next_cutoff(cutoff)
+        ) - ONE_DAY
 
-    def first_day(self, cutoff: date) -> date | None:
-        """Return the first day to train on; None for all days before the validation window."""
-        years = years_of(self.train)
-        if not years or years_of(self.validation):
-            return _moved(cutoff, -years - years_of(self.validation)) if years else None
-        days = (cutoff - _moved(cutoff, -years)).days
-        return cutoff - timedelta(days=round(days / (1 - self._share)))
+    def first_day(self, cutoff: date) -> date:
+        """Return the first day that a fold needs; with `train: all` it uses all earlier days too."""
+        first = _years_after(cutoff, -years_of(self.train) - years_of(self.validation))
+        if self.train == "all":
+            return first - timedelta(days=MIN_FOLD_DAYS)
+        return first - timedelta(days=round((cutoff - first).days * self._share / (1 - self._share)))
 
     def validation_days(self, cutoff: date, days: int) -> int:
         """Return the length of the validation window of a fold that trains and validates on that many days."""
-        years = years_of(self.validation)
-        return (cutoff - _moved(cutoff, -years)).days if years else round(days * self._share)
+        return (cutoff - _years_after(cutoff, -years_of(self.validation))).days + round(days * self._share)
 
     def problem(self, start: date, cutoff: date) -> str:
-        """Return what keeps the windows from fitting between `start` and a cutoff, naming keys; empty if they fit."""
-        first, days = self.first_day(cutoff), (cutoff - start).days
-        if first is None and years_of(self.validation):
-            first = cutoff - timedelta(days=self.validation_days(cutoff, days) + MIN_FOLD_DAYS)
-        if first is None or first >= start:
+        """Return why windows of years do not fit between `start` and a cutoff; empty if they do."""
+        first = self.first_day(cutoff)
+        if first >= start or not years_of(self.train) + years_of(self.validation):
             return ""
         return (
             f"folds.train ({self.train}) and folds.validation ({self.validation}) before {cutoff} need data from {first} on, and "
-            f"the city's start is {start} (allowed: at most {days / 365.25:.1f} years together, or train: all)"
+            f"the city's start is {start} (allowed: {(cutoff - start).days / 365.25:.1f} years together, or train: all)"
         )
 
     @property
     def _share(self) -> float:
-        return int(self.validation.removesuffix("%")) / 100
+        return int(self.validation[:-1]) / 100 if self.validation.endswith("%") else 0.0
 
 
 def years_of(window: str) -> int:
@@ -106,5 +103,5 @@ def years_of(window: str) -> int:
     return int(window[:-1]) if window.endswith("y") else 0
 
 
-def _moved(cutoff: date, years: int) -> date:
+def _years_after(cutoff: date, years: int) -> date:
     return cutoff.replace(year=cutoff.year + years)

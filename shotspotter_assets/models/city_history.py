@@ -77,7 +77,8 @@ class CityHistory:
         """Load the days that a fold trains and validates on. Raises ValueError if they begin before the city's start."""
         if problem := city.folds.problem(city.start, cutoff):
             raise ValueError(f"{city.name}: {problem}.")
-        return cls.load(store, city, cutoff - timedelta(days=1), city.folds.first_day(cutoff)).complete()
+        first = None if city.folds.train == "all" else city.folds.first_day(cutoff)
+        return cls.load(store, city, cutoff - timedelta(days=1), first).complete()
 
     @property
     def last_known(self) -> date:
