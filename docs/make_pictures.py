@@ -95,11 +95,13 @@ class Demo:
     def notebook(self) -> bytes:
         """The notebook with all of its cells run: from the choices to the scores of a forecast."""
         with tempfile.TemporaryDirectory() as folder, jupyter_lab(Path(folder), self.settings.store_root) as address:
-            page = self.browser.new_page(viewport={"width": 1250, "height": 1900})
+            page = self.browser.new_page(viewport={"width": 1250, "height": 3300})
             page.goto(address)
             run_all_cells(page)
             page.wait_for_function(
-                "document.querySelectorAll('.js-plotly-plot .heatmaplayer image').length > 0", timeout=120_000
+                "document.querySelectorAll('.heatmaplayer image').length > 0 &&"
+                "![...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.textContent.includes('*'))",
+                timeout=300_000,
             )
             page.keyboard.press("Control+b")  # without the list of files
             page.wait_for_timeout(2_000)

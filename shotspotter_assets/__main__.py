@@ -111,13 +111,14 @@ def status(city: str | None) -> None:
 @click.option("--full", is_flag=True, help="Use all days before the cutoff, and the test window of the city's file.")
 def fold(city: str, cutoff: datetime, model: str, days: int, test_days: int, *, full: bool) -> None:
     """Train on the days before CUTOFF, and print the scores."""
+    from shotspotter_assets.city_files import find_city
     from shotspotter_assets.explore.small_fold import fold_text, train_small_fold
-    from shotspotter_assets.explore.tables import open_city
+    from shotspotter_assets.explore.tables import open_store
 
-    store, settings = open_city(city, base=Path.cwd())
+    store, cities = open_store(base=Path.cwd())
     windows = (None, None) if full else (days, test_days)
     try:
-        report, scores, _ = train_small_fold(store, settings, cutoff.date(), *windows, model=model)
+        report, scores, _ = train_small_fold(store, find_city(cities, city), cutoff.date(), *windows, model=model)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(fold_text(report, scores))

@@ -1,52 +1,113 @@
-"""Figures and scores of the notebook, with Plotly and pandas, without a map server."""
+"""Figures and scores of the notebook, with Plotly and pandas."""
 
 from datetime import date
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import requests
 from plotly import express, subplots
 from plotly import graph_objects as go
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.layers import BaseMap
+from shotspotter_assets.evaluation.forecasts_table import model_names
 from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.geometry.cells import Plane, cell_middles
+from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
+from shotspotter_assets.models.next_hours.climatology import Climatology
 
-SHOWN_SCORES = ["log_loss", "gain_nats_per_positive", "average_precision", "hit_rate_5", "predicted_over_observed"]
+SHOWN_SCORES: Final = [
+    *("log_loss", "gain_nats_per_positive", "average_precision", "hit_rate_5", "predicted_over_observed"),
+    *("accuracy_1", "accuracy_10", "accuracy_100"),
+]
+SIZE: Final = {"width": 1000, "height": 560}
+TILE_PIXELS: Final = 512
+TIMEOUT_SECONDS: Final = 3
 
 
-def alerts_map(city: City, alerts: pd.DataFrame) -> go.Figure:
-    """Draw alerts as points, a colour for each type."""
-    shown, title = {"color": "type", "hover_data": ["wall"]}, f"{len(alerts):,} alerts"
-    return _as_on_the_ground(express.scatter(alerts, x="longitude", y="latitude", title=title, **shown), city)
+def alerts_map(city: City, alerts: pd.DataFrame, tiles: str = "") -> go.Figure:
+    """Draw alerts as points, a colour for each type, on map tiles from an address with {z}, {x} and {y}.
+
+    Axes are plain without an address, or if its server cannot be reached.
+    """
+    shown = {"color": "type", "hover_data": ["wall"], "title": f"{len(alerts):,} alerts"}
+    box, credit = city.box, tiles if city.base_map is None else city.base_map.attribution
+    if not tiles or not _is_reachable(BaseMap(tiles=tiles, attribution=credit)):
+        return _as_on_the_ground(express.scatter(alerts, x="longitude", y="latitude", **shown), city)
+    layer = {"sourcetype": "raster", "source": [tiles], "sourceattribution": credit, "below": "traces"}
+    figure = express.scatter_map(alerts, lon="longitude", lat="latitude", map_style="white-bg", **shown)
+    spans = (box.east - box.west) / SIZE["width"], (box.north - box.south) * Plane.of(box).aspect / SIZE["height"]
+    middle = {"lon": (box.west + box.east) / 2, "lat": (box.south + box.north) / 2}
+    figure.update_layout(map={"layers": [layer], "center": middle, "zoom": np.log2(360 / TILE_PIXELS / max(spans))})
+    return figure.update_layout(**SIZE)
 
 
-def forecast_beside_observed(city: City, table: pa.Table, model: str, day: date, alerts: pd.DataFrame) -> go.Figure:
-    """Draw the forecast of one day in a forecasts table as a map, and beside it the day's `tables.stored_alerts`."""
+def alerts_by_type(city: City, alerts: pd.DataFrame) -> go.Figure:
+    """Draw the number of alerts by cell, a map for each type."""
+    edges: Any = {"bins": city.shape, "range": [(city.box.south, city.box.north), (city.box.west, city.box.east)]}
+    types = {name: np.histogram2d(of.latitude, of.longitude, **edges)[0] for name, of in alerts.groupby("type")}
+    x, y = _axes(city)
+    figure = express.imshow(
+        np.stack(list(types.values())), x=x, y=y, facet_col=0, origin="lower", labels={"color": "alerts"}
+    )
+    for title, (name, counts) in zip(figure.layout.annotations, types.items(), strict=True):
+        title.text = f"{name!s}: {counts.sum():,.0f}"
+    figure.update_xaxes(nticks=4)
+    return _as_on_the_ground(figure, city).update_layout(coloraxis_colorscale="Cividis", height=400)
+
+
+def forecast_beside_observed(
+    city: City, table: pa.Table, model: str, day: date, alerts: pd.DataFrame, hour: int = 0
+) -> go.Figure:
+    """Draw the forecast of a day, or of the hours that `hour` is in, as a map beside its `tables.stored_alerts`."""
+    if model not in model_names(table):
+        raise ValueError(f"The fold has no forecast of {model}, only of {', '.join(model_names(table))}.")
     rows = table.filter(pc.field("date") == day).to_pandas()
-    of_day = alerts[alerts["wall"].dt.date == day]
+    start = pd.Timestamp(day)
+    end, names = start + pd.Timedelta(days=1), str(day)
+    if "hour" in rows:
+        rows = rows[rows["hour"] == max(rows["hour"][rows["hour"] <= hour], default=rows["hour"].min())]
+        start += pd.Timedelta(hours=int(rows["hour"].iloc[0]))
+        end = start + pd.Timedelta(hours=int(rows["horizon"].iloc[0]))
+        names = f"{start:%Y-%m-%d %H:%M} to {end:%H:%M}"
+    observed = alerts[(alerts["wall"] >= start) & (alerts["wall"] < end)]
     titles = (
         f"Forecast of {model}: {rows[model].sum():.1f} cells with an alert",
-        f"What happened: {len(of_day)} alerts, in {rows['observed'].sum()} of these cells",
+        f"What happened: {len(observed)} alerts, in {rows['observed'].sum()} of these cells",
     )
     grid = np.full(city.shape, np.nan)
     grid[rows["row"], rows["column"]] = 100 * rows[model]
-    row, column = (np.arange(size) for size in city.shape)
-    x, y = cell_middles(city, np.zeros_like(column), column)[0], cell_middles(city, row, np.zeros_like(row))[1]
+    x, y = _axes(city)
     figure = subplots.make_subplots(cols=2, shared_xaxes="all", shared_yaxes="all", subplot_titles=titles)
     colours = {"colorscale": "Cividis", "zmin": 0, "zmax": float(np.nanquantile(grid, 0.995)), "colorbar_title": "%"}
     figure.add_heatmap(x=x, y=y, z=grid, hovertemplate="%{z:.2f}%<extra></extra>", row=1, col=1, **colours)
-    text = of_day["wall"].astype(str) + ", " + of_day["type"]
-    points = {"x": of_day["longitude"], "y": of_day["latitude"], "text": text}
+    text = observed["wall"].astype(str) + ", " + observed["type"]
+    points = {"x": observed["longitude"], "y": observed["latitude"], "text": text}
     figure.add_scatter(**points, mode="markers", hovertemplate="%{text}<extra></extra>", row=1, col=2)
-    figure.update_layout(title=str(day), showlegend=False)
+    figure.update_layout(title=names, showlegend=False)
     return _as_on_the_ground(figure, city)
 
 
 def scores(table: pa.Table) -> pd.DataFrame:
-    """Score the models of a forecasts table, the best one first; gains are over the historical mean."""
-    return pd.DataFrame(score_table(table)).T.sort_values("log_loss")[SHOWN_SCORES]
+    """Score the models of a forecasts table, the best one first; gains are over the historical mean, or the climatology."""
+    reference = HISTORICAL_MEAN if HISTORICAL_MEAN in table.column_names else Climatology.name
+    return pd.DataFrame(score_table(table, reference)).T.sort_values("log_loss")[SHOWN_SCORES]
+
+
+def _is_reachable(base: BaseMap) -> bool:
+    try:
+        requests.head(base.tiles.format(z=0, x=0, y=0), timeout=TIMEOUT_SECONDS)
+    except requests.RequestException:
+        return False
+    return True
+
+
+def _axes(city: City) -> Any:
+    row, column = (np.arange(size) for size in city.shape)
+    return cell_middles(city, np.zeros_like(column), column)[0], cell_middles(city, row, np.zeros_like(row))[1]
 
 
 def _as_on_the_ground(figure: go.Figure, city: City) -> go.Figure:
@@ -55,4 +116,4 @@ def _as_on_the_ground(figure: go.Figure, city: City) -> go.Figure:
     figure.update_yaxes(
         range=[box.south, box.north], constrain="domain", scaleanchor="x", scaleratio=Plane.of(box).aspect
     )
-    return figure.update_layout(width=1000, height=560)
+    return figure.update_layout(**SIZE)

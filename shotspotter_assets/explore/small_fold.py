@@ -1,5 +1,6 @@
 """Folds that are trained by the functions behind `fold_models` and `evaluation_reports` without being stored."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ import pyarrow as pa
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import last_test_day
 from shotspotter_assets.evaluation.fold_report import FoldReport, fold_forecasts, fold_report
+from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
@@ -16,6 +18,7 @@ from shotspotter_assets.models.next_day.shared_regression import read_shared
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.serving.training import train_fold
+from shotspotter_assets.storage.catalogue import FOLD_HOURS
 from shotspotter_assets.storage.store import Store
 
 VALIDATION_SHARE: Final = 0.15
@@ -43,6 +46,8 @@ def train_small_fold(
     test_days: int | None = 28,
     *,
     model: str = "",
+    horizon: int = 0,
+    log: Callable[[str], None] = print,
     **changes: Any,
 ) -> tuple[FoldReport, ScoreTable, pa.Table]:
     """Train a model on the stored days, and return report, scores and forecasts of it and of every baseline.
@@ -52,6 +57,7 @@ def train_small_fold(
         days: training and validation days before the cutoff; None for all.
         test_days: None for the test window of the city's file.
         model: a next-day forecaster; by default the one that serves.
+        horizon: hours that the returned forecasts are of; 0 for the next day.
         changes: settings of the model that differ from the city's file.
 
     Raises:
@@ -70,10 +76,16 @@ def train_small_fold(
     settings = city_settings(city, model, changes)
     # The input window of the reference network; other forecasters need one day.
     windows = split_days(len(before.days), round(len(before.days) * VALIDATION_SHARE), getattr(settings, "days", 1))
-    context = FitContext(read_shared(store, city, cutoff), log=print, changes={model: changes})
+    context = FitContext(read_shared(store, city, cutoff), log=log, changes={model: changes})
     record, files = train_fold(before, cutoff, windows, [model], context=context, config={})
     history = stored.daily(covered_mask(record.covered, city.shape))
-    return fold_report(record, history, fold_forecasts(TrainedModels.load(files), record, history, print))
+    models = TrainedModels.load(files)
+    report, scores, table = fold_report(record, history, fold_forecasts(models, record, history, log))
+    if horizon and not models.hourly:
+        raise ValueError(f"{city.name} has no forecasts of hours: {'; '.join(record.without.values())}")
+    if horizon:
+        table = fold_tables(stored, history, record, models, [horizon], types=False)[FOLD_HOURS]
+    return report, scores, table
 
 
 def fold_text(report: FoldReport, scores: ScoreTable) -> str:

@@ -7,25 +7,26 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.city_files import find_city
+from shotspotter_assets.city_files import Cities
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.past_days import ALERT_COLUMNS, alerts_of_types
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.issued_scores import known_forecasts, scored_days
 from shotspotter_assets.settings import BASE_FOLDER, Settings
-from shotspotter_assets.storage.catalogue import CLEANED, FOLD_FORECASTS, TENSORS
+from shotspotter_assets.storage.catalogue import CLEANED, FOLD_FORECASTS, FOLD_HOURS, TENSORS
 from shotspotter_assets.storage.store import Store
 
 
-def open_city(name: str, environ: Mapping[str, str] = os.environ, base: Path = BASE_FOLDER) -> tuple[Store, City]:
-    """Open the store and the city that variables name; relative paths start at `base`, as a notebook runs elsewhere."""
+def open_store(environ: Mapping[str, str] = os.environ, base: Path = BASE_FOLDER) -> tuple[Store, Cities]:
+    """Open the store and the cities that variables name; relative paths start at `base`, as a notebook runs elsewhere."""
     named = {name: environ.get(name) for name in ("SHOTSPOTTER_STORE", "SHOTSPOTTER_CITIES")}
     paths = {name: str(base / path) for name, path in named.items() if path and "://" not in path}
     settings = Settings.from_environment({**environ, **paths})
-    return StoreResource(root=settings.store_root).open(), find_city(settings.cities, name)
+    return StoreResource(root=settings.store_root).open(), settings.cities
 
 
 def stored_days(store: Store, city: City) -> tuple[date, date]:
@@ -45,14 +46,22 @@ def stored_alerts(store: Store, city: City) -> pd.DataFrame:
     return alerts_of_types(store.read_window(CLEANED, city.name, *days, ALERT_COLUMNS), city)
 
 
-def fold_forecasts(store: Store, city: City) -> pa.Table:
-    """Read the forecasts table of the last fold with a report; raise ValueError without any."""
-    cutoffs = store.days_present(FOLD_FORECASTS, city.name)
-    if not cutoffs:
+def fold_forecasts(store: Store, city: City, day: date, horizon: int = 0) -> pa.Table:
+    """Read the forecasts of the reported fold that tested a day: of the next day, or of a horizon in hours.
+
+    Raises ValueError without any.
+    """
+    file = FOLD_HOURS if horizon else FOLD_FORECASTS
+    cutoffs = [cutoff for cutoff in store.days_present(file, city.name) if cutoff <= day]
+    table = store.read_table(file, city.name, max(cutoffs)) if cutoffs else None
+    if table is not None and horizon:
+        table = table.filter(pc.field("horizon") == horizon)
+    if table is None or pa.scalar(day) not in table["date"].unique():
+        asked = f"of the next {horizon} hours on" if horizon else "of"
         raise ValueError(
-            f"No fold of {city.name} has a report: materialize evaluation_reports, or train a small fold below."
+            f"No reported fold of {city.name} has forecasts {asked} {day}: materialize evaluation_reports, or train a small fold."
         )
-    return store.read_table(FOLD_FORECASTS, city.name, max(cutoffs))
+    return table
 
 
 def issued_forecasts(store: Store, city: City) -> pa.Table | None:

@@ -190,10 +190,16 @@ def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = Non
     try:
         from_file = settings.model_validate(city.forecasters.get(name, {}))
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         allowed = ", ".join(settings.model_fields) or "nothing"
-        raise CityFileError(f"{city.name}.yaml: forecasters.{name}: {problems} (allowed: {allowed})") from None
+        raise CityFileError(
+            f"{city.name}.yaml: forecasters.{name}: {problems_of(error)} (allowed: {allowed})"
+        ) from None
     return settings.model_validate(from_file.model_dump(exclude_unset=True) | dict(changes or {}))
+
+
+def problems_of(error: ValidationError) -> str:
+    """Return the problems of refused settings in one line."""
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
 
 
 def check_forecasters(city: City) -> None:

@@ -22,7 +22,7 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Store:
     with dg.DagsterInstance.ephemeral(tempdir=str(root)) as instance:
         assert run_days(CITY, "2023-07-01", "2024-03-31", on, instance).success
         assert run_fold("fold_models", CITY, str(FOLD), on, instance, {"models": [MODEL]}).success
-        assert run_fold("evaluation_reports", CITY, str(FOLD), on, instance).success
+        assert run_fold("evaluation_reports", CITY, str(FOLD), on, instance, horizons=[4]).success
         live = ["live_models", "risk_forecasts"]
         assert materialize(CITY, live, on, checks=(), instance=instance, partition_key=str(ISSUED)).success
     return Store(str(root / "store"))

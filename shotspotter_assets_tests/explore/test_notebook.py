@@ -6,10 +6,10 @@ import pytest
 from nbclient import NotebookClient
 from traitlets.config.loader import PyFileConfigLoader
 
-from shotspotter_assets.explore.tables import open_city, stored_alerts
+from shotspotter_assets.explore.explorer import FIGURE, Explorer
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
-from shotspotter_assets_tests.explore.conftest import CITY
+from shotspotter_assets_tests.explore.conftest import CITY, MODEL
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "explore.ipynb"
 
@@ -25,23 +25,28 @@ def test_it_is_stored_without_outputs() -> None:
 
 
 @pytest.mark.slow
-def test_it_runs_and_shows_figures_and_scores(monkeypatch: pytest.MonkeyPatch, explored: Store) -> None:
+def test_it_runs_and_shows_widgets_figures_and_scores(monkeypatch: pytest.MonkeyPatch, explored: Store) -> None:
     monkeypatch.setenv("SHOTSPOTTER_STORE", explored.root)
     monkeypatch.setenv("SHOTSPOTTER_CITIES", str(TEST_CITIES))
     monkeypatch.setenv("PYTHONPATH", str(NOTEBOOK.parents[1]))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     for cell in notebook.cells:
-        cell.source = cell.source.replace("simulated_city", CITY).replace("cutoff, model", "cutoff, days=120, model")
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
-    shown = [cell.outputs[-1].data for cell in notebook.cells if cell.cell_type == "code" and cell.outputs]
-    assert ["application/vnd.plotly.v1+json" in data for data in shown] == [True, False, True, False]
-    assert all("historical_mean" in shown[at]["text/plain"] for at in (1, 3))
+        cell.source = cell.source.replace("simulated_city", CITY).replace(
+            "explorer.train", f"explorer.model.value, explorer.days.value = '{MODEL}', 120\nexplorer.train"
+        )
+    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
+    client.execute()
+    shown = [cell.outputs[-1].data for cell in notebook.cells if cell.cell_type == "code"]
+    assert all("application/vnd.jupyter.widget-view+json" in data for data in shown)
+    outputs = [state["outputs"] for state in client.widget_state.values() if state["_model_name"] == "OutputModel"]
+    kinds = [[next(iter(one["data"])) for one in of_output] for of_output in outputs]
+    assert kinds == [[FIGURE, FIGURE], ["text/html", FIGURE], ["text/html", FIGURE]]
 
 
 def test_an_empty_store_is_explained(tmp_path: Path) -> None:
     environ = {"SHOTSPOTTER_STORE": str(tmp_path), "SHOTSPOTTER_CITIES": str(TEST_CITIES)}
     with pytest.raises(ValueError, match=r"No day of tiny_city is stored in .* Run `make demo`"):
-        stored_alerts(*open_city(CITY, environ))
+        Explorer(CITY, environ)
 
 
 def test_it_is_served_on_loopback_alone_and_saved_without_outputs() -> None:

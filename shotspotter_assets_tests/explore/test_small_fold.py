@@ -1,6 +1,8 @@
 import shutil
 from datetime import date, timedelta
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pyarrow.compute as pc
@@ -8,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from shotspotter_assets.__main__ import main
-from shotspotter_assets.explore.figures import alerts_map, forecast_beside_observed, scores
+from shotspotter_assets.explore.figures import alerts_by_type, alerts_map, forecast_beside_observed, scores
 from shotspotter_assets.explore.small_fold import train_small_fold
 from shotspotter_assets.explore.tables import fold_forecasts, issued_forecasts, stored_alerts
 from shotspotter_assets.models.forecaster_registry import BASELINES
@@ -23,7 +25,7 @@ TINY = CITIES[CITY]
 
 def test_on_all_days_it_forecasts_what_the_stored_report_has(explored: Store) -> None:
     _, _, table = train_small_fold(explored, TINY, FOLD, None, None, model=MODEL)
-    stored = fold_forecasts(explored, TINY)
+    stored = fold_forecasts(explored, TINY, FOLD)
     assert len(table) == len(stored)
     for name in (MODEL, *BASELINES):
         np.testing.assert_allclose(table[name].to_numpy(), stored[name].to_numpy(), rtol=1e-9)
@@ -64,14 +66,36 @@ def test_the_commands_print_the_scores_of_a_fold_and_what_serves(explored: Store
 
 
 def test_figures_show_the_stored_alerts_and_forecasts(explored: Store) -> None:
-    alerts, table, day = stored_alerts(explored, TINY), fold_forecasts(explored, TINY), date(2024, 2, 10)
+    alerts, table, day = (
+        stored_alerts(explored, TINY),
+        fold_forecasts(explored, TINY, date(2024, 2, 10)),
+        date(2024, 2, 10),
+    )
     assert sum(len(trace.x) for trace in alerts_map(TINY, alerts).data) == len(alerts) > 0
+    by_type = alerts_by_type(TINY, alerts)
+    assert sum(trace.z.sum() for trace in by_type.data) == len(alerts)
     forecast, observed = forecast_beside_observed(TINY, table, MODEL, day, alerts).data
     rows = table.filter(pc.field("date") == day)
     shown = np.array(forecast.z, dtype=float)
     np.testing.assert_allclose(shown[rows["row"], rows["column"]], 100 * rows[MODEL].to_numpy())
     assert np.isfinite(shown).sum() == len(rows)
     assert len(observed.x) == (alerts["wall"].dt.date == day).sum()
+
+
+def test_alerts_are_drawn_on_the_tiles_of_a_reachable_server(explored: Store) -> None:
+    alerts = stored_alerts(explored, TINY)
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        tiles = f"http://127.0.0.1:{server.server_port}/{{z}}/{{x}}/{{y}}.png"
+        Thread(target=server.handle_request).start()
+        drawn = alerts_map(TINY, alerts, tiles)
+    assert sum(len(trace.lat) for trace in drawn.data) == len(alerts)
+    assert drawn.layout.map.layers[0].source == (tiles,)
+    pixels_by_degree = 512 * 2**drawn.layout.map.zoom / 360
+    assert 0.05 * pixels_by_degree / np.cos(np.radians(38.905)) == pytest.approx(drawn.layout.height, rel=1e-3)
+    plain = alerts_map(TINY, alerts, tiles)
+    assert plain == alerts_map(TINY, alerts)
+    with pytest.raises(ValueError, match=r"must be an address with \{z\}, \{x\} and \{y\}"):
+        alerts_map(TINY, alerts, "https://tile.example.org/map.png")
 
 
 def test_issued_forecasts_stand_beside_what_happened(explored: Store) -> None:

@@ -1,0 +1,190 @@
+"""Widgets of the notebook: choices, and the figures and tables that follow them."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import ipywidgets as ipw
+import pyarrow as pa
+import yaml
+from plotly import graph_objects as go
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
+from shotspotter_assets.city_files import find_city
+from shotspotter_assets.explore import figures, tables
+from shotspotter_assets.explore.small_fold import train_small_fold
+from shotspotter_assets.models.forecaster import HORIZONS
+from shotspotter_assets.models.forecaster_registry import (
+    HISTORICAL_MEAN,
+    NEXT_DAY,
+    NEXT_HOURS,
+    candidate_of,
+    city_settings,
+    problems_of,
+)
+from shotspotter_assets.settings import BASE_FOLDER
+from shotspotter_assets.storage.catalogue import TENSORS
+from shotspotter_assets.storage.errors import StoreError
+
+TEST_DAYS: Final = 28
+FIGURE: Final = "application/vnd.plotly.v1+json"
+NUMBERS: Final = {"boolean": ipw.Checkbox, "integer": ipw.IntText, "number": ipw.FloatText}
+"""Widgets by JSON type."""
+LAYOUT: Final = {"style": {"description_width": "130px"}, "layout": {"width": "420px"}}
+
+
+def setting_widget(name: str, field: FieldInfo, value: Any) -> Any:
+    """Return a widget for a setting of a forecaster; values other than numbers and choices are written as YAML."""
+    shown = {"description": name, "tooltip": field.description, **LAYOUT}
+    kind: Any = field.annotation
+    schema = TypeAdapter(kind).json_schema()
+    if "enum" in schema:
+        return ipw.Dropdown(options=schema["enum"], value=value, **shown)
+    number = NUMBERS.get(schema.get("type", ""))
+    return number(value=value, **shown) if number else ipw.Text(json.dumps(value), **shown)
+
+
+class Explorer:
+    """Choices of a city, target, day, horizon and model, and the views that follow them."""
+
+    def __init__(self, name: str, environ: Mapping[str, str] = os.environ, base: Path = BASE_FOLDER) -> None:
+        self.store, self.cities = tables.open_store(environ, base)
+        find_city(self.cities, name)
+        stored = [one for one in self.cities if one == name or self.store.days_present(TENSORS, one)]
+        self.city = ipw.Dropdown(description="city", options=stored, value=name, **LAYOUT)
+        self.target = ipw.Dropdown(description="target", **LAYOUT)
+        self.day = ipw.DatePicker(description="day", tooltip="Shown day, and first test day of a small fold", **LAYOUT)
+        self.horizon = ipw.Dropdown(description="horizon", **LAYOUT)
+        self.hour = ipw.IntSlider(20, max=23, description="from hour", tooltip="Of forecasts of hours", **LAYOUT)
+        self.tiles = ipw.Text(description="map tiles", placeholder="https://.../{z}/{x}/{y}.png", **LAYOUT)
+        self.model = ipw.Dropdown(description="model", **LAYOUT)
+        self.days = ipw.IntText(240, description="days before", tooltip="Days to train and validate on", **LAYOUT)
+        left, right = (self.city, self.target, self.day, self.tiles), (self.horizon, self.hour, self.model)
+        self.choices = ipw.HBox([ipw.VBox(left), ipw.VBox(right)])
+        self.alerts, self.forecast, self.trained = ipw.Output(), ipw.Output(), ipw.Output()
+        self.settings, self.progress = ipw.VBox(), ipw.Label()
+        button = ipw.Button(description="Train", button_style="primary")
+        self.training = ipw.VBox([self.days, self.settings, ipw.HBox([button, self.progress]), self.trained])
+        follows = {
+            self._offer_city: (self.city,),
+            self._offer_models: (self.horizon,),
+            self._offer_settings: (self.model,),
+            self.show_alerts: (self.target, self.tiles),
+            self.show_forecast: (self.target, self.day, self.horizon, self.hour, self.model),
+        }
+        for follow, widgets in follows.items():
+            for widget in widgets:
+                widget.observe(lambda _, follow=follow: follow(), "value")
+        button.on_click(lambda _: self.train())
+        self._offer_city()
+
+    @property
+    def chosen(self) -> City:
+        """The chosen city, with the chosen target."""
+        return self.cities[self.city.value].model_copy(update={"forecast": self.target.value})
+
+    def _offer_city(self) -> None:
+        city = self.cities[self.city.value]
+        first, last = tables.stored_days(self.store, city)
+        self.day.value = None  # nothing is drawn before all choices are those of the city
+        types = [name for code, name in city.type_names.items() if code != UNKNOWN_TYPE_CODE]
+        self.target.options = {
+            ", ".join(city.forecast) or "gunfire": city.forecast,
+            "gunfire": (),
+            **{name: (name,) for name in types},
+        }
+        self.target.value = city.forecast
+        self.tiles.value = "" if city.base_map is None else city.base_map.tiles
+        hours = () if city.time_precision == "day" else HORIZONS
+        self.horizon.options = {"next day": 0, **{f"next {number} h": number for number in hours}}
+        self.horizon.value = 0
+        self._offer_models()
+        self.day.min, self.day.max = first, last
+        self.day.value = max(last - timedelta(days=TEST_DAYS - 1), first)
+        self.show_alerts()
+
+    def _offer_models(self) -> None:
+        hours = bool(self.horizon.value)
+        self.model.options = NEXT_HOURS if hours else NEXT_DAY
+        self.model.value = NEXT_HOURS[0] if hours else candidate_of(self.chosen)
+        self._offer_settings()
+
+    def _offer_settings(self) -> None:
+        settings = city_settings(self.chosen, self.model.value)
+        fields = type(settings).model_fields
+        self.settings.children = [setting_widget(name, fields[name], value) for name, value in settings]
+
+    def changes(self) -> dict[str, Any]:
+        """Return the settings of the model that differ from the city's."""
+        before = city_settings(self.chosen, self.model.value).model_dump(mode="json")
+        given = {
+            one.description: yaml.safe_load(one.value) if isinstance(one, ipw.Text) else one.value
+            for one in self.settings.children
+        }
+        return {name: value for name, value in given.items() if value != before[name]}
+
+    def show_alerts(self) -> None:
+        """Draw the stored alerts of the target as points, and by type and cell."""
+        if self.day.value is not None:
+            _show(self.alerts, self._alert_views)
+
+    def show_forecast(self) -> None:
+        """Score the stored fold that tested the day, and draw the day's forecast beside what happened."""
+        if self.day.value is not None:
+            _show(self.forecast, self._stored_views)
+
+    def train(self) -> None:
+        """Train a small fold whose first test day is the chosen one, and show its scores and forecast."""
+        _show(self.trained, self._trained_views)
+        self.progress.value = ""
+
+    def _alert_views(self) -> Iterator[Any]:
+        city = self.chosen
+        alerts = tables.stored_alerts(self.store, city)
+        yield figures.alerts_map(city, alerts, self.tiles.value.strip())
+        yield figures.alerts_by_type(city, alerts)
+
+    def _stored_views(self) -> Iterator[Any]:
+        city = self.cities[self.city.value]
+        if self.target.value != city.forecast:
+            raise ValueError(
+                f"Stored folds of {city.name} forecast its own target; train a small fold for another one."
+            )
+        yield from self._views(tables.fold_forecasts(self.store, city, self.day.value, self.horizon.value))
+
+    def _trained_views(self) -> Iterator[Any]:
+        cutoff, last = self.day.value, tables.stored_days(self.store, self.chosen)[1]
+        window = (self.store, self.chosen, cutoff, self.days.value, min(TEST_DAYS, (last - cutoff).days + 1))
+        horizon, log = self.horizon.value, partial(setattr, self.progress, "value")
+        # Every fold has all forecasts of hours.
+        chosen = {"model": HISTORICAL_MEAN} if horizon else {"model": self.model.value, **self.changes()}
+        yield from self._views(train_small_fold(*window, horizon=horizon, log=log, **chosen)[2])
+
+    def _views(self, table: pa.Table) -> Iterator[Any]:
+        yield figures.scores(table)
+        alerts = tables.stored_alerts(self.store, self.chosen)
+        shown = (self.chosen, table, self.model.value, self.day.value, alerts)
+        yield figures.forecast_beside_observed(*shown, hour=self.hour.value)
+
+
+def _show(output: ipw.Output, views: Callable[[], Iterator[Any]]) -> None:
+    """Show figures and tables in an output; an error is shown after the views made before it."""
+    shown: list[dict[str, Any]] = []
+    try:
+        for view in views():
+            if isinstance(view, go.Figure):
+                shown.append({FIGURE: json.loads(view.to_json())})
+            else:  # names with spaces may break into lines
+                spaced = view.rename(columns=lambda name: name.replace("_", " "))
+                shown.append({"text/html": spaced.to_html(float_format="{:.4f}".format)})
+    except ValidationError as error:
+        shown.append({"text/plain": problems_of(error)})
+    except (ValueError, StoreError, yaml.YAMLError) as error:
+        shown.append({"text/plain": str(error)})
+    output.outputs = tuple({"output_type": "display_data", "data": data, "metadata": {}} for data in shown)

@@ -1,0 +1,102 @@
+import json
+from datetime import date
+from typing import Any, Literal
+
+import ipywidgets as ipw
+import pytest
+from pydantic import BaseModel, Field
+
+from shotspotter_assets.explore.explorer import FIGURE, Explorer, setting_widget
+from shotspotter_assets.models.forecaster_registry import BASELINES, NEXT_DAY, NEXT_HOURS
+from shotspotter_assets.models.network_settings import Backbone
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.conftest import TEST_CITIES
+from shotspotter_assets_tests.explore.conftest import CITY, MODEL
+
+
+@pytest.fixture
+def explorer(explored: Store) -> Explorer:
+    return Explorer(CITY, {"SHOTSPOTTER_STORE": explored.root, "SHOTSPOTTER_CITIES": str(TEST_CITIES)})
+
+
+def shown(output: ipw.Output) -> list[Any]:
+    """Kind and content of each view in an output."""
+    return [next(iter(one["data"].items())) for one in output.outputs]
+
+
+def title(output: ipw.Output) -> str:
+    kind, figure = shown(output)[-1]
+    assert kind == FIGURE, figure
+    return figure["layout"]["title"]["text"]
+
+
+def test_choices_are_those_of_the_city_and_redraw_its_views(explorer: Explorer) -> None:
+    assert explorer.city.options == (CITY,)
+    assert (explorer.day.min, explorer.day.max, explorer.day.value) == (
+        date(2023, 7, 1),
+        date(2024, 3, 31),
+        date(2024, 3, 4),
+    )
+    assert explorer.model.options == NEXT_DAY
+    assert "No reported fold" not in str(shown(explorer.forecast))
+    explorer.model.value = MODEL
+    before = title(explorer.forecast)
+    explorer.day.value = date(2024, 2, 10)
+    assert (before, title(explorer.forecast)) == ("2024-03-04", "2024-02-10")
+    explorer.horizon.value = 4
+    assert explorer.model.options == NEXT_HOURS
+    assert title(explorer.forecast) == "2024-02-10 20:00 to 00:00"
+    explorer.hour.value = 9
+    assert title(explorer.forecast) == "2024-02-10 08:00 to 12:00"
+
+
+def test_another_target_is_drawn_and_trained(explorer: Explorer) -> None:
+    explorer.model.value, explorer.days.value = "historical_mean", 120
+    every = shown(explorer.alerts)[0][1]["data"]
+    explorer.target.value = ("single gunshot",)
+    assert {trace["name"] for trace in every} > {"single gunshot"}
+    assert [trace["name"] for trace in shown(explorer.alerts)[0][1]["data"]] == ["single gunshot"]
+    assert "train a small fold for another one" in shown(explorer.forecast)[0][1]
+    explorer.train()
+    table, figure = shown(explorer.trained)
+    assert all(name in table[1] for name in BASELINES)
+    assert figure[0] == FIGURE
+
+
+def test_settings_of_the_model_are_widgets_and_reach_the_fold(explorer: Explorer) -> None:
+    explorer.model.value, explorer.days.value = "residual_boosting", 120
+    widgets = {one.description: one for one in explorer.settings.children}
+    assert explorer.changes() == {}
+    widgets["max_trees"].value = 15
+    assert explorer.changes() == {"max_trees": 15}
+    explorer.train()
+    assert shown(explorer.trained) == [("text/plain", "max_trees: Input should be a multiple of 10")]
+    explorer.model.value = "stack"
+    explorer.settings.children[0].value = "[ewma, ew_kde]"
+    assert explorer.changes() == {"members": ["ewma", "ew_kde"]}
+
+
+def test_hours_are_trained(explorer: Explorer) -> None:
+    explorer.horizon.value, explorer.days.value = 4, 120
+    explorer.train()
+    assert "climatology" in shown(explorer.trained)[0][1]
+    assert title(explorer.trained) == "2024-03-04 20:00 to 00:00"
+
+
+def test_widgets_follow_the_types_of_settings() -> None:
+    class Made(BaseModel):
+        on: bool = True
+        number: int = 3
+        rate: float = Field(0.5, description="A rate.")
+        start: Literal["nothing", "regression"] = "nothing"
+        backbone: Backbone = Backbone.conv_lstm
+        names: list[str] = ["a"]
+        limit: int | None = None
+
+    widgets = [setting_widget(name, field, field.default) for name, field in Made.model_fields.items()]
+    numbers = [ipw.Checkbox, ipw.IntText, ipw.FloatText]
+    assert [type(one) for one in widgets] == [*numbers, *[ipw.Dropdown] * 2, *[ipw.Text] * 2]
+    assert [json.loads(one.value) for one in widgets[-2:]] == [["a"], None]
+    assert widgets[3].options == ("nothing", "regression")
+    assert (widgets[4].value, widgets[4].options) == ("conv_lstm", tuple(Backbone))
+    assert widgets[2].tooltip == "A rate."
