@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, observed_of, without_firework_days
 from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Score, ScoreTable, all_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability
-from shotspotter_assets.models.forecaster import ModelForecast
 from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN, NEXT_DAY, networks_among
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability
@@ -43,7 +43,7 @@ class FoldReport(StoredRecord):
 
 def fold_forecasts(
     models: TrainedModels, record: FoldRecord, history: History, log: Callable[[str], None]
-) -> dict[str, ModelForecast]:
+) -> dict[str, Array]:
     """Return forecasts of the test days by model: the fold's own, members of combinations, then the baselines.
 
     `history` ends with the last test day. Raises ValueError if days before the cutoff, or their factors, have changed
@@ -58,8 +58,7 @@ def fold_forecasts(
     forecasts = {}
     for name in (*(name for name in models.next_day if name not in BASELINES), *BASELINES):
         log(f"{key}: forecasting {len(test)} days with {name}")
-        seconds = record.models[name].seconds_to_train if name in record.models else None
-        forecasts[name] = ModelForecast(models.next_day[name].predict(history, test), seconds)
+        forecasts[name] = models.next_day[name].predict(history, test)
     return forecasts
 
 
@@ -70,20 +69,21 @@ def own_models(record: FoldRecord) -> list[str]:
 
 
 def fold_report(
-    record: FoldRecord, history: History, models: Mapping[str, ModelForecast]
+    record: FoldRecord, history: History, probability: Mapping[str, Array]
 ) -> tuple[FoldReport, ScoreTable, pa.Table]:
     """Return report, scores and forecasts table of one fold's known test days.
 
-    `models` are forecasts of shape (test days, covered cells) by name, `historical_mean` among them.
+    Forecasts by model, `historical_mean` among them, have the shape (test days, covered cells).
     """
     train, validation, test = record.windows(history)
     known, in_coverage = history.known_in(test), history.in_coverage
     days, observed = history.days()[test.start :][known], history.observed[test.start :][known]
     # Stored as they are scored, so that the scores can be computed from the table alone.
-    probabilities = {name: clip_probability(model.probability[known]) for name, model in models.items()}
+    probabilities = {name: clip_probability(values[known]) for name, values in probability.items()}
     forecasts = forecasts_table(days, np.nonzero(in_coverage), observed, probabilities)
     rows = all_rows(forecasts, []) | all_rows(without_firework_days(forecasts), [], WITHOUT_FIREWORKS)
-    rows |= {(ALL, ALL, name, "seconds_to_train"): Score(model.seconds) for name, model in models.items()}
+    seconds = {name: trained.seconds_to_train for name, trained in record.models.items()}
+    rows |= {(ALL, ALL, name, "seconds_to_train"): Score(seconds.get(name)) for name in probability}
     report = FoldReport(
         city=record.city,
         cutoff=record.cutoff,

@@ -12,14 +12,13 @@ from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_row
 from shotspotter_assets.models.gunshot_types import (
     TRAILING_DAYS,
     TRAILING_MIX,
-    TYPE_REGRESSION,
     TypedAlerts,
     typed_alerts,
 )
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.trained_models import TrainedModels
-from shotspotter_assets.models.type_mixes import networks_of_types, type_mix
+from shotspotter_assets.models.type_mixes import type_mixes
 from shotspotter_assets.storage.catalogue import FOLD_TYPES
 
 THE_MIX: Final = f"the mix of the last {TRAILING_DAYS} days"
@@ -29,10 +28,9 @@ def type_forecasts(models: TrainedModels, history: HourlyHistory, daily: History
     """Return the forecasts of the typed test alerts by every forecaster of types, issued before their local day."""
     assert models.types is not None
     alerts = typed_alerts(history).within(test)
-    issues = history.day_issues(alerts.hour)
-    names = (TYPE_REGRESSION, TRAILING_MIX, *networks_of_types(models.next_day, history.city))
-    asked = models.types, models.next_day, history, daily, issues, alerts.hour, alerts.cell
-    return types_table(history, alerts, {name: type_mix(name, *asked) for name in names})
+    rows = history.day_issues(alerts.hour), alerts.hour, alerts.cell
+    mixes = type_mixes(models.types, models.next_day, history, daily, rows)
+    return types_table(history, alerts, {name: mix() for name, mix in mixes.items()})
 
 
 def types_table(history: HourlyHistory, alerts: TypedAlerts, mixes: Mapping[str, Array]) -> pa.Table:

@@ -8,8 +8,6 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.arrays import Array, Booleans
@@ -126,11 +124,3 @@ class Forecaster(ABC):
     def load(self, files: Mapping[str, bytes]) -> Any:
         """Return the fitted forecaster that `Fitted.files` stored."""
         return self.fitted.load(files)
-
-
-@dataclass(frozen=True)
-class ModelForecast:
-    """A model's forecast of a fold's test days."""
-
-    probability: npt.NDArray[np.floating]  # of at least one alert, shape (test days, cells), row-major
-    seconds: float | None = None  # wall-clock time of the fit; None for a member of a combination

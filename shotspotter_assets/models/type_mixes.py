@@ -1,22 +1,17 @@
-"""Mixes of gunshot types by networks with a map of each type, beside the trailing mix and the regression."""
+"""Mixes of gunshot types: the trailing one, the regression's, and those of networks with a map of each type."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
 from shotspotter_assets.arrays import Array, Days, Integers
-from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
+from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX, TYPE_REGRESSION, GunshotTypes, trailing_mix
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.network_forecaster import FittedNetwork, own_maps
-
-
-def networks_of_types(next_day: Mapping[str, Fitted], city: City) -> list[str]:
-    """Return the names of the networks that have a map of each gunshot type."""
-    has_types = own_maps(city) == tuple(GUNSHOT_TYPES)
-    return [name for name, model in next_day.items() if has_types and isinstance(model, FittedNetwork)]
 
 
 def network_mix(network: FittedNetwork, daily: History, days: Days, cells: Integers) -> Array:
@@ -28,24 +23,23 @@ def network_mix(network: FittedNetwork, daily: History, days: Days, cells: Integ
     return np.asarray(expected / expected.sum(axis=1, keepdims=True))
 
 
-def type_mix(
-    name: str,
+def type_mixes(
     types: GunshotTypes,
     next_day: Mapping[str, Fitted],
     history: HourlyHistory,
     daily: History,
-    issues: Integers,
-    hours: Integers,
-    cells: Integers,
-) -> Array:
-    """Return the probability of each type of an alert by one forecaster, shape (rows, types); see `GunshotTypes.predict`.
+    rows: tuple[Integers, Integers, Integers],
+) -> Mapping[str, Callable[[], Array]]:
+    """Return by forecaster a function that returns the probability of each type of an alert, shape (rows, types).
 
-    `daily` are the days of `history`, which networks read.
+    `rows` are issues, hours and cells, see `GunshotTypes.predict`; networks read `daily`, the days of `history`.
     """
-    if name == TRAILING_MIX:
-        return trailing_mix(history, issues)
-    if name == TYPE_REGRESSION:
-        return types.predict(history, issues, hours, cells)
-    network = next_day[name]
-    assert isinstance(network, FittedNetwork)
-    return network_mix(network, daily, history.clock.day[hours], cells)
+    mixes = {
+        TYPE_REGRESSION: partial(types.predict, history, *rows),
+        TRAILING_MIX: partial(trailing_mix, history, rows[0]),
+    }
+    if own_maps(history.city) != tuple(GUNSHOT_TYPES):
+        return mixes
+    networks = {name: model for name, model in next_day.items() if isinstance(model, FittedNetwork)}
+    days = history.clock.day[rows[1]]
+    return mixes | {name: partial(network_mix, model, daily, days, rows[2]) for name, model in networks.items()}

@@ -26,8 +26,8 @@ from shotspotter_assets.serving.risk_tables import (
     next_day_table,
     next_hours_table,
     risk_geojson,
+    shown_mixes,
     top_locations,
-    type_mixes,
 )
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.fingerprints import sha256
@@ -58,7 +58,7 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     mixes = None
     if hourly is not None:
         first_hour = hourly.hour_at(day_start(forecast_date, city.zone))
-        mixes = type_mixes(record, models, hourly, history, first_hour, DAY_HOURS)
+        mixes = shown_mixes(record, models, hourly, history, first_hour, DAY_HOURS)
     next_day, drivers = _next_day(record, models, history, mixes)
     tables = [next_day]
     if models.hours is not None and hourly is not None:

@@ -1,11 +1,11 @@
 """Nowcasts: risk of the next minutes and hours from stored days, newer alerts of the sources, and the live models."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from threading import Thread
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +25,7 @@ from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 from shotspotter_assets.models.records import HOURLY_STACK, NEXT_MINUTES
 from shotspotter_assets.models.trained_models import TrainedModels
-from shotspotter_assets.serving.risk_tables import next_hours_table, type_mixes
+from shotspotter_assets.serving.risk_tables import next_hours_table, shown_mixes
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.stored_alerts import incident_columns, stored_alerts, stored_incidents
 from shotspotter_assets.sources.alert_source import AlertSource
@@ -105,7 +105,8 @@ class Nowcaster:
     readers: Callable[[], Sequence[AlertSource]]
     clock: Callable[[], datetime] = local_time.now
     refits: bool = False
-    _refit: "Future[Refit] | None" = field(default=None, init=False)
+    _executor: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1), init=False)
+    _refitting: "Future[Refit] | None" = field(default=None, init=False)
     _refitted: "Refit | None" = field(default=None, init=False)
     _loaded: tuple[str, Store, ServingRecord, TrainedModels] | None = field(default=None, init=False)
     """Shared by an hour's nowcasts; corrected days and new models count from the next hour on."""
@@ -130,29 +131,22 @@ class Nowcaster:
         if inputs == last_inputs or now.astimezone(self.city.zone).date() != days[-1]:
             return None, last_inputs
         until_now = history_until(store, readers, self.city, now, days, rows)
-        refitted = self._refitted_models(record, store, until_now, now) if self.refits else None
+        refitted = self._last_refit(record, store, until_now, now) if self.refits else None
         nowcast = forecast_now(record, models, until_now, now, refitted)
         write_nowcast(store, self.city, nowcast)
         return nowcast, inputs
 
-    def _refitted_models(
-        self, record: ServingRecord, store: Store, until_now: UntilNow, now: datetime
-    ) -> "Refit | None":
-        """Return the last refit of the record's models, and start the one of a new hour.
-
-        Raises what the last refit raised, once.
-        """
-        last, self._refit = self._refit, self._refit if self._refit is not None and not self._refit.done() else None
-        if last is not None and last.done():
-            self._refitted = last.result()
-        current = self._refitted
-        if current is not None and current.version != record.version:
-            current = self._refitted = None
-        if self._refit is None and (current is None or _hour_of(current.instant) != _hour_of(now)):
-            self._refit = Future()
-            arguments = self._refit, record, store, until_now, now
-            Thread(target=_refit_into, args=arguments, name=f"{self.city.name} refit", daemon=True).start()
-        return current
+    def _last_refit(self, record: ServingRecord, store: Store, until_now: UntilNow, now: datetime) -> "Refit | None":
+        """Return the last refit of the record's models, and start the one of a new hour; raise what a refit raised, once."""
+        if self._refitting is not None and self._refitting.done():
+            done, self._refitting = self._refitting, None
+            self._refitted = done.result()
+        last = self._refitted
+        if last is not None and last.version != record.version:
+            last = None
+        if self._refitting is None and (last is None or _hour_of(last.instant) != _hour_of(now)):
+            self._refitting = self._executor.submit(refit, record, store, until_now, now)
+        return last
 
     def _load(self, now: datetime) -> tuple[Store, ServingRecord, TrainedModels]:
         if self._loaded is None or self._loaded[0] != _hour_of(now):
@@ -191,13 +185,6 @@ def refit(record: ServingRecord, store: Store, until_now: UntilNow, now: datetim
     except HourlyHistoryError:
         minutes = None
     return Refit(record.version, now, hours, minutes)
-
-
-def _refit_into(future: "Future[Refit]", *arguments: Any) -> None:
-    try:
-        future.set_result(refit(*arguments))
-    except BaseException as error:  # raised again in the sensor's thread
-        future.set_exception(error)
 
 
 def _hour_of(instant: datetime) -> str:
@@ -288,7 +275,7 @@ def forecast_now(
     history, daily = until_now.history.hourly(in_coverage), until_now.history.daily(in_coverage)
     starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))
-    mixes = type_mixes(record, models, history, daily, first_hour, max(models.hours.models))
+    mixes = shown_mixes(record, models, history, daily, first_hour, max(models.hours.models))
     minutes = NOWCAST_MINUTES.schema.empty_table()
     if models.minutes is not None:
         minutes = _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)

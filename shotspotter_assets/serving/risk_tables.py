@@ -31,7 +31,7 @@ from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.models.trained_models import TrainedModels
-from shotspotter_assets.models.type_mixes import type_mix
+from shotspotter_assets.models.type_mixes import type_mixes
 from shotspotter_assets.serving.intervals import day_offset
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST, HOURLY, TOP_LOCATIONS
@@ -53,7 +53,7 @@ MAX_LOCATIONS: Final = 20
 def next_day_table(record: ServingRecord, models: TrainedModels, history: History, mixes: Array | None) -> pa.Table:
     """Forecast the day after the issue date (`catalogue.FORECAST`), by what serves, candidate, network and baselines.
 
-    The history ends on the last known day; `mixes` are the `type_mixes` of the day's first 24 hours, None without types.
+    The history ends on the last known day; `mixes` are the `shown_mixes` of the day's first 24 hours, None without types.
     """
     at = history.next_day
     forecast_date: date = history.days_to_forecast()[-1].astype(object)
@@ -97,7 +97,7 @@ def next_hours_table(
     """Return the next hours of all fitted horizons (`catalogue.NOWCAST_HOURS`).
 
     `first_hour` is the index of the first forecast hour; later hours of the history are not used. `probability` is from
-    `predict_all` or `first_hours`, shape (horizons, cells); `mixes` are the `type_mixes` from `first_hour` on, None without types.
+    `predict_all` or `first_hours`, shape (horizons, cells); `mixes` are the `shown_mixes` from `first_hour` on, None without types.
     """
     assert models.hours is not None
     low, high = record.weekly_offset
@@ -124,7 +124,7 @@ def next_hours_table(
     return pa.concat_tables(tables)
 
 
-def type_mixes(
+def shown_mixes(
     record: ServingRecord, models: TrainedModels, history: HourlyHistory, daily: History, first_hour: int, hours: int
 ) -> Array | None:
     """Return type probabilities of alerts by hour from `first_hour` on and cell, shape (hours, cells, types).
@@ -135,9 +135,9 @@ def type_mixes(
         return None
     cells = history.alerts.shape[1]
     hour, cell = np.repeat(first_hour + np.arange(hours), cells), np.tile(np.arange(cells), hours)
-    issues = np.full(len(hour), min(first_hour, len(history)))
-    mix = type_mix(record.types_by, models.types, models.next_day, history, daily, issues, hour, cell)
-    return mix.reshape(hours, cells, -1)
+    rows = np.full(len(hour), min(first_hour, len(history))), hour, cell
+    mix = type_mixes(models.types, models.next_day, history, daily, rows)[record.types_by]
+    return mix().reshape(hours, cells, -1)
 
 
 def first_hours(models: TrainedModels, history: HourlyHistory, first_hour: int, next_day: pa.Table) -> Array:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from time import perf_counter
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from pydantic import JsonValue
@@ -30,7 +30,7 @@ from shotspotter_assets.models.forecaster_registry import (
     forecaster,
     live_forecasters,
 )
-from shotspotter_assets.models.gunshot_types import TRAILING_MIX, TYPE_REGRESSION, GunshotTypes, typed_alerts
+from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION, GunshotTypes, typed_alerts
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
@@ -49,7 +49,7 @@ from shotspotter_assets.models.records import (
 )
 from shotspotter_assets.models.stack import HOURLY_MEMBERS, FittedStack
 from shotspotter_assets.models.trained_models import ModelFiles
-from shotspotter_assets.models.type_mixes import networks_of_types, type_mix
+from shotspotter_assets.models.type_mixes import type_mixes
 from shotspotter_assets.serving.intervals import weekly_offset
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.fingerprints import sha256
@@ -62,15 +62,6 @@ Windows = tuple[range, range]
 """Training and validation days, as indexes of a history's days."""
 
 
-class Storable(Protocol):
-    """A fitted model."""
-
-    def files(self) -> dict[str, bytes]: ...
-
-
-_Model = TypeVar("_Model", bound=Storable)
-
-
 @dataclass(frozen=True)
 class Fits:
     """Fitted models: files and records by name, and reasons for absent ones (`without`)."""
@@ -80,7 +71,7 @@ class Fits:
     models: dict[str, TrainedModel] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
 
-    def add(self, name: str, fit: Callable[[], _Model]) -> _Model:
+    def add(self, name: str, fit: Callable[[], Any]) -> Any:
         """Fit a model, and keep its files and record."""
         started = perf_counter()
         fitted = fit()
@@ -90,7 +81,7 @@ class Fits:
         self.log(f"{name} fitted in {seconds:.0f} s")
         return fitted
 
-    def try_add(self, name: str, fit: Callable[[], _Model]) -> _Model | None:
+    def try_add(self, name: str, fit: Callable[[], Any]) -> Any:
         """Add a model; None, with the reason in `without`, if the hours do not suffice."""
         try:
             return self.add(name, fit)
@@ -318,10 +309,10 @@ def _fit_hours(
     if types is None:
         return None, ""
     alerts = typed_alerts(by_hour).within(validation)
-    asked = by_hour, history, by_hour.day_issues(alerts.hour), alerts.hour, alerts.cell
-    others = (TRAILING_MIX, *networks_of_types(next_day, city))
-    mixes = {TYPE_REGRESSION: types.validation_mix} | {name: type_mix(name, types, next_day, *asked) for name in others}
-    types_by, reason = shown_types(types_table(by_hour, alerts, mixes))
+    rows = by_hour.day_issues(alerts.hour), alerts.hour, alerts.cell
+    mixes = {**type_mixes(types, next_day, by_hour, history, rows), TYPE_REGRESSION: lambda: types.validation_mix}
+    table = types_table(by_hour, alerts, {name: mix() for name, mix in mixes.items()})
+    types_by, reason = shown_types(table)
     if types_by is None:
         fits.without[TYPES] = reason
     return types_by, reason

@@ -12,7 +12,7 @@ from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, fold_rows, own_models
 from shotspotter_assets.models.city_history import covered_mask
-from shotspotter_assets.models.forecaster import FitContext, ModelForecast
+from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import BASELINES, forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.records import FoldRecord, TrainedModel
@@ -47,13 +47,9 @@ def arguments() -> dict[str, Any]:
     mean = np.broadcast_to(random.uniform(0.01, 0.2, CELLS), (40, CELLS))
     network = random.uniform(0, 0.3, (40, CELLS)).astype(np.float32)
     return {
-        "record": cities.fold_record(CITY),
+        "record": cities.fold_record(CITY, models={NETWORK: TrainedModel(chosen={}, files={}, seconds_to_train=12.5)}),
         "history": History(CITY, cities.FIRST_DAY, cities.counts(), cities.COVERED),
-        "models": {
-            NETWORK: ModelForecast(network, seconds=12.5),
-            "never": ModelForecast(np.full((40, CELLS), 1e-6)),
-            "historical_mean": ModelForecast(mean, 0.1),
-        },
+        "probability": {NETWORK: network, "never": np.full((40, CELLS), 1e-6), "historical_mean": mean},
     }
 
 
@@ -65,10 +61,9 @@ def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path
     forecasts = fold_forecasts(models, record, history, lines.append)
     assert list(forecasts) == [NAME, *BASELINES]
     assert own_models(record) == [NAME]
-    assert all(forecast.probability.shape == (40, len(record.covered)) for forecast in forecasts.values())
+    assert all(forecast.shape == (40, len(record.covered)) for forecast in forecasts.values())
     expected = forecaster(NAME).load(files[NAME]).predict(history, cities.TEST)
-    np.testing.assert_array_equal(forecasts[NAME].probability, expected)
-    assert forecasts[NAME].seconds == record.models[NAME].seconds_to_train
+    np.testing.assert_array_equal(forecasts[NAME], expected)
     assert lines[0] == f"made_up_city {record.cutoff}: forecasting 40 days with {NAME}"
 
 
@@ -78,8 +73,7 @@ def test_members_of_a_combination_are_forecast_and_trained_once() -> None:
     forecasts = fold_forecasts(TrainedModels.load(files), record, history, print)
     assert list(forecasts) == ["stack", "regime_regression", *BASELINES]
     alone = forecaster("ewma").fit(history, cities.TRAIN, cities.VALIDATION).predict(history, cities.TEST)
-    np.testing.assert_allclose(forecasts["ewma"].probability, alone, rtol=1e-9)
-    assert forecasts["ewma"].seconds is None
+    np.testing.assert_allclose(forecasts["ewma"], alone, rtol=1e-9)
 
 
 def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, fold) -> None:
@@ -114,7 +108,7 @@ def test_report_and_table_hold_forecasts_and_outcomes():
     row, column = (int(axis[4]) for axis in np.nonzero(cities.COVERED))
     assert (line["date"], line["row"], line["column"]) == (date(2021, 11, 24), row, column)
     assert line["observed"] == int(alerts[7, :, row, column].sum() > 0)
-    assert line[NETWORK] == pytest.approx(float(given["models"][NETWORK].probability[7, 4]))
+    assert line[NETWORK] == pytest.approx(float(given["probability"][NETWORK][7, 4]))
 
 
 def test_unknown_test_days_are_not_scored():

@@ -7,7 +7,7 @@ from shotspotter_assets.models.forecaster_registry import NetworkSettings
 from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, type_losses, typed_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_day.network_forecaster import FittedNetwork
-from shotspotter_assets.models.type_mixes import network_mix, networks_of_types
+from shotspotter_assets.models.type_mixes import network_mix, type_mixes
 from shotspotter_assets_tests.models.hours import (
     COVERED,
     TEST,
@@ -68,7 +68,7 @@ def test_at_a_lead_the_days_in_between_change_nothing():
     np.testing.assert_allclose(fitted.predict(short, issues, hours, cells), expected, rtol=1e-6)
 
 
-def test_a_networks_maps_of_types_give_their_mix():
+def test_a_networks_maps_of_types_give_their_mix(fitted):
     daily = stored(counts()).daily(COVERED)
     chances = np.array([0.5, 0.2, 0.1, 0.05])
 
@@ -77,8 +77,12 @@ def test_a_networks_maps_of_types_give_their_mix():
             return np.tile(chances, (len(days), int(made.in_coverage.sum()), 1))
 
     network = Maps(NetworkSettings(), (), np.zeros(0), np.ones(0), chosen={})
-    assert networks_of_types({"network": network, "ewma": None}, daily.city) == ["network"]
-    assert networks_of_types({"network": network}, city(event_types={"robbery": ["x"]}, forecast=["robbery"])) == []
+    mixes = type_mixes(fitted, {"network": network, "ewma": None}, history(), daily, THREE)
+    assert list(mixes) == ["type_regression", "trailing_mix", "network"]
+    np.testing.assert_allclose([mix().sum(axis=1) for mix in mixes.values()], 1)
+    # The network of a city that forecasts another crime has no maps of gunshot types.
+    robberies = replace(history(), city=city(event_types={"robbery": ["x"]}, forecast=["robbery"]))
+    assert "network" not in type_mixes(fitted, {"network": network}, robberies, daily, THREE)
     days = daily.days(more=3)[[-5, -1]]
     mix = network_mix(network, daily, days, np.array([0, 4]))
     expected = -np.log1p(-chances[1:])
