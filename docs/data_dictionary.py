@@ -15,7 +15,7 @@ from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasting import NowcastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_scores import StreetScoreRecord
-from shotspotter_assets.storage.catalogue import FILES
+from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.stored_file import Asset, StoredFile, StoredTable
 
 RECORDS = {
@@ -26,6 +26,8 @@ RECORDS = {
         WalkForwardReport,
     )
 }  # fmt: skip
+FILES = [file for name, file in vars(catalogue).items() if isinstance(file, StoredFile) and name != "INDEX"]
+"""All files in order; each asset also has a `_lineage.json`."""
 MARK = "<!-- data dictionary -->"
 
 

@@ -1,7 +1,4 @@
-"""The catalogue: every stored table, record and file, with the meaning and unit of each column.
-
-Paths, validation at every write, the column schemas in the UI and the data dictionary come from it.
-"""
+"""The catalogue of stored tables, records and files: for paths, validation, schemas in the UI and the data dictionary."""
 
 from typing import Final
 
@@ -26,8 +23,10 @@ _INTERVAL: Final = {
     "low": Column("double", "Lower end of the 80% interval of the probability."),
     "high": Column("double", "Upper end of the 80% interval of the probability."),
 }
-_CHANCE: Final = Column("double", "Probability of at least one alert in the cell.")
-_EXPECTED: Final = Column("double", "Expected number of alerts in the cell.")
+_CHANCES: Final = {
+    "probability": Column("double", "Probability of at least one alert in the cell."),
+    "expected": Column("double", "Expected number of alerts in the cell."),
+}
 _INSTANT: Final = "timestamp[us, tz=UTC]"
 _CODES: Final = "0 single gunshot, 1 multiple gunshots, 2 gunshot or firecracker"
 
@@ -48,60 +47,44 @@ _RECEIVED: Final = {
     "received_row": Column("int64", "Number of the row in its file or answer, from 0.", required=False),
     "received_at": Column(_INSTANT, "Instant of the row's first receipt.", required=False),
 }
-RAW_ROWS: Final = StoredTable(
-    Asset.RAW_ALERTS,
-    _DAY,
-    "alerts.parquet",
-    "Rows as received, filed by local day.",
-    {"date": Column("date32[day]", "Local day of the row."), **_RECEIVED},
-)
-DAYS: Final = StoredTable(
-    Asset.RAW_ALERTS,
-    _CITY,
-    "_days.parquet",
-    "State of each stored day.",
-    {
-        "date": Column("date32[day]", "Local day."),
-        "state": Column("string", "known, silent, unknown or held_back."),
-        "why": Column("string", "Reason of the state, in words."),
-        "rows": Column("int64", "Number of rows that belong to the day."),
-        "rejected": Column("int64", "Number of unusable rows."),
-        "settings": Column("string", "Hash of the city's settings when the day was stored."),
-        "max_share_rejected": Column("double", "Maximum share of unusable rows; above it the day was held back."),
-        "received": Column(_INSTANT, "Instant of the first receipt of a row.", required=False),
-        "sources": Column("list<name, version>", "Version of the rows by file or address."),
-    },
-)
+_RAW: Final = {"date": Column("date32[day]", "Local day of the row."), **_RECEIVED}
+RAW_ROWS: Final = StoredTable(Asset.RAW_ALERTS, _DAY, "alerts.parquet", "Rows as received, filed by local day.", _RAW)
+_STATES: Final = {
+    "date": Column("date32[day]", "Local day."),
+    "state": Column("string", "known, silent, unknown or held_back."),
+    "why": Column("string", "Reason of the state, in words."),
+    "rows": Column("int64", "Number of rows that belong to the day."),
+    "rejected": Column("int64", "Number of unusable rows."),
+    "settings": Column("string", "Hash of the city's settings when the day was stored."),
+    "max_share_rejected": Column("double", "Maximum share of unusable rows; above it the day was held back."),
+    "received": Column(_INSTANT, "Instant of the first receipt of a row.", required=False),
+    "sources": Column("list<name, version>", "Version of the rows by file or address."),
+}
+DAYS: Final = StoredTable(Asset.RAW_ALERTS, _CITY, "_days.parquet", "State of each stored day.", _STATES)
 RECEIVED: Final = StoredFile(Asset.ARRIVALS, _CITY, "received.json", "Landed files, with their days and errors.")
 POLLED: Final = StoredFile(Asset.ARRIVALS, _CITY, "polled.json", "Last answers of the live sources.")
-ARRIVED_ROWS: Final = StoredTable(
-    Asset.ARRIVALS,
-    _CITY,
-    "{hash}.parquet",
-    "Rows of one landed file.",
-    {"filed": Column("date32[day]", "Local day of the row."), **_RECEIVED},
-)
+_ARRIVED: Final = {"filed": Column("date32[day]", "Local day of the row."), **_RECEIVED}
+ARRIVED_ROWS: Final = StoredTable(Asset.ARRIVALS, _CITY, "{hash}.parquet", "Rows of one landed file.", _ARRIVED)
 
 # cleaned_alerts
+_CLEANED: Final = {
+    "user_id": Column("int64", "yyyymmdd * 100000 + the alert's number in its local day, equal in every rerun."),
+    "source_id": Column("string", "Id of the alert at the source.", required=False),
+    "time_utc": Column(_INSTANT, "Instant of the alert."),
+    "longitude": Column("double", "Degrees, WGS84."),
+    "latitude": Column("double", "Degrees, WGS84."),
+    "location_id": Column("uint64", "(latitude + 90) * 1e7 in the high 32 bits, (longitude + 180) * 1e7 in the low."),
+    "gunshot_type": Column("int8", f"{_CODES}, from 4 other events; null if unknown.", required=False),
+    "rounds": Column("int32", "Number of rounds fired, if the source states it.", required=False),
+    "incident_id": Column("int64", "user_id of the incident's first alert, which may be on the day before."),
+    "is_holiday_fireworks": Column("bool", "True around 4 July and New Year, when fireworks are heard."),
+}
 CLEANED: Final = StoredTable(
     Asset.CLEANED_ALERTS,
     _DAY,
     "alerts.parquet",
     "Usable alerts by time; the metadata hold the city's `time_precision`.",
-    {
-        "user_id": Column("int64", "yyyymmdd * 100000 + the alert's number in its local day, equal in every rerun."),
-        "source_id": Column("string", "Id of the alert at the source.", required=False),
-        "time_utc": Column(_INSTANT, "Instant of the alert."),
-        "longitude": Column("double", "Degrees, WGS84."),
-        "latitude": Column("double", "Degrees, WGS84."),
-        "location_id": Column(
-            "uint64", "(latitude + 90) * 1e7 in the high 32 bits, (longitude + 180) * 1e7 in the low ones."
-        ),
-        "gunshot_type": Column("int8", f"{_CODES}, from 4 other events; null if unknown.", required=False),
-        "rounds": Column("int32", "Number of rounds fired, if the source states it.", required=False),
-        "incident_id": Column("int64", "user_id of the incident's first alert, which may be on the day before."),
-        "is_holiday_fireworks": Column("bool", "True around 4 July and New Year, when fireworks are heard."),
-    },
+    _CLEANED,
 )
 REJECTED: Final = StoredTable(
     Asset.CLEANED_ALERTS,
@@ -112,17 +95,14 @@ REJECTED: Final = StoredTable(
     | {"reason": Column("string", "Name of the reason for the rejection.")},
 )
 
+_COUNTS: Final = {
+    "hour": Column("int8", "Hours since local midnight, from 0."),
+    "gunshot_type": Column("int8", f"{_CODES}, 3 unknown, from 4 other events."),
+    **_CELL,
+    "count": Column("int32", "Alerts in the cell in that hour, or incidents that began; never 0."),
+}
 TENSORS: Final = StoredTable(
-    Asset.GRID_TENSORS,
-    _DAY,
-    "grid.parquet",
-    "Sparse tensor of counts; its dense shape is in the metadata.",
-    {
-        "hour": Column("int8", "Hours since local midnight, from 0."),
-        "gunshot_type": Column("int8", f"{_CODES}, 3 unknown, from 4 other events."),
-        **_CELL,
-        "count": Column("int32", "Alerts in the cell in that hour, or incidents that began; never 0."),
-    },
+    Asset.GRID_TENSORS, _DAY, "grid.parquet", "Sparse tensor of counts; its dense shape is in the metadata.", _COUNTS
 )
 
 # walk-forward
@@ -154,30 +134,32 @@ FOLD_FORECASTS: Final = StoredTable(
     {"date": Column("date32[day]", "Forecast local day."), **_OBSERVED},
     Column("double", "Probability of at least one alert, by the model that names the column."),
 )
+_FOLD_HOURS: Final = {
+    "date": Column("date32[day]", "Local day of issue."),
+    "hour": Column("int8", "Local hour of issue."),
+    "horizon": Column("int8", "Length of the period, hours."),
+    **_OBSERVED,
+}
 FOLD_HOURS: Final = StoredTable(
     Asset.EVALUATION_REPORTS,
     _CUTOFF,
     "hourly_forecasts.parquet",
     "Forecasts of the next hours in the test days.",
-    {
-        "date": Column("date32[day]", "Local day of issue."),
-        "hour": Column("int8", "Local hour of issue."),
-        "horizon": Column("int8", "Length of the period, hours."),
-        **_OBSERVED,
-    },
+    _FOLD_HOURS,
     Column("float", "Probability of at least one alert, by the model that names the column."),
 )
+_FOLD_TYPES: Final = {
+    "date": Column("date32[day]", "Local day of the alert."),
+    "hour": Column("int8", "Local hour of the alert."),
+    **_CELL,
+    "gunshot_type": Column("int8", "Type of the alert.", required=False),
+}
 FOLD_TYPES: Final = StoredTable(
     Asset.EVALUATION_REPORTS,
     _CUTOFF,
     "type_forecasts.parquet",
     "Forecast types of the typed alerts of the test days, one row an alert.",
-    {
-        "date": Column("date32[day]", "Local day of the alert."),
-        "hour": Column("int8", "Local hour of the alert."),
-        **_CELL,
-        "gunshot_type": Column("int8", "Type of the alert.", required=False),
-    },
+    _FOLD_TYPES,
     Column("double", "Probability of a type, by the model; columns are named <model>_<type>."),
 )
 CITY_REPORT: Final = StoredFile(
@@ -207,8 +189,7 @@ _RISK: Final = {
     "starts_utc": Column(_INSTANT, "Start of the period."),
     "hours": Column("int16", "Length of the period, hours."),
     **_CELL,
-    "probability": _CHANCE,
-    "expected": _EXPECTED,
+    **_CHANCES,
     **_INTERVAL,
     **_TYPES,
 }
@@ -218,31 +199,17 @@ FORECAST: Final = StoredTable(
     "forecast.parquet",
     "Risk of the next day and hours by cell.",
     _RISK,
-    Column(
-        "double", "Probability by the candidate, and by the network and each baseline (`model_<name>`); null for hours."
-    ),
+    Column("double", "Probability by the candidate, the network and each baseline (`model_<name>`); null for hours."),
 )
+_HOUR: Final = {"starts_utc": Column(_INSTANT, "Start of the hour."), **_CELL, **_CHANCES}
 HOURLY: Final = StoredTable(
-    Asset.RISK_FORECASTS,
-    _ISSUE,
-    "hourly.parquet",
-    "The day's risk by hour and cell, to noon of the day after.",
-    {"starts_utc": Column(_INSTANT, "Start of the hour."), **_CELL, "probability": _CHANCE, "expected": _EXPECTED},
+    Asset.RISK_FORECASTS, _ISSUE, "hourly.parquet", "The day's risk by hour and cell, to noon of the day after.", _HOUR
 )
+_RANK: Final = {"rank": Column("int32", "Rank; 1 is the most probable.")}
+_WHY: Final = {"why": Column("string", "Reasons, separated by semicolons.")}
+_TOP_CELLS: Final = {**_RANK, **_CELL, **_POINT, **_CHANCES, **_INTERVAL, **_WHY}
 TOP_LOCATIONS: Final = StoredTable(
-    Asset.RISK_FORECASTS,
-    _ISSUE,
-    "top_locations.parquet",
-    "The cells with the highest probability.",
-    {
-        "rank": Column("int32", "Rank; 1 is the most probable."),
-        **_CELL,
-        **_POINT,
-        "probability": _CHANCE,
-        **_INTERVAL,
-        "expected": _EXPECTED,
-        "why": Column("string", "Reasons, separated by semicolons."),
-    },
+    Asset.RISK_FORECASTS, _ISSUE, "top_locations.parquet", "The cells with the highest probability.", _TOP_CELLS
 )
 RISK_MAP: Final = StoredFile(Asset.RISK_FORECASTS, _ISSUE, "risk.geojson", "The next day's cells as polygons.")
 STREETS_RECORD: Final = StoredFile(Asset.STREET_RISK, _ISSUE, RECORD, "Facts of the streets, or why there are none.")
@@ -258,56 +225,39 @@ _STREET: Final = {
     "row": Column("int16", "Row of the cell with most of its expected alerts; 0 is the southernmost."),
     "column": Column("int16", "Column of that cell; 0 is the westernmost."),
 }
+_STREETS: Final = {"shift": Column("string", "Name of the shift; null for the day.", required=False), **_STREET}
 STREETS: Final = StoredTable(
-    Asset.STREET_RISK,
-    _ISSUE,
-    "street_risk.parquet",
-    "Risk of each segment on the next day and in each shift.",
-    {"shift": Column("string", "Name of the shift; null for the whole day.", required=False), **_STREET},
+    Asset.STREET_RISK, _ISSUE, "street_risk.parquet", "Risk of each segment on the next day and by shift.", _STREETS
 )
+_TOP_STREETS: Final = {**_RANK, **_STREET, **_WHY}
 TOP_STREETS: Final = StoredTable(
-    Asset.STREET_RISK,
-    _ISSUE,
-    "top_streets.parquet",
-    "The most probable segments of the next day.",
-    {
-        "rank": Column("int32", "Rank; 1 is the most probable."),
-        **_STREET,
-        "why": Column("string", "Reasons, separated by semicolons."),
-    },
+    Asset.STREET_RISK, _ISSUE, "top_streets.parquet", "The most probable segments of the next day.", _TOP_STREETS
 )
 STREETS_MAP: Final = StoredFile(Asset.STREET_RISK, _ISSUE, "top_streets.geojson", "These segments as lines.")
-PLAN: Final = StoredTable(
-    Asset.PATROL_PLANS,
-    _ISSUE,
-    "plan.parquet",
-    "Units by cell and shift.",
-    {
-        "forecast_date": Column("date32[day]", "Local day on which the shift begins."),
-        "shift": Column("string", "Name of the shift."),
-        "starts_at": Column("string", "Local time with its UTC offset (ISO 8601)."),
-        "ends_at": Column("string", "Local time with its UTC offset (ISO 8601)."),
-        "rank": Column("int32", "Rank within the shift; 1 adds most."),
-        "cell": Column("string", "Name of the cell."),
-        "area": Column("string", "Area of the coverage file, else a quadrant of the grid.", required=False),
-        "units": Column("int32", "Number of units sent there."),
-        "expected_alerts": Column("double", "Expected alerts in the cell itself during the shift."),
-        "covered_alerts": Column(
-            "double", "Expected alerts here and in cells around that these units add to the plan."
-        ),
-        "probability": Column("double", "Probability of at least one alert in the cell itself during the shift."),
-        **_POINT,
-        "reasons": Column("list<string>", "Strongest reasons for the risk."),
-        "streets": Column("list<string>", "Streets with the highest risk; empty without a file of streets."),
-        "post_longitude": Column("double", "Where to wait on the first street, degrees (WGS84).", required=False),
-        "post_latitude": Column("double", "Where to wait on the first street, degrees (WGS84).", required=False),
-        **_CELL,
-        "west": Column("double", "Western edge of the cell, degrees (WGS84)."),
-        "south": Column("double", "Southern edge of the cell, degrees (WGS84)."),
-        "east": Column("double", "Eastern edge of the cell, degrees (WGS84)."),
-        "north": Column("double", "Northern edge of the cell, degrees (WGS84)."),
-    },
-)
+_PLAN: Final = {
+    "forecast_date": Column("date32[day]", "Local day on which the shift begins."),
+    "shift": Column("string", "Name of the shift."),
+    "starts_at": Column("string", "Local time with its UTC offset (ISO 8601)."),
+    "ends_at": Column("string", "Local time with its UTC offset (ISO 8601)."),
+    "rank": Column("int32", "Rank within the shift; 1 adds most."),
+    "cell": Column("string", "Name of the cell."),
+    "area": Column("string", "Area of the coverage file, else a quadrant of the grid.", required=False),
+    "units": Column("int32", "Number of units sent there."),
+    "expected_alerts": Column("double", "Expected alerts in the cell itself during the shift."),
+    "covered_alerts": Column("double", "Expected alerts here and in cells around that these units add to the plan."),
+    "probability": Column("double", "Probability of at least one alert in the cell itself during the shift."),
+    **_POINT,
+    "reasons": Column("list<string>", "Strongest reasons for the risk."),
+    "streets": Column("list<string>", "Streets with the highest risk; empty without a file of streets."),
+    "post_longitude": Column("double", "Where to wait on the first street, degrees (WGS84).", required=False),
+    "post_latitude": Column("double", "Where to wait on the first street, degrees (WGS84).", required=False),
+    **_CELL,
+    "west": Column("double", "Western edge of the cell, degrees (WGS84)."),
+    "south": Column("double", "Southern edge of the cell, degrees (WGS84)."),
+    "east": Column("double", "Eastern edge of the cell, degrees (WGS84)."),
+    "north": Column("double", "Northern edge of the cell, degrees (WGS84)."),
+}
+PLAN: Final = StoredTable(Asset.PATROL_PLANS, _ISSUE, "plan.parquet", "Units by cell and shift.", _PLAN)
 DISPATCH_CSV: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, "dispatch.csv", "The plan as CSV.")
 DISPATCH_MAP: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, "dispatch.geojson", "The plan's cells as polygons.")
 PLAN_RECORD: Final = StoredFile(Asset.PATROL_PLANS, _ISSUE, RECORD, "Totals of each shift, or why there is no plan.")
@@ -327,28 +277,22 @@ _MINUTES: Final = {
     "even": Column("double", "Probability by the hour's forecast alone, spread evenly over the hour."),
 }
 NOWCAST_MINUTES: Final = StoredTable(Asset.NOWCASTS, _CITY, "minutes.parquet", "Risk of the next minutes.", _MINUTES)
+_INCIDENTS: Final = {
+    "begun_utc": Column(_INSTANT, "Instant of the first alert."),
+    "east": Column("double", "Metres east of the box's south-western corner."),
+    "north": Column("double", "Metres north of that corner."),
+    **_CELL,
+}
 RECENT_INCIDENTS: Final = StoredTable(
-    Asset.NOWCASTS,
-    _CITY,
-    "recent_incidents.parquet",
-    "Incidents of two days that the latest nowcast used.",
-    {
-        "begun_utc": Column(_INSTANT, "Instant of the first alert."),
-        "east": Column("double", "Metres east of the box's south-western corner."),
-        "north": Column("double", "Metres north of that corner."),
-        **_CELL,
-    },
+    Asset.NOWCASTS, _CITY, "recent_incidents.parquet", "Incidents of two days that the latest nowcast used.", _INCIDENTS
 )
+_ISSUED: Final = {
+    name: Column("float" if column.kind == "double" else column.kind, column.meaning)
+    for name, column in _MINUTES.items()
+    if name not in ("horizon", "expected")
+}
 ISSUED_MINUTES: Final = StoredTable(
-    Asset.NOWCASTS,
-    _DAY,
-    "issued_minutes.parquet",
-    "Next minutes in all nowcasts of a day, for their scores.",
-    {
-        name: Column("float" if column.kind == "double" else column.kind, column.meaning)
-        for name, column in _MINUTES.items()
-        if name not in ("horizon", "expected")
-    },
+    Asset.NOWCASTS, _DAY, "issued_minutes.parquet", "Next minutes in all nowcasts of a day, for their scores.", _ISSUED
 )
 NOWCAST_SCORES: Final = StoredFile(Asset.NOWCAST_SCORES, _SCORED, RECORD, "Scores of the day's nowcasts.")
 
@@ -357,13 +301,3 @@ PAGE: Final = StoredFile(Asset.CITY_PAGES, _CITY, "{file}", "A page, or a script
 INDEX: Final = PAGE.named(file="index.html")
 PAGES_RECORD: Final = StoredFile(Asset.CITY_PAGES, _CITY, "pages.json", "Hashes of the written pages.")
 CITY_STATE: Final = StoredFile(Asset.QUALITY, _CITY, "city_state.json", "Open warnings of the data checks.")
-
-FILES: Final[tuple[StoredFile, ...]] = (
-    RAW_ROWS, DAYS, RECEIVED, POLLED, ARRIVED_ROWS, CLEANED, REJECTED, TENSORS, TUNED_SETTINGS, TUNED_YAML, TRIALS,
-    FOLD_RECORD, FOLD_MODEL, FOLD_REPORT, FOLD_PICTURE, FOLD_SCORES, FOLD_FORECASTS, FOLD_HOURS, FOLD_TYPES,
-    CITY_REPORT, CITY_SCORES, CITY_PICTURE, MODEL_CARD, SERVING_RECORD, WAITING_MODELS, APPROVALS, LIVE_MODEL,
-    SHARED_MODELS, FORECAST_RECORD, FORECAST, HOURLY, TOP_LOCATIONS, RISK_MAP, STREETS_RECORD, STREETS, TOP_STREETS,
-    STREETS_MAP, PLAN, DISPATCH_CSV, DISPATCH_MAP, PLAN_RECORD, FORECAST_SCORES, STREET_SCORES, NOWCAST_RECORD,
-    NOWCAST_HOURS, NOWCAST_MINUTES, RECENT_INCIDENTS, ISSUED_MINUTES, NOWCAST_SCORES, PAGE, PAGES_RECORD, CITY_STATE,
-)  # fmt: skip
-"""All files, in the order of the data dictionary; each asset also has a `_lineage.json`."""
