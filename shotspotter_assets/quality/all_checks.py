@@ -1,6 +1,7 @@
 """The checks of a city's cleaned days, in the order of display."""
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.city_files import CityFileError
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CHECKS: Final = (
+CHECKS: Final[tuple[Callable[["Window"], Finding], ...]] = (
     row_shares.share_rejected,
     row_shares.share_untyped,
     row_shares.share_outside_coverage,
@@ -26,7 +27,7 @@ CHECKS: Final = (
     points.points,
     clock.clock,
 )
-ALL_CHECKS: Final = {check.name: check for check in CHECKS}
+ALL_CHECKS: Final = {check.__name__: check for check in CHECKS}
 
 
 def check_acknowledged(city: "City") -> None:

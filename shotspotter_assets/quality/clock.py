@@ -4,7 +4,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE
-from shotspotter_assets.quality.check import check
 from shotspotter_assets.quality.finding import Finding, Problems
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ MAX_SHARE_AT_ONE_TIME: Final = 0.05
 STEPS_SECONDS: Final = {"day": 86_400, "hour": 3600, "minute": 60}
 
 
-@check(alerts=["time_utc", "gunshot_type"])
 def clock(window: "Window") -> Finding:
     """Check that times are as exact as the city's file states, on the city's clock, and not filled in."""
     from shotspotter_assets.calendar.dates import is_holiday_fireworks, wall_clock

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.quality.check import check
 from shotspotter_assets.quality.finding import Finding, Problems
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ MIN_STEPS: Final = 2
 """Minimum width of a cell in steps of rounding; narrower cells hold unequal numbers of possible points."""
 
 
-@check(alerts=["user_id", "incident_id", "longitude", "latitude"])
 def points(window: "Window") -> Finding:
     """Check that no default point stands out, and that points are exact enough for the grid's cells."""
     all_points = window.incidents.select(["longitude", "latitude"]).to_pandas().to_numpy()

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from shotspotter_assets.quality.check import check
 from shotspotter_assets.quality.finding import Finding
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ MAX_NEW_CHANCE: Final = 1e-6
 """Maximum probability of as many incidents in silent cells at `MAX_RATIO_TO_UNSEEN` times the usual share."""
 
 
-@check(alerts=["user_id", "incident_id"])
 def level_change(window: "Window") -> Finding:
     """Check that no quarter has several times the incidents of the year before, or a fraction."""
     import numpy as np
@@ -56,7 +54,6 @@ def level_change(window: "Window") -> Finding:
     return _finding(window, compare, sound, "The level of incidents changed", remedy)
 
 
-@check(alerts=["user_id", "incident_id", "longitude", "latitude"])
 def new_area(window: "Window") -> Finding:
     """Check that incidents occur in the area of the year before.
 

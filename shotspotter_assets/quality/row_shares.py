@@ -5,7 +5,6 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.quality.check import check
 from shotspotter_assets.quality.finding import Finding, named_days, number_of, share_finding
 from shotspotter_assets.quality.quarters import QUARTER_DAYS
 
@@ -24,7 +23,6 @@ MIN_DAYS_FOR_UNDATED: Final = 28
 """Rows without a usable date come from any day, so they are compared with those of many days only."""
 
 
-@check(rejected_rows=["reason"])
 def share_rejected(window: "Window") -> Finding:
     """Check that few rows are rejected."""
     remedy = (
@@ -40,7 +38,6 @@ def share_rejected(window: "Window") -> Finding:
     return replace(found, message=message, numbers={**found.numbers, "undated": window.undated})
 
 
-@check(alerts=["longitude", "latitude"])
 def share_outside_coverage(window: "Window") -> Finding:
     """Check that few alerts lie outside published coverage."""
     from shotspotter_assets.gridding.coverage import points_in_coverage
@@ -53,7 +50,6 @@ def share_outside_coverage(window: "Window") -> Finding:
     return share_finding(window.by_day(outside), window.by_day(), USUAL_OUTSIDE, verb, remedy)
 
 
-@check(alerts=["gunshot_type"])
 def share_untyped(window: "Window") -> Finding:
     """Check that few alerts have no gunshot type, if the source gives types.
 
@@ -72,7 +68,6 @@ def share_untyped(window: "Window") -> Finding:
     return share_finding(untyped, window.by_day(counted, days), USUAL_UNTYPED, "have no gunshot type", remedy)
 
 
-@check(alerts=["source_id"], raw=["time_utc", "longitude", "latitude", "received_from"], rejected_rows=["reason"])
 def duplicates(window: "Window") -> Finding:
     """Check that few rows came twice, and that no file repeats the points of another file.
 

@@ -5,7 +5,6 @@ from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.calendar.local_time import contiguous
-from shotspotter_assets.quality.check import check
 from shotspotter_assets.quality.finding import Finding, named_days, number_of
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ MAX_RATIO: Final = 20.0
 data have 20 to 130."""
 
 
-@check()
 def unusual_days(window: "Window") -> Finding:
     """Check that no day is far from its usual volume, except holidays and firework days."""
     usual = window.usual_without_silences
@@ -50,7 +48,6 @@ def unusual_days(window: "Window") -> Finding:
     return Finding(not unusual, message, {"checked_days": len(checked), "expected_days": len(expected)}, unusual)
 
 
-@check()
 def silent_days(window: "Window") -> Finding:
     """Check that no stretch of days without alerts is longer than chance allows."""
     usual, first = window.usual, window.checked[0]
@@ -73,7 +70,6 @@ def silent_days(window: "Window") -> Finding:
     return Finding(not missing, message, {"days_without_alerts": without_alerts} | numbers, missing)
 
 
-@check()
 def firework_days(window: "Window") -> Finding:
     """Check that Independence Day and New Year are not mostly fireworks."""
     usual, first, last = window.usual, window.checked[0], window.checked[-1]

@@ -1,6 +1,6 @@
 """Input of the checks: the checked days and the stored days before them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -17,7 +17,6 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import BEFORE_START
 from shotspotter_assets.cleaning.held_back import UNDATED
-from shotspotter_assets.quality.check import Check
 from shotspotter_assets.quality.quarters import QUARTER_DAYS
 from shotspotter_assets.quality.usual import YEAR_DAYS, Usual, usual_volume
 from shotspotter_assets.sources.day_table import DayTable
@@ -47,7 +46,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Window:
-    """Days to check, and the stored days before them. Tables have the local `date` and the columns that checks declare."""
+    """Days to check, and the stored days before them. Tables have the local `date`."""
 
     city: City
     checked: list[date]  # contiguous
@@ -58,17 +57,13 @@ class Window:
     unknown: frozenset[date] = frozenset()  # stored days that are not reported yet, or held back
 
     @classmethod
-    def load(cls, store: Store, city: City, checked: list[date], checks: Collection[Check]) -> "Window":
-        """Load the columns that `checks` read; raise MissingPartitionsError if a checked day has no raw or rejected rows."""
+    def load(cls, store: Store, city: City, checked: list[date]) -> "Window":
+        """Load the tables; raise MissingPartitionsError if a checked day has no raw or rejected rows."""
         first, last = checked[0], checked[-1]
         since = first - timedelta(days=HISTORY_DAYS)
-
-        def columns(table: str) -> list[str]:
-            return sorted({column for check in checks for column in check.columns[table]})
-
-        raw = store.read_window(RAW_ROWS, city.name, first, last, columns("raw"))
-        rejected = store.read_window(REJECTED, city.name, first, last, columns("rejected_rows"))
-        alerts = store.read_present(CLEANED, city.name, since, last, columns("alerts"))
+        raw = store.read_window(RAW_ROWS, city.name, first, last)
+        rejected = store.read_window(REJECTED, city.name, first, last)
+        alerts = store.read_present(CLEANED, city.name, since, last)
         assert alerts is not None
         stored = store.days_present(CLEANED, city.name, since, last)
         unknown = frozenset(DayTable.read(store, city.name, is_needed=True).in_state("unknown", "held_back"))
@@ -81,10 +76,6 @@ class Window:
     @cached_property
     def is_checked(self) -> Booleans:
         return self.dates >= np.datetime64(self.checked[0])
-
-    @property
-    def checked_alerts(self) -> pa.Table:
-        return self.alerts.filter(pa.array(self.is_checked))
 
     @cached_property
     def incidents(self) -> pa.Table:

@@ -1,6 +1,5 @@
 """Made-up alerts in which no check finds anything wrong, and what the checks find in them."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -10,7 +9,6 @@ import pyarrow as pa
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.all_checks import ALL_CHECKS
-from shotspotter_assets.quality.check import Check
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.night import GUNFIRE_HOURS
 from shotspotter_assets.quality.window import Window
@@ -63,14 +61,8 @@ def city_of(rows: pd.DataFrame, city: City = CITY) -> RealCity:
     return of_raw(city, pa.Table.from_pandas(whole[RAW_SCHEMA.names], RAW_SCHEMA, preserve_index=False))
 
 
-def declared(window: Window, check: Check) -> Window:
-    """The window with only the columns that the check declares."""
-    tables = {table: getattr(window, table).select(["date", *columns]) for table, columns in check.columns.items()}
-    return replace(window, **tables)
-
-
 def findings(window: Window) -> dict[str, Finding]:
-    return {name: check(declared(window, check)) for name, check in ALL_CHECKS.items()}
+    return {name: check(window) for name, check in ALL_CHECKS.items()}
 
 
 def firing(rows: pd.DataFrame, city: City = CITY, days: list[date] | None = None) -> dict[str, Finding]:

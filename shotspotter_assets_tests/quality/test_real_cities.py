@@ -8,7 +8,7 @@ from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.quality.clock import clock
 from shotspotter_assets.quality.row_shares import share_outside_coverage
 from shotspotter_assets_tests.quality.real_cities import RealCity, cities, load, of_raw
-from shotspotter_assets_tests.quality.sound_city import declared, findings
+from shotspotter_assets_tests.quality.sound_city import findings
 
 FIRING = {
     # A third of its alerts is of the fireworks of July 2013.
@@ -112,6 +112,6 @@ def test_alerts_outside_published_districts_are_found(areas: dict[str, str], pas
     coverage = {"file": file, "name_property": "district", "areas": areas}
     published = CityFile.model_validate(city.city.model_dump() | {"coverage": coverage})
     window = replace(city, city=published).window()
-    finding = share_outside_coverage(declared(window, share_outside_coverage))
+    finding = share_outside_coverage(window)
     assert finding.passed == passed, finding.message
     assert "lie where the city publishes no sensors" in finding.message

@@ -7,7 +7,7 @@ import pytest
 
 from shotspotter_assets.calendar.dates import rows_of_days
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
+from shotspotter_assets.quality.all_checks import all_findings
 from shotspotter_assets.quality.window import BLOCK_DAYS, Block, Window
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
 from shotspotter_assets.storage.store import Store
@@ -41,6 +41,6 @@ def test_stored_days_make_the_window_of_their_tables(files: int, tmp_path: Path)
         (REJECTED, {day: cleaned.rejected for day, cleaned in city.cleaned.items()}),
     ):
         store.write_tables(file, tables, CITY.name)
-    window = Window.load(store, CITY, MARCH, ALL_CHECKS.values())
+    window = Window.load(store, CITY, MARCH)
     assert all_findings(window) == all_findings(city.window(MARCH))
     assert all_findings(window)["duplicates"].passed == (files == 1)

@@ -53,8 +53,8 @@ def definitions(city: City) -> dg.Definitions:
     @dg.multi_asset_check(
         name=f"{city.name}__data_quality",
         specs=[
-            dg.AssetCheckSpec(check.name, asset=key, description=check.meaning, partitions_def=days)
-            for check in ALL_CHECKS.values()
+            dg.AssetCheckSpec(name, asset=key, description=(check.__doc__ or name).splitlines()[0], partitions_def=days)
+            for name, check in ALL_CHECKS.items()
         ],
     )
     def data_quality(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
@@ -119,7 +119,7 @@ def _quality(store: "Store", city: City, days: list[date]) -> Iterator[dg.AssetC
     from shotspotter_assets.quality.city_state import keep_findings
     from shotspotter_assets.quality.window import Window
 
-    findings = all_findings(Window.load(store, city, days, ALL_CHECKS.values()))
+    findings = all_findings(Window.load(store, city, days))
     reported = keep_findings(store, city, days, findings)
     for name, finding in reported.items():
         yield dg.AssetCheckResult(
