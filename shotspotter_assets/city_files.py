@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from itertools import permutations
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -43,11 +42,6 @@ class CityFile(City):
         if any(f"{one}/".startswith(f"{other}/") for one, other in permutations(folders, 2)):
             raise ValueError("two landing sources share a folder, or one lies in another; give each its own")
         return self
-
-
-@cache
-def _schema() -> dict[str, Any]:
-    return CityFile.model_json_schema()
 
 
 class CityFileError(ValueError):
@@ -142,7 +136,8 @@ def load_city(file: Path, text: str | None = None) -> City:
     try:
         city = CityFile.model_validate(content)
     except ValidationError as error:
-        problems = [explain(problem, _schema()) for problem in error.errors(include_url=False)[:MAX_PROBLEMS]]
+        schema = CityFile.model_json_schema()
+        problems = [explain(problem, schema) for problem in error.errors(include_url=False)[:MAX_PROBLEMS]]
         more = error.error_count() - len(problems)
         raise CityFileError(f"{file}: " + "; ".join([*problems, *([f"and {more} more"] if more else [])])) from None
     if city.name != file.stem:

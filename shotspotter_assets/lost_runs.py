@@ -1,7 +1,6 @@
 """Runs of this machine that ended without a message, as in a power cut.
 
-A lost run would keep its place in the queue, and its city would wait, until the limit of `run_monitoring` in `dagster.yaml`.
-Dagster starts a run again that is marked as failed (`run_retries`).
+A lost run keeps its place in the queue until the limit of `run_monitoring`, unless it is marked as failed and retried.
 """
 
 import json

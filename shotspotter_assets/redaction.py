@@ -1,7 +1,4 @@
-"""Removal of secrets from texts that are logged, stored or shown.
-
-A text is redacted before it is cut, because a search does not find a part of a secret.
-"""
+"""Removal of secrets from texts that are logged, stored or shown."""
 
 import html
 import json
@@ -12,10 +9,8 @@ from urllib.parse import quote, quote_plus
 
 MARK: Final = "***"
 """Replacement of a secret."""
-
 MIN_SECRET_CHARACTERS: Final = 4
 """Shorter secrets would match everywhere."""
-
 _URL_USER: Final = re.compile(r"(?<=://)[^/\s@?#]+@")
 _NAMED: Final = re.compile(r"(?i)((?:token|key|secret|password|passwd|pwd|signature|sig)\s*[=:]\s*)[^&\s,;'\"]+")
 _SECRET_VARIABLE: Final = re.compile(
@@ -36,7 +31,7 @@ class Redaction:
         return _URL_USER.sub(f"{MARK}@", self._pattern.sub(MARK, text))
 
     def shortened(self, text: str, characters: int) -> str:
-        """Return `clean(text)`, cut to a number of characters."""
+        """Return `clean(text)`, cut to a number of characters only then, as a search does not find a part of a secret."""
         return self.clean(text)[:characters]
 
 

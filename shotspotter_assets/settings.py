@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.city_files import PACKAGE_CITIES, Cities, CityFileError, CityFiles, load_cities
@@ -16,10 +17,8 @@ CHECKOUT = Path(__file__).parents[1]
 BASE_FOLDER = CHECKOUT if (CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
 """Default parent of store and landing folders: the checkout, or the working folder of an installed wheel."""
 
-UI_URL = "http://127.0.0.1:3000"
-
-POLL_SECONDS = 900
-"""Seconds between two polls of the live sources; most publish once a day at most."""
+TEXTS = ("ui_url", "pages_url", "sagemaker_role", "sagemaker_image")
+"""Settings that are read as they are."""
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +32,12 @@ class Settings:
     """A folder, or an S3 bucket and prefix."""
     landing_root: str
     """The parent of the landing folders; a folder, or an S3 bucket and prefix."""
-    ui_url: str = UI_URL
+    ui_url: str = "http://127.0.0.1:3000"
     """Base of the links in notices."""
     pages_url: str = ""
     """Address of a web server with the store's folder `city_pages`; empty without one."""
-    poll_seconds: int = POLL_SECONDS
-    """Seconds between two polls of the live sources."""
+    poll_seconds: int = 900
+    """Seconds between two polls of the live sources; most publish once a day at most."""
     sagemaker_role: str = ""
     """ARN of the role of training jobs on SageMaker; empty without such jobs."""
     sagemaker_image: str = ""
@@ -50,15 +49,13 @@ class Settings:
         cities = checked_cities(cities_folder(environ), environ, keep=True)
         for problem in cities.unusable.values():
             log.warning("%s (The other cities go on.)", problem)
+        texts: dict[str, Any] = {name: text for name in TEXTS if (text := environ.get(f"SHOTSPOTTER_{name.upper()}"))}
         return cls(
             cities=cities,
             store_root=environ.get("SHOTSPOTTER_STORE") or str(BASE_FOLDER / "store"),
             landing_root=environ.get("SHOTSPOTTER_LANDING") or str(BASE_FOLDER / "landing"),
-            ui_url=environ.get("SHOTSPOTTER_UI_URL") or UI_URL,
-            pages_url=environ.get("SHOTSPOTTER_PAGES_URL") or "",
-            poll_seconds=_poll_seconds(environ.get("SHOTSPOTTER_POLL_SECONDS") or str(POLL_SECONDS)),
-            sagemaker_role=environ.get("SHOTSPOTTER_SAGEMAKER_ROLE") or "",
-            sagemaker_image=environ.get("SHOTSPOTTER_SAGEMAKER_IMAGE") or "",
+            poll_seconds=_poll_seconds(environ.get("SHOTSPOTTER_POLL_SECONDS") or str(cls.poll_seconds)),
+            **texts,
         )
 
 

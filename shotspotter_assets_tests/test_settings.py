@@ -1,7 +1,7 @@
 import pytest
 
 from shotspotter_assets.city_files import CityFileError, load_cities
-from shotspotter_assets.settings import CHECKOUT, UI_URL, Settings
+from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 
@@ -9,7 +9,7 @@ from shotspotter_assets_tests.conftest import TEST_CITIES
 def test_without_variables_the_checkout_has_all(environ: dict[str, str]) -> None:
     settings = Settings.from_environment(environ)
     assert settings == Settings(load_cities(), str(CHECKOUT / "store"), str(CHECKOUT / "landing"))
-    assert settings.ui_url == UI_URL
+    assert settings.ui_url == "http://127.0.0.1:3000"
     assert not any(city.is_automated for city in settings.cities.values())
     assert (CHECKOUT / "workspace.yaml").is_file()
 

@@ -1,5 +1,6 @@
 """Calendar and wall clock of a city in arrays of days (datetime64[D]) and instants (UTC)."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -141,11 +142,9 @@ def dates_of(table: pa.Table) -> Days:
 
 
 def rows_by_day(dates: Days, days: Sequence[date]) -> dict[date, int]:
-    """Return the number of rows of each of sorted days, given the day of each row."""
-    wanted = np.array(days, dtype="datetime64[D]")
-    at = np.searchsorted(wanted, dates)
-    is_wanted = np.r_[wanted, np.datetime64("NaT", "D")][at] == dates
-    return dict(zip(days, np.bincount(at[is_wanted], minlength=len(days)).tolist(), strict=True))
+    """Return the number of rows of each of `days`, given the day of each row."""
+    counts = Counter(dates.tolist())
+    return {day: counts[day] for day in days}
 
 
 def rows_of_days(table: pa.Table, days: Sequence[date]) -> dict[date, pa.Table]:

@@ -44,7 +44,7 @@ def refuse_other_settings(metadata: Metadata, days: Sequence[date], city: City, 
     names the days, the assets to rebuild and the command.
     """
     stored, present = values_by_day(metadata, SETTINGS, days), settings_hash(city, asset)
-    other = sorted(day for value, of_days in stored.items() if value != present for day in of_days)
+    other = sorted(day for day, value in stored.items() if value != present)
     if other:
         rebuilt = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
         selection = ",".join(f"{city.name}/{name}" for name in rebuilt)

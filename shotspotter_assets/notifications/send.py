@@ -88,10 +88,8 @@ class Notifier:
         """Read SHOTSPOTTER_WEBHOOK_URL, _SMTP_URL, _MAIL_FROM and _MAIL_TO; empty variables count as unset.
 
         SMTP URLs are smtp://user:password@host:587 (STARTTLS; optional without a login) or smtps://... (TLS from the start),
-        with special characters percent-encoded. Commas separate receivers.
-
-        Raises:
-            ValueError: a variable is unusable; the message names it without its secret.
+        with special characters percent-encoded. Commas separate receivers. Raises ValueError for an unusable variable, without
+        its secret.
         """
         webhook, smtp, sender, receivers = (
             environ.get(f"SHOTSPOTTER_{name}", "").strip()

@@ -1,8 +1,7 @@
 """The maximum coverage problem of one shift (Church and ReVelle 1974), with several units per cell, and a greedy plan.
 
 n units that reach a cell cover the share s_1 + ... + s_n of its expected alerts, with s_1 >= s_2 >= ... A plan's value is
-the sum over all cells. Returns diminish in every unit, so a greedy plan has at least 1 - 1/e of the best value (Nemhauser,
-Wolsey and Fisher 1978), and at least 0.98 in `benchmarks/patrol_plans.py`.
+the sum over all cells. A greedy plan has at least 1 - 1/e of the best value (Nemhauser, Wolsey and Fisher 1978).
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from shotspotter_assets.geometry.cells import DECIMALS, cell_edges, cell_name
 from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.patrol.plan import DayPlan
 from shotspotter_assets.patrol.shifts import ShiftForecasts, shift_window
-from shotspotter_assets.storage.catalogue import PLAN
+from shotspotter_assets.storage.catalogue import PLAN, STREETS
 
 SIDES: Final = ("west", "south", "east", "north")
 MAX_STREETS_NAMED: Final = 3
@@ -36,9 +36,10 @@ def dispatch_table(
 ) -> pa.Table:
     """Return the cells with units, by shift and rank (`catalogue.PLAN`)."""
     records = []
+    by_risk = (STREETS.schema.empty_table() if streets is None else streets).sort_by([("probability", "descending")])
     for at, shift_plan in enumerate(plan.shifts):
         starts_at, ends_at = shift_window(shift_plan.shift, plan.forecast_date, city.zone)
-        posts = _posts(streets, shift_plan.shift.name)
+        posts = by_risk.filter(pc.field("shift") == shift_plan.shift.name).to_pylist()
         sent = np.argwhere(shift_plan.units > 0)
         for row, column in sent[np.argsort(shift_plan.rank[tuple(sent.T)])].tolist():
             edges = dict(zip(SIDES, cell_edges(city, row, column), strict=True))
@@ -95,13 +96,6 @@ def dispatch_geojson(table: pa.Table) -> bytes:
         name = f"{record['forecast_date']}/{record['shift']}/{record['cell']}"
         features.append(polygon_feature(edges, record, id=name, bbox=edges))
     return json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False, indent=1).encode()
-
-
-def _posts(streets: pa.Table | None, shift: str) -> list[dict[str, Any]]:
-    """Return the segments of a shift by falling risk; a unit can wait at the first one in its cell."""
-    if streets is None:
-        return []
-    return list(streets.filter(pc.field("shift") == shift).sort_by([("probability", "descending")]).to_pylist())
 
 
 def _csv_value(value: Any) -> Any:

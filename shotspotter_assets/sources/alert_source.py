@@ -49,10 +49,7 @@ class AlertSource(ABC):
         """Return the alerts filed under the local days `first` to `last` (both included): `RAW_SCHEMA`, sorted by day.
 
         The rows of a day are the same whatever range is asked for. A row without a usable date is filed under a
-        day that the source documents, so that no row is lost.
-
-        Raises:
-            SourceError: the source cannot be read, or not understood.
+        day that the source documents, so that no row is lost. Raises SourceError if the source cannot be read.
         """
 
     def named_days(self) -> set[date]:

@@ -1,8 +1,6 @@
 """The table of a city's days, and how the states of its days follow from the rows of all days together.
 
-A day is known if it has rows or a later day has, if its daily file has landed, or if the source answers at once. A day
-whose daily file is missing is unknown, and a day that is held back stays so. At the end, days without rows are silent
-if the silence is plausible at the city's usual rate and their rows are due by now.
+At the end, days without rows are silent if the silence is plausible at the city's usual rate and their rows are due by now.
 """
 
 from bisect import bisect_left, bisect_right

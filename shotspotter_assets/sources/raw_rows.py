@@ -55,11 +55,8 @@ def to_raw(
 ) -> pa.Table:
     """Return the rows of one file or answer as `RAW_SCHEMA`, in order.
 
-    A row is filed under `fallback` if its local day is outside `plausible` (first and last day) or unreadable.
-
-    Raises:
-        SourceError: no time can be read or has a zone, or no point is in degrees, and the city's file names no form, zone
-            or system.
+    A row is filed under `fallback` if its local day is outside `plausible` (first and last day) or unreadable. Raises
+    SourceError if no time can be read or has a zone, or no point is in degrees.
     """
     columns, origin = source.columns.named(), f"City {city.name}: {received_from}"
     time_utc = _instants(table, city, source, origin)

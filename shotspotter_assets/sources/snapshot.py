@@ -1,8 +1,4 @@
-"""A snapshot of a city's sources: the rows that they hold of each day now, by file or address.
-
-Landed files are listed, and read where they are new or changed. Live sources are asked for the last days. Their answers
-are kept until it is time to ask again.
-"""
+"""A snapshot of a city's sources: the rows that they hold of each day now, by file or address."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field

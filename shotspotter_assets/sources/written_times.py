@@ -44,10 +44,8 @@ def read_times(
 ) -> Readings:
     """Read the times of a column, or its dates beside `time_of_day`; an unreadable one is missing in both readings.
 
-    Dates in `time_of_day` (such as Excel's 1899-12-30) do not count. Warnings name the `origin`, city and file.
-
-    Raises:
-        SourceError: the times have an unknown zone.
+    Dates in `time_of_day` (such as Excel's 1899-12-30) do not count. Warnings name the `origin`, city and file. Raises
+    SourceError for an unknown zone.
     """
     kind = column.type
     if time_of_day is not None:

@@ -1,4 +1,4 @@
-"""Joint schema metadata of several days' tables: one entry if they agree, else each value with its days."""
+"""Joint schema metadata of several days' tables: an entry on which they agree, else the value of each day."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,35 +7,28 @@ from typing import Final
 
 Metadata = Mapping[bytes, bytes] | None
 BY_DAY: Final = b"_by_day"
-"""Suffix of the key of a differing entry: JSON of each value with its days."""
+"""Suffix of the key of a differing entry: JSON of the value by day."""
 
 
 def gather_metadata(days: Sequence[date], metadata: Sequence[Metadata]) -> dict[bytes, bytes] | None:
     """Join the metadata of some days' tables; None without any."""
-    values: dict[bytes, dict[bytes, list[date]]] = {}
+    values: dict[bytes, dict[str, str]] = {}
     for day, entries in zip(days, metadata, strict=True):
         for key, value in (entries or {}).items():
-            values.setdefault(key, {}).setdefault(value, []).append(day)
+            values.setdefault(key, {})[day.isoformat()] = value.decode()
     gathered: dict[bytes, bytes] = {}
-    for key, by_value in values.items():
-        value, of_days = next(iter(by_value.items()))
-        if len(of_days) == len(days):
-            gathered[key] = value
+    for key, by_day in values.items():
+        if len(by_day) == len(days) and len(set(by_day.values())) == 1:
+            gathered[key] = by_day[days[0].isoformat()].encode()
         else:
-            texts = {value.decode(): [day.isoformat() for day in of_days] for value, of_days in by_value.items()}
-            gathered[key + BY_DAY] = json.dumps(texts).encode()
+            gathered[key + BY_DAY] = json.dumps(by_day).encode()
     return gathered or None
 
 
-def values_by_day(metadata: Metadata, key: str, days: Sequence[date]) -> dict[str, list[date]]:
-    """Return the days with each value of an entry; days without the entry are omitted."""
+def values_by_day(metadata: Metadata, key: str, days: Sequence[date]) -> dict[date, str]:
+    """Return the value of an entry on each day; days without the entry are omitted."""
     entries, name = metadata or {}, key.encode()
     if name in entries:
-        return {entries[name].decode(): list(days)}
-    asked = set(days)
-    by_value = json.loads(entries.get(name + BY_DAY, b"{}"))
-    found = {
-        value: [day for text in texts if (day := date.fromisoformat(text)) in asked]
-        for value, texts in by_value.items()
-    }
-    return {value: of_days for value, of_days in found.items() if of_days}
+        return dict.fromkeys(days, entries[name].decode())
+    by_day = json.loads(entries.get(name + BY_DAY, b"{}"))
+    return {day: by_day[str(day)] for day in days if str(day) in by_day}

@@ -27,7 +27,7 @@ from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
 if TYPE_CHECKING:
     from shotspotter_assets.storage.s3_objects import S3Objects
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_S3_ROOT = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<prefix>(?:/[^/]+)*)/?")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LAST_NAME = "~"  # after all names of cities
 _Item = TypeVar("_Item")
@@ -108,12 +108,7 @@ class Store:
     def read_table(
         self, file: StoredTable, city: str, day: date | None = None, columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """Read one Parquet file, or its named columns.
-
-        Raises:
-            MissingObjectError: the file is not in the store.
-            CorruptObjectError: the file is no readable Parquet file.
-        """
+        """Read one Parquet file, or its named columns; raise MissingObjectError, or CorruptObjectError if it is damaged."""
         data = self.read_bytes(file, city, day)
         try:
             parquet = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
@@ -155,13 +150,8 @@ class Store:
     ) -> pa.Table:
         """Read the files of all days from `first` to `last`, both included, as one table in order.
 
-        The table starts with `date` (date32), followed by `columns`. Metadata that differ by day are gathered
-        (`storage.day_metadata`).
-
-        Raises:
-            MissingPartitionsError: a day has no such file.
-            CorruptObjectError: a file cannot be read, or its schema is not that of the first day.
-            ValueError: `first` is after `last`.
+        The table starts with `date` (date32), followed by `columns`, and gathers metadata (`storage.day_metadata`). Raises
+        MissingPartitionsError for missing files, and CorruptObjectError for one that is unreadable or has other columns.
         """
         if first > last:
             raise ValueError(f"the window of {file.asset} of {city} ends ({last}) before it starts ({first})")
@@ -214,25 +204,18 @@ class CachingStore(Store):
 
 
 def _objects(root: str, s3_client: Any) -> "LocalFiles | S3Objects":
-    if root.startswith("s3://"):
-        from shotspotter_assets.storage import s3_objects
+    if root.strip() and "://" not in root and not root.startswith("s3:"):
+        return LocalFiles(Path(root).expanduser().absolute())
+    if not (found := _S3_ROOT.fullmatch(root)):
+        raise ValueError(
+            f"{root!r} is not a store: use a folder such as ./store or /data/shotspotter, or s3://bucket/prefix "
+            "(environment variable SHOTSPOTTER_STORE)"
+        )
+    if s3_client is None:
+        raise ValueError(f"the store {root} is on S3 and needs an S3 client")
+    from shotspotter_assets.storage.s3_objects import S3Objects
 
-        bucket, _, prefix = root.removeprefix("s3://").partition("/")
-        if not _BUCKET.fullmatch(bucket) or "//" in f"/{prefix}":
-            raise _bad_root(root)
-        if s3_client is None:
-            raise ValueError(f"the store {root} is on S3 and needs an S3 client")
-        return s3_objects.S3Objects(bucket, prefix.strip("/"), s3_client)
-    if not root.strip() or "://" in root or root.startswith("s3:"):
-        raise _bad_root(root)
-    return LocalFiles(Path(root).expanduser().absolute())
-
-
-def _bad_root(root: str) -> ValueError:
-    return ValueError(
-        f"{root!r} is not a store: use a folder such as ./store or /data/shotspotter, or s3://bucket/prefix "
-        "(environment variable SHOTSPOTTER_STORE)"
-    )
+    return S3Objects(found["bucket"], (found["prefix"] or "").strip("/"), s3_client)
 
 
 def dated(table: pa.Table, day: date) -> pa.Table:

@@ -24,24 +24,11 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City, Limits
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError
+from shotspotter_assets.sources.landing import received
 from shotspotter_assets.sources.landing.formats import FORMATS
 from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.landing.reader import Batch, Task, read_in_subprocess
-from shotspotter_assets.sources.landing.received import (
-    Received,
-    ReceivedFile,
-    corrected_day,
-    named_day,
-    overlapping,
-    read_received,
-    read_rows,
-    shifted_files,
-    unusable_files,
-    used_days,
-    used_files,
-    write_received,
-    write_rows,
-)
+from shotspotter_assets.sources.landing.received import Received, ReceivedFile
 from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
@@ -118,9 +105,7 @@ class LandingFolder(AlertSource):
     def read(self, first: date, last: date) -> pa.Table:
         """Read the rows of some days, see `AlertSource.read`. Files that cannot be used are left out.
 
-        Raises:
-            NoFilesError: the folder is missing or holds no file that is ready.
-            SourceError: the folder cannot be listed, or no file can be used.
+        Raises NoFilesError for a folder that is missing or holds no file that is ready.
         """
         landed = self.refresh()
         files = landed.files
@@ -136,23 +121,21 @@ class LandingFolder(AlertSource):
         errors = [file.error for _, file in sorted(files.items()) if file.error]
         if errors and not any(file.rows_from.endswith(self._meaning) for file in files.values()):
             raise SourceError(errors[0])
-        for error in unusable_files(files, self.city).values():
+        for error in received.unusable_files(files, self.city).values():
             log.warning("%s The other files are used.", error)
         asked = [(path, day) for day, paths in landed.rows.items() if first <= day <= last for path in paths]
         tables = [RAW_SCHEMA.empty_table()]
         for path, pairs in groupby(sorted(asked), itemgetter(0)):
-            rows, days = read_rows(self._store, self.city.name, path, files[path]), [day for _, day in pairs]
+            rows, days = received.read_rows(self._store, self.city.name, path, files[path]), [day for _, day in pairs]
             tables.append(rows.filter(pc.is_in(rows["date"], pa.array(days, pa.date32()))))
         return pa.concat_tables(tables).sort_by(ORDER)
 
     def refresh(self, max_seconds: float = math.inf) -> Landed:
         """List the folder, read files that are new or changed, and return its content.
 
-        Files are read again when the city's file describes the source in another way. Kept rows of files that are gone or
-        broken stay in use as long as their meaning stays. After `max_seconds`, files are left for the next time.
-
-        Raises:
-            SourceError: the folder cannot be listed, or most rows were read with other settings from files that are gone.
+        Files are read again when the city's file describes the source in another way. After `max_seconds`, files are left for
+        the next time. Raises SourceError if the folder cannot be listed, or most rows were read with other settings from files
+        that are gone.
         """
         until = monotonic() + max_seconds
         ready, in_transfer = self._listing()
@@ -173,7 +156,7 @@ class LandingFolder(AlertSource):
             gone = []
         if files != before:
             files |= self._shifted(files, before)
-            write_received(self._store, self.city.name, before, files)
+            received.write_received(self._store, self.city.name, before, files)
         lost = [path for path in gone if files[path].rows and not files[path].rows_from.endswith(self._meaning)]
         if lost:
             raise SourceError(
@@ -185,15 +168,15 @@ class LandingFolder(AlertSource):
             f"({', '.join(FORMATS)}), or point SHOTSPOTTER_LANDING at the folder that holds "
             f"{self.source.folder or self.city.name}/."
         )
-        rows = used_days(used_files(files, self.city, self._meaning))
+        rows = received.used_days(received.used_files(files, self.city, self._meaning))
         return Landed(files, rows, in_transfer, gone, unread, "" if files or in_transfer else without_files)
 
     def named_days(self) -> set[date]:
-        used = used_files(self._files_before(), self.city, self._meaning)
+        used = received.used_files(self._files_before(), self.city, self._meaning)
         return {day for path in used if (day := self._named_day(path)) is not None}
 
     def _files_before(self) -> dict[str, ReceivedFile]:
-        files = read_received(self._store, self.city.name)
+        files = received.read_received(self._store, self.city.name)
         return {path: file for path, file in files.items() if path.startswith(f"{self.folder}/")}
 
     def _received(self, file: ListedFile, rows: pa.Table | SourceError, before: ReceivedFile | None) -> ReceivedFile:
@@ -203,7 +186,7 @@ class LandingFolder(AlertSource):
             if kept.rows_from.endswith(self._meaning):
                 error += " The rows of its last good version are used until then."
             return kept.model_copy(update={"version": version, "error": error})
-        days = write_rows(self._store, self.city.name, file.path, version, rows)
+        days = received.write_rows(self._store, self.city.name, file.path, version, rows)
         return ReceivedFile(version=version, received=file.modified, rows_from=version, days=days)
 
     def _shifted(self, files: Received, before: Received) -> dict[str, ReceivedFile]:
@@ -215,13 +198,13 @@ class LandingFolder(AlertSource):
             return {}
         changed = {path for path in files if files[path] != before.get(path)}
         lost = {path: file for path, file in before.items() if path not in files}
-        beside = overlapping({**files, **lost}, changed | lost.keys()) - lost.keys()
+        beside = received.overlapping({**files, **lost}, changed | lost.keys()) - lost.keys()
         tables = {}
-        for path in overlapping(files, beside) if beside else ():
-            if files[path].rows_from and corrected_day(path) is None:
+        for path in received.overlapping(files, beside) if beside else ():
+            if files[path].rows_from and received.corrected_day(path) is None:
                 with suppress(SourceError):  # lost rows are read again the next time
-                    tables[path] = read_rows(self._store, self.city.name, path, files[path])
-        shifted = shifted_files(tables, {path: files[path].received for path in tables})
+                    tables[path] = received.read_rows(self._store, self.city.name, path, files[path])
+        shifted = received.shifted_files(tables, {path: files[path].received for path in tables})
         return {path: files[path].model_copy(update={"shifted": shifted.get(path, "")}) for path in beside}
 
     def _listing(self) -> tuple[list[ListedFile], list[str]]:
@@ -283,7 +266,7 @@ class LandingFolder(AlertSource):
 
     def _named_day(self, path: str) -> date | None:
         try:
-            return named_day(path, self.source.file_date)
+            return received.named_day(path, self.source.file_date)
         except ValueError:
             raise SourceError(
                 f"City {self.city.name}: the name of {path} does not have the form {self.source.file_date} that "

@@ -1,7 +1,4 @@
-"""Landed files as tables with the source's own column names; each format is a function and a row of `FORMATS`.
-
-Readers raise their library's errors. The column `raw_rows.BROKEN` has the text of lines that do not parse, else null.
-"""
+"""Landed files as tables with the source's own column names; each format is a function and a row of `FORMATS`."""
 
 import csv
 import io
@@ -193,4 +190,4 @@ FORMATS: Final[dict[str, tuple[Callable[[Path, LandingSettings], pa.Table], str]
     ".xlsx": (read_xlsx, "an Excel workbook (XLSX)"),
     ".zip": (read_shapefile, "a zip archive with one shapefile (.shp, .shx, .dbf, .prj)"),
 }
-"""Readers and names of formats by file ending."""
+"""Readers, which raise their library's errors, and names of formats by file ending."""

@@ -1,8 +1,7 @@
 """Reads landed files in a subprocess with limits of memory and time, so that a hostile file is named and stops nothing else.
 
-The subprocess answers in the order of the files. The file at fault is the first without an answer, and a new process reads
-the files after it. Tasks go there pickled, rows come back as Arrow files: nothing made from a foreign file is unpickled. A
-process is kept for the next batch, as its start takes a second.
+The file at fault is the first without an answer, and a new process reads the files after it. Tasks go there pickled, rows
+come back as Arrow files: nothing made from a foreign file is unpickled.
 """
 
 import atexit
@@ -154,7 +153,7 @@ def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceEr
 
 
 _idle: list[Process] = []
-"""At most one process that waits for the next batch."""
+"""At most one process that waits for the next batch, as its start takes a second."""
 
 
 def _acquire() -> Process:

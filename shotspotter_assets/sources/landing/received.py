@@ -1,7 +1,4 @@
-"""The landed files of a city as they were last read: their versions, days and rows, or why they cannot be used.
-
-A file is parsed once, by a sensor or a run. Its rows are kept in the store.
-"""
+"""The landed files of a city as they were last read: versions, days and kept rows, or why they cannot be used."""
 
 import re
 from collections.abc import Collection, Mapping

@@ -7,7 +7,7 @@ alerts and have no offspring, so that the alerts alone are the whole history:
 """
 
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,23 +49,10 @@ TYPE_KEPT = 0.5
 """Probability that an alert has its parent's type, not a first alert's."""
 FEW_ROUNDS = 0.22
 """Parameter of the geometric number of rounds beyond one (mean 5.5)."""
-
-
-class Alerts(NamedTuple):
-    """Alerts as columns of equal length.
-
-    Times are microseconds since 1970 UTC, rows and columns fractional cells from the box's south and west edge, kinds
-    indexes into `TYPES`; unknown rounds are 0.
-    """
-
-    time: Integers
-    row: Array
-    column: Array
-    kind: Integers
-    rounds: Integers
-
-    def take(self, chosen: Booleans | npt.NDArray[np.intp] | slice) -> "Alerts":
-        return Alerts(self.time[chosen], self.row[chosen], self.column[chosen], self.kind[chosen], self.rounds[chosen])
+Alerts = np.recarray
+ALERT = np.dtype([("time", np.int64), ("row", float), ("column", float), ("kind", np.int64), ("rounds", np.int64)])
+"""One alert. Times are microseconds since 1970 UTC, rows and columns fractional cells from the box's south and west edge,
+kinds indexes into `TYPES`; unknown rounds are 0."""
 
 
 class SimulatedSource(AlertSource):
@@ -118,8 +105,8 @@ class SimulatedSource(AlertSource):
         days = self._background.days(first - CLUSTER_REACH, last)
         alerts = _join([self._clusters(day) for day in days])
         days = days[CLUSTER_REACH.days :]
-        alerts = alerts.take((alerts.time >= days[0].start) & (alerts.time < days[-1].end))
-        return days, alerts.take(np.argsort(alerts.time, kind="stable"))
+        alerts = alerts[(alerts.time >= days[0].start) & (alerts.time < days[-1].end)]
+        return days, alerts[np.argsort(alerts.time, kind="stable")]
 
     def _clusters(self, day: Day) -> Alerts:
         """Return a day's first alerts with all descendants, also of later days."""
@@ -138,26 +125,29 @@ class SimulatedSource(AlertSource):
         offset = (random.random(number) * np.diff(day.hour_edges)[hour]).astype(np.int64)
         row, column = np.divmod(cell, self._city.grid.columns) + random.random((2, number))
         kind = _draw(random, FIREWORKS_TYPES if begin.fireworks else ORDINARY_TYPES, number)
-        return Alerts(day.hour_edges[hour] + offset, row, column, kind, _draw_rounds(random, kind))
+        return _records(day.hour_edges[hour] + offset, row, column, kind, _draw_rounds(random, kind))
 
     def _offspring(self, random: np.random.Generator, parents: Alerts) -> Alerts:
         families = random.poisson(OFFSPRING, len(parents.time))
-        parents = parents.take(np.repeat(np.arange(len(families)), families))
+        parents = parents[np.repeat(np.arange(len(families)), families)]
         number = len(parents.time)
         time = parents.time + draw_lags(random, number).astype(np.int64)
         row_step, column_step = draw_steps(random, number, self._city)
         row, column = parents.row + row_step, parents.column + column_step
         new_kind = _draw(random, ORDINARY_TYPES, number)
         kind = np.where(random.random(number) < TYPE_KEPT, parents.kind, new_kind)
-        rounds = _draw_rounds(random, kind)
         rows, columns = self._city.shape
         inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-        children = Alerts(time, row, column, kind, rounds).take(inside)
-        return children.take(self._background.sensors[children.row.astype(int), children.column.astype(int)])
+        children = _records(time, row, column, kind, _draw_rounds(random, kind))[inside]
+        return children[self._background.sensors[children.row.astype(int), children.column.astype(int)]]
+
+
+def _records(*columns: npt.NDArray[Any]) -> Alerts:
+    return np.rec.fromarrays(columns, dtype=ALERT)
 
 
 def _join(parts: list[Alerts]) -> Alerts:
-    return Alerts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return np.concatenate(parts).view(np.recarray)
 
 
 def _draw(random: np.random.Generator, shares: npt.ArrayLike, number: int) -> Integers:
