@@ -129,7 +129,7 @@ class SimulatedSource(AlertSource):
 
     def _offspring(self, random: np.random.Generator, parents: Alerts) -> Alerts:
         families = random.poisson(OFFSPRING, len(parents.time))
-        parents = parents[np.repeat(np.arange(len(families)), families)]
+        parents = np.repeat(parents, families).view(np.recarray)
         number = len(parents.time)
         time = parents.time + draw_lags(random, number).astype(np.int64)
         row_step, column_step = draw_steps(random, number, self._city)
