@@ -19,12 +19,9 @@ from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
 from shotspotter_assets.sources.source_kinds import SourceOfAnyKind
 
-PACKAGE_CITIES = Path(__file__).parent / "cities"
-"""Folder of the shipped city files."""
-Cities = Mapping[str, City]
-"""Cities by name."""
-MAX_PROBLEMS: Final = 10
-"""Maximum number of problems named of one file."""
+PACKAGE_CITIES = Path(__file__).parent / "cities"  # folder of the shipped city files
+Cities = Mapping[str, City]  # cities by name
+MAX_PROBLEMS: Final = 10  # maximum number of problems named of one file
 _Part = TypeVar("_Part", Coverage, Layer, Factor, Streets)
 
 

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-MARK: Final = "***"
-"""Replacement of a secret."""
-MIN_SECRET_CHARACTERS: Final = 4
-"""Shorter secrets would match everywhere."""
+MARK: Final = "***"  # replacement of a secret
+MIN_SECRET_CHARACTERS: Final = 4  # shorter secrets would match everywhere
 _URL_USER: Final = re.compile(r"(?<=://)[^/\s@?#]+@")
 _NAMED: Final = re.compile(r"(?i)((?:token|key|secret|password|passwd|pwd|signature|sig)\s*[=:]\s*)[^&\s,;'\"]+")
 _SECRET_VARIABLE: Final = re.compile(

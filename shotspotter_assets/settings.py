@@ -28,20 +28,13 @@ class Settings:
     """The settings from which the definitions are built."""
 
     cities: Cities
-    store_root: str
-    """A folder, or an S3 bucket and prefix."""
-    landing_root: str
-    """The parent of the landing folders; a folder, or an S3 bucket and prefix."""
-    ui_url: str = "http://127.0.0.1:3000"
-    """Base of the links in notices."""
-    pages_url: str = ""
-    """Address of a web server with the store's folder `city_pages`; empty without one."""
-    poll_seconds: int = 900
-    """Seconds between two polls of the live sources; most publish once a day at most."""
-    sagemaker_role: str = ""
-    """ARN of the role of training jobs on SageMaker; empty without such jobs."""
-    sagemaker_image: str = ""
-    """Address of the project's image for these jobs."""
+    store_root: str  # a folder, or an S3 bucket and prefix
+    landing_root: str  # the parent of the landing folders; a folder, or an S3 bucket and prefix
+    ui_url: str = "http://127.0.0.1:3000"  # base of the links in notices
+    pages_url: str = ""  # address of a web server with the store's folder `city_pages`; empty without one
+    poll_seconds: int = 900  # seconds between two polls of the live sources; most publish once a day at most
+    sagemaker_role: str = ""  # ARN of the role of training jobs on SageMaker; empty without such jobs
+    sagemaker_image: str = ""  # address of the project's image for these jobs
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":

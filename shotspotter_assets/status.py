@@ -23,8 +23,7 @@ from shotspotter_assets.storage.catalogue import FORECAST_RECORD
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.store import Store
 
-MAX_HELD_BACK: Final = 5
-"""Maximum number of shown days that are held back, the newest ones."""
+MAX_HELD_BACK: Final = 5  # maximum number of shown days that are held back, the newest ones
 TITLE_WIDTH: Final = 18
 
 

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAY_HOURS: Final = 24
 WEEK_HOURS: Final = 168
-_DAYS_SINCE_MONDAY: Final = 3
-"""1 January 1970, day 0, was a Thursday."""
+_DAYS_SINCE_MONDAY: Final = 3  # 1 January 1970, day 0, was a Thursday
 
 
 def weekdays(days: Days) -> Integers:
@@ -46,8 +45,7 @@ def hours_of_week(wall: Days) -> Integers:
     return weekdays(wall) * DAY_HOURS + hours_of_day(wall)
 
 
-YEAR_DAYS: Final = 365.2425
-"""Mean length of a Gregorian year."""
+YEAR_DAYS: Final = 365.2425  # mean length of a Gregorian year
 
 
 def days_of_year(days: Days) -> Integers:
@@ -74,8 +72,7 @@ def _months(days: Days) -> tuple[Days, npt.NDArray[np.timedelta64]]:
     return months, days.astype("datetime64[D]") - months.astype("datetime64[D]")
 
 
-FIREWORK_DAYS: Final = ((7, 3), (7, 4), (7, 5), (12, 31), (1, 1))
-"""(month, day of the month)."""
+FIREWORK_DAYS: Final = ((7, 3), (7, 4), (7, 5), (12, 31), (1, 1))  # (month, day of the month)
 
 
 def is_holiday_fireworks(days: Days) -> Booleans:

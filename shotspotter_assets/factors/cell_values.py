@@ -20,8 +20,7 @@ KINDS: Final = {"polygons": "Polygon", "points": "Point", "lines": "LineString"}
 """Geometry of each kind, apart from the prefix Multi."""
 MISSING_FIGURES: Final = (-999, -9_999, -99_999, *(-111_111_111 * digit for digit in range(1, 10)))
 """Codes of missing figures; the long ones are annotations of the US Census (-666666666 and others)."""
-NEAR_METRES: Final = 100.0
-"""Shorter distances count as about equal."""
+NEAR_METRES: Final = 100.0  # shorter distances count as about equal
 
 
 def cell_values(city: City, factor: CellFactor) -> Array:

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     import geopandas
 
 WGS84: Final = 4326
-Areas = Sequence[tuple[str, Any]]
-"""(name, Shapely polygon) of each area."""
+Areas = Sequence[tuple[str, Any]]  # (name, Shapely polygon) of each area
 
 
 def read_shapes(path: Path, longitude: str = "longitude", latitude: str = "latitude") -> "geopandas.GeoDataFrame":

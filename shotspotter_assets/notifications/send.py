@@ -18,11 +18,9 @@ from shotspotter_assets.redaction import Redaction, environment_secrets, without
 State = dict[str, dict[str, str]]
 """Times (ISO 8601) of the keys sent within `REPEAT_AFTER`, by channel; the caller keeps them between calls."""
 REPEAT_AFTER: Final = timedelta(hours=24)
-MAX_MESSAGES: Final = 20
-"""Maximum number of messages in one text."""
+MAX_MESSAGES: Final = 20  # maximum number of messages in one text
 MAX_TEXT_CHARACTERS: Final = 1_000
-NO_WIDTH: Final = "\u200b"
-"""Invisible space that breaks links and mentions."""
+NO_WIDTH: Final = "\u200b"  # invisible space that breaks links and mentions
 MIN_PART_CHARACTERS: Final = 12
 """Minimum length of a secret part of a webhook's path; short parts, such as `services`, are no secrets."""
 
@@ -33,12 +31,9 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG i
 class Message:
     """One problem; messages of equal `kind` and `subject` are sent once a day."""
 
-    kind: str
-    """Kind of problem, such as "late city"."""
-    subject: str
-    """City, file or partition."""
-    text: str
-    """Problem and remedy."""
+    kind: str  # kind of problem, such as "late city"
+    subject: str  # city, file or partition
+    text: str  # problem and remedy
     run_url: str | None = None
 
     @property

@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.arrays import Array
     from shotspotter_assets.quality.window import Window
 
-MIN_CLOCK_ALERTS: Final = 100
-"""Minimum alerts of a year: four hours off cost 0.2 nats an alert."""
+MIN_CLOCK_ALERTS: Final = 100  # minimum alerts of a year: four hours off cost 0.2 nats an alert
 MONTH_DAYS: Final = 30
 MIN_COARSE_SHARE: Final = 0.95
 """Minimum share of coarse times: a few odd times do not make a source exact to the second."""

@@ -14,11 +14,9 @@ from shotspotter_assets.quality.row_shares import MAX_FILES_NAMED
 from shotspotter_assets.sources.day_table import DayTable, silence_chance
 
 USUAL_DAYS: Final = 120
-MIN_SILENCE_DAYS: Final = 3
-"""Minimum length of a silence; many publishers are two days behind."""
+MIN_SILENCE_DAYS: Final = 3  # minimum length of a silence; many publishers are two days behind
 MIN_SILENCE_CHANCE: Final = 1e-4
-ENDED_DAYS: Final = 365
-"""Silence after which a source has ended."""
+ENDED_DAYS: Final = 365  # silence after which a source has ended
 MAX_PERIODS_SHOWN: Final = 3
 
 

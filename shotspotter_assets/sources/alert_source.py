@@ -19,12 +19,9 @@ class Access:
     """Folders, secrets, clients and the store of the deployment."""
 
     store: "Store"
-    landing_root: str
-    """Folder of the landing folders: a local path or `s3://bucket/prefix`."""
-    environ: Mapping[str, str] = field(repr=False)
-    """Environment with the tokens of APIs."""
-    s3_client: Callable[[], Any] | None = None
-    """Maker of a boto3 client, for landing folders on S3."""
+    landing_root: str  # folder of the landing folders: a local path or `s3://bucket/prefix`
+    environ: Mapping[str, str] = field(repr=False)  # environment with the tokens of APIs
+    s3_client: Callable[[], Any] | None = None  # maker of a boto3 client, for landing folders on S3
 
 
 class KindSettings(SourceSettings, ABC):

@@ -25,15 +25,12 @@ from shotspotter_assets.storage.store import Store
 DayState = Literal["known", "silent", "unknown", "held_back"]
 """`known`: the source has reported the day; `silent`: it has no row, which is plausible; `unknown`: not reported yet;
 `held_back`: most of the rows cannot be used."""
-MIN_CHANCE: Final = 1e-3
-"""Silences less likely than this count as days that are not published yet."""
+MIN_CHANCE: Final = 1e-3  # silences less likely than this count as days that are not published yet
 YEAR_DAYS: Final = 365
-ARRIVAL_DAYS: Final = 120
-"""Number of days from whose arrivals lateness is learned."""
+ARRIVAL_DAYS: Final = 120  # number of days from whose arrivals lateness is learned
 LEVEL_DAYS: Final = 56
 MIN_DISPERSION, MAX_DISPERSION = 0.05, 2.0
-MIN_ARRIVALS: Final = 5
-"""Minimum number of days with newer rows from which lateness is learned."""
+MIN_ARRIVALS: Final = 5  # minimum number of days with newer rows from which lateness is learned
 CAP_QUANTILE: Final = 0.98
 """Counts above it are cut, so that the Fourth of July does not make silence plausible."""
 MIN_SHARE_OF_FILES: Final = 0.9
@@ -45,18 +42,12 @@ class Day:
     """One stored day."""
 
     state: DayState
-    why: str
-    """Reason of the state, in words."""
-    rows: int
-    """Number of rows that belong to the day, see `schema.rows_by_origin`."""
-    rejected: int
-    """Number of rows that cannot be used."""
-    settings: str
-    """Hash of the settings of the city's file with which the day was stored."""
-    received: datetime | None
-    """Time at which the first row of the day was received; None without rows."""
-    sources: Mapping[str, str]
-    """Version of the day's rows by the file or address that they came from."""
+    why: str  # reason of the state, in words
+    rows: int  # number of rows that belong to the day, see `schema.rows_by_origin`
+    rejected: int  # number of rows that cannot be used
+    settings: str  # hash of the settings of the city's file with which the day was stored
+    received: datetime | None  # time at which the first row of the day was received; None without rows
+    sources: Mapping[str, str]  # version of the day's rows by the file or address that they came from
     max_share_rejected: float = 0.5
 
     @property
@@ -85,10 +76,8 @@ class DayRows:
     """Rows that the sources hold for a day, which differ from the stored ones."""
 
     rows: int = 0
-    received: datetime | None = None
-    """Time at which the first of them was received."""
-    held_back: str = ""
-    """Reason why the rows cannot be used; empty where they can."""
+    received: datetime | None = None  # time at which the first of them was received
+    held_back: str = ""  # reason why the rows cannot be used; empty where they can
 
 
 @dataclass(frozen=True)
@@ -169,8 +158,7 @@ def _decoded(content: bytes) -> DayTable:
         raise ValueError(str(error)) from error
 
 
-Found = Mapping[date, Day] | Mapping[date, DayRows] | Mapping[date, Day | DayRows]
-"""Days with rows."""
+Found = Mapping[date, Day] | Mapping[date, DayRows] | Mapping[date, Day | DayRows]  # days with rows
 
 
 def day_states(

@@ -7,10 +7,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator
 
-Row = dict[str, Any]
-"""A row of JSON."""
-PLAIN_KEY: Final = re.compile(r"[\w:@]*\w")
-"""A literal key; any other path is a JMESPath."""
+Row = dict[str, Any]  # a row of JSON
+PLAIN_KEY: Final = re.compile(r"[\w:@]*\w")  # a literal key; any other path is a JMESPath
 
 
 def finder(path: str, keys: Collection[str] = ()) -> Callable[[Any], Any]:

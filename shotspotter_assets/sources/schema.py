@@ -11,8 +11,7 @@ from shotspotter_assets.storage.catalogue import RAW_ROWS
 from shotspotter_assets.storage.fingerprints import day_fingerprints, group_fingerprints
 
 RAW_SCHEMA: Final = RAW_ROWS.schema
-SIMULATED: Final = "simulated city"
-"""The `received_from` of the rows of simulated cities."""
+SIMULATED: Final = "simulated city"  # the `received_from` of the rows of simulated cities
 PUBLISHED: Final = (
     "date", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "source_id", "as_received",
 )  # fmt: skip

@@ -25,8 +25,7 @@ PATIENCE: Final = Patience(read_seconds=30, answer_seconds=30, total_seconds=40,
 """Time-outs of a poll, which is soon repeated; runs have those of the city's file."""
 DAILY_AT: Final = time(6, 30)
 """Local time: gunfire peaks around midnight, and publishers load the night's alerts in the early hours."""
-MAX_SILENT_DAYS: Final = 366
-"""Silences longer than this end a source."""
+MAX_SILENT_DAYS: Final = 366  # silences longer than this end a source
 
 
 class Polled(BaseModel):
@@ -49,14 +48,10 @@ class Snapshot:
     """The rows that the sources of a city hold."""
 
     city: City
-    landed: Sequence[Landed] = ()
-    """Contents of the landing folders."""
-    live: frozenset[str] = frozenset()
-    """Addresses of the live sources."""
-    polled: Mapping[str, Polled] = field(default_factory=dict)
-    """Last answers of the live sources by address."""
-    named: frozenset[date] = frozenset()
-    """Days whose daily file has landed."""
+    landed: Sequence[Landed] = ()  # contents of the landing folders
+    live: frozenset[str] = frozenset()  # addresses of the live sources
+    polled: Mapping[str, Polled] = field(default_factory=dict)  # last answers of the live sources by address
+    named: frozenset[date] = frozenset()  # days whose daily file has landed
 
     @cached_property
     def rows(self) -> dict[date, dict[str, tuple[str, int]]]:

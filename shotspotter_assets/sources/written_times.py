@@ -13,8 +13,7 @@ import pyarrow.compute as pc
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS, TabularSettings
 
-Moments = npt.NDArray[np.datetime64]
-"""Datetimes (datetime64[us]), shape (rows,); NaT for none."""
+Moments = npt.NDArray[np.datetime64]  # datetimes (datetime64[us]), shape (rows,); NaT for none
 CLOCK: Final = r"\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?"
 HALF: Final = r"(?:(?P<half>[AaPp])\.?[Mm]\.?)?"
 ZONE: Final = r"[zZ]|UTC|GMT|[+-]\d{2}(?::?\d{2})?"

@@ -6,8 +6,7 @@ from datetime import date
 from typing import Final
 
 Metadata = Mapping[bytes, bytes] | None
-BY_DAY: Final = b"_by_day"
-"""Suffix of the key of a differing entry: JSON of the value by day."""
+BY_DAY: Final = b"_by_day"  # suffix of the key of a differing entry: JSON of the value by day
 
 
 def gather_metadata(days: Sequence[date], metadata: Sequence[Metadata]) -> dict[bytes, bytes] | None:

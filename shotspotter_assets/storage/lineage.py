@@ -15,8 +15,7 @@ from shotspotter_assets.storage.catalogue import LINEAGE
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset
 
-UNPARTITIONED: Final = ""
-"""Key of an asset without partitions."""
+UNPARTITIONED: Final = ""  # key of an asset without partitions
 
 
 class Origin(NamedTuple):

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ALL_CITIES: Final = "all-cities"
-"""Name of the city of files of all cities; no city can have it."""
+ALL_CITIES: Final = "all-cities"  # name of the city of files of all cities; no city can have it
 
 
 class Asset(StrEnum):
@@ -52,10 +51,8 @@ class StoredFile:
     """One file of each partition of an asset."""
 
     asset: Asset
-    date_name: str
-    """Date that names the partition, such as `issue_date`; empty for one file per city."""
-    file: str
-    """Name of the file; `named` fills words in braces."""
+    date_name: str  # date that names the partition, such as `issue_date`; empty for one file per city
+    file: str  # name of the file; `named` fills words in braces
     meaning: str
 
     @property

@@ -15,8 +15,7 @@ from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS, ApiSettings
 if TYPE_CHECKING:
     from shotspotter_assets.sources.api.http import JsonApi
 
-ROW_ID: Final = ":id"
-"""System field with a unique id, by which pages are ordered."""
+ROW_ID: Final = ":id"  # system field with a unique id, by which pages are ordered
 MIN_FULL_PAGE: Final = 1000
 """Minimum of a page with a successor, whatever the portal's own limit of rows."""
 

@@ -33,8 +33,7 @@ from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 
-HIDDEN: Final = (".", "_")
-"""First characters of the names of files and folders that are ignored."""
+HIDDEN: Final = (".", "_")  # first characters of the names of files and folders that are ignored
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")
 """Endings of files that a transfer is still writing."""

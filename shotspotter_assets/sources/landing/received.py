@@ -54,8 +54,7 @@ class ReceivedFile(BaseModel):
         return sum(rows for _, rows in self.days.values())
 
 
-Received = Mapping[str, ReceivedFile]
-"""The landed files of a city by path."""
+Received = Mapping[str, ReceivedFile]  # the landed files of a city by path
 
 _RECEIVED: Final = TypeAdapter(dict[str, ReceivedFile])
 

@@ -19,37 +19,28 @@ HOUR = 3600 * MICROSECONDS_PER_SECOND
 # The random streams of one seed. A stream depends on nothing but the seed and the number of its period,
 # which is why a day is the same whatever range of days is asked for.
 CITY_STREAM, FLARE_STREAM, DAY_STREAM = 1, 2, 3
-SENSOR_SHARE = 0.6
-"""Share of the grid's cells with sensors."""
+SENSOR_SHARE = 0.6  # share of the grid's cells with sensors
 HOT_SPOTS = 160
-HOT_SPOT_WEIGHT_SPREAD = 2.1
-"""Standard deviation of the logarithm of a hot spot's weight."""
+HOT_SPOT_WEIGHT_SPREAD = 2.1  # standard deviation of the logarithm of a hot spot's weight
 HOT_SPOT_RADIUS_METRES = (120.0, 300.0)
 SENSOR_RADIUS_METRES = 900.0
-CELL_SPREAD = 1.0
-"""Standard deviation of the logarithm of a cell's factor."""
-DIFFUSE_SHARE = 0.02
-"""Share of first alerts anywhere with sensors."""
-DRIFT_SIZE = 0.55
-"""Amplitude of a hot spot's two slow waves, on the logarithm of its weight."""
-DRIFT_DAYS = (400.0, 2200.0)
-"""Shortest and longest period of the waves."""
+CELL_SPREAD = 1.0  # standard deviation of the logarithm of a cell's factor
+DIFFUSE_SHARE = 0.02  # share of first alerts anywhere with sensors
+DRIFT_SIZE = 0.55  # amplitude of a hot spot's two slow waves, on the logarithm of its weight
+DRIFT_DAYS = (400.0, 2200.0)  # shortest and longest period of the waves
 FLARE_PERIOD_DAYS = 28
 FLARES_PER_PERIOD = 3.0
-FLARE_DAYS = (14, 84)
-"""Shortest and longest flare-up, which fades linearly."""
+FLARE_DAYS = (14, 84)  # shortest and longest flare-up, which fades linearly
 FLARE_SHARE = (0.015, 0.05)
 """Initial strength of a flare-up, as a share of the weight of all hot spots."""
 SEASON_SIZE = 0.3
-SEASON_PEAK_DAY = 205
-"""Day of the year with the highest rate."""
+SEASON_PEAK_DAY = 205  # day of the year with the highest rate
 WEEKDAYS = (0.88, 0.83, 0.85, 0.90, 1.06, 1.28, 1.20)
 """Rate by weekday from Monday, relative to the mean."""
 NIGHT_AND_MORNING = (1.9, 1.7, 1.5, 1.2, 0.9, 0.6, 0.4, 0.3, 0.3, 0.3, 0.35, 0.4)
 AFTERNOON_AND_EVENING = (0.5, 0.55, 0.6, 0.65, 0.75, 0.85, 1.1, 1.4, 1.7, 2.0, 2.2, 2.2)
 """Relative rates by hour of the wall clock."""
-WEEKEND_NIGHT = 1.5
-"""Factor on the hours from 0 to 5 of Saturday and Sunday."""
+WEEKEND_NIGHT = 1.5  # factor on the hours from 0 to 5 of Saturday and Sunday
 
 FIREWORKS = {
     (7, 3): (0.8, 20, 24),

@@ -23,21 +23,15 @@ from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED
 from shotspotter_assets.sources.simulated.background import DAY_STREAM, FIREWORKS, HOUR, Background, Beginnings, Day
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
 
-OFFSPRING = 0.35
-"""Expected offspring of an alert, including those outside the sensors' reach."""
-MEAN_LAG = 6 * HOUR
-"""Mean of the exponential lag before the cut at `MAX_LAG`."""
+OFFSPRING = 0.35  # expected offspring of an alert, including those outside the sensors' reach
+MEAN_LAG = 6 * HOUR  # mean of the exponential lag before the cut at `MAX_LAG`
 MAX_LAG = 48 * HOUR
-SPREAD_METRES = 200.0
-"""Standard deviation of the way to offspring along each axis, before the cut."""
-MAX_SPREAD = 3.0
-"""Cut of that way, in standard deviations."""
+SPREAD_METRES = 200.0  # standard deviation of the way to offspring along each axis, before the cut
+MAX_SPREAD = 3.0  # cut of that way, in standard deviations
 LAG_REACH = -np.expm1(-MAX_LAG / MEAN_LAG)
 SPREAD_REACH = 1 - 2 * ndtr(-MAX_SPREAD)
-POINTS_PER_SPREAD = 100
-"""Places of parents along `SPREAD_METRES` over which shares are averaged."""
-GENERATIONS = 8
-"""Generations of offspring; further ones have fewer than one alert in ten thousand."""
+POINTS_PER_SPREAD = 100  # places of parents along `SPREAD_METRES` over which shares are averaged
+GENERATIONS = 8  # generations of offspring; further ones have fewer than one alert in ten thousand
 CLUSTER_REACH = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)
 """Reach of first alerts' descendants, and the day on which they came."""
 TYPES = ("Single_Gunshot", "Multiple_Gunshots", "Gunshot_or_Firecracker", None)
@@ -45,10 +39,8 @@ SINGLE, MULTIPLE = 0, 1
 ORDINARY_TYPES = (0.32, 0.53, 0.12, 0.03)
 FIREWORKS_TYPES = (0.12, 0.20, 0.65, 0.03)
 """Share of each type among first alerts of fireworks, and above among others."""
-TYPE_KEPT = 0.5
-"""Probability that an alert has its parent's type, not a first alert's."""
-FEW_ROUNDS = 0.22
-"""Parameter of the geometric number of rounds beyond one (mean 5.5)."""
+TYPE_KEPT = 0.5  # probability that an alert has its parent's type, not a first alert's
+FEW_ROUNDS = 0.22  # parameter of the geometric number of rounds beyond one (mean 5.5)
 Alerts = np.recarray
 ALERT = np.dtype([("time", np.int64), ("row", float), ("column", float), ("kind", np.int64), ("rounds", np.int64)])
 """One alert. Times are microseconds since 1970 UTC, rows and columns fractional cells from the box's south and west edge,
