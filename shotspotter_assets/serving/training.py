@@ -62,7 +62,7 @@ Windows = tuple[range, range]
 """Training and validation days, as indexes of a history's days."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fits:
     """Fitted models: files and records by name, and reasons for absent ones (`without`)."""
 
@@ -70,6 +70,8 @@ class Fits:
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     models: dict[str, TrainedModel] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
+    types_by: str | None = None
+    types_reason: str = ""  # empty where the city's data have no types
 
     def add(self, name: str, fit: Callable[[], Any]) -> Any:
         """Fit a model, and keep its files and record."""
@@ -98,7 +100,7 @@ class Training:
     files: ModelFiles
     gate: Verdict  # on the candidate in the validation window
     candidate: Fitted
-    reason_of_types: str = ""
+    types_reason: str = ""
 
 
 def train(
@@ -136,10 +138,9 @@ def train(
     served, fireworks = validated[gate.served], is_holiday_fireworks(axis)
     fits.add(COUNTS, lambda: AlertCounts.fit(alerts, served, fireworks) if alerts.any() else COUNTS_OF_OTHERS)
     history.clear_cache()
-    types_by, reason = _fit_hours(fits, stored, history, windows, hourly, incidents, fitted)
-    offset = weekly_offset(served, observed, axis)
-    record = _record_fields(stored, history, windows, fits, gate.served, offset, types_by)
-    return Training(record, fits.files, gate, stack, reason)
+    _fit_hours(fits, stored, history, windows, hourly, incidents, fitted)
+    record = _record_fields(stored, history, windows, fits, gate.served, weekly_offset(served, observed, axis))
+    return Training(record, fits.files, gate, stack, fits.types_reason)
 
 
 def train_fold(
@@ -175,7 +176,7 @@ def train_live(
     stack = training.candidate
     weights = [f"Weights: {stack.posterior.in_words}."] if isinstance(stack, FittedStack) else []
     reasons = (f"{reason[:1].upper()}{reason[1:]}.", *weights, *training.gate.reasons)
-    return _to_serve(stored, training, (*reasons, *filter(None, [training.reason_of_types])))
+    return _to_serve(stored, training, (*reasons, *filter(None, [training.types_reason])))
 
 
 def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRecord, ModelFiles]:
@@ -212,18 +213,12 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
         outcome="not worse, not shown to be better",
     )
     fits.without.update(dict.fromkeys((HOURLY_STACK, NEXT_MINUTES, TYPES), why))
-    record = _record_fields(stored, history, (all_days, all_days), fits, verdict.served, (0.0, 0.0), None)
+    record = _record_fields(stored, history, (all_days, all_days), fits, verdict.served, (0.0, 0.0))
     return _to_serve(stored, Training(record, fits.files, verdict, new_city), (why, uncertain))
 
 
 def _record_fields(
-    stored: CityHistory,
-    history: History,
-    windows: Windows,
-    fits: Fits,
-    served: str,
-    offset: tuple[float, float],
-    types_by: str | None = None,
+    stored: CityHistory, history: History, windows: Windows, fits: Fits, served: str, offset: tuple[float, float]
 ) -> dict[str, Any]:
     train, validation = ((stored.days[window[0]], stored.days[window[-1]]) for window in windows)
     return {
@@ -231,7 +226,7 @@ def _record_fields(
         "served": served,
         "models": fits.models,
         "without": fits.without,
-        "types_by": types_by,
+        "types_by": fits.types_by,
         "train": train,
         "validation": validation,
         "covered": covered_cells(history.in_coverage),
@@ -280,22 +275,18 @@ def _fit_hours(
     names: Sequence[str],
     incidents: Incidents | None,
     next_day: Mapping[str, Fitted],
-) -> tuple[str | None, str]:
-    """Fit hours, minutes and types; return `types_by` and its reason, "" where the city's data have no types."""
+) -> None:
     city = stored.city
     if city.time_precision == "day":
         fits.without.update(dict.fromkeys((*names, TYPES, NEXT_MINUTES), "The source publishes days, not hours."))
-        return None, ""
+        return
     by_hour = stored.hourly(history.in_coverage)
-    training, validation = (
-        range(
-            *(
-                by_hour.hour_at(day_start(day, city.zone))
-                for day in (stored.days[window[0]], stored.days[window[-1]] + ONE_DAY)
-            )
-        )
-        for window in windows
-    )
+
+    def hours_of(window: range) -> range:
+        first, stop = stored.days[window[0]], stored.days[window[-1]] + ONE_DAY
+        return range(*(by_hour.hour_at(day_start(day, city.zone)) for day in (first, stop)))
+
+    training, validation = map(hours_of, windows)
     for name in names:
         hours = fits.try_add(name, partial(forecaster(name).fit, by_hour, training, validation))
         if name == HOURLY_STACK and hours is not None and incidents is not None:
@@ -304,15 +295,10 @@ def _fit_hours(
             fits.without[NEXT_MINUTES] = fits.without[name]
     if city.forecast_codes != tuple(range(FIRST_EVENT_CODE)):
         fits.without[TYPES] = f"Forecasts are of {', '.join(city.forecast)}, which have no gunshot type."
-        return None, ""
-    types = fits.try_add(TYPES, lambda: GunshotTypes.fit(by_hour, training, validation))
-    if types is None:
-        return None, ""
-    alerts = typed_alerts(by_hour).within(validation)
-    rows = by_hour.day_issues(alerts.hour), alerts.hour, alerts.cell
-    mixes = {**type_mixes(types, next_day, by_hour, history, rows), TYPE_REGRESSION: lambda: types.validation_mix}
-    table = types_table(by_hour, alerts, {name: mix() for name, mix in mixes.items()})
-    types_by, reason = shown_types(table)
-    if types_by is None:
-        fits.without[TYPES] = reason
-    return types_by, reason
+    elif types := fits.try_add(TYPES, lambda: GunshotTypes.fit(by_hour, training, validation)):
+        alerts = typed_alerts(by_hour).within(validation)
+        rows = by_hour.day_issues(alerts.hour), alerts.hour, alerts.cell
+        mixes = {**type_mixes(types, next_day, by_hour, history, rows), TYPE_REGRESSION: lambda: types.validation_mix}
+        table = types_table(by_hour, alerts, {name: mix() for name, mix in mixes.items()})
+        fits.types_by, fits.types_reason = shown_types(table)
+        fits.without |= {} if fits.types_by else {TYPES: fits.types_reason}
