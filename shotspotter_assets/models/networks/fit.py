@@ -81,6 +81,8 @@ def fit_network(
     fitted = twin.fit(
         batches, validation_data=held_out, epochs=settings.epochs, callbacks=callbacks, shuffle=False, verbose=0
     )
+    for data_set in (batches, held_out):
+        data_set.release()
     history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
     if not all(math.isfinite(value) for values in history.values() for value in values):
         raise FloatingPointError(f"the loss is not finite in epoch {len(fitted.epoch)}; lower the learning rate")

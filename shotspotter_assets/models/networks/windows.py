@@ -67,6 +67,10 @@ class Windows(keras.utils.PyDataset):
         if self.random is not None:
             self.random.shuffle(self.days)
 
+    def release(self) -> None:
+        """Drop the arrays: TensorFlow keeps each data set of a training for the life of the process."""
+        del self.inputs, self.frames, self.occupied
+
     def rates(self) -> np.ndarray:
         """Return the share of occupied covered cells per map over the target days: float64 (maps,)."""
         assert self.occupied is not None

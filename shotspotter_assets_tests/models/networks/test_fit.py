@@ -1,7 +1,9 @@
+import gc
 import os
 import signal
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -164,3 +166,12 @@ def test_training_goes_on_from_earlier_weights_and_never_gets_worse(learned: Tra
 def test_weights_of_another_shape_are_not_used(learned: Trained) -> None:
     wider = CONFIG.model_copy(update={"epochs": 1, "filters": 3})
     assert "validation_loss_before" not in fit(wider, earlier=learned[0])[1]
+
+
+def test_a_training_leaves_no_arrays_in_memory() -> None:
+    inputs = inputs_of(toy()[0])
+    held = weakref.ref(inputs)
+    fit_network(inputs, TRAIN, VALIDATION, CONFIG.model_copy(update={"epochs": 1}), OWN_MAPS)
+    del inputs
+    gc.collect()
+    assert held() is None
