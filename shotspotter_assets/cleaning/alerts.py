@@ -78,10 +78,7 @@ class CleanedDay:
 
 
 def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, CleanedDay]:
-    """Clean the rows filed under `days`; each day has an entry, whatever other days are cleaned with it.
-
-    Of `raw` (`RAW_SCHEMA`, in any order), only `days` and the days before them are read.
-    """
+    """Clean the rows of `raw` (`RAW_SCHEMA`) filed under `days`, which all have an entry; incidents reach back a day."""
     days = sorted(days)
     read = sorted({*days, *(day - timedelta(days=DAYS_BEFORE) for day in days)})
     raw = raw.filter(pa.array(np.isin(dates_of(raw), np.array(read, dtype="datetime64[D]"))))
@@ -126,10 +123,7 @@ def duplicate_rows(rows: pa.Table) -> Booleans:
 
 
 def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dict[date, int]:
-    """Return received minus cleaned, rejected and duplicate rows of the days on which they differ, recounted.
-
-    All tables have the local `date`; the raw one has `RECOUNTED` too, the rejected one `IDENTITY`.
-    """
+    """Return received minus cleaned, rejected and duplicate rows of the days on which they differ, recounted."""
     columns = ((table[name].cast(pa.string()) for name in IDENTITY) for table in (raw, rejected))
     received, left_out = (pc.binary_join_element_wise(*names, "|") for names in columns)
     usable = _in_order(raw.filter(pc.invert(pc.is_in(received, left_out.combine_chunks()))))

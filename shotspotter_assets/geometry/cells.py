@@ -74,10 +74,7 @@ def cell_middles(city: Gridded, row: npt.NDArray[np.integer], column: npt.NDArra
 
 
 def cells_at(city: Gridded, longitude: Array, latitude: Array) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
-    """Return (row, column) of the cells of points within the box, same shape.
-
-    A point on an edge belongs to the northern or eastern cell, on the edge of the box to the last one.
-    """
+    """Return (row, column) of points within the box, same shape; on an edge, the northern or eastern cell."""
     box, grid = city.box, city.grid
     row = np.floor((latitude - box.south) / (box.north - box.south) * grid.rows)
     column = np.floor((longitude - box.west) / (box.east - box.west) * grid.columns)

@@ -63,10 +63,7 @@ def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[d
 
 
 def miscounted_alerts(tensors: pa.Table, alerts: pa.Table, days: list[date], city: City) -> dict[date, int]:
-    """Return gridded minus recounted alerts, or incidents, of the contiguous days on which they differ.
-
-    Both tables have the local `date`; `tensors` are sparse, `alerts` have the `COUNTED_COLUMNS`.
-    """
+    """Return gridded minus recounted alerts (`date`, `COUNTED_COLUMNS`) of the contiguous days on which they differ."""
     gridded = np.bincount(_positions(tensors["date"], days), tensors["count"].to_numpy(), minlength=len(days))
     counted = np.bincount(_positions(counted_alerts(alerts, city)["date"], days), minlength=len(days))
     return {day: int(alerts) for day, alerts in zip(days, gridded - counted, strict=True) if alerts}
@@ -80,10 +77,7 @@ def counted_alerts(alerts: pa.Table, city: City) -> pa.Table:
 
 
 def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.uint16]:
-    """Return counts of contiguous days from sparse tensors with `date`, shape (days, `type_layers`, rows, columns).
-
-    Raises ValueError if days were stored with other settings than the city's file has.
-    """
+    """Return counts of contiguous days, shape (days, `type_layers`, rows, columns); ValueError for other settings."""
     stored.refuse_other_settings(frames.schema.metadata, days, city, Asset.GRID_TENSORS)
     at = (_positions(frames["date"], days), *(frames[name].to_numpy() for name in ("gunshot_type", "row", "column")))
     dense = np.zeros((len(days), type_layers(city), *city.shape), dtype=np.uint16)

@@ -23,10 +23,7 @@ class ShiftForecasts:
 
 
 def shift_forecasts(hourly: pa.Table, city: City, shifts: Sequence[Shift], day: date) -> ShiftForecasts:
-    """Sum up the forecast of hours and cells (`starts_utc`, `row`, `column`, `probability`, `expected`) by shift.
-
-    Raises ValueError if an hour of a shift that begins on the local `day` is not forecast.
-    """
+    """Sum up a forecast of hours (`catalogue.HOURLY`) by shift; raise ValueError if an hour of one is missing."""
     starts, hour = np.unique(hourly["starts_utc"].to_numpy().astype("datetime64[s]"), return_inverse=True)
     row, column = (hourly[name].to_numpy() for name in ("row", "column"))
     in_coverage = np.zeros(city.shape, dtype=bool)
@@ -40,10 +37,7 @@ def shift_forecasts(hourly: pa.Table, city: City, shifts: Sequence[Shift], day: 
 
 
 def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Return start and end (local, with UTC offsets) of the shift that begins on the local `day`.
-
-    An end at or before the start is on the next day. Nights on which clocks change have an hour less or more.
-    """
+    """Return local start and end of a shift that begins on `day`; an end at or before the start is on the next day."""
     end_day = day + timedelta(days=(shift.end <= shift.start) + shift.end // 24)
     start = datetime.combine(day, time(shift.start), tzinfo=zone)
     end = datetime.combine(end_day, time(shift.end % 24), tzinfo=zone)

@@ -55,10 +55,7 @@ def level_change(window: "Window") -> Finding:
 
 
 def new_area(window: "Window") -> Finding:
-    """Check that incidents occur in the area of the year before.
-
-    The year's share of incidents that were the only one of their cell estimates what it left unseen (Good 1953).
-    """
+    """Check that incidents occur in the area of the year before."""
     import numpy as np
     from scipy.special import bdtrc
 
@@ -78,6 +75,7 @@ def new_area(window: "Window") -> Finding:
         if too_few or np.isfinite(counts_before).sum() < WHOLE_WEEKS_YEAR * 2 // 3:
             return None
         cells_before, times = np.unique(before, return_counts=True)
+        # Incidents that were the only one of their cell estimate what the year left unseen (Good 1953).
         unseen = float((times == 1).sum() / len(before))
         new = ~np.isin(now, cells_before)
         chance = bdtrc(new.sum() - 1, len(now), min(MAX_RATIO_TO_UNSEEN * unseen, 1.0))

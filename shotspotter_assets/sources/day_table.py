@@ -88,10 +88,7 @@ class DayTable:
 
     @classmethod
     def read(cls, store: Store, city: str, *, is_needed: bool = False) -> "DayTable":
-        """Read a city's table of days: an empty one if none is stored, or if it is damaged and not `is_needed`.
-
-        Raises CorruptObjectError for a damaged table that is needed.
-        """
+        """Read a city's table of days, an empty one if none is stored; CorruptObjectError if `is_needed` and damaged."""
         table = store.read_index(DAYS, city, _decoded)
         if table is None and is_needed and store.exists(DAYS, city):
             raise store.corrupt(DAYS, city, None, "it is no table of days")
@@ -217,10 +214,7 @@ def _known_silence(counts: npt.NDArray[np.integer], days: list[date], complete: 
 
 
 def silence_chance(counts: npt.NDArray[np.integer], days: int) -> float:
-    """Return the probability of that many days without a row after days with `counts`, of which the last year is usual.
-
-    Negative binomial: days vary around the mean of the eight weeks about them by more than chance does.
-    """
+    """Return the probability (negative binomial) of that many days without a row after a year or less with `counts`."""
     year = counts[-YEAR_DAYS:].astype(np.float64)
     if not year.any():
         return 1.0

@@ -16,10 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def read_sources(readers: Sequence[AlertSource], first: date, last: date) -> pa.Table:
-    """Return the rows of all sources of a city, each filed under the day that its source gives; see `AlertSource.read`.
-
-    A landing folder without files is left out, with a warning, where another source can be read.
-    """
+    """Return the rows of all sources of a city; beside others, a folder without files is left out with a warning."""
     tables: list[pa.Table] = []
     without_files: list[NoFilesError] = []
     for reader in readers:

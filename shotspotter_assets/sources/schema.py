@@ -30,10 +30,7 @@ def versions_of_days(raw: pa.Table) -> dict[date, str]:
 
 
 def rows_by_origin(raw: pa.Table) -> dict[date, dict[str, tuple[str, int]]]:
-    """Return version and number of each day's rows by the file or address that they came from.
-
-    Rows filed under a day for want of a usable time change its version, but do not belong to it and are not counted.
-    """
+    """Return version and number of each day's rows by file or address; rows without a usable time are not counted."""
     dates = raw["date"].to_numpy().astype("datetime64[D]")
     origins = pc.unique(raw["received_from"])
     origin_of_row = pc.index_in(raw["received_from"], origins).to_numpy()

@@ -17,10 +17,7 @@ Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class Columns(StrictModel):
-    """Names of the source's columns; null for one that the source does not have.
-
-    Nested JSON is reached by JMESPath expressions (`location.lat`, `geometry.coordinates[0]`).
-    """
+    """Names of the source's columns, or JMESPaths (`location.lat`, `point[0]`); null for one that it does not have."""
 
     time: str
     time_of_day: str | None = None

@@ -42,10 +42,7 @@ def day_fingerprints(table: pa.Table, days: Sequence[date]) -> dict[date, str]:
 
 
 def group_fingerprints(table: pa.Table, group: npt.NDArray[np.integer], groups: int) -> list[str]:
-    """Return a hash of each group's rows (16 hexadecimal digits), whatever their order.
-
-    `group` numbers the group of each row, shape (rows,); each of the `groups` may be empty.
-    """
+    """Return a hash of each group's rows (16 hexadecimal digits), in any order; `group` numbers that of each row."""
     hashes = row_hashes(table)
     order = np.lexsort((hashes, group))
     bounds = np.searchsorted(group[order], np.arange(groups + 1))

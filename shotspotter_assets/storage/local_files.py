@@ -12,10 +12,7 @@ from shotspotter_assets.storage.errors import unusable
 
 
 class LocalFiles:
-    """Reads and writes files under `root` by relative path ("/" between folders).
-
-    `read` raises FileNotFoundError for an absent file; all methods raise StoreError for an unusable folder.
-    """
+    """Reads and writes files below `root` by relative path; raises FileNotFoundError, or StoreError for a broken folder."""
 
     threads = 1  # small files take longer in threads, which wait for each other
 
@@ -26,10 +23,7 @@ class LocalFiles:
         return str(self.root / path)
 
     def write(self, path: str, data: bytes) -> None:
-        """Replace the file in one step, so that readers see the old file or the new one.
-
-        A killed process leaves a dotted file. Without fsync, a power cut may lose the newest files.
-        """
+        """Replace the file in one step; a killed process leaves a dotted file, a power cut may lose the newest files."""
         target = self.root / path
         temporary = target.with_name(f".{uuid4().hex}.partial")
         with self._blamed(target):

@@ -15,11 +15,7 @@ MAX_REASON_CHARACTERS: Final = 300
 
 
 class S3Objects:
-    """Reads and writes objects under `s3://bucket/prefix` by relative key.
-
-    `client` is a boto3 S3 client, used from several threads. `read` raises FileNotFoundError for an absent object; all
-    methods raise StoreError for an unusable bucket.
-    """
+    """Reads and writes objects by relative key through a boto3 client, with the errors of `LocalFiles`."""
 
     threads = 10  # as many as a boto3 client has connections by default
 
@@ -60,12 +56,10 @@ class S3Objects:
             self._client.delete_object(**self._object(path))
 
     def folders_with(self, folder: str, prefix: str, first: str, last: str, file: str) -> list[str]:
-        """Return the folders in `folder`, from `prefix + first` to `prefix + last`, that hold `file`.
-
-        The listing starts a little before the first name, as SeaweedFS, unlike S3, omits the whole folder of the start.
-        """
+        """Return the folders in `folder`, from `prefix + first` to `prefix + last`, that hold `file`."""
         start = f"{self.prefix}{folder}/"
         found: list[str] = []
+        # A little before the first name, as SeaweedFS, unlike S3, omits the whole folder of the start.
         request = {"Bucket": self.bucket, "Prefix": start + prefix, "StartAfter": start + prefix + first[:-1]}
         with self._blamed():
             for page in self._client.get_paginator("list_objects_v2").paginate(**request):

@@ -134,10 +134,7 @@ class ApiReader(AlertSource, Generic[Settings]):
             request = self.next_request(api, Page(first, request, answer, rows))
 
     def _raw(self, rows: Sequence[Row], asked: AskedDays) -> "pa.Table":
-        """Return the rows of the asked days as `RAW_SCHEMA`, sorted by day.
-
-        `received_row` is a row's rank within its day by `RANKED`, whatever the range and the paging.
-        """
+        """Return the asked days as `RAW_SCHEMA`; `received_row` is the rank within the day, whatever the paging."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc

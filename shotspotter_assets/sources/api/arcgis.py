@@ -42,10 +42,7 @@ class ArcgisSettings(ApiSettings):
 
 
 class ArcgisLayer(ApiReader[ArcgisSettings]):
-    """A layer that is asked for a range of days in one query.
-
-    Pages follow by row number, which leaves no gap if the publisher deletes rows meanwhile.
-    """
+    """A layer that is asked for days in one query; pages follow by row number, as rows may be deleted meanwhile."""
 
     no_rows = "the answer has no features; check source.layer in the city's file"
 

@@ -51,10 +51,7 @@ class _ProblemError(Exception):
 
 
 class JsonApi:
-    """One publisher's API, for one `with` block.
-
-    Redirects are not followed, so that a token is only sent to the host in the city's file.
-    """
+    """One publisher's API, for one `with` block; without redirects, so that the token stays with its host."""
 
     def __init__(
         self,

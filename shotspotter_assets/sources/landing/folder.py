@@ -102,10 +102,7 @@ class LandingFolder(AlertSource):
         self._rules = f":{rules}{self._meaning}"
 
     def read(self, first: date, last: date) -> pa.Table:
-        """Read the rows of some days, see `AlertSource.read`. Files that cannot be used are left out.
-
-        Raises NoFilesError for a folder that is missing or holds no file that is ready.
-        """
+        """Read the rows of some days, see `AlertSource.read`; raise NoFilesError for a folder without ready files."""
         landed = self.refresh()
         files = landed.files
         if not files and landed.in_transfer:
@@ -189,10 +186,8 @@ class LandingFolder(AlertSource):
         return ReceivedFile(version=version, received=file.modified, rows_from=version, days=days)
 
     def _shifted(self, files: Received, before: Received) -> dict[str, ReceivedFile]:
-        """Look for files whose times are shifted by whole hours among those on days of changed files.
-
-        Times that are exact to the hour repeat by chance; corrections repeat the rows that they replace.
-        """
+        """Look for files whose times are shifted by whole hours among those on days of changed files."""
+        # Times that are exact to the hour repeat by chance; corrections repeat the rows that they replace.
         if self.city.time_precision != "second":
             return {}
         changed = {path for path in files if files[path] != before.get(path)}

@@ -116,10 +116,7 @@ def used_files(files: Received, city: City, meaning: str) -> dict[str, ReceivedF
 
 
 def used_days(used: Received) -> dict[date, dict[str, tuple[str, int]]]:
-    """Return version and number of the used rows of each day by the path of their file.
-
-    A correction replaces the rows of all other files on its day, earlier corrections included.
-    """
+    """Return version and number of each day's used rows by path; a correction replaces those of all earlier files."""
     corrections = {corrected_day(path): path for path in used}
     days: dict[date, dict[str, tuple[str, int]]] = {}
     for path, file in used.items():
@@ -164,10 +161,7 @@ def _rows_file(path: str, version: str) -> StoredTable:
 
 
 def shifted_files(tables: Mapping[str, pa.Table], received: Mapping[str, datetime]) -> dict[str, str]:
-    """Return evidence against files whose rows repeat rows of other files a whole number of hours earlier or later.
-
-    Of two files that repeat each other, the one received later is held back.
-    """
+    """Return evidence against files whose rows repeat those of files received before, a whole number of hours off."""
     import pandas as pd
 
     columns = ["time_utc", "longitude", "latitude", "gunshot_type"]

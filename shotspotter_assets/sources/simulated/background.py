@@ -55,14 +55,11 @@ day. They come from every cell with sensors alike."""
 
 @dataclass(frozen=True)
 class Beginnings:
-    """A Poisson stream of first alerts on one day.
+    """A Poisson stream of first alerts on one day."""
 
-    `number` is expected; `cells` (of the flattened grid) and elapsed `hours` share it out, and each sum to 1.
-    """
-
-    number: float
-    cells: Array
-    hours: Array
+    number: float  # expected
+    cells: Array  # shares of the cells of the flattened grid
+    hours: Array  # shares of the elapsed hours
     fireworks: bool
 
 

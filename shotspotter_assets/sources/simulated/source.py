@@ -48,10 +48,7 @@ kinds indexes into `TYPES`; unknown rounds are 0."""
 
 
 class SimulatedSource(AlertSource):
-    """Alerts drawn from a simulation (`source.kind: simulated`).
-
-    A day has equal alerts whatever range is asked for. Reports start on `city.start`; the shooting started before.
-    """
+    """Alerts drawn from a simulation, whose shooting starts before `city.start`; a day is equal in every range."""
 
     def __init__(self, city: City) -> None:
         assert isinstance(city.source, SimulatedSettings)
@@ -165,10 +162,7 @@ def draw_steps(random: np.random.Generator, number: int, city: City) -> tuple[Ar
 
 
 def share_heard(city: City, sensors: Booleans, parents: Array) -> float:
-    """Return the share of offspring of `parents` in cells with `sensors`; both (rows, columns).
-
-    `parents` holds the share of each cell in the parents, which are anywhere in their cells.
-    """
+    """Return the share of offspring in cells with `sensors`, given the shares of cells in `parents`; (rows, columns)."""
     rows, columns = (_between_cells(cells, size) for cells, size in zip(city.shape, cell_metres(city), strict=True))
     return float((rows @ parents @ columns.T)[sensors].sum())
 
