@@ -95,7 +95,7 @@ def steps() -> dict[str, float]:
     city, days = load_cities(CITIES)[CITY], days_between(FIRST, LAST)
     store = Store(os.environ["SHOTSPOTTER_STORE"])
     marks = [time.process_time()]
-    raw = LandingFolder(city, f"{os.environ['SHOTSPOTTER_LANDING']}/{CITY}", store).read(FIRST, LAST)
+    raw = LandingFolder(city, city.source, f"{os.environ['SHOTSPOTTER_LANDING']}/{CITY}", store).read(FIRST, LAST)
     store.write_tables(RAW_ROWS, rows_of_days(raw, days), CITY)
     marks.append(time.process_time())
     cleaned = clean_alerts(store.read_window(RAW_ROWS, CITY, FIRST, LAST), days, city)

@@ -178,7 +178,7 @@ def raw_alerts(city: City, data: Path, days: Sequence[date]) -> pa.Table:
         return SimulatedSource(city).read(days[0], days[-1])
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy2((data / f"{file}.parquet").resolve(), Path(folder, f"{file}.parquet"))
-        return LandingFolder(city, folder, Store(f"{folder}/.store")).read(days[0], days[-1])
+        return LandingFolder(city, city.source, folder, Store(f"{folder}/.store")).read(days[0], days[-1])
 
 
 def dated(tables: dict[date, pa.Table]) -> pa.Table:

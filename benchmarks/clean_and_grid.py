@@ -140,7 +140,7 @@ def ours(folder: str, incidents: bool) -> dict[str, Any]:
     if not incidents:
         cleaning.incident_numbers = lambda day, *_: np.arange(len(day))
     city = landing_city()
-    source = LandingFolder(city, folder, Store(f"{folder}/.store"))
+    source = LandingFolder(city, city.source, folder, Store(f"{folder}/.store"))
     results = Results()
     cleaning.clean_alerts(source.read(FIRST, FIRST), [FIRST], city)  # imports
     seconds = {"cleaning": 0.0, "gridding": 0.0}

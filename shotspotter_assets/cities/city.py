@@ -49,7 +49,7 @@ class Limits(StrictModel):
 
 
 class SourceSettings(StrictModel):
-    """Settings of one source. `sources.source_kinds` lists the models of all kinds."""
+    """Settings of one source. `sources.source_kinds` lists the models of all kinds, which import readers in functions."""
 
     kind: str
     arrival: ClassVar[Literal["landed", "polled", "daily"]]
@@ -62,6 +62,10 @@ class SourceSettings(StrictModel):
     def has_types(self) -> bool:
         """True if the source gives gunshot types."""
         return True
+
+    def open(self, city: "City", access: Any) -> Any:
+        """Return the reader of the source (`sources.alert_source`)."""
+        raise NotImplementedError
 
 
 class Coverage(StrictModel):

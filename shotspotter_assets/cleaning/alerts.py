@@ -17,7 +17,7 @@ from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
 from shotspotter_assets.cleaning.incidents import incident_numbers
 from shotspotter_assets.cleaning.spellings import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.geometry.cells import Plane
-from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.sources.schema import FIRST_POSSIBLE_DAY, RAW_SCHEMA
 from shotspotter_assets.storage.catalogue import CLEANED, REJECTED
 from shotspotter_assets.storage.stored_file import Asset
 
@@ -39,8 +39,6 @@ REASONS: Final = {
     "too_many": "the day has more rows than can be numbered (99,999)",
 }
 """Reasons and their meaning; a row has the first one that applies."""
-FIRST_POSSIBLE_DAY: Final = date(1990, 1, 1)
-"""Earlier dates are defaults or misread numbers, as there were no acoustic gunshot sensors."""
 MAX_ALERTS_A_DAY: Final = 99_999
 """Limit of the five digits of `user_id` for the place within the day."""
 CONTENT: Final = ("date", "time_utc", "longitude", "latitude", "source_id", "gunshot_type", "rounds")

@@ -14,14 +14,8 @@ from shotspotter_assets.calendar.dates import month_days, public_holidays, weekd
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.on_time import MIN_SILENCE_DAYS
 from shotspotter_assets.quality.volume import MIN_HISTORY_DAYS
+from shotspotter_assets.sources.day_table import CAP_QUANTILE, LEVEL_DAYS, MIN_DISPERSION, YEAR_DAYS
 
-LEVEL_DAYS: Final = 56
-"""Span of the present level: follows the seasons, and is exact to about 10% at ten alerts a day."""
-YEAR_DAYS: Final = 365
-CAP_QUANTILE: Final = 0.98
-"""Quantile of the year before to which counts are capped: one extreme day must not widen the usual range."""
-MIN_DISPERSION: Final = 0.05
-"""Minimum (variance - mean) / mean squared of a day, that of the steadiest city (New York's shootings)."""
 MIN_CHANCE_OF_SILENCE: Final = 1e-6
 QUIET_QUANTILE: Final = 0.05
 """Quantile of the year's eight-week means against which silence is checked, as winters are quiet."""

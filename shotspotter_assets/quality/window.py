@@ -18,8 +18,8 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import BEFORE_START
 from shotspotter_assets.cleaning.held_back import UNDATED
 from shotspotter_assets.quality.quarters import QUARTER_DAYS
-from shotspotter_assets.quality.usual import YEAR_DAYS, Usual, usual_volume
-from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.quality.usual import Usual, usual_volume
+from shotspotter_assets.sources.day_table import YEAR_DAYS, DayTable
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
 from shotspotter_assets.storage.store import Store
 

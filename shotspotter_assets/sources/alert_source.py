@@ -1,12 +1,10 @@
-"""The base classes of a kind of source: its settings in a city's file, its reader, and the errors of readers."""
+"""The base class of readers of sources, what they need, and their errors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar
-
-from shotspotter_assets.cities.city import City, SourceSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,14 +20,6 @@ class Access:
     landing_root: str  # folder of the landing folders: a local path or `s3://bucket/prefix`
     environ: Mapping[str, str] = field(repr=False)  # environment with the tokens of APIs
     s3_client: Callable[[], Any] | None = None  # maker of a boto3 client, for landing folders on S3
-
-
-class KindSettings(SourceSettings, ABC):
-    """Settings of a kind of source. City files are read with them, so heavy libraries are imported in functions."""
-
-    @abstractmethod
-    def open(self, city: City, access: Access) -> "AlertSource":
-        """Return the reader of the source."""
 
 
 class AlertSource(ABC):

@@ -28,11 +28,11 @@ DayState = Literal["known", "silent", "unknown", "held_back"]
 MIN_CHANCE: Final = 1e-3  # silences less likely than this count as days that are not published yet
 YEAR_DAYS: Final = 365
 ARRIVAL_DAYS: Final = 120  # number of days from whose arrivals lateness is learned
-LEVEL_DAYS: Final = 56
-MIN_DISPERSION, MAX_DISPERSION = 0.05, 2.0
+LEVEL_DAYS: Final = 56  # follows the seasons, and is exact to about 10% at ten alerts a day
+MIN_DISPERSION, MAX_DISPERSION = 0.05, 2.0  # of (variance - mean) / mean squared; New York's shootings have 0.05
 MIN_ARRIVALS: Final = 5  # minimum number of days with newer rows from which lateness is learned
 CAP_QUANTILE: Final = 0.98
-"""Counts above it are cut, so that the Fourth of July does not make silence plausible."""
+"""Counts above it are cut, so that one extreme day neither widens the usual range nor makes silence plausible."""
 MIN_SHARE_OF_FILES: Final = 0.9
 """Minimum share of days with a daily file for a missing one to count as not landed; below it, as no alerts."""
 

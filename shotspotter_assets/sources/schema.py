@@ -11,6 +11,8 @@ from shotspotter_assets.storage.catalogue import RAW_ROWS
 from shotspotter_assets.storage.fingerprints import day_fingerprints, group_fingerprints
 
 RAW_SCHEMA: Final = RAW_ROWS.schema
+FIRST_POSSIBLE_DAY: Final = date(1990, 1, 1)
+"""Earlier dates are defaults or misread numbers, as there were no acoustic gunshot sensors."""
 SIMULATED: Final = "simulated city"  # the `received_from` of the rows of simulated cities
 PUBLISHED: Final = (
     "date", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "source_id", "as_received",

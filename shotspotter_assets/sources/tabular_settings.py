@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from shotspotter_assets.cities.city import SourceSettings
 from shotspotter_assets.cities.strict_model import StrictModel
-from shotspotter_assets.sources.alert_source import KindSettings
 from shotspotter_assets.sources.json_rows import check_path
 
 EPOCH_UNITS: Final = {"epoch_s": 1, "epoch_ms": 1000}
@@ -33,7 +33,7 @@ class Columns(StrictModel):
         return {ours: theirs for ours, theirs in self.model_dump().items() if theirs is not None}
 
 
-class TabularSettings(KindSettings):
+class TabularSettings(SourceSettings):
     """Settings of sources whose rows have their own columns."""
 
     row_rules: ClassVar = ("naive_times", "ignore_zone", "crs")

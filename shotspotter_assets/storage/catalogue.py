@@ -1,5 +1,6 @@
 """The catalogue of stored tables, records and files: for paths, validation, schemas in the UI and the data dictionary."""
 
+from dataclasses import replace
 from typing import Final
 
 from shotspotter_assets.storage.stored_file import Asset, Column, StoredFile, StoredTable
@@ -80,11 +81,7 @@ _CLEANED: Final = {
     "is_holiday_fireworks": Column("bool", "True around 4 July and New Year, when fireworks are heard."),
 }
 CLEANED: Final = StoredTable(
-    Asset.CLEANED_ALERTS,
-    _DAY,
-    "alerts.parquet",
-    "Usable alerts by time; the metadata hold the city's `time_precision`.",
-    _CLEANED,
+    Asset.CLEANED_ALERTS, _DAY, "alerts.parquet", "Usable alerts by time; metadata: `time_precision`.", _CLEANED
 )
 REJECTED: Final = StoredTable(
     Asset.CLEANED_ALERTS,
@@ -126,13 +123,10 @@ FOLD_SCORES: Final = StoredTable(
     Asset.EVALUATION_REPORTS, _CUTOFF, "scores.parquet", "Scores of the fold's models and baselines.", _SCORES
 )
 _OBSERVED: Final = {**_CELL, "observed": Column("int8", "1 if the cell had an alert in the period, else 0.")}
+_FOLD_DAYS: Final = {"date": Column("date32[day]", "Forecast local day."), **_OBSERVED}
+_BY_MODEL: Final = Column("double", "Probability of at least one alert, by the model that names the column.")
 FOLD_FORECASTS: Final = StoredTable(
-    Asset.EVALUATION_REPORTS,
-    _CUTOFF,
-    "forecasts.parquet",
-    "Forecasts of the test days by each model of the fold and each baseline.",
-    {"date": Column("date32[day]", "Forecast local day."), **_OBSERVED},
-    Column("double", "Probability of at least one alert, by the model that names the column."),
+    Asset.EVALUATION_REPORTS, _CUTOFF, "forecasts.parquet", "Forecasts of the test days.", _FOLD_DAYS, _BY_MODEL
 )
 _FOLD_HOURS: Final = {
     "date": Column("date32[day]", "Local day of issue."),
@@ -146,7 +140,7 @@ FOLD_HOURS: Final = StoredTable(
     "hourly_forecasts.parquet",
     "Forecasts of the next hours in the test days.",
     _FOLD_HOURS,
-    Column("float", "Probability of at least one alert, by the model that names the column."),
+    replace(_BY_MODEL, kind="float"),
 )
 _FOLD_TYPES: Final = {
     "date": Column("date32[day]", "Local day of the alert."),
@@ -162,9 +156,7 @@ FOLD_TYPES: Final = StoredTable(
     _FOLD_TYPES,
     Column("double", "Probability of a type, by the model; columns are named <model>_<type>."),
 )
-CITY_REPORT: Final = StoredFile(
-    Asset.WALK_FORWARD_REPORTS, _CITY, "report.json", "Facts of all folds, and the verdict."
-)
+CITY_REPORT: Final = StoredFile(Asset.WALK_FORWARD_REPORTS, _CITY, "report.json", "Facts of all folds; the verdict.")
 CITY_SCORES: Final = StoredTable(Asset.WALK_FORWARD_REPORTS, _CITY, "scores.parquet", "Scores over all folds.", _SCORES)
 CITY_PICTURE: Final = StoredFile(Asset.WALK_FORWARD_REPORTS, _CITY, "{plot}.png", "A plot.")
 MODEL_CARD: Final = StoredFile(Asset.WALK_FORWARD_REPORTS, _CITY, "model_card.md", "The model card.")
@@ -174,12 +166,8 @@ SERVING_RECORD: Final = StoredFile(Asset.LIVE_MODELS, _ISSUE, RECORD, "The model
 WAITING_MODELS: Final = StoredFile(Asset.LIVE_MODELS, _ISSUE, "waiting.json", "The models that wait for approval.")
 APPROVALS: Final = StoredFile(Asset.LIVE_MODELS, _CITY, "approvals.json", "Models that a person approved.")
 LIVE_MODEL: Final = StoredFile(Asset.LIVE_MODELS, _ISSUE, "{model}.{file}", "One file of a fitted model.")
-SHARED_MODELS: Final = StoredFile(
-    Asset.SHARED_MODELS, "week", RECORD, "Regressions of all cities, priors of each city."
-)
-FORECAST_RECORD: Final = StoredFile(
-    Asset.RISK_FORECASTS, _ISSUE, RECORD, "Facts of the forecast, or why there is none."
-)
+SHARED_MODELS: Final = StoredFile(Asset.SHARED_MODELS, "week", RECORD, "Regressions of all cities, priors of each.")
+FORECAST_RECORD: Final = StoredFile(Asset.RISK_FORECASTS, _ISSUE, RECORD, "Facts of a forecast, or why there is none.")
 _TYPES: Final = {
     f"type_{code}": Column("double", f"Probability that an alert is {kind}; null without types.", required=False)
     for code, kind in enumerate(("a single gunshot", "multiple gunshots", "a gunshot or firecracker"))

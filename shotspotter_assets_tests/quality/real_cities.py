@@ -67,7 +67,7 @@ def load(city: City, data: Path, file: str | None = None) -> RealCity:
         landing, store = Path(folder, "landing"), Store(str(Path(folder, "store")))
         landing.mkdir()
         shutil.copy2(data / f"{file or city.name}.parquet", landing)
-        raw = LandingFolder(city, str(landing), store).read(city.start, datetime.now(UTC).date())
+        raw = LandingFolder(city, city.source, str(landing), store).read(city.start, datetime.now(UTC).date())
     return of_raw(city, raw)
 
 

@@ -69,7 +69,7 @@ def landed_days(folder: Path, alerts: Sequence[int], *, daily_files: bool) -> tu
         day = TOWN.start + timedelta(days=at)
         rows = [f"{day}T{17 + minute // 60}:{minute % 60:02}:00Z,38.5,-76.5" for minute in range(number)]
         (folder / f"{day}.csv").write_text("\n".join(["when,latitude,longitude", *rows]) + "\n")
-    return city, [LandingFolder(city, str(folder), Store(str(folder.with_name("store"))))]
+    return city, [LandingFolder(city, city.source, str(folder), Store(str(folder.with_name("store"))))]
 
 
 @pytest.mark.parametrize("stored_days", [8, 9])

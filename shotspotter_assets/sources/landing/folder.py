@@ -83,22 +83,15 @@ class LandingFolder(AlertSource):
     """
 
     def __init__(
-        self,
-        city: City,
-        folder: str,
-        store: Store,
-        source: LandingSettings | None = None,
-        s3_client: Callable[[], Any] | None = None,
+        self, city: City, source: LandingSettings, folder: str, store: Store, client: Callable[[], Any] | None = None
     ) -> None:
-        """Describe the folder, a local path or `s3://bucket/prefix`; `source` is by default the city's first one."""
-        settings = source or city.source
-        assert isinstance(settings, LandingSettings)
-        self.city, self.source, self._store = city, settings, store
+        """Describe the folder, a local path or `s3://bucket/prefix`, which needs a maker of a boto3 `client`."""
+        self.city, self.source, self._store = city, source, store
         self.folder = folder.rstrip("/") if folder.startswith("s3://") else str(Path(folder))
-        self._client = s3_client() if s3_client is not None and folder.startswith("s3://") else None
+        self._client = client() if client is not None and folder.startswith("s3://") else None
         limits = city.limits.model_dump_json() if city.limits != Limits() else ""
         rules = sha256(city.start.isoformat(), str(city.max_share_rejected), limits)[:8]
-        self._meaning = f":{sha256(settings.model_dump_json(exclude={'settle_seconds', 'folder'}), city.time_zone)[:8]}"
+        self._meaning = f":{sha256(source.model_dump_json(exclude={'settle_seconds', 'folder'}), city.time_zone)[:8]}"
         self._rules = f":{rules}{self._meaning}"
 
     def read(self, first: date, last: date) -> pa.Table:

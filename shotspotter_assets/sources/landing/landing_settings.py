@@ -27,4 +27,4 @@ class LandingSettings(TabularSettings):
         from shotspotter_assets.sources.landing.folder import LandingFolder
 
         folder = f"{access.landing_root.rstrip('/')}/{self.folder or city.name}"
-        return LandingFolder(city, folder, access.store, self, access.s3_client)
+        return LandingFolder(city, self, folder, access.store, access.s3_client)

@@ -32,11 +32,10 @@ from shotspotter_assets.sources.landing.formats import FORMATS
 from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.landing.received import corrected_day
 from shotspotter_assets.sources.raw_rows import to_raw
+from shotspotter_assets.sources.schema import FIRST_POSSIBLE_DAY
 
 MAX_ATTEMPTS: Final = 2
 """A file is read again if its process ends, as something else may have ended it."""
-FIRST_POSSIBLE_DAY: Final = date(1990, 1, 1)
-"""Earlier dates are defaults or misread numbers: no acoustic gunshot sensors were in use."""
 MAX_IDLE_SECONDS: Final = 60
 MAX_CHARACTERS: Final = 1_000
 """Maximum length of the reason why a file cannot be read, which every tick repeats."""

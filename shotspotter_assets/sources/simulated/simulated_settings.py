@@ -4,11 +4,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.sources.alert_source import Access, AlertSource, KindSettings
+from shotspotter_assets.cities.city import City, SourceSettings
+from shotspotter_assets.sources.alert_source import Access, AlertSource
 
 
-class SimulatedSettings(KindSettings):
+class SimulatedSettings(SourceSettings):
     """The embedded simulation."""
 
     kind: Literal["simulated"]

@@ -50,7 +50,8 @@ def store(path: Path) -> Store:
 
 
 def folder(path: Path, **source: Any) -> LandingFolder:
-    return LandingFolder(city(**source), str(path), store(path))
+    described = city(**source)
+    return LandingFolder(described, described.source, str(path), store(path))
 
 
 def write(path: Path, rows: list[dict[str, Any]], kind: str) -> None:
@@ -435,7 +436,7 @@ def test_a_file_in_another_zone_is_held_back_unless_acknowledged(tmp_path: Path)
     assert landing.named_days() == {date(2024, 3, 5)}
     acknowledged = (Acknowledged(file="2024-03-06.csv", by="A. Nalyst", on=LAST),)
     accepting = landing.city.model_copy(update={"acknowledged": acknowledged})
-    assert LandingFolder(accepting, str(tmp_path), store(tmp_path)).read(FIRST, LAST).num_rows == 12
+    assert LandingFolder(accepting, accepting.source, str(tmp_path), store(tmp_path)).read(FIRST, LAST).num_rows == 12
     Path(right).unlink()
     assert landing.read(FIRST, LAST)["received_from"].unique().to_pylist() == [shifted], "nothing is repeated now"
 
@@ -500,14 +501,14 @@ def test_s3_objects_do_not_wait(s3_server: S3Server, tmp_path: Path, monkeypatch
         key = f"{place.partition('/')[2]}/{name}"
         s3_server.client().put_object(Bucket=s3_server.bucket, Key=key, Body=text.encode())
     at = store(tmp_path)
-    landing = LandingFolder(city(settle_seconds=3600), f"s3://{place}", at, s3_client=s3_server.client)
+    landing = LandingFolder(CITY, city(settle_seconds=3600).source, f"s3://{place}", at, s3_server.client)
     landed = landing.refresh()
     assert (list(landed.files), landed.in_transfer) == ([f"s3://{place}/a.csv"], [f"s3://{place}/b.csv.part"])
     raw = landing.read(FIRST, LAST)
     assert raw["date"].to_pylist() == DAYS
     assert raw["received_from"].unique().to_pylist() == list(landed.files)
     with pytest.raises(SourceError, match=r"landing folder s3://no-such-bucket.*(cannot be listed|is missing)"):
-        LandingFolder(CITY, "s3://no-such-bucket/landing", at, s3_client=s3_server.client).read(FIRST, LAST)
+        LandingFolder(CITY, CITY.source, "s3://no-such-bucket/landing", at, s3_server.client).read(FIRST, LAST)
     replaced = ListedFile(f"s3://{place}/a.csv", "1:another-etag")
     monkeypatch.setattr("shotspotter_assets.sources.landing.folder.s3_files", lambda *_: [replaced])
     with pytest.raises(SourceError, match="cannot be fetched"):

@@ -33,7 +33,8 @@ def limited(**limits: Any) -> City:
 
 
 def read_all(path: Path, **limits: Any) -> dict[str, str]:
-    folder = LandingFolder(limited(**limits), str(path), Store(str(path.with_name(f"{path.name}.store"))))
+    city = limited(**limits)
+    folder = LandingFolder(city, city.source, str(path), Store(str(path.with_name(f"{path.name}.store"))))
     return {Path(name).name: file.error or str(file.rows) for name, file in sorted(folder.refresh().files.items())}
 
 
