@@ -17,8 +17,7 @@ CHECKOUT = Path(__file__).parents[1]
 BASE_FOLDER = CHECKOUT if (CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
 """Default parent of store and landing folders: the checkout, or the working folder of an installed wheel."""
 
-TEXTS = ("ui_url", "pages_url", "sagemaker_role", "sagemaker_image")
-"""Settings that are read as they are."""
+TEXTS = ("ui_url", "pages_url", "sagemaker_role", "sagemaker_image")  # settings that are read as they are
 
 log = logging.getLogger(__name__)
 

@@ -163,14 +163,10 @@ class HourlyClock:
     day: Days
     hour: Integers
     hour_of_week: Integers
-    season: Array
-    """Elapsed share of the year, 0 to 1."""
-    fireworks: Booleans
-    """True on `FIREWORK_DAYS`."""
-    firework_peak: Array
-    """2^(-d / 3), d hours from the nearer midnight of New Year or after 4 July; 0 on other days."""
-    last_year: Integers
-    """Index of the hour as long after midnight of the date last year; negative before the first hour."""
+    season: Array  # elapsed share of the year, 0 to 1
+    fireworks: Booleans  # True on `FIREWORK_DAYS`
+    firework_peak: Array  # 2^(-d / 3), d hours from the nearer midnight of New Year or after 4 July; else 0
+    last_year: Integers  # index of the hour as long after midnight of the date last year; may be negative
 
     @classmethod
     def of_hours(cls, starts: Days, zone: ZoneInfo) -> "HourlyClock":

@@ -39,14 +39,11 @@ REASONS: Final = {
     "too_many": "the day has more rows than can be numbered (99,999)",
 }
 """Reasons and their meaning; a row has the first one that applies."""
-MAX_ALERTS_A_DAY: Final = 99_999
-"""Limit of the five digits of `user_id` for the place within the day."""
+MAX_ALERTS_A_DAY: Final = 99_999  # limit of the five digits of `user_id` for the place within the day
 CONTENT: Final = ("date", "time_utc", "longitude", "latitude", "source_id", "gunshot_type", "rounds")
 """Columns that the publisher states; exact duplicates are equal in all of them."""
-PLACE_DECIMALS: Final = 5
-"""Decimals of a degree (about a metre) by which rows of different files are compared."""
-DAYS_BEFORE: Final = 1
-"""Stored days that a day's cleaning reads: an incident may begin before midnight."""
+PLACE_DECIMALS: Final = 5  # decimals of a degree (about a metre) by which rows of different files are compared
+DAYS_BEFORE: Final = 1  # stored days that a day's cleaning reads: an incident may begin before midnight
 IDENTITY: Final = ("date", "received_from", "received_row")
 """Columns that identify a row of a source among rows of equal content."""
 RECOUNTED: Final = (*CONTENT, "received_from", "received_row")

@@ -8,8 +8,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.arrays import Array, Booleans
 
 Edges = tuple[float, float, float, float]  # west, south, east and north, in WGS84 degrees
-MAX_CELLS: Final = 40_000
-"""Training on years of more cells takes more memory than usual machines have."""
+MAX_CELLS: Final = 40_000  # training on years of more cells takes more memory than usual machines have
 
 
 class Box(BaseModel, frozen=True, extra="forbid"):

@@ -20,8 +20,7 @@ from shotspotter_assets.storage.stored_file import Asset
 
 MAX_DAY_HOURS: Final = 25
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000
-COUNTED_COLUMNS: Final = ("user_id", "incident_id")
-"""Columns of cleaned alerts that `miscounted_alerts` reads."""
+COUNTED_COLUMNS: Final = ("user_id", "incident_id")  # columns of cleaned alerts that `miscounted_alerts` reads
 
 
 def type_layers(city: City) -> int:

@@ -51,14 +51,10 @@ class Message:
 class Outcome:
     """The result of one call."""
 
-    state: State
-    """State for the next call."""
-    sent: dict[str, list[str]] = field(default_factory=dict)
-    """Keys sent, by channel."""
-    failures: dict[str, str] = field(default_factory=dict)
-    """Failures by channel, without secrets; the messages are due again."""
-    is_complete: bool = True
-    """False if a channel has further messages."""
+    state: State  # state for the next call
+    sent: dict[str, list[str]] = field(default_factory=dict)  # keys sent, by channel
+    failures: dict[str, str] = field(default_factory=dict)  # by channel, without secrets; they are due again
+    is_complete: bool = True  # False if a channel has further messages
 
 
 class _RefusedError(Exception):
@@ -73,10 +69,8 @@ class Notifier:
     smtp_url: str = field(default="", repr=False)
     mail_from: str = ""
     mail_to: tuple[str, ...] = ()
-    redaction: Redaction = field(default=Redaction([]), repr=False)
-    """Filter of the secrets of channels, sources and store."""
-    timeout_s: float = 5.0
-    """Maximum wait to connect, and for each answer."""
+    redaction: Redaction = field(default=Redaction([]), repr=False)  # of channels, sources and store
+    timeout_s: float = 5.0  # maximum wait to connect, and for each answer
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Notifier":

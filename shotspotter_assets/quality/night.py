@@ -26,8 +26,7 @@ MIN_SHARE_OF_BEST: Final = 0.8
 """Minimum ratio of the wrong zone, as a share of the best shift's; test shots at noon fit another shift."""
 MAX_TIMES_MEAN: Final = 3
 """Maximum alerts of a counted day, as a multiple of the month's mean: one burst has one hour."""
-MORNING_HOURS: Final = range(4, 10)
-"""Local hours without a peak in sound records of police or sensors."""
+MORNING_HOURS: Final = range(4, 10)  # local hours without a peak in sound records of police or sensors
 CORRECT_CLOCK: Final = "correct time_zone or naive_times in the city's file and rebuild these days"
 
 

@@ -18,8 +18,7 @@ NOT_ENOUGH_QUARTERS: Final = (
 MIN_QUARTER_DAYS: Final = 60
 MAX_LEVEL_RATIO: Final = 3.0
 """Maximum change within a year: New York's gunfire doubled in 2020; three times is a change of measuring."""
-MIN_STANDARD_ERRORS: Final = 4.0
-"""Minimum standard errors of the log ratio, with the days' own dispersion."""
+MIN_STANDARD_ERRORS: Final = 4.0  # minimum standard errors of the log ratio, with the days' own dispersion
 MIN_NEW_SHARE: Final = 0.12
 """Minimum share, beyond the usual, of a quarter's incidents in cells silent for the year before."""
 MAX_RATIO_TO_UNSEEN: Final = 2.0

@@ -26,8 +26,7 @@ from shotspotter_assets.storage.store import Store
 HISTORY_DAYS: Final = YEAR_DAYS + 2 * QUARTER_DAYS
 """Stored days before the checked ones: a year, the compared quarter of the year before, and a quarter to detect its
 silences."""
-BLOCK_DAYS: Final = 365
-"""Span of checks that need many rows: a defect of one year must not be diluted."""
+BLOCK_DAYS: Final = 365  # span of checks that need many rows: a defect of one year must not be diluted
 
 
 @dataclass(frozen=True)

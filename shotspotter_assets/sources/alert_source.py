@@ -25,11 +25,9 @@ class Access:
 class AlertSource(ABC):
     """A reader of a city's alerts by local day."""
 
-    is_live: ClassVar[bool] = False
-    """True for a source that is polled, as its rows may change."""
+    is_live: ClassVar[bool] = False  # True for a source that is polled, as its rows may change
 
-    address: str = ""
-    """The `received_from` of a live source's rows."""
+    address: str = ""  # the `received_from` of a live source's rows
 
     @abstractmethod
     def read(self, first: date, last: date) -> "pa.Table":

@@ -34,10 +34,8 @@ class Polled(BaseModel):
     asked_at: datetime
     first: date
     last: date
-    days: dict[date, tuple[str, int]] = {}
-    """Version and number of the rows of each day that has any."""
-    error: str = ""
-    """Reason why the last poll failed; empty if it did not."""
+    days: dict[date, tuple[str, int]] = {}  # version and number of the rows of each day that has any
+    error: str = ""  # reason why the last poll failed; empty if it did not
 
 
 _POLLED: Final = TypeAdapter(dict[str, Polled])

@@ -12,16 +12,14 @@ EPOCH_UNITS: Final = {"epoch_s": 1, "epoch_ms": 1000}
 """Units per second of the `time_format` values for numbers since 1970 in UTC."""
 NaiveTimes = Literal["reject", "local", "utc"]
 """Meaning of a time without a zone: unusable, on the city's wall clock, or in UTC."""
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-"""Name of an environment variable."""
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]  # name of an environment variable
 
 
 class Columns(StrictModel):
     """Names of the source's columns, or JMESPaths (`location.lat`, `point[0]`); null for one that it does not have."""
 
     time: str
-    time_of_day: str | None = None
-    """Clock time, if `time` holds dates only."""
+    time_of_day: str | None = None  # clock time, if `time` holds dates only
     longitude: str = "longitude"
     latitude: str = "latitude"
     gunshot_type: str | None = None
@@ -96,8 +94,7 @@ class SentToken(StrictModel):
     variable: Variable
     sent_as: Literal["header", "parameter"] = "header"
     name: str = "Authorization"
-    prefix: str = "Bearer "
-    """Text before the token in a header."""
+    prefix: str = "Bearer "  # text before the token in a header
 
 
 class ApiSettings(TabularSettings):

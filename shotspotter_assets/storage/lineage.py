@@ -25,8 +25,7 @@ class Origin(NamedTuple):
     version: str = ""
 
 
-Lineage = dict[str, Origin]
-"""Origins by partition key: a day or cutoff (ISO 8601), or `UNPARTITIONED`."""
+Lineage = dict[str, Origin]  # origins by partition key: a day or cutoff (ISO 8601), or `UNPARTITIONED`
 _LINEAGE: Final = TypeAdapter(Lineage)
 
 

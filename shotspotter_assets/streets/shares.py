@@ -24,8 +24,7 @@ HALF_LIFE_DAYS: Final = 730.0
 PRIOR_DAYS: Final = 10.0  # strength of the prior, in days with an alert in the cell
 KERNEL_METRES: Final = 100.0
 """Standard deviation of the kernel by which streets near streets with alerts have more of the prior."""
-KERNEL_PRIOR_METRES: Final = 100.0
-"""Metres of street of the city's mean rate that are added within the kernel."""
+KERNEL_PRIOR_METRES: Final = 100.0  # metres of street of the city's mean rate that are added within the kernel
 
 
 @dataclass(frozen=True)

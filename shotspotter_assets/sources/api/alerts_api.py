@@ -41,8 +41,7 @@ class Paging(StrictModel):
     """Pages of an alerts API."""
 
     style: Literal["page", "offset", "cursor", "link_header"]
-    parameter: str | None = None
-    """Query parameter of the page, offset or cursor; null for the style's own name."""
+    parameter: str | None = None  # query parameter of the page, offset or cursor; null for the style's own name
     first_page: int = Field(default=1, ge=0)
     size_parameter: str | None = None
     size: int = Field(default=500, ge=1)

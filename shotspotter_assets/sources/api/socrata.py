@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.sources.api.http import JsonApi
 
 ROW_ID: Final = ":id"  # system field with a unique id, by which pages are ordered
-MIN_FULL_PAGE: Final = 1000
-"""Minimum of a page with a successor, whatever the portal's own limit of rows."""
+MIN_FULL_PAGE: Final = 1000  # minimum of a page with a successor, whatever the portal's own limit of rows
 
 
 class SocrataSettings(ApiSettings):

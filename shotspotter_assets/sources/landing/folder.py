@@ -49,28 +49,21 @@ class ListedFile:
     """A file as it was listed."""
 
     path: str
-    version: str = ""
-    """Short text that changes whenever the file is written."""
+    version: str = ""  # short text that changes whenever the file is written
     modified: datetime = EPOCH
-    refused: str | None = None
-    """Reason why the file is not opened, and the remedy; None for a file that may be read."""
+    refused: str | None = None  # why the file is not opened, and the remedy; None if it may be read
 
 
 @dataclass(frozen=True)
 class Landed:
     """The content of a landing folder."""
 
-    files: Received
-    """Files as they were last read, by path, with files that are gone and not withdrawn."""
-    rows: Mapping[date, Mapping[str, tuple[str, int]]]
-    """Version and number of the used rows of each day by path."""
-    in_transfer: Sequence[str] = ()
-    """Files that are left alone until their transfer is over."""
-    gone: Sequence[str] = ()
-    """Files that are gone and keep their rows, as most rows of the folder would be withdrawn."""
+    files: Received  # files as they were last read, by path, with files that are gone and not withdrawn
+    rows: Mapping[date, Mapping[str, tuple[str, int]]]  # version and number of used rows by path
+    in_transfer: Sequence[str] = ()  # files that are left alone until their transfer is over
+    gone: Sequence[str] = ()  # files that are gone and keep their rows, as most rows would be withdrawn
     unread: int = 0
-    without_files: str = ""
-    """The message about a folder that is missing or empty; empty for others."""
+    without_files: str = ""  # the message about a folder that is missing or empty; empty for others
 
 
 class LandingFolder(AlertSource):

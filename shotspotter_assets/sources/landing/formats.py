@@ -18,8 +18,7 @@ from shotspotter_assets.sources.json_rows import Row
 from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.raw_rows import BROKEN, WGS84, table_of_rows
 
-BLOCK_BYTES: Final = 64 * 2**20
-"""Maximum of a line; Arrow's default of 1 MB refuses files with one long line."""
+BLOCK_BYTES: Final = 64 * 2**20  # maximum of a line; Arrow's default of 1 MB refuses files with one long line
 HEAD_BYTES: Final = 64 * 2**10  # maximum of the header line
 OTHER_TYPES: Final = (pa.types.is_nested, pa.types.is_binary, pa.types.is_fixed_size_binary)
 REQUIRED: Final = ("time", "time_of_day", "longitude", "latitude")

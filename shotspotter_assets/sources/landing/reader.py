@@ -34,11 +34,9 @@ from shotspotter_assets.sources.landing.received import corrected_day
 from shotspotter_assets.sources.raw_rows import to_raw
 from shotspotter_assets.sources.schema import FIRST_POSSIBLE_DAY
 
-MAX_ATTEMPTS: Final = 2
-"""A file is read again if its process ends, as something else may have ended it."""
+MAX_ATTEMPTS: Final = 2  # a file is read again if its process ends, as something else may have ended it
 MAX_IDLE_SECONDS: Final = 60
-MAX_CHARACTERS: Final = 1_000
-"""Maximum length of the reason why a file cannot be read, which every tick repeats."""
+MAX_CHARACTERS: Final = 1_000  # maximum length of the reason why a file cannot be read, which every tick repeats
 PROGRAM: Final = f"from {__name__} import main; main()"
 
 Process = subprocess.Popen[bytes]
@@ -47,11 +45,9 @@ Process = subprocess.Popen[bytes]
 class Task(NamedTuple):
     """One file to read, with the paths of its content and of its rows."""
 
-    path: str
-    """The `received_from` of its rows."""
+    path: str  # the `received_from` of its rows
     modified: datetime
-    named_day: date | None
-    """Local day in the file's name, where the source has `file_date` or the file is a correction."""
+    named_day: date | None  # local day in the file's name, if it is a daily file or a correction
     content: Path
     rows: Path
 
@@ -151,8 +147,7 @@ def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceEr
         attempts = 0
 
 
-_idle: list[Process] = []
-"""At most one process that waits for the next batch, as its start takes a second."""
+_idle: list[Process] = []  # at most one process that waits for the next batch, as its start takes a second
 
 
 def _acquire() -> Process:

@@ -31,12 +31,10 @@ DRIFT_DAYS = (400.0, 2200.0)  # shortest and longest period of the waves
 FLARE_PERIOD_DAYS = 28
 FLARES_PER_PERIOD = 3.0
 FLARE_DAYS = (14, 84)  # shortest and longest flare-up, which fades linearly
-FLARE_SHARE = (0.015, 0.05)
-"""Initial strength of a flare-up, as a share of the weight of all hot spots."""
+FLARE_SHARE = (0.015, 0.05)  # initial strength of a flare-up, as a share of the weight of all hot spots
 SEASON_SIZE = 0.3
 SEASON_PEAK_DAY = 205  # day of the year with the highest rate
-WEEKDAYS = (0.88, 0.83, 0.85, 0.90, 1.06, 1.28, 1.20)
-"""Rate by weekday from Monday, relative to the mean."""
+WEEKDAYS = (0.88, 0.83, 0.85, 0.90, 1.06, 1.28, 1.20)  # rate by weekday from Monday, relative to the mean
 NIGHT_AND_MORNING = (1.9, 1.7, 1.5, 1.2, 0.9, 0.6, 0.4, 0.3, 0.3, 0.3, 0.35, 0.4)
 AFTERNOON_AND_EVENING = (0.5, 0.55, 0.6, 0.65, 0.75, 0.85, 1.1, 1.4, 1.7, 2.0, 2.2, 2.2)
 """Relative rates by hour of the wall clock."""
