@@ -9,8 +9,8 @@ from datetime import date
 from typing import Any, Final
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.storage.day_metadata import Metadata, values_by_day
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.store import BY_DAY, Metadata
 from shotspotter_assets.storage.stored_file import Asset
 
 SETTINGS: Final = "settings"
@@ -37,10 +37,19 @@ def grid_settings(city: City) -> str:
     return json.dumps(city.model_dump(include={"box", "grid", "counted", "event_types"}))
 
 
+def values_by_day(metadata: Metadata, key: str, days: Sequence[date]) -> dict[date, str]:
+    """Return the value of an entry on each day; days without the entry are omitted."""
+    entries, name = metadata or {}, key.encode()
+    if name in entries:
+        return dict.fromkeys(days, entries[name].decode())
+    by_day = json.loads(entries.get(name + BY_DAY, b"{}"))
+    return {day: by_day[str(day)] for day in days if str(day) in by_day}
+
+
 def refuse_other_settings(metadata: Metadata, days: Sequence[date], city: City, asset: Asset) -> None:
     """Refuse days of an asset that were stored with other settings than the city's file has now.
 
-    `metadata` is of the tables of all `days` (`storage.day_metadata`); days without an entry are accepted. The ValueError
+    `metadata` is of the tables of all `days` (`store.gather_metadata`); days without an entry are accepted. The ValueError
     names the days, the assets to rebuild and the command.
     """
     stored, present = values_by_day(metadata, SETTINGS, days), settings_hash(city, asset)

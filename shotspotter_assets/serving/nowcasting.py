@@ -30,8 +30,7 @@ from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.stored_alerts import incident_columns, stored_alerts, stored_incidents
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.day_table import Day, DayRows, DayTable, day_states
-from shotspotter_assets.sources.receive import read_sources
-from shotspotter_assets.sources.schema import versions_of_days
+from shotspotter_assets.sources.schema import PUBLISHED, read_sources
 from shotspotter_assets.storage.catalogue import (
     ISSUED_MINUTES,
     NOWCAST_HOURS,
@@ -40,7 +39,7 @@ from shotspotter_assets.storage.catalogue import (
     RECENT_INCIDENTS,
     TENSORS,
 )
-from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.fingerprints import day_fingerprints, sha256
 from shotspotter_assets.storage.store import Store, dated
 from shotspotter_assets.storage.stored_record import StoredRecord
 
@@ -126,8 +125,7 @@ class Nowcaster:
         rows = read_sources(readers, days[0], days[-1])
         # The clock is read after the answer: rows that arrived during the request must not lie in the future.
         now = self.clock()
-        versions = sorted(versions_of_days(rows).items())
-        inputs = f"{sha256(*(f'{day}{version}' for day, version in versions))[:16]} {_hour_of(now)}"
+        inputs = f"{sha256(str(day_fingerprints(rows.select(PUBLISHED), days)))[:16]} {_hour_of(now)}"
         if inputs == last_inputs or now.astimezone(self.city.zone).date() != days[-1]:
             return None, last_inputs
         until_now = history_until(store, readers, self.city, now, days, rows)

@@ -1,5 +1,7 @@
-"""The table that every source returns: alerts as received, filed under local civil days."""
+"""The table that every source returns: alerts as received, filed under local civil days, and when first received."""
 
+import logging
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
@@ -7,28 +9,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError
 from shotspotter_assets.storage.catalogue import RAW_ROWS
-from shotspotter_assets.storage.fingerprints import day_fingerprints, group_fingerprints
+from shotspotter_assets.storage.fingerprints import group_fingerprints, row_hashes
 
 RAW_SCHEMA: Final = RAW_ROWS.schema
 FIRST_POSSIBLE_DAY: Final = date(1990, 1, 1)
 """Earlier dates are defaults or misread numbers, as there were no acoustic gunshot sensors."""
 SIMULATED: Final = "simulated city"  # the `received_from` of the rows of simulated cities
 PUBLISHED: Final = (
-    "date", "time_utc", "longitude", "latitude", "gunshot_type", "rounds", "source_id", "as_received",
-)  # fmt: skip
-"""The columns that come from the publisher; the others describe how a row was received."""
-ORDER: Final = [(name, "ascending") for name in ("date", "time_utc", "received_from", "received_row")]
-"""Order of rows."""
-RANKED: Final = (
     "date", "time_utc", "source_id", "longitude", "latitude", "gunshot_type", "rounds", "as_received",
 )  # fmt: skip
-"""The columns by which rows of APIs are ranked and days are versioned. Rows that are equal in all are interchangeable."""
-
-
-def versions_of_days(raw: pa.Table) -> dict[date, str]:
-    """Return a hash of each day's rows, without time and place of their reception."""
-    return day_fingerprints(raw.select(RANKED), pc.unique(raw["date"]).to_pylist())
+"""The columns that come from the publisher, by which rows of APIs are ranked. The others describe the receipt of a row."""
+ORDER: Final = [(name, "ascending") for name in ("date", "time_utc", "received_from", "received_row")]
+"""Order of rows."""
+log = logging.getLogger(__name__)
 
 
 def rows_by_origin(raw: pa.Table) -> dict[date, dict[str, tuple[str, int]]]:
@@ -47,3 +42,40 @@ def rows_by_origin(raw: pa.Table) -> dict[date, dict[str, tuple[str, int]]]:
     for day, name, version, number in zip(days, names, versions, numbers, strict=True):
         found.setdefault(day, {})[name] = version, number
     return found
+
+
+def read_sources(readers: Sequence[AlertSource], first: date, last: date) -> pa.Table:
+    """Return the rows of all sources of a city; beside others, a folder without files is left out with a warning."""
+    tables: list[pa.Table] = []
+    without_files: list[NoFilesError] = []
+    for reader in readers:
+        try:
+            tables.append(reader.read(first, last))
+        except NoFilesError as error:
+            without_files.append(error)
+    if not tables:
+        raise without_files[0]
+    for missing in without_files:
+        log.warning("%s Other sources are used; the days are rebuilt once files land.", missing)
+    return pa.concat_tables(tables).sort_by(ORDER)
+
+
+def keep_first_seen(rows: pa.Table, before: pa.Table) -> pa.Table:
+    """Return `rows` with the `received_at` at which each row was first received.
+
+    Rows are matched by all columns of `PUBLISHED`; of n equal rows before and m now, the smaller number is matched.
+    """
+    import pandas as pd
+
+    if before.num_rows == 0:
+        return rows
+
+    def occurrences(table: pa.Table) -> pd.MultiIndex:
+        frame = pd.DataFrame({"hash": row_hashes(table.select(PUBLISHED))})
+        return pd.MultiIndex.from_frame(frame.assign(before=frame.groupby("hash").cumcount()))
+
+    index_before, index_now = (occurrences(table) for table in (before, rows))
+    position = index_before.get_indexer(index_now)  # of each row in `before`, -1 for a new one
+    first_seen = pc.coalesce(before["received_at"].take(pa.array(position, mask=position < 0)), rows["received_at"])
+    at = rows.schema.get_field_index("received_at")
+    return rows.set_column(at, RAW_SCHEMA.field("received_at"), first_seen)

@@ -6,6 +6,7 @@ The folders follow the Hive convention: Parquet files of one name open as one da
 DuckDB. Therefore no table stores its folders' keys as columns.
 """
 
+import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +20,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from shotspotter_assets.storage.day_metadata import gather_metadata
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.local_files import LocalFiles
 from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _S3_ROOT = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<prefix>(?:/[^/]+)*)/?")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LAST_NAME = "~"  # after all names of cities
+Metadata = Mapping[bytes, bytes] | None
+BY_DAY = b"_by_day"  # suffix of the key of a differing entry of metadata: JSON of the value by day
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 log = logging.getLogger(__name__)
@@ -150,7 +152,7 @@ class Store:
     ) -> pa.Table:
         """Read the files of all days from `first` to `last`, both included, as one table in order.
 
-        The table starts with `date` (date32), followed by `columns`, and gathers metadata (`storage.day_metadata`). Raises
+        The table starts with `date` (date32), followed by `columns`, and gathers metadata (`gather_metadata`). Raises
         MissingPartitionsError for missing files, and CorruptObjectError for one that is unreadable or has other columns.
         """
         if first > last:
@@ -222,3 +224,18 @@ def dated(table: pa.Table, day: date) -> pa.Table:
     """Return a table with the day as its first column `date`, as windows have it."""
     field = pa.field("date", pa.date32(), nullable=False)
     return table.add_column(0, field, pa.repeat(pa.scalar(day, pa.date32()), len(table)))
+
+
+def gather_metadata(days: Sequence[date], metadata: Sequence[Metadata]) -> dict[bytes, bytes] | None:
+    """Join the metadata of some days' tables; None without any."""
+    values: dict[bytes, dict[str, str]] = {}
+    for day, entries in zip(days, metadata, strict=True):
+        for key, value in (entries or {}).items():
+            values.setdefault(key, {})[day.isoformat()] = value.decode()
+    gathered: dict[bytes, bytes] = {}
+    for key, by_day in values.items():
+        if len(by_day) == len(days) and len(set(by_day.values())) == 1:
+            gathered[key] = by_day[days[0].isoformat()].encode()
+        else:
+            gathered[key + BY_DAY] = json.dumps(by_day).encode()
+    return gathered or None

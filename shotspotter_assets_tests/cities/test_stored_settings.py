@@ -10,7 +10,7 @@ from shotspotter_assets.city_files import CityFile, load_city
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.sources.schema import RAW_SCHEMA
-from shotspotter_assets.storage.day_metadata import gather_metadata
+from shotspotter_assets.storage.store import gather_metadata
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")

@@ -20,7 +20,7 @@ from shotspotter_assets.serving.nowcasting import UntilNow, days_to_read, foreca
 from shotspotter_assets.serving.stored_alerts import NO_ALERTS
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.landing.folder import LandingFolder
-from shotspotter_assets.sources.receive import read_sources
+from shotspotter_assets.sources.schema import read_sources
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.store import Store

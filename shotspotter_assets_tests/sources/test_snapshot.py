@@ -10,8 +10,7 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import Access, AlertSource, SourceError
 from shotspotter_assets.sources.day_table import Day, DayTable, day_states
-from shotspotter_assets.sources.receive import read_sources
-from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, rows_by_origin
+from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, read_sources, rows_by_origin
 from shotspotter_assets.sources.snapshot import POLLED_DAYS, Snapshot, read_polled, record_answer, take_snapshot
 from shotspotter_assets.sources.source_kinds import open_sources
 from shotspotter_assets.storage.store import Store

@@ -13,8 +13,7 @@ from pydantic import Field
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFile, load_cities
 from shotspotter_assets.sources.alert_source import Access, SourceError
-from shotspotter_assets.sources.receive import read_sources
-from shotspotter_assets.sources.schema import rows_by_origin
+from shotspotter_assets.sources.schema import read_sources, rows_by_origin
 from shotspotter_assets.sources.snapshot import take_snapshot
 from shotspotter_assets.sources.source_kinds import SourceOfAnyKind, open_sources
 from shotspotter_assets.storage.store import Store

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from shotspotter_assets.cities.stored_settings import values_by_day
 from shotspotter_assets.storage import catalogue
-from shotspotter_assets.storage.day_metadata import values_by_day
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import CachingStore, Store
 from shotspotter_assets.storage.stored_file import Asset, Column, StoredFile

@@ -118,8 +118,7 @@ def _read(
     from shotspotter_assets.calendar.dates import rows_of_days
     from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
     from shotspotter_assets.sources.day_table import DayTable
-    from shotspotter_assets.sources.receive import keep_first_seen, read_sources
-    from shotspotter_assets.sources.schema import PUBLISHED
+    from shotspotter_assets.sources.schema import PUBLISHED, keep_first_seen, read_sources
     from shotspotter_assets.sources.snapshot import record_answer, take_snapshot
     from shotspotter_assets.storage.fingerprints import day_fingerprints
 

@@ -140,7 +140,7 @@ class ApiReader(AlertSource, Generic[Settings]):
         import pyarrow.compute as pc
 
         from shotspotter_assets.sources.raw_rows import table_of_rows, to_raw
-        from shotspotter_assets.sources.schema import RANKED, RAW_SCHEMA
+        from shotspotter_assets.sources.schema import PUBLISHED, RAW_SCHEMA
 
         if not rows:
             return RAW_SCHEMA.empty_table()
@@ -153,7 +153,7 @@ class ApiReader(AlertSource, Generic[Settings]):
         at, rank_at = (RAW_SCHEMA.get_field_index(name) for name in ("as_received", "received_row"))
         raw = raw.set_column(at, RAW_SCHEMA.field(at), pa.array(texts, pa.string()))
         raw = raw.filter((pc.field("date") >= asked.first) & (pc.field("date") <= asked.last))
-        raw = raw.sort_by([(name, "ascending") for name in RANKED])
+        raw = raw.sort_by([(name, "ascending") for name in PUBLISHED])
         dates = raw["date"].to_numpy().astype("datetime64[D]")
         ranks = np.arange(len(dates)) - np.searchsorted(dates, dates)
         return raw.set_column(rank_at, RAW_SCHEMA.field(rank_at), pa.array(ranks, pa.int64()))

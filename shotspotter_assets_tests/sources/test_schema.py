@@ -5,8 +5,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError
-from shotspotter_assets.sources.receive import keep_first_seen, read_sources
-from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.sources.schema import RAW_SCHEMA, keep_first_seen, read_sources
 
 DAY = date(2024, 3, 1)
 FIRST_READ = datetime(2024, 3, 2, tzinfo=UTC)
