@@ -53,12 +53,6 @@ class StoreResource(S3User):
 
         return Store(self.root, self._client() if self.root.startswith("s3://") else None)
 
-    def caching(self) -> "Store":
-        """Return a store that reads each window of days once."""
-        from shotspotter_assets.storage.store import CachingStore
-
-        return CachingStore(self.root, self._client() if self.root.startswith("s3://") else None)
-
 
 class SourcesResource(S3User):
     """Sources of each city's alerts; landing folders are below `landing_root`, a folder or `s3://bucket/prefix`.

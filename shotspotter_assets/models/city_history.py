@@ -188,7 +188,7 @@ def _between(frames: pa.Table, first: date, last: date) -> pa.Table:
     return frames.filter(pc.and_(pc.greater_equal(days, pa.scalar(first)), pc.less_equal(days, pa.scalar(last))))
 
 
-MAX_CACHED_CITIES: Final = 4
+MAX_CACHED_CITIES: Final = 32
 _cached: dict[tuple[str, str], tuple[str, date, date, pa.Table]] = {}
 """Version, first day, last day and tensors of cities, by store and city."""
 

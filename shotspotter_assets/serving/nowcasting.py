@@ -108,7 +108,7 @@ class Nowcaster:
     _refitting: "Future[Refit] | None" = field(default=None, init=False)
     _refitted: "Refit | None" = field(default=None, init=False)
     _loaded: tuple[str, Store, ServingRecord, TrainedModels] | None = field(default=None, init=False)
-    """Shared by an hour's nowcasts; corrected days and new models count from the next hour on."""
+    """Shared by an hour's nowcasts; new models count from the next hour on."""
 
     def issue(self, last_inputs: str) -> tuple[Nowcast | None, str]:
         """Store a nowcast if rows changed or an hour began; return it and its inputs, else None and `last_inputs`.

@@ -134,13 +134,9 @@ _FOLD_HOURS: Final = {
     "horizon": Column("int8", "Length of the period, hours."),
     **_OBSERVED,
 }
+_SINGLE: Final = replace(_BY_MODEL, kind="float")
 FOLD_HOURS: Final = StoredTable(
-    Asset.EVALUATION_REPORTS,
-    _CUTOFF,
-    "hourly_forecasts.parquet",
-    "Forecasts of the next hours in the test days.",
-    _FOLD_HOURS,
-    replace(_BY_MODEL, kind="float"),
+    Asset.EVALUATION_REPORTS, _CUTOFF, "hourly_forecasts.parquet", "Forecasts of the next hours.", _FOLD_HOURS, _SINGLE
 )
 _FOLD_TYPES: Final = {
     "date": Column("date32[day]", "Local day of the alert."),
@@ -148,13 +144,9 @@ _FOLD_TYPES: Final = {
     **_CELL,
     "gunshot_type": Column("int8", "Type of the alert.", required=False),
 }
+_BY_TYPE: Final = Column("double", "Probability of a type, by the model; columns are named <model>_<type>.")
 FOLD_TYPES: Final = StoredTable(
-    Asset.EVALUATION_REPORTS,
-    _CUTOFF,
-    "type_forecasts.parquet",
-    "Forecast types of the typed alerts of the test days, one row an alert.",
-    _FOLD_TYPES,
-    Column("double", "Probability of a type, by the model; columns are named <model>_<type>."),
+    Asset.EVALUATION_REPORTS, _CUTOFF, "type_forecasts.parquet", "Forecast types by alert.", _FOLD_TYPES, _BY_TYPE
 )
 CITY_REPORT: Final = StoredFile(Asset.WALK_FORWARD_REPORTS, _CITY, "report.json", "Facts of all folds; the verdict.")
 CITY_SCORES: Final = StoredTable(Asset.WALK_FORWARD_REPORTS, _CITY, "scores.parquet", "Scores over all folds.", _SCORES)
@@ -181,13 +173,9 @@ _RISK: Final = {
     **_INTERVAL,
     **_TYPES,
 }
+_OTHERS: Final = Column("double", "Probability by candidate, network, baselines (`model_<name>`); null for hours.")
 FORECAST: Final = StoredTable(
-    Asset.RISK_FORECASTS,
-    _ISSUE,
-    "forecast.parquet",
-    "Risk of the next day and hours by cell.",
-    _RISK,
-    Column("double", "Probability by the candidate, the network and each baseline (`model_<name>`); null for hours."),
+    Asset.RISK_FORECASTS, _ISSUE, "forecast.parquet", "Risk of the next day and hours by cell.", _RISK, _OTHERS
 )
 _HOUR: Final = {"starts_utc": Column(_INSTANT, "Start of the hour."), **_CELL, **_CHANCES}
 HOURLY: Final = StoredTable(

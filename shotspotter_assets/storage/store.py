@@ -191,20 +191,6 @@ class Store:
             return list(pool.map(function, items))
 
 
-class CachingStore(Store):
-    """A store that reads the files of a window once."""
-
-    def __init__(self, root: str, s3_client: Any = None) -> None:
-        super().__init__(root, s3_client)
-        self._cached: dict[tuple[Any, ...], pa.Table] = {}
-
-    def _read_days(self, file: StoredTable, city: str, days: Sequence[date], columns: Sequence[str] | None) -> pa.Table:
-        key = (file.asset, file.file, city, tuple(days), None if columns is None else tuple(columns))
-        if key not in self._cached:
-            self._cached[key] = super()._read_days(file, city, days, columns)
-        return self._cached[key]
-
-
 def _objects(root: str, s3_client: Any) -> "LocalFiles | S3Objects":
     if root.strip() and "://" not in root and not root.startswith("s3:"):
         return LocalFiles(Path(root).expanduser().absolute())

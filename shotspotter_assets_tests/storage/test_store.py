@@ -9,7 +9,7 @@ import pytest
 from shotspotter_assets.cities.stored_settings import values_by_day
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
-from shotspotter_assets.storage.store import CachingStore, Store
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset, Column, StoredFile
 
 DAY = date(2018, 5, 1)
@@ -196,13 +196,3 @@ def test_relative_root_is_fixed_at_the_start(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path / "elsewhere")
     store.write_bytes(catalogue.MODEL_CARD, b"x", DC)
     assert (tmp_path / "store/walk_forward_reports/city=washington_dc/model_card.md").read_bytes() == b"x"
-
-
-def test_a_caching_store_reads_a_window_once(tmp_path: Path) -> None:
-    store, root = CachingStore(str(tmp_path)), str(tmp_path)
-    days = DAY, DAY + timedelta(days=1)
-    Store(root).write_tables(SMALL, {day: table(1) for day in days}, DC)
-    before = store.read_window(SMALL, DC, *days)
-    Store(root).write_tables(SMALL, {day: table(2) for day in days}, DC)
-    assert store.read_window(SMALL, DC, *days) is before
-    assert store.read_window(SMALL, DC, DAY, DAY)["user_id"].to_pylist() == [2]

@@ -42,7 +42,7 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         def readers() -> "list[AlertSource]":
             return sources.readers(impatient(city), store.open())
 
-        return Nowcaster(city, store.caching, readers, refits=city.retraining == "hourly")
+        return Nowcaster(city, store.open, readers, refits=city.retraining == "hourly")
 
     @cache
     def places() -> "Places":
