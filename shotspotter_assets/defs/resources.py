@@ -12,7 +12,6 @@ from pydantic import PrivateAttr
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.alert_source import Access
-from shotspotter_assets.sources.source_kinds import open_sources
 
 if TYPE_CHECKING:
     from shotspotter_assets.notifications.send import Notifier
@@ -64,7 +63,8 @@ class SourcesResource(S3User):
 
     def readers(self, city: City, store: "Store") -> "list[AlertSource]":
         """Return the reader of each of `city.all_sources`; the store keeps what was received."""
-        return open_sources(city, Access(store, self.landing_root, os.environ, self._client))
+        access = Access(store, self.landing_root, os.environ, self._client)
+        return [source.open(city, access) for source in city.all_sources]
 
 
 class NoticesResource(dg.ConfigurableResource):

@@ -28,13 +28,7 @@ def coverage_starts(city: City, daily: npt.NDArray[np.integer], days: Sequence[d
     """Return the published start of coverage at each cell's middle, else `estimate_coverage_starts`."""
     if city.coverage is None:
         return estimate_coverage_starts(daily, days)
-    return _published_starts(city.coverage, *cell_middles(city, *np.indices(city.shape)))
-
-
-def points_in_coverage(city: City, longitude: Array, latitude: Array, dates: Days) -> Booleans:
-    """Flag points in an area that is published as covered on the point's local date; `city.coverage` is not None."""
-    assert city.coverage is not None
-    return _published_starts(city.coverage, longitude, latitude) <= dates
+    return published_starts(city.coverage, *cell_middles(city, *np.indices(city.shape)))
 
 
 def estimate_coverage(daily: npt.NDArray[np.integer]) -> Booleans:
@@ -78,7 +72,8 @@ def estimate_coverage_starts(daily: npt.NDArray[np.integer], days: Sequence[date
     return coverage_starts
 
 
-def _published_starts(coverage: Coverage, longitude: Array, latitude: Array) -> Days:
+def published_starts(coverage: Coverage, longitude: Array, latitude: Array) -> Days:
+    """Return the published first covered day of each point, NaT outside the covered areas; same shape."""
     starts = np.full(longitude.shape, np.datetime64("NaT", "D"))
     for name, area in read_areas(coverage.file, coverage.name_property, coverage.areas):
         if name in coverage.areas:

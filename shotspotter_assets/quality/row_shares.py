@@ -39,12 +39,12 @@ def share_rejected(window: "Window") -> Finding:
 
 def share_outside_coverage(window: "Window") -> Finding:
     """Check that few alerts lie outside published coverage."""
-    from shotspotter_assets.gridding.coverage import points_in_coverage
+    from shotspotter_assets.gridding.coverage import published_starts
 
     if window.city.coverage is None:
         return Finding(True, "The city's file names no published coverage.")
     longitude, latitude = (window.alerts[name].to_numpy() for name in ("longitude", "latitude"))
-    outside = ~points_in_coverage(window.city, longitude, latitude, window.dates)
+    outside = ~(published_starts(window.city.coverage, longitude, latitude) <= window.dates)
     verb, remedy = "lie where the city publishes no sensors", "Correct the areas or their dates in coverage."
     return share_finding(window.by_day(outside), window.by_day(), USUAL_OUTSIDE, verb, remedy)
 

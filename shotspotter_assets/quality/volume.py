@@ -28,7 +28,7 @@ data have 20 to 130."""
 
 def unusual_days(window: "Window") -> Finding:
     """Check that no day is far from its usual volume, except holidays and firework days."""
-    usual = window.usual_without_silences
+    usual = window.usual_volume(window.silences)
     at_least, at_most = usual.chances()
     checked = [at for at, day in enumerate(usual.days) if day >= window.checked[0] and isfinite(at_most[at])]
     far = [at for at in checked if at_least[at] < MAX_CHANCE_OF_MANY or at_most[at] < MAX_CHANCE_OF_FEW]

@@ -125,11 +125,7 @@ class Window:
 
     @cached_property
     def usual(self) -> Usual:
-        return self._usual_volume()
-
-    @cached_property
-    def usual_without_silences(self) -> Usual:
-        return self._usual_volume(self.silences)
+        return self.usual_volume()
 
     @cached_property
     def silences(self) -> Booleans:
@@ -152,7 +148,8 @@ class Window:
         of_all, of_none = (rows_by_day(dates_of(table), self.checked) for table in (rows, self._of_no_day))
         return {day: of_all[day] - of_none[day] for day in self.checked}
 
-    def _usual_volume(self, missing: Booleans | bool = False) -> Usual:
+    def usual_volume(self, missing: Booleans | bool = False) -> Usual:
+        """Return the usual volume of all days from the first stored one, learned without the `missing` days."""
         days = days_between(self.stored[0], self.stored[-1])
         return usual_volume(self._counts(self.dates), days, self.city, missing)
 

@@ -4,8 +4,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.sources.alert_source import Access, AlertSource
 from shotspotter_assets.sources.api.alerts_api import AlertsApiSettings
 from shotspotter_assets.sources.api.arcgis import ArcgisSettings
 from shotspotter_assets.sources.api.socrata import SocrataSettings
@@ -21,8 +19,3 @@ SourceOfAnyKind = Annotated[
     Field(discriminator="kind"),
 ]
 """Settings of any kind of source."""
-
-
-def open_sources(city: City, access: Access) -> list[AlertSource]:
-    """Return the reader of each of `city.all_sources`, in that order."""
-    return [settings.open(city, access) for settings in city.all_sources]

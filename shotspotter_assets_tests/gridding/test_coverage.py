@@ -15,7 +15,7 @@ from shotspotter_assets.gridding.coverage import (
     coverage_starts,
     estimate_coverage,
     estimate_coverage_starts,
-    points_in_coverage,
+    published_starts,
 )
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
@@ -49,7 +49,7 @@ def test_published_areas_enter_on_their_first_day(published: City) -> None:
 def test_points_are_inside_from_the_first_day_of_their_area(published: City) -> None:
     longitude = np.array([-76.9, -76.6, -76.3, -76.3, -76.1, -70.0])
     days = ["2024-03-01", "2024-03-01", "2024-03-06", "2024-03-07", "2024-04-01", "2024-04-01"]
-    inside = points_in_coverage(published, longitude, np.full(6, 38.5), np.array(days, "datetime64[D]"))
+    inside = published_starts(published.coverage, longitude, np.full(6, 38.5)) <= np.array(days, "datetime64[D]")
     assert inside.tolist() == [True, True, False, True, False, False]
 
 

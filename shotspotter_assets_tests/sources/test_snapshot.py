@@ -12,7 +12,6 @@ from shotspotter_assets.sources.alert_source import Access, AlertSource, SourceE
 from shotspotter_assets.sources.day_table import Day, DayTable, day_states
 from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, read_sources, rows_by_origin
 from shotspotter_assets.sources.snapshot import POLLED_DAYS, Snapshot, read_polled, record_answer, take_snapshot
-from shotspotter_assets.sources.source_kinds import open_sources
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.made_up_city import made_up_city
 
@@ -36,7 +35,8 @@ DAILY_AND_HISTORY = a_city(
 class Town:
     def __init__(self, root: Path, city: City, *readers: AlertSource) -> None:
         self.root, self.city, self.store, self.now = root / "landing", city, Store(str(root / "store")), NOW
-        self.readers = readers or open_sources(city, Access(self.store, str(self.root), {}))
+        access = Access(self.store, str(self.root), {})
+        self.readers = readers or [source.open(city, access) for source in city.all_sources]
 
     def land(self, name: str, *days: str, hours_old: float = 3) -> Path:
         path = self.root / name

@@ -15,7 +15,7 @@ from shotspotter_assets.city_files import CityFile, load_cities
 from shotspotter_assets.sources.alert_source import Access, SourceError
 from shotspotter_assets.sources.schema import read_sources, rows_by_origin
 from shotspotter_assets.sources.snapshot import take_snapshot
-from shotspotter_assets.sources.source_kinds import SourceOfAnyKind, open_sources
+from shotspotter_assets.sources.source_kinds import SourceOfAnyKind
 from shotspotter_assets.storage.store import Store
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
@@ -43,10 +43,8 @@ def test_the_page_of_sources_has_the_table_of_kinds() -> None:
 
 @pytest.mark.parametrize("city", load_cities().values(), ids=lambda city: city.name)
 def test_the_readers_of_all_shipped_cities_open(city: City, tmp_path: Path) -> None:
-    readers = open_sources(city, access(tmp_path))
-    assert len(readers) == len(city.all_sources)
-    for settings, reader in zip(city.all_sources, readers, strict=True):
-        assert reader.is_live == (settings.arrival == "polled")
+    for settings in city.all_sources:
+        assert settings.open(city, access(tmp_path)).is_live == (settings.arrival == "polled")
 
 
 @pytest.fixture
@@ -69,7 +67,7 @@ def bulletin_city(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> City:
 
 
 def test_the_how_to_adds_a_kind_that_is_read(bulletin_city: City, tmp_path: Path) -> None:
-    readers = open_sources(bulletin_city, access(tmp_path))
+    readers = [bulletin_city.source.open(bulletin_city, access(tmp_path))]
     rows = read_sources(readers, date(2024, 3, 1), date(2024, 3, 2))
     assert rows["time_utc"].to_pylist() == [datetime(2024, 3, 2, 5, 30, tzinfo=UTC), None]
     Path("bulletin.csv").unlink()
@@ -79,7 +77,8 @@ def test_the_how_to_adds_a_kind_that_is_read(bulletin_city: City, tmp_path: Path
 
 def test_the_how_to_adds_a_kind_that_is_polled(bulletin_city: City, tmp_path: Path) -> None:
     assert bulletin_city.arrivals == {"polled"}
-    readers, store = open_sources(bulletin_city, access(tmp_path)), access(tmp_path).store
+    store = access(tmp_path).store
+    readers = [bulletin_city.source.open(bulletin_city, access(tmp_path))]
     snapshot = take_snapshot(bulletin_city, readers, store, datetime(2024, 3, 5, tzinfo=UTC), poll_seconds=60)
     assert snapshot.rows == rows_by_origin(read_sources(readers, date(2024, 3, 1), date(2024, 3, 3)))
     assert snapshot.live == {"bulletin.csv"}

@@ -113,11 +113,6 @@ class Background:
         hours_of_week[5:, :5] *= WEEKEND_NIGHT
         self._hours_of_week = hours_of_week / hours_of_week.mean()
 
-    def usual_cells(self) -> Array:
-        """Return the share of each cell (rows, columns) in first alerts, without drift and flare-ups."""
-        cells = self.weights @ self.surfaces
-        return (cells / cells.sum()).reshape(self.sensors.shape)
-
     def days(self, first: date, last: date) -> list[Day]:
         weights = self._hot_spot_weights(first, last)
         days = days_between(first, last)

@@ -55,7 +55,8 @@ class SimulatedSource(AlertSource):
         self._city, self._seed = city, city.source.seed
         self._background = Background(city, self._seed)
         # An alert brings 1 / (1 - offspring) alerts in all; offspring beyond the sensors' reach do not count.
-        heard = share_heard(city, self._background.sensors, self._background.usual_cells())
+        usual = (self._background.weights @ self._background.surfaces).reshape(city.shape)
+        heard = share_heard(city, self._background.sensors, usual / usual.sum())
         first_alerts = city.source.alerts_per_day * (1 - OFFSPRING * heard)
         fireworks_share = sum(size for size, _, _ in FIREWORKS.values()) / 365.25
         self._background.ordinary_number = first_alerts / (1 + fireworks_share)
