@@ -39,22 +39,15 @@ class LocalFiles:
     def alone(self, name: str) -> Iterator[None]:
         """Wait until no other process or thread is within `alone` of that name; killed processes release the lock."""
         file = self.root / ".locks" / name
-        lock = FileLock(file)
         with self._blamed(file):
             file.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        try:
+            lock = FileLock(file).acquire()
+        with lock:
             yield
-        finally:
-            lock.release()
 
     def read(self, path: str) -> bytes:
-        file = self.root / path
-        try:
-            with self._blamed(file):
-                return file.read_bytes()
-        except NotADirectoryError:
-            raise FileNotFoundError(path) from None
+        with self._blamed(self.root / path):
+            return (self.root / path).read_bytes()
 
     def exists(self, path: str) -> bool:
         return (self.root / path).is_file()
