@@ -56,7 +56,7 @@ class Ticks:
                 write_nowcast(self.store, CITIES[CITY], nowcast)
                 return nowcast, str(alerts)
 
-        monkeypatch.setattr(nowcasting, "Nowcaster", lambda *_: CountingNowcaster())
+        monkeypatch.setattr(nowcasting, "Nowcaster", lambda *_, **__: CountingNowcaster())
 
     def tick(self) -> list[Any]:
         result = evaluate(f"{CITY}_nowcasts", self.on, self.instance, self.cursor)
