@@ -64,6 +64,9 @@ def _facts(city: City, store: Store, sources: SourcesResource, under_way: Collec
         serves = [f"{record.served} since {record.since}, models of {record.models_from}", record.gate.overruled]
     issued = max(store.days_present(FORECAST_RECORD, city.name), default=None)
     forecast = None if issued is None else load_record(store, city.name, issued)
-    why_none = [f"{issued}: {forecast.no_forecast}"] if isinstance(forecast, NoForecast) else []
     waiting = [one.text for one in waiting_models(store, city, date.max)]
+    why_none = []
+    if isinstance(forecast, NoForecast):
+        repeated = any(text in forecast.no_forecast for text in waiting)
+        why_none = [f"{issued}: {'models wait for approval' if repeated else forecast.no_forecast}"]
     return facts | {"serves": [*filter(None, serves)], "approval": waiting, "no forecast": why_none}

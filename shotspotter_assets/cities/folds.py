@@ -68,9 +68,8 @@ class Folds(StrictModel):
 
     def last_test_day(self, cutoff: date) -> date:
         """Return the last day of the test window."""
-        return (
-            _years_after(cutoff, years_of(self.test)) if years_of(self.test) else self.next_cutoff(cutoff)
-        ) - ONE_DAY
+        years = years_of(self.test)
+        return (_years_after(cutoff, years) if years else self.next_cutoff(cutoff)) - ONE_DAY
 
     def first_day(self, cutoff: date) -> date:
         """Return the first day that a fold needs; with `train: all` it uses all earlier days too."""
@@ -104,4 +103,5 @@ def years_of(window: str) -> int:
 
 
 def _years_after(cutoff: date, years: int) -> date:
-    return cutoff.replace(year=cutoff.year + years)
+    # Of 29 February, 1 March in other years.
+    return cutoff.replace(year=cutoff.year + years, day=1) + timedelta(days=cutoff.day - 1)

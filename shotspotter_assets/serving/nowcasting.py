@@ -1,5 +1,6 @@
 """Nowcasts: risk of the next minutes and hours from stored days, newer alerts of the sources, and the live models."""
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -42,6 +43,8 @@ from shotspotter_assets.storage.catalogue import (
 from shotspotter_assets.storage.fingerprints import day_fingerprints, sha256
 from shotspotter_assets.storage.store import Store, dated
 from shotspotter_assets.storage.stored_record import StoredRecord
+
+log = logging.getLogger(__name__)
 
 
 class NowcastRecord(StoredRecord):
@@ -106,6 +109,7 @@ class Nowcaster:
     refits: bool = False
     _executor: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1), init=False)
     _refitting: "Future[Refit] | None" = field(default=None, init=False)
+    _asked: tuple[str, str] | None = field(default=None, init=False)  # version and hour of the last refit
     _refitted: "Refit | None" = field(default=None, init=False)
     _loaded: tuple[str, Store, ServingRecord, TrainedModels] | None = field(default=None, init=False)
     """Shared by an hour's nowcasts; new models count from the next hour on."""
@@ -135,16 +139,20 @@ class Nowcaster:
         return nowcast, inputs
 
     def _last_refit(self, record: ServingRecord, store: Store, until_now: UntilNow, now: datetime) -> "Refit | None":
-        """Return the last refit of the record's models, and start the one of a new hour; raise what a refit raised, once."""
+        """Return the last refit of the record's models, None if it failed, and start the one of a new hour."""
         if self._refitting is not None and self._refitting.done():
-            done, self._refitting = self._refitting, None
-            self._refitted = done.result()
-        last = self._refitted
-        if last is not None and last.version != record.version:
-            last = None
-        if self._refitting is None and (last is None or _hour_of(last.instant) != _hour_of(now)):
-            self._refitting = self._executor.submit(refit, record, store, until_now, now)
-        return last
+            error, done, self._refitting = self._refitting.exception(), self._refitting, None
+            self._refitted = done.result() if error is None else None
+            if error is not None:
+                log.error(
+                    f"{record.city}: hours and minutes were not refitted, so the models of {record.models_from} forecast them: "
+                    f"{error!r}. The next hour tries again; `retraining: weekly` in the city's file switches refits off.",
+                    exc_info=error,
+                )
+        asked = record.version, _hour_of(now)
+        if self._refitting is None and self._asked != asked:
+            self._asked, self._refitting = asked, self._executor.submit(refit, record, store, until_now, now)
+        return self._refitted if self._refitted is not None and self._refitted.version == record.version else None
 
     def _load(self, now: datetime) -> tuple[Store, ServingRecord, TrainedModels]:
         if self._loaded is None or self._loaded[0] != _hour_of(now):

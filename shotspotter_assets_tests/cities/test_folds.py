@@ -44,3 +44,10 @@ def test_a_run_changes_only_the_windows_that_it_names() -> None:
     assert folds.changed({"train": "", "validation": "1y"}) == Folds(every="year", train="5y", validation="1y")
     with pytest.raises(ValueError, match=r"^folds.train: write all, or years such as 5y$"):
         folds.changed({"train": "70%"})
+
+
+def test_windows_of_a_cutoff_on_29_february() -> None:
+    folds, cutoff = Folds(train="5y", validation="1y", test="1y"), date(2020, 2, 29)
+    assert folds.first_day(cutoff) == date(2014, 3, 1)
+    assert folds.last_test_day(cutoff) == date(2021, 2, 28)
+    assert folds.validation_days(cutoff, 2000) == 365

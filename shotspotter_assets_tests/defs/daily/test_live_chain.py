@@ -311,6 +311,10 @@ def test_a_person_decides_which_models_serve(bare: Chain) -> None:
     assert although in waits
     assert load_record(bare.store, CITY, DAY).no_forecast == f"No forecast is issued. {waits}"
     assert waits in page()
+    settings = Settings(bare.cities, str(bare.root), "landing")
+    status = status_text(settings, CITY, bare.instance)
+    assert status.count(waits) == 1
+    assert f"  no forecast       {DAY}: models wait for approval" in status
     with pytest.raises(ValueError, match=rf"approve: no models of version other wait \(allowed: {version} "):
         bare.run(NEXT, ["live_models"], approve="other")
     bare.run(NEXT, LIVE[:2], approve=version)
@@ -322,7 +326,6 @@ def test_a_person_decides_which_models_serve(bare: Chain) -> None:
     assert (last, by_hand[:24]) == (f"Not retrained (weekly): last on {DAY}.", "Approved by a person at ")
     assert although in why
     assert why in page()
-    settings = Settings(bare.cities, str(bare.root), "landing")
     assert why in status_text(settings, CITY, bare.instance)
     bare.run(NEXT, ["live_models"], retrain=True)
     assert bare.models(NEXT).version == version
@@ -421,6 +424,23 @@ def test_hours_and_minutes_are_refitted_in_the_background_every_hour(chain: Chai
     # The earlier models serve until those of the new hour are fitted.
     assert datetime.fromisoformat(issued().record.refitted) == first
     assert datetime.fromisoformat(issued_after_a_refit(refitted.record.refitted).record.refitted) == at[0]
+
+
+def test_a_failed_refit_is_logged_and_the_weekly_models_serve(chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
+    city, at = chain.cities[CITY], [datetime.fromisoformat("2024-01-23T20:10:00-05:00")]
+    nowcaster = Nowcaster(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0], refits=True)
+    [file] = chain.root.glob("cleaned_alerts/*/date=2024-01-10/alerts.parquet")
+    file.write_bytes(b"torn")
+    while not caplog.records:
+        nowcast, _ = nowcaster.issue("")
+        assert nowcast is not None
+        assert nowcast.record.refitted is None
+        sleep(0.1)
+    [logged] = caplog.messages
+    assert logged.startswith(
+        f"{CITY}: hours and minutes were not refitted, so the models of {DAY} forecast them: Corrupt"
+    )
+    assert "`retraining: weekly` in the city's file" in logged
 
 
 def test_missing_days_and_models_are_named(bare: Chain, chain: Chain) -> None:
