@@ -4,31 +4,40 @@ Four quarterly folds a city, every typed alert of the quarter forecast from the 
 loss per alert against the class mix of the last 90 days; gains have the 90% interval of a bootstrap of whole weeks.
 """
 
+from datetime import date
+from pathlib import Path
+
 import pyarrow as pa
-from benchmark_cities import HourlyFold, hourly_folds, parser
+from benchmark_cities import BENCHMARKS, VALIDATION_SHARE, WINDOW, HourlyFold, history_of, hourly_folds, parser
+from shared_model import start_of
 
 from shotspotter_assets.evaluation.forecasts_table import without_firework_days
 from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_rows
 from shotspotter_assets.evaluation.type_forecasts import types_table
-from shotspotter_assets.models.gunshot_types import (
-    TRAILING_MIX,
-    TYPE_REGRESSION,
-    GunshotTypes,
-    trailing_mix,
-    typed_alerts,
-)
+from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster_registry import NETWORK, forecaster
+from shotspotter_assets.models.gunshot_types import TRAILING_MIX, GunshotTypes, typed_alerts
+from shotspotter_assets.models.training_windows import split_days
+from shotspotter_assets.models.type_mixes import type_mixes
 
 
-def forecasts_of(fold: HourlyFold) -> pa.Table:
+def forecasts_of(city: str, fold: HourlyFold, data: Path, cache: Path) -> pa.Table:
     """The type forecasts of one fold."""
     model = GunshotTypes.fit(fold.history, fold.train, fold.validation)
     alerts = typed_alerts(fold.history).within(fold.test)
-    issues = fold.history.day_issues(alerts.hour)
-    mixes = {
-        TYPE_REGRESSION: model.predict(fold.history, issues, alerts.hour, alerts.cell),
-        TRAILING_MIX: trailing_mix(fold.history, issues),
-    }
-    return types_table(fold.history, alerts, mixes)
+    daily = history_of(city, data, cache).daily(fold.history.in_coverage)
+    before, tested = ((day - daily.first_day).days for day in (fold.cutoff, next_cutoff(city, fold.cutoff)))
+    windows = split_days(before, round(before * VALIDATION_SHARE), WINDOW)
+    context = FitContext(start_of(city, fold.cutoff, data, cache))
+    network = forecaster(NETWORK).fit(daily.through(before), *windows, context)
+    rows = fold.history.day_issues(alerts.hour), alerts.hour, alerts.cell
+    mixes = type_mixes(model, {NETWORK: network}, fold.history, daily.through(tested), rows)
+    return types_table(fold.history, alerts, {name: mix() for name, mix in mixes.items()})
+
+
+def next_cutoff(city: str, cutoff: date) -> date:
+    """First cutoff of a city after another one."""
+    return next(one for one in BENCHMARKS[city].cutoffs if one > cutoff)
 
 
 def show(title: str, forecasts: pa.Table) -> None:
@@ -46,7 +55,8 @@ def main() -> None:
     print("| city and days | model | alerts | log loss | gain over the mix |")
     print("| --- " * 5 + "|")
     for city in chosen.cities:
-        forecasts = pa.concat_tables([forecasts_of(fold) for fold in hourly_folds(city, chosen.data, chosen.cache)])
+        city_folds = hourly_folds(city, chosen.data, chosen.cache)
+        forecasts = pa.concat_tables([forecasts_of(city, fold, chosen.data, chosen.cache) for fold in city_folds])
         show(f"{city}, all days", forecasts)
         show(f"{city}, without firework days", without_firework_days(forecasts))
 
