@@ -6,6 +6,7 @@ The table is that of `benchmarks/next_day.py --summary`: the first column names 
 
 import argparse
 import re
+from itertools import takewhile
 from pathlib import Path
 
 import matplotlib as mpl
@@ -23,7 +24,7 @@ def main() -> None:
     asked = parser.parse_args()
     lines = [line.strip("| ").split("|") for line in asked.table.read_text().splitlines() if line.startswith("|")]
     at = next(number for number, cells in enumerate(lines) if any(cell.strip().startswith("gain") for cell in cells))
-    rows = [cells for cells in lines[at + 2 :] if any(map(CELL.search, cells))]
+    rows = list(takewhile(lambda cells: any(map(CELL.search, cells)), lines[at + 2 :]))
     columns = [number for number, cell in enumerate(lines[at]) if cell.strip().startswith("gain")]
     mpl.rcParams |= {"svg.hashsalt": "gains", "svg.fonttype": "none"}
     figure = Figure(figsize=(7, 0.36 * len(rows) + 1))
