@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 from scipy.special import expit as sigmoid
 
@@ -42,31 +41,15 @@ def reference(x: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(halves, axis=-1)
 
 
-def layer_and_values() -> tuple[PeepholeConvLSTM2D, np.ndarray, list[np.ndarray]]:
-    generator = np.random.default_rng(1)
+def test_outputs_equal_the_equations_in_numpy() -> None:
+    generator, shape = np.random.default_rng(1), (BATCH, TIME, ROWS, COLUMNS, CHANNELS)
     layer = PeepholeConvLSTM2D(FILTERS, dtype="float64")
-    layer.build((BATCH, TIME, ROWS, COLUMNS, CHANNELS))
+    layer.build(shape)
     # Weights in the order in which one direction, then the other, was built.
     weights = [generator.normal(scale=0.7, size=weight.shape) for weight in layer.weights]
     layer.set_weights(weights)
-    return layer, generator.normal(size=(BATCH, TIME, ROWS, COLUMNS, CHANNELS)), weights
-
-
-def test_outputs_equal_the_equations_in_numpy() -> None:
-    layer, x, weights = layer_and_values()
+    x = generator.normal(size=shape)
     np.testing.assert_allclose(np.asarray(layer(x)), reference(x, weights), rtol=0, atol=1e-12)
-
-
-def test_without_peepholes_it_is_the_bidirectional_layer_of_keras() -> None:
-    layer, x, weights = layer_and_values()
-    weights[3], weights[7] = np.zeros_like(weights[3]), np.zeros_like(weights[7])
-    layer.set_weights(weights)
-    stock = keras.layers.Bidirectional(
-        keras.layers.ConvLSTM2D(FILTERS, 3, padding="same", return_sequences=True, dtype="float64"), dtype="float64"
-    )
-    stock.build(x.shape)
-    stock.set_weights([*weights[:3], *weights[4:7]])
-    np.testing.assert_allclose(np.asarray(layer(x)), np.asarray(stock(x)), rtol=0, atol=1e-12)
 
 
 def test_starts_like_keras_with_open_forget_gate_and_no_peepholes() -> None:
