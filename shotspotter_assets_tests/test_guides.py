@@ -81,6 +81,9 @@ def test_launches_of_the_report_run_on_the_launchpad(name: str, weight: float) -
     assert (resolved["models"], city.shape) == (["conv_lstm"], (36, 36))
     assert (network.class_weight, network.epochs, network.batch_size) == (weight, 100, 20)
     assert city.folds.problem(city.start, date(2020, 1, 1)) == ""
+    launch["ops"][op]["config"]["settings"]["conv_lstm"]["epoch"] = 3
+    with pytest.raises(dg.DagsterInvalidConfigError, match="epoch"):
+        dg.validate_run_config(job, launch)
 
 
 def city_with_settings_of(page: str, folder: Path) -> City:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.city_files import CityFile, load_city
-from shotspotter_assets.geometry.shapes import read_areas
+from shotspotter_assets.geometry.shapes import polygon_feature, read_areas
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 LANDING: dict[str, Any] = yaml.safe_load((TEST_CITIES / "landing_city.yaml").read_text())
@@ -19,8 +19,7 @@ PATROL: dict[str, Any] = {
     "shifts": [{"name": "day", "start": 6, "end": 18, "units": 4}, {"name": "night", "start": 18, "end": 6, "units": 6}],
     "shares": [0.5, 0.2], "repeats": {"most": 3, "days": 7},
 }  # fmt: skip
-SQUARE = {"type": "Polygon", "coordinates": [[[-77, 38], [-76.5, 38], [-76.5, 39], [-77, 39], [-77, 38]]]}
-WEST = {"type": "Feature", "properties": {"name": "West", "number": 7}, "geometry": SQUARE}
+WEST = polygon_feature((-77, 38, -76.5, 39), {"name": "West", "number": 7})
 AREAS = {"type": "FeatureCollection", "features": [WEST]}
 COVERAGE = {"file": "areas.geojson", "name_property": "name", "areas": {"West": "2024-03-05"}}
 

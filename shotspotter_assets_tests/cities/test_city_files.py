@@ -45,7 +45,6 @@ def test_package_cities_load() -> None:
         ({"grid": {"rows": 250, "columns": 250}}, "grid: 250 x 250 are more than 40,000 cells"),
         ({"grid": {"rows": 1}}, "grid.rows: Input should be greater than or equal to 2"),
         ({"start": 20140101}, "start: write the date as YYYY-MM-DD"),
-        ({"start": "01/01/2016"}, "start: write the date as YYYY-MM-DD"),
         ({"end": "2016"}, "end: write the date as YYYY-MM-DD"),
         ({"automation": True}, "automation: Input should be 'manual', 'recent' or 'history'"),
         ({"name": "Washington DC"}, "name: use lowercase letters, digits and _, with a letter first"),
@@ -53,16 +52,11 @@ def test_package_cities_load() -> None:
         ({"source": {**GOOD["source"], "kind": "csv"}}, KINDS),
         ({"source": {"columns": {"time": "t"}}}, KINDS),
         ({"source": "landing"}, KINDS),
-        ({"source": ["landing"]}, KINDS),
         ({"other_sources": ["landing"]}, KINDS.replace("source:", "other_sources.0:")),
         ({"source": {"kind": "landing", "columns": "time"}}, "source.columns: write keys and values, such as {time: ...}"),
         ({"other_sources": GOOD["source"]}, "other_sources: write a list, such as [first, second]"),
         ({"folds": "quarterly"}, "folds: write keys and values, such as {every: quarter, train: all, validation: 15%, test: "),
-        ({"folds": ["quarter"]}, "folds: write keys and values, such as {every: quarter"),
-        ({"grid": "36x36"}, "grid: write keys and values, such as {rows: 36, columns: 36}"),
         ({"box": [1, 2]}, "box: write keys and values, such as {west: ..., south: ..., east: ..., north: ...}"),
-        ({"publication": 3}, "publication: write keys and values, such as {days_late: ..., every: "),
-        ({"patrol": True}, "patrol: write keys and values, such as {shifts: ...}"),
         ({"patrol": {"shifts": ["day"]}}, "patrol.shifts.0: write keys and values, such as {name: ..., start: "),
         ({"event_types": "robbery"}, "event_types: write keys and values, such as {name: ...}"),
         ({"event_types": {"Robbery": ["r"]}}, "event_types.Robbery: use lowercase letters"),
@@ -194,14 +188,3 @@ def test_folder_without_cities(tmp_path: Path) -> None:
         load_cities(tmp_path)
     with pytest.raises(CityFileError, match="SHOTSPOTTER_CITIES"):
         load_cities(tmp_path / "absent")
-
-
-def test_layers_are_relative_to_the_file_and_must_exist(tmp_path: Path) -> None:
-    text = (TEST_CITIES / "tiny_city.yaml").read_text()
-    (tmp_path / "tiny_city.yaml").write_text(f"{text}layers: {{districts: {{path: wards.geojson, name: ward}}}}\n")
-    with pytest.raises(CityFileError, match=r"layers.districts.path: .*wards.geojson does not exist; a relative path"):
-        load_city(tmp_path / "tiny_city.yaml")
-    (tmp_path / "wards.geojson").write_text("{}")
-    layers = load_city(tmp_path / "tiny_city.yaml").layers
-    assert layers.streets is None
-    assert layers.districts.path == tmp_path / "wards.geojson"

@@ -1,8 +1,5 @@
-from typing import Any
-
-import dagster as dg
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.defs.launchpad import changes, sections
@@ -25,25 +22,3 @@ def test_only_what_is_set_changes_the_settings_of_the_citys_file() -> None:
     assert changes(Sections()) == {}
     with pytest.raises(ValidationError, match=r"network\.epochs"):
         Sections(network={"epochs": 0})
-
-
-def test_a_run_takes_sections_and_refuses_other_keys() -> None:
-    seen: list[Any] = []
-
-    class Config(dg.Config):
-        days: int = 4
-        settings: Sections = Field(default_factory=Sections)
-
-    @dg.asset
-    def trained(config: Config) -> None:
-        seen.append(config)
-
-    def run(**config: object) -> None:
-        dg.materialize([trained], run_config={"ops": {"trained": {"config": config}}})
-
-    run(settings={"conv_lstm": {"epochs": 3}})
-    assert changes(seen[0].settings) == {"conv_lstm": {"epochs": 3}}
-    run()
-    assert changes(seen[1].settings) == {}
-    with pytest.raises(dg.DagsterInvalidConfigError, match="epoch"):
-        run(settings={"conv_lstm": {"epoch": 3}})

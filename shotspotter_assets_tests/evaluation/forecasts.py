@@ -4,8 +4,14 @@ from datetime import date
 
 import numpy as np
 import pyarrow as pa
+from scipy.special import expit, logit
 
+from shotspotter_assets.evaluation import forecasts_table as tables
 from shotspotter_assets.evaluation.scores import Scores, score_cell_days
+
+
+def days_from(first: date, observed: np.ndarray) -> np.ndarray:
+    return np.datetime64(first) + np.arange(len(observed))
 
 
 def forecasts_table(
@@ -22,49 +28,24 @@ def forecasts_table(
     mean = np.clip(rate * cells / cells.mean(), 1e-4, 0.9) * np.ones((days, 1))
     truth = np.clip(mean * loud / loud.mean(), 1e-4, 0.95)
     observed = random.random(truth.shape) < truth
-    logit = {name: np.log(p) - np.log1p(-p) for name, p in (("mean", mean), ("truth", truth))}
-    row, column = (axis.ravel() for axis in np.indices(shape))
-    forecasts = {
-        "truth": truth,
-        "historical_mean": mean,
-        "city_mean": np.full(mean.shape, mean.mean()),
-        **{
-            name: 1 / (1 + np.exp(-(share * logit["truth"] + (1 - share) * logit["mean"])))
-            for name, share in more.items()
-        },
-    }
-    return pa.table(
-        {
-            "date": pa.array(np.repeat(np.datetime64(first) + np.arange(days), len(row)), pa.date32()),
-            "row": pa.array(np.tile(row, days), pa.int16()),
-            "column": pa.array(np.tile(column, days), pa.int16()),
-            "observed": pa.array(observed.ravel().astype(np.int8)),
-            **{name: p.ravel() for name, p in forecasts.items()},
-        }
-    )
+    forecasts = {"truth": truth, "historical_mean": mean, "city_mean": np.full(mean.shape, mean.mean())}
+    between = {name: expit(share * logit(truth) + (1 - share) * logit(mean)) for name, share in more.items()}
+    places = tuple(np.indices(shape).reshape(2, -1))
+    return tables.forecasts_table(days_from(first, observed), places, observed, forecasts | between)
 
 
 def with_column(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
-    if name in table.column_names:
-        return table.set_column(table.column_names.index(name), name, pa.array(values))
-    return table.append_column(name, pa.array(values))
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    return pa.table(columns | {name: pa.array(values)})
 
 
-def random_table(first: date, days: int, cells: int, seed: int = 0, skill: float = 1.0, **more: np.ndarray) -> pa.Table:
+def random_table(first: date, days: int, cells: int, seed: int = 0, **more: np.ndarray) -> pa.Table:
     random = np.random.default_rng(seed)
     truth = np.clip(random.gamma(0.6, 0.15, (days, cells)), 1e-4, 0.9)
     observed = random.random((days, cells)) < truth
-    return pa.table(
-        {
-            "date": pa.array(np.repeat(np.datetime64(first) + np.arange(days), cells), pa.date32()),
-            "row": pa.array(np.zeros(days * cells, dtype=np.int16)),
-            "column": pa.array(np.tile(np.arange(cells, dtype=np.int16), days)),
-            "observed": pa.array(observed.ravel().astype(np.int8)),
-            "network": (skill * truth + (1 - skill) * truth.mean()).ravel(),
-            "historical_mean": np.full(days * cells, truth.mean()),
-            **more,
-        }
-    )
+    forecasts = {"network": truth, "historical_mean": np.full(truth.shape, truth.mean()), **more}
+    places = np.zeros(cells), np.arange(cells)
+    return tables.forecasts_table(days_from(first, observed), places, observed, forecasts)
 
 
 def score_days(probability: np.ndarray, observed: np.ndarray, reference: np.ndarray) -> Scores:

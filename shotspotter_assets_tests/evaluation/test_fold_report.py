@@ -99,10 +99,6 @@ def test_report_and_table_hold_forecasts_and_outcomes():
     assert scores.value("seconds_to_train", "never") is None
     assert fold_rows(scores)[0]["model"] == "historical_mean"
 
-    assert table.schema.field("date").type == pa.date32()
-    assert table.schema.field("row").type == table.schema.field("column").type == pa.int16()
-    assert table.schema.field("observed").type == pa.int8()
-    assert all(table.schema.field(name).type == pa.float64() for name in scores.models())
     assert len(table) == 40 * CELLS
     line = table.slice(7 * CELLS + 4, 1).to_pylist()[0]
     row, column = (int(axis[4]) for axis in np.nonzero(cities.COVERED))
@@ -147,7 +143,5 @@ def test_the_map_of_the_network_stands_beside_the_first_model(monkeypatch: pytes
 
 def test_alerts_outside_the_coverage_do_not_count():
     given = arguments()
-    expected, _, _ = fold_report(**given)
-    given = arguments()
     given["history"].counts[:, :, ~cities.COVERED] = 3
-    assert fold_report(**given)[0] == expected
+    assert fold_report(**given)[0] == fold_report(**arguments())[0]

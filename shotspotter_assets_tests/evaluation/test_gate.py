@@ -13,6 +13,8 @@ from shotspotter_assets.evaluation.gate import verdict_on
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
 
 FORECASTS = forecasts_table(date(2021, 1, 4), 182, better=0.7)
+MEAN = FORECASTS["historical_mean"].to_numpy()
+NEARLY_MEAN = MEAN * np.exp(np.random.default_rng(1).normal(0, 0.02, len(MEAN)))
 
 
 def shuffled(table: pa.Table, within_days: bool, seed: int = 0) -> pa.Table:
@@ -47,8 +49,7 @@ def test_shuffled_labels_fail(within_days):
 
 def test_shuffled_labels_fail_even_without_a_baseline_that_knows_no_place():
     table = shuffled(FORECASTS, within_days=False).drop_columns("city_mean")
-    flatter = 0.5 * table["historical_mean"].to_numpy() + 0.5 * table["historical_mean"].to_numpy().mean()
-    verdict = verdict_on(with_column(table, "flatter", flatter), "flatter")
+    verdict = verdict_on(with_column(table, "flatter", (MEAN + MEAN.mean()) / 2), "flatter")
     assert verdict.gain.low > 0  # it is indeed better than the only baseline
     assert not verdict.passed
     assert verdict.served == "historical_mean"
@@ -67,10 +68,8 @@ def test_a_better_but_miscalibrated_forecast_fails_for_that_alone(factor):
 
 
 def test_an_equal_forecast_fails():
-    same = FORECASTS["historical_mean"].to_numpy()
-    assert not verdict_on(with_column(FORECASTS, "same", same), "same").passed
-    noise = np.random.default_rng(1).normal(0, 0.02, len(same))
-    assert not verdict_on(with_column(FORECASTS, "nearly_same", same * np.exp(noise)), "nearly_same").passed
+    for equal in (MEAN, NEARLY_MEAN):
+        assert not verdict_on(with_column(FORECASTS, "same", equal), "same").passed
 
 
 def test_too_little_to_judge_serves_the_baseline():
@@ -101,9 +100,7 @@ def test_a_combination_is_served_unless_it_is_worse_by_the_rule_for_all(share, s
 
 
 def test_a_combination_within_chance_is_served_but_not_called_better():
-    same = FORECASTS["historical_mean"].to_numpy()
-    nearly_same = same * np.exp(np.random.default_rng(1).normal(0, 0.02, len(same)))
-    verdict = verdict_on(with_column(FORECASTS, "stack", nearly_same), "stack")
+    verdict = verdict_on(with_column(FORECASTS, "stack", NEARLY_MEAN), "stack")
     assert verdict.gain.low < 0 < verdict.gain.high
     assert (verdict.served, verdict.outcome) == ("stack", "not worse, not shown to be better")
     assert verdict.reasons[0].startswith("Not worse than the best simple method, historical_mean (")
@@ -127,9 +124,7 @@ def test_refuses_a_candidate_that_is_missing_or_has_nothing_to_beat():
 
 
 def test_a_gate_that_only_alarms_serves_the_candidate_and_says_so():
-    noise = np.random.default_rng(1).normal(0, 0.02, len(FORECASTS))
-    p = FORECASTS["historical_mean"].to_numpy()
-    for name, column, words in (("close", p * np.exp(noise), "is not shown to be better"), ("bad", p**2, "is worse")):
+    for name, column, words in (("close", NEARLY_MEAN, "is not shown to be better"), ("bad", MEAN**2, "is worse")):
         verdict = verdict_on(with_column(FORECASTS, name, column), name, "alarm")
         assert (verdict.served, verdict.passed) == (name, False)
         why = f"{name} serves although it {words} than historical_mean (gate: alarm in the city's file)."

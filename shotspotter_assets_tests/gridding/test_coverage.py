@@ -11,6 +11,7 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets.geometry.cells import cells_at
+from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.gridding.coverage import (
     coverage_starts,
     estimate_coverage,
@@ -23,15 +24,11 @@ CITY = load_city(TEST_CITIES / "landing_city.yaml")
 """Its box is a degree on each side, its cells a quarter."""
 
 
-def rectangle(name: str, west: float, east: float) -> dict[str, object]:
-    ring = [[west, 38], [east, 38], [east, 39], [west, 39], [west, 38]]
-    return {"type": "Feature", "properties": {"name": name}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
-
-
 @pytest.fixture
 def published(tmp_path: Path) -> City:
     """West is covered first, then the middle, which overlaps it; east is published but never covered."""
-    areas = [rectangle("west", -77, -76.55), rectangle("middle", -76.7, -76.2), rectangle("east", -76.2, -76)]
+    ends = {"west": (-77, -76.55), "middle": (-76.7, -76.2), "east": (-76.2, -76)}
+    areas = [polygon_feature((west, 38, east, 39), {"name": name}) for name, (west, east) in ends.items()]
     file = tmp_path / "areas.geojson"
     file.write_text(json.dumps({"type": "FeatureCollection", "features": areas}))
     starts = {"middle": date(2024, 3, 7), "west": date(2024, 3, 1)}

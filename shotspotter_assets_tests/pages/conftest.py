@@ -1,5 +1,6 @@
 """The site of the tiny city, made once, and a browser that opens it."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from shotspotter_assets.pages.site import make_overview, make_pages
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.pages.browser import open_browser
 from shotspotter_assets_tests.pages.site_of_tiny_city import TinySite, make_store
 
@@ -23,6 +25,12 @@ def tiny_site(tmp_path_factory: pytest.TempPathFactory) -> TinySite:
 @pytest.fixture(scope="session")
 def folder(tiny_site: TinySite) -> Path:
     return tiny_site.root / "store" / "city_pages"
+
+
+@pytest.fixture
+def copy(tiny_site: TinySite, tmp_path: Path) -> Store:
+    shutil.copytree(tiny_site.root / "store", tmp_path / "store")
+    return Store(str(tmp_path / "store"))
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,15 @@ from click.testing import CliRunner
 
 from shotspotter_assets.__main__ import main
 from shotspotter_assets.settings import Settings
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets_tests.defs.chain import Installation, materialize
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, TinySite
 
 
-def test_a_run_makes_the_pages_and_links_to_them(tiny_site: TinySite, tmp_path: Path) -> None:
-    shutil.copytree(tiny_site.root / "store", tmp_path / "store")
+def test_a_run_makes_the_pages_and_links_to_them(copy: Store, tiny_site: TinySite, tmp_path: Path) -> None:
     page = tmp_path / "store" / "city_pages" / f"city={CITY}" / "index.html"
-    shutil.rmtree(tmp_path / "store" / "city_pages")
+    shutil.rmtree(f"{copy.root}/city_pages")
     made = metadata_of_a_run(tiny_site, tmp_path)
     assert made["page_path"].value == str(page)
     assert page.exists()

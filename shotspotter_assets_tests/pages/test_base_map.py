@@ -1,4 +1,3 @@
-import shutil
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ SERVER = "https://tile.example.org/"
 ATTRIBUTION = "Map: a city's <b>own</b>"
 
 
-def test_tiles_come_from_one_server(browser: Any, tiny_site: TinySite, tmp_path: Path) -> None:
-    shutil.copytree(tiny_site.root / "store", tmp_path / "store")
-    store, black, asked, pictures = Store(str(tmp_path / "store")), BytesIO(), list[str](), []
+def test_tiles_come_from_one_server(browser: Any, copy: Store, tiny_site: TinySite) -> None:
+    black, asked, pictures = BytesIO(), list[str](), []
     Image.new("L", (256, 256), 0).save(black, "PNG")
 
     def answer(route: Any) -> None:
@@ -29,9 +27,9 @@ def test_tiles_come_from_one_server(browser: Any, tiny_site: TinySite, tmp_path:
     page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme="light")
     page.route("https://**/*", answer)
     for base_map in (None, BaseMap(tiles=SERVER + "{z}/{x}/{y}.png", attribution=ATTRIBUTION)):
-        make_pages(store, tiny_site.city.model_copy(update={"base_map": base_map}))
-        make_overview(store, [CITY])
-        page.goto((tmp_path / "store" / "city_pages" / f"city={CITY}" / "index.html").as_uri())
+        make_pages(copy, tiny_site.city.model_copy(update={"base_map": base_map}))
+        make_overview(copy, [CITY])
+        page.goto(Path(copy.root, "city_pages", f"city={CITY}", "index.html").as_uri())
         page.wait_for_selector("body[data-drawn]")
         page.wait_for_load_state("networkidle")
         pictures.append(pixels(page.locator("#map .canvas").screenshot())[100:-100, 100:-100])

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.city_files import load_city
@@ -10,13 +11,14 @@ from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, chance, title_of
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, layers
+from shotspotter_assets_tests.streets.town import frame_of, written
 
 REAL_CITIES = Path(__file__).parents[1] / "data" / "real_cities"
 TINY = CITIES[CITY]
 
 
-def named(tmp_path: Path, **without: None) -> Places:
-    given = layers(tmp_path).model_copy(update=without)
+def named(tmp_path: Path, **changes: Layer | None) -> Places:
+    given = layers(tmp_path).model_copy(update=changes)
     return Places(TINY.model_copy(update={"layers": given}))
 
 
@@ -38,14 +40,8 @@ def test_without_streets_a_place_is_named_by_its_direction(tmp_path: Path) -> No
 
 
 def test_a_street_far_away_names_nothing(tmp_path: Path) -> None:
-    import geopandas
-    import shapely
-
-    line = shapely.LineString([(-77.06, 38.881), (-77.0, 38.881)])
-    geopandas.GeoDataFrame({"street": ["Only St"]}, geometry=[line], crs=4326).to_parquet(tmp_path / "one.parquet")
-    given = layers(tmp_path)
-    given = given.model_copy(update={"streets": given.streets.model_copy(update={"path": tmp_path / "one.parquet"})})
-    places = Places(TINY.model_copy(update={"layers": given}))
+    frame = frame_of(["Only St"], [shapely.LineString([(-77.06, 38.881), (-77.0, 38.881)])])
+    places = named(tmp_path, streets=Layer(path=written(tmp_path, frame, "one.parquet"), name="name"))
     assert name(places, 0, 0) == "near Only St, ward 1"
     assert "north-west" in name(places, 6, 0)
 

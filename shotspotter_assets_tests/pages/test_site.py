@@ -21,12 +21,6 @@ from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, TinySite
 
 
-@pytest.fixture
-def copy(tiny_site: TinySite, tmp_path: Path) -> Store:
-    shutil.copytree(tiny_site.root / "store", tmp_path / "store")
-    return Store(str(tmp_path / "store"))
-
-
 def page(store: Store, file: str = "index.html") -> str:
     return store.read_bytes(PAGE.named(file=file), CITY).decode()
 

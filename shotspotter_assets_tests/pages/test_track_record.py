@@ -1,6 +1,4 @@
-import shutil
 from datetime import date, timedelta
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,16 +37,12 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
     assert issued_track(tiny_site.store, tiny_site.city, ISSUED - timedelta(days=1)) is None
 
 
-def test_the_network_is_scored_beside_what_was_issued(tiny_site: TinySite, tmp_path: Path) -> None:
-    shutil.copytree(tiny_site.root / "store", tmp_path / "store")
-    store = Store(str(tmp_path / "store"))
-    for issue_date in store.days_present(FORECAST, CITY):
-        table = store.read_table(FORECAST, CITY, issue_date)
-        store.write_table(FORECAST, table.append_column("model_network", table["probability"]), CITY, issue_date)
-    track = issued_track(store, tiny_site.city, tiny_site.last_issued)
+def test_the_network_is_scored_beside_what_was_issued(copy: Store, tiny_site: TinySite) -> None:
+    for issue_date in copy.days_present(FORECAST, CITY):
+        table = copy.read_table(FORECAST, CITY, issue_date)
+        copy.write_table(FORECAST, table.append_column("model_network", table["probability"]), CITY, issue_date)
+    track = issued_track(copy, tiny_site.city, tiny_site.last_issued)
     assert track["whole"]["network"] == track["whole"]["gain"]
     assert [curve["name"] for curve in track["charts"]["hits"]] == ["issued", "long-run mean", "network"]
-    assert "network" not in [
-        curve["name"]
-        for curve in issued_track(tiny_site.store, tiny_site.city, tiny_site.last_issued)["charts"]["hits"]
-    ]
+    without = issued_track(tiny_site.store, tiny_site.city, tiny_site.last_issued)
+    assert "network" not in [curve["name"] for curve in without["charts"]["hits"]]

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -47,13 +48,11 @@ FIRING = {
 }  # fmt: skip
 """Each check that fires, with parts of its message: all are in the publisher's data, and most in its description."""
 CITIES = cities()
-LOADED: dict[str, RealCity] = {}
 
 
+@cache
 def real(name: str, data: Path) -> RealCity:
-    if name not in LOADED:
-        LOADED[name] = load(CITIES[name], data)
-    return LOADED[name]
+    return load(CITIES[name], data)
 
 
 def test_there_is_a_file_for_every_data_set(real_data: Path) -> None:

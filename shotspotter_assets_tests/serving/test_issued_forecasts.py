@@ -4,15 +4,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.serving import issued_forecasts
 from shotspotter_assets.serving.retraining import reusable_record
-from shotspotter_assets.storage.catalogue import HOURLY, TOP_LOCATIONS
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.serving.test_retraining import history_to
 from shotspotter_assets_tests.serving.test_risk_tables import CELLS, next_day
-from shotspotter_assets_tests.serving.town import DAY, TOWN, serving_record
+from shotspotter_assets_tests.serving.town import DAY, TOWN, history_to, issue, serving_record
 
 NEXT = DAY + timedelta(days=1)
 MIDNIGHT = datetime(2024, 6, 3, 4, tzinfo=UTC)
@@ -21,16 +18,7 @@ MIDNIGHT = datetime(2024, 6, 3, 4, tzinfo=UTC)
 
 @pytest.fixture
 def issued(store: Store) -> issued_forecasts.Forecast:
-    table = next_day(np.full(CELLS, 0.2)).replace_schema_metadata({GRID.encode(): grid_settings(TOWN)})
-    record = issued_forecasts.ForecastRecord(
-        city=TOWN.name, issue_date=DAY, forecast_date=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,
-        expected_alerts_low=1.0, expected_alerts_high=5.0, interval="", hours="", types="", lead=1, last_known=DAY,
-        drivers={"0,1": ("near",)}, issued_at=str(MIDNIGHT), version="v",
-    )  # fmt: skip
-    hourly, top = HOURLY.schema.empty_table(), TOP_LOCATIONS.schema.empty_table()
-    forecast = issued_forecasts.Forecast(table, hourly, top, b"{}", record)
-    issued_forecasts.write_forecast(store, forecast)
-    return forecast
+    return issue(store, TOWN, DAY, next_day(np.full(CELLS, 0.2)), MIDNIGHT, **{"0,1": ("near",)})
 
 
 def test_a_day_is_over_at_local_midnight() -> None:

@@ -6,22 +6,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-import shapely
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.grid import Box, Grid
-from shotspotter_assets.serving import issued_forecasts, issued_streets
+from shotspotter_assets.serving import issued_streets
 from shotspotter_assets.serving.risk_tables import hourly_table, risk_table
 from shotspotter_assets.serving.street_ranking import street_forecast
 from shotspotter_assets.serving.street_scores import score_streets
 from shotspotter_assets.sources.simulated.source import SimulatedSource
-from shotspotter_assets.storage.catalogue import CLEANED, HOURLY, STREETS, TOP_LOCATIONS
+from shotspotter_assets.storage.catalogue import CLEANED, HOURLY, STREETS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.test_risk_tables import COUNTS
-from shotspotter_assets_tests.serving.town import TOWN, store_days
+from shotspotter_assets_tests.serving.town import TOWN, issue, store_days
+from shotspotter_assets_tests.streets.town import lattice
 
 DAY = TOWN.start + timedelta(days=30)
 NEXT = DAY + timedelta(days=1)
@@ -30,17 +28,9 @@ SHIFTS = (Shift(name="day", start=6, end=18, units=1), Shift(name="night", start
 
 @pytest.fixture
 def city(tmp_path: Path) -> City:
-    west, south, size = -77.06, 38.88, 0.04
-    across = [shapely.LineString([(west, y), (west + size, y)]) for y in south + size * np.linspace(0.1, 0.9, 5)]
-    along = [shapely.LineString([(x, south), (x, south + size)]) for x in west + size * np.linspace(0.1, 0.9, 5)]
-    names = [f"{number}th St" for number in range(5)] + [f"{letter} Ave" for letter in "ABCDE"]
-    geopandas.GeoDataFrame({"name": names}, geometry=across + along, crs=4326).to_parquet(tmp_path / "streets.parquet")
-    changes = {
-        "box": Box(west=west, south=south, east=west + size, north=south + size),
-        "grid": Grid(rows=4, columns=4),
-        "patrol": PatrolRules(shifts=SHIFTS),
-        "streets": Streets(path=tmp_path / "streets.parquet", name="name"),
-    }
+    box = Box(west=-77.06, south=38.88, east=-77.02, north=38.92)
+    streets = lattice(tmp_path / "streets.parquet", box, 5, 5)
+    changes = {"box": box, "grid": Grid(rows=4, columns=4), "patrol": PatrolRules(shifts=SHIFTS), "streets": streets}
     return TOWN.model_copy(update=changes)
 
 
@@ -51,18 +41,9 @@ def store(city: City, tmp_path: Path) -> Store:
     probability = np.linspace(0.05, 0.5, 16)
     ends = (np.full(16, -6.0), np.full(16, 1.0))
     midnight = np.datetime64(datetime(NEXT.year, NEXT.month, NEXT.day, 5), "us")
-    next_day = risk_table(
-        "day", midnight, 24, np.ones((4, 4), dtype=bool), probability, ends, COUNTS, False, None
-    ).replace_schema_metadata({GRID.encode(): grid_settings(city)})
-    record = issued_forecasts.ForecastRecord(
-        city=city.name, issue_date=DAY, forecast_date=NEXT, served="stack", models_from=DAY, why_served=(), expected_alerts=3.0,
-        expected_alerts_low=1.0, expected_alerts_high=5.0, interval="", hours="", types="", lead=1, last_known=DAY,
-        drivers={"3,3": ("near", "often", "lately")}, issued_at=str(datetime.now(UTC)), version="v",
-    )  # fmt: skip
+    next_day = risk_table("day", midnight, 24, np.ones((4, 4), dtype=bool), probability, ends, COUNTS, False, None)
     hourly = hourly_table(next_day, 1 + np.arange(168) / 24, city, NEXT)
-    issued_forecasts.write_forecast(
-        store, issued_forecasts.Forecast(next_day, hourly, TOP_LOCATIONS.schema.empty_table(), b"{}", record)
-    )
+    issue(store, city, DAY, next_day, datetime.now(UTC), hourly, **{"3,3": ("near", "often", "lately")})
     return store
 
 

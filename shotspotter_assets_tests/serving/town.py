@@ -1,6 +1,6 @@
 """A small city, the cells that are covered in it, and records of it."""
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -8,15 +8,17 @@ import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.gridding.tensors import grid_schema, sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.records import HOURLY_STACK
+from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, write_forecast
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.alert_source import AlertSource
-from shotspotter_assets.storage.catalogue import CLEANED, TENSORS
+from shotspotter_assets.storage.catalogue import CLEANED, HOURLY, TENSORS, TOP_LOCATIONS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.made_up_city import made_up_city
 
@@ -55,3 +57,20 @@ def serving_record(**changes: Any) -> ServingRecord:
         gate=VERDICT, types_by=None, train=(TOWN.start, date(2024, 3, 1)),
     )  # fmt: skip
     return record.model_copy(update=changes)
+
+
+def issue(
+    store: Store, city: City, issue_date: date, table: pa.Table, issued_at: datetime, hourly: pa.Table | None = None,
+    **drivers: tuple[str, ...],
+) -> Forecast:  # fmt: skip
+    """Write a forecast of the day after `issue_date`, with the reasons of cells by `row,column`."""
+    record = ForecastRecord(
+        city=city.name, issue_date=issue_date, forecast_date=issue_date + timedelta(days=1), served=CANDIDATE,
+        models_from=issue_date, why_served=(), expected_alerts=3.0, expected_alerts_low=1.0, expected_alerts_high=5.0,
+        interval="", hours="", types="", lead=1, last_known=issue_date, drivers=drivers, issued_at=str(issued_at), version="v",
+    )  # fmt: skip
+    table = table.replace_schema_metadata({GRID.encode(): grid_settings(city)})
+    top = TOP_LOCATIONS.schema.empty_table()
+    forecast = Forecast(table, hourly or HOURLY.schema.empty_table(), top, b"{}", record)
+    write_forecast(store, forecast)
+    return forecast

@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import geopandas
+import numpy as np
 import shapely
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.city_files import CityFile
+from shotspotter_assets.geometry.grid import Box
 from shotspotter_assets_tests.made_up_city import made_up_city
 
 CITY = made_up_city("square_town", (-77.0, 38.0, -76.9, 38.1), (10, 10))
@@ -39,3 +42,12 @@ def written(folder: Path, frame: geopandas.GeoDataFrame, file: str = "streets.pa
 
 def city_with(path: Path, **settings: Any) -> City:
     return CityFile.model_validate(CITY.model_dump() | {"streets": {"path": path, "name": "name"} | settings})
+
+
+def lattice(file: Path, box: Box, streets: int, avenues: int) -> Streets:
+    """Write streets from west to east and avenues from south to north, evenly over a box."""
+    across = [[(box.west, y), (box.east, y)] for y in np.linspace(box.south, box.north, streets + 2)[1:-1]]
+    along = [[(x, box.south), (x, box.north)] for x in np.linspace(box.west, box.east, avenues + 2)[1:-1]]
+    names = [f"{at}th St" for at in range(streets)] + [f"{chr(65 + at)} Ave" for at in range(avenues)]
+    frame_of(names, [shapely.LineString(ends) for ends in across + along]).to_parquet(file)
+    return Streets(path=file, name="name")

@@ -4,16 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import dagster as dg
-import geopandas
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-import shapely
 
 from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
@@ -36,6 +33,8 @@ from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, with_city
+from shotspotter_assets_tests.streets.town import lattice
+from shotspotter_assets_tests.waiting import wait_until
 
 CITY = "tiny_city"
 DAY = date(2024, 1, 20)
@@ -205,17 +204,8 @@ def test_a_city_without_rules_has_an_empty_plan(chain: Chain) -> None:
     assert chain.read(catalogue.PLAN, DAY).num_rows == 0
 
 
-def with_streets(folder: Path) -> Streets:
-    """Streets of the tiny city: every other edge between two cells, and some in between."""
-    across = [shapely.LineString([(-77.06, y), (-77.0, y)]) for y in np.linspace(38.883, 38.927, 8)]
-    along = [shapely.LineString([(x, 38.88), (x, 38.93)]) for x in np.linspace(-77.056, -77.004, 10)]
-    names = [f"{number}th St" for number in range(8)] + [f"{letter} Ave" for letter in "ABCDEFGHIJ"]
-    geopandas.GeoDataFrame({"name": names}, geometry=across + along, crs=4326).to_parquet(folder / "streets.parquet")
-    return Streets(path=folder / "streets.parquet", name="name")
-
-
 def test_streets_are_ranked_and_scored_on_their_day(chain: Chain, tmp_path: Path) -> None:
-    chain.change_city(streets=with_streets(tmp_path))
+    chain.change_city(streets=lattice(tmp_path / "streets.parquet", chain.cities[CITY].box, 8, 10))
     shown = metadata_of(chain.run(DAY, ["street_risk"]))["street_risk"]
     table = chain.read(catalogue.STREETS, DAY)
     assert table.schema.remove_metadata() == catalogue.STREETS.schema
@@ -405,11 +395,7 @@ def test_hours_and_minutes_are_refitted_in_the_background_every_hour(chain: Chai
         return nowcast
 
     def issued_after_a_refit(before: str | None) -> Nowcast:
-        for _ in range(600):
-            if (nowcast := issued()).record.refitted != before:
-                return nowcast
-            sleep(0.1)
-        raise AssertionError("no refit within a minute")
+        return wait_until(lambda: (found := issued()).record.refitted != before and found, every=0.1)
 
     weekly = issued()
     assert weekly.record.refitted is None
