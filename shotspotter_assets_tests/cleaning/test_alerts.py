@@ -116,18 +116,6 @@ def test_rows_are_conserved_and_their_order_does_not_matter(rows: list[dict[str,
     assert all(alone[day].alerts.equals(cleaned[day].alerts) for day in days)
 
 
-def test_an_incident_goes_on_over_midnight() -> None:
-    before = {"date": DAY, "time_utc": datetime(2024, 3, 3, 4, 58, tzinfo=UTC)}
-    after = {"date": date(2024, 3, 3), "time_utc": datetime(2024, 3, 3, 5, 1, tzinfo=UTC), "source_id": "b"}
-    next_day = clean_alerts(raw(before, after), [date(2024, 3, 3)], CITY)
-    assert list(next_day) == [date(2024, 3, 3)]
-    cleaned = next_day[date(2024, 3, 3)]
-    assert cleaned.alerts["incident_id"].to_pylist() == [2024030200000]
-    assert (cleaned.account.cleaned, cleaned.account.received, cleaned.account.incidents) == (1, 1, 0)
-    without_the_day_before = clean_alerts(raw(after), [date(2024, 3, 3)], CITY)[date(2024, 3, 3)]
-    assert without_the_day_before.alerts["incident_id"].to_pylist() == [2024030300000]
-
-
 MIDNIGHT = datetime(2024, 3, 3, 5, tzinfo=UTC)
 """The beginning of 3 March in New York."""
 bursts = st.lists(
@@ -202,13 +190,6 @@ def test_location_ids_turn_back_into_points(points: list[tuple[float, float]]) -
     north, east = np.divmod(location_ids(longitude, latitude), 2**32)
     assert np.abs(east / 1e7 - 180 - longitude).max() <= 0.6e-7
     assert np.abs(north / 1e7 - 90 - latitude).max() <= 0.6e-7
-
-
-def test_location_ids_do_not_depend_on_the_box() -> None:
-    rows = raw({}, {"longitude": -76.4})
-    wider = CITY.model_copy(update={"box": CITY.box.model_copy(update={"west": -78.0})})
-    here, there = (clean_alerts(rows, [DAY], city)[DAY].alerts["location_id"] for city in (CITY, wider))
-    assert here.equals(there)
 
 
 NO_ID = {"source_id": None}

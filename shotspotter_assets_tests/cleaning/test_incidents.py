@@ -30,25 +30,13 @@ alerts_of_three_days = st.lists(
 @settings(max_examples=50, deadline=None)
 @given(alerts=alerts_of_three_days)
 @example(alerts=[(1199, 0, 0), (1499, 0, 0)])
+@example(alerts=[(400, 0, 0), (600, 0, 0), (800, 0, 0), (999, 0, 0), (1100, 0, 0)])  # reaches back one day
+@example(alerts=[(450, 0, 0), (450, 4, 0), (510, 2, 0)])  # apart before midnight
 def test_components_agree_with_a_double_loop(alerts: list[tuple[int, int, int]]) -> None:
     seconds, x, y = np.array(sorted(alerts), dtype=float).T
     day = (seconds // 500).astype(np.int64)
     metres = np.column_stack([60 * x, 77 * y])
     assert incident_numbers(day, seconds, metres).tolist() == by_double_loop(day, seconds, metres)
-
-
-def test_a_chain_over_two_midnights_reaches_back_one_day() -> None:
-    seconds = np.arange(0.0, 1000, 200)
-    day = np.array([0, 1, 1, 1, 2])
-    assert incident_numbers(day, seconds, np.zeros((5, 2))).tolist() == [0, 0, 0, 0, 1]
-
-
-def test_an_alert_after_midnight_does_not_join_what_was_apart_before() -> None:
-    seconds = np.array([0.0, 0.0, 60.0])
-    metres = np.array([[0.0, 0.0], [260.0, 0.0], [130.0, 0.0]])
-    day = np.array([0, 0, 1])
-    assert incident_numbers(day, seconds, metres).tolist() == [0, 1, 0]
-    assert incident_numbers(np.zeros(3, dtype=int), seconds, metres).tolist() == [0, 0, 0]
 
 
 def test_many_alerts_of_one_hour_at_few_points_need_little_memory() -> None:

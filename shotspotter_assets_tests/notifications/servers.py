@@ -85,10 +85,6 @@ class Mailbox:
         envelope.mail_from = address
         return "250 OK"
 
-    async def handle_RCPT(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _: Any) -> str:
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:
         self.encrypted.append(session.ssl is not None)
         self.mails.append(BytesParser(policy=default).parsebytes(envelope.content))

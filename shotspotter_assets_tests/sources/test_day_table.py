@@ -40,19 +40,10 @@ def counted(city: City, rate: float, silent: int, days_late: int | None = None) 
     return sum(state != "unknown" for state in after)
 
 
-def test_a_day_of_silence_of_a_city_of_twenty_alerts_is_not_known() -> None:
-    assert counted(a_city(), 20, 1) == 0
-    assert counted(a_city(), 20, 53) == 0
-
-
-def test_silence_that_was_plausible_is_no_longer_when_it_lasts() -> None:
-    assert counted(a_city(), 2, 2) == 2
-    assert counted(a_city(), 2, 10) == 0
-
-
-def test_a_city_with_an_alert_a_week_is_not_taken_for_dead() -> None:
-    assert counted(a_city(), 1 / 7, 30) == 30
-    assert counted(a_city(), 1 / 7, 150) == 0
+@pytest.mark.parametrize(("rate", "plausible", "too_long"), [(20, 0, 1), (20, 0, 53), (2, 2, 10), (1 / 7, 30, 150)])
+def test_silence_is_plausible_as_long_as_the_rate_allows(rate: float, plausible: int, too_long: int) -> None:
+    assert counted(a_city(), rate, plausible) == plausible
+    assert counted(a_city(), rate, too_long) == 0
 
 
 def test_the_answer_of_a_gateway_and_of_a_simulation_is_complete() -> None:

@@ -104,14 +104,6 @@ def test_days_are_stored_until_their_rows_change(town: Town) -> None:
     assert town.changed() == [4, 6], "the file is withdrawn"
 
 
-def test_days_that_were_unknown_are_known_once_later_rows_come(town: Town) -> None:
-    town.land("history/a.csv", "2024-03-02", "2024-03-02", "2024-03-01", "2024-03-01")
-    town.make(1, 15)
-    assert town.states(15) == ["known"] * 2 + ["unknown"] * 13
-    town.land("history/b.csv", "2024-03-06")
-    assert town.states(15)[:6] == ["known"] * 6
-
-
 def test_a_daily_file_without_rows_makes_its_day_known(tmp_path: Path) -> None:
     town = Town(tmp_path, DAILY_AND_HISTORY)
     town.land("history/all.csv", "2024-03-01", "2024-03-02")

@@ -148,13 +148,11 @@ class Socrata:
     async def answer(self, request: Request) -> Response:
         token = request.headers.get("X-App-Token")
         if self.token is not None and token is not None and token != self.token:
-            return JSONResponse(
-                {"code": "permission_denied", "error": True, "message": "Invalid app_token specified"}, 403
-            )
+            return _soda_error("permission_denied", "Invalid app_token specified", 403)
         asked = dict(request.query_params)
         limit, offset = int(asked.pop("$limit", 1000)), int(asked.pop("$offset", 0))
         if limit > self.MAX_ROWS:
-            return JSONResponse({"code": "limit", "error": True, "message": "Limit too high"}, 400)
+            return _soda_error("limit", "Limit too high")
         query = f"SELECT {_soql(asked.pop('$select', '*'))} FROM alerts"
         for clause, words in (("$where", "WHERE"), ("$order", "ORDER BY")):
             if clause in asked:
@@ -162,12 +160,16 @@ class Socrata:
             elif clause == "$order":
                 query += " ORDER BY random()"
         if asked:
-            return JSONResponse({"code": "unknown", "error": True, "message": f"Unrecognized arguments {asked}"}, 400)
+            return _soda_error("unknown", f"Unrecognized arguments {asked}")
         try:
             found = self.database.cursor().sql(f"{query} LIMIT {limit} OFFSET {offset}").to_arrow_table()
         except duckdb.Error as error:
-            return JSONResponse({"code": "query.soql", "error": True, "message": str(error)}, 400)
+            return _soda_error("query.soql", str(error))
         return JSONResponse(soda_rows(found))
+
+
+def _soda_error(code: str, message: str, status: int = 400) -> Response:
+    return JSONResponse({"code": code, "error": True, "message": message}, status)
 
 
 def _soql(text: str) -> str:
@@ -251,9 +253,8 @@ class Arcgis:
         selected = ", ".join(
             f"epoch_ms({name})" if self.fields[name] == "esriFieldTypeDate" else name for name in names
         )
-        rows = self._sql(
-            f"SELECT {selected}, LONGITUDE, LATITUDE FROM features WHERE {where} ORDER BY {order} LIMIT {limit + 1}"
-        )
+        query = f"SELECT {selected}, LONGITUDE, LATITUDE FROM features WHERE {where} ORDER BY {order} LIMIT {limit + 1}"
+        rows = self.database.cursor().execute(query).fetchall()
         features: list[dict[str, Any]] = [{"attributes": dict(zip(names, row, strict=False))} for row in rows[:limit]]
         if asked["returnGeometry"] == "true":
             for feature, row in zip(features, rows, strict=False):
@@ -262,9 +263,6 @@ class Arcgis:
                     feature["geometry"] = {"x": row[-2] * SPHERE_RADIUS, "y": 0.0}
         more = {"exceededTransferLimit": True} if len(rows) > limit and self.says_more else {}
         return _arcgis_json({"features": features, **({"fields": []} if features else {}), **more})
-
-    def _sql(self, query: str) -> list[Any]:
-        return self.database.cursor().execute(query).fetchall()
 
 
 def _arcgis_json(content: Any) -> Response:

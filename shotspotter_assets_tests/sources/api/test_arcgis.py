@@ -76,13 +76,6 @@ def test_times_are_utc_and_the_question_has_a_day_more_on_each_side() -> None:
     assert query.query_params["returnGeometry"] == "false"
 
 
-def test_local_times_stamped_as_utc() -> None:
-    table = features(DATETIME=["2018-03-05T23:30:00", "2018-03-06T00:30:00"])
-    with serving(Arcgis(table).routes) as server:
-        raw = layer(server, ignore_zone=True, naive_times="local").read(date(2018, 3, 5), date(2018, 3, 5))
-    assert raw["time_utc"].to_pylist() == [datetime(2018, 3, 6, 4, 30, tzinfo=UTC)]
-
-
 def test_rows_without_a_usable_date_are_filed_under_the_first_day() -> None:
     ahead = str(datetime.now(UTC).date() + timedelta(days=40))
     table = features(DATETIME=[None, "1899-12-30", ahead, "2014-01-01T05:00:02", "2018-03-05T12:00"])

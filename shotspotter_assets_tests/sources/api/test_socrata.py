@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -99,16 +99,6 @@ def test_local_times_missing_keys_and_numbers_as_text_are_read() -> None:
     assert kept == [None, None, without_latitude]
 
 
-def test_rows_without_a_usable_date_are_filed_under_the_first_day() -> None:
-    ahead = str(datetime.now(UTC).date() + timedelta(days=40))
-    table = rows(date=[None, "2009-01-01", ahead, "2017-01-13T08:00:00", "2018-03-05T00:00:00"])
-    with serving(Socrata(table).routes) as server:
-        raw = dataset(server).read(CHICAGO.start, CHICAGO.start)
-        assert raw["source_id"].to_pylist() == ["SST-1", "SST-3", "SST-2", "SST-0"]
-        assert set(raw["date"].to_pylist()) == {CHICAGO.start}
-        assert dataset(server).read(date(2017, 1, 14), LAST)["source_id"].to_pylist() == ["SST-4"]
-
-
 def test_nested_columns_and_a_further_condition() -> None:
     table = MANY.slice(0, 10)
     points = [{"type": "Point", "coordinates": [-87.5 - at / 100, 41.5]} for at in range(10)]
@@ -124,28 +114,24 @@ def test_nested_columns_and_a_further_condition() -> None:
     assert set(raw["latitude"].to_pylist()) == {41.5}
 
 
-def test_text_times_in_another_form_are_filtered_here() -> None:
-    table = rows(unique_id=["a", "b"]).drop_columns("date")
-    table = table.append_column("date", pa.array(["07/13/2018 11:58:53 PM", "03/05/2018 01:00:00 AM"]))
+@pytest.mark.parametrize(
+    ("times", "how", "condition"),
+    [
+        (["07/13/2018 11:58:53 PM", "03/05/2018 01:00:00 AM"], {"time_format": "%m/%d/%Y %I:%M:%S %p"}, None),
+        (
+            [1528092000000, 1520316000000],
+            {"time_format": "epoch_ms", "naive_times": "reject"},
+            "(date >= 1519776000000 AND date < 1522627200000)",
+        ),
+    ],
+)
+def test_text_is_filtered_here_and_numbers_by_the_portal(
+    times: list, how: dict[str, Any], condition: str | None
+) -> None:
+    table = rows(unique_id=["a", "b"]).drop_columns("date").append_column("date", pa.array(times))
     with serving(Socrata(table).routes) as server:
-        source = dataset(server, time_format="%m/%d/%Y %I:%M:%S %p")
-        assert source.read(FIRST, LAST)["source_id"].to_pylist() == ["b"]
-    assert all("$where" not in request.query_params for request in server.requests)
-
-
-def test_epoch_times_are_compared_as_numbers() -> None:
-    table = rows(unique_id=["a", "b"]).drop_columns("date")
-    table = table.append_column("date", pa.array([1520316000000, 1520319600000 + 86_400_000 * 90]))
-    with serving(Socrata(table).routes) as server:
-        raw = dataset(server, time_format="epoch_ms", naive_times="reject").read(FIRST, LAST)
-    assert raw["time_utc"].to_pylist() == [datetime(2018, 3, 6, 6, tzinfo=UTC)]
-    assert "date >= 1519776000000 AND date < 1522627200000" in server.requests[0].query_params["$where"]
-
-
-def test_a_wrong_column_is_named_by_the_portal() -> None:
-    says = r'HTTP 400: .*"datum".*check the columns'
-    with serving(Socrata(MANY).routes) as server, pytest.raises(SourceError, match=says):
-        dataset(server, columns={"time": "datum"}).read(FIRST, FIRST)
+        assert dataset(server, **how).read(FIRST, LAST)["source_id"].to_pylist() == ["b"]
+    assert server.requests[0].query_params.get("$where") == condition
 
 
 def test_a_wrong_token_is_refused() -> None:

@@ -136,6 +136,7 @@ def test_daily_files_are_chosen_by_their_name(tmp_path: Path, caplog: pytest.Log
         ("a.docx", b"PK", r"a\.docx is of a kind that is not read \(allowed: \.parquet"),
         ("a.xlsx", b"PK", r"a\.xlsx cannot be read as an Excel workbook"),
         ("a.zip", b"PK", r"a\.zip cannot be read as a zip archive with one shapefile"),
+        pytest.param("a.csv", b",".join(b"%d" % at for at in range(100_000)) + b"\n", "it has: 0, 1, 10, ", id="many"),
     ],
 )
 def test_unusable_file_is_named_with_what_to_do(tmp_path: Path, name: str, content: bytes, says: str) -> None:
@@ -143,6 +144,7 @@ def test_unusable_file_is_named_with_what_to_do(tmp_path: Path, name: str, conte
     with pytest.raises(SourceError, match=says) as caught:
         folder(tmp_path).read(FIRST, LAST)
     assert "landing_city" in str(caught.value)
+    assert len(str(caught.value)) < 2_500
 
 
 def test_missing_or_empty_folder(tmp_path: Path) -> None:
@@ -456,6 +458,7 @@ def test_a_name_that_is_no_text_is_refused_alone(tmp_path: Path) -> None:
         ("id", pa.array([["a"]]), "the column id is of the type list"),
         ("id", pa.array([{"a": 1}]), "the column id is of the type struct"),
         ("lon", pa.array([b"1"]), "the column lon is of the type binary"),
+        ("id", pa.array([b"\xff" * 16], pa.uuid()), "cannot be read"),
         ("when", pa.array([0], pa.timestamp("us", "Mars/Olympus")), "the zone 'Mars/Olympus', which is not known"),
     ],
 )

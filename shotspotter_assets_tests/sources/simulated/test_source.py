@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.simulated import source as simulation
 from shotspotter_assets.sources.simulated.background import HOUR, SENSOR_SHARE
@@ -153,22 +152,3 @@ def test_lags_are_exponential_up_to_the_cut() -> None:
             np.expm1(-hours * HOUR / simulation.MEAN_LAG) / np.expm1(-simulation.MAX_LAG / simulation.MEAN_LAG)
         )
         assert (lags < hours * HOUR).mean() == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / DRAWS))
-
-
-def test_the_share_heard_is_that_of_drawn_steps() -> None:
-    # 3 x 4 cells, 500 m high and 350 m wide
-    box = {"west": -77.0, "south": 38.9, "east": -76.98384, "north": 38.913475}
-    small = CityFile.model_validate(make_city().model_dump() | {"box": box, "grid": {"rows": 3, "columns": 4}})
-    sensors = np.ones((3, 4), bool)
-    sensors[1, 2] = False
-    parents = np.zeros((3, 4))
-    parents[1, 1], parents[2, 3] = 0.75, 0.25
-    random = np.random.default_rng(3)
-    is_first = random.random(DRAWS) < 0.75
-    row_step, column_step = simulation.draw_steps(random, DRAWS, small)
-    assert np.abs(row_step).max() <= 3 * 200 / 500 + 1e-6
-    row = np.where(is_first, 1, 2) + random.random(DRAWS) + row_step
-    column = np.where(is_first, 1, 3) + random.random(DRAWS) + column_step
-    heard = (row >= 0) & (row < 3) & (column >= 0) & (column < 4)
-    heard[heard] = sensors[row[heard].astype(int), column[heard].astype(int)]
-    assert simulation.share_heard(small, sensors, parents) == pytest.approx(heard.mean(), abs=4 * 0.5 / np.sqrt(DRAWS))
