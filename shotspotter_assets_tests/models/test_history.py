@@ -14,11 +14,6 @@ def test_arrays_that_do_not_fit_are_refused():
         History(CITY, first_day, counts, np.zeros_like(COVERED))
 
 
-def test_observed_means_any_alert_of_any_type():
-    counts = history().counts
-    np.testing.assert_array_equal(history().observed, counts.sum(axis=1)[:, COVERED] > 0)
-
-
 def test_what_comes_after_a_window_is_cut_off():
     short = history().through(100)
     assert len(short.counts) == len(short.evening) == len(short.days()) == 100

@@ -1,9 +1,9 @@
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from shotspotter_assets.arrays import Array, Integers
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.forecaster import HORIZONS
 from shotspotter_assets.models.forecaster_registry import forecaster
@@ -14,22 +14,9 @@ from shotspotter_assets.models.stack import HOURLY_MEMBERS, FittedStack, combine
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
 from shotspotter_assets_tests.models.next_hours.test_climatology import fit
 from shotspotter_assets_tests.models.next_hours.test_climatology import fitted as fitted_once
+from shotspotter_assets_tests.models.test_stack import Known
 
 BEFORE, WEIGHED, LATER = range(100 * 24), range(100 * 24, 240 * 24), range(240 * 24, 360 * 24)
-
-
-@dataclass(frozen=True)
-class Known:
-    """A member whose forecasts of one hour from each hour on are given."""
-
-    probability: Array
-    validation_probability: Array | None = None
-
-    def predict(self, history: HourlyHistory, issues: Integers) -> Array:
-        return self.probability[issues]
-
-    def files(self) -> dict[str, bytes]:
-        return {}
 
 
 def town() -> tuple[HourlyHistory, Array]:
@@ -72,13 +59,6 @@ def test_it_is_no_worse_than_any_member(fitted, horizon):
         for name, model in {**fitted.models[horizon].members, "stack": fitted.models[horizon]}.items()
     }
     assert losses.pop("stack") < 1.01 * min(losses.values())
-
-
-def test_a_member_that_knows_nothing_loses_its_weight():
-    random = np.random.default_rng(1).permuted(TRUTH, axis=1)
-    stack = stack_of(next_hours=random, self_exciting=TRUTH)
-    assert stack.chosen["weights"]["next_hours"] < stack.chosen["weights"]["self_exciting"]
-    assert stack.chosen["in_words"].startswith("self_exciting 9")
 
 
 def test_the_level_follows_a_city_that_changes():

@@ -7,17 +7,7 @@ from shotspotter_assets.models.filters import exponential_mean
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day import daily_inputs
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets_tests.models.histories import CITY, COVERED, build, changed, context_of, history
-
-
-def test_inputs_use_only_days_before_and_reach_the_day_after_the_last():
-    past = history(120)
-    inputs = daily_inputs.next_day_inputs(past, range(121))
-    assert inputs.values.shape == (121, COVERED.sum(), len(inputs.names))
-    assert np.isfinite(inputs.values).all()
-    again = daily_inputs.next_day_inputs(changed(past, 110), range(121))
-    np.testing.assert_array_equal(again.values[:111], inputs.values[:111])
-    assert (again.values[111:] != inputs.values[111:]).any()
+from shotspotter_assets_tests.models.histories import CITY, COVERED, build, context_of, history
 
 
 def test_shrunk_rates_are_posterior_means_around_longer_memories():

@@ -50,19 +50,19 @@ def _points_in(cell: np.ndarray, metres_east: float, random: np.random.Generator
     return corner / [columns, rows] * [(box.east - box.west) * metres_east, (box.north - box.south) * 111_320]
 
 
-def alerts_at(seconds: np.ndarray, degrees: np.ndarray) -> pa.Table:
-    order = np.argsort(seconds)
-    numbers = pa.array(np.arange(len(order)), pa.int64())
-    return pa.table(
-        {
-            "user_id": numbers,
-            "incident_id": numbers,
-            "time_utc": pa.array((seconds[order] * 1e6).astype(np.int64), pa.timestamp("us", "UTC")),
-            "longitude": degrees[order, 0],
-            "latitude": degrees[order, 1],
-            "gunshot_type": pa.nulls(len(order), pa.int8()),
-        }
-    )
+def alerts_at(
+    seconds: np.ndarray, degrees: np.ndarray, incident: list[int] | None = None, kind: list[int | None] | None = None
+) -> pa.Table:
+    """Return alerts in the order of time, by default each with an incident of its own and no type."""
+    numbers = np.arange(len(seconds))
+    columns = {
+        "user_id": pa.array(numbers, pa.int64()),
+        "incident_id": pa.array(numbers if incident is None else incident, pa.int64()),
+        "time_utc": pa.array((np.sort(seconds) * 1e6).astype(np.int64), pa.timestamp("us", "UTC")),
+        "gunshot_type": pa.array(kind or [None] * len(seconds), pa.int8()),
+    }
+    places = degrees[np.argsort(seconds)].T
+    return pa.table(columns | dict(zip(("longitude", "latitude"), places, strict=True)))
 
 
 NOON = datetime(2021, 2, 3, 17, tzinfo=UTC)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_later_incidents_and_counts_change_nothing(history: HourlyHistory, rates
     both = Incidents(np.r_[before.seconds, now.timestamp() + 1], np.full((2, 2), 4_000.0), np.array([[6, 6], [6, 6]]))
     counted = history.counts.copy()
     counted[500:] = 7
-    later = HourlyHistory(simulated_incidents.CITY, history.first_day, counted, history.in_coverage)
+    later = replace(history, counts=counted)
     first, second = (
         forecast_minutes(rates, TRIPLE, some, incidents, now) for some, incidents in ((history, before), (later, both))
     )
@@ -71,11 +72,6 @@ def test_lifts_are_fitted_after_the_first_hours_of_the_history(history: HourlyHi
 
 
 def test_city_that_publishes_hours_has_no_next_minutes(history: HourlyHistory, rates: KnownRates) -> None:
-    by_hour = HourlyHistory(
-        simulated_incidents.CITY.model_copy(update={"time_precision": "hour"}),
-        history.first_day,
-        history.counts,
-        history.in_coverage,
-    )
+    by_hour = replace(history, city=simulated_incidents.CITY.model_copy(update={"time_precision": "hour"}))
     with pytest.raises(HourlyHistoryError, match=r"no minute \(time_precision: hour\)"):
         fit_on_hours(NOTHING, by_hour, rates)

@@ -1,26 +1,13 @@
-from datetime import UTC, datetime
-
 import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
-from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CITY, COVERED
-
-NOON = datetime(2021, 3, 1, 12, tzinfo=UTC)
+from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CITY, COVERED, NOON, alerts_at
 
 
 def alerts(incident: list[int], kind: list[int | None], minute: list[float]) -> pa.Table:
-    times = [int((NOON.timestamp() + 60 * after) * 1e6) for after in minute]
-    return pa.table(
-        {
-            "user_id": pa.array(range(len(incident)), pa.int64()),
-            "incident_id": pa.array(incident, pa.int64()),
-            "time_utc": pa.array(times, pa.timestamp("us", "UTC")),
-            "longitude": np.linspace(-77.049, -76.951, len(incident)),
-            "latitude": np.full(len(incident), 38.89),
-            "gunshot_type": pa.array(kind, pa.int8()),
-        }
-    )
+    degrees = np.column_stack([np.linspace(-77.049, -76.951, len(incident)), np.full(len(incident), 38.89)])
+    return alerts_at(NOON.timestamp() + 60 * np.array(minute), degrees, incident, kind)
 
 
 def test_an_incident_is_at_its_first_alert_in_whatever_order_they_come() -> None:
