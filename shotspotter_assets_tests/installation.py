@@ -43,10 +43,15 @@ class Installation:
     def start(self) -> None:
         command = [sys.executable, "-m", "shotspotter_assets", "lost-runs"]
         subprocess.run(command, cwd=self.folder, env=self._environment, check=True)
-        self.process = self._start("dg", "dev", "--host", "127.0.0.1", "--port", str(self._port))
+        command = [str(Path(sys.executable).parent / "dg"), "dev", "--host", "127.0.0.1", "--port", str(self._port)]
+        command += ["--workspace", str(CHECKOUT / "workspace.yaml")]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
 
-    def stop(self) -> list[int]:
-        """End what is left of it as a service manager does, SIGTERM and then SIGKILL: the ids of what was left."""
+    def stop(self) -> None:
+        """End what is left of it as a service manager does, SIGTERM and then SIGKILL."""
         left = list(self.processes())
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -56,7 +61,6 @@ class Installation:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self.process.wait()
-        return [process.pid for process in left]
 
     def ask(self, query: str, **variables: Any) -> Any:
         sent = {"query": query, "variables": variables}
@@ -68,7 +72,7 @@ class Installation:
         return False
 
     def daemons(self) -> list[psutil.Process]:
-        return self._started_as("-m", "dagster._daemon", "run")
+        return [found for found in self.processes() if _command(found)[1:4] == ["-m", "dagster._daemon", "run"]]
 
     def run_workers(self) -> list[psutil.Process]:
         return [process for process in self.processes() if "--multiprocessing-fork" in _command(process)]
@@ -78,17 +82,6 @@ class Installation:
             with contextlib.suppress(psutil.Error):
                 if found.environ().get("DAGSTER_HOME") == self.home and found.status() != psutil.STATUS_ZOMBIE:
                     yield found
-
-    def _start(self, command: str, *arguments: str) -> subprocess.Popen[bytes]:
-        program = str(Path(sys.executable).parent / command)
-        command_line = [program, *arguments, "--workspace", str(CHECKOUT / "workspace.yaml")]
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                command_line, cwd=self.folder, env=self._environment, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def _started_as(self, *arguments: str) -> list[psutil.Process]:
-        return [process for process in self.processes() if _command(process)[1 : 1 + len(arguments)] == [*arguments]]
 
 
 def _command(process: psutil.Process) -> list[str]:

@@ -134,18 +134,14 @@ class Converging(RuleBasedStateMachine):
     @rule()
     def wrong_city_file(self) -> None:
         self.town.write_city_file(more="boxes: 3\n")
-        self.town.load()
         self.tick()
         self.town.write_city_file()
-        self.town.load()
 
     @rule()
     def swapped_columns_in_the_city_file(self) -> None:
         self.town.write_city_file(longitude="lat", latitude="lon")
-        self.town.load()
         self.tick()
         self.town.write_city_file()
-        self.town.load()
 
     @rule()
     def tick(self) -> None:

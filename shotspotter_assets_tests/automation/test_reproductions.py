@@ -55,29 +55,6 @@ def of_assets(names: tuple[str, ...], town: LivingCity) -> list[dg.RunRequest]:
     return [one for one in town.requested if {key.path[-1] for key in one.asset_selection or ()} & set(names)]
 
 
-@pytest.mark.parametrize("keeps_cursor", [True, False])
-def test_rows_of_today_are_stored_once_the_day_is_over(settled: LivingCity, keeps_cursor: bool) -> None:
-    settled.land("early.csv", *rows(TODAY, TODAY))
-    assert settled.settle() == []
-    assert f"3 rows of {TODAY} wait until the day is over." in settled.message
-    settled.now += timedelta(days=1)
-    if not keeps_cursor:
-        settled.restart()
-    settled.settle()
-    assert settled.table.days[TODAY].rows == 3
-    assert forecast(settled, TODAY).forecast_date == TODAY + ONE_DAY
-
-
-def test_days_with_swapped_columns_never_count_as_silent(settled: LivingCity) -> None:
-    settled.write_city_file(longitude="lat", latitude="lon")
-    settled.settle()
-    assert set(settled.table.in_state("held_back")) == set(days_between(START, YESTERDAY))
-    assert "corrected: 14 days, the last" in settled.message
-    settled.write_city_file()
-    settled.settle()
-    assert not settled.table.in_state("held_back")
-
-
 def test_a_correction_of_a_past_day_refreshes_the_newest_forecast(settled: LivingCity) -> None:
     before, corrected = forecast(settled, YESTERDAY), YESTERDAY - timedelta(days=6)
     settled.requested.clear()
@@ -86,16 +63,6 @@ def test_a_correction_of_a_past_day_refreshes_the_newest_forecast(settled: Livin
     assert [requested_days(one) for one in of_assets(PRODUCTS[:1], settled)] == [(str(YESTERDAY), str(YESTERDAY))]
     assert forecast(settled, YESTERDAY).version != before.version
     assert settled.store.days_present(FORECAST_RECORD, NAME) == {YESTERDAY}
-
-
-def test_days_before_the_first_row_do_not_keep_a_city_from_a_forecast(tmp_path: Path) -> None:
-    town = LivingCity(tmp_path / "town", START - timedelta(days=7), noon(TODAY))
-    town.write_city_file(publication="{}")
-    town.land("history.csv", *rows(START, YESTERDAY))
-    town.settle()
-    assert set(town.table.in_state("unknown")) == set(days_between(START - timedelta(days=7), START - ONE_DAY))
-    assert forecast(town, YESTERDAY).lead == 1
-    town.close()
 
 
 def test_a_tick_within_a_first_run_requests_no_days(town: LivingCity) -> None:
@@ -113,24 +80,6 @@ def test_a_tick_within_a_first_run_requests_no_days(town: LivingCity) -> None:
         assert town.run(request)
     assert requested == []
     assert len(town.settle()) == 1, "the newest day's products"
-
-
-def test_a_typo_in_a_citys_file_during_a_backfill_stops_nothing(town: LivingCity) -> None:
-    [request] = town.tick()
-    town.write_city_file(more="boxes: 3\n")
-    assert town.run(request)
-    town.settle()
-    assert forecast(town, YESTERDAY).forecast_date == TODAY
-
-
-def test_a_correction_file_replaces_a_day_and_its_removal_restores_it(settled: LivingCity) -> None:
-    day = YESTERDAY - timedelta(days=3)
-    settled.land(f"correction_{day}.csv", row(day, 0), row(day, 40, place=4), row(day, 41, place=5), row(day, 42))
-    settled.settle()
-    assert settled.table.days[day].rows == 4
-    settled.remove(f"correction_{day}.csv")
-    settled.settle()
-    assert settled.table.days[day].rows == 3
 
 
 def test_two_days_of_a_backfill_train_once(tmp_path: Path) -> None:
@@ -166,14 +115,6 @@ def test_pages_are_built_once_after_a_new_day(settled: LivingCity) -> None:
     settled.land("new.csv", *rows(TODAY, TODAY))
     settled.settle()
     assert len(of_assets(("city_pages",), settled)) == len(of_assets(ALERTS, settled)) == 1
-
-
-def test_a_file_in_another_zone_is_held_back_with_its_remedy(settled: LivingCity) -> None:
-    shifted = [line.replace("T17", "T21").replace(",2026", ",z2026") for line in rows(START, YESTERDAY)]
-    settled.land("utc.csv", *shifted)
-    assert settled.settle() == []
-    assert "42 of 42 rows repeat rows of history.csv 4 hours later" in settled.message
-    assert "utc.csv is held back" in settled.message
 
 
 @pytest.mark.parametrize("changes", [{"start": str(START - ONE_DAY)}, {"more": "max_share_rejected: 0.6\n"}])

@@ -1,9 +1,6 @@
 """Contract of the event logs: the stock class and ours get the same calls and give the same answers."""
 
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +12,6 @@ from typing import Any, Final
 import dagster as dg
 import pytest
 import sqlalchemy
-import yaml
 from dagster._core.event_api import AssetRecordsFilter
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, StepMaterializationData
 
@@ -293,28 +289,6 @@ def test_full_disk_fails_the_run_and_a_rerun_is_whole(backend: Backend, monkeypa
         assert (failed.status, stored_days(instance)) == (dg.DagsterRunStatus.FAILURE, [0, 0, 0])
         run(instance, chain(), days[0], days[-1])
         assert stored_days(instance) == [10, 10, 10]
-
-
-KILLED_WRITER: Final = """
-import os, signal, sys, yaml
-from shotspotter_assets.defs import event_log
-from shotspotter_assets_tests.defs.test_event_log import materialized, within_a_batch
-storage = getattr(event_log, sys.argv[1]).from_config_value(None, yaml.safe_load(sys.argv[2]))
-storage.store_event_batch(materialized("a"))
-with within_a_batch(lambda: os.kill(os.getpid(), signal.SIGKILL)):
-    storage.store_event_batch(materialized("a"))
-"""
-
-
-@pytest.mark.slow
-def test_killed_writer_loses_nothing_committed(backend: Backend) -> None:
-    config = backend.new_config()
-    command = [sys.executable, "-c", KILLED_WRITER, backend.ours[1], yaml.safe_dump(config)]
-    assert subprocess.run(command, check=False, timeout=120).returncode == -signal.SIGKILL
-    with backend.instance(batched=True, config=config) as instance:
-        assert (stored_days(instance), len(instance.all_logs("a"))) == ([10, 10, 10], 30)
-        instance.event_log_storage.store_event_batch(materialized("b"))
-        assert (stored_days(instance), len(instance.all_logs("b"))) == ([20, 20, 20], 30)
 
 
 def test_runs_at_the_same_time_lose_nothing(backend: Backend) -> None:

@@ -44,9 +44,7 @@ source:
   file_date: "%Y-%m-%d"
   columns: {{time: when, longitude: lon, latitude: lat, gunshot_type: kind, source_id: id}}
 """
-STAGES: Final = (
-    RAW_ROWS, CLEANED, TENSORS, FORECAST_RECORD,
-)  # fmt: skip
+STAGES: Final = (RAW_ROWS, CLEANED, TENSORS, FORECAST_RECORD)
 """What a run stores before a fault meets it."""
 CHECKS: Final = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
   assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization { status } } } } } } }"""

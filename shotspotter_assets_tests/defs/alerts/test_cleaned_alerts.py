@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.calendar import local_time
-from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.quality.all_checks import ALL_CHECKS
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.window import Window
@@ -16,7 +15,7 @@ from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.catalogue import CLEANED
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs import chain
-from shotspotter_assets_tests.defs.chain import Installation, materialize, resources, with_city
+from shotspotter_assets_tests.defs.chain import Installation, materialize, resources
 
 ALL = (*ALL_CHECKS, "alerts_are_on_time", "files_are_readable", "days_are_usable")
 
@@ -43,24 +42,6 @@ def test_every_check_runs_on_a_range_and_on_a_day_after_it(tmp_path: Path, insta
     assert set(found) == names
     assert found["unusual_days"].metadata["checked_days"].value == 1
     assert found["clock"].severity == dg.AssetCheckSeverity.WARN
-
-
-def test_days_without_rows_are_found_and_named(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    on, store = resources(str(tmp_path / "store")), Store(str(tmp_path / "store"))
-    run("2023-08-01", "2023-11-30", on, instance, checks=())
-    alerts = store.read_table(CLEANED, "tiny_city", date(2023, 11, 20))
-    for day in range(10, 18):
-        store.write_table(CLEANED, alerts[:0], "tiny_city", date(2023, 11, day))
-    found = run("2023-11-01", "2023-11-30", on, instance, (), [*ALL_CHECKS])
-    assert not found["silent_days"].passed
-    assert "2023-11-10 to 2023-11-17 (8 days)" in found["silent_days"].description
-    assert found["silent_days"].metadata["days"].value["2023-11-10"] == 0
-    days = {"first": date(2023, 11, 10), "last": date(2023, 11, 17)}
-    entry = Acknowledged(check="silent_days", by="A. Smith", on=date(2023, 12, 1), **days)
-    accepting = resources(str(tmp_path / "store"), cities=with_city("tiny_city", acknowledged=(entry,)))
-    accepted = run("2023-11-30", "2023-11-30", accepting, instance, (), [*ALL_CHECKS])["silent_days"]
-    assert accepted.passed
-    assert "Acknowledged by A. Smith on 2023-12-01 (8 days, 2023-11-10 to 2023-11-17)." in accepted.description
 
 
 def broken(window: Window) -> Finding:

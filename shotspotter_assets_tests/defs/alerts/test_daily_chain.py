@@ -1,18 +1,13 @@
-import signal
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from shotspotter_assets.sources.alert_source import SourceError
-from shotspotter_assets.storage.catalogue import RAW_ROWS, TENSORS
+from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets_tests.defs.alerts.landing_town import CITY, LandingTown
-from shotspotter_assets_tests.defs.chain import DAILY_CHECKS, materialize, resources, run_days
-from shotspotter_assets_tests.waiting import wait_until
+from shotspotter_assets_tests.defs.chain import DAILY_CHECKS, materialize, resources
 
 ROWS = [
     "2024-03-02T12:00:00Z,-76.5,38.5,Single_Gunshot,1,a",
@@ -76,13 +71,6 @@ def test_a_missing_day_upstream_is_named(tmp_path: Path, instance: dg.DagsterIns
         materialize("landing_city", ["cleaned_alerts"], on, partition_key=day, checks=(), instance=instance)
 
 
-def test_unreadable_source_stores_nothing(town: LandingTown) -> None:
-    town.file.write_bytes(b"")
-    with pytest.raises(SourceError, match=r"cannot be read as a CSV file"):
-        town.run()
-    assert not town.store.days_present(RAW_ROWS, CITY)
-
-
 def test_a_damaged_grid_fails_its_check(town: LandingTown) -> None:
     town.run()
     damaged, other = date(2024, 3, 2), date(2024, 3, 3)
@@ -92,23 +80,3 @@ def test_a_damaged_grid_fails_its_check(town: LandingTown) -> None:
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
     assert [check.check_name for check in failed] == ["counts_equal_alerts"]
     assert failed[0].metadata["counts_minus_alerts_by_day"].value == {"2024-03-02": -2}
-
-
-def test_a_backfill_killed_in_the_middle_can_be_run_again(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    store = tmp_path / "store"
-    code = (
-        "import sys, dagster as dg; from shotspotter_assets_tests.defs.chain import *;"
-        "run_days('tiny_city', '2023-07-01', '2024-03-31', resources(sys.argv[1]), dg.DagsterInstance.ephemeral())"
-    )
-    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, str(store)], stderr=subprocess.DEVNULL)
-    wait_until(lambda: len(list(store.glob("cleaned_alerts/*/*/alerts.parquet"))) >= 20, process=process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = len(list(store.glob("cleaned_alerts/*/*/alerts.parquet")))
-    assert 20 <= done < 275, "the run was to be killed in the middle"
-    result = run_days("tiny_city", "2023-07-01", "2024-03-31", resources(str(store)), instance)
-    assert result.success
-    assert all(check.passed for check in result.get_asset_check_evaluations())
-    assert len(list(store.glob("grid_tensors/*/*/grid.parquet"))) == 275
-    names = {path.name for path in store.glob("[!.]*/**/[!.]*") if path.is_file()}
-    assert names == {"alerts.parquet", "rejected.parquet", "grid.parquet", "_days.parquet", "_lineage.json"}

@@ -8,7 +8,6 @@ import pytest
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.gridding.tensors import dense_window
-from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.storage.catalogue import REJECTED, TENSORS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.alerts.landing_town import CITY, LandingTown
@@ -71,20 +70,6 @@ def test_days_of_other_settings_are_refused_until_they_are_rebuilt(
             town.run(4, 4, assets=["cleaned_alerts"])
     town.run(1, 4, assets=DAILY[-assets:])
     assert grid(town.store, city).sum() == 4
-
-
-def test_rows_of_a_lost_file_are_refused_under_other_settings(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    town = LandingTown(tmp_path, instance, *FOUR_DAYS)
-    town.run(1, 4)
-    lost = town.file.rename(tmp_path / "old.csv")
-    town.file = town.file.with_name("new.csv")
-    town.land(FOUR_DAYS[0].replace("2024-03", "2024-04"))
-    town.run(1, 4)
-    town.use(changed_city(time_zone="America/Chicago"))
-    with pytest.raises(SourceError, match=r"1 files with most of the rows of .* are gone"):
-        town.run(1, 4)
-    lost.rename(town.file.with_name("alerts.csv"))
-    town.run(1, 4)
 
 
 def test_other_events_of_another_source_have_layers_of_their_own(tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -57,14 +57,6 @@ def test_the_lateness_of_a_source_is_learned(folder: Folder) -> None:
     assert folder.lead(days[-1]) == 4
 
 
-def test_a_city_with_an_alert_a_week_is_silent_and_known(folder: Folder) -> None:
-    days = days_between(START, START + timedelta(days=90))
-    for day in days[:70:7]:
-        folder.land_day(day, alerts=1)
-    assert set(folder.states(days)[64:]) == {"silent"}
-    assert folder.lead(days[-1]) == 1
-
-
 def shown(folder: Folder, asset: str, day: date) -> dict[str, Any]:
     chosen = dg.AssetRecordsFilter(dg.AssetKey([NAME, asset]), asset_partitions=[str(day)])
     [record] = folder.instance.fetch_materializations(chosen, limit=1).records

@@ -1,4 +1,3 @@
-import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -54,17 +53,6 @@ def test_the_first_day_has_a_forecast_with_wide_intervals(root: Path, instance: 
     assert "of other cities" in load_record(store, CITY, FIRST).interval
 
 
-def test_the_forecast_uses_the_days_before_alone(root: Path, instance: dg.DagsterInstance) -> None:
-    store = Store(str(root))
-    run(root, instance, FIRST)
-    before = next_day_forecasts(store, CITIES[CITY], FIRST, LATER)
-    for folder in (root / "grid_tensors" / f"city={CITY}").glob("date=*"):
-        if folder.name != f"date={FIRST}":
-            shutil.rmtree(folder)
-    run(root, instance, FIRST)
-    assert next_day_forecasts(store, CITIES[CITY], FIRST, LATER) == before
-
-
 def test_the_first_forecast_is_scored_and_has_pages(root: Path, instance: dg.DagsterInstance) -> None:
     run(root, instance, FIRST, assets=("live_models", "risk_forecasts", "street_risk", "patrol_plans"))
     run(root, instance, FIRST + timedelta(days=1), assets=("forecast_scores", "live_models", "risk_forecasts"))
@@ -72,18 +60,6 @@ def test_the_first_forecast_is_scored_and_has_pages(root: Path, instance: dg.Dag
     assert record.scores is not None
     on = resources(str(root))
     assert materialize(CITY, ["city_pages"], on, instance=instance).success
-
-
-def test_scores_continue_with_own_models(tiny_city_days: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    last_new = FIRST + timedelta(days=MIN_HISTORY_DAYS - 2)
-    root = copy_days(tiny_city_days, tmp_path / "store", str(last_new + timedelta(days=2)))
-    for at in range(2):
-        run(root, instance, last_new + timedelta(days=at))
-    run(root, instance, last_new + timedelta(days=2), assets=("forecast_scores",))
-    store, day = Store(str(root)), last_new + timedelta(days=2)
-    served = [ServingRecord.load(store, CITY, day - timedelta(days=back)).served for back in (2, 1)]
-    assert ScoreRecord.load(store, CITY, day).scores is not None
-    assert served[0] == "new_city" != served[1]
 
 
 def test_a_city_without_days_and_shared_models_has_no_forecast(
