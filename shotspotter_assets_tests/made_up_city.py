@@ -13,12 +13,6 @@ def made_up_city(
     Its models leave out the network unless `more` has it, as trainings take seconds.
     """
     sides = dict(zip(("west", "south", "east", "north"), box, strict=True))
-    described = {
-        "name": name,
-        "time_zone": "America/New_York",
-        "start": date(2021, 1, 1),
-        "box": sides,
-        "network": False,
-    }
+    described = {"name": name, "time_zone": "America/New_York", "start": date(2021, 1, 1), "box": sides}
     cells = {} if grid is None else {"grid": dict(zip(("rows", "columns"), grid, strict=True))}
-    return CityFile.model_validate(described | {"source": {"kind": "simulated"}} | cells | more)
+    return CityFile.model_validate(described | {"source": {"kind": "simulated"}, "network": False} | cells | more)

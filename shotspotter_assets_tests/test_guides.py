@@ -69,10 +69,8 @@ def test_new_score_prints_the_shown_values(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize(("name", "weight"), [("10_to_1", 10), ("100_to_1", 100), ("1_to_100", 0.01)])
 def test_launches_of_the_report_run_on_the_launchpad(name: str, weight: float) -> None:
-    launch, op = (
-        yaml.safe_load((GUIDES.parent / "launches" / f"weight_{name}.yaml").read_text()),
-        "washington_dc__fold_models",
-    )
+    launch = yaml.safe_load((GUIDES.parent / "launches" / f"weight_{name}.yaml").read_text())
+    op = "washington_dc__fold_models"
     definitions = build_definitions(Settings.from_environment({}))
     job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection={dg.AssetKey(op.split("__"))})
     resolved = dg.validate_run_config(job, launch)["ops"][op]["config"]

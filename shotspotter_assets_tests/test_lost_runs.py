@@ -17,13 +17,12 @@ def test_a_started_run_fails_when_its_code_server_no_longer_listens(tmp_path: Pa
             "lost_socket": {"host": "localhost", "socket": str(tmp_path / "gone")},
             "alive": {"host": "127.0.0.1", "port": server.getsockname()[1]},
         }
-        runs = {
-            name: instance.create_run_for_job(
-                JOB, tags={CODE_SERVER_TAG: json.dumps(address)}, status=dg.DagsterRunStatus.STARTED
-            ).run_id
-            for name, address in addresses.items()
-        }
-        by_hand = instance.create_run_for_job(JOB, status=dg.DagsterRunStatus.STARTED).run_id
+
+        def started(**tags: str) -> str:
+            return instance.create_run_for_job(JOB, tags=tags, status=dg.DagsterRunStatus.STARTED).run_id
+
+        runs = {name: started(**{CODE_SERVER_TAG: json.dumps(address)}) for name, address in addresses.items()}
+        by_hand = started()
         assert set(fail_lost_runs(instance)) == {runs["lost"], runs["lost_socket"]}
         status = {run.run_id: run.status for run in instance.get_runs()}
         assert status[runs["alive"]] is status[by_hand] is dg.DagsterRunStatus.STARTED

@@ -29,11 +29,9 @@ def raw(*rows: dict[str, Any]) -> pa.Table:
 
 
 def stacked(days: dict[date, Any], part: str) -> pa.Table:
-    tables = [
-        getattr(result, part).append_column("date", pa.repeat(pa.scalar(day), getattr(result, part).num_rows))
-        for day, result in days.items()
-    ]
-    return pa.concat_tables(tables)
+    tables = {day: getattr(result, part) for day, result in days.items()}
+    dated = (table.append_column("date", pa.repeat(pa.scalar(day), len(table))) for day, table in tables.items())
+    return pa.concat_tables(dated)
 
 
 @pytest.mark.parametrize(
@@ -151,10 +149,8 @@ def test_a_range_of_days_is_cleaned_as_day_by_day(alerts: list[tuple[int, int, s
 def test_events_other_than_gunshots_are_an_incident_each_and_no_fireworks() -> None:
     city = CITY.model_copy(update={"event_types": {"robbery": ("Robbery",), "homicide": ("HOMICIDE",)}})
     july = {"date": date(2024, 7, 4), "time_utc": datetime(2024, 7, 4, 12, tzinfo=UTC)}
-    kinds = [
-        {"gunshot_type": kind, **july, "source_id": at}
-        for at, kind in zip("abcd", ("ROBBERY", "homicide", "SG", "MG"), strict=True)
-    ]
+    names = zip("abcd", ("ROBBERY", "homicide", "SG", "MG"), strict=True)
+    kinds = [{"gunshot_type": kind, **july, "source_id": at} for at, kind in names]
     alerts = clean_alerts(raw(*kinds), [date(2024, 7, 4)], city)[date(2024, 7, 4)].alerts
     assert alerts["gunshot_type"].to_pylist() == [4, 5, 0, 1]
     assert [number % 100_000 for number in alerts["incident_id"].to_pylist()] == [0, 1, 2, 2]

@@ -42,11 +42,8 @@ def test_tasks_alone_reach_the_database_and_nothing_reaches_tasks() -> None:
 def statements(role: str) -> list[Any]:
     properties = RESOURCES[role]["Properties"]
     documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
-    documents += [
-        RESOURCES[policy["Ref"]]["Properties"]["PolicyDocument"]
-        for policy in properties["ManagedPolicyArns"]
-        if "Ref" in policy
-    ]
+    managed = [RESOURCES[policy["Ref"]] for policy in properties["ManagedPolicyArns"] if "Ref" in policy]
+    documents += [policy["Properties"]["PolicyDocument"] for policy in managed]
     return [statement for document in documents for statement in document["Statement"]]
 
 

@@ -28,10 +28,8 @@ def square_city(name: str = "made_up", size: int = 6, **more: Any) -> City:
 
 
 def fold_record(city: City, **more: Any) -> FoldRecord:
-    windows = {
-        name: (FIRST_DAY + timedelta(days=window[0]), FIRST_DAY + timedelta(days=window[-1]))
-        for name, window in (("train", TRAIN), ("validation", VALIDATION))
-    }
+    ends = {"train": (TRAIN[0], TRAIN[-1]), "validation": (VALIDATION[0], VALIDATION[-1])}
+    windows = {name: tuple(FIRST_DAY + timedelta(days=day) for day in of_window) for name, of_window in ends.items()}
     return FoldRecord(
         city=city.name, cutoff=FIRST_DAY + timedelta(days=TEST.start), covered=covered_cells(COVERED), config={},
         versions={}, types_by=None, weekly_offset=(0.0, 0.0), **windows,

@@ -34,14 +34,8 @@ POOLED = pool_tables(list(FOLDS.values()))
 
 
 def report(folds=FOLDS, candidate="residual_boosting", **more):
-    given = {
-        "city": CITY,
-        "hourly": {},
-        "hourly_candidate": "next_hours",
-        "types": {},
-        "newest": fold_record(CITY),
-    } | more
-    return walk_forward_report(folds=folds, candidate=candidate, **given)
+    given = {"city": CITY, "hourly": {}, "types": {}, "newest": fold_record(CITY)} | more
+    return walk_forward_report(folds=folds, candidate=candidate, hourly_candidate="next_hours", **given)
 
 
 REPORT, SCORES = report()

@@ -32,11 +32,8 @@ def title(output: ipw.Output) -> str:
 
 def test_choices_are_those_of_the_city_and_redraw_its_views(explorer: Explorer) -> None:
     assert explorer.city.options == (CITY,)
-    assert (explorer.day.min, explorer.day.max, explorer.day.value) == (
-        date(2023, 7, 1),
-        date(2024, 3, 31),
-        date(2024, 3, 4),
-    )
+    days = date(2023, 7, 1), date(2024, 3, 31), date(2024, 3, 4)
+    assert (explorer.day.min, explorer.day.max, explorer.day.value) == days
     assert explorer.model.options == NEXT_DAY
     assert "No reported fold" not in str(shown(explorer.forecast))
     explorer.model.value = MODEL

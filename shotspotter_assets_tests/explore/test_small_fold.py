@@ -42,11 +42,8 @@ def test_impossible_folds_are_refused(explored: Store) -> None:
 
 
 def test_the_commands_print_the_scores_of_a_fold_and_what_serves(explored: Store, tmp_path: Path) -> None:
-    environ = {
-        "SHOTSPOTTER_STORE": explored.root,
-        "SHOTSPOTTER_CITIES": str(TEST_CITIES),
-        "DAGSTER_HOME": str(tmp_path),
-    }
+    environ = {"SHOTSPOTTER_STORE": explored.root, "SHOTSPOTTER_CITIES": str(TEST_CITIES)}
+    environ["DAGSTER_HOME"] = str(tmp_path)
 
     def run(*command: str) -> str:
         ran = CliRunner().invoke(main, command, env=environ)
@@ -66,11 +63,8 @@ def test_the_commands_print_the_scores_of_a_fold_and_what_serves(explored: Store
 
 
 def test_figures_show_the_stored_alerts_and_forecasts(explored: Store) -> None:
-    alerts, table, day = (
-        stored_alerts(explored, TINY),
-        fold_forecasts(explored, TINY, date(2024, 2, 10)),
-        date(2024, 2, 10),
-    )
+    day = date(2024, 2, 10)
+    alerts, table = stored_alerts(explored, TINY), fold_forecasts(explored, TINY, day)
     assert sum(len(trace.x) for trace in alerts_map(TINY, alerts).data) == len(alerts) > 0
     by_type = alerts_by_type(TINY, alerts)
     assert sum(trace.z.sum() for trace in by_type.data) == len(alerts)

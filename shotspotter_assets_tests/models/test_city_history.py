@@ -28,10 +28,8 @@ def store(tmp_path: Path) -> Store:
     for at, day in enumerate(days_between(CITY.start, LAST)):
         hours = 23 if day == date(2021, 3, 14) else 24
         rows = [(hours - 1, 3, 2, 1, 1), (0, 0, 5, 4, 2)][: 1 + at % 2]
-        columns = [
-            pa.array(axis, field.type) for axis, field in zip(zip(*rows, strict=True), TENSORS.schema, strict=True)
-        ]
-        table = pa.table(columns, schema=grid_schema(hours, CITY))
+        named = [dict(zip(TENSORS.schema.names, row, strict=True)) for row in rows]
+        table = pa.Table.from_pylist(named, grid_schema(hours, CITY))
         store.write_tables(TENSORS, {day: table}, CITY.name)
     return store
 

@@ -42,11 +42,8 @@ def test_earlier_nowcasts_show_observed_incidents(tmp_path: Path) -> None:
     write_nowcast(store, CITY, cast(NOON + timedelta(minutes=62), [0.4, 0.1, 0.2], begun))
     found = last_hours(store, CITY, PLACES)
     assert (found["lengths"], found["record"].incidents_last_hour) == ([15, 60], 2)
-    assert [place["chances"] for place in found["places"]] == [
-        ["1 in 10", "4 in 10"],
-        ["1 in 20", "1 in 5"],
-        ["1 in 40", "1 in 10"],
-    ]
+    chances = [["1 in 10", "4 in 10"], ["1 in 20", "1 in 5"], ["1 in 40", "1 in 10"]]
+    assert [place["chances"] for place in found["places"]] == chances
     assert [round(place["times"], 3) for place in found["places"]] == [40, 20, 10]
     latest, first = found["nowcasts"]
     assert (latest["observed"], latest["is_over"], latest["issued"]) == (0, False, "2021-02-03 13:02")

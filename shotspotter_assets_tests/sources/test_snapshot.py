@@ -175,11 +175,8 @@ class Layer(AlertSource):
         self.asked.append((first, last))
         if self.error:
             raise SourceError(self.error)
-        rows = [
-            {"date": day, "source_id": version, "received_from": self.address}
-            for day, version in self.versions.items()
-            if first <= day <= last
-        ]
+        found = {day: version for day, version in self.versions.items() if first <= day <= last}
+        rows = [{"date": day, "source_id": found[day], "received_from": self.address} for day in found]
         return pa.Table.from_pylist(rows, RAW_SCHEMA)
 
 

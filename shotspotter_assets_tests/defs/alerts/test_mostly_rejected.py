@@ -11,11 +11,8 @@ from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets_tests.defs.alerts.landing_town import CITY, LandingTown
 from shotspotter_assets_tests.defs.chain import CITIES, materialize
 
-ROWS = [
-    f"2024-03-{day:02d}T12:{minute:02d}:00Z,-76.5,38.5,Single_Gunshot,1,{day}-{minute}"
-    for day in range(1, 11)
-    for minute in range(4)
-]
+MOMENTS = [f"2024-03-{day:02d}T12:{minute:02d}:00Z" for day in range(1, 11) for minute in range(4)]
+ROWS = [f"{moment},-76.5,38.5,Single_Gunshot,1,{moment}" for moment in MOMENTS]
 TURNED_BOX = {"box": Box(west=38.0, south=-77.0, east=39.0, north=-76.0)}
 WRONG_BOX = {"box": Box(west=-75.0, south=38.0, east=-74.0, north=39.0)}
 

@@ -32,10 +32,8 @@ def a_nowcast(alerts: int) -> Nowcast:
         city=CITY, now=NOW.isoformat(), starts="2024-01-23T13:00:00Z", models_from=date(2024, 1, 20),
         alerts_since_midnight=alerts, incidents_last_hour=0, without_minutes="", refitted=None,
     )  # fmt: skip
-    minutes, nothing = (
-        pa.table(rows, schema=catalogue.NOWCAST_MINUTES.schema),
-        Incidents.of_alerts(NO_ALERTS, CITIES[CITY]),
-    )
+    minutes = pa.table(rows, schema=catalogue.NOWCAST_MINUTES.schema)
+    nothing = Incidents.of_alerts(NO_ALERTS, CITIES[CITY])
     return Nowcast(catalogue.NOWCAST_HOURS.schema.empty_table(), minutes, record, nothing)
 
 

@@ -208,10 +208,8 @@ FOR_ALL = {"notices", "weekly_shared_models"}
     ],
 )
 def test_city_files_switch_automation_on(automated: set[str], running: set[str]) -> None:
-    cities = {
-        name: city.model_copy(update={"automation": "recent" if name in automated else "manual"})
-        for name, city in CITIES.items()
-    }
+    how = {name: "recent" if name in automated else "manual" for name in CITIES}
+    cities = {name: city.model_copy(update={"automation": how[name]}) for name, city in CITIES.items()}
     built = build_definitions(Settings(cities, store_root="store", landing_root="landing"))
     started = [*(built.sensors or []), *(built.schedules or [])]
     assert {one.name for one in started if one.default_status.value == "RUNNING"} == running

@@ -53,12 +53,8 @@ def check_report(
     record = json.loads(store.read_bytes(FOLD_RECORD, CITY, cutoff))
     assert (record["train"], record["validation"]) == (["2023-07-01", "2023-12-03"], ["2023-12-04", "2023-12-31"])
     # All that serves is in the fold, and what the report compares with.
-    assert set(record["models"]) == BASELINES | models | {
-        "alert_counts",
-        "hourly_stack",
-        "climatology",
-        "gunshot_types",
-    }
+    beside = {"alert_counts", "hourly_stack", "climatology", "gunshot_types"}
+    assert set(record["models"]) == BASELINES | models | beside
     assert "conv_lstm" not in models or record["config"]["settings"]["conv_lstm"]["filters"] == 2
     for name, model in record["models"].items():
         assert model["files"]

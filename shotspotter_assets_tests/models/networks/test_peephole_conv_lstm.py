@@ -11,11 +11,8 @@ def convolve(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     reach = kernel.shape[0] // 2
     padded = np.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
     rows, columns = x.shape[1:3]
-    return sum(
-        padded[:, dy : dy + rows, dx : dx + columns] @ kernel[dy, dx]
-        for dy in range(kernel.shape[0])
-        for dx in range(kernel.shape[1])
-    )
+    places = np.ndindex(kernel.shape[:2])
+    return sum(padded[:, dy : dy + rows, dx : dx + columns] @ kernel[dy, dx] for dy, dx in places)
 
 
 def reference(x: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:

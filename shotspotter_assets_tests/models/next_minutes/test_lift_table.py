@@ -45,10 +45,8 @@ def test_period_averages_the_ages_that_it_crosses(history: HourlyHistory) -> Non
 
 
 def test_ring_decides_the_cells_and_the_strongest_incident_counts(history: HourlyHistory) -> None:
-    lifts, cell = (
-        table(age_0_ring_0=4.0, age_1_ring_0=2.0),
-        (simulated_incidents.COVERED.ravel().cumsum() - 1).reshape(simulated_incidents.COVERED.shape)[6, 6],
-    )
+    lifts = table(age_0_ring_0=4.0, age_1_ring_0=2.0)
+    cell = simulated_incidents.COVERED.ravel()[: 6 * 12 + 6].sum()
     middle = 6.5 / 12 * np.array([8_680.0, 8_905.0])
     young, old = incident(history, 0, tuple(middle)), incident(history, 5, tuple(middle))
     both = Incidents(

@@ -23,11 +23,8 @@ PAGING: dict[str, dict[str, Any]] = {
 
 
 def alert(name: str | None, at: str, kind: str = "SG", **more: Any) -> dict[str, Any]:
-    return {
-        "incident": {"id": name, "type": kind, "shots": "3"},
-        "detected": {"at": f"{at}Z", "where": [-77.0, "38.9"]},
-        **more,
-    }
+    detected = {"at": f"{at}Z", "where": [-77.0, "38.9"]}
+    return {"incident": {"id": name, "type": kind, "shots": "3"}, "detected": detected} | more
 
 
 TIMES = [str(pd.Timestamp("2024-03-01T05:00:00") + pd.Timedelta(hours=7 * at)).replace(" ", "T") for at in range(30)]
@@ -112,11 +109,8 @@ def test_unreadable_times_are_filed_under_the_first_day() -> None:
         async def list_alerts(self, request: Any) -> Any:
             return self._page(request, self.alerts)
 
-    listed = [
-        alert("bad", "soon"),
-        alert("future", str(datetime.now(UTC).date() + timedelta(days=9)) + "T00:00:00"),
-        *ALERTS,
-    ]
+    later = datetime.now(UTC).date() + timedelta(days=9)
+    listed = [alert("bad", "soon"), alert("future", f"{later}T00:00:00"), *ALERTS]
     with serving(Unsorted(listed, TOKEN).routes) as server:
         start = feed(server).city.start
         raw = feed(server).read(start, start)

@@ -72,13 +72,10 @@ def test_rows_conform_and_are_in_order() -> None:
     ]
     assert shares[1] > shares[0] > shares[2] > 0
     assert 0 < table["gunshot_type"].null_count / len(table) < 0.05
-    rounds = {
-        name: table.filter(pc.equal(table["gunshot_type"], name))["rounds"].drop_null().to_numpy()
-        for name in simulation.TYPES[:3]
-    }
-    assert set(rounds["Single_Gunshot"]) == {1}
-    assert rounds["Multiple_Gunshots"].min() == 2
-    assert len(rounds["Gunshot_or_Firecracker"]) == 0
+    one, many, unsure = (table.filter(pc.equal(table["gunshot_type"], name))["rounds"] for name in simulation.TYPES[:3])
+    assert set(one.drop_null().to_pylist()) == {1}
+    assert pc.min(many).as_py() == 2
+    assert unsure.null_count == len(unsure)
 
 
 def test_no_alert_is_outside_the_box_or_without_a_sensor() -> None:
