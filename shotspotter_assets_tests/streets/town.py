@@ -46,8 +46,9 @@ def city_with(path: Path, **settings: Any) -> City:
 
 def lattice(file: Path, box: Box, streets: int, avenues: int) -> Streets:
     """Write streets from west to east and avenues from south to north, evenly over a box."""
-    across = [[(box.west, y), (box.east, y)] for y in np.linspace(box.south, box.north, streets + 2)[1:-1]]
-    along = [[(x, box.south), (x, box.north)] for x in np.linspace(box.west, box.east, avenues + 2)[1:-1]]
+    width, height = box.east - box.west, box.north - box.south
+    across = [[(box.west, y), (box.east, y)] for y in box.south + height * np.linspace(0.1, 0.9, streets)]
+    along = [[(x, box.south), (x, box.north)] for x in box.west + width * np.linspace(0.1, 0.9, avenues)]
     names = [f"{at}th St" for at in range(streets)] + [f"{chr(65 + at)} Ave" for at in range(avenues)]
     frame_of(names, [shapely.LineString(ends) for ends in across + along]).to_parquet(file)
     return Streets(path=file, name="name")
