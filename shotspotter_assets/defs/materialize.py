@@ -10,15 +10,15 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.partitions import SINGLE_RUN, asset_key, day_partitions, run_day, run_days
+from shotspotter_assets.defs.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.stored_file import Asset, StoredTable
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.store import Store
 
-Body = Callable[[dg.DagsterLogManager, "Store", City, date], panel.Metadata]
-"""Function that writes the files of one partition (a day or the cutoff of a fold) and returns the entries of its panel."""
+Body = Callable[..., panel.Metadata]
+"""Function of log, store, city and key that writes one partition (a day, or the cutoff of a fold) and returns its panel."""
 
 
 def asset_settings(
@@ -56,32 +56,38 @@ def daily_settings(
     return asset_settings(city, asset, upstream, partitions_def=days, backfill_policy=SINGLE_RUN, **more)
 
 
-def daily_asset(
-    city: City, asset: Asset, body: Body, upstream: Mapping[Asset, dg.PartitionMapping | None], **more: Any
+def city_asset(
+    city: City,
+    asset: Asset,
+    body: Body,
+    upstream: Mapping[Asset, dg.PartitionMapping | None],
+    launchpad: type[dg.Config] | None = None,
+    **more: Any,
 ) -> dg.AssetsDefinition:
-    """Build a daily asset without configuration; the docstring of its body describes it in the UI."""
+    """Build an asset whose partitions `body` makes one by one; its docstring describes the asset in the UI.
 
-    @dg.asset(**daily_settings(city, asset, upstream, **more), description=cleandoc(body.__doc__ or ""))
+    A body takes the run's configuration first if the asset has a `launchpad`.
+    """
+    settings = asset_settings(city, asset, upstream, **more)
+    schema: Any = None if launchpad is None else launchpad.to_config_schema()
+
+    @dg.asset(**settings, config_schema=schema, description=cleandoc(body.__doc__ or ""))
     def made(context: dg.AssetExecutionContext, store: StoreResource) -> None:
-        materialize_days(context, store.open(), city, asset, body)
+        opened, given = store.open(), context.op_execution_context.op_config
+        make = body if launchpad is None else partial(body, launchpad(**given))
+        for key in run_days(context, city) if "partitions_def" in more else [None]:
+            metadata = recorded(opened, city, asset, key, partial(make, context.log, opened, city, key))
+            context.add_asset_metadata(metadata, partition_key=None if key is None else str(key))
 
     return made
 
 
-def materialize_days(context: dg.AssetExecutionContext, store: "Store", city: City, asset: Asset, body: Body) -> None:
-    """Make each day of a run, and report its panel."""
-    for day in run_days(context, city):
-        metadata = recorded(store, city, asset, day, partial(body, context.log, store, city, day))
-        context.add_asset_metadata(metadata, partition_key=str(day))
-
-
-def materialize_fold(
-    context: dg.AssetExecutionContext, store: "Store", city: City, asset: Asset, body: Body
-) -> dg.MaterializeResult:
-    """Make the fold of a run, and report its panel."""
-    cutoff = run_day(context)
-    metadata = recorded(store, city, asset, cutoff, partial(body, context.log, store, city, cutoff))
-    return dg.MaterializeResult(metadata=metadata)
+def daily_asset(
+    city: City, asset: Asset, body: Body, upstream: Mapping[Asset, dg.PartitionMapping | None], **more: Any
+) -> dg.AssetsDefinition:
+    """Build a daily asset, of which one run makes any number of days."""
+    days = day_partitions(city)
+    return city_asset(city, asset, body, upstream, partitions_def=days, backfill_policy=SINGLE_RUN, **more)
 
 
 def recorded(

@@ -85,10 +85,15 @@ def _kind(values: Sequence[Any]) -> str:
     return "float"
 
 
-def finding_metadata(finding: "Finding") -> Metadata:
-    """Return the numbers of a data check, and the days on which it found something."""
+def check_outcome(finding: "Finding", severity: str = "WARN") -> dict[str, Any]:
+    """Return the outcome of a check as arguments of its result, with the first days on which it found something."""
     days = {str(day): number for day, number in sorted(finding.days.items())[:SHOWN_DAYS]}
-    return {**finding.numbers, **({"days": days} if days else {})}
+    return {
+        "passed": finding.passed,
+        "severity": dg.AssetCheckSeverity(severity),
+        "metadata": {**finding.numbers, **({"days": days} if days else {})},
+        "description": finding.message,
+    }
 
 
 def nowcast(store: "Store", record: "NowcastRecord") -> Metadata:

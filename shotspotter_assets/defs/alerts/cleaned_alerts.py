@@ -122,13 +122,8 @@ def _quality(store: "Store", city: City, days: list[date]) -> Iterator[dg.AssetC
     findings = all_findings(Window.load(store, city, days))
     reported = keep_findings(store, city, days, findings)
     for name, finding in reported.items():
-        yield dg.AssetCheckResult(
-            passed=finding.passed,
-            check_name=name,
-            severity=dg.AssetCheckSeverity("ERROR" if finding.is_error else "WARN"),
-            metadata=panel.finding_metadata(finding),
-            description=finding.message,
-        )
+        severity = "ERROR" if finding.is_error else "WARN"
+        yield dg.AssetCheckResult(check_name=name, **panel.check_outcome(finding, severity))
 
 
 def _metadata(account: "Account") -> panel.Metadata:

@@ -46,14 +46,16 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset_check(asset=key, partitions_def=days)
     def alerts_are_on_time(store: StoreResource) -> dg.AssetCheckResult:
         """The city's newest alerts are not older than its usual volume and its publication rule allow."""
-        return _as_result(late_evaluation(store.open(), city))
+        return dg.AssetCheckResult(**panel.check_outcome(lateness(store.open(), city)))
 
     @dg.asset_check(asset=key, partitions_def=days)
     def files_are_readable(store: StoreResource) -> dg.AssetCheckResult:
         """No landed file of the city is left out because it cannot be used."""
+        from shotspotter_assets.quality.on_time import readable_files
         from shotspotter_assets.sources.landing.received import read_received, unusable_files
 
-        return _as_result(unusable_evaluation(city, unusable_files(read_received(store.open(), city.name), city)))
+        finding = readable_files(unusable_files(read_received(store.open(), city.name), city))
+        return dg.AssetCheckResult(**panel.check_outcome(finding, "ERROR"))
 
     @dg.asset_check(asset=key, partitions_def=days)
     def days_are_usable(store: StoreResource) -> dg.AssetCheckResult:
@@ -62,13 +64,13 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.sources.day_table import DayTable
 
         finding = usable_days(DayTable.read(store.open(), city.name))
-        return _as_result(_evaluation(city, "days_are_usable", finding, dg.AssetCheckSeverity.ERROR))
+        return dg.AssetCheckResult(**panel.check_outcome(finding, "ERROR"))
 
     return dg.Definitions(assets=[raw_alerts], asset_checks=[alerts_are_on_time, files_are_readable, days_are_usable])
 
 
-def late_evaluation(store: "Store", city: City) -> dg.AssetCheckEvaluation:
-    """Evaluate `alerts_are_on_time`; the city's sensor does too, as a silent source starts no run."""
+def lateness(store: "Store", city: City) -> "Finding":
+    """Return the finding of `alerts_are_on_time`; the city's sensor reports it too, as a silent source starts no run."""
     from shotspotter_assets.quality.on_time import alerts_on_time
     from shotspotter_assets.sources.day_table import DayTable, rows_due
 
@@ -76,40 +78,7 @@ def late_evaluation(store: "Store", city: City) -> dg.AssetCheckEvaluation:
     issued = max(store.days_present(FORECAST, city.name), default=None)
     yesterday = today - timedelta(days=1)
     finding = alerts_on_time(table, city, yesterday, rows_due(city, table.days, today) or yesterday, issued)
-    return _evaluation(city, "alerts_are_on_time", finding, passed=finding.passed or city.end is not None)
-
-
-def unusable_evaluation(
-    city: City, unusable: "Mapping[str, str]", folders: "Sequence[str]" = ()
-) -> dg.AssetCheckEvaluation:
-    """Evaluate `files_are_readable` from the reasons why files are not used, by path."""
-    from shotspotter_assets.quality.on_time import readable_files
-
-    finding = readable_files(unusable, folders)
-    return _evaluation(city, "files_are_readable", finding, dg.AssetCheckSeverity.ERROR)
-
-
-def _evaluation(
-    city: City,
-    check: str,
-    finding: "Finding",
-    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN,
-    passed: bool | None = None,
-) -> dg.AssetCheckEvaluation:
-    return dg.AssetCheckEvaluation(
-        asset_key=asset_key(city, Asset.RAW_ALERTS),
-        check_name=check,
-        passed=finding.passed if passed is None else passed,
-        severity=severity,
-        metadata=panel.finding_metadata(finding),
-        description=finding.message,
-    )
-
-
-def _as_result(one: dg.AssetCheckEvaluation) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed=one.passed, severity=one.severity, metadata=one.metadata, description=one.description
-    )
+    return replace(finding, passed=finding.passed or city.end is not None)
 
 
 def _read(

@@ -10,15 +10,18 @@ import dagster as dg
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.defs.alerts.raw_alerts import late_evaluation, unusable_evaluation
+from shotspotter_assets.defs import panel
+from shotspotter_assets.defs.alerts.raw_alerts import lateness
 from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED, PRIORITY_TAG, assets_under_way
 from shotspotter_assets.defs.city_assets import automated_keys
 from shotspotter_assets.defs.partitions import asset_key, range_tags
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.settings import Settings
+from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.automation.due import DueRun
+    from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.sources.snapshot import Snapshot
     from shotspotter_assets.storage.store import Store
 
@@ -140,12 +143,18 @@ class _Tick:
 
     def _events(self, snapshot: "Snapshot") -> Iterator[dg.AssetCheckEvaluation]:
         """Yield outcomes of checks that no run reports: files that cannot be used, and a source that is silent."""
+        from shotspotter_assets.quality.on_time import readable_files
+
         folders = snapshot.folders_without_files if len(self._city.all_sources) > 1 else []
         unusable = {"files": dict(snapshot.unusable), "folders": folders}
         if unusable != self._reported.get("unusable", {"files": {}, "folders": []}):
-            yield unusable_evaluation(self._city, snapshot.unusable, folders)
+            yield self._evaluation("files_are_readable", readable_files(snapshot.unusable, folders), "ERROR")
             self._reported["unusable"] = unusable
         now = self._now.timestamp()
         if now - self._reported.get("evaluated_at", 0.0) > LATENESS_PERIOD_S and self._city.end is None:
-            yield late_evaluation(self._store, self._city)
+            yield self._evaluation("alerts_are_on_time", lateness(self._store, self._city))
             self._reported["evaluated_at"] = now
+
+    def _evaluation(self, check: str, finding: "Finding", severity: str = "WARN") -> dg.AssetCheckEvaluation:
+        outcome = panel.check_outcome(finding, severity)
+        return dg.AssetCheckEvaluation(asset_key(self._city, Asset.RAW_ALERTS), check_name=check, **outcome)

@@ -13,7 +13,7 @@ import dagster as dg
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.city_files import Cities, unusable_files
-from shotspotter_assets.defs.alerts.raw_alerts import late_evaluation
+from shotspotter_assets.defs.alerts.raw_alerts import lateness
 from shotspotter_assets.defs.automation.automated import automated
 from shotspotter_assets.defs.partitions import RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import NoticesResource, StoreResource
@@ -111,9 +111,9 @@ def _city_problems(cities: Cities, store: "Store") -> Iterator[Message]:
     from shotspotter_assets.sources.landing.received import read_received, unusable_files
 
     for city in automated(cities.values()):
-        late = late_evaluation(store, city)
+        late = lateness(store, city)
         if not late.passed:
-            yield Message("late city", city.name, f"{late.description} Look at the city's source.")
+            yield Message("late city", city.name, f"{late.message} Look at the city's source.")
         held_back = usable_days(DayTable.read(store, city.name))
         if not held_back.passed:
             yield Message("days held back", city.name, held_back.message)

@@ -1,7 +1,6 @@
 """Live models of a city by day: trained when due and accepted by the gate, or those of an earlier day."""
 
 from datetime import date
-from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -11,9 +10,8 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
-from shotspotter_assets.defs.materialize import daily_settings, materialize_days
+from shotspotter_assets.defs.materialize import daily_asset
 from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
-from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
@@ -36,27 +34,20 @@ class LiveModelConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-
-    @dg.asset(
-        **daily_settings(
-            city, Asset.LIVE_MODELS, {Asset.GRID_TENSORS: LAST_FORTNIGHT}, kinds={"lightgbm", "json"}, code_version="3"
-        )
-    )
-    def live_models(context: dg.AssetExecutionContext, config: LiveModelConfig, store: StoreResource) -> None:
-        """The models that serve after the day, trained on the days up to it; a candidate has to pass the gate.
-
-        The last 91 known days are for validation. Models are fitted for the lead: the days from the last known day to the
-        forecast day. When training is not due, the record points to the files of an earlier day. Models start from the
-        latest `shared_models` that end no later than the day; a city with too few days serves these.
-        """
-        materialize_days(context, store.open(), city, Asset.LIVE_MODELS, partial(_models_of, config))
-
-    return dg.Definitions(assets=[live_models])
+    shown = {"kinds": {"lightgbm", "json"}, "code_version": "3", "launchpad": LiveModelConfig}
+    upstream = {Asset.GRID_TENSORS: LAST_FORTNIGHT}
+    return dg.Definitions(assets=[daily_asset(city, Asset.LIVE_MODELS, _models_of, upstream, **shown)])
 
 
 def _models_of(
     config: LiveModelConfig, log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date
 ) -> panel.Metadata:
+    """Models that serve after the day, trained on the days up to it; a candidate has to pass the gate.
+
+    The last 91 known days are for validation. Models are fitted for the lead: the days from the last known day to the
+    forecast day. When training is not due, the record points to the files of an earlier day. Models start from the
+    latest `shared_models` that end no later than the day; a city with too few days serves these.
+    """
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.serving.approval import WaitingModels, approve

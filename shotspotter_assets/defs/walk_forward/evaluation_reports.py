@@ -1,7 +1,6 @@
 """Evaluation reports of a city by fold whose test window is over."""
 
 from datetime import date
-from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -11,9 +10,8 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.fold_windows import last_test_day
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import with_windows
-from shotspotter_assets.defs.materialize import asset_settings, materialize_fold
+from shotspotter_assets.defs.materialize import city_asset
 from shotspotter_assets.defs.partitions import SAME_FOLD, fold_partitions, period_after_cutoff
-from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_MODEL, FOLD_PICTURE, FOLD_SCORES
 from shotspotter_assets.storage.stored_file import Asset
 
@@ -45,32 +43,17 @@ class ReportConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-
-    @dg.asset(
-        **asset_settings(
-            city,
-            Asset.EVALUATION_REPORTS,
-            {Asset.FOLD_MODELS: SAME_FOLD, Asset.GRID_TENSORS: period_after_cutoff(city)},
-            kinds={"json", "parquet"},
-            code_version="1",
-            partitions_def=fold_partitions(city, tested=True),
-            pool="training",
-            table=FOLD_FORECASTS,
-        )
-    )
-    def evaluation_reports(
-        context: dg.AssetExecutionContext, config: ReportConfig, store: StoreResource
-    ) -> dg.MaterializeResult:
-        """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
-        body = partial(_report_of, config)
-        return materialize_fold(context, store.open(), city, Asset.EVALUATION_REPORTS, body)
-
-    return dg.Definitions(assets=[evaluation_reports])
+    shown = {"kinds": {"json", "parquet"}, "code_version": "1", "table": FOLD_FORECASTS}
+    upstream = {Asset.FOLD_MODELS: SAME_FOLD, Asset.GRID_TENSORS: period_after_cutoff(city)}
+    runs = {"partitions_def": fold_partitions(city, tested=True), "pool": "training"}
+    reports = city_asset(city, Asset.EVALUATION_REPORTS, _report_of, upstream, ReportConfig, **runs, **shown)
+    return dg.Definitions(assets=[reports])
 
 
 def _report_of(
     config: ReportConfig, log: dg.DagsterLogManager, store: "Store", city: City, cutoff: date
 ) -> panel.Metadata:
+    """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
     from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, own_models
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
     from shotspotter_assets.models.city_history import CityHistory, covered_mask

@@ -1,7 +1,6 @@
 """Fold models of a city by cutoff."""
 
 from datetime import date
-from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -10,9 +9,8 @@ from pydantic import Field
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
-from shotspotter_assets.defs.materialize import asset_settings, materialize_fold
+from shotspotter_assets.defs.materialize import city_asset
 from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions
-from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.storage.catalogue import FOLD_MODEL
 from shotspotter_assets.storage.stored_file import Asset
@@ -37,34 +35,21 @@ class FoldModelConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-
-    @dg.asset(
-        **asset_settings(
-            city,
-            Asset.FOLD_MODELS,
-            {Asset.GRID_TENSORS: PERIOD_BEFORE_CUTOFF},
-            kinds={"keras", "lightgbm"},
-            code_version="5",
-            partitions_def=fold_partitions(city),
-            pool="training",
-        )
-    )
-    def fold_models(
-        context: dg.AssetExecutionContext, config: FoldModelConfig, store: StoreResource
-    ) -> dg.MaterializeResult:
-        """All models that serve, and every baseline, fitted on the days before the cutoff; the last ones are for validation.
-
-        A network of a killed run continues after its last finished epoch when the run is started again on the
-        same machine with the same settings.
-        """
-        return materialize_fold(context, store.open(), city, Asset.FOLD_MODELS, partial(_fold_of, config))
-
-    return dg.Definitions(assets=[fold_models])
+    shown = {"kinds": {"keras", "lightgbm"}, "code_version": "5"}
+    upstream = {Asset.GRID_TENSORS: PERIOD_BEFORE_CUTOFF}
+    runs = {"partitions_def": fold_partitions(city), "pool": "training"}
+    models = city_asset(city, Asset.FOLD_MODELS, _fold_of, upstream, FoldModelConfig, **runs, **shown)
+    return dg.Definitions(assets=[models])
 
 
 def _fold_of(
     config: FoldModelConfig, log: dg.DagsterLogManager, store: "Store", city: City, cutoff: date
 ) -> panel.Metadata:
+    """All models that serve, and every baseline, fitted on the days before the cutoff; the last ones are for validation.
+
+    A network of a killed run continues after its last finished epoch when the run is started again on the same machine
+    with the same settings.
+    """
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.forecaster_registry import (

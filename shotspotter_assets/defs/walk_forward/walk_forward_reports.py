@@ -1,6 +1,5 @@
 """Walk-forward report of a city: all of its folds together, with the verdict and the model card."""
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -8,7 +7,7 @@ from pydantic import Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import asset_settings, recorded
+from shotspotter_assets.defs.materialize import city_asset
 from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import (
@@ -38,23 +37,9 @@ class WalkForwardConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its check."""
-
-    @dg.asset(
-        **asset_settings(
-            city,
-            Asset.WALK_FORWARD_REPORTS,
-            {Asset.EVALUATION_REPORTS: None},
-            kinds={"json", "markdown"},
-            code_version="1",
-        )
-    )
-    def walk_forward_reports(
-        context: dg.AssetExecutionContext, config: WalkForwardConfig, store: StoreResource
-    ) -> dg.MaterializeResult:
-        """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
-        opened = store.open()
-        make = partial(_report_of, context.log, config, opened, city)
-        return dg.MaterializeResult(metadata=recorded(opened, city, Asset.WALK_FORWARD_REPORTS, None, make))
+    shown = {"kinds": {"json", "markdown"}, "code_version": "1"}
+    upstream = {Asset.EVALUATION_REPORTS: None}
+    reports = city_asset(city, Asset.WALK_FORWARD_REPORTS, _report_of, upstream, WalkForwardConfig, **shown)
 
     @dg.asset_check(asset=asset_key(city, Asset.WALK_FORWARD_REPORTS))
     def forecast_beats_best_baseline(store: StoreResource) -> dg.AssetCheckResult:
@@ -74,10 +59,13 @@ def definitions(city: City) -> dg.Definitions:
             metadata={"served": verdict.served, "best_baseline": verdict.best_baseline, **verdict.gain.ends()},
         )
 
-    return dg.Definitions(assets=[walk_forward_reports], asset_checks=[forecast_beats_best_baseline])
+    return dg.Definitions(assets=[reports], asset_checks=[forecast_beats_best_baseline])
 
 
-def _report_of(log: dg.DagsterLogManager, config: WalkForwardConfig, store: "Store", city: City) -> panel.Metadata:
+def _report_of(
+    config: WalkForwardConfig, log: dg.DagsterLogManager, store: "Store", city: City, _: None
+) -> panel.Metadata:
+    """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
     from shotspotter_assets.evaluation.model_card import model_card
     from shotspotter_assets.evaluation.walk_forward_report import (
         fold_edges,
