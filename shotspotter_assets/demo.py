@@ -32,13 +32,10 @@ FOLDS: Final = (date(2025, 1, 1), date(2025, 4, 1))
 LAST_DAY: Final = date(2025, 6, 30)
 DAILY_DAYS: Final = 5
 """The last days, whose daily chain is run."""
-
 SMALL_NETWORK: Final = {"filters": 4, "days": 8, "epochs": 4, "patience": 3, "learning_rate": 3e-3}
 """Settings of the report's network that train in half a minute."""
-
 WORKERS: Final = 2
 """Runs at a time, as many as `dagster.yaml` allows."""
-
 INSTANCE: Final = """\
 telemetry: {enabled: false}
 event_log_storage: {module: shotspotter_assets.defs.event_log, class: BatchedSqliteEventLogStorage}

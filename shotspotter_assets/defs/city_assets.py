@@ -18,22 +18,11 @@ from shotspotter_assets.defs.daily import (
 from shotspotter_assets.defs.walk_forward import evaluation_reports, fold_models, tuned_settings, walk_forward_reports
 from shotspotter_assets.storage.stored_file import Asset
 
-_MODULES: Final = (
-    raw_alerts,
-    cleaned_alerts,
-    grid_tensors,
-    tuned_settings,
-    fold_models,
-    evaluation_reports,
-    walk_forward_reports,
-    live_models,
-    risk_forecasts,
-    street_risk,
-    patrol_plans,
-    forecast_scores,
-    nowcasts,
-    city_pages,
-)
+_MODULES: Final = [
+    *(raw_alerts, cleaned_alerts, grid_tensors),
+    *(tuned_settings, fold_models, evaluation_reports, walk_forward_reports),
+    *(live_models, risk_forecasts, street_risk, patrol_plans, forecast_scores, nowcasts, city_pages),
+]
 
 
 def city_assets(city: City) -> dg.Definitions:

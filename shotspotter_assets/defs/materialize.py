@@ -4,18 +4,15 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from functools import partial
 from inspect import cleandoc
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
-from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.storage.stored_file import Asset, StoredTable
-
-if TYPE_CHECKING:
-    from shotspotter_assets.storage.store import Store
 
 Body = Callable[..., panel.Metadata]
 """Function of log, store, city and key that writes one partition (a day, or the cutoff of a fold) and returns its panel."""
@@ -91,7 +88,7 @@ def daily_asset(
 
 
 def recorded(
-    store: "Store", city: City, asset: Asset, key: date | None, make: Callable[[], panel.Metadata]
+    store: Store, city: City, asset: Asset, key: date | None, make: Callable[[], panel.Metadata]
 ) -> panel.Metadata:
     """Make one partition, and record what it was made from, as that was before its inputs were read."""
     from shotspotter_assets.automation.stored import Stored

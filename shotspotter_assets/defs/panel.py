@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.markdown import plain
 from shotspotter_assets.storage.catalogue import NOWCAST_HOURS
 from shotspotter_assets.storage.stored_file import StoredTable
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.serving.nowcasting import NowcastRecord
     from shotspotter_assets.sources.day_table import Day, DayState
-    from shotspotter_assets.storage.store import Store
 
 SIGNIFICANT_DIGITS: Final = 4
 SHOWN_DAYS: Final = 200
@@ -59,7 +59,8 @@ def bullets(lines: Sequence[str]) -> dg.MarkdownMetadataValue:
 
 def rounded(values: Mapping[str, Any]) -> Metadata:
     """Round floats to four significant digits; the stored files keep all of them."""
-    return {name: _rounded(value) for name, value in values.items()}
+    digits = f".{SIGNIFICANT_DIGITS}g"
+    return {name: float(f"{value:{digits}}") if isinstance(value, float) else value for name, value in values.items()}
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue[Any]:
@@ -67,22 +68,7 @@ def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue[Any]:
     records = [dg.TableRecord(rounded(row)) for row in rows]
     if not records:
         return dg.MetadataValue.text("None.")
-    columns = {name: [record.data[name] for record in records] for name in records[0].data}
-    return dg.MetadataValue.table(
-        records, schema=dg.TableSchema([dg.TableColumn(name, _kind(values)) for name, values in columns.items()])
-    )
-
-
-def _rounded(value: Any) -> Any:
-    return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if isinstance(value, float) else value
-
-
-def _kind(values: Sequence[Any]) -> str:
-    known = [value for value in values if value is not None]
-    for kind, name in ((str, "string"), (int, "int")):
-        if known and all(isinstance(value, kind) for value in known):
-            return name
-    return "float"
+    return dg.MetadataValue.table(records)
 
 
 def check_outcome(finding: "Finding", severity: str = "WARN") -> dict[str, Any]:
@@ -96,6 +82,6 @@ def check_outcome(finding: "Finding", severity: str = "WARN") -> dict[str, Any]:
     }
 
 
-def nowcast(store: "Store", record: "NowcastRecord") -> Metadata:
+def nowcast(store: Store, record: "NowcastRecord") -> Metadata:
     """Return the facts of a stored nowcast."""
     return {**record.model_dump(mode="json"), "path": stored(store.uri(NOWCAST_HOURS, record.city))}

@@ -16,7 +16,11 @@ from shotspotter_assets.sources.alert_source import Access
 if TYPE_CHECKING:
     from shotspotter_assets.notifications.send import Notifier
     from shotspotter_assets.sources.alert_source import AlertSource
-    from shotspotter_assets.storage.store import Store
+    from shotspotter_assets.storage import store as storage
+
+    Store = storage.Store
+else:
+    Store = Any  # loading the class takes seconds, and annotations are all that need it
 
 
 RUN_ATTEMPTS: Final = 12
@@ -46,7 +50,7 @@ class StoreResource(S3User):
 
     root: str
 
-    def open(self) -> "Store":
+    def open(self) -> Store:
         """Return the store; S3 is only contacted for an `s3://` root."""
         from shotspotter_assets.storage.store import Store
 
@@ -61,7 +65,7 @@ class SourcesResource(S3User):
 
     landing_root: str
 
-    def readers(self, city: City, store: "Store") -> "list[AlertSource]":
+    def readers(self, city: City, store: Store) -> "list[AlertSource]":
         """Return the reader of each of `city.all_sources`; the store keeps what was received."""
         access = Access(store, self.landing_root, os.environ, self._client)
         return [source.open(city, access) for source in city.all_sources]
@@ -111,12 +115,12 @@ class SageMakerResource(dg.ConfigurableResource):
     poll_s: float = 15.0
     """Seconds between two polls of a tuning job."""
 
-    def client(self, service: str) -> Any:
-        """Return a boto3 client with the credentials, region and endpoint of the usual AWS environment or configuration."""
+    def client(self) -> Any:
+        """Return a SageMaker client with the credentials, region and endpoint of the usual AWS environment or configuration."""
         import boto3
         from botocore.config import Config
 
-        return boto3.client(service, config=Config(retries={"mode": "adaptive", "max_attempts": 10}))
+        return boto3.client("sagemaker", config=Config(retries={"mode": "adaptive", "max_attempts": 10}))
 
 
 def resources(settings: Settings) -> dict[str, Any]:

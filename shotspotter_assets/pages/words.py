@@ -14,16 +14,9 @@ ONE_IN: Final = (3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 70, 100, 150, 20
 """Denominators of chances; closer ones would claim too much precision."""
 NO_REASON: Final = "Close to the average place"
 _ODDS: Final = re.compile(r" \(odds x[\d.]+\)")
-
-
 CHANCE_CLASSES: Final = {
     0.0: "less than 1 in 200",
-    1 / 200: "1 in 200",
-    1 / 100: "1 in 100",
-    1 / 50: "1 in 50",
-    1 / 20: "1 in 20",
-    1 / 10: "1 in 10",
-    1 / 5: "1 in 5",
+    **{1 / number: f"1 in {number}" for number in (200, 100, 50, 20, 10, 5)},
     1 / 2: "1 in 2 or more",
 }
 """Words of the common legend by minimum probability; `pages.css` holds the colours."""

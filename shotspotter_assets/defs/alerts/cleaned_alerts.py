@@ -11,16 +11,13 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_settings
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
-from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from shotspotter_assets.cleaning.alerts import Account, CleanedDay
-    from shotspotter_assets.storage.store import Store
 
 
 MAX_SPELLINGS: Final = 20
@@ -64,7 +61,9 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[cleaned_alerts], asset_checks=[rows_are_conserved, data_quality])
 
 
-def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: list[date]) -> None:
+def _clean(context: dg.AssetExecutionContext, store: Store, city: City, days: list[date]) -> None:
+    import pyarrow as pa
+
     from shotspotter_assets.cities.stored_settings import refuse_other_settings
     from shotspotter_assets.cleaning.alerts import DAYS_BEFORE, clean_alerts
     from shotspotter_assets.sources.day_table import DayTable
@@ -75,7 +74,10 @@ def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: 
     raw = store.read_window(RAW_ROWS, city.name, days[0], days[-1])
     table.require(city.name, days)
     refuse_other_settings(raw.schema.metadata, days, city, Asset.RAW_ALERTS)
-    cleaned = clean_alerts(_with_days_before(store, raw, city, days[0], DAYS_BEFORE), days, city)
+    # No Dagster dependency: a change of one day would make the next ones stale too, for the few incidents over midnight.
+    since, eve = days[0] - timedelta(days=DAYS_BEFORE), days[0] - timedelta(days=1)
+    before = store.read_present(RAW_ROWS, city.name, since, eve)
+    cleaned = clean_alerts(raw if before is None else pa.concat_tables([before, raw]), days, city)
     with store.alone(CLEANED.asset, city.name):
         rejected = {day: result.rejected for day, result in cleaned.items()}
         store.write_tables(REJECTED, rejected, city.name)
@@ -90,17 +92,7 @@ def _clean(context: dg.AssetExecutionContext, store: "Store", city: City, days: 
     _log_account(context, city, cleaned)
 
 
-def _with_days_before(store: "Store", raw: "pa.Table", city: City, first: date, days_before: int) -> "pa.Table":
-    """Add the stored raw alerts of the days before, which cleaning reads."""
-    import pyarrow as pa
-
-    # No Dagster dependency: a change of one day would make the next ones stale too, for the few incidents over midnight.
-    since, eve = first - timedelta(days=days_before), first - timedelta(days=1)
-    before = store.read_present(RAW_ROWS, city.name, since, eve)
-    return raw if before is None else pa.concat_tables([before, raw])
-
-
-def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheckResult:
+def _conservation(store: Store, city: City, days: list[date]) -> dg.AssetCheckResult:
     from shotspotter_assets.cleaning.alerts import IDENTITY, RECOUNTED, unaccounted_rows
 
     first, last = days[0], days[-1]
@@ -115,7 +107,7 @@ def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheck
     )
 
 
-def _quality(store: "Store", city: City, days: list[date]) -> Iterator[dg.AssetCheckResult]:
+def _quality(store: Store, city: City, days: list[date]) -> Iterator[dg.AssetCheckResult]:
     from shotspotter_assets.quality.city_state import keep_findings
     from shotspotter_assets.quality.window import Window
 

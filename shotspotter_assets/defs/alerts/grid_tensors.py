@@ -1,7 +1,7 @@
 """Grid tensors of a city by local day: the day's counts by hour, type and cell."""
 
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import dagster as dg
 
@@ -9,12 +9,9 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_settings
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
-from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.storage.catalogue import CLEANED, TENSORS
 from shotspotter_assets.storage.stored_file import Asset
-
-if TYPE_CHECKING:
-    from shotspotter_assets.storage.store import Store
 
 READ_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 
@@ -43,7 +40,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[grid_tensors], asset_checks=[counts_equal_alerts])
 
 
-def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: list[date]) -> None:
+def _grid(context: dg.AssetExecutionContext, store: Store, city: City, days: list[date]) -> None:
     from shotspotter_assets.cities.stored_settings import refuse_other_settings
     from shotspotter_assets.gridding.tensors import sparse_tensors
     from shotspotter_assets.sources.day_table import DayTable
@@ -71,7 +68,7 @@ def _grid(context: dg.AssetExecutionContext, store: "Store", city: City, days: l
     context.log.info(f"{city.name}: {alerts.num_rows:,} alerts of {len(days):,} days to {days[-1]} gridded")
 
 
-def _conservation(store: "Store", city: City, days: list[date]) -> dg.AssetCheckResult:
+def _conservation(store: Store, city: City, days: list[date]) -> dg.AssetCheckResult:
     from shotspotter_assets.gridding.tensors import COUNTED_COLUMNS, counted_alerts, miscounted_alerts
 
     tensors = store.read_window(TENSORS, city.name, days[0], days[-1])

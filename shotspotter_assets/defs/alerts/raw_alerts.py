@@ -12,7 +12,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_settings
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
-from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import FORECAST, RAW_ROWS
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.stored_file import Asset
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.sources.day_table import Day
     from shotspotter_assets.sources.snapshot import Snapshot
-    from shotspotter_assets.storage.store import Store
 
 MIN_WARNED_SILENCE_DAYS: Final = 7
 """Minimum length of a silence that is logged as a warning."""
@@ -69,7 +68,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[raw_alerts], asset_checks=[alerts_are_on_time, files_are_readable, days_are_usable])
 
 
-def lateness(store: "Store", city: City) -> "Finding":
+def lateness(store: Store, city: City) -> "Finding":
     """Return the finding of `alerts_are_on_time`; the city's sensor reports it too, as a silent source starts no run."""
     from shotspotter_assets.quality.on_time import alerts_on_time
     from shotspotter_assets.sources.day_table import DayTable, rows_due
@@ -82,7 +81,7 @@ def lateness(store: "Store", city: City) -> "Finding":
 
 
 def _read(
-    context: dg.AssetExecutionContext, store: "Store", sources: SourcesResource, city: City, days: Sequence[date]
+    context: dg.AssetExecutionContext, store: Store, sources: SourcesResource, city: City, days: Sequence[date]
 ) -> None:
     from shotspotter_assets.calendar.dates import rows_of_days
     from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
@@ -118,9 +117,7 @@ def _read(
     context.log.info(f"{city.name}: {rows.num_rows:,} rows of {len(days):,} days to {days[-1]}")
 
 
-def _days(
-    store: "Store", city: City, snapshot: "Snapshot", rows: "pa.Table", days: Sequence[date]
-) -> "dict[date, Day]":
+def _days(store: Store, city: City, snapshot: "Snapshot", rows: "pa.Table", days: Sequence[date]) -> "dict[date, Day]":
     from shotspotter_assets.cities.stored_settings import settings_hash
     from shotspotter_assets.cleaning.held_back import held_back_days
     from shotspotter_assets.sources.day_table import Day, DayRows, DayTable, day_states
@@ -152,7 +149,7 @@ def _days(
     }
 
 
-def _stored_before(context: dg.AssetExecutionContext, store: "Store", city: str, days: Sequence[date]) -> "pa.Table":
+def _stored_before(context: dg.AssetExecutionContext, store: Store, city: str, days: Sequence[date]) -> "pa.Table":
     from shotspotter_assets.sources.schema import RAW_SCHEMA
 
     try:

@@ -15,7 +15,7 @@ from shotspotter_assets.defs.alerts.raw_alerts import lateness
 from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED, PRIORITY_TAG, assets_under_way
 from shotspotter_assets.defs.city_assets import automated_keys
 from shotspotter_assets.defs.partitions import asset_key, range_tags
-from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.stored_file import Asset
 
@@ -23,23 +23,17 @@ if TYPE_CHECKING:
     from shotspotter_assets.automation.due import DueRun
     from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.sources.snapshot import Snapshot
-    from shotspotter_assets.storage.store import Store
 
 LANDING_SECONDS: Final = 10
 """Seconds between two ticks if the city has landed files."""
-
 OTHER_SECONDS: Final = 60
 """Seconds between two ticks of other cities."""
-
 MAX_SECONDS: Final = 30.0
 """Maximum time of a tick before files are left for the next one: Dagster ends a tick of 60 s."""
-
 LATENESS_PERIOD_S: Final = 3600
 """Seconds between two evaluations of a city's `alerts_are_on_time`."""
-
 MAX_SHOWN: Final = 8
 """Sentences that a tick shows; the checks name all files."""
-
 CITY_TAG: Final = "shotspotter/city"
 TARGET_TAG: Final = "shotspotter/target"
 """Tag of a requested run: its city, first asset and days."""
@@ -80,7 +74,7 @@ def _sensor(city: City, keys: Sequence[dg.AssetKey], poll_seconds: int) -> dg.Se
 class _Tick:
     """One evaluation of a city's sensor; the cursor holds only what was last reported to the checks."""
 
-    def __init__(self, context: dg.SensorEvaluationContext, city: City, store: "Store", poll_seconds: int) -> None:
+    def __init__(self, context: dg.SensorEvaluationContext, city: City, store: Store, poll_seconds: int) -> None:
         self._instance, self._log, self._city, self._store = context.instance, context.log, city, store
         self._poll_seconds, self._now = poll_seconds, local_time.now()
         self._reported: dict[str, Any] = json.loads(context.cursor or "{}")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import dagster as dg
 
@@ -16,13 +16,10 @@ from shotspotter_assets.city_files import Cities, unusable_files
 from shotspotter_assets.defs.alerts.raw_alerts import lateness
 from shotspotter_assets.defs.automation.automated import automated
 from shotspotter_assets.defs.partitions import RANGE_END, RANGE_START
-from shotspotter_assets.defs.resources import NoticesResource, StoreResource
+from shotspotter_assets.defs.resources import NoticesResource, Store, StoreResource
 from shotspotter_assets.notifications.send import Message
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.stored_file import Asset
-
-if TYPE_CHECKING:
-    from shotspotter_assets.storage.store import Store
 
 GATES: Final = ("forecast_beats_best_baseline", "rolling_gate")
 """Checks whose failure is sent; warnings about data are on the pages and in the UI."""
@@ -103,7 +100,7 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
                 yield Message("failed gate", subject, check.description or "", to.run_url(run.run_id))
 
 
-def _city_problems(cities: Cities, store: "Store") -> Iterator[Message]:
+def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
     """Yield late cities, models that wait, and landed files that cannot be read."""
     from shotspotter_assets.quality.on_time import usable_days
     from shotspotter_assets.serving.approval import waiting_models

@@ -21,7 +21,6 @@ from shotspotter_assets.storage.stored_file import Asset
 if TYPE_CHECKING:
     from shotspotter_assets.pages.places import Places
     from shotspotter_assets.serving.nowcasting import Nowcaster
-    from shotspotter_assets.sources.alert_source import AlertSource
 
 
 def definitions(settings: Settings) -> dg.Definitions:
@@ -39,10 +38,8 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         from shotspotter_assets.serving.nowcasting import Nowcaster
         from shotspotter_assets.sources.snapshot import impatient
 
-        def readers() -> "list[AlertSource]":
-            return sources.readers(impatient(city), store.open())
-
-        return Nowcaster(city, store.open, readers, refits=city.retraining == "hourly")
+        refits = city.retraining == "hourly"
+        return Nowcaster(city, store.open, lambda: sources.readers(impatient(city), store.open()), refits=refits)
 
     @cache
     def places() -> "Places":

@@ -1,19 +1,16 @@
 """City pages: the static site for analysts and shift commanders."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import asset_settings, recorded
-from shotspotter_assets.defs.resources import PagesResource, StoreResource
+from shotspotter_assets.defs.resources import PagesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import PAGES_RECORD
 from shotspotter_assets.storage.stored_file import ALL_CITIES, Asset
-
-if TYPE_CHECKING:
-    from shotspotter_assets.storage.store import Store
 
 SHOWN: Final = (
     Asset.GRID_TENSORS,
@@ -42,7 +39,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[city_pages])
 
 
-def _pages_of(pages: PagesResource, store: "Store", city: City) -> panel.Metadata:
+def _pages_of(pages: PagesResource, store: Store, city: City) -> panel.Metadata:
     from shotspotter_assets.pages.site import make_overview, make_pages
 
     made = make_pages(store, city)

@@ -9,12 +9,11 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_asset
 from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_FORTNIGHT, asset_key, day_partitions, run_days
-from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.serving.issued_scores import ScoreRecord
-    from shotspotter_assets.storage.store import Store
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -39,7 +38,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[forecast_scores], asset_checks=[rolling_gate])
 
 
-def _scores_of(_: dg.DagsterLogManager, store: "Store", city: City, scored_date: date) -> panel.Metadata:
+def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: date) -> panel.Metadata:
     """Scores of the forecast issued the day before, with rolling skill, calibration, drift and gate.
 
     A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts

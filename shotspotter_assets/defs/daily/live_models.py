@@ -1,7 +1,6 @@
 """Live models of a city by day: trained when due and accepted by the gate, or those of an earlier day."""
 
 from datetime import date
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -12,10 +11,8 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.materialize import daily_asset
 from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
+from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.storage.stored_file import Asset
-
-if TYPE_CHECKING:
-    from shotspotter_assets.storage.store import Store
 
 Sections = sections()
 
@@ -40,7 +37,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 def _models_of(
-    config: LiveModelConfig, log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date
+    config: LiveModelConfig, log: dg.DagsterLogManager, store: Store, city: City, issue_date: date
 ) -> panel.Metadata:
     """Models that serve after the day, trained on the days up to it; a candidate has to pass the gate.
 

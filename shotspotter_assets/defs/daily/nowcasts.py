@@ -1,7 +1,6 @@
 """Nowcasts of a city for the next 15 to 60 minutes and the next hours, and their scores by day."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -10,12 +9,9 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import asset_settings, daily_asset
-from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS
 from shotspotter_assets.storage.stored_file import Asset
-
-if TYPE_CHECKING:
-    from shotspotter_assets.storage.store import Store
 
 
 class NowcastConfig(dg.Config):
@@ -56,7 +52,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[nowcasts, *([] if city.nowcasts is None else [nowcast_scores])])
 
 
-def _scores_of(_: dg.DagsterLogManager, store: "Store", city: City, scored_date: date) -> panel.Metadata:
+def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: date) -> panel.Metadata:
     """Scores of the day's nowcasts, compared with the hour's forecast spread evenly.
 
     Nowcasts whose minutes end after midnight are not scored. Rebuilt when alerts are corrected.

@@ -10,12 +10,12 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_asset
 from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
+from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.storage.catalogue import FORECAST, RISK_MAP
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.serving.issued_forecasts import Forecast
-    from shotspotter_assets.storage.store import Store
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -25,7 +25,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[daily_asset(city, Asset.RISK_FORECASTS, _forecast_of, upstream, **shown)])
 
 
-def _forecast_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date) -> panel.Metadata:
+def _forecast_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Risk by cell on the next local day and in the hours from its midnight, from the days known at the issue date.
 
     With the expected alerts by hour, the 20 cells with the highest risk and the reasons, and the map as GeoJSON.

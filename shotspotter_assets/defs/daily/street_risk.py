@@ -1,7 +1,6 @@
 """Street risk of a city by issue date, for the day after it, and its scores by day."""
 
 from datetime import date
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -10,12 +9,9 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_asset
 from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_TWO_DAYS, asset_key, day_partitions, run_days
-from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.storage.catalogue import STREETS, STREETS_MAP
 from shotspotter_assets.storage.stored_file import Asset
-
-if TYPE_CHECKING:
-    from shotspotter_assets.storage.store import Store
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -38,7 +34,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=assets, asset_checks=[streets_are_usable])
 
 
-def _streets_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_date: date) -> panel.Metadata:
+def _streets_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Risk of every street between two crossings on the next local day, and the 50 highest with reasons.
 
     The forecast of each cell is divided among its streets by their past alerts, so that it adds up. A city without
@@ -74,7 +70,7 @@ def _streets_of(log: dg.DagsterLogManager, store: "Store", city: City, issue_dat
     }
 
 
-def _scores_of(_: dg.DagsterLogManager, store: "Store", city: City, scored_date: date) -> panel.Metadata:
+def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: date) -> panel.Metadata:
     """Scores of the streets ranked the day before, compared with the same risk spread evenly.
 
     Rebuilt when alerts are corrected. A day without a forecast, or with other streets by now, has a record with a note.

@@ -12,13 +12,13 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import with_windows
 from shotspotter_assets.defs.materialize import city_asset
 from shotspotter_assets.defs.partitions import SAME_FOLD, fold_partitions, period_after_cutoff
+from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_MODEL, FOLD_PICTURE, FOLD_SCORES
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.evaluation.fold_report import FoldReport
     from shotspotter_assets.evaluation.score_rows import ScoreTable
-    from shotspotter_assets.storage.store import Store
 
 
 class TestedWindow(dg.Config):
@@ -51,7 +51,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 def _report_of(
-    config: ReportConfig, log: dg.DagsterLogManager, store: "Store", city: City, cutoff: date
+    config: ReportConfig, log: dg.DagsterLogManager, store: Store, city: City, cutoff: date
 ) -> panel.Metadata:
     """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
     from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, own_models

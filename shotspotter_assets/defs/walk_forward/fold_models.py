@@ -1,7 +1,6 @@
 """Fold models of a city by cutoff."""
 
 from datetime import date
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -11,12 +10,10 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
 from shotspotter_assets.defs.materialize import city_asset
 from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions
+from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.storage.catalogue import FOLD_MODEL
 from shotspotter_assets.storage.stored_file import Asset
-
-if TYPE_CHECKING:
-    from shotspotter_assets.storage.store import Store
 
 Sections = sections()
 
@@ -43,7 +40,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 def _fold_of(
-    config: FoldModelConfig, log: dg.DagsterLogManager, store: "Store", city: City, cutoff: date
+    config: FoldModelConfig, log: dg.DagsterLogManager, store: Store, city: City, cutoff: date
 ) -> panel.Metadata:
     """All models that serve, and every baseline, fitted on the days before the cutoff; the last ones are for validation.
 

@@ -10,17 +10,17 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import changes, with_windows
 from shotspotter_assets.defs.materialize import asset_settings
 from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions, run_day
-from shotspotter_assets.defs.resources import SageMakerResource, StoreResource
-from shotspotter_assets.defs.walk_forward.sagemaker_search import search_on_sagemaker
+from shotspotter_assets.defs.resources import SageMakerResource, Store, StoreResource
 from shotspotter_assets.defs.walk_forward.search_config import TuningConfig
 from shotspotter_assets.models.forecaster_registry import SEARCHED
 from shotspotter_assets.storage.catalogue import TRIALS
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
+    import optuna
+
     from shotspotter_assets.models.forecaster_settings import ForecasterSettings
     from shotspotter_assets.models.tuning.task import TuningTask
-    from shotspotter_assets.storage.store import Store
 
 STORAGE_VARIABLE: Final = "SHOTSPOTTER_TUNING_STORAGE"
 """URL of an Optuna storage for searches of several machines; without it each search has an SQLite file in the store."""
@@ -54,7 +54,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 def _search(
-    context: dg.AssetExecutionContext, config: TuningConfig, store: "Store", sagemaker: SageMakerResource, city: City
+    context: dg.AssetExecutionContext, config: TuningConfig, store: Store, sagemaker: SageMakerResource, city: City
 ) -> panel.Metadata:
     from shotspotter_assets.models.tuning.search import open_study, search, storage_url
     from shotspotter_assets.models.tuning.search_outcome import TunedSettings, trial_rows
@@ -67,7 +67,7 @@ def _search(
     with storage_url(store, trials, city.name, cutoff, shared_storage) as storage:
         study = open_study(task, storage, config.seed, config.parallel)
         if config.engine == "sagemaker":
-            search_on_sagemaker(context, config, sagemaker, store, task, study, cutoff)
+            _search_on_sagemaker(context, config, sagemaker, store, task, study, cutoff)
         else:
             search(task, study, config.trials, config.minutes, config.parallel, context.log.info)
         tuned = TunedSettings.of(task, cutoff, study)
@@ -84,7 +84,57 @@ def _search(
     }
 
 
-def _task(store: "Store", city: City, cutoff: date, config: TuningConfig) -> "TuningTask":
+def _search_on_sagemaker(
+    context: dg.AssetExecutionContext,
+    config: TuningConfig,
+    sagemaker: SageMakerResource,
+    store: Store,
+    task: "TuningTask",
+    study: "optuna.Study",
+    cutoff: date,
+) -> None:
+    from shotspotter_assets.models.tuning.sagemaker.task_file import TASK_FILE, packed
+    from shotspotter_assets.models.tuning.sagemaker.tuning_job import Cloud, search_on_sagemaker
+
+    city, name, jobs = task.history.city.name, task.forecaster, config.sagemaker
+    task_file = TRIALS.named(forecaster=name, kind=TASK_FILE)
+    uri = store.uri(task_file, city, cutoff)
+    needed = {
+        "SHOTSPOTTER_SAGEMAKER_ROLE": sagemaker.role,
+        "SHOTSPOTTER_SAGEMAKER_IMAGE": sagemaker.image,
+        "SHOTSPOTTER_STORE (s3://bucket/prefix)": uri.startswith("s3://"),
+    }
+    missing = [variable for variable, is_there in needed.items() if not is_there]
+    if missing:
+        raise ValueError(
+            f"A search on SageMaker needs {', '.join(missing)}; see docs/how-to/tuning_on_sagemaker.md. Set it, or choose the "
+            "engine `here`."
+        )
+    store.write_bytes(task_file, packed(task), city, cutoff)
+    cloud = Cloud(
+        sagemaker=sagemaker.client(),
+        role=sagemaker.role,
+        image=sagemaker.image,
+        instance_type=jobs.instance_type,
+        job_minutes=jobs.job_minutes,
+        task_uri=uri,
+        output_uri=store.uri(TRIALS.named(forecaster=name, kind="sagemaker"), city, cutoff),
+        run_id=context.run.run_id,
+        tags={
+            "shotspotter:run": context.run.run_id,
+            "shotspotter:city": city,
+            "shotspotter:fold": cutoff.isoformat(),
+            "shotspotter:forecaster": name,
+        },
+        poll_s=sagemaker.poll_s,
+        minutes=config.minutes,
+        parallel=config.parallel,
+        seed=config.seed,
+    )
+    search_on_sagemaker(task, study, cloud, config.trials, context.log.info)
+
+
+def _task(store: Store, city: City, cutoff: date, config: TuningConfig) -> "TuningTask":
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext
     from shotspotter_assets.models.forecaster_registry import city_settings

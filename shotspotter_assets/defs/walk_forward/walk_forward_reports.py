@@ -1,7 +1,5 @@
 """Walk-forward report of a city: all of its folds together, with the verdict and the model card."""
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 from pydantic import Field
 
@@ -9,7 +7,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import city_asset
 from shotspotter_assets.defs.partitions import asset_key
-from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.storage.catalogue import (
     CITY_PICTURE,
     CITY_SCORES,
@@ -19,9 +17,6 @@ from shotspotter_assets.storage.catalogue import (
     MODEL_CARD,
 )
 from shotspotter_assets.storage.stored_file import Asset
-
-if TYPE_CHECKING:
-    from shotspotter_assets.storage.store import Store
 
 
 class WalkForwardConfig(dg.Config):
@@ -63,7 +58,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 def _report_of(
-    config: WalkForwardConfig, log: dg.DagsterLogManager, store: "Store", city: City, _: None
+    config: WalkForwardConfig, log: dg.DagsterLogManager, store: Store, city: City, _: None
 ) -> panel.Metadata:
     """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
     from shotspotter_assets.evaluation.model_card import model_card
