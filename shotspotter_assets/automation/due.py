@@ -11,7 +11,6 @@ from typing import Final
 from shotspotter_assets.automation.stored import NOT_MADE, Stored
 from shotspotter_assets.calendar.local_time import ONE_DAY, contiguous
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.fold_windows import cutoffs, last_test_day
 from shotspotter_assets.cities.folds import years_of
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.quality.finding import number_of
@@ -222,7 +221,7 @@ def _product_runs(
 def _reports(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
     """Yield outdated reports of folds whose models are current and whose test window is over."""
     for cutoff in _trained(city, days):
-        last, asset = last_test_day(city, cutoff), Asset.EVALUATION_REPORTS
+        last, asset = city.last_test_day(cutoff), Asset.EVALUATION_REPORTS
         is_over = days.last is not None and last <= days.last and last < days.first_gap and _is_settled(stored, last)
         if is_over and stored.is_current(Asset.FOLD_MODELS, cutoff) and not stored.is_current(asset, cutoff):
             yield _due_run(stored, (asset,), cutoff, REPORTS, f"The report of fold {cutoff}")
@@ -257,7 +256,7 @@ def _trained(city: City, days: _DueDays) -> list[date]:
         return []
     recent = days.last - timedelta(days=RECENT_FOLD_DAYS * (1 + years_of(city.folds.test)))
     since = recent if city.automation == "recent" else date.min
-    return [cutoff for cutoff in cutoffs(city, days.last) if cutoff >= since and last_test_day(city, cutoff) >= cutoff]
+    return [cutoff for cutoff in city.cutoffs(days.last) if cutoff >= since and city.last_test_day(cutoff) >= cutoff]
 
 
 def _products(city: City) -> tuple[Asset, ...]:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.fold_windows import last_test_day
 from shotspotter_assets.serving.issued_scores import HISTORY_DAYS, WINDOW_DAYS
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.fingerprints import sha256
@@ -100,7 +99,7 @@ def _of_scores(stored: Stored, day: date) -> str:
 
 
 def _of_report(stored: Stored, cutoff: date) -> str:
-    return stored.inputs([Asset.FOLD_MODELS], [cutoff], stored.days(date.min, last_test_day(stored.city, cutoff)))
+    return stored.inputs([Asset.FOLD_MODELS], [cutoff], stored.days(date.min, stored.city.last_test_day(cutoff)))
 
 
 def _of_walk_forward(stored: Stored, _: None) -> str:

@@ -215,6 +215,17 @@ class City(StrictModel):
                 f"{self.time_precision}). Use {shortest} h or longer, or correct time_precision in the city's file."
             )
 
+    def last_test_day(self, cutoff: date) -> date:
+        """Return the last day of a fold's test window; a day before the cutoff after the city's end."""
+        return min(self.folds.last_test_day(cutoff), self.end or date.max)
+
+    def cutoffs(self, last: date) -> list[date]:
+        """Return the cutoffs of the city's folds to the day after `last`, in order."""
+        found = [self.folds.first_cutoff(self.start)]
+        while found[-1] <= last + timedelta(days=1):
+            found.append(self.folds.next_cutoff(found[-1]))
+        return found[:-1]
+
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)

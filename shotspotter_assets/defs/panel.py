@@ -42,11 +42,6 @@ def day_version(version: str, state: "DayState") -> str:
     return version if state in ("known", "silent") else f"{version} {state}"
 
 
-def stored(uri: str) -> dg.PathMetadataValue:
-    """Return a file's address as an entry that can be copied."""
-    return dg.MetadataValue.path(uri)
-
-
 def picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
     """Return a PNG held in the metadata itself."""
     return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
@@ -84,4 +79,4 @@ def check_outcome(finding: "Finding", severity: str = "WARN") -> dict[str, Any]:
 
 def nowcast(store: Store, record: "NowcastRecord") -> Metadata:
     """Return the facts of a stored nowcast."""
-    return {**record.model_dump(mode="json"), "path": stored(store.uri(NOWCAST_HOURS, record.city))}
+    return {**record.model_dump(mode="json"), "path": dg.MetadataValue.path(store.uri(NOWCAST_HOURS, record.city))}

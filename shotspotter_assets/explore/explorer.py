@@ -19,15 +19,8 @@ from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.city_files import find_city
 from shotspotter_assets.explore import figures, tables
 from shotspotter_assets.explore.small_fold import train_small_fold
+from shotspotter_assets.models import forecaster_registry as registry
 from shotspotter_assets.models.forecaster import HORIZONS
-from shotspotter_assets.models.forecaster_registry import (
-    HISTORICAL_MEAN,
-    NEXT_DAY,
-    NEXT_HOURS,
-    candidate_of,
-    city_settings,
-    problems_of,
-)
 from shotspotter_assets.settings import BASE_FOLDER
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.errors import StoreError
@@ -111,18 +104,18 @@ class Explorer:
 
     def _offer_models(self) -> None:
         hours = bool(self.horizon.value)
-        self.model.options = NEXT_HOURS if hours else NEXT_DAY
-        self.model.value = NEXT_HOURS[0] if hours else candidate_of(self.chosen)
+        self.model.options = registry.NEXT_HOURS if hours else registry.NEXT_DAY
+        self.model.value = registry.NEXT_HOURS[0] if hours else registry.candidate_of(self.chosen)
         self._offer_settings()
 
     def _offer_settings(self) -> None:
-        settings = city_settings(self.chosen, self.model.value)
+        settings = registry.city_settings(self.chosen, self.model.value)
         fields = type(settings).model_fields
         self.settings.children = [setting_widget(name, fields[name], value) for name, value in settings]
 
     def changes(self) -> dict[str, Any]:
         """Return the settings of the model that differ from the city's."""
-        before = city_settings(self.chosen, self.model.value).model_dump(mode="json")
+        before = registry.city_settings(self.chosen, self.model.value).model_dump(mode="json")
         given = {
             one.description: yaml.safe_load(one.value) if isinstance(one, ipw.Text) else one.value
             for one in self.settings.children
@@ -163,7 +156,7 @@ class Explorer:
         window = (self.store, self.chosen, cutoff, self.days.value, min(TEST_DAYS, (last - cutoff).days + 1))
         horizon, log = self.horizon.value, partial(setattr, self.progress, "value")
         # Every fold has all forecasts of hours.
-        chosen = {"model": HISTORICAL_MEAN} if horizon else {"model": self.model.value, **self.changes()}
+        chosen = {"model": registry.HISTORICAL_MEAN} if horizon else {"model": self.model.value, **self.changes()}
         yield from self._views(train_small_fold(*window, horizon=horizon, log=log, **chosen)[2])
 
     def _views(self, table: pa.Table) -> Iterator[Any]:
@@ -184,7 +177,7 @@ def _show(output: ipw.Output, views: Callable[[], Iterator[Any]]) -> None:
                 spaced = view.rename(columns=lambda name: name.replace("_", " "))
                 shown.append({"text/html": spaced.to_html(float_format="{:.4f}".format)})
     except ValidationError as error:
-        shown.append({"text/plain": problems_of(error)})
+        shown.append({"text/plain": registry.problems_of(error)})
     except (ValueError, StoreError, yaml.YAMLError) as error:
         shown.append({"text/plain": str(error)})
     output.outputs = tuple({"output_type": "display_data", "data": data, "metadata": {}} for data in shown)

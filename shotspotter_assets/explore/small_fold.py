@@ -7,7 +7,6 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.fold_windows import last_test_day
 from shotspotter_assets.evaluation.fold_report import FoldReport, fold_forecasts, fold_report
 from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
 from shotspotter_assets.evaluation.score_rows import ScoreTable
@@ -70,7 +69,7 @@ def train_small_fold(
     if cutoff <= city.start:
         raise ValueError(f"{city.name} starts on {city.start}; the cutoff must be later, and is {cutoff}.")
     first = city.start if days is None else max(cutoff - timedelta(days=days), city.start)
-    last = last_test_day(city, cutoff) if test_days is None else cutoff + timedelta(days=test_days - 1)
+    last = city.last_test_day(cutoff) if test_days is None else cutoff + timedelta(days=test_days - 1)
     stored = CityHistory.load(store, city, last, first).complete()
     before = CityHistory.load(store, city, cutoff - timedelta(days=1), stored.days[0]).complete()
     settings = city_settings(city, model, changes)

@@ -7,7 +7,6 @@ import pytest
 from dagster._core.test_utils import freeze_time
 
 from shotspotter_assets.calendar.local_time import contiguous
-from shotspotter_assets.cities.fold_windows import cutoffs, last_test_day
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.defs.partitions import (
     day_partitions,
@@ -33,7 +32,7 @@ def test_days_and_folds_end_with_the_citys_service() -> None:
     city = TINY.model_copy(update={"end": date(2024, 3, 15)})
     assert day_partitions(city).get_partition_keys()[-1] == "2024-03-15"
     assert fold_partitions(city, tested=True).get_partition_keys() == ["2023-10-01", "2024-01-01"]
-    assert last_test_day(city, date(2024, 1, 1)) == date(2024, 3, 15)
+    assert city.last_test_day(date(2024, 1, 1)) == date(2024, 3, 15)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +53,7 @@ def test_folds_follow_the_citys_cadence(every: str, expected: list[str]) -> None
 
 def test_the_newest_fold_can_be_trained_before_its_test_window_is_over() -> None:
     with freeze_time(datetime(2024, 4, 2, tzinfo=ZoneInfo("America/New_York"))):
-        assert fold_partitions(TINY).get_partition_keys() == [str(day) for day in cutoffs(TINY, date(2024, 3, 31))]
+        assert fold_partitions(TINY).get_partition_keys() == [str(day) for day in TINY.cutoffs(date(2024, 3, 31))]
         assert fold_partitions(TINY).get_last_partition_key() == "2024-04-01"
         assert fold_partitions(TINY, tested=True).get_last_partition_key() == "2024-01-01"
 

@@ -57,7 +57,7 @@ def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: d
     except DaysNotKnownError:  # no day of the last year is known
         history = CityHistory.load(store, city, scored_date)
     record = score(history, forecasts, serving)
-    return panel.rounded(_metadata(record)) | {"path": panel.stored(record.write(store))}
+    return panel.rounded(_metadata(record)) | {"path": dg.MetadataValue.path(record.write(store))}
 
 
 def _metadata(record: "ScoreRecord") -> panel.Metadata:

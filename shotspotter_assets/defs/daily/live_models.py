@@ -82,5 +82,5 @@ def _models_of(
         "why": panel.bullets(record.reasons),
         "trained": record.trained,
         **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
-        "path": panel.stored(path),
+        "path": dg.MetadataValue.path(path),
     }

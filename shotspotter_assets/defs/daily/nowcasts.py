@@ -69,4 +69,4 @@ def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: d
         numbers |= {f"{length}: observed": scores.observed, f"{length}: expected": scores.expected}
         if scores.gain_over_even is not None:
             numbers[f"{length}: gain over the hour, spread evenly (nats per incident)"] = scores.gain_over_even
-    return {**panel.rounded(numbers), "path": panel.stored(record.write(store))}
+    return {**panel.rounded(numbers), "path": dg.MetadataValue.path(record.write(store))}

@@ -47,7 +47,7 @@ def _plan_of(_: dg.DagsterLogManager, store: Store, city: City, issue_date: date
         if isinstance(forecast, NoForecast):
             version, note = "no forecast", f"No plan, as there is no forecast. {forecast.no_forecast}"
         path = write_plan(store, PlanRecord(**days, note=note))
-        return {"data_version": version, "note": note, "units": 0, "path": panel.stored(path)}
+        return {"data_version": version, "note": note, "units": 0, "path": dg.MetadataValue.path(path)}
     shifts = shift_forecasts(store.read_table(HOURLY, *key), city, rules.shifts, forecast.forecast_date)
     areas, history = cell_areas(city), patrols_before(store, city, issue_date)
     plan = plan_day(city, forecast.forecast_date, shifts.expected, shifts.in_coverage, areas=areas, history=history)
@@ -61,7 +61,7 @@ def _plan_of(_: dg.DagsterLogManager, store: Store, city: City, issue_date: date
         **panel.rounded(record.totals()),
         "map": panel.picture("map", patrol_map(plan, shifts, city)),
         "placements": panel.table(table.select(PLACEMENT).to_pylist()),
-        "csv": panel.stored(store.uri(DISPATCH_CSV, *key)),
-        "geojson": panel.stored(store.uri(DISPATCH_MAP, *key)),
-        "path": panel.stored(path),
+        "csv": dg.MetadataValue.path(store.uri(DISPATCH_CSV, *key)),
+        "geojson": dg.MetadataValue.path(store.uri(DISPATCH_MAP, *key)),
+        "path": dg.MetadataValue.path(path),
     }

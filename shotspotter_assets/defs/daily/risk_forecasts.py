@@ -57,12 +57,12 @@ def _forecast_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date
         return {
             "data_version": f"no forecast {sha256(nothing.no_forecast)[:16]}",
             **nothing.model_dump(mode="json", include={"no_forecast", "forecast_date", "lead", "last_known"}),
-            "path": panel.stored(path),
+            "path": dg.MetadataValue.path(path),
         }
     forecast = forecast_day(record, record.loaded(store), history)
     path = write_forecast(store, forecast)
-    geojson = panel.stored(store.uri(RISK_MAP, city.name, issue_date))
-    return {**_metadata(forecast, city), "geojson": geojson, "path": panel.stored(path)}
+    geojson = dg.MetadataValue.path(store.uri(RISK_MAP, city.name, issue_date))
+    return {**_metadata(forecast, city), "geojson": geojson, "path": dg.MetadataValue.path(path)}
 
 
 def _metadata(forecast: "Forecast", city: City) -> panel.Metadata:

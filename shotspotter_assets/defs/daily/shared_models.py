@@ -42,7 +42,7 @@ def definitions(cities: Mapping[str, City]) -> dg.Definitions:
                 "cities": ", ".join(models.cities) or "none",
                 "left_out": panel.bullets([f"{city}: {why}" for city, why in models.left_out.items()]),
                 "starts_at": models.prior or "nothing",
-                "path": panel.stored(models.write(opened)),
+                "path": dg.MetadataValue.path(models.write(opened)),
             }
         )
 

@@ -44,11 +44,11 @@ def _streets_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date:
     from shotspotter_assets.serving.street_ranking import street_forecast
 
     ranked = street_forecast(store, city, issue_date)
-    path = write_streets(store, ranked)
+    path = dg.MetadataValue.path(write_streets(store, ranked))
     if isinstance(ranked, StreetRecord):
         if ranked.is_wrong:
             log.error(ranked.no_streets)
-        return {"data_version": "no streets", "note": ranked.no_streets, "segments": 0, "path": panel.stored(path)}
+        return {"data_version": "no streets", "note": ranked.no_streets, "segments": 0, "path": path}
     facts = ranked.record
     return {
         "data_version": ranked.version,
@@ -65,8 +65,8 @@ def _streets_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date:
             for row in ranked.top.to_pylist()
         ),
         "left_out": panel.bullets(facts.left_out),
-        "geojson": panel.stored(store.uri(STREETS_MAP, city.name, issue_date)),
-        "path": panel.stored(path),
+        "geojson": dg.MetadataValue.path(store.uri(STREETS_MAP, city.name, issue_date)),
+        "path": path,
     }
 
 
@@ -87,4 +87,4 @@ def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: d
         }
     if record.gain_over_even is not None:
         numbers["gain over an even spread (nats per segment with an alert)"] = record.gain_over_even
-    return {**panel.rounded(numbers), "path": panel.stored(record.write(store))}
+    return {**panel.rounded(numbers), "path": dg.MetadataValue.path(record.write(store))}

@@ -7,7 +7,6 @@ import dagster as dg
 from pydantic import Field
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.fold_windows import last_test_day
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import with_windows
 from shotspotter_assets.defs.materialize import city_asset
@@ -34,11 +33,11 @@ class ReportConfig(dg.Config):
 
     folds: TestedWindow = Field(default_factory=TestedWindow, description="Days to test on.")
     horizons: list[int] = Field(
-        default=[4],
+        [4],
         description="Next hours that are forecast and scored too (1, 2, 4), of cities whose times are exact enough. "
         "The tables of short horizons are large.",
     )
-    types: bool = Field(default=True, description="Score the forecast gunshot types of cities that give them.")
+    types: bool = Field(True, description="Score the forecast gunshot types of cities that give them.")
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -61,7 +60,7 @@ def _report_of(
     from shotspotter_assets.models.trained_models import read_models
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
-    record, last = FoldRecord.load(store, city.name, cutoff), last_test_day(with_windows(city, config.folds), cutoff)
+    record, last = FoldRecord.load(store, city.name, cutoff), with_windows(city, config.folds).last_test_day(cutoff)
     stored = CityHistory.load(store, city, last, record.train[0]).complete()
     history = stored.daily(covered_mask(record.covered, city.shape))
     models = read_models(store, FOLD_MODEL, record, cutoff)
@@ -75,7 +74,7 @@ def _report_of(
         "data_version": table_fingerprints({cutoff: forecasts.drop_columns(["date"])})[cutoff],
         **_metadata(report, scores, own_models(record)),
         **{name: panel.picture(name, png) for name, png in pictures.items()},
-        "path": panel.stored(path),
+        "path": dg.MetadataValue.path(path),
     }
 
 

@@ -23,7 +23,7 @@ class FoldModelConfig(dg.Config):
 
     folds: TrainingWindows = Field(default_factory=TrainingWindows, description="Days to train and to validate on.")
     models: list[str] = Field(
-        default=[],
+        [],
         description="Names of forecasters to train, such as [stack, conv_lstm] (the report's network); by default the one that "
         "the city's file serves, and the network of the daily path.",
     )
@@ -47,14 +47,9 @@ def _fold_of(
     A network of a killed run continues after its last finished epoch when the run is started again on the same machine
     with the same settings.
     """
+    from shotspotter_assets.models import forecaster_registry as registry
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext, training_backups
-    from shotspotter_assets.models.forecaster_registry import (
-        FALLBACKS,
-        city_settings,
-        live_forecasters,
-        require_next_day,
-    )
     from shotspotter_assets.models.network_settings import NetworkSettings
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.models.records import FoldRecord
@@ -64,9 +59,9 @@ def _fold_of(
 
     city, by_hand = with_windows(city, config.folds), changes(config.settings)
     history = CityHistory.before(store, city, cutoff)
-    names = config.models or [name for name in live_forecasters(city) if name not in FALLBACKS]
-    require_next_day(names)
-    settings = [city_settings(city, name, by_hand.get(name)) for name in names]
+    names = config.models or [name for name in registry.live_forecasters(city) if name not in registry.FALLBACKS]
+    registry.require_next_day(names)
+    settings = [registry.city_settings(city, name, by_hand.get(name)) for name in names]
     window = max(one.days for one in (*settings, NetworkSettings()) if isinstance(one, NetworkSettings))
     last = FoldRecord.latest_before(store, city.name, cutoff) if city.network else None
     record, files = train_fold(
@@ -91,5 +86,5 @@ def _fold_of(
         "train": " to ".join(map(str, record.train)),
         "validation": " to ".join(map(str, record.validation)),
         **panel.rounded({f"{name}_seconds": model.seconds_to_train for name, model in record.models.items()}),
-        "path": panel.stored(path),
+        "path": dg.MetadataValue.path(path),
     }

@@ -23,29 +23,19 @@ class SageMakerConfig(dg.Config):
 class TuningConfig(dg.Config):
     """The forecaster, the budget and the starting point of a search."""
 
-    forecaster: str = Field(default="residual_boosting", description=f"Name of the forecaster: {', '.join(SEARCHED)}.")
+    forecaster: str = Field("residual_boosting", description=f"Name of the forecaster: {', '.join(SEARCHED)}.")
     trials: int = Field(
-        default=50, ge=1, description="Maximum number of finished trials, those of earlier runs of the search included."
+        50, ge=1, description="Maximum number of finished trials, those of earlier runs of the search included."
     )
     minutes: float = Field(
-        default=60.0,
-        ge=0.0,
-        description="Maximum time before the last trial starts. 0 reports the trials of earlier runs.",
+        60.0, ge=0.0, description="Maximum time before the last trial starts. 0 reports the trials of earlier runs."
     )
     parallel: int = Field(
-        default=1,
-        ge=1,
-        le=64,
-        description="Trials at a time in this run; as many as cores for boosting, one for networks.",
+        1, ge=1, le=64, description="Trials at a time in this run; as many as cores for boosting, one for networks."
     )
-    seed: int = Field(
-        default=0,
-        ge=0,
-        lt=2**31,
-        description="Seed of the sampler. Give each machine its own.",
-    )
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of the sampler. Give each machine its own.")
     engine: str = Field(
-        default="here",
+        "here",
         pattern="^(here|sagemaker)$",
         description="Where trials run: here, in this run, or sagemaker, as training jobs on AWS (parallel counts them).",
     )

@@ -80,7 +80,7 @@ def _search(
         **panel.rounded({"log_loss": tuned.loss, "log_loss_before": tuned.start_loss, "gain": tuned.gain}),
         "trials": tuned.trials,
         "best_trials": panel.table(rows),
-        "path": panel.stored(path),
+        "path": dg.MetadataValue.path(path),
     }
 
 

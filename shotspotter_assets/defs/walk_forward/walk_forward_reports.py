@@ -8,14 +8,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import city_asset
 from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import Store, StoreResource
-from shotspotter_assets.storage.catalogue import (
-    CITY_PICTURE,
-    CITY_SCORES,
-    FOLD_FORECASTS,
-    FOLD_HOURS,
-    FOLD_TYPES,
-    MODEL_CARD,
-)
+from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.stored_file import Asset
 
 
@@ -61,37 +54,32 @@ def _report_of(
     config: WalkForwardConfig, log: dg.DagsterLogManager, store: Store, city: City, _: None
 ) -> panel.Metadata:
     """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
+    from shotspotter_assets.evaluation import walk_forward_report as pooled
     from shotspotter_assets.evaluation.model_card import model_card
-    from shotspotter_assets.evaluation.walk_forward_report import (
-        fold_edges,
-        read_folds,
-        walk_forward_decisions,
-        walk_forward_pictures,
-        walk_forward_report,
-        walk_forward_rows,
-    )
     from shotspotter_assets.models.forecaster_registry import candidate_of
     from shotspotter_assets.models.records import FoldRecord
 
-    folds = read_folds(store, city.name, FOLD_FORECASTS)
+    folds = pooled.read_folds(store, city.name, catalogue.FOLD_FORECASTS)
     if not folds:
         raise ValueError(
             f"City {city.name}: no fold has an evaluation report. Materialize evaluation_reports for some of its folds."
         )
     log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
-    report, scores = walk_forward_report(
+    report, scores = pooled.walk_forward_report(
         city=city,
         folds=folds,
         candidate=config.candidate or candidate_of(city),
-        hourly=read_folds(store, city.name, FOLD_HOURS),
+        hourly=pooled.read_folds(store, city.name, catalogue.FOLD_HOURS),
         hourly_candidate=config.hourly_candidate,
-        types=read_folds(store, city.name, FOLD_TYPES),
+        types=pooled.read_folds(store, city.name, catalogue.FOLD_TYPES),
         newest=FoldRecord.load(store, city.name, max(folds)),
     )
     card = model_card(report, scores)
-    pictures = walk_forward_pictures(report, scores, fold_edges(store, city.name, folds))
-    others = {MODEL_CARD: card.encode(), CITY_SCORES: scores.to_arrow()}
-    path = report.write_after(store, others | {CITY_PICTURE.named(plot=name): png for name, png in pictures.items()})
+    pictures = pooled.walk_forward_pictures(report, scores, pooled.fold_edges(store, city.name, folds))
+    others = {catalogue.MODEL_CARD: card.encode(), catalogue.CITY_SCORES: scores.to_arrow()}
+    path = report.write_after(
+        store, others | {catalogue.CITY_PICTURE.named(plot=name): png for name, png in pictures.items()}
+    )
     verdict = report.verdict
     gain = {name if name == "gain" else f"gain_{name}": value for name, value in verdict.gain.ends().items()}
     return {
@@ -99,10 +87,10 @@ def _report_of(
         "verdict": verdict.outcome,
         "why": panel.bullets(verdict.reasons),
         "model_card": dg.MetadataValue.md(card),
-        "scores": panel.table(walk_forward_rows(report, scores)),
-        "accuracy": panel.table(walk_forward_decisions(report, scores)),
+        "scores": panel.table(pooled.walk_forward_rows(report, scores)),
+        "accuracy": panel.table(pooled.walk_forward_decisions(report, scores)),
         "best_baseline": verdict.best_baseline,
         **panel.rounded(gain | report.model_dump(include={"days", "positives", "base_rate"})),
-        "path": panel.stored(path),
+        "path": dg.MetadataValue.path(path),
         **{name: panel.picture(name, png) for name, png in pictures.items()},
     }

@@ -78,7 +78,7 @@ def test_search_on_sagemaker_with_a_store_on_s3(
         if file.is_file():
             s3_server.client().upload_file(str(file), bucket, f"{prefix}/{file.relative_to(root)}")
     aws = FakeAws(lambda request: [Job(texts(VALUES), objective=1e-9)] * 2, ("InProgress", "Completed"))
-    monkeypatch.setattr(SageMakerResource, "client", lambda self, service: aws)
+    monkeypatch.setattr(SageMakerResource, "client", lambda self: aws)
     machines = SageMakerResource(role="arn:aws:iam::123456789012:role/training", image="image", poll_s=0.0)
     settings = {"instance_type": "ml.c6i.large"}
     tune(s3_store_root, instance, machines, trials=3, engine="sagemaker", sagemaker=settings)
