@@ -13,10 +13,8 @@ from shotspotter_assets.quality.all_checks import check_acknowledged
 from shotspotter_assets.redaction import without_credentials
 
 CHECKOUT = Path(__file__).parents[1]
-
 BASE_FOLDER = CHECKOUT if (CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
 """Default parent of store and landing folders: the checkout, or the working folder of an installed wheel."""
-
 TEXTS = ("ui_url", "pages_url", "sagemaker_role", "sagemaker_image")  # settings that are read as they are
 
 log = logging.getLogger(__name__)

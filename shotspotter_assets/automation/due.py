@@ -261,9 +261,5 @@ def _trained(city: City, days: _DueDays) -> list[date]:
 
 def _products(city: City) -> tuple[Asset, ...]:
     """Return the daily products of a city, scores last."""
-    return (
-        *PRODUCTS,
-        Asset.FORECAST_SCORES,
-        *([Asset.STREET_SCORES] if city.streets is not None else []),
-        *([Asset.NOWCAST_SCORES] if city.nowcasts is not None else []),
-    )
+    optional = {Asset.STREET_SCORES: city.streets, Asset.NOWCAST_SCORES: city.nowcasts}
+    return (*PRODUCTS, Asset.FORECAST_SCORES, *(asset for asset, rules in optional.items() if rules is not None))

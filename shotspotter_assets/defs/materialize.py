@@ -16,24 +16,21 @@ from shotspotter_assets.storage.stored_file import Asset, StoredTable
 
 Body = Callable[..., panel.Metadata]
 """Function of log, store, city and key that writes one partition (a day, or the cutoff of a fold) and returns its panel."""
+Upstream = Mapping[Asset, dg.PartitionMapping | None]
+"""The assets that an asset is made from, each with the mapping of their partitions."""
 
 
 def asset_settings(
     city: City,
     asset: Asset,
-    upstream: Mapping[Asset, dg.PartitionMapping | None],
+    upstream: Upstream,
     *,
     kinds: set[str],
     code_version: str,
     table: StoredTable | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """Return the arguments of `dagster.asset` for an asset of a city.
-
-    Args:
-        upstream: the assets it is made from, each with the mapping of their partitions.
-        table: the table that is shown on its page.
-    """
+    """Return the arguments of `dagster.asset` for an asset of a city, whose page shows the columns of its `table`."""
     return {
         "key": asset_key(city, asset),
         "group_name": city.name,
@@ -45,9 +42,7 @@ def asset_settings(
     }
 
 
-def daily_settings(
-    city: City, asset: Asset, upstream: Mapping[Asset, dg.PartitionMapping | None], **more: Any
-) -> dict[str, Any]:
+def daily_settings(city: City, asset: Asset, upstream: Upstream, **more: Any) -> dict[str, Any]:
     """Return the arguments of `dagster.asset` for a daily asset, of which one run builds any number of days."""
     days = day_partitions(city)
     return asset_settings(city, asset, upstream, partitions_def=days, backfill_policy=SINGLE_RUN, **more)
@@ -57,7 +52,7 @@ def city_asset(
     city: City,
     asset: Asset,
     body: Body,
-    upstream: Mapping[Asset, dg.PartitionMapping | None],
+    upstream: Upstream,
     launchpad: type[dg.Config] | None = None,
     **more: Any,
 ) -> dg.AssetsDefinition:
@@ -79,17 +74,13 @@ def city_asset(
     return made
 
 
-def daily_asset(
-    city: City, asset: Asset, body: Body, upstream: Mapping[Asset, dg.PartitionMapping | None], **more: Any
-) -> dg.AssetsDefinition:
+def daily_asset(city: City, asset: Asset, body: Body, upstream: Upstream, **more: Any) -> dg.AssetsDefinition:
     """Build a daily asset, of which one run makes any number of days."""
     days = day_partitions(city)
     return city_asset(city, asset, body, upstream, partitions_def=days, backfill_policy=SINGLE_RUN, **more)
 
 
-def recorded(
-    store: Store, city: City, asset: Asset, key: date | None, make: Callable[[], panel.Metadata]
-) -> panel.Metadata:
+def recorded(store: Store, city: City, asset: Asset, key: date | None, make: Body) -> panel.Metadata:
     """Make one partition, and record what it was made from, as that was before its inputs were read."""
     from shotspotter_assets.automation.stored import Stored
 

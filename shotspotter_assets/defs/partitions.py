@@ -16,9 +16,7 @@ from shotspotter_assets.storage.stored_file import Asset
 
 RANGE_START: Final = "dagster/asset_partition_range_start"
 RANGE_END: Final = "dagster/asset_partition_range_end"
-
 DAYS_FORMAT: Final = "%Y-%m-%d"
-
 RunContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
 
 
@@ -89,11 +87,9 @@ def range_tags(first: date, last: date) -> dict[str, str]:
 
 
 def run_days(context: RunContext, city: City) -> list[date]:
-    """Return the contiguous days of a run, sorted.
+    """Return the contiguous days of a run, sorted. Raises ValueError for none, gaps, or fewer than its tags name.
 
-    Raises:
-        ValueError: the run was given no partition, partitions with gaps, or fewer than its tags name (a job's backfill
-            gives each run only the first key of its range, Dagster issue 28861).
+    A job's backfill gives each run only the first key of its range (Dagster issue 28861).
     """
     days = sorted(map(date.fromisoformat, context.partition_keys))
     if not days:

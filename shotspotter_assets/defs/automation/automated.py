@@ -8,7 +8,6 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 
 NOT_AUTOMATED: Final = "The city is not automated; write `automation: recent` in its file."
-PRIORITY_TAG: Final = "dagster/priority"
 _UNDER_WAY: Final = [
     dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 ]

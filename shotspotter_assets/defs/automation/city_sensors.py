@@ -12,7 +12,7 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.alerts.raw_alerts import lateness
-from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED, PRIORITY_TAG, assets_under_way
+from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED, assets_under_way
 from shotspotter_assets.defs.city_assets import automated_keys
 from shotspotter_assets.defs.partitions import asset_key, range_tags
 from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
@@ -124,14 +124,14 @@ class _Tick:
                 at = again.astimezone(self._city.zone)
                 self._waits.append(f"The run of {where} ended as {status}; it is tried again at {at:%H:%M}. {run.why}")
                 return
-        tags = {PRIORITY_TAG: str(run.priority), CITY_TAG: self._city.name, TARGET_TAG: target, VERSION_TAG: version}
+        tags = {"dagster/priority": str(run.priority), CITY_TAG: self._city.name}
         is_range = run.days is not None and first != last
         yield dg.RunRequest(
             run_key=f"{target} {version} {records[0].dagster_run.run_id if records else ''}",
             partition_key=None if run.days is None or is_range else str(first),
             asset_selection=[asset_key(self._city, name) for name in run.assets],
             tags=tags
-            | {REASON_TAG: run.why[:MAX_REASON]}
+            | {TARGET_TAG: target, VERSION_TAG: version, REASON_TAG: run.why[:MAX_REASON]}
             | (range_tags(*run.days) if run.days is not None and is_range else {}),
         )
 

@@ -20,6 +20,7 @@ SHOWN: Final = (
     Asset.FORECAST_SCORES,
     Asset.WALK_FORWARD_REPORTS,
 )
+SHOWN_OF_CARD: Final = {"forecast_date", "expected_alerts", "likeliest", "note"}
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -44,13 +45,10 @@ def _pages_of(pages: PagesResource, store: Store, city: City) -> panel.Metadata:
 
     made = make_pages(store, city)
     overview = make_overview(store, [name for name in store.cities_present(PAGES_RECORD) if name != ALL_CITIES])
-    card = made.record.card
     return {
         **pages.link(made.index, city.name),
         **pages.link(overview, ALL_CITIES, "all_cities"),
-        **({} if card.expected_alerts is None else panel.rounded({"expected_alerts": card.expected_alerts})),
-        **({"forecast_date": str(card.forecast_date), "likeliest": card.likeliest} if card.forecast_date else {}),
-        **({"note": card.note} if card.note else {}),
+        **panel.rounded(made.record.card.model_dump(mode="json", include=SHOWN_OF_CARD, exclude_defaults=True)),
         "files_written": len(made.written),
         "files_kept": len(made.hashes) - len(made.written),
     }

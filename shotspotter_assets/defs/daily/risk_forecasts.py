@@ -78,14 +78,11 @@ def _metadata(forecast: "Forecast", city: City) -> panel.Metadata:
         + (f"\nLead of {facts.lead} days: known to {facts.last_known}" if facts.lead > 1 else "")
         + ("\nReplayed after its day" if facts.replayed else "")
     )
+    shown = {"forecast_date", "lead", "last_known", "served", "issued_at", "replayed"}
+    expected = {"expected_alerts", "expected_alerts_low", "expected_alerts_high"}
     return {
         "data_version": facts.version,
-        **facts.model_dump(
-            mode="json", include={"forecast_date", "lead", "last_known", "served", "issued_at", "replayed"}
-        ),
-        **panel.rounded({"expected_alerts": facts.expected_alerts}),
-        "expected_alerts_low": low,
-        "expected_alerts_high": high,
+        **panel.rounded(facts.model_dump(mode="json", include=shown | expected)),
         "map": panel.picture("map", risk_map(next_day_rows(forecast.table), city, title)),
         "top_locations": panel.table(
             {

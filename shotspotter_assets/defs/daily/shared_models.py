@@ -37,13 +37,12 @@ def definitions(cities: Mapping[str, City]) -> dg.Definitions:
 
         opened = store.open()
         models = train_shared(opened, cities.values(), run_day(context), context.log.info)
-        return dg.MaterializeResult(
-            metadata={
-                "cities": ", ".join(models.cities) or "none",
-                "left_out": panel.bullets([f"{city}: {why}" for city, why in models.left_out.items()]),
-                "starts_at": models.prior or "nothing",
-                "path": dg.MetadataValue.path(models.write(opened)),
-            }
-        )
+        metadata: panel.Metadata = {
+            "cities": ", ".join(models.cities) or "none",
+            "left_out": panel.bullets([f"{city}: {why}" for city, why in models.left_out.items()]),
+            "starts_at": models.prior or "nothing",
+            "path": dg.MetadataValue.path(models.write(opened)),
+        }
+        return dg.MaterializeResult(metadata=metadata)
 
     return dg.Definitions(assets=[shared_models])

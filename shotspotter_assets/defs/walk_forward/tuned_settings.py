@@ -1,17 +1,17 @@
 """Tuned settings of a city by cutoff: the result of a search on the days before the cutoff."""
 
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
+from pydantic import Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.launchpad import changes, with_windows
+from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
 from shotspotter_assets.defs.materialize import asset_settings
 from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions, run_day
 from shotspotter_assets.defs.resources import SageMakerResource, Store, StoreResource
-from shotspotter_assets.defs.walk_forward.search_config import TuningConfig
 from shotspotter_assets.models.forecaster_registry import SEARCHED
 from shotspotter_assets.storage.catalogue import TRIALS
 from shotspotter_assets.storage.stored_file import Asset
@@ -19,27 +19,58 @@ from shotspotter_assets.storage.stored_file import Asset
 if TYPE_CHECKING:
     import optuna
 
-    from shotspotter_assets.models.forecaster_settings import ForecasterSettings
     from shotspotter_assets.models.tuning.task import TuningTask
 
 STORAGE_VARIABLE: Final = "SHOTSPOTTER_TUNING_STORAGE"
 """URL of an Optuna storage for searches of several machines; without it each search has an SQLite file in the store."""
+Sections = sections(SEARCHED)
+
+
+class SageMakerConfig(dg.Config):
+    """Machines of the training jobs, where `engine` is sagemaker."""
+
+    instance_type: str = Field(
+        default="ml.m5.xlarge",
+        pattern=r"^ml\.",
+        description="Type of each training job's machine; the account needs a quota of it.",
+    )
+    job_minutes: float = Field(default=60.0, ge=2.0, description="Maximum minutes of a training job.")
+
+
+class TuningConfig(dg.Config):
+    """The forecaster, the budget and the starting point of a search."""
+
+    forecaster: str = Field("residual_boosting", description=f"Name of the forecaster: {', '.join(SEARCHED)}.")
+    trials: int = Field(
+        50, ge=1, description="Maximum number of finished trials, those of earlier runs of the search included."
+    )
+    minutes: float = Field(
+        60.0, ge=0.0, description="Maximum time before the last trial starts. 0 reports the trials of earlier runs."
+    )
+    parallel: int = Field(
+        1, ge=1, le=64, description="Trials at a time in this run; as many as cores for boosting, one for networks."
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of the sampler. Give each machine its own.")
+    engine: str = Field(
+        "here",
+        pattern="^(here|sagemaker)$",
+        description="Where trials run: here, in this run, or sagemaker, as training jobs on AWS (parallel counts them).",
+    )
+    sagemaker: SageMakerConfig = Field(
+        default_factory=SageMakerConfig, description="Training jobs, if engine is sagemaker."
+    )
+    settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
+    folds: TrainingWindows = Field(
+        default_factory=TrainingWindows, description="Days to train on, and to score trials on."
+    )
 
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
+    shown: dict[str, Any] = {"kinds": {"json"}, "code_version": "1"}
+    runs: dict[str, Any] = {"partitions_def": fold_partitions(city), "pool": "training"}
 
-    @dg.asset(
-        **asset_settings(
-            city,
-            Asset.TUNED_SETTINGS,
-            {Asset.GRID_TENSORS: PERIOD_BEFORE_CUTOFF},
-            kinds={"json"},
-            code_version="1",
-            partitions_def=fold_partitions(city),
-            pool="training",
-        )
-    )
+    @dg.asset(**asset_settings(city, Asset.TUNED_SETTINGS, {Asset.GRID_TENSORS: PERIOD_BEFORE_CUTOFF}, **runs, **shown))
     def tuned_settings(
         context: dg.AssetExecutionContext, config: TuningConfig, store: StoreResource, sagemaker: SageMakerResource
     ) -> dg.MaterializeResult:
@@ -149,12 +180,7 @@ def _task(store: Store, city: City, cutoff: date, config: TuningConfig) -> "Tuni
     stored = CityHistory.before(store, city, cutoff)
     settings = city_settings(city, name, changes(config.settings).get(name))
     validation_days = city.folds.validation_days(cutoff, len(stored.days))
-    train, validation = split_days(len(stored.days), validation_days, _input_days(settings))
+    longest_input = max(getattr(settings.search_space().get("days"), "choices", (1,)))
+    train, validation = split_days(len(stored.days), validation_days, longest_input)
     history = stored.daily(stored.coverage_on(cutoff))
     return TuningTask(name, settings, history, train, validation, FitContext(read_shared(store, city, cutoff)))
-
-
-def _input_days(settings: "ForecasterSettings") -> int:
-    """Return the days in the longest input window that a search tries; 1 for forecasters without such a window."""
-    parameter = settings.search_space().get("days")
-    return max(getattr(parameter, "choices", (1,)))
