@@ -15,7 +15,7 @@ import dagster as dg
 from shotspotter_assets.automation.due import ALERTS, PRODUCTS
 from shotspotter_assets.city_files import find_city
 from shotspotter_assets.definitions import build_definitions
-from shotspotter_assets.defs.partitions import asset_key, range_tags
+from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.score_rows import ScoreTable
@@ -110,8 +110,7 @@ def _definitions() -> dg.Definitions:
 
 def _run(launch: Launch) -> list[str]:
     """Run a launch in a process of the pool; return the checks that did not pass."""
-    started, city = time.monotonic(), Settings.from_environment(os.environ).cities[CITY]
-    selection = {asset_key(city, asset) for asset in launch.assets}
+    started, selection = time.monotonic(), {dg.AssetKey([CITY, asset]) for asset in launch.assets}
     job = _definitions().resolve_implicit_global_asset_job_def().get_subset(asset_selection=selection)
     ops = {f"{CITY}__{asset}": {"config": values} for asset, values in launch.config.items()}
     config = {"ops": ops, "loggers": {"console": {"config": {"log_level": "WARNING"}}}}

@@ -1,7 +1,6 @@
 """Evaluation reports of a city by fold whose test window is over."""
 
 from datetime import date
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -14,10 +13,6 @@ from shotspotter_assets.defs.partitions import SAME_FOLD, fold_partitions, perio
 from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_MODEL, FOLD_PICTURE, FOLD_SCORES
 from shotspotter_assets.storage.stored_file import Asset
-
-if TYPE_CHECKING:
-    from shotspotter_assets.evaluation.fold_report import FoldReport
-    from shotspotter_assets.evaluation.score_rows import ScoreTable
 
 
 class TestedWindow(dg.Config):
@@ -53,8 +48,15 @@ def _report_of(
     config: ReportConfig, log: dg.DagsterLogManager, store: Store, city: City, cutoff: date
 ) -> panel.Metadata:
     """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
-    from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, own_models
+    from shotspotter_assets.evaluation.fold_report import (
+        fold_forecasts,
+        fold_pictures,
+        fold_report,
+        fold_rows,
+        own_models,
+    )
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
+    from shotspotter_assets.evaluation.score_rows import decision_rows
     from shotspotter_assets.models.city_history import CityHistory, covered_mask
     from shotspotter_assets.models.records import FoldRecord
     from shotspotter_assets.models.trained_models import read_models
@@ -70,26 +72,19 @@ def _report_of(
     pictures = fold_pictures(record, history, forecasts)
     files |= {FOLD_FORECASTS: forecasts, FOLD_SCORES: scores.to_arrow()}
     path = report.write_after(store, files | {FOLD_PICTURE.named(plot=name): png for name, png in pictures.items()})
+    own, rows = own_models(record), fold_rows(scores)
+    numbers = report.model_dump(
+        include={"train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate"}
+    )
+    for name in own:
+        numbers[f"{name}: log loss"] = scores.value("log_loss", name)
+        numbers[f"{name}: gain"] = scores.value("gain_nats_per_positive", name)
     return {
         "data_version": table_fingerprints({cutoff: forecasts.drop_columns(["date"])})[cutoff],
-        **_metadata(report, scores, own_models(record)),
+        "best_model": rows[0]["model"],
+        "scores": panel.table(rows),
+        "accuracy": panel.table(decision_rows(scores, own)),
+        **panel.rounded(numbers),
         **{name: panel.picture(name, png) for name, png in pictures.items()},
         "path": dg.MetadataValue.path(path),
     }
-
-
-def _metadata(report: "FoldReport", scores: "ScoreTable", models: list[str]) -> panel.Metadata:
-    from shotspotter_assets.evaluation.fold_report import fold_rows
-    from shotspotter_assets.evaluation.score_rows import decision_rows
-
-    rows = fold_rows(scores)
-    of_models = {
-        f"{name}: {title}": scores.value(score, name)
-        for name in models
-        for title, score in (("log loss", "log_loss"), ("gain", "gain_nats_per_positive"))
-    }
-    facts = report.model_dump(
-        include={"train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate"}
-    )
-    tables = {"scores": panel.table(rows), "accuracy": panel.table(decision_rows(scores, models))}
-    return {"best_model": rows[0]["model"], **tables, **panel.rounded(of_models | facts)}
