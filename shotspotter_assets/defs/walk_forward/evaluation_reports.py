@@ -48,13 +48,7 @@ def _report_of(
     config: ReportConfig, log: dg.DagsterLogManager, store: Store, city: City, cutoff: date
 ) -> panel.Metadata:
     """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
-    from shotspotter_assets.evaluation.fold_report import (
-        fold_forecasts,
-        fold_pictures,
-        fold_report,
-        fold_rows,
-        own_models,
-    )
+    from shotspotter_assets.evaluation import fold_report as tested
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
     from shotspotter_assets.evaluation.score_rows import decision_rows
     from shotspotter_assets.models.city_history import CityHistory, covered_mask
@@ -66,21 +60,21 @@ def _report_of(
     stored = CityHistory.load(store, city, last, record.train[0]).complete()
     history = stored.daily(covered_mask(record.covered, city.shape))
     models = read_models(store, FOLD_MODEL, record, cutoff)
-    report, scores, forecasts = fold_report(record, history, fold_forecasts(models, record, history, log.info))
+    forecasts = tested.fold_forecasts(models, record, history, log.info)
+    report, scores, table = tested.fold_report(record, history, forecasts)
     log.info(f"{city.name} {cutoff}: forecasting the next hours and the types, where the city has them")
     files = fold_tables(stored, history, record, models, config.horizons, config.types)
-    pictures = fold_pictures(record, history, forecasts)
-    files |= {FOLD_FORECASTS: forecasts, FOLD_SCORES: scores.to_arrow()}
+    pictures = tested.fold_pictures(record, history, table)
+    files |= {FOLD_FORECASTS: table, FOLD_SCORES: scores.to_arrow()}
     path = report.write_after(store, files | {FOLD_PICTURE.named(plot=name): png for name, png in pictures.items()})
-    own, rows = own_models(record), fold_rows(scores)
-    numbers = report.model_dump(
-        include={"train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate"}
-    )
+    own, rows = tested.own_models(record), tested.fold_rows(scores)
+    shown = {"train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate"}
+    numbers = report.model_dump(include=shown)
     for name in own:
         numbers[f"{name}: log loss"] = scores.value("log_loss", name)
         numbers[f"{name}: gain"] = scores.value("gain_nats_per_positive", name)
     return {
-        "data_version": table_fingerprints({cutoff: forecasts.drop_columns(["date"])})[cutoff],
+        "data_version": table_fingerprints({cutoff: table.drop_columns(["date"])})[cutoff],
         "best_model": rows[0]["model"],
         "scores": panel.table(rows),
         "accuracy": panel.table(decision_rows(scores, own)),
