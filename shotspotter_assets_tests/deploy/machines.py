@@ -123,8 +123,8 @@ class Machines:
             "repositoryLocationName": "shotspotter_assets", "repositoryName": "__repository__", "assetCheckSelection": [],
             "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [city, asset]} for asset in assets],
         }  # fmt: skip
-        listed = [{"key": key, "value": value} for key, value in tags.items()]
-        run = {"selector": job, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": listed}}
+        listed = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
+        run = {"selector": job, "runConfigData": {}, "mode": "default", "executionMetadata": listed}
         answer = self.ask(LAUNCH, run=run)["launchPipelineExecution"]
         assert "run" in answer, answer
         return answer["run"]["runId"]

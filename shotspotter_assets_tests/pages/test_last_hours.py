@@ -26,7 +26,7 @@ def cast(now: datetime, probability: list[float], begun: list[tuple[datetime, in
     ]  # fmt: skip
     found = incidents(*begun)
     record = NowcastRecord(
-        city=CITY.name, now=now.isoformat(), starts="", models_from=date(2021, 2, 1), without_minutes="",
+        city=CITY.name, now=now.isoformat(), starts="", models_from=date(2021, 2, 1), without_minutes="", refitted=None,
         alerts_since_midnight=len(begun), incidents_last_hour=len(found.begun_since(now - timedelta(hours=1))),
     )  # fmt: skip
     minutes = pa.Table.from_pylist(rows, NOWCAST_MINUTES.schema)

@@ -79,11 +79,8 @@ def test_a_missing_daily_file_is_no_day_without_alerts() -> None:
     assert sparse[9:12] == ["known"] * 3, "this publisher writes no file on days without alerts"
 
 
-def test_a_city_without_any_alert_is_always_plausibly_silent() -> None:
+def test_silence_is_plausible_without_alerts_and_not_by_fireworks() -> None:
     assert silence_chance(np.zeros(0, dtype=np.int64), 40) == 1
-
-
-def test_one_day_of_fireworks_does_not_make_silence_plausible() -> None:
     counts = np.random.default_rng(1).poisson(20, 300)
     assert silence_chance(np.r_[counts, 900, counts[:20]], 1) < 1e-3
 
