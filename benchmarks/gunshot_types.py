@@ -12,8 +12,8 @@ from benchmark_cities import BENCHMARKS, VALIDATION_SHARE, WINDOW, HourlyFold, h
 from shared_model import start_of
 
 from shotspotter_assets.evaluation.forecasts_table import without_firework_days
+from shotspotter_assets.evaluation.hourly_forecasts import types_table
 from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_rows
-from shotspotter_assets.evaluation.type_forecasts import types_table
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import NETWORK, forecaster
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX, GunshotTypes, typed_alerts

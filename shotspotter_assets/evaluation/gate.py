@@ -12,7 +12,9 @@ import pyarrow as pa
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.gains import LEVEL, Gain, weekly_gain, weekly_losses
+from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_rows
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
+from shotspotter_assets.models.gunshot_types import TRAILING_DAYS, TRAILING_MIX
 from shotspotter_assets.models.probability import clip_probability
 
 NEVER: Final = "never"
@@ -82,8 +84,7 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce") -> Ve
     observed = observed_of(forecasts)
     positives = int(observed.sum())
     constant = pa.array(np.full(len(observed), observed.mean() if len(observed) else 0.0))
-    table = forecasts.select(["date", "observed", candidate, *compared]).append_column(_CONSTANT, constant)
-    weekly = weekly_losses(table, (candidate, *compared, _CONSTANT))
+    weekly = weekly_losses(forecasts.append_column(_CONSTANT, constant), (candidate, *compared, _CONSTANT))
     best = min(compared, key=lambda name: weekly.losses[name].sum())
     gain, over_constant = (weekly_gain(weekly, candidate, over) for over in (best, _CONSTANT))
     ratio = float(clip_probability(forecasts[candidate].to_numpy()).sum() / positives) if positives else None
@@ -100,28 +101,38 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce") -> Ve
         (is_calibrated, f"Predicted / observed is {shown}; {lowest} to {highest} is allowed."),
     )
     failed = [reason for holds, reason in conditions if not holds]
-    outcome: Outcome = "not worse, not shown to be better"
-    if gain.high is not None and gain.high < 0:
-        outcome = "worse"
-    elif gain.is_shown and not failed:
-        outcome = "better"
     simple = f"the best simple method, {best} ({_percent(gain)})"
+    outcome: Outcome = "not worse, not shown to be better"
     verdict = f"Not worse than {simple}, and not shown to be better."
-    if outcome == "worse" or gain.is_shown:
-        verdict = f"{'Worse' if outcome == 'worse' else 'Better'} than {simple}."
-    reasons = [verdict, *failed]
-    entry = FORECASTERS.get(candidate)
-    combines = entry is not None and entry.combines
-    passed = outcome == "better" or (combines and outcome != "worse")
-    if passed and outcome != "better":
+    if gain.high is not None and gain.high < 0:
+        outcome, verdict = "worse", f"Worse than {simple}."
+    elif gain.is_shown:
+        outcome, verdict = outcome if failed else "better", f"Better than {simple}."
+    reasons, passed, overruled = [verdict, *failed], outcome == "better", ""
+    if outcome == "not worse, not shown to be better" and candidate in FORECASTERS and FORECASTERS[candidate].combines:
+        passed = True
         reasons.append(f"{candidate} combines the simple methods and is served unless it is worse.")
-    overruled = ""
     if gate == "alarm" and not passed:
         shown_as = "is worse" if outcome == "worse" else "is not shown to be better"
         overruled = f"{candidate} serves although it {shown_as} than {best} (gate: alarm in the city's file)."
         reasons.append(overruled)
     served = candidate if passed or overruled else best
     return Verdict(served, candidate, best, gain, ratio, positives, tuple(reasons), outcome, overruled)
+
+
+def shown_types(validated: pa.Table) -> tuple[str | None, str]:
+    """Return the best forecaster of types on validation if it is shown to be better than the trailing mix, and the reason.
+
+    Better: the 90% interval of its gain in nats per alert lies above zero, from at least `MIN_WEEKS` weeks.
+    """
+    scores = ScoreTable(type_rows([validated]))
+    best = next(name for name in scores.models(TYPES) if name != TRAILING_MIX)
+    gain = scores.gain(TRAILING_MIX, best, TYPES)
+    over = f"the mix of the last {TRAILING_DAYS} days"
+    text = f"{gain.text()} nats per alert over {over}, from {gain.weeks} weeks of validation"
+    if gain.is_shown and gain.weeks >= MIN_WEEKS:
+        return best, f"Kinds of gunfire are forecast by {best}: {text}."
+    return None, f"No kinds of gunfire are shown, as the best forecast, {best}, is not shown to be better: {text}."
 
 
 def _percent(gain: Gain) -> str:

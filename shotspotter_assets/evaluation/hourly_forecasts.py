@@ -1,4 +1,4 @@
-"""Forecasts of a fold's test hours as tables, beside those of types."""
+"""Forecasts of a fold's test hours, and of the types of its test alerts, as tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,17 +6,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
-from shotspotter_assets.evaluation.type_forecasts import type_forecasts
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import HORIZONS, Fitted
+from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION, GunshotTypes, TypedAlerts, typed_alerts
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.models.type_mixes import type_mixes
 from shotspotter_assets.storage.catalogue import FOLD_HOURS, FOLD_TYPES
 from shotspotter_assets.storage.stored_file import StoredFile
 
@@ -44,6 +46,38 @@ def hour_forecasts(
     return pa.concat_tables(tables, promote_options="default")
 
 
+def type_forecasts(
+    types: GunshotTypes,
+    next_day: Mapping[str, Fitted],
+    history: HourlyHistory,
+    daily: History,
+    hours: range,
+    *,
+    validation: bool = False,
+) -> pa.Table:
+    """Return the forecasts of the typed alerts of some hours by every forecaster of types, issued before their local day.
+
+    With `validation`, hours are the validation window, and the regression is the one fitted on the training hours.
+    """
+    alerts = typed_alerts(history).within(hours)
+    rows = history.day_issues(alerts.hour), alerts.hour, alerts.cell
+    mixes = dict(type_mixes(types, next_day, history, daily, rows))
+    if validation:
+        mixes[TYPE_REGRESSION] = lambda: types.validation_mix
+    return types_table(history, alerts, {name: mix() for name, mix in mixes.items()})
+
+
+def types_table(history: HourlyHistory, alerts: TypedAlerts, mixes: Mapping[str, Array]) -> pa.Table:
+    """Return type probabilities of alerts, each of shape (rows, types), as a table of `catalogue.FOLD_TYPES`."""
+    row, column = np.nonzero(history.in_coverage)
+    when = history.clock.day[alerts.hour], history.clock.hour[alerts.hour]
+    values = zip(FOLD_TYPES.schema, (*when, row[alerts.cell], column[alerts.cell], alerts.gunshot_type), strict=True)
+    columns = {field.name: pa.array(value, field.type) for field, value in values}
+    columns |= {f"{name}_{code}": pa.array(p[:, code]) for name, p in mixes.items() for code in range(p.shape[1])}
+    table = pa.table(columns)
+    return table.take(pa.array(np.repeat(np.arange(len(table)), alerts.number)))
+
+
 def fold_tables(
     stored: CityHistory,
     daily: History,
@@ -64,5 +98,5 @@ def fold_tables(
     if horizons and models.hourly:
         tables[FOLD_HOURS] = hour_forecasts(history, models.hourly, test, horizons)
     if types and models.types:
-        tables[FOLD_TYPES] = type_forecasts(models, history, daily, test)
+        tables[FOLD_TYPES] = type_forecasts(models.types, models.next_day, history, daily, test)
     return tables

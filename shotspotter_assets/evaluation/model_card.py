@@ -47,7 +47,7 @@ def model_card(report: WalkForwardReport, scores: ScoreTable) -> str:
         best=report.verdict.best_baseline,
         reference=HISTORICAL_MEAN,
         # Share of flagged cell-days with an alert: PAI times the base rate.
-        precision=report.base_rate * (scores.value(f"pai_{FLAGGED_PERCENT}", served) or 0.0),
+        precision=(scores.value("base_rate") or 0.0) * (scores.value(f"pai_{FLAGGED_PERCENT}", served) or 0.0),
         flagged_percent=FLAGGED_PERCENT,
         covered=f"{cells[0]}" if len(cells) == 1 else f"{cells[0]} to {cells[-1]}",
         has_ordinary_days=bool(scores.groups(WITHOUT_FIREWORKS)),

@@ -13,7 +13,7 @@ from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
-from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_losses, weekly_sums
+from shotspotter_assets.evaluation.gains import Gain, WeeklySums, weekly_gain, weekly_losses, weekly_sums
 from shotspotter_assets.evaluation.scores import WEIGHTS, decisions, score_table
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX
@@ -120,16 +120,10 @@ def decision_rows(scores: ScoreTable, models: Iterable[str]) -> list[dict[str, A
 
 def gain_rows(forecasts: pa.Table, over: Sequence[str], facet: str, group: str) -> Rows:
     """Return the size of a forecasts table, and the log loss of each model with its gains over other models."""
-    observed, names = observed_of(forecasts), model_names(forecasts)
-    weekly = weekly_losses(forecasts, names)
+    observed, weekly = observed_of(forecasts), weekly_losses(forecasts, model_names(forecasts))
     size = {"cell_days": len(observed), "positives": observed.sum(), "base_rate": observed.mean()}
-    size["weeks"] = len(weekly.positives)
     rows = {(facet, group, NO_MODEL, name): Score(float(value)) for name, value in size.items()}
-    for name in names:
-        rows[facet, group, name, "log_loss"] = Score(float(weekly.losses[name].sum() / len(observed)))
-        for other in over:
-            rows[facet, group, name, gain_name(other)] = Score(*weekly_gain(weekly, name, other).interval)
-    return rows
+    return rows | _loss_rows(weekly, len(observed), over, facet, group)
 
 
 def type_rows(tables: Sequence[pa.Table]) -> Rows:
@@ -144,10 +138,16 @@ def type_rows(tables: Sequence[pa.Table]) -> Rows:
     losses = {name: _type_losses(alerts, name, observed) for name in models}
     weekly = weekly_sums(dates_of(alerts), np.ones(len(alerts)), losses)
     rows = {(TYPES, ALL, NO_MODEL, "alerts"): Score(float(len(alerts)))}
-    rows[TYPES, ALL, NO_MODEL, "weeks"] = Score(float(len(weekly.positives)))
-    for name, of_model in losses.items():
-        rows[TYPES, ALL, name, "log_loss"] = Score(float(of_model.mean()) if len(of_model) else None)
-        rows[TYPES, ALL, name, gain_name(TRAILING_MIX)] = Score(*weekly_gain(weekly, name, TRAILING_MIX).interval)
+    return rows | _loss_rows(weekly, len(alerts), [TRAILING_MIX], TYPES, ALL)
+
+
+def _loss_rows(weekly: WeeklySums, number: int, over: Sequence[str], facet: str, group: str) -> Rows:
+    """Return the number of weeks, and the mean loss of each model over a number of forecasts, with its gains."""
+    rows = {(facet, group, NO_MODEL, "weeks"): Score(float(len(weekly.positives)))}
+    for name, losses in weekly.losses.items():
+        rows[facet, group, name, "log_loss"] = Score(float(losses.sum() / number) if number else None)
+        for other in over:
+            rows[facet, group, name, gain_name(other)] = Score(*weekly_gain(weekly, name, other).interval)
     return rows
 
 

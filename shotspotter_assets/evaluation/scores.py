@@ -135,20 +135,12 @@ def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[int, Array
 
     Tied cells share the remaining places equally, as row order or a seed would be luck. Shapes are (cell-days,).
     """
-    _, day_at, cells = np.unique(day, return_inverse=True, return_counts=True)
-    order = np.lexsort((-probability, day_at))
-    p, day_at = probability[order], day_at[order]
-    first = np.cumsum(cells) - cells
-    starts_tie = np.r_[True, (day_at[1:] != day_at[:-1]) | (p[1:] != p[:-1])]
-    tie = np.cumsum(starts_tie) - 1
-    tie_first = np.flatnonzero(starts_tie)
-    tie_rank, tie_day, tie_cells = tie_first - first[day_at[tie_first]], day_at[tie_first], np.bincount(tie)
-    shares = {}
-    for area in AREAS:
-        flagged = np.maximum(np.floor(cells * area / 100 + 0.5), 1)
-        shares[area] = np.empty(len(p))
-        shares[area][order] = np.clip((flagged[tie_day] - tie_rank) / tie_cells, 0, 1)[tie]
-    return shares
+    import pandas as pd
+
+    by_day = pd.Series(-probability).groupby(day)
+    cells, before, last = by_day.transform("size"), by_day.rank("min") - 1, by_day.rank("max")
+    flagged = {area: np.maximum(np.floor(cells * area / 100 + 0.5), 1) for area in AREAS}
+    return {area: ((k - before) / (last - before)).clip(0, 1).to_numpy() for area, k in flagged.items()}
 
 
 @dataclass(frozen=True)
@@ -165,14 +157,15 @@ class Reliability:
 
 def reliability(probability: Array, observed: Booleans) -> Reliability:
     """Return the reliability of forecasts, of shape (cell-days,), in at most `MAX_BINS` bins."""
-    z = 1.959964  # quantile of the standard normal distribution for a 95% interval
+    from scipy.stats import binomtest
+
     edges = np.unique(np.quantile(probability, np.arange(1, MAX_BINS) / MAX_BINS))
     which = np.unique(np.searchsorted(edges, probability, side="left"), return_inverse=True)[1]
-    number = np.bincount(which).astype(np.float64)
-    mean, frequency = (np.bincount(which, weights=values) / number for values in (probability, observed))
-    centre = (frequency + z**2 / (2 * number)) / (1 + z**2 / number)
-    half = z / (1 + z**2 / number) * np.sqrt(frequency * (1 - frequency) / number + z**2 / (4 * number**2))
-    return Reliability(mean.tolist(), frequency.tolist(), (centre - half).tolist(), (centre + half).tolist())
+    number, positives = np.bincount(which), np.bincount(which, weights=observed).astype(int)
+    mean = np.bincount(which, weights=probability) / number
+    ends = [binomtest(k, n).proportion_ci(method="wilson") for k, n in zip(positives, number, strict=True)]
+    low, high = zip(*ends, strict=True) if ends else ((), ())
+    return Reliability(mean.tolist(), (positives / number).tolist(), list(low), list(high))
 
 
 def ratio(numerator: float, denominator: float) -> float | None:

@@ -61,12 +61,6 @@ class WalkForwardReport(StoredRecord):
     last_forecast_date: date
     days: int
     """Number of forecast dates."""
-    cell_days: int
-    """Number of forecasts: covered cells, summed over the forecast dates."""
-    positives: int
-    """Cell-days with an alert."""
-    base_rate: float
-    """Share of cell-days with an alert."""
     covered_cells: dict[date, int]
     """Number of covered cells by fold."""
     coverage: str
@@ -108,9 +102,6 @@ def walk_forward_report(
         first_forecast_date=days.min().astype(date),
         last_forecast_date=days.max().astype(date),
         days=len(np.unique(days)),
-        cell_days=len(forecasts),
-        positives=int(observed.sum()),
-        base_rate=float(observed.mean()),
         covered_cells={cutoff: np.unique(cells_of(table), axis=1).shape[1] for cutoff, table in folds.items()},
         coverage="published" if city.coverage else "estimated from the alerts before each cutoff",
         grid=city.shape,

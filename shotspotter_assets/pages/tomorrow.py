@@ -14,8 +14,8 @@ from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import amount, chance, chance_classes, reasons
 from shotspotter_assets.patrol.shifts import shift_forecasts
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast, load_record
-from shotspotter_assets.serving.issued_streets import top_street_lines
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
+from shotspotter_assets.serving.street_ranking import top_street_lines
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY
 from shotspotter_assets.storage.store import Store
 

@@ -12,6 +12,7 @@ from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.history import History
@@ -20,8 +21,9 @@ from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, is_over
 from shotspotter_assets.serving.risk_tables import (
+    LEAD,
+    REPLAYED,
     first_hours,
-    forecast_metadata,
     hourly_table,
     next_day_table,
     next_hours_table,
@@ -72,7 +74,7 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
         next_day["probability"].to_numpy(), is_holiday_fireworks(np.array([forecast_date], "datetime64[D]"))
     )
     replayed = is_over(forecast_date, city, now)
-    metadata = forecast_metadata(city, stored.lead, replayed)
+    metadata = {GRID: grid_settings(city), LEAD: str(stored.lead)} | ({REPLAYED: "true"} if replayed else {})
     table = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(metadata)
     top = top_locations(next_day, drivers, city)
     interval, hours = _meanings(record, models, stored)
@@ -107,7 +109,6 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
 
 
 def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
-    """Return the history cut to the models' lead; raise ValueError if its lead is longer than theirs."""
     if record.lead < stored.lead:
         key = f"{record.city}|{stored.issue_date}"
         raise ValueError(
@@ -120,7 +121,6 @@ def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
 def _next_day(
     record: ServingRecord, models: TrainedModels, history: History, mixes: Array | None
 ) -> tuple[pa.Table, Sequence[tuple[str, ...]] | None]:
-    """Return the next day's rows, and the candidate's drivers by cell."""
     try:
         table = next_day_table(record, models, history, mixes)
         return table, models.next_day[record.candidate].drivers(history, history.next_day)
@@ -131,7 +131,6 @@ def _next_day(
 
 
 def _meanings(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> tuple[str, str]:
-    """Return the meanings of the intervals and hours in words."""
     interval = NEW_CITY_INTERVAL if record.served == NewCityForecaster.name else INTERVAL
     hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
     if stored.lead > 1:

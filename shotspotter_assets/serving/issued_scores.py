@@ -57,12 +57,9 @@ class RollingScores:
     """Number of scored days."""
     replayed: int
     """Number of these days whose forecast is replayed."""
-    positives: int
-    """Number of cell-days with an alert."""
     log_loss: float
     promised_log_loss: float
     """Mean entropy of the forecasts, their expected log loss if they are calibrated."""
-    hit_rate_5: float | None
     predicted_over_observed: float | None
     """Ratio of the sums of probabilities and positives."""
     gain_over: dict[str, Gain]
@@ -197,10 +194,8 @@ def rolling_scores(scored: pa.Table, forecasts: Mapping[date, pa.Table], candida
     return RollingScores(
         days=len(forecasts),
         replayed=sum(is_replayed(table) for table in forecasts.values()),
-        positives=int(observed.sum()),
         log_loss=scores["log_loss"] or 0.0,
         promised_log_loss=float((entr(p) + entr(1 - p)).mean()),
-        hit_rate_5=scores["hit_rate_5"],
         predicted_over_observed=scores["predicted_over_observed"],
         gain_over={name: table_gain(scored, SERVED, name) for name in others if name != candidate},
     )

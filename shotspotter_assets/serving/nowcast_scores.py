@@ -1,11 +1,12 @@
 """Scores of a day's nowcasts against the incidents that began."""
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from shotspotter_assets.arrays import Booleans
 from shotspotter_assets.calendar.local_time import day_start
@@ -13,14 +14,13 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.storage.catalogue import NOWCAST_SCORES
+from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 
-class MinutesScores(BaseModel):
+@dataclass(frozen=True)
+class MinutesScores:
     """Scores of forecasts of one length, over all nowcasts."""
-
-    model_config = ConfigDict(frozen=True)
 
     nowcasts: int
     observed: int
@@ -53,9 +53,7 @@ def score_nowcasts(city: City, scored_date: date, issued: pa.Table | None, incid
     """
     start, end = (day_start(day, city.zone).timestamp() for day in (scored_date, scored_date + timedelta(days=1)))
     begun = len(incidents.within(start, end))
-    if issued is None:
-        return NowcastScoreRecord(city=city.name, scored_date=scored_date, incidents=begun)
-    scores = {}
+    issued, scores = ISSUED_MINUTES.schema.empty_table() if issued is None else issued, {}
     for minutes in sorted(issued["minutes"].unique().to_pylist()):
         of_length = issued.filter(pc.equal(issued["minutes"], minutes))
         ends = seconds_of(of_length["starts_utc"].to_numpy()) + 60 * minutes

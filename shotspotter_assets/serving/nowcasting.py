@@ -310,10 +310,10 @@ def _minutes_table(
     times, cells = len(MINUTES), len(row)
     values = {
         "horizon": np.repeat([f"{ahead}m" for ahead in MINUTES], cells),
-        "starts_utc": pa.repeat(pa.scalar(now, pa.timestamp("us", "UTC")), times * cells),
-        "minutes": np.repeat(np.array(MINUTES, np.int16), cells),
-        "row": np.tile(row, times).astype(np.int16),
-        "column": np.tile(column, times).astype(np.int16),
+        "starts_utc": [now] * (times * cells),
+        "minutes": np.repeat(MINUTES, cells),
+        "row": np.tile(row, times),
+        "column": np.tile(column, times),
         "probability": forecast.probability.ravel(),
         "expected": forecast.expected.ravel(),
         "even": forecast.even.ravel(),

@@ -120,9 +120,7 @@ def choose_models(
             context = replace(context, earlier=models)
         record, files = train_live(stored, windows, reason, incidents=incidents, context=context)
     serves, waiting = serve_approved(store, stored, record)
-    if waiting is not None and serves is None:
-        return LiveModels(None, files, waiting, waiting.text)
-    return LiveModels(serves and serves.after(latest), files, waiting)
+    return LiveModels(serves and serves.after(latest), files, waiting, waiting.text if waiting else "")
 
 
 def _too_short(stored: CityHistory) -> str:

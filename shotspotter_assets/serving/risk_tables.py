@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -40,10 +40,8 @@ NEXT_DAY_HORIZON: Final = "day"
 CANDIDATE_COLUMN: Final = "candidate"
 """Column of the candidate's probability, served or not, for its scores."""
 MODEL_PREFIX: Final = "model_"
-_LEAD: Final = b"lead"
-"""Metadata key of forecasts with a lead above one day."""
-_REPLAYED: Final = b"replayed"
-"""Metadata key of forecasts after their day."""
+LEAD: Final = "lead"  # metadata key
+REPLAYED: Final = "replayed"  # metadata key of forecasts after their day
 TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
 NOON: Final = 12
 """Local hour of the day after the forecast date at which hourly alerts end, for shifts over midnight."""
@@ -62,23 +60,20 @@ def next_day_table(record: ServingRecord, models: TrainedModels, history: Histor
     by_model = {name: model.predict(history, range(at, at + 1))[0] for name, model in shown.items()}
     probability, served = by_model[record.served], models.next_day[record.served]
     fireworks = bool(is_holiday_fireworks(np.array([forecast_date], "datetime64[D]"))[0])
-    low, high = day_offset(record.weekly_offset, fireworks)
-    # Only the rates of a new city have an uncertainty of their own in each cell.
-    no_spread = np.zeros(1), np.zeros(1)
-    below, above = served.spread(history, at) if isinstance(served, FittedNewCity) else no_spread
-    first = forecast_date.weekday() * DAY_HOURS
-    profile = models.profile[first : first + DAY_HOURS]
-    mix = None if mixes is None else np.tensordot(profile / profile.sum(), mixes, axes=1)
+    offset = np.array(day_offset(record.weekly_offset, fireworks))[:, None]
+    if isinstance(served, FittedNewCity):  # only these rates have an uncertainty of their own in each cell
+        offset = offset + served.spread(history, at)
+    first, days, zone = forecast_date.weekday() * DAY_HOURS, [forecast_date], history.city.zone
     table = risk_table(
         NEXT_DAY_HORIZON,
-        day_starts([forecast_date], history.city.zone)[0],
-        int(hours_of_days([forecast_date], history.city.zone)[0]),
+        (day_starts(days, zone)[0], int(hours_of_days(days, zone)[0])),
         history.in_coverage,
         probability,
-        (logit(probability) + low + below, logit(probability) + high + above),
+        offset,
         models.counts,
         fireworks,
-        mix,
+        models.profile[first : first + DAY_HOURS],
+        mixes,
     )
     for name, values in by_model.items():
         column = CANDIDATE_COLUMN if name == record.candidate else f"{MODEL_PREFIX}{name}"
@@ -100,28 +95,20 @@ def next_hours_table(
     `predict_all` or `first_hours`, shape (horizons, cells); `mixes` are the `shown_mixes` from `first_hour` on, None without types.
     """
     assert models.hours is not None
-    low, high = record.weekly_offset
-    tables = []
-    for horizon, horizon_probability in zip(models.hours.models, probability, strict=True):
-        mix = None
-        if mixes is not None:
-            weights = models.profile[history.clock.hour_of_week[first_hour : first_hour + horizon]]
-            mix = np.tensordot(weights / weights.sum(), mixes[:horizon], axes=1)
-        log_odds = logit(horizon_probability)
-        tables.append(
-            risk_table(
-                f"{horizon}h",
-                history.starts[first_hour],
-                horizon,
-                history.in_coverage,
-                horizon_probability,
-                (log_odds + low, log_odds + high),
-                models.hours.models[horizon].counts,
-                bool(fireworks_ahead(history, horizon)[first_hour]),
-                mix,
-            )
+    return pa.concat_tables(
+        risk_table(
+            f"{horizon}h",
+            (history.starts[first_hour], horizon),
+            history.in_coverage,
+            of_horizon,
+            np.array(record.weekly_offset)[:, None],
+            models.hours.models[horizon].counts,
+            bool(fireworks_ahead(history, horizon)[first_hour]),
+            models.profile[history.clock.hour_of_week[first_hour : first_hour + horizon]],
+            mixes,
         )
-    return pa.concat_tables(tables)
+        for horizon, of_horizon in zip(models.hours.models, probability, strict=True)
+    )
 
 
 def shown_mixes(
@@ -153,35 +140,39 @@ def first_hours(models: TrainedModels, history: HourlyHistory, first_hour: int, 
 
 def risk_table(
     horizon: str,
-    starts: np.datetime64,
-    hours: int,
+    period: tuple[np.datetime64, int],
     in_coverage: Booleans,
     probability: Array,
-    interval: tuple[Array, Array],
+    offset: Array,
     counts: AlertCounts,
     fireworks: bool,
-    mix: Array | None,
+    profile: Array,
+    mixes: Array | None,
 ) -> pa.Table:
     """Return the rows of one horizon (`catalogue.FORECAST`).
 
-    `interval` holds the log odds of low and high, each of shape (cells,); `mix` the types' probabilities, (cells, types).
+    `period` is (start in UTC, hours). `offset` is the interval in log odds, low and high, shape (2, cells) or (2, 1).
+    `mixes` are the types' probabilities of the first hours, (hours, cells, types), `profile` the weights of these hours.
     """
     row, column = np.nonzero(in_coverage)
-    is_firework = np.full(len(row), fireworks)
-    values: list[Any] = [
-        pa.repeat(horizon, len(row)),
-        pa.array(np.full(len(row), starts.astype("datetime64[us]")), pa.timestamp("us", "UTC")),
-        np.full(len(row), hours, np.int16),
-        row.astype(np.int16),
-        column.astype(np.int16),
-        probability,
-        counts.expected(probability, is_firework),
+    low, high = expit(logit(probability) + offset)
+    values = {
+        "horizon": np.repeat(horizon, len(row)),
+        "starts_utc": np.repeat(period[0].astype("datetime64[us]"), len(row)),
+        "hours": np.repeat(period[1], len(row)),
+        "row": row,
+        "column": column,
+        "probability": probability,
+        "expected": counts.expected(probability, np.full(len(row), fireworks)),
         # Rounding must not leave the probability outside.
-        np.minimum(expit(interval[0]), probability),
-        np.maximum(expit(interval[1]), probability),
-    ]
-    types = [pa.nulls(len(row), pa.float64()) if mix is None else pa.array(mix[:, code]) for code in GUNSHOT_TYPES]
-    return pa.table([pa.array(value) for value in values] + types, schema=FORECAST.schema)
+        "low": np.minimum(low, probability),
+        "high": np.maximum(high, probability),
+        **dict.fromkeys(TYPE_COLUMNS, pa.nulls(len(row), pa.float64())),
+    }
+    if mixes is not None:
+        mix = np.tensordot(profile / profile.sum(), mixes[: len(profile)], axes=1)
+        values |= dict(zip(TYPE_COLUMNS, mix.T, strict=True))
+    return pa.table(values, schema=FORECAST.schema)
 
 
 def next_day_rows(forecast: pa.Table) -> pa.Table:
@@ -189,16 +180,9 @@ def next_day_rows(forecast: pa.Table) -> pa.Table:
     return forecast.filter(pc.equal(forecast["horizon"], NEXT_DAY_HORIZON))
 
 
-def forecast_metadata(city: City, lead: int, replayed: bool) -> dict[bytes, str]:
-    """Return the metadata of a forecast to store."""
-    metadata = {GRID.encode(): grid_settings(city)}
-    metadata |= {_LEAD: str(lead)} if lead > 1 else {}
-    return metadata | ({_REPLAYED: "true"} if replayed else {})
-
-
 def lead_of(forecast: pa.Table) -> int:
     """Return the lead of a stored forecast in days."""
-    return int((forecast.schema.metadata or {}).get(_LEAD, 1))
+    return int((forecast.schema.metadata or {}).get(LEAD.encode(), 1))
 
 
 def is_of_grid(forecast: pa.Table, city: City) -> bool:
@@ -209,7 +193,7 @@ def is_of_grid(forecast: pa.Table, city: City) -> bool:
 
 def is_replayed(forecast: pa.Table) -> bool:
     """Return True if a stored forecast was computed after its day."""
-    return _REPLAYED in (forecast.schema.metadata or {})
+    return REPLAYED.encode() in (forecast.schema.metadata or {})
 
 
 def hourly_table(next_day: pa.Table, profile: Array, city: City, forecast_date: date) -> pa.Table:
@@ -219,12 +203,8 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, forecast_date: 
     after the next midnight have the day's level, as no forecast reaches two days ahead, and the profile of their own weekday.
     """
     days = [forecast_date, forecast_date + timedelta(days=1)]
-    starts = np.concatenate(
-        [
-            start + np.arange(hours) * np.timedelta64(1, "h")
-            for start, hours in zip(day_starts(days, city.zone), hours_of_days(days, city.zone), strict=True)
-        ]
-    )
+    first, number = day_starts(days, city.zone)[0], hours_of_days(days, city.zone).sum()
+    starts = first + np.arange(number) * np.timedelta64(1, "h")
     wall = wall_clock(starts, city.zone)
     is_forecast_day = wall.astype("datetime64[D]") == np.datetime64(forecast_date)
     shown = is_forecast_day | (hours_of_day(wall) < NOON)
@@ -232,13 +212,13 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, forecast_date: 
     share = (rate / rate[is_forecast_day].sum())[shown]
     expected, probability = (next_day[name].to_numpy() for name in ("expected", "probability"))
     cells, hours = len(expected), int(shown.sum())
-    values = [
-        pa.array(np.repeat(starts[shown], cells), pa.timestamp("us", "UTC")),
-        pa.array(np.tile(next_day["row"].to_numpy(), hours)),
-        pa.array(np.tile(next_day["column"].to_numpy(), hours)),
-        pa.array((1 - (1 - probability) ** share[:, None]).ravel()),
-        pa.array((expected * share[:, None]).ravel()),
-    ]
+    values = {
+        "starts_utc": np.repeat(starts[shown], cells),
+        "row": np.tile(next_day["row"].to_numpy(), hours),
+        "column": np.tile(next_day["column"].to_numpy(), hours),
+        "probability": (1 - (1 - probability) ** share[:, None]).ravel(),
+        "expected": (expected * share[:, None]).ravel(),
+    }
     return pa.table(values, schema=HOURLY.schema)
 
 

@@ -1,10 +1,12 @@
-"""Risk of the next day and of each shift by street, from the cells' forecast and past alerts of streets."""
+"""Risk of the next day and of each shift by street, from the cells' forecast and past alerts of streets, and its files."""
 
 import json
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from shotspotter_assets.arrays import Array, Integers
@@ -14,11 +16,12 @@ from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.patrol.shifts import shift_forecasts
 from shotspotter_assets.serving.intervals import ENDS
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
-from shotspotter_assets.serving.issued_streets import StreetForecast, StreetRecord
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 from shotspotter_assets.serving.stored_alerts import stored_alerts
-from shotspotter_assets.storage.catalogue import FORECAST, HOURLY, STREETS
+from shotspotter_assets.storage.catalogue import FORECAST, HOURLY, STREETS, STREETS_MAP, STREETS_RECORD, TOP_STREETS
+from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_record import StoredRecord
 from shotspotter_assets.streets.segments import Segments, StreetsFileError, parts_of, read_segments
 from shotspotter_assets.streets.shares import Alerts, CellRisk, SegmentRisk, StreetShares, segment_risk
 
@@ -26,6 +29,43 @@ MAX_STREETS: Final = 50
 """Maximum streets ranked with reasons."""
 MAX_REASONS: Final = 2
 """Maximum reasons of the cell, beside that of the street."""
+
+
+class StreetRecord(StoredRecord):
+    """Facts of the streets ranked on an issue date, or the reason for none."""
+
+    stored_as = STREETS_RECORD
+
+    issue_date: date
+    """Issue date of the forecast."""
+    no_streets: str = ""
+    """Reason for no ranked streets, or ""."""
+    is_wrong: bool = False
+    """True for an unusable file of streets."""
+    segments: int = 0
+    """Number of ranked segments."""
+    expected_alerts: float = 0.0
+    """Expected number of alerts on the segments on the forecast date."""
+    expected_on_no_street: float = 0.0
+    """Expected number of alerts on no street; with `expected_alerts` it adds up to the sum over the cells."""
+    left_out: tuple[str, ...] = ()
+    """Lines of the file that are no segments, in words."""
+
+
+@dataclass(frozen=True)
+class StreetForecast:
+    """Files of ranked streets: `catalogue.STREETS`, `TOP_STREETS`, `STREETS_MAP` and the record."""
+
+    table: pa.Table
+    top: pa.Table
+    geojson: bytes
+    record: StreetRecord
+
+    @property
+    def version(self) -> str:
+        """Hash of the forecast, equal for equal days and streets."""
+        columns = [column for table in (self.table, self.top) for column in table.combine_chunks().columns]
+        return sha256(self.record.model_dump_json(), *(str(column.to_pylist()) for column in columns))[:16]
 
 
 def past_alerts(store: Store, city: City, first: date, last: date) -> Alerts:
@@ -114,6 +154,25 @@ def rank_streets(
     )
 
 
+def write_streets(store: Store, forecast: StreetForecast | StreetRecord) -> str:
+    """Write the files of ranked streets, or the reason for none; return the record's address."""
+    if isinstance(forecast, StreetForecast):
+        files = {TOP_STREETS: forecast.top, STREETS_MAP: forecast.geojson, STREETS: forecast.table}
+        return forecast.record.write_after(store, files)
+    with store.alone(STREETS.asset, forecast.city):
+        for file in (STREETS, TOP_STREETS, STREETS_MAP):
+            store.delete(file, forecast.city, forecast.issue_date)
+        return forecast.write(store)
+
+
+def top_street_lines(store: Store, city: str, issue_date: date) -> list[dict[str, Any]]:
+    """Return the most probable segments as GeoJSON features with reasons; none without ranked streets."""
+    if not store.exists(STREETS_MAP, city, issue_date):
+        return []
+    features: list[dict[str, Any]] = json.loads(store.read_bytes(STREETS_MAP, city, issue_date))["features"]
+    return features
+
+
 def _of_cells(city: City, table: pa.Table) -> CellRisk:
     values = np.zeros((4, *city.shape))
     row, column = (table[name].to_numpy() for name in ("row", "column"))
@@ -134,12 +193,8 @@ def _of_shift(day: CellRisk, expected: Array, probability: Array) -> CellRisk:
 def _main_parts(segments: int, shares: StreetShares, cells: CellRisk) -> Integers:
     """Return the part of each segment with most of its expected alerts, shape (segments,)."""
     parts = shares.parts
-    expected = cells.expected[parts.cell] * shares.share[: len(parts)]
-    order = np.lexsort((-expected, parts.segment))
-    segment, first = np.unique(parts.segment[order], return_index=True)
-    main_part = np.full(segments, -1)
-    main_part[segment] = order[first]
-    return main_part
+    expected = pd.Series(cells.expected[parts.cell] * shares.share[: len(parts)])
+    return expected.groupby(parts.segment).idxmax().reindex(range(segments), fill_value=-1).to_numpy()
 
 
 def _reasons(

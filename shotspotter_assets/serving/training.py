@@ -16,8 +16,8 @@ from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gains import Gain
-from shotspotter_assets.evaluation.gate import Verdict, verdict_on
-from shotspotter_assets.evaluation.type_forecasts import shown_types, types_table
+from shotspotter_assets.evaluation.gate import Verdict, shown_types, verdict_on
+from shotspotter_assets.evaluation.hourly_forecasts import type_forecasts
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext, Fitted
@@ -30,7 +30,7 @@ from shotspotter_assets.models.forecaster_registry import (
     forecaster,
     live_forecasters,
 )
-from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION, GunshotTypes, typed_alerts
+from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
@@ -49,7 +49,6 @@ from shotspotter_assets.models.records import (
 )
 from shotspotter_assets.models.stack import HOURLY_MEMBERS, FittedStack
 from shotspotter_assets.models.trained_models import ModelFiles
-from shotspotter_assets.models.type_mixes import type_mixes
 from shotspotter_assets.serving.intervals import weekly_offset
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.fingerprints import sha256
@@ -63,9 +62,11 @@ Windows = tuple[range, range]
 
 
 @dataclass
-class Fits:
-    """Fitted models: files and records by name, and reasons for absent ones (`without`)."""
+class Training:
+    """Models trained on a city's days before a cutoff: files and records by name, and reasons for absent ones (`without`)."""
 
+    stored: CityHistory
+    windows: Windows
     log: Callable[[str], None] = lambda _: None
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     models: dict[str, TrainedModel] = field(default_factory=dict)
@@ -91,16 +92,43 @@ class Fits:
             self.without[name] = str(error)
             return None
 
+    def record(self, history: History, served: str, weekly_offset: tuple[float, float]) -> dict[str, Any]:
+        """Return the fields of `TrainingRecord`."""
+        days = self.stored.days
+        train, validation = ((days[window[0]], days[window[-1]]) for window in self.windows)
+        return {
+            "city": self.stored.city.name,
+            "served": served,
+            "models": self.models,
+            "without": self.without,
+            "types_by": self.types_by,
+            "train": train,
+            "validation": validation,
+            "covered": covered_cells(history.in_coverage),
+            "weekly_offset": weekly_offset,
+            "data_sha256": history.data_sha256(),
+            "versions": installed_versions(),
+        }
 
-@dataclass(frozen=True)
-class Training:
-    """Models trained on a city's days before a cutoff."""
-
-    record: Mapping[str, Any]  # fields of `TrainingRecord`
-    files: ModelFiles
-    gate: Verdict  # on the candidate in the validation window
-    candidate: Fitted
-    types_reason: str = ""
+    def to_serve(
+        self, record: Mapping[str, Any], gate: Verdict, reasons: Sequence[str]
+    ) -> tuple[ServingRecord, ModelFiles]:
+        """Return (record, files by stored name) of models that serve after the issue date."""
+        stored, of_files = self.stored, {name: model.files for name, model in self.models.items()}
+        serving = ServingRecord(
+            issue_date=stored.issue_date,
+            since=stored.issue_date,
+            reasons=(*reasons,),
+            last_trained=stored.issue_date,
+            models_from=stored.issue_date,
+            version=sha256(json.dumps(of_files, sort_keys=True))[:8],
+            lead=stored.lead,
+            last_known=stored.last_known,
+            inputs=names_of_inputs(stored.city),
+            gate=gate,
+            **record,
+        )
+        return serving, {f"{name}{serving.suffix}": content for name, content in self.files.items()}
 
 
 def train(
@@ -112,10 +140,11 @@ def train(
     *,
     incidents: Incidents | None,
     context: FitContext,
-) -> Training:
-    """Train all models of days before a cutoff: next-day forecasters by `names`, the candidate first, and `hourly` ones.
+) -> tuple[Training, dict[str, Any], Verdict]:
+    """Return models of days before a cutoff, their record and the verdict on the candidate in the validation window.
 
-    Minutes need `incidents` of two years or more. The gate chooses among the forecasters of the daily chain.
+    `names` are next-day forecasters, the candidate first; `hourly` those of hours. Minutes need `incidents` of two years or
+    more. The gate chooses among the forecasters of the daily chain.
     """
     city, (train, validation) = stored.city, windows
     in_coverage = stored.coverage_on(cutoff)
@@ -123,9 +152,14 @@ def train(
         f"{city.name} {cutoff}: {len(train):,} days to train and {len(validation):,} to validate on, "
         f"{int(in_coverage.sum())} of {in_coverage.size} cells covered, {int(stored.alerts.sum()):,} alerts"
     )
-    fits = Fits(lambda line: context.log(f"{city.name} {cutoff}: {line}"))
+    training = Training(stored, windows, lambda line: context.log(f"{city.name} {cutoff}: {line}"))
     history, candidate = stored.daily(in_coverage), names[0]
-    fitted = _fit_next_day(fits, history, windows, names, context)
+    fitted: dict[str, Fitted] = {}
+    for name in names:
+        if name not in fitted:  # as a member of a stack, whose files hold it
+            chosen = forecaster(name, city_settings(city, name, context.changes.get(name)))
+            fitted[name] = model = training.add(name, partial(chosen.fit, history, *windows, context))
+            fitted |= model.members if isinstance(model, FittedStack) else {}
     stack = fitted[candidate]
     members = stack.members if isinstance(stack, FittedStack) else {}
     window, known = slice(validation.start, validation.stop), history.known_in(validation)
@@ -136,11 +170,10 @@ def train(
     }
     gate = verdict_on(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate, city.gate)
     served, fireworks = validated[gate.served], is_holiday_fireworks(axis)
-    fits.add(COUNTS, lambda: AlertCounts.fit(alerts, served, fireworks) if alerts.any() else COUNTS_OF_OTHERS)
+    training.add(COUNTS, lambda: AlertCounts.fit(alerts, served, fireworks) if alerts.any() else COUNTS_OF_OTHERS)
     history.clear_cache()
-    _fit_hours(fits, stored, history, windows, hourly, incidents, fitted)
-    record = _record_fields(stored, history, windows, fits, gate.served, weekly_offset(served, observed, axis))
-    return Training(record, fits.files, gate, stack, fits.types_reason)
+    _fit_hours(training, history, hourly, incidents, fitted)
+    return training, training.record(history, gate.served, weekly_offset(served, observed, axis)), gate
 
 
 def train_fold(
@@ -157,8 +190,8 @@ def train_fold(
     `stored` are all days before the cutoff. `config` is the run's configuration, for the record. No report scores minutes.
     """
     hourly = [name for name in NEXT_HOURS if name not in HOURLY_MEMBERS]
-    training = train(stored, cutoff, windows, (*names, *BASELINES), hourly, incidents=None, context=context)
-    return FoldRecord(cutoff=cutoff, config=config, **training.record), training.files
+    training, record, _ = train(stored, cutoff, windows, (*names, *BASELINES), hourly, incidents=None, context=context)
+    return FoldRecord(cutoff=cutoff, config=config, **record), training.files
 
 
 def live_windows(days: Sequence[date], validation_days: int) -> Windows:
@@ -172,11 +205,13 @@ def train_live(
 ) -> tuple[ServingRecord, ModelFiles]:
     """Return (record, files by stored name) of models that serve after the issue date."""
     names, tomorrow = live_forecasters(stored.city), stored.issue_date + ONE_DAY
-    training = train(stored, tomorrow, windows, names, [HOURLY_STACK], incidents=incidents, context=context)
-    stack = training.candidate
-    weights = [f"Weights: {stack.posterior.in_words}."] if isinstance(stack, FittedStack) else []
-    reasons = (f"{reason[:1].upper()}{reason[1:]}.", *weights, *training.gate.reasons)
-    return _to_serve(stored, training, (*reasons, *filter(None, [training.types_reason])))
+    training, record, gate = train(
+        stored, tomorrow, windows, names, [HOURLY_STACK], incidents=incidents, context=context
+    )
+    in_words = training.models[names[0]].chosen.get("in_words")
+    weights = f"Weights: {in_words}." if in_words else ""
+    why = f"{reason[:1].upper()}{reason[1:]}.", weights, *gate.reasons, training.types_reason
+    return training.to_serve(record, gate, [sentence for sentence in why if sentence])
 
 
 def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRecord, ModelFiles]:
@@ -192,10 +227,12 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
     in_coverage = np.ones(city.shape, dtype=bool)
     if city.coverage is not None and (published := stored.coverage_on(stored.issue_date + ONE_DAY)).any():
         in_coverage = published
-    history, fits = stored.daily(in_coverage), Fits()
-    new_city = fits.add(NewCityForecaster.name, lambda: NewCityForecaster().fit(history, all_days, all_days, context))
-    fits.add(HISTORICAL_MEAN, lambda: forecaster(HISTORICAL_MEAN).fit(history, all_days, all_days))
-    fits.add(COUNTS, lambda: COUNTS_OF_OTHERS)
+    training, history = Training(stored, (all_days, all_days)), stored.daily(in_coverage)
+    new_city = training.add(
+        NewCityForecaster.name, lambda: NewCityForecaster().fit(history, all_days, all_days, context)
+    )
+    training.add(HISTORICAL_MEAN, lambda: forecaster(HISTORICAL_MEAN).fit(history, all_days, all_days))
+    training.add(COUNTS, lambda: COUNTS_OF_OTHERS)
     why = f"The city has {stored.is_known.sum()} known days, and models of its own need {MIN_HISTORY_DAYS}."
     where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"
     uncertain = (
@@ -212,73 +249,20 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
         reasons=(why,),
         outcome="not worse, not shown to be better",
     )
-    fits.without.update(dict.fromkeys((HOURLY_STACK, NEXT_MINUTES, TYPES), why))
-    record = _record_fields(stored, history, (all_days, all_days), fits, verdict.served, (0.0, 0.0))
-    return _to_serve(stored, Training(record, fits.files, verdict, new_city), (why, uncertain))
-
-
-def _record_fields(
-    stored: CityHistory, history: History, windows: Windows, fits: Fits, served: str, offset: tuple[float, float]
-) -> dict[str, Any]:
-    train, validation = ((stored.days[window[0]], stored.days[window[-1]]) for window in windows)
-    return {
-        "city": stored.city.name,
-        "served": served,
-        "models": fits.models,
-        "without": fits.without,
-        "types_by": fits.types_by,
-        "train": train,
-        "validation": validation,
-        "covered": covered_cells(history.in_coverage),
-        "weekly_offset": offset,
-        "data_sha256": history.data_sha256(),
-        "versions": installed_versions(),
-    }
-
-
-def _to_serve(stored: CityHistory, training: Training, reasons: tuple[str, ...]) -> tuple[ServingRecord, ModelFiles]:
-    of_files = {name: model.files for name, model in training.record["models"].items()}
-    record = ServingRecord(
-        issue_date=stored.issue_date,
-        since=stored.issue_date,
-        reasons=reasons,
-        last_trained=stored.issue_date,
-        models_from=stored.issue_date,
-        version=sha256(json.dumps(of_files, sort_keys=True))[:8],
-        lead=stored.lead,
-        last_known=stored.last_known,
-        inputs=names_of_inputs(stored.city),
-        gate=training.gate,
-        **training.record,
-    )
-    return record, {f"{name}{record.suffix}": content for name, content in training.files.items()}
-
-
-def _fit_next_day(
-    fits: Fits, history: History, windows: Windows, names: Sequence[str], context: FitContext
-) -> dict[str, Fitted]:
-    """Return fitted forecasters by name; members of a stack, whose files hold them, are not fitted again."""
-    models: dict[str, Fitted] = {}
-    for name in names:
-        if name not in models:
-            chosen = forecaster(name, city_settings(history.city, name, context.changes.get(name)))
-            models[name] = fitted = fits.add(name, partial(chosen.fit, history, *windows, context))
-            models |= fitted.members if isinstance(fitted, FittedStack) else {}
-    return models
+    training.without |= dict.fromkeys((HOURLY_STACK, NEXT_MINUTES, TYPES), why)
+    return training.to_serve(training.record(history, verdict.served, (0.0, 0.0)), verdict, (why, uncertain))
 
 
 def _fit_hours(
-    fits: Fits,
-    stored: CityHistory,
+    training: Training,
     history: History,
-    windows: Windows,
     names: Sequence[str],
     incidents: Incidents | None,
     next_day: Mapping[str, Fitted],
 ) -> None:
-    city = stored.city
+    stored, city, without = training.stored, training.stored.city, training.without
     if city.time_precision == "day":
-        fits.without.update(dict.fromkeys((*names, TYPES, NEXT_MINUTES), "The source publishes days, not hours."))
+        without |= dict.fromkeys((*names, TYPES, NEXT_MINUTES), "The source publishes days, not hours.")
         return
     by_hour = stored.hourly(history.in_coverage)
 
@@ -286,19 +270,16 @@ def _fit_hours(
         first, stop = stored.days[window[0]], stored.days[window[-1]] + ONE_DAY
         return range(*(by_hour.hour_at(day_start(day, city.zone)) for day in (first, stop)))
 
-    training, validation = map(hours_of, windows)
+    train, validation = map(hours_of, training.windows)
     for name in names:
-        hours = fits.try_add(name, partial(forecaster(name).fit, by_hour, training, validation))
+        hours = training.try_add(name, partial(forecaster(name).fit, by_hour, train, validation))
         if name == HOURLY_STACK and hours is not None and incidents is not None:
-            fits.try_add(NEXT_MINUTES, partial(fit_on_hours, incidents, by_hour, hours))
+            training.try_add(NEXT_MINUTES, partial(fit_on_hours, incidents, by_hour, hours))
         elif name == HOURLY_STACK and hours is None:
-            fits.without[NEXT_MINUTES] = fits.without[name]
+            without[NEXT_MINUTES] = without[name]
     if city.forecast_codes != tuple(range(FIRST_EVENT_CODE)):
-        fits.without[TYPES] = f"Forecasts are of {', '.join(city.forecast)}, which have no gunshot type."
-    elif types := fits.try_add(TYPES, lambda: GunshotTypes.fit(by_hour, training, validation)):
-        alerts = typed_alerts(by_hour).within(validation)
-        rows = by_hour.day_issues(alerts.hour), alerts.hour, alerts.cell
-        mixes = {**type_mixes(types, next_day, by_hour, history, rows), TYPE_REGRESSION: lambda: types.validation_mix}
-        table = types_table(by_hour, alerts, {name: mix() for name, mix in mixes.items()})
-        fits.types_by, fits.types_reason = shown_types(table)
-        fits.without |= {} if fits.types_by else {TYPES: fits.types_reason}
+        without[TYPES] = f"Forecasts are of {', '.join(city.forecast)}, which have no gunshot type."
+    elif types := training.try_add(TYPES, lambda: GunshotTypes.fit(by_hour, train, validation)):
+        table = type_forecasts(types, next_day, by_hour, history, validation, validation=True)
+        training.types_by, training.types_reason = shown_types(table)
+        without |= {} if training.types_by else {TYPES: training.types_reason}

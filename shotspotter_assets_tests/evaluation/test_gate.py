@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.gate import verdict_on
+from shotspotter_assets.evaluation.gate import shown_types, verdict_on
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
+from shotspotter_assets_tests.evaluation.test_score_rows import table as table_of_types
 
 FORECASTS = forecasts_table(date(2021, 1, 4), 182, better=0.7)
 MEAN = FORECASTS["historical_mean"].to_numpy()
@@ -130,3 +131,16 @@ def test_a_gate_that_only_alarms_serves_the_candidate_and_says_so():
         why = f"{name} serves although it {words} than historical_mean (gate: alarm in the city's file)."
         assert verdict.overruled == verdict.reasons[-1] == why
     assert verdict_on(FORECASTS, "better", "alarm") == verdict_on(FORECASTS, "better")
+
+
+@pytest.mark.parametrize("days", [91, 70])
+def test_types_are_shown_if_enough_weeks_show_them_to_be_better(days: int) -> None:
+    validated = table_of_types(days=days)
+    shown, why = shown_types(validated)
+    assert shown == ("knowing" if days == 91 else None)
+    assert why.endswith(f"nats per alert over the mix of the last 90 days, from {days // 7} weeks of validation.")
+    swapped = {f"{name}_{code}": f"{other}_{code}" for code in range(3) for name, other in
+               (("knowing", "trailing_mix"), ("trailing_mix", "knowing"))}  # fmt: skip
+    worse = validated.rename_columns([swapped.get(name, name) for name in validated.column_names])
+    assert shown_types(worse)[0] is None
+    assert "the best forecast, knowing, is not shown to be better: -0." in shown_types(worse)[1]

@@ -66,8 +66,8 @@ def test_the_report_counts_what_was_tested():
     json.dumps(REPORT.model_dump(mode="json"), allow_nan=False)
     assert (REPORT.city, REPORT.folds) == ("made_up", list(FOLDS))
     assert (REPORT.first_forecast_date, REPORT.last_forecast_date, REPORT.days) == (FIRST, date(2021, 8, 30), 181)
-    assert (REPORT.cell_days, REPORT.positives) == (181 * 36, POOLED["observed"].to_numpy().sum())
-    assert REPORT.base_rate == pytest.approx(POOLED["observed"].to_numpy().mean())
+    assert (SCORES.value("cell_days"), SCORES.value("positives")) == (181 * 36, POOLED["observed"].to_numpy().sum())
+    assert SCORES.value("base_rate") == pytest.approx(POOLED["observed"].to_numpy().mean())
     assert REPORT.covered_cells == dict.fromkeys(FOLDS, 36)
     assert REPORT.baselines == ["historical_mean", "city_mean"]
 
@@ -100,7 +100,8 @@ def test_scores_and_gains_are_those_of_the_pooled_table():
 
 
 def test_never_and_always_stand_beside_the_accuracy():
-    positives, negatives = REPORT.positives, REPORT.cell_days - REPORT.positives
+    positives, cell_days = SCORES.value("positives"), SCORES.value("cell_days")
+    negatives = cell_days - positives
     for weight in (1, 10, 100):
         total = weight * positives + negatives
         assert SCORES.value(f"accuracy_{weight}", "never") == pytest.approx(negatives / total)

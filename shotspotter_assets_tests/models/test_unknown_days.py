@@ -5,8 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts
-from shotspotter_assets.evaluation.type_forecasts import type_forecasts
+from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_forecasts
 from shotspotter_assets.models.forecaster import FitContext, Fitted
 from shotspotter_assets.models.forecaster_registry import NEXT_DAY, forecaster
 from shotspotter_assets.models.gunshot_types import GunshotTypes
@@ -18,7 +17,6 @@ from shotspotter_assets.models.next_day.simple_baselines import SIMPLE_BASELINES
 from shotspotter_assets.models.next_hours.hourly_inputs import CELL_FEATURES, Rows, cell_features, hour_profile
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.stack import FittedStack
-from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.models.tuning.sagemaker.task_file import packed, unpacked
 from shotspotter_assets_tests.models import hours
 from shotspotter_assets_tests.models.histories import (
@@ -179,9 +177,8 @@ def test_counts_of_unknown_days_change_no_forecast_of_hours_and_types() -> None:
             name: forecaster(name).fit(*windows, FitContext(horizons=(2,))) for name in ("hourly_stack", "climatology")
         }
         types = GunshotTypes.fit(*windows)
-        of_types = TrainedModels(next_day={}, counts=None, hourly={}, types=types)
         daily = hours.stored(hours.counts(160)).daily(hours.COVERED)
-        typed = type_forecasts(of_types, windows[0], daily, HOURLY_TEST)
+        typed = type_forecasts(types, {}, windows[0], daily, HOURLY_TEST)
         return [hour_forecasts(windows[0], models, HOURLY_TEST, [2]), typed]
 
     zeros, huge = forecasts(0), forecasts(60_000)

@@ -15,10 +15,9 @@ COUNTS = AlertCounts((0.0, 0.0), 0.3, (0.0, 0.0), 0.1)
 
 
 def next_day(probability: np.ndarray) -> pa.Table:
-    ends = (np.full(CELLS, -6.0), np.full(CELLS, 1.0))
-    return risk_table(
-        "day", np.datetime64("2024-03-10T05", "us"), 23, SOME_CELLS, probability, ends, COUNTS, False, None
-    )
+    offset = np.array([[-6.0], [1.0]]) - np.log(probability / (1 - probability))
+    period = np.datetime64("2024-03-10T05", "us"), 23
+    return risk_table("day", period, SOME_CELLS, probability, offset, COUNTS, False, np.ones(24), None)
 
 
 def test_a_horizon_has_a_row_per_cell_with_counts() -> None:

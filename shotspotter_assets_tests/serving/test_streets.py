@@ -10,9 +10,8 @@ import pytest
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.geometry.grid import Box, Grid
-from shotspotter_assets.serving import issued_streets
+from shotspotter_assets.serving import street_ranking
 from shotspotter_assets.serving.risk_tables import hourly_table, risk_table
-from shotspotter_assets.serving.street_ranking import street_forecast
 from shotspotter_assets.serving.street_scores import score_streets
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.catalogue import CLEANED, HOURLY, STREETS
@@ -39,16 +38,17 @@ def store(city: City, tmp_path: Path) -> Store:
     """Cleaned and gridded days to `NEXT`, and a forecast of that day."""
     store = store_days(Store(str(tmp_path / "store")), SimulatedSource(city), city, NEXT)
     probability = np.linspace(0.05, 0.5, 16)
-    ends = (np.full(16, -6.0), np.full(16, 1.0))
-    midnight = np.datetime64(datetime(NEXT.year, NEXT.month, NEXT.day, 5), "us")
-    next_day = risk_table("day", midnight, 24, np.ones((4, 4), dtype=bool), probability, ends, COUNTS, False, None)
+    offset = np.array([[-6.0], [1.0]]) - np.log(probability / (1 - probability))
+    period = np.datetime64(datetime(NEXT.year, NEXT.month, NEXT.day, 5), "us"), 24
+    covered = np.ones((4, 4), dtype=bool)
+    next_day = risk_table("day", period, covered, probability, offset, COUNTS, False, np.ones(24), None)
     hourly = hourly_table(next_day, 1 + np.arange(168) / 24, city, NEXT)
     issue(store, city, DAY, next_day, datetime.now(UTC), hourly, **{"3,3": ("near", "often", "lately")})
     return store
 
 
-def ranked(store: Store, city: City) -> issued_streets.StreetForecast:
-    return street_forecast(store, city, DAY)
+def ranked(store: Store, city: City) -> street_ranking.StreetForecast:
+    return street_ranking.street_forecast(store, city, DAY)
 
 
 def more_alerts(store: Store, city: City, day: date) -> None:
@@ -59,13 +59,13 @@ def more_alerts(store: Store, city: City, day: date) -> None:
 
 def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Store, city: City) -> None:
     streets = ranked(store, city)
-    issued_streets.write_streets(store, streets)
+    street_ranking.write_streets(store, streets)
     table = store.read_table(STREETS, city.name, DAY)
     assert table.schema.remove_metadata() == STREETS.schema
     low, p, high, expected = (table[name].to_numpy() for name in ("low", "probability", "high", "expected"))
     assert ((low <= p) & (p <= high) & (p <= expected + 1e-12) & (p > 0)).all()
     of_day, record = table.filter(pc.is_null(table["shift"])), streets.record
-    assert issued_streets.StreetRecord.load(store, city.name, DAY) == record
+    assert street_ranking.StreetRecord.load(store, city.name, DAY) == record
     in_all = of_day["expected"].to_numpy().sum()
     assert record.expected_alerts == pytest.approx(in_all)
     of_cells = COUNTS.expected(np.linspace(0.05, 0.5, 16), np.zeros(16, dtype=bool)).sum()
@@ -78,7 +78,7 @@ def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Stor
     assert top[0]["probability"] == of_day["probability"].to_numpy().max()
     assert "of the alerts of R" in top[0]["why"]
     assert any(row["why"].endswith(": near; often") for row in top)
-    lines = issued_streets.top_street_lines(store, city.name, DAY)
+    lines = street_ranking.top_street_lines(store, city.name, DAY)
     assert [line["properties"]["rank"] for line in lines] == [row["rank"] for row in top]
     assert {line["geometry"]["type"] for line in lines} == {"LineString"}
 
@@ -93,7 +93,7 @@ def test_a_ranking_uses_nothing_after_the_last_known_day(store: Store, city: Cit
 
 def test_ranked_streets_are_scored_on_their_day_and_again_with_late_alerts(store: Store, city: City) -> None:
     streets = ranked(store, city)
-    issued_streets.write_streets(store, streets)
+    street_ranking.write_streets(store, streets)
     record = score_streets(store, city, NEXT)
     record.write(store)
     p = streets.table.filter(pc.is_null(streets.table["shift"]))["probability"].to_numpy()
@@ -107,7 +107,7 @@ def test_ranked_streets_are_scored_on_their_day_and_again_with_late_alerts(store
 
 
 def test_the_gain_is_over_the_same_hazard_spread_evenly(store: Store, city: City) -> None:
-    issued_streets.write_streets(store, ranked(store, city))
+    street_ranking.write_streets(store, ranked(store, city))
     table = store.read_table(STREETS, city.name, DAY)
     shift, metres = table["shift"].is_null().to_numpy(), table["metres"].to_numpy()
     even = -np.expm1(-3 * metres / metres[shift].sum())
@@ -119,7 +119,7 @@ def test_the_gain_is_over_the_same_hazard_spread_evenly(store: Store, city: City
 
 def test_streets_without_scores_say_why(store: Store, city: City, tmp_path: Path) -> None:
     assert f"No streets were ranked on {DAY}" in score_streets(store, city, NEXT).note
-    issued_streets.write_streets(store, ranked(store, city))
+    street_ranking.write_streets(store, ranked(store, city))
     geopandas.read_parquet(tmp_path / "streets.parquet")[1:].to_parquet(tmp_path / "streets.parquet")
     assert "has changed since streets were ranked" in score_streets(store, city, NEXT).note
     (tmp_path / "streets.parquet").write_text("no streets")
@@ -131,7 +131,7 @@ def test_streets_without_scores_say_why(store: Store, city: City, tmp_path: Path
     [({"streets": None}, "names no streets"), ({"grid": Grid(rows=5, columns=5)}, "of another grid")],
 )
 def test_missing_ranking_has_a_reason(store: Store, city: City, changes: dict[str, object], reason: str) -> None:
-    nothing = street_forecast(store, city.model_copy(update=changes), DAY)
+    nothing = street_ranking.street_forecast(store, city.model_copy(update=changes), DAY)
     assert reason in nothing.no_streets
-    issued_streets.write_streets(store, nothing)
+    street_ranking.write_streets(store, nothing)
     assert not store.exists(STREETS, city.name, DAY)

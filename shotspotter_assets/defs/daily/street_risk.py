@@ -22,7 +22,7 @@ def definitions(city: City) -> dg.Definitions:
     @dg.asset_check(asset=asset_key(city, Asset.STREET_RISK), partitions_def=day_partitions(city))
     def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The city's file of streets, where it names one, can be read and has named lines in its box."""
-        from shotspotter_assets.serving.issued_streets import StreetRecord
+        from shotspotter_assets.serving.street_ranking import StreetRecord
 
         record = StreetRecord.find(store.open(), city.name, run_days(context, city)[-1])
         wrong = record.no_streets if record is not None and record.is_wrong else None
@@ -40,8 +40,7 @@ def _streets_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date:
     The forecast of each cell is divided among its streets by their past alerts, so that it adds up. A city without
     `streets` in its file, or a day without a forecast, has none; patrol plans work without them.
     """
-    from shotspotter_assets.serving.issued_streets import StreetRecord, write_streets
-    from shotspotter_assets.serving.street_ranking import street_forecast
+    from shotspotter_assets.serving.street_ranking import StreetRecord, street_forecast, write_streets
 
     ranked = street_forecast(store, city, issue_date)
     path = dg.MetadataValue.path(write_streets(store, ranked))

@@ -90,7 +90,9 @@ def _report_of(
         "scores": panel.table(pooled.walk_forward_rows(report, scores)),
         "accuracy": panel.table(pooled.walk_forward_decisions(report, scores)),
         "best_baseline": verdict.best_baseline,
-        **panel.rounded(gain | report.model_dump(include={"days", "positives", "base_rate"})),
+        **panel.rounded(
+            gain | {"days": report.days, "positives": verdict.positives, "base_rate": scores.value("base_rate")}
+        ),
         "path": dg.MetadataValue.path(path),
         **{name: panel.picture(name, png) for name, png in pictures.items()},
     }
