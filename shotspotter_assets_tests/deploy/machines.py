@@ -41,6 +41,23 @@ PARTITIONS: Final = """{ assetNodes { assetKey { path } partitionStats {
   numMaterialized numFailed numMaterializing } } }"""
 
 
+def launch(
+    ask: Callable[..., Any], city: str, assets: Sequence[str], tags: Mapping[str, str],
+    location: str = "shotspotter_assets",
+) -> str:  # fmt: skip
+    """Launch a run of a city's assets as the UI does; return its id."""
+    keys = [{"path": [city, asset]} for asset in assets]
+    job = {
+        "repositoryLocationName": location, "repositoryName": "__repository__", "pipelineName": "__ASSET_JOB",
+        "assetSelection": keys, "assetCheckSelection": [],
+    }  # fmt: skip
+    listed = [{"key": key, "value": value} for key, value in tags.items()]
+    run = {"selector": job, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": listed}}
+    answer = ask(LAUNCH, run=run)["launchPipelineExecution"]
+    assert "run" in answer, answer
+    return answer["run"]["runId"]
+
+
 class NoAnswerError(RuntimeError):
     """The web server answered with an error, as while the database is away."""
 
@@ -118,16 +135,7 @@ class Machines:
         return answer["data"]
 
     def launch(self, city: str, assets: Sequence[str], tags: Mapping[str, str]) -> str:
-        """Launch a run of a city's assets as the UI does; return its id."""
-        job = {
-            "repositoryLocationName": "shotspotter_assets", "repositoryName": "__repository__", "assetCheckSelection": [],
-            "pipelineName": "__ASSET_JOB", "assetSelection": [{"path": [city, asset]} for asset in assets],
-        }  # fmt: skip
-        listed = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
-        run = {"selector": job, "runConfigData": {}, "mode": "default", "executionMetadata": listed}
-        answer = self.ask(LAUNCH, run=run)["launchPipelineExecution"]
-        assert "run" in answer, answer
-        return answer["run"]["runId"]
+        return launch(self.ask, city, assets, tags)
 
     def worker_of(self, instance: dg.DagsterInstance, run_id: str) -> str | None:
         """Return the machine whose process executes the run, or None while no process has reported itself."""
