@@ -1,6 +1,5 @@
 """Forecast of one day by the live models."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -8,14 +7,12 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
-from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.models.trained_models import TrainedModels
@@ -61,7 +58,13 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     if hourly is not None:
         first_hour = hourly.hour_at(day_start(forecast_date, city.zone))
         mixes = shown_mixes(record, models, hourly, history, first_hour, DAY_HOURS)
-    next_day, drivers = _next_day(record, models, history, mixes)
+    try:
+        next_day = next_day_table(record, models, history, mixes)
+        drivers = models.next_day[record.candidate].drivers(history, history.next_day)
+    except OtherInputsError as error:
+        key = f"{city.name}|{issue_date}"
+        remedy = f"Materialize live_models for {key} with `retrain` on."
+        raise OtherInputsError(f"{key}, models of {record.models_from}: {error} {remedy}") from error
     tables = [next_day]
     if models.hours is not None and hourly is not None:
         probability = (
@@ -116,18 +119,6 @@ def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
             f"of {record.lead} days, not {stored.lead}. Materialize live_models for {key}."
         )
     return stored.until(stored.issue_date - timedelta(days=record.lead - 1))
-
-
-def _next_day(
-    record: ServingRecord, models: TrainedModels, history: History, mixes: Array | None
-) -> tuple[pa.Table, Sequence[tuple[str, ...]] | None]:
-    try:
-        table = next_day_table(record, models, history, mixes)
-        return table, models.next_day[record.candidate].drivers(history, history.next_day)
-    except OtherInputsError as error:
-        key = f"{record.city}|{record.issue_date}"
-        remedy = f"Materialize live_models for {key} with `retrain` on."
-        raise OtherInputsError(f"{key}, models of {record.models_from}: {error} {remedy}") from error
 
 
 def _meanings(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> tuple[str, str]:
