@@ -14,10 +14,8 @@ from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import StoredModel, Unstored
 
-Choices = dict[str, Any]
-"""JSON values that a fit has chosen, and its loss on the validation window."""
-HORIZONS: Final = (1, 2, 4)
-"""Forecast hours ahead; at most a day."""
+Choices = dict[str, Any]  # JSON values that a fit has chosen, and its loss on the validation window
+HORIZONS: Final = (1, 2, 4)  # forecast hours ahead; at most a day
 INPUTS_ERROR: Final = "was fitted on other inputs than this version makes; fit it again."
 
 

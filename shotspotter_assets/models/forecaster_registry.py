@@ -118,14 +118,11 @@ NEXT_DAY: Final = tuple(name for name, entry in FORECASTERS.items() if not entry
 NEXT_HOURS: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_hourly)
 BASELINES: Final = tuple(name for name in NEXT_DAY if FORECASTERS[name].is_baseline)
 SEARCHED: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_searched)
-HISTORICAL_MEAN: Final = "historical_mean"
-"""The reference of all skill scores."""
+HISTORICAL_MEAN: Final = "historical_mean"  # the reference of all skill scores
 FALLBACKS: Final = (HISTORICAL_MEAN, "ewma", "ew_kde")
 """Baselines fitted in the live chain. The best baseline, members of the stack included, serves if the candidate fails."""
-DEFAULT_CANDIDATE: Final = "stack"
-"""Serves a city whose file has no `serves`."""
-NETWORK: Final = "network"
-"""The network of the daily path: a member of the stack, and forecast beside it."""
+DEFAULT_CANDIDATE: Final = "stack"  # serves a city whose file has no `serves`
+NETWORK: Final = "network"  # the network of the daily path: a member of the stack, and forecast beside it
 
 
 def find(name: str) -> Entry:

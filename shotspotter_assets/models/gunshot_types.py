@@ -21,26 +21,20 @@ from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistor
 from shotspotter_assets.models.model_files import Numbers, StoredModel, Unstored
 
 TYPES: Final = len(GUNSHOT_TYPES)
-TRAILING_MIX: Final = "trailing_mix"
-"""Name of the forecast to beat."""
-TYPE_REGRESSION: Final = "type_regression"
-"""Name of the forecast by `GunshotTypes`."""
-TRAILING_DAYS: Final = 90
-"""Days of the class mix that is the forecast to beat."""
+TRAILING_MIX: Final = "trailing_mix"  # name of the forecast to beat
+TYPE_REGRESSION: Final = "type_regression"  # name of the forecast by `GunshotTypes`
+TRAILING_DAYS: Final = 90  # days of the class mix that is the forecast to beat
 PSEUDO_ALERTS: Final = 1.0
 """Alerts of each type that are added to the trailing counts, so that no type is impossible."""
-CITY_DAYS: Final = (7, 30, 90, 365)
-"""Half-lives of the city's class mixes, in days."""
+CITY_DAYS: Final = (7, 30, 90, 365)  # half-lives of the city's class mixes, in days
 PLACE_DAYS: Final = (90, 365)
 PRIOR_ALERTS: Final = 10.0
 """A cell's own mix is shrunk towards the city's by a Dirichlet prior of this strength, in alerts."""
 NEAR_WIDTH: Final = 1.0
 INVERSE_PENALTY: Final = 0.01
 REGRESSION_WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
-PSEUDO_WEIGHT: Final = 1e-2
-"""Weight of an alert of each type in the fit."""
-HALF_LIFE_DAYS: Final = 365.0
-"""Half-life of an alert's weight in the fit: the meaning of labels drifts."""
+PSEUDO_WEIGHT: Final = 1e-2  # weight of an alert of each type in the fit
+HALF_LIFE_DAYS: Final = 365.0  # half-life of an alert's weight in the fit: the meaning of labels drifts
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from shotspotter_assets.storage.stored_record import StoredRecord
 PACKAGES = ("tensorflow", "keras", "lightgbm", "scikit-learn", "numpy", "shotspotter_assets")
 
 COUNTS: Final = "alert_counts"
-HOURLY_STACK: Final = "hourly_stack"
-"""Served forecaster of the next hours."""
+HOURLY_STACK: Final = "hourly_stack"  # served forecaster of the next hours
 NEXT_MINUTES: Final = "next_minutes"
 TYPES: Final = "gunshot_types"
 

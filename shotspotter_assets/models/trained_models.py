@@ -21,19 +21,16 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets.storage.stored_record import StoredRecord
 
-ModelFiles = Mapping[str, Mapping[str, bytes]]
-"""Content by model and file."""
+ModelFiles = Mapping[str, Mapping[str, bytes]]  # content by model and file
 
 
 @dataclass(frozen=True)
 class TrainedModels:
     """Loaded models of one record; a city without hours, or with few alerts, has no `types`, `minutes` and models of hours."""
 
-    next_day: Mapping[str, Fitted]
-    """Models by name, the candidate and its members first."""
+    next_day: Mapping[str, Fitted]  # models by name, the candidate and its members first
     counts: AlertCounts
-    hourly: Mapping[str, FittedHourly]
-    """Models of the next hours by name."""
+    hourly: Mapping[str, FittedHourly]  # models of the next hours by name
     types: GunshotTypes | None
     minutes: LiftTable | None = None
 

@@ -14,8 +14,7 @@ from shotspotter_assets.models.networks.patch_transformer import attended_maps
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 from shotspotter_assets.models.networks.quiet_keras import keras, ops
 
-LOCATION_WIDTH = 4
-"""Numbers that describe a cell's location."""
+LOCATION_WIDTH = 4  # numbers that describe a cell's location
 
 
 def time_pools(days: int, recurrent_layers: int) -> list[int]:

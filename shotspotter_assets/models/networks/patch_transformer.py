@@ -11,8 +11,7 @@ import numpy as np
 from shotspotter_assets.models.network_settings import NetworkSettings
 from shotspotter_assets.models.networks.quiet_keras import keras, ops
 
-PATCH: Final = 6
-"""Cells along the side of a patch."""
+PATCH: Final = 6  # cells along the side of a patch
 WIDTH: Final = 32
 HEADS: Final = 4
 LAYERS: Final = 2

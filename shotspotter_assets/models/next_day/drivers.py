@@ -9,8 +9,7 @@ from shotspotter_assets.models.next_day.daily_inputs import Inputs
 
 MAX_DRIVERS: Final = 2
 MIN_ODDS_RATIO: Final = 1.05
-RECENT_DAYS: Final = 30
-"""Half-life up to which a rate is one of recent weeks."""
+RECENT_DAYS: Final = 30  # half-life up to which a rate is one of recent weeks
 
 PHRASES: Final = {
     "log_alerts_7_": "alerts here in recent weeks",

@@ -21,8 +21,7 @@ from shotspotter_assets.models.training_windows import BASELINES_WARM_UP_DAYS, a
 INVERSE_PENALTIES: Final = (1e-3, 1e-2, 1e-1)
 GRID: Final = ({"leaves": 7, "learning_rate": 0.1}, {"leaves": 15, "learning_rate": 0.1})
 MAX_TREES: Final = 150
-TREE_STEP: Final = 5
-"""Distance between the numbers of trees that are tried."""
+TREE_STEP: Final = 5  # distance between the numbers of trees that are tried
 MIN_LEAF_ROWS: Final = 200
 MAX_ROWS: Final = 200_000
 """Maximum of a fit of trees. Of more rows, those without alerts are drawn and weigh more, in a third of the time."""

@@ -19,10 +19,8 @@ from shotspotter_assets.models.next_day.daily_inputs import (
     weekday_and_season,
 )
 
-HALF_LIVES: Final = (7, 14, 30, 90, 365, np.inf)
-"""Half-lives of the exponentially weighted rates, in days."""
-WIDTHS: Final = (0.0, 0.7, 1.5)
-"""Standard deviations of the smoothing in space, in cells."""
+HALF_LIVES: Final = (7, 14, 30, 90, 365, np.inf)  # half-lives of the exponentially weighted rates, in days
+WIDTHS: Final = (0.0, 0.7, 1.5)  # standard deviations of the smoothing in space, in cells
 CITY_HALF_LIVES: Final = (7, 30)
 FIREWORK_HALF_LIFE: Final = 5
 """Half-life in firework days, about a year's: their level drifts as their alerts are classified differently."""

@@ -22,17 +22,13 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import ordinary_days, weekday_and_season
 from shotspotter_assets.models.probability import clip_probability
 
-AROUND_ALERTS: Final = 1.0
-HERE_ALERTS: Final = 0.5
-"""Shapes of the rates of a cell's surroundings and of the cell, in alerts."""
-AROUND_CELLS: Final = 1.5
-"""Standard deviation of the surroundings, in cells."""
-COVERED_SHARE: Final = 0.35
-"""Share of covered cells in a city's box where the coverage is not known."""
+AROUND_ALERTS: Final = 1.0  # shape of the rate of a cell's surroundings, in alerts
+HERE_ALERTS: Final = 0.5  # shape of the rate of the cell, in alerts
+AROUND_CELLS: Final = 1.5  # standard deviation of the surroundings, in cells
+COVERED_SHARE: Final = 0.35  # share of covered cells in a city's box where the coverage is not known
 LEVEL_VARIANCE: Final = 0.1
 """Variance of the logarithm of a city's rate between months: alerts come in bursts, and a rate of few days is that of a burst."""
-HIGHEST_QUANTILE: Final = 0.9
-"""Upper end of the 80% interval."""
+HIGHEST_QUANTILE: Final = 0.9  # upper end of the 80% interval
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 TREE_STEP: Final = 10
 """Distance between the numbers of trees that are tried on the validation window; 0 is among them."""
-MIN_GAIN: Final = 2.0
-"""Nats on the whole validation window below which no tree is taken."""
+MIN_GAIN: Final = 2.0  # nats on the whole validation window below which no tree is taken
 
 
 def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:

@@ -32,24 +32,20 @@ from shotspotter_assets.storage.stored_record import StoredRecord
 PACKAGE: Final = "package"
 PACKAGE_FILE: Final = "shared_models.json"
 """The regressions that come with the package, by week (`benchmarks/shared_model.py`)."""
-PLACES: Final = "factor_"
-"""Start of the names of inputs for contributing factors of places."""
+PLACES: Final = "factor_"  # start of the names of inputs for contributing factors of places
 FACTORS: Final = (PLACES, "series_")
 """Starts of the names of all contributing factors, which cities with the same factors share."""
 UNSHARED_INPUTS: Final = ("late_", "log_nearby_")
 """Starts of the names of inputs that only cities with hours, or with other events, have."""
 OPTIONAL_INPUTS: Final = (*UNSHARED_INPUTS, *FACTORS)
-EMPTY_SHARE: Final = 0.1
-"""Share of the cell-days without alerts that are drawn."""
+EMPTY_SHARE: Final = 0.1  # share of the cell-days without alerts that are drawn
 MIN_POSITIVES: Final = 50
 """Minimum of a city's cell-days with alerts to take part; fewer might be recognised in the numbers."""
-INVERSE_PENALTY: Final = 1e-3
-"""Variance of the standardised weights around those of the package, or zero."""
+INVERSE_PENALTY: Final = 1e-3  # variance of the standardised weights around those of the package, or zero
 LOG_RATE_SD: Final = 0.8
 PRIOR_CITIES: Final = 3
 """Prior standard deviation between cities of the logarithm of their rate, and its strength in cities."""
-DIGITS: Final = 6
-"""Significant digits of stored numbers."""
+DIGITS: Final = 6  # significant digits of stored numbers
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from shotspotter_assets.arrays import Array, Booleans
 
 BLOCK_ROWS: Final = 2**14
 """Rows that are weighted at a time: a long history has a million rows, which are not to be copied as a whole."""
-MIN_SCALE: Final = 1e-6
-"""Standard deviation below which an input is constant."""
+MIN_SCALE: Final = 1e-6  # standard deviation below which an input is constant
 
 
 def fit_shrunk_regression(

@@ -42,8 +42,7 @@ class GridBaseline(Forecaster):
 class SimpleBaseline(GridBaseline):
     """A baseline with a table of frequencies, empty if its rates follow from the history alone."""
 
-    grid: ClassVar[tuple[Choices, ...]] = ({},)
-    """The choices that are tried."""
+    grid: ClassVar[tuple[Choices, ...]] = ({},)  # the choices that are tried
 
     def learn(self, history: History, days: range, choices: Choices) -> Array:
         """Return the table, of any shape."""

@@ -30,17 +30,14 @@ MAX_ALERTS_COUNTED: Final = 3
 OWN_DAYS: Final = (7, 30, 120, 365, np.inf)
 """Half-lives of a cell's rates, in days; the last one is the mean of the whole history."""
 NEAR_DAYS: Final = (7, 30, 120, np.inf)
-NEAR_WIDTHS: Final = (0.8, 2.0)
-"""Standard deviations of the smoothing in space, in cells."""
-RECENT_HOURS: Final = (1, 3, 12, 48)
-"""Half-lives of near repeats, in hours."""
+NEAR_WIDTHS: Final = (0.8, 2.0)  # standard deviations of the smoothing in space, in cells
+RECENT_HOURS: Final = (1, 3, 12, 48)  # half-lives of near repeats, in hours
 CITY_DAYS: Final = (0.125, 1, 7, 30)
 CITY_PRIOR_HOURS: Final = 3
 """Hours' worth of the expected level in the city's level of a day or less; longer levels have as much a day."""
 MIN_HOURLY_RATE: Final = 1 / YEAR_HOURS
 """Added to a rate before its logarithm: one alert in a year is the smallest rate that differs from none."""
-PROFILE_HOURS: Final = 1.5
-"""Standard deviation of the smoothing of the hour-of-week profile."""
+PROFILE_HOURS: Final = 1.5  # standard deviation of the smoothing of the hour-of-week profile
 
 
 def hour_profile(history: HourlyHistory, hours: range) -> Array:

@@ -32,8 +32,7 @@ WARM_UP_HOURS: Final = 90 * DAY_HOURS
 FIREWORK_HALF_LIFE_HOURS: Final = 180 * DAY_HOURS
 """Half-life of the weight of firework hours in the fit: the published share of their alerts changes by the year."""
 MAX_ROWS_AT_ONCE: Final = 1_000_000
-MAX_POSITIVES: Final = 20_000
-"""Maximum of the sample of a fit."""
+MAX_POSITIVES: Final = 20_000  # maximum of the sample of a fit
 NEGATIVES_PER_POSITIVE: Final = 8
 INVERSE_PENALTY: Final = 0.01
 

@@ -29,10 +29,8 @@ HALF_LIFE_DAYS: Final = 60
 RECENT_SHARE: Final = 0.8
 WHOLE_SHARE: Final = 0.1
 """Weight in the mixture of `background_rate`: best on the validation hours of Washington DC and Oakland."""
-MIN_HOURLY_RATE: Final = 1e-7
-"""Nothing is impossible where nothing has happened yet."""
-MAX_FIT_HOURS: Final = 2 * 8766
-"""The process is fitted on the last two years: its few numbers need no more."""
+MIN_HOURLY_RATE: Final = 1e-7  # nothing is impossible where nothing has happened yet
+MAX_FIT_HOURS: Final = 2 * 8766  # the process is fitted on the last two years: its few numbers need no more
 INITIAL_STRENGTHS: Final = (0.8, 0.03, 0.03)
 SCALE_STEPS: Final = 4
 

@@ -14,12 +14,9 @@ from shotspotter_assets.models.next_minutes.incident_points import Incidents, se
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable, fit_lifts
 from shotspotter_assets.models.probability import clip_probability
 
-MINUTES: Final = (15, 30, 60)
-"""Lengths of the forecast periods, at most an hour."""
-FIT_HOURS: Final = 2 * 8766
-"""Hours of the fit, the last two years: the table's few numbers need no more."""
-HOURS_AT_ONCE: Final = 2_000
-"""Hours that are forecast together, which bounds the memory of their inputs."""
+MINUTES: Final = (15, 30, 60)  # lengths of the forecast periods, at most an hour
+FIT_HOURS: Final = 2 * 8766  # hours of the fit, the last two years: the table's few numbers need no more
+HOURS_AT_ONCE: Final = 2_000  # hours that are forecast together, which bounds the memory of their inputs
 
 
 @dataclass(frozen=True)

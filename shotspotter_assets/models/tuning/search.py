@@ -17,14 +17,10 @@ if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
 
-RANDOM_TRIALS: Final = 8
-"""Trials with random values before the sampler learns from them."""
-MIN_EPOCHS: Final = 3
-"""Epochs of a network before its trial may be pruned."""
-MIN_COMPARED_TRIALS: Final = 4
-"""Complete trials that a running one is compared with before it may be pruned."""
-START_LOSS: Final = "start_loss"
-"""Attribute of a study: log loss of the settings without a search."""
+RANDOM_TRIALS: Final = 8  # trials with random values before the sampler learns from them
+MIN_EPOCHS: Final = 3  # epochs of a network before its trial may be pruned
+MIN_COMPARED_TRIALS: Final = 4  # complete trials that a running one is compared with before it may be pruned
+START_LOSS: Final = "start_loss"  # attribute of a study: log loss of the settings without a search
 
 
 @contextmanager

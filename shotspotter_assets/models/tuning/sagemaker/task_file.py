@@ -15,10 +15,8 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.tuning.task import TuningTask
 
 TASK_FILE: Final = "task.npz"
-TASK_CHANNEL: Final = "task"
-"""Channel by which SageMaker hands the file to a training job."""
-OBJECTIVE: Final = "validation_loss"
-"""Name by which a training job prints the loss of its trial."""
+TASK_CHANNEL: Final = "task"  # channel by which SageMaker hands the file to a training job
+OBJECTIVE: Final = "validation_loss"  # name by which a training job prints the loss of its trial
 
 
 def packed(task: TuningTask) -> bytes:

@@ -15,8 +15,7 @@ from shotspotter_assets.models.tuning.sagemaker.task_file import OBJECTIVE, TASK
 from shotspotter_assets.models.tuning.sagemaker.tuning_job import suggested_values
 
 ROOT: Final = Path("/opt/ml")
-MAX_REASON_CHARACTERS: Final = 1000
-"""SageMaker shows 1024 of them."""
+MAX_REASON_CHARACTERS: Final = 1000  # SageMaker shows 1024 of them
 
 
 def run(root: Path) -> None:

@@ -14,14 +14,10 @@ if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
 
-NAME_START: Final = "tune-"
-"""Start of the names of all tuning jobs of this project."""
-UNDER_WAY: Final = ("InProgress", "Stopping")
-"""Statuses of tuning jobs that have not ended."""
-MIN_RUNTIME_S: Final = 120
-"""Minimum of SageMaker for the time limit of a tuning job."""
-SPARE_S: Final = 600
-"""Time after the search's minutes in which training jobs may finish."""
+NAME_START: Final = "tune-"  # start of the names of all tuning jobs of this project
+UNDER_WAY: Final = ("InProgress", "Stopping")  # statuses of tuning jobs that have not ended
+MIN_RUNTIME_S: Final = 120  # minimum of SageMaker for the time limit of a tuning job
+SPARE_S: Final = 600  # time after the search's minutes in which training jobs may finish
 VOLUME_GB: Final = 10
 
 
