@@ -17,8 +17,8 @@ from shotspotter_assets.calendar.dates import weeks
 from shotspotter_assets.evaluation.gains import WeeklySums, weekly_gain
 from shotspotter_assets.evaluation.scores import calibration
 from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.forecaster_registry import CLIMATOLOGY
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.climatology import Climatology
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.models.probability import log_losses
 
@@ -112,7 +112,7 @@ def show(title: str, folds: list[dict[str, Any]]) -> None:
         "without firework days |"
     )
     print("| --- | --- | --- | --- | --- | --- |")
-    base = sum(sum(fold["losses"][Climatology.name]) for fold in folds)
+    base = sum(sum(fold["losses"][CLIMATOLOGY]) for fold in folds)
     for name in [*names, STACK]:
         over = (base - sum(sum(fold["losses"][name]) for fold in folds)) / positives
         ratio = sum(fold["predicted"][name] for fold in folds) / positives

@@ -34,7 +34,6 @@ from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.network_settings import NetworkSettings
-from shotspotter_assets.models.next_day.network_forecaster import NetworkForecaster
 from shotspotter_assets.models.probability import log_losses
 
 CITY: Final = "washington_dc"
@@ -94,7 +93,7 @@ def network_maps(fold: Fold, config: NetworkSettings, cache: Path, until: float)
 
     context = FitContext(log=log, backups=cache / "backups")
     began = time.process_time()
-    fitted = NetworkForecaster(config).fit(fold.history, fold.train, fold.validation, context)
+    fitted = forecaster("conv_lstm", config).fit(fold.history, fold.train, fold.validation, context)
     print(f"  weight {config.class_weight:g}: trained in {time.process_time() - began:.0f} s of CPU", flush=True)
     maps = fitted.predict_maps(fold.history, fold.test)
     (cache / f"{name}.json").write_text(json.dumps(fitted.chosen, indent=1))

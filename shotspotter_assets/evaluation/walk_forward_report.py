@@ -30,7 +30,7 @@ from shotspotter_assets.evaluation.score_rows import (
     type_rows,
 )
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
-from shotspotter_assets.models.next_hours.climatology import Climatology
+from shotspotter_assets.models.forecaster_registry import CLIMATOLOGY
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.storage.catalogue import CITY_REPORT
 from shotspotter_assets.storage.store import Store
@@ -128,7 +128,7 @@ def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], Rows]:
     for hours in np.unique(pooled["horizon"].to_numpy()).tolist():
         part = pooled.filter(pa.array(pooled["horizon"].to_numpy() == hours))
         verdicts[hours] = verdict_on(part, candidate)
-        rows |= all_rows(part, baselines_in(part), HORIZON, str(hours), Climatology.name)
+        rows |= all_rows(part, baselines_in(part), HORIZON, str(hours), CLIMATOLOGY)
     return verdicts, rows
 
 

@@ -16,8 +16,7 @@ from shotspotter_assets.cities.layers import BaseMap
 from shotspotter_assets.evaluation.forecasts_table import model_names
 from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.geometry.cells import Plane, cell_middles
-from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
-from shotspotter_assets.models.next_hours.climatology import Climatology
+from shotspotter_assets.models.forecaster_registry import CLIMATOLOGY, HISTORICAL_MEAN
 
 SHOWN_SCORES: Final = [
     *("log_loss", "gain_nats_per_positive", "average_precision", "hit_rate_5", "predicted_over_observed"),
@@ -93,7 +92,7 @@ def forecast_beside_observed(
 
 def scores(table: pa.Table) -> pd.DataFrame:
     """Score the models of a forecasts table, the best one first; gains are over the historical mean, or the climatology."""
-    reference = HISTORICAL_MEAN if HISTORICAL_MEAN in table.column_names else Climatology.name
+    reference = HISTORICAL_MEAN if HISTORICAL_MEAN in table.column_names else CLIMATOLOGY
     return pd.DataFrame(score_table(table, reference)).T.sort_values("log_loss")[SHOWN_SCORES]
 
 

@@ -62,9 +62,7 @@ class FitContext:
     log: Callable[[str], None] = lambda _: None  # receives lines of progress
     after_epoch: Callable[[int, float], None] | None = None
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # to the settings of a stack's members
-    earlier: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # forecasters of the last training, at whose weights networks start
+    earlier: Mapping[str, Any] = field(default_factory=dict)  # the last training's, at whose weights networks start
     horizons: Sequence[int] = HORIZONS  # those among `HORIZONS` that forecasters of hours are fitted for
 
 
@@ -104,13 +102,12 @@ class Fitted(StoredModel, ABC):
 
 
 class Forecaster(ABC):
-    """A way to forecast, with settings that users may change; a row of `forecaster_registry` has its name."""
+    """A way to forecast, under the name of its row in `forecaster_registry`, with settings that users may change."""
 
-    name: ClassVar[str]
     fitted: ClassVar[type[Fitted]]
 
-    def __init__(self, settings: Any = None) -> None:
-        self.settings = settings
+    def __init__(self, name: str, settings: Any) -> None:
+        self.name, self.settings = name, settings
 
     @abstractmethod
     def fit(self, history: Any, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:

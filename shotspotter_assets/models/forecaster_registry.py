@@ -82,7 +82,7 @@ class StackSettings(ForecasterSettings):
 class Entry:
     """One row of the registry."""
 
-    import_path: str  # `module:class` within `models`; the class takes the settings
+    import_path: str  # `module:class` within `models`; the class takes the name and the settings
     settings: type[ForecasterSettings] = ForecasterSettings  # of the launchpad and a city's file
     is_searched: bool = False  # True if `tuned_settings` searches the `search_space` of the settings
     is_baseline: bool = False  # one to beat
@@ -104,8 +104,8 @@ FORECASTERS: Final[Mapping[str, Entry]] = {
     "residual_boosting": Entry(
         "next_day.residual_boosting:ResidualBoostingForecaster", ResidualBoostingSettings, is_searched=True
     ),
-    "network": Entry("next_day.network_forecaster:DailyNetworkForecaster", DailyNetworkSettings, is_searched=True),
-    "conv_lstm": Entry("next_day.network_forecaster:ReportNetworkForecaster", NetworkSettings, is_searched=True),
+    "network": Entry("next_day.network_forecaster:NetworkForecaster", DailyNetworkSettings, is_searched=True),
+    "conv_lstm": Entry("next_day.network_forecaster:NetworkForecaster", NetworkSettings, is_searched=True),
     "stack": Entry("stack:StackForecaster", StackSettings, combines=True),
     "hourly_stack": Entry("stack:HourlyStackForecaster", is_hourly=True),
     "next_hours": Entry("next_hours.next_hours:NextHours", is_hourly=True),
@@ -121,6 +121,8 @@ SEARCHED: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_
 HISTORICAL_MEAN: Final = "historical_mean"  # the reference of all skill scores
 FALLBACKS: Final = (HISTORICAL_MEAN, "ewma", "ew_kde")
 """Baselines fitted in the live chain. The best baseline, members of the stack included, serves if the candidate fails."""
+CLIMATOLOGY: Final = "climatology"  # the reference of all skill scores of hours
+NEW_CITY: Final = "new_city"  # serves a city with few days
 DEFAULT_CANDIDATE: Final = "stack"  # serves a city whose file has no `serves`
 NETWORK: Final = "network"  # the network of the daily path: a member of the stack, and forecast beside it
 
@@ -147,7 +149,7 @@ def forecaster(name: str, settings: BaseModel | None = None) -> "Forecaster":
     """Return the forecaster of a name with its default settings, or given ones."""
     entry = find(name)
     module, _, kind = entry.import_path.partition(":")
-    forecaster: Forecaster = getattr(import_module(f"{MODELS}.{module}"), kind)(settings or entry.settings())
+    forecaster: Forecaster = getattr(import_module(f"{MODELS}.{module}"), kind)(name, settings or entry.settings())
     return forecaster
 
 

@@ -139,7 +139,6 @@ class FittedStack(Fitted):
 class StackForecaster(Forecaster):
     """A combination of members with the settings of the city's file."""
 
-    name = "stack"
     fitted = FittedStack
 
     settings: StackSettings
@@ -171,7 +170,6 @@ class HourlyStackForecaster(HourlyForecaster):
     from the stack's own forecasts of the validation window.
     """
 
-    name = "hourly_stack"
     fitted = FittedStack
 
     def fit(

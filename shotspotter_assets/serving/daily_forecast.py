@@ -13,7 +13,7 @@ from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
-from shotspotter_assets.models.next_day.new_city import NewCityForecaster
+from shotspotter_assets.models.forecaster_registry import NEW_CITY
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, is_over
@@ -122,7 +122,7 @@ def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
 
 
 def _meanings(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> tuple[str, str]:
-    interval = NEW_CITY_INTERVAL if record.served == NewCityForecaster.name else INTERVAL
+    interval = NEW_CITY_INTERVAL if record.served == NEW_CITY else INTERVAL
     hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
     if stored.lead > 1:
         interval += f" The forecasts of the validation window had the same lead of {stored.lead} days."

@@ -24,6 +24,7 @@ from shotspotter_assets.models.forecaster import FitContext, Fitted
 from shotspotter_assets.models.forecaster_registry import (
     BASELINES,
     HISTORICAL_MEAN,
+    NEW_CITY,
     NEXT_HOURS,
     city_settings,
     fallbacks,
@@ -34,7 +35,6 @@ from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
-from shotspotter_assets.models.next_day.new_city import NewCityForecaster
 from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.records import (
@@ -228,9 +228,7 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
     if city.coverage is not None and (published := stored.coverage_on(stored.issue_date + ONE_DAY)).any():
         in_coverage = published
     training, history = Training(stored, (all_days, all_days)), stored.daily(in_coverage)
-    new_city = training.add(
-        NewCityForecaster.name, lambda: NewCityForecaster().fit(history, all_days, all_days, context)
-    )
+    new_city = training.add(NEW_CITY, lambda: forecaster(NEW_CITY).fit(history, all_days, all_days, context))
     training.add(HISTORICAL_MEAN, lambda: forecaster(HISTORICAL_MEAN).fit(history, all_days, all_days))
     training.add(COUNTS, lambda: COUNTS_OF_OTHERS)
     why = f"The city has {stored.is_known.sum()} known days, and models of its own need {MIN_HISTORY_DAYS}."
@@ -240,8 +238,8 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
         f"may be up to {new_city.city_factor(history):.1f} times as high, or as low (80% interval)."
     )
     verdict = Verdict(
-        served=NewCityForecaster.name,
-        candidate=NewCityForecaster.name,
+        served=NEW_CITY,
+        candidate=NEW_CITY,
         best_baseline=HISTORICAL_MEAN,
         gain=Gain(gain=None, low=None, high=None, weeks=0),
         predicted_over_observed=None,

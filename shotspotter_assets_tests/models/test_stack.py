@@ -5,16 +5,17 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.forecaster_registry import StackSettings, forecaster
+from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.stack import PRIOR_WEIGHTS, FittedStack, Periods, StackForecaster, combined
+from shotspotter_assets.models.stack import PRIOR_WEIGHTS, FittedStack, Periods, combined
 from shotspotter_assets.models.stacking import WeightPosterior
 from shotspotter_assets_tests.models.histories import (
     CITY,
     TEST,
     TRAIN,
     VALIDATION,
+    build,
     changed,
     fitted,
     history,
@@ -149,7 +150,7 @@ def test_firework_days_move_no_weights_and_are_half_those_of_their_regime():
 
 
 def test_members_have_the_settings_of_the_citys_file_and_of_the_launchpad():
-    few = StackForecaster(StackSettings(members=["residual_boosting", "ewma"]))
+    few = build("stack", members=["residual_boosting", "ewma"])
     own = replace(history(), city=CITY.model_copy(update={"forecasters": {"residual_boosting": {"leaves": 3}}}))
     assert few.fit(own, TRAIN, VALIDATION).chosen["members"]["residual_boosting"]["num_leaves"] == 3
     context = FitContext(changes={"residual_boosting": {"leaves": 4}})
@@ -171,7 +172,7 @@ def test_a_stored_stack_has_its_members_and_its_weights():
 
 
 def test_a_stack_records_the_model_of_all_cities_that_its_members_start_at():
-    few = StackForecaster(StackSettings(members=["regime_regression", "ewma"]))
+    few = build("stack", members=["regime_regression", "ewma"])
     stack = few.fit(history(), TRAIN, VALIDATION, FitContext(shared=shared_start()))
     assert stack.chosen["shared"] == "all-cities|2022-01-01"
     assert "shared" not in few.fit(history(), TRAIN, VALIDATION).chosen

@@ -13,7 +13,6 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.daily_inputs import next_day_inputs, ordinary_days, rows_to_fit
 from shotspotter_assets.models.next_day.lag_features import lag_features
-from shotspotter_assets.models.next_day.simple_baselines import SIMPLE_BASELINES
 from shotspotter_assets.models.next_hours.hourly_inputs import CELL_FEATURES, Rows, cell_features, hour_profile
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.stack import FittedStack
@@ -116,7 +115,7 @@ def test_unknown_first_days_are_like_a_later_start() -> None:
     for inputs_of in (next_day_inputs, lag_features):
         np.testing.assert_allclose(inputs_of(past, days).values, inputs_of(later, days - first).values, rtol=1e-6)
     windows = range(VALIDATION.start - first), range(VALIDATION.start - first, VALIDATION.stop - first)
-    for name in (*SIMPLE_BASELINES, "new_city"):
+    for name in ("never", "city_mean", "historical_mean", "persistence", "ewma", "ew_kde", "new_city"):
         expected = build(name).fit(later, *windows, context_of(name)).predict(later, range(220, end - first))
         found = build(name).fit(past, TRAIN, VALIDATION, context_of(name)).predict(past, range(260, end))
         np.testing.assert_allclose(found, expected, rtol=1e-9)

@@ -75,8 +75,6 @@ class LagBaseline(GridBaseline):
 class LogisticRegressionForecaster(LagBaseline):
     """L2 logistic regression on standardised inputs."""
 
-    name = "logistic_regression"
-
     def tried(self, history: History, train: range, validation: range) -> Iterator[tuple[Choices, Array]]:
         inputs = lag_features(history, validation)
         for fitted in self._fits(self.rows(history, train), INVERSE_PENALTIES):
@@ -104,8 +102,6 @@ class LogisticRegressionForecaster(LagBaseline):
 
 class GradientBoostingForecaster(LagBaseline):
     """LightGBM's trees; their number is where the validation log loss was least."""
-
-    name = "gradient_boosting"
 
     def tried(self, history: History, train: range, validation: range) -> Iterator[tuple[Choices, Array]]:
         inputs, rows = lag_features(history, validation), self.rows(history, train)

@@ -200,18 +200,6 @@ class NetworkForecaster(Forecaster):
         return replace(network, models=tuple(models), chosen=chosen[0] if len(chosen) == 1 else {"networks": chosen})
 
 
-class ReportNetworkForecaster(NetworkForecaster):
-    """The network of the report."""
-
-    name = "conv_lstm"
-
-
-class DailyNetworkForecaster(NetworkForecaster):
-    """The network of the daily forecasts."""
-
-    name = "network"
-
-
 def own_maps(city: City) -> tuple[int, ...]:
     """Return the forecast types with a map of their own: the known ones of several."""
     codes = city.forecast_codes

@@ -80,7 +80,6 @@ class FittedNewCity(Fitted):
 class NewCityForecaster(Forecaster):
     """Rates that start at the model of all cities."""
 
-    name = "new_city"
     fitted = FittedNewCity
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNewCity:

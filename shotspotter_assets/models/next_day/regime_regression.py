@@ -153,7 +153,6 @@ class RegimeRegressionForecaster(Forecaster):
     Where there is a regression of all cities (`FitContext.shared`), weights are shrunk towards its, with one strength.
     """
 
-    name = "regime_regression"
     fitted = FittedRegression
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Fitted:

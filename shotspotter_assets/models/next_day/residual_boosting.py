@@ -69,7 +69,6 @@ class FittedResidualBoosting(FittedTrees):
 class ResidualBoostingForecaster(Forecaster):
     """Boosting with the number of trees of least validation log loss, then fitted on both windows."""
 
-    name = "residual_boosting"
     fitted = FittedResidualBoosting
 
     settings: ResidualBoostingSettings

@@ -1,9 +1,9 @@
 """Simple baselines: one rate, the cell's mean, yesterday's map, recent rates, and a map of smoothed recent rates."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.models.filters import exponential_mean, smooth_cells
 from shotspotter_assets.models.forecaster import NO_CONTEXT, Choices, FitContext, Fitted, Forecaster
+from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.probability import MIN_PROBABILITY, clip_probability, log_losses, shrunk_frequency
@@ -39,9 +40,23 @@ class GridBaseline(Forecaster):
         return replace(fitted, chosen=choices, validation_probability=probability)
 
 
+@dataclass(frozen=True)
+class FittedSimpleBaseline(Fitted):
+    """A learned table of a simple baseline."""
+
+    name: str
+    table: Numbers
+
+    def predict(self, history: History, days: range) -> Array:
+        baseline = cast(SimpleBaseline, forecaster(self.name))
+        forecast = baseline.forecast(self.table, self.chosen, history, days)
+        return clip_probability(np.broadcast_to(forecast, (len(days), int(history.in_coverage.sum()))))
+
+
 class SimpleBaseline(GridBaseline):
     """A baseline with a table of frequencies, empty if its rates follow from the history alone."""
 
+    fitted = FittedSimpleBaseline
     grid: ClassVar[tuple[Choices, ...]] = ({},)  # the choices that are tried
 
     def learn(self, history: History, days: range, choices: Choices) -> Array:
@@ -61,21 +76,6 @@ class SimpleBaseline(GridBaseline):
         return FittedSimpleBaseline(self.name, self.learn(history, days, choices), chosen=choices)
 
 
-@dataclass(frozen=True)
-class FittedSimpleBaseline(Fitted):
-    """A learned table of a simple baseline."""
-
-    name: str
-    table: Numbers
-
-    def predict(self, history: History, days: range) -> Array:
-        forecast = SIMPLE_BASELINES[self.name]().forecast(self.table, self.chosen, history, days)
-        return clip_probability(np.broadcast_to(forecast, (len(days), int(history.in_coverage.sum()))))
-
-
-SimpleBaseline.fitted = FittedSimpleBaseline
-
-
 def best_choices(
     tried: Iterable[tuple[Choices, Array]], labels: Booleans, known: slice | Booleans
 ) -> tuple[Choices, Array]:
@@ -92,16 +92,12 @@ def best_choices(
 class Never(SimpleBaseline):
     """The smallest probability allowed, as the log loss of 0 would be infinite."""
 
-    name = "never"
-
     def learn(self, history: History, days: range, choices: Choices) -> Array:
         return np.array([MIN_PROBABILITY])
 
 
 class CityMean(SimpleBaseline):
     """One frequency for every cell and day."""
-
-    name = "city_mean"
 
     def learn(self, history: History, days: range, choices: Choices) -> Array:
         return np.array([_labels(history, days).mean()])
@@ -110,7 +106,6 @@ class CityMean(SimpleBaseline):
 class HistoricalMean(SimpleBaseline):
     """The frequency of the cell, shrunk to the city's mean by a chosen prior: the reference of all skill scores."""
 
-    name = "historical_mean"
     grid = tuple({"pseudo_days": days} for days in (1, 3, 10, 30, 100, 300, 1000))
 
     def learn(self, history: History, days: range, choices: Choices) -> Array:
@@ -119,8 +114,6 @@ class HistoricalMean(SimpleBaseline):
 
 class Persistence(SimpleBaseline):
     """The last known day's map: one frequency for the cells with an alert on it, one for the others."""
-
-    name = "persistence"
 
     def learn(self, history: History, days: range, choices: Choices) -> Array:
         labels, yesterday = _labels(history, days), _occupied_the_day_before(history, days)[history.known_in(days)]
@@ -136,7 +129,6 @@ class Persistence(SimpleBaseline):
 class ExponentialMean(SimpleBaseline):
     """Mixture of a cell's exponentially weighted rate, its mean over all history, and the city's weighted rate."""
 
-    name = "ewma"
     grid = tuple(
         {
             "half_life_days": half_life,
@@ -158,7 +150,6 @@ class ExponentialMean(SimpleBaseline):
 class RecencyWeightedMap(SimpleBaseline):
     """A kernel density map in which old days weigh less, mixed with the cell's own mean over all history."""
 
-    name = "ew_kde"
     grid = tuple(
         {"width_cells": width, "half_life_days": half_life, "history": share}
         for width in (0.5, 0.7, 1.0, 1.5, 2.5)
@@ -174,11 +165,6 @@ class RecencyWeightedMap(SimpleBaseline):
             lambda: smooth_cells(_rate(history, half_life, days), history.in_coverage, width),
         )
         return (1 - share) * recent + share * _rate(history, np.inf, days)
-
-
-SIMPLE_BASELINES: Final[Mapping[str, type[SimpleBaseline]]] = {
-    kind.name: kind for kind in (Never, CityMean, HistoricalMean, Persistence, ExponentialMean, RecencyWeightedMap)
-}
 
 
 def _labels(history: History, days: range) -> Booleans:

@@ -31,7 +31,6 @@ class Frequency(Fitted):
 class Climatology(HourlyForecaster):
     """The frequency of the cell, shrunk to the city's mean by a chosen prior: the reference of all skill scores of hours."""
 
-    name = "climatology"
     fitted = Frequency
 
     def _fit_horizons(self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]) -> Pairs:

@@ -71,7 +71,6 @@ class _Sample(NamedTuple):
 class NextHours(HourlyForecaster):
     """Regressions on a sample of hours and cells."""
 
-    name = "next_hours"
     fitted = HourRegression
 
     def _fit_horizons(self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]) -> Pairs:

@@ -65,7 +65,6 @@ class FittedSelfExciting(Fitted):
 class SelfExciting(HourlyForecaster):
     """The process, fitted on the last two years and scaled on the validation hours."""
 
-    name = "self_exciting"
     fitted = FittedSelfExciting
 
     def _fit_horizons(self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]) -> Pairs:

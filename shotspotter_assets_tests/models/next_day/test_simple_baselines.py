@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.filters import exponential_mean
-from shotspotter_assets.models.forecaster_registry import forecaster
+from shotspotter_assets.models.forecaster_registry import BASELINES, forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.simple_baselines import SIMPLE_BASELINES
+from shotspotter_assets.models.next_day.simple_baselines import SimpleBaseline
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.evaluation.cities import COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, counts
 from shotspotter_assets_tests.made_up_city import made_up_city
@@ -23,7 +23,7 @@ def forecast(name: str, history: History = HISTORY) -> tuple[Any, Any]:
 
 def test_historical_mean_has_the_best_pseudo_count_on_validation():
     train, validation, both = OBSERVED[:260], OBSERVED[260:320], OBSERVED[:320]
-    tried = [choices["pseudo_days"] for choices in SIMPLE_BASELINES["historical_mean"].grid]
+    tried = [choices["pseudo_days"] for choices in forecaster("historical_mean").grid]
     shrunk = [(train.sum(0) + pseudo * train.mean()) / (260 + pseudo) for pseudo in tried]
     losses = [log_losses(probability, validation).mean() for probability in shrunk]
     probability, settings = forecast("historical_mean")
@@ -55,7 +55,7 @@ def test_recency_weighted_map_has_the_best_choices_on_validation():
     probability, settings = forecast("ew_kde")
     ours, of_mean = (log_losses(one, OBSERVED[TEST]).mean() for one in (probability, forecast("city_mean")[0]))
     assert ours < of_mean
-    assert any(choices.items() <= settings.items() for choices in SIMPLE_BASELINES["ew_kde"].grid)
+    assert any(choices.items() <= settings.items() for choices in forecaster("ew_kde").grid)
     # Nearly the setting with the narrowest kernel, which is one of those tried.
     window = slice(VALIDATION.start, VALIDATION.stop)
     daily = OBSERVED.astype(float)
@@ -63,9 +63,9 @@ def test_recency_weighted_map_has_the_best_choices_on_validation():
     assert settings["validation_log_loss"] <= log_losses(unsmoothed, OBSERVED[window]).mean() + 0.01
 
 
-@pytest.mark.parametrize("name", SIMPLE_BASELINES)
+@pytest.mark.parametrize("name", [name for name in BASELINES if isinstance(forecaster(name), SimpleBaseline)])
 def test_simple_baselines_state_their_loss_and_are_without_bias(name):
-    fitted = SIMPLE_BASELINES[name]().fit(HISTORY, TRAIN, VALIDATION)
+    fitted = forecaster(name).fit(HISTORY, TRAIN, VALIDATION)
     labels = OBSERVED[VALIDATION.start : VALIDATION.stop]
     assert fitted.chosen["validation_log_loss"] == pytest.approx(
         log_losses(fitted.validation_probability, labels).mean()
