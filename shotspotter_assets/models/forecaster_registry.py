@@ -44,11 +44,7 @@ class ResidualBoostingSettings(ForecasterSettings):
         }
 
     max_trees: int = Field(
-        120,
-        ge=10,
-        le=1_000,
-        multiple_of=10,
-        description="Maximum number of trees; validation chooses how many.",
+        120, ge=10, le=1_000, multiple_of=10, description="Maximum number of trees; validation chooses how many."
     )
     leaves: int = Field(7, ge=2, le=256, description="Leaves of a tree.")
     learning_rate: float = Field(0.1, gt=0.0, le=1.0, description="Factor of each tree's answer.")

@@ -86,10 +86,7 @@ class NetworkSettings(ForecasterSettings):
     recurrent_layers: int = Field(2, ge=1, le=8, description="Bidirectional peephole ConvLSTM layers.")
     dropout: Dropout = 0.0
     class_weight: float = Field(
-        1.0,
-        gt=0.0,
-        le=10_000.0,
-        description="Weight of cells with alerts in the loss; forecasts are corrected.",
+        1.0, gt=0.0, le=10_000.0, description="Weight of cells with alerts in the loss; forecasts are corrected."
     )
     train_days: int = Field(
         1096, ge=1, le=10_000, description="Maximum number of training days, the last ones before validation."

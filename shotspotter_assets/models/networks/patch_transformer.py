@@ -24,9 +24,7 @@ class PatchAttention(keras.layers.Layer):
     def __init__(self, days: int, patch_rows: int, patch_columns: int, heads: int = HEADS, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.days, self.patch_rows, self.patch_columns, self.heads = days, patch_rows, patch_columns, heads
-        day, row, column = (
-            axis.ravel() for axis in np.indices((days, patch_rows, patch_columns))
-        )  # of each token, in the order of the tokens
+        day, row, column = np.indices((days, patch_rows, patch_columns)).reshape(3, -1)  # of each token, in their order
         # Days differ in direction, cells only in distance: the past bears on the future, north as much as south.
         self._day_at = day[None, :] - day[:, None] + days - 1
         self._cell_at = np.rint(np.hypot(row[None, :] - row[:, None], column[None, :] - column[:, None])).astype(int)
@@ -49,10 +47,6 @@ class PatchAttention(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        names = ("days", "patch_rows", "patch_columns", "heads")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def attended_maps(settings: NetworkSettings, frames: Any, maps: Any) -> Any:

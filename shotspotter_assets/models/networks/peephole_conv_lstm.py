@@ -85,7 +85,3 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape[:-1], 2 * self.filters)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return all arguments, so that a `.keras` file loads in safe mode."""
-        return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size}

@@ -7,7 +7,7 @@ is used, from none to all.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -32,11 +32,12 @@ from shotspotter_assets.models.next_day.daily_inputs import CITY_LEVEL, is_same_
 from shotspotter_assets.models.next_day.regime_regression import (
     FitData,
     FittedRegression,
+    Regressions,
     fit_regressions,
     with_firework_days,
 )
 from shotspotter_assets.models.next_day.shared_regression import FACTORS
-from shotspotter_assets.models.probability import clip_probability, log_losses
+from shotspotter_assets.models.probability import clip_probability
 
 NETWORK_FILE: Final = "network_{}.keras"
 MIN_SPREAD: Final = 1e-6
@@ -130,41 +131,32 @@ class NetworkForecaster(Forecaster):
     settings: NetworkSettings
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNetwork:
+        from shotspotter_assets.models.networks.fit import fit_network
+
         data, settings = FitData(history.through(validation.stop), train, validation), self.settings
         history, kept, regressions = data.history, data.history.is_known, None
-        used = range(max(train.start, train.stop - settings.train_days), validation.stop)
         if settings.start == Start.regression:
             regressions, kept = fit_regressions(data, context.shared), data.ordinary
-        earlier = self._earlier(context)
+        used = range(max(train.start, train.stop - settings.train_days), validation.stop)
+        earlier = context.earlier.get(self.name)
+        if earlier is not None and earlier.settings.model_dump() != settings.model_dump():
+            earlier = None
         names, mean, spread = self._scales(history, range(used.start, train.stop), earlier)
         network = FittedNetwork(settings, names, mean, spread, regression=regressions and regressions.train, chosen={})
-        network = self._trained(network, history, used, data, context, earlier, kept)
+        inputs, models, chosen = network.inputs_of(history, used), [], []
+        for at in range(settings.networks):
+            seeded = settings.model_copy(update={"seed": settings.seed + at})
+            before = None if earlier is None else earlier.models[at]
+            maps = own_maps(history.city)
+            model, choices = fit_network(inputs, train, validation, seeded, maps, context, kept, before)
+            models.append(model)
+            chosen.append(choices)
+        network = replace(network, models=tuple(models), chosen=chosen[0] if len(chosen) == 1 else {"networks": chosen})
         if regressions is None:
             return replace(network, validation_probability=network.predict(history, validation))
-        before, added = network.parts(history, validation)
-        at, observed = data.scoring_days - validation.start, history.observed[data.scoring_days]
+        return _with_chosen_share(network, data, regressions)
 
-        def loss(share: float) -> float:
-            return float(log_losses(expit(before[at] + share * added[at]), observed).mean())
-
-        best = float(minimize_scalar(loss, bounds=(0, 1), method="bounded").x)
-        share = min((0.0, 1.0, best), key=loss)
-        losses = {"validation_log_loss": loss(share), "regression_validation_log_loss": loss(0.0)}
-        origin = {key: value for key, value in regressions.both.chosen.items() if key == "shared"}
-        fitted = replace(network, share=share, chosen={**network.chosen, "share": share, **losses, **origin})
-        probability = fitted.predict(history, validation)
-        return replace(fitted, regression=regressions.both, validation_probability=probability)
-
-    def _earlier(self, context: FitContext) -> FittedNetwork | None:
-        """Return the networks of the last training with the same settings."""
-        fitted = context.earlier.get(self.name)
-        if fitted is None or fitted.settings.model_dump() != self.settings.model_dump():
-            return None
-        return cast(FittedNetwork, fitted)
-
-    def _scales(
-        self, history: History, days: range, earlier: FittedNetwork | None
-    ) -> tuple[tuple[str, ...], Array, Array]:
+    def _scales(self, history: History, days: range, earlier: Any) -> tuple[tuple[str, ...], Array, Array]:
         """Return names, means and spreads of the inputs that are channels."""
         if set(self.settings.channels) <= {Channel.counts, Channel.location}:
             return (), np.zeros(0), np.ones(0)
@@ -176,28 +168,20 @@ class NetworkForecaster(Forecaster):
         mean, spread = values.mean(axis=(0, 1), dtype=np.float64), values.std(axis=(0, 1), dtype=np.float64)
         return names, mean, np.where(spread > MIN_SPREAD, spread, 1.0)
 
-    def _trained(
-        self,
-        network: FittedNetwork,
-        history: History,
-        used: range,
-        data: FitData,
-        context: FitContext,
-        earlier: FittedNetwork | None,
-        kept: Any,
-    ) -> FittedNetwork:
-        from shotspotter_assets.models.networks.fit import fit_network
 
-        inputs, models, chosen = network.inputs_of(history, used), [], []
-        for at in range(self.settings.networks):
-            settings = self.settings.model_copy(update={"seed": self.settings.seed + at})
-            before = None if earlier is None else earlier.models[at]
-            model, choices = fit_network(
-                inputs, data.train, data.validation, settings, own_maps(history.city), context, kept, before
-            )
-            models.append(model)
-            chosen.append(choices)
-        return replace(network, models=tuple(models), chosen=chosen[0] if len(chosen) == 1 else {"networks": chosen})
+def _with_chosen_share(network: FittedNetwork, data: FitData, regressions: Regressions) -> FittedNetwork:
+    before, added = network.parts(data.history, data.validation)
+
+    def loss(share: float) -> float:
+        return data.validation_loss(expit(before + share * added))
+
+    best = float(minimize_scalar(loss, bounds=(0, 1), method="bounded").x)
+    share = min((0.0, 1.0, best), key=loss)
+    losses = {"validation_log_loss": loss(share), "regression_validation_log_loss": loss(0.0)}
+    origin = {key: value for key, value in regressions.both.chosen.items() if key == "shared"}
+    fitted = replace(network, share=share, chosen={**network.chosen, "share": share, **losses, **origin})
+    probability = fitted.predict(data.history, data.validation)
+    return replace(fitted, regression=regressions.both, validation_probability=probability)
 
 
 def own_maps(city: City) -> tuple[int, ...]:

@@ -87,6 +87,11 @@ class FitData:
         """Inputs of every covered cell."""
         return self.inputs_of(self.history, np.arange(self.validation.start, self.validation.stop))
 
+    def validation_loss(self, probability: Array) -> float:
+        """Return the log loss of forecasts (validation days, cells) on the scoring days, in nats per cell-day."""
+        at = self.scoring_days - self.validation.start
+        return float(log_losses(probability[at], self.history.observed[self.scoring_days]).mean())
+
 
 def with_firework_days(history: History, days: range, ordinary: Array, regression: "FittedRegression") -> Array:
     """Return `ordinary` probabilities (days, cells), those of firework days replaced by their own regime's."""
@@ -169,15 +174,14 @@ def fit_regressions(data: FitData, shared: SharedStart | None = None) -> Regress
 
 
 def _regressions(data: FitData, shared: SharedStart | None) -> Regressions:
-    inputs, observed = data.validation_inputs, data.history.observed[data.scoring_days]
+    inputs = data.validation_inputs
     if shared is not None and required_inputs(shared.slopes) != required_inputs(inputs.names):
         raise OtherInputsError(
             f"City {data.history.city.name} starts at the model of {shared.origin}, which {INPUTS_ERROR}"
         )
     tried = INVERSE_PENALTIES if shared is None else (SHARED_VARIANCE,)
     fits = list(_fits(data, data.to_fit(data.train), tried, shared))
-    at = data.scoring_days - data.validation.start
-    losses = [float(log_losses(expit(fit.logit(inputs))[at], observed).mean()) for fit in fits]
+    losses = [data.validation_loss(expit(fit.logit(inputs))) for fit in fits]
     best = int(np.argmin(losses))
     train = fits[best]
     chosen: Choices = {"inverse_penalty": tried[best], "validation_log_loss": losses[best]}

@@ -18,7 +18,7 @@ from shotspotter_assets.models.next_day.regime_regression import (
     with_firework_days,
 )
 from shotspotter_assets.models.next_day.trees import PARAMETERS, FittedTrees, sum_of_trees
-from shotspotter_assets.models.probability import clip_probability, log_losses
+from shotspotter_assets.models.probability import clip_probability
 
 if TYPE_CHECKING:
     import lightgbm
@@ -85,20 +85,19 @@ class ResidualBoostingForecaster(Forecaster):
     def _chosen(self, data: FitData, regression: FittedRegression) -> tuple[int, float, Array]:
         """Return the number of trees, its log loss and its probability of the validation days, shape (days, cells)."""
         booster = self._boosted(data, data.to_fit(data.train), regression, self.settings.max_trees)
-        inputs, at = data.validation_inputs, data.scoring_days - data.validation.start
-        observed, rows = data.history.observed[data.scoring_days], _of_cells(inputs.values, inputs.names)
-        logit = regression.logit(inputs)
-        tried = {0: (logit, float(log_losses(expit(logit[at]), observed).sum()))}
+        inputs = data.validation_inputs
+        rows, logit = _of_cells(inputs.values, inputs.names), regression.logit(inputs)
+        tried = {0: (logit, data.validation_loss(expit(logit)))}
         for trees in range(TREE_STEP, self.settings.max_trees + 1, TREE_STEP):
             logit = logit + sum_of_trees(booster, rows, trees - TREE_STEP, TREE_STEP).reshape(logit.shape)
-            tried[trees] = logit, float(log_losses(expit(logit[at]), observed).sum())
+            tried[trees] = logit, data.validation_loss(expit(logit))
         best = min(tried, key=lambda trees: tried[trees][1])
         # With few alerts in the validation window some number of trees is better by chance.
-        if tried[0][1] - tried[best][1] < MIN_GAIN:
+        if (tried[0][1] - tried[best][1]) * len(data.scoring_days) * logit.shape[1] < MIN_GAIN:
             best = 0
         logit, loss = tried[best]
         probability = with_firework_days(data.history, data.validation, expit(logit), regression)
-        return best, loss / observed.size, clip_probability(probability)
+        return best, loss, clip_probability(probability)
 
     def _boosted(self, data: FitData, days: Integers, regression: FittedRegression, trees: int) -> "lightgbm.Booster":
         import lightgbm

@@ -28,6 +28,7 @@ def build(backbone: str, given: list[str], channels: list[str] | None = None) ->
     inputs = NetworkInputs(counts, np.ones(GRID, bool), 1, 8 if "frames" in given else 0, maps=maps, start=start)
     reads = channels or (["counts"] if "frames" in given else []) + (["inputs"] if "maps" in given else [])
     settings = {"days": 8, "filters": 8, "recurrent_layers": 2, "backbone": backbone, "channels": reads}
+    keras.utils.set_random_seed(0)
     return build_network(NetworkSettings.model_validate(settings), inputs, RATES)
 
 
