@@ -1,8 +1,6 @@
 """Registry of the forecasters: a row each, for the gate, reports, launchpad and live chain.
 
-A new forecaster is a file in `models/next_day` or `models/next_hours` and a row here. Its file is imported when the
-forecaster is built, so that definitions load without NumPy. Settings that users may change therefore stand here, or in
-a file without NumPy.
+The file of a forecaster is imported when it is built, so that definitions load without NumPy. Settings stand here.
 """
 
 from collections.abc import Collection, Mapping
@@ -202,6 +200,5 @@ def check_forecasters(city: City) -> None:
     for key in city.forecasters:
         if key not in NEXT_DAY:
             raise CityFileError(f"{city.name}.yaml: forecasters: there is no {key!r} (allowed: {', '.join(NEXT_DAY)})")
-    for key in city.forecasters:
         city_settings(city, key)
     candidate_of(city)

@@ -1,8 +1,7 @@
 """The gunshot type of an alert, given that there is one: trailing class mixes corrected by place and time.
 
-The forecast of a day uses the days that are `lead` days or more before it. Untyped alerts are left out. A multinomial
-logistic regression corrects the logarithms of the trailing mixes; its weight against the plain mix of the last 90 days
-is chosen on the validation window, so that it is not used where the labels changed their meaning.
+A multinomial logistic regression corrects the logarithms of the trailing mixes; its weight against the plain mix of the
+last 90 days is chosen on validation, so that it is not used where the labels changed their meaning.
 """
 
 from dataclasses import dataclass

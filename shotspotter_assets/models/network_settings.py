@@ -53,7 +53,9 @@ Filters = Annotated[int, Field(ge=1, le=256, description="Channels of every conv
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0, description="Share of values dropped in training.")]
 Epochs = Annotated[int, Field(ge=1, le=10_000, description="Maximum number of passes over the training days.")]
 LearningRate = Annotated[float, Field(gt=0.0, le=1.0, description="Adam's learning rate at the start.")]
-WeightDecay = Annotated[float, Field(ge=0.0, le=1.0, description="Decay of the weights apart from the gradient.")]
+WeightDecay = Annotated[
+    float, Field(ge=0.0, le=1.0, description="Decay of the weights by step, over the learning rate.")
+]
 Networks = Annotated[
     int, Field(ge=1, le=16, description="Networks with different seeds, of which log odds are averaged.")
 ]
@@ -93,10 +95,8 @@ class NetworkSettings(ForecasterSettings):
     )
     epochs: Epochs = 12
     batch_size: int = Field(20, ge=1, le=4096, description="Windows per gradient step.")
-    learning_rate: float = Field(3e-3, gt=0.0, le=1.0, description="Adam's learning rate at the start.")
-    weight_decay: float = Field(
-        0.0, ge=0.0, le=1.0, description="Decay of the weights by step, over the learning rate."
-    )
+    learning_rate: LearningRate = 3e-3
+    weight_decay: WeightDecay = 0.0
     patience: int = Field(
         5, ge=1, le=10_000, description="Epochs without a better validation loss before training stops."
     )

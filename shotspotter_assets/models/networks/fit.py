@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -49,7 +49,11 @@ def fit_network(
     """
     train = range(max(train.start, train.stop - settings.train_days), train.stop)
     loss = weighted_cross_entropy(inputs.in_coverage, settings.class_weight)
-    _make_repeatable(settings.seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(settings.seed)
     batches = Windows(inputs, train, settings.batch_size, own_maps, seed=settings.seed, kept=kept)
     held_out = Windows(inputs, validation, settings.batch_size, own_maps, kept=kept)
     model = untrained(batches, settings)
@@ -76,7 +80,9 @@ def fit_network(
     if context.backups is not None:
         arguments = [settings.model_dump(), *map(repr, (train, validation, inputs.lead, own_maps, inputs.counts.shape))]
         arrays = (inputs.counts, inputs.in_coverage, inputs.maps, inputs.start, kept, *weights)
-        backup = context.backups / _backup_key(arguments, arrays)
+        # A name by all that decides how a training goes on, so that another one starts anew.
+        name = sha256(json.dumps(arguments), *[b"" if one is None else one.tobytes() for one in arrays])[:16]
+        backup = context.backups / name
         callbacks.insert(-1, keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True))
     fitted = twin.fit(
         batches, validation_data=held_out, epochs=settings.epochs, callbacks=callbacks, shuffle=False, verbose=0
@@ -96,14 +102,6 @@ def fit_network(
     return model, chosen | {"seconds": time.monotonic() - began}
 
 
-def _make_repeatable(seed: int) -> None:
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow
-
-        tensorflow.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(seed)
-
-
 def _epoch_reports(context: FitContext, epochs: int, began: float) -> keras.callbacks.Callback:
     def on_epoch_end(epoch: int, logs: dict[str, Any]) -> None:
         took = time.monotonic() - began
@@ -115,11 +113,6 @@ def _epoch_reports(context: FitContext, epochs: int, began: float) -> keras.call
             context.after_epoch(epoch + 1, float(logs["val_loss"]))
 
     return keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)
-
-
-def _backup_key(arguments: Sequence[Any], arrays: Iterable[np.ndarray | None]) -> str:
-    """Return a hash of all that decides how a training goes on, so that another one starts anew."""
-    return sha256(json.dumps(arguments), *[b"" if one is None else one.tobytes() for one in arrays])[:16]
 
 
 def untrained(batches: Windows, settings: NetworkSettings) -> keras.Model:

@@ -6,11 +6,11 @@ Rates are smoothed in space after they are filtered in time (the two commute), s
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import binary_dilation
 
 from shotspotter_assets.arrays import Array, Booleans, Integers, Singles, Values
 from shotspotter_assets.calendar.dates import (
@@ -240,15 +240,9 @@ def days_since_last_alert(history: History, daily: Values, days: Integers) -> In
 
 def _around(occupied: Booleans, in_coverage: Booleans) -> Booleans:
     """Return True if a covered cell or one of its eight neighbours is occupied, shape (days, cells)."""
-    row, column = np.nonzero(in_coverage)
-    cell_at = np.full((in_coverage.shape[0] + 2, in_coverage.shape[1] + 2), -1)
-    cell_at[row + 1, column + 1] = np.arange(len(row))
-    around = np.zeros_like(occupied)
-    for south, west in product(range(3), repeat=2):
-        neighbour = cell_at[row + south, column + west]
-        has_one = neighbour >= 0
-        around[:, has_one] |= occupied[:, neighbour[has_one]]
-    return around
+    maps = np.zeros((len(occupied), *in_coverage.shape), dtype=bool)
+    maps[:, in_coverage] = occupied
+    return binary_dilation(maps, np.ones((1, 3, 3)))[:, in_coverage]
 
 
 def _same_kind_of_day(history: History, occupied: Booleans, kept: Booleans, days: Integers, before: Integers) -> Array:

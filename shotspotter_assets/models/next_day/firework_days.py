@@ -1,12 +1,9 @@
 """Firework days as a regime of their own: an ordinary forecast moved by the offset of earlier firework days.
 
-A firework day s has one offset a_s, the shift of the ordinary forecast's log odds that gives as many occupied cells as
-were observed. Offsets are a Gaussian process over the past firework days (Rasmussen and Williams 2006, equations 2.25
-and 2.26): one part is shared by the days around Independence Day, or by those around New Year, one belongs to the date
-(every 4 July alike), and both drift with the years: a city may filter its summer fireworks and go on to publish New
-Year's. How far offsets lie from zero is estimated from the city's own. The forecast averages over what remains
-uncertain; without a past it is the ordinary one, about three times as high. Places that are busier on firework days
-than the ordinary forecast are lifted by the smoothed ratio.
+An offset is the shift of the ordinary forecast's log odds that gives as many occupied cells as were observed. Offsets
+are a Gaussian process over the past firework days (Rasmussen and Williams 2006, equations 2.25 and 2.26), with a part by
+season (Independence Day or New Year) and a part by date, which both drift with the years; their scale is that of the
+city's own. The forecast averages over their uncertainty, and lifts places that are busier on firework days.
 """
 
 from typing import Final

@@ -1,8 +1,7 @@
 """Networks as forecasters, alone or started at the regression's log odds (`start: regression`).
 
-A network that starts at the regression adds log odds to its, so it learns only the regression's errors. It is trained on
-ordinary days, as firework days have a separate regime, and the validation window chooses the share of the addition that
-is used, from none to all.
+A network that starts there learns only the regression's errors, on ordinary days, as firework days have a separate regime.
+The validation window chooses the share of its addition that is used, from none to all.
 """
 
 from collections.abc import Mapping

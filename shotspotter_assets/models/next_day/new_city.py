@@ -1,9 +1,7 @@
 """A city's first months: rates that start at those of other cities, and go over to its own as its alerts come.
 
 The rates of the city, of a cell's surroundings and of a cell have gamma priors, each around the one before (the city's
-around that of the other cities). The shape k of a prior counts as k alerts: N alerts in W days turn its mean r into
-r (k + N) / (k + r W). Weekday and season move all cells as in the other cities. Nothing is fitted, so that a forecast
-can be made from the first day on; how uncertain it is follows from the shapes.
+around that of the other cities). With a prior of shape k, N alerts in W days turn its mean r into r (k + N) / (k + r W).
 """
 
 from collections.abc import Mapping
