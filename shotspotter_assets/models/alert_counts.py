@@ -19,8 +19,7 @@ from scipy.stats import nbinom
 from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.models.model_files import StoredModel
 
-MIN_POSITIVES: Final = 20
-"""Minimum of occupied cells on firework days, and on others, for separate values of firework days."""
+MIN_POSITIVES: Final = 20  # occupied cells on firework days, and on others, for separate values of firework days
 INTERVAL: Final = (0.1, 0.9)  # quantiles at the ends of the 80% interval of totals
 FIREWORK_VARIANCE: Final = 0.7
 """Variance of a factor of mean 1 shared by all cells on firework days: likeliest in Washington DC in 2016 and 2017."""

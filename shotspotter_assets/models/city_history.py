@@ -26,8 +26,7 @@ from shotspotter_assets.storage.lineage import read_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset
 
-MAX_CELL_HOURS = 60_000_000
-"""Covered cells times hours of a history by hour: five years of 36 x 36 cells; a finer grid has a shorter one."""
+MAX_CELL_HOURS = 60_000_000  # of a history by hour: five years of 36 x 36 covered cells, less of a finer grid
 
 
 class DaysNotKnownError(ValueError):

@@ -16,8 +16,7 @@ from shotspotter_assets.arrays import Array, Booleans, Integers, Singles, Values
 
 MIN_WEIGHT: Final = 1e-12  # weight of earlier times below which a mean is 0
 MAX_HALF_LIVES: Final = 40  # older values weigh less than single precision resolves
-MAX_DISTANCE: Final = 6.5
-"""Standard deviations beyond which weights are less than a billionth of the nearest one's."""
+MAX_DISTANCE: Final = 6.5  # standard deviations; beyond them weights are below a billionth of the nearest one's
 MAX_NUMBERS_AT_ONCE: Final = 8_000_000  # numbers of maps that are smoothed together: 64 MB
 
 

@@ -23,12 +23,10 @@ TYPES: Final = len(GUNSHOT_TYPES)
 TRAILING_MIX: Final = "trailing_mix"  # name of the forecast to beat
 TYPE_REGRESSION: Final = "type_regression"  # name of the forecast by `GunshotTypes`
 TRAILING_DAYS: Final = 90  # days of the class mix that is the forecast to beat
-PSEUDO_ALERTS: Final = 1.0
-"""Alerts of each type that are added to the trailing counts, so that no type is impossible."""
+PSEUDO_ALERTS: Final = 1.0  # alerts of each type that are added to trailing counts: no type is impossible
 CITY_DAYS: Final = (7, 30, 90, 365)  # half-lives of the city's class mixes, in days
 PLACE_DAYS: Final = (90, 365)
-PRIOR_ALERTS: Final = 10.0
-"""A cell's own mix is shrunk towards the city's by a Dirichlet prior of this strength, in alerts."""
+PRIOR_ALERTS: Final = 10.0  # strength, in alerts, of the Dirichlet prior of a cell's own mix around the city's
 NEAR_WIDTH: Final = 1.0
 INVERSE_PENALTY: Final = 0.01
 REGRESSION_WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)

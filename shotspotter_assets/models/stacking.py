@@ -18,8 +18,7 @@ from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.probability import clip_probability
 
 WEIGHT_PRECISION: Final = 300.0  # precision of the prior of a weight
-NEW_MEMBER_SHARE: Final = 0.1
-"""Maximum share of the prior weights that a member without one from other cities starts with."""
+NEW_MEMBER_SHARE: Final = 0.1  # maximum share of the prior weights of a member without one from other cities
 OFFSET_PRECISION: Final = 50.0
 OFFSET_DRIFT: Final = 1e-3  # variance that the offset gains in a week: the level of a city changes with time
 TOLERANCE: Final = 1e-9

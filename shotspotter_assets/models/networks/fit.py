@@ -17,8 +17,7 @@ from shotspotter_assets.models.networks.quiet_keras import keras
 from shotspotter_assets.models.networks.windows import Windows
 from shotspotter_assets.storage.fingerprints import sha256
 
-PLATEAU_FACTOR: Final = 0.5
-"""Factor of the learning rate after `plateau_patience` epochs without a better validation loss."""
+PLATEAU_FACTOR: Final = 0.5  # factor of the learning rate after `plateau_patience` epochs without a better loss
 
 
 def fit_network(

@@ -22,8 +22,7 @@ SEASON_YEARS: Final = 4.0
 DATE_VARIANCE: Final = 0.7
 DATE_YEARS: Final = 3.0
 NOISE_VARIANCE: Final = 0.05
-PRIOR_DAYS: Final = 3
-"""Prior strength of these variances, in firework days, against those of the city's own offsets."""
+PRIOR_DAYS: Final = 3  # strength of these variances, in firework days, against those of the city's own offsets
 PLACE_HALF_LIFE_YEARS: Final = 3.0
 PLACE_PRIOR: Final = 3.0  # prior strength of the ordinary forecast of a place, in pseudo-alerts
 PLACE_WIDTH: Final = 0.7  # standard deviation, in cells, of the smoothing of places

@@ -24,10 +24,8 @@ WIDTHS: Final = (0.0, 0.7, 1.5)  # standard deviations of the smoothing in space
 CITY_HALF_LIVES: Final = (7, 30)
 FIREWORK_HALF_LIFE: Final = 5
 """Half-life in firework days, about a year's: their level drifts as their alerts are classified differently."""
-MAX_ALERTS_COUNTED: Final = 3
-"""Alerts of one cell and day above this are not counted, so that no firework day dominates a rate."""
-MIN_RATE: Final = 1 / 365
-"""Added to a rate before its logarithm: one alert in a year is the smallest rate that differs from none."""
+MAX_ALERTS_COUNTED: Final = 3  # of one cell and day, so that no firework day dominates a rate
+MIN_RATE: Final = 1 / 365  # added to a rate before its logarithm: one alert in a year
 
 
 def lag_features(history: History, days: Sequence[int] | Integers) -> Inputs:

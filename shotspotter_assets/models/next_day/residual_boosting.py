@@ -23,8 +23,7 @@ from shotspotter_assets.models.probability import clip_probability
 if TYPE_CHECKING:
     import lightgbm
 
-TREE_STEP: Final = 10
-"""Distance between the numbers of trees that are tried on the validation window; 0 is among them."""
+TREE_STEP: Final = 10  # distance between the numbers of trees that are tried; 0 is among them
 MIN_GAIN: Final = 2.0  # nats on the whole validation window below which no tree is taken
 
 

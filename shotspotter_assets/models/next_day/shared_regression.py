@@ -39,8 +39,7 @@ UNSHARED_INPUTS: Final = ("late_", "log_nearby_")
 """Starts of the names of inputs that only cities with hours, or with other events, have."""
 OPTIONAL_INPUTS: Final = (*UNSHARED_INPUTS, *FACTORS)
 EMPTY_SHARE: Final = 0.1  # share of the cell-days without alerts that are drawn
-MIN_POSITIVES: Final = 50
-"""Minimum of a city's cell-days with alerts to take part; fewer might be recognised in the numbers."""
+MIN_POSITIVES: Final = 50  # minimum of a city's cell-days with alerts; fewer might be recognised in the numbers
 INVERSE_PENALTY: Final = 1e-3  # variance of the standardised weights around those of the package, or zero
 LOG_RATE_SD: Final = 0.8
 PRIOR_CITIES: Final = 3

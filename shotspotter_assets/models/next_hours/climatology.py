@@ -14,8 +14,7 @@ from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster, Pairs
 from shotspotter_assets.models.probability import clip_probability, log_losses, shrunk_frequency
 
-PSEUDO_DAYS: Final = (3, 10, 30, 100, 300)
-"""Tried strengths of the prior of a cell's frequency, in days of the city's mean."""
+PSEUDO_DAYS: Final = (3, 10, 30, 100, 300)  # tried strengths of the prior of a cell's frequency, in days
 
 
 @dataclass(frozen=True)

@@ -25,18 +25,15 @@ from shotspotter_assets.models.filters import (
 )
 from shotspotter_assets.models.hourly_history import HourlyHistory
 
-MAX_ALERTS_COUNTED: Final = 3
-"""Alerts of one cell and hour above this are not counted: one burst must not dominate a rate."""
-OWN_DAYS: Final = (7, 30, 120, 365, np.inf)
-"""Half-lives of a cell's rates, in days; the last one is the mean of the whole history."""
+MAX_ALERTS_COUNTED: Final = 3  # of one cell and hour: one burst must not dominate a rate
+OWN_DAYS: Final = (7, 30, 120, 365, np.inf)  # half-lives of a cell's rates, in days
 NEAR_DAYS: Final = (7, 30, 120, np.inf)
 NEAR_WIDTHS: Final = (0.8, 2.0)  # standard deviations of the smoothing in space, in cells
 RECENT_HOURS: Final = (1, 3, 12, 48)  # half-lives of near repeats, in hours
 CITY_DAYS: Final = (0.125, 1, 7, 30)
 CITY_PRIOR_HOURS: Final = 3
 """Hours' worth of the expected level in the city's level of a day or less; longer levels have as much a day."""
-MIN_HOURLY_RATE: Final = 1 / YEAR_HOURS
-"""Added to a rate before its logarithm: one alert in a year is the smallest rate that differs from none."""
+MIN_HOURLY_RATE: Final = 1 / YEAR_HOURS  # added to a rate before its logarithm: one alert in a year
 PROFILE_HOURS: Final = 1.5  # standard deviation of the smoothing of the hour-of-week profile
 
 

@@ -27,8 +27,7 @@ from shotspotter_assets.models.next_hours.hourly_inputs import (
 )
 from shotspotter_assets.models.probability import clip_probability
 
-WARM_UP_HOURS: Final = 90 * DAY_HOURS
-"""First hours of all history that are not fitted on, as their rates rest on a few days."""
+WARM_UP_HOURS: Final = 90 * DAY_HOURS  # first hours of all history, not fitted on: their rates rest on a few days
 FIREWORK_HALF_LIFE_HOURS: Final = 180 * DAY_HOURS
 """Half-life of the weight of firework hours in the fit: the published share of their alerts changes by the year."""
 MAX_ROWS_AT_ONCE: Final = 1_000_000

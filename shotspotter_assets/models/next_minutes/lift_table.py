@@ -20,8 +20,7 @@ from shotspotter_assets.models.model_files import StoredModel
 from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 
 AGES_MINUTES: Final = (0.0, 5.0, 15.0, 30.0, 60.0, 120.0, 240.0)  # edges of the ages of an incident
-DISTANCES_METRES: Final = (0.0, 300.0, 800.0, 2_000.0, np.inf)
-"""Edges of the distances from an incident to the middle of a cell."""
+DISTANCES_METRES: Final = (0.0, 300.0, 800.0, 2_000.0, np.inf)  # edges, from an incident to the middle of a cell
 PRIOR_PAIRS: Final = 20.0  # strength of the prior, in expected pairs
 MIN_INCIDENTS: Final = 50  # minimum of incidents to fit on
 
