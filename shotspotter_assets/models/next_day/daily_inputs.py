@@ -213,20 +213,12 @@ def last_day(daily: Values, before: Integers) -> Array:
     return np.where(before[:, None] > 0, daily[before - 1], 0).astype(np.float64)
 
 
-def last_occupied(daily: Values) -> npt.NDArray[np.int32]:
-    """Return the last occupied day before each day, and before the day after the last, shape (days + 1, cells).
-
-    `daily` has the shape (days, cells); where there was none it is `-MAX_DAYS_REMEMBERED`.
-    """
-    never, day = np.int32(-MAX_DAYS_REMEMBERED), np.arange(len(daily), dtype=np.int32)[:, None]
-    last = np.full((len(daily) + 1, daily.shape[1]), never)
-    np.maximum.accumulate(np.where(daily > 0, day, never), axis=0, out=last[1:])
-    return last
-
-
 def days_since_last_alert(history: History, daily: Values, days: Integers) -> Integers:
     """Return days from each cell's last alert, without unknown ones between known ones, shape (days, cells)."""
-    last = last_occupied(daily)[history.known_before(days)]
+    never, day = np.int32(-MAX_DAYS_REMEMBERED), np.arange(len(daily), dtype=np.int32)[:, None]
+    last_before = np.full((len(daily) + 1, daily.shape[1]), never)
+    np.maximum.accumulate(np.where(daily > 0, day, never), axis=0, out=last_before[1:])
+    last = last_before[history.known_before(days)]
     since = days[:, None] - last
     if history.is_known is None:
         return since

@@ -51,16 +51,10 @@ def firework_probability(
     return (weights / weights.sum()) @ expit(shifted)
 
 
-def level_offset(logit: Array, observed: Booleans, sample_weight: Array | None = None) -> float:
-    """Return the shift of the log odds by which as many occupied cells are expected as were observed.
-
-    `sample_weight` is the number of cells that each stands for, 1 by default; all have the same shape.
-    """
-    weight = np.ones(observed.shape) if sample_weight is None else sample_weight
-    occupied = np.clip((weight * observed).sum(), 0.5, weight.sum() - 0.5)
-    return float(
-        brentq(lambda shift: (weight * expit(logit + shift)).sum() - occupied, -2 * MAX_OFFSET, 2 * MAX_OFFSET)
-    )
+def level_offset(logit: Array, observed: Booleans) -> float:
+    """Return the shift of the log odds (cells,) by which as many occupied cells are expected as were observed."""
+    occupied = np.clip(observed.sum(), 0.5, observed.size - 0.5)
+    return float(brentq(lambda shift: expit(logit + shift).sum() - occupied, -2 * MAX_OFFSET, 2 * MAX_OFFSET))
 
 
 def _posterior(

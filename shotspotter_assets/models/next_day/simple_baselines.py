@@ -1,6 +1,6 @@
 """Simple baselines: one rate, the cell's mean, yesterday's map, recent rates, and a map of smoothed recent rates."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, ClassVar, Final, cast
@@ -32,12 +32,17 @@ class GridBaseline(Forecaster):
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
         history = history.through(validation.stop)
         labels, known = history.observed[validation.start : validation.stop], history.known_in(validation)
+        best, forecast = {"validation_log_loss": np.inf}, np.zeros(0)
         # BLAS and OpenMP threads wait for each other by spinning: on a machine in use two take many times as long as one,
         # and on an idle one they save little on matrices this narrow.
         with threadpool_limits(1):
-            choices, probability = best_choices(self.tried(history, train, validation), labels, known)
-            fitted = self.fit_days(history, range(train.start, validation.stop), choices)
-        return replace(fitted, chosen=choices, validation_probability=probability)
+            for choices, probability in self.tried(history, train, validation):
+                everywhere = np.broadcast_to(probability, labels.shape)
+                loss = float(log_losses(everywhere[known], labels[known]).mean())
+                if loss < best["validation_log_loss"]:
+                    best, forecast = choices | {"validation_log_loss": loss}, everywhere
+            fitted = self.fit_days(history, range(train.start, validation.stop), best)
+        return replace(fitted, chosen=best, validation_probability=clip_probability(forecast))
 
 
 @dataclass(frozen=True)
@@ -74,19 +79,6 @@ class SimpleBaseline(GridBaseline):
 
     def fit_days(self, history: History, days: range, choices: Choices) -> Fitted:
         return FittedSimpleBaseline(self.name, self.learn(history, days, choices), chosen=choices)
-
-
-def best_choices(
-    tried: Iterable[tuple[Choices, Array]], labels: Booleans, known: slice | Booleans
-) -> tuple[Choices, Array]:
-    """Return the choices with the least log loss on `known` validation days, with that loss, and their forecasts."""
-    best, best_probability = {"validation_log_loss": np.inf}, np.zeros(0)
-    for choices, probability in tried:
-        everywhere = np.broadcast_to(probability, labels.shape)
-        loss = float(log_losses(everywhere[known], labels[known]).mean())
-        if loss < best["validation_log_loss"]:
-            best, best_probability = choices | {"validation_log_loss": loss}, everywhere
-    return best, clip_probability(best_probability)
 
 
 class Never(SimpleBaseline):
