@@ -21,10 +21,8 @@ from shotspotter_assets.geometry.grid import Box, Grid
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
 """Gunshot types by code; an alert of unknown type has no code in tables."""
-UNKNOWN_TYPE_CODE = 3
-"""Code of gunshot alerts of unknown type in grids."""
-FIRST_EVENT_CODE = 4
-"""Codes from here on are the city's `event_types`, in the order of its file."""
+UNKNOWN_TYPE_CODE = 3  # code of gunshot alerts of unknown type in grids
+FIRST_EVENT_CODE = 4  # codes from here on are the city's `event_types`, in the order of its file
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
 Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2099, 12, 31))]
 """A plausible day: sensor networks exist since the 1990s."""

@@ -5,8 +5,7 @@ from typing import Any, Final
 
 from shotspotter_assets.cities.city import NAME_PATTERN
 
-MIN_SIMILARITY: Final = 0.7
-"""Minimum similarity of a suggested key."""
+MIN_SIMILARITY: Final = 0.7  # minimum similarity of a suggested key
 
 
 def explain(problem: Any, root: dict[str, Any]) -> str:

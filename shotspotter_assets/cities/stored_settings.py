@@ -13,10 +13,8 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import BY_DAY, Metadata
 from shotspotter_assets.storage.stored_file import Asset
 
-SETTINGS: Final = "settings"
-"""Metadata key of `settings_hash` in raw, cleaned and gridded days."""
-GRID: Final = "grid"
-"""Metadata key of `grid_settings` in gridded days and forecasts."""
+SETTINGS: Final = "settings"  # metadata key of `settings_hash` in raw, cleaned and gridded days
+GRID: Final = "grid"  # metadata key of `grid_settings` in gridded days and forecasts
 
 
 def settings_hash(city: City, asset: Asset) -> str:

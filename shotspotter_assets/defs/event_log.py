@@ -40,12 +40,9 @@ else:
     Stock = object
 
 DAGSTER_MINOR: Final = "1.13"
-DATA_VERSION: Final = "data_version"
-"""Name of the metadata entry that holds a partition's version."""
-EVENTS_PER_BATCH: Final = 1_000_000
-"""More than a step has, so that a step appears at once."""
-DISK_PER_EVENT_BYTE: Final = 8
-"""Two databases, each with a write-ahead log and indexes."""
+DATA_VERSION: Final = "data_version"  # name of the metadata entry that holds a partition's version
+EVENTS_PER_BATCH: Final = 1_000_000  # more than a step has, so that a step appears at once
+DISK_PER_EVENT_BYTE: Final = 8  # two databases, each with a write-ahead log and indexes
 PLANNED: Final = Checks.c.execution_status == "PLANNED"
 INSERTED_TOGETHER: Final = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION}
 

@@ -36,10 +36,8 @@ SAME_FOLD: Final = dg.TimeWindowPartitionMapping()
 """Tested folds are a subset of the folds that can be trained."""
 LAST_FORTNIGHT: Final = _window(-13, 0)
 """Edge of the asset graph to all earlier days, shown for a fortnight; lineage finds corrections of any age."""
-LAST_TWO_DAYS: Final = _window(-1, 0)
-"""A shift over midnight ends on the day after it began."""
-DAY_BEFORE: Final = _window(-1, -1)
-"""A day is scored with the forecast that was issued the day before."""
+LAST_TWO_DAYS: Final = _window(-1, 0)  # a shift over midnight ends on the day after it began
+DAY_BEFORE: Final = _window(-1, -1)  # a day is scored with the forecast that was issued the day before
 
 
 def period_after_cutoff(city: City) -> dg.TimeWindowPartitionMapping:

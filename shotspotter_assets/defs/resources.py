@@ -23,10 +23,8 @@ else:
     Store = Any  # loading the class takes seconds, and annotations are all that need it
 
 
-RUN_ATTEMPTS: Final = 12
-"""Attempts of each S3 request in a run; their waits add up to a minute or two."""
-TICK_ATTEMPTS: Final = 3
-"""Attempts in sensors, whose ticks end after a minute and come again."""
+RUN_ATTEMPTS: Final = 12  # attempts of each S3 request in a run; their waits add up to a minute or two
+TICK_ATTEMPTS: Final = 3  # attempts in sensors, whose ticks end after a minute and come again
 
 
 class S3User(dg.ConfigurableResource):

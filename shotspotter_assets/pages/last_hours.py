@@ -19,8 +19,7 @@ from shotspotter_assets.storage.store import Store
 
 SHOWN_HOURS: Final = 12
 SHOWN_PLACES: Final = 10
-SHOWN_MINUTES: Final = 60
-"""Length of the compared nowcasts."""
+SHOWN_MINUTES: Final = 60  # length of the compared nowcasts
 
 
 def last_hours(store: Store, city: City, places: Places) -> dict[str, Any] | None:

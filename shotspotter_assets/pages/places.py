@@ -17,14 +17,11 @@ if TYPE_CHECKING:
 
 COMPASS: Final = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
 """Counter-clockwise from the east, 45 degrees each."""
-SHOWN_DECIMALS: Final = 3
-"""A thousandth of a degree is about 100 m, less than most cells."""
+SHOWN_DECIMALS: Final = 3  # a thousandth of a degree is about 100 m, less than most cells
 NEAR_CELLS: Final = 1.0
 """Maximum distance of a crossing or street from a cell's middle, in diagonals of the cell."""
-MIDDLE_METRES: Final = 400.0
-"""Minimum distance from the city's middle for a direction."""
-TOLERANCE_DEGREES: Final = 1e-4
-"""Smaller bends are dropped: a screen shows a city at 10 m to the pixel."""
+MIDDLE_METRES: Final = 400.0  # minimum distance from the city's middle for a direction
+TOLERANCE_DEGREES: Final = 1e-4  # smaller bends are dropped: a screen shows a city at 10 m to the pixel
 PRECISION_DEGREES: Final = 1e-5
 
 

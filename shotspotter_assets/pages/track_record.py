@@ -20,8 +20,7 @@ from shotspotter_assets.serving.issued_scores import SERVED, known_forecasts, sc
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 
-TRACK_DAYS: Final = 365
-"""Each season once."""
+TRACK_DAYS: Final = 365  # each season once
 
 
 def issued_track(store: Store, city: City, last: date) -> dict[str, Any] | None:

@@ -8,8 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-MIN_IN_TEN: Final = 0.35
-"""Larger chances read "4 in 10" instead of "1 in 3"."""
+MIN_IN_TEN: Final = 0.35  # larger chances read "4 in 10" instead of "1 in 3"
 ONE_IN: Final = (3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 300, 500, 1000)
 """Denominators of chances; closer ones would claim too much precision."""
 NO_REASON: Final = "Close to the average place"

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 
 MAX_SPELLINGS: Final = 20
-MAX_CHARACTERS: Final = 80
-"""Unknown types that are shown, and the length of each."""
+MAX_CHARACTERS: Final = 80  # unknown types that are shown, and the length of each
 
 
 def definitions(city: City) -> dg.Definitions:

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.sources.day_table import Day
     from shotspotter_assets.sources.snapshot import Snapshot
 
-MIN_WARNED_SILENCE_DAYS: Final = 7
-"""Minimum length of a silence that is logged as a warning."""
+MIN_WARNED_SILENCE_DAYS: Final = 7  # minimum length of a silence that is logged as a warning
 
 
 def definitions(city: City) -> dg.Definitions:

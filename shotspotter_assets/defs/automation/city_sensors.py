@@ -24,24 +24,17 @@ if TYPE_CHECKING:
     from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.sources.snapshot import Snapshot
 
-LANDING_SECONDS: Final = 10
-"""Seconds between two ticks if the city has landed files."""
-OTHER_SECONDS: Final = 60
-"""Seconds between two ticks of other cities."""
+LANDING_SECONDS: Final = 10  # seconds between two ticks if the city has landed files
+OTHER_SECONDS: Final = 60  # seconds between two ticks of other cities
 MAX_SECONDS: Final = 30.0
 """Maximum time of a tick before files are left for the next one: Dagster ends a tick of 60 s."""
-LATENESS_PERIOD_S: Final = 3600
-"""Seconds between two evaluations of a city's `alerts_are_on_time`."""
-MAX_SHOWN: Final = 8
-"""Sentences that a tick shows; the checks name all files."""
+LATENESS_PERIOD_S: Final = 3600  # seconds between two evaluations of a city's `alerts_are_on_time`
+MAX_SHOWN: Final = 8  # sentences that a tick shows; the checks name all files
 CITY_TAG: Final = "shotspotter/city"
-TARGET_TAG: Final = "shotspotter/target"
-"""Tag of a requested run: its city, first asset and days."""
-VERSION_TAG: Final = "shotspotter/version"
-"""Tag of a requested run: a hash of what it is to build."""
+TARGET_TAG: Final = "shotspotter/target"  # tag of a requested run: its city, first asset and days
+VERSION_TAG: Final = "shotspotter/version"  # tag of a requested run: a hash of what it is to build
 REASON_TAG: Final = "shotspotter/reason"
-MAX_REASON: Final = 250
-"""Characters of a reason in a tag."""
+MAX_REASON: Final = 250  # characters of a reason in a tag
 
 WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
 """A failed run is requested again after each of these: a source that is away for hours must not leave a hole."""

@@ -8,8 +8,7 @@ from shotspotter_assets.defs.automation.automated import automated
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.stored_file import Asset
 
-WEEKLY_AT: Final = "0 16 * * 1"
-"""Mondays at 16:00 UTC, when the morning's runs are over."""
+WEEKLY_AT: Final = "0 16 * * 1"  # Mondays at 16:00 UTC, when the morning's runs are over
 
 
 def definitions(settings: Settings) -> dg.Definitions:
