@@ -16,7 +16,9 @@ from shotspotter_assets.storage.stored_file import Asset
 
 NOT_MADE: Final = Origin("never")
 _BEGUN: Final = "being made"
-SERVING_SETTINGS: Final = ("serves", "gate", "approval", "forecasters", "forecast", "holidays", "factors", "coverage")
+SERVING_SETTINGS: Final = (
+    "serves", "network", "gate", "approval", "forecasters", "forecast", "holidays", "factors", "coverage",
+)  # fmt: skip
 """Keys of the city's file that change the served forecast."""
 PAGE_SETTINGS: Final = ("layers", "base_map", "patrol")
 """Keys of the city's file that change its pages, apart from the alerts."""

@@ -37,7 +37,7 @@ class Folds(StrictModel):
         return value
 
     def changed(self, windows: dict[str, str]) -> "Folds":
-        """Return the folds with the windows that are not empty. Raises ValueError for one that is none."""
+        """Return the folds with the given windows; an empty string keeps one. Raises ValueError for a wrong window."""
         try:
             return type(self).model_validate(self.model_dump() | {name: one for name, one in windows.items() if one})
         except ValidationError as error:
@@ -83,13 +83,14 @@ class Folds(StrictModel):
         return (cutoff - _years_after(cutoff, -years_of(self.validation))).days + round(days * self._share)
 
     def problem(self, start: date, cutoff: date) -> str:
-        """Return why windows of years do not fit between `start` and a cutoff; empty if they do."""
+        """Return the reason why windows of years do not fit between `start` and a cutoff; "" if they fit."""
         first = self.first_day(cutoff)
         if first >= start or not years_of(self.train) + years_of(self.validation):
             return ""
+        other = "validation: 15%" if self.train == "all" else "train: all"
         return (
             f"folds.train ({self.train}) and folds.validation ({self.validation}) before {cutoff} need data from {first} on, and "
-            f"the city's start is {start} (allowed: {(cutoff - start).days / 365.25:.1f} years together, or train: all)"
+            f"the city's start is {start} (allowed: {(cutoff - start).days / 365.25:.1f} years together, or {other})"
         )
 
     @property
@@ -103,5 +104,5 @@ def years_of(window: str) -> int:
 
 
 def _years_after(cutoff: date, years: int) -> date:
-    # Of 29 February, 1 March in other years.
+    # 29 February becomes 1 March in other years.
     return cutoff.replace(year=cutoff.year + years, day=1) + timedelta(days=cutoff.day - 1)

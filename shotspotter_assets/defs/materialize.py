@@ -1,4 +1,4 @@
-"""What the assets of a city share, and materializations that record what they were made from."""
+"""Builders of a city's assets, and materializations that record the versions of their inputs."""
 
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -80,7 +80,9 @@ def daily_asset(city: City, asset: Asset, body: Body, upstream: Upstream, **more
     return city_asset(city, asset, body, upstream, partitions_def=days, backfill_policy=SINGLE_RUN, **more)
 
 
-def recorded(store: Store, city: City, asset: Asset, key: date | None, make: Body) -> panel.Metadata:
+def recorded(
+    store: Store, city: City, asset: Asset, key: date | None, make: Callable[[], panel.Metadata]
+) -> panel.Metadata:
     """Make one partition, and record what it was made from, as that was before its inputs were read."""
     from shotspotter_assets.automation.stored import Stored
 

@@ -123,7 +123,8 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce") -> Ve
 def shown_types(validated: pa.Table) -> tuple[str | None, str]:
     """Return the best forecaster of types on validation if it is shown to be better than the trailing mix, and the reason.
 
-    Better: the 90% interval of its gain in nats per alert lies above zero, from at least `MIN_WEEKS` weeks.
+    Better: the 90% interval of its gain in nats per alert lies above zero, from at least `MIN_WEEKS` weeks. It is chosen on the
+    same window, which flatters it a little; unlike for `verdict_on`, no candidate is named beforehand.
     """
     scores = ScoreTable(type_rows([validated]))
     best = next(name for name in scores.models(TYPES) if name != TRAILING_MIX)

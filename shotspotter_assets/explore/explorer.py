@@ -54,7 +54,9 @@ class Explorer:
         self.target = ipw.Dropdown(description="target", **LAYOUT)
         self.day = ipw.DatePicker(description="day", tooltip="Shown day, and first test day of a small fold", **LAYOUT)
         self.horizon = ipw.Dropdown(description="horizon", **LAYOUT)
-        self.hour = ipw.IntSlider(20, max=23, description="from hour", tooltip="Of forecasts of hours", **LAYOUT)
+        self.hour = ipw.IntSlider(
+            20, max=23, description="from hour", tooltip="First hour shown, for the next hours", **LAYOUT
+        )
         self.tiles = ipw.Text(description="map tiles", placeholder="https://.../{z}/{x}/{y}.png", **LAYOUT)
         self.model = ipw.Dropdown(description="model", **LAYOUT)
         self.days = ipw.IntText(240, description="days before", tooltip="Days to train and validate on", **LAYOUT)
@@ -152,10 +154,12 @@ class Explorer:
         yield from self._views(tables.fold_forecasts(self.store, city, self.day.value, self.horizon.value))
 
     def _trained_views(self) -> Iterator[Any]:
+        if self.day.value is None:
+            raise ValueError("Choose a day: it is the first test day.")
         cutoff, last = self.day.value, tables.stored_days(self.store, self.chosen)[1]
         window = (self.store, self.chosen, cutoff, self.days.value, min(TEST_DAYS, (last - cutoff).days + 1))
         horizon, log = self.horizon.value, partial(setattr, self.progress, "value")
-        # Every fold has all forecasts of hours.
+        # Each fold trains all forecasters of hours, so the cheapest daily model is enough.
         chosen = {"model": registry.HISTORICAL_MEAN} if horizon else {"model": self.model.value, **self.changes()}
         yield from self._views(train_small_fold(*window, horizon=horizon, log=log, **chosen)[2])
 

@@ -61,8 +61,10 @@ class FitContext:
     backups: Path | None = None  # local folder of the networks' backups, from which a killed training goes on
     log: Callable[[str], None] = lambda _: None  # receives lines of progress
     after_epoch: Callable[[int, float], None] | None = None
-    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # to the settings of a stack's members
-    earlier: Mapping[str, Any] = field(default_factory=dict)  # the last training's, at whose weights networks start
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # settings of this run, by forecaster
+    earlier: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # fitted in the last training; networks start at their weights
     horizons: Sequence[int] = HORIZONS  # those among `HORIZONS` that forecasters of hours are fitted for
 
 

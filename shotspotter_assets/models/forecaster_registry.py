@@ -1,6 +1,7 @@
 """Registry of the forecasters: a row each, for the gate, reports, launchpad and live chain.
 
-The file of a forecaster is imported when it is built, so that definitions load without NumPy. Settings stand here.
+The file of a forecaster is imported when it is built, so that definitions load without NumPy. Settings stand here,
+those of networks in `network_settings.py`.
 """
 
 from collections.abc import Collection, Mapping
@@ -201,4 +202,9 @@ def check_forecasters(city: City) -> None:
         if key not in NEXT_DAY:
             raise CityFileError(f"{city.name}.yaml: forecasters: there is no {key!r} (allowed: {', '.join(NEXT_DAY)})")
         city_settings(city, key)
-    candidate_of(city)
+    candidate = candidate_of(city)
+    members = members_of(city, candidate)
+    if not city.network and (candidate == NETWORK or (FORECASTERS[candidate].combines and not members)):
+        raise CityFileError(
+            f"{city.name}.yaml: network: false leaves {candidate} without a model; name another, or remove it"
+        )

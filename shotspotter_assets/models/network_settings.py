@@ -62,7 +62,7 @@ Networks = Annotated[
 
 
 class NetworkSettings(ForecasterSettings):
-    """Settings of a network and its training; the defaults are those of the report's network."""
+    """Settings of a network; the defaults are those of `conv_lstm`: the report's layers, trained for a short time."""
 
     @classmethod
     def search_space(cls) -> "dict[str, BaseDistribution]":
@@ -85,7 +85,7 @@ class NetworkSettings(ForecasterSettings):
         8, ge=2, le=256, description="Days of counts. For conv_lstm a power of two, at least 2 ** recurrent_layers."
     )
     filters: Filters = 8
-    recurrent_layers: int = Field(2, ge=1, le=8, description="Bidirectional peephole ConvLSTM layers.")
+    recurrent_layers: int = Field(2, ge=1, le=8, description="For conv_lstm: bidirectional peephole ConvLSTM layers.")
     dropout: Dropout = 0.0
     class_weight: float = Field(
         1.0, gt=0.0, le=10_000.0, description="Weight of cells with alerts in the loss; forecasts are corrected."

@@ -72,6 +72,8 @@ class FoldRecord(TrainingRecord):
     """First test day."""
     config: dict[str, JsonValue]
     """Configuration of the run."""
+    weights_from: date | None = None
+    """Cutoff of the fold at whose weights the networks started; null without one."""
 
     def windows(self, history: History) -> tuple[range, range, range]:
         """Return (training, validation, test) as indexes of a history's days, which end with the last test day."""

@@ -1,6 +1,6 @@
 """Trained models of a fold or of a day that serves: stored beside their record, and loaded by its hashes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -73,13 +73,14 @@ def write_models(store: Store, file: StoredFile, record: StoredRecord, files: Mo
     return record.write_after(store, named)
 
 
-def last_models(
-    store: Store, file: StoredFile, record: TrainingRecord, day: date, suffix: str = ""
+def earlier_models(
+    store: Store, file: StoredFile, record: TrainingRecord, day: date, log: Callable[[str], None], suffix: str = ""
 ) -> Mapping[str, Fitted]:
     """Return a record's next-day models by name; none if their files are lost. Arguments are those of `read_models`."""
     try:
         return read_models(store, file, record, day, suffix).next_day
-    except ValueError:
+    except ValueError as error:
+        log(f"Networks start anew, as the last training cannot be read: {error}")
         return {}
 
 

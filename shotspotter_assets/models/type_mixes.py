@@ -11,7 +11,7 @@ from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX, TYPE_REGRESSION, GunshotTypes, trailing_mix
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_day.network_forecaster import FittedNetwork, own_maps
+from shotspotter_assets.models.next_day.network_forecaster import FittedNetwork, mapped_layers
 
 
 def network_mix(network: FittedNetwork, daily: History, days: Days, cells: Integers) -> Array:
@@ -38,7 +38,7 @@ def type_mixes(
         TYPE_REGRESSION: partial(types.predict, history, *rows),
         TRAILING_MIX: partial(trailing_mix, history, rows[0]),
     }
-    if own_maps(history.city) != tuple(GUNSHOT_TYPES):
+    if mapped_layers(history.city) != tuple(GUNSHOT_TYPES):
         return mixes
     networks = {name: model for name, model in next_day.items() if isinstance(model, FittedNetwork)}
     days = history.clock.day[rows[1]]

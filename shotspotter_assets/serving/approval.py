@@ -77,7 +77,8 @@ def serve_approved(
 ) -> tuple[ServingRecord | None, WaitingModels | None]:
     """Return the record that serves and the models that wait, given the record that would serve without approval.
 
-    Models that served at any time count as approved. Those of the same lead come first, then those of a longer lead.
+    Approved are models that a person approved, and models that served in the last week or last of all. Those of the same
+    lead come first, then those of a longer one, or any if no forecast is issued.
     """
     city, approvals = stored.city, Approvals.read(store, stored.city.name)
     if city.approval == "automatic":

@@ -10,7 +10,7 @@ from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import NETWORK, candidate_of, live_forecasters, members_of
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
-from shotspotter_assets.models.trained_models import ModelFiles, last_models, write_models
+from shotspotter_assets.models.trained_models import ModelFiles, earlier_models, write_models
 from shotspotter_assets.serving.approval import WaitingModels, serve_approved, stored_models
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_on_grid
 from shotspotter_assets.serving.serving_record import WEEK, ServingRecord
@@ -116,7 +116,7 @@ def choose_models(
     else:
         windows, incidents = live_windows(stored.days, validation_days), stored_incidents(store, stored)
         if before is not None and city.network:
-            models = last_models(store, LIVE_MODEL, before, before.models_from, before.suffix)
+            models = earlier_models(store, LIVE_MODEL, before, before.models_from, context.log, before.suffix)
             context = replace(context, earlier=models)
         record, files = train_live(stored, windows, reason, incidents=incidents, context=context)
     serves, waiting = serve_approved(store, stored, record)
@@ -168,7 +168,7 @@ def training_reason(
 
 def carried_over(before: ServingRecord, stored: CityHistory) -> ServingRecord:
     """Return the record of an issue date without training: earlier models stay live."""
-    reason = f"Not retrained (weekly): last on {before.last_trained}."
+    reason = f"Trained on {before.models_from}; retrains weekly."
     if stored.is_too_late:
         reason = f"Not retrained, as no forecast is issued. {stored.lateness}"
     return before.on(stored, reason)

@@ -1,4 +1,4 @@
-"""Training of everything that serves, for a fold and for the daily chain: a candidate, baselines, counts, hours, minutes, types."""
+"""Training for a fold or the daily chain: candidate, baselines, counts, hours, types; minutes for the daily chain only."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -184,14 +184,15 @@ def train_fold(
     *,
     context: FitContext,
     config: dict[str, JsonValue],
+    weights_from: date | None = None,
 ) -> tuple[FoldRecord, ModelFiles]:
     """Return (record, files by model) of a fold's own forecasters, of every baseline, and of hours and types.
 
-    `stored` are all days before the cutoff. `config` is the run's configuration, for the record. No report scores minutes.
+    `stored` are all days before the cutoff. `config` and `weights_from` are for the record. No report scores minutes.
     """
     hourly = [name for name in NEXT_HOURS if name not in HOURLY_MEMBERS]
     training, record, _ = train(stored, cutoff, windows, (*names, *BASELINES), hourly, incidents=None, context=context)
-    return FoldRecord(cutoff=cutoff, config=config, **record), training.files
+    return FoldRecord(cutoff=cutoff, config=config, weights_from=weights_from, **record), training.files
 
 
 def live_windows(days: Sequence[date], validation_days: int) -> Windows:

@@ -114,7 +114,7 @@ def test_a_forecaster_is_loaded_from_its_files(name):
     assert again.chosen == model.chosen
 
 
-@pytest.mark.parametrize("name", [name for name in NEXT_DAY if name not in ("conv_lstm", "network")])
+@pytest.mark.parametrize("name", [name for name in NEXT_DAY if name != "conv_lstm"])
 def test_a_fit_sees_nothing_after_its_windows(name):
     again = build(name).fit(changed(history(), VALIDATION.stop), TRAIN, VALIDATION, context_of(name))
     np.testing.assert_array_equal(again.predict(history(), TEST), fitted(name).predict(history(), TEST))

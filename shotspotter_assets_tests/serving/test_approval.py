@@ -84,7 +84,7 @@ def test_the_first_models_serve_once_they_are_approved(office: Office) -> None:
     assert office.waits() == []
     assert office.carry(1) == ("aa", "")
     assert office.record(DAY + timedelta(days=1)).reasons == (
-        f"Not retrained (weekly): last on {DAY}.",
+        f"Trained on {DAY}; retrains weekly.",
         "Approved by a person at 2024-06-02T12:00:00+00:00.",
     )
     assert office.carry(2) == ("aa", "")

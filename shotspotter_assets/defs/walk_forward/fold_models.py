@@ -53,7 +53,7 @@ def _fold_of(
     from shotspotter_assets.models.network_settings import NetworkSettings
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.models.records import FoldRecord
-    from shotspotter_assets.models.trained_models import last_models, write_models
+    from shotspotter_assets.models.trained_models import earlier_models, write_models
     from shotspotter_assets.serving.training import train_fold
     from shotspotter_assets.storage.fingerprints import sha256
 
@@ -69,12 +69,13 @@ def _fold_of(
         cutoff,
         split_days(len(history.days), city.folds.validation_days(cutoff, len(history.days)), window),
         names,
+        weights_from=None if last is None else last.cutoff,
         context=FitContext(
             read_shared(store, city, cutoff),
             backups=training_backups(),
             log=log.info,
             changes=by_hand,
-            earlier={} if last is None else last_models(store, FOLD_MODEL, last, last.cutoff),
+            earlier={} if last is None else earlier_models(store, FOLD_MODEL, last, last.cutoff, log.info),
         ),
         config=config.model_dump(mode="json", exclude_none=True)
         | {"folds": city.folds.model_dump(include={"train", "validation"})},

@@ -32,9 +32,10 @@ def fit_network(
 ) -> tuple[keras.Model, Choices]:
     """Train by Adam with early stopping and a learning rate that is cut on plateaus; the best epoch's weights are kept.
 
-    Return the network, which ends in probabilities, its `best_epoch` from 1 on, the last epoch of a killed attempt (0
-    without one), the wall time, and the `history`: `loss`, `val_loss` (nats per covered cell and map, class weight
-    included) and `learning_rate` of each epoch after that.
+    Return the network, which ends in probabilities, and: `best_epoch` (0 for the weights of `earlier`),
+    `resumed_from_epoch` (0 if not resumed), `validation_loss_before` (if it continues `earlier`), `seconds`, and the
+    `history` of each epoch since: `loss`, `val_loss` (nats per covered cell and map, class weight included) and
+    `learning_rate`.
 
     Seeds the process's random generators, and makes TensorFlow deterministic for the rest of the process. A killed
     training with the same arguments goes on from `context.backups` after its last finished epoch; its early stopping
@@ -42,9 +43,8 @@ def fit_network(
 
     `own_maps` and `kept` are those of `Windows`. `train` and `validation` are target days; of `train` the last
     `settings.train_days` are used. The loss is that of the covered cells. Training starts at the weights of `earlier`, a
-    network of an earlier training, where their shapes are the same, and keeps them (`best_epoch` 0) if no epoch has a
-    lower validation loss. Raises ValueError if shapes, days or settings do not
-    fit together, FloatingPointError if the loss is not finite.
+    network of an earlier training, where their shapes are the same, and keeps them if no epoch has a lower validation loss.
+    Raises ValueError if shapes, days or settings do not fit together, FloatingPointError if the loss is not finite.
     """
     train = range(max(train.start, train.stop - settings.train_days), train.stop)
     loss = weighted_cross_entropy(inputs.in_coverage, settings.class_weight)
@@ -95,7 +95,7 @@ def fit_network(
     chosen = {"best_epoch": stopping.best_epoch + 1, "resumed_from_epoch": resumed_from, "history": history}
     if continues:
         chosen["validation_loss_before"] = before
-        if before <= min(history["val_loss"], default=math.inf):
+        if history and before <= min(history["val_loss"]):
             model.set_weights(weights)
             chosen["best_epoch"] = 0
     return model, chosen | {"seconds": time.monotonic() - began}
@@ -115,7 +115,7 @@ def _epoch_reports(context: FitContext, epochs: int, began: float) -> keras.call
 
 
 def untrained(batches: Windows, settings: NetworkSettings) -> keras.Model:
-    """Return the network whose every output is the training days' rate, as the class weight distorts it."""
+    """Return the network before training: it gives the training days' rate, or its start, at the odds of the class weight."""
     # A map without any alert would ask for an infinite bias: half an alert is assumed at least.
     half = 0.5 / (len(batches.days) * batches.inputs.in_coverage.sum())
     rates = np.clip(batches.rates(), half, 1 - half)

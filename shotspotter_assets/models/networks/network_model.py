@@ -54,7 +54,7 @@ def build_network(settings: NetworkSettings, inputs: NetworkInputs, initial_rate
     Input: those that `Windows` gives, by name. Output: float32 (batch, rows, columns, maps), each a sigmoid. The layer
     named `logits` holds the values before the sigmoid, for the loss. The untrained network returns `initial_rates` (maps,)
     everywhere, so that training does not start by learning the base rate. With a start it returns the start as map 0,
-    and the start with the difference of their log rates as the others.
+    and the start with the difference of their log odds as the others, at the odds of the class weight.
     """
     grid, rates = inputs.in_coverage.shape, np.asarray(initial_rates, dtype=np.float64)
     layers, given = keras.layers, dict[str, Any]()
@@ -82,7 +82,7 @@ def build_network(settings: NetworkSettings, inputs: NetworkInputs, initial_rate
     else:
         start = given["start"] = keras.Input(grid, name="start")
         logits = layers.Add(name="logits")([added, layers.Reshape((*grid, 1))(start)])
-        log_odds = log_odds - log_odds[0]
+        log_odds = log_odds - log_odds[0] + np.log(settings.class_weight)
     last.bias.assign(log_odds)
     return keras.Model(given, layers.Activation("sigmoid", name="heat_maps")(logits), name=settings.backbone.value)
 

@@ -55,8 +55,9 @@ def channel_of(name: str) -> str | None:
 class FittedNetwork(Fitted):
     """Networks with different seeds, of which the log odds are averaged.
 
-    `names` are the regression's inputs that the networks read, with their `mean` and `spread` on the training days;
-    `regression` is the one that they correct, None for `start: nothing`.
+    `names` are the regression's inputs that the networks read, with the `mean` and `spread` of the training from which their
+    weights continue. They learn the errors of the training window's regression and are served on `regression`, that of
+    both windows; None for `start: nothing`.
     """
 
     settings: NetworkSettings
@@ -84,7 +85,7 @@ class FittedNetwork(Fitted):
         return None if self.regression is None else self.regression.drivers(history, day)
 
     def predict_maps(self, history: History, days: range) -> Array:
-        """Return the probability of each map, shape (days, cells, maps): any alert first, then the types of `own_maps`."""
+        """Return the probability of each map, shape (days, cells, maps): any alert first, then those of `mapped_layers`."""
         from shotspotter_assets.models.networks.fit import predict_network
         from shotspotter_assets.models.networks.losses import undo_class_weight
 
@@ -141,12 +142,17 @@ class NetworkForecaster(Forecaster):
         if earlier is not None and earlier.settings.model_dump() != settings.model_dump():
             earlier = None
         names, mean, spread = self._scales(history, range(used.start, train.stop), earlier)
+        if not names and Channel.counts not in settings.channels:
+            raise ValueError(
+                f"City {history.city.name} has no input for channels {', '.join(settings.channels)}; add counts, inputs or "
+                "calendar, or give the city factors."
+            )
         network = FittedNetwork(settings, names, mean, spread, regression=regressions and regressions.train, chosen={})
         inputs, models, chosen = network.inputs_of(history, used), [], []
         for at in range(settings.networks):
             seeded = settings.model_copy(update={"seed": settings.seed + at})
             before = None if earlier is None else earlier.models[at]
-            maps = own_maps(history.city)
+            maps = mapped_layers(history.city)
             model, choices = fit_network(inputs, train, validation, seeded, maps, context, kept, before)
             models.append(model)
             chosen.append(choices)
@@ -183,8 +189,8 @@ def _with_chosen_share(network: FittedNetwork, data: FitData, regressions: Regre
     return replace(fitted, regression=regressions.both, validation_probability=probability)
 
 
-def own_maps(city: City) -> tuple[int, ...]:
-    """Return the forecast types with a map of their own: the known ones of several."""
+def mapped_layers(city: City) -> tuple[int, ...]:
+    """Return the positions, among the forecast types, of those with a map: the known ones if there are several."""
     codes = city.forecast_codes
     return tuple(at for at, code in enumerate(codes) if code != UNKNOWN_TYPE_CODE) if len(codes) > 1 else ()
 

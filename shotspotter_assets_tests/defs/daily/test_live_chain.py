@@ -179,7 +179,7 @@ def test_the_next_day_is_scored_and_keeps_its_models(chain: Chain) -> None:
     assert (record.rolling, record.rolling_gate) == (None, None)
     models = chain.models(NEXT)
     assert (models.trained, models.last_trained, models.models_from) == (False, DAY, DAY)
-    assert models.reasons == (f"Not retrained (weekly): last on {DAY}.",)
+    assert models.reasons == (f"Trained on {DAY}; retrains weekly.",)
 
 
 def test_the_panel_has_scores_to_plot_short_tables_and_files(chain: Chain) -> None:
@@ -314,7 +314,7 @@ def test_a_person_decides_which_models_serve(bare: Chain) -> None:
     forecast = at_horizon(bare.forecast(NEXT), "day")
     np.testing.assert_array_equal(forecast["probability"].to_numpy(), forecast["candidate"].to_numpy())
     last, why, by_hand = record.reasons
-    assert (last, by_hand[:24]) == (f"Not retrained (weekly): last on {DAY}.", "Approved by a person at ")
+    assert (last, by_hand[:24]) == (f"Trained on {DAY}; retrains weekly.", "Approved by a person at ")
     assert although in why
     assert why in page()
     assert why in status_text(settings, CITY, bare.instance)

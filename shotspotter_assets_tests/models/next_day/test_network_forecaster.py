@@ -4,7 +4,7 @@ from scipy.special import expit
 
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.network_forecaster import own_maps
+from shotspotter_assets.models.next_day.network_forecaster import mapped_layers
 from shotspotter_assets.models.next_day.regime_regression import FitData, fit_regressions
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import CITY, COVERED, TEST, TRAIN, VALIDATION, build, fitted, history
@@ -19,7 +19,7 @@ TINY = {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 1, "batch_size
 def test_there_is_a_map_of_all_that_is_forecast_and_one_of_each_known_type(forecast, layers, maps):
     kinds = {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}
     city = CityFile.model_validate(CITY.model_dump() | {"event_types": kinds, "forecast": forecast})
-    assert len(own_maps(city)) == maps - 1
+    assert len(mapped_layers(city)) == maps - 1
     past = history()
     events = np.zeros((290, 2, *COVERED.shape), np.uint16)
     events[::2, 0, 2, 2] = 1
@@ -48,7 +48,7 @@ def test_residual_network_is_no_worse_than_its_regression_on_validation():
         network.chosen["regression_validation_log_loss"], rel=1e-4
     )
     assert loss <= network.chosen["regression_validation_log_loss"] * (1 + 1e-6)
-    assert 0 <= network.share <= 1
+    assert 0 < network.share <= 1
 
 
 def test_untrained_it_is_the_regression_that_it_starts_at():
