@@ -21,12 +21,10 @@ from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.stored_file import Asset
 
-RECENT_DAYS: Final = 14
-"""Days of a live source that `automation: recent` builds at first."""
+RECENT_DAYS: Final = 14  # days of a live source that `automation: recent` builds at first
 RECENT_FOLD_DAYS: Final = 366
 """Days of the folds that `automation: recent` trains: a year, so that every season is tested."""
-MAX_CORRECTION_DAYS: Final = 31
-"""Longer stretches of days wait behind reports."""
+MAX_CORRECTION_DAYS: Final = 31  # longer stretches of days wait behind reports
 NEWEST_DAY, CORRECTIONS, REPORTS, BACKLOG, FOLDS = 4, 3, 2, 1, -1
 """Priorities in the queue; runs that people start have priority 0."""
 ALERTS: Final = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)

@@ -17,14 +17,11 @@ from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.models.gunshot_types import TRAILING_DAYS, TRAILING_MIX
 from shotspotter_assets.models.probability import clip_probability
 
-NEVER: Final = "never"
-"""Baseline without alerts, which is never served."""
+NEVER: Final = "never"  # baseline without alerts, which is never served
 
-MIN_WEEKS: Final = 12
-"""Intervals drawn from fewer calendar weeks are too narrow; a quarter has 13 or 14."""
+MIN_WEEKS: Final = 12  # intervals drawn from fewer calendar weeks are too narrow; a quarter has 13 or 14
 MIN_POSITIVES: Final = 100
-PREDICTED_OVER_OBSERVED: Final = (0.8, 1.25)
-"""Range within which a forecast is calibrated in the large."""
+PREDICTED_OVER_OBSERVED: Final = (0.8, 1.25)  # range within which a forecast is calibrated in the large
 
 _CONSTANT: Final = "constant"
 

@@ -9,8 +9,7 @@ from shotspotter_assets.markdown import plain
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX
 
-FLAGGED_PERCENT: Final = 5
-"""Daily flagged share of the covered cells, in percent."""
+FLAGGED_PERCENT: Final = 5  # daily flagged share of the covered cells, in percent
 NOT_FOR: Final = """\
 ## What it must not be used for
 

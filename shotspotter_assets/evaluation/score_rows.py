@@ -22,16 +22,13 @@ from shotspotter_assets.storage.catalogue import FOLD_SCORES
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
 
-ALL: Final = "all"
-"""Facet of all cell-days, and only group of an undivided facet."""
+ALL: Final = "all"  # facet of all cell-days, and only group of an undivided facet
 WITHOUT_FIREWORKS: Final = "without_firework_days"
 """Facet of all days except firework days; absent if every day is one."""
 NO_MODEL: Final = ""
-TYPES: Final = "gunshot_types"
-"""Facet of the type scores."""
+TYPES: Final = "gunshot_types"  # facet of the type scores
 
-Key = tuple[str, str, str, str]
-"""Facet, group, model and score."""
+Key = tuple[str, str, str, str]  # facet, group, model and score
 
 
 class Score(NamedTuple):

@@ -20,10 +20,8 @@ from shotspotter_assets.models.probability import clip_probability, log_losses
 Scores = dict[str, float | None]
 """Values by name (`SCORE_DEFINITIONS`); None if undefined, as without positives or with a constant forecast."""
 
-AREAS: Final = (1, 5, 10, 20)
-"""Flagged shares of the covered cells in percent, as in `hit_rate_5`."""
-WEIGHTS: Final = (1, 10, 100)
-"""Weights of a positive against a negative in decisions, as in `accuracy_10`."""
+AREAS: Final = (1, 5, 10, 20)  # flagged shares of the covered cells in percent, as in `hit_rate_5`
+WEIGHTS: Final = (1, 10, 100)  # weights of a positive against a negative in decisions, as in `accuracy_10`
 MAX_BINS: Final = 10
 
 SCORE_DEFINITIONS: Final = {

@@ -37,12 +37,10 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
 from shotspotter_assets.storage.stored_record import StoredRecord
 
-Folds = Mapping[date, pa.Table]
-"""A table of each fold by its cutoff, in order."""
+Folds = Mapping[date, pa.Table]  # a table of each fold by its cutoff, in order
 
 FOLD: Final = "fold"
-HORIZON: Final = "horizon"
-"""Facet of the next hours; its groups are the horizons in hours."""
+HORIZON: Final = "horizon"  # facet of the next hours; its groups are the horizons in hours
 
 GAIN_DEFINITION: Final = (
     "(sum of log loss of the other model - sum of log loss) / sum(o), with the interval that holds 90% of the draws of a "

@@ -20,8 +20,7 @@ from shotspotter_assets.serving.training import train_fold
 from shotspotter_assets.storage.catalogue import FOLD_HOURS
 from shotspotter_assets.storage.store import Store
 
-VALIDATION_SHARE: Final = 0.15
-"""Share of the days before the cutoff, as in `fold_models`."""
+VALIDATION_SHARE: Final = 0.15  # share of the days before the cutoff, as in `fold_models`
 SHOWN_SCORES: Final = {
     "log_loss": ("log loss", "lower is better; the table is sorted by it"),
     "gain_nats_per_positive": (

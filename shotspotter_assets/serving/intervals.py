@@ -10,8 +10,7 @@ from shotspotter_assets.arrays import Array, Booleans, Days
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE
 
-CONFIDENCE: Final = 0.8
-"""Coverage of each interval."""
+CONFIDENCE: Final = 0.8  # coverage of each interval
 ENDS: Final = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 

@@ -25,14 +25,10 @@ from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 SERVED: Final = "served"
-WINDOW_DAYS: Final = 91
-"""Days of the rolling scores and gate."""
-HISTORY_DAYS: Final = 365
-"""Stored days that show the usual silences, and so which days are known."""
-MIN_DAYS: Final = 14
-"""Minimum of scored days for rolling scores."""
-MIN_DAYS_OF_LEVEL: Final = 28
-"""Minimum of scored days for a verdict on predicted / observed."""
+WINDOW_DAYS: Final = 91  # days of the rolling scores and gate
+HISTORY_DAYS: Final = 365  # stored days that show the usual silences, and so which days are known
+MIN_DAYS: Final = 14  # minimum of scored days for rolling scores
+MIN_DAYS_OF_LEVEL: Final = 28  # minimum of scored days for a verdict on predicted / observed
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,7 @@ from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST, HOURLY, TOP_LOCATIONS
 
 NEXT_DAY_HORIZON: Final = "day"
-CANDIDATE_COLUMN: Final = "candidate"
-"""Column of the candidate's probability, served or not, for its scores."""
+CANDIDATE_COLUMN: Final = "candidate"  # column of the candidate's probability, served or not, for its scores
 MODEL_PREFIX: Final = "model_"
 LEAD: Final = "lead"  # metadata key
 REPLAYED: Final = "replayed"  # metadata key of forecasts after their day

@@ -25,10 +25,8 @@ from shotspotter_assets.storage.stored_record import StoredRecord
 from shotspotter_assets.streets.segments import Segments, StreetsFileError, parts_of, read_segments
 from shotspotter_assets.streets.shares import Alerts, CellRisk, SegmentRisk, StreetShares, segment_risk
 
-MAX_STREETS: Final = 50
-"""Maximum streets ranked with reasons."""
-MAX_REASONS: Final = 2
-"""Maximum reasons of the cell, beside that of the street."""
+MAX_STREETS: Final = 50  # maximum streets ranked with reasons
+MAX_REASONS: Final = 2  # maximum reasons of the cell, beside that of the street
 
 
 class StreetRecord(StoredRecord):

@@ -57,8 +57,7 @@ COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.9, 0.7), growth=0.5, size=(-
 """Middle of the fits in Oakland, Cincinnati, San Francisco and Fresno."""
 MIN_HISTORY_DAYS: Final = 120
 """Minimum for a city's own models: the inputs' rates need weeks, and so do training and validation."""
-Windows = tuple[range, range]
-"""Training and validation days, as indexes of a history's days."""
+Windows = tuple[range, range]  # training and validation days, as indexes of a history's days
 
 
 @dataclass

@@ -184,6 +184,11 @@ def test_a_citys_file_chooses_what_serves_and_its_settings():
             {"forecasters": {"network": {"backbone": "mamba"}}},
             r"network: backbone: .*'conv_lstm', 'convolution' or 'transformer'",
         ),
+        ({"serves": "network", "network": False}, "network: false leaves network without a model; name another"),
+        (
+            {"network": False, "forecasters": {"stack": {"members": ["network"]}}},
+            "network: false leaves stack without a model",
+        ),
         ({"forecasters": {"network": {"start": "shared"}}}, r"network: start: .*'nothing' or 'regression'"),
         (
             {"forecasters": {"network": {"backbone": "transformer"}}},

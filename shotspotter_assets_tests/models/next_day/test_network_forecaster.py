@@ -56,3 +56,15 @@ def test_untrained_it_is_the_regression_that_it_starts_at():
     start, added = untrained.parts(history(), TEST)
     np.testing.assert_allclose(added, 0, atol=1e-4)
     assert np.ptp(start) > 1
+
+
+def test_channels_that_the_city_lacks_are_named():
+    with pytest.raises(
+        ValueError, match="small_city has no input for channels factors; add counts, inputs or calendar"
+    ):
+        build("network", channels=["factors"]).fit(history(), TRAIN, VALIDATION)
+
+
+def test_a_class_weight_starts_at_the_odds_of_the_regression():
+    untrained = build("network", learning_rate=1e-12, class_weight=10).fit(history(), TRAIN, VALIDATION)
+    np.testing.assert_allclose(untrained.parts(history(), TEST)[1], 0, atol=1e-4)
