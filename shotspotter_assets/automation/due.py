@@ -52,10 +52,8 @@ class Due:
     """The runs to request in order."""
 
     runs: Sequence[DueRun]
-    training: Sequence[DueRun]
-    """Reports and then folds, of which only the first that may start is requested."""
-    waits: Sequence[str]
-    """Reasons why other runs wait, in words."""
+    training: Sequence[DueRun]  # reports and then folds, of which only the first that may start is requested
+    waits: Sequence[str]  # reasons why other runs wait, in words
 
 
 def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Collection[str], now: datetime) -> Due:
@@ -77,14 +75,10 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Collection[st
 class _DueDays:
     """Days to build."""
 
-    last: date | None
-    """Last day to store; None if the sources have no day that is over."""
-    due: Mapping[date, tuple[str, str]]
-    """Reason and version by day in order."""
-    waits: Sequence[str] = ()
-    """Reasons why days are not built, in words."""
-    first_gap: date = date.max
-    """First day that is to be built or was left out."""
+    last: date | None  # last day to store; None if the sources have no day that is over
+    due: Mapping[date, tuple[str, str]]  # reason and version by day in order
+    waits: Sequence[str] = ()  # reasons why days are not built, in words
+    first_gap: date = date.max  # first day that is to be built or was left out
 
 
 def _due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> _DueDays:

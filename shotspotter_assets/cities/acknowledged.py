@@ -11,13 +11,10 @@ from shotspotter_assets.cities.strict_model import StrictModel
 class Acknowledged(StrictModel):
     """Accepted days of warnings of one check, or one accepted landed file."""
 
-    check: str | None = None
-    """Name of a check of `cleaned_alerts`."""
+    check: str | None = None  # name of a check of `cleaned_alerts`
     first: date | None = None
-    last: date | None = None
-    """First and last flagged day; without `last`, one day."""
-    file: str | None = None
-    """Name of a landed file, without folders."""
+    last: date | None = None  # first and last flagged day; without `last`, one day
+    file: str | None = None  # name of a landed file, without folders
     by: str = Field(min_length=1, max_length=80)
     on: date
     note: str = Field(default="", max_length=200)

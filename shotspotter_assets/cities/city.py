@@ -69,12 +69,9 @@ class SourceSettings(StrictModel):
 class Coverage(StrictModel):
     """Published coverage: the areas with sensors."""
 
-    file: Path
-    """GeoJSON of polygons in WGS84; a relative path starts at the folder of the city's file."""
-    name_property: str
-    """The property of each polygon that names its area."""
-    areas: dict[str, date] = Field(min_length=1)
-    """First covered day of each covered area."""
+    file: Path  # GeoJSON of polygons in WGS84; a relative path starts at the folder of the city's file
+    name_property: str  # the property of each polygon that names its area
+    areas: dict[str, date] = Field(min_length=1)  # first covered day of each covered area
 
 
 class City(StrictModel):

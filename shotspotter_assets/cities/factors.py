@@ -24,18 +24,15 @@ REFUSED: Final = re.compile(
 
 
 class _Factor(StrictModel):
-    path: Path
-    """A relative path starts at the folder of the city's file."""
-    known_from: date = Field(strict=True)
-    """Day of publication: forecasts of later days may use the factor."""
+    path: Path  # a relative path starts at the folder of the city's file
+    known_from: date = Field(strict=True)  # day of publication: forecasts of later days may use the factor
 
 
 class _Shapes(_Factor):
     """A GeoParquet, GeoPackage, GeoJSON or zipped shapefile; or a CSV or Parquet file of points."""
 
     longitude: str = "longitude"
-    latitude: str = "latitude"
-    """Columns of a CSV or Parquet file that has no geometry, in WGS84 degrees."""
+    latitude: str = "latitude"  # columns of a CSV or Parquet file that has no geometry, in WGS84 degrees
 
 
 class PolygonFactor(_Shapes):

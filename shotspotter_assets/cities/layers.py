@@ -12,10 +12,8 @@ from shotspotter_assets.cities.strict_model import SafeUrl, StrictModel
 class Layer(StrictModel):
     """One file of named polygons or lines: GeoJSON, GeoParquet, GeoPackage or a shapefile."""
 
-    path: Path
-    """A relative path starts at the folder of the city's file."""
-    name: str = Field(min_length=1)
-    """The property, or column, that names each shape."""
+    path: Path  # a relative path starts at the folder of the city's file
+    name: str = Field(min_length=1)  # the property, or column, that names each shape
 
 
 TILES: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?/[A-Za-z0-9@./_{}-]*")
@@ -42,12 +40,9 @@ class BaseMap(StrictModel):
 class Layers(StrictModel):
     """Files that name or draw places; null for none."""
 
-    districts: Layer | None = None
-    """Polygons of the city's parts: wards, police districts, neighbourhoods."""
-    streets: Layer | None = None
-    """Lines with street names; places are named after their nearest crossing."""
-    parks: Layer | None = None
-    """Polygons of parks, water and other open ground."""
+    districts: Layer | None = None  # polygons of the city's parts: wards, police districts, neighbourhoods
+    streets: Layer | None = None  # lines with street names; places are named after their nearest crossing
+    parks: Layer | None = None  # polygons of parks, water and other open ground
 
     def given(self) -> dict[str, Layer]:
         """Return the layers that the file names, by key."""

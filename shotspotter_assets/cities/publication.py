@@ -56,5 +56,4 @@ class Publication(StrictModel):
 class NowcastRules(StrictModel):
     """Cadence of automatic nowcasts: after each new alert, and on the hour."""
 
-    every_seconds: int = Field(default=60, ge=30, le=3600)
-    """Seconds between polls of the source."""
+    every_seconds: int = Field(default=60, ge=30, le=3600)  # seconds between polls of the source

@@ -14,6 +14,9 @@ from shotspotter_assets.storage.store import BY_DAY, Metadata
 from shotspotter_assets.storage.stored_file import Asset
 
 SETTINGS: Final = "settings"  # metadata key of `settings_hash` in raw, cleaned and gridded days
+MODEL_SETTINGS: Final = (
+    "time_zone", "box", "grid", "counted", "event_types", "forecast", "coverage", "factors", "holidays", "forecasters", "network",
+)  # fmt: skip
 GRID: Final = "grid"  # metadata key of `grid_settings` in gridded days and forecasts
 
 
@@ -33,6 +36,12 @@ def settings_hash(city: City, asset: Asset) -> str:
 def grid_settings(city: City) -> str:
     """Return box, cells, event types and counted rows of a city, as JSON."""
     return json.dumps(city.model_dump(include={"box", "grid", "counted", "event_types"}))
+
+
+def model_settings(city: City) -> dict[str, str]:
+    """Return a hash of each key of the city's file that fitted models depend on."""
+    values = {key: city.model_dump(mode="json", include={key}) for key in MODEL_SETTINGS}
+    return {key: sha256(json.dumps(value, sort_keys=True))[:8] for key, value in values.items()}
 
 
 def values_by_day(metadata: Metadata, key: str, days: Sequence[date]) -> dict[date, str]:

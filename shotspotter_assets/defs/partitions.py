@@ -32,8 +32,7 @@ SINGLE_RUN: Final = dg.BackfillPolicy.single_run()
 """A backfill of a city's days is one run, which reads the source once."""
 PERIOD_BEFORE_CUTOFF: Final = _window(-1, -1)
 """Period before the cutoff. All earlier days are read, but Dagster ignores edges of 100 or more upstream partitions."""
-SAME_FOLD: Final = dg.TimeWindowPartitionMapping()
-"""Tested folds are a subset of the folds that can be trained."""
+SAME_FOLD: Final = dg.TimeWindowPartitionMapping()  # tested folds are a subset of the folds that can be trained
 LAST_FORTNIGHT: Final = _window(-13, 0)
 """Edge of the asset graph to all earlier days, shown for a fortnight; lineage finds corrections of any age."""
 LAST_TWO_DAYS: Final = _window(-1, 0)  # a shift over midnight ends on the day after it began

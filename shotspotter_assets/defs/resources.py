@@ -92,8 +92,7 @@ class NoticesResource(dg.ConfigurableResource):
 class PagesResource(dg.ConfigurableResource):
     """Address at which a web server shows the store's folder `city_pages`."""
 
-    url: str
-    """Empty without a web server; the pages then open from the disk."""
+    url: str  # empty without a web server; the pages then open from the disk
 
     def link(self, path: str, folder: str, name: str = "page") -> dict[str, dg.MetadataValue[Any]]:
         """Return panel entries with the path of a first page, and its address if a web server shows it."""
@@ -110,8 +109,7 @@ class SageMakerResource(dg.ConfigurableResource):
 
     role: str
     image: str
-    poll_s: float = 15.0
-    """Seconds between two polls of a tuning job."""
+    poll_s: float = 15.0  # seconds between two polls of a tuning job
 
     def client(self) -> Any:
         """Return a SageMaker client with the credentials, region and endpoint of the usual AWS environment or configuration."""

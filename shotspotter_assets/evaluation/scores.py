@@ -146,10 +146,8 @@ class Reliability:
     """Bins of equally many cell-days by rising forecast; equal forecasts share a bin."""
 
     mean_forecast: list[float]
-    observed_frequency: list[float]
-    """Share of cell-days with an alert."""
-    low: list[float]
-    """Lower end of the 95% Wilson interval of the observed frequency."""
+    observed_frequency: list[float]  # share of cell-days with an alert
+    low: list[float]  # lower end of the 95% Wilson interval of the observed frequency
     high: list[float]
 
 

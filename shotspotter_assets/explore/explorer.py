@@ -12,7 +12,7 @@ import ipywidgets as ipw
 import pyarrow as pa
 import yaml
 from plotly import graph_objects as go
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
@@ -180,8 +180,6 @@ def _show(output: ipw.Output, views: Callable[[], Iterator[Any]]) -> None:
             else:  # names with spaces may break into lines
                 spaced = view.rename(columns=lambda name: name.replace("_", " "))
                 shown.append({"text/html": spaced.to_html(float_format="{:.4f}".format)})
-    except ValidationError as error:
-        shown.append({"text/plain": registry.problems_of(error)})
     except (ValueError, StoreError, yaml.YAMLError) as error:
         shown.append({"text/plain": str(error)})
     output.outputs = tuple({"output_type": "display_data", "data": data, "metadata": {}} for data in shown)

@@ -170,30 +170,24 @@ def fallbacks(candidate: str) -> tuple[str, ...]:
 def candidate_of(city: City) -> str:
     """Return the name of the forecaster that serves the city if it passes the gate. Raises CityFileError for unknown names."""
     name = city.serves or DEFAULT_CANDIDATE
-    if name not in NEXT_DAY:
-        raise CityFileError(f"{city.name}.yaml: serves: there is no {name!r} (allowed: {', '.join(NEXT_DAY)})")
+    allowed = [one for one in NEXT_DAY if one != "never"]
+    if name not in allowed:
+        raise CityFileError(f"{city.name}.yaml: serves: {name!r} cannot serve (allowed: {', '.join(allowed)})")
     return name
 
 
 def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = None) -> ForecasterSettings:
     """Return the settings of a forecaster: its defaults, changed by the city's file, changed by `changes`.
 
-    Raises CityFileError if the file has a key or value that the forecaster does not take.
+    Raises CityFileError for a key or value that the forecaster does not take.
     """
     settings = find(name).settings
     try:
-        from_file = settings.model_validate(city.forecasters.get(name, {}))
+        return settings.model_validate({**city.forecasters.get(name, {}), **dict(changes or {})})
     except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         allowed = ", ".join(settings.model_fields) or "nothing"
-        raise CityFileError(
-            f"{city.name}.yaml: forecasters.{name}: {problems_of(error)} (allowed: {allowed})"
-        ) from None
-    return settings.model_validate(from_file.model_dump(exclude_unset=True) | dict(changes or {}))
-
-
-def problems_of(error: ValidationError) -> str:
-    """Return the problems of refused settings in one line."""
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise CityFileError(f"{city.name}.yaml: forecasters.{name}: {problems} (allowed: {allowed})") from None
 
 
 def check_forecasters(city: City) -> None:

@@ -61,6 +61,18 @@ Networks = Annotated[
 ]
 
 
+def time_pools(days: int, recurrent_layers: int) -> list[int]:
+    """Return pool sizes over time, one per recurrent layer, down to one frame. Raises ValueError if this is impossible."""
+    min_days = 2**recurrent_layers
+    if recurrent_layers < 1 or days < min_days or days & (days - 1):
+        allowed = ", ".join(str(min_days * 2**power) for power in range(4))
+        raise ValueError(
+            f"days={days} cannot be pooled down to one frame by {recurrent_layers} recurrent layers: "
+            f"use a power of two of at least {min_days} ({allowed}, ...) and at least one recurrent layer"
+        )
+    return [2] * (recurrent_layers - 1) + [days // 2 ** (recurrent_layers - 1)]
+
+
 class NetworkSettings(ForecasterSettings):
     """Settings of a network; the defaults are those of `conv_lstm`: the report's layers, trained for a short time."""
 
@@ -110,7 +122,9 @@ class NetworkSettings(ForecasterSettings):
     def _has_its_inputs(self) -> "NetworkSettings":
         if self.backbone != Backbone.convolution and Channel.counts not in self.channels:
             raise ValueError(f"channels: the backbone {self.backbone} reads days and needs counts among its channels")
-        if self.channels == [Channel.location]:
+        if self.backbone == Backbone.conv_lstm:
+            time_pools(self.days, self.recurrent_layers)
+        if set(self.channels) == {Channel.location}:
             raise ValueError("channels: location needs others beside it (counts, inputs, calendar, factors)")
         return self
 

@@ -21,8 +21,8 @@ class Approvals(StoredRecord):
 
     @classmethod
     def read(cls, store: Store, city: str) -> dict[str, str]:
-        """Return `approved`; empty without an approval."""
-        found = cls.find(store, city)
+        """Return `approved`; empty without an approval, or if the file is damaged: models that served count as approved."""
+        found = cls.find_sound(store, city)
         return {} if found is None else found.approved
 
 
@@ -88,7 +88,7 @@ def serve_approved(
     if proposed.version in [record.version for record in approved]:
         by_hand = [f"Approved by a person at {approvals[proposed.version]}."] if proposed.version in approvals else []
         return proposed.model_copy(update={"reasons": (*proposed.reasons, *by_hand)}), None
-    fitting = [record for record in approved if record.inputs == proposed.inputs]
+    fitting = [record for record in approved if record.place_and_inputs == proposed.place_and_inputs]
     serving = [record for record in fitting if record.lead == stored.lead]
     serving += [record for record in fitting if record.lead > stored.lead or stored.is_too_late]
     text = (
@@ -102,7 +102,7 @@ def serve_approved(
         return serving[0].on(stored, keeps, text), waiting
     why = "No models have been approved yet."
     if approved:
-        cause = f"a lead of {approved[0].lead} days, not {stored.lead}" if fitting else "other inputs"
+        cause = f"a lead of {approved[0].lead} days, not {stored.lead}" if fitting else "another grid or other inputs"
         why = f"The approved models of {approved[0].models_from} cannot serve: they were fitted for {cause}."
     return None, WaitingModels(city=city.name, issue_date=stored.issue_date, models=proposed, text=f"{why} {text}")
 

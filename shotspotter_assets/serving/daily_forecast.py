@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_start
-from shotspotter_assets.cities.stored_settings import GRID, grid_settings
+from shotspotter_assets.cities.stored_settings import GRID, grid_settings, model_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import NEW_CITY
@@ -117,6 +117,12 @@ def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
         raise ValueError(
             f"{key}: the last known day is {stored.last_known}, and the models of {record.models_from} were fitted for a lead "
             f"of {record.lead} days, not {stored.lead}. Materialize live_models for {key}."
+        )
+    place = {key: value for key, value in model_settings(stored.city).items() if key in ("box", "grid")}
+    if not place.items() <= record.settings.items():
+        key = f"{record.city}|{stored.issue_date}"
+        raise ValueError(
+            f"{key}: box or grid has changed since the models' training. Materialize live_models for {key}."
         )
     return stored.until(stored.issue_date - timedelta(days=record.lead - 1))
 

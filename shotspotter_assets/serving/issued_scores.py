@@ -35,12 +35,9 @@ MIN_DAYS_OF_LEVEL: Final = 28  # minimum of scored days for a verdict on predict
 class DayScores:
     """Scores of one day; None if undefined."""
 
-    log_loss: float
-    """Mean over the cells, nats."""
-    gain_over_historical_mean: float | None
-    """Nats per positive."""
-    hit_rate_5: float | None
-    """Share of the positives in the 5% of cells with the highest risk."""
+    log_loss: float  # mean over the cells, nats
+    gain_over_historical_mean: float | None  # nats per positive
+    hit_rate_5: float | None  # share of the positives in the 5% of cells with the highest risk
     expected_alerts: float
     observed_alerts: int
 
@@ -49,17 +46,12 @@ class DayScores:
 class RollingScores:
     """Scores of the served forecasts of the last `WINDOW_DAYS`; units as in `DayScores`."""
 
-    days: int
-    """Number of scored days."""
-    replayed: int
-    """Number of these days whose forecast is replayed."""
+    days: int  # number of scored days
+    replayed: int  # number of these days whose forecast is replayed
     log_loss: float
-    promised_log_loss: float
-    """Mean entropy of the forecasts, their expected log loss if they are calibrated."""
-    predicted_over_observed: float | None
-    """Ratio of the sums of probabilities and positives."""
-    gain_over: dict[str, Gain]
-    """Gain by baseline."""
+    promised_log_loss: float  # mean entropy of the forecasts, their expected log loss if they are calibrated
+    predicted_over_observed: float | None  # ratio of the sums of probabilities and positives
+    gain_over: dict[str, Gain]  # gain by baseline
 
     @property
     def drift(self) -> float:

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.forecaster_registry import NETWORK, candidate_of, live_forecasters, members_of
+from shotspotter_assets.models.forecaster_registry import candidate_of
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.trained_models import ModelFiles, earlier_models, write_models
 from shotspotter_assets.serving.approval import WaitingModels, serve_approved, stored_models
@@ -25,8 +25,7 @@ class LiveModels:
     """Live models after a day, those that wait for approval, or the reason for none."""
 
     record: ServingRecord | None
-    files: ModelFiles = field(default_factory=dict)
-    """New files by stored name."""
+    files: ModelFiles = field(default_factory=dict)  # new files by stored name
     waiting: WaitingModels | None = None
     why_none: str = ""
 
@@ -72,7 +71,7 @@ def reusable_record(store: Store, stored: CityHistory, now: datetime) -> Serving
     is_past = is_over(issue_date + timedelta(days=1), city, now)
     if newest is None or is_past or outdated(city, newest) or newest.last_known != stored.last_known:
         return None
-    if newest.lead != stored.lead or newest.last_trained != issue_date:
+    if newest.lead != stored.lead or newest.last_trained != issue_date or not newest.is_stored(store):
         return None
     data_sha256 = stored.daily(covered_mask(newest.covered, city.shape)).data_sha256()
     return newest if not newest.trained or newest.data_sha256 == data_sha256 else None
@@ -100,7 +99,8 @@ def choose_models(
     latest = ServingRecord.latest_before(store, city.name, issue_date)
     if serve_from is not None:
         return LiveModels(rolled_back(store, stored, serve_from).after(latest))
-    earlier = [record for record, _ in stored_models(store, city.name, issue_date - ONE_DAY)]
+    found = (record for record, _ in stored_models(store, city.name, issue_date - ONE_DAY))
+    earlier = [record for record in found if record.is_stored(store)]
     # Where the lead alternates, as over weekends, models of the same lead stay live.
     before = next((record for record in earlier if record.lead == stored.lead), next(iter(earlier), None))
     reason = training_reason(city, issue_date, before, by_hand=retrain, lead=stored.lead)
@@ -134,15 +134,13 @@ def _too_short(stored: CityHistory) -> str:
 
 def outdated(city: City, before: ServingRecord) -> str:
     """Return the reason why the models of a record cannot serve the city any more; "" if they can."""
+    if changed := [key for key, value in model_settings(city).items() if before.settings.get(key) != value]:
+        return f"the city's file has another value of {', '.join(changed)}"
     if before.inputs != names_of_inputs(city):
         return "the inputs differ from those that the live models were fitted on"
     candidate = candidate_of(city)
     if before.candidate != candidate:
         return f"{candidate} is to serve instead of {before.candidate}"
-    members: list[Any] = [model.chosen.get("members", ()) for model in before.models.values()]
-    is_fitted = any(NETWORK in names for names in (before.models, *members))
-    if is_fitted != (NETWORK in {*live_forecasters(city), *members_of(city, candidate)}):
-        return f"the city's file has network: {str(city.network).lower()}"
     is_served = before.gate.passed or city.gate == "alarm"
     return "" if is_served == (before.served == candidate) else f"the city's file has gate: {city.gate}"
 
@@ -178,7 +176,7 @@ def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingR
     """Return the record of an issue date on which the live models after an earlier day serve again.
 
     Raises:
-        ValueError: `serve_from` is not earlier, or its models were fitted for another lead.
+        ValueError: `serve_from` is not earlier, or its models cannot serve.
         MissingObjectError: it has no record.
     """
     city, issue_date = stored.city.name, stored.issue_date
@@ -189,6 +187,11 @@ def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingR
         raise ValueError(
             f"{city}|{issue_date}: the live models after {serve_from} were fitted for a lead of {record.lead} days, and the last "
             f"known day is {stored.last_known}, a lead of {stored.lead}. Name a day with models of that lead, or train."
+        )
+    if not record.is_stored(store) or outdated(stored.city, record).endswith(("grid", "box")):
+        raise ValueError(
+            f"{city}|{issue_date}: files of the live models after {serve_from} are lost, or the city's box or grid has changed. "
+            "Name another day, or train with `retrain`."
         )
     again = record.on(stored, f"Rolled back by hand to the live models after {serve_from}.")
     return again.model_copy(update={"last_trained": issue_date})

@@ -2,7 +2,7 @@
 
 import json
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.city_history import CityHistory
@@ -40,6 +40,8 @@ class ServingRecord(TrainingRecord):
     """Last day whose alerts are known."""
     inputs: tuple[str, ...]
     """Names of the next day's inputs."""
+    settings: dict[str, str]
+    """Hashes of the city's settings in the fit by key (`stored_settings.model_settings`)."""
     gate: Verdict
     """Verdict on the candidate in the validation window."""
 
@@ -47,6 +49,17 @@ class ServingRecord(TrainingRecord):
     def candidate(self) -> str:
         """Forecaster that serves if it passes the gate."""
         return self.gate.candidate
+
+    @property
+    def place_and_inputs(self) -> tuple[Any, ...]:
+        """Values that must be equal for models to forecast what others forecast."""
+        return self.settings.get("box"), self.settings.get("grid"), self.inputs
+
+    def is_stored(self, store: Store) -> bool:
+        """Return True if all files of the models are in the store."""
+        names = [(f"{name}{self.suffix}", file) for name, model in self.models.items() for file in model.files]
+        files = (LIVE_MODEL.named(model=name, file=file) for name, file in names)
+        return all(store.exists(file, self.city, self.models_from) for file in files)
 
     @property
     def trained(self) -> bool:

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE
+from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict, shown_types, verdict_on
@@ -124,6 +125,7 @@ class Training:
             lead=stored.lead,
             last_known=stored.last_known,
             inputs=names_of_inputs(stored.city),
+            settings=model_settings(stored.city),
             gate=gate,
             **record,
         )

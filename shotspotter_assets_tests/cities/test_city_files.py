@@ -65,7 +65,7 @@ def test_package_cities_load() -> None:
         ({"days_late": 3}, "days_late: unknown key; did you mean publication.days_late?"),
         ({"folds": {"begin": 1}}, "folds.begin: unknown key; allowed: every, train, validation, test"),
         ({"folds": {"train": "5 years"}}, "folds.train: write all, or years such as 5y"),
-        ({"folds": {"validation": "100%"}}, "folds.validation: write a share such as 15%, or years such as 5y"),
+        ({"folds": {"validation": "100%"}}, "folds.validation: write a share such as 15%, at most 50%, or years such as 5y"),
         ({"folds": {"test": "all"}}, "folds.test: write next, or years such as 5y"),
         ({"folds": {"train": "50y"}}, "file: folds.train (50y) and folds.validation (15%) before "),
         ({"source": {**GOOD["source"], "column": 3}}, "source.column: unknown key; did you mean columns?"),

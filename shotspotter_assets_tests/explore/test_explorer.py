@@ -67,7 +67,8 @@ def test_settings_of_the_model_are_widgets_and_reach_the_fold(explorer: Explorer
     widgets["max_trees"].value = 15
     assert explorer.changes() == {"max_trees": 15}
     explorer.train()
-    assert shown(explorer.trained) == [("text/plain", "max_trees: Input should be a multiple of 10")]
+    [(kind, text)] = shown(explorer.trained)
+    assert (kind, "residual_boosting: max_trees: Input should be a multiple of 10" in text) == ("text/plain", True)
     explorer.model.value = "stack"
     explorer.settings.children[0].value = "[ewma, ew_kde]"
     assert explorer.changes() == {"members": ["ewma", "ew_kde"]}

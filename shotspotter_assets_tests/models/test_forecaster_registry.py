@@ -168,7 +168,9 @@ def test_a_citys_file_chooses_what_serves_and_its_settings():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"serves": "oracle"}, r"small_city\.yaml: serves: there is no 'oracle' \(allowed: never, .*stack\)"),
+        ({"serves": "oracle"}, r"small_city\.yaml: serves: 'oracle' cannot serve \(allowed: city_mean, .*stack\)"),
+        ({"serves": "never"}, "serves: 'never' cannot serve"),
+        ({"forecasters": {"conv_lstm": {"days": 12}}}, "conv_lstm: .*days=12 cannot be pooled down to one frame"),
         ({"forecasters": {"oracle": {}}}, r"small_city\.yaml: forecasters: there is no 'oracle' \(allowed: never, "),
         (
             {"forecasters": {"residual_boosting": {"trees": 5}}},

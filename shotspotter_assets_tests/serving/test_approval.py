@@ -140,7 +140,7 @@ def test_models_of_other_inputs_do_not_serve_while_new_ones_wait(office: Office)
     assert office.train(0, "aa", inputs=("others",)) == ("aa", "")
     assert office.train(1, "bb") == ("", "bb")
     [waiting] = waiting_models(office.store, office.city, date.max)
-    assert waiting.text.startswith(f"The approved models of {DAY} cannot serve: they were fitted for other inputs. New")
+    assert waiting.text.startswith(f"The approved models of {DAY} cannot serve: they were fitted for another grid or")
     assert office.train(20, "cc", inputs=("others",)) == ("aa", "cc")
 
 

@@ -8,9 +8,11 @@ import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.publication import Publication
+from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
+from shotspotter_assets.models.records import TrainedModel
 from shotspotter_assets.serving import retraining
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import TENSORS
@@ -51,6 +53,8 @@ def test_new_inputs_candidates_leads_and_requests_retrain_at_any_cadence() -> No
     assert "the inputs differ" in retraining.training_reason(TOWN, NEXT, serving_record())
     other = serving_record(inputs=names_of_inputs(TOWN), gate=replace(IN_FORCE.gate, candidate="regime_regression"))
     assert retraining.outdated(TOWN, other) == "stack is to serve instead of regime_regression"
+    finer = TOWN.model_copy(update={"grid": Grid(rows=8, columns=8), "forecasters": {"stack": {"members": ["ewma"]}}})
+    assert retraining.outdated(finer, IN_FORCE) == "the city's file has another value of grid, forecasters"
     reason = retraining.training_reason(TOWN, NEXT, IN_FORCE, lead=3)
     assert reason == "retrained for a lead of 3 days, as the live models were fitted for 1"
     assert retraining.training_reason(TOWN, NEXT, IN_FORCE.model_copy(update={"lead": 3}), lead=3) == ""
@@ -108,6 +112,13 @@ def test_a_day_keeps_its_models_while_its_data_are_the_same(tmp_path: Path) -> N
     assert retraining.reusable_record(store, stored, AFTER_ITS_END) is None
     assert retraining.reusable_record(store, history_to(NEXT), BEFORE_ITS_END) is None
     assert retraining.reusable_record(with_record(store, IN_FORCE), stored, BEFORE_ITS_END) is None
+    lost = {"stack": TrainedModel(chosen={}, files={"model.json": "aa"}, seconds_to_train=1.0)}
+    with_record(store, same.model_copy(update={"models": lost}))
+    assert retraining.reusable_record(store, stored, BEFORE_ITS_END) is None
+    with pytest.raises(
+        ValueError, match=r"live models after 2024-06-01 are lost.*Name another day, or train with `retrain`"
+    ):
+        retraining.rolled_back(store, history_to(NEXT), DAY)
     asks_for_others = serving_record(data_sha256=data)
     assert retraining.reusable_record(with_record(store, asks_for_others), stored, BEFORE_ITS_END) is None
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.stored_settings import GRID, grid_settings
+from shotspotter_assets.cities.stored_settings import GRID, grid_settings, model_settings
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict
@@ -54,7 +54,7 @@ def serving_record(**changes: Any) -> ServingRecord:
         city=TOWN.name, issue_date=DAY, served=CANDIDATE, since=DAY, reasons=("Better.",), last_trained=DAY, models_from=DAY,
         version="aa", models={}, without={HOURLY_STACK: "Not fitted."}, lead=1, last_known=DAY, inputs=("one",),
         validation=(date(2024, 3, 2), DAY), covered=[(0, 0)], weekly_offset=(-0.1, 0.1), data_sha256="cc", versions={},
-        gate=VERDICT, types_by=None, train=(TOWN.start, date(2024, 3, 1)),
+        gate=VERDICT, types_by=None, settings=model_settings(TOWN), train=(TOWN.start, date(2024, 3, 1)),
     )  # fmt: skip
     return record.model_copy(update=changes)
 

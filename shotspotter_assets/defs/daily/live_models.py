@@ -65,7 +65,7 @@ def _models_of(
         FitContext(read_shared(store, city, issue_date), backups=training_backups(), log=log.info, changes=by_hand),
         reuse=record,
         retrain=config.retrain,
-        serve_from=date.fromisoformat(config.serve_from) if config.serve_from else None,
+        serve_from=_day(city, config.serve_from),
         validation_days=config.validation_days,
     )
     path, record, facts = live.write(store), live.record, {"data_version": live.data_version}
@@ -84,3 +84,10 @@ def _models_of(
         **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
         "path": dg.MetadataValue.path(path),
     }
+
+
+def _day(city: City, serve_from: str) -> date | None:
+    try:
+        return date.fromisoformat(serve_from) if serve_from else None
+    except ValueError:
+        raise ValueError(f"{city.name}: serve_from is {serve_from!r} (allowed: a day as 2026-01-31)") from None

@@ -5,6 +5,7 @@ from datetime import date
 import dagster as dg
 from pydantic import Field
 
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
@@ -12,7 +13,7 @@ from shotspotter_assets.defs.materialize import city_asset
 from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions
 from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.models.training_windows import split_days
-from shotspotter_assets.storage.catalogue import FOLD_MODEL
+from shotspotter_assets.storage.catalogue import FOLD_MODEL, FOLD_RECORD
 from shotspotter_assets.storage.stored_file import Asset
 
 Sections = sections()
@@ -63,7 +64,8 @@ def _fold_of(
     registry.require_next_day(names)
     settings = [registry.city_settings(city, name, by_hand.get(name)) for name in names]
     window = max(one.days for one in (*settings, NetworkSettings()) if isinstance(one, NetworkSettings))
-    last = FoldRecord.latest_before(store, city.name, cutoff) if city.network else None
+    before = store.days_present(FOLD_RECORD, city.name, last=cutoff - ONE_DAY) if city.network else None
+    last = FoldRecord.find_sound(store, city.name, max(before)) if before else None
     record, files = train_fold(
         history,
         cutoff,

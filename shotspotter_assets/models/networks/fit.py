@@ -33,7 +33,7 @@ def fit_network(
     """Train by Adam with early stopping and a learning rate that is cut on plateaus; the best epoch's weights are kept.
 
     Return the network, which ends in probabilities, and: `best_epoch` (0 for the weights of `earlier`),
-    `resumed_from_epoch` (0 if not resumed), `validation_loss_before` (if it continues `earlier`), `seconds`, and the
+    `resumed_from_epoch` (0 if not resumed), `validation_loss_before` (if it continues `earlier`), and the
     `history` of each epoch since: `loss`, `val_loss` (nats per covered cell and map, class weight included) and
     `learning_rate`.
 
@@ -98,7 +98,7 @@ def fit_network(
         if history and before <= min(history["val_loss"]):
             model.set_weights(weights)
             chosen["best_epoch"] = 0
-    return model, chosen | {"seconds": time.monotonic() - began}
+    return model, chosen
 
 
 def _epoch_reports(context: FitContext, epochs: int, began: float) -> keras.callbacks.Callback:

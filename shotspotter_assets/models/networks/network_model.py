@@ -8,25 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from shotspotter_assets.models.network_settings import Backbone, Channel, NetworkSettings
+from shotspotter_assets.models.network_settings import Backbone, Channel, NetworkSettings, time_pools
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.networks.patch_transformer import attended_maps
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 from shotspotter_assets.models.networks.quiet_keras import keras, ops
 
 LOCATION_WIDTH = 4  # numbers that describe a cell's location
-
-
-def time_pools(days: int, recurrent_layers: int) -> list[int]:
-    """Return pool sizes over time, one per recurrent layer, down to one frame. Raises ValueError if this is impossible."""
-    min_days = 2**recurrent_layers
-    if recurrent_layers < 1 or days < min_days or days & (days - 1):
-        allowed = ", ".join(str(min_days * 2**power) for power in range(4))
-        raise ValueError(
-            f"days={days} cannot be pooled down to one frame by {recurrent_layers} recurrent layers: "
-            f"use a power of two of at least {min_days} ({allowed}, ...) and at least one recurrent layer"
-        )
-    return [2] * (recurrent_layers - 1) + [days // 2 ** (recurrent_layers - 1)]
 
 
 @keras.saving.register_keras_serializable(package="shotspotter_assets")

@@ -114,7 +114,10 @@ def test_sees_the_past_only(learned: Trained) -> None:
     ("change", "message"),
     [
         ({"inputs": replace(inputs_of(toy()[0]), in_coverage=np.zeros((6, 6), dtype=bool))}, "no cell"),
-        ({"settings": NetworkSettings(days=6), "inputs": replace(inputs_of(toy()[0]), length=6)}, "power of two"),
+        (
+            {"settings": CONFIG.model_copy(update={"days": 6}), "inputs": replace(inputs_of(toy()[0]), length=6)},
+            "power of two",
+        ),
     ],
 )
 def test_refuses_arguments_that_do_not_fit_together(change: dict[str, Any], message: str) -> None:

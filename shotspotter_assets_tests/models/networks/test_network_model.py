@@ -2,10 +2,10 @@ import keras
 import numpy as np
 import pytest
 
-from shotspotter_assets.models.network_settings import NetworkSettings
+from shotspotter_assets.models.network_settings import NetworkSettings, time_pools
 from shotspotter_assets.models.networks.network_files import load_model, save_model
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
-from shotspotter_assets.models.networks.network_model import build_network, time_pools
+from shotspotter_assets.models.networks.network_model import build_network
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
 
 RATES = np.array([0.02, 0.01, 0.005, 0.001])
