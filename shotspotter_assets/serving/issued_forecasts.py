@@ -70,8 +70,10 @@ class ForecastRecord(_Issue):
 class NoForecast(_Issue):
     """Reason for no forecast."""
 
-    no_forecast: str  # sentences
-    last_issued: date | None  # issue date of the forecast before
+    no_forecast: str
+    """Sentences."""
+    last_issued: date | None
+    """Issue date of the forecast before."""
 
 
 IssueRecord = ForecastRecord | NoForecast
