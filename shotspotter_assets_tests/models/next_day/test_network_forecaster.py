@@ -27,7 +27,7 @@ def test_there_is_a_map_of_all_that_is_forecast_and_one_of_each_known_type(forec
     past = History(city, past.first_day, np.concatenate([past.counts, events], axis=1), COVERED)
     learns = {"epochs": 15, "learning_rate": 0.03} if maps == 3 else {}
     network = build("conv_lstm", **TINY | learns).fit(past, TRAIN, VALIDATION)
-    assert network.models[0].input_shape["frames"][-1] == layers
+    assert network.models[0].inputs[0].shape[-1] == layers
     probability = network.predict_maps(past, TEST)
     assert probability.shape == (len(TEST), COVERED.sum(), maps)
     np.testing.assert_array_equal(probability[..., 0], network.predict(past, TEST))
