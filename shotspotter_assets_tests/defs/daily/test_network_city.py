@@ -69,7 +69,7 @@ def test_network_is_forecast_beside_what_serves_and_continues_weekly(
     chain.run(following, ["live_models"], retrain=True)
     chosen = ServingRecord.load(chain.store, CITY, following).models["network"].chosen
     assert chosen["validation_loss_before"] > 0
-    chain.change_city(serves="ewma", network=False)
+    chain.change_city(serves="ewma", network=False, forecasters=small)
     chain.run(following, ["live_models"])
     record = ServingRecord.load(chain.store, CITY, following)
     assert record.reasons[0] == "Retrained, as the city's file has another value of network."
