@@ -11,7 +11,7 @@ from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import candidate_of
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.trained_models import ModelFiles, earlier_models, write_models
-from shotspotter_assets.serving.approval import WaitingModels, serve_approved, stored_models
+from shotspotter_assets.serving.approval import Approvals, WaitingModels, serve_approved, stored_models
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_on_grid
 from shotspotter_assets.serving.serving_record import WEEK, ServingRecord
 from shotspotter_assets.serving.stored_alerts import stored_incidents
@@ -68,8 +68,9 @@ def reusable_record(store: Store, stored: CityHistory, now: datetime) -> Serving
     if record is not None and issued_on_grid(store, city, issue_date, now) is not None:
         return record
     newest = record if waiting is None else waiting.models
+    approved = waiting is not None and waiting.models.version in Approvals.read(store, city.name)
     is_past = is_over(issue_date + timedelta(days=1), city, now)
-    if newest is None or is_past or outdated(city, newest) or newest.last_known != stored.last_known:
+    if newest is None or (is_past and not approved) or outdated(city, newest) or newest.last_known != stored.last_known:
         return None
     if newest.lead != stored.lead or newest.last_trained != issue_date or not newest.is_stored(store):
         return None

@@ -195,3 +195,10 @@ def test_only_approved_models_serve_and_the_newest_one_waits(tmp_path_factory, e
         waits = "" if approved == trained[-1] else trained[-1]
         assert found == ((approved, waits), (trained[-1], ""))
         assert office.waits() == [waits] * bool(waits)
+
+
+def test_an_approval_of_a_past_day_trains_nothing(office: Office) -> None:
+    assert office.train(0, "aa") == ("", "aa")
+    office.approve(0, "aa")
+    reuse = reusable_record(office.store, office.history(0), NOW + timedelta(days=90))
+    assert office.carry(0, reuse=reuse) == ("aa", "")
