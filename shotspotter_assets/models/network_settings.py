@@ -145,7 +145,7 @@ class DailyNetworkSettings(NetworkSettings):
 
     backbone: OfBackbone = Backbone.convolution
     start: OfStart = Start.regression
-    channels: Channels = [Channel.inputs]  # noqa: RUF012
+    channels: Channels = [Channel.inputs]  # noqa: RUF012  (pydantic copies it)
     filters: Filters = 16
     dropout: Dropout = 0.1
     epochs: Epochs = 30

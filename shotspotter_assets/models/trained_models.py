@@ -1,4 +1,4 @@
-"""Trained models of a fold or of a day that serves: stored beside their record, and loaded by its hashes."""
+"""Trained models of folds and live models: stored beside their record, and loaded by its hashes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
