@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import ValidationError, model_validator
 
-from shotspotter_assets.cities.city import City, Coverage
+from shotspotter_assets.cities.city import City, Coverage, SourceSettings
 from shotspotter_assets.cities.explanations import explain
 from shotspotter_assets.cities.factors import Factor
 from shotspotter_assets.cities.last_good import LastGoodFiles
@@ -22,7 +22,7 @@ from shotspotter_assets.sources.source_kinds import SourceOfAnyKind
 PACKAGE_CITIES = Path(__file__).parent / "cities"  # folder of the shipped city files
 Cities = Mapping[str, City]  # cities by name
 MAX_PROBLEMS: Final = 10  # maximum number of problems named of one file
-_Part = TypeVar("_Part", Coverage, Layer, Factor, Streets)
+_Part = TypeVar("_Part", Coverage, Layer, Factor, Streets, LandingSettings)
 
 
 class CityFile(City):
@@ -33,7 +33,8 @@ class CityFile(City):
 
     @model_validator(mode="after")
     def _has_separate_sources(self) -> "CityFile":
-        folders = [source.folder or self.name for source in self.all_sources if isinstance(source, LandingSettings)]
+        landing = [source for source in self.all_sources if isinstance(source, LandingSettings)]
+        folders = [str(source.path or source.folder or self.name) for source in landing]
         if any(isinstance(source, SimulatedSettings) for source in self.other_sources):
             raise ValueError("other_sources cannot be simulated")
         if any(f"{one}/".startswith(f"{other}/") for one, other in permutations(folders, 2)):
@@ -168,13 +169,18 @@ _Loader.yaml_implicit_resolvers = {
 def _with_paths(file: Path, city: City) -> City:
     def located(key: str, part: _Part, field: str = "path") -> _Part:
         path: Path = file.parent.absolute() / getattr(part, field).expanduser()
-        if not path.is_file():
+        if not (path.is_dir() if isinstance(part, LandingSettings) else path.is_file()):
             hint = "a relative path starts at the folder of the city's file"
             raise CityFileError(f"{file}: {key}.{field}: {path} does not exist; {hint}")
         return part.model_copy(update={field: path})
 
+    def source(key: str, part: SourceSettings) -> SourceSettings:
+        return located(key, part) if isinstance(part, LandingSettings) and part.path is not None else part
+
     layers = {key: located(f"layers.{key}", layer) for key, layer in city.layers.given().items()}
     changes = {
+        "source": source("source", city.source),
+        "other_sources": tuple(source(f"other_sources.{at}", one) for at, one in enumerate(city.other_sources)),
         "layers": city.layers.model_copy(update=layers),
         "factors": {name: located(f"factors.{name}", factor) for name, factor in city.factors.items()},
         "streets": city.streets and located("streets", city.streets),

@@ -84,7 +84,9 @@ class LandingFolder(AlertSource):
         self._client = client() if client is not None and folder.startswith("s3://") else None
         limits = city.limits.model_dump_json() if city.limits != Limits() else ""
         rules = sha256(city.start.isoformat(), str(city.max_share_rejected), limits)[:8]
-        self._meaning = f":{sha256(source.model_dump_json(exclude={'settle_seconds', 'folder'}), city.time_zone)[:8]}"
+        self._meaning = (
+            f":{sha256(source.model_dump_json(exclude={'settle_seconds', 'folder', 'path'}), city.time_zone)[:8]}"
+        )
         self._rules = f":{rules}{self._meaning}"
 
     def read(self, first: date, last: date) -> pa.Table:

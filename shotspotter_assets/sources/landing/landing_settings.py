@@ -1,5 +1,6 @@
 """Landed files as a kind of source."""
 
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -16,6 +17,8 @@ class LandingSettings(TabularSettings):
     arrival: ClassVar = "landed"
     folder: str | None = Field(default=None, pattern=r"^[^/\\.][^/\\]*(/[^/\\.][^/\\]*)*$")
     """Path below the landing root; null for the city's name. No two sources share one."""
+    path: Path | None = None
+    """Folder of files that come with the city's file, beside it, instead of a folder below the landing root."""
     file_date: str | None = Field(default=None, pattern="%Y")
     """`strptime` pattern of the local date in daily files' names (`alerts_%Y%m%d`); null for files of any days."""
     sheet: str | None = None
@@ -26,5 +29,5 @@ class LandingSettings(TabularSettings):
     def open(self, city: City, access: Access) -> AlertSource:
         from shotspotter_assets.sources.landing.folder import LandingFolder
 
-        folder = f"{access.landing_root.rstrip('/')}/{self.folder or city.name}"
+        folder = str(self.path or f"{access.landing_root.rstrip('/')}/{self.folder or city.name}")
         return LandingFolder(city, self, folder, access.store, access.s3_client)
