@@ -32,7 +32,7 @@ def _in_words(table: pa.Table) -> list[dict[str, Any]]:
     """Return the rows by rank, each with its `mark` on the map of tomorrow."""
     rows: list[dict[str, Any]] = table.sort_by("rank").to_pylist()
     for row in rows:
-        row |= {"chance": chance(row["probability"]), "why": reasons(row["reasons"])}
+        row |= {"chance": chance(row["probability_within_reach"]), "why": reasons(row["reasons"])}
         what = f"{row['units']} units: {row['place']}"
         row["mark"] = {"at": [row["latitude"], row["longitude"]], "rank": row["rank"], "what": what}
     return rows

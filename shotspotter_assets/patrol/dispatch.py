@@ -14,6 +14,7 @@ from shotspotter_assets.arrays import Booleans, Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import DECIMALS, cell_edges, cell_name
 from shotspotter_assets.geometry.shapes import polygon_feature
+from shotspotter_assets.patrol.cover import reach_matrix
 from shotspotter_assets.patrol.plan import DayPlan
 from shotspotter_assets.patrol.shifts import ShiftForecasts, shift_window
 from shotspotter_assets.storage.catalogue import PLAN, STREETS
@@ -35,7 +36,11 @@ def dispatch_table(
     streets: pa.Table | None = None,  # segments by shift, with the row and column of their main cell
 ) -> pa.Table:
     """Return the cells with units, by shift and rank (`catalogue.PLAN`)."""
-    records = []
+    assert city.patrol is not None
+    records, reach = [], reach_matrix(city, city.patrol.radius_m)
+    hazards = -np.log1p(-forecasts.probability).reshape(len(plan.shifts), -1)
+    expected = (reach @ forecasts.expected.reshape(hazards.shape).T).T.reshape(forecasts.expected.shape)
+    probability = -np.expm1(-(reach @ hazards.T).T).reshape(expected.shape)
     by_risk = (STREETS.schema.empty_table() if streets is None else streets).sort_by([("probability", "descending")])
     for at, shift_plan in enumerate(plan.shifts):
         starts_at, ends_at = shift_window(shift_plan.shift, plan.forecast_date, city.zone)
@@ -54,9 +59,10 @@ def dispatch_table(
                     "cell": cell_name(row, column),
                     "area": None if areas is None else str(areas[row, column]) or None,
                     "units": int(shift_plan.units[row, column]),
-                    "expected_alerts": float(forecasts.expected[at, row, column]),
+                    "expected_within_reach": float(expected[at, row, column]),
+                    "probability_within_reach": float(probability[at, row, column]),
                     "covered_alerts": float(shift_plan.added[row, column]),
-                    "probability": float(forecasts.probability[at, row, column]),
+                    "one_more_unit": shift_plan.totals.one_more_unit,
                     "longitude": round((edges["west"] + edges["east"]) / 2, DECIMALS),
                     "latitude": round((edges["south"] + edges["north"]) / 2, DECIMALS),
                     "reasons": list((reasons or {}).get((row, column), ())),

@@ -45,6 +45,28 @@ def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, dat
     return start.astimezone(UTC).astimezone(zone), end.astimezone(UTC).astimezone(zone)
 
 
+def totals_note(shifts: Sequence[Shift]) -> str:
+    """Return why the totals of a day's shifts differ from the day's, in one sentence; "" if they have the day's hours."""
+    ends = [shift.end + 24 * (shift.end <= shift.start) for shift in shifts]
+    covering = np.zeros(2 * 24, np.int64)
+    for shift, end in zip(shifts, ends, strict=True):
+        covering[shift.start : end] += 1
+    today, next_day = covering.reshape(2, 24)
+    late = [f"{shift.name} ends on the next day" for shift, end in zip(shifts, ends, strict=True) if end > 24]
+    # Hours before the first shift may belong to a shift that began on the day before.
+    reasons = [
+        *late,
+        *_spans(today + next_day == 0, "no shift has"),
+        *_spans(today + next_day > 1, "several shifts have"),
+    ]
+    return f"The totals of shifts and day differ: {'; '.join(reasons)}." if reasons else ""
+
+
+def _spans(is_in: Booleans, words: str) -> list[str]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_in, [False]]))).reshape(-1, 2)
+    return [f"{words} {first}:00 to {last}:00" for first, last in edges.tolist()]
+
+
 def _hours_of(shift: Shift, day: date, zone: ZoneInfo, starts: Days) -> Booleans:
     begin, end = shift_window(shift, day, zone)
     first, last = (np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "s") for moment in (begin, end))

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.patrol_rules import Shift
-from shotspotter_assets.patrol.shifts import shift_forecasts, shift_window
+from shotspotter_assets.patrol.shifts import shift_forecasts, shift_window, totals_note
 from shotspotter_assets_tests.patrol.cities import patrol_city
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -62,3 +62,17 @@ def test_hours_without_a_forecast_are_named():
     table, city = hourly("2024-05-01T04", "2024-05-02T04"), city_with(22, 6, "America/New_York")
     with pytest.raises(ValueError, match=r"Shift 22-6 of 2024-05-01 .* 8 hours, and 6 of them .* 2024-05-02T04:00:00"):
         shift_forecasts(table, city, city.patrol.shifts, DAY)
+
+
+@pytest.mark.parametrize(
+    ("hours", "why"),
+    [
+        ([(0, 12), (12, 24)], ""),
+        ([(0, 24)], ""),
+        ([(6, 14), (14, 22), (22, 6)], "22-6 ends on the next day"),
+        ([(6, 14), (12, 20), (20, 2)], "20-2 ends on the next day; no shift has 2:00 to 6:00; several shifts have 12:00 to 14:00"),
+    ],
+)  # fmt: skip
+def test_the_difference_of_shifts_and_day_has_its_reason(hours, why):
+    shifts = [city_with(*one).patrol.shifts[0] for one in hours]
+    assert totals_note(shifts) == (f"The totals of shifts and day differ: {why}." if why else "")

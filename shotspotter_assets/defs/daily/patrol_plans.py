@@ -13,12 +13,18 @@ from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP, HOURLY, PLAN, STREETS
 from shotspotter_assets.storage.stored_file import Asset
 
-PLACEMENT: Final = ["shift", "rank", "cell", "units", "covered_alerts"]  # columns in the panel, which is narrow
+PLACEMENT: Final = [
+    "shift",
+    "rank",
+    "cell",
+    "units",
+    "probability_within_reach",
+]  # columns in the panel, which is narrow
 
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    shown = {"kinds": {"csv", "parquet"}, "code_version": "1", "table": PLAN}
+    shown = {"kinds": {"csv", "parquet"}, "code_version": "2", "table": PLAN}
     upstream = {Asset.RISK_FORECASTS: None, Asset.STREET_RISK: None}
     return dg.Definitions(assets=[daily_asset(city, Asset.PATROL_PLANS, _plan_of, upstream, **shown)])
 
