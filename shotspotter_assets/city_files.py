@@ -39,6 +39,11 @@ class CityFile(City):
             raise ValueError("other_sources cannot be simulated")
         if any(f"{one}/".startswith(f"{other}/") for one, other in permutations(folders, 2)):
             raise ValueError("two landing sources share a folder, or one lies in another; give each its own")
+        since = getattr(self.source, "since", None) or self.start
+        if since > self.start and not self.other_sources:
+            raise ValueError(
+                f"no source has the days from start to since ({since}); add other_sources, or write start: {since}"
+            )
         return self
 
 

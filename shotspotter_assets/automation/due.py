@@ -105,27 +105,28 @@ def _due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> 
         before = table.days[day].version if day in table.days else ""
         rows = sorted(snapshot.rows.get(day, {}).items())
         found[day] = reasons[day], f"{before}{rows}{settings}{city.max_share_rejected}{states[day][0]}"
-    if any(answer.error for answer in answers):
-        # Runs that can only fail would use up their retries.
-        return _DueDays(last, {}, ["Days are built once the source answers again."], min(found, default=date.max))
     # The incidents of a day may have begun on its eve.
     found |= {
         day + ONE_DAY: ("follows a day with other rows", version)
         for day, (_, version) in found.items()
         if day not in same and day < last and day + ONE_DAY in table.days and day + ONE_DAY not in found
     }
-    waits = []
+    waits, first_gap = [], min([*found, *left_out], default=date.max)
+    if silent := [snapshot.live[address] for address, answer in snapshot.polled.items() if answer.error]:
+        # Runs that can only fail would use up their retries.
+        found = {day: why for day, why in found.items() if day < min(silent)}
+        waits.append(f"Days from {max(min(silent), city.start)} are built once the source answers again.")
     if left_out:
         waits.append(
             f"No forecast or fold starts until the days from {left_out[0]} to {left_out[-1]} are built. Write `automation: "
             "history` in the city's file, or materialize raw_alerts, cleaned_alerts and grid_tensors of these days."
         )
-    if city.end is None and (today - last).days > MAX_SILENT_DAYS:
+    if city.end is None and not silent and (today - last).days > MAX_SILENT_DAYS:
         waits.append(
             f"The newest day is {last}. If the service has ended, write `end: {last}` in the city's file: with "
             "`automation: recent`, folds of the year before it are trained then."
         )
-    return _DueDays(last, dict(sorted(found.items())), waits, min([*found, *left_out], default=date.max))
+    return _DueDays(last, dict(sorted(found.items())), waits, first_gap)
 
 
 def _reasons(stored: Stored, same: Collection[date], states: Mapping[date, tuple[str, str]]) -> dict[date, str]:

@@ -28,6 +28,7 @@ class AlertSource(ABC):
     is_live: ClassVar[bool] = False  # True for a source that is polled, as its rows may change
 
     address: str = ""  # the `received_from` of a live source's rows
+    since: date = date.min  # first day that a live source is asked for
 
     @abstractmethod
     def read(self, first: date, last: date) -> "pa.Table":

@@ -47,7 +47,7 @@ class Snapshot:
 
     city: City
     landed: Sequence[Landed] = ()  # contents of the landing folders
-    live: frozenset[str] = frozenset()  # addresses of the live sources
+    live: Mapping[str, date] = field(default_factory=dict)  # first day of each live source by address
     polled: Mapping[str, Polled] = field(default_factory=dict)  # last answers of the live sources by address
     named: frozenset[date] = frozenset()  # days whose daily file has landed
 
@@ -162,7 +162,7 @@ def take_snapshot(
     snapshot = Snapshot(
         city=city,
         landed=[reader.refresh(max_seconds) for reader in readers if isinstance(reader, LandingFolder)],
-        live=frozenset(reader.address for reader in live),
+        live={reader.address: reader.since for reader in live},
         polled=_answers(city, live, store, now, poll_seconds),
         named=frozenset(readers[0].named_days()),
     )
@@ -215,7 +215,7 @@ def record_answer(store: Store, city: str, rows: pa.Table, first: date, last: da
 def _poll(city: City, reader: AlertSource, before: Polled | None, now: datetime) -> Polled:
     today = now.astimezone(city.zone).date()
     last = min(today - timedelta(days=1), city.end or today)
-    first = max(city.start, last - timedelta(days=POLLED_DAYS))
+    first = max(city.start, reader.since, last - timedelta(days=POLLED_DAYS))
     try:
         rows = reader.read(first, last)
     except SourceError as error:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from shotspotter_assets.cities.city import SourceSettings
+from shotspotter_assets.cities.city import Day, SourceSettings
 from shotspotter_assets.cities.strict_model import StrictModel
 from shotspotter_assets.sources.json_rows import check_path
 
@@ -101,6 +101,8 @@ class ApiSettings(TabularSettings):
     """Settings of sources asked over HTTP; columns may be JMESPaths into a row."""
 
     arrival: ClassVar = "polled"
+    since: Day | None = None
+    """First day that the source is asked for; null for the city's `start`. Other sources have the days before it."""
     patience: Patience = Patience()
 
     @field_validator("columns")

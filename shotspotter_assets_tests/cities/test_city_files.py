@@ -81,6 +81,7 @@ def test_package_cities_load() -> None:
         ({"source": {**SOCRATA, "domain": "https://u:p@a.example"}}, "source.domain: must not hold a user or password"),
         ({"source": {**SOCRATA, "token_variable": "Zx81kQ0vT7!"}}, "source.token_variable: String should match pattern"),
         ({"source": {**SOCRATA, "columns": {"time": "a..b"}}}, "source.columns: 'a..b' is not a JMESPath"),
+        ({"source": {**SOCRATA, "since": date(2019, 1, 1)}}, "file: no source has the days from start to since (2019-01-01); "),
         ({"other_sources": [SOCRATA, {**ALERTS, "colums": 1}]}, "other_sources.1.colums: unknown key; did you mean columns?"),
         ({"source": {**ALERTS, "paging": {"style": "cursor"}}}, "source.paging: style cursor needs next"),
         ({"source": {**ALERTS, "url": "https://a.example/{to}"}}, "source: url has {to} (allowed: {first}, {last})"),

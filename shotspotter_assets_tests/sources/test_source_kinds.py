@@ -81,4 +81,4 @@ def test_the_how_to_adds_a_kind_that_is_polled(bulletin_city: City, tmp_path: Pa
     readers = [bulletin_city.source.open(bulletin_city, access(tmp_path))]
     snapshot = take_snapshot(bulletin_city, readers, store, datetime(2024, 3, 5, tzinfo=UTC), poll_seconds=60)
     assert snapshot.rows == rows_by_origin(read_sources(readers, date(2024, 3, 1), date(2024, 3, 3)))
-    assert snapshot.live == {"bulletin.csv"}
+    assert set(snapshot.live) == {"bulletin.csv"}

@@ -104,7 +104,7 @@ class AlertsApiSettings(ApiSettings):
 class AlertsApi(ApiReader[AlertsApiSettings]):
     """An API that is asked for the alerts between two instants.
 
-    The latest version of a `source_id` counts, without withdrawn alerts. Asking for the city's first day asks for all days,
+    The latest version of a `source_id` counts, without withdrawn alerts. Asking for the source's first day asks for all days,
     as only this finds rows without a usable time.
     """
 
@@ -118,7 +118,7 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
         query: dict[str, str | int] = {paging.size_parameter: paging.size} if paging.size_parameter else {}
         if paging.style in ("page", "offset"):
             query[paging.name] = paging.first_page if paging.style == "page" else 0
-        first, last = (asked.start, asked.today) if asked.with_unusable else (asked.first, asked.last)
+        first, last = (asked.since, asked.today) if asked.with_unusable else (asked.first, asked.last)
         begin, end = first - ONE_DAY, last + 2 * ONE_DAY
         step = timedelta(days=self.source.longest_days or (end - begin).days)
         while begin < end:

@@ -28,11 +28,12 @@ class AskedDays(NamedTuple):
     last: date
     start: date
     today: date
+    since: date  # first day of the source, under which rows without a usable time are filed
 
     @property
     def with_unusable(self) -> bool:
         """True if the days include the one of rows without a usable time."""
-        return self.first <= self.start <= self.last
+        return self.first <= self.since <= self.last
 
     def condition(self, field: str, literal: Callable[[date], str]) -> str:
         """Return the SQL condition on rows of these days, with a day more on each side for any zone of the field.
@@ -65,7 +66,7 @@ class Page(NamedTuple):
 class ApiReader(AlertSource, Generic[Settings]):
     """A live source that is asked for a range of days over HTTP, page by page.
 
-    Rows without a usable time, from before the city's start or from the future are filed under the city's first day, and
+    Rows without a usable time, from before the city's start or from the future are filed under the source's first day, and
     asked for with it. A kind of source overrides `requests`, and other hooks where its publisher differs.
     """
 
@@ -73,6 +74,7 @@ class ApiReader(AlertSource, Generic[Settings]):
 
     def __init__(self, city: City, source: Settings, address: str, sent: SentToken | None, secret: str | None) -> None:
         self.city, self.source, self.address = city, source, address
+        self.since = max(city.start, source.since or city.start)
         self._sent, self._secret = sent, secret
 
     @abstractmethod
@@ -113,7 +115,10 @@ class ApiReader(AlertSource, Generic[Settings]):
         """Read rows, see `AlertSource.read`; raise SourceError if the API refuses, or contradicts the city's file."""
         from shotspotter_assets.sources.api.http import JsonApi
 
-        asked = AskedDays(first, last, self.city.start, local_time.today(self.city.zone))
+        today = local_time.today(self.city.zone)
+        asked = AskedDays(max(first, self.since), last, self.city.start, today, self.since)
+        if asked.first > last:
+            return self._raw([], asked)
         with JsonApi(self.city, self.source.patience, self._sent, self._secret, self.error_in) as api:
             pages = (row for request in self.requests(api, asked) for row in self._rows(api, request))
             return self._raw(list(self.counted(pages)), asked)
@@ -146,7 +151,7 @@ class ApiReader(AlertSource, Generic[Settings]):
             return RAW_SCHEMA.empty_table()
         table = table_of_rows(rows, dict.fromkeys(self.source.columns.named().values()))
         plausible = asked.start, asked.today
-        raw = to_raw(table, self.city, self.source, self.address, local_time.now(), asked.start, plausible)
+        raw = to_raw(table, self.city, self.source, self.address, local_time.now(), asked.since, plausible)
         # The whole row where a part of it could not be read, not only the columns that the city's file names.
         unread = raw["as_received"].to_pylist()
         texts = [text and json.dumps(row, sort_keys=True) for text, row in zip(unread, rows, strict=True)]

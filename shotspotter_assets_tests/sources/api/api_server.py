@@ -218,6 +218,10 @@ class Arcgis:
             Route("/arcgis/rest/services/Alerts/MapServer/29/query", self.query),
         ]
 
+    def add(self, rows: pa.Table) -> None:
+        self.database.register("received", rows)
+        self.database.execute("INSERT INTO features SELECT * FROM received")
+
     async def describe(self, request: Request) -> Response:
         if request.query_params.get("f") != "json":
             return Response("<html>ArcGIS REST Services Directory</html>", media_type="text/html")

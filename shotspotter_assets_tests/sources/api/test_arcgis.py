@@ -34,7 +34,7 @@ def features(**columns: list[Any]) -> pa.Table:
 
 
 def layer(server: Server, **source: Any) -> ArcgisLayer:
-    own = {"layer": server.url + LAYER, "patience": QUICK, **source}
+    own = {"layer": server.url + LAYER, "patience": QUICK, "since": None, **source}
     city = CityFile.model_validate(DC.model_dump() | {"source": DC.source.model_dump() | own})
     return ArcgisLayer(city, city.source, "s3cret-of-the-layer")
 
@@ -85,6 +85,19 @@ def test_rows_without_a_usable_date_are_filed_under_the_first_day() -> None:
         assert layer(server).read(date(2014, 1, 2), LAST)["source_id"].to_pylist() == ["7D4"]
     unread = [json.loads(text) for text in raw["as_received"].drop_null().to_pylist()]
     assert [row["DATETIME"] for row in unread if row["DATETIME"] is None] == [None]
+
+
+def test_days_before_since_are_not_asked_for_but_unusable_rows_are() -> None:
+    ahead = str(datetime.now(UTC).date() + timedelta(days=40))
+    times = [None, "1899-12-30", ahead, "2018-03-04T12:00", "2018-03-05T04:59", "2018-03-05T05:00", "2018-03-07T12:00"]
+    with serving(Arcgis(features(DATETIME=times)).routes) as server:
+        since = layer(server, since=date(2018, 3, 5))
+        assert since.read(FIRST, date(2018, 3, 4)).num_rows == 0
+        assert not server.requests
+        raw = since.read(FIRST, LAST)
+        assert sorted(raw["source_id"].to_pylist()) == ["7D0", "7D1", "7D2", "7D5", "7D6"]
+        assert min(raw["date"].to_pylist()) == date(2018, 3, 5)
+        assert since.read(date(2018, 3, 6), LAST)["source_id"].to_pylist() == ["7D6"]
 
 
 def test_points_of_the_geometry_and_a_condition_of_the_citys() -> None:
