@@ -45,12 +45,13 @@ def check_cities(folder: Path | None) -> None:
     """Check the city files in use, or those of FOLDER."""
     from shotspotter_assets.factors.city_factors import CityFactors
     from shotspotter_assets.geometry.shapes import read_areas
+    from shotspotter_assets.pages.city_layers import read_layers, uncovered
     from shotspotter_assets.settings import checked_cities, cities_folder
     from shotspotter_assets.streets.segments import read_segments
 
     folder = folder or cities_folder(os.environ)
     cities = checked_cities(folder, os.environ)
-    problems, usable = [*cities.unusable.values()], []
+    problems, warnings, usable = [*cities.unusable.values()], [], []
     for name, city in ((name, city) for name, city in cities.items() if name not in cities.unusable):
         try:
             CityFactors.read(city)
@@ -58,13 +59,16 @@ def check_cities(folder: Path | None) -> None:
                 read_segments(city)
             if (coverage := city.coverage) is not None:
                 read_areas(coverage.file, coverage.name_property, coverage.areas)
+            layers, unusable = read_layers(city)
+            warnings += [*unusable, *uncovered(city, layers)]
         except ValueError as error:
             problems.append(str(error))
         else:
             usable.append(name)
     click.echo(f"{folder}: {len(usable)} city files can be used: {', '.join(usable) or 'none'}.")
+    for line in [*problems, *(f"Warning: {warning}" for warning in warnings)]:
+        click.echo(line, err=True)
     if problems:
-        click.echo("\n".join(problems), err=True)
         sys.exit(1)
 
 

@@ -12,8 +12,17 @@ from shotspotter_assets_tests.cities.test_city_files import write
 def check(folder: Path) -> tuple[str, list[str]]:
     """Return the line about usable cities, and the problems."""
     ran = CliRunner().invoke(main, ["check-cities", str(folder)])
-    assert ran.exit_code == (1 if ran.stderr else 0)
-    return ran.stdout, ran.stderr.splitlines()
+    lines = ran.stderr.splitlines()
+    assert ran.exit_code == (0 if all(line.startswith("Warning: ") for line in lines) else 1)
+    return ran.stdout, lines
+
+
+def test_a_layer_that_pages_leave_out_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "wards.geojson").write_text("{")
+    write(tmp_path, layers={"districts": {"path": "wards.geojson", "name": "ward"}})
+    usable, [warning] = check(tmp_path)
+    assert usable == f"{tmp_path}: 1 city files can be used: washington_dc.\n"
+    assert warning.startswith("Warning: City washington_dc, layers.districts: wards.geojson cannot be read: ")
 
 
 def test_each_wrong_file_has_a_line(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 
 from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.layers import Layer
 from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles
-from shotspotter_assets.geometry.shapes import names_at, read_shapes, require_column
+from shotspotter_assets.geometry.shapes import names_at
+from shotspotter_assets.pages.city_layers import read_layers
 
 if TYPE_CHECKING:
     from geopandas import GeoSeries
@@ -26,12 +26,13 @@ PRECISION_DEGREES: Final = 1e-5
 
 
 class Places:
-    """Places of a city; raises ValueError for unusable layers."""
+    """Places of a city; `problems` has a line for each layer that is left out."""
 
     def __init__(self, city: City) -> None:
-        self._city, self._plane, self._layers = city, Plane.of(city.box), read_layers(city)
-        self._districts = list(self._layers["districts"].items()) if "districts" in self._layers else []
-        self._streets = _Streets(self._plane, self._layers["streets"]) if "streets" in self._layers else None
+        self._city, self._plane = city, Plane.of(city.box)
+        self.layers, self.problems = read_layers(city)
+        self._districts = list(self.layers["districts"].items()) if "districts" in self.layers else []
+        self._streets = _Streets(self._plane, self.layers["streets"]) if "streets" in self.layers else None
 
     def ground(self, cells: Integers) -> dict[str, Any]:
         """Return the common part of maps that show `cells`, given as row * columns + column, for `map.js`.
@@ -44,7 +45,7 @@ class Places:
             "rows": grid.rows,
             "columns": grid.columns,
             "layers": {
-                key: _geojson(self._layers[key]) for key in ("parks", "streets", "districts") if key in self._layers
+                key: _geojson(self.layers[key]) for key in ("parks", "streets", "districts") if key in self.layers
             },
             "tiles": "" if base_map is None else base_map.tiles,
             "attribution": "" if base_map is None else base_map.attribution,
@@ -108,38 +109,6 @@ class _Streets:
             for point, line in zip(unnamed[points], lines, strict=True):
                 names[point] = f"near {self._names[line]}"
         return names
-
-
-def read_layers(city: City) -> dict[str, "GeoSeries"]:
-    """Return the shapes of the file's layers by key, indexed by name, in WGS84 degrees and cut to the city's box.
-
-    Without a layer of streets, ranked streets name places. The ValueError of an unusable file names city, key and remedy.
-    """
-    layers = {key: _read(city, f"layers.{key}", layer) for key, layer in city.layers.given().items()}
-    if city.streets is not None and "streets" not in layers:
-        layers["streets"] = _read(city, "streets", city.streets)
-    return layers
-
-
-def _read(city: City, key: str, layer: Layer) -> "GeoSeries":
-    try:
-        frame = read_shapes(layer.path)
-        require_column(frame, "name", layer.name)
-    except ValueError as error:
-        raise ValueError(f"City {city.name}, {key}: {layer.path} {error}.") from None
-    frame = frame[frame[layer.name].notna()]
-    shapes = frame.geometry.copy()
-    is_area = shapes.geom_type.isin(["Polygon", "MultiPolygon"])
-    shapes[is_area] = shapes[is_area].make_valid()
-    shapes = shapes.clip_by_rect(*city.box.edges)
-    shapes.index = [_named(layer.name, value) for value in frame[layer.name]]
-    return shapes[~shapes.is_empty & (shapes.index != "")]
-
-
-def _named(column: str, value: object) -> str:
-    """Return a name; a number is preceded by its column ("ward 8")."""
-    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-    return f"{column.replace('_', ' ')} {text}" if text.isdecimal() else text
 
 
 def _geojson(shapes: "GeoSeries") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
 from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+from shotspotter_assets.pages.city_layers import uncovered
 from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.past_days import past_day, stamps
 from shotspotter_assets.pages.places import Places
@@ -77,6 +78,7 @@ class Site:
     record: PagesRecord  # of the last run, until this run writes its own
     hashes: dict[str, str] = field(default_factory=dict)  # by file, those of unchanged files among them
     written: list[str] = field(default_factory=list)  # names of changed files
+    problems: list[str] = field(default_factory=list)  # a line for each layer that is left out or covers little
 
     @classmethod
     def of(cls, store: Store, name: str) -> "Site":
@@ -103,7 +105,7 @@ class Site:
 
 
 def make_pages(store: Store, city: City) -> Site:
-    """Make the pages of a city, and write the changed files; raise ValueError for unusable layers."""
+    """Make the pages of a city, and write the changed files; layers that cannot be used are left out."""
     places = Places(city)
     issue = newest_forecast(store, city, places)
     forecast = issue["forecast"]
@@ -113,7 +115,9 @@ def make_pages(store: Store, city: City) -> Site:
         plans = {} if forecast is None else shift_plans(store, forecast["record"], places)
         past = _past_days(site, city, known)
         track = None if known is None else issued_track(store, city, known)
-        site.put_data("ground", places.ground(_cells(store, city, forecast)))
+        cells = _cells(store, city, forecast)
+        site.problems = [*places.problems, *uncovered(city, places.layers, cells)]
+        site.put_data("ground", places.ground(cells))
         if forecast is not None:
             units = {shift.shift: [row["mark"] for row in rows] for shift, rows in plans.get("shifts", ())}
             site.put_data("tomorrow", forecast["data"] | {"units": units})
@@ -143,6 +147,7 @@ def renew_last_hours(store: Store, city: City, places: Places) -> None:
         site = Site.of(store, city.name)
         if site.record.files:
             site.hashes |= site.record.files
+            site.problems = places.problems
             _put_pages(site, city, {LAST_HOURS: {"hours": last_hours(store, city, places)}})
             site.write_record()
 
@@ -167,6 +172,7 @@ def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]]) -> None
     values = {
         "city": city,
         "city_title": title_of(city.name),
+        "problems": site.problems,
         "tabs": tabs,
         "csp": policy("" if city.base_map is None else city.base_map.tiles),
         "shared": f"../city={ALL_CITIES}/",

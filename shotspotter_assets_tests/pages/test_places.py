@@ -7,6 +7,7 @@ import shapely
 
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.city_files import load_city
+from shotspotter_assets.pages.city_layers import uncovered
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, chance, title_of
 from shotspotter_assets_tests.defs.chain import CITIES
@@ -44,6 +45,24 @@ def test_a_street_far_away_names_nothing(tmp_path: Path) -> None:
     places = named(tmp_path, streets=Layer(path=written(tmp_path, frame, "one.parquet"), name="name"))
     assert name(places, 0, 0) == "near Only St, ward 1"
     assert "north-west" in name(places, 6, 0)
+
+
+def test_layers_that_cover_little_or_have_no_names_are_told(tmp_path: Path) -> None:
+    places = named(tmp_path)
+    assert uncovered(TINY, places.layers) == places.problems == []
+    half = [shapely.LineString([(x, 38.88), (x, 38.93)]) for x in (-77.055, -77.0549)]
+    few = Layer(path=written(tmp_path, frame_of(["1st St", "2nd St"], half), "few.parquet"), name="name")
+    places = named(tmp_path, streets=few)
+    [line] = uncovered(TINY, places.layers)
+    assert line.startswith("City tiny_city, streets: covers 8 of 64 cells; ")
+    assert uncovered(TINY, places.layers, np.array([0, 8])) == []
+    nameless = Layer(path=written(tmp_path, frame_of([None, " "], half), "nameless.parquet"), name="name")
+    places = named(tmp_path, streets=nameless)
+    [line] = places.problems
+    assert "layers.streets: nameless.parquet has no name in any row of name. Correct `name`." in line
+    assert "west of the middle" in name(places, 0, 0)
+    far = Layer(path=written(tmp_path, frame_of(["Far"], [shapely.box(10, 10, 11, 11)]), "far.parquet"), name="name")
+    assert "has nothing in the city's box" in named(tmp_path, districts=far).problems[0]
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,12 @@ import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
-import pytest
 from markupsafe import escape
 
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.grid import Grid
-from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.site import PagesRecord, make_pages
 from shotspotter_assets.pages.words import amount
 from shotspotter_assets.patrol.stored_plans import read_plan
@@ -18,7 +16,7 @@ from shotspotter_assets.serving.risk_tables import is_of_grid
 from shotspotter_assets.storage.catalogue import FORECAST, PAGE, PLAN, TENSORS, TOP_STREETS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
-from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, TinySite
+from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, TinySite, layers
 
 
 def page(store: Store, file: str = "index.html") -> str:
@@ -140,14 +138,20 @@ def test_a_city_without_a_forecast_has_pages_that_say_so(copy: Store, tiny_site:
     assert "No shift plans" in page(copy, "plans.html")
 
 
-def test_a_wrong_layer_is_named_with_its_columns(tiny_site: TinySite, tmp_path: Path) -> None:
-    districts = tiny_site.city.layers.districts
-    wrong = tiny_site.city.model_copy(update={"layers": Layers(districts=Layer(path=districts.path, name="wards"))})
-    with pytest.raises(
-        ValueError, match=r"tiny_city, layers.districts: .*wards.geojson has no column wards; it has ward"
-    ):
-        Places(wrong)
+def test_pages_go_on_without_layers_that_cannot_be_used(tmp_path: Path) -> None:
+    given, store = layers(tmp_path), Store(str(tmp_path / "store"))
     (tmp_path / "broken.geojson").write_text("{")
-    broken = wrong.model_copy(update={"layers": Layers(streets=Layer(path=tmp_path / "broken.geojson", name="a"))})
-    with pytest.raises(ValueError, match=r"layers.streets: .*broken.geojson cannot be read"):
-        Places(broken)
+    districts, broken = (
+        Layer(path=given.districts.path, name="wards"),
+        Layer(path=tmp_path / "broken.geojson", name="a"),
+    )
+    made = make_pages(
+        store,
+        CITIES[CITY].model_copy(update={"layers": Layers(districts=districts, streets=broken, parks=given.parks)}),
+    )
+    no_districts, no_streets = made.problems
+    wrong = "City tiny_city, layers.districts: wards.geojson has no column wards; it has ward. Correct `name`"
+    assert no_districts == f"{wrong}. Pages are made without it."
+    assert no_streets.startswith("City tiny_city, layers.streets: broken.geojson cannot be read: ")
+    assert no_districts in page(store)
+    assert "West Park" in page(store, "ground.js")

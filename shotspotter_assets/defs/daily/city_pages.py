@@ -51,4 +51,5 @@ def _pages_of(pages: PagesResource, store: Store, city: City) -> panel.Metadata:
         **panel.rounded(made.record.card.model_dump(mode="json", include=SHOWN_OF_CARD, exclude_defaults=True)),
         "files_written": len(made.written),
         "files_kept": len(made.hashes) - len(made.written),
+        **({"layers": dg.MetadataValue.md("\n\n".join(made.problems))} if made.problems else {}),
     }

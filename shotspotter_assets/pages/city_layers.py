@@ -1,0 +1,76 @@
+"""Layers of a city's file as shapes, and what is wrong with them."""
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import shapely
+
+from shotspotter_assets.arrays import Integers
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.layers import Layer
+from shotspotter_assets.geometry.cells import Plane, cell_shapes
+from shotspotter_assets.geometry.shapes import read_shapes, require_column, rows_in_box
+
+if TYPE_CHECKING:
+    from geopandas import GeoSeries
+
+MIN_SHARE_OF_CELLS: Final = 0.5
+"""Minimum share of cells with a street, or within a district; less looks like a file of another or a smaller place."""
+CityLayers = dict[str, "GeoSeries"]
+
+
+def read_layers(city: City) -> tuple[CityLayers, list[str]]:
+    """Return the shapes of the file's layers by key, indexed by name, in WGS84 degrees and cut to the city's box.
+
+    An unusable layer is left out, and a line names city, key and remedy. Without a layer of streets, ranked streets name
+    places.
+    """
+    layers, problems = CityLayers(), list[str]()
+
+    def add(key: str, name: str, layer: Layer) -> None:
+        try:
+            layers[key] = _read(city, layer)
+        except ValueError as error:
+            problems.append(f"City {city.name}, {name}: {layer.path.name} {error}. Pages are made without it.")
+
+    for key, layer in city.layers.given().items():
+        add(key, f"layers.{key}", layer)
+    if city.streets is not None and "streets" not in layers:
+        add("streets", "streets", city.streets)
+    return layers, problems
+
+
+def uncovered(city: City, layers: CityLayers, cells: Integers | None = None) -> list[str]:
+    """Return a line for each layer of streets or districts that covers few cells (row * columns + column), by default all."""
+    shapes, lines = cell_shapes(city) if cells is None else cell_shapes(city)[cells], list[str]()
+    for key in {"districts", "streets"} & layers.keys():
+        flat = shapely.transform(layers[key].to_numpy(), Plane.of(city.box).metres)
+        covered = len(np.unique(shapely.STRtree(flat).query(shapes, predicate="intersects")[0]))
+        if covered < MIN_SHARE_OF_CELLS * len(shapes):
+            lines.append(
+                f"City {city.name}, {key}: covers {covered:,} of {len(shapes):,} cells; the others have no names from it. Give "
+                "it a file of the whole city."
+            )
+    return sorted(lines)
+
+
+def _read(city: City, layer: Layer) -> "GeoSeries":
+    frame = read_shapes(layer.path)
+    require_column(frame, "name", layer.name)
+    frame = rows_in_box(frame, city.box)
+    frame = frame[frame[layer.name].notna()]
+    shapes = frame.geometry.copy()
+    is_area = shapes.geom_type.isin(["Polygon", "MultiPolygon"])
+    shapes[is_area] = shapes[is_area].make_valid()
+    shapes = shapes.clip_by_rect(*city.box.edges)
+    shapes.index = [_named(layer.name, value) for value in frame[layer.name]]
+    shapes = shapes[~shapes.is_empty & (shapes.index != "")]
+    if shapes.empty:
+        raise ValueError(f"has no name in any row of {layer.name}. Correct `name`")
+    return shapes
+
+
+def _named(column: str, value: object) -> str:
+    """Return a name; a number is preceded by its column ("ward 8")."""
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    return f"{column.replace('_', ' ')} {text}" if text.isdecimal() else text
