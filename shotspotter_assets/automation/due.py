@@ -157,7 +157,7 @@ def _daily_runs(city: City, stored: Stored, days: _DueDays, now: datetime) -> It
     last = days.last
     if last is None:
         return
-    products, stretches = _products(city), contiguous(days.due)
+    products, stretches = _products(city) if last >= city.first_issue_date else (), contiguous(days.due)
     if stretches and stretches[-1] == [last] and _may_go_first(city, stored, last):
         reason, version = days.due[last]
         assets = (*ALERTS, *products, Asset.CITY_PAGES)
@@ -183,14 +183,16 @@ def _product_runs(
     stored: Stored, days: _DueDays, last: date, products: Sequence[Asset], now: datetime
 ) -> Iterator[DueRun]:
     """Yield the runs of the other daily assets, the walk-forward report and the pages."""
-    stale: list[Asset] = []
+    stale, first = list[Asset](), stored.city.first_issue_date
     if days.first_gap > last and stored.table.last_counted(last) is not None:
         stale = [name for name in products if name in PRODUCTS and not stored.is_current(name, last)]
         if stale and issued_record(stored.store, stored.city, last, now) is not None:
             stale = [name for name in stale if not stored.origin(name, last).version]
     scores = [name for name in products if name not in PRODUCTS]
     issued = [date.fromisoformat(key) + ONE_DAY for key in stored.versions(Asset.RISK_FORECASTS)]
-    unscored = [day for day in sorted(issued) if day <= last and any(not stored.is_current(one, day) for one in scores)]
+    unscored = [
+        day for day in sorted(issued) if first <= day <= last and any(not stored.is_current(one, day) for one in scores)
+    ]
     if stale:
         unscored = [day for day in unscored if day != last]
         version = sha256(*(stored.made_from(name, last) for name in stale))

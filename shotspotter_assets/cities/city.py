@@ -93,6 +93,8 @@ class City(StrictModel):
     """Delay and cadence of the source."""
     end: Day | None = None
     """Last day of the service, where it has ended."""
+    first_forecast: Day | None = None
+    """First issue date of live models, forecasts and plans; null for `start`."""
     coverage: Coverage | None = None
     """Published coverage; null for one that is estimated from the alerts."""
     layers: Layers = Layers()
@@ -186,6 +188,9 @@ class City(StrictModel):
             f"start ({self.start}) must be before today": self.start >= today,
             of_folds: bool(of_folds),
             f"end ({self.end}) must not be before start ({self.start})": self.end is not None and self.end < self.start,
+            f"first_forecast ({self.first_forecast}) must be a day from start ({self.start}) to end ({self.end or 'none'})": (
+                not self.start <= self.first_issue_date <= (self.end or date.max)
+            ),
             "event_types has a spelling under two names": max(spellings.values(), default=1) > 1,
             f"forecast must name event_types: {', '.join(self.event_types)}": bool(
                 {*self.forecast} - {*self.event_types}
@@ -237,6 +242,10 @@ class City(StrictModel):
     @property
     def acknowledged_files(self) -> frozenset[str]:
         return frozenset(one.file for one in self.acknowledged if one.file is not None)
+
+    @property
+    def first_issue_date(self) -> date:
+        return self.first_forecast or self.start
 
     @property
     def is_automated(self) -> bool:

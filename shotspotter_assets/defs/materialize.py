@@ -10,7 +10,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.partitions import SINGLE_RUN, asset_key, day_partitions, run_days
+from shotspotter_assets.defs.partitions import SINGLE_RUN, asset_key, day_partitions, issue_dates, run_days
 from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.storage.stored_file import Asset, StoredTable
 
@@ -43,7 +43,7 @@ def asset_settings(
 
 
 def daily_settings(city: City, asset: Asset, upstream: Upstream, **more: Any) -> dict[str, Any]:
-    """Return the arguments of `dagster.asset` for a daily asset, of which one run builds any number of days."""
+    """Return the arguments of `dagster.asset` for an asset of all days, of which one run builds any number."""
     days = day_partitions(city)
     return asset_settings(city, asset, upstream, partitions_def=days, backfill_policy=SINGLE_RUN, **more)
 
@@ -75,8 +75,8 @@ def city_asset(
 
 
 def daily_asset(city: City, asset: Asset, body: Body, upstream: Upstream, **more: Any) -> dg.AssetsDefinition:
-    """Build a daily asset, of which one run makes any number of days."""
-    days = day_partitions(city)
+    """Build an asset with a partition for each issue date, of which one run makes any number."""
+    days = issue_dates(city)
     return city_asset(city, asset, body, upstream, partitions_def=days, backfill_policy=SINGLE_RUN, **more)
 
 

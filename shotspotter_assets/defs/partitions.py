@@ -49,10 +49,15 @@ def asset_key(city: City, asset: Asset) -> dg.AssetKey:
     return dg.AssetKey([city.name, str(asset)])
 
 
-def day_partitions(city: City) -> dg.DailyPartitionsDefinition:
-    """Return the city's local days, from its start to its end or to yesterday."""
+def day_partitions(city: City, first: date | None = None) -> dg.DailyPartitionsDefinition:
+    """Return the city's local days, from its start, or from `first`, to its end or to yesterday."""
     end = None if city.end is None else (city.end + timedelta(days=1)).isoformat()
-    return dg.DailyPartitionsDefinition(city.start.isoformat(), end_date=end, timezone=city.time_zone)
+    return dg.DailyPartitionsDefinition((first or city.start).isoformat(), end_date=end, timezone=city.time_zone)
+
+
+def issue_dates(city: City) -> dg.DailyPartitionsDefinition:
+    """Return the days of live models, forecasts and what is made from them."""
+    return day_partitions(city, city.first_issue_date)
 
 
 def fold_partitions(city: City, *, tested: bool = False) -> dg.TimeWindowPartitionsDefinition:

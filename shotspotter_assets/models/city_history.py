@@ -58,11 +58,9 @@ class CityHistory:
         table, days = DayTable.read(store, city.name, is_needed=True), days_between(first or city.start, last)
         counted = np.flatnonzero(table.is_counted(days))
         if not len(counted):
-            before = table.last_counted(last)
-            raise DaysNotKnownError(
-                f"{city.name}: what happened from {days[0]} to {last} is not known yet; "
-                + (f"the last known day is {before}." if before else "no earlier day is known either.")
-            )
+            before, none = table.last_counted(last), "no earlier day is known either, so write a later first_forecast"
+            newest = f"the last known day is {before}." if before else f"{none} in {city.name}.yaml."
+            raise DaysNotKnownError(f"{city.name}: what happened from {days[0]} to {last} is not known yet; {newest}")
         is_over = any(day.is_counted for at, day in table.days.items() if at > last)
         end = len(days) - 1 if is_over else int(counted[-1])
         known, unknown = days[counted[0] : end + 1], frozenset(days) - {days[at] for at in counted}

@@ -116,7 +116,7 @@ class LivingCity:
         job = self.on.definitions.resolve_implicit_global_asset_job_def()
         assets, no_checks = set(request.asset_selection or ()), None if checks else set()
         ops = {f"{NAME}__{name}": {"config": values} for name, values in (config or {}).items()}
-        how = {"partition_key": request.partition_key, "tags": dict(request.tags), "run_config": {"ops": ops}}
+        how = {"tags": dict(request.tags), "run_config": {"ops": ops}}
         with self.clock():
             result = job.get_subset(asset_selection=assets, asset_check_selection=no_checks).execute_in_process(
                 resources=dict(self.on), instance=self.instance, raise_on_error=False, **how

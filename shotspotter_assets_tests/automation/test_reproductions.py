@@ -55,6 +55,26 @@ def of_assets(names: tuple[str, ...], town: LivingCity) -> list[dg.RunRequest]:
     return [one for one in town.requested if {key.path[-1] for key in one.asset_selection or ()} & set(names)]
 
 
+def test_nothing_is_forecast_before_the_first_forecast(town: LivingCity) -> None:
+    town.write_city_file(more=f"first_forecast: {TODAY}\n")
+    town.settle()
+    assert not of_assets(PRODUCTS, town)
+    town.now += ONE_DAY
+    town.land("later.csv", *rows(TODAY, TODAY))
+    name, made = f"{NAME}_automation", town.on.definitions
+    with town.clock():
+        context = dg.build_sensor_context(town.instance, definitions=made, sensor_name=name, resources=dict(town.on))
+        requested = made.resolve_sensor_def(name).evaluate_tick(context).run_requests
+    assert [request.partition_key for request in requested or ()] == [str(TODAY)]
+    town.settle()
+    assert forecast(town, TODAY).last_known == TODAY
+    graph = town.on.definitions.resolve_asset_graph()
+    for asset in PRODUCTS:
+        with town.clock():
+            days = graph.get(dg.AssetKey([NAME, asset])).partitions_def.get_partition_keys()
+        assert days == sorted(Stored.read(town.store, town.city).versions(asset)) == [str(TODAY)]
+
+
 def test_a_correction_of_a_past_day_refreshes_the_newest_forecast(settled: LivingCity) -> None:
     before, corrected = forecast(settled, YESTERDAY), YESTERDAY - timedelta(days=6)
     settled.requested.clear()

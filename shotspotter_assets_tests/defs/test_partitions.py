@@ -11,6 +11,7 @@ from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.defs.partitions import (
     day_partitions,
     fold_partitions,
+    issue_dates,
     period_after_cutoff,
     range_tags,
     run_days,
@@ -26,6 +27,13 @@ def test_a_day_exists_once_it_is_over_in_the_city(moment: str, last: str) -> Non
     city = TINY.model_copy(update={"time_zone": zone})
     with freeze_time(datetime.fromisoformat(moment).replace(tzinfo=ZoneInfo(zone))):
         assert day_partitions(city).get_last_partition_key() == last
+
+
+def test_issue_dates_begin_with_the_first_forecast() -> None:
+    later = TINY.model_copy(update={"first_forecast": date(2024, 3, 1), "end": date(2024, 3, 3)})
+    assert issue_dates(later).get_partition_keys() == ["2024-03-01", "2024-03-02", "2024-03-03"]
+    assert day_partitions(later).get_first_partition_key() == str(TINY.start)
+    assert issue_dates(TINY) == day_partitions(TINY)
 
 
 def test_days_and_folds_end_with_the_citys_service() -> None:

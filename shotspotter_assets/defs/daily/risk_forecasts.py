@@ -30,8 +30,7 @@ def _forecast_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date
 
     With the expected alerts by hour, the 20 cells with the highest risk and the reasons, and the map as GeoJSON.
     Once its day is over, a forecast that was issued in time is kept, unless the grid has changed. Where the source
-    publishes late, the forecast has a lead of more than a day, and no hours and types. Beyond the city's longest lead
-    nothing is issued.
+    publishes late, the forecast has a lead of more than a day. Beyond the city's longest lead nothing is issued.
     """
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.serving.approval import WaitingModels
@@ -43,7 +42,7 @@ def _forecast_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date
     if (issued := issued_on_grid(store, city, issue_date, local_time.now())) is not None:
         note = f"Left as issued at {issued.issued_at}, as {issued.forecast_date} is over."
         shown = issued.model_dump(mode="json", include={"forecast_date", "served"})
-        return {"data_version": issued.version, "note": note, **shown}
+        return {**shown, "data_version": issued.version, "note": note}
     record = ServingRecord.find(store, city.name, issue_date)
     history = CityHistory.load(store, city, issue_date)
     if record is not None and record.last_known < history.last_known:
@@ -55,8 +54,8 @@ def _forecast_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date
         log.warning(f"{city.name} {issue_date}: {nothing.no_forecast}")
         path = write_forecast(store, nothing)
         return {
+            **nothing.model_dump(mode="json", include={"forecast_date", "lead", "last_known", "no_forecast"}),
             "data_version": f"no forecast {sha256(nothing.no_forecast)[:16]}",
-            **nothing.model_dump(mode="json", include={"no_forecast", "forecast_date", "lead", "last_known"}),
             "path": dg.MetadataValue.path(path),
         }
     forecast = forecast_day(record, record.loaded(store), history)
@@ -81,8 +80,8 @@ def _metadata(forecast: "Forecast", city: City) -> panel.Metadata:
     shown = {"forecast_date", "lead", "last_known", "served", "issued_at", "replayed"}
     expected = {"expected_alerts", "expected_alerts_low", "expected_alerts_high"}
     return {
-        "data_version": facts.version,
         **panel.rounded(facts.model_dump(mode="json", include=shown | expected)),
+        "data_version": facts.version,
         "map": panel.picture("map", risk_map(next_day_rows(forecast.table), city, title)),
         "top_locations": panel.table(
             {

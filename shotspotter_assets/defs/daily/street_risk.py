@@ -8,7 +8,7 @@ from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_asset
-from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_TWO_DAYS, asset_key, day_partitions, run_days
+from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_TWO_DAYS, asset_key, issue_dates, run_days
 from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.storage.catalogue import STREETS, STREETS_MAP
 from shotspotter_assets.storage.stored_file import Asset
@@ -19,7 +19,7 @@ def definitions(city: City) -> dg.Definitions:
     shown = {"kinds": {"parquet"}, "code_version": "2", "table": STREETS}
     street_risk = daily_asset(city, Asset.STREET_RISK, _streets_of, {Asset.RISK_FORECASTS: None}, **shown)
 
-    @dg.asset_check(asset=asset_key(city, Asset.STREET_RISK), partitions_def=day_partitions(city))
+    @dg.asset_check(asset=asset_key(city, Asset.STREET_RISK), partitions_def=issue_dates(city))
     def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The city's file of streets, where it names one, can be read and has named lines in its box."""
         from shotspotter_assets.serving.street_ranking import StreetRecord
