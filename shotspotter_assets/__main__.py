@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 
+_PATH = click.Path(path_type=Path)
+
+
 class _Commands(click.Group):
     """Commands that print an error of this package as one line, without a traceback."""
 
@@ -40,7 +43,7 @@ def demo(*, days_only: bool) -> None:
 
 
 @main.command("check-cities")
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=_PATH)
 def check_cities(folder: Path | None) -> None:
     """Check the city files in use, or those of FOLDER."""
     from shotspotter_assets.factors.city_factors import CityFactors
@@ -126,6 +129,42 @@ def fold(city: str, cutoff: datetime, model: str, days: int, test_days: int, *, 
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(fold_text(report, scores))
+
+
+@main.command()
+@click.argument("city")
+@click.option("--roads", "roads", multiple=True, required=True, type=_PATH, help="TIGER roads of a county; repeatable.")
+@click.option("--areas", type=_PATH, help="TIGER areas: places, county subdivisions or tracts.")
+@click.option("--to", type=_PATH, help="Folder of the new files; by default beside the city's file, with its name.")
+def layers(city: str, roads: tuple[Path, ...], areas: Path | None, to: Path | None) -> None:
+    """Make files of streets and areas of CITY from TIGER files."""
+    from shotspotter_assets.city_files import find_city
+    from shotspotter_assets.geometry.tiger import tiger_areas, tiger_streets
+    from shotspotter_assets.pages.city_layers import uncovered
+    from shotspotter_assets.settings import checked_cities, cities_folder
+
+    cities = cities_folder(os.environ).absolute()
+    found, to = find_city(checked_cities(cities, os.environ), city), (to or cities / city).absolute()
+    shown = {}
+    try:
+        made = {"districts": tiger_areas(areas, found.box)} if areas else {}
+        made["streets"] = tiger_streets(roads, found.box)
+        to.mkdir(parents=True, exist_ok=True)
+        for name, shapes in made.items():
+            file = to / f"{name}.parquet"
+            if file.exists():
+                raise FileExistsError(f"{file} is there already; remove it, or name another folder with --to.")
+            shapes.to_parquet(file)
+            shown[name] = f"{{path: {file.relative_to(cities) if file.is_relative_to(cities) else file}, name: name"
+            click.echo(f"{file}: {len(shapes):,} {name}")
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Add to {cities / city}.yaml:")
+    if areas:
+        click.echo(f"layers:\n  districts: {shown['districts']}}}")
+    click.echo(f"streets: {shown['streets']}, only: {{mtfcc: [S1200, S1400]}}}}")
+    for line in uncovered(found, {name: shapes.geometry for name, shapes in made.items()}):
+        click.echo(f"Warning: {line}", err=True)
 
 
 @main.command("lost-runs")
