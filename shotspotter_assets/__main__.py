@@ -67,7 +67,7 @@ def check_cities(folder: Path | None) -> None:
         except ValueError as error:
             problems.append(str(error))
         else:
-            usable.append(name)
+            usable.append(f"{name} ({city.service})")
     click.echo(f"{folder}: {len(usable)} city files can be used: {', '.join(usable) or 'none'}.")
     for line in [*problems, *(f"Warning: {warning}" for warning in warnings)]:
         click.echo(line, err=True)

@@ -7,6 +7,7 @@ import pytest
 
 from docs.lineage import lineage
 from docs.make_pictures import OF_REAL_CITIES, PICTURES, Demo, of_demo
+from docs.shipped_cities import table
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage.store import Store
@@ -51,6 +52,10 @@ def test_pages_stay_short() -> None:
     own = [line for name, line in lines if not (name in GENERATED_TABLES and line.startswith("|"))]
     assert sum(len(line.split()) for line in own) <= MAX_WORDS
     assert len((CHECKOUT / "CHANGELOG.md").read_text().split()) <= MAX_CHANGELOG_WORDS
+
+
+def test_the_table_of_shipped_cities_is_that_of_their_files() -> None:
+    assert table() in (CHECKOUT / "docs" / "data.md").read_text(), "paste what python -m docs.shipped_cities prints"
 
 
 def test_every_picture_is_shown_made_by_one_command_and_small() -> None:

@@ -93,6 +93,8 @@ class City(StrictModel):
     """Delay and cadence of the source."""
     end: Day | None = None
     """Last day of the service, where it has ended."""
+    is_tried: bool = True
+    """False for a file that has never been run on alerts of its city."""
     first_forecast: Day | None = None
     """First issue date of live models, forecasts and plans; null for `start`."""
     coverage: Coverage | None = None
@@ -242,6 +244,14 @@ class City(StrictModel):
     @property
     def acknowledged_files(self) -> frozenset[str]:
         return frozenset(one.file for one in self.acknowledged if one.file is not None)
+
+    @property
+    def service(self) -> str:
+        """State of its alert service: live, landed files, simulated, weekly, monthly, quarterly, ended or never tried."""
+        if self.end is not None or not self.is_tried:
+            return "never tried" if self.end is None else f"ended on {self.end}"
+        regular = {"polled": "live", "landed": "landed files", "daily": "simulated"}[self.source.arrival]
+        return f"{self.publication.every}ly" if self.publication.every else regular
 
     @property
     def first_issue_date(self) -> date:
