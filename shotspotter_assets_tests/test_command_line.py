@@ -61,6 +61,12 @@ def test_status_names_known_due_and_held_back_days(tmp_path: Path) -> None:
     city.close()
 
 
+def packaged(root: Path) -> dict[str, int]:
+    """Return the size of each file of the shipped cities by path."""
+    files = [file for file in (root / "shotspotter_assets" / "cities").rglob("*") if file.is_file()]
+    return {str(file.relative_to(root)): file.stat().st_size for file in files if not file.suffix.startswith(".py")}
+
+
 @pytest.mark.slow
 def test_the_wheel_runs_the_demo_in_an_empty_folder(tmp_path: Path) -> None:
     uv, python = str(Path(sys.executable).parent / "uv"), ["--python", sys.executable]
@@ -69,6 +75,7 @@ def test_the_wheel_runs_the_demo_in_an_empty_folder(tmp_path: Path) -> None:
     subprocess.run([uv, "build", "--quiet", "--no-build-isolation", *python, "--out-dir", wheels, CHECKOUT], check=True)
     [wheel] = wheels.glob("*.whl")
     subprocess.run([uv, "pip", "install", "--quiet", "--no-deps", *python, "--target", site, wheel], check=True)
+    assert packaged(site) == packaged(CHECKOUT)
     work.mkdir()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SHOTSPOTTER_")}
     ran = subprocess.run(

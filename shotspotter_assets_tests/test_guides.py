@@ -1,4 +1,5 @@
 import re
+import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -91,6 +92,7 @@ def city_with_settings_of(page: str, folder: Path) -> City:
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).touch()
     city = CHECKOUT / "shotspotter_assets" / "cities" / "simulated_city.yaml"
+    shutil.copytree(city.with_suffix(""), folder / city.stem)
     (folder / city.name).write_text(yaml.safe_dump(yaml.safe_load(city.read_text()) | yaml.safe_load(shown)))
     return load_cities(folder)["simulated_city"]
 
