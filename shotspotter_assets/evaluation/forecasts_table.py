@@ -54,7 +54,7 @@ def pool_tables(tables: Sequence[pa.Table]) -> pa.Table:
     if (count > 1).any():
         day = distinct[count > 1][0]
         raise ValueError(f"Day {day} is forecast by two of the folds; pool folds that follow each other.")
-    return pa.concat_tables([table.select(shared) for table in tables])
+    return pa.concat_tables([table.select(shared) for table in tables], promote_options="default")
 
 
 def without_firework_days(forecasts: pa.Table) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -22,11 +22,10 @@ from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
 from shotspotter_assets.pages.shift_plans import shift_plans
 from shotspotter_assets.pages.tomorrow import newest_forecast
-from shotspotter_assets.pages.track_record import issued_track
+from shotspotter_assets.pages.track_record import track_record
 from shotspotter_assets.pages.words import title_of
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.serving.issued_forecasts import NoForecast
-from shotspotter_assets.serving.nowcasting import read_latest
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import INDEX, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
@@ -56,6 +55,9 @@ class CityCard(BaseModel):
     expected_alerts_high: float | None = None
     likeliest: str = ""
     last_known: date | None = None
+    replayed: bool = False
+    ends: datetime | None = None
+    """Instant at which the forecast date is over."""
     note: str = ""
 
 
@@ -100,6 +102,9 @@ class Site:
         self.put(f"{name}.js", f'CityPages.data("{name}", {to_json(data).decode()});\n'.encode())
 
     def write_record(self, **changes: Any) -> None:
+        """Write the record of this run, and delete the files of the last run that this one did not put."""
+        for file in self.record.files.keys() - self.hashes:
+            self.store.delete(PAGE.named(file=file), self.name)
         self.record = self.record.model_copy(update={"files": self.hashes, **changes})
         self.record.write(self.store)
 
@@ -112,9 +117,9 @@ def make_pages(store: Store, city: City) -> Site:
     with store.alone(PAGE.asset, city.name):
         site, days = Site.of(store, city.name), np.array(sorted(store.days_present(TENSORS, city.name)))
         known = max(days[DayTable.read(store, city.name, is_needed=True).is_counted(days)], default=None)
-        plans = {} if forecast is None else shift_plans(store, forecast["record"], places)
+        plans = {} if forecast is None or city.patrol is None else shift_plans(store, forecast["record"], places)
         past = _past_days(site, city, known)
-        track = None if known is None else issued_track(store, city, known)
+        track = None if known is None else track_record(store, city, known)
         cells = _cells(store, city, forecast)
         site.problems = [*places.problems, *uncovered(city, places.layers, cells)]
         site.put_data("ground", places.ground(cells))
@@ -129,13 +134,19 @@ def make_pages(store: Store, city: City) -> Site:
         card = None
         with suppress(MissingObjectError):
             card = rendered_markdown(store.read_bytes(MODEL_CARD, city.name).decode())
-        pages = {
-            INDEX.file: issue | {"not_for": rendered_markdown(NOT_FOR.partition("\n")[2])},
-            LAST_HOURS: {"hours": last_hours(store, city, places)},
-            "plans.html": {"plans": plans, "radius": city.patrol and round(city.patrol.radius_m)},
-            "past.html": {"days": sorted(past), "flagged_percent": FLAGGED_PERCENT},
-            "track_record.html": {"track": track, "card": card, "min_weeks": MIN_WEEKS_FOR_INTERVAL},
+        pages: dict[str, dict[str, Any]] = {
+            INDEX.file: issue | {"not_for": rendered_markdown(NOT_FOR.partition("\n")[2])}
         }
+        hours = last_hours(store, city, places)
+        if hours is not None or city.nowcasts is not None:
+            pages[LAST_HOURS] = {"hours": hours}
+        if city.patrol is not None:
+            pages["plans.html"] = {"plans": plans, "radius": round(city.patrol.radius_m)}
+        if past:
+            pages["past.html"] = {"days": sorted(past), "flagged_percent": FLAGGED_PERCENT}
+        if track is not None or card is not None:
+            shown = {"flagged_percent": FLAGGED_PERCENT, "min_weeks": MIN_WEEKS_FOR_INTERVAL}
+            pages["track_record.html"] = {"track": track, "card": card, **shown}
         _put_pages(site, city, pages)
         site.write_record(card=_card(city.name, **issue), past=past)
     return site
@@ -166,9 +177,8 @@ def make_overview(store: Store, names: list[str]) -> str:
 
 
 def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]]) -> None:
-    """Put pages, given as values of their templates by file, except the last hours of a city without nowcasts."""
-    has_nowcasts = city.nowcasts is not None or read_latest(site.store, city) is not None
-    tabs = {file: title for file, title in TABS.items() if file != LAST_HOURS or has_nowcasts}
+    """Put pages, given as values of their templates by file, with tabs for them and for those put before."""
+    tabs = {file: title for file, title in TABS.items() if file in pages or file in site.hashes}
     values = {
         "city": city,
         "city_title": title_of(city.name),
@@ -180,9 +190,9 @@ def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]]) -> None
         "cell_size": "{1:.0f} x {0:.0f} m".format(*cell_metres(city)),
         "past_days_command": f"a backfill of live_models, risk_forecasts and forecast_scores of {city.name}",
     }
-    for file in (file for file in tabs if file in pages):
+    for file, own in pages.items():
         template = "tomorrow.html" if file == INDEX.file else file
-        site.put(file, render(f"{template}.jinja", file=file, **values, **pages[file]))
+        site.put(file, render(f"{template}.jinja", file=file, **values, **own))
 
 
 def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:
@@ -203,7 +213,7 @@ def _card(city: str, forecast: dict[str, Any] | None, nothing: NoForecast | None
         return CityCard(name=city, last_known=nothing and nothing.last_known, note=note)
     record, top = forecast["record"], forecast["top"][0]
     facts = record.model_dump(include={*CityCard.model_fields})
-    return CityCard(name=city, likeliest=f"{top['name']} ({top['chance']})", **facts)
+    return CityCard(name=city, likeliest=f"{top['name']} ({top['chance']})", ends=forecast["ends"], **facts)
 
 
 def _cells(store: Store, city: City, forecast: dict[str, Any] | None) -> Integers:

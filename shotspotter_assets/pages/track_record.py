@@ -1,42 +1,60 @@
-"""The page of the track record: scores of the last year's issued forecasts."""
+"""The page of the track record: a verdict on the last year's forecasts, and their scores by month."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.forecasts_table import observed_of
-from shotspotter_assets.evaluation.gains import table_gain
-from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
+from shotspotter_assets.evaluation.forecasts_table import observed_of, pool_tables
+from shotspotter_assets.evaluation.gains import table_gain, weekly_gain, weekly_sums
+from shotspotter_assets.evaluation.gate import MIN_POSITIVES, MIN_WEEKS, NEVER, PREDICTED_OVER_OBSERVED, baselines_in
+from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
+from shotspotter_assets.evaluation.scores import AREAS, flagged_shares, ratio, reliability, score_table
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
-from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN, NETWORK
+from shotspotter_assets.models.forecaster_registry import NETWORK
+from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.issued_scores import SERVED, known_forecasts, scored_days
+from shotspotter_assets.serving.risk_tables import is_replayed
+from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 
 TRACK_DAYS: Final = 365  # each season once
+FEW_DAYS: Final = 91
+"""With fewer stored forecasts, test days of folds stand beside them."""
+ISSUED: Final = "issued"
+REPLAYED: Final = "replayed"
+FROM_FOLD: Final = "from a fold"
 
 
-def issued_track(store: Store, city: City, last: date) -> dict[str, Any] | None:
-    """Score the issued forecasts of the year to the last known day, with `charts` for `track.js`; None without any."""
-    forecasts = next_day_forecasts(store, city, max(city.start, last - timedelta(days=TRACK_DAYS - 1)), last)
-    if not forecasts:
-        return None
+def track_record(store: Store, city: City, last: date) -> dict[str, Any] | None:
+    """Score the forecasts of the year to the last known day, with `charts` for `track.js`; None without any."""
+    first = max(city.start, last - timedelta(days=TRACK_DAYS - 1))
+    forecasts = next_day_forecasts(store, city, first, last)
+    tables: list[pa.Table] = []
+    origins = {day: REPLAYED if is_replayed(table) else ISSUED for day, table in forecasts.items()}
     try:
-        history = CityHistory.load(store, city, last, min(forecasts))
+        history = CityHistory.load(store, city, last, min(forecasts, default=last))
+        tables += filter(None, [scored_days(known_forecasts(forecasts, history), history, "candidate")])
     except (DaysNotKnownError, MissingPartitionsError):
+        pass
+    if len(forecasts) < FEW_DAYS:
+        tables += _of_folds(store, city.name, first, last, origins)
+    if not tables:
         return None
-    table = scored_days(known_forecasts(forecasts, history), history, "candidate")
-    if table is None:
-        return None
-    days, scores = dates_of(table), score_table(table)
-    months = days.astype("datetime64[M]").astype(str)
+    table = pool_tables(tables)
+    days, scores, (verdict, best) = dates_of(table), score_table(table), _verdict(table)
+    months, (distinct, at) = days.astype("datetime64[M]").astype(str), np.unique(days, return_inverse=True)
+    origin = np.array([origins.get(day, FROM_FOLD) for day in distinct.tolist()])[at]
     calibration = reliability(table[SERVED].to_numpy(), observed_of(table))
     hits = [
         {
@@ -44,17 +62,20 @@ def issued_track(store: Store, city: City, last: date) -> dict[str, Any] | None:
             "x": [0.0, *AREAS, 100.0],
             "y": [0.0, *_percent(scores[name][f"hit_rate_{area}"] or 0.0 for area in AREAS), 100.0],
         }
-        for name, title in ((SERVED, "issued"), (HISTORICAL_MEAN, "long-run mean"), (NETWORK, "network"))
+        for name, title in ((SERVED, "forecast"), (best, "best simple map"), (NETWORK, "network"))
         if name in scores
     ]
     return {
-        "first": days.min().astype(date),
-        "last": days.max().astype(date),
+        "first": distinct[0].astype(date),
+        "last": distinct[-1].astype(date),
         "has_network": NETWORK in scores,
-        "whole": _row("All", table),
-        "months": [_row(month, table.filter(pa.array(months == month))) for month in np.unique(months).tolist()],
-        "hit_5": scores[SERVED]["hit_rate_5"],
-        "mean_hit_5": scores[HISTORICAL_MEAN]["hit_rate_5"],
+        "best": best,
+        "verdict": verdict,
+        "whole": _row("All", "", table, best),
+        "months": [
+            _row(month, made, table.filter(pa.array((months == month) & (origin == made))), best)
+            for month, made in sorted({*zip(months.tolist(), origin.tolist(), strict=True)})
+        ],
         "charts": {
             "reliability": {name: _percent(values) for name, values in asdict(calibration).items()},
             "hits": hits,
@@ -62,15 +83,64 @@ def issued_track(store: Store, city: City, last: date) -> dict[str, Any] | None:
     }
 
 
-def _row(name: str, table: pa.Table) -> dict[str, Any]:
-    """Return the cells with an alert of a period, expected and observed, and gains over the long-run mean."""
+def _of_folds(store: Store, city: str, first: date, last: date, others: Collection[date]) -> list[pa.Table]:
+    """Return the folds' test days from `first` to `last`, except `others`, by the forecaster that each fold would serve."""
+    tables = []
+    cutoffs = sorted(store.days_present(FOLD_FORECASTS, city))
+    for cutoff, following in pairwise([*cutoffs, last + timedelta(days=1)]):
+        record = FoldRecord.find_sound(store, city, cutoff) if following > first else None
+        if record is not None:
+            table = store.read_table(FOLD_FORECASTS, city, cutoff)
+            at = pc.field("date")
+            table = table.filter((at >= first) & (at < following) & ~at.isin(pa.array(others, pa.date32())))
+            tables.append(table.append_column(SERVED, table[record.served]))
+    return [table for table in tables if len(table)]
+
+
+def _verdict(table: pa.Table) -> tuple[dict[str, Any], str]:
+    """Compare the caught cells of the served forecast with those of the best simple map, and return that map's name.
+
+    `light` is a colour, and `word` its meaning: the difference counts if its 90% interval excludes zero.
+    """
+    observed, days = observed_of(table), dates_of(table)
+    caught: dict[str, Array] = {
+        name: flagged_shares(table[name].to_numpy(), days)[FLAGGED_PERCENT] * observed
+        for name in (SERVED, *(name for name in baselines_in(table) if name != NEVER))
+    }
+    best = max((name for name in caught if name != SERVED), key=lambda name: caught[name].sum())
+    # A caught cell counts as a loss of -1, so that the gain is the difference of the shares.
+    gain = weekly_gain(weekly_sums(days, observed, {name: -caught[name] for name in (SERVED, best)}), SERVED, best)
+    level, (lowest, highest) = ratio(table[SERVED].to_numpy().sum(), observed.sum()), PREDICTED_OVER_OBSERVED
+    is_off = level is not None and not lowest <= level <= highest
+    light, word = "amber", "No clear difference"
+    if gain.weeks < MIN_WEEKS or observed.sum() < MIN_POSITIVES:
+        word = "Too early to tell"
+    elif gain.is_shown:
+        light, word = ("amber", "Better, at the wrong level") if is_off else ("green", "Better")
+    elif gain.high is not None and gain.high < 0:
+        light, word = "red", "Worse"
+    shares = [ratio(caught[name].sum(), observed.sum()) for name in (SERVED, best)]
+    verdict = {
+        "light": light,
+        "word": word,
+        "caught": shares[0],
+        "by_best": shares[1],
+        "level": level,
+        "is_off": is_off,
+    }
+    return verdict, best
+
+
+def _row(name: str, made: str, table: pa.Table, best: str) -> dict[str, Any]:
+    """Return the cells with an alert of a period, expected and observed, and gains over the best simple map."""
     return {
         "name": name,
+        "made": made,
         "days": len(np.unique(dates_of(table))),
         "expected": float(table[SERVED].to_numpy().sum()),
         "observed": int(observed_of(table).sum()),
-        "gain": table_gain(table, SERVED, HISTORICAL_MEAN),
-        "network": table_gain(table, NETWORK, HISTORICAL_MEAN) if NETWORK in table.column_names else None,
+        "gain": table_gain(table, SERVED, best),
+        "network": table_gain(table, NETWORK, best) if NETWORK in table.column_names else None,
     }
 
 

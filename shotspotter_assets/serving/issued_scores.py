@@ -127,7 +127,8 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
 
 def known_forecasts(forecasts: Mapping[date, pa.Table], history: CityHistory) -> dict[date, pa.Table]:
     """Return the forecasts for known days."""
-    return {at: table for at, table in forecasts.items() if at <= history.last_known and at not in history.unknown}
+    first, last = history.days[0], history.last_known
+    return {at: table for at, table in forecasts.items() if first <= at <= last and at not in history.unknown}
 
 
 def scored_day(forecast: pa.Table, scored_date: date, alerts: Integers, candidate: str) -> pa.Table:

@@ -10,12 +10,15 @@ import pyarrow.compute as pc
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from shotspotter_assets.pages.site import LAST_HOURS, TABS
+from shotspotter_assets.pages.site import LAST_HOURS, TABS, make_overview, make_pages
 from shotspotter_assets.pages.words import chance_classes
 from shotspotter_assets.patrol.stored_plans import read_plan
+from shotspotter_assets.serving.issued_forecasts import load_record
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.risk_tables import next_day_rows
 from shotspotter_assets.storage.catalogue import FORECAST
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets_tests.pages.browser import Seen, colours_of
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, HOSTILE, ISSUED, SHIFTS, TinySite
 
@@ -99,13 +102,25 @@ def test_names_of_places_are_text(page: Any, folder: Path) -> None:
     assert page.locator("img").count() == 0
 
 
-def test_the_page_warns_when_its_day_is_over(page: Any, folder: Path, tiny_site: TinySite) -> None:
-    open_page(page, folder)
-    assert " is over." in page.inner_text("#age")
+@pytest.mark.parametrize("city", [CITY, ALL_CITIES])
+def test_pages_warn_when_the_forecast_day_is_over(page: Any, copy: Store, tiny_site: TinySite, city: str) -> None:
+    record = load_record(copy, CITY, tiny_site.last_issued)
+    record.model_copy(update={"replayed": False}).write(copy)
+    make_pages(copy, tiny_site.city)
+    make_overview(copy, [CITY])
+    page.goto(address(Path(copy.root, "city_pages"), "index.html", city))
+    assert " is over." in page.inner_text(".note.age")
     page.clock.set_fixed_time(f"{tiny_site.last_issued + timedelta(days=1)}T12:00:00Z")
     page.reload()
-    page.wait_for_selector("body[data-drawn]")
-    assert page.is_hidden("#age")
+    assert page.is_hidden(".note.age")
+    assert page.locator("text=A demonstration").count() == 0
+
+
+@pytest.mark.parametrize("city", [CITY, ALL_CITIES])
+def test_a_demonstration_says_so_in_one_line(page: Any, folder: Path, city: str) -> None:
+    page.goto(address(folder, "index.html", city))
+    assert page.inner_text("p.age").startswith("A demonstration on past days")
+    assert page.locator(".age").count() == 1
 
 
 PAGES = [*((file, CITY) for file in TABS if file != LAST_HOURS), ("index.html", "all-cities")]
@@ -164,7 +179,8 @@ def test_days_are_chosen_by_list_buttons_and_link(page: Any, folder: Path) -> No
 
 def test_the_track_record_draws_the_scores(page: Any, folder: Path) -> None:
     open_page(page, folder, "track_record.html", "charts")
-    assert f"{DAYS} days)" in page.inner_text(".lead")
+    assert page.inner_text(".lead").startswith("Too early to tell Catches ")
+    assert page.locator("tbody tr").all_inner_texts()[0].startswith("2023-11\treplayed\t6\t")
     for chart in ("reliability", "hits"):
         data = page.evaluate(f"document.getElementById('{chart}').data")
         assert all(len(one["x"]) == len(one["y"]) > 0 for one in data), chart

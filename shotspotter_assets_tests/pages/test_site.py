@@ -134,8 +134,10 @@ def test_a_city_without_a_forecast_has_pages_that_say_so(copy: Store, tiny_site:
     shutil.rmtree(f"{copy.root}/risk_forecasts")
     made = make_pages(copy, tiny_site.city)
     assert made.record.card.note == "No forecast has been made yet."
-    assert "No past days yet" in page(copy, "past.html")
     assert "No shift plans" in page(copy, "plans.html")
+    assert not copy.exists(PAGE.named(file="past.html"), CITY)
+    assert not copy.exists(PAGE.named(file="plan.csv"), CITY)
+    assert "past.html" not in page(copy)
 
 
 def test_pages_go_on_without_layers_that_cannot_be_used(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 from datetime import date, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shotspotter_assets.pages.track_record import issued_track
+from shotspotter_assets.evaluation.forecasts_table import forecasts_table
+from shotspotter_assets.pages.track_record import FROM_FOLD, REPLAYED, track_record
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.issued_scores import ScoreRecord
-from shotspotter_assets.storage.catalogue import FORECAST, TENSORS
+from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FORECAST, TENSORS
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.evaluation.cities import fold_record
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, ISSUED, TinySite
 
 
@@ -21,7 +24,7 @@ def grid(site: TinySite, day: date) -> pa.Table:
 
 
 def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> None:
-    track = issued_track(tiny_site.store, tiny_site.city, tiny_site.last_issued)
+    track = track_record(tiny_site.store, tiny_site.city, tiny_site.last_issued)
     days = [ISSUED + timedelta(days=at) for at in range(1, DAYS)]
     records = {day: ScoreRecord.load(tiny_site.store, CITY, day) for day in days}
     scores = {day: record.scores for day, record in records.items() if record.scores is not None}
@@ -31,18 +34,45 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
     assert whole["days"] == len(scores) == DAYS - 1
     assert whole["observed"] == sum(observed.values())
     assert whole["expected"] == pytest.approx(sum(pc.sum(forecasts[day]["probability"]).as_py() for day in days))
-    gained = [(score.gain_over_historical_mean or 0.0) * observed[day] for day, score in scores.items()]
-    assert whole["gain"].gain == pytest.approx(sum(gained) / whole["observed"])
-    assert [row["name"] for row in track["months"]] == ["2023-11"]
-    assert issued_track(tiny_site.store, tiny_site.city, ISSUED - timedelta(days=1)) is None
+    assert [(row["name"], row["made"]) for row in track["months"]] == [("2023-11", REPLAYED)]
+    assert track["verdict"]["word"] == "Too early to tell"
+    assert track_record(tiny_site.store, tiny_site.city, ISSUED - timedelta(days=1)) is None
+
+
+@pytest.mark.parametrize(("served", "light", "word"), [("stack", "green", "Better"), ("persistence", "red", "Worse")])
+def test_a_verdict_from_the_start_counts_test_days_of_folds(
+    copy: Store, tiny_site: TinySite, served: str, light: str, word: str
+) -> None:
+    cutoff = ISSUED - timedelta(days=99)
+    record = fold_record(tiny_site.city).model_copy(update={"cutoff": cutoff, "served": served})
+    record.write(copy)
+    days, random = np.arange(cutoff, ISSUED + timedelta(days=3)), np.random.default_rng(0)
+    chance = random.choice([0.02, 0.5], (len(days), 36), p=[0.9, 0.1])
+    observed = random.random(chance.shape) < chance
+    models = {
+        "stack": chance,
+        "historical_mean": np.sqrt(chance * random.random(chance.shape)),
+        "persistence": random.random(chance.shape),
+    }
+    cells_of_grid = np.divmod(np.arange(36), 6)
+    copy.write_table(FOLD_FORECASTS, forecasts_table(days, cells_of_grid, observed, models), CITY, cutoff)
+    track = track_record(copy, tiny_site.city, tiny_site.last_issued)
+    made = {(row["name"], row["made"]): row["days"] for row in track["months"]}
+    assert made == {
+        ("2023-08", FROM_FOLD): 27, ("2023-09", FROM_FOLD): 30, ("2023-10", FROM_FOLD): 31, ("2023-11", FROM_FOLD): 12,
+        ("2023-11", REPLAYED): DAYS - 1,
+    }  # fmt: skip
+    verdict = track["verdict"]
+    assert (verdict["light"], verdict["word"]) == (light, word)
+    assert track["best"] == "historical_mean"
 
 
 def test_the_network_is_scored_beside_what_was_issued(copy: Store, tiny_site: TinySite) -> None:
     for issue_date in copy.days_present(FORECAST, CITY):
         table = copy.read_table(FORECAST, CITY, issue_date)
         copy.write_table(FORECAST, table.append_column("model_network", table["probability"]), CITY, issue_date)
-    track = issued_track(copy, tiny_site.city, tiny_site.last_issued)
+    track = track_record(copy, tiny_site.city, tiny_site.last_issued)
     assert track["whole"]["network"] == track["whole"]["gain"]
-    assert [curve["name"] for curve in track["charts"]["hits"]] == ["issued", "long-run mean", "network"]
-    without = issued_track(tiny_site.store, tiny_site.city, tiny_site.last_issued)
+    assert [curve["name"] for curve in track["charts"]["hits"]] == ["forecast", "best simple map", "network"]
+    without = track_record(tiny_site.store, tiny_site.city, tiny_site.last_issued)
     assert "network" not in [curve["name"] for curve in without["charts"]["hits"]]

@@ -52,11 +52,8 @@ const CityPages = (() => {
   }
 
   /* The age of a page is not known when the page is made. */
-  document.addEventListener("DOMContentLoaded", () => all("#age").forEach((note) => {
-    if (Date.now() < new Date(note.dataset.ends)) return;
-    note.querySelector("p").textContent = `${note.dataset.day} is over. There is no newer forecast here: `
-      + "check that the daily runs go on, and reload this page.";
-    note.hidden = false;
+  document.addEventListener("DOMContentLoaded", () => all("[data-ends]").forEach((note) => {
+    note.hidden = Date.now() < new Date(note.dataset.ends);
   }));
 
   return { data: (name, value) => values.set(name, value), load, loadScript, element, colour, draw };
