@@ -1,45 +1,52 @@
 """The page of past days: each forecast with the observed alerts, in plain words."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import date
+from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.spatial import KDTree
 
 from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.dates import wall_clock
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
+from shotspotter_assets.geometry.cells import Plane, cells_at
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.serving.risk_tables import MODEL_PREFIX, is_of_grid, next_day_rows
-from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, FORECAST_RECORD, TENSORS
+from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, FORECAST_RECORD, PLAN, PLAN_RECORD, TENSORS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 ALERT_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
+REACHED, OUT_OF_REACH, NO_PLAN = "within reach", "out of reach", "no plan"
 
 
-def stamps(store: Store, city: str, last_known: date) -> Iterator[tuple[date, str]]:
-    """Yield the known days that have a forecast, with a hash of forecast and alerts."""
-    known = store.days_present(TENSORS, city, last=last_known)
-    for issue_date in sorted(store.days_present(FORECAST, city)):
-        if (day := issue_date + timedelta(days=1)) in known:
-            record = store.read_bytes(FORECAST_RECORD, city, issue_date)
-            yield day, sha256(record.decode(), store.read_bytes(TENSORS, city, day).hex())[:16]
+def stamps(store: Store, city: City, last_known: date) -> Iterator[tuple[date, str]]:
+    """Yield the known days that have a forecast, with a hash of forecast, plans and alerts."""
+    known, plans = store.days_present(TENSORS, city.name, last=last_known), store.days_present(PLAN_RECORD, city.name)
+    rules = "" if city.patrol is None else city.patrol.model_dump_json()
+    for issue_date in sorted(store.days_present(FORECAST, city.name)):
+        if (day := issue_date + ONE_DAY) in known:
+            records = [
+                store.read_bytes(FORECAST_RECORD, city.name, issue_date),
+                store.read_bytes(TENSORS, city.name, day),
+            ]
+            records += [store.read_bytes(PLAN_RECORD, city.name, at) for at in _plans_of(day) if at in plans]
+            yield day, sha256(rules, *(record.hex() for record in records))[:16]
 
 
 def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     """Compare a day's forecast with its alerts, for `past.js`; None for an older grid."""
-    issue_date = day - timedelta(days=1)
+    issue_date = day - ONE_DAY
     record = load_record(store, city.name, issue_date)
     table = store.read_table(FORECAST, city.name, issue_date)
     if not isinstance(record, ForecastRecord) or not is_of_grid(table, city):
@@ -57,12 +64,17 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     )
     if mean in table.column_names:
         sentence += f"; a map of the long-run mean caught {counts[_flagged(table[mean].to_numpy())].sum()}"
-    alerts = alerts_of_types(store.read_table(CLEANED, city.name, day, ALERT_COLUMNS), city).itertuples()
+    alerts = alerts_of_types(store.read_table(CLEANED, city.name, day, ALERT_COLUMNS), city).sort_values("wall")
     has_hours = city.time_precision != "day"
+    longitude, latitude = (alerts[name].to_numpy() for name in ("longitude", "latitude"))
+    row, column = cells_at(city, longitude, latitude)
+    number = np.where(city.box.holds(longitude, latitude), row.astype(np.int64) * city.grid.columns + column, -1)
+    reached = _reached(store, city, day, alerts)
+    planned = reached[np.isin(number, cells) & (reached != NO_PLAN)]
     made = "made after the day, from what was known before it" if record.replayed else f"{record.lead} days ahead"
     return {
         "title": long_day(day),
-        "sentence": f"{sentence}.",
+        "sentence": f"{sentence}. {_of_plan(planned, city, int(counts.sum()))}",
         "notes": f"Forecast by {record.served.replace('_', ' ')}, {made}.",
         "cells": cells.tolist(),
         "classes": chance_classes(probability).tolist(),
@@ -70,10 +82,47 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
         "counts": counts.tolist(),
         "flagged": cells[flagged].tolist(),
         "alerts": [
-            {"at": [one.latitude, one.longitude], "what": f"{one.wall:%H:%M}, {one.type}" if has_hours else one.type}
-            for one in alerts
+            {
+                "at": [one.latitude, one.longitude],
+                "cell": cell,
+                "lines": [f"{one.wall:%H:%M}" if has_hours else "", one.type],
+                "unit": unit,
+            }
+            for one, cell, unit in zip(alerts.itertuples(), number.tolist(), reached.tolist(), strict=True)
         ],
     }
+
+
+def _plans_of(day: date) -> tuple[date, date]:
+    """Return the issue dates of the plans whose shifts begin on the day before, and may end on `day`, and on `day`."""
+    return day - 2 * ONE_DAY, day - ONE_DAY
+
+
+def _reached(store: Store, city: City, day: date, alerts: pd.DataFrame) -> "pd.Series[str]":
+    """Return for each alert if a unit of its shift had it within reach, or `NO_PLAN` for an alert in no planned shift."""
+    reached = pd.Series(NO_PLAN, alerts.index)
+    plans = [store.find_table(PLAN, city.name, at) for at in _plans_of(day)]
+    if city.patrol is None or city.time_precision == "day":
+        return reached
+    plane = Plane.of(city.box)
+    points = plane.metres(alerts[["longitude", "latitude"]].to_numpy())
+    for plan in filter(None, plans):
+        for _, units in plan.to_pandas().groupby("shift"):
+            begin, end = (pd.Timestamp(units[name].iloc[0]).tz_localize(None) for name in ("starts_at", "ends_at"))
+            in_shift = (alerts["wall"] >= begin) & (alerts["wall"] < end)
+            posts = KDTree(plane.metres(units[["longitude", "latitude"]].to_numpy()))
+            is_near = posts.query(points)[0] <= city.patrol.radius_m
+            reached[in_shift & is_near] = REACHED
+            reached[in_shift & ~is_near & (reached == NO_PLAN)] = OUT_OF_REACH
+    return reached
+
+
+def _of_plan(planned: "pd.Series[str]", city: City, alerts: int) -> str:
+    if planned.empty or city.patrol is None:
+        return "No plan was made for the hours of these alerts." if alerts else ""
+    within = f"within {city.patrol.radius_m:.0f} m of a unit of the plan"
+    others = f", {alerts - len(planned)} came in hours without a plan" if alerts > len(planned) else ""
+    return f"{(planned == REACHED).sum()} of the {alerts} alerts were {within}{others}."
 
 
 def _flagged(probability: Array) -> Integers:
@@ -86,7 +135,7 @@ def _numbers(table: pa.Table, city: City) -> Integers:
     return row * city.grid.columns + column
 
 
-def alerts_of_types(table: pa.Table, city: City) -> "pd.DataFrame":
+def alerts_of_types(table: pa.Table, city: City) -> pd.DataFrame:
     """Return the counted alerts of the forecast types in `ALERT_COLUMNS`: `wall` clock, place and `type`."""
     table = counted_alerts(table, city)
     alerts = table.select(["longitude", "latitude"]).to_pandas()

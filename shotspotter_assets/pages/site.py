@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +25,7 @@ from shotspotter_assets.pages.tomorrow import newest_forecast
 from shotspotter_assets.pages.track_record import track_record
 from shotspotter_assets.pages.words import title_of
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
+from shotspotter_assets.quality.city_state import open_warnings
 from shotspotter_assets.serving.issued_forecasts import NoForecast
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import INDEX, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS
@@ -43,6 +44,8 @@ TABS: Final = {
     "track_record.html": "Track record",
 }
 """Title of each page of a city, by file."""
+WARNED_DAYS: Final = 91
+"""Newest days whose warnings are on the pages."""
 
 
 class CityCard(BaseModel):
@@ -179,8 +182,10 @@ def make_overview(store: Store, names: list[str]) -> str:
 def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]]) -> None:
     """Put pages, given as values of their templates by file, with tabs for them and for those put before."""
     tabs = {file: title for file, title in TABS.items() if file in pages or file in site.hashes}
+    last = DayTable.read(site.store, city.name).last_counted(date.max)
     values = {
         "city": city,
+        "warnings": [] if last is None else open_warnings(site.store, city, last - timedelta(days=WARNED_DAYS)),
         "city_title": title_of(city.name),
         "problems": site.problems,
         "tabs": tabs,
@@ -198,7 +203,7 @@ def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]]) -> None
 def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:
     """Put the new or changed maps of past days, and return the stamps of all."""
     past = {}
-    for day, stamp in stamps(site.store, city.name, known) if known else ():
+    for day, stamp in stamps(site.store, city, known) if known else ():
         if site.record.past.get(day) == stamp:
             past[day], site.hashes[f"day-{day}.js"] = stamp, site.record.files[f"day-{day}.js"]
         elif (maps := past_day(site.store, city, day)) is not None:

@@ -51,6 +51,21 @@ def keep_findings(
     return reported
 
 
+def open_warnings(store: Store, city: City, since: date) -> list[str]:
+    """Return the messages of stored warnings about days from `since` on that nobody has acknowledged."""
+    warnings = store.read_index(CITY_STATE, city.name, STATE.validate_json) or {}
+
+    def is_open(check: str, day: date) -> bool:
+        return day >= since and not any(one.check == check and one.holds(day) for one in city.acknowledged)
+
+    return [
+        warned.message
+        for check, found in warnings.items()
+        for warned in found
+        if any(is_open(check, day) for day in warned.days)
+    ]
+
+
 def _on_days(warnings: Sequence[Warned], is_meant: Callable[[date], bool]) -> list[Warned]:
     meant = [Warned(message=warned.message, days=list(filter(is_meant, warned.days))) for warned in warnings]
     return [warned for warned in meant if warned.days]

@@ -158,6 +158,9 @@ def test_a_past_day_is_shown_beside_its_alerts(page: Any, folder: Path, tiny_sit
     assert came == scores.observed_alerts > 0
     assert page.inner_text("#sentence").startswith(f"{came} alerts came; about ")
     assert re.search("caught \\d+ of them with 5%.*; a map of the long-run mean caught", page.inner_text("#sentence"))
+    times = page.locator("tbody tr td:first-child").all_inner_texts()
+    assert len(times) == came
+    assert times == sorted(times)
     cells = page.locator("#forecast path.cell").count()
     assert page.locator("#forecast path.frame").count() == max(int(0.05 * cells + 0.5), 1)
     zoom = "document.getElementById('{}').map.map.getZoom()"

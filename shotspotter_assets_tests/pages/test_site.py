@@ -4,6 +4,7 @@ from pathlib import Path
 
 from markupsafe import escape
 
+from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
@@ -11,6 +12,8 @@ from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.pages.site import PagesRecord, make_pages
 from shotspotter_assets.pages.words import amount
 from shotspotter_assets.patrol.stored_plans import read_plan
+from shotspotter_assets.quality.city_state import keep_findings
+from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.serving import issued_forecasts
 from shotspotter_assets.serving.risk_tables import is_of_grid
 from shotspotter_assets.storage.catalogue import FORECAST, PAGE, PLAN, TENSORS, TOP_STREETS
@@ -122,6 +125,20 @@ def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySit
     record = PagesRecord.find(copy, CITY)
     assert record.past == {}
     assert not issued_forecasts.next_day_forecasts(copy, tiny_site.city, date.min + timedelta(days=1), date.max)
+
+
+def test_open_warnings_of_the_newest_days_are_on_the_pages(copy: Store, tiny_site: TinySite) -> None:
+    city, days = tiny_site.city, [tiny_site.last_issued - timedelta(days=back) for back in (100, 1)]
+    found = [Finding(False, text, {}, {day: 1.0}) for text, day in zip(("Old <b>.", "New <b>."), days, strict=True)]
+    for day, finding in zip(days, found, strict=True):
+        keep_findings(copy, city, [day], {"clock": finding})
+    make_pages(copy, city)
+    for file in ("index.html", "past.html"):
+        assert "New &lt;b&gt;." in page(copy, file)
+        assert "Old" not in page(copy, file)
+    accepted = Acknowledged(check="clock", first=days[1], by="A. Smith", on=days[1])
+    make_pages(copy, city.model_copy(update={"acknowledged": (accepted,)}))
+    assert "New &lt;b&gt;." not in page(copy)
 
 
 def test_an_empty_city_has_a_page_with_the_next_step(tmp_path: Path) -> None:

@@ -20,7 +20,12 @@ document.addEventListener("DOMContentLoaded", async () => {
     forecast.setCells(day.cells, day.classes);
     happened.setCells(day.cells, day.cells.map(() => 0));
     for (const map of [forecast, happened]) map.setFrames(day.flagged);
-    happened.setRings(day.alerts);
+    happened.setRings(day.alerts.map(({ at, lines }) => ({ at, what: lines.filter(Boolean).join(", ") })));
+    document.querySelector("tbody").replaceChildren(...day.alerts.map(({ cell, lines, unit }) => {
+      const row = CityPages.element("tr");
+      row.append(...[...lines, ground.places[cell] || "", unit].map((text) => CityPages.element("td", text)));
+      return row;
+    }));
     document.body.dataset.drawn = name;
   }
 
