@@ -1,12 +1,9 @@
 """Times a backfill of Washington DC 2014 to 2018 by the command line, and reading its window: `python benchmarks/backfill.py`.
 
-Prints the part of the work itself, and the time with Dagster's stock event log on a fifth of the days. Needs the real
-alerts (`../shared/data/washington_dc.parquet`, or a path as the argument).
+Prints the part of the work itself, and the time with Dagster's stock event log on a fifth of the days.
 """
 
-import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,31 +12,16 @@ from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FILE = ROOT.parent / "shared" / "data" / "washington_dc.parquet"
-CITIES = ROOT / "shotspotter_assets_tests" / "data" / "cities"
 CITY = "washington_dc"
 FIRST, LAST, FIFTH = date(2014, 1, 1), date(2018, 12, 31), date(2014, 12, 31)
 
 
 def main() -> None:
-    """Measure on a landing folder, a store and instances of their own."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, nargs="?", default=FILE, help="the real alerts of Washington DC")
-    file = parser.parse_args().file
-    if not file.is_file():
-        print(f"skipped: needs the real alerts at {file}")
-        return
+    """Measure on a store and instances of their own."""
     with tempfile.TemporaryDirectory() as folder:
-        landing = Path(folder, "landing", CITY)
-        landing.mkdir(parents=True)
-        shutil.copy2(file, landing)  # with its time: a file that was just written waits
-        os.environ |= {
-            "SHOTSPOTTER_CITIES": str(CITIES),
-            "SHOTSPOTTER_LANDING": str(landing.parent),
-            "SHOTSPOTTER_STORE": str(Path(folder, "store")),
-            "DAGSTER_DISABLE_TELEMETRY": "1",
-        }
-        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each command would compile all modules anew
+        os.environ |= {"SHOTSPOTTER_STORE": str(Path(folder, "store")), "DAGSTER_DISABLE_TELEMETRY": "1"}
+        for name in ("SHOTSPOTTER_CITIES", "PYTHONDONTWRITEBYTECODE"):  # each command would compile all modules anew
+            os.environ.pop(name, None)
         measure(Path(folder))
 
 
@@ -88,14 +70,16 @@ def steps() -> dict[str, float]:
     from shotspotter_assets.city_files import load_cities
     from shotspotter_assets.cleaning.alerts import clean_alerts
     from shotspotter_assets.gridding.tensors import sparse_tensors
-    from shotspotter_assets.sources.landing.folder import LandingFolder
+    from shotspotter_assets.sources.alert_source import Access
+    from shotspotter_assets.sources.schema import read_sources
     from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED, TENSORS
     from shotspotter_assets.storage.store import Store
 
-    city, days = load_cities(CITIES)[CITY], days_between(FIRST, LAST)
+    city, days = load_cities()[CITY], days_between(FIRST, LAST)
     store = Store(os.environ["SHOTSPOTTER_STORE"])
     marks = [time.process_time()]
-    raw = LandingFolder(city, city.source, f"{os.environ['SHOTSPOTTER_LANDING']}/{CITY}", store).read(FIRST, LAST)
+    access = Access(store, "landing", {})
+    raw = read_sources([source.open(city, access) for source in city.all_sources], FIRST, LAST)
     store.write_tables(RAW_ROWS, rows_of_days(raw, days), CITY)
     marks.append(time.process_time())
     cleaned = clean_alerts(store.read_window(RAW_ROWS, CITY, FIRST, LAST), days, city)
@@ -121,7 +105,7 @@ def dense_hourly() -> float:
 
     started = time.monotonic()
     frames = Store(os.environ["SHOTSPOTTER_STORE"]).read_window(TENSORS, CITY, FIRST, LAST)
-    city = load_cities(CITIES)[CITY]
+    city = load_cities()[CITY]
     dense = hourly_window(frames, days_between(FIRST, LAST), city, np.ones(city.shape, dtype=bool))
     seconds = time.monotonic() - started
     assert dense.sum() == frames["count"].to_numpy().sum()

@@ -1,7 +1,7 @@
 """The cities of the benchmarks, and their folds by day and by hour: what the scripts on real alerts share.
 
-A script that imports this asks for `--data FOLDER` with a Parquet file of alerts for each city, and for `--cache FOLDER`,
-where what has been read, fitted and forecast is kept, so that a run that was stopped goes on.
+A script that imports this runs on the packaged alerts of Washington DC, or on `--data FOLDER` with a Parquet file of alerts
+for each city. What has been read, fitted and forecast is kept in `--cache FOLDER`, so that a run that was stopped goes on.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.calendar.local_time import day_start, days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.city_files import CityFile
+from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.gridding.coverage import estimate_coverage
@@ -121,24 +121,42 @@ TESTED = ("washington_dc", "oakland", "cincinnati", "springfield", "washington_d
 UNSEEN = ("san_francisco", "fresno", "new_york", "philadelphia", "chicago")
 """Looked at once, after everything was settled. The last three are shootings reported to the police, not alerts."""
 GROUPS = {"tested": TESTED, "unseen": UNSEEN}
+PACKAGED = "washington_dc"
+PACKAGED_ALERTS = PACKAGE_CITIES / PACKAGED / "alerts" / "alerts_2014_2018.parquet"
+
+
+class Parser(argparse.ArgumentParser):
+    """The arguments that the scripts share; `usual` cities are the default ones with data."""
+
+    usual: Sequence[str] = ()
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> tuple[argparse.Namespace, list[str]]:
+        """Choose the packaged city, and refuse others, without their data."""
+        chosen, rest = super().parse_known_args(*args, **kwargs)
+        chosen.cities = chosen.cities or (list(self.usual) if chosen.data else [PACKAGED])
+        own = {name for name, benchmark in BENCHMARKS.items() if benchmark.file in ("", PACKAGED)}
+        if chosen.data is None and (others := [name for name in chosen.cities if name not in own]):
+            self.error(f"--data FOLDER is needed for {', '.join(others)}")
+        return chosen, rest
 
 
 def parser(
-    description: str | None, cities: Sequence[str], choices: Iterable[str] = BENCHMARKS
-) -> argparse.ArgumentParser:
-    """The arguments that the scripts share; `cities` are the default ones."""
-    arguments = argparse.ArgumentParser(description=description)
-    arguments.add_argument("--data", type=Path, required=True, help="folder with the cities' Parquet files")
+    description: str | None, cities: Sequence[str], choices: Iterable[str] = BENCHMARKS, needs_data: bool = False
+) -> Parser:
+    """The parser of a script; one that compares cities `needs_data`."""
+    arguments = Parser(description=description)
+    arguments.usual = cities
+    arguments.add_argument("--data", type=Path, required=needs_data, help="folder with the cities' Parquet files")
     arguments.add_argument("--cache", type=Path, required=True, help="folder for counts and forecasts")
-    arguments.add_argument("--cities", nargs="+", default=list(cities), choices=list(choices))
+    arguments.add_argument("--cities", nargs="+", choices=list(choices))
     return arguments
 
 
 def city_of(name: str) -> City:
     """The City of a benchmark."""
     benchmark = BENCHMARKS[name]
-    columns = {"time": "occurred_at", "gunshot_type": "alert_type", "rounds": "rounds", "source_id": "source_id"}
-    landing: dict[str, Any] = {"kind": "landing", "columns": columns}
+    columns = {"time": "occurred_at", "gunshot_type": "alert_type", "source_id": "source_id"}
+    landing: dict[str, Any] = {"kind": "landing", "columns": columns, "settle_seconds": 0}
     return CityFile.model_validate(
         {
             "name": name,
@@ -152,7 +170,7 @@ def city_of(name: str) -> City:
     )
 
 
-def history_of(name: str, data: Path, cache: Path) -> CityHistory:
+def history_of(name: str, data: Path | None, cache: Path) -> CityHistory:
     """All days of a city to its last cutoff, through the project's own reading, cleaning and gridding."""
     city, benchmark = city_of(name), BENCHMARKS[name]
     days = days_between(benchmark.start, benchmark.cutoffs[-1] - timedelta(days=1))
@@ -163,7 +181,7 @@ def history_of(name: str, data: Path, cache: Path) -> CityHistory:
     return CityHistory(city, days, pq.read_table(kept))
 
 
-def alerts_of(name: str, data: Path) -> pa.Table:
+def alerts_of(name: str, data: Path | None) -> pa.Table:
     """The cleaned alerts of a city to its last cutoff, with their `date`."""
     city, benchmark = city_of(name), BENCHMARKS[name]
     days = days_between(benchmark.start, benchmark.cutoffs[-1] - timedelta(days=1))
@@ -171,13 +189,14 @@ def alerts_of(name: str, data: Path) -> pa.Table:
     return dated({day: result.alerts for day, result in cleaned.items()})
 
 
-def raw_alerts(city: City, data: Path, days: Sequence[date]) -> pa.Table:
+def raw_alerts(city: City, data: Path | None, days: Sequence[date]) -> pa.Table:
     """Rows of the city's file, as they are landed, or of its simulation."""
     file = BENCHMARKS[city.name].file
     if not file:
         return SimulatedSource(city).read(days[0], days[-1])
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy2((data / f"{file}.parquet").resolve(), Path(folder, f"{file}.parquet"))
+        alerts = PACKAGED_ALERTS if data is None else (data / f"{file}.parquet").resolve()
+        shutil.copy2(alerts, Path(folder, f"{file}.parquet"))
         return LandingFolder(city, city.source, folder, Store(f"{folder}/.store")).read(days[0], days[-1])
 
 
@@ -233,7 +252,7 @@ class HourlyFold:
     test: range
 
 
-def folds(name: str, data: Path, cache: Path) -> list[Fold]:
+def folds(name: str, data: Path | None, cache: Path) -> list[Fold]:
     """The folds of a city by day; the coverage of each is estimated on the days before its cutoff."""
     history, start = history_of(name, data, cache), BENCHMARKS[name].start
     city_folds = []
@@ -247,7 +266,7 @@ def folds(name: str, data: Path, cache: Path) -> list[Fold]:
     return city_folds
 
 
-def hourly_folds(name: str, data: Path, cache: Path) -> list[HourlyFold]:
+def hourly_folds(name: str, data: Path | None, cache: Path) -> list[HourlyFold]:
     """The folds of a city by hour; the coverage of each is estimated on its training window."""
     history, start = history_of(name, data, cache), BENCHMARKS[name].start
     city, daily = history.city, history.daily_counts.sum(axis=1, dtype=np.int64)

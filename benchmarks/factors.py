@@ -236,7 +236,7 @@ def of_quiet_cells(fold: Fold, forecasts: dict[str, np.ndarray]) -> pa.Table:
 
 def main() -> None:
     """Fit what is not in the cache, and print the table."""
-    arguments = parser(__doc__, cities=list(CUTOFFS), choices=list(CUTOFFS))
+    arguments = parser(__doc__, cities=list(CUTOFFS), choices=list(CUTOFFS), needs_data=True)
     chosen = arguments.parse_args()
     for city, cutoffs in CUTOFFS.items():
         BENCHMARKS[name_with_factors(city)] = replace(

@@ -21,7 +21,7 @@ from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.models.type_mixes import type_mixes
 
 
-def forecasts_of(city: str, fold: HourlyFold, data: Path, cache: Path) -> pa.Table:
+def forecasts_of(city: str, fold: HourlyFold, data: Path | None, cache: Path) -> pa.Table:
     """The type forecasts of one fold."""
     model = GunshotTypes.fit(fold.history, fold.train, fold.validation)
     alerts = typed_alerts(fold.history).within(fold.test)

@@ -96,7 +96,7 @@ def with_weights(own: FittedNetwork, weights: list[np.ndarray]) -> FittedNetwork
 
 def main() -> None:
     """Train, and print the table."""
-    arguments = parser(__doc__, cities=CITIES)
+    arguments = parser(__doc__, cities=CITIES, needs_data=True)
     arguments.add_argument("--days", type=int, default=182, help="test days after the first year")
     chosen = arguments.parse_args()
     data, cache = chosen.data, chosen.cache

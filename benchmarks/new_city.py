@@ -40,7 +40,8 @@ def compared(history: History, place: str, data: Path, cache: Path) -> tuple[flo
 
 def main() -> None:
     """Print the table."""
-    chosen = parser(__doc__, cities=[name for names in PLACES.values() for name in names]).parse_args()
+    cities = [name for names in PLACES.values() for name in names]
+    chosen = parser(__doc__, cities, needs_data=True).parse_args()
     print("| city | positives | covered cells: gain | pred/obs | whole box: gain | pred/obs | rate in the interval |")
     print("| --- " * 7 + "|")
     sums = np.zeros(3)

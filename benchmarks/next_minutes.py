@@ -91,7 +91,7 @@ class Issues:
         return observed
 
 
-def incidents_of(name: str, data: Path, cache: Path) -> Incidents:
+def incidents_of(name: str, data: Path | None, cache: Path) -> Incidents:
     """All incidents of a city, through the project's own reading and cleaning; prints how exact times and points are."""
     city, benchmark = city_of(name), BENCHMARKS[name]
     kept = cache / f"{name}_alerts.parquet"

@@ -65,7 +65,7 @@ class Accuracy:
         return cls(float(each[flagged == observed].sum() / each.sum()), 1 - share, share)
 
 
-def fold_of(data: Path, cache: Path) -> Fold:
+def fold_of(data: Path | None, cache: Path) -> Fold:
     """The city's days in the order of time, divided into three."""
     history = history_of(CITY, data, cache)
     days = len(history.days)

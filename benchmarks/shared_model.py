@@ -103,8 +103,10 @@ def rows_before(cutoff: date, data: Path, cache: Path, without: str = "") -> dic
     return {place: own for place, own in rows.items() if len(own.observed)}
 
 
-def start_of(name: str, cutoff: date, data: Path, cache: Path) -> SharedStart | None:
-    """The start of a benchmark: the other places, before 1 January of the year of the cutoff."""
+def start_of(name: str, cutoff: date, data: Path | None, cache: Path) -> SharedStart | None:
+    """The start of a benchmark: the other places, before 1 January of the year of the cutoff; none without their data."""
+    if data is None:
+        return None
     by, place = date(cutoff.year, 1, 1), SAME_PLACE.get(name, name)
     kept = cache / f"shared_{by}_without_{place}.json"
     if not kept.exists():
@@ -164,7 +166,7 @@ def gains(data: Path, cache: Path) -> Iterator[tuple[str, int, int, list[float]]
 
 def main() -> None:
     """Print the table; write the package's file."""
-    arguments = parser(__doc__, cities=[])
+    arguments = parser(__doc__, cities=[], needs_data=True)
     arguments.add_argument("--write", action="store_true", help=f"also make the package's {PACKAGE_FILE}")
     chosen = arguments.parse_args()
     if chosen.write:

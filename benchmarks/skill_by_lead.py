@@ -45,7 +45,7 @@ def at_lead(fold: Fold, lead: int) -> Fold:
     return Fold(known, fold.cutoff, train, validation, range(stop, fold.test.stop))
 
 
-def forecasts_of(city: str, fold: Fold, lead: int, data: Path, cache: Path) -> tuple[pa.Table, Verdict]:
+def forecasts_of(city: str, fold: Fold, lead: int, data: Path | None, cache: Path) -> tuple[pa.Table, Verdict]:
     """(the forecasts table of the test days, the gate's verdict in validation)."""
     kept, start = cache if lead == 1 else cache / f"lead_{lead}", start_of(city, fold.cutoff, data, cache)
     kept.mkdir(exist_ok=True)

@@ -136,7 +136,7 @@ def gain(past: Past, forecast: Array) -> float:
 
 def main() -> None:
     """Fit what is not in the cache, and print the tables."""
-    arguments = parser(__doc__, cities=CITIES)
+    arguments = parser(__doc__, cities=CITIES, needs_data=True)
     arguments.add_argument("--hours", nargs="+", type=int, default=(), metavar="HORIZON")
     chosen = arguments.parse_args()
     for horizon in chosen.hours:

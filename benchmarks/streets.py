@@ -17,7 +17,7 @@ from functools import cache as once
 from pathlib import Path
 
 import numpy as np
-from benchmark_cities import Fold, alerts_of, city_of, folds, parser
+from benchmark_cities import PACKAGED, Fold, alerts_of, city_of, folds, parser
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 from shared_model import start_of
@@ -34,6 +34,7 @@ from street_scores import (
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Streets
+from shotspotter_assets.city_files import PACKAGE_CITIES
 from shotspotter_assets.evaluation.gains import weekly_gain, weekly_sums
 from shotspotter_assets.streets.segments import Parts, Segments, parts_of, read_segments
 from shotspotter_assets.streets.shares import Alerts, StreetShares
@@ -50,12 +51,12 @@ UNIFORM_SHARES = (0.05, 0.2, 0.5)
 OURS, BY_LENGTH, KERNEL, MEAN = "streets", "cells, by length", "network KDE", "historical mean"
 
 
-def streets_of(name: str, data: Path) -> Streets:
+def streets_of(name: str, data: Path | None) -> Streets:
     """The file of a city's streets, without freeways, ramps and alleys."""
-    layers = data / "layers"
-    if name == "washington_dc":
-        path = layers / "washington_dc/streets_tiger_2018.parquet"
+    if data is None or name == PACKAGED:
+        path = PACKAGE_CITIES / PACKAGED / "streets.parquet"
         return Streets(path=path, name="name", only={"mtfcc": ("S1200", "S1400")})
+    layers = data / "layers"
     if name == "oakland":
         kinds = ("primary", "secondary", "tertiary", "residential")
         return Streets(path=layers / "oakland_ca/streets_osm.parquet", name="name", only={"highway": kinds})
@@ -79,7 +80,7 @@ class Town:
     scored: Alerts
 
     @classmethod
-    def of(cls, name: str, data: Path, streets: str | None = None) -> "Town":
+    def of(cls, name: str, data: Path | None, streets: str | None = None) -> "Town":
         """A city of the benchmarks, with the streets of the one of that name."""
         city = city_of(name).model_copy(update={"streets": streets_of(streets or name, data)})
         table = alerts_of(name, data)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from shotspotter_assets.city_files import PACKAGE_CITIES
 from shotspotter_assets.storage.store import Store
 
 TEST_CITIES = Path(__file__).parent / "data" / "cities"
@@ -20,13 +21,24 @@ from shotspotter_assets_tests.s3_server import s3_server, s3_store_root  # noqa:
 
 MAX_NAME_LENGTH = 70
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+PACKAGED_ALERTS = PACKAGE_CITIES / "washington_dc" / "alerts" / "alerts_2014_2018.parquet"
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
+    return installed_data()
+
+
+def installed_data() -> Path:
+    """Return the folder of all cities' real alerts; skip the test without it."""
     if not REAL_DATA.is_dir():
         pytest.skip(f"needs real alerts: install Parquet files of the cities of docs/results.md in {REAL_DATA}")
     return REAL_DATA
+
+
+def real_alerts(name: str) -> Path:
+    """Return the file of a city's real alerts; that of Washington DC comes with the package."""
+    return PACKAGED_ALERTS if name == "washington_dc" else installed_data() / f"{name}.parquet"
 
 
 @pytest.fixture

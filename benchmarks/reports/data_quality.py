@@ -40,7 +40,7 @@ def main() -> None:
     loaded: dict[str, RealCity] = {}
     started = time.monotonic()
     for name, city in cities().items():
-        loaded[name] = real = load(city, data)
+        loaded[name] = real = load(city, data / f"{name}.parquet")
         print(row(name, real))
     print(f"\nAll of it took {time.monotonic() - started:.1f} s.\n")
     daily(loaded)

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -7,7 +5,7 @@ import pytest
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets.cleaning.spellings import type_codes, unknown_spellings
-from shotspotter_assets_tests.conftest import TEST_CITIES
+from shotspotter_assets_tests.conftest import TEST_CITIES, real_alerts
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
 SPELLINGS = {
@@ -50,6 +48,6 @@ ACOUSTIC = ["washington_dc", "washington_dc_2006_2013", "springfield_ma_hourly",
 
 
 @pytest.mark.parametrize("file", ACOUSTIC)
-def test_every_spelling_of_the_real_files_has_a_code(real_data: Path, file: str) -> None:
-    spellings = pq.read_table(real_data / f"{file}.parquet", columns=["alert_type"])["alert_type"].cast(pa.string())
+def test_every_spelling_of_the_real_files_has_a_code(file: str) -> None:
+    spellings = pq.read_table(real_alerts(file), columns=["alert_type"])["alert_type"].cast(pa.string())
     assert type_codes(spellings, CITY).null_count == spellings.null_count

@@ -9,7 +9,7 @@ import pytest
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City, Coverage
-from shotspotter_assets.city_files import load_city
+from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.geometry.cells import cells_at
 from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.gridding.coverage import (
@@ -102,7 +102,7 @@ def test_washingtons_districts_start_as_documented(real_data: Path) -> None:
     # SOURCES.md; for 6D it says 2008-01, but the file has 3 alerts there before 2008-03-01 and 487 in that month.
     starts = {"Seventh": "2006-01", "Sixth": "2008-03", "Fifth": "2008-03"}
     starts |= {"Third": "2008-07", "First": "2008-09", "Fourth": "2008-09"}
-    file = real_data / "layers" / "washington_dc_police_districts.geojson"
+    file = PACKAGE_CITIES / "washington_dc" / "police_districts.geojson"
     for name, start in starts.items():
         areas = {f"{name} District": date.fromisoformat(f"{start}-01")}
         coverage = Coverage(file=file, name_property="name", areas=areas)

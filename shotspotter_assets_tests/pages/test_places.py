@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import shapely
 
-from shotspotter_assets.cities.layers import Layer, Layers
-from shotspotter_assets.city_files import load_city
+from shotspotter_assets.cities.layers import Layer
+from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.pages.city_layers import uncovered
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, chance, title_of
@@ -14,7 +14,6 @@ from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, layers
 from shotspotter_assets_tests.streets.town import frame_of, written
 
-REAL_CITIES = Path(__file__).parents[1] / "data" / "real_cities"
 TINY = CITIES[CITY]
 
 
@@ -84,18 +83,13 @@ def test_names_and_numbers_for_readers() -> None:
     ]  # fmt: skip
 
 
-def test_every_cell_of_a_real_city_has_a_name_and_its_map_is_small(real_data: Path) -> None:
-    folder = real_data / "layers"
-    given = Layers(
-        districts=Layer(path=folder / "washington_dc_wards_2012.geojson", name="ward"),
-        streets=Layer(path=folder / "washington_dc" / "streets_tiger_2018.parquet", name="name"),
-    )
-    city = load_city(REAL_CITIES / "washington_dc.yaml").model_copy(update={"layers": given})
+def test_every_cell_of_a_real_city_has_a_name_and_its_map_is_small() -> None:
+    city = load_city(PACKAGE_CITIES / "washington_dc.yaml")
     ground = Places(city).ground(np.arange(city.grid.rows * city.grid.columns))
     names = list(ground["places"].values())
-    in_wards = [name for name in names if name.endswith(tuple(f", ward {number}" for number in range(1, 9)))]
-    # A quarter of the box is Maryland and Virginia, of whose streets and wards the files know nothing.
-    assert 0.55 < len(in_wards) / len(names) < 0.75
-    assert sum(name.startswith("near ") for name in in_wards) / len(in_wards) > 0.95
+    in_districts = [name for name in names if name.endswith(" District")]
+    # A quarter of the box is Maryland and Virginia, which the files do not cover.
+    assert 0.55 < len(in_districts) / len(names) < 0.75
+    assert sum(name.startswith("near ") for name in in_districts) / len(in_districts) > 0.95
     assert len(json.dumps(ground)) < 1_000_000
-    assert len(ground["layers"]["districts"]["features"]) == 8
+    assert len(ground["layers"]["districts"]["features"]) == 7

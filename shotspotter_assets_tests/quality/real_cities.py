@@ -61,12 +61,12 @@ def cities() -> dict[str, City]:
     return dict(load_cities(REAL_CITIES))
 
 
-def load(city: City, data: Path, file: str | None = None) -> RealCity:
+def load(city: City, file: Path) -> RealCity:
     with tempfile.TemporaryDirectory() as folder:
         # Its old time of writing says that the transfer is over.
         landing, store = Path(folder, "landing"), Store(str(Path(folder, "store")))
         landing.mkdir()
-        shutil.copy2(data / f"{file or city.name}.parquet", landing)
+        shutil.copy2(file, landing)
         raw = LandingFolder(city, city.source, str(landing), store).read(city.start, datetime.now(UTC).date())
     return of_raw(city, raw)
 

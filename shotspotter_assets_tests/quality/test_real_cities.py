@@ -5,9 +5,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.city_files import CityFile
+from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile
 from shotspotter_assets.quality.clock import clock
 from shotspotter_assets.quality.row_shares import share_outside_coverage
+from shotspotter_assets_tests.conftest import real_alerts
 from shotspotter_assets_tests.quality.real_cities import RealCity, cities, load, of_raw
 from shotspotter_assets_tests.quality.sound_city import findings
 
@@ -51,8 +52,8 @@ CITIES = cities()
 
 
 @cache
-def real(name: str, data: Path) -> RealCity:
-    return load(CITIES[name], data)
+def real(name: str) -> RealCity:
+    return load(CITIES[name], real_alerts(name))
 
 
 def test_there_is_a_file_for_every_data_set(real_data: Path) -> None:
@@ -60,8 +61,8 @@ def test_there_is_a_file_for_every_data_set(real_data: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FIRING)
-def test_known_defects_are_found_and_nothing_else(name: str, real_data: Path) -> None:
-    city = real(name, real_data)
+def test_known_defects_are_found_and_nothing_else(name: str) -> None:
+    city = real(name)
     account = city.account()
     assert city.gridded() == account["cleaned"] == city.alerts.num_rows
     assert account["received"] == city.raw.num_rows
@@ -74,8 +75,8 @@ def test_known_defects_are_found_and_nothing_else(name: str, real_data: Path) ->
 
 
 @pytest.mark.parametrize(("name", "precision"), [("springfield_ma_hourly", "hour"), ("camden_nj_dateonly", "day")])
-def test_coarse_times_must_be_said_in_the_city_file(name: str, precision: str, real_data: Path) -> None:
-    city = real(name, real_data)
+def test_coarse_times_must_be_said_in_the_city_file(name: str, precision: str) -> None:
+    city = real(name)
     silent = replace(city, city=city.city.model_copy(update={"time_precision": "second"}))
     finding = clock(silent.window())
     assert not finding.passed
@@ -84,8 +85,8 @@ def test_coarse_times_must_be_said_in_the_city_file(name: str, precision: str, r
 
 @pytest.mark.parametrize("name", ["washington_dc", "fresno_ca", "goldsboro_nc", "springfield_ma_hourly"])
 @pytest.mark.parametrize("hours", [5, -5])
-def test_a_wrong_zone_is_found(name: str, hours: int, real_data: Path) -> None:
-    city = real(name, real_data)
+def test_a_wrong_zone_is_found(name: str, hours: int) -> None:
+    city = real(name)
     micros = city.raw["time_utc"].cast(pa.int64()).to_numpy() + hours * 3_600_000_000
     moved = pa.array(micros).cast(pa.timestamp("us", "UTC"))
     raw = city.raw.set_column(city.raw.schema.get_field_index("time_utc"), "time_utc", moved)
@@ -105,9 +106,8 @@ def test_a_wrong_zone_is_found(name: str, hours: int, real_data: Path) -> None:
         ({"7": "2014-01-01", "6": "2016-01-01"}, False),
     ],
 )
-def test_alerts_outside_published_districts_are_found(areas: dict[str, str], passed: bool, real_data: Path) -> None:
-    city = real("washington_dc", real_data)
-    file = real_data / "layers" / "washington_dc_police_districts.geojson"
+def test_alerts_outside_published_districts_are_found(areas: dict[str, str], passed: bool) -> None:
+    city, file = real("washington_dc"), PACKAGE_CITIES / "washington_dc" / "police_districts.geojson"
     coverage = {"file": file, "name_property": "district", "areas": areas}
     published = CityFile.model_validate(city.city.model_dump() | {"coverage": coverage})
     window = replace(city, city=published).window()

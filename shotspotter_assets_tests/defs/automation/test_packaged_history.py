@@ -15,12 +15,12 @@ from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import CLEANED
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.conftest import PACKAGED_ALERTS
 from shotspotter_assets_tests.defs.chain import requested_days, resources, run_days, tick
 from shotspotter_assets_tests.sources.api.api_server import Arcgis, Server, serving
 from shotspotter_assets_tests.sources.api.test_arcgis import LAYER, features
 
 CITY = load_city(PACKAGE_CITIES / "washington_dc.yaml")
-FILE = PACKAGE_CITIES / "washington_dc" / "alerts" / "alerts_2014_2018.parquet"
 QUARTERS = ["2018-10-01", "2019-01-01", "2019-04-01", "2019-07-01"]
 
 
@@ -68,7 +68,7 @@ def test_days_of_the_packaged_file_are_built_without_the_layer(town: Town) -> No
     town.run(("2018-12-01", "2018-12-31"))
     assert not town.server.requests
     found = town.store.read_window(CLEANED, CITY.name, date(2018, 12, 1), date(2018, 12, 31))
-    times = pq.read_table(FILE)["occurred_at"].to_pandas().dt.tz_convert(CITY.time_zone)
+    times = pq.read_table(PACKAGED_ALERTS)["occurred_at"].to_pandas().dt.tz_convert(CITY.time_zone)
     assert found.num_rows == (times >= pd.Timestamp("2018-12-01", tz=CITY.time_zone)).sum() > 300
     # Nor does an outage of the layer hold up the packaged days.
     assert town.tick() == [("2014-01-01", "2018-12-01")]
@@ -79,7 +79,7 @@ def test_the_history_is_built_once_and_then_each_quarter(town: Town) -> None:
     assert town.tick() == [("2014-01-01", "2019-05-09")]
     town.run(("2014-01-01", "2019-05-09"))
     days = DayTable.read(town.store, CITY.name).days
-    assert sum(day.rows for day in days.values()) == pq.read_metadata(FILE).num_rows + 90
+    assert sum(day.rows for day in days.values()) == pq.read_metadata(PACKAGED_ALERTS).num_rows + 90
     assert all(town.state(day) == "known" for day in ("2014-01-01", "2018-12-31", "2019-03-31"))
     assert town.state("2019-04-01") == "unknown"
     assert not any("2018-0" in str(request.query_params) for request in town.server.requests)
