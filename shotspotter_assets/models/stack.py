@@ -44,6 +44,10 @@ HOURLY_PRIOR_WEIGHTS: Final = {
 """Weights by horizon that six cities learned before their test years (`benchmarks/stack_prior.py --hours`, with two further
 members, whose weight these share in proportion)."""
 
+LONG_LEAD_DAYS: Final = 60
+"""From this lead on, the weights stay those of other cities: weeks of validation show one drift of the level, which goes on
+differently (`benchmarks/skill_by_lead.py`)."""
+
 Instant = Annotated[np.datetime64, PlainValidator(np.datetime64), PlainSerializer(str)]
 
 
@@ -61,7 +65,7 @@ class Periods:
     observed: Booleans  # shape (periods, cells)
     known: Booleans
     fireworks: Booleans
-    ordinary: Booleans
+    learned: Booleans  # periods that weights are learned from
     within: Callable[[range], Integers]  # returns the forecast periods of a window
 
     @classmethod
@@ -69,7 +73,8 @@ class Periods:
         starts, observed = history.days_to_forecast(), history.observed
         before, fireworks = history.known_before(range(len(starts))), is_holiday_fireworks(starts)
         known = np.ones(len(observed), dtype=bool) if history.is_known is None else history.is_known
-        return cls(WEEK_DAYS, starts, before, observed, known, fireworks, ordinary_days(history), _days_of)
+        learned = ordinary_days(history) & (history.lead < LONG_LEAD_DAYS)
+        return cls(WEEK_DAYS, starts, before, observed, known, fireworks, learned, _days_of)
 
     @classmethod
     def of_hours(cls, history: HourlyHistory, horizon: int) -> "Periods":
@@ -91,7 +96,7 @@ class Periods:
         self, posterior: WeightPosterior, logits: Array, at: Integers, begin: int, weeks: int
     ) -> list[WeightPosterior]:
         """Return the posterior before `begin` and after each week from there, the last of which may be shorter."""
-        return posterior.by_week(logits, self.observed[at], (at - begin) // self.week, weeks, self.ordinary[at])
+        return posterior.by_week(logits, self.observed[at], (at - begin) // self.week, weeks, self.learned[at])
 
     def forecast(self, by_week: list[WeightPosterior], logits: Array, at: Integers, begin: int) -> Array:
         return combine(by_week, self.weeks_known(at, begin), logits, self.fireworks[at], FIREWORK_MEMBERS)
@@ -148,7 +153,7 @@ class StackForecaster(Forecaster):
         axis = Periods.of_days(history)
         members: dict[str, Fitted] = {}
         for name in self.settings.members:
-            if name == NETWORK and not history.city.network:
+            if name == NETWORK and (not history.city.network or history.lead >= LONG_LEAD_DAYS):
                 continue
             settings = city_settings(history.city, name, context.changes.get(name))
             members[name] = forecaster(name, settings).fit(history, train, validation, context)

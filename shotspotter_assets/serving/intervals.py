@@ -9,15 +9,17 @@ from scipy.stats import norm
 from shotspotter_assets.arrays import Array, Booleans, Days
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE
+from shotspotter_assets.models.stack import LONG_LEAD_DAYS
 
 CONFIDENCE: Final = 0.8  # coverage of each interval
 ENDS: Final = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 
-def weekly_offset(probability: Array, observed: Booleans, days: Days) -> tuple[float, float]:
+def weekly_offset(probability: Array, observed: Booleans, days: Days, lead: int = 1) -> tuple[float, float]:
     """Return the 10% and 90% quantiles, over ordinary weeks, of log(observed / predicted occupied cells).
 
-    Chance adds to the model's own error, so the interval is rather too wide. `probability` is forecast without these days;
+    Chance adds to the model's own error, so the interval is rather too wide. At a long `lead` the wider side counts for both,
+    as the level may drift back. `probability` is forecast without these days;
     it and `observed` have the shape (days, cells).
     """
     ordinary = ~is_holiday_fireworks(days)
@@ -28,7 +30,8 @@ def weekly_offset(probability: Array, observed: Booleans, days: Days) -> tuple[f
     occupied, predicted = (cells[whole].sum(axis=1).reshape(-1, 7).sum(axis=1) for cells in (observed, probability))
     # From 13 weeks, numpy's default quantiles hold 69% of the next ones.
     low, high = np.quantile(np.log((occupied + 0.5) / (predicted + 0.5)), [0.1, 0.9], method="weibull")
-    return min(float(low), 0.0), max(float(high), 0.0)
+    widest = max(-float(low), float(high)) if lead >= LONG_LEAD_DAYS else 0.0
+    return min(float(low), -widest), max(float(high), widest)
 
 
 def day_offset(weekly: tuple[float, float], fireworks: bool) -> tuple[float, float]:

@@ -174,7 +174,7 @@ def train(
     training.add(COUNTS, lambda: AlertCounts.fit(alerts, served, fireworks) if alerts.any() else COUNTS_OF_OTHERS)
     history.clear_cache()
     _fit_hours(training, history, hourly, incidents, fitted)
-    return training, training.record(history, gate.served, weekly_offset(served, observed, axis)), gate
+    return training, training.record(history, gate.served, weekly_offset(served, observed, axis, history.lead)), gate
 
 
 def train_fold(

@@ -3,13 +3,15 @@ from datetime import date
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
+from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.probability import log_losses
-from shotspotter_assets.models.stack import PRIOR_WEIGHTS, FittedStack, Periods, combined
-from shotspotter_assets.models.stacking import WeightPosterior
+from shotspotter_assets.models.probability import clip_probability, log_losses
+from shotspotter_assets.models.stack import LONG_LEAD_DAYS, PRIOR_WEIGHTS, FittedStack, Periods, combined
+from shotspotter_assets.models.stacking import WeightPosterior, logits_of
 from shotspotter_assets_tests.models.histories import (
     CITY,
     TEST,
@@ -127,6 +129,21 @@ def test_the_weights_of_a_day_rest_on_days_that_are_known_before_it(lead):
     kept = slice(100 + lead - 1)
     np.testing.assert_array_equal(stack.validation_probability[kept], again.validation_probability[kept])
     assert (stack.validation_probability != again.validation_probability).any()
+
+
+def test_at_a_long_lead_the_weights_stay_those_of_other_cities():
+    weights = {}
+    for lead in (LONG_LEAD_DAYS - 1, LONG_LEAD_DAYS):
+        past = replace(PAST, lead=lead)
+        stack = stack_of(past, GOOD)
+        weights[lead] = np.array([*stack.chosen["weights"].values(), stack.chosen["offset"]])
+        logits = logits_of({name: forecast[LATER.start : LATER.stop] for name, forecast in GOOD.items()})
+        ordinary = ~is_holiday_fireworks(past.days()[LATER.start :])
+        fixed = stack.predict(past, LATER) == clip_probability(expit(stack.posterior.log_odds(logits)))
+        assert fixed[ordinary].all() == (lead == LONG_LEAD_DAYS)
+    prior = WeightPosterior.prior(list(GOOD), 0.0, PRIOR_WEIGHTS).mean
+    np.testing.assert_allclose(weights[LONG_LEAD_DAYS], prior, atol=1e-4)
+    assert np.abs(weights[LONG_LEAD_DAYS - 1] - prior).max() > 0.01
 
 
 def test_firework_days_move_no_weights_and_are_half_those_of_their_regime():

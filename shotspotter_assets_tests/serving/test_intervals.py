@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from shotspotter_assets.models.stack import LONG_LEAD_DAYS
 from shotspotter_assets.serving.intervals import weekly_offset
 
 
@@ -14,6 +15,9 @@ def test_the_offset_of_weeks_without_firework_days() -> None:
     low, high = weekly_offset(probability, observed, days)
     assert low == pytest.approx(np.quantile(np.log((np.r_[[140, 35], [70] * 8] + 0.5) / 70.5), 0.1, method="weibull"))
     assert high > 0
+    # At a long lead the level may drift as far to the other side.
+    both = weekly_offset(probability, observed, days, LONG_LEAD_DAYS)
+    assert both == (-max(-low, high), max(-low, high))
     # The days around 4 July are left out, whatever they bring.
     july = np.datetime64("2024-06-06") + np.arange(70)
     assert weekly_offset(probability, np.tile(np.arange(100) < 10, (70, 1)), july) == pytest.approx((0, 0))
