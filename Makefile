@@ -38,8 +38,8 @@ setup: .venv/development .env  ## create .venv and install the locked dependenci
 	@echo '# Read by `dg` and `dagster` in this folder; not in git. NAME=$${NAME:-value} lets an exported NAME win.' > $@
 	@echo 'DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)/.dagster_home}"' >> $@
 
-demo: .venv/runtime .env ## run the whole chain on the embedded simulated city and show the scores (ARGS=--days-only: in seconds, without models)
-	$(BIN)/shotspotter demo $(ARGS)
+demo: .venv/runtime .env ## run the whole chain on real alerts and show the scores (CITY=simulated_city; ARGS=--days-only: without models)
+	$(BIN)/shotspotter demo $(CITY) $(ARGS)
 
 test: setup      ## run the tests, except the slow ones, on all processors (one of them: .venv/bin/pytest FILE)
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)

@@ -21,7 +21,6 @@ from benchmark_cities import BENCHMARKS, GROUPS, Fold, folds, moved_apart, parse
 from reports.reliability_plot import reliability_by_city
 from scipy.special import expit
 from shared_model import start_of
-from simulated_truth import true_probability
 from stack_members import HINDSIGHT, MEMBERS, members_of, stack_of, with_best_in_hindsight
 
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, without_firework_days
@@ -73,7 +72,7 @@ def show_ceiling(forecasts: pa.Table, city_folds: list[Fold]) -> None:
     """The share of the gap from climatology to the true intensity that each model closes in the simulated city."""
     source = SimulatedSource(city_folds[0].history.city)
     truth = [
-        true_probability(source, fold.cutoff, fold.cutoff + timedelta(len(fold.test) - 1))[:, fold.history.in_coverage]
+        source.true_risk(fold.cutoff, fold.cutoff + timedelta(len(fold.test) - 1))[:, fold.history.in_coverage]
         for fold in city_folds
     ]
     observed = observed_of(forecasts)

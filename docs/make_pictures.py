@@ -1,7 +1,7 @@
 """Makes all pictures of README and docs: `make pictures`, or `make pictures ARGS="--data FOLDER --cache FOLDER"`.
 
-Most are of the simulated city, from what `make demo` has stored; the demo is run first where it was not. Pages and notebook are
-photographed in Chromium. The picture of real cities needs their alerts (see docs/results.md), and is left as it is without them.
+Most are of Washington DC, from what `make demo` has stored; the demo is run first where it was not. Pages and notebook are
+photographed in Chromium. The picture of ten cities needs their alerts (see docs/results.md), and is left as it is without them.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.demo import CITY, FOLDS
+from shotspotter_assets.demo import DEMONSTRATIONS
 from shotspotter_assets.pages.site import make_overview, make_pages
 from shotspotter_assets.pages.tomorrow import newest_issue
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
@@ -39,6 +39,8 @@ from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage.catalogue import FOLD_PICTURE, FOLD_REPORT, FORECAST, PAGE
 from shotspotter_assets.storage.store import Store
 
+CITY: Final = next(iter(DEMONSTRATIONS))
+FOLD: Final = DEMONSTRATIONS[CITY].fold
 PICTURES: Final = Path(__file__).parent / "pictures"
 CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WINDOW: Final = {"width": 1200, "height": 1150}
@@ -56,7 +58,7 @@ class Demo:
 
     @cached_property
     def city(self) -> City:
-        """The simulated city."""
+        """The city of the demo."""
         return find_city(self.settings.cities, CITY)
 
     @cached_property
@@ -72,7 +74,7 @@ class Demo:
 
     def of_report(self, name: str) -> bytes:
         """A plot of the last fold's report."""
-        return self.store.read_bytes(FOLD_PICTURE.named(plot=name), CITY, FOLDS[-1])
+        return self.store.read_bytes(FOLD_PICTURE.named(plot=name), CITY, FOLD)
 
     def risk_map(self) -> bytes:
         """The newest forecast, as the UI shows it."""
@@ -111,7 +113,7 @@ class Demo:
 
 
 def of_demo(demo: Demo) -> dict[str, Callable[[], bytes]]:
-    """What makes each picture of the simulated city, by the name of its file."""
+    """What makes each picture of the demo, by the name of its file."""
     return {
         "lineage.svg": demo.lineage,
         "risk_map.png": demo.risk_map,
@@ -137,7 +139,7 @@ def main() -> None:
     asked = arguments.parse_args()
     settings = Settings.from_environment(os.environ)
     store = StoreResource(root=settings.store_root).open()
-    if not (store.exists(FOLD_REPORT, CITY, FOLDS[-1]) and newest_issue(store, CITY)):
+    if not (store.exists(FOLD_REPORT, CITY, FOLD) and newest_issue(store, CITY)):
         subprocess.run([sys.executable, "-m", "shotspotter_assets", "demo"], check=True)
     with chromium() as browser:
         demo = Demo(settings, store, browser)

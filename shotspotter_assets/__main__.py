@@ -34,12 +34,13 @@ def main() -> None:
 
 
 @main.command()
+@click.argument("city", default="washington_dc_2018", type=click.Choice(["washington_dc_2018", "simulated_city"]))
 @click.option("--days-only", is_flag=True, help="Build only alerts and grids, in seconds.")
-def demo(*, days_only: bool) -> None:
-    """Run the simulated city and print its scores."""
+def demo(city: str, *, days_only: bool) -> None:
+    """Run the packaged alerts of Washington DC, or the simulated city, and print its scores."""
     from shotspotter_assets.demo import run_demo
 
-    run_demo(days_only=days_only)
+    run_demo(city, days_only=days_only)
 
 
 @main.command("check-cities")

@@ -1,39 +1,62 @@
-"""The demonstration: the whole chain on the embedded simulated city, with its scores."""
+"""The demonstration: the whole chain on the packaged alerts of Washington DC, or on the simulated city."""
 
 import multiprocessing
 import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 from typing import Any, Final, NamedTuple
 
 import click
 import dagster as dg
+import numpy as np
 
 from shotspotter_assets.automation.due import ALERTS, PRODUCTS
+from shotspotter_assets.calendar.dates import dates_of
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.evaluation.fold_report import FoldReport
-from shotspotter_assets.evaluation.score_rows import ScoreTable
+from shotspotter_assets.evaluation.forecasts_table import cells_of
+from shotspotter_assets.evaluation.score_rows import ALL, Score, ScoreTable, all_rows
 from shotspotter_assets.explore.small_fold import LEGEND, fold_text
+from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
+from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.words import long_day
 from shotspotter_assets.patrol.stored_plans import read_plan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.settings import Settings, dagster_home
-from shotspotter_assets.storage.catalogue import FOLD_REPORT, FOLD_SCORES, INDEX, TOP_LOCATIONS
+from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
+from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_REPORT, FOLD_SCORES, INDEX, TOP_LOCATIONS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES, Asset
 
-CITY: Final = "simulated_city"
-FOLDS: Final = (date(2025, 1, 1), date(2025, 4, 1))
-LAST_DAY: Final = date(2025, 6, 30)
-DAILY_DAYS: Final = 5
-"""The last days, whose daily chain is run."""
-SMALL_NETWORK: Final = {"filters": 4, "days": 8, "epochs": 4, "patience": 3, "learning_rate": 3e-3}
-"""Settings of the report's network that train in half a minute."""
+
+class Demonstration(NamedTuple):
+    """The parts of a city that are run: all days to the end of a fold's test window, the fold, and daily products."""
+
+    fold: date
+    first_issue: date
+    last_issue: date
+
+
+DEMONSTRATIONS: Final = {
+    # An ordinary week of December: the data end on the eve of New Year's fireworks.
+    "washington_dc_2018": Demonstration(date(2018, 10, 1), date(2018, 12, 10), date(2018, 12, 14)),
+    "simulated_city": Demonstration(date(2025, 4, 1), date(2025, 6, 26), date(2025, 6, 30)),
+}
+"""Demonstrations by city, the default one first."""
+SMALL_NETWORKS: Final = {
+    "network": {"networks": 1, "filters": 8, "epochs": 6, "train_days": 730},
+    "conv_lstm": {"filters": 4, "days": 4, "epochs": 2, "train_days": 240},
+}
+"""Settings of networks that train in seconds."""
+SHOWN_PLACES: Final = 5
 WORKERS: Final = 2
 """Runs at a time, as many as `dagster.yaml` allows."""
 INSTANCE: Final = """\
@@ -44,42 +67,46 @@ event_log_storage: {module: shotspotter_assets.defs.event_log, class: BatchedSql
 
 
 class Launch(NamedTuple):
-    """One run of assets of the city, with the tags of its partitions and config by asset."""
+    """One run of assets of a city, with the tags of its partitions and config by asset."""
 
     title: str
+    city: str
     assets: Sequence[Asset]
     tags: Mapping[str, str] = {}
     config: Mapping[str, Mapping[str, Any]] = {}
 
 
-def run_demo(*, days_only: bool) -> None:
-    """Materialize the city's days; unless `days_only`, also folds, last daily products and pages, and print the results."""
+def run_demo(name: str, *, days_only: bool) -> None:
+    """Materialize a city's days; unless `days_only`, also a fold, daily products and pages, and print the results."""
     started = time.monotonic()
     _ensure_home()
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or WORKERS) // WORKERS, 1)))
     settings = Settings.from_environment(os.environ)
-    first = find_city(settings.cities, CITY).start
-    daily = LAST_DAY - timedelta(days=DAILY_DAYS - 1)
-    days = Launch(f"alerts and grids to {LAST_DAY}", ALERTS, range_tags(first, LAST_DAY))
-    chain, title = (*PRODUCTS, Asset.FORECAST_SCORES), f"forecasts, patrol plans and scores of {daily} to {LAST_DAY}"
+    city, (fold, *issues) = find_city(settings.cities, name), DEMONSTRATIONS[name]
+    last = city.last_test_day(fold)
+    days = Launch(f"alerts and grids of {city.start} to {last}", name, ALERTS, range_tags(city.start, last))
+    networks = {"settings": SMALL_NETWORKS}
+    training: dict[str, Any] = {Asset.FOLD_MODELS: {"models": ["stack", "conv_lstm"], **networks}}
+    tested, tags = (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS), {"dagster/partition": str(fold)}
+    chain = (*PRODUCTS, Asset.FORECAST_SCORES, *((Asset.STREET_SCORES,) if city.streets else ()))
+    title = f"forecasts, patrol plans and scores of {issues[0]} to {issues[1]}"
     runs = [
-        _fold_launch(FOLDS[1], ["stack", "conv_lstm"]),
-        _fold_launch(FOLDS[0], ["stack"]),
-        Launch(title, chain, range_tags(daily, LAST_DAY)),
+        Launch(f"models and report of fold {fold}", name, tested, tags, training),
+        Launch(title, name, chain, range_tags(*issues), {Asset.LIVE_MODELS: networks}),
     ]
-    reports = Launch("report of all folds, and the pages", (Asset.WALK_FORWARD_REPORTS, Asset.CITY_PAGES))
+    reports = Launch("report of all folds, and the pages", name, (Asset.WALK_FORWARD_REPORTS, Asset.CITY_PAGES))
     stages = [[days]] if days_only else [[days], runs, [reports]]
     # A fork would inherit the locks of this process's threads.
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
         warnings = {line for stage in stages for lines in pool.map(_run, stage) for line in lines}
     store = StoreResource(root=settings.store_root).open()
     if not days_only:
-        _show_results(store)
+        _show_results(store, city)
     if warnings:
-        click.echo("\n  ".join(["\nChecks that warn, as they would for a real city:", *sorted(warnings)]))
+        click.echo("\n  ".join(["\nChecks that warn:", *sorted(warnings)]))
     click.echo(f"\ndone in {time.monotonic() - started:.0f} s")
     if days_only:
-        click.echo(f"Train a fold on these days: shotspotter fold {CITY} {FOLDS[1]}")
+        click.echo(f"Train a fold on these days: shotspotter fold {name} {fold}")
     else:
         click.echo(f"The pages for analysts and shift commanders: {store.uri(INDEX, ALL_CITIES)}")
         click.echo("Open them with: make pages, or shotspotter pages")
@@ -95,14 +122,6 @@ def _ensure_home() -> None:
         (home / "dagster.yaml").write_text(INSTANCE)
 
 
-def _fold_launch(fold: date, models: list[str]) -> Launch:
-    training: dict[str, Any] = {Asset.FOLD_MODELS: {"models": models, "settings": {"conv_lstm": SMALL_NETWORK}}}
-    # Only the last report has forecasts of the next hours and of types.
-    report = {Asset.EVALUATION_REPORTS: {} if fold == FOLDS[-1] else {"horizons": [], "types": False}}
-    title, tags = f"models and report of fold {fold}", {"dagster/partition": str(fold)}
-    return Launch(title, (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS), tags, training | report)
-
-
 @cache
 def _definitions() -> dg.Definitions:
     return build_definitions(Settings.from_environment(os.environ))
@@ -110,9 +129,9 @@ def _definitions() -> dg.Definitions:
 
 def _run(launch: Launch) -> list[str]:
     """Run a launch in a process of the pool; return the checks that did not pass."""
-    started, selection = time.monotonic(), {dg.AssetKey([CITY, asset]) for asset in launch.assets}
+    started, selection = time.monotonic(), {dg.AssetKey([launch.city, asset]) for asset in launch.assets}
     job = _definitions().resolve_implicit_global_asset_job_def().get_subset(asset_selection=selection)
-    ops = {f"{CITY}__{asset}": {"config": values} for asset, values in launch.config.items()}
+    ops = {f"{launch.city}__{asset}": {"config": values} for asset, values in launch.config.items()}
     config = {"ops": ops, "loggers": {"console": {"config": {"log_level": "WARNING"}}}}
     with dg.DagsterInstance.get() as instance:
         result = job.execute_in_process(run_config=config, instance=instance, tags=launch.tags)
@@ -124,24 +143,42 @@ def _run(launch: Launch) -> list[str]:
     ]
 
 
-def _show_results(store: Store) -> None:
-    """Print the scores of the folds, the forecast issued on the last day, and the units of its plan."""
-    for fold in FOLDS:
-        files = store.uri(FOLD_REPORT, CITY, fold).removesuffix(FOLD_REPORT.file)
-        report, scores = FoldReport.load(store, CITY, fold), ScoreTable.load(store, FOLD_SCORES, CITY, fold)
-        click.echo(f"\n{fold_text(report, scores)}\nreport and plots: {files}")
-    click.echo(f"\n{LEGEND}\nstack combines other forecasters and serves by default; ", nl=False)
-    click.echo("conv_lstm is the report's network, small and hardly trained here.")
-    facts = load_record(store, CITY, LAST_DAY)
-    assert isinstance(facts, ForecastRecord)
-    plan, _ = read_plan(store, CITY, LAST_DAY)
-    units = plan.to_pandas().groupby("shift", sort=False)["units"].sum()
+def _with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> ScoreTable:
+    """Return the scores with those of the simulation's own risk as `truth`."""
+    from shotspotter_assets.sources.simulated.source import SimulatedSource
+
+    forecasts = store.read_table(FOLD_FORECASTS, city.name, fold)
+    at, (row, column) = dates_of(forecasts) - np.datetime64(fold), cells_of(forecasts)
+    risk = SimulatedSource(city).true_risk(fold, city.last_test_day(fold))
+    truth = clip_probability(risk[at.astype(np.int64), row, column])
+    rows = all_rows(
+        forecasts.select(["date", "row", "column", "observed", HISTORICAL_MEAN]).append_column("truth", truth), []
+    )
+    return ScoreTable(rows | scores.rows | {(ALL, ALL, "truth", "seconds_to_train"): Score(None)})
+
+
+def _show_results(store: Store, city: City) -> None:
+    """Print the scores of the fold, the last forecast with its likeliest places, and the units of its plan."""
+    name, (fold, _, issue) = city.name, DEMONSTRATIONS[city.name]
+    report, scores = FoldReport.load(store, name, fold), ScoreTable.load(store, FOLD_SCORES, name, fold)
+    if isinstance(city.source, SimulatedSettings):
+        scores = _with_truth(store, city, fold, scores)
+    files = store.uri(FOLD_REPORT, name, fold).removesuffix(FOLD_REPORT.file)
+    click.echo(f"\n{fold_text(report, scores)}\n\n{LEGEND}")
     click.echo(
-        f"\nForecast of {facts.forecast_date} by {facts.served}: {facts.expected_alerts:.1f} alerts expected, "
+        "stack combines other forecasters and serves by default; network, one of them, and conv_lstm, ", nl=False
+    )
+    click.echo(f"the report's network, are small here.\nreport and plots: {files}")
+    facts = load_record(store, name, issue)
+    assert isinstance(facts, ForecastRecord)
+    click.echo(
+        f"\nForecast of {long_day(facts.forecast_date)} by {facts.served}: {facts.expected_alerts:.1f} alerts expected, "
         f"{facts.expected_alerts_low:.0f} to {facts.expected_alerts_high:.0f} (80% interval)"
     )
-    for place in store.read_table(TOP_LOCATIONS, CITY, LAST_DAY).to_pylist()[:3]:
-        click.echo(
-            f"  {place['latitude']:.4f}, {place['longitude']:.4f}: {place['probability']:.0%}, as {place['why']}"
-        )
+    top = store.read_table(TOP_LOCATIONS, name, issue).slice(0, SHOWN_PLACES)
+    places = Places(city).names(top["row"].to_numpy(), top["column"].to_numpy())
+    for place, probability in zip(places, top["probability"].to_pylist(), strict=True):
+        click.echo(f"  {probability:4.0%}  {place}")
+    plan, _ = read_plan(store, name, issue)
+    units = plan.to_pandas().groupby("shift", sort=False)["units"].sum()
     click.echo(f"  patrol units by shift: {', '.join(f'{shift} {number}' for shift, number in units.items())}")

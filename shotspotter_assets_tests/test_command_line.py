@@ -79,10 +79,10 @@ def test_the_wheel_runs_the_demo_in_an_empty_folder(tmp_path: Path) -> None:
     work.mkdir()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SHOTSPOTTER_")}
     ran = subprocess.run(
-        [sys.executable, site / "bin" / "shotspotter", "demo", "--days-only"], cwd=work, check=False, text=True,
+        [sys.executable, site / "bin" / "shotspotter", "demo", "simulated_city", "--days-only"], cwd=work, check=False, text=True,
         env=environ | {"PYTHONPATH": str(site)}, capture_output=True,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-3000:]
-    assert "alerts and grids to 2025-06-30" in ran.stdout
+    assert "alerts and grids of 2023-01-01 to 2025-06-30" in ran.stdout
     assert len([*(work / "store" / "grid_tensors").rglob("grid.parquet")]) > 900
     assert (work / ".dagster_home" / "dagster.yaml").is_file()

@@ -248,9 +248,11 @@ class City(StrictModel):
     @property
     def service(self) -> str:
         """State of its alert service: live, landed files, simulated, weekly, monthly, quarterly, ended or never tried."""
-        if self.end is not None or not self.is_tried:
-            return "never tried" if self.end is None else f"ended on {self.end}"
         regular = {"polled": "live", "landed": "landed files", "daily": "simulated"}[self.source.arrival]
+        if self.end is not None:
+            return f"ended on {self.end}" if regular == "live" else f"{regular} to {self.end}"
+        if not self.is_tried:
+            return "never tried"
         return f"{self.publication.every}ly" if self.publication.every else regular
 
     @property

@@ -12,7 +12,7 @@ from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
-from shotspotter_assets.models.forecaster_registry import candidate_of, city_settings, require_next_day
+from shotspotter_assets.models.forecaster_registry import BASELINES, candidate_of, city_settings, require_next_day
 from shotspotter_assets.models.next_day.shared_regression import read_shared
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.models.training_windows import split_days
@@ -33,7 +33,7 @@ SHOWN_SCORES: Final = {
     "seconds_to_train": ("train [s]", "seconds to train; - where nothing was trained, or as a part of stack"),
 }
 """Title and meaning by score."""
-LEGEND: Final = "\n".join(f"{title:13s}{meaning}" for title, meaning in SHOWN_SCORES.values())
+LEGEND: Final = "\n".join(f"{title:13s}{meaning}" for title, meaning in (("*", "a baseline"), *SHOWN_SCORES.values()))
 
 
 def train_small_fold(
@@ -95,5 +95,6 @@ def fold_text(report: FoldReport, scores: ScoreTable) -> str:
     lines = [facts, f"{'model':22s}" + "".join(f"{title:>13s}" for title, _ in SHOWN_SCORES.values())]
     for name in scores.models():
         values = [scores.value(score, name) for score in SHOWN_SCORES]
-        lines.append(f"{name:22s}" + "".join(f"{'-':>13s}" if value is None else f"{value:13.4f}" for value in values))
+        shown = f"{name} *" if name in BASELINES else name
+        lines.append(f"{shown:22s}" + "".join(f"{'-':>13s}" if value is None else f"{value:13.4f}" for value in values))
     return "\n".join(lines)

@@ -34,7 +34,7 @@ def stored_days(store: Store, city: City) -> tuple[date, date]:
     days = store.days_present(TENSORS, city.name)
     if not days:
         raise ValueError(
-            f"No day of {city.name} is stored in {store.root} yet. Run `make demo` for the simulated city, materialize "
+            f"No day of {city.name} is stored in {store.root} yet. Run `make demo` for Washington DC, materialize "
             "grid_tensors for some days of a city, or name another store in SHOTSPOTTER_STORE; then run all cells again."
         )
     return min(days), max(days)

@@ -31,7 +31,7 @@ def test_it_runs_and_shows_widgets_figures_and_scores(monkeypatch: pytest.Monkey
     monkeypatch.setenv("PYTHONPATH", str(NOTEBOOK.parents[1]))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     for cell in notebook.cells:
-        cell.source = cell.source.replace("simulated_city", CITY).replace(
+        cell.source = cell.source.replace("washington_dc_2018", CITY).replace(
             "explorer.train", f"explorer.model.value, explorer.days.value = '{MODEL}', 120\nexplorer.train"
         )
     client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}})

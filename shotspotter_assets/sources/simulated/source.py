@@ -28,9 +28,11 @@ MEAN_LAG = 6 * HOUR  # mean of the exponential lag before the cut at `MAX_LAG`
 MAX_LAG = 48 * HOUR
 SPREAD_METRES = 200.0  # standard deviation of the way to offspring along each axis, before the cut
 MAX_SPREAD = 3.0  # cut of that way, in standard deviations
+LAG_DAYS = timedelta(days=2)
 LAG_REACH = -np.expm1(-MAX_LAG / MEAN_LAG)
 SPREAD_REACH = 1 - 2 * ndtr(-MAX_SPREAD)
 POINTS_PER_SPREAD = 100  # places of parents along `SPREAD_METRES` over which shares are averaged
+SAME_DAY_GENERATIONS = 2
 GENERATIONS = 8  # generations of offspring; further ones have fewer than one alert in ten thousand
 CLUSTER_REACH = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)
 """Reach of first alerts' descendants, and the day on which they came."""
@@ -90,6 +92,33 @@ class SimulatedSource(AlertSource):
             },
             RAW_SCHEMA,
         )
+
+    def true_risk(self, first: date, last: date) -> Array:
+        """Return the chance of an alert by day and cell, given all alerts of earlier days, shape (days, rows, columns).
+
+        Descendants of the day's alerts are followed for `SAME_DAY_GENERATIONS`, and lie anywhere in their cells.
+        """
+        _, alerts = self._alerts(first - LAG_DAYS, last)
+        by_axis = [
+            _between_cells(cells, size) for cells, size in zip(self._city.shape, cell_metres(self._city), strict=True)
+        ]
+        return np.stack([self._risk_of(day, alerts, *by_axis) for day in self._background.days(first, last)])
+
+    def _risk_of(self, day: Day, alerts: Alerts, rows: Array, columns: Array) -> Array:
+        parents = alerts[alerts.time < day.start]
+        lags = _lag_shares(day.end - parents.time) - _lag_shares(day.start - parents.time)
+        axes = zip((parents.row, parents.column), self._city.shape, cell_metres(self._city), strict=True)
+        fertile = OFFSPRING * self._background.sensors
+        family = fertile * np.einsum("a,ar,ac->rc", lags, *(_step_shares(*axis) for axis in axes))
+        family += np.stack([begin.number * begin.cells for begin in day.beginnings]).sum(axis=0).reshape(family.shape)
+        reached, stay = family, np.outer(np.diag(rows), np.diag(columns))
+        ends = _lag_shares(day.end - (day.hour_edges[:-1] + day.hour_edges[1:]) / 2)
+        for _ in range(SAME_DAY_GENERATIONS):
+            alive = family * (day.beginnings[0].hours @ ends)
+            family = fertile * (rows @ alive @ columns.T)
+            # An alert adds nothing to the chance of its own cell through offspring that stay there.
+            reached = reached + family - fertile * stay * alive
+        return np.asarray(-np.expm1(-reached))
 
     def _alerts(self, first: date, last: date) -> tuple[list[Day], Alerts]:
         days = self._background.days(first - CLUSTER_REACH, last)
@@ -168,12 +197,22 @@ def share_heard(city: City, sensors: Booleans, parents: Array) -> float:
     return float((rows @ parents @ columns.T)[sensors].sum())
 
 
+def _lag_shares(lags: Array) -> Array:
+    """Return the share of offspring up to each lag in microseconds."""
+    return np.asarray(-np.expm1(-np.clip(lags, 0, MAX_LAG) / MEAN_LAG) / LAG_REACH)
+
+
+def _step_shares(positions: Array, cells: int, size: float) -> Array:
+    """Return the share of offspring in each cell along one axis, by position of the parent."""
+    edges = (np.arange(cells + 1) - positions[:, None]) * size / SPREAD_METRES
+    return np.diff(ndtr(np.clip(edges, -MAX_SPREAD, MAX_SPREAD)), axis=1) / SPREAD_REACH
+
+
 def _between_cells(cells: int, size: float) -> Array:
     """Return the shares [to, from] of offspring along one axis of `cells` that are `size` metres long."""
     points = POINTS_PER_SPREAD * int(np.ceil(size / SPREAD_METRES))
     within = cells - 1 + (np.arange(points) + 0.5) / points
     # From the middle of a line twice as long there is every step that there can be between two cells.
-    edges = (np.arange(2 * cells) - within[:, None]) * size / SPREAD_METRES
-    steps = (np.diff(ndtr(np.clip(edges, -MAX_SPREAD, MAX_SPREAD)), axis=1) / SPREAD_REACH).mean(axis=0)
+    steps = _step_shares(within, 2 * cells - 1, size).mean(axis=0)
     to, from_ = np.indices((cells, cells))
     return steps[cells - 1 + to - from_]

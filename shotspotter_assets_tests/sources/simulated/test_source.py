@@ -149,3 +149,19 @@ def test_lags_are_exponential_up_to_the_cut() -> None:
             np.expm1(-hours * HOUR / simulation.MEAN_LAG) / np.expm1(-simulation.MAX_LAG / simulation.MEAN_LAG)
         )
         assert (lags < hours * HOUR).mean() == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / DRAWS))
+
+
+def test_the_true_risk_is_calibrated_and_uses_the_days_before() -> None:
+    city, (first, last) = make_city(), (date(2016, 1, 2), date(2016, 12, 30))
+    risk = source().true_risk(first, last)
+    table = source().read(first, last)
+    day = (table["date"].to_numpy().astype("datetime64[D]") - np.datetime64(first)).astype(int)
+    observed = np.zeros(risk.shape, bool)
+    observed[day, *cells_of(city, table)] = True
+    for low, high in ((0.005, 0.05), (0.05, 0.3), (0.3, 1.0)):
+        among = (risk >= low) & (risk < high)
+        error = np.sqrt((risk[among] * (1 - risk[among])).sum())
+        assert abs(observed[among].sum() - risk[among].sum()) < 3 * error
+    eve = observed[:-1] & (risk[:-1] < 0.2)
+    assert risk[1:][eve].mean() > 1.5 * risk[:-1][eve].mean()
+    assert (risk.max(axis=0) > 0).mean() == pytest.approx(SENSOR_SHARE, abs=0.01)
