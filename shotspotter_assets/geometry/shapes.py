@@ -67,9 +67,11 @@ def rows_in_box(frame: "geopandas.GeoDataFrame", box: Box) -> "geopandas.GeoData
 
 def read_areas(path: Path, name_property: str, wanted: Collection[str]) -> Areas:
     """Return each polygon of a file in order, valid, with its name; raise ValueError if the file lacks a wanted name."""
-    frame = read_shapes(path)
-    if name_property not in frame.columns:
-        raise ValueError(f"{path} lacks the property {name_property}; it has: {', '.join(frame.columns)}")
+    try:
+        frame = read_shapes(path)
+        require_column(frame, "name_property", name_property)
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from None
     names = frame[name_property].astype(str)
     if unknown := sorted(set(wanted) - set(names)):
         raise ValueError(f"{path} has no area {', '.join(unknown)}; it has: {', '.join(sorted(set(names)))}")

@@ -26,23 +26,18 @@ def read_layers(city: City) -> tuple[CityLayers, list[str]]:
     places.
     """
     layers, problems = CityLayers(), list[str]()
-
-    def add(key: str, name: str, layer: Layer) -> None:
+    given = [(key, f"layers.{key}", layer) for key, layer in city.layers.given().items()]
+    for key, name, layer in [*given, *([("streets", "streets", city.streets)] if city.streets else [])]:
         try:
-            layers[key] = _read(city, layer)
+            layers[key] = layers[key] if key in layers else _read(city, layer)
         except ValueError as error:
             problems.append(f"City {city.name}, {name}: {layer.path.name} {error}. Pages are made without it.")
-
-    for key, layer in city.layers.given().items():
-        add(key, f"layers.{key}", layer)
-    if city.streets is not None and "streets" not in layers:
-        add("streets", "streets", city.streets)
     return layers, problems
 
 
 def uncovered(city: City, layers: CityLayers, cells: Integers | None = None) -> list[str]:
     """Return a line for each layer of streets or districts that covers few cells (row * columns + column), by default all."""
-    shapes, lines = cell_shapes(city) if cells is None else cell_shapes(city)[cells], list[str]()
+    shapes, lines = cell_shapes(city)[slice(None) if cells is None else cells], list[str]()
     for key in {"districts", "streets"} & layers.keys():
         flat = shapely.transform(layers[key].to_numpy(), Plane.of(city.box).metres)
         covered = len(np.unique(shapely.STRtree(flat).query(shapes, predicate="intersects")[0]))

@@ -77,8 +77,8 @@ def test_spans_shorter_than_the_published_times_are_refused(precision: Any, hour
         ({}, None),
         ({"file": "other.geojson"}, r"coverage\.file: .*other.geojson does not exist; a relative path"),
         ({"areas": {"East": "2024-03-05"}}, "has no area East; it has: West"),
-        ({"name_property": "title"}, "lacks the property title; it has: name, number"),
-        ({"file": "landing_city.yaml"}, "cannot be read"),
+        ({"name_property": "title"}, "has no column title; it has name, number"),
+        ({"file": "landing_city.yaml"}, r"landing_city\.yaml cannot be read"),
     ],
 )
 def test_a_coverage_file_has_the_named_areas(tmp_path: Path, changes: dict[str, Any], says: str | None) -> None:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -80,7 +80,9 @@ class LandingFolder(AlertSource):
     ) -> None:
         """Describe the folder, a local path or `s3://bucket/prefix`, which needs a maker of a boto3 `client`."""
         self.city, self.source, self._store = city, source, store
-        self.folder = folder.rstrip("/") if folder.startswith("s3://") else str(Path(folder))
+        self._place = folder.rstrip("/") if folder.startswith("s3://") else str(Path(folder))
+        # Packaged files keep their rows wherever the package is installed.
+        self.folder = "/".join(source.path.parts[-2:]) if source.path else self._place
         self._client = client() if client is not None and folder.startswith("s3://") else None
         limits = city.limits.model_dump_json() if city.limits != Limits() else ""
         rules = sha256(city.start.isoformat(), str(city.max_share_rejected), limits)[:8]
@@ -192,8 +194,8 @@ class LandingFolder(AlertSource):
     def _listing(self) -> tuple[list[ListedFile], list[str]]:
         """Return files that are ready, by path, and the paths of files that are in transfer."""
         try:
-            found = local_files(self.folder) if self._client is None else s3_files(self._client, self.folder)
-            files = sorted(found, key=lambda file: file.path)
+            found = local_files(self._place) if self._client is None else s3_files(self._client, self.folder)
+            files = sorted(map(self._named, found), key=lambda file: file.path)
         except Exception as error:  # of the file system, or of boto3
             raise SourceError(
                 f"City {self.city.name}: the landing folder {self.folder} cannot be listed ({error}). Check "
@@ -209,6 +211,12 @@ class LandingFolder(AlertSource):
         }
         return [file for file in files if file.path not in in_transfer], sorted(in_transfer)
 
+    def _named(self, file: ListedFile) -> ListedFile:
+        return replace(file, path=self.folder + file.path[len(self._place) :])
+
+    def _on_disk(self, path: str) -> Path:
+        return Path(self._place + path[len(self.folder) :])
+
     def _parse(self, files: Sequence[ListedFile]) -> Iterator[tuple[str, pa.Table | SourceError]]:
         for start in range(0, len(files), FILES_PER_BATCH):
             batch = {file.path: file for file in files[start : start + FILES_PER_BATCH]}
@@ -223,11 +231,12 @@ class LandingFolder(AlertSource):
                 for task, rows in read_in_subprocess(Batch(self.city, self.source, tasks)):
                     problem = f"{task.path} was written to while it was read. Run again once its transfer is over."
                     # S3 hands out what was listed.
-                    is_stable = self._client is not None or batch[task.path] in local_file(task.path)
+                    at_present = map(self._named, local_file(str(self._on_disk(task.path))))
+                    is_stable = self._client is not None or batch[task.path] in at_present
                     yield task.path, rows if is_stable else SourceError(f"City {self.city.name}: {problem}")
 
     def _task(self, folder: Path, file: ListedFile, number: int) -> Task | SourceError:
-        content, refused = Path(file.path), file.refused
+        content, refused = self._on_disk(file.path), file.refused
         if refused is None and content.suffix.lower() not in FORMATS:
             convert = "convert it, or move it out of the landing folder."
             refused = f"is of a kind that is not read (allowed: {', '.join(FORMATS)}); {convert}"

@@ -70,6 +70,9 @@ def test_days_of_the_packaged_file_are_built_without_the_layer(town: Town) -> No
     found = town.store.read_window(CLEANED, CITY.name, date(2018, 12, 1), date(2018, 12, 31))
     times = pq.read_table(PACKAGED_ALERTS)["occurred_at"].to_pandas().dt.tz_convert(CITY.time_zone)
     assert found.num_rows == (times >= pd.Timestamp("2018-12-01", tz=CITY.time_zone)).sum() > 300
+    # An installation elsewhere has the same files.
+    days = DayTable.read(town.store, CITY.name).days.values()
+    assert {name for day in days for name in day.sources} == {"washington_dc/alerts/alerts_2014_2018.parquet"}
     # Nor does an outage of the layer hold up the packaged days.
     assert town.tick() == [("2014-01-01", "2018-12-01")]
 
