@@ -30,8 +30,8 @@ from shotspotter_assets.city_files import find_city
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.demo import DEMONSTRATIONS
+from shotspotter_assets.pages.first_page import newest_issue
 from shotspotter_assets.pages.site import make_overview, make_pages
-from shotspotter_assets.pages.tomorrow import newest_issue
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.pictures import risk_map
 from shotspotter_assets.serving.risk_tables import NEXT_DAY_HORIZON

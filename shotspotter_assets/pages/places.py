@@ -52,7 +52,7 @@ class Places:
             "places": dict(zip(cells.tolist(), self.names(*np.unravel_index(cells, grid.shape)), strict=True)),
         }
 
-    def names(self, row: Integers, column: Integers) -> list[str]:
+    def names(self, row: Integers, column: Integers, *, with_degrees: bool = True) -> list[str]:
         """Name cells by the nearest crossing or street, or the direction from the city's middle, and by the district."""
         degrees = np.column_stack(cell_middles(self._city, row, column))
         near = NEAR_CELLS * math.hypot(*cell_metres(self._city))
@@ -60,19 +60,19 @@ class Places:
         streets = [""] * len(degrees) if self._streets is None else self._streets.nearest(metres, near)
         districts = names_at(self._districts, degrees[:, 0], degrees[:, 1], outside="").tolist()
         return [
-            ", ".join(filter(None, [street or self._direction(point), district]))
+            ", ".join(filter(None, [street or self._direction(point, with_degrees), district]))
             for point, street, district in zip(degrees, streets, districts, strict=True)
         ]
 
-    def _direction(self, degrees: Array) -> str:
+    def _direction(self, degrees: Array, with_degrees: bool) -> str:
         """Describe a point (longitude, latitude) by its direction from the middle of the city's box."""
         east, north = self._plane.metres(degrees) - [self._plane.width / 2, self._plane.height / 2]
         distance = math.hypot(east, north)
-        at = f"({degrees[1]:.{SHOWN_DECIMALS}f}, {degrees[0]:.{SHOWN_DECIMALS}f})"
+        at = f" ({degrees[1]:.{SHOWN_DECIMALS}f}, {degrees[0]:.{SHOWN_DECIMALS}f})" if with_degrees else ""
         if distance < MIDDLE_METRES:
-            return f"in the middle {at}"
+            return f"in the middle{at}"
         towards = COMPASS[round(math.degrees(math.atan2(north, east)) / 45) % 8]
-        return f"{distance / 1000:.1f} km {towards} of the middle {at}"
+        return f"{distance / 1000:.1f} km {towards} of the middle{at}"
 
 
 class _Streets:

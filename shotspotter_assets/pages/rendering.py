@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import jinja2
 from markupsafe import Markup
 
-from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, long_day, short_day
+from shotspotter_assets.pages.words import amount, legend, long_day, short_day
 
 PACKAGE: Final = "shotspotter_assets.pages"
 
@@ -68,5 +68,5 @@ def _environment() -> jinja2.Environment:
         "factor": lambda nats: f"{math.exp(nats):.2f}",
         "words": lambda name: name.replace("_", " "),
     }
-    environment.globals["classes"] = [*CHANCE_CLASSES.values()]
+    environment.globals["common_legend"] = legend()
     return environment

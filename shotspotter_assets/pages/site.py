@@ -16,12 +16,11 @@ from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
 from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
 from shotspotter_assets.pages.city_layers import uncovered
+from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.past_days import past_day, stamps
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
-from shotspotter_assets.pages.shift_plans import shift_plans
-from shotspotter_assets.pages.tomorrow import newest_forecast
 from shotspotter_assets.pages.track_record import track_record
 from shotspotter_assets.pages.words import title_of
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
@@ -37,9 +36,8 @@ from shotspotter_assets.storage.stored_record import StoredRecord
 
 LAST_HOURS: Final = "last_hours.html"
 TABS: Final = {
-    INDEX.file: "Tomorrow",
+    INDEX.file: "Now",
     LAST_HOURS: "Last hours",
-    "plans.html": "Shift plans",
     "past.html": "Yesterday and before",
     "track_record.html": "Track record",
 }
@@ -120,18 +118,16 @@ def make_pages(store: Store, city: City) -> Site:
     with store.alone(PAGE.asset, city.name):
         site, days = Site.of(store, city.name), np.array(sorted(store.days_present(TENSORS, city.name)))
         known = max(days[DayTable.read(store, city.name, is_needed=True).is_counted(days)], default=None)
-        plans = {} if forecast is None or city.patrol is None else shift_plans(store, forecast["record"], places)
         past = _past_days(site, city, known)
         track = None if known is None else track_record(store, city, known)
         cells = _cells(store, city, forecast)
         site.problems = [*places.problems, *uncovered(city, places.layers, cells)]
         site.put_data("ground", places.ground(cells))
         if forecast is not None:
-            units = {shift.shift: [row["mark"] for row in rows] for shift, rows in plans.get("shifts", ())}
-            site.put_data("tomorrow", forecast["data"] | {"units": units})
-        if "table" in plans:
-            site.put("plan.csv", dispatch_csv(plans["table"]))
-            site.put("plan.geojson", dispatch_geojson(plans["table"]))
+            site.put_data("forecast", forecast["data"])
+            if (table := forecast["table"]) is not None:
+                site.put("plan.csv", dispatch_csv(table))
+                site.put("plan.geojson", dispatch_geojson(table))
         if track is not None:
             site.put_data("track", track["charts"])
         card = None
@@ -143,8 +139,6 @@ def make_pages(store: Store, city: City) -> Site:
         hours = last_hours(store, city, places)
         if hours is not None or city.nowcasts is not None:
             pages[LAST_HOURS] = {"hours": hours}
-        if city.patrol is not None:
-            pages["plans.html"] = {"plans": plans, "radius": round(city.patrol.radius_m)}
         if past:
             pages["past.html"] = {"days": sorted(past), "flagged_percent": FLAGGED_PERCENT}
         if track is not None or card is not None:
@@ -196,8 +190,7 @@ def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]]) -> None
         "past_days_command": f"a backfill of live_models, risk_forecasts and forecast_scores of {city.name}",
     }
     for file, own in pages.items():
-        template = "tomorrow.html" if file == INDEX.file else file
-        site.put(file, render(f"{template}.jinja", file=file, **values, **own))
+        site.put(file, render(f"{file}.jinja", file=file, **values, **own))
 
 
 def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:

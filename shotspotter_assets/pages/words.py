@@ -6,19 +6,21 @@ from datetime import date
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
+
+from shotspotter_assets.arrays import Array, Integers
 
 MIN_IN_TEN: Final = 0.35  # larger chances read "4 in 10" instead of "1 in 3"
 ONE_IN: Final = (3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 300, 500, 1000)
 """Denominators of chances; closer ones would claim too much precision."""
 NO_REASON: Final = "Close to the average place"
 _ODDS: Final = re.compile(r" \(odds x[\d.]+\)")
-CHANCE_CLASSES: Final = {
-    0.0: "less than 1 in 200",
-    **{1 / number: f"1 in {number}" for number in (200, 100, 50, 20, 10, 5)},
-    1 / 2: "1 in 2 or more",
-}
-"""Words of the common legend by minimum probability; `pages.css` holds the colours."""
+CLASSES: Final = 8
+"""Colours of `pages.css`, from the least likely cells to the likeliest."""
+_DENOMINATORS: Final = [number * 10**zeros for zeros in range(5) for number in (2, 5, 10)][::-1]
+STEPS: Final = 1 / np.array(_DENOMINATORS)
+"""Least chances of classes: 1 in 100,000, 1 in 50,000, ... 1 in 2."""
+COMMON_STEPS: Final = STEPS[1 - CLASSES :]
+"""Steps of a map that is compared with other maps."""
 
 
 def chance(probability: float) -> str:
@@ -31,9 +33,26 @@ def chance(probability: float) -> str:
     return f"1 in {nearest:,}"
 
 
-def chance_classes(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return the place of each probability in `CHANCE_CLASSES`."""
-    return np.searchsorted([*CHANCE_CLASSES], probability, side="right") - 1
+def scale(probability: Array) -> Array:
+    """Return the steps of a map of its own: up to the largest chance, and no more than there are colours."""
+    end = int(np.searchsorted(STEPS, probability.max(), side="right"))
+    return STEPS[max(end + 1 - CLASSES, 0) : end]
+
+
+def chance_classes(probability: Array, steps: Array = COMMON_STEPS) -> Integers:
+    """Return the colour of each probability, 0 below the first step."""
+    above = np.searchsorted(steps, probability, side="right")
+    return np.where(above, above + CLASSES - 1 - len(steps), 0)
+
+
+def legend(steps: Array = COMMON_STEPS) -> list[tuple[int, str]]:
+    """Return the colours with their chances in words, the likeliest first."""
+    words = [f"1 in {1 / step:,.0f}" for step in steps]
+    least = words[0] if words else f"1 in {_DENOMINATORS[0]:,}"
+    classes = [(CLASSES - len(words) + at, one) for at, one in enumerate(words)]
+    return [(of_class, f"{one} or more" if one == words[-1] else one) for of_class, one in classes[::-1]] + [
+        (0, f"less than {least}")
+    ]
 
 
 def amount(number: float) -> str:
@@ -57,7 +76,14 @@ def short_day(day: date) -> str:
     return f"{day.day} {day:%b} {day.year}"
 
 
-def reasons(drivers: Sequence[str]) -> str:
+def reasons(drivers: Sequence[str], otherwise: str = NO_REASON) -> str:
     """Join the drivers of a cell (`models.next_day.drivers`) into a sentence without full stop and odds."""
     text = "; ".join(_ODDS.sub("", driver) for driver in drivers)
-    return text[:1].upper() + text[1:] if text else NO_REASON
+    return text[:1].upper() + text[1:] if text else otherwise
+
+
+def set_apart(drivers: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """Return the drivers that all places share, and the other ones of each place, without odds."""
+    plain = [[_ODDS.sub("", driver) for driver in place] for place in drivers]
+    shared = [one for one in plain[0] if all(one in place for place in plain)] if len(plain) > 1 else []
+    return shared, [[one for one in place if one not in shared] for place in plain]

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.pages.site import LAST_HOURS, TABS, make_overview, make_pages
-from shotspotter_assets.pages.words import chance_classes
+from shotspotter_assets.pages.words import chance_classes, scale
 from shotspotter_assets.patrol.stored_plans import read_plan
 from shotspotter_assets.serving.issued_forecasts import load_record
 from shotspotter_assets.serving.issued_scores import ScoreRecord
@@ -24,6 +25,8 @@ from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, HOSTILE
 
 MAP = "document.getElementById('map').map"
 CLASSES = f"Object.fromEntries([...{MAP}.cells].map(([n, cell]) => [n, +cell.options.className.slice(11)]))"
+
+DRAWN = "!document.querySelector('.canvas, .chart') || document.body.dataset.drawn || document.body.dataset.charts"
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +59,11 @@ def open_page(page: Any, folder: Path, file: str = "index.html", ready: str = "d
 
 
 def test_map_has_the_colours_of_the_legend(page: Any, folder: Path, tiny_site: TinySite) -> None:
-    open_page(page, folder)
+    open_page(page, folder, "index.html#shift=Whole-day")
     day = next_day_rows(tiny_site.store.read_table(FORECAST, CITY, tiny_site.last_issued))
     number = pc.add(pc.multiply(day["row"].cast("int64"), tiny_site.city.grid.columns), day["column"])
-    classes = chance_classes(day["probability"].to_numpy()).tolist()
+    probability = day["probability"].to_numpy()
+    classes = chance_classes(probability, scale(probability)).tolist()
     assert page.evaluate(CLASSES) == dict(zip(map(str, number.to_pylist()), classes, strict=True))
     assert len(set(classes)) > 2
     legend = page.evaluate(
@@ -68,22 +72,61 @@ def test_map_has_the_colours_of_the_legend(page: Any, folder: Path, tiny_site: T
     used = [colour for name, colour in legend if int(name.removeprefix("class-")) in classes]
     shown = {tuple(map(int, re.findall(r"\d+", colour))) for colour in used}
     assert shown <= colours_of(page.locator("#map .canvas").screenshot())
-    assert page.locator("#map .rank-mark").count() == page.locator("#places li").count() == 10
+    assert page.locator("#map .rank-mark").count() == page.locator(".period:not([hidden]) li").count() == 10
 
 
-def test_shifts_and_types_change_the_map(page: Any, folder: Path, tiny_site: TinySite) -> None:
-    open_page(page, folder)
-    before = page.inner_text("#shown"), page.evaluate(CLASSES)
-    page.select_option("#period", label="night")
+def test_shifts_and_types_change_map_and_places(page: Any, folder: Path, tiny_site: TinySite) -> None:
+    open_page(page, folder, "index.html#shift=Whole-day")
+    before = page.inner_text("#shown"), page.evaluate(CLASSES), page.inner_text(".now h2 >> visible=true")
+    page.click("nav.shifts >> text=night >> visible=true")
+    assert page.evaluate("location.hash") == "#shift=night"
     page.select_option("#type", label="Multiple gunshots")
-    after = page.inner_text("#shown"), page.evaluate(CLASSES)
+    after = page.inner_text("#shown"), page.evaluate(CLASSES), page.inner_text(".now h2 >> visible=true")
     assert all(one != other for one, other in zip(before, after, strict=True))
     table, _ = read_plan(tiny_site.store, CITY, tiny_site.last_issued)
-    assert page.locator("#map .rank-mark").count() == table.filter(pc.field("shift") == "night").num_rows
+    placed = table.filter(pc.field("shift") == "night").num_rows
+    assert page.locator("#map .rank-mark").count() == page.locator(".places li >> visible=true").count() == placed
+    assert page.locator("#map path.reach").count() == placed
+
+
+@pytest.mark.parametrize(
+    ("hours", "shown", "label"),
+    [(1, "night-from", "today"), (7, "day", "today"), (15, "night", "today"), (23, "night", "today"),
+     (-4, "night-from", "tomorrow"), (31, "day", ""), (50, "night", "")],
+)  # fmt: skip
+def test_the_page_opens_on_the_shift_of_the_clock(
+    page: Any, folder: Path, tiny_site: TinySite, hours: int, shown: str, label: str
+) -> None:
+    midnight = day_start(tiny_site.last_issued + timedelta(days=1), tiny_site.city.zone)
+    page.clock.set_fixed_time(midnight + timedelta(hours=hours))
+    open_page(page, folder)
+    [period] = page.locator(".period >> visible=true").all() or page.locator(".period:not([hidden])").all()
+    assert period.get_attribute("id").startswith(f"shift={shown}")
+    assert page.inner_text("#when").strip() == (f"({label})" if label else "")
+    assert page.locator("nav.shifts >> text=night from >> visible=true").count() == (hours < 6)
+
+
+def test_a_phone_shows_the_first_places_at_once(browser: Any, folder: Path) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    open_page(page, folder)
+    box = page.locator(".period:not([hidden]) ol.places").first.bounding_box()
+    assert box["y"] + box["height"] <= 844
+    page.close()
+
+
+def test_all_shifts_are_there_without_scripts_and_on_paper(browser: Any, page: Any, folder: Path) -> None:
+    open_page(page, folder)
+    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf())) == len(SHIFTS) + 1  # the whole day is a sheet too
+    context = browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(address(folder, "index.html"))
+    assert plain.locator("ol.places >> visible=true").count() > len(SHIFTS)
+    context.close()
 
 
 def test_streets_can_be_hidden_and_pointed_at(page: Any, folder: Path, tiny_site: TinySite) -> None:
-    open_page(page, folder)
+    open_page(page, folder, "index.html#shift=Whole-day")
+    page.check("#streets")
     page.locator("#map path.street").last.dispatch_event("mouseover")
     top = json.loads((tiny_site.root / "store/street_risk/city=tiny_city").joinpath(
         f"date={tiny_site.last_issued}/top_streets.geojson").read_bytes())["features"]  # fmt: skip
@@ -131,22 +174,18 @@ def test_pages_fit_phones_and_have_no_serious_barrier(browser: Any, folder: Path
     for width, scheme in ((375, "dark"), (1600, "light")):
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True)
         page.goto(address(folder, file, city))
-        page.wait_for_load_state("networkidle")
+        page.wait_for_function(DRAWN)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         found = Axe().run(page).response["violations"]
         assert [one for one in found if one["impact"] in ("serious", "critical")] == []
         page.close()
 
 
-def test_plans_show_the_stored_places_and_print_one_sheet_a_shift(page: Any, folder: Path, tiny_site: TinySite) -> None:
+def test_the_exports_of_the_plan_name_its_places(folder: Path, tiny_site: TinySite) -> None:
     table, _ = read_plan(tiny_site.store, CITY, tiny_site.last_issued)
-    page.goto(address(folder, "plans.html"))
-    assert page.locator("section.shift tbody tr").count() == len(table)
-    assert all("ward" in name for name in page.locator("section.shift td strong").all_inner_texts())
-    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf())) == len(SHIFTS) + 1
     rows = list(csv.DictReader((folder / f"city={CITY}" / "plan.csv").read_text().splitlines()))
     assert len(rows) == len(table)
-    assert all(" St" in row["place"] for row in rows)
+    assert all(" St" in row["place"] and "ward" in row["place"] for row in rows)
     assert len(json.loads((folder / f"city={CITY}" / "plan.geojson").read_bytes())["features"]) == len(table)
 
 
@@ -201,6 +240,6 @@ def test_no_page_asks_another_host_or_logs_an_error(seen: Seen, page: Any, folde
     for file in TABS:
         if file != LAST_HOURS:
             page.goto(address(folder, file))
-            page.wait_for_load_state("networkidle")
+            page.wait_for_function(DRAWN)
     assert seen.hosts == []
     assert seen.console == []

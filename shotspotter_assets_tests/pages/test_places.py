@@ -9,7 +9,17 @@ from shotspotter_assets.cities.layers import Layer
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.pages.city_layers import uncovered
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.words import CHANCE_CLASSES, amount, chance, title_of
+from shotspotter_assets.pages.words import (
+    CLASSES,
+    STEPS,
+    amount,
+    chance,
+    chance_classes,
+    legend,
+    scale,
+    set_apart,
+    title_of,
+)
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, layers
 from shotspotter_assets_tests.streets.town import frame_of, written
@@ -35,6 +45,8 @@ def test_a_place_is_named_by_its_nearest_crossing_and_its_district(tmp_path: Pat
 def test_without_streets_a_place_is_named_by_its_direction(tmp_path: Path) -> None:
     # 3.5 columns of 651 m and 3.5 rows of 694 m from the middle.
     assert name(named(tmp_path, streets=None), 0, 0) == "3.3 km south-west of the middle (38.883, -77.056), ward 1"
+    bare = named(tmp_path, streets=None).names(np.array([0]), np.array([0]), with_degrees=False)
+    assert bare == ["3.3 km south-west of the middle, ward 1"]
     places = Places(TINY)
     assert name(places, 7, 4).startswith("2.5 km north of the middle (38.927, ")
 
@@ -73,8 +85,28 @@ def test_chances_have_words(probability: float, words: str) -> None:
     assert chance(probability) == words
 
 
+def test_colours_are_scaled_to_the_likeliest_cell() -> None:
+    quiet = np.array([0.021, 0.0101, 0.00099, 0.00001])
+    assert chance_classes(quiet, scale(quiet)).tolist() == [7, 6, 2, 0]
+    assert legend(scale(quiet))[0] == (7, "1 in 50 or more")
+    assert legend(scale(quiet))[-2:] == [(1, "1 in 5,000"), (0, "less than 1 in 5,000")]
+    assert chance_classes(10 * quiet).tolist() == [6, 5, 1, 0]
+    assert legend()[0] == (7, "1 in 2 or more")
+    for largest in (1.0, STEPS[0], 1e-9):
+        steps = scale(np.array([largest]))
+        assert len({colour for colour, _ in legend(steps)}) == len(steps) + 1 <= CLASSES
+
+
+def test_shared_reasons_are_told_apart_from_others() -> None:
+    years, weeks, night = "alerts here over the years (odds x2.1)", "alerts nearby (odds x1.2)", "busy (odds x1.1)"
+    shared, apart = set_apart([(years, weeks), (weeks, years.replace("2.1", "9.9")), (years, night)])
+    assert shared == ["alerts here over the years"]
+    assert apart == [["alerts nearby"], ["alerts nearby"], ["busy"]]
+    assert set_apart([(years,)]) == ([], [["alerts here over the years"]])
+    assert set_apart([]) == ([], [])
+
+
 def test_names_and_numbers_for_readers() -> None:
-    assert [*CHANCE_CLASSES] == sorted({0, *CHANCE_CLASSES})
     assert [title_of(name) for name in ("washington_dc", "simulated_city", "uc_berkeley", "chicago")] == [
         "Washington DC", "Simulated city", "UC Berkeley", "Chicago",
     ]  # fmt: skip

@@ -1,3 +1,4 @@
+import re
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.grid import Grid
-from shotspotter_assets.pages.site import PagesRecord, make_pages
+from shotspotter_assets.pages.site import TABS, PagesRecord, make_pages
 from shotspotter_assets.pages.words import amount
 from shotspotter_assets.patrol.stored_plans import read_plan
 from shotspotter_assets.quality.city_state import keep_findings
@@ -56,24 +57,24 @@ def test_hostile_names_are_escaped_and_a_page_allows_only_its_own_scripts(tiny_s
 def test_pages_name_the_likeliest_streets_and_those_of_each_placed_unit(tiny_site: TinySite) -> None:
     store, day = tiny_site.store, tiny_site.last_issued
     top = store.read_table(TOP_STREETS, CITY, day).to_pylist()
-    drawn = page(store, "tomorrow.js")
+    drawn = page(store, "forecast.js")
     assert all(row["name"] in drawn and row["why"] in drawn for row in top)
     plan = store.read_table(PLAN, CITY, day).to_pylist()
     with_streets = [row for row in plan if row["streets"]]
     assert with_streets
-    assert all(str(escape("; ".join(row["streets"]))) in page(store, "plans.html") for row in with_streets)
+    assert all(str(escape("; ".join(row["streets"]))) in page(store) for row in with_streets)
 
 
-def test_alerts_within_reach_are_the_number_of_the_plan(tiny_site: TinySite) -> None:
+def test_each_shift_has_the_totals_of_its_plan(tiny_site: TinySite) -> None:
     _, audit = read_plan(tiny_site.store, CITY, tiny_site.last_issued)
-    radius = round(tiny_site.city.patrol.radius_m)
-    within, expected = (
-        sum(getattr(shift, name) for shift in audit.shifts) for name in ("within_reach", "expected_alerts")
-    )
-    html = page(tiny_site.store, "plans.html")
-    assert f"of about {amount(within)} of the {amount(expected)} alerts" in html
+    html, radius = page(tiny_site.store), round(tiny_site.city.patrol.radius_m)
     for shift in audit.shifts:
-        assert f"{amount(shift.within_reach)} within {radius} m of a unit" in html
+        assert f"<strong>{amount(shift.expected_alerts)} alerts</strong> are expected" in html
+        assert f"{shift.units} units have {amount(shift.within_reach)} of them within {radius} m" in html
+        assert f"One more unit would add {amount(shift.one_more_unit)} alerts" in html
+    total = amount(sum(shift.expected_alerts for shift in audit.shifts))
+    assert f"The shifts add up to {total} alerts, the day from midnight to midnight has " in html
+    assert "night ends on the next day; no shift has 14:00 to 22:00." in html
 
 
 def test_last_hours_have_a_tab_only_where_there_are_nowcasts(copy: Store, tiny_site: TinySite) -> None:
@@ -83,16 +84,38 @@ def test_last_hours_have_a_tab_only_where_there_are_nowcasts(copy: Store, tiny_s
     assert "No nowcasts yet" in page(copy, "last_hours.html")
 
 
-def test_a_city_without_shifts_has_maps_of_quarters_of_the_day(copy: Store, tiny_site: TinySite) -> None:
+def test_a_city_without_shifts_has_quarters_of_the_day_without_units(copy: Store, tiny_site: TinySite) -> None:
     make_pages(copy, tiny_site.city.model_copy(update={"patrol": None}))
-    assert all(f'<option value="{at}">{name}' in page(copy) for at, name in ((0, "Whole day"), (4, "Evening 18 to 24")))
-    assert '"4/-1":{"words"' in page(copy, "tomorrow.js")
+    html = page(copy)
+    assert all(f'id="shift={name}"' in html for name in ("Night", "Morning", "Afternoon", "Evening", "Whole-day"))
+    assert '"4/-1":{"alerts"' in page(copy, "forecast.js")
+    assert " unit" not in html[html.index("<main>") : html.index("The model behind")]
+
+
+def test_a_city_of_days_has_the_whole_day(copy: Store, tiny_site: TinySite) -> None:
+    days = tiny_site.city.model_copy(update={"time_precision": "day", "patrol": None})
+    make_pages(copy, days)
+    assert re.findall('id="(shift=[^"]*)"', page(copy)) == ["shift=Whole-day"]
+
+
+def test_places_without_streets_have_coordinates_and_links(copy: Store, tiny_site: TinySite) -> None:
+    assert "openstreetmap" not in page(copy)
+    assert re.search(r'href="geo:38\.\d+,-77\.\d+">Map app</a>', page(copy))
+    layers = tiny_site.city.layers.model_copy(update={"streets": None})
+    make_pages(copy, tiny_site.city.model_copy(update={"layers": layers, "streets": None}))
+    assert re.search(r'href="geo:[^"]*">38\.\d{4}, -77\.\d{4}</a>\s*<a href="https://www.openstreetmap.org', page(copy))
+
+
+def test_places_tell_recent_alerts_and_what_they_share(tiny_site: TinySite) -> None:
+    html = page(tiny_site.store)
+    assert re.search(r"\d+ alerts there in 4 weeks", html)
+    assert "All of these places: " in html
 
 
 def test_ranked_streets_name_places_where_no_others_do(copy: Store, tiny_site: TinySite) -> None:
     layers = tiny_site.city.layers.model_copy(update={"streets": None})
     written = make_pages(copy, tiny_site.city.model_copy(update={"layers": layers})).written
-    assert not {"ground.js", "index.html", "plans.html"} & set(written)
+    assert not {"ground.js", "index.html"} & set(written)
 
 
 def test_a_day_without_a_forecast_has_a_page_with_the_reason(copy: Store, tiny_site: TinySite) -> None:
@@ -151,9 +174,9 @@ def test_a_city_without_a_forecast_has_pages_that_say_so(copy: Store, tiny_site:
     shutil.rmtree(f"{copy.root}/risk_forecasts")
     made = make_pages(copy, tiny_site.city)
     assert made.record.card.note == "No forecast has been made yet."
-    assert "No shift plans" in page(copy, "plans.html")
     assert not copy.exists(PAGE.named(file="past.html"), CITY)
     assert not copy.exists(PAGE.named(file="plan.csv"), CITY)
+    assert set(made.record.files) & {*TABS} == {"index.html"}
     assert "past.html" not in page(copy)
 
 

@@ -28,7 +28,7 @@ def definitions(city: City) -> dg.Definitions:
 
     @dg.asset(**asset_settings(city, Asset.CITY_PAGES, dict.fromkeys(SHOWN), kinds={"html"}, code_version="1"))
     def city_pages(store: StoreResource, pages: PagesResource) -> dg.MaterializeResult:
-        """Pages that open by double click: tomorrow, last hours, shift plans, past days, track record.
+        """Pages that open by double click: now, last hours, past days, track record.
 
         Built from whatever is stored, with the overview of all cities; unchanged files are not written again. Streets and
         districts come from `layers` of the city's file.

@@ -6,10 +6,12 @@ class CityMap {
     this.ground = ground;
     this.cells = new Map();        // rectangle by number of the cell
     this.describe = () => [];
-    this.map = L.map(figure.querySelector(".canvas"), { attributionControl: false, scrollWheelZoom: false, zoomSnap: .1, maxZoom: 18 });
-    figure.map = this;
     const [south, west, north, east] = ground.box, numbers = Object.keys(ground.places).map(Number);
     this.extent = numbers.length ? L.latLngBounds(numbers.flatMap((number) => this.bounds(number))) : L.latLngBounds([south, west], [north, east]);
+    const { lat } = this.extent.getCenter(), [[bottom, left], [top, right]] = [this.extent.getSouthWest(), this.extent.getNorthEast()].map((corner) => [corner.lat, corner.lng]);
+    figure.style.setProperty("--aspect", (right - left) * Math.cos(lat * Math.PI / 180) / (top - bottom));
+    this.map = L.map(figure.querySelector(".canvas"), { attributionControl: false, scrollWheelZoom: false, zoomSnap: .1, maxZoom: 18 });
+    figure.map = this;
     this.map.fitBounds(this.extent);
     this.map.setMaxBounds(this.extent.pad(.5));
     L.control.scale({ imperial: false }).addTo(this.map);
@@ -18,11 +20,11 @@ class CityMap {
       L.tileLayer(ground.tiles, { maxZoom: 18, bounds: this.extent.pad(.5) }).addTo(this.map);
       figure.append(CityPages.element("small", ground.attribution, "attribution"));
     }
-    ["cells", "ground", "frames"].forEach((name, at) => { this.map.createPane(name).style.zIndex = 350 + 20 * at; });
+    ["cells", "ground", "frames", "names"].forEach((name, at) => { this.map.createPane(name).style.zIndex = 350 + 10 * at; });
     for (const [name, shapes] of Object.entries(ground.layers)) {
       L.geoJSON(shapes, { pane: "ground", interactive: false, style: { className: name, fill: false },
         onEachFeature: (feature, layer) => {
-          if (name === "districts") layer.bindTooltip(this.text([feature.properties.name]), { permanent: true, direction: "center", className: "name" });
+          if (name === "districts") layer.bindTooltip(this.text([feature.properties.name]), { pane: "names", permanent: true, direction: "center", className: "name" });
         } }).addTo(this.map);
     }
     for (const name of ["cellLayer", "frames", "marks", "lines"]) this[name] = L.featureGroup().addTo(this.map);
@@ -60,12 +62,13 @@ class CityMap {
     numbers.forEach((number) => L.rectangle(this.bounds(number), { pane: "frames", className: "frame", fill: false, interactive: false }).addTo(this.frames));
   }
 
-  /* Mark points, the first on top, with their rank. */
-  setMarks(points) {
+  /* Mark points, the first on top, with their rank, and draw circles of `reach` metres around them. */
+  setMarks(points, reach) {
     this.marks.clearLayers();
+    if (reach) points.forEach(({ at }) => L.circle(at, { radius: reach, className: "reach", fill: false, interactive: false }).addTo(this.marks));
     [...points].reverse().forEach(({ at, rank, what }) => {
       const icon = L.divIcon({ className: "rank-mark", html: String(rank), iconSize: [20, 20] });
-      L.marker(at, { icon }).bindTooltip(this.text([what])).addTo(this.marks);
+      L.marker(at, { icon, keyboard: false }).bindTooltip(this.text([what])).addTo(this.marks);
     });
   }
 
@@ -86,9 +89,13 @@ class CityMap {
 
   /* Show the same part of the city on another map. */
   link(other) {
+    let isFollowing = false;
     for (const [from, to] of [[this.map, other.map], [other.map, this.map]]) {
       from.on("moveend", () => {
-        if (from.getZoom() !== to.getZoom() || from.getCenter().distanceTo(to.getCenter()) > 1) to.setView(from.getCenter(), from.getZoom(), { animate: false });
+        if (isFollowing) return;
+        isFollowing = true;
+        to.setView(from.getCenter(), from.getZoom(), { animate: false });
+        isFollowing = false;
       });
     }
   }

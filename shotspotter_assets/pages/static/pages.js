@@ -52,7 +52,7 @@ const CityPages = (() => {
   }
 
   /* The age of a page is not known when the page is made. */
-  document.addEventListener("DOMContentLoaded", () => all("[data-ends]").forEach((note) => {
+  document.addEventListener("DOMContentLoaded", () => all(".age[data-ends]").forEach((note) => {
     note.hidden = Date.now() < new Date(note.dataset.ends);
   }));
 

@@ -1,0 +1,289 @@
+"""The first page: the newest forecast by shift, with places to be, a map and the units of the plan."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shotspotter_assets.arrays import Array, Integers, Values
+from shotspotter_assets.calendar.local_time import ONE_DAY
+from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
+from shotspotter_assets.cities.patrol_rules import Shift
+from shotspotter_assets.evaluation.forecasts_table import cells_of
+from shotspotter_assets.geometry.cells import cell_middles
+from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.words import amount, chance, chance_classes, legend, reasons, scale, set_apart
+from shotspotter_assets.patrol.cover import reach_matrix
+from shotspotter_assets.patrol.shifts import shift_forecasts, shift_window, totals_note
+from shotspotter_assets.patrol.stored_plans import PlanRecord, read_plan
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast, load_record
+from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
+from shotspotter_assets.serving.street_ranking import top_street_lines
+from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, STREETS
+from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
+from shotspotter_assets.storage.store import Store
+
+SHOWN_PLACES: Final = 10  # of periods without units
+WHOLE_DAY: Final = "Whole day"
+RECENT_DAYS: Final = 28
+QUARTERS: Final = tuple(
+    Shift(name=name, start=start, end=start + 6, units=0)
+    for name, start in (("Night", 0), ("Morning", 6), ("Afternoon", 12), ("Evening", 18))
+)
+"""Hours of a city without shifts."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """A shift, six hours or the whole day of a forecast; arrays have a value for each forecast cell."""
+
+    name: str
+    starts: datetime
+    ends: datetime
+    probability: Array
+    expected: Array
+    issue_date: date
+
+    @property
+    def clock(self) -> str:
+        """Local hours in words."""
+        return f"{self.starts:%H:%M} to {self.ends:%H:%M}"
+
+
+def newest_issue(store: Store, city: str) -> IssueRecord | None:
+    """Return the newest record of a forecast, or of the reason for none; None without any."""
+    made = store.days_present(FORECAST_RECORD, city)
+    return load_record(store, city, max(made)) if made else None
+
+
+def newest_forecast(store: Store, city: City, places: Places) -> dict[str, Any]:
+    """Return `forecast`, the newest one with `data` for `index.js`, or None, and `nothing`, the record of the reason."""
+    issue = newest_issue(store, city.name)
+    if not isinstance(issue, ForecastRecord):
+        return {"forecast": None, "nothing": issue}
+    table = store.read_table(FORECAST, city.name, issue.issue_date)
+    if is_of_grid(table, city):
+        return {"forecast": _FirstPage(store, city, issue, places, next_day_rows(table)).forecast(), "nothing": None}
+    changed = "The city's box, cells or what is counted have changed since the last forecast was issued"
+    facts = issue.model_dump(include={"city", "issue_date", "forecast_date", "lead", "last_known"})
+    nothing = NoForecast(**facts, no_forecast=f"{changed}: it cannot be drawn.", last_issued=issue.issue_date)
+    return {"forecast": None, "nothing": nothing}
+
+
+class _FirstPage:
+    def __init__(self, store: Store, city: City, record: ForecastRecord, places: Places, day: pa.Table) -> None:
+        self.store, self.city, self.record, self.places, self.day = store, city, record, places, day
+        self.row, self.column = cells_of(day)
+        self.drivers = record.cell_drivers()
+        self.shifts = () if city.time_precision == "day" else QUARTERS if city.patrol is None else city.patrol.shifts
+        self.plan, self.units = self._read_plan(record.issue_date)
+        self.recent = self._recent_alerts()
+
+    def forecast(self) -> dict[str, Any]:
+        record, day = self.record, self.day
+        probability, expected = (day[name].to_numpy() for name in ("probability", "expected"))
+        starts = day["starts_utc"][0].as_py().astimezone(self.city.zone)
+        ends = (day["starts_utc"][0].as_py() + timedelta(hours=day["hours"][0].as_py())).astimezone(self.city.zone)
+        whole = Period(WHOLE_DAY, starts, ends, probability, expected, record.issue_date)
+        periods = [*self._shift_periods(), whole]
+        types = [] if day[TYPE_COLUMNS[0]].null_count else list(GUNSHOT_TYPES.values())
+        shares = {-1: np.ones(len(day))} | {code: day[TYPE_COLUMNS[code]].to_numpy() for code in range(len(types))}
+        shown = [self._shown(period) for period in periods]
+        sums = np.sort(expected)[::-1].cumsum()
+        reach = 0.0 if self.city.patrol is None else self.city.patrol.radius_m
+        data = {
+            "cells": (self.row * self.city.grid.columns + self.column).tolist(),
+            "why": [reasons(self.drivers.get(cell, ())) for cell in zip(self.row, self.column, strict=True)],
+            "views": {
+                f"{at}/{code}": _view(period, share)
+                for at, period in enumerate(periods)
+                for code, share in shares.items()
+            },
+            "streets": self._streets(periods),
+            "marks": [[{name: row[name] for name in ("at", "rank", "what")} for row in one["places"]] for one in shown],
+            "reach": [reach if one["totals"] else 0 for one in shown],
+        }
+        return {
+            "record": record,
+            "data": data,
+            "periods": shown,
+            "types": types,
+            "top": shown[-1]["places"],
+            "cells_of_half": int(np.searchsorted(sums, sums[-1] / 2)) + 1,
+            "ends": ends,
+            "reach": round(reach),
+            "has_streets": "streets" in self.places.layers,
+            "table": self.units,
+            "recent_days": RECENT_DAYS,
+            "plan_note": "" if self.plan is None else self.plan.note,
+            "totals_note": self._totals_note(periods),
+        }
+
+    def _read_plan(self, issue_date: date) -> tuple[PlanRecord | None, pa.Table | None]:
+        try:
+            table, plan = read_plan(self.store, self.city.name, issue_date)
+        except MissingObjectError:
+            return None, None
+        if self.city.patrol is None or not len(table):
+            return plan, None
+        names = self.places.names(*cells_of(table), with_degrees=False)
+        return plan, table.append_column("place", pa.array(names))
+
+    def _recent_alerts(self) -> Integers | None:
+        """Return the alerts of each cell in the last known days, shape (rows, columns)."""
+        last, city = self.record.last_known, self.city
+        first = max(city.start, last - timedelta(days=RECENT_DAYS - 1))
+        try:
+            return np.asarray(CityHistory.load(self.store, city, last, first).alerts.sum(axis=0))
+        except (DaysNotKnownError, MissingPartitionsError):
+            return None
+
+    def _shift_periods(self) -> Iterator[Period]:
+        """Yield the day's shifts, after those of the day before that end on the day."""
+        record = self.record
+        before = self.record.issue_date - ONE_DAY
+        late = [shift for shift in self.shifts if 0 < shift.end <= shift.start]
+        table = self.store.find_sound_table(FORECAST, self.city.name, before, ["row"]) if late else None
+        if table is not None and is_of_grid(table, self.city):
+            yield from self._periods_of(before, record.issue_date, late)
+        if self.shifts:
+            yield from self._periods_of(record.issue_date, record.forecast_date, self.shifts)
+
+    def _periods_of(self, issue_date: date, day: date, shifts: Sequence[Shift]) -> Iterator[Period]:
+        hourly = self.store.read_table(HOURLY, self.city.name, issue_date)
+        risk = shift_forecasts(hourly, self.city, shifts, day)
+        for at, shift in enumerate(shifts):
+            starts, ends = shift_window(shift, day, self.city.zone)
+            probability, expected = (of[at, self.row, self.column] for of in (risk.probability, risk.expected))
+            yield Period(shift.name, starts, ends, probability, expected, issue_date)
+
+    def _shown(self, period: Period) -> dict[str, Any]:
+        """Return a period for the template: `places`, those of its units if it has any, and what they share."""
+        is_newest = period.issue_date == self.record.issue_date
+        plan, units = (self.plan, self.units) if is_newest else self._read_plan(period.issue_date)
+        rows: list[dict[str, Any]] = []
+        totals = None
+        if units is not None and plan is not None:
+            rows = units.filter(pc.field("shift") == period.name).sort_by("rank").to_pylist()
+            totals = next((one for one in plan.shifts if one.shift == period.name), None) if rows else None
+        rows = self._units(rows) if rows else self._likeliest(period)
+        shared, apart = set_apart([row["drivers"] for row in rows])
+        for row, own in zip(rows, apart, strict=True):
+            row["apart"] = reasons([*own, *row["recent"]], "")
+        name = period.name if is_newest else f"{period.name} from {period.starts:%A}"
+        return {
+            "name": name,
+            "anchor": f"shift={name.replace(' ', '-')}",
+            "kind": "day" if period.name == WHOLE_DAY else "shift" if is_newest else "before",
+            "date": period.starts.date(),
+            "clock": period.clock,
+            "starts": period.starts.isoformat(),
+            "ends": period.ends.isoformat(),
+            "expected": float(period.expected.sum()),
+            "totals": totals,
+            "shared": reasons(shared, ""),
+            "places": rows,
+        }
+
+    def _units(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Complete the rows of a plan."""
+        patrol = self.city.patrol
+        assert patrol is not None
+        around = None if self.recent is None else reach_matrix(self.city, patrol.radius_m) @ self.recent.ravel()
+        for row in rows:
+            cell = row["row"] * self.city.grid.columns + row["column"]
+            row |= {
+                "name": row["place"],
+                "at": [row["latitude"], row["longitude"]],
+                "to": [row["post_latitude"] or row["latitude"], row["post_longitude"] or row["longitude"]],
+                "chance": chance(row["probability_within_reach"]),
+                "drivers": row["reasons"],
+                "recent": _recent(around, cell),
+                "what": f"{row['units']} {'unit' if row['units'] == 1 else 'units'}: {row['place']}",
+            }
+        return rows
+
+    def _likeliest(self, period: Period) -> list[dict[str, Any]]:
+        best = np.argsort(-period.probability, kind="stable")[:SHOWN_PLACES]
+        row, column = self.row[best], self.column[best]
+        low, high = (self.day[name].to_numpy() for name in ("low", "high"))
+        around = None if self.recent is None else self.recent.ravel()
+        names = self.places.names(row, column, with_degrees=False)
+        longitude, latitude = cell_middles(self.city, row, column)
+        return [
+            {
+                "rank": rank + 1,
+                "name": names[rank],
+                "at": (at := [round(float(degrees[rank]), 6) for degrees in (latitude, longitude)]),
+                "to": at,
+                "chance": chance(period.probability[cell]),
+                "drivers": self.drivers.get((row[rank], column[rank]), ()),
+                "recent": [
+                    *_recent(around, row[rank] * self.city.grid.columns + column[rank]),
+                    *(_range(low[cell], high[cell]) if period.name == WHOLE_DAY else ()),
+                ],
+                "what": names[rank],
+            }
+            for rank, cell in enumerate(best)
+        ]
+
+    def _streets(self, periods: Sequence[Period]) -> list[dict[str, Any]]:
+        """Return the likeliest streets of the day, with their class and chance in each period; None where unknown."""
+        features = top_street_lines(self.store, self.city.name, self.record.issue_date)
+        if not features:
+            return []
+        table = self.store.read_table(
+            STREETS, self.city.name, self.record.issue_date, ["segment", "shift", "probability"]
+        )
+        table = table.filter(pc.field("segment").isin([feature["id"] for feature in features]))
+        risk = {(row["segment"], row["shift"]): row["probability"] for row in table.to_pylist()}
+        streets = []
+        for feature in features:
+            chances: list[tuple[int, str] | None] = []
+            for period in periods:
+                shift = None if period.name == WHOLE_DAY else period.name
+                value = risk.get((feature["id"], shift)) if period.issue_date == self.record.issue_date else None
+                steps = scale(period.probability)
+                chances.append(None if value is None else (int(chance_classes(np.array(value), steps)), chance(value)))
+            facts = feature["properties"]
+            streets.append(
+                {"geometry": feature["geometry"], "name": facts["name"], "why": facts["why"], "chances": chances}
+            )
+        return streets
+
+    def _totals_note(self, periods: Sequence[Period]) -> str:
+        why = "" if self.city.patrol is None else totals_note(self.city.patrol.shifts)
+        of_shifts = [one for one in periods[:-1] if one.issue_date == self.record.issue_date]
+        if not why or not of_shifts:
+            return ""
+        total, day = (amount(float(sum(one.expected.sum() for one in some))) for some in (of_shifts, periods[-1:]))
+        return f"The shifts add up to {total} alerts, the day from midnight to midnight has {day}. {why}"
+
+
+def _view(period: Period, share: Array) -> dict[str, object]:
+    """Return the map's data of one period and type; a type's `share` of all alerts also divides the hazard."""
+    of_type, alerts = -np.expm1(share * np.log1p(-period.probability)), period.expected * share
+    steps = scale(of_type)
+    return {
+        "alerts": amount(float(alerts.sum())),
+        "classes": chance_classes(of_type, steps).tolist(),
+        "chances": [chance(value) for value in of_type.tolist()],
+        "legend": legend(steps),
+    }
+
+
+def _range(low: float, high: float) -> list[str]:
+    first, last = chance(low), chance(high)
+    return [] if first == last else [f"chance between {first} and {last}"]
+
+
+def _recent(counts: Values | None, cell: int) -> list[str]:
+    if counts is None:
+        return []
+    number = int(counts[cell])
+    return [f"{number or 'no'} {'alert' if number == 1 else 'alerts'} there in {RECENT_DAYS // 7} weeks"]
