@@ -25,12 +25,12 @@ from benchmark_cities import GROUPS, VALIDATION_SHARE, WINDOW, Fold, folds, move
 from shared_model import start_of
 from stack_members import HINDSIGHT, MEMBERS, members_of, stack_of, with_best_in_hindsight
 
+import shotspotter_assets.models.stack
 from shotspotter_assets.calendar.dates import dates_of, weeks
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, observed_of, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain, weekly_sums
 from shotspotter_assets.evaluation.gate import Verdict, verdict_on
 from shotspotter_assets.gridding.coverage import estimate_coverage
-from shotspotter_assets.models import stack as stacks
 from shotspotter_assets.models.forecaster_registry import BASELINES, FALLBACKS, NETWORK
 from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.serving.intervals import weekly_offset
@@ -120,7 +120,7 @@ def main() -> None:
     arguments.add_argument("--learn", action="store_true", help="learn the weights of stacks at every lead")
     chosen = arguments.parse_args()
     if chosen.learn:
-        stacks.LONG_LEAD_DAYS = max(chosen.leads) + 1
+        shotspotter_assets.models.stack.LONG_LEAD_DAYS = max(chosen.leads) + 1
     cities = [name for given in chosen.cities for name in GROUPS.get(given, (given,))]
     rows: dict[tuple[str, int], tuple[pa.Table, np.ndarray]] = {}
     print("| city | cutoff | lead | the stack in validation | served |\n| --- | --- | --- | --- | --- |")
