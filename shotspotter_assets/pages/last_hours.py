@@ -1,5 +1,6 @@
 """The page of the last hours: the latest nowcast, and earlier ones with observed incidents."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -9,12 +10,11 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import chance
 from shotspotter_assets.serving.nowcast_scores import has_new_incident
-from shotspotter_assets.serving.nowcasting import read_latest
-from shotspotter_assets.storage.catalogue import ISSUED_MINUTES
+from shotspotter_assets.serving.nowcasting import NowcastRecord
+from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_MINUTES
 from shotspotter_assets.storage.store import Store
 
 SHOWN_HOURS: Final = 12
@@ -24,10 +24,10 @@ SHOWN_MINUTES: Final = 60  # length of the compared nowcasts
 
 def last_hours(store: Store, city: City, places: Places) -> dict[str, Any] | None:
     """Return the last hours of a city up to its latest nowcast, for its page; None without one."""
-    latest = read_latest(store, city)
-    if latest is None:
+    record = NowcastRecord.find(store, city.name)
+    if record is None:
         return None
-    record, minutes, incidents = latest
+    minutes = store.read_table(NOWCAST_MINUTES, city.name)
     now = datetime.fromisoformat(record.now)
     day = now.astimezone(city.zone).date()
     tables = [store.find_sound_table(ISSUED_MINUTES, city.name, one) for one in (day - timedelta(days=1), day)]
@@ -38,7 +38,7 @@ def last_hours(store: Store, city: City, places: Places) -> dict[str, Any] | Non
         "issued": _clock(now, city),
         "lengths": lengths,
         "places": _likely(minutes, lengths, places) if lengths else [],
-        "nowcasts": _outcomes(pa.concat_tables(issued), incidents, now, city, places) if issued else [],
+        "nowcasts": _outcomes(pa.concat_tables(issued), record.incidents, now, city, places) if issued else [],
         "shown_hours": SHOWN_HOURS,
     }
 
@@ -56,7 +56,7 @@ def _likely(minutes: pa.Table, lengths: list[int], places: Places) -> list[dict[
 
 
 def _outcomes(
-    issued: pa.Table, incidents: Incidents, now: datetime, city: City, places: Places
+    issued: pa.Table, incidents: Sequence[tuple[float, int, int]], now: datetime, city: City, places: Places
 ) -> list[dict[str, Any]]:
     """Compare cells with a new incident as expected, by the hour's forecast alone (`even`), and observed."""
     since = pa.scalar(now - timedelta(hours=SHOWN_HOURS), pa.timestamp("us", "UTC"))

@@ -1,5 +1,6 @@
 """Scores of a day's nowcasts against the incidents that began."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -23,10 +24,8 @@ class MinutesScores:
     """Scores of forecasts of one length, over all nowcasts."""
 
     nowcasts: int
-    observed: int
-    """Number of cells in which an incident began."""
-    expected: float
-    """Sum of the probabilities."""
+    observed: int  # number of cells in which an incident began
+    expected: float  # sum of the probabilities
     gain_over_even: float | None
     """Gain over the hour's forecast spread evenly, nats per observed cell; None without any."""
 
@@ -64,20 +63,20 @@ def score_nowcasts(city: City, scored_date: date, issued: pa.Table | None, incid
     )
 
 
-def has_new_incident(issued: pa.Table, incidents: Incidents) -> Booleans:
-    """Flag rows in whose cell an incident began within the minutes, shape (rows,)."""
+def has_new_incident(issued: pa.Table, incidents: Sequence[tuple[float, int, int]]) -> Booleans:
+    """Flag rows in whose cell an incident (`Incidents.points`) began within the minutes, shape (rows,)."""
     starts = seconds_of(issued["starts_utc"].to_numpy())
     minutes, row, column = (issued[name].to_numpy() for name in ("minutes", "row", "column"))
     flags = np.zeros(len(issued), bool)
-    for second, cell in zip(incidents.seconds, incidents.places, strict=True):
-        in_cell = (row == cell[0]) & (column == cell[1])
+    for second, in_row, in_column in incidents:
+        in_cell = (row == in_row) & (column == in_column)
         flags |= in_cell & (starts < second) & (second <= starts + 60 * minutes)
     return flags
 
 
 def _scores(issued: pa.Table, incidents: Incidents) -> MinutesScores:
     probability, even = (issued[name].to_numpy() for name in ("probability", "even"))
-    observed = has_new_incident(issued, incidents)
+    observed = has_new_incident(issued, incidents.points)
     gained = log_losses(even, observed) - log_losses(probability, observed)
     return MinutesScores(
         nowcasts=len(issued["starts_utc"].unique()),

@@ -32,14 +32,7 @@ from shotspotter_assets.serving.stored_alerts import incident_columns, stored_al
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.day_table import Day, DayRows, DayTable, day_states
 from shotspotter_assets.sources.schema import PUBLISHED, read_sources
-from shotspotter_assets.storage.catalogue import (
-    ISSUED_MINUTES,
-    NOWCAST_HOURS,
-    NOWCAST_MINUTES,
-    NOWCAST_RECORD,
-    RECENT_INCIDENTS,
-    TENSORS,
-)
+from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.fingerprints import day_fingerprints, sha256
 from shotspotter_assets.storage.store import Store, dated
 from shotspotter_assets.storage.stored_record import StoredRecord
@@ -50,7 +43,7 @@ log = logging.getLogger(__name__)
 class NowcastRecord(StoredRecord):
     """Facts of a nowcast."""
 
-    stored_as = NOWCAST_RECORD
+    stored_as = catalogue.NOWCAST_RECORD
 
     now: str
     """Instant of the forecast, and start of its minutes (ISO 8601)."""
@@ -64,6 +57,8 @@ class NowcastRecord(StoredRecord):
     """Number of alerts since local midnight."""
     incidents_last_hour: int
     """Number of incidents that began in the last hour."""
+    incidents: list[tuple[float, int, int]]
+    """Seconds since 1970 (UTC), row and column of the incidents of yesterday and today."""
     without_minutes: str
     """Reason for no forecast of minutes, or ""."""
 
@@ -78,15 +73,11 @@ class UntilNow(NamedTuple):
 
 @dataclass(frozen=True)
 class Nowcast:
-    """Risk of the next hours (`catalogue.NOWCAST_HOURS`) and minutes (`NOWCAST_MINUTES`, empty without models of minutes).
-
-    Incidents are those of yesterday and today.
-    """
+    """Risk of the next hours (`catalogue.NOWCAST_HOURS`) and minutes (`NOWCAST_MINUTES`, empty without models of minutes)."""
 
     hours: pa.Table
     minutes: pa.Table
     record: NowcastRecord
-    incidents: Incidents
 
     @property
     def longest(self) -> pa.Table:
@@ -117,11 +108,8 @@ class Nowcaster:
     def issue(self, last_inputs: str) -> tuple[Nowcast | None, str]:
         """Store a nowcast if rows changed or an hour began; return it and its inputs, else None and `last_inputs`.
 
-        Inputs are a hash of the sources' rows, and the hour; "" equals none.
-
-        Raises:
-            ValueError: the city has no models of hours, or the source has not reported the last days yet.
-            SourceError: a source cannot be read.
+        Inputs are a hash of the sources' rows, and the hour; "" equals none. Raises SourceError if a source cannot be read,
+        ValueError without models of hours, or if the source has not reported the last days yet.
         """
         store, record, models = self._load(self.clock())
         days = days_to_read(store, self.city, self.clock())
@@ -210,7 +198,7 @@ def record_in_force(store: Store, city: City, now: datetime) -> ServingRecord:
 def days_to_read(store: Store, city: City, now: datetime) -> list[date]:
     """Return the days to read from the sources: from the first that is not stored to the current one."""
     today = now.astimezone(city.zone).date()
-    stored = store.days_present(TENSORS, city.name)
+    stored = store.days_present(catalogue.TENSORS, city.name)
     first = next(day for day in days_between(city.start, today) if day not in stored or day == today)
     return days_between(first, today)
 
@@ -220,8 +208,7 @@ def history_until(
 ) -> UntilNow:
     """Return the history to now from stored days and the sources' `rows` (`RAW_SCHEMA`) of `days_to_read`.
 
-    Raises:
-        ValueError: the source has not reported the last days yet.
+    Raises ValueError if the source has not reported the last days yet.
     """
     first, today = days[0], days[-1]
     instant = pa.scalar(now, pa.timestamp("us", "UTC"))
@@ -267,9 +254,7 @@ def forecast_now(
     """Forecast the next minutes from now, and the next hours from the end of the current one.
 
     `models` are those of the record, of which `refitted` replaces hours and minutes; `until_now` is from `history_until`.
-
-    Raises:
-        ValueError: the city has no models of hours.
+    Raises ValueError if the city has no models of hours.
     """
     city = until_now.history.city
     if refitted is not None:
@@ -282,7 +267,7 @@ def forecast_now(
     starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))
     mixes = shown_mixes(record, models, history, daily, first_hour, max(models.hours.models))
-    minutes = NOWCAST_MINUTES.schema.empty_table()
+    minutes = catalogue.NOWCAST_MINUTES.schema.empty_table()
     if models.minutes is not None:
         minutes = _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)
     return Nowcast(
@@ -295,10 +280,10 @@ def forecast_now(
             models_from=record.models_from,
             refitted=refitted and refitted.instant.isoformat(timespec="seconds"),
             alerts_since_midnight=until_now.alerts_since_midnight,
-            incidents_last_hour=len(until_now.incidents.begun_since(now - timedelta(hours=1))),
+            incidents_last_hour=len(until_now.incidents.within(now.timestamp() - 3600, np.inf)),
+            incidents=until_now.incidents.points,
             without_minutes=record.without.get(NEXT_MINUTES, ""),
         ),
-        until_now.incidents,
     )
 
 
@@ -314,35 +299,22 @@ def _minutes_table(
         "minutes": np.repeat(MINUTES, cells),
         "row": np.tile(row, times),
         "column": np.tile(column, times),
-        "probability": forecast.probability.ravel(),
-        "expected": forecast.expected.ravel(),
-        "even": forecast.even.ravel(),
-    }
-    return pa.table(values, schema=NOWCAST_MINUTES.schema)
+    } | {name: array.ravel() for name, array in forecast._asdict().items()}
+    return pa.table(values, schema=catalogue.NOWCAST_MINUTES.schema)
 
 
 def write_nowcast(store: Store, city: City, nowcast: Nowcast) -> None:
     """Write the files of a nowcast, and add its minutes to those issued on its day."""
-    with store.alone(NOWCAST_HOURS.asset, city.name):
-        store.write_table(NOWCAST_HOURS, nowcast.hours, city.name)
-        store.write_table(NOWCAST_MINUTES, nowcast.minutes, city.name)
-        store.write_table(RECENT_INCIDENTS, nowcast.incidents.table(), city.name)
+    with store.alone(catalogue.NOWCAST_HOURS.asset, city.name):
+        store.write_table(catalogue.NOWCAST_HOURS, nowcast.hours, city.name)
+        store.write_table(catalogue.NOWCAST_MINUTES, nowcast.minutes, city.name)
         if len(nowcast.minutes):
             today = datetime.fromisoformat(nowcast.record.now).astimezone(city.zone).date()
-            rows = nowcast.minutes.select(ISSUED_MINUTES.schema.names).cast(ISSUED_MINUTES.schema)
-            earlier = store.find_sound_table(ISSUED_MINUTES, city.name, today)
+            rows = nowcast.minutes.select(catalogue.ISSUED_MINUTES.schema.names).cast(catalogue.ISSUED_MINUTES.schema)
+            earlier = store.find_sound_table(catalogue.ISSUED_MINUTES, city.name, today)
             if earlier is not None:
                 # A repeated run with a given `now` issues equal rows.
                 is_stored = pc.is_in(rows["starts_utc"][0], earlier["starts_utc"]).as_py()
                 rows = earlier if is_stored else pa.concat_tables([earlier, rows])
-            store.write_table(ISSUED_MINUTES, rows, city.name, today)
+            store.write_table(catalogue.ISSUED_MINUTES, rows, city.name, today)
         nowcast.record.write(store)
-
-
-def read_latest(store: Store, city: City) -> tuple[NowcastRecord, pa.Table, Incidents] | None:
-    """Return (record, `catalogue.NOWCAST_MINUTES`, incidents) of the latest nowcast; None without one."""
-    record = NowcastRecord.find(store, city.name)
-    if record is None:
-        return None
-    incidents = Incidents.of_table(store.read_table(RECENT_INCIDENTS, city.name))
-    return record, store.read_table(NOWCAST_MINUTES, city.name), incidents

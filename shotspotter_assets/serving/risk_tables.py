@@ -26,12 +26,12 @@ from shotspotter_assets.geometry.cells import cell_edges, cell_middles
 from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster_registry import BASELINES, NETWORK
+from shotspotter_assets.models.gunshot_types import type_mixes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.models.trained_models import TrainedModels
-from shotspotter_assets.models.type_mixes import type_mixes
 from shotspotter_assets.serving.intervals import day_offset
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST, HOURLY, TOP_LOCATIONS

@@ -1,6 +1,7 @@
 """The catalogue of stored tables, records and files: for paths, validation, schemas in the UI and the data dictionary."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from shotspotter_assets.storage.stored_file import Asset, Column, StoredFile, StoredTable
@@ -80,12 +81,9 @@ _CLEANED: Final = {
     "incident_id": Column("int64", "user_id of the incident's first alert, which may be on the day before."),
     "is_holiday_fireworks": Column("bool", "True around 4 July and New Year, when fireworks are heard."),
 }
-CLEANED: Final = StoredTable(
-    Asset.CLEANED_ALERTS, _DAY, "alerts.parquet", "Usable alerts by time; metadata: `time_precision`.", _CLEANED
-)
-REJECTED: Final = StoredTable(
-    Asset.CLEANED_ALERTS,
-    _DAY,
+_cleaned = partial(StoredTable, Asset.CLEANED_ALERTS, _DAY)
+CLEANED: Final = _cleaned("alerts.parquet", "Usable alerts by time; metadata: `time_precision`.", _CLEANED)
+REJECTED: Final = _cleaned(
     "rejected.parquet",
     "Unusable rows as received, with the reason.",
     {{"gunshot_type": "gunshot_type_as_received"}.get(name, name): column for name, column in _RECEIVED.items()}
@@ -119,15 +117,12 @@ _SCORES: Final = {
     "low": Column("double", "Lower end of the 90% interval of a gain.", required=False),
     "high": Column("double", "Upper end of the 90% interval of a gain.", required=False),
 }
-FOLD_SCORES: Final = StoredTable(
-    Asset.EVALUATION_REPORTS, _CUTOFF, "scores.parquet", "Scores of the fold's models and baselines.", _SCORES
-)
+_report = partial(StoredTable, Asset.EVALUATION_REPORTS, _CUTOFF)
+FOLD_SCORES: Final = _report("scores.parquet", "Scores of the fold's models and baselines.", _SCORES)
 _OBSERVED: Final = {**_CELL, "observed": Column("int8", "1 if the cell had an alert in the period, else 0.")}
 _FOLD_DAYS: Final = {"date": Column("date32[day]", "Forecast local day."), **_OBSERVED}
 _BY_MODEL: Final = Column("double", "Probability of at least one alert, by the model that names the column.")
-FOLD_FORECASTS: Final = StoredTable(
-    Asset.EVALUATION_REPORTS, _CUTOFF, "forecasts.parquet", "Forecasts of the test days.", _FOLD_DAYS, _BY_MODEL
-)
+FOLD_FORECASTS: Final = _report("forecasts.parquet", "Forecasts of the test days.", _FOLD_DAYS, _BY_MODEL)
 _FOLD_HOURS: Final = {
     "date": Column("date32[day]", "Local day of issue."),
     "hour": Column("int8", "Local hour of issue."),
@@ -135,9 +130,7 @@ _FOLD_HOURS: Final = {
     **_OBSERVED,
 }
 _SINGLE: Final = replace(_BY_MODEL, kind="float")
-FOLD_HOURS: Final = StoredTable(
-    Asset.EVALUATION_REPORTS, _CUTOFF, "hourly_forecasts.parquet", "Forecasts of the next hours.", _FOLD_HOURS, _SINGLE
-)
+FOLD_HOURS: Final = _report("hourly_forecasts.parquet", "Forecasts of the next hours.", _FOLD_HOURS, _SINGLE)
 _FOLD_TYPES: Final = {
     "date": Column("date32[day]", "Local day of the alert."),
     "hour": Column("int8", "Local hour of the alert."),
@@ -145,9 +138,7 @@ _FOLD_TYPES: Final = {
     "gunshot_type": Column("int8", "Type of the alert.", required=False),
 }
 _BY_TYPE: Final = Column("double", "Probability of a type, by the model; columns are named <model>_<type>.")
-FOLD_TYPES: Final = StoredTable(
-    Asset.EVALUATION_REPORTS, _CUTOFF, "type_forecasts.parquet", "Forecast types by alert.", _FOLD_TYPES, _BY_TYPE
-)
+FOLD_TYPES: Final = _report("type_forecasts.parquet", "Forecast types by alert.", _FOLD_TYPES, _BY_TYPE)
 CITY_REPORT: Final = StoredFile(Asset.WALK_FORWARD_REPORTS, _CITY, "report.json", "Facts of all folds; the verdict.")
 CITY_SCORES: Final = StoredTable(Asset.WALK_FORWARD_REPORTS, _CITY, "scores.parquet", "Scores over all folds.", _SCORES)
 CITY_PICTURE: Final = StoredFile(Asset.WALK_FORWARD_REPORTS, _CITY, "{plot}.png", "A plot.")
@@ -174,19 +165,14 @@ _RISK: Final = {
     **_TYPES,
 }
 _OTHERS: Final = Column("double", "Probability by candidate, network, baselines (`model_<name>`); null for hours.")
-FORECAST: Final = StoredTable(
-    Asset.RISK_FORECASTS, _ISSUE, "forecast.parquet", "Risk of the next day and hours by cell.", _RISK, _OTHERS
-)
+_forecast = partial(StoredTable, Asset.RISK_FORECASTS, _ISSUE)
+FORECAST: Final = _forecast("forecast.parquet", "Risk of the next day and hours by cell.", _RISK, _OTHERS)
 _HOUR: Final = {"starts_utc": Column(_INSTANT, "Start of the hour."), **_CELL, **_CHANCES}
-HOURLY: Final = StoredTable(
-    Asset.RISK_FORECASTS, _ISSUE, "hourly.parquet", "The day's risk by hour and cell, to noon of the day after.", _HOUR
-)
+HOURLY: Final = _forecast("hourly.parquet", "The day's risk by hour and cell, to noon of the day after.", _HOUR)
 _RANK: Final = {"rank": Column("int32", "Rank; 1 is the most probable.")}
 _WHY: Final = {"why": Column("string", "Reasons, separated by semicolons.")}
 _TOP_CELLS: Final = {**_RANK, **_CELL, **_POINT, **_CHANCES, **_INTERVAL, **_WHY}
-TOP_LOCATIONS: Final = StoredTable(
-    Asset.RISK_FORECASTS, _ISSUE, "top_locations.parquet", "The cells with the highest probability.", _TOP_CELLS
-)
+TOP_LOCATIONS: Final = _forecast("top_locations.parquet", "The cells with the highest probability.", _TOP_CELLS)
 RISK_MAP: Final = StoredFile(Asset.RISK_FORECASTS, _ISSUE, "risk.geojson", "The next day's cells as polygons.")
 STREETS_RECORD: Final = StoredFile(Asset.STREET_RISK, _ISSUE, RECORD, "Facts of the streets, or why there are none.")
 _STREET: Final = {
@@ -202,13 +188,10 @@ _STREET: Final = {
     "column": Column("int16", "Column of that cell; 0 is the westernmost."),
 }
 _STREETS: Final = {"shift": Column("string", "Name of the shift; null for the day.", required=False), **_STREET}
-STREETS: Final = StoredTable(
-    Asset.STREET_RISK, _ISSUE, "street_risk.parquet", "Risk of each segment on the next day and by shift.", _STREETS
-)
+_streets = partial(StoredTable, Asset.STREET_RISK, _ISSUE)
+STREETS: Final = _streets("street_risk.parquet", "Risk of each segment on the next day and by shift.", _STREETS)
 _TOP_STREETS: Final = {**_RANK, **_STREET, **_WHY}
-TOP_STREETS: Final = StoredTable(
-    Asset.STREET_RISK, _ISSUE, "top_streets.parquet", "The most probable segments of the next day.", _TOP_STREETS
-)
+TOP_STREETS: Final = _streets("top_streets.parquet", "The most probable segments of the next day.", _TOP_STREETS)
 STREETS_MAP: Final = StoredFile(Asset.STREET_RISK, _ISSUE, "top_streets.geojson", "These segments as lines.")
 _PLAN: Final = {
     "forecast_date": Column("date32[day]", "Local day on which the shift begins."),
@@ -254,15 +237,6 @@ _MINUTES: Final = {
     "even": Column("double", "Probability by the hour's forecast alone, spread evenly over the hour."),
 }
 NOWCAST_MINUTES: Final = StoredTable(Asset.NOWCASTS, _CITY, "minutes.parquet", "Risk of the next minutes.", _MINUTES)
-_INCIDENTS: Final = {
-    "begun_utc": Column(_INSTANT, "Instant of the first alert."),
-    "east": Column("double", "Metres east of the box's south-western corner."),
-    "north": Column("double", "Metres north of that corner."),
-    **_CELL,
-}
-RECENT_INCIDENTS: Final = StoredTable(
-    Asset.NOWCASTS, _CITY, "recent_incidents.parquet", "Incidents of two days that the latest nowcast used.", _INCIDENTS
-)
 _ISSUED: Final = {
     name: Column("float" if column.kind == "double" else column.kind, column.meaning)
     for name, column in _MINUTES.items()

@@ -20,8 +20,7 @@ from shotspotter_assets_tests.defs.chain import materialize, resources, run_days
 
 CITY = "tiny_city"
 FIRST = date(2023, 7, 1)
-ISSUED = date(2023, 11, 12)
-"""The first issue date; the city needs 120 days of history."""
+ISSUED = date(2023, 11, 12)  # the first issue date; the city needs 120 days of history
 DAYS = 6
 LIVE = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores", "street_scores")
 SHIFTS = (Shift(name="day", start=6, end=14, units=2), Shift(name="night", start=22, end=6, units=3))

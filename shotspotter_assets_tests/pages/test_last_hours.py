@@ -27,10 +27,11 @@ def cast(now: datetime, probability: list[float], begun: list[tuple[datetime, in
     found = incidents(*begun)
     record = NowcastRecord(
         city=CITY.name, now=now.isoformat(), starts="", models_from=date(2021, 2, 1), without_minutes="", refitted=None,
-        alerts_since_midnight=len(begun), incidents_last_hour=len(found.begun_since(now - timedelta(hours=1))),
+        alerts_since_midnight=len(begun), incidents_last_hour=len(found.within(now.timestamp() - 3600, np.inf)),
+        incidents=found.points,
     )  # fmt: skip
     minutes = pa.Table.from_pylist(rows, NOWCAST_MINUTES.schema)
-    return Nowcast(NOWCAST_HOURS.schema.empty_table(), minutes, record, found)
+    return Nowcast(NOWCAST_HOURS.schema.empty_table(), minutes, record)
 
 
 def test_earlier_nowcasts_show_observed_incidents(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """Forecasts of the next 15, 30 and 60 minutes from any instant: the hour's forecast, times the lift of recent incidents."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -19,8 +18,7 @@ FIT_HOURS: Final = 2 * 8766  # hours of the fit, the last two years: the table's
 HOURS_AT_ONCE: Final = 2_000  # hours that are forecast together, which bounds the memory of their inputs
 
 
-@dataclass(frozen=True)
-class MinutesForecast:
+class MinutesForecast(NamedTuple):
     """The next minutes from an instant, each array of the shape (len(MINUTES), cells)."""
 
     probability: Array  # of at least one new incident in the cell

@@ -1,7 +1,6 @@
 """The incidents of a city in continuous time, for fits and forecasts of the next minutes."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -34,20 +33,10 @@ class Incidents:
             np.column_stack(cells_at(city, longitude, latitude)).astype(np.int64),
         )
 
-    def table(self) -> pa.Table:
-        """Return the incidents as a table to store."""
-        begun = pa.array((self.seconds * 1e6).round().astype(np.int64), pa.timestamp("us", "UTC"))
-        columns = [begun, *self.metres.T, *self.places.astype(np.int16).T]
-        return pa.table([pa.array(column) for column in columns], names=["begun_utc", "east", "north", "row", "column"])
-
-    @classmethod
-    def of_table(cls, table: pa.Table) -> "Incidents":
-        east, north, row, column = (table[name].to_numpy() for name in ("east", "north", "row", "column"))
-        return cls(
-            seconds_of(table["begun_utc"].to_numpy()),
-            np.column_stack([east, north]),
-            np.column_stack([row, column]).astype(np.int64),
-        )
+    @property
+    def points(self) -> list[tuple[float, int, int]]:
+        """Seconds since 1970, row and column of each incident."""
+        return list(zip(self.seconds.tolist(), *self.places.T.tolist(), strict=True))
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -65,10 +54,6 @@ class Incidents:
             np.concatenate([past.metres, later.metres]),
             np.concatenate([past.places, later.places]),
         )
-
-    def begun_since(self, instant: datetime) -> "Incidents":
-        """Return those that began at an instant, which has a zone, or later."""
-        return self.within(instant.astimezone(UTC).timestamp(), np.inf)
 
     def covered_cells(self, in_coverage: Booleans) -> Integers:
         """Return each one's covered cell, numbered row by row; -1 outside of all; shape (incidents,)."""

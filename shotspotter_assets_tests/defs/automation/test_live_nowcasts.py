@@ -9,10 +9,8 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.cities.publication import NowcastRules, Publication
-from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.serving import nowcasting
 from shotspotter_assets.serving.nowcasting import Nowcast, NowcastRecord, write_nowcast
-from shotspotter_assets.serving.stored_alerts import NO_ALERTS
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.store import Store
@@ -30,11 +28,10 @@ def a_nowcast(alerts: int) -> Nowcast:
     }  # fmt: skip
     record = NowcastRecord(
         city=CITY, now=NOW.isoformat(), starts="2024-01-23T13:00:00Z", models_from=date(2024, 1, 20),
-        alerts_since_midnight=alerts, incidents_last_hour=0, without_minutes="", refitted=None,
+        alerts_since_midnight=alerts, incidents_last_hour=0, incidents=[], without_minutes="", refitted=None,
     )  # fmt: skip
     minutes = pa.table(rows, schema=catalogue.NOWCAST_MINUTES.schema)
-    nothing = Incidents.of_alerts(NO_ALERTS, CITIES[CITY])
-    return Nowcast(catalogue.NOWCAST_HOURS.schema.empty_table(), minutes, record, nothing)
+    return Nowcast(catalogue.NOWCAST_HOURS.schema.empty_table(), minutes, record)
 
 
 class Ticks:
