@@ -38,7 +38,7 @@ def keep_findings(
     first, last = checked[0], checked[-1]
     reported = dict(findings)
     with store.alone(CITY_STATE.asset, city.name):
-        warnings = store.read_index(CITY_STATE, city.name, STATE.validate_json) or {}
+        warnings = dict(store.read_index(CITY_STATE, city.name, STATE.validate_json) or {})
         for check, finding in findings.items():
             if finding.is_error:
                 continue

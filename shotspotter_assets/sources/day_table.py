@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -144,7 +144,6 @@ class DayTable:
         return list(self.days), [f"{at}{day.version}" for at, day in self.days.items()]
 
 
-@lru_cache(maxsize=32)  # sensors read the same file every few seconds
 def _decoded(content: bytes) -> DayTable:
     try:
         rows = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read().to_pylist()

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Final
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,8 +22,7 @@ PUBLISHED: Final = (
     "date", "time_utc", "source_id", "longitude", "latitude", "gunshot_type", "rounds", "as_received",
 )  # fmt: skip
 """The columns that come from the publisher, by which rows of APIs are ranked. The others describe the receipt of a row."""
-ORDER: Final = [(name, "ascending") for name in ("date", "time_utc", "received_from", "received_row")]
-"""Order of rows."""
+ORDER: Final = [(name, "ascending") for name in ("date", "time_utc", "received_from", "received_row")]  # order of rows
 log = logging.getLogger(__name__)
 
 
@@ -65,8 +65,6 @@ def keep_first_seen(rows: pa.Table, before: pa.Table) -> pa.Table:
 
     Rows are matched by all columns of `PUBLISHED`; of n equal rows before and m now, the smaller number is matched.
     """
-    import pandas as pd
-
     if before.num_rows == 0:
         return rows
 

@@ -19,8 +19,7 @@ from shotspotter_assets.sources.tabular_settings import ApiSettings, Patience
 from shotspotter_assets.storage.catalogue import POLLED
 from shotspotter_assets.storage.store import Store
 
-POLLED_DAYS: Final = 200
-"""Days of a live source that a poll compares. Some publishers load a quarter at a time."""
+POLLED_DAYS: Final = 200  # days of a live source that a poll compares. Some publishers load a quarter at a time
 PATIENCE: Final = Patience(read_seconds=30, answer_seconds=30, total_seconds=40, retries=1, longest_wait_seconds=5)
 """Time-outs of a poll, which is soon repeated; runs have those of the city's file."""
 DAILY_AT: Final = time(6, 30)
@@ -197,7 +196,7 @@ def impatient(city: City) -> City:
 
 def read_polled(store: Store, city: str) -> dict[str, Polled]:
     """Return the last answers of the live sources of a city by address."""
-    return store.read_index(POLLED, city, _POLLED.validate_json) or {}
+    return dict(store.read_index(POLLED, city, _POLLED.validate_json) or {})
 
 
 def record_answer(store: Store, city: str, rows: pa.Table, first: date, last: date) -> None:

@@ -41,8 +41,7 @@ class TabularSettings(SourceSettings):
     (7/13/2018 11:58:53 PM, 13-Jul-18 23:58). All times of a file together decide between month/day and day/month;
     month/day wins a tie. With `columns.time_of_day`, the pattern is that of date, blank and time of day."""
     naive_times: NaiveTimes = "reject"
-    ignore_zone: bool = False
-    """True if the publisher stamps the city's wall clock as UTC (Z, +00:00, epoch numbers)."""
+    ignore_zone: bool = False  # True if the publisher stamps the city's wall clock as UTC (Z, +00:00, epoch numbers)
     crs: str | None = None
     """System of points that are not WGS84 degrees, from PROJ's database: `EPSG:2248` for Maryland's feet, `EPSG:3857`
     for Web Mercator. `columns.longitude` is then x (easting), `columns.latitude` y."""
@@ -75,12 +74,9 @@ class Patience(StrictModel):
     """Time-outs of an API, and retries after 429, 5xx and broken answers."""
 
     connect_seconds: float = Field(default=10, gt=0)
-    read_seconds: float = Field(default=60, gt=0)
-    """Maximum silence within an answer."""
-    answer_seconds: float = Field(default=300, gt=0)
-    """Maximum time for one answer to arrive."""
-    total_seconds: float = Field(default=1_800, gt=0)
-    """Maximum time until the last page has arrived."""
+    read_seconds: float = Field(default=60, gt=0)  # maximum silence within an answer
+    answer_seconds: float = Field(default=300, gt=0)  # maximum time for one answer to arrive
+    total_seconds: float = Field(default=1_800, gt=0)  # maximum time until the last page has arrived
     retries: int = Field(default=5, ge=0, le=20)
     backoff_seconds: float = Field(default=1, ge=0)
     """First wait before a retry, doubled each time, with as much random jitter added."""

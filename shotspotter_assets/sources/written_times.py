@@ -19,8 +19,7 @@ HALF: Final = r"(?:(?P<half>[AaPp])\.?[Mm]\.?)?"
 ZONE: Final = r"[zZ]|UTC|GMT|[+-]\d{2}(?::?\d{2})?"
 PARTS: Final = rf"^(?P<day>.*?)(?:(?:^|[T ,]+)(?P<clock>{CLOCK})\s*{HALF}\s*(?P<zone>{ZONE})?)?$"
 """A date, with an optional time of day, half of the day and zone."""
-WITH_ZONE: Final = rf"({CLOCK}\s*{HALF})\s*(?:{ZONE})$"
-"""A zone after a time of day; the end of a date is never a zone."""
+WITH_ZONE: Final = rf"({CLOCK}\s*{HALF})\s*(?:{ZONE})$"  # a zone after a time of day; the end of a date is never a zone
 ISO_DAY: Final = r"\d{4}-\d{2}-\d{2}|\d{8}(?:T|$)"
 """The beginning of ISO 8601 times; pandas would also accept a year alone."""
 DAY_FORMATS: Final = ("%Y-%m-%d", "%d-%b-%Y", "%d-%b-%y", "%b-%d-%Y", "%b-%d-%y")

@@ -6,7 +6,6 @@ the partition due again.
 
 from collections.abc import Mapping
 from datetime import date
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from pydantic import TypeAdapter
@@ -29,14 +28,9 @@ Lineage = dict[str, Origin]  # origins by partition key: a day or cutoff (ISO 86
 _LINEAGE: Final = TypeAdapter(Lineage)
 
 
-@lru_cache(maxsize=256)  # sensors read the same files every few seconds
-def _decoded(content: bytes) -> Lineage:
-    return _LINEAGE.validate_json(content)
-
-
 def read_lineage(store: Store, asset: Asset, city: str) -> Lineage:
     """Return the versions of an asset's stored partitions."""
-    return dict(store.read_index(LINEAGE[asset], city, _decoded) or {})
+    return dict(store.read_index(LINEAGE[asset], city, _LINEAGE.validate_json) or {})
 
 
 def record_lineage(store: Store, asset: Asset, city: str, origins: Mapping[date | str, Origin]) -> None:

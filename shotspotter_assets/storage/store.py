@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -84,13 +85,13 @@ class Store:
     def read_index(
         self, file: StoredFile, city: str, decode: Callable[[bytes], _Result], day: date | None = None
     ) -> _Result | None:
-        """Return a decoded file that can be rebuilt; None if it is missing or damaged."""
+        """Return a decoded file that can be rebuilt, not to be changed by the caller; None if it is missing or damaged."""
         try:
             data = self.read_bytes(file, city, day)
         except MissingObjectError:
             return None
         try:
-            return decode(data)
+            return _decoded(decode, data)
         except (ValueError, KeyError, TypeError) as error:
             log.warning("%s is damaged and will be rebuilt: %s", self.uri(file, city, day), error)
             return None
@@ -189,6 +190,11 @@ class Store:
             return [function(item) for item in items]
         with ThreadPoolExecutor(self._objects.threads) as pool:
             return list(pool.map(function, items))
+
+
+@lru_cache(maxsize=512)  # sensors read the same files every few seconds
+def _decoded(decode: Callable[[bytes], _Result], data: bytes) -> _Result:
+    return decode(data)
 
 
 def _objects(root: str, s3_client: Any) -> "LocalFiles | S3Objects":

@@ -77,10 +77,8 @@ class StoredFile:
 class StoredTable(StoredFile):
     """One Parquet file of each partition."""
 
-    columns: Mapping[str, Column]
-    """Columns by name in order, with the partition's own date if tables in memory have it."""
-    others: Column | None = None
-    """Further columns, such as a probability by each model."""
+    columns: Mapping[str, Column]  # columns by name in order, with the partition's own date if tables in memory have it
+    others: Column | None = None  # further columns, such as a probability by each model
 
     @property
     def own_columns(self) -> dict[str, Column]:

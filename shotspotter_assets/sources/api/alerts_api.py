@@ -70,18 +70,14 @@ class AlertsApiSettings(ApiSettings):
     """Address; optional `{first}` and `{last}` are the instants between which alerts are asked for (last excluded)."""
     token: SentToken | None = None
     paging: Paging
-    rows: JmesPath = "@"
-    """Path of an answer's list of alerts."""
-    error: JmesPath = "error"
-    """Path of the publisher's own error in an answer."""
+    rows: JmesPath = "@"  # path of an answer's list of alerts
+    error: JmesPath = "error"  # path of the publisher's own error in an answer
     instant_format: str = "%Y-%m-%dT%H:%M:%SZ"
     """Form of instants in addresses, in UTC: a `strftime` pattern, `epoch_s` or `epoch_ms`."""
-    longest_days: int | None = Field(default=None, ge=1)
-    """Maximum days of one request; null for any number."""
+    longest_days: int | None = Field(default=None, ge=1)  # maximum days of one request; null for any number
     version: JmesPath | None = None
     """Path of an alert's version, a number or time; null if later answers hold later versions."""
-    withdrawn: JmesPath | None = None
-    """Path that is true for a withdrawn alert, such as `status == 'dismissed'`."""
+    withdrawn: JmesPath | None = None  # path that is true for a withdrawn alert, such as `status == 'dismissed'`
 
     @model_validator(mode="before")
     @classmethod

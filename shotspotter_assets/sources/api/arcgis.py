@@ -28,14 +28,11 @@ class ArcgisSettings(ApiSettings):
     kind: Literal["arcgis"]
     layer: SafeUrl
     where: str | None = None
-    token: SentToken | None = None
-    """Log-in of the layer; sent as `Authorization: Bearer`, or as the named parameter."""
-    time_format: str | None = "epoch_ms"
-    """ArcGIS's form of date fields."""
+    token: SentToken | None = None  # log-in of the layer; sent as `Authorization: Bearer`, or as the named parameter
+    time_format: str | None = "epoch_ms"  # ArcGIS's form of date fields
     time_literal: Literal["timestamp", "date", "text"] = "timestamp"
     """Literal of times in conditions: `date` for some file geodatabases, `text` for SQL Server without standard queries."""
-    page_size: int | None = Field(default=None, ge=1)
-    """Null for the layer's maximum."""
+    page_size: int | None = Field(default=None, ge=1)  # null for the layer's maximum
 
     def open(self, city: City, access: Access) -> AlertSource:
         return ArcgisLayer(city, self, access.environ.get(self.token.variable if self.token else ""))

@@ -31,8 +31,7 @@ REMEDIES: Final = {
     498: NEEDS_LOG_IN,
     499: NEEDS_LOG_IN,
 }
-LOGGER: Final = logging.getLogger("urllib3.connectionpool")
-"""Logger of whole addresses, query parameters included."""
+LOGGER: Final = logging.getLogger("urllib3.connectionpool")  # logger of whole addresses, query parameters included
 
 
 class Answer(NamedTuple):

@@ -25,8 +25,7 @@ class SocrataSettings(ApiSettings):
     kind: Literal["socrata"]
     domain: SafeUrl
     dataset: str = Field(pattern=r"^[a-z0-9]{4}-[a-z0-9]{4}$")
-    where: str | None = None
-    """Further SoQL condition."""
+    where: str | None = None  # further SoQL condition
     page_size: int = Field(default=50_000, ge=1, le=50_000)
     token_variable: Variable | None = None
     """Environment variable with the app token; optional, but the portal is slower without one."""

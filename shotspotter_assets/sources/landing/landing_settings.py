@@ -21,8 +21,7 @@ class LandingSettings(TabularSettings):
     """Folder of files that come with the city's file, beside it, instead of a folder below the landing root."""
     file_date: str | None = Field(default=None, pattern="%Y")
     """`strptime` pattern of the local date in daily files' names (`alerts_%Y%m%d`); null for files of any days."""
-    sheet: str | None = None
-    """Sheet of XLSX files; null for the first."""
+    sheet: str | None = None  # sheet of XLSX files; null for the first
     settle_seconds: float = Field(default=10.0, ge=0, le=3600)
     """Age below which a local file is left for later, as its transfer may not be over. S3 objects never wait."""
 

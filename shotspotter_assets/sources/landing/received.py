@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -36,18 +37,12 @@ class ReceivedFile(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    version: str
-    """Version of the file when it was last read."""
-    received: datetime
-    """Time at which that version was written."""
-    error: str = ""
-    """Reason why this version is not used; empty where it is."""
-    rows_from: str = ""
-    """Version whose rows are used: the last one that could be read. Empty without one."""
-    days: dict[date, tuple[str, int]] = {}
-    """Version and number of the rows by day."""
-    shifted: str = ""
-    """Evidence that the times are in another zone; empty without any."""
+    version: str  # version of the file when it was last read
+    received: datetime  # time at which that version was written
+    error: str = ""  # reason why this version is not used; empty where it is
+    rows_from: str = ""  # version whose rows are used: the last one that could be read. Empty without one
+    days: dict[date, tuple[str, int]] = {}  # version and number of the rows by day
+    shifted: str = ""  # evidence that the times are in another zone; empty without any
 
     @property
     def rows(self) -> int:
@@ -59,14 +54,9 @@ Received = Mapping[str, ReceivedFile]  # the landed files of a city by path
 _RECEIVED: Final = TypeAdapter(dict[str, ReceivedFile])
 
 
-@lru_cache(maxsize=32)  # sensors read the same file every few seconds
-def _decoded(content: bytes) -> Received:
-    return _RECEIVED.validate_json(content)
-
-
 def read_received(store: Store, city: str) -> dict[str, ReceivedFile]:
     """Return the landed files of a city as they were last read; none before the first reading."""
-    return dict(store.read_index(RECEIVED, city, _decoded) or {})
+    return dict(store.read_index(RECEIVED, city, _RECEIVED.validate_json) or {})
 
 
 @lru_cache(maxsize=100_000)  # sensors ask for the days of all files every few seconds
@@ -162,8 +152,6 @@ def _rows_file(path: str, version: str) -> StoredTable:
 
 def shifted_files(tables: Mapping[str, pa.Table], received: Mapping[str, datetime]) -> dict[str, str]:
     """Return evidence against files whose rows repeat those of files received before, a whole number of hours off."""
-    import pandas as pd
-
     columns = ["time_utc", "longitude", "latitude", "gunshot_type"]
     frames = [table.select(columns).to_pandas().assign(file=path) for path, table in tables.items() if table.num_rows]
     if len(frames) < 2:

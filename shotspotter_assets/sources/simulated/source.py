@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import ndtr, ndtri
 
-from shotspotter_assets.arrays import Array, Booleans, Integers
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import cell_metres, grid_degrees
 from shotspotter_assets.sources.alert_source import AlertSource
@@ -39,8 +39,7 @@ CLUSTER_REACH = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)
 TYPES = ("Single_Gunshot", "Multiple_Gunshots", "Gunshot_or_Firecracker", None)
 SINGLE, MULTIPLE = 0, 1
 ORDINARY_TYPES = (0.32, 0.53, 0.12, 0.03)
-FIREWORKS_TYPES = (0.12, 0.20, 0.65, 0.03)
-"""Share of each type among first alerts of fireworks, and above among others."""
+FIREWORKS_TYPES = (0.12, 0.20, 0.65, 0.03)  # share of each type among first alerts of fireworks, and above among others
 TYPE_KEPT = 0.5  # probability that an alert has its parent's type, not a first alert's
 FEW_ROUNDS = 0.22  # parameter of the geometric number of rounds beyond one (mean 5.5)
 Alerts = np.recarray
@@ -58,7 +57,8 @@ class SimulatedSource(AlertSource):
         self._background = Background(city, self._seed)
         # An alert brings 1 / (1 - offspring) alerts in all; offspring beyond the sensors' reach do not count.
         usual = (self._background.weights @ self._background.surfaces).reshape(city.shape)
-        heard = share_heard(city, self._background.sensors, usual / usual.sum())
+        rows, columns = (_between_cells(cells, size) for cells, size in zip(city.shape, cell_metres(city), strict=True))
+        heard = (rows @ (usual / usual.sum()) @ columns.T)[self._background.sensors].sum()
         first_alerts = city.source.alerts_per_day * (1 - OFFSPRING * heard)
         fireworks_share = sum(size for size, _, _ in FIREWORKS.values()) / 365.25
         self._background.ordinary_number = first_alerts / (1 + fireworks_share)
@@ -128,7 +128,6 @@ class SimulatedSource(AlertSource):
         return days, alerts[np.argsort(alerts.time, kind="stable")]
 
     def _clusters(self, day: Day) -> Alerts:
-        """Return a day's first alerts with all descendants, also of later days."""
         random = np.random.default_rng([self._seed, DAY_STREAM, day.date.toordinal()])
         generation = _join([self._first_alerts(random, day, begin) for begin in day.beginnings])
         generations = [generation]
@@ -151,8 +150,8 @@ class SimulatedSource(AlertSource):
         parents = np.repeat(parents, families).view(np.recarray)
         number = len(parents.time)
         time = parents.time + draw_lags(random, number).astype(np.int64)
-        row_step, column_step = draw_steps(random, number, self._city)
-        row, column = parents.row + row_step, parents.column + column_step
+        steps = SPREAD_METRES * ndtri(ndtr(-MAX_SPREAD) + SPREAD_REACH * random.random((2, number)))
+        row, column = np.stack([parents.row, parents.column]) + steps / np.array(cell_metres(self._city))[:, None]
         new_kind = _draw(random, ORDINARY_TYPES, number)
         kind = np.where(random.random(number) < TYPE_KEPT, parents.kind, new_kind)
         rows, columns = self._city.shape
@@ -182,19 +181,6 @@ def _draw_rounds(random: np.random.Generator, kind: Integers) -> Integers:
 def draw_lags(random: np.random.Generator, number: int) -> Array:
     """Draw `number` lags in microseconds from the truncated exponential distribution."""
     return -MEAN_LAG * np.log1p(-LAG_REACH * random.random(number))
-
-
-def draw_steps(random: np.random.Generator, number: int, city: City) -> tuple[Array, Array]:
-    """Draw steps along (rows, columns), in cells, from `number` alerts to one offspring each."""
-    height, width = cell_metres(city)
-    step = ndtri(ndtr(-MAX_SPREAD) + SPREAD_REACH * random.random((2, number)))
-    return step[0] * SPREAD_METRES / height, step[1] * SPREAD_METRES / width
-
-
-def share_heard(city: City, sensors: Booleans, parents: Array) -> float:
-    """Return the share of offspring in cells with `sensors`, given the shares of cells in `parents`; (rows, columns)."""
-    rows, columns = (_between_cells(cells, size) for cells, size in zip(city.shape, cell_metres(city), strict=True))
-    return float((rows @ parents @ columns.T)[sensors].sum())
 
 
 def _lag_shares(lags: Array) -> Array:
