@@ -35,8 +35,7 @@ from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.store import Store
 
 VALIDATION_SHARE = 0.15
-WINDOW = 16
-"""Days in a network's input."""
+WINDOW = 16  # days in a network's input
 APART = np.timedelta64(7 * 2_000, "D")
 """Days of different cities are moved apart by so much, so that they share no week in the bootstrap."""
 
@@ -50,10 +49,8 @@ class Benchmark:
     start: date
     box: tuple[float, float, float, float]
     cutoffs: tuple[date, ...]
-    factors: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Contributing factors, as in a city's file."""
-    cells: int = 36
-    """Rows, and columns, of the grid."""
+    factors: dict[str, dict[str, Any]] = field(default_factory=dict)  # contributing factors, as in a city's file
+    cells: int = 36  # rows, and columns, of the grid
 
 
 def quarters(year: int, month: int, number: int) -> tuple[date, ...]:
@@ -68,11 +65,7 @@ PACIFIC = "America/Los_Angeles"
 BENCHMARKS = {
     "washington_dc": Benchmark("washington_dc", EAST, date(2014, 1, 1), DC_BOX, quarters(2018, 1, 4)),
     "oakland": Benchmark(
-        "oakland_ca",
-        PACIFIC,
-        date(2008, 1, 2),
-        (-122.3265, 37.7305, -122.1395, 37.8485),
-        quarters(2012, 10, 4),
+        "oakland_ca", PACIFIC, date(2008, 1, 2), (-122.3265, 37.7305, -122.1395, 37.8485), quarters(2012, 10, 4)
     ),
     "cincinnati": Benchmark(
         "cincinnati_oh", EAST, date(2017, 8, 16), (-84.6035, 39.0955, -84.4625, 39.1905), quarters(2022, 1, 4)

@@ -34,10 +34,8 @@ FIRST, LAST = date(2014, 1, 1), date(2023, 12, 31)
 STRETCH = 360
 """Days that are read, cleaned and gridded at a time. The pandas version is timed, and compared, on the first stretch."""
 REPEATED = 200
-SPEED = {False: 1_000_000, True: 200_000}
-"""Alerts per second to reach without and with incidents."""
-MEMORY = 2.0
-"""GB to stay below."""
+SPEED = {False: 1_000_000, True: 200_000}  # alerts per second to reach without and with incidents
+MEMORY = 2.0  # GB to stay below
 ROW_GROUP = 2**17
 LANDED = {
     "time_utc": "when",

@@ -32,10 +32,8 @@ from shotspotter_assets.storage.stored_file import ALL_CITIES
 
 WITHOUT = "without"
 THIN_DAYS = 365
-QUIET_DAYS = 5
-"""A cell with fewer days with alerts is a quiet one."""
-SHARED = ("poverty", "vacancy")
-"""Factors that all three cities have by the same definition."""
+QUIET_DAYS = 5  # a cell with fewer days with alerts is a quiet one
+SHARED = ("poverty", "vacancy")  # factors that all three cities have by the same definition
 DAY_BEFORE, SAME_DAY = "weather of the day before", "weather of the day itself, as if it had been known"
 
 

@@ -16,9 +16,8 @@ from shotspotter_assets.evaluation.hourly_forecasts import types_table
 from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_rows
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import NETWORK, forecaster
-from shotspotter_assets.models.gunshot_types import TRAILING_MIX, GunshotTypes, typed_alerts
+from shotspotter_assets.models.gunshot_types import TRAILING_MIX, GunshotTypes, type_mixes, typed_alerts
 from shotspotter_assets.models.training_windows import split_days
-from shotspotter_assets.models.type_mixes import type_mixes
 
 
 def forecasts_of(city: str, fold: HourlyFold, data: Path | None, cache: Path) -> pa.Table:

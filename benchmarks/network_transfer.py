@@ -20,9 +20,8 @@ from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
 from shotspotter_assets.models.forecaster_registry import NETWORK, forecaster
-from shotspotter_assets.models.network_settings import DailyNetworkSettings
-from shotspotter_assets.models.networks.fit import untrained
-from shotspotter_assets.models.networks.losses import weighted_cross_entropy
+from shotspotter_assets.models.forecaster_settings import DailyNetworkSettings
+from shotspotter_assets.models.networks.fit import untrained, weighted_cross_entropy
 from shotspotter_assets.models.networks.quiet_keras import keras
 from shotspotter_assets.models.networks.windows import Windows
 from shotspotter_assets.models.next_day.daily_inputs import ordinary_days
@@ -31,8 +30,7 @@ from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.training_windows import split_days
 
 CITIES = ("washington_dc", "oakland", "cincinnati", "springfield", "san_francisco", "fresno")
-ROUNDS = 6
-"""Epochs of each other city."""
+ROUNDS = 6  # epochs of each other city
 YEAR = 365
 SETTINGS = DailyNetworkSettings(networks=1)
 

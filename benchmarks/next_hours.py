@@ -66,11 +66,7 @@ def weekly_sums(
 
 
 def count_scores(
-    history: HourlyHistory,
-    model: AlertCounts,
-    forecast: np.ndarray,
-    issues: np.ndarray,
-    horizon: int,
+    history: HourlyHistory, model: AlertCounts, forecast: np.ndarray, issues: np.ndarray, horizon: int
 ) -> dict[str, Any]:
     """Expected against observed alerts, and coverage of the city's 80% interval."""
     totals = np.cumsum(np.concatenate([np.zeros((1, history.alerts.shape[1]), np.int64), history.alerts]), axis=0)

@@ -34,33 +34,22 @@ from shotspotter_assets.models.probability import log_losses
 
 NEAR_METRES: Final = 500.0
 SINCE_MINUTES: Final = (0, 15, 30, 60, 120, 240)
-BINS: Final = (
-    *(f"{low} to {high} min" for low, high in pairwise(SINCE_MINUTES)),
-    "longer",
-)
+BINS: Final = (*(f"{low} to {high} min" for low, high in pairwise(SINCE_MINUTES)), "longer")
 EVEN: Final = "hour, spread evenly"
 LIFTED: Final = "lift table"
 FORECASTS: Final = (EVEN, LIFTED)
-AFTER_SECONDS: Final = 60
-"""From an incident to the nowcast that uses it."""
+AFTER_SECONDS: Final = 60  # from an incident to the nowcast that uses it
 CITIES: Final = ("washington_dc", "oakland", "cincinnati")
 
 
 @dataclass(frozen=True)
 class FoldForecasts:
-    """Incidents that the stack of hours expects in a fold, each (hours, cells).
+    """Incidents that the stack of hours expects in a fold, each (hours, cells)."""
 
-    Attributes:
-        hours: the last two years before the cutoff.
-        fitted_on: within an hour, of these hours.
-        one_hour: within an hour, of the test hours but the last.
-        two_hours: within two.
-    """
-
-    hours: range
-    fitted_on: np.ndarray
-    one_hour: np.ndarray
-    two_hours: np.ndarray
+    hours: range  # the last two years before the cutoff
+    fitted_on: np.ndarray  # within an hour, of these hours
+    one_hour: np.ndarray  # within an hour, of the test hours but the last
+    two_hours: np.ndarray  # within two
 
 
 @dataclass(frozen=True)

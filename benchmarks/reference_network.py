@@ -28,8 +28,8 @@ import numpy as np
 import tensorflow as tf
 import yaml
 
-from shotspotter_assets.models.network_settings import NetworkSettings
-from shotspotter_assets.models.networks.losses import weighted_cross_entropy
+from shotspotter_assets.models.forecaster_settings import NetworkSettings
+from shotspotter_assets.models.networks.fit import weighted_cross_entropy
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.networks.network_model import build_network
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D

@@ -32,14 +32,13 @@ from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import forecaster
+from shotspotter_assets.models.forecaster_settings import NetworkSettings
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.network_settings import NetworkSettings
 from shotspotter_assets.models.probability import log_losses
 
 CITY: Final = "washington_dc"
 WEIGHTS: Final = (1.0, 10.0, 100.0, 0.01)
-SHARES: Final = (0.70, 0.15)
-"""Of the days, for training and validation."""
+SHARES: Final = (0.70, 0.15)  # of the days, for training and validation
 THRESHOLD: Final = 0.5
 BASELINES: Final = ("historical_mean", "logistic_regression")
 NETWORK: Final = "conv_lstm"
@@ -78,8 +77,7 @@ def fold_of(data: Path | None, cache: Path) -> Fold:
 def network_maps(fold: Fold, config: NetworkSettings, cache: Path, until: float) -> np.ndarray:
     """Probability of each map on the test days, shape (days, cells, maps); trained, or from the cache.
 
-    Raises:
-        OutOfTimeError: the training is not over at `until`, on the monotonic clock.
+    Raises OutOfTimeError if the training is not over at `until`, on the monotonic clock.
     """
     name = f"{fold.name}_{NETWORK}_filters_{config.filters}_weight_{config.class_weight:g}_epochs_{config.epochs}"
     kept = cache / f"{name}.npy"

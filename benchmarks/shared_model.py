@@ -18,12 +18,7 @@ from scipy.special import expit
 
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.models.forecaster import SharedStart
-from shotspotter_assets.models.next_day.shared_regression import (
-    PACKAGE_FILE,
-    SharedModels,
-    SharedRows,
-    fit_shared,
-)
+from shotspotter_assets.models.next_day.shared_regression import PACKAGE_FILE, SharedModels, SharedRows, fit_shared
 from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE, fit_shrunk_regression
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.storage.stored_file import ALL_CITIES
@@ -47,11 +42,9 @@ SAME_PLACE = {name: place for place, names in PLACES.items() for name in names} 
     "fresno_2015": "fresno",
 }
 """The place of each benchmark, whose rows must not be among the others."""
-YEARS = range(2010, 2024)
-"""Cutoffs of the package's file, 1 January each; the alerts of the six cities end with 2022."""
+YEARS = range(2010, 2024)  # cutoffs of the package's file, 1 January each; the alerts of the six cities end with 2022
 VARIANCES = (1e-6, 1e-4, 3e-4, 1e-3, 3e-3)
-OWN = 1e-3
-"""Variance of a city's weights around zero, without others."""
+OWN = 1e-3  # variance of a city's weights around zero, without others
 FIT_DAYS, TEST_DAYS = (365, 730), 180
 
 

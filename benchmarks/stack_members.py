@@ -78,10 +78,7 @@ def members_of(
         partly.replace(kept)
     return {
         name: KeptMember(
-            fold,
-            clip_probability(forecasts[f"validation_{name}"]),
-            clip_probability(forecasts[f"test_{name}"]),
-            {},
+            fold, clip_probability(forecasts[f"validation_{name}"]), clip_probability(forecasts[f"test_{name}"]), {}
         )
         for name in names
     }

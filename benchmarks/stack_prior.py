@@ -41,24 +41,15 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Past:
-    """Periods of a city.
-
-    Attributes:
-        members: their names.
-        logits: of the members, shape (periods, cells, members).
-        observed: outcomes, shape (periods, cells).
-        week: of each period, shape (periods,).
-        ordinary: whether it is not one of fireworks, shape (periods,); weights are learned from these alone.
-        rate: share of cells with an alert over that of the training window, in ordinary periods.
-    """
+    """Periods of a city."""
 
     city: str
-    members: Sequence[str]
-    logits: Array
-    observed: Array
-    week: Array
-    ordinary: Array
-    rate: float = 1.0
+    members: Sequence[str]  # names
+    logits: Array  # of the members, shape (periods, cells, members)
+    observed: Array  # outcomes, shape (periods, cells)
+    week: Array  # of each period, shape (periods,)
+    ordinary: Array  # False for periods of fireworks, shape (periods,); weights are learned from the others alone
+    rate: float = 1.0  # share of cells with an alert over that of the training window, in ordinary periods
 
     @property
     def centre(self) -> float:

@@ -21,25 +21,17 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-LENGTHS: Final = (1, 2, 5)
-"""Flagged shares of the network's length in percent."""
-PRIOR_ALERT_DAYS: Final = (0.1, 0.3, 1.0, 3.0)
-"""Strengths of the prior of a segment's mean, in days with an alert."""
+LENGTHS: Final = (1, 2, 5)  # flagged shares of the network's length in percent
+PRIOR_ALERT_DAYS: Final = (0.1, 0.3, 1.0, 3.0)  # strengths of the prior of a segment's mean, in days with an alert
 
 
 @dataclass(frozen=True)
 class Network:
-    """The streets in covered cells, which are forecast and scored.
+    """The streets in covered cells, which are forecast and scored."""
 
-    Attributes:
-        shown: numbers of the segments.
-        metres: their length within covered cells, shape (shown,).
-        in_coverage: of all cells, shape (cells,).
-    """
-
-    shown: Integers
-    metres: Array
-    in_coverage: npt.NDArray[np.bool_]
+    shown: Integers  # numbers of the segments
+    metres: Array  # their length within covered cells, shape (shown,)
+    in_coverage: npt.NDArray[np.bool_]  # of all cells, shape (cells,)
 
     @classmethod
     def of(cls, parts: Parts, in_coverage: npt.NDArray[np.bool_]) -> "Network":
@@ -69,11 +61,7 @@ class Network:
 def mean_rates(alert_days: Array, days: int, metres: Array, prior: float) -> Array:
     """Alert days per day of each segment, shrunk to the network's mean per metre; all of shape (segments,).
 
-    Args:
-        alert_days: of each segment in that many `days`.
-        days: their number.
-        metres: length of each segment.
-        prior: weight of the mean, in alert days.
+    `alert_days` are those in a number of `days`, `prior` is the weight of the mean, in alert days.
     """
     per_metre = alert_days.sum() / days / metres.sum()
     if not per_metre:
@@ -104,12 +92,8 @@ def soft_losses(probability: Array, observed: Array) -> Array:
 def hits(expected: Array, observed: Array, metres: Array) -> dict[int, float]:
     """Alert days on the streets that are flagged each day, by share of the network's length (`LENGTHS`).
 
-    Streets with most expected per metre are flagged, up to a length.
-
-    Args:
-        expected: alerts or alert days, shape (days, segments), or (segments,) where all days have the same.
-        observed: see `Network.alert_days`, shape (days, segments).
-        metres: length of each segment.
+    Streets with most expected per metre are flagged, up to a length. `expected` are alerts or alert days, shape (days,
+    segments), or (segments,) where all days have the same; `observed` is that of `Network.alert_days`.
     """
     found = dict.fromkeys(LENGTHS, 0.0)
     for of_day, came in zip(np.broadcast_to(expected, observed.shape), observed, strict=True):

@@ -22,15 +22,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 from shared_model import start_of
 from stack_members import members_of, stack_of
-from street_scores import (
-    LENGTHS,
-    Network,
-    best_prior,
-    constant_loss,
-    hits,
-    mean_rates,
-    soft_losses,
-)
+from street_scores import LENGTHS, Network, best_prior, constant_loss, hits, mean_rates, soft_losses
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Streets
@@ -43,10 +35,8 @@ Array = np.ndarray
 
 CITIES = ("washington_dc", "oakland", "cincinnati")
 REFIT_DAYS = 28
-ROUNDED_DECIMALS = 3
-"""As Washington's points are."""
-BANDWIDTHS = (25.0, 50.0, 100.0, 200.0, 400.0)
-"""Metres along the network; distances end at three of them."""
+ROUNDED_DECIMALS = 3  # as Washington's points are
+BANDWIDTHS = (25.0, 50.0, 100.0, 200.0, 400.0)  # metres along the network; distances end at three of them
 UNIFORM_SHARES = (0.05, 0.2, 0.5)
 OURS, BY_LENGTH, KERNEL, MEAN = "streets", "cells, by length", "network KDE", "historical mean"
 
@@ -66,18 +56,13 @@ def streets_of(name: str, data: Path | None) -> Streets:
 
 @dataclass(frozen=True)
 class Town:
-    """A city with its streets and alerts.
-
-    Attributes:
-        learned: alerts that models see.
-        scored: the same alerts, as exact as they are.
-    """
+    """A city with its streets and alerts."""
 
     city: City
     segments: Segments
     parts: Parts
-    learned: Alerts
-    scored: Alerts
+    learned: Alerts  # those that models see
+    scored: Alerts  # the same alerts, as exact as they are
 
     @classmethod
     def of(cls, name: str, data: Path | None, streets: str | None = None) -> "Town":

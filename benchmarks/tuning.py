@@ -21,14 +21,12 @@ from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import city_settings, forecaster
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.tuning.search import START_LOSS, best_loss, open_study, search
-from shotspotter_assets.models.tuning.task import TuningTask
+from shotspotter_assets.models.tuning.search import START_LOSS, TuningTask, best_loss, open_study, search
 from shotspotter_assets.storage.fingerprints import sha256
 
 CITIES: Final = ("simulated", "washington_dc", "cincinnati")
 FORECASTERS: Final = ("residual_boosting",)
-NETWORK: Final = "network"
-"""Not among the default ones: a trial takes minutes."""
+NETWORK: Final = "network"  # not among the default ones: a trial takes minutes
 SEARCHES: Final = ("bayesian", "random")
 DEFAULT: Final = "default"
 HOUR: Final = 60.0

@@ -24,29 +24,19 @@ RATIOS: Final = (0.5, 0.7, 1.0, 1.4, 2.0)
 
 @dataclass(frozen=True)
 class WeeklyReliability:
-    """Bins of one model's forecasts; all of shape (bins,).
+    """Bins of one model's forecasts; all of shape (bins,)."""
 
-    Attributes:
-        predicted: mean forecast.
-        observed: frequency of an alert.
-        low: of observed / predicted, the lower end of its 90% interval.
-        high: the upper end.
-    """
-
-    predicted: Array
-    observed: Array
-    low: Array
-    high: Array
+    predicted: Array  # mean forecast
+    observed: Array  # frequency of an alert
+    low: Array  # lower end of the 90% interval of observed / predicted
+    high: Array  # its upper end
 
 
 def weekly_reliability(forecasts: pa.Table, model: str) -> WeeklyReliability:
     """Ten bins of equally many expected alerts, with intervals from a bootstrap of whole weeks.
 
     Most cell-days have a tiny forecast: bins of equally many of them would put nearly all alerts into the last one.
-
-    Args:
-        forecasts: a forecasts table (see `evaluation.forecasts_table`).
-        model: its column.
+    `forecasts` is a forecasts table (see `evaluation.forecasts_table`), `model` a column of it.
     """
     probability, seen = forecasts[model].to_numpy().astype(np.float64), observed_of(forecasts)
     order = np.argsort(probability, kind="stable")
@@ -71,9 +61,7 @@ def weekly_reliability(forecasts: pa.Table, model: str) -> WeeklyReliability:
 def reliability_by_city(cities: Mapping[str, pa.Table], model: str) -> bytes:
     """All cities in one diagram on logarithmic axes, and beside it observed / predicted of each with its 90% band.
 
-    Args:
-        cities: name of each city to its forecasts table, with a column for the model. Two cities share no week.
-        model: that column.
+    `cities` are forecasts tables by name of the city, with a column for the model. Two cities share no week.
     """
     from matplotlib import rc_context
     from matplotlib.ticker import FuncFormatter
