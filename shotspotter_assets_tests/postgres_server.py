@@ -16,17 +16,14 @@ import pytest
 
 from shotspotter_assets_tests.ports import lasting_ports
 
-ASKED_USER = "asked"
-"""The one user whose password counts."""
-SYSTEM_USER = "postgres"
-"""Under which the server runs where the tests are run by root, as it refuses to."""
+ASKED_USER = "asked"  # the one user whose password counts
+SYSTEM_USER = "postgres"  # under which the server runs where the tests are run by root, as it refuses to
 
 
 @dataclass(frozen=True)
 class PostgresServer:
     port: int
-    control: Callable[..., None]
-    """Gives pg_ctl a command for this server."""
+    control: Callable[..., None]  # gives pg_ctl a command for this server
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"

@@ -20,8 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from shotspotter_assets_tests.ports import lasting_ports
 from shotspotter_assets_tests.waiting import NotInTimeError, wait_until
 
-GRPC_OFFSET = 10_000
-"""From a port of SeaweedFS to the one that it takes for gRPC."""
+GRPC_OFFSET = 10_000  # from a port of SeaweedFS to the one that it takes for gRPC
 
 
 @dataclass(frozen=True)
@@ -30,10 +29,8 @@ class S3Server:
     access_key: str
     secret_key: str
     bucket: str
-    kill: Callable[[], None] = lambda: None
-    """Whoever asks it for something finds nobody listening."""
-    start: Callable[[], None] = lambda: None
-    """After it was killed; what was stored is there."""
+    kill: Callable[[], None] = lambda: None  # whoever asks it for something finds nobody listening
+    start: Callable[[], None] = lambda: None  # after it was killed; what was stored is there
 
     def environment(self) -> dict[str, str]:
         return {

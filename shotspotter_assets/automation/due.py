@@ -41,10 +41,8 @@ class DueRun:
     days: tuple[date, date] | None
     """First and last day, or the cutoff of a fold twice; None for assets without partitions."""
     priority: int
-    why: str
-    """Reason, in words."""
-    version: str
-    """Version of the partitions to build, equal in repeated requests."""
+    why: str  # reason, in words
+    version: str  # version of the partitions to build, equal in repeated requests
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,9 +21,6 @@ from shotspotter_assets.geometry.cells import Plane
 from shotspotter_assets.sources.schema import FIRST_POSSIBLE_DAY, RAW_SCHEMA
 from shotspotter_assets.storage.catalogue import CLEANED, REJECTED
 from shotspotter_assets.storage.stored_file import Asset
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 AS_SPELLED: Final = "gunshot_type_as_received"
 BEFORE_START: Final = "before_start"
@@ -167,7 +165,7 @@ def _in_order(usable: pa.Table) -> pa.Table:
     return usable.sort_by([(name, "ascending") for name in RECOUNTED[1:]])
 
 
-def _in_earlier_file(rows: "pd.DataFrame") -> Booleans:
+def _in_earlier_file(rows: pd.DataFrame) -> Booleans:
     rows = rows.assign(
         second=rows["time_utc"].dt.floor("s"),
         east=(rows["longitude"] * 10**PLACE_DECIMALS).round(),

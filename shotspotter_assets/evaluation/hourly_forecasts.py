@@ -11,14 +11,13 @@ from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import HORIZONS, Fitted
-from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION, GunshotTypes, TypedAlerts, typed_alerts
+from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION, GunshotTypes, TypedAlerts, type_mixes, typed_alerts
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.trained_models import TrainedModels
-from shotspotter_assets.models.type_mixes import type_mixes
 from shotspotter_assets.storage.catalogue import FOLD_HOURS, FOLD_TYPES
 from shotspotter_assets.storage.stored_file import StoredFile
 
@@ -79,12 +78,7 @@ def types_table(history: HourlyHistory, alerts: TypedAlerts, mixes: Mapping[str,
 
 
 def fold_tables(
-    stored: CityHistory,
-    daily: History,
-    record: FoldRecord,
-    models: TrainedModels,
-    horizons: Sequence[int],
-    types: bool,
+    stored: CityHistory, daily: History, record: FoldRecord, models: TrainedModels, horizons: Sequence[int], types: bool
 ) -> dict[StoredFile, Any]:
     """Return the tables of a fold's next hours, by `horizons` in hours, and types, where the fold has models of them.
 

@@ -27,8 +27,7 @@ from shotspotter_assets.storage.errors import StoreError
 
 TEST_DAYS: Final = 28
 FIGURE: Final = "application/vnd.plotly.v1+json"
-NUMBERS: Final = {"boolean": ipw.Checkbox, "integer": ipw.IntText, "number": ipw.FloatText}
-"""Widgets by JSON type."""
+NUMBERS: Final = {"boolean": ipw.Checkbox, "integer": ipw.IntText, "number": ipw.FloatText}  # widgets by JSON type
 LAYOUT: Final = {"style": {"description_width": "130px"}, "layout": {"width": "420px"}}
 
 

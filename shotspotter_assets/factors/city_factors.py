@@ -1,15 +1,15 @@
 """The contributing factors of a city as inputs of its forecast, each from the day after its publication."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from shotspotter_assets.arrays import Array, Booleans, Days
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.factors import CellFactor, SeriesFactor
+from shotspotter_assets.cities.factors import SeriesFactor
 from shotspotter_assets.factors.cell_values import MISSING_FIGURES, cell_values
 from shotspotter_assets.storage.fingerprints import sha256
 
@@ -70,26 +70,14 @@ class CityFactors:
     @classmethod
     def read(cls, city: City) -> "CityFactors":
         """Read the files that the city's file names; raise FactorFileError if one cannot be used."""
-        return cls._of(city, lambda factor: cell_values(city, factor), _daily_values)
-
-    @classmethod
-    def blank(cls, city: City) -> "CityFactors":
-        """Return the names of inputs, without values, for a grid of one cell; no file is read."""
-        no_days = np.array([], dtype="datetime64[D]"), np.array([])
-        return cls._of(city, lambda _: np.full((1, 1), np.nan), lambda _: no_days)
-
-    @classmethod
-    def _of(
-        cls, city: City, by_cell: Callable[[CellFactor], Array], by_day: Callable[[SeriesFactor], tuple[Days, Array]]
-    ) -> "CityFactors":
         of_cells, of_days = [], []
         for name, factor in city.factors.items():
             label = factor.input_name(name), factor.known_from
             try:
                 if isinstance(factor, SeriesFactor):
-                    of_days.append(SeriesInput(*label, *by_day(factor), factor.days_late))
+                    of_days.append(SeriesInput(*label, *_daily_values(factor), factor.days_late))
                 else:
-                    of_cells.append(CellInput(*label, by_cell(factor)))
+                    of_cells.append(CellInput(*label, cell_values(city, factor)))
             except ValueError as error:
                 raise FactorFileError(f"City {city.name}, factors.{name}: {factor.path} {error}.") from None
         return cls(tuple(of_cells), tuple(of_days))
@@ -113,8 +101,6 @@ NO_FACTORS: Final = CityFactors()
 
 def _daily_values(factor: SeriesFactor) -> tuple[Days, Array]:
     """Return contiguous days, and the number of each, NaN where missing; raise ValueError with reason and remedy."""
-    import pandas as pd
-
     try:
         table = pd.read_csv(factor.path) if factor.path.suffix.lower() == ".csv" else pd.read_parquet(factor.path)
         days = pd.to_datetime(table[factor.day]).to_numpy(dtype="datetime64[D]")

@@ -16,11 +16,14 @@ from shotspotter_assets.models.model_files import StoredModel, Unstored
 
 Choices = dict[str, Any]  # JSON values that a fit has chosen, and its loss on the validation window
 HORIZONS: Final = (1, 2, 4)  # forecast hours ahead; at most a day
-INPUTS_ERROR: Final = "was fitted on other inputs than this version makes; fit it again."
 
 
 class OtherInputsError(ValueError):
     """A stored model was fitted on other inputs."""
+
+    @classmethod
+    def of(cls, model: str) -> "OtherInputsError":
+        return cls(f"{model} was fitted on other inputs than this version makes; fit it again.")
 
 
 def require_both_labels(history: History, days: range, labels: Booleans) -> None:
@@ -62,9 +65,7 @@ class FitContext:
     log: Callable[[str], None] = lambda _: None  # receives lines of progress
     after_epoch: Callable[[int, float], None] | None = None
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # settings of this run, by forecaster
-    earlier: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # fitted in the last training; networks start at their weights
+    earlier: Mapping[str, Any] = field(default_factory=dict)  # of the last training; networks start at their weights
     horizons: Sequence[int] = HORIZONS  # those among `HORIZONS` that forecasters of hours are fitted for
 
 

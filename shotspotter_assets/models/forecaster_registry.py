@@ -1,7 +1,7 @@
 """Registry of the forecasters: a row each, for the gate, reports, launchpad and live chain.
 
 The file of a forecaster is imported when it is built, so that definitions load without NumPy. Settings stand here,
-those of networks in `network_settings.py`.
+those of networks in `forecaster_settings.py`.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,8 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFileError
-from shotspotter_assets.models.forecaster_settings import ForecasterSettings
-from shotspotter_assets.models.network_settings import DailyNetworkSettings, NetworkSettings
+from shotspotter_assets.models.forecaster_settings import DailyNetworkSettings, ForecasterSettings, NetworkSettings
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

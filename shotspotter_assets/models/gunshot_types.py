@@ -1,10 +1,13 @@
-"""The gunshot type of an alert, given that there is one: trailing class mixes corrected by place and time.
+"""The gunshot type of an alert, given that there is one: trailing class mixes, as they are or corrected by place and time.
 
 A multinomial logistic regression corrects the logarithms of the trailing mixes; its weight against the plain mix of the
-last 90 days is chosen on validation, so that it is not used where the labels changed their meaning.
+last 90 days is chosen on validation, so that it is not used where the labels changed their meaning. Networks with a map of
+each type give mixes too.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 import numpy as np
@@ -12,12 +15,15 @@ import numpy.typing as npt
 from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 
-from shotspotter_assets.arrays import Array, Integers
+from shotspotter_assets.arrays import Array, Days, Integers
 from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.cities.city import GUNSHOT_TYPES
 from shotspotter_assets.models.filters import exponential_mean, smoothing_weights, weighted_cells
+from shotspotter_assets.models.forecaster import Fitted
+from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Numbers, StoredModel, Unstored
+from shotspotter_assets.models.next_day.network_forecaster import FittedNetwork, mapped_layers
 
 TYPES: Final = len(GUNSHOT_TYPES)
 TRAILING_MIX: Final = "trailing_mix"  # name of the forecast to beat
@@ -174,3 +180,34 @@ def _inputs(history: HourlyHistory, issues: Integers, hours: Integers, cells: In
 def _log_ratios(mix: npt.NDArray[np.floating]) -> Array:
     logs = np.log(mix)
     return logs[:, :-1] - logs[:, -1:]
+
+
+def network_mix(network: FittedNetwork, daily: History, days: Days, cells: Integers) -> Array:
+    """Return each type's share of the expected alerts, -log(1 - p), of a local day and covered cell, shape (rows, types)."""
+    # A nowcast may end after midnight.
+    at = np.minimum((days - np.datetime64(daily.first_day)).astype(np.int64), daily.next_day)
+    maps = network.predict_maps(daily, range(at.min(), at.max() + 1))[at - at.min(), cells, 1:]
+    expected = -np.log1p(-maps)
+    return np.asarray(expected / expected.sum(axis=1, keepdims=True))
+
+
+def type_mixes(
+    types: GunshotTypes,
+    next_day: Mapping[str, Fitted],
+    history: HourlyHistory,
+    daily: History,
+    rows: tuple[Integers, Integers, Integers],
+) -> Mapping[str, Callable[[], Array]]:
+    """Return by forecaster a function that returns the probability of each type of an alert, shape (rows, types).
+
+    `rows` are issues, hours and cells, see `GunshotTypes.predict`; networks read `daily`, the days of `history`.
+    """
+    mixes = {
+        TYPE_REGRESSION: partial(types.predict, history, *rows),
+        TRAILING_MIX: partial(trailing_mix, history, rows[0]),
+    }
+    if mapped_layers(history.city) != tuple(GUNSHOT_TYPES):
+        return mixes
+    networks = {name: model for name, model in next_day.items() if isinstance(model, FittedNetwork)}
+    days = history.clock.day[rows[1]]
+    return mixes | {name: partial(network_mix, model, daily, days, rows[2]) for name, model in networks.items()}

@@ -28,8 +28,7 @@ class TrainedModel(BaseModel):
 
     chosen: dict[str, JsonValue]
     """Settings that the fit chose, with the validation loss and the training history of networks."""
-    files: dict[str, str]
-    """SHA-256 of each file."""
+    files: dict[str, str]  # SHA-256 of each file
     seconds_to_train: float
 
 

@@ -51,10 +51,6 @@ differently (`benchmarks/skill_by_lead.py`)."""
 Instant = Annotated[np.datetime64, PlainValidator(np.datetime64), PlainSerializer(str)]
 
 
-def _days_of(window: range) -> Integers:
-    return np.arange(window.start, window.stop)
-
-
 @dataclass(frozen=True)
 class Periods:
     """Arrays of a history by forecast period: a day, or the `horizon` hours from an hour on."""
@@ -74,7 +70,7 @@ class Periods:
         before, fireworks = history.known_before(range(len(starts))), is_holiday_fireworks(starts)
         known = np.ones(len(observed), dtype=bool) if history.is_known is None else history.is_known
         learned = ordinary_days(history) & (history.lead < LONG_LEAD_DAYS)
-        return cls(WEEK_DAYS, starts, before, observed, known, fireworks, learned, _days_of)
+        return cls(WEEK_DAYS, starts, before, observed, known, fireworks, learned, partial(np.array, dtype=np.int64))
 
     @classmethod
     def of_hours(cls, history: HourlyHistory, horizon: int) -> "Periods":

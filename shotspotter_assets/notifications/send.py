@@ -167,7 +167,6 @@ class Notifier:
 
 
 def _plain_text(messages: Sequence[Message]) -> str:
-    """Join messages into one text, with long ones cut."""
     parts = []
     for message in messages:
         cut = " ... (shortened)" if len(message.text) > MAX_TEXT_CHARACTERS else ""

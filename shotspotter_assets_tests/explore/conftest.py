@@ -11,8 +11,7 @@ from shotspotter_assets_tests.defs.chain import materialize, resources, run_days
 CITY = "tiny_city"
 FOLD = date(2024, 1, 1)
 MODEL = "regime_regression"
-ISSUED = date(2024, 3, 30)
-"""Issue date of the one forecast."""
+ISSUED = date(2024, 3, 30)  # issue date of the one forecast
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from shotspotter_assets.explore.explorer import FIGURE, Explorer, setting_widget
 from shotspotter_assets.models.forecaster_registry import BASELINES, NEXT_DAY, NEXT_HOURS
-from shotspotter_assets.models.network_settings import Backbone
+from shotspotter_assets.models.forecaster_settings import Backbone
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.explore.conftest import CITY, MODEL

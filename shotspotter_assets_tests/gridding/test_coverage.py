@@ -20,8 +20,7 @@ from shotspotter_assets.gridding.coverage import (
 )
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
-CITY = load_city(TEST_CITIES / "landing_city.yaml")
-"""Its box is a degree on each side, its cells a quarter."""
+CITY = load_city(TEST_CITIES / "landing_city.yaml")  # its box is a degree on each side, its cells a quarter
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from shotspotter_assets.storage.errors import CorruptObjectError, MissingPartiti
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.histories import CITY, COVERED
 
-LAST = date(2021, 3, 31)
-"""With the day on which the clock is put forward."""
+LAST = date(2021, 3, 31)  # with the day on which the clock is put forward
 
 
 @pytest.fixture

@@ -38,8 +38,7 @@ from shotspotter_assets_tests.models.histories import (
 )
 
 DOCS = Path(__file__).parents[2] / "docs"
-SAME_EVERY_DAY = ("never", "city_mean", "historical_mean")
-"""Forecasters that the latest days do not move."""
+SAME_EVERY_DAY = ("never", "city_mean", "historical_mean")  # forecasters that the latest days do not move
 
 
 @pytest.mark.parametrize("name", NEXT_DAY)

@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.forecaster_registry import NetworkSettings
-from shotspotter_assets.models.gunshot_types import GunshotTypes, trailing_mix, type_losses, typed_alerts
+from shotspotter_assets.models.gunshot_types import (
+    GunshotTypes,
+    network_mix,
+    trailing_mix,
+    type_losses,
+    type_mixes,
+    typed_alerts,
+)
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_day.network_forecaster import FittedNetwork
-from shotspotter_assets.models.type_mixes import network_mix, type_mixes
 from shotspotter_assets_tests.models.hours import (
     COVERED,
     TEST,
@@ -20,8 +26,7 @@ from shotspotter_assets_tests.models.hours import (
     stored,
 )
 
-THREE = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)
-"""Issues, hours and cells of three alerts."""
+THREE = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)  # issues, hours and cells of three alerts
 
 
 @pytest.fixture(scope="module")

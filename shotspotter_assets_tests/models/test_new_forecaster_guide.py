@@ -9,8 +9,7 @@ import pytest
 from shotspotter_assets.models import forecaster_registry
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import forecaster
-from shotspotter_assets.models.tuning.search import finished_trials, open_study, search
-from shotspotter_assets.models.tuning.task import TuningTask
+from shotspotter_assets.models.tuning.search import TuningTask, finished_trials, open_study, search
 from shotspotter_assets_tests.models.histories import TEST, TRAIN, VALIDATION, build, history
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "new_forecaster.md"

@@ -12,7 +12,7 @@ from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.daily_inputs import next_day_inputs, ordinary_days, rows_to_fit
-from shotspotter_assets.models.next_day.lag_features import lag_features
+from shotspotter_assets.models.next_day.lag_baselines import lag_features
 from shotspotter_assets.models.next_hours.hourly_inputs import CELL_FEATURES, Rows, cell_features, hour_profile
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.stack import FittedStack
@@ -33,10 +33,8 @@ from shotspotter_assets_tests.models.histories import (
 )
 from shotspotter_assets_tests.models.tuning.tasks import task_of
 
-GAP = range(120, 140)
-"""Longer than a silence that counts as an outage."""
-UNKNOWN = [*GAP, 94, 205, *range(220, 229), 265, 266]
-"""One of them is 4 July, some validate, some test."""
+GAP = range(120, 140)  # longer than a silence that counts as an outage
+UNKNOWN = [*GAP, 94, 205, *range(220, 229), 265, 266]  # one of them is 4 July, some validate, some test
 
 
 def masked(fill: int, unknown: list[int] | range = UNKNOWN) -> History:

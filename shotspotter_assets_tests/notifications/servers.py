@@ -27,8 +27,7 @@ class Webhook:
     url: str = ""
     answers: list[int] = field(default_factory=list)
     is_silent: bool = False
-    says: str = f"no service at {PATH}"
-    """With any answer but 200."""
+    says: str = f"no service at {PATH}"  # with any answer but 200
     posts: list[dict[str, Any]] = field(default_factory=list)
 
 

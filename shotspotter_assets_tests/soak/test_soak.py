@@ -29,8 +29,7 @@ from shotspotter_assets_tests.waiting import wait_until
 ZONE: Final = "America/New_York"
 HISTORY_DAYS: Final = 40
 LIVE_DAYS: Final = 6
-MAX_WAIT_S: Final = 900
-"""A run that was killed as it started counts as lost after five minutes."""
+MAX_WAIT_S: Final = 900  # a run that was killed as it started counts as lost after five minutes
 CITY_FILE: Final = """
 name: {name}
 time_zone: America/New_York
@@ -44,8 +43,7 @@ source:
   file_date: "%Y-%m-%d"
   columns: {{time: when, longitude: lon, latitude: lat, gunshot_type: kind, source_id: id}}
 """
-STAGES: Final = (RAW_ROWS, CLEANED, TENSORS, FORECAST_RECORD)
-"""What a run stores before a fault meets it."""
+STAGES: Final = (RAW_ROWS, CLEANED, TENSORS, FORECAST_RECORD)  # what a run stores before a fault meets it
 CHECKS: Final = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
   assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization { status } } } } } } }"""
 

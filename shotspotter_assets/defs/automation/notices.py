@@ -73,7 +73,6 @@ def definitions(settings: Settings) -> dg.Definitions:
 
 
 def _failed_runs(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> Iterator[Message]:
-    """Yield all failed runs except those that Dagster retries."""
     for run in _finished(instance, since, dg.DagsterRunStatus.FAILURE):
         if run.tags.get("dagster/will_retry") == "true":
             continue
@@ -85,7 +84,6 @@ def _failed_runs(instance: dg.DagsterInstance, since: datetime, to: NoticesResou
 
 
 def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesResource) -> Iterator[Message]:
-    """Yield failed gates of finished runs."""
     for run in _finished(instance, since, dg.DagsterRunStatus.SUCCESS):
         selected = {key.name for key in run.asset_check_selection or ()}
         selected |= {key.path[-1] for key in run.asset_selection or ()}
@@ -99,7 +97,6 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
 
 
 def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
-    """Yield late cities, models that wait, and landed files that cannot be read."""
     from shotspotter_assets.quality.on_time import usable_days
     from shotspotter_assets.serving.approval import waiting_models
     from shotspotter_assets.sources.day_table import DayTable

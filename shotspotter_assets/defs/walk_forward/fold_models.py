@@ -51,7 +51,7 @@ def _fold_of(
     from shotspotter_assets.models import forecaster_registry as registry
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext, training_backups
-    from shotspotter_assets.models.network_settings import NetworkSettings
+    from shotspotter_assets.models.forecaster_settings import NetworkSettings
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.models.records import FoldRecord
     from shotspotter_assets.models.trained_models import earlier_models, write_models

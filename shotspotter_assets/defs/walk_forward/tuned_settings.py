@@ -19,7 +19,7 @@ from shotspotter_assets.storage.stored_file import Asset
 if TYPE_CHECKING:
     import optuna
 
-    from shotspotter_assets.models.tuning.task import TuningTask
+    from shotspotter_assets.models.tuning.search import TuningTask
 
 STORAGE_VARIABLE: Final = "SHOTSPOTTER_TUNING_STORAGE"
 """URL of an Optuna storage for searches of several machines; without it each search has an SQLite file in the store."""
@@ -171,7 +171,7 @@ def _task(store: Store, city: City, cutoff: date, config: TuningConfig) -> "Tuni
     from shotspotter_assets.models.forecaster_registry import city_settings
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.models.training_windows import split_days
-    from shotspotter_assets.models.tuning.task import TuningTask
+    from shotspotter_assets.models.tuning.search import TuningTask
 
     name = config.forecaster
     if name not in SEARCHED:

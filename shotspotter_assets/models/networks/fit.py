@@ -1,23 +1,51 @@
-"""Training of a network by Keras, and its raw outputs."""
+"""Training of a network by Keras: its loss, a class-weighted cross-entropy over the covered cells, raw outputs, and file."""
 
 import json
 import math
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from shotspotter_assets.models.forecaster import NO_CONTEXT, Choices, FitContext
-from shotspotter_assets.models.network_settings import NetworkSettings
-from shotspotter_assets.models.networks.losses import weighted_cross_entropy
+from shotspotter_assets.models.forecaster_settings import NetworkSettings
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.networks.network_model import build_network
-from shotspotter_assets.models.networks.quiet_keras import keras
+from shotspotter_assets.models.networks.quiet_keras import keras, ops
 from shotspotter_assets.models.networks.windows import Windows
 from shotspotter_assets.storage.fingerprints import sha256
 
 PLATEAU_FACTOR: Final = 0.5  # factor of the learning rate after `plateau_patience` epochs without a better loss
+
+
+def weighted_cross_entropy(in_coverage: np.ndarray, class_weight: float) -> Callable[[Any, Any], Any]:
+    """Return the loss of (targets, logits), both (batch, rows, columns, maps): one number per sample, in nats.
+
+    Per cell and map w*y*log(1 + e^-x) + (1 - y)*log(1 + e^x), w being the class weight, averaged over maps and covered
+    cells (rows, columns); the optimum is the probability whose odds are w times the true odds. Raises ValueError if none is.
+    """
+    cells = int(in_coverage.sum())
+    if cells == 0:
+        raise ValueError("no cell of the grid is covered, so there is nothing to learn from")
+    share = (in_coverage[None, :, :, None] / cells).astype(np.float32)
+
+    def loss(targets: Any, logits: Any) -> Any:
+        positive = class_weight * targets * ops.softplus(-logits)
+        negative = (1.0 - targets) * ops.softplus(logits)
+        return ops.sum((positive + negative) * share, axis=(1, 2, 3)) / logits.shape[-1]
+
+    return loss
+
+
+def undo_class_weight(q: np.ndarray, weight: float) -> np.ndarray:
+    """Return the probability behind an output q: q / (w - (w - 1) q), as a class weight w multiplies the odds by w.
+
+    Elkan 2001, "The foundations of cost-sensitive learning", theorem 2.
+    """
+    return q / (weight - (weight - 1) * q)
 
 
 def fit_network(
@@ -135,3 +163,19 @@ def predict_network(model: keras.Model, inputs: NetworkInputs, days: range, batc
     # Called directly, as `predict` compiles a function anew for each of the few batches.
     batches = Windows(inputs, days, batch_size)
     return np.concatenate([np.asarray(model(batches[at][0], training=False)) for at in range(len(batches))])
+
+
+def save_model(model: keras.Model) -> bytes:
+    """Return the content of the `.keras` file of a network, without optimizer."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        model.save(path)
+        return path.read_bytes()
+
+
+def load_model(content: bytes) -> keras.Model:
+    """Return the network of a `.keras` file; safe mode, so that a file cannot bring code."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        path.write_bytes(content)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)

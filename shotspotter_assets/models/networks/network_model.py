@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from shotspotter_assets.models.network_settings import Backbone, Channel, NetworkSettings, time_pools
+from shotspotter_assets.models.forecaster_settings import Backbone, Channel, NetworkSettings, time_pools
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.networks.patch_transformer import attended_maps
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D

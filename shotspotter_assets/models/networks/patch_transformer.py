@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from shotspotter_assets.models.network_settings import NetworkSettings
+from shotspotter_assets.models.forecaster_settings import NetworkSettings
 from shotspotter_assets.models.networks.quiet_keras import keras, ops
 
 PATCH: Final = 6  # cells along the side of a patch

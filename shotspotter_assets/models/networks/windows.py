@@ -22,12 +22,9 @@ class Windows(keras.utils.PyDataset):
     columns), those that there are; the targets (n, rows, columns, maps), all float32. Raises ValueError if no day has
     a full window, or one lies beyond the counts.
 
-    Args:
-        inputs: Days of the city.
-        days: Target days, as indexes into the counts; days without a full window before them are left out.
-        own_maps: Layers that have a map beside map 0; None for days whose counts are not known yet: no targets.
-        seed: Seed of the order of days, which changes every epoch; None keeps the order of time.
-        kept: True for days that are targets, (days,); all by default.
+    `days` are target days, indexes into the counts; those without a full window before them, or not `kept` (days,), are left
+    out. `own_maps` are the layers that have a map beside map 0; None, for days whose counts are not known yet, gives no
+    targets. `seed` is that of the order of days, which changes every epoch; None keeps the order of time.
     """
 
     def __init__(

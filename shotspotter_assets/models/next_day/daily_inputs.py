@@ -13,16 +13,9 @@ import numpy.typing as npt
 from scipy.ndimage import binary_dilation
 
 from shotspotter_assets.arrays import Array, Booleans, Integers, Singles, Values
-from shotspotter_assets.calendar.dates import (
-    WEEKDAYS,
-    YEAR_DAYS,
-    days_of_year,
-    is_holiday_fireworks,
-    public_holidays,
-    weekdays,
-)
+from shotspotter_assets.calendar import dates
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
-from shotspotter_assets.factors.city_factors import CityFactors
+from shotspotter_assets.cities.factors import SeriesFactor
 from shotspotter_assets.models.filters import decayed_sums, exponential_mean, smooth_cells
 from shotspotter_assets.models.history import History
 
@@ -41,8 +34,7 @@ MAX_ALERTS_COUNTED: Final = 5
 MIN_RATE: Final = 1 / 730  # added to a rate before its logarithm: one alert in two years
 MAX_DAYS_REMEMBERED: Final = 730
 OUTAGE_DAYS: Final = 14
-OUTAGE_ALERTS: Final = 21
-"""Minimum days without alerts, and alerts expected in them, of an outage (chance below 1e-9)."""
+OUTAGE_ALERTS: Final = 21  # minimum days without alerts, and alerts expected in them, of an outage (chance below 1e-9)
 
 
 @dataclass(frozen=True)
@@ -56,13 +48,14 @@ class Inputs:
 def ordinary_days(history: History) -> Booleans:
     """Return True if a counted day is known, no firework day and not in an outage of the whole city, shape (days,)."""
     known, ordinary = history.known_in(range(len(history.counts))), np.zeros(len(history.counts), dtype=bool)
-    ordinary[known] = ~is_holiday_fireworks(history.days()[known]) & ~_outages(history.alerts.sum(axis=(1, 2))[known])
+    outages = _outages(history.alerts.sum(axis=(1, 2))[known])
+    ordinary[known] = ~dates.is_holiday_fireworks(history.days()[known]) & ~outages
     return ordinary
 
 
 def is_same_for_all_cells(name: str) -> bool:
     """Return True if an input of that name has one value a day for all cells."""
-    return name in WEEKDAYS or name.startswith((CITY_LEVEL, "season_", "is_", "series_"))
+    return name in dates.WEEKDAYS or name.startswith((CITY_LEVEL, "season_", "is_", "series_"))
 
 
 def next_day_inputs(history: History, days: Sequence[int] | Integers) -> Inputs:
@@ -74,8 +67,9 @@ def names_of_inputs(city: City) -> tuple[str, ...]:
     """Return the names of a city's inputs: they follow from its file, not from its alerts."""
     counts = np.zeros((1, FIRST_EVENT_CODE + len(city.event_types), 1, 1), dtype=np.uint16)
     evening = None if city.time_precision == "day" else np.zeros((1, 1, 1))
-    in_coverage, factors = np.ones((1, 1), dtype=bool), CityFactors.blank(city)
-    return next_day_inputs(History(city, city.start, counts, in_coverage, evening, factors=factors), [1]).names
+    names = next_day_inputs(History(city, city.start, counts, np.ones((1, 1), dtype=bool), evening), [1]).names
+    of_days_last = sorted(city.factors.items(), key=lambda item: isinstance(item[1], SeriesFactor))
+    return names + tuple(factor.input_name(name) for name, factor in of_days_last)
 
 
 @dataclass(frozen=True)
@@ -235,7 +229,7 @@ def _around(occupied: Booleans, in_coverage: Booleans) -> Booleans:
 
 def _same_kind_of_day(history: History, occupied: Booleans, kept: Booleans, days: Integers, before: Integers) -> Array:
     """Return how much busier a cell is on days of the target day's kind (weekend or not) than on all, over years."""
-    weekend = weekdays(history.days_to_forecast()) >= 5
+    weekend = dates.weekdays(history.days_to_forecast()) >= 5
     usual, on_workdays, on_weekends = (
         exponential_mean(occupied, MAX_DAYS_REMEMBERED, counted, before)
         for counted in (kept, *(kept & (weekend[: len(occupied)] == kind) for kind in (False, True)))
@@ -254,10 +248,10 @@ def _city(share: Array, kept: Booleans, before: Integers) -> Iterator[tuple[str,
 
 def weekday_and_season(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, Array]]:
     """Return inputs that follow from the weekday and the day of the year, by name, each (days, 1)."""
-    weekday = weekdays(days)
-    for at, name in enumerate(WEEKDAYS):
+    weekday = dates.weekdays(days)
+    for at, name in enumerate(dates.WEEKDAYS):
         yield name, (weekday == at).astype(np.float64)[:, None]
-    phase = 2 * np.pi * days_of_year(days) / YEAR_DAYS
+    phase = 2 * np.pi * dates.days_of_year(days) / dates.YEAR_DAYS
     for harmonic in (1, 2):
         yield f"season_sine_{harmonic}", np.sin(harmonic * phase)[:, None]
         yield f"season_cosine_{harmonic}", np.cos(harmonic * phase)[:, None]
@@ -266,16 +260,16 @@ def weekday_and_season(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, 
 def _calendar(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
     days = history.days_to_forecast()[wanted]
     yield from weekday_and_season(days)
-    public = public_holidays(history.city.holidays, days)
+    public = dates.public_holidays(history.city.holidays, days)
     # Fireworks go off around the firework days too.
     beside = np.zeros(len(days), dtype=bool)
     for shift in (-3, -2, -1, 1, 2, 3):
-        beside |= is_holiday_fireworks(days + np.timedelta64(shift, "D"))
+        beside |= dates.is_holiday_fireworks(days + np.timedelta64(shift, "D"))
     flags = {
         "is_public_holiday": np.isin(days, public),
         "is_eve_of_public_holiday": np.isin(days + np.timedelta64(1, "D"), public),
         "is_beside_firework_days": beside,
-        "is_firework_day": is_holiday_fireworks(days),
+        "is_firework_day": dates.is_holiday_fireworks(days),
     }
     for name, flag in flags.items():
         yield name, flag.astype(np.float64)[:, None]
@@ -298,5 +292,5 @@ def _outages(alerts: Integers) -> Booleans:
     """Return known days in a silence of the city that chance does not explain, from the days up to them alone."""
     day = np.arange(len(alerts))
     last_alert = np.maximum.accumulate(np.where(alerts > 0, day, -1))
-    usual = exponential_mean(alerts.astype(np.float64), YEAR_DAYS)[last_alert + 1]
+    usual = exponential_mean(alerts.astype(np.float64), dates.YEAR_DAYS)[last_alert + 1]
     return day - last_alert >= np.maximum(OUTAGE_DAYS, OUTAGE_ALERTS / np.maximum(usual, 1e-9))

@@ -1,23 +1,33 @@
-"""Logistic regression and gradient boosting on lag features: baselines with a model."""
+"""Logistic regression and gradient boosting on lag features, which are simpler than `daily_inputs`: baselines with a model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
+import lightgbm
 import numpy as np
 from scipy.special import expit
 
-from shotspotter_assets.arrays import Array
-from shotspotter_assets.models.forecaster import INPUTS_ERROR, Choices, OtherInputsError, require_both_labels
+from shotspotter_assets.arrays import Array, Integers
+from shotspotter_assets.calendar.dates import is_holiday_fireworks, same_date_last_year
+from shotspotter_assets.models.filters import exponential_mean, smooth_cells
+from shotspotter_assets.models.forecaster import Choices, OtherInputsError, require_both_labels
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers
-from shotspotter_assets.models.next_day.daily_inputs import CellDays, Inputs, rows_to_fit
-from shotspotter_assets.models.next_day.lag_features import lag_features
+from shotspotter_assets.models.next_day import daily_inputs
 from shotspotter_assets.models.next_day.simple_baselines import GridBaseline
 from shotspotter_assets.models.next_day.trees import PARAMETERS, FittedTrees, sum_of_trees
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.training_windows import BASELINES_WARM_UP_DAYS, after_warm_up
 
+HALF_LIVES: Final = (7, 14, 30, 90, 365, np.inf)  # half-lives of the exponentially weighted rates, in days
+WIDTHS: Final = (0.0, 0.7, 1.5)  # standard deviations of the smoothing in space, in cells
+CITY_HALF_LIVES: Final = (7, 30)
+FIREWORK_HALF_LIFE: Final = 5
+"""Half-life in firework days, about a year's: their level drifts as their alerts are classified differently."""
+MAX_ALERTS_COUNTED: Final = 3  # of one cell and day, so that no firework day dominates a rate
+MIN_RATE: Final = 1 / 365  # added to a rate before its logarithm: one alert in a year
 INVERSE_PENALTIES: Final = (1e-3, 1e-2, 1e-1)
 GRID: Final = ({"leaves": 7, "learning_rate": 0.1}, {"leaves": 15, "learning_rate": 0.1})
 MAX_TREES: Final = 150
@@ -26,6 +36,48 @@ MIN_LEAF_ROWS: Final = 200
 MAX_ROWS: Final = 200_000
 """Maximum of a fit of trees. Of more rows, those without alerts are drawn and weigh more, in a third of the time."""
 L2_PENALTY: Final = 10.0
+
+
+def lag_features(history: History, days: Sequence[int] | Integers) -> daily_inputs.Inputs:
+    """Return the lag features of some days, to `History.next_day` at most, made once for both baselines."""
+    return daily_inputs.cached_inputs("lag_features", history, days, _columns)
+
+
+def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
+    in_coverage, before, kept = history.in_coverage, history.known_before(wanted), history.is_known
+    days = history.days_to_forecast()
+    alerts = np.minimum(history.alerts[:, in_coverage], MAX_ALERTS_COUNTED).astype(np.uint8)
+    occupied = alerts > 0
+    for half_life, width in product(HALF_LIVES, WIDTHS):
+        rate = smooth_cells(exponential_mean(occupied, half_life, kept, before), in_coverage, width)
+        yield f"log_occupied_{half_life:g}_days_{width:g}_cells", _log(rate)
+    for half_life in HALF_LIVES:
+        yield f"log_alerts_{half_life:g}_days", _log(exponential_mean(alerts, half_life, kept, before))
+    yield "alerts_yesterday", daily_inputs.last_day(alerts, before)
+    since = daily_inputs.days_since_last_alert(history, alerts, wanted)
+    yield "log_days_since_last_alert", np.log(np.minimum(since, daily_inputs.MAX_DAYS_REMEMBERED))
+    # A firework day says nothing about the rate of the ordinary days after it.
+    fireworks, city = is_holiday_fireworks(days), occupied.mean(axis=1)
+    known = np.ones(len(occupied), dtype=bool) if kept is None else kept
+    for half_life in CITY_HALF_LIVES:
+        rate = exponential_mean(city, half_life, known & ~fireworks[: len(occupied)], before)[:, None]
+        yield f"log_city_{half_life}_days", _log(rate)
+    # On firework days alone: the rates of past ones, and the city's on the same date of last year.
+    on_fireworks, counted = fireworks[wanted], np.flatnonzero(known & fireworks[: len(occupied)])
+    past = exponential_mean(
+        smooth_cells(occupied[counted].astype(np.float64), in_coverage, WIDTHS[-1]), FIREWORK_HALF_LIFE
+    )
+    rate = past[np.searchsorted(counted, before)] * on_fireworks[:, None]
+    yield "log_occupied_on_past_firework_days", _log(rate)
+    last_year = (same_date_last_year(days) - days[:1]).astype(np.int64)[wanted]
+    of_last_year = np.where(on_fireworks & (last_year >= 0), city[np.maximum(last_year, 0)], 0.0)
+    yield "log_city_last_year_on_firework_day", _log(of_last_year[:, None])
+    yield from daily_inputs.weekday_and_season(days[wanted])
+    yield "is_firework_day", on_fireworks.astype(np.float64)[:, None]
+
+
+def _log(rate: Array) -> Array:
+    return np.asarray(np.log(rate + MIN_RATE))
 
 
 @dataclass(frozen=True)
@@ -41,10 +93,10 @@ class FittedLagBaseline(FittedTrees):
         """Return the forecast. Raises OtherInputsError if it was fitted on other inputs."""
         inputs = lag_features(history, days)
         if inputs.names != self.names:
-            raise OtherInputsError(f"A stored {self.name} {INPUTS_ERROR}")
+            raise OtherInputsError.of(f"A stored {self.name}")
         return clip_probability(expit(self.log_odds(inputs)))
 
-    def log_odds(self, inputs: Inputs) -> Array:
+    def log_odds(self, inputs: daily_inputs.Inputs) -> Array:
         rows, shape = inputs.values.reshape(-1, len(inputs.names)), inputs.values.shape[:2]
         if self.trees is not None:
             return sum_of_trees(self.trees, rows).reshape(shape)
@@ -56,17 +108,19 @@ class LagBaseline(GridBaseline):
 
     fitted = FittedLagBaseline
 
-    def fit_on(self, rows: CellDays, choices: Choices) -> FittedLagBaseline:
+    def fit_on(self, rows: daily_inputs.CellDays, choices: Choices) -> FittedLagBaseline:
         raise NotImplementedError
 
     def fit_days(self, history: History, days: range, choices: Choices) -> FittedLagBaseline:
         return self.fit_on(self.rows(history, days), choices)
 
     @staticmethod
-    def rows(history: History, days: range) -> CellDays:
+    def rows(history: History, days: range) -> daily_inputs.CellDays:
         """Return the rows of some days after the warm-up. Raises ValueError if there is nothing to learn on them."""
         whole = np.arange(len(history.counts))
-        every = history.cached("rows_of_baselines", whole, lambda: rows_to_fit(history, whole, inputs_of=lag_features))
+        every = history.cached(
+            "rows_of_baselines", whole, lambda: daily_inputs.rows_to_fit(history, whole, inputs_of=lag_features)
+        )
         rows = every.on(np.asarray(after_warm_up(days, BASELINES_WARM_UP_DAYS)))
         require_both_labels(history, days, rows.observed)
         return rows
@@ -80,10 +134,10 @@ class LogisticRegressionForecaster(LagBaseline):
         for fitted in self._fits(self.rows(history, train), INVERSE_PENALTIES):
             yield fitted.chosen, expit(fitted.log_odds(inputs))
 
-    def fit_on(self, rows: CellDays, choices: Choices) -> FittedLagBaseline:
+    def fit_on(self, rows: daily_inputs.CellDays, choices: Choices) -> FittedLagBaseline:
         return next(self._fits(rows, [choices["inverse_penalty"]]))
 
-    def _fits(self, rows: CellDays, inverse_penalties: Sequence[float]) -> Iterator[FittedLagBaseline]:
+    def _fits(self, rows: daily_inputs.CellDays, inverse_penalties: Sequence[float]) -> Iterator[FittedLagBaseline]:
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
@@ -113,9 +167,7 @@ class GradientBoostingForecaster(LagBaseline):
                 log_odds += sum_of_trees(trees, values, first, TREE_STEP)
                 yield choices | {"iterations": first + TREE_STEP}, expit(log_odds).reshape(inputs.values.shape[:2])
 
-    def fit_on(self, rows: CellDays, choices: Choices) -> FittedLagBaseline:
-        import lightgbm
-
+    def fit_on(self, rows: daily_inputs.CellDays, choices: Choices) -> FittedLagBaseline:
         share = min(MAX_ROWS / len(rows.day), 1.0)
         drawn = rows.observed | (np.random.default_rng(0).random(len(rows.day)) < share)
         parameters = PARAMETERS | {

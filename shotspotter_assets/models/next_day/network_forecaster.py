@@ -15,17 +15,10 @@ from scipy.special import expit, logit
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.models.filters import exponential_mean
-from shotspotter_assets.models.forecaster import (
-    INPUTS_ERROR,
-    NO_CONTEXT,
-    FitContext,
-    Fitted,
-    Forecaster,
-    OtherInputsError,
-)
+from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster, OtherInputsError
+from shotspotter_assets.models.forecaster_settings import Channel, NetworkSettings, Start
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers, Unstored
-from shotspotter_assets.models.network_settings import Channel, NetworkSettings, Start
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.next_day.daily_inputs import CITY_LEVEL, is_same_for_all_cells, next_day_inputs
 from shotspotter_assets.models.next_day.regime_regression import (
@@ -86,8 +79,7 @@ class FittedNetwork(Fitted):
 
     def predict_maps(self, history: History, days: range) -> Array:
         """Return the probability of each map, shape (days, cells, maps): any alert first, then those of `mapped_layers`."""
-        from shotspotter_assets.models.networks.fit import predict_network
-        from shotspotter_assets.models.networks.losses import undo_class_weight
+        from shotspotter_assets.models.networks.fit import predict_network, undo_class_weight
 
         inputs, covered = self.inputs_of(history, days), history.in_coverage
         raw = [predict_network(model, inputs, days, self.settings.batch_size)[:, covered] for model in self.models]
@@ -100,7 +92,7 @@ class FittedNetwork(Fitted):
         if self.names or self.regression is not None:
             inputs = next_day_inputs(history, days)
             if not set(self.names) <= set(inputs.names):
-                raise OtherInputsError(f"A stored network {INPUTS_ERROR}")
+                raise OtherInputsError.of("A stored network")
             start = None if self.regression is None else self.regression.logit(inputs).astype(np.float32)
         if self.names:
             at = [inputs.names.index(name) for name in self.names]
@@ -111,13 +103,13 @@ class FittedNetwork(Fitted):
         )
 
     def files(self) -> dict[str, bytes]:
-        from shotspotter_assets.models.networks.network_files import save_model
+        from shotspotter_assets.models.networks.fit import save_model
 
         return super().files() | {NETWORK_FILE.format(at): save_model(model) for at, model in enumerate(self.models)}
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> Self:
-        from shotspotter_assets.models.networks.network_files import load_model
+        from shotspotter_assets.models.networks.fit import load_model
 
         fitted = super().load(files)
         models = [load_model(files[NETWORK_FILE.format(at)]) for at in range(fitted.settings.networks)]
@@ -162,7 +154,6 @@ class NetworkForecaster(Forecaster):
         return _with_chosen_share(network, data, regressions)
 
     def _scales(self, history: History, days: range, earlier: Any) -> tuple[tuple[str, ...], Array, Array]:
-        """Return names, means and spreads of the inputs that are channels."""
         if set(self.settings.channels) <= {Channel.counts, Channel.location}:
             return (), np.zeros(0), np.ones(0)
         inputs = next_day_inputs(history, days)

@@ -11,7 +11,6 @@ from scipy.special import expit
 from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.models.forecaster import (
-    INPUTS_ERROR,
     NO_CONTEXT,
     Choices,
     FitContext,
@@ -128,7 +127,7 @@ class FittedRegression(Fitted):
     def logit(self, inputs: Inputs) -> Array:
         """Return log odds of an ordinary day, shape (days, cells). Raises OtherInputsError if fitted on others."""
         if inputs.names != self.names:
-            raise OtherInputsError(f"A stored regression {INPUTS_ERROR}")
+            raise OtherInputsError.of("A stored regression")
         return self.row_logit(inputs.values.reshape(-1, len(self.names))).reshape(inputs.values.shape[:2])
 
     def row_logit(self, rows: Singles) -> Array:
@@ -176,9 +175,7 @@ def fit_regressions(data: FitData, shared: SharedStart | None = None) -> Regress
 def _regressions(data: FitData, shared: SharedStart | None) -> Regressions:
     inputs = data.validation_inputs
     if shared is not None and required_inputs(shared.slopes) != required_inputs(inputs.names):
-        raise OtherInputsError(
-            f"City {data.history.city.name} starts at the model of {shared.origin}, which {INPUTS_ERROR}"
-        )
+        raise OtherInputsError.of(f"City {data.history.city.name} starts at the model of {shared.origin}, which")
     tried = INVERSE_PENALTIES if shared is None else (SHARED_VARIANCE,)
     fits = list(_fits(data, data.to_fit(data.train), tried, shared))
     losses = [data.validation_loss(expit(fit.logit(inputs))) for fit in fits]

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import lightgbm
 from scipy.special import expit
 
 from shotspotter_assets.arrays import Array, Integers, Singles
@@ -19,9 +20,6 @@ from shotspotter_assets.models.next_day.regime_regression import (
 )
 from shotspotter_assets.models.next_day.trees import PARAMETERS, FittedTrees, sum_of_trees
 from shotspotter_assets.models.probability import clip_probability
-
-if TYPE_CHECKING:
-    import lightgbm
 
 TREE_STEP: Final = 10  # distance between the numbers of trees that are tried; 0 is among them
 MIN_GAIN: Final = 2.0  # nats on the whole validation window below which no tree is taken
@@ -98,9 +96,7 @@ class ResidualBoostingForecaster(Forecaster):
         probability = with_firework_days(data.history, data.validation, expit(logit), regression)
         return best, loss, clip_probability(probability)
 
-    def _boosted(self, data: FitData, days: Integers, regression: FittedRegression, trees: int) -> "lightgbm.Booster":
-        import lightgbm
-
+    def _boosted(self, data: FitData, days: Integers, regression: FittedRegression, trees: int) -> lightgbm.Booster:
         rows = data.rows.on(days)
         dataset = lightgbm.Dataset(
             _of_cells(rows.values, rows.names),

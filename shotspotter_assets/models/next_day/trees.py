@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
+import lightgbm
 import numpy as np
 
 from shotspotter_assets.arrays import Array, Singles
 from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.model_files import Unstored
-
-if TYPE_CHECKING:
-    import lightgbm
 
 TREES_FILE: Final = "trees.txt"
 PARAMETERS: Final = {
@@ -38,12 +36,10 @@ class FittedTrees(Fitted):
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> Self:
-        import lightgbm
-
         trees = lightgbm.Booster(model_str=files[TREES_FILE].decode()) if TREES_FILE in files else None
         return replace(super().load(files), trees=trees)
 
 
-def sum_of_trees(trees: "lightgbm.Booster", rows: Singles, first: int = 0, number: int = -1) -> Array:
+def sum_of_trees(trees: lightgbm.Booster, rows: Singles, first: int = 0, number: int = -1) -> Array:
     """Return the sum of `number` trees from `first` on (all, if negative) in log odds, shape (rows,)."""
     return np.asarray(trees.predict(rows, raw_score=True, start_iteration=first, num_iteration=number, num_threads=1))

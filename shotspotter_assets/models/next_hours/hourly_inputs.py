@@ -14,15 +14,7 @@ from scipy.sparse import csr_array
 
 from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.calendar.dates import DAY_HOURS, WEEK_HOURS, YEAR_HOURS
-from shotspotter_assets.models.filters import (
-    decay_of,
-    decayed_sum,
-    exponential_mean,
-    full_weight,
-    running_sums,
-    smoothing_weights,
-    weighted_cells,
-)
+from shotspotter_assets.models import filters
 from shotspotter_assets.models.hourly_history import HourlyHistory
 
 MAX_ALERTS_COUNTED: Final = 3  # of one cell and hour: one burst must not dominate a rate
@@ -89,27 +81,27 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Itera
     clock, kept = history.clock, history.is_known
     alerts = np.minimum(history.alerts[: hours.stop], MAX_ALERTS_COUNTED).astype(np.float32)
     occupied = np.minimum(alerts, 1)
-    long_sums = {days * DAY_HOURS: decayed_sum(occupied[: hours.start], days * DAY_HOURS) for days in OWN_DAYS}
-    recent_sums = {half_life: decayed_sum(alerts[: hours.start], half_life) for half_life in RECENT_HOURS}
+    long_sums = {days * DAY_HOURS: filters.decayed_sum(occupied[: hours.start], days * DAY_HOURS) for days in OWN_DAYS}
+    recent_sums = {half_life: filters.decayed_sum(alerts[: hours.start], half_life) for half_life in RECENT_HOURS}
     yield from (_log_rate(rate) for rate in _means(occupied, hours, long_sums, None, kept))
-    widths = [smoothing_weights(history.in_coverage, width) for width in NEAR_WIDTHS]
+    widths = [filters.smoothing_weights(history.in_coverage, width) for width in NEAR_WIDTHS]
     near_sums = {days * DAY_HOURS: long_sums[days * DAY_HOURS] for days in NEAR_DAYS}
     for weights in widths:
         yield from (_log_rate(rate) for rate in _means(occupied, hours, near_sums, weights, kept))
     for around in (None, *widths):
         for half_life, rate in zip(recent_sums, _means(alerts, hours, recent_sums, around, kept), strict=True):
-            yield rate * np.float32(1 / (1 - decay_of(half_life)))
+            yield rate * np.float32(1 / (1 - filters.decay_of(half_life)))
     # The city's level against what the hour of week lets expect, so that a busy evening shows before it is over.
     city = occupied.mean(axis=1)
     expected = profile[clock.hour_of_week[: len(alerts)]].astype(np.float32)
     known = history.are_known(np.arange(len(alerts))).astype(np.float32)
     ordinary = known * ~clock.fireworks[: len(alerts)]
-    long_run = exponential_mean(city * ordinary, np.inf, kept, hours)
+    long_run = filters.exponential_mean(city * ordinary, np.inf, kept, hours)
     for days in CITY_DAYS:
         # Within a firework night its own level counts; the level of the weeks after does not depend on it.
         counted = ordinary if days > 1 else known
-        recent_city = exponential_mean(city * counted, days * DAY_HOURS, before=hours)
-        recent_expected = exponential_mean(expected * counted, days * DAY_HOURS, before=hours)
+        recent_city = filters.exponential_mean(city * counted, days * DAY_HOURS, before=hours)
+        recent_expected = filters.exponential_mean(expected * counted, days * DAY_HOURS, before=hours)
         prior = np.float32(CITY_PRIOR_HOURS / DAY_HOURS / max(days, 1))
         level = (recent_city + prior * long_run) / ((recent_expected + prior) * np.maximum(long_run, 1e-9))
         yield np.log(level)[:, None]
@@ -124,10 +116,10 @@ def _means(
     """
     during: Singles = values[hours.start : hours.stop - 1]
     if weights is not None:
-        during = weighted_cells(during, weights)
+        during = filters.weighted_cells(during, weights)
     for half_life, before in sums_before.items():
         state = before if weights is None else weights @ before
-        yield running_sums(state, during, half_life) / full_weight(hours, half_life, kept)[:, None]
+        yield filters.running_sums(state, during, half_life) / filters.full_weight(hours, half_life, kept)[:, None]
 
 
 def _log_rate(hourly: Singles) -> Singles:
@@ -151,7 +143,7 @@ def window_features(history: HourlyHistory, hours: range, horizon: int, profile:
     phase = 2 * np.pi * (clock.season[here] + horizon / 2 / YEAR_HOURS)
     fireworks = ahead(clock.fireworks, horizon)[here]
     city = history.occupied.mean(axis=1)
-    usual = np.maximum(exponential_mean(city.astype(np.float32), np.inf, history.is_known, hours), 1e-9)
+    usual = np.maximum(filters.exponential_mean(city.astype(np.float32), np.inf, history.is_known, hours), 1e-9)
     last_year, city_ahead = clock.last_year[here], ahead(city, horizon)
     counted = np.clip(last_year, 0, len(city_ahead) - 1)
     is_usable = (fireworks > 0) & (last_year >= 0) & history.are_known(counted, horizon)

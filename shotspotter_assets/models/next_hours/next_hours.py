@@ -17,14 +17,8 @@ from shotspotter_assets.models.filters import span
 from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Numbers
+from shotspotter_assets.models.next_hours import hourly_inputs
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster, Pairs
-from shotspotter_assets.models.next_hours.hourly_inputs import (
-    WINDOW_FEATURES,
-    Rows,
-    cell_features,
-    hour_profile,
-    window_features,
-)
 from shotspotter_assets.models.probability import clip_probability
 
 WARM_UP_HOURS: Final = 90 * DAY_HOURS  # first hours of all history, not fitted on: their rates rest on a few days
@@ -50,9 +44,9 @@ class HourRegression(Fitted):
         blocks = []
         for part in np.array_split(issues, -(-len(issues) * cells // MAX_ROWS_AT_ONCE)):
             hours = span(part)
-            rows = Rows(np.repeat(part - part[0], cells), np.tile(np.arange(cells), len(part)))
-            cell_inputs = cell_features(history, hours, rows, self.profile)
-            window_inputs = window_features(history, hours, self.horizon, self.profile)[rows.hour]
+            rows = hourly_inputs.Rows(np.repeat(part - part[0], cells), np.tile(np.arange(cells), len(part)))
+            cell_inputs = hourly_inputs.cell_features(history, hours, rows, self.profile)
+            window_inputs = hourly_inputs.window_features(history, hours, self.horizon, self.profile)[rows.hour]
             inputs = _linear_inputs(cell_inputs, window_inputs)
             blocks.append(expit(inputs @ self.weights + self.intercept).reshape(-1, cells))
         return clip_probability(np.concatenate(blocks))
@@ -61,7 +55,7 @@ class HourRegression(Fitted):
 class _Sample(NamedTuple):
     """Rows of a fit, and the shift of every logit by the sampling."""
 
-    rows: Rows
+    rows: hourly_inputs.Rows
     positive: Booleans
     is_validation: Booleans
     log_odds: float
@@ -73,18 +67,20 @@ class NextHours(HourlyForecaster):
     fitted = HourRegression
 
     def _fit_horizons(self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]) -> Pairs:
-        profile = hour_profile(history, train)
+        profile = hourly_inputs.hour_profile(history, train)
         hours = range(min(max(train.start, WARM_UP_HOURS), (train.start + train.stop) // 2), validation.stop)
         samples = {horizon: _sample(history, hours, train.stop, horizon) for horizon in horizons}
         # The features of cells are the same for all horizons.
         each = [sample.rows for sample in samples.values()]
-        everything = Rows(np.concatenate([rows.hour for rows in each]), np.concatenate([rows.cell for rows in each]))
-        cell_inputs = cell_features(history, hours, everything, profile)
+        everything = hourly_inputs.Rows(
+            np.concatenate([rows.hour for rows in each]), np.concatenate([rows.cell for rows in each])
+        )
+        cell_inputs = hourly_inputs.cell_features(history, hours, everything, profile)
         of_horizons = np.split(cell_inputs, np.cumsum([len(rows.hour) for rows in each])[:-1])
         pairs = {}
         for (horizon, sample), of_horizon in zip(samples.items(), of_horizons, strict=True):
-            window_inputs = window_features(history, hours, horizon, profile)[sample.rows.hour]
-            fireworks = window_inputs[:, WINDOW_FEATURES.index("fireworks_ahead")] > 0
+            window_inputs = hourly_inputs.window_features(history, hours, horizon, profile)[sample.rows.hour]
+            fireworks = window_inputs[:, hourly_inputs.WINDOW_FEATURES.index("fireworks_ahead")] > 0
             age = sample.rows.hour.max() - sample.rows.hour
             counted = np.where(fireworks, 2.0 ** (-age / FIREWORK_HALF_LIFE_HOURS), 1.0)
             inputs, check = _linear_inputs(of_horizon, window_inputs), sample.is_validation
@@ -120,7 +116,7 @@ def _sample(history: HourlyHistory, hours: range, train_stop: int, horizon: int)
     positive = occupied[hour, cell]
     # The odds of a kept row are those of all rows times this ratio.
     log_odds = float(np.log(keep_positive / keep_negative))
-    return _Sample(Rows(hour, cell), positive, at[whole] >= train_stop, log_odds)
+    return _Sample(hourly_inputs.Rows(hour, cell), positive, at[whole] >= train_stop, log_odds)
 
 
 def _regression(inputs: Singles, positive: Booleans, sample_weight: Array) -> tuple[Array, float]:
@@ -138,7 +134,7 @@ def _regression(inputs: Singles, positive: Booleans, sample_weight: Array) -> tu
 
 def _linear_inputs(cell_inputs: Singles, window_inputs: Singles) -> Singles:
     """Return inputs of the regression, shape (rows, inputs): hours as waves, and the products that a line needs."""
-    window = {name: window_inputs[:, at] for at, name in enumerate(WINDOW_FEATURES)}
+    window = {name: window_inputs[:, at] for at, name in enumerate(hourly_inputs.WINDOW_FEATURES)}
     angle = np.float32(2 * np.pi / DAY_HOURS) * window.pop("hour")
     waves = [wave(harmonic * angle) for harmonic in (1, 2) for wave in (np.sin, np.cos)]
     products = [window[season] * wave for season in ("season_sine", "season_cosine") for wave in waves[:2]]

@@ -1,26 +1,89 @@
-"""The search by Optuna: one study for a task, whose trials are kept in a storage that a killed search goes on with."""
+"""The search by Optuna: its task, and one study for it, whose trials are kept in a storage that a killed search goes on with."""
 
+import json
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from shotspotter_assets.models.tuning.task import TuningTask
+import optuna
+from lightgbm.basic import LightGBMError
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from shotspotter_assets.arrays import Booleans
+from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster_registry import forecaster
+from shotspotter_assets.models.forecaster_settings import ForecasterSettings
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.distributions import BaseDistribution
 
 RANDOM_TRIALS: Final = 8  # trials with random values before the sampler learns from them
 MIN_EPOCHS: Final = 3  # epochs of a network before its trial may be pruned
 MIN_COMPARED_TRIALS: Final = 4  # complete trials that a running one is compared with before it may be pruned
 START_LOSS: Final = "start_loss"  # attribute of a study: log loss of the settings without a search
+
+
+@dataclass(frozen=True)
+class TuningTask:
+    """A forecaster on the windows before a fold's cutoff; `history` ends with `validation`.
+
+    Raises ValueError if no covered cell has an alert in the validation window.
+    """
+
+    forecaster: str
+    settings: ForecasterSettings  # those of the city's file, which trials change
+    history: History
+    train: range
+    validation: range
+    context: FitContext
+
+    def __post_init__(self) -> None:
+        if not self.observed.any():
+            first, last = (self.history.days()[day] for day in (self.validation.start, self.validation.stop - 1))
+            raise ValueError(
+                f"City {self.history.city.name}: no covered cell has an alert from {first} to {last}, the validation window, so "
+                "settings cannot be compared on it. Choose a later fold or a longer folds.validation."
+            )
+
+    @property
+    def observed(self) -> Booleans:
+        """True for each covered cell with an alert in the validation window, shape (known days, cells)."""
+        window = slice(self.validation.start, self.validation.stop)
+        return self.history.observed[window][self.history.known_in(self.validation)]
+
+    @cached_property
+    def space(self) -> dict[str, BaseDistribution]:
+        """The searched settings."""
+        return self.settings.search_space()
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of everything that determines a trial's loss except its values: trials with another key do not compare."""
+        shared = self.context.shared
+        parts: list[Any] = [self.forecaster, self.settings.model_dump(), repr(self.space), repr(self.train)]
+        parts += [repr(self.validation), self.history.lead, shared and shared.origin, self.history.data_sha256()]
+        return sha256(json.dumps(parts, sort_keys=True), self.history.in_coverage.tobytes())[:16]
+
+    def loss(self, values: Mapping[str, Any], after_epoch: Callable[[int, float], None] | None = None) -> float:
+        """Return the validation log loss in nats per cell-day of a training fit with some values of the search space.
+
+        `after_epoch` takes the number of each epoch of a network, from 1, and its validation loss; it may raise to
+        stop. Raises FloatingPointError if a network diverges.
+        """
+        settings = type(self.settings).model_validate(self.settings.model_dump() | dict(values))
+        context = replace(self.context, after_epoch=after_epoch)
+        fitted = forecaster(self.forecaster, settings).fit(self.history, self.train, self.validation, context)
+        probability = fitted.validation_probability[self.history.known_in(self.validation)]
+        return float(log_losses(probability, self.observed).mean())
 
 
 @contextmanager
@@ -47,10 +110,8 @@ def storage_url(store: Store, file: StoredFile, city: str, cutoff: date, shared:
                     store.write_bytes(file, copy.read_bytes(), city, cutoff)
 
 
-def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int = 1) -> "optuna.Study":
+def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int = 1) -> optuna.Study:
     """Return the study of a task, with the loss of the settings without a search, its first trial if they are in the space."""
-    import optuna
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         # Optuna calls these options of the sampler experimental.
@@ -73,18 +134,15 @@ def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int =
     return study
 
 
-def finished_trials(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
+def finished_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """Return trials that are complete, pruned or failed."""
     return [trial for trial in study.trials if trial.state.is_finished()]
 
 
 def search(
-    task: TuningTask, study: "optuna.Study", trials: int, minutes: float, parallel: int, log: Callable[[str], None]
+    task: TuningTask, study: optuna.Study, trials: int, minutes: float, parallel: int, log: Callable[[str], None]
 ) -> None:
     """Add trials to a study until it has `trials` finished ones, earlier runs included, or the minutes of this run are over."""
-    import optuna
-    from lightgbm.basic import LightGBMError
-    from optuna.study import MaxTrialsCallback
 
     def objective(trial: optuna.Trial) -> float:
         def after_epoch(epoch: int, loss: float) -> None:
@@ -112,14 +170,12 @@ def search(
             timeout=60 * minutes,
             n_jobs=parallel,
             catch=(FloatingPointError, LightGBMError),
-            callbacks=[after_trial, MaxTrialsCallback(trials, states)],
+            callbacks=[after_trial, optuna.study.MaxTrialsCallback(trials, states)],
         )
 
 
-def suggested(trial: "optuna.Trial", name: str, distribution: "BaseDistribution") -> Any:
+def suggested(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
     """Return a value of a declared distribution."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
     match distribution:
         case FloatDistribution(low=low, high=high, log=log):
             return trial.suggest_float(name, low, high, log=log)
@@ -130,7 +186,7 @@ def suggested(trial: "optuna.Trial", name: str, distribution: "BaseDistribution"
     raise TypeError(f"{name}: {distribution!r} is no distribution of a search space")
 
 
-def best_loss(study: "optuna.Study") -> float:
+def best_loss(study: optuna.Study) -> float:
     """Return the least log loss of the complete trials and of the settings without a search."""
     losses = [trial.value for trial in study.trials if trial.value is not None]
     return float(min([*losses, study.user_attrs[START_LOSS]]))

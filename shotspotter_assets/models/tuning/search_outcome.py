@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+import optuna
 import yaml
 from pydantic import JsonValue
 
-from shotspotter_assets.models.tuning.search import START_LOSS, best_loss, finished_trials
-from shotspotter_assets.models.tuning.task import TuningTask
+from shotspotter_assets.models.tuning.search import START_LOSS, TuningTask, best_loss, finished_trials
 from shotspotter_assets.storage.catalogue import TUNED_SETTINGS, TUNED_YAML
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
-
-if TYPE_CHECKING:
-    import optuna
 
 SHOWN_TRIALS: Final = 10
 
@@ -38,7 +35,7 @@ class TunedSettings(StoredRecord):
     """Number of finished trials."""
 
     @classmethod
-    def of(cls, task: TuningTask, cutoff: date, study: "optuna.Study") -> "TunedSettings":
+    def of(cls, task: TuningTask, cutoff: date, study: optuna.Study) -> "TunedSettings":
         start, loss = study.user_attrs[START_LOSS], best_loss(study)
         values = study.best_params if loss < start else {}
         changed = type(task.settings).model_validate(task.settings.model_dump() | values).model_dump(mode="json")
@@ -69,7 +66,7 @@ class TunedSettings(StoredRecord):
         return yaml.safe_dump({"forecasters": {self.forecaster: self.settings}}, sort_keys=False)
 
 
-def trial_rows(study: "optuna.Study") -> list[dict[str, object]]:
+def trial_rows(study: optuna.Study) -> list[dict[str, object]]:
     """Return the complete trials with the least log loss, the best one first."""
     complete = sorted((trial.value, trial.number, trial) for trial in study.trials if trial.value is not None)
     return [

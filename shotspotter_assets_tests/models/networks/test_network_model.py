@@ -1,9 +1,13 @@
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 
-from shotspotter_assets.models.network_settings import NetworkSettings, time_pools
-from shotspotter_assets.models.networks.network_files import load_model, save_model
+from shotspotter_assets.models.forecaster_settings import NetworkSettings, time_pools
+from shotspotter_assets.models.networks.fit import load_model, save_model
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.networks.network_model import build_network
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
@@ -107,3 +111,20 @@ def test_pools_leave_one_frame(days: int, layers: int, pools: list[int]) -> None
 def test_refuses_days_that_do_not_pool_to_one_frame(days: int, layers: int) -> None:
     with pytest.raises(ValueError, match=r"power of two of at least \d+ \(\d+, \d+"):
         time_pools(days, layers)
+
+
+PROGRAM = """
+import numpy as np
+from shotspotter_assets.models.networks.quiet_keras import keras
+model = keras.Sequential([keras.layers.Dense(1)])
+model.compile(loss="mse")
+model.fit(np.zeros((2, 2)), np.zeros((2, 1)), verbose=0)
+print("trained")
+"""
+
+
+@pytest.mark.slow
+def test_a_program_that_trains_prints_nothing_else() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("trained\n", "")

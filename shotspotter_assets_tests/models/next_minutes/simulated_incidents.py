@@ -65,8 +65,7 @@ def alerts_at(
     return pa.table(columns | dict(zip(("longitude", "latitude"), places, strict=True)))
 
 
-NOON = datetime(2021, 2, 3, 17, tzinfo=UTC)
-"""Of the city's clock."""
+NOON = datetime(2021, 2, 3, 17, tzinfo=UTC)  # of the city's clock
 CELLS = [(5, 5), (5, 6), (11, 0)]
 MIDDLES = np.array([(-77.05 + (column + 0.5) / 120, 38.85 + (row + 0.5) / 150) for row, column in CELLS])
 

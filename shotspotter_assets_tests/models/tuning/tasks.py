@@ -8,7 +8,7 @@ from typing import Any
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.tuning.task import TuningTask
+from shotspotter_assets.models.tuning.search import TuningTask
 from shotspotter_assets_tests.models.histories import FAST, TRAIN, VALIDATION, history
 
 VALUES: dict[str, Any] = {

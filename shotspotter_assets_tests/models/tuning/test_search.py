@@ -9,9 +9,15 @@ import yaml
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import FORECASTERS, SEARCHED, city_settings
-from shotspotter_assets.models.tuning.search import START_LOSS, finished_trials, open_study, search, storage_url
+from shotspotter_assets.models.tuning.search import (
+    START_LOSS,
+    TuningTask,
+    finished_trials,
+    open_study,
+    search,
+    storage_url,
+)
 from shotspotter_assets.models.tuning.search_outcome import TunedSettings, in_words, trial_rows
-from shotspotter_assets.models.tuning.task import TuningTask
 from shotspotter_assets.storage.catalogue import TRIALS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.histories import CITY, TRAIN, VALIDATION, silent

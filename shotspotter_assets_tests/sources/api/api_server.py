@@ -33,8 +33,7 @@ QUICK = {"backoff_seconds": 0.01, "retries": 2, "read_seconds": 5, "longest_wait
 @dataclass
 class Server:
     url: str = ""
-    faults: deque[str] = field(default_factory=deque)
-    """Each spoils one request, in their order; "ok" lets one through."""
+    faults: deque[str] = field(default_factory=deque)  # each spoils one request, in their order; "ok" lets one through
     requests: list[Request] = field(default_factory=list)
     before: Any = None
 

@@ -12,7 +12,7 @@ from shotspotter_assets.factors.city_factors import CellInput, CityFactors, Seri
 from shotspotter_assets.models.forecaster import FitContext, SharedStart
 from shotspotter_assets.models.forecaster_registry import find
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.tuning.task import TuningTask
+from shotspotter_assets.models.tuning.search import TuningTask
 
 TASK_FILE: Final = "task.npz"
 TASK_CHANNEL: Final = "task"  # channel by which SageMaker hands the file to a training job
@@ -22,13 +22,9 @@ OBJECTIVE: Final = "validation_loss"  # name by which a training job prints the 
 def packed(task: TuningTask) -> bytes:
     """Return the file of a task, without its context's functions."""
     history, shared = task.history, task.context.shared
-    arrays: dict[str, Any] = {"counts": history.counts, "in_coverage": history.in_coverage}
-    if history.evening is not None:
-        arrays["evening"] = history.evening
-    if history.is_known is not None:
-        arrays["is_known"] = history.is_known
-    for at, of_cells in enumerate(history.factors.of_cells):
-        arrays[f"cells_{at}"] = of_cells.by_cell
+    given = {name: getattr(history, name) for name in ("counts", "in_coverage", "evening", "is_known")}
+    arrays: dict[str, Any] = {name: array for name, array in given.items() if array is not None}
+    arrays |= {f"cells_{at}": of_cells.by_cell for at, of_cells in enumerate(history.factors.of_cells)}
     for at, of_days in enumerate(history.factors.of_days):
         arrays[f"days_{at}"], arrays[f"by_day_{at}"] = of_days.days, of_days.by_day
     about = {

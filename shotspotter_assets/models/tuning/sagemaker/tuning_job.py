@@ -4,15 +4,14 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
 
 from shotspotter_assets.models.tuning.sagemaker.task_file import OBJECTIVE, TASK_CHANNEL
-from shotspotter_assets.models.tuning.search import finished_trials
-from shotspotter_assets.models.tuning.task import TuningTask
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.distributions import BaseDistribution
+from shotspotter_assets.models.tuning.search import TuningTask, finished_trials
 
 NAME_START: Final = "tune-"  # start of the names of all tuning jobs of this project
 UNDER_WAY: Final = ("InProgress", "Stopping")  # statuses of tuning jobs that have not ended
@@ -41,7 +40,7 @@ class Cloud:
 
 
 def search_on_sagemaker(
-    task: TuningTask, study: "optuna.Study", cloud: Cloud, trials: int, log: Callable[[str], None]
+    task: TuningTask, study: optuna.Study, cloud: Cloud, trials: int, log: Callable[[str], None]
 ) -> None:
     """Add the training jobs of one tuning job to a study as trials; stop the tuning job on an interruption.
 
@@ -80,15 +79,13 @@ def search_on_sagemaker(
         raise RuntimeError(f"The tuning job {name} has tried no settings: {why}. Its log is in CloudWatch.")
 
 
-def _trial(task: TuningTask, summary: Mapping[str, Any]) -> "optuna.trial.FrozenTrial | None":
+def _trial(task: TuningTask, summary: Mapping[str, Any]) -> FrozenTrial | None:
     """Return the trial of a training job; pruned where SageMaker stopped it early, None if it failed."""
-    from optuna.trial import TrialState, create_trial
-
     loss = summary.get("FinalHyperParameterTuningJobObjectiveMetric", {}).get("Value")
     state = {"Completed": TrialState.COMPLETE, "Stopped": TrialState.PRUNED}.get(summary["TrainingJobStatus"])
     if state is None or loss is None:
         return None
-    return create_trial(
+    return optuna.trial.create_trial(
         state=state,
         value=loss if state == TrialState.COMPLETE else None,
         params=suggested_values(task.space, summary["TunedHyperParameters"]),
@@ -96,7 +93,7 @@ def _trial(task: TuningTask, summary: Mapping[str, Any]) -> "optuna.trial.Frozen
     )
 
 
-def tuning_request(name: str, space: "Mapping[str, BaseDistribution]", cloud: Cloud, jobs: int) -> dict[str, Any]:
+def tuning_request(name: str, space: Mapping[str, BaseDistribution], cloud: Cloud, jobs: int) -> dict[str, Any]:
     """Return arguments of `create_hyper_parameter_tuning_job`, whose names have 32 characters at most."""
     runtime_s = max(round(60 * cloud.minutes), MIN_RUNTIME_S) + SPARE_S
     source = {"S3DataType": "S3Prefix", "S3Uri": cloud.task_uri, "S3DataDistributionType": "FullyReplicated"}
@@ -130,10 +127,8 @@ def tuning_request(name: str, space: "Mapping[str, BaseDistribution]", cloud: Cl
     }
 
 
-def parameter_ranges(space: "Mapping[str, BaseDistribution]") -> dict[str, Any]:
+def parameter_ranges(space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
     """Return `ParameterRanges` of a tuning job; whole numbers with a step become categories, as it has no steps."""
-    from optuna.distributions import FloatDistribution, IntDistribution
-
     ranges: dict[str, list[dict[str, Any]]] = {}
     for name, one in space.items():
         if options := _options(one):
@@ -147,10 +142,8 @@ def parameter_ranges(space: "Mapping[str, BaseDistribution]") -> dict[str, Any]:
     return {f"{kind}ParameterRanges": listed for kind, listed in ranges.items()}
 
 
-def suggested_values(space: "Mapping[str, BaseDistribution]", hyperparameters: Mapping[str, str]) -> dict[str, Any]:
+def suggested_values(space: Mapping[str, BaseDistribution], hyperparameters: Mapping[str, str]) -> dict[str, Any]:
     """Return values of the space from SageMaker's texts; other hyperparameters are left out."""
-    from optuna.distributions import FloatDistribution, IntDistribution
-
     values: dict[str, Any] = {}
     for name, one in space.items():
         text = hyperparameters[name].strip('"')
@@ -164,9 +157,7 @@ def suggested_values(space: "Mapping[str, BaseDistribution]", hyperparameters: M
     return values
 
 
-def _options(distribution: "BaseDistribution") -> dict[str, Any]:
-    from optuna.distributions import CategoricalDistribution, IntDistribution
-
+def _options(distribution: BaseDistribution) -> dict[str, Any]:
     match distribution:
         case CategoricalDistribution(choices=choices):
             return {json.dumps(one): one for one in choices}

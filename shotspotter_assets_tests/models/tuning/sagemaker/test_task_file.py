@@ -1,5 +1,7 @@
+import json
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ from shotspotter_assets.factors.city_factors import CellInput, CityFactors, Seri
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import ResidualBoostingSettings
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.tuning.sagemaker import train
 from shotspotter_assets.models.tuning.sagemaker.task_file import packed, unpacked
-from shotspotter_assets.models.tuning.task import TuningTask
+from shotspotter_assets.models.tuning.search import TuningTask
 from shotspotter_assets_tests.models.histories import CITY, FIRST_DAY, shared_start
-from shotspotter_assets_tests.models.tuning.tasks import past, task_of
+from shotspotter_assets_tests.models.tuning.tasks import VALUES, past, task_of, texts
 
 BOOSTING = "residual_boosting"
 
@@ -47,3 +50,26 @@ def test_a_task_of_another_version_is_refused_with_the_remedy(monkeypatch: pytes
     monkeypatch.setattr(ResidualBoostingSettings, "search_space", classmethod(lambda cls: {}))
     with pytest.raises(ValueError, match="Push an image of the version that runs beside Dagster"):
         unpacked(content)
+
+
+def given(root: Path, task: bytes) -> Path:
+    for folder, name, content in (
+        ("input/config", "hyperparameters.json", json.dumps(texts(VALUES)).encode()),
+        ("input/data/task", "a.task.npz", task),
+    ):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / folder / name).write_bytes(content)
+    return root
+
+
+def test_training_job_prints_the_loss_of_its_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = task_of("residual_boosting")
+    train.run(given(tmp_path, packed(task)))
+    assert capsys.readouterr().out == f"validation_loss={task.loss(VALUES)!r}\n"
+    assert not (tmp_path / "output" / "failure").exists()
+
+
+def test_failures_leave_their_reason(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="pickle"):
+        train.run(given(tmp_path, b"no archive"))
+    assert (tmp_path / "output" / "failure").read_text().startswith("ValueError: ")

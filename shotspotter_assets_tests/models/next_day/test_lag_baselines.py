@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.next_day.lag_features import MIN_RATE, lag_features
+from shotspotter_assets.models.next_day.lag_baselines import MIN_RATE, lag_features
 from shotspotter_assets_tests.models.histories import CITY
 
 
