@@ -27,9 +27,15 @@ from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.next_hours import WARM_UP_HOURS
-from shotspotter_assets.models.next_minutes.forecast import FIT_HOURS, MINUTES, expected_by_hours, spread_evenly
 from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
-from shotspotter_assets.models.next_minutes.lift_table import LiftTable, fit_lifts
+from shotspotter_assets.models.next_minutes.lift_table import (
+    FIT_HOURS,
+    MINUTES,
+    LiftTable,
+    expected_by_hours,
+    fit_lifts,
+    spread_evenly,
+)
 from shotspotter_assets.models.probability import log_losses
 
 NEAR_METRES: Final = 500.0

@@ -21,9 +21,8 @@ from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly, forecast_from
-from shotspotter_assets.models.next_minutes.forecast import MINUTES, fit_on_hours, forecast_minutes
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
-from shotspotter_assets.models.next_minutes.lift_table import LiftTable
+from shotspotter_assets.models.next_minutes.lift_table import MINUTES, LiftTable, fit_on_hours, forecast_minutes
 from shotspotter_assets.models.records import HOURLY_STACK, NEXT_MINUTES
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving.risk_tables import next_hours_table, shown_mixes

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.next_minutes.forecast import FIT_HOURS
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
+from shotspotter_assets.models.next_minutes.lift_table import FIT_HOURS
 from shotspotter_assets.storage.catalogue import CLEANED
 from shotspotter_assets.storage.store import Store
 

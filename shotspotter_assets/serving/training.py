@@ -36,8 +36,8 @@ from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
-from shotspotter_assets.models.next_minutes.forecast import fit_on_hours
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
+from shotspotter_assets.models.next_minutes.lift_table import fit_on_hours
 from shotspotter_assets.models.records import (
     COUNTS,
     HOURLY_STACK,

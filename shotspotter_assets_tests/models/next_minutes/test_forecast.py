@@ -6,9 +6,15 @@ import pytest
 
 from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.next_minutes.forecast import fit_on_hours, forecast_minutes, spread_evenly
 from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
-from shotspotter_assets.models.next_minutes.lift_table import AGES_MINUTES, DISTANCES_METRES, LiftTable
+from shotspotter_assets.models.next_minutes.lift_table import (
+    AGES_MINUTES,
+    DISTANCES_METRES,
+    LiftTable,
+    fit_on_hours,
+    forecast_minutes,
+    spread_evenly,
+)
 from shotspotter_assets_tests.models.next_minutes import simulated_incidents
 
 TRIPLE = LiftTable(((3.0,) * (len(DISTANCES_METRES) - 1),) * (len(AGES_MINUTES) - 1), 0)
