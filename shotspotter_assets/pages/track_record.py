@@ -14,7 +14,7 @@ from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import observed_of, pool_tables
-from shotspotter_assets.evaluation.gains import table_gain, weekly_gain, weekly_sums
+from shotspotter_assets.evaluation.gains import table_gain, weekly_gain, weekly_losses, weekly_sums
 from shotspotter_assets.evaluation.gate import MIN_POSITIVES, MIN_WEEKS, NEVER, PREDICTED_OVER_OBSERVED, baselines_in
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.scores import AREAS, flagged_shares, ratio, reliability, score_table
@@ -98,18 +98,18 @@ def _of_folds(store: Store, city: str, first: date, last: date, others: Collecti
 
 
 def _verdict(table: pa.Table) -> tuple[dict[str, Any], str]:
-    """Compare the caught cells of the served forecast with those of the best simple map, and return that map's name.
+    """Compare the cells caught by the served forecast and by the best baseline, and return its name.
 
     `light` is a colour, and `word` its meaning: the difference counts if its 90% interval excludes zero.
     """
     observed, days = observed_of(table), dates_of(table)
+    losses = weekly_losses(table, [name for name in baselines_in(table) if name != NEVER]).losses
+    best = min(losses, key=lambda name: losses[name].sum())
     caught: dict[str, Array] = {
-        name: flagged_shares(table[name].to_numpy(), days)[FLAGGED_PERCENT] * observed
-        for name in (SERVED, *(name for name in baselines_in(table) if name != NEVER))
+        name: flagged_shares(table[name].to_numpy(), days)[FLAGGED_PERCENT] * observed for name in (SERVED, best)
     }
-    best = max((name for name in caught if name != SERVED), key=lambda name: caught[name].sum())
     # A caught cell counts as a loss of -1, so that the gain is the difference of the shares.
-    gain = weekly_gain(weekly_sums(days, observed, {name: -caught[name] for name in (SERVED, best)}), SERVED, best)
+    gain = weekly_gain(weekly_sums(days, observed, {name: -caught[name] for name in caught}), SERVED, best)
     level, (lowest, highest) = ratio(table[SERVED].to_numpy().sum(), observed.sum()), PREDICTED_OVER_OBSERVED
     is_off = level is not None and not lowest <= level <= highest
     light, word = "amber", "No clear difference"
