@@ -5,6 +5,7 @@ from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.models.next_day.shared_regression import SharedModels
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.tuning.search_outcome import TunedSettings
+from shotspotter_assets.pages.addresses import Status
 from shotspotter_assets.pages.site import PagesRecord
 from shotspotter_assets.patrol.stored_plans import PlanRecord
 from shotspotter_assets.serving.approval import Approvals, WaitingModels
@@ -22,7 +23,7 @@ RECORDS = {
     record.stored_as: record
     for record in (
         Approvals, FoldRecord, FoldReport, ForecastRecord, NowcastRecord, NowcastScoreRecord, PagesRecord, PlanRecord,
-        ScoreRecord, ServingRecord, SharedModels, StreetRecord, StreetScoreRecord, TunedSettings, WaitingModels,
+        ScoreRecord, ServingRecord, SharedModels, Status, StreetRecord, StreetScoreRecord, TunedSettings, WaitingModels,
         WalkForwardReport,
     )
 }  # fmt: skip

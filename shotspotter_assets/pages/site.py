@@ -15,6 +15,7 @@ from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
 from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+from shotspotter_assets.pages.addresses import published_files
 from shotspotter_assets.pages.city_layers import uncovered
 from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.last_hours import last_hours
@@ -23,7 +24,6 @@ from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
 from shotspotter_assets.pages.track_record import track_record
 from shotspotter_assets.pages.words import title_of
-from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.quality.city_state import open_warnings
 from shotspotter_assets.serving.issued_forecasts import NoForecast
 from shotspotter_assets.sources.day_table import DayTable
@@ -125,9 +125,8 @@ def make_pages(store: Store, city: City) -> Site:
         site.put_data("ground", places.ground(cells))
         if forecast is not None:
             site.put_data("forecast", forecast["data"])
-            if (table := forecast["table"]) is not None:
-                site.put("plan.csv", dispatch_csv(table))
-                site.put("plan.geojson", dispatch_geojson(table))
+        for file, content in published_files(store, city.name, issue, _warnings(store, city)).items():
+            site.put(file, content)
         if track is not None:
             site.put_data("track", track["charts"])
         card = None
@@ -176,10 +175,9 @@ def make_overview(store: Store, names: list[str]) -> str:
 def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]]) -> None:
     """Put pages, given as values of their templates by file, with tabs for them and for those put before."""
     tabs = {file: title for file, title in TABS.items() if file in pages or file in site.hashes}
-    last = DayTable.read(site.store, city.name).last_counted(date.max)
     values = {
         "city": city,
-        "warnings": [] if last is None else open_warnings(site.store, city, last - timedelta(days=WARNED_DAYS)),
+        "warnings": _warnings(site.store, city),
         "city_title": title_of(city.name),
         "problems": site.problems,
         "tabs": tabs,
@@ -191,6 +189,11 @@ def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]]) -> None
     }
     for file, own in pages.items():
         site.put(file, render(f"{file}.jinja", file=file, **values, **own))
+
+
+def _warnings(store: Store, city: City) -> list[str]:
+    last = DayTable.read(store, city.name).last_counted(date.max)
+    return [] if last is None else open_warnings(store, city, last - timedelta(days=WARNED_DAYS))
 
 
 def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:

@@ -250,5 +250,10 @@ NOWCAST_SCORES: Final = StoredFile(Asset.NOWCAST_SCORES, _SCORED, RECORD, "Score
 # pages and checks
 PAGE: Final = StoredFile(Asset.CITY_PAGES, _CITY, "{file}", "A page, or a script or picture of one.")
 INDEX: Final = PAGE.named(file="index.html")
+STATUS: Final = StoredFile(Asset.CITY_PAGES, _CITY, "status.json", "State of the newest forecast, for other systems.")
+FORECAST_MAP: Final = StoredFile(Asset.CITY_PAGES, _CITY, "forecast.geojson", "`risk.geojson` of the newest forecast.")
+PLAN_CSV: Final = StoredFile(Asset.CITY_PAGES, _CITY, "plan.csv", "Columns of its `plan.parquet`, and `place`.")
+PLAN_MAP: Final = StoredFile(Asset.CITY_PAGES, _CITY, "plan.geojson", "The plan's cells, with these columns.")
+STREETS_CSV: Final = StoredFile(Asset.CITY_PAGES, _CITY, "streets.csv", "Columns of its `top_streets.parquet`.")
 PAGES_RECORD: Final = StoredFile(Asset.CITY_PAGES, _CITY, "pages.json", "Hashes of the written pages.")
 CITY_STATE: Final = StoredFile(Asset.QUALITY, _CITY, "city_state.json", "Open warnings of the data checks.")

@@ -1,0 +1,83 @@
+"""Files of the newest forecast at stable addresses, for other systems."""
+
+import json
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final
+
+from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
+from shotspotter_assets.storage.catalogue import (
+    FORECAST_MAP,
+    PLAN_CSV,
+    PLAN_MAP,
+    RISK_MAP,
+    STATUS,
+    STREETS_CSV,
+    TOP_STREETS,
+)
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_record import StoredRecord
+
+SCHEMA_VERSION: Final = 1
+"""Version of all files; it rises when a field or column is removed or changes its meaning."""
+
+
+class Status(StoredRecord):
+    """State of the newest forecast; without one, its facts are null."""
+
+    stored_as = STATUS
+
+    schema_version: int = SCHEMA_VERSION
+    """Version of all files; it rises when a field or column is removed or changes its meaning."""
+    no_forecast: str = ""
+    """Reason for no forecast, or ""; then there are no other files."""
+    files: tuple[str, ...] = ()
+    """Names of the other files, all of this forecast."""
+    ends: datetime | None = None
+    """Instant at which the forecast date is over, and the forecast out of date."""
+    forecast_date: date | None = None
+    issue_date: date | None = None
+    """Last day whose data could be used."""
+    last_known: date | None = None
+    """Last day whose data were used."""
+    lead: int | None = None
+    """Days from `last_known` to `forecast_date`."""
+    issued_at: str | None = None
+    """Instant of the forecast (ISO 8601, UTC)."""
+    replayed: bool = False
+    """True for a forecast after its day."""
+    served: str | None = None
+    """Forecaster."""
+    version: str | None = None
+    """Hash of the forecast, equal for equal days and models."""
+    expected_alerts: float | None = None
+    """Expected number of alerts in all cells."""
+    expected_alerts_low: float | None = None
+    """Lower end of the 80% interval of the number of alerts."""
+    expected_alerts_high: float | None = None
+    """Upper end of that interval."""
+    warnings: tuple[str, ...] = ()
+    """Open warnings of the data checks about the newest days."""
+
+
+def published_files(store: Store, city: str, issue: dict[str, Any], warnings: Sequence[str]) -> dict[str, bytes]:
+    """Return the files of the `newest_forecast` by name, with the status last; only the status without a forecast."""
+    forecast, nothing = issue["forecast"], issue["nothing"]
+    if forecast is None:
+        why = "No forecast has been made yet." if nothing is None else nothing.no_forecast
+        status = Status(city=city, no_forecast=why, last_known=nothing and nothing.last_known, warnings=tuple(warnings))
+        return {STATUS.file: status.content()}
+    record = forecast["record"]
+    facts = {"schema_version": SCHEMA_VERSION, "city": city, "forecast_date": str(record.forecast_date)}
+    files = {FORECAST_MAP.file: _with(facts, store.read_bytes(RISK_MAP, city, record.issue_date))}
+    if (plan := forecast["table"]) is not None:
+        files |= {PLAN_CSV.file: dispatch_csv(plan), PLAN_MAP.file: _with(facts, dispatch_geojson(plan))}
+    if (streets := store.find_table(TOP_STREETS, city, record.issue_date)) is not None:
+        files[STREETS_CSV.file] = dispatch_csv(streets)
+    own = record.model_dump(include={*Status.model_fields})
+    status = Status(**own, ends=forecast["ends"], files=tuple(files), warnings=tuple(warnings))
+    return files | {STATUS.file: status.content()}
+
+
+def _with(facts: dict[str, Any], geojson: bytes) -> bytes:
+    return json.dumps(facts | json.loads(geojson), ensure_ascii=False).encode()

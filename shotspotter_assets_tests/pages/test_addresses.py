@@ -1,0 +1,67 @@
+import csv
+import json
+from io import StringIO
+
+import jsonschema
+import pytest
+
+from docs.data_dictionary import dictionary
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.pages.addresses import SCHEMA_VERSION, Status
+from shotspotter_assets.pages.site import make_pages
+from shotspotter_assets.serving.issued_forecasts import load_record, withheld, write_forecast
+from shotspotter_assets.storage.catalogue import (
+    FORECAST_MAP,
+    PLAN,
+    PLAN_CSV,
+    PLAN_MAP,
+    STATUS,
+    STREETS_CSV,
+    TOP_STREETS,
+)
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, TinySite
+
+OTHERS = (FORECAST_MAP, PLAN_CSV, PLAN_MAP, STREETS_CSV)
+
+
+def test_the_status_names_the_forecast_and_its_files(tiny_site: TinySite) -> None:
+    status = json.loads(tiny_site.store.read_bytes(STATUS, CITY))
+    jsonschema.validate(status, Status.model_json_schema())
+    record = load_record(tiny_site.store, CITY, tiny_site.last_issued)
+    assert status["files"] == [file.file for file in OTHERS]
+    assert (status["version"], status["forecast_date"]) == (record.version, str(record.forecast_date))
+    assert status["no_forecast"] == ""
+
+
+@pytest.mark.parametrize("file", [FORECAST_MAP, PLAN_MAP])
+def test_maps_state_schema_and_date(tiny_site: TinySite, file: str) -> None:
+    found = json.loads(tiny_site.store.read_bytes(file, CITY))
+    assert (found["type"], found["schema_version"], found["city"]) == ("FeatureCollection", SCHEMA_VERSION, CITY)
+    record = load_record(tiny_site.store, CITY, tiny_site.last_issued)
+    assert found["forecast_date"] == str(record.forecast_date)
+    assert found["features"]
+
+
+@pytest.mark.parametrize(
+    ("file", "columns"), [(PLAN_CSV, [*PLAN.columns, "place"]), (STREETS_CSV, [*TOP_STREETS.columns])]
+)
+def test_tables_have_the_documented_columns(tiny_site: TinySite, file: str, columns: list[str]) -> None:
+    rows = csv.DictReader(StringIO(tiny_site.store.read_bytes(file, CITY).decode()))
+    assert sorted(rows.fieldnames) == sorted(columns)
+    assert next(rows)
+
+
+def test_every_field_of_the_status_is_in_the_data_dictionary() -> None:
+    described = dictionary().partition(f"**`{STATUS.file}`**")[2].partition("**`")[0]
+    assert [name for name in Status.model_fields if f"`{name}`" not in described] == []
+
+
+def test_without_a_forecast_only_the_status_remains(copy: Store, tiny_site: TinySite) -> None:
+    history = CityHistory.load(copy, tiny_site.city, tiny_site.last_issued)
+    write_forecast(copy, withheld(copy, history, "The source is silent."))
+    make_pages(copy, tiny_site.city)
+    status = json.loads(copy.read_bytes(STATUS, CITY))
+    jsonschema.validate(status, Status.model_json_schema())
+    assert (status["no_forecast"], status["files"]) == ("No forecast is issued. The source is silent.", [])
+    assert not any(copy.exists(file, CITY) for file in OTHERS)
