@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.arrays import Array, Integers, Values
+from shotspotter_assets.arrays import Array, Values
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.cities.patrol_rules import Shift
@@ -30,7 +30,7 @@ from shotspotter_assets.storage.store import Store
 
 SHOWN_PLACES: Final = 10  # of periods without units
 WHOLE_DAY: Final = "Whole day"
-RECENT_DAYS: Final = 28
+RECENT_WEEKS: Final = 4
 QUARTERS: Final = tuple(
     Shift(name=name, start=start, end=start + 6, units=0)
     for name, start in (("Night", 0), ("Morning", 6), ("Afternoon", 12), ("Evening", 18))
@@ -48,11 +48,6 @@ class Period:
     probability: Array
     expected: Array
     issue_date: date
-
-    @property
-    def clock(self) -> str:
-        """Local hours in words."""
-        return f"{self.starts:%H:%M} to {self.ends:%H:%M}"
 
 
 def newest_issue(store: Store, city: str) -> IssueRecord | None:
@@ -85,19 +80,19 @@ class _FirstPage:
         self.recent = self._recent_alerts()
 
     def forecast(self) -> dict[str, Any]:
-        record, day = self.record, self.day
+        day, city = self.day, self.city
         probability, expected = (day[name].to_numpy() for name in ("probability", "expected"))
-        starts = day["starts_utc"][0].as_py().astimezone(self.city.zone)
-        ends = (day["starts_utc"][0].as_py() + timedelta(hours=day["hours"][0].as_py())).astimezone(self.city.zone)
-        whole = Period(WHOLE_DAY, starts, ends, probability, expected, record.issue_date)
+        starts = day["starts_utc"][0].as_py().astimezone(city.zone)
+        ends = (day["starts_utc"][0].as_py() + timedelta(hours=day["hours"][0].as_py())).astimezone(city.zone)
+        whole = Period(WHOLE_DAY, starts, ends, probability, expected, self.record.issue_date)
         periods = [*self._shift_periods(), whole]
         types = [] if day[TYPE_COLUMNS[0]].null_count else list(GUNSHOT_TYPES.values())
         shares = {-1: np.ones(len(day))} | {code: day[TYPE_COLUMNS[code]].to_numpy() for code in range(len(types))}
         shown = [self._shown(period) for period in periods]
         sums = np.sort(expected)[::-1].cumsum()
-        reach = 0.0 if self.city.patrol is None else self.city.patrol.radius_m
+        reach = 0.0 if city.patrol is None else city.patrol.radius_m
         data = {
-            "cells": (self.row * self.city.grid.columns + self.column).tolist(),
+            "cells": (self.row * city.grid.columns + self.column).tolist(),
             "why": [reasons(self.drivers.get(cell, ())) for cell in zip(self.row, self.column, strict=True)],
             "views": {
                 f"{at}/{code}": _view(period, share)
@@ -105,11 +100,13 @@ class _FirstPage:
                 for code, share in shares.items()
             },
             "streets": self._streets(periods),
-            "marks": [[{name: row[name] for name in ("at", "rank", "what")} for row in one["places"]] for one in shown],
+            "marks": [
+                [{name: row[name] for name in ("at", "rank", "place")} for row in one["places"]] for one in shown
+            ],
             "reach": [reach if one["totals"] else 0 for one in shown],
         }
         return {
-            "record": record,
+            "record": self.record,
             "data": data,
             "periods": shown,
             "types": types,
@@ -119,7 +116,6 @@ class _FirstPage:
             "reach": round(reach),
             "has_streets": "streets" in self.places.layers,
             "table": self.units,
-            "recent_days": RECENT_DAYS,
             "plan_note": "" if self.plan is None else self.plan.note,
             "totals_note": self._totals_note(periods),
         }
@@ -134,23 +130,24 @@ class _FirstPage:
         names = self.places.names(*cells_of(table), with_degrees=False)
         return plan, table.append_column("place", pa.array(names))
 
-    def _recent_alerts(self) -> Integers | None:
-        """Return the alerts of each cell in the last known days, shape (rows, columns)."""
+    def _recent_alerts(self) -> Values | None:
+        """Return the alerts of the last known days in each cell and within reach of it, shape (2, cells); None if unknown."""
         last, city = self.record.last_known, self.city
-        first = max(city.start, last - timedelta(days=RECENT_DAYS - 1))
+        first = max(city.start, last - timedelta(days=7 * RECENT_WEEKS - 1))
         try:
-            return np.asarray(CityHistory.load(self.store, city, last, first).alerts.sum(axis=0))
+            counts = CityHistory.load(self.store, city, last, first).alerts.sum(axis=0).ravel()
         except (DaysNotKnownError, MissingPartitionsError):
             return None
+        around = counts if city.patrol is None else reach_matrix(city, city.patrol.radius_m) @ counts
+        return np.array([counts, around], np.int64)
 
     def _shift_periods(self) -> Iterator[Period]:
         """Yield the day's shifts, after those of the day before that end on the day."""
-        record = self.record
-        before = self.record.issue_date - ONE_DAY
-        late = [shift for shift in self.shifts if 0 < shift.end <= shift.start]
-        table = self.store.find_sound_table(FORECAST, self.city.name, before, ["row"]) if late else None
+        record, before = self.record, self.record.issue_date - ONE_DAY
+        over_midnight = [shift for shift in self.shifts if 0 < shift.end <= shift.start]
+        table = self.store.find_sound_table(FORECAST, self.city.name, before, ["row"]) if over_midnight else None
         if table is not None and is_of_grid(table, self.city):
-            yield from self._periods_of(before, record.issue_date, late)
+            yield from self._periods_of(before, record.issue_date, over_midnight)
         if self.shifts:
             yield from self._periods_of(record.issue_date, record.forecast_date, self.shifts)
 
@@ -163,98 +160,79 @@ class _FirstPage:
             yield Period(shift.name, starts, ends, probability, expected, issue_date)
 
     def _shown(self, period: Period) -> dict[str, Any]:
-        """Return a period for the template: `places`, those of its units if it has any, and what they share."""
-        is_newest = period.issue_date == self.record.issue_date
+        """Return a period for the template, with the places of its units or else the likeliest ones."""
+        is_newest, is_day = period.issue_date == self.record.issue_date, period.name == WHOLE_DAY
         plan, units = (self.plan, self.units) if is_newest else self._read_plan(period.issue_date)
-        rows: list[dict[str, Any]] = []
-        totals = None
-        if units is not None and plan is not None:
-            rows = units.filter(pc.field("shift") == period.name).sort_by("rank").to_pylist()
-            totals = next((one for one in plan.shifts if one.shift == period.name), None) if rows else None
-        rows = self._units(rows) if rows else self._likeliest(period)
-        shared, apart = set_apart([row["drivers"] for row in rows])
+        rows = [] if units is None else units.filter(pc.field("shift") == period.name).sort_by("rank").to_pylist()
+        totals = next((one for one in plan.shifts if one.shift == period.name), None) if plan and rows else None
+        rows = rows or self._likeliest(period, with_range=is_day)
+        shared, apart = set_apart([row["reasons"] for row in rows])
         for row, own in zip(rows, apart, strict=True):
-            row["apart"] = reasons([*own, *row["recent"]], "")
+            if self.recent is not None:
+                number = self.recent[int(totals is not None), row["row"] * self.city.grid.columns + row["column"]]
+                own.append(f"{number or 'no'} {'alert' if number == 1 else 'alerts'} there in {RECENT_WEEKS} weeks")
+            row["apart"] = reasons([*own, *row.get("range", ())], "")
+            row |= {"chance": chance(row["probability_within_reach"]), "at": [row["latitude"], row["longitude"]]}
         name = period.name if is_newest else f"{period.name} from {period.starts:%A}"
         return {
             "name": name,
             "anchor": f"shift={name.replace(' ', '-')}",
-            "kind": "day" if period.name == WHOLE_DAY else "shift" if is_newest else "before",
-            "date": period.starts.date(),
-            "clock": period.clock,
-            "starts": period.starts.isoformat(),
-            "ends": period.ends.isoformat(),
+            "kind": "day" if is_day else "shift" if is_newest else "before",
+            "starts": period.starts,
+            "ends": period.ends,
             "expected": float(period.expected.sum()),
             "totals": totals,
             "shared": reasons(shared, ""),
             "places": rows,
         }
 
-    def _units(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Complete the rows of a plan."""
-        patrol = self.city.patrol
-        assert patrol is not None
-        around = None if self.recent is None else reach_matrix(self.city, patrol.radius_m) @ self.recent.ravel()
-        for row in rows:
-            cell = row["row"] * self.city.grid.columns + row["column"]
-            row |= {
-                "name": row["place"],
-                "at": [row["latitude"], row["longitude"]],
-                "to": [row["post_latitude"] or row["latitude"], row["post_longitude"] or row["longitude"]],
-                "chance": chance(row["probability_within_reach"]),
-                "drivers": row["reasons"],
-                "recent": _recent(around, cell),
-                "what": f"{row['units']} {'unit' if row['units'] == 1 else 'units'}: {row['place']}",
-            }
-        return rows
-
-    def _likeliest(self, period: Period) -> list[dict[str, Any]]:
+    def _likeliest(self, period: Period, *, with_range: bool) -> list[dict[str, Any]]:
+        """Return the likeliest cells by the names of a plan's columns; what a unit would reach there is the cell itself."""
         best = np.argsort(-period.probability, kind="stable")[:SHOWN_PLACES]
         row, column = self.row[best], self.column[best]
-        low, high = (self.day[name].to_numpy() for name in ("low", "high"))
-        around = None if self.recent is None else self.recent.ravel()
-        names = self.places.names(row, column, with_degrees=False)
-        longitude, latitude = cell_middles(self.city, row, column)
+        low, high = (self.day[name].to_numpy()[best] for name in ("low", "high"))
+        longitude, latitude = (np.round(degrees, 6).tolist() for degrees in cell_middles(self.city, row, column))
         return [
             {
-                "rank": rank + 1,
-                "name": names[rank],
-                "at": (at := [round(float(degrees[rank]), 6) for degrees in (latitude, longitude)]),
-                "to": at,
-                "chance": chance(period.probability[cell]),
-                "drivers": self.drivers.get((row[rank], column[rank]), ()),
-                "recent": [
-                    *_recent(around, row[rank] * self.city.grid.columns + column[rank]),
-                    *(_range(low[cell], high[cell]) if period.name == WHOLE_DAY else ()),
-                ],
-                "what": names[rank],
+                "rank": at + 1,
+                "place": name,
+                "row": row[at],
+                "column": column[at],
+                "latitude": latitude[at],
+                "longitude": longitude[at],
+                "probability_within_reach": period.probability[best[at]],
+                "range": [f"chance between {chance(low[at])} and {chance(high[at])}"] if with_range else [],
+                "reasons": self.drivers.get((row[at], column[at]), ()),
             }
-            for rank, cell in enumerate(best)
+            for at, name in enumerate(self.places.names(row, column, with_degrees=False))
         ]
 
     def _streets(self, periods: Sequence[Period]) -> list[dict[str, Any]]:
-        """Return the likeliest streets of the day, with their class and chance in each period; None where unknown."""
-        features = top_street_lines(self.store, self.city.name, self.record.issue_date)
-        if not features:
-            return []
-        table = self.store.read_table(
-            STREETS, self.city.name, self.record.issue_date, ["segment", "shift", "probability"]
+        """Return the likeliest streets of the day, with class and chance by period; None where these are unknown."""
+        city, issue_date = self.city.name, self.record.issue_date
+        streets = top_street_lines(self.store, city, issue_date)
+        table = (
+            self.store.read_table(STREETS, city, issue_date, ["segment", "shift", "probability"]) if streets else None
         )
-        table = table.filter(pc.field("segment").isin([feature["id"] for feature in features]))
-        risk = {(row["segment"], row["shift"]): row["probability"] for row in table.to_pylist()}
-        streets = []
-        for feature in features:
-            chances: list[tuple[int, str] | None] = []
-            for period in periods:
-                shift = None if period.name == WHOLE_DAY else period.name
-                value = risk.get((feature["id"], shift)) if period.issue_date == self.record.issue_date else None
-                steps = scale(period.probability)
-                chances.append(None if value is None else (int(chance_classes(np.array(value), steps)), chance(value)))
-            facts = feature["properties"]
-            streets.append(
-                {"geometry": feature["geometry"], "name": facts["name"], "why": facts["why"], "chances": chances}
-            )
-        return streets
+        rows = (
+            [] if table is None else table.filter(pc.field("segment").isin([one["id"] for one in streets])).to_pylist()
+        )
+        risk = {(row["segment"], row["shift"] or WHOLE_DAY): row["probability"] for row in rows}
+
+        def shown(segment: int, period: Period) -> tuple[int, str] | None:
+            value = risk.get((segment, period.name)) if period.issue_date == issue_date else None
+            if value is None:
+                return None
+            return int(chance_classes(np.array(value), scale(period.probability))), chance(value)
+
+        return [
+            {
+                "geometry": street["geometry"],
+                **{name: street["properties"][name] for name in ("name", "why")},
+                "chances": [shown(street["id"], period) for period in periods],
+            }
+            for street in streets
+        ]
 
     def _totals_note(self, periods: Sequence[Period]) -> str:
         why = "" if self.city.patrol is None else totals_note(self.city.patrol.shifts)
@@ -275,15 +253,3 @@ def _view(period: Period, share: Array) -> dict[str, object]:
         "chances": [chance(value) for value in of_type.tolist()],
         "legend": legend(steps),
     }
-
-
-def _range(low: float, high: float) -> list[str]:
-    first, last = chance(low), chance(high)
-    return [] if first == last else [f"chance between {first} and {last}"]
-
-
-def _recent(counts: Values | None, cell: int) -> list[str]:
-    if counts is None:
-        return []
-    number = int(counts[cell])
-    return [f"{number or 'no'} {'alert' if number == 1 else 'alerts'} there in {RECENT_DAYS // 7} weeks"]

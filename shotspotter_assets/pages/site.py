@@ -214,7 +214,7 @@ def _card(city: str, forecast: dict[str, Any] | None, nothing: NoForecast | None
         return CityCard(name=city, last_known=nothing and nothing.last_known, note=note)
     record, top = forecast["record"], forecast["top"][0]
     facts = record.model_dump(include={*CityCard.model_fields})
-    return CityCard(name=city, likeliest=f"{top['name']} ({top['chance']})", ends=forecast["ends"], **facts)
+    return CityCard(name=city, likeliest=f"{top['place']} ({top['chance']})", ends=forecast["ends"], **facts)
 
 
 def _cells(store: Store, city: City, forecast: dict[str, Any] | None) -> Integers:

@@ -66,9 +66,9 @@ class CityMap {
   setMarks(points, reach) {
     this.marks.clearLayers();
     if (reach) points.forEach(({ at }) => L.circle(at, { radius: reach, className: "reach", fill: false, interactive: false }).addTo(this.marks));
-    [...points].reverse().forEach(({ at, rank, what }) => {
+    [...points].reverse().forEach(({ at, rank, place }) => {
       const icon = L.divIcon({ className: "rank-mark", html: String(rank), iconSize: [20, 20] });
-      L.marker(at, { icon, keyboard: false }).bindTooltip(this.text([what])).addTo(this.marks);
+      L.marker(at, { icon, keyboard: false }).bindTooltip(this.text([place])).addTo(this.marks);
     });
   }
 
