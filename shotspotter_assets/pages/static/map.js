@@ -10,11 +10,12 @@ class CityMap {
     this.extent = numbers.length ? L.latLngBounds(numbers.flatMap((number) => this.bounds(number))) : L.latLngBounds([south, west], [north, east]);
     const { lat } = this.extent.getCenter(), [[bottom, left], [top, right]] = [this.extent.getSouthWest(), this.extent.getNorthEast()].map((corner) => [corner.lat, corner.lng]);
     figure.style.setProperty("--aspect", (right - left) * Math.cos(lat * Math.PI / 180) / (top - bottom));
-    this.map = L.map(figure.querySelector(".canvas"), { attributionControl: false, scrollWheelZoom: false, zoomSnap: .1, maxZoom: 18 });
+    this.map = L.map(figure.querySelector(".canvas"), { attributionControl: false, zoomControl: false, scrollWheelZoom: false, zoomSnap: .1, maxZoom: 18 });
     figure.map = this;
     this.map.fitBounds(this.extent);
     this.map.setMaxBounds(this.extent.pad(.5));
     L.control.scale({ imperial: false }).addTo(this.map);
+    L.control.zoom({ position: "bottomright" }).addTo(this.map);
     if (ground.tiles) {
       figure.classList.add("has-tiles");
       L.tileLayer(ground.tiles, { maxZoom: 18, bounds: this.extent.pad(.5) }).addTo(this.map);
