@@ -15,6 +15,7 @@ from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import NEW_CITY
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
+from shotspotter_assets.models.stack import LONG_LEAD_DAYS
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, is_over
 from shotspotter_assets.serving.risk_tables import (
@@ -132,5 +133,6 @@ def _meanings(record: ServingRecord, models: TrainedModels, stored: CityHistory)
     hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
     if stored.lead > 1:
         interval += f" The forecasts of the validation window had the same lead of {stored.lead} days."
+        interval += " At such a lead both sides have the width of the wider one." * (stored.lead >= LONG_LEAD_DAYS)
         hours += f", and so are the next hours, as the days after {stored.last_known} are not known"
     return interval, hours

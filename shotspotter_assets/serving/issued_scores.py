@@ -28,6 +28,7 @@ SERVED: Final = "served"
 WINDOW_DAYS: Final = 91  # days of the rolling scores and gate
 HISTORY_DAYS: Final = 365  # stored days that show the usual silences, and so which days are known
 MIN_DAYS: Final = 14  # minimum of scored days for rolling scores
+POOLED_LEAD: Final = 15  # longer leads grow day by day, as at quarterly publishers, and are scored together
 MIN_DAYS_OF_LEVEL: Final = 28  # minimum of scored days for a verdict on predicted / observed
 
 
@@ -100,12 +101,14 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
 
     Args:
         stored: the days to the issue date, at most the last `HISTORY_DAYS`.
-        forecasts: next-day rows of issued forecasts of the last `WINDOW_DAYS`; those with the lead of the last one count.
+        forecasts: next-day rows of issued forecasts of the last `WINDOW_DAYS`; those with the lead of the last one count, or with
+            any lead from `POOLED_LEAD` on if it has one.
         serving: the record of the last one; None without any.
     """
     scored_date = stored.issue_date
     lead = lead_of(forecasts[max(forecasts)]) if forecasts else 1
-    known = known_forecasts({at: table for at, table in forecasts.items() if lead_of(table) == lead}, stored)
+    of_lead = {at: one for at, one in forecasts.items() if min(lead_of(one), POOLED_LEAD) == min(lead, POOLED_LEAD)}
+    known = known_forecasts(of_lead, stored)
     candidate = "" if serving is None else serving.candidate
     scored = scored_days(known, stored, candidate)
     note = None

@@ -97,6 +97,11 @@ def test_forecasts_of_other_leads_and_of_unknown_days_are_not_scored() -> None:
     known = score(history, forecasts | late, serving_record())
     assert (known.lead, known.note) == (3, None)
     assert known.rolling.days == 30
+    # A quarterly publisher's leads grow day by day.
+    grown = {
+        day: one.replace_schema_metadata({"lead": str(at)}) for at, (day, one) in enumerate(late.items(), start=10)
+    }
+    assert score(history, forecasts | grown, serving_record()).rolling.days == 25
 
 
 def test_unknown_days_are_not_scored() -> None:

@@ -42,7 +42,8 @@ def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: d
     """Scores of the forecast issued the day before, with rolling skill, calibration, drift and gate.
 
     A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
-    issued at the same lead. Rebuilt when alerts of the last year, or forecasts of the last 13 weeks, change.
+    issued at the same lead, or at any of more than two weeks. Rebuilt when alerts of the last year, or forecasts of the last
+    13 weeks, change.
     """
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
