@@ -74,7 +74,7 @@ class ScoreRecord(StoredRecord):
     scored_date: date
     """Last day of the scored days."""
     lead: int
-    """Lead of all scored forecasts, days."""
+    """Lead of the last scored forecast, days."""
     last_known: date
     """Last day whose alerts are known."""
     note: str | None

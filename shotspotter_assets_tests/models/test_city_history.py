@@ -109,6 +109,12 @@ def test_days_not_known_at_the_end_are_cut_off_and_the_lead_grows(store: Store) 
         stored.complete()
 
 
+def test_a_forecast_before_the_first_alert_names_the_key(store: Store) -> None:
+    DayTable.update(store, CITY.name, dict.fromkeys(days_between(CITY.start, LAST), entry("unknown")))
+    with pytest.raises(DaysNotKnownError, match=rf"write a later first_forecast in {CITY.name}\.yaml"):
+        CityHistory.load(store, CITY, LAST)
+
+
 def test_days_not_known_before_known_ones_are_left_out(store: Store) -> None:
     first = days_between(CITY.start, date(2021, 1, 7))
     known = dict.fromkeys(days_between(CITY.start, LAST), entry("known"))
