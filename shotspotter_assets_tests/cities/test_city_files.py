@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.city_files import CityFileError, find_city, load_cities, load_city
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
@@ -31,6 +32,12 @@ def test_package_cities_load() -> None:
     assert list(cities) == sorted(cities)
     assert {"chicago", "simulated_city", "washington_dc"} <= set(cities)
     assert cities["washington_dc"].shape == (36, 36)
+
+
+def test_the_longest_lead_of_washington_dc_covers_its_publication() -> None:
+    rule = load_cities()["washington_dc"].publication
+    days = days_between(date(2026, 1, 1), date(2027, 12, 31))
+    assert max((day - (rule.complete_through(day) or day)).days for day in days) == 106 < rule.longest_lead
 
 
 @pytest.mark.parametrize(
