@@ -65,6 +65,14 @@ def rows_in_box(frame: "geopandas.GeoDataFrame", box: Box) -> "geopandas.GeoData
     return in_box
 
 
+def named_rows(frame: "geopandas.GeoDataFrame", key: str, column: str) -> "geopandas.GeoDataFrame":
+    """Return the rows with a name in a column; raise ValueError if there is none."""
+    named = frame[frame[column].notna() & (frame[column].astype(str).str.strip() != "")]
+    if named.empty:
+        raise ValueError(f"has no name in any row of {column}. Correct `{key}`")
+    return named
+
+
 def read_areas(path: Path, name_property: str, wanted: Collection[str]) -> Areas:
     """Return each polygon of a file in order, valid, with its name; raise ValueError if the file lacks a wanted name."""
     try:

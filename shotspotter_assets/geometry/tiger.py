@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.geometry.grid import Box
-from shotspotter_assets.geometry.shapes import read_shapes, require_column, rows_in_box
+from shotspotter_assets.geometry.shapes import named_rows, read_shapes, require_column, rows_in_box
 
 if TYPE_CHECKING:
     import geopandas
@@ -43,14 +43,12 @@ def _named(option: str, file: Path, box: Box, *columns: str) -> "geopandas.GeoDa
         frame = read_shapes(file)
         for column in columns or _area_names(frame):
             require_column(frame, option, column)
-        frame = rows_in_box(frame, box)
+        column = (columns or _area_names(frame))[0]
+        named = named_rows(rows_in_box(frame, box), option, column)
     except ValueError as error:
         raise ValueError(f"{option}: {file} {error}.") from None
-    column = (columns or _area_names(frame))[0]
-    named = frame[frame[column].fillna("").astype(str).str.strip() != ""]
-    if named.empty:
-        raise ValueError(f"{option}: {file} has no name in any row of {column}.")
-    named = named.assign(geometry=named.geometry.make_valid().clip_by_rect(*box.edges))
+    shapes = named.geometry if columns else named.geometry.make_valid()
+    named = named.assign(geometry=shapes.clip_by_rect(*box.edges))
     return named[~named.geometry.is_empty].drop(columns="name", errors="ignore").rename(columns={column: "name"})
 
 

@@ -9,7 +9,7 @@ from shotspotter_assets.arrays import Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Layer
 from shotspotter_assets.geometry.cells import Plane, cell_shapes
-from shotspotter_assets.geometry.shapes import read_shapes, require_column, rows_in_box
+from shotspotter_assets.geometry.shapes import named_rows, read_shapes, require_column, rows_in_box
 
 if TYPE_CHECKING:
     from geopandas import GeoSeries
@@ -52,17 +52,13 @@ def uncovered(city: City, layers: CityLayers, cells: Integers | None = None) -> 
 def _read(city: City, layer: Layer) -> "GeoSeries":
     frame = read_shapes(layer.path)
     require_column(frame, "name", layer.name)
-    frame = rows_in_box(frame, city.box)
-    frame = frame[frame[layer.name].notna()]
+    frame = named_rows(rows_in_box(frame, city.box), "name", layer.name)
     shapes = frame.geometry.copy()
     is_area = shapes.geom_type.isin(["Polygon", "MultiPolygon"])
     shapes[is_area] = shapes[is_area].make_valid()
     shapes = shapes.clip_by_rect(*city.box.edges)
     shapes.index = [_named(layer.name, value) for value in frame[layer.name]]
-    shapes = shapes[~shapes.is_empty & (shapes.index != "")]
-    if shapes.empty:
-        raise ValueError(f"has no name in any row of {layer.name}. Correct `name`")
-    return shapes
+    return shapes[~shapes.is_empty]
 
 
 def _named(column: str, value: object) -> str:

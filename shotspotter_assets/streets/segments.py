@@ -16,7 +16,7 @@ from shotspotter_assets.arrays import Array, Integers, Shapes
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.geometry.cells import Plane, cell_shapes
-from shotspotter_assets.geometry.shapes import read_shapes, require_column, rows_in_box
+from shotspotter_assets.geometry.shapes import named_rows, read_shapes, require_column, rows_in_box
 
 if TYPE_CHECKING:
     import geopandas
@@ -84,9 +84,7 @@ def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame"
             there = ", ".join(sorted(in_box[column].dropna().astype(str).unique())[:10])
             wanted = ", ".join(values)
             raise ValueError(f"has no line whose {column} is one of {wanted}; it has {there}. Correct `only`")
-    named = kept[kept[streets.name].notna() & (kept[streets.name].astype(str).str.strip() != "")]
-    if named.empty:
-        raise ValueError(f"has no name in any row of {streets.name}. Correct `name`")
+    named = named_rows(kept, "name", streets.name)
     reasons = {
         "outside of the city's box": len(frame) - len(in_box),
         "not among those of `only`": len(in_box) - len(kept),

@@ -107,7 +107,7 @@ def test_the_common_name_of_a_road_comes_before_its_number(tmp_path: Path) -> No
     [
         ("--roads", "none.zip", "none.zip does not exist."),
         ("--roads", "far.zip", "far.zip has nothing in the city's box; its shapes lie within "),
-        ("--roads", "nameless.zip", "nameless.zip has no name in any row of FULLNAME."),
+        ("--roads", "nameless.zip", "nameless.zip has no name in any row of FULLNAME. Correct `--roads`."),
         (
             "--roads",
             "tl_2018_11_tract.zip",
