@@ -125,6 +125,8 @@ class City(StrictModel):
     """Warnings and landed files that a person has accepted."""
     patrol: PatrolRules | None = None
     """Rules of patrol plans; null for a city without them."""
+    public: bool = False
+    """True for a public page of areas and levels beside the pages."""
     nowcasts: NowcastRules | None = None
     """Cadence of nowcasts; null for a city without automatic ones."""
     retraining: Literal["daily", "weekly", "hourly"] = "weekly"

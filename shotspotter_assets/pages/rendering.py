@@ -43,6 +43,11 @@ def shared_files() -> dict[str, bytes]:
     return shared | {"plotly.min.js": get_plotlyjs().encode()}
 
 
+def package_file(name: str) -> bytes:
+    """Return one of the own scripts and styles."""
+    return (files(PACKAGE) / "static" / name).read_bytes()
+
+
 def rendered_markdown(text: str) -> Markup:
     """Render Markdown of this project; HTML, pictures and links stay text."""
     from markdown_it import MarkdownIt

@@ -21,6 +21,7 @@ from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.past_days import past_day, stamps
 from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.public_page import public_files
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
 from shotspotter_assets.pages.track_record import track_record
 from shotspotter_assets.pages.words import title_of
@@ -127,6 +128,9 @@ def make_pages(store: Store, city: City) -> Site:
             site.put_data("forecast", forecast["data"])
         for file, content in published_files(store, city.name, issue, _warnings(store, city)).items():
             site.put(file, content)
+        if city.public:
+            for file, content in public_files(store, city, issue, places.layers, title_of(city.name)).items():
+                site.put(file, content)
         if track is not None:
             site.put_data("track", track["charts"])
         card = None

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import geopandas
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import shapely
+
+from shotspotter_assets.cities.layers import Layer, Layers
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.pages.site import make_pages
+from shotspotter_assets.serving.issued_forecasts import withheld, write_forecast
+from shotspotter_assets.storage.catalogue import FORECAST, PAGE, TOP_STREETS
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, TinySite
+
+PUBLIC = PAGE.named(file="public/index.html")
+
+
+def public_page(store: Store, site: TinySite, **changes: object) -> str:
+    make_pages(store, site.city.model_copy(update={"public": True, **changes}))
+    return store.read_bytes(PUBLIC, CITY).decode()
+
+
+def test_the_page_is_made_on_request_and_removed(copy: Store, tiny_site: TinySite) -> None:
+    assert not copy.exists(PUBLIC, CITY)
+    folder = Path(public_page(copy, tiny_site) and copy.uri(PUBLIC, CITY)).parent
+    assert {path.name for path in folder.iterdir()} == {"index.html", "pages.css", "pages.js"}
+    make_pages(copy, tiny_site.city)
+    assert not copy.exists(PUBLIC, CITY)
+
+
+def test_it_shows_levels_of_areas_and_nothing_smaller(copy: Store, tiny_site: TinySite) -> None:
+    html = public_page(copy, tiny_site)
+    assert '<th scope="row">ward 1</th>' in html
+    assert html.count("<td>") == 2 * DAYS
+    assert "../" not in html
+    streets = copy.read_table(TOP_STREETS, CITY, tiny_site.last_issued)["street"].to_pylist()
+    assert not any(street in html for street in streets)
+
+
+@pytest.mark.parametrize(("factor", "level"), [(0.1, "lower than usual"), (10.0, "higher than usual")])
+def test_levels_compare_with_the_areas_own_year(copy: Store, tiny_site: TinySite, factor: float, level: str) -> None:
+    table = copy.read_table(FORECAST, CITY, tiny_site.last_issued)
+    at = table.column_names.index("expected")
+    changed = table.set_column(at, table.schema.field(at), pc.multiply(table["expected"], pa.scalar(factor)))
+    copy.write_table(FORECAST, changed, CITY, tiny_site.last_issued)
+    html = public_page(copy, tiny_site)
+    newest = html.split('<th scope="row">')[1:]
+    assert all(f"<td>{level}</td>" == area.partition("</th>")[2][: len(level) + 9] for area in newest)
+
+
+def test_small_areas_are_left_out(copy: Store, tiny_site: TinySite, tmp_path: Path) -> None:
+    wards = {"ward": ["Large", "Small"]}
+    shapes = [shapely.box(-77.06, 38.88, -77.02, 38.93), shapely.box(-77.02, 38.88, -77.01, 38.89)]
+    geopandas.GeoDataFrame(wards, geometry=shapes, crs=4326).to_file(tmp_path / "wards.geojson", driver="GeoJSON")
+    html = public_page(copy, tiny_site, layers=Layers(districts=Layer(path=tmp_path / "wards.geojson", name="ward")))
+    assert "Large" in html
+    assert "Small" not in html
+    assert "south-east" in public_page(copy, tiny_site, layers=Layers())
+
+
+def test_without_a_forecast_it_says_so(copy: Store, tiny_site: TinySite) -> None:
+    history = CityHistory.load(copy, tiny_site.city, tiny_site.last_issued)
+    write_forecast(copy, withheld(copy, history, "A reason."))
+    assert "There is no forecast at present." in public_page(copy, tiny_site)
