@@ -47,18 +47,13 @@ def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, dat
 
 def totals_note(shifts: Sequence[Shift]) -> str:
     """Return why the totals of a day's shifts differ from the day's, in one sentence; "" if they have the day's hours."""
-    ends = [shift.end + 24 * (shift.end <= shift.start) for shift in shifts]
-    covering = np.zeros(2 * 24, np.int64)
-    for shift, end in zip(shifts, ends, strict=True):
-        covering[shift.start : end] += 1
-    today, next_day = covering.reshape(2, 24)
-    late = [f"{shift.name} ends on the next day" for shift, end in zip(shifts, ends, strict=True) if end > 24]
-    # Hours before the first shift may belong to a shift that began on the day before.
-    reasons = [
-        *late,
-        *_spans(today + next_day == 0, "no shift has"),
-        *_spans(today + next_day > 1, "several shifts have"),
-    ]
+    late, covering = [], np.zeros(24, np.int64)
+    for shift in shifts:
+        end = shift.end + 24 * (shift.end <= shift.start)
+        # Hours before the first shift may belong to one that began on the day before.
+        covering[np.arange(shift.start, end) % 24] += 1
+        late += [f"{shift.name} ends on the next day"] * (end > 24)
+    reasons = [*late, *_spans(covering == 0, "no shift has"), *_spans(covering > 1, "several shifts have")]
     return f"The totals of shifts and day differ: {'; '.join(reasons)}." if reasons else ""
 
 

@@ -100,8 +100,7 @@ def test_the_page_opens_on_the_shift_of_the_clock(
     midnight = day_start(tiny_site.last_issued + timedelta(days=1), tiny_site.city.zone)
     page.clock.set_fixed_time(midnight + timedelta(hours=hours))
     open_page(page, folder)
-    [period] = page.locator(".period >> visible=true").all() or page.locator(".period:not([hidden])").all()
-    assert period.get_attribute("id").startswith(f"shift={shown}")
+    assert page.get_attribute(".period:not([hidden])", "id").startswith(f"shift={shown}")
     assert page.inner_text("#when").strip() == (f"({label})" if label else "")
     assert page.locator("nav.shifts >> text=night from >> visible=true").count() == (hours < 6)
 
@@ -131,6 +130,9 @@ def test_streets_can_be_hidden_and_pointed_at(page: Any, folder: Path, tiny_site
     top = json.loads((tiny_site.root / "store/street_risk/city=tiny_city").joinpath(
         f"date={tiny_site.last_issued}/top_streets.geojson").read_bytes())["features"]  # fmt: skip
     assert page.inner_text(".leaflet-tooltip:not(.name) b") == top[0]["properties"]["name"]
+    page.evaluate("location.hash = '#shift=day'")
+    page.wait_for_function("document.getElementById('shown').textContent.startsWith('day')")
+    assert page.locator("#map path.street").count() == len(top)
     page.uncheck("#streets")
     assert page.locator("#map path.street").count() == 0
 

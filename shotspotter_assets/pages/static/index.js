@@ -44,6 +44,7 @@ document.addEventListener("DOMContentLoaded", async () => {
     map.describe = (number) => [`${view.chances[place.get(number)]} of an alert`, forecast.why[place.get(number)]];
     map.setCells(forecast.cells, view.classes);
     map.setMarks(forecast.marks[at], reach);
+    if (streets) streets.parentElement.hidden = !forecast.streets.some((street) => street.chances[at]);
     map.setStreets(!streets || !streets.checked ? [] : forecast.streets.filter((street) => street.chances[at]).map((street) =>
       ({ geometry: street.geometry, class: street.chances[at][0], lines: [street.name, `${street.chances[at][1]} of an alert`, street.why] })));
     byId("shown").textContent = `${name}: ${view.alerts} alerts are expected. Numbers: ${reach ? "places of units; circles: their reach" : "the likeliest places"}.`;
