@@ -114,8 +114,7 @@ def stretches(days: list[date]) -> Iterator[list[date]]:
 
 def landing_city() -> City:
     """The simulated city as one with a landing folder. Rows without a usable date would be filed before the first day."""
-    from shotspotter_assets.sources.landing.landing_settings import LandingSettings
-    from shotspotter_assets.sources.tabular_settings import Columns
+    from shotspotter_assets.sources.tabular_settings import Columns, LandingSettings
 
     columns = {"time" if ours == "time_utc" else ours: theirs for ours, theirs in LANDED.items()}
     source = LandingSettings(kind="landing", columns=Columns(**columns), settle_seconds=0)

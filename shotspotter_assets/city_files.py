@@ -15,9 +15,9 @@ from shotspotter_assets.cities.explanations import explain
 from shotspotter_assets.cities.factors import Factor
 from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.cities.layers import Layer, Streets
-from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
 from shotspotter_assets.sources.source_kinds import SourceOfAnyKind
+from shotspotter_assets.sources.tabular_settings import LandingSettings
 
 PACKAGE_CITIES = Path(__file__).parent / "cities"  # folder of the shipped city files
 Cities = Mapping[str, City]  # cities by name

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.sources.landing.landing_settings import LandingSettings
+from shotspotter_assets.sources.tabular_settings import LandingSettings
 from shotspotter_assets.storage.catalogue import DAYS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store

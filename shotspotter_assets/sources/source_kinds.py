@@ -7,8 +7,8 @@ from pydantic import Field
 from shotspotter_assets.sources.api.alerts_api import AlertsApiSettings
 from shotspotter_assets.sources.api.arcgis import ArcgisSettings
 from shotspotter_assets.sources.api.socrata import SocrataSettings
-from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
+from shotspotter_assets.sources.tabular_settings import LandingSettings
 
 SourceOfAnyKind = Annotated[
     LandingSettings

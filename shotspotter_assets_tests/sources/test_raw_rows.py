@@ -13,10 +13,9 @@ from pydantic import ValidationError
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.json_rows import finder
-from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.raw_rows import to_raw
 from shotspotter_assets.sources.schema import RAW_SCHEMA
-from shotspotter_assets.sources.tabular_settings import Columns, NaiveTimes
+from shotspotter_assets.sources.tabular_settings import Columns, LandingSettings, NaiveTimes
 from shotspotter_assets.sources.written_times import read_times
 from shotspotter_assets_tests.conftest import TEST_CITIES
 

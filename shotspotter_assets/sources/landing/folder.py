@@ -26,10 +26,10 @@ from shotspotter_assets.cities.city import City, Limits
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError
 from shotspotter_assets.sources.landing import received
 from shotspotter_assets.sources.landing.formats import FORMATS
-from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.landing.reader import Batch, Task, read_in_subprocess
 from shotspotter_assets.sources.landing.received import Received, ReceivedFile
 from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
+from shotspotter_assets.sources.tabular_settings import LandingSettings
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
 from shotspotter_assets.sources.json_rows import Row
-from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.raw_rows import BROKEN, WGS84, table_of_rows
+from shotspotter_assets.sources.tabular_settings import LandingSettings
 
 BLOCK_BYTES: Final = 64 * 2**20  # maximum of a line; Arrow's default of 1 MB refuses files with one long line
 HEAD_BYTES: Final = 64 * 2**10  # maximum of the header line

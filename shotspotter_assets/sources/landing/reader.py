@@ -29,10 +29,10 @@ from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.formats import FORMATS
-from shotspotter_assets.sources.landing.landing_settings import LandingSettings
 from shotspotter_assets.sources.landing.received import corrected_day
 from shotspotter_assets.sources.raw_rows import to_raw
 from shotspotter_assets.sources.schema import FIRST_POSSIBLE_DAY
+from shotspotter_assets.sources.tabular_settings import LandingSettings
 
 MAX_ATTEMPTS: Final = 2  # a file is read again if its process ends, as something else may have ended it
 MAX_IDLE_SECONDS: Final = 60
