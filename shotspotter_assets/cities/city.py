@@ -40,8 +40,7 @@ class Limits(StrictModel):
     """Limits of one landed file or an API's answers. Memory and time are those of the reading process."""
 
     max_rows: int = Field(default=15_000_000, ge=1)
-    max_answer_mb: int = Field(default=512, ge=1)
-    """Maximum of all unpacked answers of an API to one request for days."""
+    max_answer_mb: int = Field(default=512, ge=1)  # maximum of all unpacked answers of an API to one request for days
     memory_mb: int = Field(default=4_096, ge=64)
     seconds: float = Field(default=300, gt=0)
 
@@ -87,26 +86,17 @@ class City(StrictModel):
     """Further sources of the same city, such as police reports beside the alerts."""
     automation: Literal["manual", "recent", "history"] = "manual"
     """`manual`: nothing starts; `recent`: recent days and folds of the last year; `history`: all days and folds."""
-    limits: Limits = Limits()
-    """Limits above which a file or answer of its sources is refused."""
-    publication: Publication = Publication()
-    """Delay and cadence of the source."""
-    end: Day | None = None
-    """Last day of the service, where it has ended."""
-    is_tried: bool = True
-    """False for a file that has never been run on alerts of its city."""
-    first_forecast: Day | None = None
-    """First issue date of live models, forecasts and plans; null for `start`."""
-    coverage: Coverage | None = None
-    """Published coverage; null for one that is estimated from the alerts."""
-    layers: Layers = Layers()
-    """Districts and streets that name places on the pages."""
+    limits: Limits = Limits()  # limits above which a file or answer of its sources is refused
+    publication: Publication = Publication()  # delay and cadence of the source
+    end: Day | None = None  # last day of the service, where it has ended
+    is_tried: bool = True  # False for a file that has never been run on alerts of its city
+    first_forecast: Day | None = None  # first issue date of live models, forecasts and plans; null for `start`
+    coverage: Coverage | None = None  # published coverage; null for one that is estimated from the alerts
+    layers: Layers = Layers()  # districts and streets that name places on the pages
     factors: Factors = Field(default_factory=dict)
     """Further data on its places and days, by name, as inputs of the next-day forecast."""
-    streets: Streets | None = None
-    """Its street lines, whose segments are ranked; null for a city without `street_risk`."""
-    base_map: BaseMap | None = None
-    """Background map of the pages; null for pages that fetch nothing."""
+    streets: Streets | None = None  # street lines whose segments are ranked; null for a city without `street_risk`
+    base_map: BaseMap | None = None  # background map of the pages; null for pages that fetch nothing
     time_precision: Literal["second", "hour", "day"] = "second"
     """Exactness of the published times; forecasts of shorter spans are refused."""
     counted: Literal["alerts", "incidents"] = "alerts"
@@ -115,28 +105,18 @@ class City(StrictModel):
     """The city's own spellings of gunshot types, which take precedence over the common ones; null for no known type."""
     event_types: dict[Annotated[str, Field(pattern=NAME_PATTERN)], tuple[str, ...]] = Field(default_factory=dict)
     """Incidents other than gunshot alerts (robbery, homicide), by name, with their spellings in the source."""
-    forecast: tuple[str, ...] = ()
-    """Names of the `event_types` that forecasts are of; empty for gunshot alerts."""
-    holidays: str = "US"
-    """Country (and subdivision, as US-DC) whose public holidays the city has."""
-    max_share_rejected: float = Field(default=0.5, ge=0, le=1)
-    """Maximum share of unusable rows of a run."""
-    acknowledged: tuple[Acknowledged, ...] = ()
-    """Warnings and landed files that a person has accepted."""
-    patrol: PatrolRules | None = None
-    """Rules of patrol plans; null for a city without them."""
-    public: bool = False
-    """True for a public page of areas and levels beside the pages."""
-    nowcasts: NowcastRules | None = None
-    """Cadence of nowcasts; null for a city without automatic ones."""
+    forecast: tuple[str, ...] = ()  # names of the `event_types` that forecasts are of; empty for gunshot alerts
+    holidays: str = "US"  # country (and subdivision, as US-DC) whose public holidays the city has
+    max_share_rejected: float = Field(default=0.5, ge=0, le=1)  # maximum share of unusable rows of a run
+    acknowledged: tuple[Acknowledged, ...] = ()  # warnings and landed files that a person has accepted
+    patrol: PatrolRules | None = None  # rules of patrol plans; null for a city without them
+    public: bool = False  # True for a public page of areas and levels beside the pages
+    nowcasts: NowcastRules | None = None  # cadence of nowcasts; null for a city without automatic ones
     retraining: Literal["daily", "weekly", "hourly"] = "weekly"
     """Cadence of the live models' training; hourly for models of hours and minutes, and weekly for the others."""
-    folds: Folds = Folds()
-    """Cadence and windows of the walk-forward folds."""
-    shared: bool = True
-    """True if `shared_models` learn from its alerts; its own models start from them in any case."""
-    network: bool = True
-    """False leaves the network, and with it TensorFlow, out of folds and live models."""
+    folds: Folds = Folds()  # cadence and windows of the walk-forward folds
+    shared: bool = True  # True if `shared_models` learn from its alerts; its own models start from them in any case
+    network: bool = True  # False leaves the network, and with it TensorFlow, out of folds and live models
     serves: str | None = None
     """Name of the forecaster (`models.forecaster_registry`) that serves if it passes the gate; null for the project's choice."""
     gate: Literal["enforce", "alarm"] = "enforce"

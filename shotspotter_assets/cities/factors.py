@@ -74,8 +74,7 @@ class SeriesFactor(_Factor):
 
     kind: Literal["series"]
     column: str = Field(min_length=1)
-    day: str = "date"
-    """Column of the local civil day."""
+    day: str = "date"  # column of the local civil day
     days_late: int = Field(default=0, ge=-7, le=366)
     """Days until the number of a day is published; -1 for forecasts issued on the day before."""
 

@@ -21,12 +21,9 @@ class Folds(StrictModel):
     """Cadence of the folds, and their windows, which end or begin at the cutoff; years as `5y`."""
 
     every: Literal["month", "quarter", "half_year", "year"] = "quarter"
-    train: str = "all"
-    """Days to train on: `all` before the validation window, or years."""
-    validation: str = "15%"
-    """Last days before the cutoff: a share of the days to train and validate on, or years."""
-    test: str = "next"
-    """Days from the cutoff on: to the `next` cutoff, or years."""
+    train: str = "all"  # days to train on: `all` before the validation window, or years
+    validation: str = "15%"  # last days before the cutoff: a share of the days to train and validate on, or years
+    test: str = "next"  # days from the cutoff on: to the `next` cutoff, or years
 
     @field_validator("train", "validation", "test")
     @classmethod

@@ -33,8 +33,7 @@ class BaseMap(StrictModel):
 
     tiles: Annotated[SafeUrl, AfterValidator(_tiles)]
     """Address of a tile. A page's readers ask this server for the tiles of the city."""
-    attribution: str = Field(min_length=1)
-    """Credit as the map's terms of use require it."""
+    attribution: str = Field(min_length=1)  # credit as the map's terms of use require it
 
 
 class Layers(StrictModel):
@@ -53,8 +52,7 @@ class Streets(Layer):
     """Street lines, also as an OpenStreetMap extract, that are ranked by segment; unnamed lines are left out."""
 
     number_from: str | None = None
-    number_to: str | None = None
-    """Columns of the lowest and highest house number along a line, for names by blocks."""
+    number_to: str | None = None  # columns of the lowest and highest house number along a line, for names by blocks
     only: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Permitted values of columns, by name; other lines, such as freeways, are left out."""
 

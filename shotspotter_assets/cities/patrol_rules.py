@@ -39,12 +39,10 @@ class PatrolRules(StrictModel):
     """Rules of a city's patrol plans."""
 
     shifts: tuple[Shift, ...] = Field(min_length=1)
-    radius_m: float = Field(default=500.0, ge=0, le=20_000)
-    """Reach of a unit from the middle of its cell."""
+    radius_m: float = Field(default=500.0, ge=0, le=20_000)  # reach of a unit from the middle of its cell
     shares: tuple[float, ...] = Field(default=(0.6, 0.24, 0.1), min_length=1, max_length=10)
     """Share of a cell's alerts that its first unit covers, the second adds, and so on."""
-    most_units_per_cell: int = Field(default=2, ge=1)
-    """Maximum of one shift."""
+    most_units_per_cell: int = Field(default=2, ge=1)  # maximum of one shift
     least_share_per_area: float = Field(default=0.0, ge=0, le=1)
     """Minimum share of a shift's units in each area of the coverage file, else in each quadrant; rounded up."""
     repeats: Repeats | None = None

@@ -19,12 +19,9 @@ class Publication(StrictModel):
 
     days_late: int | None = Field(default=None, ge=0, le=400)
     """Days between the end of a day, or of a period, and its alerts."""
-    every: Period | None = None
-    """Calendar period whose days are published together."""
-    period_days: int | None = Field(default=None, ge=1, le=400)
-    """Length of periods that follow no calendar."""
-    longest_lead: int = Field(default=14, ge=1, le=400)
-    """Maximum days from the last known day to a forecast day."""
+    every: Period | None = None  # calendar period whose days are published together
+    period_days: int | None = Field(default=None, ge=1, le=400)  # length of periods that follow no calendar
+    longest_lead: int = Field(default=14, ge=1, le=400)  # maximum days from the last known day to a forecast day
 
     @model_validator(mode="after")
     def _has_one_period(self) -> "Publication":

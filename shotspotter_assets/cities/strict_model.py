@@ -33,5 +33,4 @@ def _is_safe(url: str) -> str:
     return url
 
 
-SafeUrl = Annotated[str, AfterValidator(_is_safe)]
-"""An address without secrets; https, except for this machine's own."""
+SafeUrl = Annotated[str, AfterValidator(_is_safe)]  # an address without secrets; https, except for this machine's own

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 SIGNIFICANT_DIGITS: Final = 4
 SHOWN_DAYS: Final = 200
 
-Metadata = dict[str, Any]
-"""Entries of the panel by name; the type that Dagster gives their values is not public."""
+Metadata = dict[str, Any]  # entries of the panel by name; the type that Dagster gives their values is not public
 
 
 def column_schema(table: StoredTable) -> dict[str, dg.TableSchema]:

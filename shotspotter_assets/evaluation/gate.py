@@ -32,22 +32,15 @@ Outcome = Literal["better", "not worse, not shown to be better", "worse"]
 class Verdict:
     """The verdict on a candidate (`verdict_on`), and the forecast that is served."""
 
-    served: str
-    """The candidate or the best baseline."""
+    served: str  # the candidate or the best baseline
     candidate: str
-    best_baseline: str
-    """The servable baseline with the least log loss."""
-    gain: Gain
-    """Gain of the candidate over the best baseline."""
-    predicted_over_observed: float | None
-    """None without positives."""
-    positives: int
-    """Cell-days with an alert."""
-    reasons: tuple[str, ...]
-    """Sentences: verdict, failed conditions, and the rule by which a combination is served."""
+    best_baseline: str  # the servable baseline with the least log loss
+    gain: Gain  # gain of the candidate over the best baseline
+    predicted_over_observed: float | None  # None without positives
+    positives: int  # cell-days with an alert
+    reasons: tuple[str, ...]  # sentences: verdict, failed conditions, and the rule by which a combination is served
     outcome: Outcome
-    overruled: str = ""
-    """Sentence if the candidate serves without passing (`gate: alarm` in the city's file)."""
+    overruled: str = ""  # sentence if the candidate serves without passing (`gate: alarm` in the city's file)
 
     @property
     def passed(self) -> bool:

@@ -23,8 +23,7 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
 
 ALL: Final = "all"  # facet of all cell-days, and only group of an undivided facet
-WITHOUT_FIREWORKS: Final = "without_firework_days"
-"""Facet of all days except firework days; absent if every day is one."""
+WITHOUT_FIREWORKS: Final = "without_firework_days"  # facet of all days except firework days; absent if every day is one
 NO_MODEL: Final = ""
 TYPES: Final = "gunshot_types"  # facet of the type scores
 

@@ -42,8 +42,7 @@ MODEL_PREFIX: Final = "model_"
 LEAD: Final = "lead"  # metadata key
 REPLAYED: Final = "replayed"  # metadata key of forecasts after their day
 TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
-NOON: Final = 12
-"""Local hour of the day after the forecast date at which hourly alerts end, for shifts over midnight."""
+NOON: Final = 12  # local hour of the day after the forecast date at which hourly alerts end, for shifts over midnight
 MAX_LOCATIONS: Final = 20
 
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 LANDING_SECONDS: Final = 10  # seconds between two ticks if the city has landed files
 OTHER_SECONDS: Final = 60  # seconds between two ticks of other cities
-MAX_SECONDS: Final = 30.0
-"""Maximum time of a tick before files are left for the next one: Dagster ends a tick of 60 s."""
+MAX_SECONDS: Final = 30.0  # maximum time of a tick before files are left for the next one: Dagster ends a tick of 60 s
 LATENESS_PERIOD_S: Final = 3600  # seconds between two evaluations of a city's `alerts_are_on_time`
 MAX_SHOWN: Final = 8  # sentences that a tick shows; the checks name all files
 CITY_TAG: Final = "shotspotter/city"
