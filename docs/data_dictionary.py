@@ -4,7 +4,7 @@ from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.models.next_day.shared_regression import SharedModels
 from shotspotter_assets.models.records import FoldRecord
-from shotspotter_assets.models.tuning.search_outcome import TunedSettings
+from shotspotter_assets.models.tuning.search import TunedSettings
 from shotspotter_assets.pages.addresses import Status
 from shotspotter_assets.pages.site import PagesRecord
 from shotspotter_assets.patrol.stored_plans import PlanRecord

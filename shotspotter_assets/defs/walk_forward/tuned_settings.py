@@ -87,8 +87,7 @@ def definitions(city: City) -> dg.Definitions:
 def _search(
     context: dg.AssetExecutionContext, config: TuningConfig, store: Store, sagemaker: SageMakerResource, city: City
 ) -> panel.Metadata:
-    from shotspotter_assets.models.tuning.search import open_study, search, storage_url
-    from shotspotter_assets.models.tuning.search_outcome import TunedSettings, trial_rows
+    from shotspotter_assets.models.tuning.search import TunedSettings, open_study, search, storage_url, trial_rows
 
     cutoff, name = run_day(context), config.forecaster
     task = _task(store, city, cutoff, config)

@@ -32,9 +32,6 @@ class LocationMaps(keras.layers.Layer):
         embedding = ops.broadcast_to(self.embedding, (ops.shape(maps)[0], *self.embedding.shape))
         return ops.concatenate([maps, embedding], axis=-1)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return (*input_shape[:-1], (input_shape[-1] or 0) + self.width)
-
 
 def build_network(settings: NetworkSettings, inputs: NetworkInputs, initial_rates: np.ndarray) -> keras.Model:
     """Build a network for some inputs; random weights follow `keras.utils.set_random_seed`.

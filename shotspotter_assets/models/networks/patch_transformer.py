@@ -45,9 +45,6 @@ class PatchAttention(keras.layers.Layer):
         mixed = ops.transpose(ops.softmax(scores) @ value, (0, 2, 1, 3))
         return ops.reshape(mixed, (-1, number, width)) @ self.joined
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return input_shape
-
 
 def attended_maps(settings: NetworkSettings, frames: Any, maps: Any) -> Any:
     """Return features (batch, 1, rows, columns, filters) of the target day."""

@@ -82,6 +82,3 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
 
     def _convolve(self, frames: Any, kernel: Any) -> Any:
         return ops.conv(frames, kernel, padding="same", data_format="channels_last")
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return (*input_shape[:-1], 2 * self.filters)

@@ -1,4 +1,7 @@
-"""The search by Optuna: its task, and one study for it, whose trials are kept in a storage that a killed search goes on with."""
+"""The search by Optuna: its task, one study for it, and the stored outcome as a record and as YAML for the city's file.
+
+The trials are kept in a storage, with which a killed search goes on.
+"""
 
 import json
 import tempfile
@@ -12,8 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import optuna
+import yaml
 from lightgbm.basic import LightGBMError
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from pydantic import JsonValue
 
 from shotspotter_assets.arrays import Booleans
 from shotspotter_assets.models.forecaster import FitContext
@@ -21,14 +26,17 @@ from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.forecaster_settings import ForecasterSettings
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.storage.catalogue import TUNED_SETTINGS, TUNED_YAML
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile
+from shotspotter_assets.storage.stored_record import StoredRecord
 
 RANDOM_TRIALS: Final = 8  # trials with random values before the sampler learns from them
 MIN_EPOCHS: Final = 3  # epochs of a network before its trial may be pruned
 MIN_COMPARED_TRIALS: Final = 4  # complete trials that a running one is compared with before it may be pruned
+SHOWN_TRIALS: Final = 10
 START_LOSS: Final = "start_loss"  # attribute of a study: log loss of the settings without a search
 
 
@@ -190,3 +198,72 @@ def best_loss(study: optuna.Study) -> float:
     """Return the least log loss of the complete trials and of the settings without a search."""
     losses = [trial.value for trial in study.trials if trial.value is not None]
     return float(min([*losses, study.user_attrs[START_LOSS]]))
+
+
+class TunedSettings(StoredRecord):
+    """The outcome of a forecaster's search in a fold."""
+
+    stored_as = TUNED_SETTINGS
+
+    cutoff: date
+    forecaster: str
+    settings: dict[str, JsonValue]
+    """Settings that differ from those without a search; empty if no trial was better."""
+    loss: float
+    """Log loss of the validation window in nats per cell-day."""
+    start_loss: float
+    """Log loss of the settings without a search."""
+    gain: float
+    """Difference in nats per cell-day with an alert; chosen on these very days, so it flatters the tuned settings."""
+    trials: int
+    """Number of finished trials."""
+
+    @classmethod
+    def of(cls, task: TuningTask, cutoff: date, study: optuna.Study) -> "TunedSettings":
+        start, loss = study.user_attrs[START_LOSS], best_loss(study)
+        values = study.best_params if loss < start else {}
+        changed = type(task.settings).model_validate(task.settings.model_dump() | values).model_dump(mode="json")
+        return cls(
+            city=task.history.city.name,
+            cutoff=cutoff,
+            forecaster=task.forecaster,
+            settings={name: changed[name] for name in values},
+            loss=loss,
+            start_loss=start,
+            gain=(start - loss) * task.observed.size / task.observed.sum(),
+            trials=len(finished_trials(study)),
+        )
+
+    def write(self, store: Store) -> str:
+        """Write the record, and its lines for the city's file; return the record's address."""
+        place = (self.city, self.cutoff)
+        record = self.stored_as.named(forecaster=self.forecaster)
+        store.write_bytes(record, self.content(), *place)
+        store.write_bytes(TUNED_YAML.named(forecaster=self.forecaster), self.yaml.encode(), *place)
+        return store.uri(record, *place)
+
+    @property
+    def yaml(self) -> str:
+        """Lines for the city's file that put the settings into effect; a comment where nothing better was found."""
+        if not self.settings:
+            return f"# {self.forecaster}: no trial was better than the settings of the city's file.\n"
+        return yaml.safe_dump({"forecasters": {self.forecaster: self.settings}}, sort_keys=False)
+
+
+def trial_rows(study: optuna.Study) -> list[dict[str, object]]:
+    """Return the complete trials with the least log loss, the best one first."""
+    complete = sorted((trial.value, trial.number, trial) for trial in study.trials if trial.value is not None)
+    return [
+        {"trial": number, "log loss": value, "settings": in_words(trial.params)}
+        for value, number, trial in complete[:SHOWN_TRIALS]
+    ]
+
+
+def in_words(values: Mapping[str, Any]) -> str:
+    """Return values in words, as "leaves 12, learning_rate 0.043"."""
+    # By `:.3g` alone, people would read 1.31e+03.
+    shown = (
+        f"{name} {float(f'{value:.3g}'):g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in values.items()
+    )
+    return ", ".join(shown) or "as they were"

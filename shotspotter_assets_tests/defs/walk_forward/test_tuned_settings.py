@@ -8,7 +8,7 @@ import pytest
 
 from shotspotter_assets.defs.resources import SageMakerResource
 from shotspotter_assets.defs.walk_forward.tuned_settings import STORAGE_VARIABLE
-from shotspotter_assets.models.tuning.search_outcome import TunedSettings
+from shotspotter_assets.models.tuning.search import TunedSettings
 from shotspotter_assets.storage.catalogue import TUNED_SETTINGS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources

@@ -11,13 +11,15 @@ from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import FORECASTERS, SEARCHED, city_settings
 from shotspotter_assets.models.tuning.search import (
     START_LOSS,
+    TunedSettings,
     TuningTask,
     finished_trials,
+    in_words,
     open_study,
     search,
     storage_url,
+    trial_rows,
 )
-from shotspotter_assets.models.tuning.search_outcome import TunedSettings, in_words, trial_rows
 from shotspotter_assets.storage.catalogue import TRIALS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.histories import CITY, TRAIN, VALIDATION, silent
