@@ -13,8 +13,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import BEFORE_START, REASONS, row_reasons
 
 MAX_ROW_CHARACTERS: Final = 160
-UNDATED: Final = ("no_time", "future_date", "impossible_date")
-"""Reasons of rows without a usable date, filed under the first day or the day of their file."""
+UNDATED: Final = ("no_time", "future_date", "impossible_date")  # filed under the first day or the day of their file
 REMEDIES: Final = {
     "no_time": "columns.time, time_format (how times are written) and naive_times (what a time without a zone means)",
     "future_date": "time_format (day and month may be interchanged) or naive_times",

@@ -15,10 +15,8 @@ from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.geometry.cells import cell_middles
 from shotspotter_assets.geometry.shapes import read_areas
 
-MIN_CELL_ALERTS: Final = 3
-"""Minimum alerts of a covered cell in a training window; one or two alerts may be misplaced points."""
-MAX_RATE_BEFORE: Final = 0.1
-"""Maximum rate before coverage, as a share of the later one: misplaced points, and alerts of cells next to it."""
+MIN_CELL_ALERTS: Final = 3  # of a covered cell in a training window; one or two alerts may be misplaced points
+MAX_RATE_BEFORE: Final = 0.1  # before coverage, as a share of the later rate: misplaced points, alerts of cells beside
 MIN_START_LOG_LIKELIHOOD_RATIO: Final = 8.0
 """Minimum for a start after the first day. By chance, cells of constant rate reach 4 in up to 7 of a hundred cases, 8 in up to 3
 of a thousand (simulated, 1 and 5 years, 0.003 to 0.1 alert days a day)."""

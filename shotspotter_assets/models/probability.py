@@ -7,8 +7,7 @@ import numpy.typing as npt
 
 from shotspotter_assets.arrays import Array, Booleans
 
-MIN_PROBABILITY: Final = 1e-6
-"""Bound of every forecast, from 0 and from 1: a certainty that proves wrong would cost an infinite log loss."""
+MIN_PROBABILITY: Final = 1e-6  # bound of forecasts, from 0 and 1: a wrong certainty would cost an infinite log loss
 
 
 def clip_probability(probability: npt.NDArray[np.floating]) -> Array:

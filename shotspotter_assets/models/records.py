@@ -26,8 +26,7 @@ class TrainedModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    chosen: dict[str, JsonValue]
-    """Settings that the fit chose, with the validation loss and the training history of networks."""
+    chosen: dict[str, JsonValue]  # settings that the fit chose, its validation loss and history of networks
     files: dict[str, str]  # SHA-256 of each file
     seconds_to_train: float
 

@@ -2,10 +2,8 @@
 
 from typing import Final
 
-INPUTS_WARM_UP_DAYS: Final = 60
-"""First days of all history that nothing on the next-day inputs is fitted on, as their rates rest on a few days."""
-BASELINES_WARM_UP_DAYS: Final = 90
-"""First days that the baselines on lag features are not fitted on, as their rates are plain means."""
+INPUTS_WARM_UP_DAYS: Final = 60  # first days of history, left out of fits on next-day inputs: few days make their rates
+BASELINES_WARM_UP_DAYS: Final = 90  # those left out of fits of baselines on lag features, as plain means
 
 
 def split_days(days_before_cutoff: int, validation_days: int, window: int) -> tuple[range, range]:

@@ -15,14 +15,12 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from shotspotter_assets.redaction import Redaction, environment_secrets, without_credentials
 
-State = dict[str, dict[str, str]]
-"""Times (ISO 8601) of the keys sent within `REPEAT_AFTER`, by channel; the caller keeps them between calls."""
+State = dict[str, dict[str, str]]  # times (ISO 8601) of keys sent within `REPEAT_AFTER`, by channel, for the next call
 REPEAT_AFTER: Final = timedelta(hours=24)
 MAX_MESSAGES: Final = 20  # maximum number of messages in one text
 MAX_TEXT_CHARACTERS: Final = 1_000
 NO_WIDTH: Final = "\u200b"  # invisible space that breaks links and mentions
-MIN_PART_CHARACTERS: Final = 12
-"""Minimum length of a secret part of a webhook's path; short parts, such as `services`, are no secrets."""
+MIN_PART_CHARACTERS: Final = 12  # of a secret part of a webhook's path; short ones, such as `services`, are no secrets
 
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it logs the webhook's path, a secret
 

@@ -12,10 +12,8 @@ if TYPE_CHECKING:
 
 MIN_CLOCK_ALERTS: Final = 100  # minimum alerts of a year: four hours off cost 0.2 nats an alert
 MONTH_DAYS: Final = 30
-MIN_COARSE_SHARE: Final = 0.95
-"""Minimum share of coarse times: a few odd times do not make a source exact to the second."""
-MAX_SHARE_AT_ONE_TIME: Final = 0.05
-"""Maximum share at one time of day; a sound police source has up to 1.1% (midnight, Philadelphia)."""
+MIN_COARSE_SHARE: Final = 0.95  # minimum of coarse times: a few odd times do not make a source exact to the second
+MAX_SHARE_AT_ONE_TIME: Final = 0.05  # at one time of day; a sound police source has 1.1% (midnight, Philadelphia)
 STEPS_SECONDS: Final = {"day": 86_400, "hour": 3600, "minute": 60}
 
 

@@ -17,11 +17,9 @@ GUNFIRE_SHARES: Final = GUNFIRE_HOURS / GUNFIRE_HOURS.sum()
 SHIFTS: Final = np.arange(-11, 13)  # hours by which times may be late
 MAX_SHIFT_HOURS: Final = 2  # maximum shift of a sound city's night from `GUNFIRE_HOURS` (2 in Philadelphia's shootings)
 MIN_CLOCK_LOG_LIKELIHOOD_RATIO: Final = 20.0
-MIXED_SHARES: Final = (1.0, 0.5)
-"""Shares of a month's alerts in the wrong zone: all, or half if a file in UTC repeats one in local time."""
+MIXED_SHARES: Final = (1.0, 0.5)  # of a month's alerts in the wrong zone: all, or half if a file in UTC repeats one
 MIN_MONTH_LOG_LIKELIHOOD_RATIO: Final = 30.0  # minimum for a wrong zone in a month; sound months of ten cities reach 29
-MIN_SHARE_OF_BEST: Final = 0.8
-"""Minimum ratio of the wrong zone, as a share of the best shift's; test shots at noon fit another shift."""
+MIN_SHARE_OF_BEST: Final = 0.8  # minimum of the wrong zone's ratio to the best shift's: test shots at noon fit another
 MAX_TIMES_MEAN: Final = 3  # maximum alerts of a counted day, as a multiple of the month's mean: one burst has one hour
 MORNING_HOURS: Final = range(4, 10)  # local hours without a peak in sound records of police or sensors
 CORRECT_CLOCK: Final = "correct time_zone or naive_times in the city's file and rebuild these days"

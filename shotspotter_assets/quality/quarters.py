@@ -9,21 +9,17 @@ if TYPE_CHECKING:
     from shotspotter_assets.quality.window import Window
 
 QUARTER_DAYS: Final = 91
-WHOLE_WEEKS_YEAR: Final = 364
-"""Days between compared quarters: whole weeks, so that equal weekdays and seasons are compared."""
+WHOLE_WEEKS_YEAR: Final = 364  # between compared quarters: whole weeks, so that equal weekdays are compared
 MIN_QUARTER_INCIDENTS: Final = 30
 NOT_ENOUGH_QUARTERS: Final = (
     f"Not enough days or incidents to check yet: a quarter of {MIN_QUARTER_INCIDENTS} incidents, and the year before."
 )
 MIN_QUARTER_DAYS: Final = 60
-MAX_LEVEL_RATIO: Final = 3.0
-"""Maximum change within a year: New York's gunfire doubled in 2020; three times is a change of measuring."""
+MAX_LEVEL_RATIO: Final = 3.0  # in a year: New York's gunfire doubled in 2020; three times is a change of measuring
 MIN_STANDARD_ERRORS: Final = 4.0  # minimum standard errors of the log ratio, with the days' own dispersion
-MIN_NEW_SHARE: Final = 0.12
-"""Minimum share, beyond the usual, of a quarter's incidents in cells silent for the year before."""
+MIN_NEW_SHARE: Final = 0.12  # beyond the usual, of a quarter's incidents in cells silent for the year before
 MAX_RATIO_TO_UNSEEN: Final = 2.0
-MAX_NEW_CHANCE: Final = 1e-6
-"""Maximum probability of as many incidents in silent cells at `MAX_RATIO_TO_UNSEEN` times the usual share."""
+MAX_NEW_CHANCE: Final = 1e-6  # of as many incidents in silent cells at `MAX_RATIO_TO_UNSEEN` times the usual share
 
 
 def level_change(window: "Window") -> Finding:

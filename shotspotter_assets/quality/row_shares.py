@@ -13,13 +13,11 @@ if TYPE_CHECKING:
 
 USUAL_REJECTED_OR_REPEATED: Final = 0.01
 USUAL_UNTYPED: Final = 0.05
-USUAL_OUTSIDE: Final = 0.05
-"""Share heard across a published edge: 2.8% of Washington DC's alerts lie outside its six districts."""
+USUAL_OUTSIDE: Final = 0.05  # heard across a published edge: 2.8% of Washington DC's alerts lie outside its districts
 MIN_COPIED_SHARE: Final = 0.9  # minimum share of a file's points on a day that repeat another file
 MIN_COPIED_POINTS: Final = 4
 MAX_FILES_NAMED: Final = 5
-MIN_DAYS_FOR_UNDATED: Final = 28
-"""Rows without a usable date come from any day, so they are compared with those of many days only."""
+MIN_DAYS_FOR_UNDATED: Final = 28  # rows without a usable date are of any day, so many days are compared with them
 
 
 def share_rejected(window: "Window") -> Finding:

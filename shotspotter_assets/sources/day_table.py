@@ -31,10 +31,8 @@ ARRIVAL_DAYS: Final = 120  # number of days from whose arrivals lateness is lear
 LEVEL_DAYS: Final = 56  # follows the seasons, and is exact to about 10% at ten alerts a day
 MIN_DISPERSION, MAX_DISPERSION = 0.05, 2.0  # of (variance - mean) / mean squared; New York's shootings have 0.05
 MIN_ARRIVALS: Final = 5  # minimum number of days with newer rows from which lateness is learned
-CAP_QUANTILE: Final = 0.98
-"""Counts above it are cut, so that one extreme day neither widens the usual range nor makes silence plausible."""
-MIN_SHARE_OF_FILES: Final = 0.9
-"""Minimum share of days with a daily file for a missing one to count as not landed; below it, as no alerts."""
+CAP_QUANTILE: Final = 0.98  # counts above are cut: one extreme day must neither widen the range nor excuse silence
+MIN_SHARE_OF_FILES: Final = 0.9  # of days with a daily file for a missing one to count as not landed, not as empty
 
 
 @dataclass(frozen=True)

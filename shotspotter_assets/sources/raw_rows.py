@@ -19,11 +19,9 @@ from shotspotter_assets.sources.tabular_settings import TabularSettings
 from shotspotter_assets.sources.written_times import read_times
 
 NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
-MIN_UNREADABLE: Final = 20
-"""Minimum rows of a refused table without readable times: the city's file describes the times wrongly."""
+MIN_UNREADABLE: Final = 20  # rows without any readable time from which on the city's file describes times wrongly
 WGS84: Final = "EPSG:4326"
-BROKEN: Final = "__broken_line__"
-"""Column with the text of lines that do not parse, null for sound ones; only some sources have it."""
+BROKEN: Final = "__broken_line__"  # column with the text of lines that do not parse, null for sound ones; rarely there
 
 
 def table_of_rows(rows: Sequence[Row], paths: Iterable[str]) -> pa.Table:

@@ -15,8 +15,7 @@ from shotspotter_assets.storage.catalogue import RAW_ROWS
 from shotspotter_assets.storage.fingerprints import group_fingerprints, row_hashes
 
 RAW_SCHEMA: Final = RAW_ROWS.schema
-FIRST_POSSIBLE_DAY: Final = date(1990, 1, 1)
-"""Earlier dates are defaults or misread numbers, as there were no acoustic gunshot sensors."""
+FIRST_POSSIBLE_DAY: Final = date(1990, 1, 1)  # there were no gunshot sensors before: defaults or misread numbers
 SIMULATED: Final = "simulated city"  # the `received_from` of the rows of simulated cities
 PUBLISHED: Final = (
     "date", "time_utc", "source_id", "longitude", "latitude", "gunshot_type", "rounds", "as_received",

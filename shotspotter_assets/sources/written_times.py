@@ -20,8 +20,7 @@ ZONE: Final = r"[zZ]|UTC|GMT|[+-]\d{2}(?::?\d{2})?"
 PARTS: Final = rf"^(?P<day>.*?)(?:(?:^|[T ,]+)(?P<clock>{CLOCK})\s*{HALF}\s*(?P<zone>{ZONE})?)?$"
 """A date, with an optional time of day, half of the day and zone."""
 WITH_ZONE: Final = rf"({CLOCK}\s*{HALF})\s*(?:{ZONE})$"  # a zone after a time of day; the end of a date is never a zone
-ISO_DAY: Final = r"\d{4}-\d{2}-\d{2}|\d{8}(?:T|$)"
-"""The beginning of ISO 8601 times; pandas would also accept a year alone."""
+ISO_DAY: Final = r"\d{4}-\d{2}-\d{2}|\d{8}(?:T|$)"  # the beginning of ISO 8601 times; pandas would also read a year
 DAY_FORMATS: Final = ("%Y-%m-%d", "%d-%b-%Y", "%d-%b-%y", "%b-%d-%Y", "%b-%d-%y")
 MONTH_FIRST: Final = ("%m-%d-%Y", "%m-%d-%y")
 DAY_FIRST: Final = ("%d-%m-%Y", "%d-%m-%y")
@@ -33,8 +32,7 @@ READABLE: Final = (np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01"
 log = logging.getLogger(__name__)
 
 
-Readings = tuple[Moments, Moments]
-"""Times of a column: instants (UTC) of rows with a zone, and the wall clock's readings of others."""
+Readings = tuple[Moments, Moments]  # instants (UTC) of rows with a zone, and the wall clock's readings of others
 
 
 def read_times(

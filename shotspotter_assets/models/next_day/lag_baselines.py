@@ -24,8 +24,7 @@ from shotspotter_assets.models.training_windows import BASELINES_WARM_UP_DAYS, a
 HALF_LIVES: Final = (7, 14, 30, 90, 365, np.inf)  # half-lives of the exponentially weighted rates, in days
 WIDTHS: Final = (0.0, 0.7, 1.5)  # standard deviations of the smoothing in space, in cells
 CITY_HALF_LIVES: Final = (7, 30)
-FIREWORK_HALF_LIFE: Final = 5
-"""Half-life in firework days, about a year's: their level drifts as their alerts are classified differently."""
+FIREWORK_HALF_LIFE: Final = 5  # in firework days, about a year's: alerts of fireworks are classified ever differently
 MAX_ALERTS_COUNTED: Final = 3  # of one cell and day, so that no firework day dominates a rate
 MIN_RATE: Final = 1 / 365  # added to a rate before its logarithm: one alert in a year
 INVERSE_PENALTIES: Final = (1e-3, 1e-2, 1e-1)
@@ -33,8 +32,7 @@ GRID: Final = ({"leaves": 7, "learning_rate": 0.1}, {"leaves": 15, "learning_rat
 MAX_TREES: Final = 150
 TREE_STEP: Final = 5  # distance between the numbers of trees that are tried
 MIN_LEAF_ROWS: Final = 200
-MAX_ROWS: Final = 200_000
-"""Maximum of a fit of trees. Of more rows, those without alerts are drawn and weigh more, in a third of the time."""
+MAX_ROWS: Final = 200_000  # of a fit of trees; beyond it, rows without alerts are drawn and weigh more, to save time
 L2_PENALTY: Final = 10.0
 
 

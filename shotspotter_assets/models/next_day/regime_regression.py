@@ -36,12 +36,9 @@ from shotspotter_assets.models.next_day.shrunk_regression import BLOCK_ROWS, fit
 from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.models.training_windows import INPUTS_WARM_UP_DAYS, after_warm_up
 
-INVERSE_PENALTIES: Final = (1e-3, 1e-2)
-"""Variances of the standardised weights around zero that are tried where there is no model of all cities."""
-SHARED_VARIANCE: Final = 3e-4
-"""Variance of the standardised weights around those of all cities (`benchmarks/shared_model.py`)."""
-FACTOR_VARIANCE: Final = 1e-2
-"""Variance of the standardised weights of factors of places, of which little is known where no other city has them."""
+INVERSE_PENALTIES: Final = (1e-3, 1e-2)  # tried variances of weights around zero, without a model of all cities
+SHARED_VARIANCE: Final = 3e-4  # of the standardised weights around those of all cities (`benchmarks/shared_model.py`)
+FACTOR_VARIANCE: Final = 1e-2  # of weights of factors of places, of which little is known where no other city has them
 
 
 @dataclass(frozen=True)

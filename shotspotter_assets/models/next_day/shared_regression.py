@@ -30,13 +30,10 @@ from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 PACKAGE: Final = "package"
-PACKAGE_FILE: Final = "shared_models.json"
-"""The regressions that come with the package, by week (`benchmarks/shared_model.py`)."""
+PACKAGE_FILE: Final = "shared_models.json"  # the regressions of the package, by week (`benchmarks/shared_model.py`)
 PLACES: Final = "factor_"  # start of the names of inputs for contributing factors of places
-FACTORS: Final = (PLACES, "series_")
-"""Starts of the names of all contributing factors, which cities with the same factors share."""
-UNSHARED_INPUTS: Final = ("late_", "log_nearby_")
-"""Starts of the names of inputs that only cities with hours, or with other events, have."""
+FACTORS: Final = (PLACES, "series_")  # starts of the names of all factors, which cities with equal factors share
+UNSHARED_INPUTS: Final = ("late_", "log_nearby_")  # inputs that only cities with hours, or with other events, have
 OPTIONAL_INPUTS: Final = (*UNSHARED_INPUTS, *FACTORS)
 EMPTY_SHARE: Final = 0.1  # share of the cell-days without alerts that are drawn
 MIN_POSITIVES: Final = 50  # minimum of a city's cell-days with alerts; fewer might be recognised in the numbers

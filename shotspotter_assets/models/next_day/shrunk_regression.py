@@ -9,8 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.arrays import Array, Booleans
 
-BLOCK_ROWS: Final = 2**14
-"""Rows that are weighted at a time: a long history has a million rows, which are not to be copied as a whole."""
+BLOCK_ROWS: Final = 2**14  # rows weighted at a time, as a long history of a million rows is not copied as a whole
 MIN_SCALE: Final = 1e-6  # standard deviation below which an input is constant
 
 

@@ -12,8 +12,7 @@ from shotspotter_assets.models.forecaster import HORIZONS, NO_CONTEXT, Choices, 
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import files_of_member, files_of_members
 
-Pairs = Mapping[int, tuple[Fitted, Fitted]]
-"""Forecasters fitted on the training hours, and on both windows with the settings chosen there, by horizon."""
+Pairs = Mapping[int, tuple[Fitted, Fitted]]  # forecasters fitted on training hours, and on both windows, by horizon
 
 
 @dataclass(frozen=True)

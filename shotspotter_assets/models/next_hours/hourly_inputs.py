@@ -23,8 +23,7 @@ NEAR_DAYS: Final = (7, 30, 120, np.inf)
 NEAR_WIDTHS: Final = (0.8, 2.0)  # standard deviations of the smoothing in space, in cells
 RECENT_HOURS: Final = (1, 3, 12, 48)  # half-lives of near repeats, in hours
 CITY_DAYS: Final = (0.125, 1, 7, 30)
-CITY_PRIOR_HOURS: Final = 3
-"""Hours' worth of the expected level in the city's level of a day or less; longer levels have as much a day."""
+CITY_PRIOR_HOURS: Final = 3  # hours of the expected level in the city's level of a day or less; in longer levels, a day
 MIN_HOURLY_RATE: Final = 1 / YEAR_HOURS  # added to a rate before its logarithm: one alert in a year
 PROFILE_HOURS: Final = 1.5  # standard deviation of the smoothing of the hour-of-week profile
 

@@ -27,8 +27,7 @@ from shotspotter_assets.models.probability import clip_probability
 TRIGGER_HALF_LIFE_HOURS: Final = 1.0
 HALF_LIFE_DAYS: Final = 60
 RECENT_SHARE: Final = 0.8
-WHOLE_SHARE: Final = 0.1
-"""Weight in the mixture of `background_rate`: best on the validation hours of Washington DC and Oakland."""
+WHOLE_SHARE: Final = 0.1  # weights in `background_rate`: best on validation hours of Washington DC and Oakland
 MIN_HOURLY_RATE: Final = 1e-7  # nothing is impossible where nothing has happened yet
 MAX_FIT_HOURS: Final = 2 * 8766  # the process is fitted on the last two years: its few numbers need no more
 INITIAL_STRENGTHS: Final = (0.8, 0.03, 0.03)

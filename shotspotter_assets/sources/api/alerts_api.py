@@ -64,19 +64,15 @@ class AlertsApiSettings(ApiSettings):
     """A JSON API of alerts, such as a ShotSpotter gateway."""
 
     kind: Literal["alerts_api"]
-    preset: Literal["ckan", "socrata", "arcgis"] | None = None
-    """Platform whose answers set the defaults of the other keys."""
-    url: SafeUrl
-    """Address; optional `{first}` and `{last}` are the instants between which alerts are asked for (last excluded)."""
+    preset: Literal["ckan", "socrata", "arcgis"] | None = None  # platform whose answers set defaults of other keys
+    url: SafeUrl  # address; optional `{first}` and `{last}` are the instants (last excluded) asked for
     token: SentToken | None = None
     paging: Paging
     rows: JmesPath = "@"  # path of an answer's list of alerts
     error: JmesPath = "error"  # path of the publisher's own error in an answer
-    instant_format: str = "%Y-%m-%dT%H:%M:%SZ"
-    """Form of instants in addresses, in UTC: a `strftime` pattern, `epoch_s` or `epoch_ms`."""
+    instant_format: str = "%Y-%m-%dT%H:%M:%SZ"  # of instants in addresses, UTC: `strftime`, `epoch_s` or `epoch_ms`
     longest_days: int | None = Field(default=None, ge=1)  # maximum days of one request; null for any number
-    version: JmesPath | None = None
-    """Path of an alert's version, a number or time; null if later answers hold later versions."""
+    version: JmesPath | None = None  # path of an alert's version, a number or time; null: the last answer counts
     withdrawn: JmesPath | None = None  # path that is true for a withdrawn alert, such as `status == 'dismissed'`
 
     @model_validator(mode="before")

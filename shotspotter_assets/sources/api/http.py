@@ -16,8 +16,7 @@ from shotspotter_assets.redaction import Redaction
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.tabular_settings import Patience, SentToken
 
-RETRIED: Final = (202, 429, *range(500, 600))
-"""Retried statuses, and ArcGIS's own codes. Socrata answers 202 while it still works on a query."""
+RETRIED: Final = (202, 429, *range(500, 600))  # also ArcGIS's own codes; Socrata answers 202 while it works on a query
 MAX_MESSAGE_CHARACTERS: Final = 200
 CHUNK_BYTES: Final = 1 << 16
 NEEDS_LOG_IN: Final = "the layer needs a log-in: name its token in source.token"

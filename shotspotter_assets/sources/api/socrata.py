@@ -27,8 +27,7 @@ class SocrataSettings(ApiSettings):
     dataset: str = Field(pattern=r"^[a-z0-9]{4}-[a-z0-9]{4}$")
     where: str | None = None  # further SoQL condition
     page_size: int = Field(default=50_000, ge=1, le=50_000)
-    token_variable: Variable | None = None
-    """Environment variable with the app token; optional, but the portal is slower without one."""
+    token_variable: Variable | None = None  # environment variable of the app token; the portal is slower without
 
     def open(self, city: City, access: Access) -> AlertSource:
         return SocrataDataset(city, self, access.environ.get(self.token_variable or ""))

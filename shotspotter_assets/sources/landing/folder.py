@@ -37,10 +37,8 @@ HIDDEN: Final = (".", "_")  # first characters of the names of files and folders
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")
 """Endings of files that a transfer is still writing."""
-MAX_SHARE_WITHDRAWN: Final = 0.5
-"""Share of a folder's rows that removed files may withdraw; more looks like a lost disk or a tidied folder."""
-FILES_PER_BATCH: Final = 100
-"""Files that a subprocess reads one after the other; objects on S3 are fetched before, side by side."""
+MAX_SHARE_WITHDRAWN: Final = 0.5  # of a folder's rows by removed files; more looks like a lost disk or a tidied folder
+FILES_PER_BATCH: Final = 100  # read one after the other in a subprocess; objects on S3 are fetched before, side by side
 log = logging.getLogger(__name__)
 
 
