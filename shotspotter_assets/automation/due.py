@@ -22,11 +22,9 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.stored_file import Asset
 
 RECENT_DAYS: Final = 14  # days of a live source that `automation: recent` builds at first
-RECENT_FOLD_DAYS: Final = 366
-"""Days of the folds that `automation: recent` trains: a year, so that every season is tested."""
+RECENT_FOLD_DAYS: Final = 366  # of the folds that `automation: recent` trains: a year, to test every season
 MAX_CORRECTION_DAYS: Final = 31  # longer stretches of days wait behind reports
-NEWEST_DAY, CORRECTIONS, REPORTS, BACKLOG, FOLDS = 4, 3, 2, 1, -1
-"""Priorities in the queue; runs that people start have priority 0."""
+NEWEST_DAY, CORRECTIONS, REPORTS, BACKLOG, FOLDS = 4, 3, 2, 1, -1  # priorities in the queue; people's runs have 0
 ALERTS: Final = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
 PRODUCTS: Final = (Asset.LIVE_MODELS, Asset.RISK_FORECASTS, Asset.STREET_RISK, Asset.PATROL_PLANS)
 TRAINING: Final = (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS, Asset.TUNED_SETTINGS)
@@ -38,8 +36,7 @@ class DueRun:
     """A run to request."""
 
     assets: tuple[Asset, ...]
-    days: tuple[date, date] | None
-    """First and last day, or the cutoff of a fold twice; None for assets without partitions."""
+    days: tuple[date, date] | None  # first and last day, or twice the cutoff of a fold; None without partitions
     priority: int
     why: str  # reason, in words
     version: str  # version of the partitions to build, equal in repeated requests

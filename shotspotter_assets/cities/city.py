@@ -26,8 +26,7 @@ FIRST_EVENT_CODE = 4  # codes from here on are the city's `event_types`, in the 
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
 Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2099, 12, 31))]
 """A plausible day: sensor networks exist since the 1990s."""
-MAX_OFFSET_DEGREES: Final = 30.0
-"""Degrees between a city's longitude and the mean meridian of its time zone, 15 for each hour; more is unusual."""
+MAX_OFFSET_DEGREES: Final = 30.0  # of a city's longitude from the mean meridian of its time zone, 15 for each hour
 
 
 @cache
@@ -52,8 +51,7 @@ class SourceSettings(StrictModel):
     arrival: ClassVar[Literal["landed", "polled", "daily"]]
     """Way in which new days become known: as files, by polls of a live source, or by the clock alone."""
 
-    row_rules: ClassVar[tuple[str, ...]] = ()
-    """Settings that change the meaning of a row. Column names and time formats do not: earlier rows stay valid."""
+    row_rules: ClassVar[tuple[str, ...]] = ()  # settings that change the meaning of a row; others leave rows valid
 
     @property
     def has_types(self) -> bool:
@@ -82,8 +80,7 @@ class City(StrictModel):
     box: Box
     grid: Grid = Grid()
     source: SourceSettings
-    other_sources: tuple[SourceSettings, ...] = ()
-    """Further sources of the same city, such as police reports beside the alerts."""
+    other_sources: tuple[SourceSettings, ...] = ()  # of the same city, such as police reports beside the alerts
     automation: Literal["manual", "recent", "history"] = "manual"
     """`manual`: nothing starts; `recent`: recent days and folds of the last year; `history`: all days and folds."""
     limits: Limits = Limits()  # limits above which a file or answer of its sources is refused
@@ -93,14 +90,11 @@ class City(StrictModel):
     first_forecast: Day | None = None  # first issue date of live models, forecasts and plans; null for `start`
     coverage: Coverage | None = None  # published coverage; null for one that is estimated from the alerts
     layers: Layers = Layers()  # districts and streets that name places on the pages
-    factors: Factors = Field(default_factory=dict)
-    """Further data on its places and days, by name, as inputs of the next-day forecast."""
+    factors: Factors = Field(default_factory=dict)  # further data on places and days, inputs of the next-day forecast
     streets: Streets | None = None  # street lines whose segments are ranked; null for a city without `street_risk`
     base_map: BaseMap | None = None  # background map of the pages; null for pages that fetch nothing
-    time_precision: Literal["second", "hour", "day"] = "second"
-    """Exactness of the published times; forecasts of shorter spans are refused."""
-    counted: Literal["alerts", "incidents"] = "alerts"
-    """Unit of the grid's counts: every alert, or each incident once (in the place and hour of its first alert)."""
+    time_precision: Literal["second", "hour", "day"] = "second"  # of published times; shorter forecasts are refused
+    counted: Literal["alerts", "incidents"] = "alerts"  # in grids: every alert, or each incident once, where it began
     gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field(default_factory=dict)
     """The city's own spellings of gunshot types, which take precedence over the common ones; null for no known type."""
     event_types: dict[Annotated[str, Field(pattern=NAME_PATTERN)], tuple[str, ...]] = Field(default_factory=dict)
@@ -119,10 +113,8 @@ class City(StrictModel):
     network: bool = True  # False leaves the network, and with it TensorFlow, out of folds and live models
     serves: str | None = None
     """Name of the forecaster (`models.forecaster_registry`) that serves if it passes the gate; null for the project's choice."""
-    gate: Literal["enforce", "alarm"] = "enforce"
-    """`alarm`: the named forecaster serves although it does not pass, and records and pages say so."""
-    approval: Literal["automatic", "person"] = "automatic"
-    """`person`: new live models wait until a person approves them; earlier approved ones keep serving."""
+    gate: Literal["enforce", "alarm"] = "enforce"  # `alarm`: the forecaster serves without passing, and pages say so
+    approval: Literal["automatic", "person"] = "automatic"  # `person`: new live models wait for a person's approval
     forecasters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings of forecasters that differ from their defaults, by the forecaster's name."""
 

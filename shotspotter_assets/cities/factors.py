@@ -52,8 +52,7 @@ class PointFactor(_Shapes):
 
     kind: Literal["points"]
     measure: Literal["density", "distance"] = "density"
-    width_metres: float = Field(default=500.0, ge=50.0, le=5_000.0)
-    """Standard deviation of the Gaussian kernel of a density."""
+    width_metres: float = Field(default=500.0, ge=50.0, le=5_000.0)  # standard deviation of the Gaussian kernel
 
     def input_name(self, name: str) -> str:
         return f"factor_{name}_{f'density_{self.width_metres:g}_m' if self.measure == 'density' else 'distance'}"
@@ -75,8 +74,7 @@ class SeriesFactor(_Factor):
     kind: Literal["series"]
     column: str = Field(min_length=1)
     day: str = "date"  # column of the local civil day
-    days_late: int = Field(default=0, ge=-7, le=366)
-    """Days until the number of a day is published; -1 for forecasts issued on the day before."""
+    days_late: int = Field(default=0, ge=-7, le=366)  # until a day's number is published; -1: on the day before
 
     def input_name(self, name: str) -> str:
         return f"series_{name}_{self.days_late}_days_late"

@@ -13,8 +13,7 @@ MONTHS: Final = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
 SHARE: Final = "a share such as 15%, at most 50%"
 NOT_YEARS: Final = {"train": ("all", "all"), "validation": (SHARE, r"(?:[1-9]|[1-4]\d|50)%"), "test": ("next", "next")}
 """Windows other than years by key, in words and as a pattern."""
-MIN_FOLD_DAYS: Final = 90
-"""Minimum number of days before a city's first cutoff, and of training days before a validation window of years."""
+MIN_FOLD_DAYS: Final = 90  # before a city's first cutoff, and of training before a validation window of years
 
 
 class Folds(StrictModel):

@@ -31,8 +31,7 @@ def _tiles(address: str) -> str:
 class BaseMap(StrictModel):
     """A map of streets and parks that pages fetch from a server, in Web Mercator tiles (XYZ)."""
 
-    tiles: Annotated[SafeUrl, AfterValidator(_tiles)]
-    """Address of a tile. A page's readers ask this server for the tiles of the city."""
+    tiles: Annotated[SafeUrl, AfterValidator(_tiles)]  # address of a tile; readers of a page ask this server for it
     attribution: str = Field(min_length=1)  # credit as the map's terms of use require it
 
 

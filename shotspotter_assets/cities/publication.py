@@ -17,8 +17,7 @@ class Publication(StrictModel):
     `every: quarter` with `days_late: 10`. Bursts of two weeks on no fixed day are `period_days: 14`.
     """
 
-    days_late: int | None = Field(default=None, ge=0, le=400)
-    """Days between the end of a day, or of a period, and its alerts."""
+    days_late: int | None = Field(default=None, ge=0, le=400)  # between the end of a day or period and its alerts
     every: Period | None = None  # calendar period whose days are published together
     period_days: int | None = Field(default=None, ge=1, le=400)  # length of periods that follow no calendar
     longest_lead: int = Field(default=14, ge=1, le=400)  # maximum days from the last known day to a forecast day

@@ -16,8 +16,7 @@ from shotspotter_assets.storage.stored_file import Asset, StoredTable
 
 Body = Callable[..., panel.Metadata]
 """Function of log, store, city and key that writes one partition (a day, or the cutoff of a fold) and returns its panel."""
-Upstream = Mapping[Asset, dg.PartitionMapping | None]
-"""The assets that an asset is made from, each with the mapping of their partitions."""
+Upstream = Mapping[Asset, dg.PartitionMapping | None]  # assets that an asset is made from, with partition mappings
 
 
 def asset_settings(

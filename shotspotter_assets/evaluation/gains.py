@@ -15,8 +15,7 @@ from shotspotter_assets.models.probability import log_losses
 
 DRAWS: Final = 1_000
 LEVEL: Final = 0.9
-MIN_WEEKS_FOR_INTERVAL: Final = 4
-"""With fewer, more than 5% of the draws repeat a single week, whose gain would be an end of the interval."""
+MIN_WEEKS_FOR_INTERVAL: Final = 4  # with fewer, more than 5% of draws repeat one week, whose gain would be an end
 
 
 @dataclass(frozen=True)

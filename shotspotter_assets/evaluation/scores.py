@@ -17,8 +17,7 @@ from shotspotter_assets.evaluation.forecasts_table import model_names, observed_
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability, log_losses
 
-Scores = dict[str, float | None]
-"""Values by name (`SCORE_DEFINITIONS`); None if undefined, as without positives or with a constant forecast."""
+Scores = dict[str, float | None]  # by name (`SCORE_DEFINITIONS`); None if undefined, as without positives
 
 AREAS: Final = (1, 5, 10, 20)  # flagged shares of the covered cells in percent, as in `hit_rate_5`
 WEIGHTS: Final = (1, 10, 100)  # weights of a positive against a negative in decisions, as in `accuracy_10`

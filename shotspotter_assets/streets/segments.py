@@ -21,8 +21,7 @@ from shotspotter_assets.geometry.shapes import named_rows, read_shapes, require_
 if TYPE_CHECKING:
     import geopandas
 
-SNAP_METRES: Final = 2.0
-"""Grid of the lines before they are cut: in files to about a metre, a side street may end just before another."""
+SNAP_METRES: Final = 2.0  # grid of the lines before they are cut: in files, a side street may end just before another
 BLOCK_NUMBERS: Final = 100
 """House numbers of a block; https://en.wikipedia.org/wiki/House_numbering#United_States_and_Canada"""
 

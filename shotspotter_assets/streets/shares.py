@@ -22,8 +22,7 @@ from shotspotter_assets.streets.segments import Parts
 MAX_METRES_AWAY: Final = 150.0  # an alert further from all streets of its cell is on no street
 HALF_LIFE_DAYS: Final = 730.0
 PRIOR_DAYS: Final = 10.0  # strength of the prior, in days with an alert in the cell
-KERNEL_METRES: Final = 100.0
-"""Standard deviation of the kernel by which streets near streets with alerts have more of the prior."""
+KERNEL_METRES: Final = 100.0  # standard deviation of the kernel: streets near ones with alerts have more of the prior
 KERNEL_PRIOR_METRES: Final = 100.0  # metres of street of the city's mean rate that are added within the kernel
 
 
