@@ -11,24 +11,8 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation import plots
-from shotspotter_assets.evaluation.forecasts_table import (
-    cells_of,
-    model_names,
-    observed_of,
-    pool_tables,
-    without_firework_days,
-)
+from shotspotter_assets.evaluation import forecasts_table, plots, score_rows
 from shotspotter_assets.evaluation.gate import Verdict, baselines_in, verdict_on
-from shotspotter_assets.evaluation.score_rows import (
-    WITHOUT_FIREWORKS,
-    Rows,
-    ScoreTable,
-    all_rows,
-    decision_rows,
-    gain_rows,
-    type_rows,
-)
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
 from shotspotter_assets.models.forecaster_registry import CLIMATOLOGY
 from shotspotter_assets.models.records import FoldRecord
@@ -79,20 +63,22 @@ class WalkForwardReport(StoredRecord):
 
 def walk_forward_report(
     *, city: City, folds: Folds, candidate: str, hourly: Folds, hourly_candidate: str, types: Folds, newest: FoldRecord
-) -> tuple[WalkForwardReport, ScoreTable]:
+) -> tuple[WalkForwardReport, score_rows.ScoreTable]:
     """Return the report of a city and its scores from tables of `catalogue.FOLD_FORECASTS`, `FOLD_HOURS` and `FOLD_TYPES`.
 
     `newest` is the last fold's record; candidates are named before their scores are seen; hours need `climatology`.
     Raises ValueError if there is no fold, one lacks a needed forecast, or two forecast one day.
     """
     _require_forecasts(city, folds, candidate)
-    forecasts = pool_tables(list(folds.values()))
+    forecasts = forecasts_table.pool_tables(list(folds.values()))
     verdict, baselines = verdict_on(forecasts, candidate, city.gate), baselines_in(forecasts)
-    days, observed = dates_of(forecasts), observed_of(forecasts)
-    rows = all_rows(forecasts, baselines)
-    rows |= all_rows(without_firework_days(forecasts), baselines, WITHOUT_FIREWORKS)
+    days, observed = dates_of(forecasts), forecasts_table.observed_of(forecasts)
+    rows = score_rows.all_rows(forecasts, baselines)
+    rows |= score_rows.all_rows(
+        forecasts_table.without_firework_days(forecasts), baselines, score_rows.WITHOUT_FIREWORKS
+    )
     for cutoff, table in folds.items():
-        rows |= gain_rows(table.select(forecasts.column_names), [verdict.best_baseline], FOLD, str(cutoff))
+        rows |= score_rows.gain_rows(table.select(forecasts.column_names), [verdict.best_baseline], FOLD, str(cutoff))
     horizons, horizon_rows = _horizons(hourly, hourly_candidate)
     report = WalkForwardReport(
         city=city.name,
@@ -100,7 +86,9 @@ def walk_forward_report(
         first_forecast_date=days.min().astype(date),
         last_forecast_date=days.max().astype(date),
         days=len(np.unique(days)),
-        covered_cells={cutoff: np.unique(cells_of(table), axis=1).shape[1] for cutoff, table in folds.items()},
+        covered_cells={
+            cutoff: np.unique(forecasts_table.cells_of(table), axis=1).shape[1] for cutoff, table in folds.items()
+        },
         coverage="published" if city.coverage else "estimated from the alerts before each cutoff",
         grid=city.shape,
         verdict=verdict,
@@ -113,27 +101,29 @@ def walk_forward_report(
         types=newest.types_in_words,
         score_definitions={**SCORE_DEFINITIONS, "gain_over": GAIN_DEFINITION},
     )
-    return report, ScoreTable(rows | horizon_rows | (type_rows(list(types.values())) if types else {}))
+    return report, score_rows.ScoreTable(
+        rows | horizon_rows | (score_rows.type_rows(list(types.values())) if types else {})
+    )
 
 
-def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], Rows]:
+def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], score_rows.Rows]:
     """Return verdicts and scores by horizon; overlapping periods do not narrow intervals, as whole weeks are drawn."""
     verdicts: dict[int, Verdict] = {}
-    rows: Rows = {}
+    rows: score_rows.Rows = {}
     if not folds:
         return verdicts, rows
-    pooled = pool_tables(list(folds.values()))
+    pooled = forecasts_table.pool_tables(list(folds.values()))
     for hours in np.unique(pooled["horizon"].to_numpy()).tolist():
         part = pooled.filter(pa.array(pooled["horizon"].to_numpy() == hours))
         verdicts[hours] = verdict_on(part, candidate)
-        rows |= all_rows(part, baselines_in(part), HORIZON, str(hours), CLIMATOLOGY)
+        rows |= score_rows.all_rows(part, baselines_in(part), HORIZON, str(hours), CLIMATOLOGY)
     return verdicts, rows
 
 
 def _require_forecasts(city: City, folds: Folds, candidate: str) -> None:
     needed = {candidate, *(name for table in folds.values() for name in baselines_in(table))}
     for cutoff, table in folds.items():
-        names = set(model_names(table))
+        names = set(forecasts_table.model_names(table))
         if needed - names:
             raise ValueError(
                 f"City {city.name}, fold {cutoff}: no forecast of {', '.join(sorted(needed - names))}, only of "
@@ -151,16 +141,16 @@ def read_folds(store: Store, city: str, file: StoredTable) -> Folds:
     return tables
 
 
-def walk_forward_rows(report: WalkForwardReport, scores: ScoreTable) -> list[dict[str, Any]]:
+def walk_forward_rows(report: WalkForwardReport, scores: score_rows.ScoreTable) -> list[dict[str, Any]]:
     """Return each model's gain over the best baseline with its interval, the best model first."""
     gains = {name: scores.gain(report.verdict.best_baseline, name) for name in scores.models()}
     return [{"model": name, "gain": gain.gain, "low": gain.low, "high": gain.high} for name, gain in gains.items()]
 
 
-def walk_forward_decisions(report: WalkForwardReport, scores: ScoreTable) -> list[dict[str, Any]]:
+def walk_forward_decisions(report: WalkForwardReport, scores: score_rows.ScoreTable) -> list[dict[str, Any]]:
     """Return `decision_rows` of the served forecast and of every model that is no baseline."""
     others = [name for name in scores.models() if name not in report.baselines]
-    return decision_rows(scores, [report.verdict.served, *others])
+    return score_rows.decision_rows(scores, [report.verdict.served, *others])
 
 
 def fold_edges(store: Store, city: str, folds: Folds) -> dict[str, list[date]]:
@@ -173,7 +163,7 @@ def fold_edges(store: Store, city: str, folds: Folds) -> dict[str, list[date]]:
 
 
 def walk_forward_pictures(
-    report: WalkForwardReport, scores: ScoreTable, edges: Mapping[str, Sequence[date]]
+    report: WalkForwardReport, scores: score_rows.ScoreTable, edges: Mapping[str, Sequence[date]]
 ) -> dict[str, bytes]:
     """Draw the timeline of folds from their `fold_edges`, and reliability and gains of served forecast and candidate."""
     best, folds = report.verdict.best_baseline, scores.groups(FOLD)

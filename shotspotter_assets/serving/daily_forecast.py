@@ -17,18 +17,8 @@ from shotspotter_assets.models.forecaster_registry import NEW_CITY
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.models.stack import LONG_LEAD_DAYS
 from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.serving import risk_tables
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, is_over
-from shotspotter_assets.serving.risk_tables import (
-    LEAD,
-    REPLAYED,
-    first_hours,
-    hourly_table,
-    next_day_table,
-    next_hours_table,
-    risk_geojson,
-    shown_mixes,
-    top_locations,
-)
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.fingerprints import sha256
 
@@ -58,9 +48,9 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     mixes = None
     if hourly is not None:
         first_hour = hourly.hour_at(day_start(forecast_date, city.zone))
-        mixes = shown_mixes(record, models, hourly, history, first_hour, DAY_HOURS)
+        mixes = risk_tables.shown_mixes(record, models, hourly, history, first_hour, DAY_HOURS)
     try:
-        next_day = next_day_table(record, models, history, mixes)
+        next_day = risk_tables.next_day_table(record, models, history, mixes)
         drivers = models.next_day[record.candidate].drivers(history, history.next_day)
     except OtherInputsError as error:
         key = f"{city.name}|{issue_date}"
@@ -71,24 +61,26 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
         probability = (
             predict_all(models.hours, hourly, first_hour)
             if stored.lead == 1
-            else first_hours(models, hourly, first_hour, next_day)
+            else risk_tables.first_hours(models, hourly, first_hour, next_day)
         )
-        tables.append(next_hours_table(record, models, hourly, first_hour, probability, mixes))
+        tables.append(risk_tables.next_hours_table(record, models, hourly, first_hour, probability, mixes))
     low, high = models.counts.total_interval(
         next_day["probability"].to_numpy(), is_holiday_fireworks(np.array([forecast_date], "datetime64[D]"))
     )
     replayed = is_over(forecast_date, city, now)
-    metadata = {GRID: grid_settings(city), LEAD: str(stored.lead)} | ({REPLAYED: "true"} if replayed else {})
+    metadata = {GRID: grid_settings(city), risk_tables.LEAD: str(stored.lead)} | (
+        {risk_tables.REPLAYED: "true"} if replayed else {}
+    )
     table = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(metadata)
-    top = top_locations(next_day, drivers, city)
+    top = risk_tables.top_locations(next_day, drivers, city)
     interval, hours = _meanings(record, models, stored)
     cells = [f"{row},{column}" for row, column in record.covered]
     columns = [str(column.to_pylist()) for one in (table, top) for column in one.columns]
     return Forecast(
         table=table,
-        hourly=hourly_table(next_day, models.profile, city, forecast_date),
+        hourly=risk_tables.hourly_table(next_day, models.profile, city, forecast_date),
         top=top,
-        geojson=risk_geojson(next_day, city),
+        geojson=risk_tables.risk_geojson(next_day, city),
         record=ForecastRecord(
             city=city.name,
             issue_date=issue_date,

@@ -11,15 +11,7 @@ import pyarrow.compute as pc
 from scipy.special import expit, logit
 
 from shotspotter_assets.arrays import Array, Booleans
-from shotspotter_assets.calendar.dates import (
-    DAY_HOURS,
-    day_starts,
-    hours_of_day,
-    hours_of_days,
-    hours_of_week,
-    is_holiday_fireworks,
-    wall_clock,
-)
+from shotspotter_assets.calendar import dates
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.cells import cell_edges, cell_middles
@@ -57,20 +49,20 @@ def next_day_table(record: ServingRecord, models: TrainedModels, history: Histor
     shown = {name: model for name, model in models.next_day.items() if name in names}
     by_model = {name: model.predict(history, range(at, at + 1))[0] for name, model in shown.items()}
     probability, served = by_model[record.served], models.next_day[record.served]
-    fireworks = bool(is_holiday_fireworks(np.array([forecast_date], "datetime64[D]"))[0])
+    fireworks = bool(dates.is_holiday_fireworks(np.array([forecast_date], "datetime64[D]"))[0])
     offset = np.array(day_offset(record.weekly_offset, fireworks))[:, None]
     if isinstance(served, FittedNewCity):  # only these rates have an uncertainty of their own in each cell
         offset = offset + served.spread(history, at)
-    first, days, zone = forecast_date.weekday() * DAY_HOURS, [forecast_date], history.city.zone
+    first, days, zone = forecast_date.weekday() * dates.DAY_HOURS, [forecast_date], history.city.zone
     table = risk_table(
         NEXT_DAY_HORIZON,
-        (day_starts(days, zone)[0], int(hours_of_days(days, zone)[0])),
+        (dates.day_starts(days, zone)[0], int(dates.hours_of_days(days, zone)[0])),
         history.in_coverage,
         probability,
         offset,
         models.counts,
         fireworks,
-        models.profile[first : first + DAY_HOURS],
+        models.profile[first : first + dates.DAY_HOURS],
         mixes,
     )
     for name, values in by_model.items():
@@ -201,12 +193,12 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, forecast_date: 
     after the next midnight have the day's level, as no forecast reaches two days ahead, and the profile of their own weekday.
     """
     days = [forecast_date, forecast_date + timedelta(days=1)]
-    first, number = day_starts(days, city.zone)[0], hours_of_days(days, city.zone).sum()
+    first, number = dates.day_starts(days, city.zone)[0], dates.hours_of_days(days, city.zone).sum()
     starts = first + np.arange(number) * np.timedelta64(1, "h")
-    wall = wall_clock(starts, city.zone)
+    wall = dates.wall_clock(starts, city.zone)
     is_forecast_day = wall.astype("datetime64[D]") == np.datetime64(forecast_date)
-    shown = is_forecast_day | (hours_of_day(wall) < NOON)
-    rate = profile[hours_of_week(wall)]
+    shown = is_forecast_day | (dates.hours_of_day(wall) < NOON)
+    rate = profile[dates.hours_of_week(wall)]
     share = (rate / rate[is_forecast_day].sum())[shown]
     expected, probability = (next_day[name].to_numpy() for name in ("expected", "probability"))
     cells, hours = len(expected), int(shown.sum())

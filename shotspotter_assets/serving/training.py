@@ -19,35 +19,17 @@ from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.gate import Verdict, shown_types, verdict_on
 from shotspotter_assets.evaluation.hourly_forecasts import type_forecasts
+from shotspotter_assets.models import forecaster_registry as registry
+from shotspotter_assets.models import records
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext, Fitted
-from shotspotter_assets.models.forecaster_registry import (
-    BASELINES,
-    HISTORICAL_MEAN,
-    NEW_CITY,
-    NEXT_HOURS,
-    city_settings,
-    fallbacks,
-    forecaster,
-    live_forecasters,
-)
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import fit_on_hours
-from shotspotter_assets.models.records import (
-    COUNTS,
-    HOURLY_STACK,
-    NEXT_MINUTES,
-    TYPES,
-    FoldRecord,
-    TrainedModel,
-    files_sha256,
-    installed_versions,
-)
 from shotspotter_assets.models.stack import HOURLY_MEMBERS, FittedStack
 from shotspotter_assets.models.trained_models import ModelFiles
 from shotspotter_assets.serving.intervals import weekly_offset
@@ -68,7 +50,7 @@ class Training:
     windows: Windows
     log: Callable[[str], None] = lambda _: None
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    models: dict[str, TrainedModel] = field(default_factory=dict)
+    models: dict[str, records.TrainedModel] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
     types_by: str | None = None
     types_reason: str = ""  # empty where the city's data have no types
@@ -79,7 +61,9 @@ class Training:
         fitted = fit()
         self.files[name] = files = fitted.files()
         seconds, chosen = perf_counter() - started, getattr(fitted, "chosen", {})
-        self.models[name] = TrainedModel(chosen=chosen, files=files_sha256(files), seconds_to_train=seconds)
+        self.models[name] = records.TrainedModel(
+            chosen=chosen, files=records.files_sha256(files), seconds_to_train=seconds
+        )
         self.log(f"{name} fitted in {seconds:.0f} s")
         return fitted
 
@@ -106,7 +90,7 @@ class Training:
             "covered": covered_cells(history.in_coverage),
             "weekly_offset": weekly_offset,
             "data_sha256": history.data_sha256(),
-            "versions": installed_versions(),
+            "versions": records.installed_versions(),
         }
 
     def to_serve(
@@ -157,7 +141,7 @@ def train(
     fitted: dict[str, Fitted] = {}
     for name in names:
         if name not in fitted:  # as a member of a stack, whose files hold it
-            chosen = forecaster(name, city_settings(city, name, context.changes.get(name)))
+            chosen = registry.forecaster(name, registry.city_settings(city, name, context.changes.get(name)))
             fitted[name] = model = training.add(name, partial(chosen.fit, history, *windows, context))
             fitted |= model.members if isinstance(model, FittedStack) else {}
     stack = fitted[candidate]
@@ -166,11 +150,14 @@ def train(
     axis, observed = history.days()[window][known], history.observed[window][known]
     alerts = history.alerts[window][known][:, in_coverage]
     validated = {
-        name: fitted[name].validation_probability[known] for name in (candidate, *members, *fallbacks(candidate))
+        name: fitted[name].validation_probability[known]
+        for name in (candidate, *members, *registry.fallbacks(candidate))
     }
     gate = verdict_on(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate, city.gate)
     served, fireworks = validated[gate.served], is_holiday_fireworks(axis)
-    training.add(COUNTS, lambda: AlertCounts.fit(alerts, served, fireworks) if alerts.any() else COUNTS_OF_OTHERS)
+    training.add(
+        records.COUNTS, lambda: AlertCounts.fit(alerts, served, fireworks) if alerts.any() else COUNTS_OF_OTHERS
+    )
     history.clear_cache()
     _fit_hours(training, history, hourly, incidents, fitted)
     return training, training.record(history, gate.served, weekly_offset(served, observed, axis, history.lead)), gate
@@ -185,14 +172,16 @@ def train_fold(
     context: FitContext,
     config: dict[str, JsonValue],
     weights_from: date | None = None,
-) -> tuple[FoldRecord, ModelFiles]:
+) -> tuple[records.FoldRecord, ModelFiles]:
     """Return (record, files by model) of a fold's own forecasters, of every baseline, and of hours and types.
 
     `stored` are all days before the cutoff. `config` and `weights_from` are for the record. No report scores minutes.
     """
-    hourly = [name for name in NEXT_HOURS if name not in HOURLY_MEMBERS]
-    training, record, _ = train(stored, cutoff, windows, (*names, *BASELINES), hourly, incidents=None, context=context)
-    return FoldRecord(cutoff=cutoff, config=config, weights_from=weights_from, **record), training.files
+    hourly = [name for name in registry.NEXT_HOURS if name not in HOURLY_MEMBERS]
+    training, record, _ = train(
+        stored, cutoff, windows, (*names, *registry.BASELINES), hourly, incidents=None, context=context
+    )
+    return records.FoldRecord(cutoff=cutoff, config=config, weights_from=weights_from, **record), training.files
 
 
 def live_windows(days: Sequence[date], validation_days: int) -> Windows:
@@ -205,9 +194,9 @@ def train_live(
     stored: CityHistory, windows: Windows, reason: str, *, incidents: Incidents, context: FitContext
 ) -> tuple[ServingRecord, ModelFiles]:
     """Return (record, files by stored name) of models that serve after the issue date."""
-    names, tomorrow = live_forecasters(stored.city), stored.issue_date + ONE_DAY
+    names, tomorrow = registry.live_forecasters(stored.city), stored.issue_date + ONE_DAY
     training, record, gate = train(
-        stored, tomorrow, windows, names, [HOURLY_STACK], incidents=incidents, context=context
+        stored, tomorrow, windows, names, [records.HOURLY_STACK], incidents=incidents, context=context
     )
     in_words = training.models[names[0]].chosen.get("in_words")
     weights = f"Weights: {in_words}." if in_words else ""
@@ -229,9 +218,13 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
     if city.coverage is not None and (published := stored.coverage_on(stored.issue_date + ONE_DAY)).any():
         in_coverage = published
     training, history = Training(stored, (all_days, all_days)), stored.daily(in_coverage)
-    new_city = training.add(NEW_CITY, lambda: forecaster(NEW_CITY).fit(history, all_days, all_days, context))
-    training.add(HISTORICAL_MEAN, lambda: forecaster(HISTORICAL_MEAN).fit(history, all_days, all_days))
-    training.add(COUNTS, lambda: COUNTS_OF_OTHERS)
+    new_city = training.add(
+        registry.NEW_CITY, lambda: registry.forecaster(registry.NEW_CITY).fit(history, all_days, all_days, context)
+    )
+    training.add(
+        registry.HISTORICAL_MEAN, lambda: registry.forecaster(registry.HISTORICAL_MEAN).fit(history, all_days, all_days)
+    )
+    training.add(records.COUNTS, lambda: COUNTS_OF_OTHERS)
     why = f"The city has {stored.is_known.sum()} known days, and models of its own need {MIN_HISTORY_DAYS}."
     where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"
     uncertain = (
@@ -239,16 +232,16 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
         f"may be up to {new_city.city_factor(history):.1f} times as high, or as low (80% interval)."
     )
     verdict = Verdict(
-        served=NEW_CITY,
-        candidate=NEW_CITY,
-        best_baseline=HISTORICAL_MEAN,
+        served=registry.NEW_CITY,
+        candidate=registry.NEW_CITY,
+        best_baseline=registry.HISTORICAL_MEAN,
         gain=Gain(gain=None, low=None, high=None, weeks=0),
         predicted_over_observed=None,
         positives=int(history.observed.sum()),
         reasons=(why,),
         outcome="not worse, not shown to be better",
     )
-    training.without |= dict.fromkeys((HOURLY_STACK, NEXT_MINUTES, TYPES), why)
+    training.without |= dict.fromkeys((records.HOURLY_STACK, records.NEXT_MINUTES, records.TYPES), why)
     return training.to_serve(training.record(history, verdict.served, (0.0, 0.0)), verdict, (why, uncertain))
 
 
@@ -261,7 +254,7 @@ def _fit_hours(
 ) -> None:
     stored, city, without = training.stored, training.stored.city, training.without
     if city.time_precision == "day":
-        without |= dict.fromkeys((*names, TYPES, NEXT_MINUTES), "The source publishes days, not hours.")
+        without |= dict.fromkeys((*names, records.TYPES, records.NEXT_MINUTES), "The source publishes days, not hours.")
         return
     by_hour = stored.hourly(history.in_coverage)
 
@@ -271,14 +264,14 @@ def _fit_hours(
 
     train, validation = map(hours_of, training.windows)
     for name in names:
-        hours = training.try_add(name, partial(forecaster(name).fit, by_hour, train, validation))
-        if name == HOURLY_STACK and hours is not None and incidents is not None:
-            training.try_add(NEXT_MINUTES, partial(fit_on_hours, incidents, by_hour, hours))
-        elif name == HOURLY_STACK and hours is None:
-            without[NEXT_MINUTES] = without[name]
+        hours = training.try_add(name, partial(registry.forecaster(name).fit, by_hour, train, validation))
+        if name == records.HOURLY_STACK and hours is not None and incidents is not None:
+            training.try_add(records.NEXT_MINUTES, partial(fit_on_hours, incidents, by_hour, hours))
+        elif name == records.HOURLY_STACK and hours is None:
+            without[records.NEXT_MINUTES] = without[name]
     if city.forecast_codes != tuple(range(FIRST_EVENT_CODE)):
-        without[TYPES] = f"Forecasts are of {', '.join(city.forecast)}, which have no gunshot type."
-    elif types := training.try_add(TYPES, lambda: GunshotTypes.fit(by_hour, train, validation)):
+        without[records.TYPES] = f"Forecasts are of {', '.join(city.forecast)}, which have no gunshot type."
+    elif types := training.try_add(records.TYPES, lambda: GunshotTypes.fit(by_hour, train, validation)):
         table = type_forecasts(types, next_day, by_hour, history, validation, validation=True)
         training.types_by, training.types_reason = shown_types(table)
-        without |= {} if training.types_by else {TYPES: training.types_reason}
+        without |= {} if training.types_by else {records.TYPES: training.types_reason}
