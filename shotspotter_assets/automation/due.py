@@ -68,8 +68,6 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Collection[st
 
 @dataclass(frozen=True)
 class _DueDays:
-    """Days to build."""
-
     last: date | None  # last day to store; None if the sources have no day that is over
     due: Mapping[date, tuple[str, str]]  # reason and version by day in order
     waits: Sequence[str] = ()  # reasons why days are not built, in words
@@ -148,7 +146,6 @@ def _reasons(stored: Stored, same: Collection[date], states: Mapping[date, tuple
 
 
 def _daily_runs(city: City, stored: Stored, days: _DueDays, now: datetime) -> Iterator[DueRun]:
-    """Yield the runs of days, or else those of products, scores, the walk-forward report and pages."""
     last = days.last
     if last is None:
         return
@@ -177,7 +174,6 @@ def _may_go_first(city: City, stored: Stored, last: date) -> bool:
 def _product_runs(
     stored: Stored, days: _DueDays, last: date, products: Sequence[Asset], now: datetime
 ) -> Iterator[DueRun]:
-    """Yield the runs of the other daily assets, the walk-forward report and the pages."""
     stale, first = list[Asset](), stored.city.first_issue_date
     if days.first_gap > last and stored.table.last_counted(last) is not None:
         stale = [name for name in products if name in PRODUCTS and not stored.is_current(name, last)]
@@ -235,7 +231,6 @@ def _due_run(stored: Stored, assets: tuple[Asset, ...], key: date | None, priori
 
 
 def _is_settled(stored: Stored, day: date) -> bool:
-    """Return True if a day or a later one is known."""
     newest = stored.table.last_counted(date.max)
     return newest is not None and day <= newest
 

@@ -234,7 +234,6 @@ def history_until(
 
 
 def _require_known(store: Store, readers: Sequence[AlertSource], city: City, rows: pa.Table, yesterday: date) -> None:
-    """Raise ValueError if yesterday is unknown by the stored days and `rows`."""
     found: dict[date, Day | DayRows] = dict(DayTable.read(store, city.name).days)
     for of_day in rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist():
         found[of_day["date"]] = DayRows(of_day["count_all"], of_day["received_at_min"])

@@ -139,7 +139,6 @@ def _metadata(account: "Account") -> panel.Metadata:
 
 
 def _log_account(context: dg.AssetExecutionContext, city: City, cleaned: "Mapping[date, CleanedDay]") -> None:
-    """Log where the rows went, and warn of unknown types."""
     accounts = [result.account for result in cleaned.values()]
     rejected = sum((Counter(account.rejected) for account in accounts), Counter[str]())
     unknown = sum((Counter(account.unknown_types) for account in accounts), Counter[str]())

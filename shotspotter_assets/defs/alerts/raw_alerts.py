@@ -160,7 +160,6 @@ def _stored_before(context: dg.AssetExecutionContext, store: Store, city: str, d
 
 
 def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, Day]") -> None:
-    """Log days that are held back or not known, and long silences."""
     from shotspotter_assets.quality.finding import number_of
 
     of_state: dict[str, list[date]] = {}

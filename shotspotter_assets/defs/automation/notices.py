@@ -123,7 +123,6 @@ def _wrong_city_files(cities: Cities) -> Iterator[Message]:
 
 
 def _finished(instance: dg.DagsterInstance, since: datetime, status: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
-    """Return the runs with a status that ended since then, oldest first."""
     wanted = dg.RunsFilter(statuses=[status], updated_after=since)
     return [record.dagster_run for record in reversed(instance.get_run_records(wanted, limit=MAX_RUNS))]
 
