@@ -6,26 +6,17 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
-from shotspotter_assets.storage.catalogue import (
-    FORECAST_MAP,
-    PLAN_CSV,
-    PLAN_MAP,
-    RISK_MAP,
-    STATUS,
-    STREETS_CSV,
-    TOP_STREETS,
-)
+from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 SCHEMA_VERSION: Final = 1
-"""Version of all files; it rises when a field or column is removed or changes its meaning."""
 
 
 class Status(StoredRecord):
     """State of the newest forecast; without one, its facts are null."""
 
-    stored_as = STATUS
+    stored_as = catalogue.STATUS
 
     schema_version: int = SCHEMA_VERSION
     """Version of all files; it rises when a field or column is removed or changes its meaning."""
@@ -66,17 +57,20 @@ def published_files(store: Store, city: str, issue: dict[str, Any], warnings: Se
     if forecast is None:
         why = "No forecast has been made yet." if nothing is None else nothing.no_forecast
         status = Status(city=city, no_forecast=why, last_known=nothing and nothing.last_known, warnings=tuple(warnings))
-        return {STATUS.file: status.content()}
+        return {catalogue.STATUS.file: status.content()}
     record = forecast["record"]
     facts = {"schema_version": SCHEMA_VERSION, "city": city, "forecast_date": str(record.forecast_date)}
-    files = {FORECAST_MAP.file: _with(facts, store.read_bytes(RISK_MAP, city, record.issue_date))}
+    files = {catalogue.FORECAST_MAP.file: _with(facts, store.read_bytes(catalogue.RISK_MAP, city, record.issue_date))}
     if (plan := forecast["table"]) is not None:
-        files |= {PLAN_CSV.file: dispatch_csv(plan), PLAN_MAP.file: _with(facts, dispatch_geojson(plan))}
-    if (streets := store.find_table(TOP_STREETS, city, record.issue_date)) is not None:
-        files[STREETS_CSV.file] = dispatch_csv(streets)
+        files |= {
+            catalogue.PLAN_CSV.file: dispatch_csv(plan),
+            catalogue.PLAN_MAP.file: _with(facts, dispatch_geojson(plan)),
+        }
+    if (streets := store.find_table(catalogue.TOP_STREETS, city, record.issue_date)) is not None:
+        files[catalogue.STREETS_CSV.file] = dispatch_csv(streets)
     own = record.model_dump(include={*Status.model_fields})
     status = Status(**own, ends=forecast["ends"], files=tuple(files), warnings=tuple(warnings))
-    return files | {STATUS.file: status.content()}
+    return files | {catalogue.STATUS.file: status.content()}
 
 
 def _with(facts: dict[str, Any], geojson: bytes) -> bytes:

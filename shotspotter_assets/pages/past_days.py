@@ -36,11 +36,9 @@ def stamps(store: Store, city: City, last_known: date) -> Iterator[tuple[date, s
     rules = "" if city.patrol is None else city.patrol.model_dump_json()
     for issue_date in sorted(store.days_present(FORECAST, city.name)):
         if (day := issue_date + ONE_DAY) in known:
-            records = [
-                store.read_bytes(FORECAST_RECORD, city.name, issue_date),
-                store.read_bytes(TENSORS, city.name, day),
-            ]
-            records += [store.read_bytes(PLAN_RECORD, city.name, at) for at in _plans_of(day) if at in plans]
+            files = [(FORECAST_RECORD, issue_date), (TENSORS, day)]
+            files += [(PLAN_RECORD, at) for at in _plans_of(day) if at in plans]
+            records = (store.read_bytes(file, city.name, at) for file, at in files)
             yield day, sha256(rules, *(record.hex() for record in records))[:16]
 
 
@@ -121,7 +119,7 @@ def _of_plan(planned: "pd.Series[str]", city: City, alerts: int) -> str:
     if planned.empty or city.patrol is None:
         return "No plan was made for the hours of these alerts." if alerts else ""
     within = f"within {city.patrol.radius_m:.0f} m of a unit of the plan"
-    others = f", {alerts - len(planned)} came in hours without a plan" if alerts > len(planned) else ""
+    others = f"; {alerts - len(planned)} came in hours without a plan" if alerts > len(planned) else ""
     return f"{(planned == REACHED).sum()} of the {alerts} alerts were {within}{others}."
 
 

@@ -43,10 +43,8 @@ def public_files(store: Store, city: City, issue: dict[str, Any], layers: CityLa
         "csp": policy(),
         "shared": "",
     }
-    files = {name: package_file(name) for name in ("pages.css", "pages.js")}
-    return {FOLDER + name: content for name, content in files.items()} | {
-        f"{FOLDER}index.html": render("public.html.jinja", **values)
-    }
+    files = {FOLDER + name: package_file(name) for name in ("pages.css", "pages.js")}
+    return files | {f"{FOLDER}index.html": render("public.html.jinja", **values)}
 
 
 def _levels(store: Store, city: City, newest: date, layers: CityLayers) -> dict[str, Any]:

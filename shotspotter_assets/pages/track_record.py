@@ -56,14 +56,11 @@ def track_record(store: Store, city: City, last: date) -> dict[str, Any] | None:
     months, (distinct, at) = days.astype("datetime64[M]").astype(str), np.unique(days, return_inverse=True)
     origin = np.array([origins.get(day, FROM_FOLD) for day in distinct.tolist()])[at]
     calibration = reliability(table[SERVED].to_numpy(), observed_of(table))
+    titles = {SERVED: "forecast", best: "best simple map", NETWORK: "network"}
+    caught = {name: [scores[name][f"hit_rate_{area}"] or 0.0 for area in AREAS] for name in titles if name in scores}
     hits = [
-        {
-            "name": title,
-            "x": [0.0, *AREAS, 100.0],
-            "y": [0.0, *_percent(scores[name][f"hit_rate_{area}"] or 0.0 for area in AREAS), 100.0],
-        }
-        for name, title in ((SERVED, "forecast"), (best, "best simple map"), (NETWORK, "network"))
-        if name in scores
+        {"name": titles[name], "x": [0, *AREAS, 100], "y": _percent([0.0, *shares, 1.0])}
+        for name, shares in caught.items()
     ]
     return {
         "first": distinct[0].astype(date),
