@@ -53,7 +53,7 @@ DEMONSTRATIONS: Final = {
 """Demonstrations by city, the default one first."""
 SMALL_NETWORKS: Final = {
     "network": {"networks": 1, "filters": 8, "epochs": 6, "train_days": 730},
-    "conv_lstm": {"filters": 4, "days": 4, "epochs": 2, "train_days": 240},
+    "conv_lstm": {"filters": 4, "days": 4, "epochs": 4, "train_days": 730, "learning_rate": 0.01},
 }
 """Settings of networks that train in seconds."""
 SHOWN_PLACES: Final = 5
@@ -143,7 +143,7 @@ def _run(launch: Launch) -> list[str]:
     ]
 
 
-def _with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> ScoreTable:
+def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> ScoreTable:
     """Return the scores with those of the simulation's own risk as `truth`."""
     from shotspotter_assets.sources.simulated.source import SimulatedSource
 
@@ -151,9 +151,8 @@ def _with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> Sco
     at, (row, column) = dates_of(forecasts) - np.datetime64(fold), cells_of(forecasts)
     risk = SimulatedSource(city).true_risk(fold, city.last_test_day(fold))
     truth = clip_probability(risk[at.astype(np.int64), row, column])
-    rows = all_rows(
-        forecasts.select(["date", "row", "column", "observed", HISTORICAL_MEAN]).append_column("truth", truth), []
-    )
+    beside = forecasts.select(["date", "row", "column", "observed", HISTORICAL_MEAN])
+    rows = all_rows(beside.append_column("truth", [truth]), [])
     return ScoreTable(rows | scores.rows | {(ALL, ALL, "truth", "seconds_to_train"): Score(None)})
 
 
@@ -161,14 +160,16 @@ def _show_results(store: Store, city: City) -> None:
     """Print the scores of the fold, the last forecast with its likeliest places, and the units of its plan."""
     name, (fold, _, issue) = city.name, DEMONSTRATIONS[city.name]
     report, scores = FoldReport.load(store, name, fold), ScoreTable.load(store, FOLD_SCORES, name, fold)
+    truth = ""
     if isinstance(city.source, SimulatedSettings):
-        scores = _with_truth(store, city, fold, scores)
+        scores = with_truth(store, city, fold, scores)
+        truth = " truth is the risk from which alerts are drawn."
     files = store.uri(FOLD_REPORT, name, fold).removesuffix(FOLD_REPORT.file)
     click.echo(f"\n{fold_text(report, scores)}\n\n{LEGEND}")
     click.echo(
         "stack combines other forecasters and serves by default; network, one of them, and conv_lstm, ", nl=False
     )
-    click.echo(f"the report's network, are small here.\nreport and plots: {files}")
+    click.echo(f"the report's network, are small here.{truth}\nreport and plots: {files}")
     facts = load_record(store, name, issue)
     assert isinstance(facts, ForecastRecord)
     click.echo(
