@@ -22,8 +22,7 @@ NO_REASON: Final = "Close to the average place"
 _ODDS: Final = re.compile(r" \(odds x[\d.]+\)")
 CLASSES: Final = 8
 """Colours of `pages.css`, from the least likely cells to the likeliest."""
-_DENOMINATORS: Final = [number * 10**zeros for zeros in range(5) for number in (2, 5, 10)][::-1]
-STEPS: Final = 1 / np.array(_DENOMINATORS)
+STEPS: Final = 1 / np.array([number * 10**zeros for zeros in range(5) for number in (2, 5, 10)][::-1])
 """Least chances of classes: 1 in 100,000, 1 in 50,000, ... 1 in 2."""
 COMMON_STEPS: Final = STEPS[1 - CLASSES :]
 """Steps of a map that is compared with other maps."""
@@ -42,7 +41,7 @@ def chance(probability: float) -> str:
 def scale(probability: Array) -> Array:
     """Return the steps of a map of its own: up to the largest chance, and no more than there are colours."""
     end = int(np.searchsorted(STEPS, probability.max(), side="right"))
-    return STEPS[max(end + 1 - CLASSES, 0) : end]
+    return STEPS[max(end + 1 - CLASSES, 0) : max(end, 1)]
 
 
 def chance_classes(probability: Array, steps: Array = COMMON_STEPS) -> Integers:
@@ -54,15 +53,14 @@ def chance_classes(probability: Array, steps: Array = COMMON_STEPS) -> Integers:
 def legend(steps: Array = COMMON_STEPS) -> list[tuple[int, str]]:
     """Return the colours with their chances in words, the likeliest first."""
     words = [f"1 in {1 / step:,.0f}" for step in steps]
-    least = words[0] if words else f"1 in {_DENOMINATORS[0]:,}"
-    classes = [(CLASSES - len(words) + at, one) for at, one in enumerate(words)]
-    return [(of_class, f"{one} or more" if one == words[-1] else one) for of_class, one in classes[::-1]] + [
-        (0, f"less than {least}")
-    ]
+    shown = [f"less than {words[0]}", *words[:-1], f"{words[-1]} or more"]
+    return list(zip([0, *range(CLASSES - len(words), CLASSES)], shown, strict=True))[::-1]
 
 
 def amount(number: float) -> str:
     """Write an expected number with one decimal, or two below 0.1."""
+    if 0 < number < 0.005:
+        return "less than 0.01"
     return f"{number:,.1f}" if number >= 0.095 or not number else f"{number:.2f}"
 
 

@@ -110,8 +110,8 @@ def test_names_and_numbers_for_readers() -> None:
     assert [title_of(name) for name in ("washington_dc", "simulated_city", "uc_berkeley", "chicago")] == [
         "Washington DC", "Simulated city", "UC Berkeley", "Chicago",
     ]  # fmt: skip
-    assert [amount(number) for number in (1234.4, 21.36, 5.24, 0.1, 0.034, 0.0)] == [
-        "1,234.4", "21.4", "5.2", "0.1", "0.03", "0.0",
+    assert [amount(number) for number in (1234.4, 21.36, 5.24, 0.1, 0.034, 0.004, 0.0)] == [
+        "1,234.4", "21.4", "5.2", "0.1", "0.03", "less than 0.01", "0.0",
     ]  # fmt: skip
 
 
