@@ -118,8 +118,7 @@ class LandingSettings(TabularSettings):
     arrival: ClassVar = "landed"
     folder: str | None = Field(default=None, pattern=r"^[^/\\.][^/\\]*(/[^/\\.][^/\\]*)*$")
     """Path below the landing root; null for the city's name. No two sources share one."""
-    path: Path | None = None
-    """Folder of files that come with the city's file, beside it, instead of a folder below the landing root."""
+    path: Path | None = None  # folder of files beside the city's file, instead of a folder below the landing root
     file_date: str | None = Field(default=None, pattern="%Y")
     """`strptime` pattern of the local date in daily files' names (`alerts_%Y%m%d`); null for files of any days."""
     sheet: str | None = None  # sheet of XLSX files; null for the first
