@@ -72,7 +72,7 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     made = "made after the day, from what was known before it" if record.replayed else f"{record.lead} days ahead"
     return {
         "title": long_day(day),
-        "sentence": f"{sentence}. {_of_plan(planned, city, int(counts.sum()))}",
+        "sentence": f"{sentence}. {_of_plan(planned, city, int(counts.sum()))}".rstrip(),
         "notes": f"Forecast by {record.served.replace('_', ' ')}, {made}.",
         "cells": cells.tolist(),
         "classes": chance_classes(probability).tolist(),
@@ -84,7 +84,7 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
                 "at": [one.latitude, one.longitude],
                 "cell": cell,
                 "lines": [f"{one.wall:%H:%M}" if has_hours else "", one.type],
-                "unit": unit,
+                "unit": [] if city.patrol is None else [unit],
             }
             for one, cell, unit in zip(alerts.itertuples(), number.tolist(), reached.tolist(), strict=True)
         ],
@@ -117,7 +117,7 @@ def _reached(store: Store, city: City, day: date, alerts: pd.DataFrame) -> "pd.S
 
 def _of_plan(planned: "pd.Series[str]", city: City, alerts: int) -> str:
     if planned.empty or city.patrol is None:
-        return "No plan was made for the hours of these alerts." if alerts else ""
+        return "No plan was made for the hours of these alerts." if alerts and city.patrol is not None else ""
     within = f"within {city.patrol.radius_m:.0f} m of a unit of the plan"
     others = f"; {alerts - len(planned)} came in hours without a plan" if alerts > len(planned) else ""
     return f"{(planned == REACHED).sum()} of the {alerts} alerts were {within}{others}."

@@ -111,7 +111,7 @@ def _verdict(table: pa.Table) -> tuple[dict[str, Any], str]:
     is_off = level is not None and not lowest <= level <= highest
     light, word = "amber", "No clear difference"
     if gain.weeks < MIN_WEEKS or observed.sum() < MIN_POSITIVES:
-        word = "Too early to tell"
+        word, is_off = "Too early to tell", False
     elif gain.is_shown:
         light, word = ("amber", "Better, at the wrong level") if is_off else ("green", "Better")
     elif gain.high is not None and gain.high < 0:

@@ -15,7 +15,7 @@ def test_alerts_in_planned_shifts_are_within_reach_or_not(tiny_site: TinySite, r
     hours = [int(alert["lines"][0][:2]) for alert in day["alerts"]]
     # The shifts are 6 to 14 and 22 to 6, the latter of the plan of the day before too.
     expected = [NO_PLAN if 14 <= hour < 22 else planned for hour in hours]
-    assert [alert["unit"] for alert in day["alerts"]] == expected
+    assert [alert["unit"] for alert in day["alerts"]] == [[unit] for unit in expected]
     assert {NO_PLAN, planned} == set(expected)
     within = sum(unit == REACHED for unit in expected)
     assert f"{within} of the {len(hours)} alerts were within {radius_m:.0f} m of a unit" in day["sentence"]
@@ -28,3 +28,4 @@ def test_a_day_without_a_plan_says_so(copy: Store, tiny_site: TinySite) -> None:
     assert "No plan was made" in past_day(copy, tiny_site.city, day)["sentence"]
     without = tiny_site.city.model_copy(update={"patrol": None})
     assert dict(stamps(copy, without, tiny_site.last_issued))[day] != before
+    assert "plan" not in past_day(copy, without, day)["sentence"]

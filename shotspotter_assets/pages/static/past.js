@@ -23,7 +23,7 @@ document.addEventListener("DOMContentLoaded", async () => {
     happened.setRings(day.alerts.map(({ at, lines }) => ({ at, what: lines.filter(Boolean).join(", ") })));
     document.querySelector("tbody").replaceChildren(...day.alerts.map(({ cell, lines, unit }) => {
       const row = CityPages.element("tr");
-      row.append(...[...lines, ground.places[cell] || "", unit].map((text) => CityPages.element("td", text)));
+      row.append(...[...lines, ground.places[cell] || "", ...unit].map((text) => CityPages.element("td", text)));
       return row;
     }));
     document.body.dataset.drawn = name;
