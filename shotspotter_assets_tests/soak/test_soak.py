@@ -55,6 +55,7 @@ class World:
         self.yesterday = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
         self.first = self.yesterday - timedelta(days=HISTORY_DAYS + LIVE_DAYS - 1)
         files = {name: CITY_FILE.format(name=name, start=self.first) for name in ("north", "south")}
+        files["south"] += f"first_forecast: {self.yesterday - timedelta(days=LIVE_DAYS)}\n"
         files["wrong"] = CITY_FILE.format(name="wrong", start=self.first) + "boxes: 3\n"
         environment = prepare(folder, files, PYTHONPATH=str(CHECKOUT), OMP_NUM_THREADS="1")
         self.installation = Installation(folder, environment, free_port())
