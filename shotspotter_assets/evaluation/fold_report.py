@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import Field
 
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.evaluation import plots
@@ -26,19 +27,14 @@ class FoldReport(StoredRecord):
 
     stored_as = FOLD_REPORT
 
-    cutoff: date
-    """First test day; the fold's models used earlier days only."""
+    cutoff: date = Field(description="First test day; the fold's models used earlier days only.")
     train_days: int
     validation_days: int
-    test_days: int
-    """Number of known days of the test window."""
+    test_days: int = Field(description="Number of known days of the test window.")
     covered_cells: int
-    alerts: int
-    """Alerts in covered cells on the test days."""
-    base_rate: float
-    """Share of the test cell-days with an alert."""
-    score_definitions: dict[str, str]
-    """Formula of each score by name."""
+    alerts: int = Field(description="Alerts in covered cells on the test days.")
+    base_rate: float = Field(description="Share of the test cell-days with an alert.")
+    score_definitions: dict[str, str] = Field(description="Formula of each score by name.")
 
 
 def fold_forecasts(

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
@@ -37,28 +38,19 @@ class WalkForwardReport(StoredRecord):
 
     stored_as = CITY_REPORT
 
-    folds: list[date]
-    """Cutoffs."""
+    folds: list[date] = Field(description="Cutoffs.")
     first_forecast_date: date
     last_forecast_date: date
-    days: int
-    """Number of forecast dates."""
-    covered_cells: dict[date, int]
-    """Number of covered cells by fold."""
-    coverage: str
-    """Origin of the coverage, in words."""
-    grid: tuple[int, int]
-    """Numbers of rows and columns."""
+    days: int = Field(description="Number of forecast dates.")
+    covered_cells: dict[date, int] = Field(description="Number of covered cells by fold.")
+    coverage: str = Field(description="Origin of the coverage, in words.")
+    grid: tuple[int, int] = Field(description="Numbers of rows and columns.")
     verdict: Verdict
     baselines: list[str]
-    reliability: dict[str, Reliability]
-    """Bins of reliability of the served forecast, the candidate and the best baseline."""
-    horizons: dict[int, Verdict]
-    """Verdicts by horizon in hours; empty if hours are not forecast."""
-    types: str
-    """Forecaster of the kinds of gunfire after the newest fold, or the reason why none are shown, in words."""
-    score_definitions: dict[str, str]
-    """Formula of each score by name."""
+    reliability: dict[str, Reliability] = Field(description="Bins of served forecast, candidate and best baseline.")
+    horizons: dict[int, Verdict] = Field(description="Verdicts by horizon in hours; empty if hours are not forecast.")
+    types: str = Field(description="Forecaster of kinds of gunfire after the newest fold, or why none are shown.")
+    score_definitions: dict[str, str] = Field(description="Formula of each score by name.")
 
 
 def walk_forward_report(

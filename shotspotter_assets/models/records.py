@@ -6,7 +6,7 @@ from datetime import date
 from importlib.metadata import version
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shotspotter_assets.models.history import History
 from shotspotter_assets.storage.catalogue import FOLD_RECORD
@@ -34,26 +34,16 @@ class TrainedModel(BaseModel):
 class TrainingRecord(StoredRecord):
     """Windows, cells, data and versions of models that were trained together, for a fold or to serve."""
 
-    served: str
-    """Forecaster of the next day that the gate chose on the validation window."""
-    models: dict[str, TrainedModel]
-    """Models by name: next-day forecasters, the candidate first; then counts, hours, minutes, types."""
-    without: dict[str, str]
-    """Reasons for models that are absent or not shown, by name."""
-    types_by: str | None
-    """Forecaster of gunshot types, the best on the validation window; null if none is shown to be better than their recent mix."""
-    train: tuple[date, date]
-    """First and last training day."""
-    validation: tuple[date, date]
-    """First and last validation day."""
-    covered: list[tuple[int, int]]
-    """(row, column) of the forecast cells, known from the days of the training."""
-    weekly_offset: tuple[float, float]
-    """80% interval of a week's offset in log odds (`intervals.weekly_offset`)."""
-    data_sha256: str
-    """Fingerprint of the counts, factors and unknown days that the models were trained on."""
-    versions: dict[str, str]
-    """Versions of Python and of the packages that trained the models."""
+    served: str = Field(description="Forecaster of the next day that the gate chose on the validation window.")
+    models: dict[str, TrainedModel] = Field(description="By name: next-day forecasters, candidate first; then others.")
+    without: dict[str, str] = Field(description="Reasons for models that are absent or not shown, by name.")
+    types_by: str | None = Field(description="Forecaster of gunshot types; null if none beats the recent mix.")
+    train: tuple[date, date] = Field(description="First and last training day.")
+    validation: tuple[date, date] = Field(description="First and last validation day.")
+    covered: list[tuple[int, int]] = Field(description="(row, column) of the forecast cells, known from the training.")
+    weekly_offset: tuple[float, float] = Field(description="80% interval of a week's offset, in log odds.")
+    data_sha256: str = Field(description="Fingerprint of the training's counts, factors and unknown days.")
+    versions: dict[str, str] = Field(description="Versions of Python and of the packages that trained the models.")
 
     @property
     def types_in_words(self) -> str:
@@ -66,12 +56,9 @@ class FoldRecord(TrainingRecord):
 
     stored_as = FOLD_RECORD
 
-    cutoff: date
-    """First test day."""
-    config: dict[str, JsonValue]
-    """Configuration of the run."""
-    weights_from: date | None = None
-    """Cutoff of the fold at whose weights the networks started; null without one."""
+    cutoff: date = Field(description="First test day.")
+    config: dict[str, JsonValue] = Field(description="Configuration of the run.")
+    weights_from: date | None = Field(None, description="Cutoff of the fold whose weights networks started at, if any.")
 
     def windows(self, history: History) -> tuple[range, range, range]:
         """Return (training, validation, test) as indexes of a history's days, which end with the last test day."""

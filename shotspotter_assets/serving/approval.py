@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from datetime import date, datetime
 
+from pydantic import Field
+
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.serving_record import WEEK, ServingRecord
@@ -16,8 +18,7 @@ class Approvals(StoredRecord):
 
     stored_as = APPROVALS
 
-    approved: dict[str, str]
-    """Instant of the approval (ISO 8601, UTC) by version of the models."""
+    approved: dict[str, str] = Field(description="Instant of the approval (ISO 8601, UTC) by version of the models.")
 
     @classmethod
     def read(cls, store: Store, city: str) -> dict[str, str]:
@@ -31,12 +32,9 @@ class WaitingModels(StoredRecord):
 
     stored_as = WAITING_MODELS
 
-    issue_date: date
-    """Day after which the models would serve."""
-    models: ServingRecord
-    """Record with which they would serve."""
-    text: str
-    """Sentences: models, first day, verdict and remedy, and why no approved models serve if none do."""
+    issue_date: date = Field(description="Day after which the models would serve.")
+    models: ServingRecord = Field(description="Record with which they would serve.")
+    text: str = Field(description="Sentences: models, first day, verdict, remedy, and why no approved models serve.")
 
 
 def stored_models(store: Store, city: str, last: date) -> Iterator[tuple[ServingRecord, WaitingModels | None]]:

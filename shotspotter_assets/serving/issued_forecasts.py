@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Final
 
 import pyarrow as pa
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import City
@@ -21,14 +21,10 @@ class _Issue(StoredRecord):
 
     stored_as = FORECAST_RECORD
 
-    issue_date: date
-    """Last day whose data could be used."""
-    forecast_date: date
-    """Local day after the issue date."""
-    lead: int
-    """Days from `last_known` to `forecast_date`."""
-    last_known: date
-    """Last day whose data were used."""
+    issue_date: date = Field(description="Last day whose data could be used.")
+    forecast_date: date = Field(description="Local day after the issue date.")
+    lead: int = Field(description="Days from `last_known` to `forecast_date`.")
+    last_known: date = Field(description="Last day whose data were used.")
 
     @property
     def known_to(self) -> str:
@@ -40,32 +36,19 @@ class _Issue(StoredRecord):
 class ForecastRecord(_Issue):
     """Facts of a forecast."""
 
-    served: str
-    """Forecaster of the next day."""
-    models_from: date
-    """Issue date of the models."""
-    why_served: tuple[str, ...]
-    """Sentences of the serving record."""
-    expected_alerts: float
-    """Expected number of alerts on the forecast date, in all cells."""
-    expected_alerts_low: float
-    """Lower end of the 80% interval of the number of alerts."""
-    expected_alerts_high: float
-    """Upper end of that interval."""
-    interval: str
-    """Meaning of the intervals, in words."""
-    hours: str
-    """Division of the day into hours, in words."""
-    types: str
-    """Forecaster of the kinds of gunfire, or the reason why none are shown, in words."""
-    drivers: dict[str, tuple[str, ...]]
-    """Phrases by "row,column" for the candidate's highest odds over the average cell's; empty without reasons."""
-    issued_at: str
-    """Instant of the forecast (ISO 8601, UTC)."""
-    replayed: bool = False
-    """True for a forecast after its day."""
-    version: str
-    """Hash of the forecast and its reasons, equal for equal days and models."""
+    served: str = Field(description="Forecaster of the next day.")
+    models_from: date = Field(description="Issue date of the models.")
+    why_served: tuple[str, ...] = Field(description="Sentences of the serving record.")
+    expected_alerts: float = Field(description="Expected number of alerts on the forecast date, in all cells.")
+    expected_alerts_low: float = Field(description="Lower end of the 80% interval of the number of alerts.")
+    expected_alerts_high: float = Field(description="Upper end of that interval.")
+    interval: str = Field(description="Meaning of the intervals, in words.")
+    hours: str = Field(description="Division of the day into hours, in words.")
+    types: str = Field(description="Forecaster of the kinds of gunfire, or the reason why none are shown, in words.")
+    drivers: dict[str, tuple[str, ...]] = Field(description="Phrases for the highest odds, by row and column.")
+    issued_at: str = Field(description="Instant of the forecast (ISO 8601, UTC).")
+    replayed: bool = Field(False, description="True for a forecast after its day.")
+    version: str = Field(description="Hash of the forecast and its reasons, equal for equal days and models.")
 
     def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
         """Return `drivers` by (row, column)."""
@@ -76,10 +59,8 @@ class ForecastRecord(_Issue):
 class NoForecast(_Issue):
     """Reason for no forecast."""
 
-    no_forecast: str
-    """Sentences."""
-    last_issued: date | None
-    """Issue date of the forecast before."""
+    no_forecast: str = Field(description="Sentences.")
+    last_issued: date | None = Field(description="Issue date of the forecast before.")
 
 
 IssueRecord = ForecastRecord | NoForecast

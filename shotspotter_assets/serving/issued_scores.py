@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 from scipy.special import entr
 
 from shotspotter_assets.arrays import Integers
@@ -71,20 +72,13 @@ class ScoreRecord(StoredRecord):
 
     stored_as = FORECAST_SCORES
 
-    scored_date: date
-    """Last day of the scored days."""
-    lead: int
-    """Lead of the last scored forecast, days."""
-    last_known: date
-    """Last day whose alerts are known."""
-    note: str | None
-    """Reason for no score of the day."""
-    scores: DayScores | None
-    """Scores of the day; null with a note."""
-    rolling: RollingScores | None
-    """Scores of the last 91 days; null for fewer than 14 scored days."""
-    rolling_gate: Verdict | None
-    """Verdict on the candidate, served or not; null for too few weeks."""
+    scored_date: date = Field(description="Last day of the scored days.")
+    lead: int = Field(description="Lead of the last scored forecast, days.")
+    last_known: date = Field(description="Last day whose alerts are known.")
+    note: str | None = Field(description="Reason for no score of the day.")
+    scores: DayScores | None = Field(description="Scores of the day; null with a note.")
+    rolling: RollingScores | None = Field(description="Scores of the last 91 days; null for fewer than 14 scored days.")
+    rolling_gate: Verdict | None = Field(description="Verdict on the candidate, served or not; null for too few weeks.")
 
     def warnings(self) -> list[str]:
         """Return the problems of the last weeks' forecasts in words."""

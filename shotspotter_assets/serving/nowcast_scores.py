@@ -35,14 +35,10 @@ class NowcastScoreRecord(StoredRecord):
 
     stored_as = NOWCAST_SCORES
 
-    scored_date: date
-    """Local day of the nowcasts and incidents."""
-    incidents: int
-    """Number of incidents that began, in all cells."""
-    nowcasts: int = 0
-    """Number of nowcasts."""
-    scores: dict[str, MinutesScores] = Field(default_factory=dict)
-    """Scores by length of the forecast, such as 15m."""
+    scored_date: date = Field(description="Local day of the nowcasts and incidents.")
+    incidents: int = Field(description="Number of incidents that began, in all cells.")
+    nowcasts: int = Field(0, description="Number of nowcasts.")
+    scores: dict[str, MinutesScores] = Field({}, description="Scores by length of the forecast, such as 15m.")
 
 
 def score_nowcasts(city: City, scored_date: date, issued: pa.Table | None, incidents: Incidents) -> NowcastScoreRecord:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
@@ -44,22 +45,14 @@ class NowcastRecord(StoredRecord):
 
     stored_as = catalogue.NOWCAST_RECORD
 
-    now: str
-    """Instant of the forecast, and start of its minutes (ISO 8601)."""
-    starts: str
-    """Start of the forecast hours (ISO 8601): end of the running hour."""
-    models_from: date
-    """Issue date of the models."""
-    refitted: str | None
-    """Instant to whose alerts the models of hours and minutes were refitted (ISO 8601); null for those of `models_from`."""
-    alerts_since_midnight: int
-    """Number of alerts since local midnight."""
-    incidents_last_hour: int
-    """Number of incidents that began in the last hour."""
-    incidents: list[tuple[float, int, int]]
-    """Seconds since 1970 (UTC), row and column of the incidents of yesterday and today."""
-    without_minutes: str
-    """Reason for no forecast of minutes, or ""."""
+    now: str = Field(description="Instant of the forecast, and start of its minutes (ISO 8601).")
+    starts: str = Field(description="Start of the forecast hours (ISO 8601): end of the running hour.")
+    models_from: date = Field(description="Issue date of the models.")
+    refitted: str | None = Field(description="Instant of the refit of hours and minutes (ISO 8601); null without one.")
+    alerts_since_midnight: int = Field(description="Number of alerts since local midnight.")
+    incidents_last_hour: int = Field(description="Number of incidents that began in the last hour.")
+    incidents: list[tuple[float, int, int]] = Field(description="Second since 1970, row, column; from yesterday on.")
+    without_minutes: str = Field(description='Reason for no forecast of minutes, or "".')
 
 
 class UntilNow(NamedTuple):

@@ -4,6 +4,8 @@ import json
 from datetime import date, timedelta
 from typing import Any, Final
 
+from pydantic import Field
+
 from shotspotter_assets.evaluation.gate import Verdict
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.records import TrainingRecord
@@ -20,30 +22,18 @@ class ServingRecord(TrainingRecord):
 
     stored_as = SERVING_RECORD
 
-    issue_date: date
-    """Day after which the models serve."""
-    since: date
-    """First issue date of an unbroken run of `served`."""
-    candidate_since: date | None = None
-    """First issue date of the candidate's unbroken run; null without an earlier candidate."""
-    reasons: tuple[str, ...]
-    """Sentences: why that forecaster, and why (not) retrained."""
-    last_trained: date
-    """Last day of training or rollback, from which the cadence counts."""
-    models_from: date
-    """Issue date of the models, in whose partition the files are."""
-    version: str
-    """Part of the files' names: retraining a day keeps the files that later days point to."""
-    lead: int
-    """Days from the last known day to the forecast date in the models' fit."""
-    last_known: date
-    """Last day whose alerts are known."""
-    inputs: tuple[str, ...]
-    """Names of the next day's inputs."""
-    settings: dict[str, str]
-    """Hashes of the city's settings in the fit by key (`stored_settings.model_settings`)."""
-    gate: Verdict
-    """Verdict on the candidate in the validation window."""
+    issue_date: date = Field(description="Day after which the models serve.")
+    since: date = Field(description="First issue date of an unbroken run of `served`.")
+    candidate_since: date | None = Field(None, description="First issue date of the candidate's unbroken run, or null.")
+    reasons: tuple[str, ...] = Field(description="Sentences: why that forecaster, and why (not) retrained.")
+    last_trained: date = Field(description="Last day of training or rollback, from which the cadence counts.")
+    models_from: date = Field(description="Issue date of the models, in whose partition the files are.")
+    version: str = Field(description="Part of files' names: retraining a day keeps files that later days point to.")
+    lead: int = Field(description="Days from the last known day to the forecast date in the models' fit.")
+    last_known: date = Field(description="Last day whose alerts are known.")
+    inputs: tuple[str, ...] = Field(description="Names of the next day's inputs.")
+    settings: dict[str, str] = Field(description="Hashes of the city's settings in the fit by key (`model_settings`).")
+    gate: Verdict = Field(description="Verdict on the candidate in the validation window.")
 
     @property
     def candidate(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pydantic import Field
 
 from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
@@ -34,20 +35,13 @@ class StreetRecord(StoredRecord):
 
     stored_as = STREETS_RECORD
 
-    issue_date: date
-    """Issue date of the forecast."""
-    no_streets: str = ""
-    """Reason for no ranked streets, or ""."""
-    is_wrong: bool = False
-    """True for an unusable file of streets."""
-    segments: int = 0
-    """Number of ranked segments."""
-    expected_alerts: float = 0.0
-    """Expected number of alerts on the segments on the forecast date."""
-    expected_on_no_street: float = 0.0
-    """Expected number of alerts on no street; with `expected_alerts` it adds up to the sum over the cells."""
-    left_out: tuple[str, ...] = ()
-    """Lines of the file that are no segments, in words."""
+    issue_date: date = Field(description="Issue date of the forecast.")
+    no_streets: str = Field("", description='Reason for no ranked streets, or "".')
+    is_wrong: bool = Field(False, description="True for an unusable file of streets.")
+    segments: int = Field(0, description="Number of ranked segments.")
+    expected_alerts: float = Field(0.0, description="Expected number of alerts on the segments on the forecast date.")
+    expected_on_no_street: float = Field(0.0, description="Rest of the sum over the cells, on no street.")
+    left_out: tuple[str, ...] = Field((), description="Lines of the file that are no segments, in words.")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pyarrow.compute as pc
+from pydantic import Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.scores import ratio
@@ -22,18 +23,12 @@ class StreetScoreRecord(StoredRecord):
 
     stored_as = STREET_SCORES
 
-    scored_date: date
-    """Local day for which the streets were ranked."""
-    note: str = ""
-    """Reason for no score, or ""."""
-    observed: int = 0
-    """Number of segments with an alert."""
-    predicted: float = 0.0
-    """Sum of the segments' probabilities."""
-    log_loss: float | None = None
-    """Mean over the segments, nats."""
-    gain_over_even: float | None = None
-    """Gain over equal hazard spread evenly by length, nats per segment with an alert; None without alerts."""
+    scored_date: date = Field(description="Local day for which the streets were ranked.")
+    note: str = Field("", description='Reason for no score, or "".')
+    observed: int = Field(0, description="Number of segments with an alert.")
+    predicted: float = Field(0.0, description="Sum of the segments' probabilities.")
+    log_loss: float | None = Field(None, description="Mean over the segments, nats.")
+    gain_over_even: float | None = Field(None, description="Gain over an even spread, nats per segment with an alert.")
 
 
 def score_streets(store: Store, city: City, scored_date: date) -> StreetScoreRecord:

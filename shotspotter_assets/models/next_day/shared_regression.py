@@ -81,18 +81,12 @@ class SharedModels(StoredRecord):
     stored_as = SHARED_MODELS
 
     city: str = ALL_CITIES
-    week: date
-    """First day that was not used."""
-    cities: list[str]
-    """Cities that took part."""
-    left_out: dict[str, str] = Field(default_factory=dict)
-    """Reasons why cities took no part, by city."""
-    prior: str | None = None
-    """Origin of the regression that these were shrunk towards; None for zero."""
-    everyone: SharedRegression | None
-    """Regression of all cities; None if no city took part."""
-    without: dict[str, SharedRegression] = Field(default_factory=dict)
-    """Regressions without one city, by the name of that city."""
+    week: date = Field(description="First day that was not used.")
+    cities: list[str] = Field(description="Cities that took part.")
+    left_out: dict[str, str] = Field({}, description="Reasons why cities took no part, by city.")
+    prior: str | None = Field(None, description="Origin of the regression that these were shrunk to; None for zero.")
+    everyone: SharedRegression | None = Field(description="Regression of all cities; None if no city took part.")
+    without: dict[str, SharedRegression] = Field({}, description="Regressions without one city each, by its name.")
 
     def start_of(self, city: str, origin: str) -> SharedStart | None:
         """Return the start of a city's models; None where no other city took part."""

@@ -18,7 +18,7 @@ import optuna
 import yaml
 from lightgbm.basic import LightGBMError
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from shotspotter_assets.arrays import Booleans
 from shotspotter_assets.models.forecaster import FitContext
@@ -207,16 +207,11 @@ class TunedSettings(StoredRecord):
 
     cutoff: date
     forecaster: str
-    settings: dict[str, JsonValue]
-    """Settings that differ from those without a search; empty if no trial was better."""
-    loss: float
-    """Log loss of the validation window in nats per cell-day."""
-    start_loss: float
-    """Log loss of the settings without a search."""
-    gain: float
-    """Difference in nats per cell-day with an alert; chosen on these very days, so it flatters the tuned settings."""
-    trials: int
-    """Number of finished trials."""
+    settings: dict[str, JsonValue] = Field(description="Settings to change; empty if no trial was better.")
+    loss: float = Field(description="Log loss of the validation window in nats per cell-day.")
+    start_loss: float = Field(description="Log loss of the settings without a search.")
+    gain: float = Field(description="Nats per cell-day with an alert; flattered, as chosen on these very days.")
+    trials: int = Field(description="Number of finished trials.")
 
     @classmethod
     def of(cls, task: TuningTask, cutoff: date, study: optuna.Study) -> "TunedSettings":
