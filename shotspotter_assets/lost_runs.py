@@ -1,7 +1,4 @@
-"""Runs of this machine that ended without a message, as in a power cut.
-
-A lost run keeps its place in the queue until the limit of `run_monitoring`, unless it is marked as failed and retried.
-"""
+"""Runs of this machine that ended without a message, as in a power cut, and keep their place in the queue."""
 
 import json
 import socket

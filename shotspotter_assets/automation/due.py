@@ -1,7 +1,4 @@
-"""Due runs of a city: stored assets compared with their inputs and with the sources.
-
-Each comparison starts afresh, so that a run that was lost, failed or repeated does no harm.
-"""
+"""Due runs of a city: stored assets compared afresh with inputs and sources, so that a lost run does no harm."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass

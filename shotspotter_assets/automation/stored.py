@@ -68,10 +68,7 @@ class Stored:
         return MADE_FROM[asset](self, key)
 
     def begin(self, asset: Asset, key: date | None = None) -> str:
-        """Return the version of a partition's inputs, and leave the partition due until its new version is recorded.
-
-        So a run that ends half-way is repeated even if the inputs change back.
-        """
+        """Return the version of a partition's inputs, and leave it due until it is recorded, as a run may end half-way."""
         made_from = self.made_from(asset, key)
         self.record(asset, key, _BEGUN, self.origin(asset, key).version)
         return made_from

@@ -9,10 +9,7 @@ MIN_SIMILARITY: Final = 0.7  # minimum similarity of a suggested key
 
 
 def explain(problem: Any, root: dict[str, Any]) -> str:
-    """Return key and reason of a problem that pydantic found, by the JSON schema of the file.
-
-    The value is left out, as it may be a token pasted for its variable.
-    """
+    """Return key and reason of a problem by the file's JSON schema, without the value, which may be a token."""
     keys: list[str] = []
     schema = section = root
     for part in problem["loc"]:

@@ -1,7 +1,4 @@
-"""Settings that stored days depend on: their hash in the tables' metadata, and the refusal of days with other settings.
-
-Dagster's `code_version` marks days as stale, but does not stop a reader from mixing days of old and new settings.
-"""
+"""Settings that stored days depend on: their hash in tables, and refusal of days with others, which Dagster would mix."""
 
 import json
 from collections.abc import Sequence
@@ -54,11 +51,7 @@ def values_by_day(metadata: Metadata, key: str, days: Sequence[date]) -> dict[da
 
 
 def refuse_other_settings(metadata: Metadata, days: Sequence[date], city: City, asset: Asset) -> None:
-    """Refuse days of an asset that were stored with other settings than the city's file has now.
-
-    `metadata` is of the tables of all `days` (`store.gather_metadata`); days without an entry are accepted. The ValueError
-    names the days, the assets to rebuild and the command.
-    """
+    """Refuse days that were stored with other settings than the city's file has now; the ValueError names the remedy."""
     stored, present = values_by_day(metadata, SETTINGS, days), settings_hash(city, asset)
     other = sorted(day for day, value in stored.items() if value != present)
     if other:

@@ -31,11 +31,8 @@ def incident_numbers(day: Integers, seconds: Array, metres: Array) -> Integers:
 
 
 def _over_midnight(component: Integers, first_of: Integers, before: Integers, after: Integers) -> Integers:
-    """Replace the first alert of each component that goes on from the day before.
-
-    A component is two nodes, as yesterday's and as today's, so that chains do not reach the day before yesterday.
-    `before` and `after` are positions of near alerts of different days, the earlier one first.
-    """
+    """Replace the first alert of components that go on from the day before, by near alerts `before` and `after` midnight."""
+    # Two nodes a component, as yesterday's and today's: chains do not reach the day before yesterday.
     touched, node = np.unique(component[np.r_[before, after]], return_inverse=True)
     yesterday, today = node[: len(before)], node[len(before) :] + len(touched)
     joined = _components(yesterday, today, 2 * len(touched))

@@ -19,11 +19,7 @@ SPELLINGS: Final = {
 
 
 def type_codes(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
-    """Return the code (int8) of each spelling, ignoring case, underscores and hyphens; null if unknown.
-
-    0, 1 and 2 are gunshot types; the city's `event_types` start at `FIRST_EVENT_CODE`. The city's own `gunshot_spellings`
-    come before its event types, and those before `SPELLINGS`.
-    """
+    """Return the code (int8) of each spelling, null if unknown; the city's own come first, then its event types."""
     return _looked_up(spellings, _codes_of_spellings(city).get, pa.int8())
 
 

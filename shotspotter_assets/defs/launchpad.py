@@ -1,8 +1,4 @@
-"""Settings of forecasters on the launchpad: a section for each forecaster that has settings, from its registry row.
-
-The launchpad lists fields by their names. So the sections are within one field, `settings`, and the common choices beside it are
-seen at first sight.
-"""
+"""Settings of forecasters on the launchpad: one field with a section each, so that common choices are seen first."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Final

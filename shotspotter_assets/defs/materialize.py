@@ -55,10 +55,7 @@ def city_asset(
     launchpad: type[dg.Config] | None = None,
     **more: Any,
 ) -> dg.AssetsDefinition:
-    """Build an asset whose partitions `body` makes one by one; its docstring describes the asset in the UI.
-
-    A body takes the run's configuration first if the asset has a `launchpad`.
-    """
+    """Build an asset whose partitions `body` makes one by one; its first argument is the configuration of a `launchpad`."""
     settings = asset_settings(city, asset, upstream, **more)
     schema: Any = None if launchpad is None else launchpad.to_config_schema()
 

@@ -89,15 +89,13 @@ def range_tags(first: date, last: date) -> dict[str, str]:
 
 
 def run_days(context: RunContext, city: City) -> list[date]:
-    """Return the contiguous days of a run, sorted. Raises ValueError for none, gaps, or fewer than its tags name.
-
-    A job's backfill gives each run only the first key of its range (Dagster issue 28861).
-    """
+    """Return the contiguous days of a run, sorted. Raises ValueError for none, gaps, or fewer than its tags name."""
     days = sorted(map(date.fromisoformat, context.partition_keys))
     if not days:
         raise ValueError(f"{city.name}: the run names no partition that exists: {dict(context.run.tags)}.")
     tags = {RANGE_START: str(days[0]), RANGE_END: str(days[-1]), **context.run.tags}
     first, last = date.fromisoformat(tags[RANGE_START]), date.fromisoformat(tags[RANGE_END])
+    # A job's backfill gives each run only the first key of its range (Dagster issue 28861).
     if len(days) < (last - first).days + 1:
         raise ValueError(
             f"{city.name}: the run is for all days from {first} to {last} but was given {len(days)} of them. Launch the "

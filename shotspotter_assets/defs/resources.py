@@ -1,7 +1,4 @@
-"""The resources that assets ask for: the store, the sources of alerts, and the receivers of notices.
-
-Loading the definitions must stay quick, so what reads, writes and simulates is imported when a run asks for it.
-"""
+"""The resources of assets; what reads, writes and simulates is imported by runs, so that definitions load quickly."""
 
 import os
 from typing import TYPE_CHECKING, Any, Final
@@ -56,10 +53,7 @@ class StoreResource(S3User):
 
 
 class SourcesResource(S3User):
-    """Sources of each city's alerts; landing folders are below `landing_root`, a folder or `s3://bucket/prefix`.
-
-    Tokens of live sources are read from the environment variables that the city's file names, when they are asked.
-    """
+    """Sources of each city's alerts; landing folders are below `landing_root`, a folder or `s3://bucket/prefix`."""
 
     landing_root: str
 
@@ -70,10 +64,7 @@ class SourcesResource(S3User):
 
 
 class NoticesResource(dg.ConfigurableResource):
-    """Receivers of notices: a webhook and e-mail, which environment variables name (`notifications.send`).
-
-    They are read when a notice may have to be sent, so that a mistake in them stops the notices and nothing else.
-    """
+    """Receivers of notices, read when one may have to be sent, so that a mistake in them stops nothing else."""
 
     ui_url: str
 

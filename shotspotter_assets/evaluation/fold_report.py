@@ -40,11 +40,7 @@ class FoldReport(StoredRecord):
 def fold_forecasts(
     models: TrainedModels, record: FoldRecord, history: History, log: Callable[[str], None]
 ) -> dict[str, Array]:
-    """Return forecasts of the test days by model: the fold's own, members of combinations, then the baselines.
-
-    `history` ends with the last test day. Raises ValueError if days before the cutoff, or their factors, have changed
-    since the training.
-    """
+    """Return test forecasts by model, the baselines last; raise ValueError if days before the cutoff have changed."""
     test, key = record.windows(history)[2], f"{record.city} {record.cutoff}"
     if history.data_sha256(test.start) != record.data_sha256:
         raise ValueError(
@@ -67,10 +63,7 @@ def own_models(record: FoldRecord) -> list[str]:
 def fold_report(
     record: FoldRecord, history: History, probability: Mapping[str, Array]
 ) -> tuple[FoldReport, ScoreTable, pa.Table]:
-    """Return report, scores and forecasts table of one fold's known test days.
-
-    Forecasts by model, `historical_mean` among them, have the shape (test days, covered cells).
-    """
+    """Return report, scores and forecasts of the known test days, given forecasts by model (test days, covered cells)."""
     train, validation, test = record.windows(history)
     known, in_coverage = history.known_in(test), history.in_coverage
     days, observed = history.days()[test.start :][known], history.observed[test.start :][known]

@@ -25,10 +25,7 @@ def forecasts_table(
     hours: npt.NDArray[np.integer] | None = None,
     horizon: int | None = None,
 ) -> pa.Table:
-    """Return the table of several periods (local `dates`) and of `cells` by (row, column).
-
-    `observed` and each model's probabilities have the shape (periods, cells). Days have no `hours` of issue and `horizon`.
-    """
+    """Return the table of periods (`dates`, also `hours` and `horizon`) and `cells`; values are (periods, cells)."""
     periods, number = observed.shape
     columns = {"date": pa.array(np.repeat(dates.astype("datetime64[D]"), number), pa.date32())}
     if hours is not None:
@@ -42,10 +39,7 @@ def forecasts_table(
 
 
 def pool_tables(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return the tables of several folds as one, with the models that all of them have.
-
-    Raises ValueError if there is no table, or two of them forecast one day.
-    """
+    """Return the tables of several folds as one, with common models; raise ValueError for none, or a day in two."""
     if not tables:
         raise ValueError("No forecasts to pool: materialize the evaluation reports of at least one fold.")
     shared = [name for name in tables[0].column_names if all(name in table.column_names for table in tables)]

@@ -78,14 +78,12 @@ def table_gain(forecasts: pa.Table, model: str, over: str) -> Gain:
 
 
 def weekly_gain(weekly: WeeklySums, model: str, over: str) -> Gain:
-    """Return the gain of one model over another, with a percentile interval from a weekly block bootstrap.
-
-    Weeks are drawn whole, as neighbouring days and cells are not independent. Draws without a positive are omitted.
-    """
+    """Return the gain of one model over another, with a percentile interval from a weekly block bootstrap."""
     difference, positives, weeks = weekly.losses[over] - weekly.losses[model], weekly.positives, len(weekly.positives)
     gain = float(difference.sum() / positives.sum()) if positives.sum() else None
     if gain is None or weeks < MIN_WEEKS_FOR_INTERVAL:
         return Gain(gain, None, None, weeks)
+    # Weeks are drawn whole, as neighbouring days and cells are not independent.
     times_drawn = np.random.default_rng(0).multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS)
     gained, drawn_positives = times_drawn @ difference, times_drawn @ positives
     usable = drawn_positives > 0

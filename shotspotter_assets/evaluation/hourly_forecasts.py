@@ -25,10 +25,7 @@ from shotspotter_assets.storage.stored_file import StoredFile
 def hour_forecasts(
     history: HourlyHistory, hourly: Mapping[str, FittedHourly], test: range, horizons: Sequence[int]
 ) -> pa.Table:
-    """Return forecasts of the next hours, in successive blocks of each horizon (hours), as a forecasts table.
-
-    Models by name are beside the members of combinations. Raises ValueError for a horizon that they do not forecast.
-    """
+    """Return forecasts of hours in blocks of each horizon, members' too; raise ValueError for another horizon."""
     if bad := set(horizons) - set(HORIZONS):
         raise ValueError(f"The next hours are forecast for horizons of {HORIZONS} hours, not {sorted(bad)}.")
     tables = []
@@ -54,10 +51,7 @@ def type_forecasts(
     *,
     validation: bool = False,
 ) -> pa.Table:
-    """Return the forecasts of the typed alerts of some hours by every forecaster of types, issued before their local day.
-
-    With `validation`, hours are the validation window, and the regression is the one fitted on the training hours.
-    """
+    """Return forecasts of some hours' types, issued before their day; with `validation`, by the fit on training hours."""
     alerts = typed_alerts(history).within(hours)
     rows = history.day_issues(alerts.hour), alerts.hour, alerts.cell
     mixes = dict(type_mixes(types, next_day, history, daily, rows))
@@ -80,10 +74,7 @@ def types_table(history: HourlyHistory, alerts: TypedAlerts, mixes: Mapping[str,
 def fold_tables(
     stored: CityHistory, daily: History, record: FoldRecord, models: TrainedModels, horizons: Sequence[int], types: bool
 ) -> dict[StoredFile, Any]:
-    """Return the tables of a fold's next hours, by `horizons` in hours, and types, where the fold has models of them.
-
-    `stored` are all days to the last test day, `daily` their history.
-    """
+    """Return a fold's tables of next hours and of types, from `stored` days to the last test day."""
     city, tables = stored.city, dict[StoredFile, Any]()
     if not (horizons and models.hourly) and not (types and models.types):
         return tables

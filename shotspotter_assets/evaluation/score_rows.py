@@ -123,10 +123,7 @@ def gain_rows(forecasts: pa.Table, over: Sequence[str], facet: str, group: str) 
 
 
 def type_rows(tables: Sequence[pa.Table]) -> Rows:
-    """Return the log loss of each model over all typed alerts, and its gain over `TRAILING_MIX` in nats per alert.
-
-    Log loss is -mean(ln p of the observed type), p scaled to sum to 1 over the types. Tables are `catalogue.FOLD_TYPES`.
-    """
+    """Return each model's log loss over typed alerts, p scaled to sum to 1, and gain over `TRAILING_MIX`, per alert."""
     alerts = pa.concat_tables(tables)
     alerts = alerts.filter(alerts["gunshot_type"].is_valid())
     observed = alerts["gunshot_type"].to_numpy().astype(np.int64)

@@ -67,10 +67,7 @@ def score_cell_days(
     reference: npt.NDArray[np.floating],
     day: npt.NDArray[Any],
 ) -> Scores:
-    """Return all scores of cell-days, of shape (cell-days,) in any order.
-
-    `day` is any sortable label of the cells that are ranked together. `reference` is the historical mean.
-    """
+    """Return all scores of cell-days, of shape (cell-days,); `day` is any label of the cells that are ranked together."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     p, r = clip_probability(probability), clip_probability(reference)
@@ -109,12 +106,10 @@ def decisions(probability: Array, observed: Booleans) -> Scores:
 
 
 def calibration(probability: Array, observed: Booleans) -> tuple[float | None, float | None]:
-    """Return slope and intercept of the logistic regression of `observed` on logit(`probability`), both (cell-days,).
-
-    None without a finite fit: one class only, a constant forecast, or one that separates the classes.
-    """
+    """Return slope and intercept of the logistic regression of `observed` on logit(`probability`), both (cell-days,)."""
     logit = np.log(probability) - np.log1p(-probability)
     positive, negative = logit[observed], logit[~observed]
+    # No finite fit: one class only, a constant forecast, or one that separates the classes.
     if not len(positive) or not len(negative) or positive.min() >= negative.max() or positive.max() <= negative.min():
         return None, None
     from sklearn.linear_model import LogisticRegression
@@ -128,14 +123,12 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
 
 
 def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[int, Array]:
-    """Return the share in which each cell-day is flagged, by area: 1 within the k highest of its day, 0 below.
-
-    Tied cells share the remaining places equally, as row order or a seed would be luck. Shapes are (cell-days,).
-    """
+    """Return the share in which each cell-day is flagged, by area: 1 within the k highest of its day, 0 below."""
     import pandas as pd
 
     by_day = pd.Series(-probability).groupby(day)
     cells, before, last = by_day.transform("size"), by_day.rank("min") - 1, by_day.rank("max")
+    # Tied cells share the remaining places equally, as row order or a seed would be luck.
     flagged = {area: np.maximum(np.floor(cells * area / 100 + 0.5), 1) for area in AREAS}
     return {area: ((k - before) / (last - before)).clip(0, 1).to_numpy() for area, k in flagged.items()}
 

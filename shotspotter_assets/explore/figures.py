@@ -28,10 +28,7 @@ TIMEOUT_SECONDS: Final = 3
 
 
 def alerts_map(city: City, alerts: pd.DataFrame, tiles: str = "") -> go.Figure:
-    """Draw alerts as points, a colour for each type, on map tiles from an address with {z}, {x} and {y}.
-
-    Axes are plain without an address, or if its server cannot be reached.
-    """
+    """Draw alerts by type, on map tiles if their address, with {z}, {x} and {y}, can be reached."""
     shown = {"color": "type", "hover_data": ["wall"], "title": f"{len(alerts):,} alerts"}
     box, credit = city.box, tiles if city.base_map is None else city.base_map.attribution
     if not tiles or not _is_reachable(BaseMap(tiles=tiles, attribution=credit)):

@@ -18,10 +18,7 @@ AREA_NAMES: Final = re.compile(r"NAME(LSAD)?(\d\d)?")  # with the census's year 
 
 
 def tiger_streets(files: Sequence[Path], box: Box) -> "geopandas.GeoDataFrame":
-    """Return the named roads of counties (tl_YYYY_SSCCC_roads) within the box, with `name` and class (`mtfcc`).
-
-    Raises ValueError, as does `tiger_areas`, with file and reason in one line.
-    """
+    """Return named roads of counties (tl_YYYY_SSCCC_roads) in the box, with class (`mtfcc`); raise ValueError with the file."""
     import pandas as pd
 
     roads = pd.concat([_named("--roads", file, box, "FULLNAME", "MTFCC", "RTTYP") for file in files], ignore_index=True)

@@ -54,16 +54,12 @@ class SharedStart(SharedRegression):
 
 @dataclass(frozen=True)
 class FitContext:
-    """Further inputs of a fit, of which each forecaster takes what it needs.
-
-    Networks call `after_epoch` after each epoch with its number, from 1 on, and the validation loss; it may raise to stop
-    the training.
-    """
+    """Further inputs of a fit, of which each forecaster takes what it needs."""
 
     shared: SharedStart | None = None  # the regression of all cities; None without one from before the cutoff
     backups: Path | None = None  # local folder of the networks' backups, from which a killed training goes on
     log: Callable[[str], None] = lambda _: None  # receives lines of progress
-    after_epoch: Callable[[int, float], None] | None = None
+    after_epoch: Callable[[int, float], None] | None = None  # of networks; takes epoch, from 1 on, and validation loss
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # settings of this run, by forecaster
     earlier: Mapping[str, Any] = field(default_factory=dict)  # of the last training; networks start at their weights
     horizons: Sequence[int] = HORIZONS  # those among `HORIZONS` that forecasters of hours are fitted for
@@ -114,10 +110,7 @@ class Forecaster(ABC):
 
     @abstractmethod
     def fit(self, history: Any, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
-        """Fit on `train`, choose and calibrate on `validation`, which follows it.
-
-        Both are indexes of the days or hours of `history`, which reaches at least to their end; later ones are not used.
-        """
+        """Fit on `train`, choose and calibrate on `validation` after it; later days or hours of `history` are not used."""
 
     def load(self, files: Mapping[str, bytes]) -> Any:
         """Return the fitted forecaster that `Fitted.files` stored."""

@@ -1,8 +1,4 @@
-"""Registry of the forecasters: a row each, for the gate, reports, launchpad and live chain.
-
-The file of a forecaster is imported when it is built, so that definitions load without NumPy. Settings stand here,
-those of networks in `forecaster_settings.py`.
-"""
+"""Registry of the forecasters: a row each, whose file is imported when it is built, as NumPy loads slowly."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -176,10 +172,7 @@ def candidate_of(city: City) -> str:
 
 
 def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = None) -> ForecasterSettings:
-    """Return the settings of a forecaster: its defaults, changed by the city's file, changed by `changes`.
-
-    Raises CityFileError for a key or value that the forecaster does not take.
-    """
+    """Return a forecaster's settings: defaults, the city's file, `changes`; raise CityFileError for an unusable one."""
     settings = find(name).settings
     try:
         return settings.model_validate({**city.forecasters.get(name, {}), **dict(changes or {})})

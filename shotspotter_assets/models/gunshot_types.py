@@ -198,10 +198,7 @@ def type_mixes(
     daily: History,
     rows: tuple[Integers, Integers, Integers],
 ) -> Mapping[str, Callable[[], Array]]:
-    """Return by forecaster a function that returns the probability of each type of an alert, shape (rows, types).
-
-    `rows` are issues, hours and cells, see `GunshotTypes.predict`; networks read `daily`, the days of `history`.
-    """
+    """Return functions for the probability of types, (rows, types), of issues, hours and cells (`rows`), by forecaster."""
     mixes = {
         TYPE_REGRESSION: partial(types.predict, history, *rows),
         TRAILING_MIX: partial(trailing_mix, history, rows[0]),

@@ -123,10 +123,7 @@ def alerts_of(city: City, counts: npt.NDArray[np.integer]) -> npt.NDArray[np.int
 
 
 def evening_alerts(frames: pa.Table, days: Sequence[date], city: City) -> Singles:
-    """Return weighted alerts of the forecast types from sparse tensors of contiguous days, shape (days, rows, columns).
-
-    The weight is 2^(-h / 4), h being the hours from the end of an alert's hour to midnight.
-    """
+    """Return alerts of the forecast types with the weight 2^(-hours to midnight / 4), shape (days, rows, columns)."""
     day_at = np.searchsorted(np.array(days, dtype="datetime64[D]"), frames["date"].to_numpy().astype("datetime64[D]"))
     hours_left = hours_of_days(days, city.zone)[day_at] - 1 - frames["hour"].to_numpy().astype(np.int64)
     weight = frames["count"].to_numpy() * 2.0 ** (-hours_left / EVENING_HALF_LIFE_HOURS)

@@ -18,10 +18,7 @@ class HourlyHistoryError(ValueError):
 
 @dataclass(frozen=True)
 class HourlyHistory:
-    """A city's contiguous hours from the midnight of a local day on; the last day may be incomplete.
-
-    Raises HourlyHistoryError if the city publishes days only, shapes do not fit, or nothing is covered.
-    """
+    """A city's hours from a local midnight on; HourlyHistoryError for days only, unfit shapes or no covered cell."""
 
     city: City
     first_day: date  # local day whose first hour is `counts[0]`

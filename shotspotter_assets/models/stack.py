@@ -165,11 +165,7 @@ class StackForecaster(Forecaster):
 
 
 class HourlyStackForecaster(HourlyForecaster):
-    """A regression combined with a self-exciting process, and the number of alerts given their combination.
-
-    The offset corrects the level if a city's rate has moved since its training years. The number of alerts is forecast
-    from the stack's own forecasts of the validation window.
-    """
+    """A regression combined with a self-exciting process, and the number of alerts given their combination."""
 
     fitted = FittedStack
 

@@ -36,11 +36,7 @@ class WeightPosterior:
 
     @classmethod
     def prior(cls, members: Sequence[str], centre: float, weights: Mapping[str, float]) -> "WeightPosterior":
-        """Return the Gaussian before any forecast, given the `weights` that other cities learned.
-
-        Members without such a weight start with `NEW_MEMBER_SHARE` of the sum each, at most an equal share. Members that
-        are left out leave their weight to the others.
-        """
+        """Return the Gaussian around other cities' `weights`; absent members leave theirs, new ones take `NEW_MEMBER_SHARE`."""
         mean = np.array([*(weights.get(name, 0.0) for name in members), 0.0])
         if mean.any():
             new, total = [name not in weights for name in members], sum(weights.values())

@@ -85,10 +85,7 @@ def earlier_models(
 
 
 def read_models(store: Store, file: StoredFile, record: TrainingRecord, day: date, suffix: str = "") -> TrainedModels:
-    """Read a record's models of a partition, whose stored names end with `suffix`.
-
-    Raises ValueError if their files are not those of the record.
-    """
+    """Read a record's models, whose stored names end with `suffix`; raise ValueError if their files were changed."""
     files = {}
     for model, trained in record.models.items():
         stored = f"{model}{suffix}"

@@ -7,10 +7,7 @@ BASELINES_WARM_UP_DAYS: Final = 90  # those left out of fits of baselines on lag
 
 
 def split_days(days_before_cutoff: int, validation_days: int, window: int) -> tuple[range, range]:
-    """Return (training, validation) as indexes of the days before the cutoff; validation are the last ones.
-
-    Raises ValueError if validation would be shorter than the `window`, a network's input in days, or training than two.
-    """
+    """Return indexes of training and validation days; raise ValueError if one is too short for a network's `window`."""
     first_validation = days_before_cutoff - validation_days
     train, validation = range(first_validation), range(first_validation, days_before_cutoff)
     if len(train) < 2 * window or len(validation) < window:

@@ -20,12 +20,9 @@ CityLayers = dict[str, "GeoSeries"]
 
 
 def read_layers(city: City) -> tuple[CityLayers, list[str]]:
-    """Return the shapes of the file's layers by key, indexed by name, in WGS84 degrees and cut to the city's box.
-
-    An unusable layer is left out, and a line names city, key and remedy. Without a layer of streets, ranked streets name
-    places.
-    """
+    """Return shapes by layer, indexed by name, in WGS84 degrees and cut to the box; and a line for each unusable layer."""
     layers, problems = CityLayers(), list[str]()
+    # Without a layer of streets, ranked streets name places.
     given = [(key, f"layers.{key}", layer) for key, layer in city.layers.given().items()]
     for key, name, layer in [*given, *([("streets", "streets", city.streets)] if city.streets else [])]:
         try:

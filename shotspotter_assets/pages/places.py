@@ -35,10 +35,7 @@ class Places:
         self._streets = _Streets(self._plane, self.layers["streets"]) if "streets" in self.layers else None
 
     def ground(self, cells: Integers) -> dict[str, Any]:
-        """Return the common part of maps that show `cells`, given as row * columns + column, for `map.js`.
-
-        `box` is (south, west, north, east), `places` names the cells, and `tiles` is "" without a base map.
-        """
+        """Return the common part of maps that show `cells`, given as row * columns + column, for `map.js`."""
         box, grid, base_map = self._city.box, self._city.grid, self._city.base_map
         return {
             "box": (box.south, box.west, box.north, box.east),

@@ -16,11 +16,9 @@ PACKAGE: Final = "shotspotter_assets.pages"
 
 
 def policy(tiles: str = "") -> str:
-    """Return the Content-Security-Policy of a page, which allows pictures from the server of the tiles.
-
-    Plotly writes styles into its elements, therefore 'unsafe-inline' for these.
-    """
+    """Return the Content-Security-Policy of a page, which allows pictures from the server of the tiles."""
     server = f" {urlsplit(tiles).scheme}://{urlsplit(tiles).netloc}" if tiles else ""
+    # Plotly writes styles into its elements.
     return (
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
         f"img-src 'self' data: blob:{server}; base-uri 'none'; form-action 'none'"

@@ -53,10 +53,7 @@ def reach_matrix(city: Gridded, radius_m: float) -> csr_array:
 
 
 def greedy(problem: CoverProblem, number: int) -> tuple[list[int], list[float]]:
-    """Place `number` units one by one where each adds most, and reserve the minimum of each area.
-
-    Return the cells in order of placement, and the expected alerts that each unit adds, never rising.
-    """
+    """Place units where each adds most, areas' minima reserved; return the cells in order, and what each adds."""
     units, missing = np.zeros_like(problem.max_units), problem.min_units.copy()
     cells, added = [], []
     for left in range(number, 0, -1):

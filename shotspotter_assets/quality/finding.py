@@ -58,10 +58,7 @@ def named_days(days: Iterable[date | str]) -> str:
 def share_finding(
     part: Mapping[date, int], whole: Mapping[date, int], usual: float, verb: str, remedy: str, undated: int = 0
 ) -> Finding:
-    """Check that `part` is no larger share of `whole` than usual, on all days of `whole` together and on each.
-
-    The message is "12 of 100 rows <verb>", and the remedy. Rows that are `undated` count among those of all days.
-    """
+    """Check that `part` is no larger share of `whole` than usual, on all days together, with `undated`, and on each."""
     from scipy.special import bdtrc
 
     numbers = {day: part.get(day, 0) for day in whole}

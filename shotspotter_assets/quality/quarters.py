@@ -89,10 +89,7 @@ def new_area(window: "Window") -> Finding:
 def _finding(
     window: "Window", compare: Callable[[int], tuple[float, str] | None], sound: str, problem: str, remedy: str
 ) -> Finding:
-    """Compare each quarter within the checked days by the position of its end in `window.usual.days`.
-
-    `compare` returns a number and a description, "" for an unchanged quarter; None for too few days or incidents.
-    """
+    """Compare quarters by their end in `usual.days`; `compare` returns number and text, None for too few incidents."""
     days = window.usual.days
     first = max(days.index(window.checked[0]), QUARTER_DAYS - 1)
     ends = range(len(days) - 1, first - 1, -QUARTER_DAYS)[::-1]

@@ -48,17 +48,15 @@ def share_outside_coverage(window: "Window") -> Finding:
 
 
 def share_untyped(window: "Window") -> Finding:
-    """Check that few alerts have no gunshot type, if the source gives types.
-
-    The quarter before counts too, so that a source without types fails on every day, not only on its worst days. Firework
-    days before do not count, as they may have the alerts of months.
-    """
+    """Check that few alerts have no gunshot type, if the source gives types."""
     from shotspotter_assets.calendar.dates import is_holiday_fireworks
 
     if not window.city.source.has_types:
         return Finding(True, "The city's file names no column with the gunshot type: all are unknown.")
+    # With the quarter before, so that a source without types fails on every day, not only on its worst days.
     first, last = window.checked[0], window.checked[-1]
     days = days_between(min(first, last - timedelta(days=QUARTER_DAYS - 1)), last)
+    # Firework days before may have the alerts of months.
     counted = ~is_holiday_fireworks(window.dates) | window.is_checked
     untyped = window.by_day(counted & window.alerts["gunshot_type"].is_null().to_numpy(), days)
     remedy = "Add unknown_type_spellings of these partitions to gunshot_spellings, or do not forecast by type."
@@ -66,11 +64,8 @@ def share_untyped(window: "Window") -> Finding:
 
 
 def duplicates(window: "Window") -> Finding:
-    """Check that few rows came twice, and that no file repeats the points of another file.
-
-    A repeat has the identifier of another row of its day; replaced systems number from the start again. A file that
-    repeats another one may have other times.
-    """
+    """Check that few rows came twice, and that no file repeats the points of another file."""
+    # By the identifier of another row of its day, as replaced systems number from the start again.
     ids = window.alerts.select(["date", "source_id"]).to_pandas()
     repeated_ids = window.by_day((ids["source_id"].notna() & ids.duplicated()).to_numpy())
     usable = {day: rows - window.rejected[day] for day, rows in window.received.items()}

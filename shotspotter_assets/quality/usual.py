@@ -24,17 +24,14 @@ FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))
 
 @dataclass(frozen=True)
 class Usual:
-    """The expectation for each of contiguous days, from earlier days alone; arrays have shape (days,).
-
-    `mean` and `dispersion` (variance = mean + dispersion * mean squared) are NaN for too short a history.
-    """
+    """The expectation for each of contiguous days, from earlier days alone; arrays have shape (days,)."""
 
     days: list[date]
     counts: Array
     special: Booleans
-    mean: Array
+    mean: Array  # NaN, as is `dispersion`, for too short a history
     quiet_mean: Array  # of the quietest eight weeks of the year before
-    dispersion: Array
+    dispersion: Array  # variance = mean + dispersion * mean squared
 
     def silences(self) -> Booleans:
         """Flag days in silent runs too long to be chance, given the usual volume before the run; shape (days,)."""

@@ -105,13 +105,11 @@ class Window:
         return rows_by_day(self.dates if flags is None else self.dates[flags], days or self.checked)
 
     def blocks(self, length: int = BLOCK_DAYS) -> list[Block]:
-        """Return blocks of `length` days back from the last checked day to the first, in order.
-
-        Fewer checked days are filled up with stored days before them. Less than half a block joins the block after it.
-        """
+        """Return blocks of `length` days from the last checked day back to the first, or to earlier stored days; in order."""
         last = self.checked[-1]
         first = max(min(self.stored[0], self.checked[0]), min(self.checked[0], last - timedelta(days=length - 1)))
         edges = [last + timedelta(days=1)]
+        # Less than half a block joins the block after it.
         while (edges[-1] - first).days > 1.5 * length:
             edges.append(edges[-1] - timedelta(days=length))
         return [Block(start, end - timedelta(days=1)) for end, start in pairwise([*edges, first])][::-1]

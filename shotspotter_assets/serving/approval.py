@@ -38,13 +38,11 @@ class WaitingModels(StoredRecord):
 
 
 def stored_models(store: Store, city: str, last: date) -> Iterator[tuple[ServingRecord, WaitingModels | None]]:
-    """Yield the models of the week to `last` and the latest ones before, newest first, those that wait with their record.
-
-    Models that wait are newer than those that serve on their day.
-    """
+    """Yield the models of the week to `last` and the latest before, newest first, those that wait with their record."""
     waiting, served = (store.days_present(file, city, last=last) for file in (WAITING_MODELS, SERVING_RECORD))
     latest = {max(days) for days in (waiting, served) if days}
     for day in sorted(latest | {day for day in waiting | served if day >= last - WEEK}, reverse=True):
+        # Models that wait are newer than those that serve on their day.
         if day in waiting and (waits := WaitingModels.find_sound(store, city, day)) is not None:
             yield waits.models, waits
         if day in served and (record := ServingRecord.find_sound(store, city, day)) is not None:

@@ -129,10 +129,7 @@ def known_forecasts(forecasts: Mapping[date, pa.Table], history: CityHistory) ->
 
 
 def scored_day(forecast: pa.Table, scored_date: date, alerts: Integers, candidate: str) -> pa.Table:
-    """Return the next-day rows of a forecast with the outcome, as a forecasts table (`evaluation.forecasts_table`).
-
-    `alerts` are those of the forecast types on the scored date, shape (rows, columns); `candidate` names its column.
-    """
+    """Return next-day rows with the outcome as a forecasts table; `alerts` are (rows, columns) of forecast types."""
     columns = {SERVED: "probability", candidate: CANDIDATE_COLUMN}
     columns |= {
         name.removeprefix(MODEL_PREFIX): name for name in forecast.column_names if name.startswith(MODEL_PREFIX)
@@ -147,10 +144,7 @@ def scored_day(forecast: pa.Table, scored_date: date, alerts: Integers, candidat
 
 
 def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candidate: str) -> pa.Table | None:
-    """Join the scored days of known forecasts with their common models; None without any.
-
-    `history` starts on the first forecast date or before.
-    """
+    """Join the scored days of known forecasts, none before `history`, with their common models; None without any."""
     tables = [
         scored_day(table, at, history.alerts[(at - history.days[0]).days], candidate)
         for at, table in sorted(forecasts.items())

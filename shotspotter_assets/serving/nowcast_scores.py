@@ -42,16 +42,14 @@ class NowcastScoreRecord(StoredRecord):
 
 
 def score_nowcasts(city: City, scored_date: date, issued: pa.Table | None, incidents: Incidents) -> NowcastScoreRecord:
-    """Score a past local day from its nowcasts (`catalogue.ISSUED_MINUTES`; None without any) and incidents.
-
-    Nowcasts whose minutes end after midnight are not scored, as the next day may not be known yet.
-    """
+    """Score a past local day from its nowcasts (`catalogue.ISSUED_MINUTES`; None without any) and incidents."""
     start, end = (day_start(day, city.zone).timestamp() for day in (scored_date, scored_date + timedelta(days=1)))
     begun = len(incidents.within(start, end))
     issued, scores = ISSUED_MINUTES.schema.empty_table() if issued is None else issued, {}
     for minutes in sorted(issued["minutes"].unique().to_pylist()):
         of_length = issued.filter(pc.equal(issued["minutes"], minutes))
         ends = seconds_of(of_length["starts_utc"].to_numpy()) + 60 * minutes
+        # Without those whose minutes end after midnight: the next day may not be known yet.
         scores[f"{minutes}m"] = _scores(of_length.filter(pa.array(ends <= end)), incidents)
     nowcasts = len(issued["starts_utc"].unique())
     return NowcastScoreRecord(

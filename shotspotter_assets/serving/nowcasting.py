@@ -155,10 +155,7 @@ class Refit:
 
 
 def refit(record: ServingRecord, store: Store, until_now: UntilNow, now: datetime) -> Refit:
-    """Fit the models of hours and minutes on all whole hours before now, with as long a validation as the record's.
-
-    Raises HourlyHistoryError if hours are too few; too few incidents leave out the minutes.
-    """
+    """Fit hours, and minutes if incidents suffice, on the whole hours to now; raise HourlyHistoryError if they are too few."""
     city = until_now.history.city
     by_hour = until_now.history.hourly(covered_mask(record.covered, city.shape)).until(now)
     stop = len(by_hour) - 1  # the last hour is running
@@ -198,10 +195,7 @@ def days_to_read(store: Store, city: City, now: datetime) -> list[date]:
 def history_until(
     store: Store, readers: Sequence[AlertSource], city: City, now: datetime, days: list[date], rows: pa.Table
 ) -> UntilNow:
-    """Return the history to now from stored days and the sources' `rows` (`RAW_SCHEMA`) of `days_to_read`.
-
-    Raises ValueError if the source has not reported the last days yet.
-    """
+    """Return the history to now from stored days and `rows` (`RAW_SCHEMA`); raise ValueError if yesterday is not known."""
     first, today = days[0], days[-1]
     instant = pa.scalar(now, pa.timestamp("us", "UTC"))
     alerts = [
@@ -242,11 +236,7 @@ def _require_known(store: Store, readers: Sequence[AlertSource], city: City, row
 def forecast_now(
     record: ServingRecord, models: TrainedModels, until_now: UntilNow, now: datetime, refitted: Refit | None = None
 ) -> Nowcast:
-    """Forecast the next minutes from now, and the next hours from the end of the current one.
-
-    `models` are those of the record, of which `refitted` replaces hours and minutes; `until_now` is from `history_until`.
-    Raises ValueError if the city has no models of hours.
-    """
+    """Forecast the next minutes and hours, these by `refitted` models if given; raise ValueError without models of hours."""
     city = until_now.history.city
     if refitted is not None:
         hourly = {**models.hourly, HOURLY_STACK: refitted.hours}

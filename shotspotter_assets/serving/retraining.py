@@ -47,21 +47,13 @@ class LiveModels:
 
 
 def known_history(store: Store, city: City, issue_date: date, now: datetime) -> CityHistory:
-    """Return the days that models may use; for a past forecast date, by the publication rule.
-
-    Raises:
-        MissingPartitionsError: days are missing; the error names them.
-        DaysNotKnownError: none of the days is known.
-    """
+    """Return the days that models may use (`CityHistory.load`); for a past forecast date, by the publication rule."""
     history = CityHistory.load(store, city, issue_date)
     return history.as_published() if is_over(issue_date + timedelta(days=1), city, now) else history
 
 
 def reusable_record(store: Store, stored: CityHistory, now: datetime) -> ServingRecord | None:
-    """Return the issue date's stored record if its forecast was issued, or its data and asked models are unchanged.
-
-    Waiting models of the date come first. A rollback is kept, too.
-    """
+    """Return the date's stored record, waiting models first, if its forecast was issued or its inputs are unchanged."""
     city, issue_date = stored.city, stored.issue_date
     record = ServingRecord.find_sound(store, city.name, issue_date)
     waiting = WaitingModels.find_sound(store, city.name, issue_date)
@@ -174,12 +166,7 @@ def carried_over(before: ServingRecord, stored: CityHistory) -> ServingRecord:
 
 
 def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingRecord:
-    """Return the record of an issue date on which the live models after an earlier day serve again.
-
-    Raises:
-        ValueError: `serve_from` is not earlier, or its models cannot serve.
-        MissingObjectError: it has no record.
-    """
+    """Return the record with which an earlier day's models serve again; raise ValueError if they cannot."""
     city, issue_date = stored.city.name, stored.issue_date
     if serve_from >= issue_date:
         raise ValueError(f"{city}|{issue_date}: serve_from is {serve_from}; name a day before {issue_date}.")

@@ -95,11 +95,7 @@ def street_forecast(store: Store, city: City, issue_date: date) -> StreetForecas
 def rank_streets(
     city: City, forecast: ForecastRecord, next_day: pa.Table, hourly: pa.Table, alerts: Alerts
 ) -> StreetForecast:
-    """Return the risk of all segments in forecast cells, on the next day and in each shift.
-
-    Raises:
-        StreetsFileError: the city's file of streets cannot be used.
-    """
+    """Return the risk of segments in forecast cells, by day and shift; raise StreetsFileError for an unusable file."""
     segments = read_segments(city)
     parts = parts_of(city, segments)
     shares = StreetShares.fit(city, parts, alerts)

@@ -173,11 +173,9 @@ def train_fold(
     config: dict[str, JsonValue],
     weights_from: date | None = None,
 ) -> tuple[records.FoldRecord, ModelFiles]:
-    """Return (record, files by model) of a fold's own forecasters, of every baseline, and of hours and types.
-
-    `stored` are all days before the cutoff. `config` and `weights_from` are for the record. No report scores minutes.
-    """
+    """Return (record, files by model) of a fold's own forecasters, of every baseline, and of hours and types."""
     hourly = [name for name in registry.NEXT_HOURS if name not in HOURLY_MEMBERS]
+    # No report scores minutes.
     training, record, _ = train(
         stored, cutoff, windows, (*names, *registry.BASELINES), hourly, incidents=None, context=context
     )

@@ -158,10 +158,7 @@ Found = Mapping[date, Day] | Mapping[date, DayRows] | Mapping[date, Day | DayRow
 def day_states(
     city: City, found: Found, named: Collection[date], last: date, today: date
 ) -> dict[date, tuple[DayState, str]]:
-    """Return state and reason of each day from the city's start to `last`, when asked on the local day `today`.
-
-    Of several sources, the first one decides which days are known. Daily files of the days `named` have landed.
-    """
+    """Return state and reason of each day to `last`, when asked on `today`; files of the days `named` have landed."""
     days, no_rows = days_between(city.start, last), DayRows()
     rows = [found.get(day, no_rows) for day in days]
     counts = np.array([0 if of_day.held_back else of_day.rows for of_day in rows], dtype=np.int64)
@@ -173,6 +170,7 @@ def day_states(
         silent, why_silent = _known_silence(counts[: newest + 1], days, complete)
     why_early = "It lies before the first row of the source." if len(with_rows) else "No day has rows."
     # Simulations and gateways that answer at once answer completely; a folder without a file is no answer.
+    # Of several sources, the first one decides.
     is_gateway = city.publication.answers_at_once and city.source.kind != "landing"
     answers = is_gateway or all(source.kind == "simulated" for source in city.all_sources)
     has_file = [day in named for day in days[: newest + 1]]

@@ -60,10 +60,7 @@ def read_sources(readers: Sequence[AlertSource], first: date, last: date) -> pa.
 
 
 def keep_first_seen(rows: pa.Table, before: pa.Table) -> pa.Table:
-    """Return `rows` with the `received_at` at which each row was first received.
-
-    Rows are matched by all columns of `PUBLISHED`; of n equal rows before and m now, the smaller number is matched.
-    """
+    """Return `rows` with the `received_at` at which each was first received; n equal rows match at most n before."""
     if before.num_rows == 0:
         return rows
 

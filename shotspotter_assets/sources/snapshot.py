@@ -103,16 +103,13 @@ class Snapshot:
         return found
 
     def last_due(self, now: datetime) -> date:
-        """Return the last day that is to be stored now.
-
-        Yesterday is due from `DAILY_AT` on, or once a source has its rows or daily file. A source ends with its newest row
-        after a silence of `MAX_SILENT_DAYS`.
-        """
+        """Return the last day to store: yesterday from `DAILY_AT` on, or once a source has its rows or daily file."""
         local = now.astimezone(self.city.zone)
         yesterday = local.date() - timedelta(days=1)
         reported = [day for day in {*self.rows, *self.named} if day <= yesterday]
         last = yesterday if local.time() >= DAILY_AT or yesterday in reported else yesterday - timedelta(days=1)
         newest = max(reported, default=None)
+        # A source ends with its newest row after a long silence.
         if newest is not None and (last - newest).days > MAX_SILENT_DAYS:
             last = newest
         return min(last, self.city.end or last)

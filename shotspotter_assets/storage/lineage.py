@@ -1,8 +1,4 @@
-"""Lineage: the versions of the inputs of each stored partition, in one small file per asset and city.
-
-An asset reads the versions before its inputs, and records them after its last write. An input that changes in between makes
-the partition due again.
-"""
+"""Versions of each stored partition's inputs, read before these and recorded last: a change in between makes it due."""
 
 from collections.abc import Mapping
 from datetime import date

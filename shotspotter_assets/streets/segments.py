@@ -54,10 +54,7 @@ class Segments:
 
 
 def read_segments(city: City) -> Segments:
-    """Read the segments of the city's `streets`; raise StreetsFileError if the file has no usable named lines in the box.
-
-    Pieces of a street that meet where nothing else does are one segment, unless they are different blocks.
-    """
+    """Read the segments of `streets`, between crossings or blocks; raise StreetsFileError without usable named lines."""
     if city.streets is None:
         raise ValueError(f"City {city.name} has no streets; name a file of them under `streets` in its file.")
     try:

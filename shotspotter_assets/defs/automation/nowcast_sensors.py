@@ -1,8 +1,4 @@
-"""Sensors that poll live sources for cities with `nowcasts`, and issue the nowcasts within the sensor.
-
-A run for each nowcast would start a process, which costs several times the nowcast. The sensor's server keeps the models
-and the stored days in memory instead.
-"""
+"""Sensors that poll live sources, and issue nowcasts themselves, as the start of a run would take several times as long."""
 
 from functools import cache
 from typing import TYPE_CHECKING

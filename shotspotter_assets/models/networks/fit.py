@@ -41,10 +41,8 @@ def weighted_cross_entropy(in_coverage: np.ndarray, class_weight: float) -> Call
 
 
 def undo_class_weight(q: np.ndarray, weight: float) -> np.ndarray:
-    """Return the probability behind an output q: q / (w - (w - 1) q), as a class weight w multiplies the odds by w.
-
-    Elkan 2001, "The foundations of cost-sensitive learning", theorem 2.
-    """
+    """Return the probability behind an output q, as a class weight w multiplies the odds by w."""
+    # Elkan 2001, "The foundations of cost-sensitive learning", theorem 2.
     return q / (weight - (weight - 1) * q)
 
 
@@ -152,11 +150,7 @@ def untrained(batches: Windows, settings: NetworkSettings) -> keras.Model:
 
 
 def predict_network(model: keras.Model, inputs: NetworkInputs, days: range, batch_size: int) -> np.ndarray:
-    """Return raw outputs of the network (the class weight still in them), float32 (n, rows, columns, maps).
-
-    The last of `days` may be the day `inputs.lead` days after the last counted one. Raises ValueError if a day has no
-    full window before it, or lies beyond that day.
-    """
+    """Return outputs with the class weight still in them, float32 (n, rows, columns, maps); raise ValueError for other days."""
     first = inputs.length + inputs.lead - 1 if inputs.length else 0
     if days.start < first:
         raise ValueError(f"forecast day {days.start} has no full window of {inputs.length} days before it")

@@ -149,10 +149,7 @@ class Regressions(NamedTuple):
 
 
 class RegimeRegressionForecaster(Forecaster):
-    """A regression with the penalty of least log loss on the validation window, then fitted on both windows.
-
-    Where there is a regression of all cities (`FitContext.shared`), weights are shrunk towards its, with one strength.
-    """
+    """A regression shrunk to that of all cities, or with the best penalty on validation, fitted on both windows."""
 
     fitted = FittedRegression
 
@@ -161,10 +158,7 @@ class RegimeRegressionForecaster(Forecaster):
 
 
 def fit_regressions(data: FitData, shared: SharedStart | None = None) -> Regressions:
-    """Return the regressions that start at that of all cities, else with the penalty chosen by validation, cached.
-
-    Raises OtherInputsError if `shared` was fitted on other inputs, ValueError if there is nothing to learn.
-    """
+    """Return the regressions that start at `shared`, cached; raise OtherInputsError if that was fitted on other inputs."""
     windows = np.array([data.train.start, data.validation.start, data.validation.stop])
     return data.history.cached(f"regressions {shared and shared.origin}", windows, lambda: _regressions(data, shared))
 
@@ -193,10 +187,7 @@ def _fits(
     shared: SharedStart | None,
     start: FittedRegression | None = None,
 ) -> Iterator[FittedRegression]:
-    """Return fits on `days`, with each penalty of the distance from the weights of all cities, or from zero.
-
-    Each fit starts at the one before, the first one at `start`, which saves half of the steps.
-    """
+    """Return fits on `days`, with each penalty of the distance from the weights of all cities, or from zero."""
     cell_days = data.rows.on(days)
     names, labels, sample_weight = cell_days.names, cell_days.observed, cell_days.sample_weight
     # float64, as nearly equal rates make the fit stiff.
@@ -207,6 +198,7 @@ def _fits(
     shared_slopes = {} if shared is None else shared.slopes
     slopes = np.array([shared_slopes.get(name, 0.0) for name in names])
     prior_weights = np.where(rows.any(axis=0), scale * slopes, 0.0)
+    # Each fit starts at the one before, which saves half of the steps.
     guess = None if start is None else np.append(start.slopes * scale, start.intercept + mean @ start.slopes)
     is_of_places = np.array([name.startswith(PLACES) for name in names])
     for inverse_penalty in inverse_penalties:

@@ -101,11 +101,7 @@ def fit_shared(
     left_out: Mapping[str, str] | None = None,
     leave_each_out: bool = True,
 ) -> SharedModels:
-    """Return the regressions of a cutoff, whatever the order of the cities.
-
-    `rows` of the days before the cutoff have the same inputs except factors. All regressions are shrunk towards
-    `prior`, even if their city took part in it. Raises ValueError if a city has rows from the cutoff on.
-    """
+    """Return the regressions of a cutoff, shrunk to `prior`; raise ValueError if a city has rows from the cutoff on."""
     import pandas as pd
 
     for city, own in rows.items():

@@ -62,14 +62,12 @@ def fit_shrunk_regression(
 
 
 def standardise(rows: Array, sample_weight: Array | None) -> tuple[Array, Array]:
-    """Standardise rows of inputs in place, as a long history has a million; return each input's (mean, standard deviation).
-
-    Inputs that are constant, such as the flag of firework days, become 0, with a standard deviation of 1.
-    """
+    """Standardise inputs in place, as a long history has a million rows; return each one's (mean, standard deviation)."""
     weight = np.ones(len(rows)) if sample_weight is None else sample_weight
     mean = weight @ rows / weight.sum()
     rows -= mean
     scale = np.sqrt(np.einsum("r,ri,ri->i", weight, rows, rows) / weight.sum())
+    # Such as the flag of firework days.
     constant = scale < MIN_SCALE
     scale[constant] = 1.0
     rows /= scale

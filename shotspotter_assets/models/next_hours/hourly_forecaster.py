@@ -22,11 +22,7 @@ class FittedHourly:
     models: Mapping[int, Any]  # `Fitted`
 
     def predict(self, history: HourlyHistory, issues: Sequence[int] | Integers, horizon: int) -> Array:
-        """Return the probability of an alert in the `horizon` hours from each issue on, shape (issues, cells).
-
-        `issues` are ascending indexes of hours, to `len(history)`, the hour after the last counted one. Alerts from an
-        issue on are not used for it.
-        """
+        """Return the probability of an alert in the `horizon` hours from each of ascending `issues` on, shape (issues, cells)."""
         return self.models[horizon].predict(history, np.asarray(issues, np.int64))
 
     @property
@@ -45,10 +41,7 @@ class HourlyForecaster(Forecaster):
     def fit(
         self, history: HourlyHistory, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedHourly:
-        """Choose on the validation hours, which follow the training hours, and fit on both; later hours are not used.
-
-        Raises HourlyHistoryError if there is nothing to learn, ValueError if a horizon is not among `HORIZONS`.
-        """
+        """Choose on validation hours, fit on both; raise HourlyHistoryError for too few, ValueError for other horizons."""
         if not set(context.horizons) <= set(HORIZONS):
             raise ValueError(f"The next hours are forecast for horizons of {HORIZONS} hours, not {context.horizons}.")
         if not (train and validation):
@@ -72,18 +65,13 @@ class HourlyForecaster(Forecaster):
 
 
 def predict_all(fitted: FittedHourly, history: HourlyHistory, issue: int) -> Array:
-    """Return probabilities of all fitted horizons from one hour, shape (horizons, cells).
-
-    A longer horizon holds the shorter ones, so no probability is less than that of a shorter horizon.
-    """
+    """Return probabilities of all fitted horizons from one hour, shape (horizons, cells)."""
     each = [fitted.predict(history, [issue], horizon)[0] for horizon in fitted.models]
+    # A longer horizon holds the shorter ones.
     return np.maximum.accumulate(np.array(each), axis=0)
 
 
 def forecast_from(fitted: FittedHourly, history: HourlyHistory, now: datetime) -> tuple[np.datetime64, Array]:
-    """Return the instant at which the forecast begins, UTC, and `predict_all` from there, from today's alerts so far.
-
-    The running hour counts as the last hour of the past; the forecast begins at its end. `now` has a zone.
-    """
+    """Return the end of the running hour (UTC), and `predict_all` from there, from today's alerts so far."""
     begun = history.until(now)
     return begun.starts[len(begun)], predict_all(fitted, begun, len(begun))

@@ -109,11 +109,9 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Itera
 def _means(
     values: Singles, hours: range, sums_before: Mapping[Any, Singles], weights: csr_array | None, kept: Booleans | None
 ) -> Iterator[npt.NDArray[Any]]:
-    """Return `exponential_mean` before each of `hours` by half-life of `sums_before`, smoothed in space by `weights`.
-
-    Smoothing and filtering commute: the few alerts are smoothed, not the many rates.
-    """
+    """Return `exponential_mean` before each of `hours` by half-life of `sums_before`, smoothed in space by `weights`."""
     during: Singles = values[hours.start : hours.stop - 1]
+    # Smoothing and filtering commute: the few alerts are smoothed, not the many rates.
     if weights is not None:
         during = filters.weighted_cells(during, weights)
     for half_life, before in sums_before.items():

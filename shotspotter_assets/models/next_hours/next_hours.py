@@ -1,7 +1,4 @@
-"""Forecasts of the next hours from any hour by logistic regression, one for each horizon.
-
-It is fitted on a sample of (hour, cell) rows in which alerts are over-represented; the odds are corrected exactly.
-"""
+"""Logistic regressions of the next hours on a sample with more alerts; the odds are corrected exactly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -86,10 +86,7 @@ class SelfExciting(HourlyForecaster):
 
 
 def background_rate(history: HourlyHistory, hours: range) -> Array:
-    """Return expected occupied hours in an hour, without the hour of week; shape (len(hours), cells).
-
-    A mixture of the cell's recent rate, its whole history and the city's recent rate.
-    """
+    """Return a mixture of recent and past rates of cell and city, without the hour of week; shape (len(hours), cells)."""
     occupied = history.occupied[: hours.stop].astype(np.float32)
     recent = exponential_mean(occupied, HALF_LIFE_DAYS * DAY_HOURS, history.is_known, hours)
     whole, city = exponential_mean(occupied, np.inf, history.is_known, hours), recent.mean(axis=1, keepdims=True)
@@ -103,10 +100,8 @@ def occurrence(expected: npt.NDArray[np.floating], scale: float) -> Array:
 
 
 def burst_scale(expected: npt.NDArray[np.floating], positives: float) -> float:
-    """Return the scale with which `occurrence` sums to the number of `positives`.
-
-    Alerts of a cell come in bursts, so fewer horizons have one than their mean would give.
-    """
+    """Return the scale with which `occurrence` sums to the number of `positives`."""
+    # Alerts of a cell come in bursts, so fewer horizons have one than their mean would give.
     scale = 1.0
     for _ in range(SCALE_STEPS if positives else 0):
         scale *= positives / float(occurrence(expected, scale).sum())

@@ -64,14 +64,11 @@ class LiftTable(StoredModel):
 
 
 def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: npt.NDArray[np.floating]) -> LiftTable:
-    """Return the lifts of contiguous hours, without unknown ones and firework days, which would count as contagion.
-
-    `even` are expected incidents by the hour's forecast, shape (len(hours), cells). Raises HourlyHistoryError if too
-    few incidents lie in the hours.
-    """
+    """Return the lifts, given `even`, expected incidents by hour and cell; raise HourlyHistoryError for too few."""
     starts = seconds_of(history.starts)
     of_hours = incidents.within(starts[hours.start], starts[hours.stop])
     hour = np.searchsorted(starts, of_hours.seconds, "right") - 1
+    # Unknown hours and firework days would count as contagion.
     is_ordinary = ~history.clock.fireworks
     is_ordinary[: len(history)] &= history.are_known(np.arange(len(history)))
     ordinary = is_ordinary[hour]
@@ -128,10 +125,7 @@ class MinutesForecast(NamedTuple):
 
 
 def fit_on_hours(incidents: Incidents, history: HourlyHistory, fitted: FittedHourly) -> LiftTable:
-    """Return the lifts of the last two years of a history over the forecasts of hours.
-
-    Raises HourlyHistoryError if the city publishes no minutes, or incidents or hours are too few.
-    """
+    """Return the lifts of the last two years over forecasts of hours; raise HourlyHistoryError for too few data."""
     if history.city.time_precision == "hour":
         raise HourlyHistoryError(
             f"City {history.city.name}: its alerts have an hour but no minute (time_precision: hour), so the next minutes "
@@ -155,11 +149,7 @@ def expected_by_hours(fitted: FittedHourly, history: HourlyHistory, issues: Inte
 
 
 def spread_evenly(one_hour: Array, two_hours: Array, minute: Array, minutes: float) -> Array:
-    """Return expected incidents within some minutes (up to 60) of each issue, spread evenly, shape (issues, cells).
-
-    `one_hour` and `two_hours` are expected, (issues, cells), from the beginning of the hour of each issue, which is at
-    `minute`, 0 to 60, past it.
-    """
+    """Return expected incidents, (issues, cells), within `minutes` (to 60) from `minute` past the hour, spread evenly."""
     in_hour = np.minimum(minutes, 60 - minute)[:, None] / 60
     return one_hour * in_hour + np.maximum(two_hours - one_hour, 0) * (minutes / 60 - in_hour)
 

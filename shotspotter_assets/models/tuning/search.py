@@ -1,7 +1,4 @@
-"""The search by Optuna: its task, one study for it, and the stored outcome as a record and as YAML for the city's file.
-
-The trials are kept in a storage, with which a killed search goes on.
-"""
+"""The search by Optuna: its task, a study that a killed search goes on with, and the outcome as record and YAML."""
 
 import json
 import tempfile
@@ -42,10 +39,7 @@ START_LOSS: Final = "start_loss"  # attribute of a study: log loss of the settin
 
 @dataclass(frozen=True)
 class TuningTask:
-    """A forecaster on the windows before a fold's cutoff; `history` ends with `validation`.
-
-    Raises ValueError if no covered cell has an alert in the validation window.
-    """
+    """A forecaster on the windows before a fold's cutoff; ValueError without an alert in the validation window."""
 
     forecaster: str
     settings: ForecasterSettings  # those of the city's file, which trials change
@@ -82,11 +76,7 @@ class TuningTask:
         return sha256(json.dumps(parts, sort_keys=True), self.history.in_coverage.tobytes())[:16]
 
     def loss(self, values: Mapping[str, Any], after_epoch: Callable[[int, float], None] | None = None) -> float:
-        """Return the validation log loss in nats per cell-day of a training fit with some values of the search space.
-
-        `after_epoch` takes the number of each epoch of a network, from 1, and its validation loss; it may raise to
-        stop. Raises FloatingPointError if a network diverges.
-        """
+        """Return the validation log loss of a fit with `values`, in nats per cell-day; `after_epoch` may raise to stop it."""
         settings = type(self.settings).model_validate(self.settings.model_dump() | dict(values))
         context = replace(self.context, after_epoch=after_epoch)
         fitted = forecaster(self.forecaster, settings).fit(self.history, self.train, self.validation, context)
@@ -96,10 +86,7 @@ class TuningTask:
 
 @contextmanager
 def storage_url(store: Store, file: StoredFile, city: str, cutoff: date, shared: str = "") -> Iterator[str]:
-    """Yield the URL of Optuna's storage: `shared` where it is given, else an SQLite file in the store.
-
-    In a store on S3 the file is copied here and written back at the end; several machines need `shared`.
-    """
+    """Yield the URL of Optuna's storage: `shared`, which several machines need, or an SQLite file in the store."""
     uri = store.uri(file, city, cutoff)
     if shared:
         yield shared

@@ -94,11 +94,7 @@ class AlertsApiSettings(ApiSettings):
 
 
 class AlertsApi(ApiReader[AlertsApiSettings]):
-    """An API that is asked for the alerts between two instants.
-
-    The latest version of a `source_id` counts, without withdrawn alerts. Asking for the source's first day asks for all days,
-    as only this finds rows without a usable time.
-    """
+    """An API asked for alerts between two instants; the latest version of a `source_id` counts, if not withdrawn."""
 
     def __init__(self, city: City, source: AlertsApiSettings, token: str | None) -> None:
         super().__init__(city, source, re.sub(r"\?.*", "", source.url), source.token, token)
@@ -110,6 +106,7 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
         query: dict[str, str | int] = {paging.size_parameter: paging.size} if paging.size_parameter else {}
         if paging.style in ("page", "offset"):
             query[paging.name] = paging.first_page if paging.style == "page" else 0
+        # Only asking for all days finds rows without a usable time.
         first, last = (asked.since, asked.today) if asked.with_unusable else (asked.first, asked.last)
         begin, end = first - ONE_DAY, last + 2 * ONE_DAY
         step = timedelta(days=self.source.longest_days or (end - begin).days)

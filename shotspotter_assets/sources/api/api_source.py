@@ -36,10 +36,7 @@ class AskedDays(NamedTuple):
         return self.first <= self.since <= self.last
 
     def condition(self, field: str, literal: Callable[[date], str]) -> str:
-        """Return the SQL condition on rows of these days, with a day more on each side for any zone of the field.
-
-        `literal` writes the beginning of a day as the type of `field`, the rows' time, needs it.
-        """
+        """Return the SQL condition on these days, and one more on each side; `literal` writes the beginning of a day."""
         condition = f"{field} >= {literal(self.first - ONE_DAY)} AND {field} < {literal(self.last + 2 * ONE_DAY)}"
         if self.with_unusable:
             before, after = literal(self.start + ONE_DAY), literal(self.today)

@@ -141,11 +141,7 @@ def _cell(value: Any) -> str | None:
 
 
 def read_shapefile(path: Path, source: LandingSettings) -> pa.Table:
-    """Read the one ESRI shapefile of a zip archive; points give coordinates that columns lack.
-
-    Points are transformed from the system of the .prj file to the source's `crs`, or WGS84. Without a .prj file they must
-    be in that system already.
-    """
+    """Read the one shapefile of a zip archive; points, in the source's `crs` or WGS84, give coordinates that columns lack."""
     import pyogrio
 
     with zipfile.ZipFile(path) as archive:

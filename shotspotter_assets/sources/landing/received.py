@@ -94,11 +94,7 @@ def unusable_files(files: Received, city: City) -> dict[str, str]:
 
 
 def used_files(files: Received, city: City, meaning: str) -> dict[str, ReceivedFile]:
-    """Return the files whose rows are used, in order of their arrival.
-
-    `meaning` is the ending of the versions that were read as the city's file describes the folder now. A file whose times
-    are probably in another zone is held back unless a person has accepted it.
-    """
+    """Return the used files by arrival: read with the present `meaning`, a version's ending, and not held back."""
     ordered = sorted(files.items(), key=lambda item: (item[1].received, item[0]))
     is_read = {path: file for path, file in ordered if file.rows_from.endswith(meaning)}
     return {path: file for path, file in is_read.items() if not _is_held_back(path, file, city)}

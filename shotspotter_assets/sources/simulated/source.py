@@ -32,7 +32,7 @@ LAG_DAYS = timedelta(days=2)
 LAG_REACH = -np.expm1(-MAX_LAG / MEAN_LAG)
 SPREAD_REACH = 1 - 2 * ndtr(-MAX_SPREAD)
 POINTS_PER_SPREAD = 100  # places of parents along `SPREAD_METRES` over which shares are averaged
-SAME_DAY_GENERATIONS = 2
+SAME_DAY_GENERATIONS = 2  # generations of a day's alerts that `true_risk` follows
 GENERATIONS = 8  # generations of offspring; further ones have fewer than one alert in ten thousand
 CLUSTER_REACH = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)
 """Reach of first alerts' descendants, and the day on which they came."""
@@ -94,10 +94,7 @@ class SimulatedSource(AlertSource):
         )
 
     def true_risk(self, first: date, last: date) -> Array:
-        """Return the chance of an alert by day and cell, given all alerts of earlier days, shape (days, rows, columns).
-
-        Descendants of the day's alerts are followed for `SAME_DAY_GENERATIONS`, and lie anywhere in their cells.
-        """
+        """Return the chance of an alert by day and cell, given earlier days, shape (days, rows, columns)."""
         _, alerts = self._alerts(first - LAG_DAYS, last)
         by_axis = [
             _between_cells(cells, size) for cells, size in zip(self._city.shape, cell_metres(self._city), strict=True)

@@ -42,11 +42,7 @@ class Cloud:
 def search_on_sagemaker(
     task: TuningTask, study: optuna.Study, cloud: Cloud, trials: int, log: Callable[[str], None]
 ) -> None:
-    """Add the training jobs of one tuning job to a study as trials; stop the tuning job on an interruption.
-
-    `trials` counts finished ones of the study, those of earlier runs included.
-    Raises ClientError if AWS refuses a request, RuntimeError if no training job has tried its settings.
-    """
+    """Add the training jobs of one tuning job to a study, to `trials` in all; raise RuntimeError if none has a trial."""
     jobs = trials - len(finished_trials(study))
     if jobs <= 0 or cloud.minutes <= 0:
         return
