@@ -29,7 +29,8 @@ def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path:
     assert ServingRecord.find(town.store, NAME, YESTERDAY) is None
     assert issued().no_forecast == f"No forecast is issued. {waiting().text}"
 
-    launch = dg.RunRequest(asset_selection=[dg.AssetKey([NAME, "live_models"])], partition_key=str(YESTERDAY))
+    of_yesterday = {"dagster/partition": str(YESTERDAY)}
+    launch = dg.RunRequest(asset_selection=[dg.AssetKey([NAME, "live_models"])], tags=of_yesterday)
     assert not town.run(launch, {"live_models": {"approve": "gone"}})
     assert town.run(launch, {"live_models": {"approve": first.version}})
     town.settle()
