@@ -15,7 +15,7 @@ NOT_FOR: Final = """\
 
 - Not about persons: no stop, search, arrest, charge or evidence may rest on a flag or on a probability.
 - Not to judge a neighbourhood, an officer, or the sensors' accuracy.
-- Not outside the covered cells, not for another city, and not for other crimes.
+- Not outside the covered cells, not for another city, and not for events other than those it forecasts.
 - Not without a person who decides, writes down why, and can be asked; and not without a way to switch it off.
 - Not when the gate fails and the baseline is not acceptable either: see the verdict.
 """

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from shotspotter_assets.arrays import Array, Names, Shapes
+from shotspotter_assets.arrays import Array, Integers, Names, Shapes
 from shotspotter_assets.geometry.grid import Box, Edges, Gridded
 
-METRES_PER_DEGREE: Final = 111_320.0  # of latitude, and of longitude at the equator, on a sphere
+METRES_PER_DEGREE: Final = 111_320.0  # length of a degree of latitude, and of longitude at the equator, on a sphere
 DECIMALS: Final = 7  # about a centimetre
 
 
@@ -79,6 +79,11 @@ def cells_at(city: Gridded, longitude: Array, latitude: Array) -> tuple[npt.NDAr
     row = np.floor((latitude - box.south) / (box.north - box.south) * grid.rows)
     column = np.floor((longitude - box.west) / (box.east - box.west) * grid.columns)
     return np.minimum(row, grid.rows - 1).astype(np.int16), np.minimum(column, grid.columns - 1).astype(np.int16)
+
+
+def cell_numbers(city: Gridded, row: Any, column: Any) -> Integers:
+    """Return the numbers of cells, same shape; beyond the grid, those at its edge."""
+    return np.asarray(np.ravel_multi_index((row, column), city.grid.shape, mode="clip"))
 
 
 def cell_shapes(city: Gridded) -> Shapes:

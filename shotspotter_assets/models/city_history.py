@@ -22,11 +22,12 @@ from shotspotter_assets.models.history import History, alerts_of, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import TENSORS
+from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.lineage import read_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset
 
-MAX_CELL_HOURS = 60_000_000  # of a history by hour: five years of 36 x 36 covered cells, less of a finer grid
+MAX_CELL_HOURS = 60_000_000  # maximum size of a history by hour: five years of 36 x 36 covered cells
 
 
 class DaysNotKnownError(ValueError):
@@ -60,7 +61,7 @@ class CityHistory:
         if not len(counted):
             before, none = table.last_counted(last), "no earlier day is known either, so write a later first_forecast"
             newest = f"the last known day is {before}." if before else f"{none} in {city.name}.yaml."
-            raise DaysNotKnownError(f"{city.name}: what happened from {days[0]} to {last} is not known yet; {newest}")
+            raise DaysNotKnownError(f"{city.name}: alerts from {days[0]} to {last} are not known yet; {newest}")
         is_over = any(day.is_counted for at, day in table.days.items() if at > last)
         end = len(days) - 1 if is_over else int(counted[-1])
         known, unknown = days[counted[0] : end + 1], frozenset(days) - {days[at] for at in counted}
@@ -104,7 +105,7 @@ class CityHistory:
         """Return the history. Raises DaysNotKnownError if it does not reach to the issue date."""
         if self.lead > 1:
             raise DaysNotKnownError(
-                f"{self.city.name}: what happened after {self.last_known} is not known yet, and the days to "
+                f"{self.city.name}: alerts after {self.last_known} are not known yet, and the days to "
                 f"{self.issue_date} are needed. Run it when the source has published them."
             )
         return self
@@ -114,7 +115,7 @@ class CityHistory:
         if last >= self.last_known:
             return self
         if last < self.days[0]:
-            raise DaysNotKnownError(f"{self.city.name}: what happened from {self.days[0]} to {last} is not known yet.")
+            raise DaysNotKnownError(f"{self.city.name}: alerts from {self.days[0]} to {last} are not known yet.")
         frames = _between(self.frames, self.days[0], last)
         days, lead = days_between(self.days[0], last), self.lead + (self.last_known - last).days
         return CityHistory(self.city, days, frames, lead, self.unknown.intersection(days))
@@ -188,6 +189,14 @@ def _between(frames: pa.Table, first: date, last: date) -> pa.Table:
 MAX_CACHED_CITIES: Final = 32
 _cached: dict[tuple[str, str], tuple[str, date, date, pa.Table]] = {}
 """Version, first day, last day and tensors of cities, by store and city."""
+
+
+def known_history(store: Store, city: City, last: date, first: date) -> CityHistory | None:
+    """Return the history (`CityHistory.load`); None if no day of it is known, or one is not on the grid."""
+    try:
+        return CityHistory.load(store, city, last, first)
+    except (DaysNotKnownError, MissingPartitionsError):
+        return None
 
 
 def covered_cells(in_coverage: Booleans) -> list[tuple[int, int]]:

@@ -55,8 +55,8 @@ def published_files(store: Store, city: str, issue: dict[str, Any], warnings: Se
     """Return the files of the `newest_forecast` by name, with the status last; only the status without a forecast."""
     forecast, nothing = issue["forecast"], issue["nothing"]
     if forecast is None:
-        why = "No forecast has been made yet." if nothing is None else nothing.no_forecast
-        status = Status(city=city, no_forecast=why, last_known=nothing and nothing.last_known, warnings=tuple(warnings))
+        last_known, reason = nothing and nothing.last_known, issue["no_forecast"]
+        status = Status(city=city, no_forecast=reason, last_known=last_known, warnings=tuple(warnings))
         return {catalogue.STATUS.file: status.content()}
     record = forecast["record"]
     facts = {"schema_version": SCHEMA_VERSION, "city": city, "forecast_date": str(record.forecast_date)}

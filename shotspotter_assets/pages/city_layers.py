@@ -1,4 +1,4 @@
-"""Layers of a city's file as shapes, and what is wrong with them."""
+"""Layers of a city's file as shapes, and their problems."""
 
 from typing import TYPE_CHECKING, Final
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +14,8 @@ from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.cities.patrol_rules import Shift
 from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.geometry.cells import cell_middles
-from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+from shotspotter_assets.geometry.cells import cell_middles, cell_numbers
+from shotspotter_assets.models.city_history import known_history
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import amount, chance, chance_classes, legend, reasons, scale, set_apart
 from shotspotter_assets.patrol.cover import reach_matrix
@@ -25,11 +25,10 @@ from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRec
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
 from shotspotter_assets.serving.street_ranking import top_street_lines
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, STREETS
-from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
+from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Store
 
-SHOWN_PLACES: Final = 10  # of periods without units
-WHOLE_DAY: Final = "Whole day"
+SHOWN_PLACES: Final = 10  # number of places of a period without units
 RECENT_WEEKS: Final = 4
 QUARTERS: Final = tuple(
     Shift(name=name, start=start, end=start + 6, units=0)
@@ -42,12 +41,12 @@ QUARTERS: Final = tuple(
 class Period:
     """A shift, six hours or the whole day of a forecast; arrays have a value for each forecast cell."""
 
+    kind: Literal["shift", "before", "day"]  # "before" for a shift that began on the day before
     name: str
     starts: datetime
     ends: datetime
     probability: Array
     expected: Array
-    issue_date: date
 
 
 def newest_issue(store: Store, city: str) -> IssueRecord | None:
@@ -57,17 +56,18 @@ def newest_issue(store: Store, city: str) -> IssueRecord | None:
 
 
 def newest_forecast(store: Store, city: City, places: Places) -> dict[str, Any]:
-    """Return `forecast`, the newest one with `data` for `index.js`, or None, and `nothing`, the record of the reason."""
+    """Return `forecast`, the newest one with `data` for `index.js`, or None with the reason `no_forecast` and its record."""
     issue = newest_issue(store, city.name)
-    if not isinstance(issue, ForecastRecord):
-        return {"forecast": None, "nothing": issue}
-    table = store.read_table(FORECAST, city.name, issue.issue_date)
-    if is_of_grid(table, city):
-        return {"forecast": _FirstPage(store, city, issue, places, next_day_rows(table)).forecast(), "nothing": None}
-    changed = "The city's box, cells or what is counted have changed since the last forecast was issued"
-    facts = issue.model_dump(include={"city", "issue_date", "forecast_date", "lead", "last_known"})
-    nothing = NoForecast(**facts, no_forecast=f"{changed}: it cannot be drawn.", last_issued=issue.issue_date)
-    return {"forecast": None, "nothing": nothing}
+    if isinstance(issue, ForecastRecord):
+        table = store.read_table(FORECAST, city.name, issue.issue_date)
+        if is_of_grid(table, city):
+            page = _FirstPage(store, city, issue, places, next_day_rows(table))
+            return {"forecast": page.forecast(), "no_forecast": "", "nothing": None}
+        changed = "The city's box, cells or counted alerts have changed since the last forecast was issued"
+        facts = issue.model_dump(include={"city", "issue_date", "forecast_date", "lead", "last_known"})
+        issue = NoForecast(**facts, no_forecast=f"{changed}: it cannot be drawn.", last_issued=issue.issue_date)
+    reason = "No forecast has been made yet." if issue is None else issue.no_forecast
+    return {"forecast": None, "no_forecast": reason, "nothing": issue}
 
 
 class _FirstPage:
@@ -76,7 +76,7 @@ class _FirstPage:
         self.row, self.column = cells_of(day)
         self.drivers = record.cell_drivers()
         self.shifts = () if city.time_precision == "day" else QUARTERS if city.patrol is None else city.patrol.shifts
-        self.plan, self.units = self._read_plan(record.issue_date)
+        self.units, self.plan = self._read_plan(record.issue_date)
         self.recent = self._recent_alerts()
 
     def forecast(self) -> dict[str, Any]:
@@ -84,15 +84,14 @@ class _FirstPage:
         probability, expected = (day[name].to_numpy() for name in ("probability", "expected"))
         starts = day["starts_utc"][0].as_py().astimezone(city.zone)
         ends = (day["starts_utc"][0].as_py() + timedelta(hours=day["hours"][0].as_py())).astimezone(city.zone)
-        whole = Period(WHOLE_DAY, starts, ends, probability, expected, self.record.issue_date)
+        whole = Period("day", "Whole day", starts, ends, probability, expected)
         periods = [*self._shift_periods(), whole]
         types = [] if day[TYPE_COLUMNS[0]].null_count else list(GUNSHOT_TYPES.values())
         shares = {-1: np.ones(len(day))} | {code: day[TYPE_COLUMNS[code]].to_numpy() for code in range(len(types))}
         shown = [self._shown(period) for period in periods]
         sums = np.sort(expected)[::-1].cumsum()
-        reach = 0.0 if city.patrol is None else city.patrol.radius_m
         data = {
-            "cells": (self.row * city.grid.columns + self.column).tolist(),
+            "cells": cell_numbers(city, self.row, self.column).tolist(),
             "why": [reasons(self.drivers.get(cell, ())) for cell in zip(self.row, self.column, strict=True)],
             "views": {
                 f"{at}/{code}": _view(period, share)
@@ -103,7 +102,8 @@ class _FirstPage:
             "marks": [
                 [{name: row[name] for name in ("at", "rank", "place")} for row in one["places"]] for one in shown
             ],
-            "reach": [reach if one["totals"] else 0 for one in shown],
+            "has_units": [one["totals"] is not None for one in shown],
+            "reach": 0 if city.patrol is None else round(city.patrol.radius_m),
         }
         return {
             "record": self.record,
@@ -113,71 +113,72 @@ class _FirstPage:
             "top": shown[-1]["places"],
             "cells_of_half": int(np.searchsorted(sums, sums[-1] / 2)) + 1,
             "ends": ends,
-            "reach": round(reach),
-            "has_streets": "streets" in self.places.layers,
             "table": self.units,
             "plan_note": "" if self.plan is None else self.plan.note,
             "totals_note": self._totals_note(periods),
         }
 
-    def _read_plan(self, issue_date: date) -> tuple[PlanRecord | None, pa.Table | None]:
+    def _read_plan(self, issue_date: date) -> tuple[pa.Table | None, PlanRecord | None]:
         try:
             table, plan = read_plan(self.store, self.city.name, issue_date)
         except MissingObjectError:
             return None, None
         if self.city.patrol is None or not len(table):
-            return plan, None
+            return None, plan
         names = self.places.names(*cells_of(table), with_degrees=False)
-        return plan, table.append_column("place", pa.array(names))
+        return table.append_column("place", pa.array(names)), plan
 
     def _recent_alerts(self) -> Values | None:
         """Return the alerts of the last known days in each cell and within reach of it, shape (2, cells); None if unknown."""
         last, city = self.record.last_known, self.city
         first = max(city.start, last - timedelta(days=7 * RECENT_WEEKS - 1))
-        try:
-            counts = CityHistory.load(self.store, city, last, first).alerts.sum(axis=0).ravel()
-        except (DaysNotKnownError, MissingPartitionsError):
+        history = known_history(self.store, city, last, first)
+        if history is None:
             return None
+        counts = history.alerts.sum(axis=0).ravel()
         around = counts if city.patrol is None else reach_matrix(city, city.patrol.radius_m) @ counts
         return np.array([counts, around], np.int64)
 
     def _shift_periods(self) -> Iterator[Period]:
         """Yield the day's shifts, after those of the day before that end on the day."""
-        record, before = self.record, self.record.issue_date - ONE_DAY
+        before = self.record.issue_date - ONE_DAY
         over_midnight = [shift for shift in self.shifts if 0 < shift.end <= shift.start]
         table = self.store.find_sound_table(FORECAST, self.city.name, before, ["row"]) if over_midnight else None
         if table is not None and is_of_grid(table, self.city):
-            yield from self._periods_of(before, record.issue_date, over_midnight)
+            yield from self._periods_of("before", before, over_midnight)
         if self.shifts:
-            yield from self._periods_of(record.issue_date, record.forecast_date, self.shifts)
+            yield from self._periods_of("shift", self.record.issue_date, self.shifts)
 
-    def _periods_of(self, issue_date: date, day: date, shifts: Sequence[Shift]) -> Iterator[Period]:
-        hourly = self.store.read_table(HOURLY, self.city.name, issue_date)
+    def _periods_of(
+        self, kind: Literal["shift", "before"], issue_date: date, shifts: Sequence[Shift]
+    ) -> Iterator[Period]:
+        hourly, day = self.store.read_table(HOURLY, self.city.name, issue_date), issue_date + ONE_DAY
         risk = shift_forecasts(hourly, self.city, shifts, day)
         for at, shift in enumerate(shifts):
             starts, ends = shift_window(shift, day, self.city.zone)
             probability, expected = (of[at, self.row, self.column] for of in (risk.probability, risk.expected))
-            yield Period(shift.name, starts, ends, probability, expected, issue_date)
+            yield Period(kind, shift.name, starts, ends, probability, expected)
 
     def _shown(self, period: Period) -> dict[str, Any]:
         """Return a period for the template, with the places of its units or else the likeliest ones."""
-        is_newest, is_day = period.issue_date == self.record.issue_date, period.name == WHOLE_DAY
-        plan, units = (self.plan, self.units) if is_newest else self._read_plan(period.issue_date)
-        rows = [] if units is None else units.filter(pc.field("shift") == period.name).sort_by("rank").to_pylist()
+        is_before, is_day = period.kind == "before", period.kind == "day"
+        units, plan = self._read_plan(self.record.issue_date - ONE_DAY) if is_before else (self.units, self.plan)
+        of_shift = None if units is None or is_day else units.filter(pc.field("shift") == period.name)
+        rows = of_shift.sort_by("rank").to_pylist() if of_shift else []
         totals = next((one for one in plan.shifts if one.shift == period.name), None) if plan and rows else None
         rows = rows or self._likeliest(period, with_range=is_day)
         shared, apart = set_apart([row["reasons"] for row in rows])
         for row, own in zip(rows, apart, strict=True):
             if self.recent is not None:
-                number = self.recent[int(totals is not None), row["row"] * self.city.grid.columns + row["column"]]
+                number = self.recent[int(totals is not None), cell_numbers(self.city, row["row"], row["column"])]
                 own.append(f"{number or 'no'} {'alert' if number == 1 else 'alerts'} there in {RECENT_WEEKS} weeks")
             row["apart"] = reasons([*own, *row.get("range", ())], "")
             row |= {"chance": chance(row["probability_within_reach"]), "at": [row["latitude"], row["longitude"]]}
-        name = period.name if is_newest else f"{period.name} from {period.starts:%A}"
+        name = f"{period.name} from {period.starts:%A}" if is_before else period.name
         return {
             "name": name,
-            "anchor": f"shift={name.replace(' ', '-')}",
-            "kind": "day" if is_day else "shift" if is_newest else "before",
+            "anchor": f"{period.kind}={period.name.replace(' ', '-')}",
+            "kind": period.kind,
             "starts": period.starts,
             "ends": period.ends,
             "expected": float(period.expected.sum()),
@@ -187,7 +188,7 @@ class _FirstPage:
         }
 
     def _likeliest(self, period: Period, *, with_range: bool) -> list[dict[str, Any]]:
-        """Return the likeliest cells by the names of a plan's columns; what a unit would reach there is the cell itself."""
+        """Return the likeliest cells by the names of a plan's columns; `probability_within_reach` is that of the cell."""
         best = np.argsort(-period.probability, kind="stable")[:SHOWN_PLACES]
         row, column = self.row[best], self.column[best]
         low, high = (self.day[name].to_numpy()[best] for name in ("low", "high"))
@@ -211,17 +212,15 @@ class _FirstPage:
         """Return the likeliest streets of the day, with class and chance by period; None where these are unknown."""
         city, issue_date = self.city.name, self.record.issue_date
         streets = top_street_lines(self.store, city, issue_date)
-        table = (
-            self.store.read_table(STREETS, city, issue_date, ["segment", "shift", "probability"]) if streets else None
-        )
-        rows = (
-            [] if table is None else table.filter(pc.field("segment").isin([one["id"] for one in streets])).to_pylist()
-        )
-        risk = {(row["segment"], row["shift"] or WHOLE_DAY): row["probability"] for row in rows}
+        if not streets:
+            return []
+        table = self.store.read_table(STREETS, city, issue_date, ["segment", "shift", "probability"])
+        rows = table.filter(pc.field("segment").isin([one["id"] for one in streets])).to_pylist()
+        risk = {(row["segment"], row["shift"]): row["probability"] for row in rows}
 
         def shown(segment: int, period: Period) -> tuple[int, str] | None:
-            value = risk.get((segment, period.name)) if period.issue_date == issue_date else None
-            if value is None:
+            value = risk.get((segment, None if period.kind == "day" else period.name))
+            if value is None or period.kind == "before":
                 return None
             return int(chance_classes(np.array(value), scale(period.probability))), chance(value)
 
@@ -236,7 +235,7 @@ class _FirstPage:
 
     def _totals_note(self, periods: Sequence[Period]) -> str:
         why = "" if self.city.patrol is None else totals_note(self.city.patrol.shifts)
-        of_shifts = [one for one in periods[:-1] if one.issue_date == self.record.issue_date]
+        of_shifts = [one for one in periods if one.kind == "shift"]
         if not why or not of_shifts:
             return ""
         total, day = (amount(float(sum(one.expected.sum() for one in some))) for some in (of_shifts, periods[-1:]))

@@ -16,7 +16,7 @@ from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
-from shotspotter_assets.geometry.cells import Plane, cells_at
+from shotspotter_assets.geometry.cells import Plane, cell_numbers, cells_at
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
@@ -28,6 +28,11 @@ from shotspotter_assets.storage.store import Store
 
 ALERT_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 REACHED, OUT_OF_REACH, NO_PLAN = "within reach", "out of reach", "no plan"
+
+
+def has_plans(city: City) -> bool:
+    """Return True if an alert of the city can be compared with plans: it has patrol rules, and alerts have hours."""
+    return city.patrol is not None and city.time_precision != "day"
 
 
 def stamps(store: Store, city: City, last_known: date) -> Iterator[tuple[date, str]]:
@@ -50,10 +55,11 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     if not isinstance(record, ForecastRecord) or not is_of_grid(table, city):
         return None
     table = next_day_rows(table)
-    cells, probability = _numbers(table, city), table["probability"].to_numpy()
+    cells, probability = cell_numbers(city, *cells_of(table)), table["probability"].to_numpy()
     grid = store.read_table(TENSORS, city.name, day)
     grid = grid.filter(pc.is_in(grid["gunshot_type"], pa.array(city.forecast_codes, pa.int8())))
-    counts = np.bincount(_numbers(grid, city), grid["count"].to_numpy(), np.prod(city.shape)).astype(np.int64)[cells]
+    numbers = cell_numbers(city, *cells_of(grid))
+    counts = np.bincount(numbers, grid["count"].to_numpy(), np.prod(city.shape)).astype(np.int64)[cells]
     flagged, mean = _flagged(probability), f"{MODEL_PREFIX}{HISTORICAL_MEAN}"
     sentence = (
         f"{counts.sum()} alerts came; about {amount(record.expected_alerts)} were expected "
@@ -65,8 +71,8 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     alerts = alerts_of_types(store.read_table(CLEANED, city.name, day, ALERT_COLUMNS), city).sort_values("wall")
     has_hours = city.time_precision != "day"
     longitude, latitude = (alerts[name].to_numpy() for name in ("longitude", "latitude"))
-    row, column = cells_at(city, longitude, latitude)
-    number = np.where(city.box.holds(longitude, latitude), row.astype(np.int64) * city.grid.columns + column, -1)
+    number = cell_numbers(city, *cells_at(city, longitude, latitude))
+    number[~city.box.holds(longitude, latitude)] = -1
     reached = _reached(store, city, day, alerts)
     planned = reached[np.isin(number, cells) & (reached != NO_PLAN)]
     made = "made after the day, from what was known before it" if record.replayed else f"{record.lead} days ahead"
@@ -84,7 +90,7 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
                 "at": [one.latitude, one.longitude],
                 "cell": cell,
                 "lines": [f"{one.wall:%H:%M}" if has_hours else "", one.type],
-                "unit": [] if city.patrol is None else [unit],
+                "unit": [unit] if has_plans(city) else [],
             }
             for one, cell, unit in zip(alerts.itertuples(), number.tolist(), reached.tolist(), strict=True)
         ],
@@ -100,7 +106,7 @@ def _reached(store: Store, city: City, day: date, alerts: pd.DataFrame) -> "pd.S
     """Return for each alert if a unit of its shift had it within reach, or `NO_PLAN` for an alert in no planned shift."""
     reached = pd.Series(NO_PLAN, alerts.index)
     plans = [store.find_table(PLAN, city.name, at) for at in _plans_of(day)]
-    if city.patrol is None or city.time_precision == "day":
+    if city.patrol is None or not has_plans(city):
         return reached
     plane = Plane.of(city.box)
     points = plane.metres(alerts[["longitude", "latitude"]].to_numpy())
@@ -116,8 +122,10 @@ def _reached(store: Store, city: City, day: date, alerts: pd.DataFrame) -> "pd.S
 
 
 def _of_plan(planned: "pd.Series[str]", city: City, alerts: int) -> str:
-    if planned.empty or city.patrol is None:
-        return "No plan was made for the hours of these alerts." if alerts and city.patrol is not None else ""
+    if city.patrol is None or not (has_plans(city) and alerts):
+        return ""
+    if planned.empty:
+        return "No plan was made for the hours of these alerts."
     within = f"within {city.patrol.radius_m:.0f} m of a unit of the plan"
     others = f"; {alerts - len(planned)} came in hours without a plan" if alerts > len(planned) else ""
     return f"{(planned == REACHED).sum()} of the {alerts} alerts were {within}{others}."
@@ -126,11 +134,6 @@ def _of_plan(planned: "pd.Series[str]", city: City, alerts: int) -> str:
 def _flagged(probability: Array) -> Integers:
     number = max(int(FLAGGED_PERCENT / 100 * len(probability) + 0.5), 1)
     return np.argsort(-probability, kind="stable")[:number]
-
-
-def _numbers(table: pa.Table, city: City) -> Integers:
-    row, column = cells_of(table)
-    return row * city.grid.columns + column
 
 
 def alerts_of_types(table: pa.Table, city: City) -> pd.DataFrame:

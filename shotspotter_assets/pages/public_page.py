@@ -1,6 +1,6 @@
 """The public page: areas of a city and their expected levels by day, without cells, streets, chances or plans."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -10,11 +10,11 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.geometry.cells import cell_metres, cell_middles
 from shotspotter_assets.geometry.shapes import names_at
-from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.models.city_history import known_history
 from shotspotter_assets.pages.city_layers import CityLayers
 from shotspotter_assets.pages.rendering import package_file, policy, render
 from shotspotter_assets.patrol.plan import OUTSIDE, cell_areas
-from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, next_day_forecasts
 from shotspotter_assets.storage.store import Store
 
 FOLDER: Final = "public/"
@@ -37,7 +37,7 @@ def public_files(store: Store, city: City, issue: dict[str, Any], layers: CityLa
         "city_title": title,
         "record": record,
         "ends": None if forecast is None else forecast["ends"],
-        "levels": None if record is None else _levels(store, city, record.forecast_date, layers),
+        "levels": None if record is None else _levels(store, city, record, layers),
         "min_square_km": MIN_SQUARE_KM,
         "usual": USUAL_RATIO,
         "csp": policy(),
@@ -47,11 +47,13 @@ def public_files(store: Store, city: City, issue: dict[str, Any], layers: CityLa
     return files | {f"{FOLDER}index.html": render("public.html.jinja", **values)}
 
 
-def _levels(store: Store, city: City, newest: date, layers: CityLayers) -> dict[str, Any]:
-    """Return the forecast dates, the newest first, and the levels of each area on them by its name."""
+def _levels(store: Store, city: City, record: ForecastRecord, layers: CityLayers) -> dict[str, Any] | None:
+    """Return the forecast dates, the newest first, and the levels of each area by its name; None without a known year."""
+    newest, last = record.forecast_date, record.last_known
+    history = known_history(store, city, last, max(city.start, last - timedelta(days=USUAL_DAYS - 1)))
+    if history is None:
+        return None
     forecasts = next_day_forecasts(store, city, newest - timedelta(days=SHOWN_DAYS - 1), newest)
-    last = newest - timedelta(days=1)
-    history = CityHistory.load(store, city, last, max(city.start, last - timedelta(days=USUAL_DAYS - 1)))
     cells, areas = cells_of(forecasts[newest]), _areas(city, layers)
     of_cells, alerts = areas[cells], history.alerts[history.is_known][:, *cells]
     square_km = np.prod(cell_metres(city)) / 1e6

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import jinja2
 from markupsafe import Markup
 
-from shotspotter_assets.pages.words import SIMPLE_MAPS, amount, legend, long_day, short_day
+from shotspotter_assets.pages.words import BASELINE_WORDS, amount, legend, long_day, short_day
 
 PACKAGE: Final = "shotspotter_assets.pages"
 
@@ -42,7 +42,7 @@ def shared_files() -> dict[str, bytes]:
 
 
 def package_file(name: str) -> bytes:
-    """Return one of the own scripts and styles."""
+    """Return a file of this package, a script or a style."""
     return (files(PACKAGE) / "static" / name).read_bytes()
 
 
@@ -69,7 +69,7 @@ def _environment() -> jinja2.Environment:
         "amount": amount,
         "percent": "{:.0%}".format,
         "factor": lambda nats: f"{math.exp(nats):.2f}",
-        "words": lambda name: SIMPLE_MAPS.get(name, name.replace("_", " ")),
+        "words": lambda name: BASELINE_WORDS.get(name, name.replace("_", " ")),
     }
     environment.globals["common_legend"] = legend()
     return environment

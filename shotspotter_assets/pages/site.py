@@ -14,22 +14,21 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
 from shotspotter_assets.geometry.cells import cell_metres
-from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+from shotspotter_assets.models.city_history import known_history
 from shotspotter_assets.pages.addresses import published_files
 from shotspotter_assets.pages.city_layers import uncovered
 from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.last_hours import last_hours
-from shotspotter_assets.pages.past_days import past_day, stamps
+from shotspotter_assets.pages.past_days import has_plans, past_day, stamps
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.public_page import public_files
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
 from shotspotter_assets.pages.track_record import track_record
 from shotspotter_assets.pages.words import title_of
 from shotspotter_assets.quality.city_state import open_warnings
-from shotspotter_assets.serving.issued_forecasts import NoForecast
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import INDEX, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS
-from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
+from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
@@ -39,7 +38,7 @@ LAST_HOURS: Final = "last_hours.html"
 TABS: Final = {
     INDEX.file: "Now",
     LAST_HOURS: "Last hours",
-    "past.html": "Yesterday and before",
+    "past.html": "Past days",
     "track_record.html": "Track record",
 }
 """Title of each page of a city, by file."""
@@ -79,7 +78,7 @@ class Site:
 
     store: Store
     name: str
-    record: PagesRecord  # of the last run, until this run writes its own
+    record: PagesRecord  # record of the last run, until this run writes its own
     hashes: dict[str, str] = field(default_factory=dict)  # by file, those of unchanged files among them
     written: list[str] = field(default_factory=list)  # names of changed files
     problems: list[str] = field(default_factory=list)  # a line for each layer that is left out or covers little
@@ -143,12 +142,13 @@ def make_pages(store: Store, city: City) -> Site:
         if hours is not None or city.nowcasts is not None:
             pages[LAST_HOURS] = {"hours": hours}
         if past:
-            pages["past.html"] = {"days": sorted(past), "flagged_percent": FLAGGED_PERCENT}
+            shown = {"flagged_percent": FLAGGED_PERCENT, "has_plans": has_plans(city)}
+            pages["past.html"] = {"days": sorted(past), **shown}
         if track is not None or card is not None:
             shown = {"flagged_percent": FLAGGED_PERCENT, "min_weeks": MIN_WEEKS_FOR_INTERVAL}
             pages["track_record.html"] = {"track": track, "card": card, **shown}
         _put_pages(site, city, pages)
-        site.write_record(card=_card(city.name, **issue), past=past)
+        site.write_record(card=_card(city.name, issue), past=past)
     return site
 
 
@@ -189,7 +189,6 @@ def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]]) -> None
         "shared": f"../city={ALL_CITIES}/",
         "index": INDEX.file,
         "cell_size": "{1:.0f} x {0:.0f} m".format(*cell_metres(city)),
-        "past_days_command": f"a backfill of live_models, risk_forecasts and forecast_scores of {city.name}",
     }
     for file, own in pages.items():
         site.put(file, render(f"{file}.jinja", file=file, **values, **own))
@@ -212,10 +211,10 @@ def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:
     return past
 
 
-def _card(city: str, forecast: dict[str, Any] | None, nothing: NoForecast | None) -> CityCard:
+def _card(city: str, issue: dict[str, Any]) -> CityCard:
+    forecast, nothing = issue["forecast"], issue["nothing"]
     if forecast is None:
-        note = "No forecast has been made yet." if nothing is None else nothing.no_forecast
-        return CityCard(name=city, last_known=nothing and nothing.last_known, note=note)
+        return CityCard(name=city, last_known=nothing and nothing.last_known, note=issue["no_forecast"])
     record, top = forecast["record"], forecast["top"][0]
     facts = record.model_dump(include={*CityCard.model_fields})
     return CityCard(name=city, likeliest=f"{top['place']} ({top['chance']})", ends=forecast["ends"], **facts)
@@ -226,7 +225,5 @@ def _cells(store: Store, city: City, forecast: dict[str, Any] | None) -> Integer
     if forecast is not None:
         return np.array(forecast["data"]["cells"])
     days = store.days_present(TENSORS, city.name)
-    with suppress(DaysNotKnownError, MissingPartitionsError):
-        if days:
-            return np.flatnonzero(CityHistory.load(store, city, max(days), min(days)).coverage_on(max(days)))
-    return np.empty(0, np.int64)
+    history = known_history(store, city, max(days), min(days)) if days else None
+    return np.flatnonzero([] if history is None else history.coverage_on(max(days)))

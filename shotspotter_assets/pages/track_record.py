@@ -18,14 +18,13 @@ from shotspotter_assets.evaluation.gains import table_gain, weekly_gain, weekly_
 from shotspotter_assets.evaluation.gate import MIN_POSITIVES, MIN_WEEKS, NEVER, PREDICTED_OVER_OBSERVED, baselines_in
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.scores import AREAS, flagged_shares, ratio, reliability, score_table
-from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+from shotspotter_assets.models.city_history import known_history
 from shotspotter_assets.models.forecaster_registry import NETWORK
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
 from shotspotter_assets.serving.issued_scores import SERVED, known_forecasts, scored_days
 from shotspotter_assets.serving.risk_tables import is_replayed
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
-from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 
 TRACK_DAYS: Final = 365  # each season once
@@ -42,11 +41,8 @@ def track_record(store: Store, city: City, last: date) -> dict[str, Any] | None:
     forecasts = next_day_forecasts(store, city, first, last)
     tables: list[pa.Table] = []
     origins = {day: REPLAYED if is_replayed(table) else ISSUED for day, table in forecasts.items()}
-    try:
-        history = CityHistory.load(store, city, last, min(forecasts, default=last))
+    if (history := known_history(store, city, last, min(forecasts, default=last))) is not None:
         tables += filter(None, [scored_days(known_forecasts(forecasts, history), history, "candidate")])
-    except (DaysNotKnownError, MissingPartitionsError):
-        pass
     if len(forecasts) < FEW_DAYS:
         tables += _of_folds(store, city.name, first, last, origins)
     if not tables:
@@ -56,7 +52,7 @@ def track_record(store: Store, city: City, last: date) -> dict[str, Any] | None:
     months, (distinct, at) = days.astype("datetime64[M]").astype(str), np.unique(days, return_inverse=True)
     origin = np.array([origins.get(day, FROM_FOLD) for day in distinct.tolist()])[at]
     calibration = reliability(table[SERVED].to_numpy(), observed_of(table))
-    titles = {SERVED: "forecast", best: "best simple map", NETWORK: "network"}
+    titles = {SERVED: "forecast", best: "best simple method", NETWORK: "network"}
     caught = {name: [scores[name][f"hit_rate_{area}"] or 0.0 for area in AREAS] for name in titles if name in scores}
     hits = [
         {"name": titles[name], "x": [0, *AREAS, 100], "y": _percent([0.0, *shares, 1.0])}
@@ -84,12 +80,12 @@ def _of_folds(store: Store, city: str, first: date, last: date, others: Collecti
     """Return the folds' test days from `first` to `last`, except `others`, by the forecaster that each fold would serve."""
     tables = []
     cutoffs = sorted(store.days_present(FOLD_FORECASTS, city))
-    for cutoff, following in pairwise([*cutoffs, last + timedelta(days=1)]):
-        record = FoldRecord.find_sound(store, city, cutoff) if following > first else None
+    for cutoff, next_cutoff in pairwise([*cutoffs, last + timedelta(days=1)]):
+        record = FoldRecord.find_sound(store, city, cutoff) if next_cutoff > first else None
         if record is not None:
             table = store.read_table(FOLD_FORECASTS, city, cutoff)
             at = pc.field("date")
-            table = table.filter((at >= first) & (at < following) & ~at.isin(pa.array(others, pa.date32())))
+            table = table.filter((at >= first) & (at < next_cutoff) & ~at.isin(pa.array(others, pa.date32())))
             tables.append(table.append_column(SERVED, table[record.served]))
     return [table for table in tables if len(table)]
 
@@ -129,7 +125,7 @@ def _verdict(table: pa.Table) -> tuple[dict[str, Any], str]:
 
 
 def _row(name: str, made: str, table: pa.Table, best: str) -> dict[str, Any]:
-    """Return the cells with an alert of a period, expected and observed, and gains over the best simple map."""
+    """Return the cells with an alert of a period, expected and observed, and gains over the best simple method."""
     return {
         "name": name,
         "made": made,

@@ -12,7 +12,7 @@ from shotspotter_assets.arrays import Array, Integers
 MIN_IN_TEN: Final = 0.35  # larger chances read "4 in 10" instead of "1 in 3"
 ONE_IN: Final = (3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 300, 500, 1000)
 """Denominators of chances; closer ones would claim too much precision."""
-SIMPLE_MAPS: Final = {
+BASELINE_WORDS: Final = {
     "historical_mean": "long-run mean of each cell",
     "ewma": "recent mean of each cell",
     "ew_kde": "recent alerts, spread to their surroundings",

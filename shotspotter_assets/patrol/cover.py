@@ -24,7 +24,7 @@ class CoverProblem:
     shares: tuple[float, ...]  # s_1, s_2, ...: never rising, in sum at most 1
     max_units: Integers  # 0 where none may go
     area: Integers  # index into `min_units`, or -1
-    min_units: Integers  # of each area, shape (areas,)
+    min_units: Integers  # minimum units of each area, shape (areas,)
 
     def value(self, units: Integers) -> float:
         """Return the expected alerts that `units`, shape (cells,), cover."""

@@ -31,7 +31,7 @@ def dispatch_table(
     city: City,
     forecasts: ShiftForecasts,
     *,
-    areas: Names | None = None,  # of each cell, "" for none, shape (rows, columns)
+    areas: Names | None = None,  # area of each cell, "" for none, shape (rows, columns)
     reasons: Mapping[tuple[int, int], Sequence[str]] | None = None,  # main ones by (row, column)
     streets: pa.Table | None = None,  # segments by shift, with the row and column of their main cell
 ) -> pa.Table:
@@ -62,7 +62,6 @@ def dispatch_table(
                     "expected_within_reach": float(expected[at, row, column]),
                     "probability_within_reach": float(probability[at, row, column]),
                     "covered_alerts": float(shift_plan.added[row, column]),
-                    "one_more_unit": shift_plan.totals.one_more_unit,
                     "longitude": round((edges["west"] + edges["east"]) / 2, DECIMALS),
                     "latitude": round((edges["south"] + edges["north"]) / 2, DECIMALS),
                     "reasons": list((reasons or {}).get((row, column), ())),

@@ -26,8 +26,8 @@ class ShiftTotals:
     shift: str
     units: int
     expected_alerts: float  # in all covered cells
-    within_reach: float  # of these, in cells that any unit reaches
-    covered: float  # of these, each cell counted by the shares of the units that reach it
+    within_reach: float  # expected alerts in cells that any unit reaches
+    covered: float  # expected alerts times the shares of the units that reach their cell
     one_more_unit: float  # expected alerts that one more unit would add to `covered`
 
 
@@ -69,7 +69,7 @@ def plan_day(
     expected: npt.NDArray[np.floating],  # alerts of each shift, shape (shifts, rows, columns)
     in_coverage: Booleans,  # units go nowhere else, shape (rows, columns)
     *,
-    areas: Names | None = None,  # of each cell, "" for none, shape (rows, columns)
+    areas: Names | None = None,  # area of each cell, "" for none, shape (rows, columns)
     history: Mapping[date, Booleans] | None = None,  # `dispatch.patrolled_cells` of days with patrols
 ) -> DayPlan:
     """Plan all shifts that begin on a local day; raise ValueError with the rule of the city's file that cannot be kept."""

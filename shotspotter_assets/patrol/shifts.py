@@ -18,7 +18,7 @@ class ShiftForecasts:
     """Forecasts of the shifts that begin on a day."""
 
     expected: Array  # alerts, shape (shifts, rows, columns)
-    probability: Array  # of at least one alert, shape (shifts, rows, columns)
+    probability: Array  # probability of at least one alert, shape (shifts, rows, columns)
     in_coverage: Booleans  # forecast cells, shape (rows, columns)
 
 

@@ -19,7 +19,7 @@ MAX_LEVEL_RATIO: Final = 3.0  # in a year: New York's gunfire doubled in 2020; t
 MIN_STANDARD_ERRORS: Final = 4.0  # minimum standard errors of the log ratio, with the days' own dispersion
 MIN_NEW_SHARE: Final = 0.12  # beyond the usual, of a quarter's incidents in cells silent for the year before
 MAX_RATIO_TO_UNSEEN: Final = 2.0
-MAX_NEW_CHANCE: Final = 1e-6  # of as many incidents in silent cells at `MAX_RATIO_TO_UNSEEN` times the usual share
+MAX_NEW_CHANCE: Final = 1e-6  # maximum chance of as many in silent cells at `MAX_RATIO_TO_UNSEEN` times the usual share
 
 
 def level_change(window: "Window") -> Finding:
@@ -54,12 +54,12 @@ def new_area(window: "Window") -> Finding:
     import numpy as np
     from scipy.special import bdtrc
 
-    from shotspotter_assets.geometry.cells import cells_at
+    from shotspotter_assets.geometry.cells import cell_numbers, cells_at
 
     city, incidents, daily = window.city, window.incidents, window.incidents_outside_silences
-    row, column = cells_at(city, incidents["longitude"].to_numpy(), incidents["latitude"].to_numpy())
+    degrees = (incidents[name].to_numpy() for name in ("longitude", "latitude"))
     ordinary = ~np.isin(window.incident_dates, np.array(daily.days, dtype="datetime64[D]")[daily.special])
-    cell, dates = (row.astype(np.int64) * city.grid.columns + column)[ordinary], window.incident_dates[ordinary]
+    cell, dates = cell_numbers(city, *cells_at(city, *degrees))[ordinary], window.incident_dates[ordinary]
 
     def compare(end: int) -> tuple[float, str] | None:
         last = np.datetime64(daily.days[end])

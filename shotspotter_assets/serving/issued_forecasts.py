@@ -27,7 +27,7 @@ class _Issue(StoredRecord):
     last_known: date = Field(description="Last day whose data were used.")
 
     @property
-    def known_to(self) -> str:
+    def data_in_words(self) -> str:
         """The last known day in words, with its distance if it is long: "alerts up to 31 March 2018, 58 days before"."""
         day = f"alerts up to {self.last_known.day} {self.last_known:%B %Y}"
         return day if self.lead == 1 else f"{day}, {self.lead} days before"

@@ -36,7 +36,7 @@ LINEAGE: Final = {
     asset: StoredFile(asset, _CITY, "_lineage.json", "Versions of the inputs of each partition.") for asset in Asset
 }
 
-# raw_alerts and what was received before it
+# raw_alerts and received files
 _RECEIVED: Final = {
     "time_utc": Column(_INSTANT, "Instant of the alert; null if unreadable.", required=False),
     "longitude": Column("double", "Degrees, WGS84; null if unreadable.", required=False),
@@ -203,9 +203,8 @@ _PLAN: Final = {
     "area": Column("string", "Area of the coverage file, else a quadrant of the grid.", required=False),
     "units": Column("int32", "Number of units sent there."),
     "expected_within_reach": Column("double", "Expected alerts within reach of these units during the shift."),
-    "probability_within_reach": Column("double", "Probability of at least one alert there."),
+    "probability_within_reach": Column("double", "Probability of at least one of these alerts."),
     "covered_alerts": Column("double", "Expected alerts here and in cells around that these units add to the plan."),
-    "one_more_unit": Column("double", "Expected alerts that one more unit at its best place would add to the shift."),
     **_POINT,
     "reasons": Column("list<string>", "Strongest reasons for the risk."),
     "streets": Column("list<string>", "Streets with the highest risk; empty without a file of streets."),

@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 
 from shotspotter_assets.arrays import Array, Booleans, Days, Integers
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.geometry.cells import Plane, cells_at
+from shotspotter_assets.geometry.cells import Plane, cell_numbers, cells_at
 from shotspotter_assets.streets.segments import Parts
 
 MAX_METRES_AWAY: Final = 150.0  # an alert further from all streets of its cell is on no street
@@ -42,8 +42,7 @@ class Alerts:
 
     def cells(self, city: City) -> Integers:
         """Return the number of each alert's cell, row by row."""
-        row, column = cells_at(city, self.longitude, self.latitude)
-        return row.astype(np.int64) * city.grid.columns + column
+        return cell_numbers(city, *cells_at(city, self.longitude, self.latitude))
 
 
 def nearest_parts(city: City, parts: Parts, alerts: Alerts) -> Integers:
@@ -106,7 +105,7 @@ class CellRisk:
     """Forecast of all cells row by row, 0 where nothing is forecast; arrays have shape (cells,)."""
 
     expected: Array  # alerts
-    probability: Array  # of at least one alert
+    probability: Array  # probability of at least one alert
     low: Array  # lower end of the interval of the probability
     high: Array
 

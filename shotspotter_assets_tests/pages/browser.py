@@ -15,7 +15,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 @dataclass
-class Seen:
+class BrowserLog:
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 

@@ -9,6 +9,7 @@ from docs.data_dictionary import dictionary
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.addresses import SCHEMA_VERSION, Status
 from shotspotter_assets.pages.site import make_pages
+from shotspotter_assets.patrol.stored_plans import read_plan
 from shotspotter_assets.serving.issued_forecasts import load_record, withheld, write_forecast
 from shotspotter_assets.storage.catalogue import (
     FORECAST_MAP,
@@ -50,6 +51,13 @@ def test_tables_have_the_documented_columns(tiny_site: TinySite, file: str, colu
     rows = csv.DictReader(StringIO(tiny_site.store.read_bytes(file, CITY).decode()))
     assert sorted(rows.fieldnames) == sorted(columns)
     assert next(rows)
+
+
+def test_each_placed_unit_has_a_row_and_a_shape_with_its_place(tiny_site: TinySite) -> None:
+    table, _ = read_plan(tiny_site.store, CITY, tiny_site.last_issued)
+    rows = list(csv.DictReader(StringIO(tiny_site.store.read_bytes(PLAN_CSV, CITY).decode())))
+    assert all(" St" in row["place"] and "ward" in row["place"] for row in rows)
+    assert len(rows) == len(json.loads(tiny_site.store.read_bytes(PLAN_MAP, CITY))["features"]) == len(table) > 0
 
 
 def test_every_field_of_the_status_is_in_the_data_dictionary() -> None:

@@ -1,4 +1,3 @@
-import csv
 import json
 import re
 from collections.abc import Iterator
@@ -20,24 +19,25 @@ from shotspotter_assets.serving.risk_tables import next_day_rows
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
-from shotspotter_assets_tests.pages.browser import Seen, colours_of
+from shotspotter_assets_tests.pages.browser import BrowserLog, colours_of
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, HOSTILE, ISSUED, SHIFTS, TinySite
 
 MAP = "document.getElementById('map').map"
-CLASSES = f"Object.fromEntries([...{MAP}.cells].map(([n, cell]) => [n, +cell.options.className.slice(11)]))"
+CELLS = f"{MAP}.cellLayer.getLayers()"
+CLASSES = f"Object.fromEntries({CELLS}.map((cell) => [cell.number, +cell.options.className.slice(11)]))"
 
 DRAWN = "!document.querySelector('.canvas, .chart') || document.body.dataset.drawn || document.body.dataset.charts"
 
 
 @pytest.fixture(scope="module")
-def seen() -> Seen:
-    return Seen()
+def log() -> BrowserLog:
+    return BrowserLog()
 
 
 @pytest.fixture(scope="module")
-def context(browser: Any, seen: Seen) -> Iterator[Any]:
+def context(browser: Any, log: BrowserLog) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1600, "height": 900}, color_scheme="light")
-    context.on("page", seen.watch)
+    context.on("page", log.watch)
     yield context
     context.close()
 
@@ -59,7 +59,7 @@ def open_page(page: Any, folder: Path, file: str = "index.html", ready: str = "d
 
 
 def test_map_has_the_colours_of_the_legend(page: Any, folder: Path, tiny_site: TinySite) -> None:
-    open_page(page, folder, "index.html#shift=Whole-day")
+    open_page(page, folder, "index.html#day=Whole-day")
     day = next_day_rows(tiny_site.store.read_table(FORECAST, CITY, tiny_site.last_issued))
     number = pc.add(pc.multiply(day["row"].cast("int64"), tiny_site.city.grid.columns), day["column"])
     probability = day["probability"].to_numpy()
@@ -76,7 +76,7 @@ def test_map_has_the_colours_of_the_legend(page: Any, folder: Path, tiny_site: T
 
 
 def test_shifts_and_types_change_map_and_places(page: Any, folder: Path, tiny_site: TinySite) -> None:
-    open_page(page, folder, "index.html#shift=Whole-day")
+    open_page(page, folder, "index.html#day=Whole-day")
     before = page.inner_text("#shown"), page.evaluate(CLASSES), page.inner_text(".now h2 >> visible=true")
     page.click("nav.shifts >> text=night >> visible=true")
     assert page.evaluate("location.hash") == "#shift=night"
@@ -91,8 +91,8 @@ def test_shifts_and_types_change_map_and_places(page: Any, folder: Path, tiny_si
 
 @pytest.mark.parametrize(
     ("hours", "shown", "label"),
-    [(1, "night-from", "today"), (7, "day", "today"), (15, "night", "today"), (23, "night", "today"),
-     (-4, "night-from", "tomorrow"), (31, "day", ""), (50, "night", "")],
+    [(1, "before=night", "today"), (7, "shift=day", "today"), (15, "shift=night", "today"), (23, "shift=night", "today"),
+     (-4, "before=night", "tomorrow"), (31, "shift=day", ""), (50, "shift=night", "")],
 )  # fmt: skip
 def test_the_page_opens_on_the_shift_of_the_clock(
     page: Any, folder: Path, tiny_site: TinySite, hours: int, shown: str, label: str
@@ -100,7 +100,7 @@ def test_the_page_opens_on_the_shift_of_the_clock(
     midnight = day_start(tiny_site.last_issued + timedelta(days=1), tiny_site.city.zone)
     page.clock.set_fixed_time(midnight + timedelta(hours=hours))
     open_page(page, folder)
-    assert page.get_attribute(".period:not([hidden])", "id").startswith(f"shift={shown}")
+    assert page.get_attribute(".period:not([hidden])", "id") == shown
     assert page.inner_text("#when").strip() == (f"({label})" if label else "")
     assert page.locator("nav.shifts >> text=night from >> visible=true").count() == (hours < 6)
 
@@ -124,7 +124,7 @@ def test_all_shifts_are_there_without_scripts_and_on_paper(browser: Any, page: A
 
 
 def test_streets_can_be_hidden_and_pointed_at(page: Any, folder: Path, tiny_site: TinySite) -> None:
-    open_page(page, folder, "index.html#shift=Whole-day")
+    open_page(page, folder, "index.html#day=Whole-day")
     page.check("#streets")
     page.locator("#map path.street").last.dispatch_event("mouseover")
     top = json.loads((tiny_site.root / "store/street_risk/city=tiny_city").joinpath(
@@ -142,7 +142,8 @@ def test_names_of_places_are_text(page: Any, folder: Path) -> None:
     # One of the streets is named like a tag of HTML.
     assert HOSTILE in "".join(page.evaluate(f"Object.values({MAP}.ground.places)"))
     hostile = f"Object.entries({MAP}.ground.places).find(([, name]) => name.includes('<img'))[0]"
-    page.evaluate_handle(f"{MAP}.cells.get(Number({hostile})).getElement()").as_element().dispatch_event("mouseover")
+    found = page.evaluate_handle(f"{CELLS}.find((cell) => cell.number === Number({hostile})).getElement()")
+    found.as_element().dispatch_event("mouseover")
     assert HOSTILE in page.inner_text(".leaflet-tooltip:not(.name) b")
     assert page.locator("img").count() == 0
 
@@ -154,7 +155,7 @@ def test_pages_warn_when_the_forecast_day_is_over(page: Any, copy: Store, tiny_s
     make_pages(copy, tiny_site.city)
     make_overview(copy, [CITY])
     page.goto(address(Path(copy.root, "city_pages"), "index.html", city))
-    assert " is over." in page.inner_text(".note.age")
+    assert "is out of date." in page.inner_text(".note.age")
     page.clock.set_fixed_time(f"{tiny_site.last_issued + timedelta(days=1)}T12:00:00Z")
     page.reload()
     assert page.is_hidden(".note.age")
@@ -181,14 +182,6 @@ def test_pages_fit_phones_and_have_no_serious_barrier(browser: Any, folder: Path
         found = Axe().run(page).response["violations"]
         assert [one for one in found if one["impact"] in ("serious", "critical")] == []
         page.close()
-
-
-def test_the_exports_of_the_plan_name_its_places(folder: Path, tiny_site: TinySite) -> None:
-    table, _ = read_plan(tiny_site.store, CITY, tiny_site.last_issued)
-    rows = list(csv.DictReader((folder / f"city={CITY}" / "plan.csv").read_text().splitlines()))
-    assert len(rows) == len(table)
-    assert all(" St" in row["place"] and "ward" in row["place"] for row in rows)
-    assert len(json.loads((folder / f"city={CITY}" / "plan.geojson").read_bytes())["features"]) == len(table)
 
 
 def test_a_past_day_is_shown_beside_its_alerts(page: Any, folder: Path, tiny_site: TinySite) -> None:
@@ -238,10 +231,10 @@ def test_the_overview_leads_to_the_city(page: Any, folder: Path) -> None:
     assert page.inner_text("h1") == "All cities"
 
 
-def test_no_page_asks_another_host_or_logs_an_error(seen: Seen, page: Any, folder: Path) -> None:
+def test_no_page_asks_another_host_or_logs_an_error(log: BrowserLog, page: Any, folder: Path) -> None:
     for file in TABS:
         if file != LAST_HOURS:
             page.goto(address(folder, file))
             page.wait_for_function(DRAWN)
-    assert seen.hosts == []
-    assert seen.console == []
+    assert log.hosts == []
+    assert log.console == []

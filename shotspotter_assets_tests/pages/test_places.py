@@ -58,7 +58,7 @@ def test_a_street_far_away_names_nothing(tmp_path: Path) -> None:
     assert "north-west" in name(places, 6, 0)
 
 
-def test_layers_that_cover_little_or_have_no_names_are_told(tmp_path: Path) -> None:
+def test_layers_that_cover_little_or_have_no_names_have_a_line(tmp_path: Path) -> None:
     places = named(tmp_path)
     assert uncovered(TINY, places.layers) == places.problems == []
     half = [shapely.LineString([(x, 38.88), (x, 38.93)]) for x in (-77.055, -77.0549)]
@@ -97,7 +97,7 @@ def test_colours_are_scaled_to_the_likeliest_cell() -> None:
         assert len({colour for colour, _ in legend(steps)}) == len(steps) + 1 <= CLASSES
 
 
-def test_shared_reasons_are_told_apart_from_others() -> None:
+def test_shared_reasons_stand_apart_from_others() -> None:
     years, weeks, night = "alerts here over the years (odds x2.1)", "alerts nearby (odds x1.2)", "busy (odds x1.1)"
     shared, apart = set_apart([(years, weeks), (weeks, years.replace("2.1", "9.9")), (years, night)])
     assert shared == ["alerts here over the years"]

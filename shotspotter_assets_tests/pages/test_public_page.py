@@ -1,3 +1,4 @@
+from datetime import timedelta
 from pathlib import Path
 
 import geopandas
@@ -10,7 +11,7 @@ from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.site import make_pages
 from shotspotter_assets.serving.issued_forecasts import withheld, write_forecast
-from shotspotter_assets.storage.catalogue import FORECAST, PAGE, TOP_STREETS
+from shotspotter_assets.storage.catalogue import FORECAST, PAGE, TENSORS, TOP_STREETS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, TinySite
 
@@ -47,6 +48,7 @@ def test_levels_compare_with_the_areas_own_year(copy: Store, tiny_site: TinySite
     copy.write_table(FORECAST, changed, CITY, tiny_site.last_issued)
     html = public_page(copy, tiny_site)
     newest = html.split('<th scope="row">')[1:]
+    assert newest
     assert all(f"<td>{level}</td>" == area.partition("</th>")[2][: len(level) + 9] for area in newest)
 
 
@@ -60,7 +62,12 @@ def test_small_areas_are_left_out(copy: Store, tiny_site: TinySite, tmp_path: Pa
     assert "south-east" in public_page(copy, tiny_site, layers=Layers())
 
 
-def test_without_a_forecast_it_says_so(copy: Store, tiny_site: TinySite) -> None:
+def test_days_missing_on_the_grid_leave_no_levels(copy: Store, tiny_site: TinySite) -> None:
+    copy.delete(TENSORS, CITY, tiny_site.last_issued - timedelta(days=30))
+    assert "No levels can be shown at present." in public_page(copy, tiny_site)
+
+
+def test_without_a_forecast_there_are_no_levels(copy: Store, tiny_site: TinySite) -> None:
     history = CityHistory.load(copy, tiny_site.city, tiny_site.last_issued)
     write_forecast(copy, withheld(copy, history, "A reason."))
-    assert "There is no forecast at present." in public_page(copy, tiny_site)
+    assert "No levels can be shown at present." in public_page(copy, tiny_site)

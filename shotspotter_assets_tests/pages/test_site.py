@@ -1,8 +1,10 @@
 import re
 import shutil
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow.compute as pc
 from markupsafe import escape
 
 from shotspotter_assets.cities.acknowledged import Acknowledged
@@ -71,7 +73,7 @@ def test_each_shift_has_the_totals_of_its_plan(tiny_site: TinySite) -> None:
     for shift in audit.shifts:
         assert f"<strong>{amount(shift.expected_alerts)} alerts</strong> are expected" in html
         assert f"{shift.units} units have {amount(shift.within_reach)} of them within {radius} m" in html
-        assert f"One more unit would add {amount(shift.one_more_unit)} alerts" in html
+        assert f"One more unit would cover {amount(shift.one_more_unit)} more expected alerts" in html
     total = amount(sum(shift.expected_alerts for shift in audit.shifts))
     assert f"The shifts add up to {total} alerts, the day from midnight to midnight has " in html
     assert "night ends on the next day; no shift has 14:00 to 22:00." in html
@@ -87,26 +89,38 @@ def test_last_hours_have_a_tab_only_where_there_are_nowcasts(copy: Store, tiny_s
 def test_a_city_without_shifts_has_quarters_of_the_day_without_units(copy: Store, tiny_site: TinySite) -> None:
     make_pages(copy, tiny_site.city.model_copy(update={"patrol": None}))
     html = page(copy)
-    assert all(f'id="shift={name}"' in html for name in ("Night", "Morning", "Afternoon", "Evening", "Whole-day"))
+    assert all(f'id="shift={name}"' in html for name in ("Night", "Morning", "Afternoon", "Evening"))
+    assert 'id="day=Whole-day"' in html
     assert '"4/-1":{"alerts"' in page(copy, "forecast.js")
     assert " unit" not in html[html.index("<main>") : html.index("The model behind")]
 
 
 def test_a_city_of_days_has_the_whole_day(copy: Store, tiny_site: TinySite) -> None:
-    days = tiny_site.city.model_copy(update={"time_precision": "day", "patrol": None})
-    make_pages(copy, days)
-    assert re.findall('id="(shift=[^"]*)"', page(copy)) == ["shift=Whole-day"]
+    shutil.rmtree(Path(copy.root) / "city_pages")
+    make_pages(copy, tiny_site.city.model_copy(update={"time_precision": "day"}))
+    assert re.findall('data-kind="([^"]*)"', page(copy)) == ["day"]
+    assert " plan" not in page(copy, "past.html") + page(copy, f"day-{tiny_site.last_issued}.js")
 
 
-def test_places_without_streets_have_coordinates_and_links(copy: Store, tiny_site: TinySite) -> None:
-    assert "openstreetmap" not in page(copy)
-    assert re.search(r'href="geo:38\.\d+,-77\.\d+">Map app</a>', page(copy))
-    layers = tiny_site.city.layers.model_copy(update={"streets": None})
-    make_pages(copy, tiny_site.city.model_copy(update={"layers": layers, "streets": None}))
-    assert re.search(r'href="geo:[^"]*">38\.\d{4}, -77\.\d{4}</a>\s*<a href="https://www.openstreetmap.org', page(copy))
+def test_a_shift_may_be_named_like_the_day_and_have_no_reach(copy: Store, tiny_site: TinySite) -> None:
+    shifts = (tiny_site.city.patrol.shifts[0].model_copy(update={"name": "Whole day"}),)
+    table, record = read_plan(copy, CITY, tiny_site.last_issued)
+    names = pc.replace_substring(table["shift"], "day", "Whole day")
+    copy.write_table(PLAN, table.set_column(1, table.schema.field(1), names), CITY, tiny_site.last_issued)
+    record.model_copy(update={"shifts": (replace(record.shifts[0], shift="Whole day"),)}).write(copy)
+    patrol = tiny_site.city.patrol.model_copy(update={"shifts": shifts, "radius_m": 0.0})
+    make_pages(copy, tiny_site.city.model_copy(update={"patrol": patrol}))
+    assert re.findall('id="([^"]*=Whole-day)"', page(copy)) == ["shift=Whole-day", "day=Whole-day"]
+    assert page(copy).count("(80% interval ") == 1
+    assert '"has_units":[true,false],"reach":0' in page(copy, "forecast.js")
 
 
-def test_places_tell_recent_alerts_and_what_they_share(tiny_site: TinySite) -> None:
+def test_places_link_to_maps(tiny_site: TinySite) -> None:
+    links = r'href="geo:38\.\d+,-77\.\d+">Map app</a>\s*<a href="https://www.openstreetmap.org'
+    assert re.search(links, page(tiny_site.store))
+
+
+def test_places_show_recent_alerts_and_shared_reasons(tiny_site: TinySite) -> None:
     html = page(tiny_site.store)
     assert re.search(r"\d+ alerts there in 4 weeks", html)
     assert "All of these places: " in html
@@ -143,7 +157,7 @@ def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySit
         copy.write_table(FORECAST, table.replace_schema_metadata(facts), CITY, day)
     shutil.rmtree(Path(copy.root) / "city_pages")  # made before the change
     made = make_pages(copy, tiny_site.city)
-    assert "cells or what is counted have changed" in made.record.card.note
+    assert "cells or counted alerts have changed" in made.record.card.note
     assert "cannot be drawn" in page(copy)
     record = PagesRecord.find(copy, CITY)
     assert record.past == {}
@@ -167,7 +181,7 @@ def test_open_warnings_of_the_newest_days_are_on_the_pages(copy: Store, tiny_sit
 def test_an_empty_city_has_a_page_with_the_next_step(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     make_pages(store, CITIES[CITY])
-    assert "a backfill of live_models, risk_forecasts and forecast_scores of tiny_city" in page(store)
+    assert "docs/how-to/daily_runs.md" in page(store)
 
 
 def test_a_city_without_a_forecast_has_pages_that_say_so(copy: Store, tiny_site: TinySite) -> None:

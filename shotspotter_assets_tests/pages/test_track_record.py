@@ -67,12 +67,12 @@ def test_a_verdict_from_the_start_counts_test_days_of_folds(
     assert track["best"] == "historical_mean"
 
 
-def test_the_network_is_scored_beside_what_was_issued(copy: Store, tiny_site: TinySite) -> None:
+def test_the_network_is_scored_beside_issued_forecasts(copy: Store, tiny_site: TinySite) -> None:
     for issue_date in copy.days_present(FORECAST, CITY):
         table = copy.read_table(FORECAST, CITY, issue_date)
         copy.write_table(FORECAST, table.append_column("model_network", table["probability"]), CITY, issue_date)
     track = track_record(copy, tiny_site.city, tiny_site.last_issued)
     assert track["whole"]["network"] == track["whole"]["gain"]
-    assert [curve["name"] for curve in track["charts"]["hits"]] == ["forecast", "best simple map", "network"]
+    assert [curve["name"] for curve in track["charts"]["hits"]] == ["forecast", "best simple method", "network"]
     without = track_record(tiny_site.store, tiny_site.city, tiny_site.last_issued)
     assert "network" not in [curve["name"] for curve in without["charts"]["hits"]]

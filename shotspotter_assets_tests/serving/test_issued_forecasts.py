@@ -60,7 +60,7 @@ def test_a_day_without_a_forecast_says_why(store: Store, issued: issued_forecast
     record = issued_forecasts.load_record(store, TOWN.name, late.issue_date)
     assert (record.lead, record.last_known, record.last_issued) == (15, DAY, DAY)
     assert "publication.longest_lead" in record.no_forecast
-    assert (record.known_to, issued.record.known_to) == (
+    assert (record.data_in_words, issued.record.data_in_words) == (
         "alerts up to 1 June 2024, 15 days before",
         "alerts up to 1 June 2024",
     )

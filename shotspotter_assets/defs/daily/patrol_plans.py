@@ -13,13 +13,7 @@ from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP, HOURLY, PLAN, STREETS
 from shotspotter_assets.storage.stored_file import Asset
 
-PLACEMENT: Final = [
-    "shift",
-    "rank",
-    "cell",
-    "units",
-    "probability_within_reach",
-]  # columns in the panel, which is narrow
+PLACEMENT: Final = ["shift", "rank", "cell", "units", "probability_within_reach"]  # the panel is narrow
 
 
 def definitions(city: City) -> dg.Definitions:

@@ -74,14 +74,14 @@ def _metadata(forecast: "Forecast", city: City) -> panel.Metadata:
     title = (
         f"Risk of {facts.forecast_date} ({facts.served}): {facts.expected_alerts:.1f} alerts expected "
         f"({low:.0f} to {high:.0f})"
-        + (f"\nFrom {facts.known_to}" if facts.lead > 1 else "")
+        + (f"\nFrom {facts.data_in_words}" if facts.lead > 1 else "")
         + ("\nReplayed after its day" if facts.replayed else "")
     )
     shown = {"forecast_date", "lead", "last_known", "served", "issued_at", "replayed"}
     expected = {"expected_alerts", "expected_alerts_low", "expected_alerts_high"}
     return {
         **panel.rounded(facts.model_dump(mode="json", include=shown | expected)),
-        "from": facts.known_to,
+        "from": facts.data_in_words,
         "data_version": facts.version,
         "map": panel.picture("map", risk_map(next_day_rows(forecast.table), city, title)),
         "top_locations": panel.table(

@@ -4,7 +4,6 @@
 class CityMap {
   constructor(figure, ground) {
     this.ground = ground;
-    this.cells = new Map();        // rectangle by number of the cell
     this.describe = () => [];
     const [south, west, north, east] = ground.box, numbers = Object.keys(ground.places).map(Number);
     this.extent = numbers.length ? L.latLngBounds(numbers.flatMap((number) => this.bounds(number))) : L.latLngBounds([south, west], [north, east]);
@@ -51,7 +50,6 @@ class CityMap {
     this.cellLayer.clearLayers();
     numbers.forEach((number, at) => {
       const cell = L.rectangle(this.bounds(number), { pane: "cells", stroke: false, className: `cell class-${classes[at]}` });
-      this.cells.set(number, cell);
       cell.number = number;
       cell.addTo(this.cellLayer);
     });

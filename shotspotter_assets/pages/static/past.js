@@ -1,4 +1,4 @@
-/* Past days: the forecast beside what happened. */
+/* Past days: the forecast beside the alerts of the day. */
 "use strict";
 
 document.addEventListener("DOMContentLoaded", async () => {
@@ -9,14 +9,14 @@ document.addEventListener("DOMContentLoaded", async () => {
 
   async function show(name) {
     choice.value = name;
-    const day = await CityPages.load(`day-${name}`), place = new Map(day.cells.map((number, at) => [number, at]));
+    const day = await CityPages.load(`day-${name}`), indexOfCell = new Map(day.cells.map((number, at) => [number, at]));
     if (choice.value !== name) return;   // another day was chosen meanwhile
     for (const id of ["title", "sentence", "notes"]) byId(id).textContent = day[id];
     byId("before").disabled = name === days[0];
     byId("after").disabled = name === days[days.length - 1];
     history.replaceState(null, "", `#day=${name}`);
-    forecast.describe = (number) => [`${day.chances[place.get(number)]} of an alert was forecast`];
-    happened.describe = (number) => [`${day.counts[place.get(number)]} alerts`];
+    forecast.describe = (number) => [`${day.chances[indexOfCell.get(number)]} of an alert was forecast`];
+    happened.describe = (number) => [`${day.counts[indexOfCell.get(number)]} alerts`];
     forecast.setCells(day.cells, day.classes);
     happened.setCells(day.cells, day.cells.map(() => 0));
     for (const map of [forecast, happened]) map.setFrames(day.flagged);
