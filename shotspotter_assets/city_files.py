@@ -32,7 +32,7 @@ class CityFile(City):
     other_sources: tuple[SourceOfAnyKind, ...] = ()
 
     @model_validator(mode="after")
-    def _has_separate_sources(self) -> "CityFile":
+    def _has_usable_sources(self) -> "CityFile":
         landing = [source for source in self.all_sources if isinstance(source, LandingSettings)]
         folders = [str(source.path or source.folder or self.name) for source in landing]
         if any(isinstance(source, SimulatedSettings) for source in self.other_sources):

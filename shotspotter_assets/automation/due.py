@@ -19,7 +19,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.stored_file import Asset
 
 RECENT_DAYS: Final = 14  # days of a live source that `automation: recent` builds at first
-RECENT_FOLD_DAYS: Final = 366  # of the folds that `automation: recent` trains: a year, to test every season
+RECENT_FOLD_DAYS: Final = 366  # age of the oldest fold of `automation: recent`: every season is tested
 MAX_CORRECTION_DAYS: Final = 31  # longer stretches of days wait behind reports
 NEWEST_DAY, CORRECTIONS, REPORTS, BACKLOG, FOLDS = 4, 3, 2, 1, -1  # priorities in the queue; people's runs have 0
 ALERTS: Final = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
@@ -102,16 +102,17 @@ def _due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> 
         if day not in same and day < last and day + ONE_DAY in table.days and day + ONE_DAY not in found
     }
     waits, first_gap = [], min([*found, *left_out], default=date.max)
-    if silent := [snapshot.live[address] for address, answer in snapshot.polled.items() if answer.error]:
+    unanswered_from = min((snapshot.live[one] for one, answer in snapshot.polled.items() if answer.error), default=None)
+    if unanswered_from is not None:
         # Runs that can only fail would use up their retries.
-        found = {day: why for day, why in found.items() if day < min(silent)}
-        waits.append(f"Days from {max(min(silent), city.start)} are built once the source answers again.")
+        found = {day: why for day, why in found.items() if day < unanswered_from}
+        waits.append(f"Days from {max(unanswered_from, city.start)} are built once the source answers again.")
     if left_out:
         waits.append(
             f"No forecast or fold starts until the days from {left_out[0]} to {left_out[-1]} are built. Write `automation: "
             "history` in the city's file, or materialize raw_alerts, cleaned_alerts and grid_tensors of these days."
         )
-    if city.end is None and not silent and (today - last).days > MAX_SILENT_DAYS:
+    if city.end is None and unanswered_from is None and (today - last).days > MAX_SILENT_DAYS:
         waits.append(
             f"The newest day is {last}. If the service has ended, write `end: {last}` in the city's file: with "
             "`automation: recent`, folds of the year before it are trained then."

@@ -26,7 +26,7 @@ FIRST_EVENT_CODE = 4  # codes from here on are the city's `event_types`, in the 
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
 Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2099, 12, 31))]
 """A plausible day: sensor networks exist since the 1990s."""
-MAX_OFFSET_DEGREES: Final = 30.0  # of a city's longitude from the mean meridian of its time zone, 15 for each hour
+MAX_OFFSET_DEGREES: Final = 30.0  # maximum distance of the longitude from the time zone's meridian, 15 an hour
 
 
 @cache
@@ -80,7 +80,7 @@ class City(StrictModel):
     box: Box
     grid: Grid = Grid()
     source: SourceSettings
-    other_sources: tuple[SourceSettings, ...] = ()  # of the same city, such as police reports beside the alerts
+    other_sources: tuple[SourceSettings, ...] = ()  # further sources, such as police reports
     automation: Literal["manual", "recent", "history"] = "manual"
     """`manual`: nothing starts; `recent`: recent days and folds of the last year; `history`: all days and folds."""
     limits: Limits = Limits()  # limits above which a file or answer of its sources is refused
@@ -93,7 +93,7 @@ class City(StrictModel):
     factors: Factors = Field(default_factory=dict)  # further data on places and days, inputs of the next-day forecast
     streets: Streets | None = None  # street lines whose segments are ranked; null for a city without `street_risk`
     base_map: BaseMap | None = None  # background map of the pages; null for pages that fetch nothing
-    time_precision: Literal["second", "hour", "day"] = "second"  # of published times; shorter forecasts are refused
+    time_precision: Literal["second", "hour", "day"] = "second"  # unit of published times, and shortest forecast
     counted: Literal["alerts", "incidents"] = "alerts"  # in grids: every alert, or each incident once, where it began
     gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field(default_factory=dict)
     """The city's own spellings of gunshot types, which take precedence over the common ones; null for no known type."""

@@ -1,4 +1,4 @@
-"""Explains what is wrong in a city's file: the key, the reason and what is allowed, without any value."""
+"""Explanations of errors in a city's file: key, reason and allowed values, without any value of the file."""
 
 from difflib import get_close_matches
 from typing import Any, Final

@@ -42,7 +42,7 @@ CONTENT: Final = ("date", "time_utc", "longitude", "latitude", "source_id", "gun
 """Columns that the publisher states; exact duplicates are equal in all of them."""
 PLACE_DECIMALS: Final = 5  # decimals of a degree (about a metre) by which rows of different files are compared
 DAYS_BEFORE: Final = 1  # stored days that a day's cleaning reads: an incident may begin before midnight
-IDENTITY: Final = ("date", "received_from", "received_row")  # of a row of a source among rows of equal content
+IDENTITY: Final = ("date", "received_from", "received_row")  # order of a source's rows of equal content
 RECOUNTED: Final = (*CONTENT, "received_from", "received_row")
 USABLE: Final = -1
 

@@ -41,7 +41,7 @@ def asset_settings(
     }
 
 
-def daily_settings(city: City, asset: Asset, upstream: Upstream, **more: Any) -> dict[str, Any]:
+def day_settings(city: City, asset: Asset, upstream: Upstream, **more: Any) -> dict[str, Any]:
     """Return the arguments of `dagster.asset` for an asset of all days, of which one run builds any number."""
     days = day_partitions(city)
     return asset_settings(city, asset, upstream, partitions_def=days, backfill_policy=SINGLE_RUN, **more)

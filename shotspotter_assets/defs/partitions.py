@@ -56,7 +56,7 @@ def day_partitions(city: City, first: date | None = None) -> dg.DailyPartitionsD
 
 
 def issue_dates(city: City) -> dg.DailyPartitionsDefinition:
-    """Return the days of live models, forecasts and what is made from them."""
+    """Return the issue dates of live models, forecasts and products of these."""
     return day_partitions(city, city.first_issue_date)
 
 

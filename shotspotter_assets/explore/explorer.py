@@ -129,7 +129,7 @@ class Explorer:
             _show(self.alerts, self._alert_views)
 
     def show_forecast(self) -> None:
-        """Score the stored fold that tested the day, and draw the day's forecast beside what happened."""
+        """Score the stored fold that tested the day, and draw the day's forecast beside its alerts."""
         if self.day.value is not None:
             _show(self.forecast, self._stored_views)
 

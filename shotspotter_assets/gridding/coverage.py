@@ -15,7 +15,7 @@ from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.geometry.cells import cell_middles
 from shotspotter_assets.geometry.shapes import read_areas
 
-MIN_CELL_ALERTS: Final = 3  # of a covered cell in a training window; one or two alerts may be misplaced points
+MIN_CELL_ALERTS: Final = 3  # minimum of a covered cell in a window; one or two may be misplaced points
 MAX_RATE_BEFORE: Final = 0.1  # before coverage, as a share of the later rate: misplaced points, alerts of cells beside
 MIN_START_LOG_LIKELIHOOD_RATIO: Final = 8.0
 """Minimum for a start after the first day. By chance, cells of constant rate reach 4 in up to 7 of a hundred cases, 8 in up to 3
@@ -46,7 +46,7 @@ def estimate_coverage_starts(daily: npt.NDArray[np.integer], days: Sequence[date
     active = daily > 0
     for axis in (1, 2):
         active = maximum_filter1d(active.view(np.uint8), 3, axis=axis, mode="constant").astype(bool)
-    starts = np.arange(0, len(days), 7)  # of weeks
+    starts = np.arange(0, len(days), 7)  # first days of weeks
     in_coverage = estimate_coverage(daily)
     weekly = np.add.reduceat(active[:, in_coverage], starts, axis=0, dtype=np.int32)
     total = weekly.sum(axis=0)

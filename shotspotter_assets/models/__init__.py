@@ -1,1 +1,1 @@
-"""Forecasters, what they are fitted on, and how they are stored."""
+"""Forecasters, their inputs and their stored form."""

@@ -54,14 +54,14 @@ class SharedStart(SharedRegression):
 
 @dataclass(frozen=True)
 class FitContext:
-    """Further inputs of a fit, of which each forecaster takes what it needs."""
+    """Further inputs of a fit; each forecaster takes those it needs."""
 
     shared: SharedStart | None = None  # the regression of all cities; None without one from before the cutoff
     backups: Path | None = None  # local folder of the networks' backups, from which a killed training goes on
     log: Callable[[str], None] = lambda _: None  # receives lines of progress
-    after_epoch: Callable[[int, float], None] | None = None  # of networks; takes epoch, from 1 on, and validation loss
+    after_epoch: Callable[[int, float], None] | None = None  # callback of networks with epoch, from 1 on, and loss
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # settings of this run, by forecaster
-    earlier: Mapping[str, Any] = field(default_factory=dict)  # of the last training; networks start at their weights
+    earlier: Mapping[str, Any] = field(default_factory=dict)  # last trained models, at whose weights networks start
     horizons: Sequence[int] = HORIZONS  # those among `HORIZONS` that forecasters of hours are fitted for
 
 

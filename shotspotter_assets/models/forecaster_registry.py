@@ -73,7 +73,7 @@ class Entry:
     """One row of the registry."""
 
     import_path: str  # `module:class` within `models`; the class takes the name and the settings
-    settings: type[ForecasterSettings] = ForecasterSettings  # of the launchpad and a city's file
+    settings: type[ForecasterSettings] = ForecasterSettings  # settings of the launchpad and a city's file
     is_searched: bool = False  # True if `tuned_settings` searches the `search_space` of the settings
     is_baseline: bool = False  # one to beat
     combines: bool = False  # simple members: it serves unless the gate shows it to be worse than the best baseline

@@ -79,10 +79,10 @@ def type_losses(probability: Array, alerts: TypedAlerts) -> Array:
 class GunshotTypes(StoredModel):
     """The fitted regression of types."""
 
-    weights: Numbers  # of the inputs, shape (types, inputs)
+    weights: Numbers  # weights of the inputs, shape (types, inputs)
     intercept: Numbers  # shape (types,)
     regression_weight: float  # against the trailing mix, 0 to 1
-    validation_mix: Unstored = None  # of the typed validation alerts, by the fit on training alone, (rows, types)
+    validation_mix: Unstored = None  # mixes of validation alerts by the fit on training alone, (rows, types)
 
     @classmethod
     def fit(cls, history: HourlyHistory, train: range, validation: range) -> "GunshotTypes":

@@ -16,7 +16,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import NO_FACTORS, CityFactors
 from shotspotter_assets.storage.fingerprints import sha256
 
-EVENING_HALF_LIFE_HOURS: Final = 4.0  # of an alert's weight in `evening_alerts`: near repeats come within hours
+EVENING_HALF_LIFE_HOURS: Final = 4.0  # half-life of an alert's weight in `evening_alerts`: near repeats come soon
 
 _Made = TypeVar("_Made")
 

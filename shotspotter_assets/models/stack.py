@@ -45,8 +45,8 @@ HOURLY_PRIOR_WEIGHTS: Final = {
 members, whose weight these share in proportion)."""
 
 LONG_LEAD_DAYS: Final = 60
-"""From this lead on, the weights stay those of other cities: weeks of validation show one drift of the level, which goes on
-differently (`benchmarks/skill_by_lead.py`)."""
+"""From this lead on, weights are those of other cities: the drift of the validation window does not continue
+(`benchmarks/skill_by_lead.py`)."""
 
 Instant = Annotated[np.datetime64, PlainValidator(np.datetime64), PlainSerializer(str)]
 
@@ -102,7 +102,7 @@ class Periods:
 class FittedStack(Fitted):
     """A combination; its members are fitted on training and validation window."""
 
-    posterior: WeightPosterior  # of the weights, after the outcomes before `learned_until`
+    posterior: WeightPosterior  # weights after the outcomes before `learned_until`
     learned_until: Instant  # first day, or hour (UTC), after the validation window
     horizon: int | None = None  # hours that are forecast; None for the next day
     counts: AlertCounts | None = None  # number of alerts given the probability of the combination, for hours

@@ -20,7 +20,7 @@ REPEAT_AFTER: Final = timedelta(hours=24)
 MAX_MESSAGES: Final = 20  # maximum number of messages in one text
 MAX_TEXT_CHARACTERS: Final = 1_000
 NO_WIDTH: Final = "\u200b"  # invisible space that breaks links and mentions
-MIN_PART_CHARACTERS: Final = 12  # of a secret part of a webhook's path; short ones, such as `services`, are no secrets
+MIN_PART_CHARACTERS: Final = 12  # minimum length of a secret in a webhook's path; `services` is none
 
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it logs the webhook's path, a secret
 
@@ -67,7 +67,7 @@ class Notifier:
     smtp_url: str = field(default="", repr=False)
     mail_from: str = ""
     mail_to: tuple[str, ...] = ()
-    redaction: Redaction = field(default=Redaction([]), repr=False)  # of channels, sources and store
+    redaction: Redaction = field(default=Redaction([]), repr=False)  # addresses of channels, sources and store
     timeout_s: float = 5.0  # maximum wait to connect, and for each answer
 
     @classmethod

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 Numbers = Mapping[str, float | int | str]
 MAX_DAYS_NAMED: Final = 10
-MAX_SHARE_CHANCE: Final = 1e-3  # maximum probability of an excessive share at the usual one: one row of ten is no news
+MAX_SHARE_CHANCE: Final = 1e-3  # a share is excessive if it is less probable than this at the usual share
 
 
 @dataclass(frozen=True)

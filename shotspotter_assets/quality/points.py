@@ -18,7 +18,7 @@ house numbers and rounding make several busy points."""
 STEPS_DEGREES: Final = (0.001, 0.0001)
 COARSE_STEP_DEGREES: Final = 0.01
 MIN_ROUNDED_SHARE: Final = 0.9
-MAX_COARSE_SHARE: Final = 0.1  # of points with two decimals; of points with three, 1% end in two zeros by chance
+MAX_COARSE_SHARE: Final = 0.1  # maximum share of points with two decimals; with three, 1% look so by chance
 MIN_ROUNDED_INCIDENTS: Final = 100  # minimum points of a year: fewer may have few decimals by chance
 MIN_STEPS: Final = 2  # minimum of a cell in steps of rounding; narrower ones hold unequal numbers of possible points
 

@@ -17,7 +17,7 @@ from shotspotter_assets.quality.volume import MIN_HISTORY_DAYS
 from shotspotter_assets.sources.day_table import CAP_QUANTILE, LEVEL_DAYS, MIN_DISPERSION, YEAR_DAYS
 
 MIN_CHANCE_OF_SILENCE: Final = 1e-6
-QUIET_QUANTILE: Final = 0.05  # of the year's eight-week means; silence is checked against it, as winters are quiet
+QUIET_QUANTILE: Final = 0.05  # quantile of the year's eight-week means, for silences in quiet winters
 FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))
 """First and last day (month * 100 + day) around Independence Day and New Year with many fireworks in the real data."""
 
@@ -30,7 +30,7 @@ class Usual:
     counts: Array
     special: Booleans
     mean: Array  # NaN, as is `dispersion`, for too short a history
-    quiet_mean: Array  # of the quietest eight weeks of the year before
+    quiet_mean: Array  # mean of the quietest eight weeks of the year before
     dispersion: Array  # variance = mean + dispersion * mean squared
 
     def silences(self) -> Booleans:

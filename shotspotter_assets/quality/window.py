@@ -52,7 +52,7 @@ class Window:
     stored: list[date]  # sorted days with a cleaned file, the checked ones last; days missing among them are unknown
     alerts: pa.Table  # cleaned alerts of all stored days
     raw: pa.Table  # received rows of the checked days
-    rejected_rows: pa.Table  # of the checked days
+    rejected_rows: pa.Table  # rejected rows of the checked days
     unknown: frozenset[date] = frozenset()  # stored days that are not reported yet, or held back
 
     @classmethod

@@ -18,9 +18,8 @@ ENDS: Final = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 def weekly_offset(probability: Array, observed: Booleans, days: Days, lead: int = 1) -> tuple[float, float]:
     """Return the 10% and 90% quantiles, over ordinary weeks, of log(observed / predicted occupied cells).
 
-    Chance adds to the model's own error, so the interval is rather too wide. At a long `lead` the wider side counts for both,
-    as the level may drift back. `probability` is forecast without these days;
-    it and `observed` have the shape (days, cells).
+    Chance adds to the model's error, which widens the interval. At a long `lead`, both sides take the wider one, as the level
+    may drift back. `probability`, forecast without these days, and `observed` have the shape (days, cells).
     """
     ordinary = ~is_holiday_fireworks(days)
     whole = np.flatnonzero(ordinary)

@@ -38,7 +38,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 
 COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.9, 0.7), growth=0.5, size=(-1.0, 0.5), city_variance=0.07)
 """Middle of the fits in Oakland, Cincinnati, San Francisco and Fresno."""
-MIN_HISTORY_DAYS: Final = 120  # of a city's own models: rates of inputs, training and validation need weeks
+MIN_HISTORY_DAYS: Final = 120  # minimum history of own models: inputs, training and validation need weeks
 Windows = tuple[range, range]  # training and validation days, as indexes of a history's days
 
 

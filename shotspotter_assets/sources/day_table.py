@@ -29,10 +29,10 @@ MIN_CHANCE: Final = 1e-3  # silences less likely than this count as days that ar
 YEAR_DAYS: Final = 365
 ARRIVAL_DAYS: Final = 120  # number of days from whose arrivals lateness is learned
 LEVEL_DAYS: Final = 56  # follows the seasons, and is exact to about 10% at ten alerts a day
-MIN_DISPERSION, MAX_DISPERSION = 0.05, 2.0  # of (variance - mean) / mean squared; New York's shootings have 0.05
+MIN_DISPERSION, MAX_DISPERSION = 0.05, 2.0  # limits of (variance - mean) / mean squared; New York has 0.05
 MIN_ARRIVALS: Final = 5  # minimum number of days with newer rows from which lateness is learned
 CAP_QUANTILE: Final = 0.98  # counts above are cut: one extreme day must neither widen the range nor excuse silence
-MIN_SHARE_OF_FILES: Final = 0.9  # of days with a daily file for a missing one to count as not landed, not as empty
+MIN_SHARE_OF_FILES: Final = 0.9  # minimum share of days with a file for a missing one to count as not landed
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from shotspotter_assets.sources.tabular_settings import TabularSettings
 from shotspotter_assets.sources.written_times import read_times
 
 NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
-MIN_UNREADABLE: Final = 20  # rows without any readable time from which on the city's file describes times wrongly
+MIN_UNREADABLE: Final = 20  # minimum rows without any readable time that show a mistake in the city's file
 WGS84: Final = "EPSG:4326"
-BROKEN: Final = "__broken_line__"  # column with the text of lines that do not parse, null for sound ones; rarely there
+BROKEN: Final = "__broken_line__"  # column of lines that do not parse, null for sound ones; tables without any lack it
 
 
 def table_of_rows(rows: Sequence[Row], paths: Iterable[str]) -> pa.Table:

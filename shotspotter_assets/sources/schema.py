@@ -69,7 +69,7 @@ def keep_first_seen(rows: pa.Table, before: pa.Table) -> pa.Table:
         return pd.MultiIndex.from_frame(frame.assign(before=frame.groupby("hash").cumcount()))
 
     index_before, index_now = (occurrences(table) for table in (before, rows))
-    position = index_before.get_indexer(index_now)  # of each row in `before`, -1 for a new one
+    position = index_before.get_indexer(index_now)  # position of each row in `before`, -1 for a new one
     first_seen = pc.coalesce(before["received_at"].take(pa.array(position, mask=position < 0)), rows["received_at"])
     at = rows.schema.get_field_index("received_at")
     return rows.set_column(at, RAW_SCHEMA.field("received_at"), first_seen)

@@ -65,7 +65,7 @@ def test_rows_are_in_the_order_of_periods_and_cells():
     assert set(table["horizon"].to_pylist()) == {4}
 
 
-def test_blocks_of_hours_and_what_came() -> None:
+def test_blocks_of_hours_with_their_alerts() -> None:
     context = FitContext(horizons=(2, 4))
     hourly = {
         name: forecaster(name).fit(history(), TRAIN, VALIDATION, context) for name in ("hourly_stack", "climatology")

@@ -62,7 +62,7 @@ def hourly(first: date, seed: int) -> pa.Table:
 HOURLY = {FIRST: hourly(FIRST, 1), SECOND: hourly(SECOND, 2)}
 
 
-def test_the_report_counts_what_was_tested():
+def test_the_report_counts_tested_days_and_cells():
     json.dumps(REPORT.model_dump(mode="json"), allow_nan=False)
     assert (REPORT.city, REPORT.folds) == ("made_up", list(FOLDS))
     assert (REPORT.first_forecast_date, REPORT.last_forecast_date, REPORT.days) == (FIRST, date(2021, 8, 30), 181)

@@ -92,7 +92,7 @@ def test_alerts_are_drawn_on_the_tiles_of_a_reachable_server(explored: Store) ->
         alerts_map(TINY, alerts, "https://tile.example.org/map.png")
 
 
-def test_issued_forecasts_stand_beside_what_happened(explored: Store) -> None:
+def test_issued_forecasts_stand_beside_their_alerts(explored: Store) -> None:
     table = issued_forecasts(explored, TINY)
     assert set(table["date"].to_pylist()) == {ISSUED + timedelta(days=1)}
     assert "served" in scores(table).index

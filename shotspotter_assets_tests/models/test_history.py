@@ -15,7 +15,7 @@ def test_arrays_that_do_not_fit_are_refused():
         History(CITY, first_day, counts, np.zeros_like(COVERED))
 
 
-def test_what_comes_after_a_window_is_cut_off():
+def test_a_history_ends_with_its_window():
     short = history().through(100)
     assert len(short.counts) == len(short.evening) == len(short.days()) == 100
     whole = history()

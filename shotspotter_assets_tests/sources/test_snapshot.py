@@ -115,7 +115,7 @@ def test_a_daily_file_without_rows_makes_its_day_known(tmp_path: Path) -> None:
     assert town.changed() == [7]
 
 
-def test_what_cannot_be_used_yet_is_named_and_keeps_its_rows(tmp_path: Path) -> None:
+def test_unusable_files_are_named_and_keep_their_rows(tmp_path: Path) -> None:
     town = Town(tmp_path, DAILY_AND_HISTORY)
     path = town.land("history/all.csv", "2024-03-02", "2024-03-03", "2024-03-03")
     town.make(1, 5)

@@ -26,7 +26,7 @@ def fails(store: Store, reason: str) -> None:
         store.read_window(TENSORS, "x", DAY, DAY)
 
 
-def test_what_is_wrong_with_a_bucket_is_named(s3_server: S3Server) -> None:
+def test_errors_of_a_bucket_are_named(s3_server: S3Server) -> None:
     fails(Store("s3://no-such-bucket/prefix", s3_server.client()), "(NoSuchBucket|AccessDenied)")
     fails(Store(f"s3://{s3_server.bucket}/prefix", s3_server.client("wrong")), "(SignatureDoesNotMatch|AccessDenied)")
     client = boto3.client(

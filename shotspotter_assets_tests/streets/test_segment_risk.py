@@ -115,7 +115,7 @@ def test_a_burst_of_a_day_counts_as_one_day(city, parts):
     assert in_burst == pytest.approx(in_calm)
 
 
-def test_alerts_on_no_street_are_told_apart(city, parts, rates):
+def test_alerts_on_no_street_count_separately(city, parts, rates):
     park = (-76.995, 38.0025)  # 500 m from the first street
     in_park = Alerts(START + np.arange(100), np.full(100, park[0]), np.full(100, park[1]))
     shares = StreetShares.fit(city, parts, joined(simulated(city, parts, rates, 300), in_park))

@@ -118,7 +118,7 @@ def test_usual_defects_change_nothing(tmp_path, defect):
     assert sorted(cut.names) == sorted(read_segments(city_with(written(tmp_path, town(), "whole.parquet"))).names)
 
 
-def test_what_is_left_out_is_told(tmp_path):
+def test_lines_left_out_are_counted(tmp_path):
     cut = read_segments(city_with(written(tmp_path, defective()["without names"])))
     assert cut.left_out == ("2 lines without a name",)
     cut = read_segments(city_with(written(tmp_path, defective()["beyond the box"])))
@@ -164,7 +164,7 @@ def refused() -> dict[str, tuple[Any, dict[str, Any], str]]:
 
 
 @pytest.mark.parametrize("case", refused())
-def test_what_cannot_be_used_is_refused_with_the_remedy(tmp_path, case):
+def test_unusable_files_are_refused_with_the_remedy(tmp_path, case):
     frame, settings, says = refused()[case]
     with pytest.raises(StreetsFileError) as error:
         read_segments(city_with(written(tmp_path, frame), **settings))

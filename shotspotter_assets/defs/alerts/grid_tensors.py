@@ -7,7 +7,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import daily_settings
+from shotspotter_assets.defs.materialize import day_settings
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.storage.catalogue import CLEANED, TENSORS
@@ -21,7 +21,7 @@ def definitions(city: City) -> dg.Definitions:
     key, days = asset_key(city, Asset.GRID_TENSORS), day_partitions(city)
 
     @dg.asset(
-        **daily_settings(
+        **day_settings(
             city, Asset.GRID_TENSORS, {Asset.CLEANED_ALERTS: None}, kinds={"parquet"}, code_version="3", table=TENSORS
         )
     )

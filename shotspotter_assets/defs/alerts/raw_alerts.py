@@ -10,7 +10,7 @@ import dagster as dg
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import daily_settings
+from shotspotter_assets.defs.materialize import day_settings
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import FORECAST, RAW_ROWS
@@ -31,7 +31,7 @@ def definitions(city: City) -> dg.Definitions:
     """Build the asset and its checks."""
     key, days = asset_key(city, Asset.RAW_ALERTS), day_partitions(city)
 
-    @dg.asset(**daily_settings(city, Asset.RAW_ALERTS, {}, kinds={"parquet"}, code_version="2", table=RAW_ROWS))
+    @dg.asset(**day_settings(city, Asset.RAW_ALERTS, {}, kinds={"parquet"}, code_version="2", table=RAW_ROWS))
     def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource) -> None:
         """Alerts as the city's sources publish them, filed under local days, with where and when they were received.
 

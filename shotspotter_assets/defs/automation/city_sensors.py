@@ -31,7 +31,7 @@ LATENESS_PERIOD_S: Final = 3600  # seconds between two evaluations of a city's `
 MAX_SHOWN: Final = 8  # sentences that a tick shows; the checks name all files
 CITY_TAG: Final = "shotspotter/city"
 TARGET_TAG: Final = "shotspotter/target"  # tag of a requested run: its city, first asset and days
-VERSION_TAG: Final = "shotspotter/version"  # tag of a requested run: a hash of what it is to build
+VERSION_TAG: Final = "shotspotter/version"  # tag of a requested run: a hash of its inputs
 REASON_TAG: Final = "shotspotter/reason"
 MAX_REASON: Final = 250  # characters of a reason in a tag
 

@@ -24,7 +24,7 @@ class PatchAttention(keras.layers.Layer):
     def __init__(self, days: int, patch_rows: int, patch_columns: int, heads: int = HEADS, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.days, self.patch_rows, self.patch_columns, self.heads = days, patch_rows, patch_columns, heads
-        day, row, column = np.indices((days, patch_rows, patch_columns)).reshape(3, -1)  # of each token, in their order
+        day, row, column = np.indices((days, patch_rows, patch_columns)).reshape(3, -1)  # day and patch of each token
         # Days differ in direction, cells only in distance: the past bears on the future, north as much as south.
         self._day_at = day[None, :] - day[:, None] + days - 1
         self._cell_at = np.rint(np.hypot(row[None, :] - row[:, None], column[None, :] - column[:, None])).astype(int)

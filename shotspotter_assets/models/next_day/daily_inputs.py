@@ -20,21 +20,21 @@ from shotspotter_assets.models.filters import decayed_sums, exponential_mean, sm
 from shotspotter_assets.models.history import History
 
 MAX_FIT_ROWS: Final = 1_200_000  # cell-days that are not sampled: 540 covered cells have a million in five years
-HALF_LIVES: Final = (2, 7, 14, 30, 60, 120, 365, np.inf)  # of the exponentially weighted rates, in days
+HALF_LIVES: Final = (2, 7, 14, 30, 60, 120, 365, np.inf)  # half-lives of the exponentially weighted rates, in days
 WIDTHS: Final = (0.0, 0.7, 1.5, 3.0)  # standard deviations of the smoothing in space, in cells
 SHRUNK_HALF_LIVES: Final = (np.inf, 365, 120, 30, 7, 2)
 """Half-lives of the rates that are shrunk towards one another (see `_shrunk_rates`), from the first to the last."""
 PRIOR_ALERTS: Final = {"occupied": (1.0, 4.0), "alerts": (1.0,)}  # strength of their shrinkage, in pseudo-alerts
 CITY_LEVEL: Final = "log_city_"  # start of the names of the city's rates
-CITY_HALF_LIVES: Final = (2, 7, 14, 30, 90)
-ALERT_HALF_LIVES: Final = (7, 60, 365)
-LAYER_HALF_LIVES: Final = (30, 365)
-LAYER_WIDTH: Final = 0.7  # smoothing width of the rates of events that are counted and not forecast
-MAX_ALERTS_COUNTED: Final = 5
+CITY_HALF_LIVES: Final = (2, 7, 14, 30, 90)  # half-lives of the city's rates, in days
+ALERT_HALF_LIVES: Final = (7, 60, 365)  # half-lives of counts of alerts, in days
+LAYER_HALF_LIVES: Final = (30, 365)  # half-lives of the rates of events that are counted and not forecast, in days
+LAYER_WIDTH: Final = 0.7  # standard deviation of their smoothing in space, in cells
+MAX_ALERTS_COUNTED: Final = 5  # maximum of one cell and day, so that no burst dominates a rate
 MIN_RATE: Final = 1 / 730  # added to a rate before its logarithm: one alert in two years
-MAX_DAYS_REMEMBERED: Final = 730
-OUTAGE_DAYS: Final = 14
-OUTAGE_ALERTS: Final = 21  # minimum days without alerts, and alerts expected in them, of an outage (chance below 1e-9)
+MAX_DAYS_REMEMBERED: Final = 730  # maximum age of an alert
+OUTAGE_DAYS: Final = 14  # minimum days without alerts in an outage
+OUTAGE_ALERTS: Final = 21  # minimum alerts expected in them (chance of none below 1e-9)
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,14 @@ HALF_LIVES: Final = (7, 14, 30, 90, 365, np.inf)  # half-lives of the exponentia
 WIDTHS: Final = (0.0, 0.7, 1.5)  # standard deviations of the smoothing in space, in cells
 CITY_HALF_LIVES: Final = (7, 30)
 FIREWORK_HALF_LIFE: Final = 5  # in firework days, about a year's: alerts of fireworks are classified ever differently
-MAX_ALERTS_COUNTED: Final = 3  # of one cell and day, so that no firework day dominates a rate
+MAX_ALERTS_COUNTED: Final = 3  # maximum of one cell and day, so that no firework day dominates a rate
 MIN_RATE: Final = 1 / 365  # added to a rate before its logarithm: one alert in a year
 INVERSE_PENALTIES: Final = (1e-3, 1e-2, 1e-1)
 GRID: Final = ({"leaves": 7, "learning_rate": 0.1}, {"leaves": 15, "learning_rate": 0.1})
 MAX_TREES: Final = 150
 TREE_STEP: Final = 5  # distance between the numbers of trees that are tried
 MIN_LEAF_ROWS: Final = 200
-MAX_ROWS: Final = 200_000  # of a fit of trees; beyond it, rows without alerts are drawn and weigh more, to save time
+MAX_ROWS: Final = 200_000  # maximum rows of a fit of trees; beyond it, rows without alerts are drawn and weigh more
 L2_PENALTY: Final = 10.0
 
 

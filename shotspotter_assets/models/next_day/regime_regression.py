@@ -37,8 +37,8 @@ from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.models.training_windows import INPUTS_WARM_UP_DAYS, after_warm_up
 
 INVERSE_PENALTIES: Final = (1e-3, 1e-2)  # tried variances of weights around zero, without a model of all cities
-SHARED_VARIANCE: Final = 3e-4  # of the standardised weights around those of all cities (`benchmarks/shared_model.py`)
-FACTOR_VARIANCE: Final = 1e-2  # of weights of factors of places, of which little is known where no other city has them
+SHARED_VARIANCE: Final = 3e-4  # variance of standardised weights around all cities' (`benchmarks/shared_model.py`)
+FACTOR_VARIANCE: Final = 1e-2  # variance of weights of factors of places, which few other cities have
 
 
 @dataclass(frozen=True)

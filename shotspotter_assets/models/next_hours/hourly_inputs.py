@@ -17,7 +17,7 @@ from shotspotter_assets.calendar.dates import DAY_HOURS, WEEK_HOURS, YEAR_HOURS
 from shotspotter_assets.models import filters
 from shotspotter_assets.models.hourly_history import HourlyHistory
 
-MAX_ALERTS_COUNTED: Final = 3  # of one cell and hour: one burst must not dominate a rate
+MAX_ALERTS_COUNTED: Final = 3  # maximum of one cell and hour, so that no burst dominates a rate
 OWN_DAYS: Final = (7, 30, 120, 365, np.inf)  # half-lives of a cell's rates, in days
 NEAR_DAYS: Final = (7, 30, 120, np.inf)
 NEAR_WIDTHS: Final = (0.8, 2.0)  # standard deviations of the smoothing in space, in cells

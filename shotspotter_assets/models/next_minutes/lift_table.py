@@ -49,7 +49,7 @@ class LiftTable(StoredModel):
         ring, table = _rings(recent, history), np.array(self.lifts)
         age = (instant - recent.seconds) / 60
         for period, length in enumerate(minutes):
-            # Share of the period at each age of each incident; what is left lies beyond the last age.
+            # Share of the period at each age of each incident; the rest lies beyond the last age.
             share = _within_ages(age, age + length) / length
             mean = share @ table + (1 - share.sum(axis=1))[:, None]
             of_cells = np.take_along_axis(mean, ring, axis=1)
@@ -119,7 +119,7 @@ def _rings(incidents: Incidents, history: HourlyHistory) -> Integers:
 class MinutesForecast(NamedTuple):
     """The next minutes from an instant, each array of the shape (len(MINUTES), cells)."""
 
-    probability: Array  # of at least one new incident in the cell
+    probability: Array  # probability of at least one new incident in the cell
     expected: Array  # number of new incidents
     even: Array  # probability by the hour's forecast alone, spread evenly over its minutes
 

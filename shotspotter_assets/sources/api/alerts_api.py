@@ -70,7 +70,7 @@ class AlertsApiSettings(ApiSettings):
     paging: Paging
     rows: JmesPath = "@"  # path of an answer's list of alerts
     error: JmesPath = "error"  # path of the publisher's own error in an answer
-    instant_format: str = "%Y-%m-%dT%H:%M:%SZ"  # of instants in addresses, UTC: `strftime`, `epoch_s` or `epoch_ms`
+    instant_format: str = "%Y-%m-%dT%H:%M:%SZ"  # format in addresses, UTC: `strftime`, `epoch_s` or `epoch_ms`
     longest_days: int | None = Field(default=None, ge=1)  # maximum days of one request; null for any number
     version: JmesPath | None = None  # path of an alert's version, a number or time; null: the last answer counts
     withdrawn: JmesPath | None = None  # path that is true for a withdrawn alert, such as `status == 'dismissed'`

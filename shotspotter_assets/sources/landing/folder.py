@@ -37,7 +37,7 @@ HIDDEN: Final = (".", "_")  # first characters of the names of files and folders
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")
 """Endings of files that a transfer is still writing."""
-MAX_SHARE_WITHDRAWN: Final = 0.5  # of a folder's rows by removed files; more looks like a lost disk or a tidied folder
+MAX_SHARE_WITHDRAWN: Final = 0.5  # maximum share of a folder's rows; more looks like a lost disk or a tidied folder
 FILES_PER_BATCH: Final = 100  # read one after the other in a subprocess; objects on S3 are fetched before, side by side
 log = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ class LandingFolder(AlertSource):
             files = sorted(map(self._named, found), key=lambda file: file.path)
         except Exception as error:  # of the file system, or of boto3
             raise SourceError(
-                f"City {self.city.name}: the landing folder {self.folder} cannot be listed ({error}). Check "
+                f"City {self.city.name}: the landing folder {self._place} cannot be listed ({error}). Check "
                 "SHOTSPOTTER_LANDING and, for S3, the keys, region and endpoint of the AWS environment."
             ) from None
         # Objects on S3 appear whole. A time in the future, from another clock, must not keep a file waiting forever.

@@ -28,7 +28,7 @@ CORRECTION: Final = re.compile(r"(?i)(?:^|[-_ ])correction[-_ ](\d{4}-\d{2}-\d{2
 MAX_SHIFT_HOURS: Final = 14
 HOURS_OF_TIME: Final = 10_000_000
 MIN_SHIFTED_ROWS: Final = 5
-MIN_SHIFTED_SHARE: Final = 0.5  # of a file's rows that repeat others a whole number of hours off; then it is held back
+MIN_SHIFTED_SHARE: Final = 0.5  # minimum share of rows, whole hours off others', that holds a file back
 
 
 class ReceivedFile(BaseModel):

@@ -40,7 +40,7 @@ def test_the_weekend_input_compares_days_of_one_kind_with_all_days():
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_what_is_the_same_for_all_cells_is_known_by_its_name():
+def test_names_show_which_inputs_are_equal_in_all_cells():
     inputs = daily_inputs.next_day_inputs(history(250), range(100, 251))
     same = (np.ptp(inputs.values, axis=1) == 0).all(axis=0)
     assert same.tolist() == [daily_inputs.is_same_for_all_cells(name) for name in inputs.names]
@@ -71,7 +71,7 @@ def with_events(forecast: tuple[str, ...], changed_from: int = 200, changed: sli
 @pytest.mark.parametrize(
     ("forecast", "layers"), [((), {"robbery", "assault"}), (("assault",), {"gunshots", "robbery"})]
 )
-def test_what_is_counted_and_not_forecast_is_an_input(forecast, layers):
+def test_events_that_are_counted_and_not_forecast_are_inputs(forecast, layers):
     past = with_events(forecast)
     inputs = daily_inputs.next_day_inputs(past, range(201))
     names = {f"log_nearby_{layer}_{half_life}_days" for layer in layers for half_life in (30, 365)}

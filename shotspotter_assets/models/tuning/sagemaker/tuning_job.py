@@ -34,7 +34,7 @@ class Cloud:
     run_id: str
     tags: Mapping[str, str]
     poll_s: float
-    minutes: float  # of the search
+    minutes: float  # duration of the search
     parallel: int  # training jobs at a time
     seed: int
 
