@@ -102,7 +102,7 @@ def data_versions(instance: dg.DagsterInstance, asset: str) -> dict[str, str]:
 
 
 def answers(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> dict[str, Any]:
-    """Return what the UI, sensors and staleness read, with run ids replaced by their number."""
+    """Return the events that UI, sensors and staleness read, with run ids replaced by their number."""
     storage = instance.event_log_storage
     number = {run_id: place for place, run_id in enumerate(run_ids)}
     [check] = storage.get_latest_asset_check_execution_by_key([CHECK]).values()

@@ -169,7 +169,7 @@ def test_a_wrong_file_is_sent_as_a_notice(
     assert ("stands still" in post["json"]["text"]) is not has_last_good
 
 
-def test_notices_run_where_only_a_wrong_file_is_left_to_tell_of(folder: Folder) -> None:
+def test_notices_run_where_only_a_wrong_file_is_left(folder: Folder) -> None:
     for file in folder.cities.glob("*.yaml"):
         file.write_text(file.read_text().replace("automation: history\n", ""))
     assert folder.definitions().resolve_sensor_def("notices").default_status is dg.DefaultSensorStatus.STOPPED

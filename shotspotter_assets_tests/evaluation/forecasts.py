@@ -1,4 +1,4 @@
-"""Made-up forecasts tables for the evaluation tests: a true process, forecasts of it, and what came."""
+"""Made-up forecasts tables for the evaluation tests: a true process, forecasts of it, and outcomes."""
 
 from datetime import date
 

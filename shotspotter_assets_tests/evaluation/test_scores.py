@@ -107,7 +107,7 @@ def test_constant_forecast_is_chance(constant):
     json.dumps(scores, allow_nan=False)
 
 
-def test_without_positives_only_what_is_defined_has_a_value():
+def test_without_positives_undefined_scores_have_no_value():
     p, o, r = example()
     scores = score_days(p, np.zeros_like(o), r)
     json.dumps(scores, allow_nan=False)

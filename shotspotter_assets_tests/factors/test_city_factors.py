@@ -100,7 +100,7 @@ def test_a_late_series_is_used_late_and_a_forecast_is_used_for_its_day() -> None
     assert not inputs(history_with(days_late=-1), HEAT)[290].any()
 
 
-def test_names_follow_from_the_citys_file_and_are_told_in_words() -> None:
+def test_names_follow_from_the_citys_file_and_have_words() -> None:
     assert names_of_inputs(TOWN) == next_day_inputs(history_with(), [1]).names
     assert {POVERTY, HEAT} <= set(names_of_inputs(TOWN))
     assert phrase_of(POVERTY) == "poverty rate"
@@ -130,7 +130,7 @@ def test_noise_in_a_factor_published_after_the_cutoff_changes_no_forecast(name: 
     assert np.abs(forecast(PUBLISHED, 1) - forecast(PUBLISHED, 2)).max() > 1e-3
 
 
-def test_cities_share_what_a_factor_of_the_same_name_and_definition_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cities_share_weights_of_factors_of_one_name_and_definition(monkeypatch: pytest.MonkeyPatch) -> None:
     cutoff = at(VALIDATION.stop)
     past = history().through(VALIDATION.stop)
     usual = past.observed.mean(axis=0)

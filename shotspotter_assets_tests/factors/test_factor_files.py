@@ -100,7 +100,7 @@ def test_a_distance_is_that_of_the_middle_of_a_cell(tmp_path):
     assert cells[1, 4] == pytest.approx(np.log1p(2 * cell_metres(CITY)[1] / 100))
 
 
-def test_lines_are_told_by_their_length_in_a_cell(tmp_path):
+def test_lines_count_by_their_length_in_a_cell(tmp_path):
     street = shapely.LineString([(-77.2, 38.01), (-76.95, 38.01)])
     geopandas.GeoDataFrame(geometry=[street, street.reverse()], crs=4326).to_parquet(tmp_path / "lines.parquet")
     metres = np.expm1(values(tmp_path / "lines.parquet", kind="lines")) * KM2 * 1_000

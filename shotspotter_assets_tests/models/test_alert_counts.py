@@ -42,7 +42,7 @@ def test_mean_and_variance_are_those_of_the_distribution(night):
     np.testing.assert_allclose(some @ numbers**2 - expected[:, 0] ** 2, variance[:, 0], rtol=1e-4)
 
 
-def test_the_interval_of_the_total_holds_what_it_says(fitted):
+def test_the_interval_of_the_total_has_its_coverage(fitted):
     counts, probability = made_up(seed=2)
     low, high = fitted.total_interval(probability, NIGHTS[:, None])
     total = counts.sum(axis=1)

@@ -1,4 +1,4 @@
-"""Made-up alerts in which no check finds anything wrong, and what the checks find in them."""
+"""Made-up alerts without a defect, and the findings of the checks."""
 
 from datetime import UTC, date, datetime
 

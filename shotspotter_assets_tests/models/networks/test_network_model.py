@@ -83,7 +83,7 @@ def test_every_input_counts_and_the_stored_network_answers_alike(backbone: str, 
         assert np.abs(np.asarray(model(other)) - answer).max() > 1e-3, name
 
 
-def test_location_tells_cells_with_equal_inputs_apart() -> None:
+def test_location_separates_cells_with_equal_inputs() -> None:
     inputs = {"maps": np.ones((1, *GRID, 5), np.float32)}
     for channels, distinct in ((["inputs"], False), (["inputs", "location"], True)):
         model = trained(build("convolution", ["maps"], channels), seed=4)
