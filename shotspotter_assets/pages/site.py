@@ -1,5 +1,6 @@
 """Make the pages of a city and the overview of all cities, and write the changed files."""
 
+from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -27,7 +28,7 @@ from shotspotter_assets.pages.track_record import track_record
 from shotspotter_assets.pages.words import title_of
 from shotspotter_assets.quality.city_state import open_warnings
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.storage.catalogue import INDEX, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS
+from shotspotter_assets.storage.catalogue import INDEX, LINEAGE, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
@@ -79,13 +80,19 @@ class Site:
     store: Store
     name: str
     record: PagesRecord  # record of the last run, until this run writes its own
-    hashes: dict[str, str] = field(default_factory=dict)  # by file, those of unchanged files among them
+    stored: set[str]  # files in the folder, without those of this project's records
+    contents: dict[str, bytes] = field(default_factory=dict)  # by file, those of unchanged files among them
+    hashes: dict[str, str] = field(default_factory=dict)  # by file, those of files that are kept unread among them
     written: list[str] = field(default_factory=list)  # names of changed files
     problems: list[str] = field(default_factory=list)  # a line for each layer that is left out or covers little
 
     @classmethod
     def of(cls, store: Store, name: str) -> "Site":
-        return cls(store, name, PagesRecord.find_sound(store, name) or PagesRecord(city=name, card=CityCard(name=name)))
+        found = PagesRecord.find_sound(store, name) or PagesRecord(city=name, card=CityCard(name=name))
+        stored = store.files_present(PAGE.asset, name) - {PAGES_RECORD.file, LINEAGE[PAGE.asset].file}
+        # A file that was deleted by hand is written again.
+        files = {file: digest for file, digest in found.files.items() if file in stored}
+        return cls(store, name, found.model_copy(update={"files": files}), stored)
 
     @property
     def index(self) -> str:
@@ -93,18 +100,22 @@ class Site:
         return self.store.uri(INDEX, self.name)
 
     def put(self, file: str, content: bytes) -> None:
-        self.hashes[file] = sha256(content)
-        if self.record.files.get(file) != self.hashes[file]:
-            self.store.write_bytes(PAGE.named(file=file), content, self.name)
-            self.written.append(file)
+        self.contents[file], self.hashes[file] = content, sha256(content)
 
     def put_data(self, name: str, data: object) -> None:
-        """Write data as a script, as pages on the disk may load scripts but may not fetch."""
+        """Put data as a script, as pages on the disk may load scripts but may not fetch."""
         self.put(f"{name}.js", f'CityPages.data("{name}", {to_json(data).decode()});\n'.encode())
 
-    def write_record(self, **changes: Any) -> None:
-        """Write the record of this run, and delete the files of the last run that this one did not put."""
-        for file in self.record.files.keys() - self.hashes:
+    def write(self, **changes: Any) -> None:
+        """Write the changed files, delete all others that were not put, and write the record with its `changes`."""
+        self.written = [file for file in self.contents if self.record.files.get(file) != self.hashes[file]]
+        # The next run repairs one that ends here, as the record names no file that may have changed.
+        unchanged = {file: digest for file, digest in self.hashes.items() if file not in self.written}
+        if unchanged != self.record.files:
+            self.record.model_copy(update={"files": unchanged}).write(self.store)
+        for file in self.written:
+            self.store.write_bytes(PAGE.named(file=file), self.contents[file], self.name)
+        for file in self.stored - self.hashes.keys():
             self.store.delete(PAGE.named(file=file), self.name)
         self.record = self.record.model_copy(update={"files": self.hashes, **changes})
         self.record.write(self.store)
@@ -113,9 +124,9 @@ class Site:
 def make_pages(store: Store, city: City) -> Site:
     """Make the pages of a city, and write the changed files; layers that cannot be used are left out."""
     places = Places(city)
-    issue = newest_forecast(store, city, places)
-    forecast = issue["forecast"]
     with store.alone(PAGE.asset, city.name):
+        issue = newest_forecast(store, city, places)
+        forecast = issue["forecast"]
         site, days = Site.of(store, city.name), np.array(sorted(store.days_present(TENSORS, city.name)))
         known = max(days[DayTable.read(store, city.name, is_needed=True).is_counted(days)], default=None)
         past = _past_days(site, city, known)
@@ -147,8 +158,8 @@ def make_pages(store: Store, city: City) -> Site:
         if track is not None or card is not None:
             shown = {"flagged_percent": FLAGGED_PERCENT, "min_weeks": MIN_WEEKS_FOR_INTERVAL}
             pages["track_record.html"] = {"track": track, "card": card, **shown}
-        _put_pages(site, city, pages)
-        site.write_record(card=_card(city.name, issue), past=past)
+        _put_pages(site, city, pages, pages)
+        site.write(card=_card(city.name, issue), past=past)
     return site
 
 
@@ -157,10 +168,11 @@ def renew_last_hours(store: Store, city: City, places: Places) -> None:
     with store.alone(PAGE.asset, city.name):
         site = Site.of(store, city.name)
         if site.record.files:
-            site.hashes |= site.record.files
-            site.problems = places.problems
-            _put_pages(site, city, {LAST_HOURS: {"hours": last_hours(store, city, places)}})
-            site.write_record()
+            # Files that a run without an end left unrecorded stay for the next run of all pages.
+            site.hashes |= dict.fromkeys(site.stored, "") | site.record.files
+            site.problems, pages = places.problems, {LAST_HOURS: {"hours": last_hours(store, city, places)}}
+            _put_pages(site, city, pages, site.stored | pages.keys())
+            site.write()
 
 
 def make_overview(store: Store, names: list[str]) -> str:
@@ -172,13 +184,13 @@ def make_overview(store: Store, names: list[str]) -> str:
         site.put(INDEX.file, render("overview.html.jinja", **values))
         for name, content in shared_files().items():
             site.put(name, content)
-        site.write_record()
+        site.write()
     return site.index
 
 
-def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]]) -> None:
-    """Put pages, given as values of their templates by file, with tabs for them and for those put before."""
-    tabs = {file: title for file, title in TABS.items() if file in pages or file in site.hashes}
+def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]], linked: Container[str]) -> None:
+    """Put pages, given as values of their templates by file, with tabs for the `linked` ones."""
+    tabs = {file: title for file, title in TABS.items() if file in linked}
     values = {
         "city": city,
         "warnings": _warnings(site.store, city),
@@ -203,8 +215,9 @@ def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:
     """Put the new or changed maps of past days, and return the stamps of all."""
     past = {}
     for day, stamp in stamps(site.store, city, known) if known else ():
-        if site.record.past.get(day) == stamp:
-            past[day], site.hashes[f"day-{day}.js"] = stamp, site.record.files[f"day-{day}.js"]
+        kept = site.record.files.get(file := f"day-{day}.js")
+        if kept and site.record.past.get(day) == stamp:
+            past[day], site.hashes[file] = stamp, kept
         elif (maps := past_day(site.store, city, day)) is not None:
             past[day] = stamp
             site.put_data(f"day-{day}", maps)

@@ -71,6 +71,13 @@ class S3Objects:
                         found.append(name)
         return found
 
+    def files_in(self, folder: str) -> set[str]:
+        """Return the objects below `folder`, by key within it."""
+        start = f"{self.prefix}{folder}/"
+        with self._blamed():
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start)
+            return {item["Key"].removeprefix(start) for page in pages for item in page.get("Contents", [])}
+
     def _object(self, path: str) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self.prefix + path}
 

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.local_files import LocalFiles
-from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
+from shotspotter_assets.storage.stored_file import Asset, StoredFile, StoredTable
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.s3_objects import S3Objects
@@ -135,6 +135,10 @@ class Store:
         except CorruptObjectError as error:
             log.warning("%s", error)
             return None
+
+    def files_present(self, asset: Asset, city: str) -> set[str]:
+        """Return the files of an asset of a city, by path within its folder."""
+        return self._objects.files_in(f"{asset}/city={city}")
 
     def cities_present(self, file: StoredFile) -> list[str]:
         """Return the sorted cities that have a file without a date."""

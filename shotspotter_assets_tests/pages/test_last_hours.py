@@ -60,9 +60,12 @@ def test_only_the_page_of_the_last_hours_is_renewed(tmp_path: Path) -> None:
     assert not store.exists(PAGE.named(file="last_hours.html"), CITY.name)
     record = PagesRecord(city=CITY.name, card=CityCard(name=CITY.name), files={"other.html": "a hash"})
     record.write(store)
+    for file in ("other.html", "unrecorded.html"):
+        store.write_bytes(PAGE.named(file=file), b"x", CITY.name)
     renew_last_hours(store, CITY, PLACES)
     page = store.read_bytes(PAGE.named(file="last_hours.html"), CITY.name).decode()
     assert "The latest nowcast was issued at 2021-02-03 12:00: 1 incidents began in the hour before" in page
     assert LIKELIEST in page
     kept = PagesRecord.load(store, CITY.name)
-    assert set(kept.files) == {"other.html", "last_hours.html"}
+    assert set(kept.files) == {"other.html", "unrecorded.html", "last_hours.html"}
+    assert store.exists(PAGE.named(file="unrecorded.html"), CITY.name)

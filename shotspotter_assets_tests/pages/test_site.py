@@ -1,10 +1,13 @@
+import json
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow.compute as pc
+import pytest
 from markupsafe import escape
 
 from shotspotter_assets.cities.acknowledged import Acknowledged
@@ -12,6 +15,7 @@ from shotspotter_assets.cities.layers import Layer, Layers
 from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.grid import Grid
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.site import TABS, PagesRecord, make_pages
 from shotspotter_assets.pages.words import amount
 from shotspotter_assets.patrol.stored_plans import read_plan
@@ -21,6 +25,7 @@ from shotspotter_assets.serving import issued_forecasts
 from shotspotter_assets.serving.risk_tables import is_of_grid
 from shotspotter_assets.storage.catalogue import FORECAST, PAGE, PLAN, TENSORS, TOP_STREETS
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, TinySite, layers
 
@@ -37,6 +42,51 @@ def test_only_changed_files_are_written_again(copy: Store, tiny_site: TinySite) 
     changed = make_pages(copy, tiny_site.city.model_copy(update={"layers": layers, "streets": None})).written
     assert "ground.js" in changed
     assert "past.html" not in changed
+
+
+class DyingStore(Store):
+    """A store whose process ends at one of its writes."""
+
+    def __init__(self, root: str, writes: int) -> None:
+        super().__init__(root)
+        self.writes_left = writes
+
+    def write_bytes(self, file: StoredFile, data: bytes, city: str, day: date | None = None) -> None:
+        self.writes_left -= 1
+        if self.writes_left < 0:
+            raise KeyboardInterrupt
+        super().write_bytes(file, data, city, day)
+
+
+@pytest.mark.parametrize("damage", ["pages.json", "index.html", "plan.csv", *range(1, 12, 2)])
+@pytest.mark.parametrize("is_withheld", [False, True])
+def test_a_run_repairs_every_state_of_the_folder(
+    copy: Store, tiny_site: TinySite, damage: str | int, is_withheld: bool
+) -> None:
+    folder, city = Path(copy.root) / "city_pages" / f"city={CITY}", tiny_site.city
+    other = city.model_copy(update={"public": True, "patrol": None, "streets": None})
+    if isinstance(damage, str):
+        make_pages(copy, other)
+        if damage == "pages.json" and is_withheld:
+            (folder / damage).write_text("{")
+        else:
+            (folder / damage).unlink(missing_ok=True)
+    else:
+        with suppress(KeyboardInterrupt):
+            make_pages(DyingStore(copy.root, damage), other)
+    if is_withheld:
+        history = CityHistory.load(copy, city, tiny_site.last_issued)
+        issued_forecasts.write_forecast(copy, issued_forecasts.withheld(copy, history, "The source is silent."))
+    make_pages(copy, city)
+    repaired = contents(folder)
+    shutil.rmtree(folder)
+    make_pages(copy, city)
+    assert repaired == contents(folder)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return found | {"pages.json": json.dumps(json.loads(found["pages.json"]), sort_keys=True).encode()}
 
 
 def test_a_corrected_day_is_rebuilt_and_the_others_are_kept(copy: Store, tiny_site: TinySite) -> None:

@@ -184,6 +184,13 @@ def test_cities_present_are_those_with_a_file_without_a_day(store: Store) -> Non
     assert store.cities_present(catalogue.CITY_STATE) == ["x", "y"]
 
 
+def test_files_of_a_city_are_listed_with_those_below_its_folder(store: Store) -> None:
+    assert store.files_present(Asset.CITY_PAGES, "x") == set()
+    for file, city in (("a.html", "x"), ("public/b.html", "x"), ("c.html", "xy")):
+        store.write_bytes(catalogue.PAGE.named(file=file), b"x", city)
+    assert store.files_present(Asset.CITY_PAGES, "x") == {"a.html", "public/b.html"}
+
+
 @pytest.mark.parametrize("root", ["", " ", "s3://", "s3:///prefix", "s3:/bucket", "s3://UP_CASE/x", "s3://bucket//x",
                                   "gs://bucket/x", "https://host/x", "file:///data"])  # fmt: skip
 def test_a_bad_root_is_refused_with_the_allowed_forms(root: str) -> None:
