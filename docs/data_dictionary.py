@@ -7,15 +7,14 @@ from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.tuning.search import TunedSettings
 from shotspotter_assets.pages.addresses import Status
 from shotspotter_assets.pages.site import PagesRecord
-from shotspotter_assets.patrol.stored_plans import PlanRecord
+from shotspotter_assets.patrol.dispatch import PlanRecord
 from shotspotter_assets.serving.approval import Approvals, WaitingModels
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasting import NowcastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.serving.street_ranking import StreetRecord
-from shotspotter_assets.serving.street_scores import StreetScoreRecord
+from shotspotter_assets.serving.street_ranking import StreetRecord, StreetScoreRecord
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.stored_file import Asset, StoredFile, StoredTable
 

@@ -49,7 +49,7 @@ def check_cities(folder: Path | None) -> None:
     """Check the city files in use, or those of FOLDER."""
     from shotspotter_assets.factors.city_factors import CityFactors
     from shotspotter_assets.geometry.shapes import read_areas
-    from shotspotter_assets.pages.city_layers import read_layers, uncovered
+    from shotspotter_assets.pages.places import read_layers, uncovered
     from shotspotter_assets.settings import checked_cities, cities_folder
     from shotspotter_assets.streets.segments import read_segments
 
@@ -141,7 +141,7 @@ def layers(city: str, roads: tuple[Path, ...], areas: Path | None, to: Path | No
     """Make files of streets and areas of CITY from TIGER files."""
     from shotspotter_assets.city_files import find_city
     from shotspotter_assets.geometry.tiger import tiger_areas, tiger_streets
-    from shotspotter_assets.pages.city_layers import uncovered
+    from shotspotter_assets.pages.places import uncovered
     from shotspotter_assets.settings import checked_cities, cities_folder
 
     cities = cities_folder(os.environ).absolute()

@@ -28,7 +28,7 @@ from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import long_day
-from shotspotter_assets.patrol.stored_plans import read_plan
+from shotspotter_assets.patrol.dispatch import read_plan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.settings import Settings, dagster_home
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
@@ -57,8 +57,7 @@ SMALL_NETWORKS: Final = {
 }
 """Settings of networks that train in seconds."""
 SHOWN_PLACES: Final = 5
-WORKERS: Final = 2
-"""Runs at a time, as many as `dagster.yaml` allows."""
+WORKERS: Final = 2  # runs at a time, as many as `dagster.yaml` allows
 INSTANCE: Final = """\
 telemetry: {enabled: false}
 event_log_storage: {module: shotspotter_assets.defs.event_log, class: BatchedSqliteEventLogStorage}

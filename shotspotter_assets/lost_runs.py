@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-CODE_SERVER_TAG: Final = ".dagster/grpc_info"
-"""Tag with the address of the code server that started a run; Dagster sends a cancellation there."""
+CODE_SERVER_TAG: Final = ".dagster/grpc_info"  # address of the server that started a run; it takes cancellations
 MESSAGE: Final = "The code server of this run ended, and the run with it."
 
 

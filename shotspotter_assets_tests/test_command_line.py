@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -15,6 +16,7 @@ from shotspotter_assets.__main__ import main
 from shotspotter_assets.lost_runs import CODE_SERVER_TAG, fail_lost_runs
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
+from shotspotter_assets_tests.cities.test_city_files import write
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.ports import free_port
 
@@ -114,3 +116,63 @@ def test_a_started_run_fails_when_its_code_server_no_longer_listens(tmp_path: Pa
         assert status[runs["alive"]] is status[by_hand] is dg.DagsterRunStatus.STARTED
         assert status[runs["lost"]] is dg.DagsterRunStatus.FAILURE
         assert fail_lost_runs(instance) == []
+
+
+def check(folder: Path) -> tuple[str, list[str]]:
+    """Return the line about usable cities, and the problems."""
+    ran = CliRunner().invoke(main, ["check-cities", str(folder)])
+    lines = ran.stderr.splitlines()
+    assert ran.exit_code == (0 if all(line.startswith("Warning: ") for line in lines) else 1)
+    return ran.stdout, lines
+
+
+def test_a_layer_that_pages_leave_out_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "wards.geojson").write_text("{")
+    write(tmp_path, layers={"districts": {"path": "wards.geojson", "name": "ward"}})
+    usable, [warning] = check(tmp_path)
+    assert usable == f"{tmp_path}: 1 city files can be used: washington_dc (landed files).\n"
+    assert warning.startswith("Warning: City washington_dc, layers.districts: wards.geojson cannot be read: ")
+
+
+def test_each_wrong_file_has_a_line(tmp_path: Path) -> None:
+    write(tmp_path, name="good").rename(tmp_path / "good.yaml")
+    usable = f"{tmp_path}: 1 city files can be used: good (landed files).\n"
+    assert check(tmp_path) == (usable, [])
+    write(tmp_path, start="01/01/2016", box=3)
+    (tmp_path / "broken.yaml").write_text("- a")
+    shown, [broken, washington] = check(tmp_path)
+    assert shown == usable
+    assert "broken.yaml: expected keys and values" in broken
+    assert "box: " in washington
+    assert "start: write the date as YYYY-MM-DD" in washington
+
+
+@pytest.mark.parametrize(
+    ("changes", "file", "says"),
+    [
+        ({"serves": "x"}, None, ["washington_dc.yaml: ", "serves"]),
+        (
+            {"acknowledged": [{"check": "points2", "first": "2020-01-01", "by": "A. Smith", "on": "2020-02-01"}]},
+            None,
+            ["washington_dc.yaml: acknowledged: there is no check 'points2' (allowed: share_rejected, ", ", clock)"],
+        ),
+        (
+            {"streets": {"path": "streets.gpkg", "name": "name"}},
+            ("streets.gpkg", "no streets"),
+            ["City washington_dc, streets: ", "streets.gpkg cannot be read"],
+        ),
+        (
+            {"factors": {"liquor": {"kind": "points", "path": "places.csv", "known_from": date(2013, 6, 25)}}},
+            ("places.csv", "longitude,latitude\n38.9,-77.0\n"),
+            ["City washington_dc, factors.liquor: ", "has nothing in the city's box"],
+        ),
+    ],
+)
+def test_city_files_are_checked(
+    changes: dict[str, Any], file: tuple[str, str] | None, says: list[str], tmp_path: Path
+) -> None:
+    if file:
+        (tmp_path / file[0]).write_text(file[1])
+    write(tmp_path, **changes)
+    [problem] = check(tmp_path)[1]
+    assert all(part in problem for part in says)

@@ -20,8 +20,7 @@ SERVING_SETTINGS: Final = (
     "serves", "network", "gate", "approval", "forecasters", "forecast", "holidays", "factors", "coverage",
 )  # fmt: skip
 """Keys of the city's file that change the served forecast."""
-PAGE_SETTINGS: Final = ("layers", "base_map", "patrol", "acknowledged", "public")
-"""Keys of the city's file that change its pages, apart from the alerts."""
+PAGE_SETTINGS: Final = ("layers", "base_map", "patrol", "acknowledged", "public")  # keys that change pages
 
 
 @dataclass

@@ -19,13 +19,11 @@ from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.cities.strict_model import StrictModel
 from shotspotter_assets.geometry.grid import Box, Grid
 
-GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}
-"""Gunshot types by code; an alert of unknown type has no code in tables."""
+GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}  # names by code
 UNKNOWN_TYPE_CODE = 3  # code of gunshot alerts of unknown type in grids
 FIRST_EVENT_CODE = 4  # codes from here on are the city's `event_types`, in the order of its file
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
-Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2099, 12, 31))]
-"""A plausible day: sensor networks exist since the 1990s."""
+Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2099, 12, 31))]  # plausible: sensors exist since the 1990s
 MAX_OFFSET_DEGREES: Final = 30.0  # maximum distance of the longitude from the time zone's meridian, 15 an hour
 
 
@@ -48,8 +46,7 @@ class SourceSettings(StrictModel):
     """Settings of one source. `sources.source_kinds` lists the models of all kinds, which import readers in functions."""
 
     kind: str
-    arrival: ClassVar[Literal["landed", "polled", "daily"]]
-    """Way in which new days become known: as files, by polls of a live source, or by the clock alone."""
+    arrival: ClassVar[Literal["landed", "polled", "daily"]]  # way of new days: as files, by polls, by the clock
 
     row_rules: ClassVar[tuple[str, ...]] = ()  # settings that change the meaning of a row; others leave rows valid
 
@@ -95,8 +92,7 @@ class City(StrictModel):
     base_map: BaseMap | None = None  # background map of the pages; null for pages that fetch nothing
     time_precision: Literal["second", "hour", "day"] = "second"  # unit of published times, and shortest forecast
     counted: Literal["alerts", "incidents"] = "alerts"  # in grids: every alert, or each incident once, where it began
-    gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field(default_factory=dict)
-    """The city's own spellings of gunshot types, which take precedence over the common ones; null for no known type."""
+    gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field({})  # besides common ones; null: no type
     event_types: dict[Annotated[str, Field(pattern=NAME_PATTERN)], tuple[str, ...]] = Field(default_factory=dict)
     """Incidents other than gunshot alerts (robbery, homicide), by name, with their spellings in the source."""
     forecast: tuple[str, ...] = ()  # names of the `event_types` that forecasts are of; empty for gunshot alerts
@@ -106,17 +102,14 @@ class City(StrictModel):
     patrol: PatrolRules | None = None  # rules of patrol plans; null for a city without them
     public: bool = False  # True for a public page of areas and levels beside the pages
     nowcasts: NowcastRules | None = None  # cadence of nowcasts; null for a city without automatic ones
-    retraining: Literal["daily", "weekly", "hourly"] = "weekly"
-    """Cadence of the live models' training; hourly for models of hours and minutes, and weekly for the others."""
+    retraining: Literal["daily", "weekly", "hourly"] = "weekly"  # cadence; hourly: models of hours and minutes
     folds: Folds = Folds()  # cadence and windows of the walk-forward folds
     shared: bool = True  # True if `shared_models` learn from its alerts; its own models start from them in any case
     network: bool = True  # False leaves the network, and with it TensorFlow, out of folds and live models
-    serves: str | None = None
-    """Name of the forecaster (`models.forecaster_registry`) that serves if it passes the gate; null for the project's choice."""
+    serves: str | None = None  # forecaster (`forecaster_registry`) that serves if it passes the gate; null for ours
     gate: Literal["enforce", "alarm"] = "enforce"  # `alarm`: the forecaster serves without passing, and pages say so
     approval: Literal["automatic", "person"] = "automatic"  # `person`: new live models wait for a person's approval
-    forecasters: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Settings of forecasters that differ from their defaults, by the forecaster's name."""
+    forecasters: dict[str, dict[str, Any]] = Field(default_factory=dict)  # their settings that differ from defaults
 
     @field_validator("time_zone")
     @classmethod

@@ -52,8 +52,7 @@ class Streets(Layer):
 
     number_from: str | None = None
     number_to: str | None = None  # columns of the lowest and highest house number along a line, for names by blocks
-    only: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Permitted values of columns, by name; other lines, such as freeways, are left out."""
+    only: dict[str, tuple[str, ...]] = Field({})  # permitted values by column; other lines are left out
 
     @model_validator(mode="after")
     def _has_both_numbers(self) -> "Streets":

@@ -43,8 +43,7 @@ class PatrolRules(StrictModel):
     shares: tuple[float, ...] = Field(default=(0.6, 0.24, 0.1), min_length=1, max_length=10)
     """Share of a cell's alerts that its first unit covers, the second adds, and so on."""
     most_units_per_cell: int = Field(default=2, ge=1)  # maximum of one shift
-    least_share_per_area: float = Field(default=0.0, ge=0, le=1)
-    """Minimum share of a shift's units in each area of the coverage file, else in each quadrant; rounded up."""
+    least_share_per_area: float = Field(default=0.0, ge=0, le=1)  # minimum of its units in each area, rounded up
     repeats: Repeats | None = None
 
     @field_validator("shifts")

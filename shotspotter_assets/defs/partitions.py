@@ -28,13 +28,11 @@ def _window(first: int, last: int) -> dg.TimeWindowPartitionMapping:
         )
 
 
-SINGLE_RUN: Final = dg.BackfillPolicy.single_run()
-"""A backfill of a city's days is one run, which reads the source once."""
+SINGLE_RUN: Final = dg.BackfillPolicy.single_run()  # one run for all days, which reads the source once
 PERIOD_BEFORE_CUTOFF: Final = _window(-1, -1)
 """Period before the cutoff. All earlier days are read, but Dagster ignores edges of 100 or more upstream partitions."""
 SAME_FOLD: Final = dg.TimeWindowPartitionMapping()  # tested folds are a subset of the folds that can be trained
-LAST_FORTNIGHT: Final = _window(-13, 0)
-"""Edge of the asset graph to all earlier days, shown for a fortnight; lineage finds corrections of any age."""
+LAST_FORTNIGHT: Final = _window(-13, 0)  # edge to all earlier days; lineage finds corrections of any age
 LAST_TWO_DAYS: Final = _window(-1, 0)  # a shift over midnight ends on the day after it began
 DAY_BEFORE: Final = _window(-1, -1)  # a day is scored with the forecast that was issued the day before
 

@@ -39,29 +39,18 @@ LEGEND: Final = "\n".join(f"{title:13s}{meaning}" for title, meaning in (("*", "
 def train_small_fold(
     store: Store,
     city: City,
-    cutoff: date,
-    days: int | None = 240,
-    test_days: int | None = 28,
+    cutoff: date,  # the first test day
+    days: int | None = 240,  # to train and validate on, before the cutoff; None for all
+    test_days: int | None = 28,  # None for the test window of the city's file
     *,
-    model: str = "",
-    horizon: int = 0,
+    model: str = "",  # a next-day forecaster; by default the one that serves
+    horizon: int = 0,  # hours that the returned forecasts are of; 0 for the next day
     log: Callable[[str], None] = print,
-    **changes: Any,
+    **changes: Any,  # settings of the model that differ from the city's file
 ) -> tuple[FoldReport, ScoreTable, pa.Table]:
     """Train a model on the stored days, and return report, scores and forecasts of it and of every baseline.
 
-    Args:
-        cutoff: the first test day.
-        days: training and validation days before the cutoff; None for all.
-        test_days: None for the test window of the city's file.
-        model: a next-day forecaster; by default the one that serves.
-        horizon: hours that the returned forecasts are of; 0 for the next day.
-        changes: settings of the model that differ from the city's file.
-
-    Raises:
-        MissingPartitionsError: days are missing.
-        DaysNotKnownError: the last test days are not known yet.
-        ValueError: there are too few days to train on, or a setting is not one of the model.
+    Raises MissingPartitionsError or DaysNotKnownError for missing days, ValueError for too few or a wrong setting.
     """
     model = model or candidate_of(city)
     require_next_day([model])

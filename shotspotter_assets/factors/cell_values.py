@@ -16,8 +16,7 @@ from shotspotter_assets.geometry.shapes import read_shapes, require_column, rows
 if TYPE_CHECKING:
     import geopandas
 
-KINDS: Final = {"polygons": "Polygon", "points": "Point", "lines": "LineString"}
-"""Geometry of each kind, apart from the prefix Multi."""
+KINDS: Final = {"polygons": "Polygon", "points": "Point", "lines": "LineString"}  # without the prefix Multi
 MISSING_FIGURES: Final = (-999, -9_999, -99_999, *(-111_111_111 * digit for digit in range(1, 10)))
 """Codes of missing figures; the long ones are annotations of the US Census (-666666666 and others)."""
 NEAR_METRES: Final = 100.0  # shorter distances count as about equal

@@ -17,9 +17,7 @@ from shotspotter_assets.geometry.shapes import read_areas
 
 MIN_CELL_ALERTS: Final = 3  # minimum of a covered cell in a window; one or two may be misplaced points
 MAX_RATE_BEFORE: Final = 0.1  # before coverage, as a share of the later rate: misplaced points, alerts of cells beside
-MIN_START_LOG_LIKELIHOOD_RATIO: Final = 8.0
-"""Minimum for a start after the first day. By chance, cells of constant rate reach 4 in up to 7 of a hundred cases, 8 in up to 3
-of a thousand (simulated, 1 and 5 years, 0.003 to 0.1 alert days a day)."""
+MIN_START_LOG_LIKELIHOOD_RATIO: Final = 8.0  # chance of it: 3 in 1,000 cells (simulated)
 
 
 def coverage_starts(city: City, daily: npt.NDArray[np.integer], days: Sequence[date]) -> Days:

@@ -187,8 +187,7 @@ def _between(frames: pa.Table, first: date, last: date) -> pa.Table:
 
 
 MAX_CACHED_CITIES: Final = 32
-_cached: dict[tuple[str, str], tuple[str, date, date, pa.Table]] = {}
-"""Version, first day, last day and tensors of cities, by store and city."""
+_cached: dict[tuple[str, str], tuple[str, date, date, pa.Table]] = {}  # version, first and last day, tensors
 
 
 def known_history(store: Store, city: City, last: date, first: date) -> CityHistory | None:

@@ -109,8 +109,7 @@ NEXT_HOURS: Final = tuple(name for name, entry in FORECASTERS.items() if entry.i
 BASELINES: Final = tuple(name for name in NEXT_DAY if FORECASTERS[name].is_baseline)
 SEARCHED: Final = tuple(name for name, entry in FORECASTERS.items() if entry.is_searched)
 HISTORICAL_MEAN: Final = "historical_mean"  # the reference of all skill scores
-FALLBACKS: Final = (HISTORICAL_MEAN, "ewma", "ew_kde")
-"""Baselines fitted in the live chain. The best baseline, members of the stack included, serves if the candidate fails."""
+FALLBACKS: Final = (HISTORICAL_MEAN, "ewma", "ew_kde")  # baselines beside the candidate; the best serves if it fails
 CLIMATOLOGY: Final = "climatology"  # the reference of all skill scores of hours
 NEW_CITY: Final = "new_city"  # serves a city with few days
 DEFAULT_CANDIDATE: Final = "stack"  # serves a city whose file has no `serves`

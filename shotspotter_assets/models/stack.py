@@ -31,8 +31,7 @@ from shotspotter_assets.models.stacking import WeightPosterior, combine, logits_
 
 WEEK_DAYS: Final = 7
 HOURLY_MEMBERS: Final = ("next_hours", "self_exciting")
-FIREWORK_MEMBERS: Final = ("residual_boosting", "regime_regression", NETWORK, "next_hours")
-"""Members that have a regime for fireworks; the first of them is used there, see `stacking.combine`."""
+FIREWORK_MEMBERS: Final = ("residual_boosting", "regime_regression", NETWORK, "next_hours")  # those with a regime
 PRIOR_WEIGHTS: Final = {"residual_boosting": 0.49, "gradient_boosting": 0.29, "ew_kde": 0.32}
 """Weights that five cities learned before their test years (`benchmarks/stack_prior.py`, with five further members, whose
 weights these three share in proportion); a mean of forecasts is too timid, so that they sum to more than one."""
@@ -44,9 +43,7 @@ HOURLY_PRIOR_WEIGHTS: Final = {
 """Weights by horizon that six cities learned before their test years (`benchmarks/stack_prior.py --hours`, with two further
 members, whose weight these share in proportion)."""
 
-LONG_LEAD_DAYS: Final = 60
-"""From this lead on, weights are those of other cities: the drift of the validation window does not continue
-(`benchmarks/skill_by_lead.py`)."""
+LONG_LEAD_DAYS: Final = 60  # minimum lead at which weights stay those of other cities (`benchmarks/skill_by_lead.py`)
 
 Instant = Annotated[np.datetime64, PlainValidator(np.datetime64), PlainSerializer(str)]
 

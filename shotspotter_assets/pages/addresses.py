@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
+from pydantic import Field
+
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.store import Store
@@ -18,37 +20,22 @@ class Status(StoredRecord):
 
     stored_as = catalogue.STATUS
 
-    schema_version: int = SCHEMA_VERSION
-    """Version of all files; it rises when a field or column is removed or changes its meaning."""
-    no_forecast: str = ""
-    """Reason for no forecast, or ""; then there are no other files."""
-    files: tuple[str, ...] = ()
-    """Names of the other files, all of this forecast."""
-    ends: datetime | None = None
-    """Instant at which the forecast date is over, and the forecast out of date."""
+    schema_version: int = Field(SCHEMA_VERSION, description="It rises when a field or column loses its meaning.")
+    no_forecast: str = Field("", description='Reason for no forecast, or ""; then there are no other files.')
+    files: tuple[str, ...] = Field((), description="Names of the other files, all of this forecast.")
+    ends: datetime | None = Field(None, description="Instant at which the forecast date is over.")
     forecast_date: date | None = None
-    issue_date: date | None = None
-    """Last day whose data could be used."""
-    last_known: date | None = None
-    """Last day whose data were used."""
-    lead: int | None = None
-    """Days from `last_known` to `forecast_date`."""
-    issued_at: str | None = None
-    """Instant of the forecast (ISO 8601, UTC)."""
-    replayed: bool = False
-    """True for a forecast after its day."""
-    served: str | None = None
-    """Forecaster."""
-    version: str | None = None
-    """Hash of the forecast, equal for equal days and models."""
-    expected_alerts: float | None = None
-    """Expected number of alerts in all cells."""
-    expected_alerts_low: float | None = None
-    """Lower end of the 80% interval of the number of alerts."""
-    expected_alerts_high: float | None = None
-    """Upper end of that interval."""
-    warnings: tuple[str, ...] = ()
-    """Open warnings of the data checks about the newest days."""
+    issue_date: date | None = Field(None, description="Last day whose data could be used.")
+    last_known: date | None = Field(None, description="Last day whose data were used.")
+    lead: int | None = Field(None, description="Days from `last_known` to `forecast_date`.")
+    issued_at: str | None = Field(None, description="Instant of the forecast (ISO 8601, UTC).")
+    replayed: bool = Field(False, description="True for a forecast after its day.")
+    served: str | None = Field(None, description="Forecaster.")
+    version: str | None = Field(None, description="Hash of the forecast, equal for equal days and models.")
+    expected_alerts: float | None = Field(None, description="Expected number of alerts in all cells.")
+    expected_alerts_low: float | None = Field(None, description="Lower end of its 80% interval.")
+    expected_alerts_high: float | None = Field(None, description="Upper end of that interval.")
+    warnings: tuple[str, ...] = Field((), description="Open warnings of the data checks about the newest days.")
 
 
 def published_files(store: Store, city: str, issue: dict[str, Any], warnings: Sequence[str]) -> dict[str, bytes]:

@@ -19,8 +19,8 @@ from shotspotter_assets.models.city_history import known_history
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import amount, chance, chance_classes, legend, reasons, scale, set_apart
 from shotspotter_assets.patrol.cover import reach_matrix
+from shotspotter_assets.patrol.dispatch import PlanRecord, read_plan
 from shotspotter_assets.patrol.shifts import shift_forecasts, shift_window, totals_note
-from shotspotter_assets.patrol.stored_plans import PlanRecord, read_plan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast, load_record
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
 from shotspotter_assets.serving.street_ranking import top_street_lines

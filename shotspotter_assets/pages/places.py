@@ -1,16 +1,17 @@
-"""Places of a city's maps: their names, and the districts, parks and streets around them."""
+"""Places of a city's maps: their names, the layers of its file around them, and their problems."""
 
 import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import shapely
 
 from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles
-from shotspotter_assets.geometry.shapes import names_at
-from shotspotter_assets.pages.city_layers import read_layers
+from shotspotter_assets.cities.layers import Layer
+from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles, cell_shapes
+from shotspotter_assets.geometry.shapes import named_rows, names_at, read_shapes, require_column, rows_in_box
 
 if TYPE_CHECKING:
     from geopandas import GeoSeries
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 COMPASS: Final = ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east")
 """Counter-clockwise from the east, 45 degrees each."""
 SHOWN_DECIMALS: Final = 3  # a thousandth of a degree is about 100 m, less than most cells
-NEAR_CELLS: Final = 1.0
-"""Maximum distance of a crossing or street from a cell's middle, in diagonals of the cell."""
+NEAR_CELLS: Final = 1.0  # maximum distance of a crossing or street from a cell's middle, in its diagonals
 MIDDLE_METRES: Final = 400.0  # minimum distance from the city's middle for a direction
 TOLERANCE_DEGREES: Final = 1e-4  # smaller bends are dropped: a screen shows a city at 10 m to the pixel
 PRECISION_DEGREES: Final = 1e-5
+MIN_SHARE_OF_CELLS: Final = 0.5  # minimum with a street or district; less looks like a file of another place
+CityLayers = dict[str, "GeoSeries"]
 
 
 class Places:
@@ -74,7 +76,6 @@ class Places:
 
 class _Streets:
     def __init__(self, plane: Plane, streets: "GeoSeries") -> None:
-        import shapely
         from scipy.spatial import KDTree
 
         self._names = streets.index.to_numpy(dtype=object)
@@ -92,8 +93,6 @@ class _Streets:
 
     def nearest(self, metres: Array, within: float) -> list[str]:
         """Name the nearest crossing of each point, else its nearest street, within the distance; "" without one."""
-        import shapely
-
         names = [""] * len(metres)
         if self._points is not None:
             distance, at = self._points.query(metres, distance_upper_bound=within)
@@ -112,3 +111,48 @@ def _geojson(shapes: "GeoSeries") -> dict[str, Any]:
     simple = shapes.simplify(TOLERANCE_DEGREES).set_precision(PRECISION_DEGREES).rename_axis("name")
     drawn: dict[str, Any] = json.loads(simple[~simple.is_empty].rename("geometry").reset_index().to_json(drop_id=True))
     return drawn
+
+
+def read_layers(city: City) -> tuple[CityLayers, list[str]]:
+    """Return shapes by layer, indexed by name, in WGS84 degrees and cut to the box; and a line for each unusable layer."""
+    layers, problems = CityLayers(), list[str]()
+    # Without a layer of streets, ranked streets name places.
+    given = [(key, f"layers.{key}", layer) for key, layer in city.layers.given().items()]
+    for key, name, layer in [*given, *([("streets", "streets", city.streets)] if city.streets else [])]:
+        try:
+            layers[key] = layers[key] if key in layers else _read(city, layer)
+        except ValueError as error:
+            problems.append(f"City {city.name}, {name}: {layer.path.name} {error}. Pages are made without it.")
+    return layers, problems
+
+
+def uncovered(city: City, layers: CityLayers, cells: Integers | None = None) -> list[str]:
+    """Return a line for each layer of streets or districts that covers few cells (row * columns + column), by default all."""
+    shapes, lines = cell_shapes(city)[slice(None) if cells is None else cells], list[str]()
+    for key in {"districts", "streets"} & layers.keys():
+        flat = shapely.transform(layers[key].to_numpy(), Plane.of(city.box).metres)
+        covered = len(np.unique(shapely.STRtree(flat).query(shapes, predicate="intersects")[0]))
+        if covered < MIN_SHARE_OF_CELLS * len(shapes):
+            lines.append(
+                f"City {city.name}, {key}: covers {covered:,} of {len(shapes):,} cells; the others have no names from it. Give "
+                "it a file of the whole city."
+            )
+    return sorted(lines)
+
+
+def _read(city: City, layer: Layer) -> "GeoSeries":
+    frame = read_shapes(layer.path)
+    require_column(frame, "name", layer.name)
+    frame = named_rows(rows_in_box(frame, city.box), "name", layer.name)
+    shapes = frame.geometry.copy()
+    is_area = shapes.geom_type.isin(["Polygon", "MultiPolygon"])
+    shapes[is_area] = shapes[is_area].make_valid()
+    shapes = shapes.clip_by_rect(*city.box.edges)
+    shapes.index = [_named(layer.name, value) for value in frame[layer.name]]
+    return shapes[~shapes.is_empty]
+
+
+def _named(column: str, value: object) -> str:
+    """Return a name; a number is preceded by its column ("ward 8")."""
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    return f"{column.replace('_', ' ')} {text}" if text.isdecimal() else text

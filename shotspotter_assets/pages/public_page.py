@@ -11,7 +11,7 @@ from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.geometry.cells import cell_metres, cell_middles
 from shotspotter_assets.geometry.shapes import names_at
 from shotspotter_assets.models.city_history import known_history
-from shotspotter_assets.pages.city_layers import CityLayers
+from shotspotter_assets.pages.places import CityLayers
 from shotspotter_assets.pages.rendering import package_file, policy, render
 from shotspotter_assets.patrol.plan import OUTSIDE, cell_areas
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, next_day_forecasts
@@ -19,14 +19,10 @@ from shotspotter_assets.storage.store import Store
 
 FOLDER: Final = "public/"
 SHOWN_DAYS: Final = 7
-USUAL_DAYS: Final = 365
-"""Days to the last known one whose mean is an area's usual level."""
-USUAL_RATIO: Final = (0.8, 1.25)
-"""Range of expected alerts over their usual number within which a day is usual."""
-MIN_SQUARE_KM: Final = 2.0
-"""Minimum size of an area, by its forecast cells; a smaller one could point to a block."""
-MIN_YEAR_ALERTS: Final = 12
-"""Minimum number of alerts that make a usual level."""
+USUAL_DAYS: Final = 365  # days to the last known one, whose mean is an area's usual level
+USUAL_RATIO: Final = (0.8, 1.25)  # usual range of expected alerts over that level
+MIN_SQUARE_KM: Final = 2.0  # minimum size of an area by its forecast cells; a smaller one could point to a block
+MIN_YEAR_ALERTS: Final = 12  # minimum for a usual level
 
 
 def public_files(store: Store, city: City, issue: dict[str, Any], layers: CityLayers, title: str) -> dict[str, bytes]:

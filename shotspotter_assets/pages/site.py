@@ -17,11 +17,10 @@ from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
 from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.models.city_history import known_history
 from shotspotter_assets.pages.addresses import published_files
-from shotspotter_assets.pages.city_layers import uncovered
 from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.last_hours import last_hours
 from shotspotter_assets.pages.past_days import has_plans, past_day, stamps
-from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.places import Places, uncovered
 from shotspotter_assets.pages.public_page import public_files
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
 from shotspotter_assets.pages.track_record import track_record
@@ -43,8 +42,7 @@ TABS: Final = {
     "track_record.html": "Track record",
 }
 """Title of each page of a city, by file."""
-WARNED_DAYS: Final = 91
-"""Newest days whose warnings are on the pages."""
+WARNED_DAYS: Final = 91  # newest days whose warnings are on the pages
 
 
 class CityCard(BaseModel):

@@ -28,8 +28,7 @@ from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 
 TRACK_DAYS: Final = 365  # each season once
-FEW_DAYS: Final = 91
-"""With fewer stored forecasts, test days of folds stand beside them."""
+FEW_DAYS: Final = 91  # number of forecasts below which test days of folds stand beside them
 ISSUED: Final = "issued"
 REPLAYED: Final = "replayed"
 FROM_FOLD: Final = "from a fold"
@@ -91,10 +90,7 @@ def _of_folds(store: Store, city: str, first: date, last: date, others: Collecti
 
 
 def _verdict(table: pa.Table) -> tuple[dict[str, Any], str]:
-    """Compare the cells caught by the served forecast and by the best baseline, and return its name.
-
-    `light` is a colour, and `word` its meaning: the difference counts if its 90% interval excludes zero.
-    """
+    """Compare the cells caught by the served forecast and the best baseline (whose name follows); `light` is a colour."""
     observed, days = observed_of(table), dates_of(table)
     losses = weekly_losses(table, [name for name in baselines_in(table) if name != NEVER]).losses
     best = min(losses, key=lambda name: losses[name].sum())

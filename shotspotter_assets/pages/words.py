@@ -20,12 +20,9 @@ BASELINE_WORDS: Final = {
 """Words of baselines; others are named as in the registry."""
 NO_REASON: Final = "Close to the average place"
 _ODDS: Final = re.compile(r" \(odds x[\d.]+\)")
-CLASSES: Final = 8
-"""Colours of `pages.css`, from the least likely cells to the likeliest."""
-STEPS: Final = 1 / np.array([number * 10**zeros for zeros in range(5) for number in (2, 5, 10)][::-1])
-"""Least chances of classes: 1 in 100,000, 1 in 50,000, ... 1 in 2."""
-COMMON_STEPS: Final = STEPS[1 - CLASSES :]
-"""Steps of a map that is compared with other maps."""
+CLASSES: Final = 8  # colours of `pages.css`, from the least likely cells to the likeliest
+STEPS: Final = 1 / np.array([number * 10**zeros for zeros in range(5) for number in (2, 5, 10)][::-1])  # least chances
+COMMON_STEPS: Final = STEPS[1 - CLASSES :]  # steps of a map that is compared with others
 
 
 def chance(probability: float) -> str:
@@ -81,7 +78,7 @@ def short_day(day: date) -> str:
 
 
 def reasons(drivers: Sequence[str], otherwise: str = NO_REASON) -> str:
-    """Join the drivers of a cell (`models.next_day.drivers`) into a sentence without full stop and odds."""
+    """Join the drivers of a cell (`models.next_day.regime_regression`) into a sentence without full stop and odds."""
     text = "; ".join(_ODDS.sub("", driver) for driver in drivers)
     return text[:1].upper() + text[1:] if text else otherwise
 

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from shotspotter_assets.quality.window import Window
 
 MIN_POINT_INCIDENTS: Final = 20
-MIN_TIMES_THE_FIFTH: Final = 5
-"""A default point's minimum incidents, as a multiple of the fifth busiest point's. Sound cities reach 3: hot places,
-house numbers and rounding make several busy points."""
+MIN_TIMES_THE_FIFTH: Final = 5  # multiple of the fifth busiest point's incidents; sound cities reach 3
 STEPS_DEGREES: Final = (0.001, 0.0001)
 COARSE_STEP_DEGREES: Final = 0.01
 MIN_ROUNDED_SHARE: Final = 0.9

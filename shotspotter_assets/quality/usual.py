@@ -18,8 +18,7 @@ from shotspotter_assets.sources.day_table import CAP_QUANTILE, LEVEL_DAYS, MIN_D
 
 MIN_CHANCE_OF_SILENCE: Final = 1e-6
 QUIET_QUANTILE: Final = 0.05  # quantile of the year's eight-week means, for silences in quiet winters
-FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))
-"""First and last day (month * 100 + day) around Independence Day and New Year with many fireworks in the real data."""
+FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))  # first and last day (month * 100 + day)
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,12 @@ if TYPE_CHECKING:
 MIN_HISTORY_DAYS: Final = 56
 NOT_ENOUGH_DAYS: Final = f"Not enough days to check yet: {MIN_HISTORY_DAYS} ordinary days must be stored before a day."
 MAX_CHANCE_OF_MANY: Final = 1e-6
-MAX_CHANCE_OF_FEW: Final = 1e-4
-"""Probability under the negative binomial law below which a day is far from usual. Bursts make the upper tail heavier
-(1 in 24,000 days of sixteen data sets), but not the lower one."""
+MAX_CHANCE_OF_FEW: Final = 1e-4  # larger than for many: bursts make the upper tail heavier (1 in 24,000 days)
 MAX_DAYS_DESCRIBED: Final = 5
 HALF_YEAR: Final = timedelta(days=182)
 MIN_ORDINARY_DAYS: Final = 30
 MIN_FIREWORK_ALERTS: Final = 30
-MAX_RATIO: Final = 20.0
-"""Maximum alerts as a multiple of an ordinary day's. Sorted data reach 10 around 4 July and 19 at New Year; unsorted
-data have 20 to 130."""
+MAX_RATIO: Final = 20.0  # multiple of an ordinary day: sorted data reach 19 at New Year, unsorted ones 20 to 130
 
 
 def unusual_days(window: "Window") -> Finding:

@@ -23,9 +23,7 @@ from shotspotter_assets.sources.day_table import YEAR_DAYS, DayTable
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
 from shotspotter_assets.storage.store import Store
 
-HISTORY_DAYS: Final = YEAR_DAYS + 2 * QUARTER_DAYS
-"""Stored days before the checked ones: a year, the compared quarter of the year before, and a quarter to detect its
-silences."""
+HISTORY_DAYS: Final = YEAR_DAYS + 2 * QUARTER_DAYS  # a year, the compared quarter, one for its silences
 BLOCK_DAYS: Final = 365  # span of checks that need many rows: a defect of one year must not be diluted
 
 

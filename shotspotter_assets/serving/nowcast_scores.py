@@ -26,8 +26,7 @@ class MinutesScores:
     nowcasts: int
     observed: int  # number of cells in which an incident began
     expected: float  # sum of the probabilities
-    gain_over_even: float | None
-    """Gain over the hour's forecast spread evenly, nats per observed cell; None without any."""
+    gain_over_even: float | None  # gain over the hour's forecast spread evenly, nats by observed cell
 
 
 class NowcastScoreRecord(StoredRecord):

@@ -22,8 +22,7 @@ from shotspotter_assets.storage.store import Store
 POLLED_DAYS: Final = 200  # days of a live source that a poll compares. Some publishers load a quarter at a time
 PATIENCE: Final = Patience(read_seconds=30, answer_seconds=30, total_seconds=40, retries=1, longest_wait_seconds=5)
 """Time-outs of a poll, which is soon repeated; runs have those of the city's file."""
-DAILY_AT: Final = time(6, 30)
-"""Local time: gunfire peaks around midnight, and publishers load the night's alerts in the early hours."""
+DAILY_AT: Final = time(6, 30)  # local time at which publishers have loaded the night's alerts
 MAX_SILENT_DAYS: Final = 366  # silences longer than this end a source
 
 

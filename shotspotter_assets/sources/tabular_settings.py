@@ -10,10 +10,8 @@ from shotspotter_assets.cities.strict_model import StrictModel
 from shotspotter_assets.sources.alert_source import Access, AlertSource
 from shotspotter_assets.sources.json_rows import check_path
 
-EPOCH_UNITS: Final = {"epoch_s": 1, "epoch_ms": 1000}
-"""Units per second of the `time_format` values for numbers since 1970 in UTC."""
-NaiveTimes = Literal["reject", "local", "utc"]
-"""Meaning of a time without a zone: unusable, on the city's wall clock, or in UTC."""
+EPOCH_UNITS: Final = {"epoch_s": 1, "epoch_ms": 1000}  # units per second by `time_format`
+NaiveTimes = Literal["reject", "local", "utc"]  # times without a zone: unusable, the city's, or UTC
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]  # name of an environment variable
 
 
@@ -80,10 +78,8 @@ class Patience(StrictModel):
     answer_seconds: float = Field(default=300, gt=0)  # maximum time for one answer to arrive
     total_seconds: float = Field(default=1_800, gt=0)  # maximum time until the last page has arrived
     retries: int = Field(default=5, ge=0, le=20)
-    backoff_seconds: float = Field(default=1, ge=0)
-    """First wait before a retry, doubled each time, with as much random jitter added."""
-    longest_wait_seconds: float = Field(default=120, gt=0)
-    """Maximum wait, whatever the publisher asks for (Retry-After)."""
+    backoff_seconds: float = Field(default=1, ge=0)  # first wait before a retry, doubled each time, with jitter
+    longest_wait_seconds: float = Field(default=120, gt=0)  # maximum, whatever the publisher asks for
 
 
 class SentToken(StrictModel):
@@ -99,8 +95,7 @@ class ApiSettings(TabularSettings):
     """Settings of sources asked over HTTP; columns may be JMESPaths into a row."""
 
     arrival: ClassVar = "polled"
-    since: Day | None = None
-    """First day that the source is asked for; null for the city's `start`. Other sources have the days before it."""
+    since: Day | None = None  # first day asked for; null for `start`; other sources have the days before it
     patience: Patience = Patience()
 
     @field_validator("columns")
@@ -119,11 +114,9 @@ class LandingSettings(TabularSettings):
     folder: str | None = Field(default=None, pattern=r"^[^/\\.][^/\\]*(/[^/\\.][^/\\]*)*$")
     """Path below the landing root; null for the city's name. No two sources share one."""
     path: Path | None = None  # folder of files beside the city's file, instead of a folder below the landing root
-    file_date: str | None = Field(default=None, pattern="%Y")
-    """`strptime` pattern of the local date in daily files' names (`alerts_%Y%m%d`); null for files of any days."""
+    file_date: str | None = Field(default=None, pattern="%Y")  # form of the date in daily files' names; or null
     sheet: str | None = None  # sheet of XLSX files; null for the first
-    settle_seconds: float = Field(default=10.0, ge=0, le=3600)
-    """Age below which a local file is left for later, as its transfer may not be over. S3 objects never wait."""
+    settle_seconds: float = Field(default=10.0, ge=0, le=3600)  # minimum age of a local file
 
     def open(self, city: City, access: Access) -> AlertSource:
         from shotspotter_assets.sources.landing.folder import LandingFolder

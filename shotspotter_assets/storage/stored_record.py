@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class StoredRecord(BaseModel):
     """Facts of one partition; a field of the file's `date_name` holds the partition's date."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stored_as: ClassVar[StoredFile]
 

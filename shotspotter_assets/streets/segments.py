@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     import geopandas
 
 SNAP_METRES: Final = 2.0  # grid of the lines before they are cut: in files, a side street may end just before another
-BLOCK_NUMBERS: Final = 100
-"""House numbers of a block; https://en.wikipedia.org/wiki/House_numbering#United_States_and_Canada"""
+BLOCK_NUMBERS: Final = 100  # https://en.wikipedia.org/wiki/House_numbering#United_States_and_Canada
 
 
 class StreetsFileError(ValueError):

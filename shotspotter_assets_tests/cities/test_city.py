@@ -1,16 +1,25 @@
 import json
 from contextlib import nullcontext
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 from pydantic import ValidationError
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
-from shotspotter_assets.city_files import CityFile, load_city
+from shotspotter_assets.cities.stored_settings import SETTINGS, Asset, refuse_other_settings, settings_hash
+from shotspotter_assets.city_files import CityFile, CityFileError, load_city
+from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.geometry.shapes import polygon_feature, read_areas
+from shotspotter_assets.gridding.tensors import grid_schema
+from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.storage.store import gather_metadata
+from shotspotter_assets_tests.cities.test_city_files import write
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 LANDING: dict[str, Any] = yaml.safe_load((TEST_CITIES / "landing_city.yaml").read_text())
@@ -89,3 +98,148 @@ def test_a_coverage_file_has_the_named_areas(tmp_path: Path, changes: dict[str, 
         coverage = load_city(file).coverage
         assert coverage is not None
         assert [name for name, _ in read_areas(coverage.file, coverage.name_property, coverage.areas)] == ["West"]
+
+
+CITY = load_city(TEST_CITIES / "landing_city.yaml")
+DAYS = [date(2024, 3, day) for day in (1, 2, 3)]
+
+
+def stored(asset: Asset) -> list[Any]:
+    rows = [
+        {"date": day, "time_utc": datetime(2024, 3, day.day, 12, tzinfo=UTC), "longitude": -76.5, "latitude": 38.5}
+        for day in DAYS
+    ]
+    raw = pa.Table.from_pylist(rows, RAW_SCHEMA)
+    tables = {
+        "raw_alerts": dict.fromkeys(DAYS, raw.replace_schema_metadata({SETTINGS: settings_hash(CITY, "raw_alerts")})),
+        "cleaned_alerts": {day: cleaned.alerts for day, cleaned in clean_alerts(raw, DAYS, CITY).items()},
+        "grid_tensors": dict.fromkeys(DAYS, grid_schema(24, CITY).empty_table()),
+    }
+    return [table.schema.metadata for table in tables[asset].values()]
+
+
+@pytest.mark.parametrize(
+    ("changes", "stale"),
+    [
+        ({"time_zone": "America/Chicago"}, "rcg"),
+        ({"source": {"naive_times": "utc"}}, "rcg"),
+        ({"source": {"settle_seconds": 9}}, ""),
+        ({"box": {"west": -77.5, "south": 38.0, "east": -76.0, "north": 39.0}}, "cg"),
+        ({"gunshot_spellings": {"bang": 0}}, "cg"),
+        ({"event_types": {"robbery": ["robbery"]}}, "cg"),
+        ({"grid": {"rows": 8, "columns": 4}}, "g"),
+        ({"counted": "incidents"}, "g"),
+        ({"time_precision": "hour", "start": date(2023, 1, 1)}, ""),
+    ],
+)
+def test_a_changed_setting_refuses_the_days_that_depend_on_it(changes: dict[str, Any], stale: str) -> None:
+    source = CITY.source.model_dump() | changes.get("source", {})
+    city = CityFile.model_validate(CITY.model_dump() | changes | {"source": source})
+    assets: tuple[Asset, ...] = ("raw_alerts", "cleaned_alerts", "grid_tensors")
+    for asset in assets:
+        metadata = gather_metadata(DAYS, stored(asset))
+        refuse_other_settings(metadata, DAYS, CITY, asset)
+        with pytest.raises(ValueError, match=f"{asset} of 3 days") if asset[0] in stale else nullcontext():
+            refuse_other_settings(metadata, DAYS, city, asset)
+
+
+@pytest.mark.parametrize("asset", ["raw_alerts", "cleaned_alerts", "grid_tensors"])
+def test_the_refusal_names_the_days_and_the_command_that_rebuilds_them(asset: Asset) -> None:
+    metadata = gather_metadata(DAYS, [*stored(asset)[:1], *[{SETTINGS.encode(): b"other"}] * 2])
+    with pytest.raises(ValueError, match=f"landing_city: {asset} of 2 days, 2024-03-02 to 2024-03-03") as refused:
+        refuse_other_settings(metadata, DAYS, CITY, asset)
+    selection = "landing_city/raw_alerts,landing_city/cleaned_alerts,landing_city/grid_tensors"
+    assert f"dg launch --assets {selection} --partition-range 2024-03-02...2024-03-03" in str(refused.value)
+
+
+ENTRIES = """
+acknowledged:
+  - {check: unusual_days, first: 2023-07-01, last: 2023-07-31, by: A. Smith, on: 2026-11-29, note: sensors were down}
+  - {file: november.csv, by: A. Smith, on: 2026-11-29}
+"""
+
+
+def test_entries_are_read_as_they_are_written(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    file.write_text(file.read_text() + ENTRIES)
+    city = load_city(file)
+    assert city.acknowledged_files == {"november.csv"}
+    days, landed = city.acknowledged
+    assert str(days) == "Acknowledged by A. Smith on 2026-11-29: sensors were down"
+    assert str(landed) == "Acknowledged by A. Smith on 2026-11-29"
+    assert [days.holds(date(2023, *at)) for at in ((6, 30), (7, 1), (7, 31), (8, 1))] == [False, True, True, False]
+    assert not landed.holds(date(2023, 7, 1))
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ("{check: points, by: A, on: 2026-11-29}", "write either check with first (and last), or file"),
+        ("{first: 2023-07-01, by: A, on: 2026-11-29}", "write either check with first (and last), or file"),
+        ("{file: a.csv, check: points, by: A, on: 2026-11-29}", "write either check with first (and last), or file"),
+        (
+            "{check: points, first: 2023-07-02, last: 2023-07-01, by: A, on: 2026-11-29}",
+            "last (2023-07-01) must not be before first (2023-07-02)",
+        ),
+        ("{file: in/a.csv, by: A, on: 2026-11-29}", "'in/a.csv' must be the name of a file, without folders"),
+        ("{file: a.csv, by: A, on: yesterday}", "write the date as YYYY-MM-DD"),
+        ("{file: a.csv, on: 2026-11-29}", "is missing"),
+    ],
+)
+def test_wrong_entries_are_explained_in_one_line(entry: str, reason: str, tmp_path: Path) -> None:
+    file = write(tmp_path)
+    file.write_text(f"{file.read_text()}\nacknowledged: [{entry}]\n")
+    with pytest.raises(CityFileError) as caught:
+        load_city(file)
+    assert "acknowledged.0" in str(caught.value)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+CUTOFF, START = date(2020, 1, 1), date(2014, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("windows", "first", "validation_days"),
+    [
+        ({}, date(2019, 10, 3), 329),
+        ({"validation": "1y"}, date(2018, 10, 3), 365),
+        ({"train": "5y", "validation": "1y"}, START, 365),
+        # 1,095 days to train on are 85% of 1,288.
+        ({"train": "3y"}, date(2016, 6, 22), 193),
+    ],
+)
+def test_windows_before_the_cutoff(windows: dict[str, str], first: date, validation_days: int) -> None:
+    folds = Folds(**windows)
+    assert folds.first_day(CUTOFF) == first
+    days = (CUTOFF - (START if folds.train == "all" else first)).days
+    assert folds.validation_days(CUTOFF, days) == validation_days
+    assert folds.problem(START, CUTOFF) == ""
+
+
+def test_the_first_cutoff_has_its_windows_before_it() -> None:
+    assert Folds(every="year", train="5y", validation="1y").first_cutoff(START) == CUTOFF
+    # 90 days to train on, then a year.
+    assert Folds(validation="1y").first_cutoff(START) == date(2015, 4, 1)
+    assert Folds().first_cutoff(START) == date(2014, 4, 1)
+
+
+def test_windows_longer_than_the_history_are_named_with_what_is_allowed() -> None:
+    assert Folds(train="5y", validation="1y").problem(START, date(2018, 1, 1)) == (
+        "folds.train (5y) and folds.validation (1y) before 2018-01-01 need data from 2012-01-01 on, and the city's start is "
+        "2014-01-01 (allowed: 4.0 years together, or train: all)"
+    )
+
+
+def test_a_run_changes_only_the_windows_that_it_names() -> None:
+    folds = Folds(every="year", train="5y")
+    assert folds.changed({"train": "", "validation": "1y"}) == Folds(every="year", train="5y", validation="1y")
+    with pytest.raises(ValueError, match=r"^folds.train: write all, or years such as 5y$"):
+        folds.changed({"train": "70%"})
+
+
+def test_windows_of_a_cutoff_on_29_february() -> None:
+    folds, cutoff = Folds(train="5y", validation="1y", test="1y"), date(2020, 2, 29)
+    assert folds.first_day(cutoff) == date(2014, 3, 1)
+    assert folds.last_test_day(cutoff) == date(2021, 2, 28)
+    assert folds.validation_days(cutoff, 2000) == 365

@@ -4,16 +4,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets.cleaning.alerts import REASONS, clean_alerts, location_ids, unaccounted_rows
+from shotspotter_assets.cleaning.incidents import MAX_METRES, MAX_MINUTES, incident_numbers
+from shotspotter_assets.cleaning.spellings import type_codes, unknown_spellings
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.storage.catalogue import CLEANED, REJECTED
-from shotspotter_assets_tests.conftest import TEST_CITIES
+from shotspotter_assets_tests.conftest import TEST_CITIES, real_alerts
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
 DAY = date(2024, 3, 2)
@@ -212,3 +216,90 @@ def test_an_alert_of_two_files_is_counted_once(copy: dict[str, Any], alerts: int
         assert cleaned.account.cleaned == alerts
         assert cleaned.alerts.filter(pc.equal(cleaned.alerts["rounds"], 2)).num_rows == alerts, "the first file counts"
         assert unaccounted_rows(rows, stacked({DAY: cleaned}, "alerts"), stacked({DAY: cleaned}, "rejected")) == {}
+
+
+SPELLINGS = {
+    "Single_Gunshot": 0, "Single Gunshot": 0, "SINGLE GUNSHOT": 0, "single-gunshot": 0, " Single  Gunshots ": 0, "SG": 0,
+    "Multiple_Gunshots": 1, "Multiple Gunshots": 1, "MULTIPLE GUNSHOTS": 1, "MG": 1,
+    "Gunshot_or_Firecracker": 2, "GUNSHOT OR FIRECRACKER": 2, "Possible Gunfire": 2, "Probable_Gunfire": 2, "pg": 2,
+    "Single Gun-shot": 0, "Multiple Gunshot": 1, "Multiple Gun-shot or Firecracker": 2, "0": 0, "1": 1, "2": 2,
+    "3": None, "#REF!": None, "": None, None: None,
+}  # fmt: skip
+
+
+def codes(texts: list[str | None], city: City = CITY) -> list[int | None]:
+    found: list[int | None] = type_codes(column(texts), city).to_pylist()
+    return found
+
+
+def column(texts: list[str | None]) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def test_spellings() -> None:
+    assert codes(list(SPELLINGS)) == list(SPELLINGS.values())
+
+
+def test_a_citys_own_spellings_and_events_come_first() -> None:
+    own = {"Shots, Confirmed": 1, "PG": None, "Robbery of Gun": 0}
+    events = {"robbery": ("ROBBERY", "Robbery of gun"), "shots fired call": ("SG",)}
+    city = CITY.model_copy(update={"gunshot_spellings": own, "event_types": events})
+    texts = ["shots,_confirmed", "pg", "PG", "robbery", "ROBBERY-OF-GUN", "sg", "MG", "theft", None]
+    assert codes(texts, city) == [1, None, None, 4, 0, 5, 1, None, None]
+    # What the city's file calls no known type is not unknown.
+    assert unknown_spellings(column(texts), type_codes(column(texts), city), city) == {"theft": 1}
+    assert unknown_spellings(column(texts), type_codes(column(texts), CITY), CITY) == {
+        "shots,_confirmed": 1, "robbery": 1, "ROBBERY-OF-GUN": 1, "theft": 1,
+    }  # fmt: skip
+
+
+ACOUSTIC = ["washington_dc", "washington_dc_2006_2013", "springfield_ma_hourly", "san_francisco_ca", "camden_nj_dateonly",
+            "goldsboro_nc", "brockton_ma", "oakland_ca", "cincinnati_oh", "fresno_ca", "wilmington_nc"]  # fmt: skip
+
+
+@pytest.mark.parametrize("file", ACOUSTIC)
+def test_every_spelling_of_the_real_files_has_a_code(file: str) -> None:
+    spellings = pq.read_table(real_alerts(file), columns=["alert_type"])["alert_type"].cast(pa.string())
+    assert type_codes(spellings, CITY).null_count == spellings.null_count
+
+
+def by_double_loop(day: np.ndarray, seconds: np.ndarray, metres: np.ndarray) -> list[int]:
+    """Each day's alerts joined with those of their day and the day before, by spreading the first until it rests."""
+    found = np.arange(len(seconds))
+    for today in set(day.tolist()):
+        among = np.flatnonzero((day == today) | (day == today - 1))
+        first = {int(at): int(at) for at in among}
+        for _ in among:
+            for a in among:
+                for b in among:
+                    near = np.hypot(*(metres[a] - metres[b])) <= MAX_METRES
+                    if near and abs(seconds[a] - seconds[b]) <= 60 * MAX_MINUTES:
+                        first[a] = first[b] = min(first[a], first[b])
+        for at in np.flatnonzero(day == today):
+            found[at] = first[at]
+    return found.tolist()
+
+
+alerts_of_three_days = st.lists(
+    st.tuples(st.integers(0, 1500), st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=9
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(alerts=alerts_of_three_days)
+@example(alerts=[(1199, 0, 0), (1499, 0, 0)])
+@example(alerts=[(400, 0, 0), (600, 0, 0), (800, 0, 0), (999, 0, 0), (1100, 0, 0)])  # reaches back one day
+@example(alerts=[(450, 0, 0), (450, 4, 0), (510, 2, 0)])  # apart before midnight
+def test_components_agree_with_a_double_loop(alerts: list[tuple[int, int, int]]) -> None:
+    seconds, x, y = np.array(sorted(alerts), dtype=float).T
+    day = (seconds // 500).astype(np.int64)
+    metres = np.column_stack([60 * x, 77 * y])
+    assert incident_numbers(day, seconds, metres).tolist() == by_double_loop(day, seconds, metres)
+
+
+def test_many_alerts_of_one_hour_at_few_points_need_little_memory() -> None:
+    # All pairs of 60,000 alerts at 3 points would be 600 million.
+    seconds = np.zeros(60_000)
+    metres = np.column_stack([np.repeat([0.0, 110.0, 11_000.0], 20_000), np.zeros(60_000)])
+    found = incident_numbers(np.zeros(60_000, dtype=int), seconds, metres)
+    assert np.unique(found).tolist() == [0, 40_000]

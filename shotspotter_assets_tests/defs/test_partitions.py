@@ -8,14 +8,7 @@ from dagster._core.test_utils import freeze_time
 
 from shotspotter_assets.calendar.local_time import contiguous
 from shotspotter_assets.cities.folds import Folds
-from shotspotter_assets.defs.partitions import (
-    day_partitions,
-    fold_partitions,
-    issue_dates,
-    period_after_cutoff,
-    range_tags,
-    run_days,
-)
+from shotspotter_assets.defs import partitions
 from shotspotter_assets_tests.defs.chain import CITIES
 
 TINY = CITIES["tiny_city"]
@@ -26,20 +19,20 @@ def test_a_day_exists_once_it_is_over_in_the_city(moment: str, last: str) -> Non
     zone = "America/Los_Angeles"
     city = TINY.model_copy(update={"time_zone": zone})
     with freeze_time(datetime.fromisoformat(moment).replace(tzinfo=ZoneInfo(zone))):
-        assert day_partitions(city).get_last_partition_key() == last
+        assert partitions.day_partitions(city).get_last_partition_key() == last
 
 
 def test_issue_dates_begin_with_the_first_forecast() -> None:
     later = TINY.model_copy(update={"first_forecast": date(2024, 3, 1), "end": date(2024, 3, 3)})
-    assert issue_dates(later).get_partition_keys() == ["2024-03-01", "2024-03-02", "2024-03-03"]
-    assert day_partitions(later).get_first_partition_key() == str(TINY.start)
-    assert issue_dates(TINY) == day_partitions(TINY)
+    assert partitions.issue_dates(later).get_partition_keys() == ["2024-03-01", "2024-03-02", "2024-03-03"]
+    assert partitions.day_partitions(later).get_first_partition_key() == str(TINY.start)
+    assert partitions.issue_dates(TINY) == partitions.day_partitions(TINY)
 
 
 def test_days_and_folds_end_with_the_citys_service() -> None:
     city = TINY.model_copy(update={"end": date(2024, 3, 15)})
-    assert day_partitions(city).get_partition_keys()[-1] == "2024-03-15"
-    assert fold_partitions(city, tested=True).get_partition_keys() == ["2023-10-01", "2024-01-01"]
+    assert partitions.day_partitions(city).get_partition_keys()[-1] == "2024-03-15"
+    assert partitions.fold_partitions(city, tested=True).get_partition_keys() == ["2023-10-01", "2024-01-01"]
     assert city.last_test_day(date(2024, 1, 1)) == date(2024, 3, 15)
 
 
@@ -55,25 +48,29 @@ def test_days_and_folds_end_with_the_citys_service() -> None:
 def test_folds_follow_the_citys_cadence(every: str, expected: list[str]) -> None:
     folds = Folds.model_validate({"every": every})
     city = TINY.model_copy(update={"folds": folds, "start": date(2023, 9, 3)})
-    assert fold_partitions(city).get_partition_keys()[:3] == expected
+    assert partitions.fold_partitions(city).get_partition_keys()[:3] == expected
     assert [str(folds.next_cutoff(date.fromisoformat(cutoff))) for cutoff in expected[:2]] == expected[1:]
 
 
 def test_the_newest_fold_can_be_trained_before_its_test_window_is_over() -> None:
     with freeze_time(datetime(2024, 4, 2, tzinfo=ZoneInfo("America/New_York"))):
-        assert fold_partitions(TINY).get_partition_keys() == [str(day) for day in TINY.cutoffs(date(2024, 3, 31))]
-        assert fold_partitions(TINY).get_last_partition_key() == "2024-04-01"
-        assert fold_partitions(TINY, tested=True).get_last_partition_key() == "2024-01-01"
+        assert partitions.fold_partitions(TINY).get_partition_keys() == [
+            str(day) for day in TINY.cutoffs(date(2024, 3, 31))
+        ]
+        assert partitions.fold_partitions(TINY).get_last_partition_key() == "2024-04-01"
+        assert partitions.fold_partitions(TINY, tested=True).get_last_partition_key() == "2024-01-01"
 
 
 def test_tested_folds_wait_for_a_year_of_test_days() -> None:
     folds = Folds(test="1y")
     city = TINY.model_copy(update={"folds": folds})
     with freeze_time(datetime(2024, 10, 2, tzinfo=ZoneInfo("America/New_York"))):
-        tested, days = fold_partitions(city, tested=True), day_partitions(city)
+        tested, days = partitions.fold_partitions(city, tested=True), partitions.day_partitions(city)
         assert tested.get_partition_keys() == ["2023-10-01"]
         fold = tested.subset_with_partition_keys(["2023-10-01"])
-        mapped = period_after_cutoff(city).get_upstream_mapped_partitions_result_for_partitions(fold, tested, days)
+        mapped = partitions.period_after_cutoff(city).get_upstream_mapped_partitions_result_for_partitions(
+            fold, tested, days
+        )
         keys = sorted(mapped.partitions_subset.get_partition_keys())
     assert (keys[0], keys[-1]) == ("2023-10-01", "2024-09-30")
     assert folds.last_test_day(date(2023, 10, 1)) == date(2024, 9, 30)
@@ -85,7 +82,7 @@ def test_days_are_split_into_contiguous_stretches() -> None:
 
 
 def test_a_run_with_fewer_days_than_its_tags_name_is_refused() -> None:
-    tags = range_tags(date(2024, 3, 1), date(2024, 3, 3))
+    tags = partitions.range_tags(date(2024, 3, 1), date(2024, 3, 3))
     context: Any = SimpleNamespace(partition_keys=["2024-03-01"], run=SimpleNamespace(tags=tags))
     with pytest.raises(ValueError, match="was given 1 of them"):
-        run_days(context, TINY)
+        partitions.run_days(context, TINY)

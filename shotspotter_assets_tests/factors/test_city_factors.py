@@ -11,7 +11,7 @@ from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day import regime_regression
 from shotspotter_assets.models.next_day.daily_inputs import is_same_for_all_cells, names_of_inputs, next_day_inputs
-from shotspotter_assets.models.next_day.drivers import phrase_of
+from shotspotter_assets.models.next_day.regime_regression import phrase_of
 from shotspotter_assets.models.next_day.shared_regression import SharedRows, fit_shared
 from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY, TEST, TRAIN, VALIDATION, build, history
 

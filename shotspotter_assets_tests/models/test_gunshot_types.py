@@ -3,15 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from shotspotter_assets.models import gunshot_types
 from shotspotter_assets.models.forecaster_registry import NetworkSettings
-from shotspotter_assets.models.gunshot_types import (
-    GunshotTypes,
-    network_mix,
-    trailing_mix,
-    type_losses,
-    type_mixes,
-    typed_alerts,
-)
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_day.network_forecaster import FittedNetwork
 from shotspotter_assets_tests.models.hours import (
@@ -30,21 +23,21 @@ THREE = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)  # issue
 
 
 @pytest.fixture(scope="module")
-def fitted() -> GunshotTypes:
-    return GunshotTypes.fit(history(), TRAIN, VALIDATION)
+def fitted() -> gunshot_types.GunshotTypes:
+    return gunshot_types.GunshotTypes.fit(history(), TRAIN, VALIDATION)
 
 
-def forecast(model: GunshotTypes, made: HourlyHistory) -> tuple[np.ndarray, np.ndarray]:
-    alerts = typed_alerts(made).within(TEST)
+def forecast(model: gunshot_types.GunshotTypes, made: HourlyHistory) -> tuple[np.ndarray, np.ndarray]:
+    alerts = gunshot_types.typed_alerts(made).within(TEST)
     issues = made.day_issues(alerts.hour)
-    return model.predict(made, issues, alerts.hour, alerts.cell), trailing_mix(made, issues)
+    return model.predict(made, issues, alerts.hour, alerts.cell), gunshot_types.trailing_mix(made, issues)
 
 
 def test_place_improves_on_the_trailing_mix(fitted):
     model, mix = forecast(fitted, history())
-    alerts = typed_alerts(history()).within(TEST)
+    alerts = gunshot_types.typed_alerts(history()).within(TEST)
     np.testing.assert_allclose(model.sum(axis=1), 1)
-    assert type_losses(model, alerts).sum() < type_losses(mix, alerts).sum()
+    assert gunshot_types.type_losses(model, alerts).sum() < gunshot_types.type_losses(mix, alerts).sum()
 
 
 def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted):
@@ -54,12 +47,14 @@ def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted)
     made = of_counts(changed)
     found, expected = (fitted.predict(one, *THREE) for one in (made, history()))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
-    np.testing.assert_array_equal(trailing_mix(made, THREE[0]), trailing_mix(history(), THREE[0]))
+    np.testing.assert_array_equal(
+        gunshot_types.trailing_mix(made, THREE[0]), gunshot_types.trailing_mix(history(), THREE[0])
+    )
 
 
 def test_at_a_lead_the_days_in_between_change_nothing():
     ahead, changed = replace(history(), lead=3), counts()
-    fitted = GunshotTypes.fit(ahead, TRAIN, VALIDATION)
+    fitted = gunshot_types.GunshotTypes.fit(ahead, TRAIN, VALIDATION)
     day = TEST.start + 48
     changed[day - 48 :] = 1
     hours, cells = day + np.arange(3), np.arange(3)
@@ -82,14 +77,14 @@ def test_a_networks_maps_of_types_give_their_mix(fitted):
             return np.tile(chances, (len(days), int(made.in_coverage.sum()), 1))
 
     network = Maps(NetworkSettings(), (), np.zeros(0), np.ones(0), chosen={})
-    mixes = type_mixes(fitted, {"network": network, "ewma": None}, history(), daily, THREE)
+    mixes = gunshot_types.type_mixes(fitted, {"network": network, "ewma": None}, history(), daily, THREE)
     assert list(mixes) == ["type_regression", "trailing_mix", "network"]
     np.testing.assert_allclose([mix().sum(axis=1) for mix in mixes.values()], 1)
     # The network of a city that forecasts another crime has no maps of gunshot types.
     robberies = replace(history(), city=city(event_types={"robbery": ["x"]}, forecast=["robbery"]))
-    assert "network" not in type_mixes(fitted, {"network": network}, robberies, daily, THREE)
+    assert "network" not in gunshot_types.type_mixes(fitted, {"network": network}, robberies, daily, THREE)
     days = daily.days(more=3)[[-5, -1]]
-    mix = network_mix(network, daily, days, np.array([0, 4]))
+    mix = gunshot_types.network_mix(network, daily, days, np.array([0, 4]))
     expected = -np.log1p(-chances[1:])
     np.testing.assert_allclose(mix, np.tile(expected / expected.sum(), (2, 1)))
 
@@ -102,11 +97,11 @@ def test_labels_that_change_their_meaning_are_not_relied_on(fitted):
     single = random.binomial(both, 0.5)
     changed[VALIDATION.start :, 0], changed[VALIDATION.start :, 1] = single, both - single
     made = of_counts(changed)
-    model = GunshotTypes.fit(made, TRAIN, VALIDATION)
+    model = gunshot_types.GunshotTypes.fit(made, TRAIN, VALIDATION)
     assert model.regression_weight < fitted.regression_weight
     ours, mix = forecast(model, made)
-    alerts = typed_alerts(made).within(TEST)
-    assert type_losses(ours, alerts).sum() < 1.03 * type_losses(mix, alerts).sum()
+    alerts = gunshot_types.typed_alerts(made).within(TEST)
+    assert gunshot_types.type_losses(ours, alerts).sum() < 1.03 * gunshot_types.type_losses(mix, alerts).sum()
 
 
 def test_a_type_that_never_occurred_is_not_impossible():
@@ -114,13 +109,13 @@ def test_a_type_that_never_occurred_is_not_impossible():
     changed[:, 1] += changed[:, 2]
     changed[:, 2] = 0
     made = of_counts(changed)
-    ours, _ = forecast(GunshotTypes.fit(made, TRAIN, VALIDATION), made)
+    ours, _ = forecast(gunshot_types.GunshotTypes.fit(made, TRAIN, VALIDATION), made)
     assert (ours > 0).all()
     assert ours[:, 2].max() < ours[:, :2].min()
 
 
 def test_files_hold_it(fitted):
-    loaded = GunshotTypes.load(fitted.files())
+    loaded = gunshot_types.GunshotTypes.load(fitted.files())
     np.testing.assert_allclose(loaded.predict(history(), *THREE), fitted.predict(history(), *THREE))
     assert loaded.regression_weight == fitted.regression_weight
 
@@ -130,4 +125,4 @@ def test_a_city_without_types_is_refused():
     untyped[:, 3] += untyped[:, :3].sum(axis=1)
     untyped[:, :3] = 0
     with pytest.raises(HourlyHistoryError, match="made_up_city: 0 typed alerts"):
-        GunshotTypes.fit(of_counts(untyped), TRAIN, VALIDATION)
+        gunshot_types.GunshotTypes.fit(of_counts(untyped), TRAIN, VALIDATION)

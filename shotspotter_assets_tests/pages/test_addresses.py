@@ -9,7 +9,7 @@ from docs.data_dictionary import dictionary
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.addresses import SCHEMA_VERSION, Status
 from shotspotter_assets.pages.site import make_pages
-from shotspotter_assets.patrol.stored_plans import read_plan
+from shotspotter_assets.patrol.dispatch import read_plan
 from shotspotter_assets.serving.issued_forecasts import load_record, withheld, write_forecast
 from shotspotter_assets.storage.catalogue import (
     FORECAST_MAP,

@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.pages.site import LAST_HOURS, TABS, make_overview, make_pages
 from shotspotter_assets.pages.words import chance_classes, scale
-from shotspotter_assets.patrol.stored_plans import read_plan
+from shotspotter_assets.patrol.dispatch import read_plan
 from shotspotter_assets.serving.issued_forecasts import load_record
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.risk_tables import next_day_rows

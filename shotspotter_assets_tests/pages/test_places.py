@@ -7,8 +7,7 @@ import shapely
 
 from shotspotter_assets.cities.layers import Layer
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
-from shotspotter_assets.pages.city_layers import uncovered
-from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.places import Places, uncovered
 from shotspotter_assets.pages.words import (
     CLASSES,
     STEPS,

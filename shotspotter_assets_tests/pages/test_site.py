@@ -18,7 +18,7 @@ from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.site import TABS, PagesRecord, make_pages
 from shotspotter_assets.pages.words import amount
-from shotspotter_assets.patrol.stored_plans import read_plan
+from shotspotter_assets.patrol.dispatch import read_plan
 from shotspotter_assets.quality.city_state import keep_findings
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.serving import issued_forecasts

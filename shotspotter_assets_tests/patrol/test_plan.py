@@ -1,4 +1,5 @@
 import itertools
+import json
 from datetime import date, timedelta
 
 import numpy as np
@@ -7,8 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import Repeats
-from shotspotter_assets.patrol.plan import plan_day
+from shotspotter_assets.geometry.shapes import polygon_feature
+from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_table, patrols_before, write_plan
+from shotspotter_assets.patrol.plan import OUTSIDE, cell_areas, plan_day
+from shotspotter_assets.patrol.shifts import ShiftForecasts
+from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP
+from shotspotter_assets_tests.evaluation.cities import square_city
 from shotspotter_assets_tests.patrol.cities import patrol_city, patrolled
 
 DAY = date(2024, 5, 1)
@@ -124,3 +131,73 @@ def test_an_impossible_rule_is_named(rules, units, message):
     areas = np.array([["a"] * 3, ["b"] * 3, ["b"] * 3])
     with pytest.raises(ValueError, match=message):
         plan(patrol_city(3, 3, units, **rules), 1.0, areas=areas, history={DAY - timedelta(days=1): areas == "b"})
+
+
+ISSUE = date(2024, 5, 1)
+CITY = patrol_city(3, 3, 1, radius_m=0, repeats=Repeats(most=2, days=7))
+IN_COVERAGE = np.ones((3, 3), dtype=bool)
+
+
+def record(issue_date, **more):
+    days = {"issue_date": issue_date, "forecast_date": issue_date + timedelta(days=1)}
+    return PlanRecord(city=CITY.name, **days, **more)
+
+
+def write(store, issue_date):
+    expected = np.arange(9.0).reshape(1, 3, 3)
+    plan = plan_day(CITY, issue_date + timedelta(days=1), expected, IN_COVERAGE)
+    table = dispatch_table(plan, CITY, ShiftForecasts(expected, expected / 10, IN_COVERAGE))
+    write_plan(store, record(issue_date, shifts=tuple(shift.totals for shift in plan.shifts)), table)
+    return plan
+
+
+def test_earlier_plans_are_read_by_the_day_that_they_were_for(store):
+    plan = write(store, ISSUE - timedelta(days=1))
+    write(store, ISSUE)
+    write(store, ISSUE - timedelta(days=8))
+    history = patrols_before(store, CITY, ISSUE)
+    assert list(history) == [ISSUE]
+    assert (history[ISSUE] == patrolled(plan)).all()
+
+
+def test_an_empty_plan_takes_the_exports_of_an_earlier_one_away(store):
+    write(store, ISSUE)
+    assert store.exists(DISPATCH_CSV, CITY.name, ISSUE)
+    write_plan(store, record(ISSUE, note="none"))
+    assert not store.exists(DISPATCH_CSV, CITY.name, ISSUE)
+    assert not store.exists(DISPATCH_MAP, CITY.name, ISSUE)
+    assert patrols_before(store, CITY, ISSUE + timedelta(days=1)) == {}
+
+
+def city(tmp_path=None, features=()) -> City:
+    coverage = None
+    if tmp_path is not None:
+        file = tmp_path / "areas.geojson"
+        file.write_text(json.dumps({"type": "FeatureCollection", "features": list(features)}))
+        coverage = {"file": file, "name_property": "district", "areas": {"1D": date(2020, 1, 1)}}
+    return square_city("square", 4, coverage=coverage)
+
+
+def square(name: str, west: float, east: float, north: float) -> dict:
+    return polygon_feature((west, 0, east, north), {"district": name})
+
+
+def test_published_areas_hold_the_centres_of_their_cells(tmp_path):
+    found = cell_areas(city(tmp_path, [square("1D", 0, 2, 4), square("2D", 1, 3.4, 4)]))
+    # Columns by centre: 0.5 and 1.5 in the first area, 2.5 in the second; the centre 3.5 lies outside of both.
+    assert (found == ["1D", "1D", "2D", OUTSIDE]).all()
+
+
+def test_rows_count_from_the_south(tmp_path):
+    names = cell_areas(city(tmp_path, [square("1D", 0, 4, 1)]))
+    assert (names[0] == "1D").all()
+    assert (names[1:] == OUTSIDE).all()
+
+
+def test_without_published_areas_they_are_the_quadrants_of_the_grid():
+    found = cell_areas(city())
+    assert found[0, 0] == "south-west"
+    assert found[3, 0] == "north-west"
+    assert found[0, 3] == "south-east"
+    assert found[3, 3] == "north-east"
+    assert list(np.unique(found, return_counts=True)[1]) == [4, 4, 4, 4]

@@ -12,7 +12,7 @@ from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.geometry.grid import Box, Grid
 from shotspotter_assets.serving import street_ranking
 from shotspotter_assets.serving.risk_tables import hourly_table, risk_table
-from shotspotter_assets.serving.street_scores import score_streets
+from shotspotter_assets.serving.street_ranking import score_streets
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.catalogue import CLEANED, HOURLY, STREETS
 from shotspotter_assets.storage.store import Store

@@ -21,8 +21,7 @@ from shotspotter_assets.notifications.send import Message
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.stored_file import Asset
 
-GATES: Final = ("forecast_beats_best_baseline", "rolling_gate")
-"""Checks whose failure is sent; warnings about data are on the pages and in the UI."""
+GATES: Final = ("forecast_beats_best_baseline", "rolling_gate")  # checks whose failure is sent
 FIRST_POLL: Final = timedelta(days=1)  # age of the oldest problems that the first notices report
 OVERLAP: Final = timedelta(minutes=5)  # overlap of polls, as events are stored a little late; each problem is sent once
 MAX_RUNS: Final = 200  # maximum number of finished runs in one poll

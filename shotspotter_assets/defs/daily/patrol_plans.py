@@ -29,10 +29,9 @@ def _plan_of(_: dg.DagsterLogManager, store: Store, city: City, issue_date: date
     Stored as a table, and as CSV and GeoJSON for dispatch systems, with the streets of each cell and audit numbers. A
     city without rules, or a day without a forecast, has an empty plan.
     """
-    from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_table
+    from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_csv, dispatch_table, patrols_before, write_plan
     from shotspotter_assets.patrol.plan import cell_areas, plan_day
     from shotspotter_assets.patrol.shifts import shift_forecasts
-    from shotspotter_assets.patrol.stored_plans import PlanRecord, patrols_before, write_plan
     from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record
     from shotspotter_assets.serving.pictures import patrol_map
     from shotspotter_assets.storage.fingerprints import sha256

@@ -74,7 +74,7 @@ def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: d
 
     Rebuilt when alerts are corrected. A day without a forecast, or with other streets by now, has a record with a note.
     """
-    from shotspotter_assets.serving.street_scores import score_streets
+    from shotspotter_assets.serving.street_ranking import score_streets
 
     record = score_streets(store, city, scored_date)
     numbers: panel.Metadata = {"note": record.note} if record.note else {}

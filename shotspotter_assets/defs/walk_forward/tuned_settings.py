@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from shotspotter_assets.models.tuning.search import TuningTask
 
-STORAGE_VARIABLE: Final = "SHOTSPOTTER_TUNING_STORAGE"
-"""URL of an Optuna storage for searches of several machines; without it each search has an SQLite file in the store."""
+STORAGE_VARIABLE: Final = "SHOTSPOTTER_TUNING_STORAGE"  # URL of an Optuna storage for several machines
 Sections = sections(SEARCHED)
 
 

@@ -19,8 +19,7 @@ from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecas
 from shotspotter_assets.models.probability import clip_probability
 
 WARM_UP_HOURS: Final = 90 * DAY_HOURS  # first hours of all history, not fitted on: their rates rest on a few days
-FIREWORK_HALF_LIFE_HOURS: Final = 180 * DAY_HOURS
-"""Half-life of the weight of firework hours in the fit: the published share of their alerts changes by the year."""
+FIREWORK_HALF_LIFE_HOURS: Final = 180 * DAY_HOURS  # half-life of their weight: the published share changes
 MAX_ROWS_AT_ONCE: Final = 1_000_000
 MAX_POSITIVES: Final = 20_000  # maximum of the sample of a fit
 NEGATIVES_PER_POSITIVE: Final = 8

@@ -35,8 +35,7 @@ from shotspotter_assets.storage.store import Store
 
 HIDDEN: Final = (".", "_")  # first characters of the names of files and folders that are ignored
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")
-"""Endings of files that a transfer is still writing."""
+UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")  # endings in a transfer
 MAX_SHARE_WITHDRAWN: Final = 0.5  # maximum share of a folder's rows; more looks like a lost disk or a tidied folder
 FILES_PER_BATCH: Final = 100  # read one after the other in a subprocess; objects on S3 are fetched before, side by side
 log = logging.getLogger(__name__)

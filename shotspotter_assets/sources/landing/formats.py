@@ -21,8 +21,7 @@ from shotspotter_assets.sources.tabular_settings import LandingSettings
 BLOCK_BYTES: Final = 64 * 2**20  # maximum of a line; Arrow's default of 1 MB refuses files with one long line
 HEAD_BYTES: Final = 64 * 2**10  # maximum of the header line
 OTHER_TYPES: Final = (pa.types.is_nested, pa.types.is_binary, pa.types.is_fixed_size_binary)
-REQUIRED: Final = ("time", "time_of_day", "longitude", "latitude")
-"""Columns that at least one row of JSON must have; publishers omit other empty ones."""
+REQUIRED: Final = ("time", "time_of_day", "longitude", "latitude")  # columns of at least one row of JSON
 
 
 def read_csv(path: Path, source: LandingSettings) -> pa.Table:

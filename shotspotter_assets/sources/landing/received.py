@@ -23,8 +23,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
 
-CORRECTION: Final = re.compile(r"(?i)(?:^|[-_ ])correction[-_ ](\d{4}-\d{2}-\d{2})$")
-"""Names (without their ending) of files that replace one day's rows of other files."""
+CORRECTION: Final = re.compile(r"(?i)(?:^|[-_ ])correction[-_ ](\d{4}-\d{2}-\d{2})$")  # names of corrections of a day
 MAX_SHIFT_HOURS: Final = 14
 HOURS_OF_TIME: Final = 10_000_000
 MIN_SHIFTED_ROWS: Final = 5

@@ -34,8 +34,7 @@ SPREAD_REACH = 1 - 2 * ndtr(-MAX_SPREAD)
 POINTS_PER_SPREAD = 100  # places of parents along `SPREAD_METRES` over which shares are averaged
 SAME_DAY_GENERATIONS = 2  # generations of a day's alerts that `true_risk` follows
 GENERATIONS = 8  # generations of offspring; further ones have fewer than one alert in ten thousand
-CLUSTER_REACH = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)
-"""Reach of first alerts' descendants, and the day on which they came."""
+CLUSTER_REACH = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)  # reach of a first alert
 TYPES = ("Single_Gunshot", "Multiple_Gunshots", "Gunshot_or_Firecracker", None)
 SINGLE, MULTIPLE = 0, 1
 ORDINARY_TYPES = (0.32, 0.53, 0.12, 0.03)

@@ -24,7 +24,7 @@ from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasting import Nowcast, Nowcaster
 from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.serving.street_scores import StreetScoreRecord
+from shotspotter_assets.serving.street_ranking import StreetScoreRecord
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.status import status_text

@@ -9,17 +9,7 @@ import yaml
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import FORECASTERS, SEARCHED, city_settings
-from shotspotter_assets.models.tuning.search import (
-    START_LOSS,
-    TunedSettings,
-    TuningTask,
-    finished_trials,
-    in_words,
-    open_study,
-    search,
-    storage_url,
-    trial_rows,
-)
+from shotspotter_assets.models.tuning import search
 from shotspotter_assets.storage.catalogue import TRIALS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.histories import CITY, TRAIN, VALIDATION, silent
@@ -30,52 +20,52 @@ BOOSTING, FOLD = "residual_boosting", date(2021, 12, 17)
 
 def searched(storage: str | None, trials: int, lines: list[str] | None = None, **more: Any) -> optuna.Study:
     task, given = task_of(BOOSTING), {"minutes": 5.0, "parallel": 1, "seed": 0} | more
-    study = open_study(task, storage, given["seed"])
-    search(task, study, trials, given["minutes"], given["parallel"], ([] if lines is None else lines).append)
+    study = search.open_study(task, storage, given["seed"])
+    search.search(task, study, trials, given["minutes"], given["parallel"], ([] if lines is None else lines).append)
     return study
 
 
 def test_search_goes_on_from_its_storage(tmp_path: Path) -> None:
     place = Store(str(tmp_path)), TRIALS.named(forecaster="a", kind="trials.db"), CITY.name, FOLD
     lines: list[str] = []
-    with storage_url(*place) as url:
+    with search.storage_url(*place) as url:
         before = [trial.params for trial in searched(url, 3).trials]
         study = searched(url, 5, lines, parallel=2)
     assert lines[0] == "3 trials of this search are stored, the present settings among them; 2 are left"
     assert [trial.params for trial in study.trials[:3]] == before
-    assert len(finished_trials(study)) == 5
+    assert len(search.finished_trials(study)) == 5
     assert sum("log loss" in line for line in lines) == 2
-    with storage_url(*place) as url:
+    with search.storage_url(*place) as url:
         assert len(searched(url, 9, minutes=0).trials) == 5
-    with storage_url(*place, "postgresql://machines") as url:
+    with search.storage_url(*place, "postgresql://machines") as url:
         assert url == "postgresql://machines"
 
 
 def test_best_settings_are_yaml_for_the_city_file() -> None:
     task = task_of(BOOSTING)
-    study = open_study(task, None, 0)
+    study = search.open_study(task, None, 0)
     for share, leaves in ((0.5, 9), (0.01, 5)):
-        loss = share * study.user_attrs[START_LOSS]
+        loss = share * study.user_attrs[search.START_LOSS]
         params = VALUES | {"leaves": leaves}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=task.space, value=loss))
-    tuned = TunedSettings.of(task, FOLD, study)
+    tuned = search.TunedSettings.of(task, FOLD, study)
     assert tuned.settings == VALUES
     assert tuned.loss == pytest.approx(0.01 * tuned.start_loss)
     assert tuned.gain > 0
-    assert [row["trial"] for row in trial_rows(study)] == [2, 1, 0]
-    assert in_words({"path_smooth": 1307.735, "goss": False}) == "path_smooth 1310, goss False"
-    assert in_words({}) == "as they were"
+    assert [row["trial"] for row in search.trial_rows(study)] == [2, 1, 0]
+    assert search.in_words({"path_smooth": 1307.735, "goss": False}) == "path_smooth 1310, goss False"
+    assert search.in_words({}) == "as they were"
     city = CityFile.model_validate(CITY.model_dump(mode="json") | yaml.safe_load(tuned.yaml))
     assert city_settings(city, BOOSTING).model_dump()["leaves"] == 5
 
 
 def test_nothing_better_changes_nothing() -> None:
-    tuned = TunedSettings.of(task_of(BOOSTING), FOLD, open_study(task_of(BOOSTING), None, 0))
+    tuned = search.TunedSettings.of(task_of(BOOSTING), FOLD, search.open_study(task_of(BOOSTING), None, 0))
     assert (tuned.settings, tuned.gain) == ({}, 0)
     assert yaml.safe_load(tuned.yaml) is None
 
 
-class Curve(TuningTask):
+class Curve(search.TuningTask):
     """A task whose loss is given: `filters` by epoch, and diverging where the dropout is high."""
 
     def loss(self, values: Any, after_epoch: Any = None) -> float:
@@ -91,8 +81,8 @@ class Curve(TuningTask):
 def test_bad_trials_are_pruned_and_diverging_ones_fail() -> None:
     task = task_of("conv_lstm")
     task = Curve(task.forecaster, task.settings, task.history, TRAIN, VALIDATION, FitContext())
-    study = open_study(task, None, 0)
-    search(task, study, 40, 1.0, 1, lambda _: None)
+    study = search.open_study(task, None, 0)
+    search.search(task, study, 40, 1.0, 1, lambda _: None)
     states = [trial.state.name for trial in study.trials]
     assert {"COMPLETE", "PRUNED", "FAIL"} <= set(states)
     pruned = [trial for trial in study.trials if trial.state.name == "PRUNED"]
@@ -110,7 +100,7 @@ def test_settings_take_the_ends_of_their_space(name: str) -> None:
 
 def test_key_depends_on_settings_and_windows() -> None:
     task = task_of(BOOSTING)
-    shorter = TuningTask(BOOSTING, task.settings, task.history, range(190), VALIDATION, FitContext())
+    shorter = search.TuningTask(BOOSTING, task.settings, task.history, range(190), VALIDATION, FitContext())
     assert len({task.key, task_of(BOOSTING, leaves=9).key, shorter.key}) == 3
     assert task_of(BOOSTING).key == task.key
 
