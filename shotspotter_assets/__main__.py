@@ -1,5 +1,6 @@
 """The command line: `shotspotter --help`, or `python -m shotspotter_assets --help`."""
 
+import json
 import os
 import sys
 import webbrowser
@@ -149,15 +150,18 @@ def layers(city: str, roads: tuple[Path, ...], areas: Path | None, to: Path | No
     shown = {}
     try:
         made = {"districts": tiger_areas(areas, found.box)} if areas else {}
-        made["streets"] = tiger_streets(roads, found.box)
+        made["streets"] = tiger_streets([*{file.resolve(): file for file in roads}.values()], found.box)
+        files = {name: to / f"{name}.parquet" for name in made}
+        if present := [str(file) for file in files.values() if file.exists()]:
+            raise FileExistsError(f"{present[0]} is there already; remove it, or name another folder with --to.")
         to.mkdir(parents=True, exist_ok=True)
-        for name, shapes in made.items():
-            file = to / f"{name}.parquet"
-            if file.exists():
-                raise FileExistsError(f"{file} is there already; remove it, or name another folder with --to.")
-            shapes.to_parquet(file)
-            shown[name] = f"{{path: {file.relative_to(cities) if file.is_relative_to(cities) else file}, name: name"
-            click.echo(f"{file}: {len(shapes):,} {name}")
+        for name, file in files.items():
+            made[name].to_parquet(file)
+            path = json.dumps(
+                str(file.relative_to(cities) if file.is_relative_to(cities) else file), ensure_ascii=False
+            )
+            shown[name] = f"{{path: {path}, name: name"
+            click.echo(f"{file}: {len(made[name]):,} {name}")
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Add to {cities / city}.yaml:")

@@ -22,6 +22,7 @@ from shotspotter_assets.sources.tabular_settings import LandingSettings
 PACKAGE_CITIES = Path(__file__).parent / "cities"  # folder of the shipped city files
 Cities = Mapping[str, City]  # cities by name
 MAX_PROBLEMS: Final = 10  # maximum number of problems named of one file
+SHARED_FOLDER: Final = "two landing sources share a folder, or one lies in another; give each its own"
 _Part = TypeVar("_Part", Coverage, Layer, Factor, Streets, LandingSettings)
 
 
@@ -34,11 +35,11 @@ class CityFile(City):
     @model_validator(mode="after")
     def _has_usable_sources(self) -> "CityFile":
         landing = [source for source in self.all_sources if isinstance(source, LandingSettings)]
-        folders = [str(source.path or source.folder or self.name) for source in landing]
+        folders = [source.folder or self.name for source in landing if source.path is None]
         if any(isinstance(source, SimulatedSettings) for source in self.other_sources):
             raise ValueError("other_sources cannot be simulated")
         if any(f"{one}/".startswith(f"{other}/") for one, other in permutations(folders, 2)):
-            raise ValueError("two landing sources share a folder, or one lies in another; give each its own")
+            raise ValueError(SHARED_FOLDER)
         since = getattr(self.source, "since", None) or self.start
         if since > self.start and not self.other_sources:
             raise ValueError(
@@ -191,7 +192,14 @@ def _with_paths(file: Path, city: City) -> City:
         "streets": city.streets and located("streets", city.streets),
         "coverage": city.coverage and located("coverage", city.coverage, "file"),
     }
-    return city.model_copy(update=changes)
+    city = city.model_copy(update=changes)
+    paths = [path for one in city.all_sources if (path := getattr(one, "path", None)) is not None]
+    for one, other in permutations(paths, 2):
+        if one.resolve().is_relative_to(other.resolve()):
+            raise CityFileError(f"{file}: {SHARED_FOLDER} ({one}).")
+        if one.parts[-2:] == other.parts[-2:]:  # these name the rows in the store
+            raise CityFileError(f"{file}: the folders {one} and {other} end alike; rename one, or the folder above it.")
+    return city
 
 
 def find_city(cities: Cities, name: str) -> City:

@@ -204,6 +204,11 @@ class City(StrictModel):
         return self.source, *self.other_sources
 
     @property
+    def live_since(self) -> list[date]:
+        """The first day that each live source is asked for."""
+        return [getattr(one, "since", None) or self.start for one in self.all_sources if one.arrival == "polled"]
+
+    @property
     def arrivals(self) -> set[str]:
         """Ways in which new days become known."""
         return {source.arrival for source in self.all_sources}

@@ -1,10 +1,13 @@
 """The patrol rules of a city's file."""
 
 from itertools import pairwise
+from typing import Final
 
 from pydantic import Field, field_validator, model_validator
 
 from shotspotter_assets.cities.strict_model import StrictModel
+
+LAST_END: Final = 12  # hour of the next day to which hours are forecast
 
 
 class Shift(StrictModel):
@@ -19,6 +22,10 @@ class Shift(StrictModel):
     def _has_hours(self) -> "Shift":
         if self.start == self.end:
             raise ValueError(f"start and end are both {self.start} (a shift of the whole day is 0 to 24)")
+        if LAST_END < self.end < self.start:
+            raise ValueError(
+                f"end ({self.end}) must not be after {LAST_END} of the next day, as later hours have no forecast"
+            )
         return self
 
 

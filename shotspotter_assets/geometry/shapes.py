@@ -1,5 +1,6 @@
 """Files of shapes, named areas, and rectangles as GeoJSON."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
     import geopandas
 
 WGS84: Final = 4326
+log = logging.getLogger(__name__)
 Areas = Sequence[tuple[str, Any]]  # (name, Shapely polygon) of each area
 
 
 def read_shapes(path: Path, longitude: str = "longitude", latitude: str = "latitude") -> "geopandas.GeoDataFrame":
-    """Read the shapes of a GeoParquet, GeoPackage, GeoJSON file or (zipped) shapefile in WGS84, without empty ones.
+    """Read the finite shapes of a GeoParquet, GeoPackage, GeoJSON file or (zipped) shapefile in WGS84, without empty ones.
 
     OpenStreetMap extracts (.osm, .pbf) give lines; CSV and Parquet files without geometry give points from the columns
     `longitude` and `latitude`. Coordinates without a coordinate system are not transformed. Raises ValueError with the
@@ -35,16 +37,20 @@ def read_shapes(path: Path, longitude: str = "longitude", latitude: str = "latit
             table = pd.read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
             table = table.dropna(subset=[longitude, latitude])
             points = geopandas.points_from_xy(table[longitude], table[latitude], crs=WGS84)
-            return geopandas.GeoDataFrame(table, geometry=points)
-        if suffix in (".parquet", ".geoparquet"):
+            frame = geopandas.GeoDataFrame(table, geometry=points)
+        elif suffix in (".parquet", ".geoparquet"):
             frame = geopandas.read_parquet(path)
         else:
             frame = pyogrio.read_dataframe(path, layer="lines" if suffix in (".osm", ".pbf") else None)
         shapes = frame.geometry.to_numpy()
         frame = frame[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
-        return frame if frame.crs is None else frame.to_crs(WGS84)
+        frame = frame if frame.crs is None else frame.to_crs(WGS84)
+        degrees, row = shapely.get_coordinates(frame.geometry.to_numpy(), return_index=True)
     except Exception as error:
         raise ValueError(f"cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}") from None
+    if len(infinite := np.unique(row[~np.isfinite(degrees).all(axis=1)])):
+        log.warning("%s: %s shapes with infinite coordinates are left out.", path, f"{len(infinite):,}")
+    return frame.iloc[np.setdiff1d(np.arange(len(frame)), infinite)]
 
 
 def require_column(frame: "geopandas.GeoDataFrame", key: str, column: str) -> None:

@@ -24,6 +24,8 @@ MIDDLE_METRES: Final = 400.0  # minimum distance from the city's middle for a di
 TOLERANCE_DEGREES: Final = 1e-4  # smaller bends are dropped: a screen shows a city at 10 m to the pixel
 PRECISION_DEGREES: Final = 1e-5
 MIN_SHARE_OF_CELLS: Final = 0.5  # minimum with a street or district; less looks like a file of another place
+AREAS: Final = ["MultiPolygon", "Polygon"]
+LINES: Final = ["LineString", "MultiLineString"]
 CityLayers = dict[str, "GeoSeries"]
 
 
@@ -120,7 +122,7 @@ def read_layers(city: City) -> tuple[CityLayers, list[str]]:
     given = [(key, f"layers.{key}", layer) for key, layer in city.layers.given().items()]
     for key, name, layer in [*given, *([("streets", "streets", city.streets)] if city.streets else [])]:
         try:
-            layers[key] = layers[key] if key in layers else _read(city, layer)
+            layers[key] = layers[key] if key in layers else _read(city, layer, LINES if key == "streets" else AREAS)
         except ValueError as error:
             problems.append(f"City {city.name}, {name}: {layer.path.name} {error}. Pages are made without it.")
     return layers, problems
@@ -140,14 +142,13 @@ def uncovered(city: City, layers: CityLayers, cells: Integers | None = None) -> 
     return sorted(lines)
 
 
-def _read(city: City, layer: Layer) -> "GeoSeries":
+def _read(city: City, layer: Layer, types: list[str]) -> "GeoSeries":
     frame = read_shapes(layer.path)
     require_column(frame, "name", layer.name)
     frame = named_rows(rows_in_box(frame, city.box), "name", layer.name)
-    shapes = frame.geometry.copy()
-    is_area = shapes.geom_type.isin(["Polygon", "MultiPolygon"])
-    shapes[is_area] = shapes[is_area].make_valid()
-    shapes = shapes.clip_by_rect(*city.box.edges)
+    if others := sorted({*frame.geometry.geom_type} - {*types}):
+        raise ValueError(f"has shapes of type {', '.join(others)}; only {' and '.join(types)} can be used here")
+    shapes = (frame.geometry.make_valid() if types is AREAS else frame.geometry).clip_by_rect(*city.box.edges)
     shapes.index = [_named(layer.name, value) for value in frame[layer.name]]
     return shapes[~shapes.is_empty]
 

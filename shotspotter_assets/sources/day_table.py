@@ -164,6 +164,9 @@ def day_states(
     counts = np.array([0 if of_day.held_back else of_day.rows for of_day in rows], dtype=np.int64)
     with_rows = np.flatnonzero(counts)
     first, newest = (int(with_rows[0]), int(with_rows[-1])) if len(with_rows) else (len(days), -1)
+    # No live source is asked for earlier days. Without later rows of other sources, none has them.
+    asked = bisect_left(days, min(city.live_since, default=city.start))
+    last_before = int(with_rows[with_rows < asked].max(initial=-1))
     silent, why_silent = date.min, ""
     if newest < len(days) - 1:
         complete = rows_due(city, {} if city.source.kind == "simulated" else found, today)
@@ -183,7 +186,9 @@ def day_states(
             states[day] = "held_back", of_day.held_back
         elif of_day.rows:
             states[day] = "known", "It has rows."
-        elif day in named or answers:
+        elif last_before < at < asked and day not in named:
+            states[day] = "unknown", "No source has this day."
+        elif day in named or (answers and at >= asked):
             states[day] = "known", "The source reports no alerts."
         elif needs_files:
             states[day] = "unknown", "Its daily file has not landed."

@@ -64,6 +64,7 @@ def test_rules_are_read() -> None:
         ({"patrol": PATROL | {"shares": [0.2, 0.5]}}, "never rise"),
         ({"patrol": PATROL | {"shares": [0.9, 0.2]}}, "patrol.shares"),
         ({"patrol": PATROL | {"shifts": [PATROL["shifts"][0] | {"end": 6}]}}, "patrol.shifts"),
+        ({"patrol": PATROL | {"shifts": [PATROL["shifts"][1] | {"end": 13}]}}, "must not be after 12 of the next day"),
         ({"patrol": PATROL | {"repeats": {"most": 7, "days": 7}}}, "must be less than days"),
         ({"patrol": PATROL | {"shifts": [*PATROL["shifts"], PATROL["shifts"][0]]}}, "two shifts have the same name"),
     ],

@@ -106,6 +106,22 @@ def test_a_wrong_value_is_named_with_its_key_and_reason(tmp_path: Path, changes:
     assert "Zx81kQ0vT7" not in message
 
 
+@pytest.mark.parametrize(
+    ("paths", "says"),
+    [
+        (("a/x/alerts", "b/x/alerts"), "end alike; rename one"),
+        (("a/x/alerts", "b/../a/x/alerts"), "share a folder"),
+        (("a/x/alerts", "{}/a/x"), "or one lies in another"),
+    ],
+)
+def test_a_folder_or_name_of_two_sources_is_refused(tmp_path: Path, paths: tuple[str, str], says: str) -> None:
+    for folder in ("a/x/alerts", "b/x/alerts"):
+        (tmp_path / folder).mkdir(parents=True)
+    source, other = ({**GOOD["source"], "path": path.format(tmp_path)} for path in paths)
+    with pytest.raises(CityFileError, match=says):
+        load_city(write(tmp_path, source=source, other_sources=[other]))
+
+
 def test_loopback_addresses_may_be_http_and_plain_queries_are_no_secrets(tmp_path: Path) -> None:
     urls = ("http://127.0.0.1:8000", "http://[::1]:8000", "https://a.example/0?from={first}&token={last}&format=json")
     for url in urls:

@@ -68,6 +68,7 @@ def test_layers_of_a_county_name_places_and_segments(downloads: Path, tmp_path: 
     assert len(read_segments(city)) > 500
     named = list(Places(city).ground(np.arange(36 * 36))["places"].values())
     assert sum(name.startswith("near ") and ", Census Tract " in name for name in named) > 0.9 * len(named)
+    assert 'path: "washington_dc/streets.parquet"' in lines
     again = layers(tmp_path, "--roads", downloads / ROADS)
     assert (
         again.stderr
@@ -89,7 +90,10 @@ def test_layers_of_another_folder_and_two_counties_have_full_paths(downloads: Pa
             "only": {"mtfcc": ["S1200", "S1400"]},
         }
     }
-    assert len(geopandas.read_parquet(tmp_path / "made/streets.parquet")) == 2 * 2_662
+    assert len(geopandas.read_parquet(tmp_path / "made/streets.parquet")) == 2_662, "a county counts once"
+    tracts = ("--areas", downloads / "tl_2018_11_tract.zip", "--to", tmp_path / "made")
+    assert layers(tmp_path / "cities", "--roads", downloads / ROADS, *tracts).exit_code == 1
+    assert not (tmp_path / "made/districts.parquet").exists(), "all files are written or none"
 
 
 def test_the_common_name_of_a_road_comes_before_its_number(tmp_path: Path) -> None:

@@ -76,6 +76,32 @@ def test_layers_that_cover_little_or_have_no_names_have_a_line(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("key", "shape", "says"),
+    [
+        ("districts", shapely.Point(-77.03, 38.9), "only MultiPolygon and Polygon can be used here"),
+        ("parks", shapely.Point(-77.03, 38.9), "only MultiPolygon and Polygon can be used here"),
+        ("streets", shapely.box(-77.05, 38.88, -77.0, 38.93), "only LineString and MultiLineString can be used here"),
+    ],
+)
+def test_shapes_that_a_layer_cannot_have_are_one_line(
+    tmp_path: Path, key: str, shape: shapely.Geometry, says: str
+) -> None:
+    layer = Layer(path=written(tmp_path, frame_of(["A"], [shape]), "shapes.parquet"), name="name")
+    [problem] = named(tmp_path, **{key: layer}).problems
+    assert f"layers.{key}: shapes.parquet " in problem
+    assert says in problem
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_infinite_shapes_are_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    infinite = shapely.Polygon([(-77.06, 38.88), (float("inf"), 38.88), (-77.0, 38.93)])
+    wards = frame_of(["A", "B"], [infinite, shapely.box(-77.06, 38.88, -77.0, 38.93)])
+    places = named(tmp_path, districts=Layer(path=written(tmp_path, wards, "wards.parquet"), name="name"))
+    assert (places.problems, [*places.layers["districts"].index]) == ([], ["B"])
+    assert "wards.parquet: 1 shapes with infinite coordinates are left out." in caplog.text
+
+
+@pytest.mark.parametrize(
     ("probability", "words"),
     [(0.0003, "less than 1 in 1,000"), (0.001, "1 in 1,000"), (0.0049, "1 in 200"), (0.05, "1 in 20"), (0.34, "1 in 3"),
      (0.36, "4 in 10"), (0.5, "5 in 10"), (0.999, "9 in 10")],

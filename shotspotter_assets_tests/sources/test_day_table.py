@@ -3,6 +3,8 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.publication import Publication
@@ -62,6 +64,21 @@ def test_days_to_come_are_unknown_however_plausible_silence_is() -> None:
 def test_days_without_rows_are_known_between_days_with_rows() -> None:
     assert states(a_city(), {2: DayRows(9), 4: DayRows(9)}, 5) == ["unknown"] * 2 + ["known"] * 3
     assert states(a_city(), {}, 2) == ["unknown"] * 2
+
+
+@given(end=st.integers(1, 20), since=st.integers(1, 40), later=st.integers(0, 20), at_once=st.booleans())
+def test_no_day_between_a_file_and_since_is_known(end: int, since: int, later: int, at_once: bool) -> None:
+    live = {"kind": "arcgis", "layer": "https://maps.example.gov/0", "columns": {"time": "t"}, "since": day(since)}
+    files = {"kind": "landing", "columns": {"time": "t"}}
+    rule = {"days_late": 0} if at_once else {}
+    city = made_up_city(
+        "dale", (-77.0, 38.0, -76.0, 39.0), start=FIRST, source=live, other_sources=[files], publication=rule
+    )
+    has_rows = {*range(end), *range(since, since + later)}
+    found = {at: DayRows(9) for at in has_rows}
+    assert states(city, found, since + later) == [
+        "known" if at in has_rows else "unknown" for at in range(since + later)
+    ]
 
 
 def test_a_day_most_of_whose_rows_are_rejected_is_held_back() -> None:

@@ -87,6 +87,9 @@ class LandingFolder(AlertSource):
             f":{sha256(source.model_dump_json(exclude={'settle_seconds', 'folder', 'path'}), city.time_zone)[:8]}"
         )
         self._rules = f":{rules}{self._meaning}"
+        since = max(city.live_since, default=city.start)
+        # A file of earlier days may overlap with the live source, under other ids.
+        self._end = since if source.path and since > city.start else date.max
 
     def read(self, first: date, last: date) -> pa.Table:
         """Read the rows of some days, see `AlertSource.read`; raise NoFilesError for a folder without ready files."""
@@ -151,7 +154,8 @@ class LandingFolder(AlertSource):
             f"({', '.join(FORMATS)}), or point SHOTSPOTTER_LANDING at the folder that holds "
             f"{self.source.folder or self.city.name}/."
         )
-        rows = received.used_days(received.used_files(files, self.city, self._meaning))
+        used = received.used_days(received.used_files(files, self.city, self._meaning))
+        rows = {day: paths for day, paths in used.items() if day < self._end}
         return Landed(files, rows, in_transfer, gone, unread, "" if files or in_transfer else without_files)
 
     def named_days(self) -> set[date]:

@@ -22,6 +22,7 @@ from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.api.arcgis import ArcgisSettings
 from shotspotter_assets.sources.landing.folder import LandingFolder, ListedFile
 from shotspotter_assets.sources.landing.reader import Batch, read_in_subprocess
 from shotspotter_assets.sources.landing.received import unusable_files
@@ -105,6 +106,19 @@ def test_rows_without_a_usable_date_are_filed_under_the_first_day(tmp_path: Path
     assert folder(tmp_path).read(FIRST + timedelta(days=1), LAST).num_rows == 2
     assert folder(tmp_path).read(date(2070, 1, 2), date(2070, 1, 2)).num_rows == 1, "a day to come is a usable date"
     assert "yesterday" in "".join(text or "" for text in first_day["as_received"].to_pylist())
+
+
+def test_a_packaged_file_ends_where_the_live_source_begins(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "csv")
+    packaged = CITY.source.model_copy(update={"path": tmp_path})
+    for since, days in ((DAYS[1], DAYS[:1]), (None, DAYS)):
+        live = {"kind": "arcgis", "layer": "https://maps.example.gov/0", "columns": CITY.source.columns, "since": since}
+        beside = CITY.model_copy(update={"source": ArcgisSettings(**live), "other_sources": (packaged,)})
+        landing = LandingFolder(beside, packaged, str(tmp_path), store(tmp_path))
+        assert landing.read(FIRST, LAST)["date"].to_pylist() == days == sorted(landing.refresh().rows)
+    beside = beside.model_copy(update={"source": beside.source.model_copy(update={"since": DAYS[1]})})
+    reports = LandingFolder(beside, CITY.source, str(tmp_path), store(tmp_path))
+    assert sorted(reports.refresh().rows) == DAYS, "landed reports go on beside the live source"
 
 
 def test_daily_files_are_chosen_by_their_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
