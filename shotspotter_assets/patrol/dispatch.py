@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.arrays import Booleans, Names
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import DECIMALS, cell_edges, cell_name
 from shotspotter_assets.geometry.shapes import polygon_feature
@@ -154,7 +155,6 @@ def patrols_before(store: Store, city: City, issue_date: date) -> dict[date, Boo
     """Return by day the cells patrolled on the days of the cap on repeats; {} without a cap."""
     if city.patrol is None or city.patrol.repeats is None:
         return {}
-    one_day = timedelta(days=1)
-    issued = store.days_present(PLAN, city.name, issue_date - city.patrol.repeats.days * one_day, issue_date - one_day)
+    issued = store.days_present(PLAN, city.name, issue_date - city.patrol.repeats.days * ONE_DAY, issue_date - ONE_DAY)
     plans = {day: store.read_table(PLAN, city.name, day) for day in sorted(issued)}
-    return {day + one_day: patrolled_cells(plan, city) for day, plan in plans.items() if plan.num_rows}
+    return {day + ONE_DAY: patrolled_cells(plan, city) for day, plan in plans.items() if plan.num_rows}

@@ -22,7 +22,7 @@ from shotspotter_assets.storage.catalogue import CITY_SCORES, FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import fold_record, square_city
 from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
-from shotspotter_assets_tests.evaluation.test_score_rows import table as types_table
+from shotspotter_assets_tests.evaluation.test_gate import typed_forecasts as types_table
 
 CITY = square_city()
 FIRST, SECOND = date(2021, 1, 4), date(2021, 6, 1)
