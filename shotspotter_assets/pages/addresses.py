@@ -23,7 +23,7 @@ class Status(StoredRecord):
     schema_version: int = Field(SCHEMA_VERSION, description="It rises when a field or column loses its meaning.")
     no_forecast: str = Field("", description='Reason for no forecast, or ""; then there are no other files.')
     files: tuple[str, ...] = Field((), description="Names of the other files, all of this forecast.")
-    ends: datetime | None = Field(None, description="Instant at which the forecast date is over.")
+    ends: datetime | None = Field(None, description="End of the last period in the files, which are out of date then.")
     forecast_date: date | None = None
     issue_date: date | None = Field(None, description="Last day whose data could be used.")
     last_known: date | None = Field(None, description="Last day whose data were used.")

@@ -112,7 +112,7 @@ class _FirstPage:
             "types": types,
             "top": shown[-1]["places"],
             "cells_of_half": int(np.searchsorted(sums, sums[-1] / 2)) + 1,
-            "ends": ends,
+            "ends": max(period.ends for period in periods),
             "table": self.units,
             "plan_note": "" if self.plan is None else self.plan.note,
             "totals_note": self._totals_note(periods),
@@ -171,7 +171,8 @@ class _FirstPage:
         for row, own in zip(rows, apart, strict=True):
             if self.recent is not None:
                 number = self.recent[int(totals is not None), cell_numbers(self.city, row["row"], row["column"])]
-                own.append(f"{number or 'no'} {'alert' if number == 1 else 'alerts'} there in {RECENT_WEEKS} weeks")
+                where = f"within {self.city.patrol.radius_m:.0f} m" if totals and self.city.patrol else "in the cell"
+                own.append(f"{number or 'no'} {'alert' if number == 1 else 'alerts'} {where} in {RECENT_WEEKS} weeks")
             row["apart"] = reasons([*own, *row.get("range", ())], "")
             row |= {"chance": chance(row["probability_within_reach"]), "at": [row["latitude"], row["longitude"]]}
         name = f"{period.name} from {period.starts:%A}" if is_before else period.name
@@ -202,7 +203,7 @@ class _FirstPage:
                 "latitude": latitude[at],
                 "longitude": longitude[at],
                 "probability_within_reach": period.probability[best[at]],
-                "range": [f"chance between {chance(low[at])} and {chance(high[at])}"] if with_range else [],
+                "range": _range(low[at], high[at]) if with_range else [],
                 "reasons": self.drivers.get((row[at], column[at]), ()),
             }
             for at, name in enumerate(self.places.names(row, column, with_degrees=False))
@@ -240,6 +241,11 @@ class _FirstPage:
             return ""
         total, day = (amount(float(sum(one.expected.sum() for one in some))) for some in (of_shifts, periods[-1:]))
         return f"The shifts add up to {total} alerts, the day from midnight to midnight has {day}. {why}"
+
+
+def _range(low: float, high: float) -> list[str]:
+    ends = chance(low), chance(high)
+    return [] if ends[0] == ends[1] else [f"chance between {ends[0]} and {ends[1]}"]
 
 
 def _view(period: Period, share: Array) -> dict[str, object]:

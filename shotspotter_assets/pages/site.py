@@ -57,7 +57,7 @@ class CityCard(BaseModel):
     last_known: date | None = None
     replayed: bool = False
     ends: datetime | None = None
-    """Instant at which the forecast date is over."""
+    """End of the last period of the forecast."""
     note: str = ""
 
 

@@ -38,12 +38,14 @@ def track_record(store: Store, city: City, last: date) -> dict[str, Any] | None:
     """Score the forecasts of the year to the last known day, with `charts` for `track.js`; None without any."""
     first = max(city.start, last - timedelta(days=TRACK_DAYS - 1))
     forecasts = next_day_forecasts(store, city, first, last)
-    tables: list[pa.Table] = []
-    origins = {day: REPLAYED if is_replayed(table) else ISSUED for day, table in forecasts.items()}
+    issued = [day for day, table in forecasts.items() if not is_replayed(table)]
+    tables = _of_folds(store, city.name, first, last, issued) if len(forecasts) < FEW_DAYS else []
+    # Folds have more baselines than replayed days, and agree with the model card.
+    tested = {day for table in tables for day in np.unique(dates_of(table)).tolist()}
+    forecasts = {day: table for day, table in forecasts.items() if day not in tested}
+    origins = {day: ISSUED if day in issued else REPLAYED for day in forecasts}
     if (history := known_history(store, city, last, min(forecasts, default=last))) is not None:
         tables += filter(None, [scored_days(known_forecasts(forecasts, history), history, "candidate")])
-    if len(forecasts) < FEW_DAYS:
-        tables += _of_folds(store, city.name, first, last, origins)
     if not tables:
         return None
     table = pool_tables(tables)

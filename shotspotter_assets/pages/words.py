@@ -55,10 +55,10 @@ def legend(steps: Array = COMMON_STEPS) -> list[tuple[int, str]]:
 
 
 def amount(number: float) -> str:
-    """Write an expected number with one decimal, or two below 0.1."""
+    """Write an expected number with one decimal, or two below 1."""
     if 0 < number < 0.005:
         return "less than 0.01"
-    return f"{number:,.1f}" if number >= 0.095 or not number else f"{number:.2f}"
+    return f"{number:,.1f}" if number >= 0.995 or not number else f"{number:.2f}"
 
 
 def title_of(city: str) -> str:

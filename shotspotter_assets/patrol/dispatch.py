@@ -53,7 +53,7 @@ def dispatch_table(
         sent = np.argwhere(shift_plan.units > 0)
         for row, column in sent[np.argsort(shift_plan.rank[tuple(sent.T)])].tolist():
             edges = dict(zip(SIDES, cell_edges(city, row, column), strict=True))
-            best = [post for post in posts if (post["row"], post["column"]) == (row, column)][:MAX_STREETS_NAMED]
+            own = [post for post in posts if (post["row"], post["column"]) == (row, column)]
             records.append(
                 {
                     "forecast_date": plan.forecast_date,
@@ -70,9 +70,10 @@ def dispatch_table(
                     "longitude": round((edges["west"] + edges["east"]) / 2, DECIMALS),
                     "latitude": round((edges["south"] + edges["north"]) / 2, DECIMALS),
                     "reasons": list((reasons or {}).get((row, column), ())),
-                    "streets": [post["name"] for post in best],
-                    "post_longitude": best[0]["longitude"] if best else None,
-                    "post_latitude": best[0]["latitude"] if best else None,
+                    # Each side of a dual carriageway is a segment.
+                    "streets": [*dict.fromkeys(post["name"] for post in own)][:MAX_STREETS_NAMED],
+                    "post_longitude": own[0]["longitude"] if own else None,
+                    "post_latitude": own[0]["latitude"] if own else None,
                     "row": row,
                     "column": column,
                     **edges,

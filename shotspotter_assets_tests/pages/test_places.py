@@ -136,7 +136,7 @@ def test_names_and_numbers_for_readers() -> None:
         "Washington DC", "Simulated city", "UC Berkeley", "Chicago",
     ]  # fmt: skip
     assert [amount(number) for number in (1234.4, 21.36, 5.24, 0.1, 0.034, 0.004, 0.0)] == [
-        "1,234.4", "21.4", "5.2", "0.1", "0.03", "less than 0.01", "0.0",
+        "1,234.4", "21.4", "5.2", "0.10", "0.03", "less than 0.01", "0.0",
     ]  # fmt: skip
 
 

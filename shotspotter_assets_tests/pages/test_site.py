@@ -122,7 +122,8 @@ def test_each_shift_has_the_totals_of_its_plan(tiny_site: TinySite) -> None:
     html, radius = page(tiny_site.store), round(tiny_site.city.patrol.radius_m)
     for shift in audit.shifts:
         assert f"<strong>{amount(shift.expected_alerts)} alerts</strong> are expected" in html
-        assert f"{shift.units} units have {amount(shift.within_reach)} of them within {radius} m" in html
+        assert f"{shift.units} units cover {amount(shift.covered)} of them" in html
+        assert f"covers a part of the {amount(shift.within_reach)} alerts within {radius} m" in html
         assert f"One more unit would cover {amount(shift.one_more_unit)} more expected alerts" in html
     total = amount(sum(shift.expected_alerts for shift in audit.shifts))
     assert f"The shifts add up to {total} alerts, the day from midnight to midnight has " in html
@@ -166,13 +167,13 @@ def test_a_shift_may_be_named_like_the_day_and_have_no_reach(copy: Store, tiny_s
 
 
 def test_places_link_to_maps(tiny_site: TinySite) -> None:
-    links = r'href="geo:38\.\d+,-77\.\d+">Map app</a>\s*<a href="https://www.openstreetmap.org'
+    links = r'href="geo:38\.\d+,-77\.\d+">Map app</a>\s*<a class="screen" href="https://www.openstreetmap.org'
     assert re.search(links, page(tiny_site.store))
 
 
 def test_places_show_recent_alerts_and_shared_reasons(tiny_site: TinySite) -> None:
     html = page(tiny_site.store)
-    assert re.search(r"\d+ alerts there in 4 weeks", html)
+    assert re.search(r"\d+ alerts (within [0-9,]+ m|in the cell) in 4 weeks", html)
     assert "All of these places: " in html
 
 

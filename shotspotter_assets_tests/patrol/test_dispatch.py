@@ -68,7 +68,7 @@ def test_a_cell_names_its_streets_of_the_shift_and_where_to_wait():
     segments = [
         {"shift": shift, "name": f"{number} St of {row},{column}", "probability": (row + 1) * number / 100,
          "longitude": -70.0 - number, "latitude": 40.0 + row, "row": row, "column": column}
-        for shift in (None, "shift 0") for number in (1, 2, 3) for row in range(6) for column in range(6)
+        for shift in (None, "shift 0") for number in (1, 2, 3, 3) for row in range(6) for column in range(6)
     ]  # fmt: skip
     streets = pa.Table.from_pylist(segments)
     table = dispatch.dispatch_table(
