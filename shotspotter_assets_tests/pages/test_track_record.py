@@ -53,18 +53,23 @@ def test_a_verdict_from_the_start_counts_test_days_of_folds(
         "stack": chance,
         "historical_mean": np.sqrt(chance * random.random(chance.shape)),
         "persistence": random.random(chance.shape),
+        "logistic_regression": 0.9 * chance,
     }
     cells_of_grid = np.divmod(np.arange(36), 6)
     copy.write_table(FOLD_FORECASTS, forecasts_table(days, cells_of_grid, observed, models), CITY, cutoff)
     track = track_record(copy, tiny_site.city, tiny_site.last_issued)
     made = {(row["name"], row["made"]): row["days"] for row in track["months"]}
     assert made == {
-        ("2023-08", FROM_FOLD): 27, ("2023-09", FROM_FOLD): 30, ("2023-10", FROM_FOLD): 31, ("2023-11", FROM_FOLD): 12,
-        ("2023-11", REPLAYED): DAYS - 1,
+        ("2023-08", FROM_FOLD): 27, ("2023-09", FROM_FOLD): 30, ("2023-10", FROM_FOLD): 31, ("2023-11", FROM_FOLD): 14,
+        ("2023-11", REPLAYED): DAYS - 3,
     }  # fmt: skip
     verdict = track["verdict"]
     assert (verdict["light"], verdict["word"]) == (light, word)
     assert track["best"] == "historical_mean"
+    # Replayed days lack the baselines that only folds fit.
+    only_tested = track_record(copy, tiny_site.city, ISSUED + timedelta(days=2))
+    assert only_tested["best"] == "logistic_regression"
+    assert {row["made"] for row in only_tested["months"]} == {FROM_FOLD}
 
 
 def test_the_network_is_scored_beside_issued_forecasts(copy: Store, tiny_site: TinySite) -> None:
