@@ -4,16 +4,17 @@ from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
+import shapely
 
 from shotspotter_assets.arrays import Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.geometry.cells import cell_metres, cell_middles
-from shotspotter_assets.geometry.shapes import names_at
+from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles, quadrants
+from shotspotter_assets.geometry.shapes import names_at, read_areas
+from shotspotter_assets.gridding.coverage import coverage_starts
 from shotspotter_assets.models.city_history import known_history
 from shotspotter_assets.pages.places import CityLayers
 from shotspotter_assets.pages.rendering import package_file, policy, render
-from shotspotter_assets.patrol.plan import OUTSIDE, cell_areas
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, next_day_forecasts
 from shotspotter_assets.storage.store import Store
 
@@ -21,8 +22,9 @@ FOLDER: Final = "public/"
 SHOWN_DAYS: Final = 7
 USUAL_DAYS: Final = 365  # days to the last known one, whose mean is an area's usual level
 USUAL_RATIO: Final = (0.8, 1.25)  # usual range of expected alerts over that level
-MIN_SQUARE_KM: Final = 2.0  # minimum size of an area by its forecast cells; a smaller one could point to a block
+MIN_SQUARE_KM: Final = 2.0  # minimum size of an area by shape and forecast cells; a smaller one could point to a block
 MIN_YEAR_ALERTS: Final = 12  # minimum for a usual level
+MIN_COVERED_DAYS: Final = 28  # minimum for a usual level, on average over an area's cells
 
 
 def public_files(store: Store, city: City, issue: dict[str, Any], layers: CityLayers, title: str) -> dict[str, bytes]:
@@ -50,31 +52,47 @@ def _levels(store: Store, city: City, record: ForecastRecord, layers: CityLayers
     if history is None:
         return None
     forecasts = next_day_forecasts(store, city, newest - timedelta(days=SHOWN_DAYS - 1), newest)
-    cells, areas = cells_of(forecasts[newest]), _areas(city, layers)
-    of_cells, alerts = areas[cells], history.alerts[history.is_known][:, *cells]
+    cells, (areas, too_small) = cells_of(forecasts[newest]), _areas(city, layers)
+    starts, days = coverage_starts(city, history.alerts, history.days)[cells], np.array(history.days, "datetime64[D]")
+    # Without a start, a cell counts from the first day on.
+    is_covered = history.is_known[:, None] & ~(days[:, None] < starts)
+    alerts, covered_days = (history.alerts[:, *cells] * is_covered).sum(axis=0), is_covered.sum(axis=0)
     square_km = np.prod(cell_metres(city)) / 1e6
     rows = {}
-    for area in sorted({*of_cells.tolist()} - {"", OUTSIDE}):
-        inside = of_cells == area
+    for area in sorted({*areas[cells].tolist()} - too_small):
+        inside = areas[cells] == area
         if inside.sum() * square_km >= MIN_SQUARE_KM:
-            year, days = int(alerts[:, inside].sum()), len(alerts)
+            is_usual_known = alerts[inside].sum() >= MIN_YEAR_ALERTS and covered_days[inside].mean() >= MIN_COVERED_DAYS
+            usual = (alerts[inside] / np.maximum(covered_days[inside], 1)).sum() if is_usual_known else None
             expected = (
                 table["expected"].to_numpy()[areas[cells_of(table)] == area].sum() for table in forecasts.values()
             )
-            rows[area] = [_level(float(one), year, days) for one in expected][::-1]
+            rows[area] = [_level(float(one), usual) for one in expected][::-1]
     return {"dates": [*forecasts][::-1], "rows": rows}
 
 
-def _areas(city: City, layers: CityLayers) -> Names:
-    """Return the area of each cell, shape (rows, columns): its district, else its area of the coverage or quadrant."""
-    if "districts" not in layers:
-        return cell_areas(city)
-    return names_at([*layers["districts"].items()], *cell_middles(city, *np.indices(city.shape)), outside="")
+def _areas(city: City, layers: CityLayers) -> tuple[Names, set[str]]:
+    """Return the area of each cell, "" outside (shape (rows, columns)), and the areas whose shapes are too small to show.
+
+    Areas are the districts, else those of the coverage file, else quadrants.
+    """
+    if "districts" in layers:
+        areas = [*layers["districts"].items()]
+    elif city.coverage is not None:
+        areas = [*read_areas(city.coverage.file, city.coverage.name_property, city.coverage.areas)]
+    else:
+        return quadrants(city.shape), set()
+    box, plane, too_small = shapely.box(*city.box.edges), Plane.of(city.box), {""}
+    for name in {name for name, _ in areas}:
+        shape = shapely.union_all([area for other, area in areas if other == name]).intersection(box)
+        if shapely.transform(shape, plane.metres).area < MIN_SQUARE_KM * 1e6:
+            too_small.add(name)
+    return names_at(areas, *cell_middles(city, *np.indices(city.shape)), outside=""), too_small
 
 
-def _level(expected: float, year_alerts: int, days: int) -> str:
+def _level(expected: float, usual: float | None) -> str:
     lowest, highest = USUAL_RATIO
-    if year_alerts < MIN_YEAR_ALERTS:
+    if usual is None:
         return "too few alerts to say"
-    ratio = expected * days / year_alerts
+    ratio = expected / usual
     return "lower than usual" if ratio < lowest else "higher than usual" if ratio > highest else "usual"

@@ -1,4 +1,6 @@
-from datetime import timedelta
+import json
+import re
+from datetime import date, timedelta
 from pathlib import Path
 
 import geopandas
@@ -7,7 +9,9 @@ import pyarrow.compute as pc
 import pytest
 import shapely
 
+from shotspotter_assets.cities.city import Coverage
 from shotspotter_assets.cities.layers import Layer, Layers
+from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.site import make_pages
 from shotspotter_assets.serving.issued_forecasts import withheld, write_forecast
@@ -21,6 +25,11 @@ PUBLIC = PAGE.named(file="public/index.html")
 def public_page(store: Store, site: TinySite, **changes: object) -> str:
     make_pages(store, site.city.model_copy(update={"public": True, **changes}))
     return store.read_bytes(PUBLIC, CITY).decode()
+
+
+def levels(html: str) -> dict[str, list[str]]:
+    rows = re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', html)
+    return {area: re.findall("<td>(.*?)</td>", of_days) for area, of_days in rows}
 
 
 def test_the_page_is_made_on_request_and_removed(copy: Store, tiny_site: TinySite) -> None:
@@ -52,13 +61,34 @@ def test_levels_compare_with_the_areas_own_year(copy: Store, tiny_site: TinySite
     assert all(f"<td>{level}</td>" == area.partition("</th>")[2][: len(level) + 9] for area in newest)
 
 
+def test_levels_count_days_from_the_start_of_coverage(copy: Store, tiny_site: TinySite, tmp_path: Path) -> None:
+    halves = [polygon_feature((-77.06 + 0.03 * at, 38.88, -77.03 + 0.03 * at, 38.93), {"name": at}) for at in (0, 1)]
+    (tmp_path / "halves.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": halves}))
+
+    def page(start: date) -> dict[str, list[str]]:
+        areas = {"0": tiny_site.city.start, "1": start}
+        coverage = Coverage(file=tmp_path / "halves.geojson", name_property="name", areas=areas)
+        return levels(public_page(copy, tiny_site, layers=Layers(), coverage=coverage))
+
+    start = tiny_site.last_issued - timedelta(days=40)
+    before = page(start)
+    for day in copy.days_present(TENSORS, CITY):
+        if day < start:
+            table = copy.read_table(TENSORS, CITY, day)
+            copy.write_table(TENSORS, table.filter(pc.field("column") < tiny_site.city.grid.columns // 2), CITY, day)
+    assert page(start) == before
+    assert page(tiny_site.city.start) != before, "alerts from before the start would raise the level"
+    assert {*page(start + timedelta(days=20))["1"]} == {"too few alerts to say"}
+
+
 def test_small_areas_are_left_out(copy: Store, tiny_site: TinySite, tmp_path: Path) -> None:
-    wards = {"ward": ["Large", "Small"]}
-    shapes = [shapely.box(-77.06, 38.88, -77.02, 38.93), shapely.box(-77.02, 38.88, -77.01, 38.89)]
+    # The strip has the middles of a row of cells.
+    wards = {"ward": ["Strip", "Large", "Small"]}
+    strip, small = shapely.box(-77.06, 38.88312, -77.0, 38.88313), shapely.box(-77.02, 38.88, -77.01, 38.89)
+    shapes = [strip, shapely.box(-77.06, 38.88, -77.02, 38.93), small]
     geopandas.GeoDataFrame(wards, geometry=shapes, crs=4326).to_file(tmp_path / "wards.geojson", driver="GeoJSON")
     html = public_page(copy, tiny_site, layers=Layers(districts=Layer(path=tmp_path / "wards.geojson", name="ward")))
-    assert "Large" in html
-    assert "Small" not in html
+    assert [*levels(html)] == ["Large"]
     assert "south-east" in public_page(copy, tiny_site, layers=Layers())
 
 
