@@ -94,10 +94,15 @@ def run_demo(name: str, *, days_only: bool) -> None:
         Launch(title, name, chain, range_tags(*issues), {Asset.LIVE_MODELS: networks}),
     ]
     reports = Launch("report of all folds, and the pages", name, (Asset.WALK_FORWARD_REPORTS, Asset.CITY_PAGES))
-    stages = [[days]] if days_only else [[days], runs, [reports]]
+    stages = (
+        {"half a minute": [days]} if days_only else {"half a minute": [days], "two minutes": runs, "seconds": [reports]}
+    )
     # A fork would inherit the locks of this process's threads.
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
-        warnings = {line for stage in stages for lines in pool.map(_run, stage) for line in lines}
+        warnings = set[str]()
+        for usual, stage in stages.items():
+            click.echo(f"running {' and '.join(launch.title for launch in stage)}; usually {usual}")
+            warnings |= {line for lines in pool.map(_run, stage) for line in lines}
     store = StoreResource(root=settings.store_root).open()
     if not days_only:
         _show_results(store, city)

@@ -17,7 +17,7 @@ NOT_FOR: Final = """\
 - Not to judge a neighbourhood, an officer, or the sensors' accuracy.
 - Not outside the covered cells, not for another city, and not for events other than those it forecasts.
 - Not without a person who decides, writes down why, and can be asked; and not without a way to switch it off.
-- Not when the gate fails and the baseline is not acceptable either: see the verdict.
+- Not when neither the forecast nor the best simple method is good enough: see the track record.
 """
 
 

@@ -91,8 +91,8 @@ class GunshotTypes(StoredModel):
         fitted, checked = alerts.within(train), alerts.within(validation)
         if not len(fitted.hour) or not len(checked.hour):
             raise HourlyHistoryError(
-                f"City {history.city.name}: {len(fitted.hour)} typed alerts to train and {len(checked.hour)} to validate "
-                "on; forecast types only of cities whose source gives them, and on a longer window."
+                f"No kinds of gunfire are shown: {len(fitted.hour):,} alerts to train on and {len(checked.hour):,} to validate "
+                "on have a kind."
             )
         to_fit, to_check = (
             _inputs(history, history.day_issues(part.hour), part.hour, part.cell) for part in (fitted, checked)
