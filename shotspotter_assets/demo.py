@@ -94,9 +94,7 @@ def run_demo(name: str, *, days_only: bool) -> None:
         Launch(title, name, chain, range_tags(*issues), {Asset.LIVE_MODELS: networks}),
     ]
     reports = Launch("report of all folds, and the pages", name, (Asset.WALK_FORWARD_REPORTS, Asset.CITY_PAGES))
-    stages = (
-        {"half a minute": [days]} if days_only else {"half a minute": [days], "two minutes": runs, "seconds": [reports]}
-    )
+    stages = {"half a minute": [days]} | ({} if days_only else {"two minutes": runs, "seconds": [reports]})
     # A fork would inherit the locks of this process's threads.
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
         warnings = set[str]()
