@@ -65,7 +65,7 @@ def test_nothing_is_forecast_before_the_first_forecast(town: LivingCity) -> None
     with town.clock():
         context = dg.build_sensor_context(town.instance, definitions=made, sensor_name=name, resources=dict(town.on))
         requested = made.resolve_sensor_def(name).evaluate_tick(context).run_requests
-    assert [request.partition_key for request in requested or ()] == [str(TODAY)]
+    assert [requested_days(request) for request in requested or ()] == [(str(TODAY), str(TODAY))]
     town.settle()
     assert forecast(town, TODAY).last_known == TODAY
     graph = town.on.definitions.resolve_asset_graph()

@@ -121,6 +121,5 @@ def stale_days(on: Installation, instance: dg.DagsterInstance, city: str, asset:
 
 
 def requested_days(request: dg.RunRequest) -> tuple[str, str]:
-    if request.partition_key is not None:
-        return request.partition_key, request.partition_key
-    return request.tags[RANGE_START], request.tags[RANGE_END]
+    day = request.tags.get("dagster/partition")
+    return (day, day) if day else (request.tags[RANGE_START], request.tags[RANGE_END])

@@ -119,11 +119,10 @@ class _Tick:
         tags = {"dagster/priority": str(run.priority), CITY_TAG: self._city.name}
         is_range = run.days is not None and first != last
         if run.days is not None:
-            # Dagster resolves no key of assets that begin on different days (`first_forecast`), but takes these tags.
+            # Dagster resolves no `partition_key` of assets that begin on different days (`first_forecast`), but takes tags.
             tags |= range_tags(*run.days) if is_range else {"dagster/partition": str(first)}
         yield dg.RunRequest(
             run_key=f"{target} {version} {records[0].dagster_run.run_id if records else ''}",
-            partition_key=None if run.days is None or is_range else str(first),
             asset_selection=[asset_key(self._city, name) for name in run.assets],
             tags=tags | {TARGET_TAG: target, VERSION_TAG: version, REASON_TAG: run.why[:MAX_REASON]},
         )

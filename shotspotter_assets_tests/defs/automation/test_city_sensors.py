@@ -70,7 +70,7 @@ def test_a_backlog_is_stored_before_the_newest_day_is_forecast(town: LivingCity)
     assert names(request) == set(ALERTS)
     town.run(request)
     [request] = town.tick()
-    assert request.partition_key == str(YESTERDAY)
+    assert requested_days(request) == (str(YESTERDAY), str(YESTERDAY))
     assert {"live_models", "risk_forecasts", "patrol_plans", "city_pages"} <= names(request)
 
 
