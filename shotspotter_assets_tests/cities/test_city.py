@@ -18,6 +18,7 @@ from shotspotter_assets.city_files import CityFile, CityFileError, load_city
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.geometry.shapes import polygon_feature, read_areas
 from shotspotter_assets.gridding.tensors import grid_schema
+from shotspotter_assets.serving.risk_tables import NOON
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.storage.store import gather_metadata
 from shotspotter_assets_tests.cities.test_city_files import write
@@ -65,7 +66,10 @@ def test_rules_are_read() -> None:
         ({"patrol": PATROL | {"shares": [0.2, 0.5]}}, "never rise"),
         ({"patrol": PATROL | {"shares": [0.9, 0.2]}}, "patrol.shares"),
         ({"patrol": PATROL | {"shifts": [PATROL["shifts"][0] | {"end": 6}]}}, "patrol.shifts"),
-        ({"patrol": PATROL | {"shifts": [PATROL["shifts"][1] | {"end": 13}]}}, "must not be after 12 of the next day"),
+        (
+            {"patrol": PATROL | {"shifts": [PATROL["shifts"][1] | {"end": 13}]}},
+            f"must not be after {NOON} of the next day",
+        ),
         ({"patrol": PATROL | {"repeats": {"most": 7, "days": 7}}}, "must be less than days"),
         ({"patrol": PATROL | {"shifts": [*PATROL["shifts"], PATROL["shifts"][0]]}}, "two shifts have the same name"),
     ],
