@@ -53,8 +53,10 @@ def published_files(store: Store, city: str, issue: dict[str, Any], warnings: Se
             catalogue.PLAN_CSV.file: dispatch_csv(plan),
             catalogue.PLAN_MAP.file: _with(facts, dispatch_geojson(plan)),
         }
-    if (streets := store.find_table(catalogue.TOP_STREETS, city, record.issue_date)) is not None:
-        files[catalogue.STREETS_CSV.file] = dispatch_csv(streets)
+    if forecast["data"]["streets"]:
+        files[catalogue.STREETS_CSV.file] = dispatch_csv(
+            store.read_table(catalogue.TOP_STREETS, city, record.issue_date)
+        )
     own = record.model_dump(include={*Status.model_fields})
     status = Status(**own, ends=forecast["ends"], files=tuple(files), warnings=tuple(warnings))
     return files | {catalogue.STATUS.file: status.content()}

@@ -1,5 +1,6 @@
 """The first page: the newest forecast by shift, with places to be, a map and the units of the plan."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,7 +18,7 @@ from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.geometry.cells import cell_middles, cell_numbers
 from shotspotter_assets.models.city_history import known_history
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.words import amount, chance, chance_classes, legend, reasons, scale, set_apart
+from shotspotter_assets.pages.words import amount, chance, chance_classes, legend, reasons, scale, set_apart, short_day
 from shotspotter_assets.patrol.cover import reach_matrix
 from shotspotter_assets.patrol.dispatch import PlanRecord, read_plan
 from shotspotter_assets.patrol.shifts import shift_forecasts, shift_window, totals_note
@@ -25,7 +26,7 @@ from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRec
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
 from shotspotter_assets.serving.street_ranking import top_street_lines
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, STREETS
-from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
 from shotspotter_assets.storage.store import Store
 
 SHOWN_PLACES: Final = 10  # number of places of a period without units
@@ -35,6 +36,7 @@ QUARTERS: Final = tuple(
     for name, start in (("Night", 0), ("Morning", 6), ("Afternoon", 12), ("Evening", 18))
 )
 """Hours of a city without shifts."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Period:
     ends: datetime
     probability: Array
     expected: Array
+    units: pa.Table | None = None  # those of all shifts of the plan
+    plan: PlanRecord | None = None
 
 
 def newest_issue(store: Store, city: str) -> IssueRecord | None:
@@ -77,6 +81,8 @@ class _FirstPage:
         self.drivers = record.cell_drivers()
         self.shifts = () if city.time_precision == "day" else QUARTERS if city.patrol is None else city.patrol.shifts
         self.units, self.plan = self._read_plan(record.issue_date)
+        if self.plan is not None and self.plan.forecast_version != record.version:
+            self.units = None
         self.recent = self._recent_alerts()
 
     def forecast(self) -> dict[str, Any]:
@@ -123,7 +129,7 @@ class _FirstPage:
             table, plan = read_plan(self.store, self.city.name, issue_date)
         except MissingObjectError:
             return None, None
-        if self.city.patrol is None or not len(table):
+        if self.city.patrol is None or not len(table) or plan.radius_m != self.city.patrol.radius_m:
             return None, plan
         names = self.places.names(*cells_of(table), with_degrees=False)
         return table.append_column("place", pa.array(names)), plan
@@ -145,40 +151,48 @@ class _FirstPage:
         over_midnight = [shift for shift in self.shifts if 0 < shift.end <= shift.start]
         table = self.store.find_sound_table(FORECAST, self.city.name, before, ["row"]) if over_midnight else None
         if table is not None and is_of_grid(table, self.city):
-            yield from self._periods_of("before", before, over_midnight)
+            try:
+                yield from self._periods_of("before", before, over_midnight)
+            except (MissingObjectError, CorruptObjectError, ValueError) as error:
+                # Files of the day before, or shifts that it does not have, must not stop today's page.
+                log.warning("City %s: pages leave out shifts of the day before. %s", self.city.name, error)
         if self.shifts:
             yield from self._periods_of("shift", self.record.issue_date, self.shifts)
 
     def _periods_of(
         self, kind: Literal["shift", "before"], issue_date: date, shifts: Sequence[Shift]
     ) -> Iterator[Period]:
+        units, plan = (self.units, self.plan) if kind == "shift" else self._read_plan(issue_date)
         hourly, day = self.store.read_table(HOURLY, self.city.name, issue_date), issue_date + ONE_DAY
         risk = shift_forecasts(hourly, self.city, shifts, day)
         for at, shift in enumerate(shifts):
             starts, ends = shift_window(shift, day, self.city.zone)
             probability, expected = (of[at, self.row, self.column] for of in (risk.probability, risk.expected))
-            yield Period(kind, shift.name, starts, ends, probability, expected)
+            yield Period(kind, shift.name, starts, ends, probability, expected, units, plan)
 
     def _shown(self, period: Period) -> dict[str, Any]:
         """Return a period for the template, with the places of its units or else the likeliest ones."""
         is_before, is_day = period.kind == "before", period.kind == "day"
-        units, plan = self._read_plan(self.record.issue_date - ONE_DAY) if is_before else (self.units, self.plan)
-        of_shift = None if units is None or is_day else units.filter(pc.field("shift") == period.name)
-        rows = of_shift.sort_by("rank").to_pylist() if of_shift else []
+        hours = {"shift": period.name, "starts_at": period.starts.isoformat(), "ends_at": period.ends.isoformat()}
+        units = [] if period.units is None else period.units.sort_by("rank").to_pylist()
+        # A plan may have been made before the hours of its shifts were changed.
+        rows, plan = [row for row in units if row.items() >= hours.items()], period.plan
         totals = next((one for one in plan.shifts if one.shift == period.name), None) if plan and rows else None
         rows = rows or self._likeliest(period, with_range=is_day)
+        until = f"the {RECENT_WEEKS} weeks to {short_day(self.record.last_known)}"
+        weeks = until if self.record.lead > 1 else f"{RECENT_WEEKS} weeks"
         shared, apart = set_apart([row["reasons"] for row in rows])
         for row, own in zip(rows, apart, strict=True):
             if self.recent is not None:
                 number = self.recent[int(totals is not None), cell_numbers(self.city, row["row"], row["column"])]
                 where = f"within {self.city.patrol.radius_m:.0f} m" if totals and self.city.patrol else "in the cell"
-                own.append(f"{number or 'no'} {'alert' if number == 1 else 'alerts'} {where} in {RECENT_WEEKS} weeks")
+                own.append(f"{number or 'no'} {'alert' if number == 1 else 'alerts'} {where} in {weeks}")
             row["apart"] = reasons([*own, *row.get("range", ())], "")
             row |= {"chance": chance(row["probability_within_reach"]), "at": [row["latitude"], row["longitude"]]}
         name = f"{period.name} from {period.starts:%A}" if is_before else period.name
         return {
             "name": name,
-            "anchor": f"{period.kind}={period.name.replace(' ', '-')}",
+            "anchor": f"{period.kind}={period.name.replace(' ', '+')}",
             "kind": period.kind,
             "starts": period.starts,
             "ends": period.ends,
@@ -211,11 +225,12 @@ class _FirstPage:
 
     def _streets(self, periods: Sequence[Period]) -> list[dict[str, Any]]:
         """Return the likeliest streets of the day, with class and chance by period; None where these are unknown."""
-        city, issue_date = self.city.name, self.record.issue_date
-        streets = top_street_lines(self.store, city, issue_date)
+        streets = top_street_lines(self.store, self.city, self.record)
         if not streets:
             return []
-        table = self.store.read_table(STREETS, city, issue_date, ["segment", "shift", "probability"])
+        table = self.store.read_table(
+            STREETS, self.city.name, self.record.issue_date, ["segment", "shift", "probability"]
+        )
         rows = table.filter(pc.field("segment").isin([one["id"] for one in streets])).to_pylist()
         risk = {(row["segment"], row["shift"]): row["probability"] for row in rows}
 

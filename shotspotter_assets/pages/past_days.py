@@ -1,6 +1,7 @@
 """The page of past days: each forecast with the observed alerts, in plain words."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from shotspotter_assets.pages.words import amount, chance, chance_classes, long_
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.serving.risk_tables import MODEL_PREFIX, is_of_grid, next_day_rows
 from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, FORECAST_RECORD, PLAN, PLAN_RECORD, TENSORS
+from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 
@@ -36,15 +38,16 @@ def has_plans(city: City) -> bool:
 
 
 def stamps(store: Store, city: City, last_known: date) -> Iterator[tuple[date, str]]:
-    """Yield the known days that have a forecast, with a hash of forecast, plans and alerts."""
+    """Yield the known days with all files of a forecast, each with a hash of forecast, plans and alerts."""
     known, plans = store.days_present(TENSORS, city.name, last=last_known), store.days_present(PLAN_RECORD, city.name)
     rules = "" if city.patrol is None else city.patrol.model_dump_json()
     for issue_date in sorted(store.days_present(FORECAST, city.name)):
         if (day := issue_date + ONE_DAY) in known:
-            files = [(FORECAST_RECORD, issue_date), (TENSORS, day)]
+            files = [(FORECAST_RECORD, issue_date), (TENSORS, day), (CLEANED, day)]
             files += [(PLAN_RECORD, at) for at in _plans_of(day) if at in plans]
             records = (store.read_bytes(file, city.name, at) for file, at in files)
-            yield day, sha256(rules, *(record.hex() for record in records))[:16]
+            with suppress(MissingObjectError):
+                yield day, sha256(rules, *(record.hex() for record in records))[:16]
 
 
 def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """Make the pages of a city and the overview of all cities, and write the changed files."""
 
+import logging
 from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from shotspotter_assets.pages.words import title_of
 from shotspotter_assets.quality.city_state import open_warnings
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import INDEX, LINEAGE, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS
-from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
@@ -43,6 +44,7 @@ TABS: Final = {
 }
 """Title of each page of a city, by file."""
 WARNED_DAYS: Final = 91  # newest days whose warnings are on the pages
+log = logging.getLogger(__name__)
 
 
 class CityCard(BaseModel):
@@ -216,7 +218,13 @@ def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:
         kept = site.record.files.get(file := f"day-{day}.js")
         if kept and site.record.past.get(day) == stamp:
             past[day], site.hashes[file] = stamp, kept
-        elif (maps := past_day(site.store, city, day)) is not None:
+            continue
+        try:
+            maps = past_day(site.store, city, day)
+        except (CorruptObjectError, MissingObjectError) as error:
+            log.warning("City %s: pages leave out %s. %s", city.name, day, error)
+            continue
+        if maps is not None:
             past[day] = stamp
             site.put_data(f"day-{day}", maps)
     return past

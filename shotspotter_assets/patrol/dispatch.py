@@ -123,6 +123,8 @@ class PlanRecord(StoredRecord):
     issue_date: date
     forecast_date: date
     note: str = ""
+    forecast_version: str = ""
+    radius_m: float = 0.0  # reach of a unit
     shifts: tuple[ShiftTotals, ...] = ()
 
     def totals(self) -> dict[str, Any]:

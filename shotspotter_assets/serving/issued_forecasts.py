@@ -138,9 +138,7 @@ def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
 
 
 def next_day_forecasts(store: Store, city: City, first: date, last: date) -> dict[date, pa.Table]:
-    """Return the next-day rows of forecasts for `first` to `last`, by forecast date, without those on older grids."""
-    tables = {
-        issue_date: store.read_table(FORECAST, city.name, issue_date)
-        for issue_date in sorted(store.days_present(FORECAST, city.name, first - ONE_DAY, last - ONE_DAY))
-    }
-    return {at + ONE_DAY: next_day_rows(table) for at, table in tables.items() if is_of_grid(table, city)}
+    """Return the next-day rows of sound forecasts for `first` to `last`, by forecast date, without those on older grids."""
+    issued = sorted(store.days_present(FORECAST, city.name, first - ONE_DAY, last - ONE_DAY))
+    tables = {at + ONE_DAY: store.find_sound_table(FORECAST, city.name, at) for at in issued}
+    return {day: next_day_rows(one) for day, one in tables.items() if one is not None and is_of_grid(one, city)}

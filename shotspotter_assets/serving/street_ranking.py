@@ -49,6 +49,7 @@ class StreetRecord(StoredRecord):
 
     issue_date: date = Field(description="Issue date of the forecast.")
     no_streets: str = Field("", description='Reason for no ranked streets, or "".')
+    forecast_version: str = Field("", description="Version of the forecast.")
     is_wrong: bool = Field(False, description="True for an unusable file of streets.")
     segments: int = Field(0, description="Number of ranked segments.")
     expected_alerts: float = Field(0.0, description="Expected number of alerts on the segments on the forecast date.")
@@ -146,6 +147,7 @@ def rank_streets(
         record=StreetRecord(
             city=city.name,
             issue_date=forecast.issue_date,
+            forecast_version=forecast.version,
             segments=len(shown),
             expected_alerts=float(day.expected.sum()),
             expected_on_no_street=day.expected_on_no_street,
@@ -165,11 +167,14 @@ def write_streets(store: Store, forecast: StreetForecast | StreetRecord) -> str:
         return forecast.write(store)
 
 
-def top_street_lines(store: Store, city: str, issue_date: date) -> list[dict[str, Any]]:
-    """Return the most probable segments as GeoJSON features with reasons; none without ranked streets."""
-    if not store.exists(STREETS_MAP, city, issue_date):
+def top_street_lines(store: Store, city: City, forecast: ForecastRecord) -> list[dict[str, Any]]:
+    """Return the most probable segments as GeoJSON features with reasons; none if no streets of this forecast are ranked."""
+    ranked = StreetRecord.find(store, city.name, forecast.issue_date)
+    if city.streets is None or ranked is None or ranked.no_streets or ranked.forecast_version != forecast.version:
         return []
-    features: list[dict[str, Any]] = json.loads(store.read_bytes(STREETS_MAP, city, issue_date))["features"]
+    features: list[dict[str, Any]] = json.loads(store.read_bytes(STREETS_MAP, city.name, forecast.issue_date))[
+        "features"
+    ]
     return features
 
 

@@ -65,6 +65,16 @@ def test_every_field_of_the_status_is_in_the_data_dictionary() -> None:
     assert [name for name in Status.model_fields if f"`{name}`" not in described] == []
 
 
+def test_files_of_other_streets_or_another_forecast_are_left_out(copy: Store, tiny_site: TinySite) -> None:
+    make_pages(copy, tiny_site.city.model_copy(update={"streets": None}))
+    assert [copy.exists(file, CITY) for file in OTHERS] == [True, True, True, False]
+    record = load_record(copy, CITY, tiny_site.last_issued)
+    record.model_copy(update={"version": "another"}).write(copy)
+    make_pages(copy, tiny_site.city)
+    assert json.loads(copy.read_bytes(STATUS, CITY))["files"] == [FORECAST_MAP.file]
+    assert [copy.exists(file, CITY) for file in OTHERS] == [True, False, False, False]
+
+
 def test_without_a_forecast_only_the_status_remains(copy: Store, tiny_site: TinySite) -> None:
     history = CityHistory.load(copy, tiny_site.city, tiny_site.last_issued)
     write_forecast(copy, withheld(copy, history, "The source is silent."))

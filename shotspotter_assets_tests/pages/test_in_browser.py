@@ -59,7 +59,7 @@ def open_page(page: Any, folder: Path, file: str = "index.html", ready: str = "d
 
 
 def test_map_has_the_colours_of_the_legend(page: Any, folder: Path, tiny_site: TinySite) -> None:
-    open_page(page, folder, "index.html#day=Whole-day")
+    open_page(page, folder, "index.html#day=Whole+day")
     day = next_day_rows(tiny_site.store.read_table(FORECAST, CITY, tiny_site.last_issued))
     number = pc.add(pc.multiply(day["row"].cast("int64"), tiny_site.city.grid.columns), day["column"])
     probability = day["probability"].to_numpy()
@@ -76,7 +76,7 @@ def test_map_has_the_colours_of_the_legend(page: Any, folder: Path, tiny_site: T
 
 
 def test_shifts_and_types_change_map_and_places(page: Any, folder: Path, tiny_site: TinySite) -> None:
-    open_page(page, folder, "index.html#day=Whole-day")
+    open_page(page, folder, "index.html#day=Whole+day")
     before = page.inner_text("#shown"), page.evaluate(CLASSES), page.inner_text(".now h2 >> visible=true")
     page.click("nav.shifts >> text=night >> visible=true")
     assert page.evaluate("location.hash") == "#shift=night"
@@ -105,6 +105,34 @@ def test_the_page_opens_on_the_shift_of_the_clock(
     assert page.locator("nav.shifts >> text=night from >> visible=true").count() == (hours < 6)
 
 
+@pytest.mark.parametrize(
+    ("day", "now", "label"),
+    [("2023-11-05", "2023-11-05T04:30Z", " (today)"), ("2023-11-06", "2023-11-05T04:30Z", " (tomorrow)"),
+     ("2023-03-12", "2023-03-12T04:30Z", " (tomorrow)")],
+)  # fmt: skip
+def test_days_of_25_and_23_hours_have_labels(page: Any, copy: Store, day: str, now: str, label: str) -> None:
+    file = Path(copy.root, "city_pages", f"city={CITY}", "index.html")
+    file.write_text(re.sub('data-day="[^"]*"', f'data-day="{day}"', file.read_text()))
+    page.clock.set_fixed_time(now)
+    page.goto(file.as_uri())
+    assert page.text_content("#when") == label
+
+
+def test_a_page_left_open_follows_the_clock(page: Any, folder: Path, tiny_site: TinySite) -> None:
+    page.clock.install(
+        time=day_start(tiny_site.last_issued + timedelta(days=1), tiny_site.city.zone) + timedelta(hours=1)
+    )
+    open_page(page, folder, "index.html#%")
+    shown = "document.querySelector('.period:not([hidden])').id"
+    assert page.evaluate(shown) == "before=night"
+    page.clock.fast_forward("06:00:00")
+    assert (page.evaluate(shown), page.inner_text("#when")) == ("shift=day", " (today)")
+    assert page.inner_text("#shown").startswith("Day: ")
+    assert page.locator("nav.shifts >> text=night from >> visible=true").count() == 0
+    page.clock.fast_forward("24:00:00")
+    assert page.text_content("#when") == ""
+
+
 def test_a_phone_shows_the_first_places_at_once(browser: Any, folder: Path) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})
     open_page(page, folder)
@@ -124,7 +152,7 @@ def test_all_shifts_are_there_without_scripts_and_on_paper(browser: Any, page: A
 
 
 def test_streets_can_be_hidden_and_pointed_at(page: Any, folder: Path, tiny_site: TinySite) -> None:
-    open_page(page, folder, "index.html#day=Whole-day")
+    open_page(page, folder, "index.html#day=Whole+day")
     page.check("#streets")
     page.locator("#map path.street").last.dispatch_event("mouseover")
     top = json.loads((tiny_site.root / "store/street_risk/city=tiny_city").joinpath(
@@ -156,6 +184,8 @@ def test_pages_warn_when_the_forecast_day_is_over(page: Any, copy: Store, tiny_s
     make_overview(copy, [CITY])
     page.goto(address(Path(copy.root, "city_pages"), "index.html", city))
     assert "is out of date." in page.inner_text(".note.age")
+    text = Path(copy.root, "city_pages", f"city={city}", "index.html").read_text()
+    assert "<noscript><p>This forecast holds until Sunday, 19 November 2023, 06:00.</p></noscript>" in text
     page.clock.set_fixed_time(f"{tiny_site.last_issued + timedelta(days=1)}T12:00:00Z")
     page.reload()
     assert page.is_hidden(".note.age")

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from shotspotter_assets.pages.past_days import NO_PLAN, OUT_OF_REACH, REACHED, past_day, stamps
-from shotspotter_assets.storage.catalogue import PLAN
+from shotspotter_assets.storage.catalogue import CLEANED, PLAN
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, ISSUED, TinySite
 
@@ -19,6 +19,17 @@ def test_alerts_in_planned_shifts_are_within_reach_or_not(tiny_site: TinySite, r
     assert {NO_PLAN, planned} == set(expected)
     within = sum(unit == REACHED for unit in expected)
     assert f"{within} of the {len(hours)} alerts were within {radius_m:.0f} m of a unit" in day["sentence"]
+
+
+def test_alerts_that_move_within_their_hour_rebuild_the_day(copy: Store, tiny_site: TinySite) -> None:
+    day = tiny_site.last_issued
+    before = dict(stamps(copy, tiny_site.city, day))
+    alerts = copy.read_table(CLEANED, CITY, day)
+    copy.write_table(CLEANED, alerts.sort_by([("time_utc", "descending")]), CITY, day)
+    after = dict(stamps(copy, tiny_site.city, day))
+    assert [one for one in after if after[one] != before[one]] == [day]
+    copy.delete(CLEANED, CITY, day)
+    assert day not in dict(stamps(copy, tiny_site.city, day))
 
 
 def test_a_day_without_a_plan_says_so(copy: Store, tiny_site: TinySite) -> None:

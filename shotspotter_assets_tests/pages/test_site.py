@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 import pytest
@@ -12,6 +13,7 @@ from markupsafe import escape
 
 from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.layers import Layer, Layers
+from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.grid import Grid
@@ -23,11 +25,11 @@ from shotspotter_assets.quality.city_state import keep_findings
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.serving import issued_forecasts
 from shotspotter_assets.serving.risk_tables import is_of_grid
-from shotspotter_assets.storage.catalogue import FORECAST, PAGE, PLAN, TENSORS, TOP_STREETS
+from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, PAGE, PLAN, TENSORS, TOP_STREETS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets_tests.defs.chain import CITIES
-from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, TinySite, layers
+from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, SHIFTS, TinySite, layers
 
 
 def page(store: Store, file: str = "index.html") -> str:
@@ -141,7 +143,7 @@ def test_a_city_without_shifts_has_quarters_of_the_day_without_units(copy: Store
     make_pages(copy, tiny_site.city.model_copy(update={"patrol": None}))
     html = page(copy)
     assert all(f'id="shift={name}"' in html for name in ("Night", "Morning", "Afternoon", "Evening"))
-    assert 'id="day=Whole-day"' in html
+    assert 'id="day=Whole+day"' in html
     assert '"4/-1":{"alerts"' in page(copy, "forecast.js")
     assert " unit" not in html[html.index("<main>") : html.index("The model behind")]
 
@@ -158,12 +160,52 @@ def test_a_shift_may_be_named_like_the_day_and_have_no_reach(copy: Store, tiny_s
     table, record = read_plan(copy, CITY, tiny_site.last_issued)
     names = pc.replace_substring(table["shift"], "day", "Whole day")
     copy.write_table(PLAN, table.set_column(1, table.schema.field(1), names), CITY, tiny_site.last_issued)
-    record.model_copy(update={"shifts": (replace(record.shifts[0], shift="Whole day"),)}).write(copy)
+    totals = replace(record.shifts[0], shift="Whole day")
+    record.model_copy(update={"shifts": (totals,), "radius_m": 0.0}).write(copy)
     patrol = tiny_site.city.patrol.model_copy(update={"shifts": shifts, "radius_m": 0.0})
     make_pages(copy, tiny_site.city.model_copy(update={"patrol": patrol}))
-    assert re.findall('id="([^"]*=Whole-day)"', page(copy)) == ["shift=Whole-day", "day=Whole-day"]
+    assert re.findall('id="([^"]*=Whole.day)"', page(copy)) == ["shift=Whole+day", "day=Whole+day"]
     assert page(copy).count("(80% interval ") == 1
     assert '"has_units":[true,false],"reach":0' in page(copy, "forecast.js")
+
+
+def test_shifts_of_similar_names_have_addresses_of_their_own(copy: Store, tiny_site: TinySite) -> None:
+    shifts = tuple(Shift(name=name, start=at, end=at + 8, units=1) for at, name in enumerate(("A B", "A-B", "A_B")))
+    make_pages(copy, tiny_site.city.model_copy(update={"patrol": PatrolRules(shifts=shifts)}))
+    assert re.findall('href="#(shift=[^"]*)"', page(copy)) == ["shift=A+B", "shift=A-B", "shift=A_B"]
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"radius_m": 2000.0}, {"shifts": (SHIFTS[0], Shift(name="night", start=20, end=4, units=3))}]
+)
+def test_units_are_shown_only_for_the_rules_of_their_plan(
+    copy: Store, tiny_site: TinySite, change: dict[str, Any]
+) -> None:
+    make_pages(copy, tiny_site.city.model_copy(update={"patrol": tiny_site.city.patrol.model_copy(update=change)}))
+    shown = {"radius_m": [False] * 4, "shifts": [False, True, False, False]}.get(
+        next(iter(change), ""), [True] * 3 + [False]
+    )
+    assert f'"has_units":{json.dumps(shown, separators=(",", ":"))}' in page(copy, "forecast.js")
+
+
+@pytest.mark.parametrize("file", [PLAN, HOURLY, FORECAST, FORECAST_RECORD])
+@pytest.mark.parametrize("content", [b"{", None])
+def test_wrong_files_of_the_day_before_leave_out_its_parts(
+    copy: Store, tiny_site: TinySite, file: StoredFile, content: bytes | None
+) -> None:
+    before = tiny_site.last_issued - timedelta(days=1)
+    copy.delete(file, CITY, before) if content is None else copy.write_bytes(file, content, CITY, before)
+    make_pages(copy, tiny_site.city)
+    is_left_out = file in (HOURLY, FORECAST) or (file == PLAN and content is not None)
+    has_units = [*([] if is_left_out else [file != PLAN]), True, True, False]
+    assert f'"has_units":{json.dumps(has_units, separators=(",", ":"))}' in page(copy, "forecast.js")
+
+
+def test_alerts_before_a_long_lead_are_dated(copy: Store, tiny_site: TinySite) -> None:
+    record = issued_forecasts.load_record(copy, CITY, tiny_site.last_issued)
+    record.model_copy(update={"last_known": date(2023, 10, 1), "lead": 48}).write(copy)
+    make_pages(copy, tiny_site.city)
+    assert "m in the 4 weeks to 1 Oct 2023" in page(copy)
 
 
 def test_places_link_to_maps(tiny_site: TinySite) -> None:

@@ -11,6 +11,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.geometry.grid import Box, Grid
 from shotspotter_assets.serving import street_ranking
+from shotspotter_assets.serving.issued_forecasts import load_record
 from shotspotter_assets.serving.risk_tables import hourly_table, risk_table
 from shotspotter_assets.serving.street_ranking import score_streets
 from shotspotter_assets.sources.simulated.source import SimulatedSource
@@ -78,7 +79,7 @@ def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Stor
     assert top[0]["probability"] == of_day["probability"].to_numpy().max()
     assert "of the alerts of R" in top[0]["why"]
     assert any(row["why"].endswith(": near; often") for row in top)
-    lines = street_ranking.top_street_lines(store, city.name, DAY)
+    lines = street_ranking.top_street_lines(store, city, load_record(store, city.name, DAY))
     assert [line["properties"]["rank"] for line in lines] == [row["rank"] for row in top]
     assert {line["geometry"]["type"] for line in lines} == {"LineString"}
 

@@ -51,7 +51,8 @@ def _plan_of(_: dg.DagsterLogManager, store: Store, city: City, issue_date: date
     plan = plan_day(city, forecast.forecast_date, shifts.expected, shifts.in_coverage, areas=areas, history=history)
     streets = store.find_table(STREETS, *key)
     table = dispatch_table(plan, city, shifts, areas=areas, reasons=forecast.cell_drivers(), streets=streets)
-    record = PlanRecord(**days, shifts=tuple(shift.totals for shift in plan.shifts))
+    made_from = {"forecast_version": forecast.version, "radius_m": rules.radius_m}
+    record = PlanRecord(**days, **made_from, shifts=tuple(shift.totals for shift in plan.shifts))
     path = write_plan(store, record, table)
     return {
         "data_version": sha256(dispatch_csv(table))[:16],

@@ -8,8 +8,8 @@ document.addEventListener("DOMContentLoaded", async () => {
 
   function labelDay() {
     const { day, zone } = byId("when").dataset, local = (moment) => new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(moment);
-    const name = { [local(Date.now())]: "today", [local(Date.now() + DAY)]: "tomorrow" }[day];
-    if (name) byId("when").textContent = ` (${name})`;
+    const name = { 0: "today", 1: "tomorrow" }[(Date.parse(day) - Date.parse(local(Date.now()))) / DAY];
+    byId("when").textContent = name ? ` (${name})` : "";
   }
 
   /* The shift that is on or next; of days that are over, the one at this time of the day. */
@@ -19,7 +19,7 @@ document.addEventListener("DOMContentLoaded", async () => {
     return shifts.find((period) => now < instant(period, "ends")) || shifts.reverse().find(isOn) || periods[periods.length - 1];
   }
 
-  const chosen = () => periods.find((period) => `#${period.id}` === decodeURIComponent(location.hash)) || current();
+  const chosen = () => periods.find((period) => `#${period.id}` === location.hash) || current();
   function choose() {
     const period = chosen();
     periods.forEach((one) => { one.hidden = one !== period; });
@@ -28,19 +28,24 @@ document.addEventListener("DOMContentLoaded", async () => {
   }
 
   /* A night that began on the day before is of interest while it lasts. */
-  periods.forEach((period, at) => {
-    if (period.dataset.kind !== "before" || Date.now() < instant(period, "ends")) return;
-    links[at].hidden = true;
-    period.classList.add("screen");
-  });
+  function hideEnded() {
+    periods.forEach((period, at) => {
+      if (period.dataset.kind !== "before" || Date.now() < instant(period, "ends")) return;
+      links[at].hidden = true;
+      period.classList.add("screen");
+    });
+  }
+  hideEnded();
   labelDay();
   choose();
   const [ground, forecast] = await Promise.all([CityPages.load("ground"), CityPages.load("forecast")]);
   const map = new CityMap(byId("map"), ground), indexOfCell = new Map(forecast.cells.map((number, at) => [number, at]));
   const type = byId("type"), streets = byId("streets");
 
+  let shownAt;
+
   function show() {
-    const at = choose(), view = forecast.views[`${at}/${type ? type.value : -1}`], name = links[at].textContent, hasUnits = forecast.has_units[at];
+    const at = shownAt = choose(), view = forecast.views[`${at}/${type ? type.value : -1}`], name = links[at].textContent, hasUnits = forecast.has_units[at];
     map.describe = (number) => [`${view.chances[indexOfCell.get(number)]} of an alert`, forecast.why[indexOfCell.get(number)]];
     map.setCells(forecast.cells, view.classes);
     map.setMarks(forecast.marks[at], hasUnits ? forecast.reach : 0);
@@ -58,5 +63,11 @@ document.addEventListener("DOMContentLoaded", async () => {
   [type, streets].filter(Boolean).forEach((input) => input.addEventListener("change", show));
   addEventListener("hashchange", show);
   show();
+  /* A page may stay open for days. */
+  setInterval(() => {
+    hideEnded();
+    labelDay();
+    if (periods.indexOf(chosen()) !== shownAt) show();
+  }, 60000);
   document.body.dataset.drawn = "yes";
 });

@@ -52,9 +52,9 @@ const CityPages = (() => {
   }
 
   /* The age of a page is not known when the page is made. */
-  document.addEventListener("DOMContentLoaded", () => all(".age[data-ends]").forEach((note) => {
-    note.hidden = Date.now() < new Date(note.dataset.ends);
-  }));
+  const showAge = () => all(".age[data-ends]").forEach((note) => { note.hidden = Date.now() < new Date(note.dataset.ends); });
+  document.addEventListener("DOMContentLoaded", showAge);
+  setInterval(showAge, 60000);
 
   return { data: (name, value) => values.set(name, value), load, loadScript, element, colour, draw };
 })();
