@@ -189,13 +189,13 @@ def test_pages_warn_when_the_forecast_day_is_over(page: Any, copy: Store, tiny_s
     page.clock.set_fixed_time(f"{tiny_site.last_issued + timedelta(days=1)}T12:00:00Z")
     page.reload()
     assert page.is_hidden(".note.age")
-    assert page.locator("text=made after its day >> visible=true").count() == 0
+    assert page.locator("text=Made after its day >> visible=true").count() == 0
 
 
 @pytest.mark.parametrize("city", [CITY, ALL_CITIES])
 def test_a_demonstration_says_so_in_one_line(page: Any, folder: Path, city: str) -> None:
     page.goto(address(folder, "index.html", city))
-    assert page.inner_text("p.age").startswith("This forecast was made after its day")
+    assert page.inner_text("p.age").startswith("Made after its day")
     assert page.locator(".age").count() == 1
 
 

@@ -209,7 +209,7 @@ def test_alerts_before_a_long_lead_are_dated(copy: Store, tiny_site: TinySite) -
 
 
 def test_places_link_to_maps(tiny_site: TinySite) -> None:
-    links = r'href="geo:38\.\d+,-77\.\d+">Map app</a>\s*<a class="screen" href="https://www.openstreetmap.org'
+    links = r'href="geo:38\.\d+,-77\.\d+">Map app</a>\s*<a class="screen more" href="https://www.openstreetmap.org'
     assert re.search(links, page(tiny_site.store))
 
 
