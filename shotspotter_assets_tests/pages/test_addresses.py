@@ -33,6 +33,8 @@ def test_the_status_names_the_forecast_and_its_files(tiny_site: TinySite) -> Non
     assert status["files"] == [file.file for file in OTHERS]
     assert (status["version"], status["forecast_date"]) == (record.version, str(record.forecast_date))
     assert status["no_forecast"] == ""
+    plan, _ = read_plan(tiny_site.store, CITY, tiny_site.last_issued)
+    assert status["ends"] == max(plan["ends_at"].to_pylist())  # a night ends after the forecast date
 
 
 @pytest.mark.parametrize("file", [FORECAST_MAP, PLAN_MAP])
