@@ -15,7 +15,7 @@ def test_without_variables_the_checkout_has_all(environ: dict[str, str]) -> None
     settings = Settings.from_environment(environ)
     assert settings == Settings(load_cities(), str(CHECKOUT / "store"), str(CHECKOUT / "landing"))
     assert settings.ui_url == "http://127.0.0.1:3000"
-    assert not any(city.is_automated for city in settings.cities.values())
+    assert [name for name, city in settings.cities.items() if city.is_automated] == ["washington_dc"]
     assert (CHECKOUT / "workspace.yaml").is_file()
 
 

@@ -12,8 +12,8 @@ from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly,
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.stack import HOURLY_MEMBERS, FittedStack, combined_hours
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts
-from shotspotter_assets_tests.models.next_hours.test_climatology import fit
-from shotspotter_assets_tests.models.next_hours.test_climatology import fitted as fitted_once
+from shotspotter_assets_tests.models.next_hours.test_next_hours import fit
+from shotspotter_assets_tests.models.next_hours.test_next_hours import fitted as fitted_once
 from shotspotter_assets_tests.models.test_stack import Known
 
 BEFORE, WEIGHED, LATER = range(100 * 24), range(100 * 24, 240 * 24), range(240 * 24, 360 * 24)
