@@ -53,7 +53,7 @@ DEMONSTRATIONS: Final = {
 """Demonstrations by city, the default one first."""
 SMALL_NETWORKS: Final = {
     "network": {"networks": 1, "filters": 8, "epochs": 6, "train_days": 730},
-    "conv_lstm": {"filters": 4, "days": 4, "epochs": 4, "train_days": 730, "learning_rate": 0.01},
+    "conv_lstm": {"filters": 4, "days": 4, "epochs": 4, "train_days": 730, "learning_rate": 3e-3},
 }
 """Settings of networks that train in seconds."""
 SHOWN_PLACES: Final = 5
