@@ -15,8 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from datetime import time as clock_time
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
@@ -44,7 +42,6 @@ FOLD: Final = DEMONSTRATIONS[CITY].fold
 PICTURES: Final = Path(__file__).parent / "pictures"
 CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WINDOW: Final = {"width": 1200, "height": 1150}
-MORNING: Final = clock_time(7)
 NOTEBOOK: Final = CHECKOUT / "notebooks" / "explore.ipynb"
 
 
@@ -86,8 +83,6 @@ class Demo:
     def page(self, file: str) -> bytes:
         """One of the city's pages, opened from the disk."""
         page = self.browser.new_page(viewport=WINDOW, color_scheme="light")
-        # On the morning that the demo ends with, whenever the picture is made.
-        page.clock.set_fixed_time(datetime.combine(self.issue.forecast_date, MORNING, self.city.zone))
         page.goto(Path(self.store.uri(PAGE.named(file=file), CITY)).as_uri())
         page.wait_for_selector("body[data-drawn]")
         png: bytes = page.screenshot()
@@ -119,7 +114,7 @@ def of_demo(demo: Demo) -> dict[str, Callable[[], bytes]]:
         "risk_map.png": demo.risk_map,
         "forecast.png": partial(demo.of_report, "forecast"),
         "reliability.png": partial(demo.of_report, "reliability"),
-        "page_tomorrow.png": partial(demo.page, "index.html"),
+        "page_now.png": partial(demo.page, "index.html"),
         "page_past.png": partial(demo.page, "past.html"),
         "notebook.png": demo.notebook,
     }
