@@ -38,7 +38,7 @@ from shotspotter_assets.storage.stored_file import ALL_CITIES, Asset
 
 
 class Demonstration(NamedTuple):
-    """The parts of a city that are run: all days to the end of a fold's test window, the fold, and daily products."""
+    """The fold and the issue dates of a demonstration, which stores all days to the end of the fold's test window."""
 
     fold: date
     first_issue: date

@@ -51,7 +51,7 @@ class Folds(StrictModel):
         return date(day.year + month // 13, (month - 1) % 12 + 1, 1)
 
     def first_cutoff(self, start: date) -> date:
-        """Return the first cutoff of a city with data from `start` on."""
+        """Return the first cutoff for data from `start` on."""
         cutoff = self.next_cutoff(start)
         while self.first_day(cutoff) < start:
             cutoff = self.next_cutoff(cutoff)

@@ -36,7 +36,7 @@ def chance(probability: float) -> str:
 
 
 def scale(probability: Array) -> Array:
-    """Return the steps of a map of its own: up to the largest chance, and no more than there are colours."""
+    """Return the steps of one map: up to the largest chance, and no more than there are colours."""
     end = int(np.searchsorted(STEPS, probability.max(), side="right"))
     return STEPS[max(end + 1 - CLASSES, 0) : max(end, 1)]
 

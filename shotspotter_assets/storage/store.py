@@ -185,7 +185,7 @@ class Store:
         return pa.concat_tables(map(dated, tables, days)).combine_chunks().replace_schema_metadata(metadata)
 
     def corrupt(self, file: StoredFile, city: str, day: date | None, reason: str) -> CorruptObjectError:
-        """Return the error of a file that cannot be used."""
+        """Return the error for an unusable file."""
         key = city if day is None else f"{city} {day}"
         return CorruptObjectError(file.asset, key, self.uri(file, city, day), reason)
 
