@@ -83,7 +83,7 @@ def choose_models(
     """Return the live models after the issue date: trained if they are due, else those of an earlier day.
 
     `reuse` is the date's `reusable_record`, `retrain` trains in any case, `serve_from` rolls back to the live models after
-    an earlier day (ValueError if they cannot serve). New models of a city with `approval: person` wait.
+    an earlier day (ValueError if they cannot serve). With `approval: person`, new models wait.
     """
     city, issue_date = stored.city, stored.issue_date
     latest = ServingRecord.latest_before(store, city.name, issue_date)

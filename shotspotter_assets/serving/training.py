@@ -223,7 +223,7 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
         registry.HISTORICAL_MEAN, lambda: registry.forecaster(registry.HISTORICAL_MEAN).fit(history, all_days, all_days)
     )
     training.add(records.COUNTS, lambda: COUNTS_OF_OTHERS)
-    why = f"The city has {stored.is_known.sum()} known days, and models of its own need {MIN_HISTORY_DAYS}."
+    why = f"The city has {stored.is_known.sum()} known days, and its own models need {MIN_HISTORY_DAYS}."
     where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"
     uncertain = (
         f"Until then rates start at those of other cities ({new_city.chosen['shared']}), for {where}. The rate of this city "

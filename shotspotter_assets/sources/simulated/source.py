@@ -112,7 +112,7 @@ class SimulatedSource(AlertSource):
         for _ in range(SAME_DAY_GENERATIONS):
             alive = family * (day.beginnings[0].hours @ ends)
             family = fertile * (rows @ alive @ columns.T)
-            # An alert adds nothing to the chance of its own cell through offspring that stay there.
+            # Offspring that stay in the cell of their alert add nothing to its chance.
             reached = reached + family - fertile * stay * alive
         return np.asarray(-np.expm1(-reached))
 
