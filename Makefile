@@ -12,7 +12,7 @@ export DAGSTER_HOME
 unexport PYTHONDONTWRITEBYTECODE
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-slow ui check-cities status docs pictures pages notebook lint lock bench
+.PHONY: help setup demo test test-slow ui check-cities status docs pictures pages notebook lint lock bench benchmark-published
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -83,3 +83,6 @@ lock: setup      ## resolve requirements.lock from pyproject.toml (ARGS=--upgrad
 
 bench: setup     ## time what needs no data of yours; the other benchmarks say how they are called
 	for name in $(TIMED); do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+benchmark-published: setup ## compare all methods with a published model on a file of points (ARGS="--points FILE --peer FILE")
+	$(BIN)/python benchmarks/published.py $(ARGS)

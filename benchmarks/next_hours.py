@@ -72,13 +72,14 @@ def count_scores(
     totals = np.cumsum(np.concatenate([np.zeros((1, history.alerts.shape[1]), np.int64), history.alerts]), axis=0)
     counts = totals[issues + horizon] - totals[issues]
     night = fireworks_ahead(history, horizon)[issues, None]
-    low, high = model.total_interval(forecast, night)
+    counted = model.distribution(forecast, night)
+    low, high = model.total_interval(counted, night)
     total = counts.sum(axis=1)
     return {
         "alerts": int(total.sum()),
-        "expected_alerts": float(model.expected(forecast, night).sum()),
+        "expected_alerts": float(counted.expected.sum()),
         "ordinary_alerts": int(total[~night[:, 0]].sum()),
-        "ordinary_expected_alerts": float(model.expected(forecast, night)[~night[:, 0]].sum()),
+        "ordinary_expected_alerts": float(counted.expected[~night[:, 0]].sum()),
         "intervals": len(issues),
         "within_interval": int(((total >= low) & (total <= high)).sum()),
     }

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.evaluation import plots
+from shotspotter_assets.evaluation.count_scores import COUNT_DEFINITIONS
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, observed_of, without_firework_days
 from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Score, ScoreTable, all_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability
@@ -82,7 +83,7 @@ def fold_report(
         covered_cells=int(in_coverage.sum()),
         alerts=int(history.alerts[test.start :, in_coverage].sum()),
         base_rate=float(observed.mean()),
-        score_definitions=dict(SCORE_DEFINITIONS),
+        score_definitions={**SCORE_DEFINITIONS, **COUNT_DEFINITIONS},
     )
     return report, ScoreTable(rows), forecasts
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from shotspotter_assets.evaluation.count_scores import COUNTS, SERVED, number_rows
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED
 from shotspotter_assets.evaluation.score_rows import ALL, TYPES, WITHOUT_FIREWORKS, ScoreTable
 from shotspotter_assets.evaluation.walk_forward_report import HORIZON, WalkForwardReport, walk_forward_decisions
@@ -40,6 +41,8 @@ def model_card(report: WalkForwardReport, scores: ScoreTable) -> str:
     return environment.get_template("model_card.md.jinja").render(
         report=report,
         scores=scores,
+        numbers=number_rows(scores.rows),
+        within=[scores.value(f"within_80_{part}", SERVED, COUNTS) for part in ("city", "cells")],
         decisions=walk_forward_decisions(report, scores),
         verdict=report.verdict,
         served=served,

@@ -119,7 +119,7 @@ def gain_rows(forecasts: pa.Table, over: Sequence[str], facet: str, group: str) 
     observed, weekly = observed_of(forecasts), weekly_losses(forecasts, model_names(forecasts))
     size = {"cell_days": len(observed), "positives": observed.sum(), "base_rate": observed.mean()}
     rows = {(facet, group, NO_MODEL, name): Score(float(value)) for name, value in size.items()}
-    return rows | _loss_rows(weekly, len(observed), over, facet, group)
+    return rows | loss_rows(weekly, len(observed), over, facet, group)
 
 
 def type_rows(tables: Sequence[pa.Table]) -> Rows:
@@ -131,10 +131,10 @@ def type_rows(tables: Sequence[pa.Table]) -> Rows:
     losses = {name: _type_losses(alerts, name, observed) for name in models}
     weekly = weekly_sums(dates_of(alerts), np.ones(len(alerts)), losses)
     rows = {(TYPES, ALL, NO_MODEL, "alerts"): Score(float(len(alerts)))}
-    return rows | _loss_rows(weekly, len(alerts), [TRAILING_MIX], TYPES, ALL)
+    return rows | loss_rows(weekly, len(alerts), [TRAILING_MIX], TYPES, ALL)
 
 
-def _loss_rows(weekly: WeeklySums, number: int, over: Sequence[str], facet: str, group: str) -> Rows:
+def loss_rows(weekly: WeeklySums, number: int, over: Sequence[str], facet: str, group: str) -> Rows:
     """Return the number of weeks, and the mean loss of each model over a number of forecasts, with its gains."""
     rows = {(facet, group, NO_MODEL, "weeks"): Score(float(len(weekly.positives)))}
     for name, losses in weekly.losses.items():

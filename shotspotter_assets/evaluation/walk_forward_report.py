@@ -13,6 +13,7 @@ from pydantic import Field
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation import forecasts_table, plots, score_rows
+from shotspotter_assets.evaluation.count_scores import COUNT_DEFINITIONS, count_rows
 from shotspotter_assets.evaluation.gate import Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
 from shotspotter_assets.models.forecaster_registry import CLIMATOLOGY
@@ -54,9 +55,17 @@ class WalkForwardReport(StoredRecord):
 
 
 def walk_forward_report(
-    *, city: City, folds: Folds, candidate: str, hourly: Folds, hourly_candidate: str, types: Folds, newest: FoldRecord
+    *,
+    city: City,
+    folds: Folds,
+    candidate: str,
+    hourly: Folds,
+    hourly_candidate: str,
+    types: Folds,
+    counts: Folds,
+    newest: FoldRecord,
 ) -> tuple[WalkForwardReport, score_rows.ScoreTable]:
-    """Return the report of a city and its scores from tables of `catalogue.FOLD_FORECASTS`, `FOLD_HOURS` and `FOLD_TYPES`.
+    """Return the report of a city and its scores from the tables of its folds, `catalogue.FOLD_FORECASTS` and others.
 
     `newest` is the last fold's record; candidates are named before their scores are seen; hours need `climatology`.
     Raises ValueError if there is no fold, one lacks a needed forecast, or two forecast one day.
@@ -91,11 +100,10 @@ def walk_forward_report(
         },
         horizons=horizons,
         types=newest.types_in_words,
-        score_definitions={**SCORE_DEFINITIONS, "gain_over": GAIN_DEFINITION},
+        score_definitions={**SCORE_DEFINITIONS, **COUNT_DEFINITIONS, "gain_over": GAIN_DEFINITION},
     )
-    return report, score_rows.ScoreTable(
-        rows | horizon_rows | (score_rows.type_rows(list(types.values())) if types else {})
-    )
+    rows |= horizon_rows | count_rows(forecasts_table.pool_tables(list(counts.values())))
+    return report, score_rows.ScoreTable(rows | (score_rows.type_rows(list(types.values())) if types else {}))
 
 
 def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], score_rows.Rows]:

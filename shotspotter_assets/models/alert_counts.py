@@ -1,10 +1,10 @@
-"""Number of alerts given the probability of at least one: a hurdle with a zero-truncated negative binomial.
+"""Number of alerts given the probability of at least one: a hurdle, and a negative binomial of further alerts.
 
-Alerts come in bursts, so a Poisson distribution with the same probability of none has far too few cells with many.
-P(N = 0) = 1 - p, and for k >= 1 P(N = k) = p f(k) / (1 - f(0)), with f the negative binomial of mean m and size r
-(variance m + m^2 / r). log m = a + b log(-log(1 - p)), as a place of many alerts has more bursts; m and r have values of their
-own on firework days where the training window has enough of them (Cameron and Trivedi 2013, Regression Analysis of
-Count Data, 4.4 and 4.5).
+P(N = 0) = 1 - p, and given at least one alert, N - 1 is negative binomial with mean m and size r (variance m + m^2 / r), so
+that occurrence and counts agree. log m comes from a regression on uncapped rates (`next_day.further_alerts`), and without
+one is a + b log(-log(1 - p)), as a place of many alerts has more bursts. m and r have values of their own on firework days
+where the validation window has enough of them (hurdle models: Cameron and Trivedi 2013, Regression Analysis of Count Data,
+4.4 and 4.5).
 """
 
 from dataclasses import dataclass, replace
@@ -12,112 +12,177 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from scipy.optimize import minimize
 from scipy.special import gammaln
 from scipy.stats import nbinom
 
 from shotspotter_assets.arrays import Array, Booleans
+from shotspotter_assets.calendar.dates import is_holiday_fireworks
+from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import StoredModel
+from shotspotter_assets.models.next_day.further_alerts import FurtherAlerts, fit_further_alerts
+from shotspotter_assets.models.next_day.regime_regression import FitData
 
 MIN_POSITIVES: Final = 20  # occupied cells on firework days, and on others, for separate values of firework days
-INTERVAL: Final = (0.1, 0.9)  # quantiles at the ends of the 80% interval of totals
+CONFIDENCE: Final = 0.8  # of intervals
+INTERVAL: Final = (0.1, 0.9)  # quantiles at the ends of the interval of a cell
+LOG_MEAN_BOUNDS: Final = (-8.0, 6.0)
 FIREWORK_VARIANCE: Final = 0.7
 """Variance of a factor of mean 1 shared by all cells on firework days: likeliest in Washington DC in 2016 and 2017."""
+
+
+@dataclass(frozen=True)
+class CountDistribution:
+    """Distributions of the number of alerts, one for each value of arrays of one shape."""
+
+    probability: Array  # of at least one alert
+    further: Array  # mean of the alerts beyond the first, given one
+    size: Array
+
+    @classmethod
+    def of_forecast(cls, forecast: pa.Table) -> "CountDistribution":
+        """Return the distributions of the rows of a stored forecast (`catalogue.FORECAST`)."""
+        probability, expected, size = (forecast[name].to_numpy() for name in ("probability", "expected", "size"))
+        return cls(probability, expected / probability - 1, size)
+
+    @property
+    def expected(self) -> Array:
+        return self.probability * (1 + self.further)
+
+    @property
+    def variance(self) -> Array:
+        square = (1 + self.further) ** 2 + self.further + self.further**2 / self.size
+        return self.probability * square - self.expected**2
+
+    def interval(self) -> tuple[Array, Array]:
+        """Return (low, high) of the 80% interval of each number."""
+        low, high = (self._quantile(share) for share in INTERVAL)
+        return low, high
+
+    def _quantile(self, share: float) -> Array:
+        given_one = np.clip(1 - (1 - share) / self.probability, 0, 1)
+        beyond = nbinom.ppf(given_one, self.size, self.size / (self.size + self.further))
+        return np.where(given_one > 0, beyond + 1, 0.0)
 
 
 @dataclass(frozen=True)
 class AlertCounts(StoredModel):
     """The fitted distribution of the number of alerts given the probability p of at least one.
 
-    `probability` and `fireworks` (True for periods of fireworks) of all methods have any shapes that broadcast.
+    `probability`, `fireworks` (True for periods of fireworks) and `usual` (`log m`, None for a + b log(-log(1 - p))) of all
+    methods have shapes that broadcast.
     """
 
-    intercept: tuple[float, float]  # a, and what firework days add to it
-    growth: float  # b
+    intercept: tuple[float, float]  # a, 0 with a regression, and what firework days add to log m
+    growth: float  # b, 0 with a regression
     size: tuple[float, float]  # log r, and what firework days add to it
     city_variance: float  # of a factor of mean 1 that all cells of a period share
+    regression: FurtherAlerts | None = None
 
     @classmethod
-    def fit(cls, counts: npt.NDArray[np.integer], probability: Array, fireworks: Booleans) -> "AlertCounts":
+    def fit(
+        cls,
+        counts: npt.NDArray[np.integer],
+        probability: Array,
+        fireworks: Booleans,
+        usual: Array | None = None,
+    ) -> "AlertCounts":
         """Return the distribution of maximum likelihood. Raises ValueError if no cell has an alert.
 
-        Counts and probability, best of days that its model was not fitted on, are (periods, cells), fireworks (periods,).
+        Counts, probability and `usual`, best of days that its model was not fitted on, are (periods, cells), fireworks
+        (periods,).
         """
         some = counts > 0
         if not some.any():
             raise ValueError(
                 f"None of {counts.size} cells and periods has an alert; fit the counts on a longer window."
             )
-        number, log_expected = counts[some].astype(np.float64), np.log(-np.log1p(-probability[some]))
+        further, log_expected = counts[some] - 1.0, np.log(-np.log1p(-probability[some]))
         night = np.broadcast_to(fireworks[:, None], counts.shape)[some]
         has_enough_fireworks = min(night.sum(), (~night).sum()) >= MIN_POSITIVES
-        more = night * has_enough_fireworks
+        more, logs = night * has_enough_fireworks, 0.0 if usual is None else usual[some]
 
         def loss(values: Array) -> float:
             intercept, growth, size, intercept_more, size_more = values
-            mean = np.exp(intercept + intercept_more * more + growth * log_expected)
+            mean = _mean(intercept + intercept_more * more + growth * log_expected + logs)
             # Penalties keep the numbers finite where every count is one; they weigh as little as one alert.
-            return float((0.01 * values**2).sum() - _log_truncated(number, mean, np.exp(size + size_more * more)).sum())
+            return float((0.01 * values**2).sum() - _log_nb(further, mean, np.exp(size + size_more * more)).sum())
 
-        bounds = [(-12, 6), (0, 2), (-6, 5), (-6, 6), (-6, 6)]
-        start = np.array([0.0, 0.2, 0.0, 0.0, 0.0])
-        intercept, growth, size, intercept_more, size_more = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
-        fitted = cls(
-            (intercept, intercept_more * has_enough_fireworks), growth, (size, size_more * has_enough_fireworks), 0.0
+        of_mean = [(-12, 6), (-1, 2)] if usual is None else [(0, 0)] * 2
+        bounds = [*of_mean, (-6, 5), (-6, 6), (-6, 6)]
+        intercept, growth, size, intercept_more, size_more = minimize(
+            loss, np.zeros(5), method="L-BFGS-B", bounds=bounds
+        ).x
+        enough = float(has_enough_fireworks)
+        fitted = cls((intercept, intercept_more * enough), growth, (size, size_more * enough), 0.0)
+        return replace(fitted, city_variance=_shared_variance(fitted, counts, probability, fireworks, usual))
+
+    @classmethod
+    def of_days(cls, history: History, train: range, validation: range, probability: Array) -> "AlertCounts":
+        """Return the distribution by day; `probability` is that of the validation days by models of training days."""
+        known, fitted = history.known_in(validation), fit_further_alerts(FitData(history, train, validation))
+        days, usual = slice(validation.start, validation.stop), None if fitted is None else fitted[1][known]
+        alerts, fireworks = (
+            history.alerts[days][known][:, history.in_coverage],
+            is_holiday_fireworks(history.days()[days]),
         )
-        return replace(fitted, city_variance=_shared_variance(fitted, counts, probability, fireworks))
+        counts = cls.fit(alerts, probability[known], fireworks[known], usual)
+        return counts if fitted is None else replace(counts, regression=fitted[0])
 
-    def expected(self, probability: Array, fireworks: Booleans) -> Array:
-        mean, size = self._parameters(probability, fireworks)
-        return probability * mean / _more_than_none(mean, size)
+    def usual(self, history: History, days: range) -> Array | None:
+        """Return log m of ordinary days, shape (days, cells); None without a regression."""
+        return None if self.regression is None else self.regression.log_mean(history, days)
 
-    def variance(self, probability: Array, fireworks: Booleans) -> Array:
-        """Return the variance of the number of alerts of one cell."""
-        mean, size = self._parameters(probability, fireworks)
-        square = (mean + mean**2 / size + mean**2) / _more_than_none(mean, size)
-        return probability * square - self.expected(probability, fireworks) ** 2
+    def distribution(self, probability: Array, fireworks: Booleans, usual: Array | None = None) -> CountDistribution:
+        """Return the distributions of periods and cells."""
+        log_mean = self.intercept[0] + self.intercept[1] * fireworks + (0.0 if usual is None else usual)
+        mean = _mean(log_mean + self.growth * np.log(-np.log1p(-probability)))
+        size = np.exp(self.size[0] + self.size[1] * fireworks)
+        return CountDistribution(*np.broadcast_arrays(probability, mean, size))
 
-    def total_interval(self, probability: Array, fireworks: Booleans) -> tuple[Array, Array]:
-        """Return (low, high) of the 80% interval of the alerts of all cells together, summed over the last axis.
+    def total_interval(self, counts: CountDistribution, fireworks: Booleans) -> tuple[Array, Array]:
+        """Return (low, high) of the shortest 80% interval of the alerts of all cells together, summed over the last axis.
 
-        Their number is negative binomial with the total's mean and variance; the factor shared by all cells widens it.
+        Their number is negative binomial with the total's mean and variance; the factor shared by all cells widens it. In
+        a quiet city the interval between two quantiles would hold far more than 80%.
         """
-        mean = self.expected(probability, fireworks).sum(axis=-1)
-        own = self.variance(probability, fireworks).sum(axis=-1)
-        shared = self.city_variance + FIREWORK_VARIANCE * np.broadcast_to(fireworks, probability.shape)[..., 0]
+        mean, own = counts.expected.sum(axis=-1), counts.variance.sum(axis=-1)
+        shared = self.city_variance + FIREWORK_VARIANCE * np.broadcast_to(fireworks, counts.size.shape)[..., 0]
         variance = np.maximum(own + shared * mean**2, 1.001 * mean)
         size = mean**2 / (variance - mean)
-        low, high = (nbinom.ppf(share, size, size / (size + mean)) for share in INTERVAL)
-        return low, high
-
-    def _parameters(self, probability: Array, fireworks: Booleans) -> tuple[Array, Array]:
-        intercept = self.intercept[0] + self.intercept[1] * fireworks
-        mean = np.exp(intercept + self.growth * np.log(-np.log1p(-probability)))
-        return mean, np.exp(self.size[0] + self.size[1] * fireworks)
+        lowest = np.linspace(0, 1 - CONFIDENCE, 21).reshape(-1, *np.ones(size.ndim, int))
+        ends = nbinom.ppf([lowest, lowest + CONFIDENCE], size, size / (size + mean))
+        low, high = np.take_along_axis(ends, (ends[1] - np.maximum(ends[0], 0)).argmin(axis=0)[None, None], axis=1)[
+            :, 0
+        ]
+        return np.maximum(low, 0), high
 
 
 def _shared_variance(
-    fitted: AlertCounts, counts: npt.NDArray[np.integer], probability: Array, fireworks: Booleans
+    fitted: AlertCounts,
+    counts: npt.NDArray[np.integer],
+    probability: Array,
+    fireworks: Booleans,
+    usual: Array | None,
 ) -> float:
     """Return the variance, by moments, of the totals of ordinary periods beyond that of independent cells."""
     ordinary = ~fireworks if (~fireworks).any() else np.ones_like(fireworks)
-    night = fireworks[ordinary, None]
-    mean = fitted.expected(probability[ordinary], night).sum(axis=1)
-    own = fitted.variance(probability[ordinary], night).sum(axis=1)
+    forecast = fitted.distribution(probability, fireworks[:, None], usual)
+    mean, own = forecast.expected.sum(axis=1)[ordinary], forecast.variance.sum(axis=1)[ordinary]
     beyond = (counts[ordinary].sum(axis=1) - mean) ** 2 - own
     return float(max(beyond.sum() / (mean**2).sum(), 0.0))
 
 
-def _more_than_none(mean: Array, size: Array) -> Array:
-    return -np.expm1(-size * np.log1p(mean / size))
+def _mean(log_mean: Array) -> Array:
+    return np.asarray(np.exp(np.clip(log_mean, *LOG_MEAN_BOUNDS)))
 
 
-def _log_truncated(number: npt.NDArray[np.number], mean: Array, size: Array) -> Array:
-    log_all = (
+def _log_nb(number: npt.NDArray[np.number], mean: Array, size: Array) -> Array:
+    return (
         gammaln(number + size)
         - gammaln(size)
         - gammaln(number + 1)
         - size * np.log1p(mean / size)
         + number * (np.log(mean) - np.log(mean + size))
     )
-    return log_all - np.log(_more_than_none(mean, size))

@@ -1,5 +1,6 @@
 """Forecast of one day by the live models."""
 
+import json
 from datetime import timedelta
 from typing import Final
 
@@ -11,6 +12,7 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings, model_settings
+from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import NEW_CITY
@@ -65,10 +67,11 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
         )
         tables.append(risk_tables.next_hours_table(record, models, hourly, first_hour, probability, mixes))
     low, high = models.counts.total_interval(
-        next_day["probability"].to_numpy(), is_holiday_fireworks(np.array([forecast_date], "datetime64[D]"))
+        CountDistribution.of_forecast(next_day), is_holiday_fireworks(np.array([forecast_date], "datetime64[D]"))
     )
     replayed = is_over(forecast_date, city, now)
-    metadata = {GRID: grid_settings(city), risk_tables.LEAD: str(stored.lead)} | (
+    total = json.dumps([float(low), float(high)])
+    metadata = {GRID: grid_settings(city), risk_tables.LEAD: str(stored.lead), risk_tables.TOTAL: total} | (
         {risk_tables.REPLAYED: "true"} if replayed else {}
     )
     table = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(metadata)

@@ -13,14 +13,22 @@ from scipy.special import entr
 
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.calendar.dates import dates_of
+from shotspotter_assets.evaluation.count_scores import number_scores, poisson_losses
 from shotspotter_assets.evaluation.forecasts_table import cells_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain
 from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.scores import score_cell_days
+from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN, NETWORK
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.serving.risk_tables import CANDIDATE_COLUMN, MODEL_PREFIX, is_replayed, lead_of
+from shotspotter_assets.serving.risk_tables import (
+    CANDIDATE_COLUMN,
+    MODEL_PREFIX,
+    is_replayed,
+    lead_of,
+    total_interval_of,
+)
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord
@@ -34,6 +42,18 @@ MIN_DAYS_OF_LEVEL: Final = 28  # minimum of scored days for a verdict on predict
 
 
 @dataclass(frozen=True)
+class NumberScores:
+    """Scores of the expected numbers of alerts by cell, and shares within 80% intervals (`evaluation.count_scores`)."""
+
+    log_loss: float  # Poisson, mean over the cells, nats
+    log_loss_of_mean: float  # that of the mean number of the cell's earlier days, of at most a year
+    rmse: float
+    mae: float
+    within_80_cells: float
+    within_80_city: float
+
+
+@dataclass(frozen=True)
 class DayScores:
     """Scores of one day; None if undefined."""
 
@@ -42,6 +62,7 @@ class DayScores:
     hit_rate_5: float | None  # share of the positives in the 5% of cells with the highest risk
     expected_alerts: float
     observed_alerts: int
+    numbers: NumberScores
 
 
 @dataclass(frozen=True)
@@ -54,6 +75,7 @@ class RollingScores:
     promised_log_loss: float  # mean entropy of the forecasts, their expected log loss if they are calibrated
     predicted_over_observed: float | None  # ratio of the sums of probabilities and positives
     gain_over: dict[str, Gain]  # gain by baseline
+    numbers: NumberScores
 
     @property
     def drift(self) -> float:
@@ -116,8 +138,8 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
         lead=lead,
         last_known=stored.last_known,
         note=note,
-        scores=day_scores(known[scored_date], scored_date, stored.alerts[-1], candidate) if note is None else None,
-        rolling=None if scored is None or len(known) < MIN_DAYS else rolling_scores(scored, known, candidate),
+        scores=day_scores(known[scored_date], scored_date, stored, candidate) if note is None else None,
+        rolling=None if scored is None or len(known) < MIN_DAYS else rolling_scores(scored, known, stored, candidate),
         rolling_gate=None if scored is None or serving is None else rolling_gate(scored, serving),
     )
 
@@ -152,8 +174,32 @@ def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candid
     return pool_tables(tables) if tables else None
 
 
-def day_scores(forecast: pa.Table, scored_date: date, alerts: Integers, candidate: str) -> DayScores:
-    """Score one day; arguments as for `scored_day`."""
+def number_scores_of(forecasts: Mapping[date, pa.Table], history: CityHistory) -> NumberScores:
+    """Score the numbers of known forecasts."""
+    parts = []
+    totals, known = np.cumsum(history.alerts, axis=0), np.cumsum(history.is_known)
+    for scored_date, forecast in forecasts.items():
+        cells, at = cells_of(forecast), (scored_date - history.days[0]).days
+        mean = totals[at - 1][cells] / max(known[at - 1], 1) if at else np.zeros(len(forecast))
+        number, (low, high) = history.alerts[at][cells], CountDistribution.of_forecast(forecast).interval()
+        total_low, total_high = total_interval_of(forecast)
+        held = (number >= low) & (number <= high), [total_low <= number.sum() <= total_high]
+        parts.append((forecast["expected"].to_numpy(), mean, number, *held))
+    expected, mean, number, in_cells, in_city = (np.concatenate(one) for one in zip(*parts, strict=True))
+    scores = number_scores(expected, number)
+    return NumberScores(
+        log_loss=float(poisson_losses(expected, number).mean()),
+        log_loss_of_mean=float(poisson_losses(mean, number).mean()),
+        rmse=scores["rmse"] or 0.0,
+        mae=scores["mae"] or 0.0,
+        within_80_cells=float(in_cells.mean()),
+        within_80_city=float(in_city.mean()),
+    )
+
+
+def day_scores(forecast: pa.Table, scored_date: date, history: CityHistory, candidate: str) -> DayScores:
+    """Score one day of a history."""
+    alerts = history.alerts[(scored_date - history.days[0]).days]
     scored, of_cells = scored_day(forecast, scored_date, alerts, candidate), alerts[cells_of(forecast)]
     served, reference = (scored[name].to_numpy() for name in (SERVED, HISTORICAL_MEAN))
     scores = score_cell_days(served, of_cells > 0, reference, dates_of(scored))
@@ -163,10 +209,13 @@ def day_scores(forecast: pa.Table, scored_date: date, alerts: Integers, candidat
         hit_rate_5=scores["hit_rate_5"],
         expected_alerts=float(forecast["expected"].to_numpy().sum()),
         observed_alerts=int(of_cells.sum()),
+        numbers=number_scores_of({scored_date: forecast}, history),
     )
 
 
-def rolling_scores(scored: pa.Table, forecasts: Mapping[date, pa.Table], candidate: str) -> RollingScores:
+def rolling_scores(
+    scored: pa.Table, forecasts: Mapping[date, pa.Table], history: CityHistory, candidate: str
+) -> RollingScores:
     """Score `scored_days` of the forecasts; the candidate's column is no baseline."""
     p, observed = clip_probability(scored[SERVED].to_numpy()), observed_of(scored)
     scores = score_cell_days(p, observed, scored[HISTORICAL_MEAN].to_numpy(), dates_of(scored))
@@ -178,6 +227,7 @@ def rolling_scores(scored: pa.Table, forecasts: Mapping[date, pa.Table], candida
         promised_log_loss=float((entr(p) + entr(1 - p)).mean()),
         predicted_over_observed=scores["predicted_over_observed"],
         gain_over={name: table_gain(scored, SERVED, name) for name in others if name != candidate},
+        numbers=number_scores_of(forecasts, history),
     )
 
 

@@ -16,7 +16,7 @@ from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.cells import cell_edges, cell_middles
 from shotspotter_assets.geometry.shapes import polygon_feature
-from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.forecaster_registry import BASELINES, NETWORK
 from shotspotter_assets.models.gunshot_types import type_mixes
 from shotspotter_assets.models.history import History
@@ -32,6 +32,7 @@ NEXT_DAY_HORIZON: Final = "day"
 CANDIDATE_COLUMN: Final = "candidate"  # column of the candidate's probability, served or not, for its scores
 MODEL_PREFIX: Final = "model_"
 LEAD: Final = "lead"  # metadata key
+TOTAL: Final = "total_interval"  # metadata key of the 80% interval of the alerts of all cells on the day
 REPLAYED: Final = "replayed"  # metadata key of forecasts after their day
 TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
 NOON: Final = 12  # local hour of the day after the forecast date at which hourly alerts end, for shifts over midnight
@@ -60,8 +61,7 @@ def next_day_table(record: ServingRecord, models: TrainedModels, history: Histor
         history.in_coverage,
         probability,
         offset,
-        models.counts,
-        fireworks,
+        models.counts.distribution(probability, np.array(fireworks), models.counts.usual(history, range(at, at + 1))),
         models.profile[first : first + dates.DAY_HOURS],
         mixes,
     )
@@ -92,8 +92,7 @@ def next_hours_table(
             history.in_coverage,
             of_horizon,
             np.array(record.weekly_offset)[:, None],
-            models.hours.models[horizon].counts,
-            bool(fireworks_ahead(history, horizon)[first_hour]),
+            models.hours.models[horizon].counts.distribution(of_horizon, fireworks_ahead(history, horizon)[first_hour]),
             models.profile[history.clock.hour_of_week[first_hour : first_hour + horizon]],
             mixes,
         )
@@ -134,8 +133,7 @@ def risk_table(
     in_coverage: Booleans,
     probability: Array,
     offset: Array,
-    counts: AlertCounts,
-    fireworks: bool,
+    counts: CountDistribution,
     profile: Array,
     mixes: Array | None,
 ) -> pa.Table:
@@ -153,7 +151,8 @@ def risk_table(
         "row": row,
         "column": column,
         "probability": probability,
-        "expected": counts.expected(probability, np.full(len(row), fireworks)),
+        "expected": counts.expected.ravel(),
+        "size": counts.size.ravel(),
         # Rounding must not leave the probability outside.
         "low": np.minimum(low, probability),
         "high": np.maximum(high, probability),
@@ -173,6 +172,12 @@ def next_day_rows(forecast: pa.Table) -> pa.Table:
 def lead_of(forecast: pa.Table) -> int:
     """Return the lead of a stored forecast in days."""
     return int((forecast.schema.metadata or {}).get(LEAD.encode(), 1))
+
+
+def total_interval_of(forecast: pa.Table) -> tuple[float, float]:
+    """Return the 80% interval of the alerts of all cells on the day of a stored forecast."""
+    low, high = json.loads((forecast.schema.metadata or {})[TOTAL.encode()])
+    return low, high
 
 
 def is_of_grid(forecast: pa.Table, city: City) -> bool:

@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 from pydantic import JsonValue
 
-from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE
 from shotspotter_assets.cities.stored_settings import model_settings
@@ -36,7 +35,7 @@ from shotspotter_assets.serving.intervals import weekly_offset
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.fingerprints import sha256
 
-COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.9, 0.7), growth=0.5, size=(-1.0, 0.5), city_variance=0.07)
+COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.75, 0.6), growth=0.5, size=(-0.5, 0.5), city_variance=0.1)
 """Middle of the fits in Oakland, Cincinnati, San Francisco and Fresno."""
 MIN_HISTORY_DAYS: Final = 120  # minimum history of own models: inputs, training and validation need weeks
 Windows = tuple[range, range]  # training and validation days, as indexes of a history's days
@@ -148,19 +147,20 @@ def train(
     members = stack.members if isinstance(stack, FittedStack) else {}
     window, known = slice(validation.start, validation.stop), history.known_in(validation)
     axis, observed = history.days()[window][known], history.observed[window][known]
-    alerts = history.alerts[window][known][:, in_coverage]
     validated = {
         name: fitted[name].validation_probability[known]
         for name in (candidate, *members, *registry.fallbacks(candidate))
     }
     gate = verdict_on(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate, city.gate)
-    served, fireworks = validated[gate.served], is_holiday_fireworks(axis)
+    of_served = fitted[gate.served].validation_probability
     training.add(
-        records.COUNTS, lambda: AlertCounts.fit(alerts, served, fireworks) if alerts.any() else COUNTS_OF_OTHERS
+        records.COUNTS,
+        lambda: AlertCounts.of_days(history, *windows, of_served) if observed.any() else COUNTS_OF_OTHERS,
     )
     history.clear_cache()
     _fit_hours(training, history, hourly, incidents, fitted)
-    return training, training.record(history, gate.served, weekly_offset(served, observed, axis, history.lead)), gate
+    offset = weekly_offset(validated[gate.served], observed, axis, history.lead)
+    return training, training.record(history, gate.served, offset), gate
 
 
 def train_fold(

@@ -123,6 +123,17 @@ _OBSERVED: Final = {**_CELL, "observed": Column("int8", "1 if the cell had an al
 _FOLD_DAYS: Final = {"date": Column("date32[day]", "Forecast local day."), **_OBSERVED}
 _BY_MODEL: Final = Column("double", "Probability of at least one alert, by the model that names the column.")
 FOLD_FORECASTS: Final = _report("forecasts.parquet", "Forecasts of the test days.", _FOLD_DAYS, _BY_MODEL)
+_NUMBERS: Final = {
+    "date": Column("date32[day]", "Forecast local day."),
+    **_CELL,
+    "alerts": Column("int32", "Observed number of alerts."),
+    "low": Column("double", "Lower end of the 80% interval of the served number."),
+    "high": Column("double", "Upper end of that interval."),
+    "total_low": Column("double", "Lower end of the 80% interval of the city's number on that day."),
+    "total_high": Column("double", "Upper end of that interval."),
+}
+_EXPECTED: Final = Column("double", "Expected alerts: `served`, `mean_of_counts`, and baselines by name.")
+FOLD_COUNTS: Final = _report("count_forecasts.parquet", "Numbers of alerts.", _NUMBERS, _EXPECTED)
 _FOLD_HOURS: Final = {
     "date": Column("date32[day]", "Local day of issue."),
     "hour": Column("int8", "Local hour of issue."),
@@ -161,6 +172,7 @@ _RISK: Final = {
     "hours": Column("int16", "Length of the period, hours."),
     **_CELL,
     **_CHANCES,
+    "size": Column("double", "Size of the negative binomial of the alerts beyond the first, given one."),
     **_INTERVAL,
     **_TYPES,
 }

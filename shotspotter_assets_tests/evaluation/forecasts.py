@@ -8,6 +8,7 @@ from scipy.special import expit, logit
 
 from shotspotter_assets.evaluation import forecasts_table as tables
 from shotspotter_assets.evaluation.scores import Scores, score_cell_days
+from shotspotter_assets.storage.catalogue import FOLD_COUNTS
 
 
 def days_from(first: date, observed: np.ndarray) -> np.ndarray:
@@ -51,3 +52,17 @@ def random_table(first: date, days: int, cells: int, seed: int = 0, **more: np.n
 def score_days(probability: np.ndarray, observed: np.ndarray, reference: np.ndarray) -> Scores:
     day = np.repeat(np.arange(len(observed)), observed.shape[1])
     return score_cell_days(probability.ravel(), observed.ravel(), reference.ravel(), day)
+
+
+def counts_table(first: date, days: int) -> pa.Table:
+    """Return numbers of alerts in two cells with their forecasts (`catalogue.FOLD_COUNTS`)."""
+    dates = np.repeat(np.datetime64(first) + np.arange(days), 2)
+    alerts = np.random.default_rng(days).poisson(0.4, 2 * days)
+    same = [np.full(2 * days, value) for value in (0.0, 1.0, 0.0, 2.0)]
+    columns = zip(
+        FOLD_COUNTS.schema, [dates, np.zeros(2 * days, int), np.tile([0, 1], days), alerts, *same], strict=True
+    )
+    table = pa.table({field.name: pa.array(values).cast(field.type) for field, values in columns})
+    return with_column(
+        with_column(table, "served", np.full(len(table), 0.4)), "mean_of_counts", np.full(len(table), 0.8)
+    )

@@ -21,7 +21,7 @@ from shotspotter_assets.evaluation.walk_forward_report import (
 from shotspotter_assets.storage.catalogue import CITY_SCORES, FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import fold_record, square_city
-from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
+from shotspotter_assets_tests.evaluation.forecasts import counts_table, forecasts_table, with_column
 from shotspotter_assets_tests.evaluation.test_gate import typed_forecasts as types_table
 
 CITY = square_city()
@@ -31,11 +31,12 @@ FOLDS = {
     FIRST: forecasts_table(FIRST, 90, better=0.8, residual_boosting=0.6),
     SECOND: forecasts_table(SECOND, 91, seed=1, better=0.8, residual_boosting=0.6),
 }
+COUNTS = {FIRST: counts_table(FIRST, 90), SECOND: counts_table(SECOND, 91)}
 POOLED = pool_tables(list(FOLDS.values()))
 
 
 def report(folds=FOLDS, candidate="residual_boosting", **more):
-    given = {"city": CITY, "hourly": {}, "types": {}, "newest": fold_record(CITY)} | more
+    given = {"city": CITY, "hourly": {}, "types": {}, "counts": COUNTS, "newest": fold_record(CITY)} | more
     return walk_forward_report(folds=folds, candidate=candidate, hourly_candidate="next_hours", **given)
 
 

@@ -6,16 +6,16 @@ from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE, AlertCount
 
 NIGHTS = np.zeros(400, dtype=bool)
 NIGHTS[::20] = True
+SIZE = 0.7
 
 
-def made_up(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def made_up(seed: int = 0, usual: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Counts of bursts, and the true probability of at least one; firework nights have larger bursts."""
     random = np.random.default_rng(seed)
     probability = np.clip(random.gamma(1.0, 0.08, (400, 60)), 1e-4, 0.9)
-    mean, size = np.where(NIGHTS, 4.0, 0.8)[:, None], 0.7
-    none = (size / (size + mean)) ** size
-    some = nbinom.ppf(none + random.random(probability.shape) * (1 - none), size, size / (size + mean))
-    return (some * (random.random(probability.shape) < probability)).astype(np.int64), probability
+    mean = np.where(NIGHTS, 4.0, 0.8)[:, None] * np.exp(usual)
+    further = random.negative_binomial(SIZE, SIZE / (SIZE + np.broadcast_to(mean, probability.shape)))
+    return (1 + further) * (random.random(probability.shape) < probability), probability
 
 
 @pytest.fixture(scope="module")
@@ -25,26 +25,39 @@ def fitted() -> AlertCounts:
 
 def test_totals_are_right_on_other_days(fitted):
     counts, probability = made_up(seed=1)
-    expected = fitted.expected(probability, NIGHTS[:, None])
+    expected = fitted.distribution(probability, NIGHTS[:, None]).expected
     assert expected.sum() == pytest.approx(counts.sum(), rel=0.05)
     assert expected[NIGHTS].sum() == pytest.approx(counts[NIGHTS].sum(), rel=0.15)
 
 
+def test_the_usual_number_of_a_place_moves_its_counts_and_not_its_chance():
+    usual = np.repeat(np.log([0.2, 3.0]), 30)
+    model = AlertCounts.fit(*made_up(usual=usual), NIGHTS, np.broadcast_to(usual + np.log(0.8), (400, 60)))
+    counts, probability = made_up(seed=1, usual=usual)
+    forecast = model.distribution(probability, NIGHTS[:, None], usual + np.log(0.8))
+    np.testing.assert_array_equal(forecast.probability, probability)
+    for places in (slice(30), slice(30, None)):
+        assert forecast.expected[:, places].sum() == pytest.approx(counts[:, places].sum(), rel=0.1)
+
+
 @pytest.mark.parametrize("night", [False, True])
-def test_mean_and_variance_are_those_of_the_distribution(night):
-    probability, numbers = np.array([[0.01], [0.2], [0.9]]), np.arange(1, 401)
-    mean, size = 4.0 if night else 0.8, 0.7
-    counts = AlertCounts((np.log(0.8), np.log(5)), 0.0, (np.log(size), 0.0), city_variance=0.0)
-    some = nbinom.pmf(numbers, size, size / (size + mean)) / nbinom.sf(0, size, size / (size + mean)) * probability
-    expected = counts.expected(probability, np.array(night))
-    np.testing.assert_allclose(some @ numbers, expected[:, 0], rtol=1e-6)
-    variance = counts.variance(probability, np.array(night))
-    np.testing.assert_allclose(some @ numbers**2 - expected[:, 0] ** 2, variance[:, 0], rtol=1e-4)
+def test_mean_variance_and_interval_are_those_of_the_distribution(night):
+    probability, numbers = np.array([[0.01], [0.2], [0.92]]), np.arange(1, 401)
+    mean = 4.0 if night else 0.8
+    model = AlertCounts((np.log(0.8), np.log(5)), 0.0, (np.log(SIZE), 0.0), city_variance=0.0)
+    forecast = model.distribution(probability, np.array(night))
+    some = nbinom.pmf(numbers - 1, SIZE, SIZE / (SIZE + mean)) * probability
+    np.testing.assert_allclose(some @ numbers, forecast.expected[:, 0], rtol=1e-6)
+    variance = forecast.variance[:, 0]
+    np.testing.assert_allclose(some @ numbers**2 - forecast.expected[:, 0] ** 2, variance, rtol=1e-4)
+    at_most = np.cumsum(np.hstack([1 - probability, some]), axis=1)
+    for end, share in zip(forecast.interval(), (0.1, 0.9), strict=True):
+        np.testing.assert_array_equal(end[:, 0], (at_most < share).sum(axis=1))
 
 
 def test_the_interval_of_the_total_has_its_coverage(fitted):
     counts, probability = made_up(seed=2)
-    low, high = fitted.total_interval(probability, NIGHTS[:, None])
+    low, high = fitted.total_interval(fitted.distribution(probability, NIGHTS[:, None]), NIGHTS[:, None])
     total = counts.sum(axis=1)
     assert 0.74 < ((total >= low) & (total <= high)).mean() < 0.9
 
@@ -54,8 +67,9 @@ def test_totals_of_firework_days_whose_level_is_not_known_are_held(fitted):
     _, probability = made_up()
     probability, night = np.tile(probability, (5, 20)), np.ones((2_000, 1), dtype=bool)
     level = np.random.default_rng(5).gamma(1 / FIREWORK_VARIANCE, FIREWORK_VARIANCE, 2_000)
-    total = fitted.expected(probability, night).sum(axis=1) * level
-    low, high = fitted.total_interval(probability, night)
+    forecast = fitted.distribution(probability, night)
+    total = forecast.expected.sum(axis=1) * level
+    low, high = fitted.total_interval(forecast, night)
     assert 0.77 < ((total >= low) & (total <= high)).mean() < 0.87
 
 
@@ -63,7 +77,7 @@ def test_single_alerts_only_and_few_firework_alerts_are_no_trouble():
     counts, probability = made_up()
     ones, no_nights = np.minimum(counts, 1), np.zeros(400, dtype=bool)
     single = AlertCounts.fit(ones, probability, no_nights)
-    assert single.expected(probability, no_nights[:, None]).sum() == pytest.approx(ones.sum(), rel=0.1)
+    assert single.distribution(probability, no_nights[:, None]).expected.sum() == pytest.approx(ones.sum(), rel=0.1)
     assert single.intercept[1] == single.size[1] == 0
 
 

@@ -104,7 +104,7 @@ def test_the_number_of_alerts_is_off_by_as_much_as_the_probability(fitted):
     for horizon, model in fitted.models.items():
         issues = history().issues(TEST, horizon)
         probability = fitted.predict(history(), issues, horizon)
-        expected = model.counts.expected(probability, np.zeros((len(issues), 1), bool))
+        expected = model.counts.distribution(probability, np.zeros((len(issues), 1), bool)).expected
         came = sum(int(history().alerts[issues + step].sum()) for step in range(horizon))
         level = probability.sum() / history().occupied_within(horizon)[issues].sum()
         assert expected.sum() / came == pytest.approx(level, rel=0.05)

@@ -17,6 +17,7 @@ from shotspotter_assets_tests.serving.town import ALL_CELLS, CANDIDATE, DAY, TOW
 
 FIRST = date(2024, 1, 1)
 DAYS = 91
+TOTAL_INTERVAL = {"total_interval": "[0, 3]"}
 LAST = FIRST + timedelta(days=DAYS - 1)
 
 
@@ -27,9 +28,9 @@ def issued_days(error: float, days: int = DAYS) -> tuple[CityHistory, dict[date,
     wrong = 1 / (1 + np.exp(-(np.log(truth / (1 - truth)) + error)))
     row, column = (axis.astype(np.int16) for axis in np.nonzero(ALL_CELLS))
     forecast = pa.table(
-        {"row": row, "column": column, "probability": wrong, "candidate": wrong, "expected": wrong}
+        {"row": row, "column": column, "probability": wrong, "candidate": wrong, "expected": wrong, "size": np.ones(16)}
         | {"model_historical_mean": np.full(16, truth.mean()), "model_ew_kde": np.full(16, truth.mean() + 0.01)}
-    )
+    ).replace_schema_metadata(TOTAL_INTERVAL)
     day, cell = np.nonzero(random.random((days, 16)) < truth)
     schema = grid_schema(24, TOWN)
     values = {"hour": np.zeros(len(day)), "row": row[cell], "column": column[cell], "count": np.ones(len(day))}
@@ -42,14 +43,20 @@ def issued_days(error: float, days: int = DAYS) -> tuple[CityHistory, dict[date,
 
 def test_a_day_is_scored_by_its_definition() -> None:
     forecast = pa.table(
-        {"row": [0, 0], "column": [0, 1], "probability": [0.8, 0.1], "expected": [1.2, 0.2]}
+        {"row": [0, 0], "column": [0, 1], "probability": [0.8, 0.1], "expected": [1.2, 0.2], "size": [1.0, 1.0]}
         | {"candidate": [0.8, 0.1], "model_historical_mean": [0.5, 0.5]}
-    )
-    alerts = np.zeros((4, 4), dtype=np.int64)
-    alerts[0, 0] = 2
-    scores = day_scores(forecast, FIRST, alerts, CANDIDATE)
+    ).replace_schema_metadata(TOTAL_INTERVAL)
+    schema, second = grid_schema(24, TOWN), FIRST + timedelta(days=1)
+    frames = pa.table([[5, 5], [0, 0], [0, 0], [0, 0], [1, 2]], schema=schema)
+    frames = frames.add_column(0, "date", pa.array([FIRST, second], pa.date32()))
+    scores = day_scores(forecast, second, CityHistory(TOWN, [FIRST, second], frames), CANDIDATE)
     assert scores.log_loss == pytest.approx(-(np.log(0.8) + np.log(0.9)) / 2)
     assert (scores.observed_alerts, scores.expected_alerts) == (2, pytest.approx(1.4))
+    numbers = scores.numbers
+    assert numbers.log_loss == pytest.approx((1.2 - 2 * np.log(1.2) + np.log(2) + 0.2) / 2)
+    assert numbers.log_loss_of_mean == pytest.approx((1 + np.log(2) + 1e-4) / 2)
+    assert (numbers.rmse, numbers.mae) == (pytest.approx(np.sqrt(0.34)), pytest.approx(0.5))
+    assert (numbers.within_80_cells, numbers.within_80_city) == (1.0, 1.0)
 
 
 def test_a_good_candidate_passes_the_rolling_gate_and_a_bad_one_does_not() -> None:
@@ -75,8 +82,9 @@ def forecast_of(days: int) -> tuple[CityHistory, dict[date, pa.Table]]:
     days_of_history = [FIRST + timedelta(days=at) for at in range(DAYS)]
     frames = grid_schema(24, TOWN).empty_table().add_column(0, "date", pa.array([], pa.date32()))
     row, column = np.nonzero(ALL_CELLS)
-    probabilities = ("probability", "expected", "candidate", "model_historical_mean")
+    probabilities = ("probability", "expected", "size", "candidate", "model_historical_mean")
     table = pa.table({"row": row, "column": column} | dict.fromkeys(probabilities, np.full(16, 0.1)))
+    table = table.replace_schema_metadata(TOTAL_INTERVAL)
     return CityHistory(TOWN, days_of_history, frames), dict.fromkeys(days_of_history[-days:], table)
 
 
@@ -93,7 +101,10 @@ def test_the_rolling_gate_judges_the_present_candidate_only() -> None:
 
 def test_forecasts_of_other_leads_and_of_unknown_days_are_not_scored() -> None:
     history, forecasts = forecast_of(days=40)
-    late = {day: table.replace_schema_metadata({"lead": "3"}) for day, table in list(forecasts.items())[-30:]}
+    late = {
+        day: table.replace_schema_metadata({"lead": "3"} | TOTAL_INTERVAL)
+        for day, table in list(forecasts.items())[-30:]
+    }
     record = score(history.until(LAST - timedelta(days=2)), forecasts | late, serving_record())
     assert (record.lead, record.last_known, record.scored_date) == (3, LAST - timedelta(days=2), LAST)
     assert record.note == f"Alerts of {LAST} are not known yet: the last known day is {LAST - timedelta(days=2)}."
@@ -104,7 +115,8 @@ def test_forecasts_of_other_leads_and_of_unknown_days_are_not_scored() -> None:
     assert known.rolling.days == 30
     # A quarterly publisher's leads grow day by day.
     grown = {
-        day: one.replace_schema_metadata({"lead": str(at)}) for at, (day, one) in enumerate(late.items(), start=10)
+        day: one.replace_schema_metadata({"lead": str(at)} | TOTAL_INTERVAL)
+        for at, (day, one) in enumerate(late.items(), start=10)
     }
     assert score(history, forecasts | grown, serving_record()).rolling.days == 25
 
@@ -112,7 +124,8 @@ def test_forecasts_of_other_leads_and_of_unknown_days_are_not_scored() -> None:
 def test_unknown_days_are_not_scored() -> None:
     history, forecasts = issued_days(0.0)
     unknown = frozenset(FIRST + timedelta(days=at) for at in (5, 40, 41))
-    record = score(replace(history, unknown=unknown), forecasts, serving_record())
+    history = replace(history, unknown=unknown)
+    record = score(history, forecasts, serving_record())
     known = {day: table for day, table in forecasts.items() if day not in unknown}
     assert record == score(history, known, serving_record())
     assert record.rolling.days == DAYS - 3
@@ -120,7 +133,10 @@ def test_unknown_days_are_not_scored() -> None:
 
 def test_forecasts_made_after_their_day_are_counted() -> None:
     history, forecasts = forecast_of(40)
-    late = {day: table.replace_schema_metadata({"replayed": "true"}) for day, table in list(forecasts.items())[-20:]}
+    late = {
+        day: table.replace_schema_metadata({"replayed": "true"} | TOTAL_INTERVAL)
+        for day, table in list(forecasts.items())[-20:]
+    }
     record = score(history, forecasts | late, serving_record())
     assert (record.rolling.replayed, record.rolling.days) == (20, 40)
 

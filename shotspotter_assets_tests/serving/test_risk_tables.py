@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.alert_counts import AlertCounts, CountDistribution
 from shotspotter_assets.serving.risk_tables import hourly_table, risk_geojson, risk_table, top_locations
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets_tests.serving.town import SOME_CELLS, TOWN
@@ -16,8 +16,9 @@ COUNTS = AlertCounts((0.0, 0.0), 0.3, (0.0, 0.0), 0.1)
 
 def next_day(probability: np.ndarray) -> pa.Table:
     offset = np.array([[-6.0], [1.0]]) - np.log(probability / (1 - probability))
+    forecast = COUNTS.distribution(probability, np.array(False))
     period = np.datetime64("2024-03-10T05", "us"), 23
-    return risk_table("day", period, SOME_CELLS, probability, offset, COUNTS, False, np.ones(24), None)
+    return risk_table("day", period, SOME_CELLS, probability, offset, forecast, np.ones(24), None)
 
 
 def test_a_horizon_has_a_row_per_cell_with_counts() -> None:
@@ -26,8 +27,9 @@ def test_a_horizon_has_a_row_per_cell_with_counts() -> None:
     assert table.schema == FORECAST.schema
     np.testing.assert_array_equal(table["probability"].to_numpy(), p)
     assert table["low"][0].as_py() == pytest.approx(1 / (1 + np.exp(6)))
-    np.testing.assert_allclose(table["expected"].to_numpy(), COUNTS.expected(p, np.zeros(CELLS, dtype=bool)))
-    # Two of ten such days have no more than the first count, eight no more than the second.
+    np.testing.assert_allclose(table["expected"].to_numpy(), COUNTS.distribution(p, np.array(False)).expected)
+    stored = CountDistribution.of_forecast(table)
+    np.testing.assert_allclose(stored.variance, COUNTS.distribution(p, np.array(False)).variance)
     assert table["type_0"].null_count == CELLS
 
 

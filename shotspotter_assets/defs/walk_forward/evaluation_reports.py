@@ -11,7 +11,7 @@ from shotspotter_assets.defs.launchpad import with_windows
 from shotspotter_assets.defs.materialize import city_asset
 from shotspotter_assets.defs.partitions import SAME_FOLD, fold_partitions, period_after_cutoff
 from shotspotter_assets.defs.resources import Store
-from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_MODEL, FOLD_PICTURE, FOLD_SCORES
+from shotspotter_assets.storage.catalogue import FOLD_COUNTS, FOLD_FORECASTS, FOLD_MODEL, FOLD_PICTURE, FOLD_SCORES
 from shotspotter_assets.storage.stored_file import Asset
 
 
@@ -49,8 +49,9 @@ def _report_of(
 ) -> panel.Metadata:
     """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
     from shotspotter_assets.evaluation import fold_report as tested
+    from shotspotter_assets.evaluation.count_scores import count_rows, fold_counts, number_rows
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
-    from shotspotter_assets.evaluation.score_rows import decision_rows
+    from shotspotter_assets.evaluation.score_rows import ScoreTable, decision_rows
     from shotspotter_assets.models.city_history import CityHistory, covered_mask
     from shotspotter_assets.models.records import FoldRecord
     from shotspotter_assets.models.trained_models import read_models
@@ -62,10 +63,12 @@ def _report_of(
     models = read_models(store, FOLD_MODEL, record, cutoff)
     forecasts = tested.fold_forecasts(models, record, history, log.info)
     report, scores, table = tested.fold_report(record, history, forecasts)
+    numbers_of_alerts = fold_counts(models, record, history, forecasts)
+    scores = ScoreTable(scores.rows | count_rows(numbers_of_alerts))
     log.info(f"{city.name} {cutoff}: forecasting the next hours and the types, where the city has them")
     files = fold_tables(stored, history, record, models, config.horizons, config.types)
     pictures = tested.fold_pictures(record, history, table)
-    files |= {FOLD_FORECASTS: table, FOLD_SCORES: scores.to_arrow()}
+    files |= {FOLD_FORECASTS: table, FOLD_COUNTS: numbers_of_alerts, FOLD_SCORES: scores.to_arrow()}
     path = report.write_after(store, files | {FOLD_PICTURE.named(plot=name): png for name, png in pictures.items()})
     own, rows = tested.own_models(record), tested.fold_rows(scores)
     shown = {"train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate"}
@@ -77,6 +80,7 @@ def _report_of(
         "data_version": table_fingerprints({cutoff: table.drop_columns(["date"])})[cutoff],
         "best_model": rows[0]["model"],
         "scores": panel.table(rows),
+        "numbers": panel.table(number_rows(scores.rows)),
         "accuracy": panel.table(decision_rows(scores, own)),
         **panel.rounded(numbers),
         **{name: panel.picture(name, png) for name, png in pictures.items()},

@@ -55,6 +55,7 @@ def _report_of(
 ) -> panel.Metadata:
     """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
     from shotspotter_assets.evaluation import walk_forward_report as pooled
+    from shotspotter_assets.evaluation.count_scores import number_rows
     from shotspotter_assets.evaluation.model_card import model_card
     from shotspotter_assets.models.forecaster_registry import candidate_of
     from shotspotter_assets.models.records import FoldRecord
@@ -72,6 +73,7 @@ def _report_of(
         hourly=pooled.read_folds(store, city.name, catalogue.FOLD_HOURS),
         hourly_candidate=config.hourly_candidate,
         types=pooled.read_folds(store, city.name, catalogue.FOLD_TYPES),
+        counts=pooled.read_folds(store, city.name, catalogue.FOLD_COUNTS),
         newest=FoldRecord.load(store, city.name, max(folds)),
     )
     card = model_card(report, scores)
@@ -88,6 +90,7 @@ def _report_of(
         "why": panel.bullets(verdict.reasons),
         "model_card": dg.MetadataValue.md(card),
         "scores": panel.table(pooled.walk_forward_rows(report, scores)),
+        "numbers": panel.table(number_rows(scores.rows)),
         "accuracy": panel.table(pooled.walk_forward_decisions(report, scores)),
         "best_baseline": verdict.best_baseline,
         **panel.rounded(

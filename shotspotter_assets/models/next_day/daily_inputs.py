@@ -23,7 +23,7 @@ MAX_FIT_ROWS: Final = 1_200_000  # cell-days that are not sampled: 540 covered c
 HALF_LIVES: Final = (2, 7, 14, 30, 60, 120, 365, np.inf)  # half-lives of the exponentially weighted rates, in days
 WIDTHS: Final = (0.0, 0.7, 1.5, 3.0)  # standard deviations of the smoothing in space, in cells
 SHRUNK_HALF_LIVES: Final = (np.inf, 365, 120, 30, 7, 2)
-"""Half-lives of the rates that are shrunk towards one another (see `_shrunk_rates`), from the first to the last."""
+"""Half-lives of the rates that are shrunk towards one another (see `shrunk_rates`), from the first to the last."""
 PRIOR_ALERTS: Final = {"occupied": (1.0, 4.0), "alerts": (1.0,)}  # strength of their shrinkage, in pseudo-alerts
 CITY_LEVEL: Final = "log_city_"  # start of the names of the city's rates
 CITY_HALF_LIVES: Final = (2, 7, 14, 30, 90)  # half-lives of the city's rates, in days
@@ -155,7 +155,7 @@ def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:
     for half_life in ALERT_HALF_LIVES:
         yield f"log_alerts_{half_life}_days", np.log(exponential_mean(alerts, half_life, kept, before) + MIN_RATE)
     for name, daily in (("occupied", occupied), ("alerts", alerts)):
-        for half_life, prior, rate in _shrunk_rates(daily, kept, before, in_coverage, PRIOR_ALERTS[name]):
+        for half_life, prior, rate in shrunk_rates(daily, kept, before, in_coverage, PRIOR_ALERTS[name]):
             yield f"log_shrunk_{name}_{half_life:g}_days_{prior:g}_prior", np.log(rate)
     # `shared_models.json` leaves out inputs that start with `late`.
     late = () if history.evening is None else (("late_yesterday", history.evening[:, in_coverage]),)
@@ -185,7 +185,7 @@ def _other_layers(history: History) -> Iterator[tuple[str, Integers]]:
             yield name, history.counts[:, of_name][:, :, history.in_coverage].sum(axis=1, dtype=np.int64)
 
 
-def _shrunk_rates(
+def shrunk_rates(
     daily: Values, kept: Booleans, before: Integers, in_coverage: Booleans, priors: Sequence[float]
 ) -> Iterator[tuple[float, float, Array]]:
     """Return (half-life, prior strength, rate): rates of ever shorter memory, each shrunk towards the one before.

@@ -1,0 +1,311 @@
+"""A published benchmark in one command: `make benchmark-published ARGS="--points FILE"`.
+
+Points become counts by day, type and cell through the project's own reading, cleaning and gridding; every row is an event.
+Each type is a target of its own. Everything is fitted once, on the days before the test window, without other cities.
+Defaults are the box, grid and windows of ST-SHN (IJCAI 2021) and ST-HSL (ICDE 2022) in Chicago.
+
+To enter another model, write its expected counts as CSV or Parquet with the columns `date`, `row` and `column` (from the
+south-west, 0 first), `type` and `expected`, for all validation and test days, and name the file with `--peer`. Its chance of at
+least one event follows by `--calibration`: `poisson` is 1 - exp(-expected), `platt` fits log odds a + b expected on the
+validation days. A lower count than 0.0001 is taken as that.
+
+Prints two Markdown tables with 90% intervals of a weekly block bootstrap, and writes their rows to `--csv`:
+- occurrence: gain in log loss over the mean of each cell's history, in nats per cell-day with an event, on covered cells;
+- counts: RMSE, MAE and Poisson log loss in nats per cell-day, on all cells, and the gain in nats over the mean of each cell's
+  counts. Counts of a forecast of occurrence are those of the project's count model. Cells without coverage have the mean.
+"""
+
+import argparse
+import csv
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from benchmark_cities import Fold, dated
+from scipy.special import gammaln
+from stack_members import MEMBERS, members_of, stack_of
+
+from shotspotter_assets.arrays import Array
+from shotspotter_assets.calendar.dates import is_holiday_fireworks
+from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.city_files import CityFile
+from shotspotter_assets.cleaning.alerts import clean_alerts
+from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_sums
+from shotspotter_assets.gridding.coverage import estimate_coverage
+from shotspotter_assets.gridding.tensors import sparse_tensors
+from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN
+from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.sources.landing.folder import LandingFolder
+from shotspotter_assets.storage.store import Store
+
+SOUTH, WEST = 41.644604096, -87.927881741
+METHODS = (*MEMBERS, *(name for name in BASELINES if name not in (*MEMBERS, "never")))
+STACK, MEAN, MEDIAN = "stack", "mean of the cell's counts", "median of the cell's counts"
+MIN_COUNT = 1e-4
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Forecasts of one type on the test days by method: chances (days, covered cells), counts (days, rows, columns)."""
+
+    fold: Fold
+    chances: dict[str, Array]
+    counts: dict[str, Array]
+
+    @property
+    def days(self) -> np.ndarray:
+        """The test days."""
+        return self.fold.history.days()[self.fold.test.start :]
+
+    @property
+    def observed(self) -> np.ndarray:
+        """Observed counts."""
+        return self.fold.history.alerts[self.fold.test.start :]
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=Path, required=True, help="CSV or Parquet file with a row for each event")
+    for name, column in {
+        "time": "occurred_at",
+        "longitude": "longitude",
+        "latitude": "latitude",
+        "type": "type",
+    }.items():
+        parser.add_argument(f"--{name}", default=column, help=f"column of {name}s, {column} by default")
+    parser.add_argument("--zone", default="America/Chicago", help="time zone of the times")
+    box = (WEST, SOUTH, WEST + 12 / 28, SOUTH + 14 / 37)
+    parser.add_argument("--box", type=float, nargs=4, default=box, metavar=("WEST", "SOUTH", "EAST", "NORTH"))
+    parser.add_argument("--grid", type=int, nargs=2, default=(14, 12), metavar=("ROWS", "COLUMNS"))
+    for name, day in {
+        "start": "2016-01-01",
+        "validation": "2017-09-01",
+        "test": "2017-10-01",
+        "end": "2017-12-31",
+    }.items():
+        of_what = "last day" if name == "end" else f"first day of {'training' if name == 'start' else name}"
+        parser.add_argument(f"--{name}", type=date.fromisoformat, default=day, help=f"{of_what}, {day} by default")
+    parser.add_argument("--types", nargs="+", help="types to forecast, all by default")
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS, help="forecasters, all by default")
+    parser.add_argument("--peer", type=Path, help="file of another model's expected counts")
+    parser.add_argument("--calibration", choices=("poisson", "platt"), default="platt", help="of the peer's chances")
+    parser.add_argument("--csv", type=Path, help="file for all numbers")
+    parser.add_argument("--cache", type=Path, help="folder for counts and forecasts, so that a stopped run goes on")
+    return parser.parse_args()
+
+
+def read(file: Path) -> pd.DataFrame:
+    """A table of a CSV or Parquet file."""
+    return pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+
+
+def named(types: pd.Series) -> pd.Series:
+    """Types as names in a city's file: "CRIMINAL DAMAGE" is criminal_damage."""
+    return types.astype(str).str.lower().str.replace(r"[^a-z0-9]+", "_", regex=True).str.strip("_")
+
+
+def histories(chosen: argparse.Namespace, cache: Path) -> dict[str, CityHistory]:
+    """The days of each type."""
+    points = read(chosen.points)
+    if missing := [
+        name for name in (chosen.time, chosen.longitude, chosen.latitude, chosen.type) if name not in points
+    ]:
+        raise SystemExit(f"{chosen.points}: there is no column {', '.join(missing)}; there are: {', '.join(points)}.")
+    west, south, east, north = chosen.box
+    at = points[chosen.longitude], points[chosen.latitude]
+    if not (at[0].between(west, east) & at[1].between(south, north)).any():
+        spans = ", ".join(
+            f"{name} {one.min():.4f} to {one.max():.4f}"
+            for name, one in zip(("longitude", "latitude"), at, strict=True)
+        )
+        raise SystemExit(
+            f"{chosen.points}: none of {len(points):,} rows lies in --box {west} {south} {east} {north}; {spans}."
+        )
+    points = points.assign(**{chosen.type: named(points[chosen.type]), "row_number": np.arange(len(points))})
+    types = sorted(points[chosen.type].unique())
+    if unknown := set(chosen.types or ()) - {*types}:
+        raise SystemExit(f"{chosen.points}: --types: there is no {', '.join(unknown)}; there are: {', '.join(types)}.")
+    used = [
+        str(getattr(chosen, name)) for name in ("box", "grid", "zone", "start", "validation", "test", "end", "time")
+    ]
+    version = hashlib.sha256("|".join(used).encode() + chosen.points.read_bytes()).hexdigest()[:8]
+
+    def city(of_type: str) -> CityFile:
+        columns = {"time": chosen.time, "longitude": chosen.longitude, "latitude": chosen.latitude}
+        source = {"columns": columns | {"gunshot_type": chosen.type, "source_id": "row_number"}, "settle_seconds": 0}
+        return CityFile.model_validate(
+            {
+                "name": f"p{version}_{of_type}",
+                "time_zone": chosen.zone,
+                "start": chosen.start,
+                "box": dict(zip(("west", "south", "east", "north"), chosen.box, strict=True)),
+                "grid": dict(zip(("rows", "columns"), chosen.grid, strict=True)),
+                "event_types": {name: [name] for name in types},
+                "forecast": [of_type],
+                "source": {"kind": "landing", "naive_times": "local"} | source,
+            }
+        )
+
+    days, kept = days_between(chosen.start, chosen.end), cache / f"p{version}_frames.parquet"
+    if not kept.exists():
+        first = city(types[0])
+        with tempfile.TemporaryDirectory() as folder:
+            points.to_parquet(Path(folder, "points.parquet"))
+            raw = LandingFolder(first, first.source, folder, Store(f"{folder}/.store")).read(days[0], days[-1])
+        alerts = dated({day: cleaned.alerts for day, cleaned in clean_alerts(raw, days, first).items()})
+        print(f"{len(alerts):,} of {len(points):,} rows lie in the box and the days", file=sys.stderr)
+        pq.write_table(dated(sparse_tensors(alerts, days, first)), kept)
+    return {name: CityHistory(city(name), days, pq.read_table(kept)) for name in chosen.types or types}
+
+
+def fold_of(history: CityHistory, chosen: argparse.Namespace) -> Fold:
+    """The windows of one type, on the cells with events before the test."""
+    validation, test = ((day - chosen.start).days for day in (chosen.validation, chosen.test))
+    daily = history.daily(estimate_coverage(history.alerts[:test]))
+    return Fold(daily, chosen.test, range(validation), range(validation, test), range(test, len(history.days)))
+
+
+def scored(fold: Fold, methods: tuple[str, ...], cache: Path) -> Scored:
+    """The forecasts of the project's own methods, and the mean and median of each cell's counts."""
+    history, before = fold.history, fold.history.through(fold.test.start)
+    members = members_of(fold, cache, tuple(dict.fromkeys((*methods, HISTORICAL_MEAN))))
+    chances = {name: member.test for name, member in members.items()}
+    validated = {name: member.validation_probability for name, member in members.items()}
+    if stacked := {name: members[name] for name in MEMBERS if name in members}:
+        stack = stack_of(fold, stacked)
+        chances = {STACK: stack.predict(history, fold.test)} | chances
+        validated[STACK] = stack.validation_probability
+    fireworks = is_holiday_fireworks(history.days()[fold.test.start :])[:, None]
+    shape = (len(fold.test), *history.in_coverage.shape)
+    counts = {
+        MEAN: np.broadcast_to(before.alerts.mean(axis=0), shape),
+        MEDIAN: np.broadcast_to(np.median(before.alerts, axis=0), shape),
+    }
+    for name, probability in chances.items():
+        model = AlertCounts.of_days(before, fold.train, fold.validation, validated[name])
+        counts[name] = counts[MEAN].copy()
+        of_days = model.distribution(probability, fireworks, model.usual(history, fold.test))
+        counts[name][:, history.in_coverage] = of_days.expected
+    return Scored(fold, chances, counts)
+
+
+def add_peer(forecasts: Scored, file: Path, of_type: str, calibration: str) -> None:
+    """Add another model's expected counts, and its chances by the stated calibration."""
+    fold, table = forecasts.fold, read(file)
+    table = table[named(table["type"]) == of_type]
+    first = np.datetime64(fold.history.first_day)
+    day = (table["date"].to_numpy().astype("datetime64[D]") - first).astype(int)
+    expected = np.full(fold.history.alerts.shape, np.nan)
+    expected[day, table["row"], table["column"]] = table["expected"]
+    windows = [slice(window.start, window.stop) for window in (fold.validation, fold.test)]
+    if missing := sum(int(np.isnan(expected[window]).sum()) for window in windows):
+        raise SystemExit(f"{file}: {of_type} lacks {missing:,} cell-days of the validation and test windows.")
+    forecasts.counts[file.stem] = np.maximum(expected[windows[1]], MIN_COUNT)
+    validated, tested = (expected[window][:, fold.history.in_coverage] for window in windows)
+    forecasts.chances[file.stem] = -np.expm1(-np.maximum(tested, MIN_COUNT))
+    if calibration == "platt":
+        from sklearn.linear_model import LogisticRegression
+
+        platt = LogisticRegression(C=np.inf).fit(validated.reshape(-1, 1), fold.history.observed[windows[0]].ravel())
+        forecasts.chances[file.stem] = platt.predict_proba(tested.reshape(-1, 1))[:, 1].reshape(tested.shape)
+
+
+def gains_of(losses: Mapping[str, list[Array]], days: Array, positive: Array, over: str) -> dict[str, Gain]:
+    """The gain of each method over another one in the sum of losses, for each of `positive`, with its interval."""
+    weekly = weekly_sums(days, positive, {name: np.concatenate(own) for name, own in losses.items()})
+    return {name: weekly_gain(weekly, name, over) for name in losses}
+
+
+def rows_of(of_type: str, parts: list[Scored]) -> list[dict[str, object]]:
+    """A row of scores for each method, of one type or of several together."""
+    observed = np.concatenate([part.observed.ravel() for part in parts])
+    occupied = [part.fold.history.observed[part.fold.test.start :].ravel() for part in parts]
+
+    def repeated(cells: Callable[[Scored], int]) -> Array:
+        return np.concatenate([np.repeat(part.days, cells(part)) for part in parts])
+
+    chances = {
+        name: [log_losses(part.chances[name].ravel(), own) for part, own in zip(parts, occupied, strict=True)]
+        for name in parts[0].chances
+    }
+    covered_days = repeated(lambda part: int(part.fold.history.in_coverage.sum()))
+    occurrence = gains_of(chances, covered_days, np.concatenate(occupied), HISTORICAL_MEAN)
+    rows = []
+    errors, nats = {}, {}
+    for name in parts[0].counts:
+        mean = np.maximum(np.concatenate([part.counts[name].ravel() for part in parts]), MIN_COUNT)
+        errors[name] = mean - observed
+        nats[name] = [mean - observed * np.log(mean) + gammaln(observed + 1)]
+    over_mean = gains_of(nats, repeated(lambda part: part.observed[0].size), np.ones(len(observed)), MEAN)
+    for name in parts[0].counts:
+        row = {"type": of_type, "method": name, "rmse": float(np.sqrt((errors[name] ** 2).mean()))}
+        row |= {"mae": float(np.abs(errors[name]).mean()), "poisson_nats": float(nats[name][0].mean())}
+        row |= {"expected_over_observed": float((errors[name].sum() + observed.sum()) / observed.sum())}
+        gains = {"count_gain": over_mean[name]} | ({"gain": occurrence[name]} if name in occurrence else {})
+        for key, gain in gains.items():
+            row |= dict(zip((key, f"{key}_low", f"{key}_high"), gain.interval, strict=True)) | {
+                f"{key}_text": gain.text()
+            }
+        rows.append(row)
+    return rows
+
+
+def show(rows: list[dict[str, object]]) -> None:
+    """The two tables."""
+    types, methods = (list(dict.fromkeys(row[key] for row in rows)) for key in ("type", "method"))
+    at = {(row["type"], row["method"]): row for row in rows}
+
+    def table(title: str, cell: Callable[[dict[str, object]], str], last: str, methods: list[object]) -> None:
+        print(f"\n### {title}\n\n| method | {' | '.join(map(str, types))} |{f' {last} |' if last else ''}")
+        print("| --- " * (1 + len(types) + bool(last)) + "|")
+        for method in methods:
+            own = [cell(at[of_type, method]) for of_type in types]
+            print(
+                f"| {method} | {' | '.join([*own, *([str(at[types[-1], method]['count_gain_text'])] if last else [])])} |"
+            )
+
+    with_chances = [method for method in methods if "gain" in at[types[0], method]]
+    title = f"Occurrence: gain over {HISTORICAL_MEAN}, nats per cell-day with an event, covered cells"
+    table(title, lambda row: str(row["gain_text"]), "", with_chances)
+    title = "Counts: RMSE / MAE / Poisson nats per cell-day, all cells"
+    last = f"gain over the {MEAN}, {types[-1]}"
+    table(title, lambda row: f"{row['rmse']:.3f} / {row['mae']:.3f} / {row['poisson_nats']:.4f}", last, methods)
+
+
+def main() -> None:
+    """Fit what is not in the cache, and print the tables."""
+    chosen = arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        cache = chosen.cache or Path(folder)
+        cache.mkdir(parents=True, exist_ok=True)
+        parts = {}
+        for of_type, history in histories(chosen, cache).items():
+            parts[of_type] = scored(fold_of(history, chosen), tuple(chosen.methods), cache)
+            if chosen.peer:
+                add_peer(parts[of_type], chosen.peer, of_type, chosen.calibration)
+    rows = [row for of_type, part in parts.items() for row in rows_of(of_type, [part])]
+    rows += rows_of(ALL, list(parts.values())) if len(parts) > 1 else []
+    show(rows)
+    if chosen.csv:
+        with chosen.csv.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [key for key in rows[0] if not key.endswith("_text")], extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

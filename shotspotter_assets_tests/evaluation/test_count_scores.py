@@ -1,0 +1,63 @@
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from shotspotter_assets.evaluation.count_scores import (
+    COUNTS,
+    MEAN_OF_COUNTS,
+    SERVED,
+    count_rows,
+    fold_counts,
+    number_rows,
+    poisson_losses,
+)
+from shotspotter_assets.evaluation.score_rows import ScoreTable
+from shotspotter_assets.models.alert_counts import AlertCounts
+from shotspotter_assets.models.forecaster_registry import BASELINES
+from shotspotter_assets.models.history import History
+from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.storage.catalogue import FOLD_COUNTS
+from shotspotter_assets_tests.evaluation import cities
+
+CITY = cities.square_city()
+CELLS = int(cities.COVERED.sum())
+DAYS = len(cities.TEST)
+
+
+def test_numbers_are_scored_by_their_definitions() -> None:
+    days = [date(2024, 1, 1) + timedelta(days=at // 2) for at in range(4)]
+    values = [days, [0] * 4, [0, 1] * 2, [2, 0, 0, 1], [0.0] * 4, [1.0] * 4, [0.0, 0.0, 2.0, 2.0], [3.0] * 4]
+    table = pa.table([*values], schema=FOLD_COUNTS.schema)
+    for name, expected in ((SERVED, [1.5, 0.1, 0.1, 0.5]), (MEAN_OF_COUNTS, [1.0, 0.5, 1.0, 0.5])):
+        table = table.append_column(name, pa.array(expected))
+    scores = ScoreTable(count_rows(table))
+    losses = [1.5 - 2 * np.log(1.5) + np.log(2), 0.1, 0.1, 0.5 - np.log(0.5)]
+    assert scores.value("log_loss", SERVED, COUNTS) == pytest.approx(np.mean(losses))
+    assert scores.value("rmse", SERVED, COUNTS) == pytest.approx(np.sqrt((0.25 + 0.01 + 0.01 + 0.25) / 4))
+    assert scores.value("mae", SERVED, COUNTS) == pytest.approx(0.3)
+    assert scores.value("expected_over_observed", SERVED, COUNTS) == pytest.approx(2.2 / 3)
+    assert scores.value("within_80_cells", SERVED, COUNTS) == 0.75
+    assert scores.value("within_80_city", SERVED, COUNTS) == 0.5
+    gained = poisson_losses(np.array([1.0, 0.5, 1.0, 0.5]), np.array([2, 0, 0, 1])).mean() - np.mean(losses)
+    assert scores.gain(MEAN_OF_COUNTS, SERVED, COUNTS).gain == pytest.approx(gained)
+    assert [row["numbers by"] for row in number_rows(scores.rows)] == [SERVED, MEAN_OF_COUNTS]
+
+
+def test_a_fold_has_numbers_of_the_served_forecast_and_baselines() -> None:
+    history = History(CITY, cities.FIRST_DAY, cities.counts(), cities.COVERED)
+    before = history.through(cities.TEST.start)
+    validated = np.full((len(cities.VALIDATION), CELLS), 0.05)
+    counts = AlertCounts.of_days(before, cities.TRAIN, cities.VALIDATION, validated)
+    probability = {name: np.full((DAYS, CELLS), 0.05) for name in BASELINES} | {"network": np.full((DAYS, CELLS), 0.2)}
+    models = TrainedModels(next_day={}, counts=counts, hourly={}, types=None)
+    table = fold_counts(models, cities.fold_record(CITY, served="network"), history, probability)
+    assert len(table) == DAYS * CELLS
+    assert {SERVED, MEAN_OF_COUNTS, *BASELINES} == {*table.column_names} - {*FOLD_COUNTS.schema.names}
+    alerts = history.alerts[:, cities.COVERED]
+    np.testing.assert_array_equal(table["alerts"].to_numpy(), alerts[cities.TEST.start :].ravel())
+    np.testing.assert_allclose(table[MEAN_OF_COUNTS].to_numpy()[:CELLS], alerts[: cities.TEST.start].mean(axis=0))
+    assert (table[SERVED].to_numpy() >= 0.2).all()
+    expected = counts.distribution(probability["ewma"], np.zeros((DAYS, 1), bool), counts.usual(history, cities.TEST))
+    np.testing.assert_allclose(table["ewma"].to_numpy(), expected.expected.ravel())
