@@ -42,7 +42,8 @@ def store(city: City, tmp_path: Path) -> Store:
     offset = np.array([[-6.0], [1.0]]) - np.log(probability / (1 - probability))
     period = np.datetime64(datetime(NEXT.year, NEXT.month, NEXT.day, 5), "us"), 24
     covered = np.ones((4, 4), dtype=bool)
-    next_day = risk_table("day", period, covered, probability, offset, COUNTS, False, np.ones(24), None)
+    counts = COUNTS.distribution(probability, np.array(False))
+    next_day = risk_table("day", period, covered, probability, offset, counts, np.ones(24), None)
     hourly = hourly_table(next_day, 1 + np.arange(168) / 24, city, NEXT)
     issue(store, city, DAY, next_day, datetime.now(UTC), hourly, **{"3,3": ("near", "often", "lately")})
     return store
@@ -69,7 +70,7 @@ def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Stor
     assert street_ranking.StreetRecord.load(store, city.name, DAY) == record
     in_all = of_day["expected"].to_numpy().sum()
     assert record.expected_alerts == pytest.approx(in_all)
-    of_cells = COUNTS.expected(np.linspace(0.05, 0.5, 16), np.zeros(16, dtype=bool)).sum()
+    of_cells = COUNTS.distribution(np.linspace(0.05, 0.5, 16), np.array(False)).expected.sum()
     assert record.expected_alerts + record.expected_on_no_street == pytest.approx(of_cells)
     shifts = [table.filter(pc.equal(table["shift"], shift.name))["expected"].to_numpy().sum() for shift in SHIFTS]
     hourly = store.read_table(HOURLY, city.name, DAY)["expected"].to_numpy()

@@ -17,6 +17,7 @@ from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.storage.catalogue import (
     CITY_PICTURE,
     CITY_SCORES,
+    FOLD_COUNTS,
     FOLD_FORECASTS,
     FOLD_MODEL,
     FOLD_PICTURE,
@@ -29,7 +30,7 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES, copy_days, materialize, resources, run_days, run_fold, with_city
 from shotspotter_assets_tests.defs.conftest import ReportedFold
 from shotspotter_assets_tests.evaluation.cities import fold_record
-from shotspotter_assets_tests.evaluation.forecasts import forecasts_table, with_column
+from shotspotter_assets_tests.evaluation.forecasts import counts_table, forecasts_table, with_column
 from shotspotter_assets_tests.s3_server import S3Server
 
 CITY, FOLD = "tiny_city", "2024-01-01"
@@ -167,6 +168,7 @@ def store(tmp_path: Path) -> Store:
     store = Store(str(tmp_path / "store"))
     for seed, cutoff in enumerate(FOLDS):
         store.write_table(FOLD_FORECASTS, forecasts_table(cutoff, 91, (8, 8), seed=seed, stack=0.7), CITY, cutoff)
+        store.write_table(FOLD_COUNTS, counts_table(cutoff, 91), CITY, cutoff)
         changes = {"city": CITY, "cutoff": cutoff, "train": (date(2023, 7, 1), date(2023, 12, 3))}
         fold_record(CITIES[CITY]).model_copy(update=changes).write_after(store, {})
     return store
