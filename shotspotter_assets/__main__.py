@@ -90,9 +90,7 @@ def pages(*, print_only: bool) -> None:
     store = StoreResource(root=settings.store_root).open()
     file = store.uri(INDEX, ALL_CITIES)
     if not store.exists(INDEX, ALL_CITIES):
-        raise click.ClickException(
-            f"There are no pages at {file} yet. Make those of a city: dg launch --assets CITY/city_pages"
-        )
+        raise click.ClickException(f"There are no pages at {file}. Make a city's: dg launch --assets CITY/city_pages")
     address = f"{settings.pages_url.rstrip('/')}/city={ALL_CITIES}/{INDEX.file}" if settings.pages_url else file
     click.echo(address)
     if not print_only and not address.startswith("s3://"):
@@ -157,10 +155,8 @@ def layers(city: str, roads: tuple[Path, ...], areas: Path | None, to: Path | No
         to.mkdir(parents=True, exist_ok=True)
         for name, file in files.items():
             made[name].to_parquet(file)
-            path = json.dumps(
-                str(file.relative_to(cities) if file.is_relative_to(cities) else file), ensure_ascii=False
-            )
-            shown[name] = f"{{path: {path}, name: name"
+            path = file.relative_to(cities) if file.is_relative_to(cities) else file
+            shown[name] = f"{{path: {json.dumps(str(path), ensure_ascii=False)}, name: name"
             click.echo(f"{file}: {len(made[name]):,} {name}")
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -168,10 +168,8 @@ def _show_results(store: Store, city: City) -> None:
         truth = " truth is the risk from which alerts are drawn."
     files = store.uri(FOLD_REPORT, name, fold).removesuffix(FOLD_REPORT.file)
     click.echo(f"\n{fold_text(report, scores)}\n\n{LEGEND}")
-    click.echo(
-        "stack combines other forecasters and serves by default; network, one of them, and conv_lstm, ", nl=False
-    )
-    click.echo(f"the report's network, are small here.{truth}\nreport and plots: {files}")
+    click.echo("stack combines forecasters, network among them, and serves by default.", nl=False)
+    click.echo(f" The networks are small here; conv_lstm is the report's.{truth}\nreport and plots: {files}")
     facts = load_record(store, name, issue)
     assert isinstance(facts, ForecastRecord)
     click.echo(

@@ -94,17 +94,14 @@ class GunshotTypes(StoredModel):
                 f"No kinds of gunfire are shown: {len(fitted.hour):,} alerts to train on and {len(checked.hour):,} to validate "
                 "on have a kind."
             )
-        to_fit, to_check = (
-            _inputs(history, history.day_issues(part.hour), part.hour, part.cell) for part in (fitted, checked)
-        )
+        parts = ((history.day_issues(part.hour), part.hour, part.cell) for part in (fitted, checked))
+        to_fit, to_check = (_inputs(history, *part) for part in parts)
         plain = trailing_mix(history, history.day_issues(checked.hour))
         corrected = _mix_of(to_check, *_regression(to_fit, fitted))
-        weight = min(
-            REGRESSION_WEIGHTS, key=lambda weight: type_losses(weight * corrected + (1 - weight) * plain, checked).sum()
-        )
+        mixes = {weight: weight * corrected + (1 - weight) * plain for weight in REGRESSION_WEIGHTS}
+        weight = min(mixes, key=lambda weight: type_losses(mixes[weight], checked).sum())
         both = alerts.within(range(train.start, validation.stop))
-        mix = weight * corrected + (1 - weight) * plain
-        return cls(*_regression(np.concatenate([to_fit, to_check]), both), weight, mix)
+        return cls(*_regression(np.concatenate([to_fit, to_check]), both), weight, mixes[weight])
 
     def predict(self, history: HourlyHistory, issues: Integers, hours: Integers, cells: Integers) -> Array:
         """Return the probability of each type of an alert, shape (rows, types).

@@ -87,9 +87,7 @@ class Notifier:
         server = _split(smtp, "SHOTSPOTTER_SMTP_URL", ("smtp", "smtps"))
         for name, addresses in (("MAIL_FROM", (sender,)), ("MAIL_TO", mail_to or ("",))):
             if smtp and not all("@" in address and address.isprintable() for address in addresses):
-                raise ValueError(
-                    f"SHOTSPOTTER_{name}: e-mail (SHOTSPOTTER_SMTP_URL) needs addresses such as risk@city.gov."
-                )
+                raise ValueError(f"SHOTSPOTTER_{name}: SHOTSPOTTER_SMTP_URL needs addresses such as risk@city.gov.")
         secrets = [part for part in webhook_parts.path.split("/") if len(part) >= MIN_PART_CHARACTERS]
         secrets += [webhook, webhook_parts.path, webhook_parts.query, smtp, unquote(server.password or "")]
         return cls(webhook, smtp, sender, mail_to, Redaction([*secrets, *environment_secrets(environ)]))

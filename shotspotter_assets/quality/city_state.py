@@ -1,6 +1,6 @@
 """Open warnings of a city, stored so that a run over other days does not hide them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Final
@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.quality.finding import Finding, named_days, number_of
+from shotspotter_assets.quality.finding import Finding, Findings, named_days, number_of
 from shotspotter_assets.storage.catalogue import CITY_STATE
 from shotspotter_assets.storage.store import Store
 
@@ -23,12 +23,11 @@ class Warned(BaseModel):
     days: list[date]
 
 
+Warnings = Sequence[Warned]
 STATE: Final = TypeAdapter(dict[str, list[Warned]])
 
 
-def keep_findings(
-    store: Store, city: City, checked: Sequence[date], findings: Mapping[str, Finding]
-) -> dict[str, Finding]:
+def keep_findings(store: Store, city: City, checked: Sequence[date], findings: Findings) -> dict[str, Finding]:
     """Store a run's findings, and return them together with open warnings about other days.
 
     A warning about a day ends when a run finds the day sound, or when the city starts later. A warning passes if all of
@@ -66,14 +65,12 @@ def open_warnings(store: Store, city: City, since: date) -> list[str]:
     ]
 
 
-def _on_days(warnings: Sequence[Warned], is_meant: Callable[[date], bool]) -> list[Warned]:
+def _on_days(warnings: Warnings, is_meant: Callable[[date], bool]) -> list[Warned]:
     meant = [Warned(message=warned.message, days=list(filter(is_meant, warned.days))) for warned in warnings]
     return [warned for warned in meant if warned.days]
 
 
-def _reported(
-    finding: Finding, new: Sequence[Warned], earlier: Sequence[Warned], acknowledged: Sequence[Acknowledged]
-) -> Finding:
+def _reported(finding: Finding, new: Warnings, earlier: Warnings, acknowledged: Sequence[Acknowledged]) -> Finding:
     own, others = ([day for warned in found for day in warned.days] for found in (new, earlier))
     accepted = {one: [day for day in sorted({*own, *others}) if one.holds(day)] for one in acknowledged}
     left = {*own, *others}.difference(*accepted.values())
@@ -90,7 +87,7 @@ def _reported(
     return replace(finding, passed=not left, message=" ".join(parts))
 
 
-def _quoted(warned: Sequence[Warned]) -> str:
+def _quoted(warned: Warnings) -> str:
     newest = sorted(warned, key=lambda one: max(one.days))[-MAX_WARNINGS_QUOTED:]
     more = f" And {len(warned) - len(newest)} older warnings." if len(warned) > len(newest) else ""
     return " ".join(f"({min(one.days)} to {max(one.days)}) {one.message}" for one in newest) + more

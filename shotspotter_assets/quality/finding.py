@@ -24,6 +24,9 @@ class Finding:
     is_error: bool = False  # True if the check raised an error instead of checking the data
 
 
+Findings = Mapping[str, Finding]  # by check
+
+
 @dataclass(frozen=True)
 class Problems:
     """Problems found in blocks of days."""

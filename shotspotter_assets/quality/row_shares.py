@@ -22,9 +22,7 @@ MIN_DAYS_FOR_UNDATED: Final = 28  # rows without a usable date are of any day, s
 
 def share_rejected(window: "Window") -> Finding:
     """Check that few rows are rejected."""
-    remedy = (
-        "See rejected_by_reason of these partitions; most often the box, start or columns of the city's file are wrong."
-    )
+    remedy = "See rejected_by_reason of these partitions; most often the city file's box, start or columns are wrong."
     compared = window.undated if len(window.checked) >= MIN_DAYS_FOR_UNDATED else 0
     found = share_finding(
         window.rejected, window.received, USUAL_REJECTED_OR_REPEATED, "cannot be used", remedy, compared

@@ -97,10 +97,7 @@ class DayTable:
         """Store days over those of the same dates; return the table."""
         with store.alone("days", city):
             table = DayTable(dict(sorted({**DayTable.read(store, city).days, **days}.items())))
-            rows = [
-                {**asdict(day), "date": at, "sources": [{"name": n, "version": v} for n, v in day.sources.items()]}
-                for at, day in table.days.items()
-            ]
+            rows = [{**asdict(day), "date": at, "sources": list(day.sources.items())} for at, day in table.days.items()]
             store.write_table(DAYS, pa.Table.from_pylist(rows, DAYS.schema), city)
         return table
 
@@ -108,7 +105,7 @@ class DayTable:
         """Raise ValueError if one of the days has no entry."""
         if unread := [day for day in days if day not in self.days]:
             raise ValueError(
-                f"City {city}: {len(unread):,} days from {unread[0]} have no state. Materialize raw_alerts first."
+                f"City {city}: {len(unread):,} days from {unread[0]} lack a state; materialize raw_alerts."
             )
 
     def state(self, day: date) -> DayState:
@@ -155,9 +152,10 @@ def _decoded(content: bytes) -> DayTable:
 Found = Mapping[date, Day] | Mapping[date, DayRows] | Mapping[date, Day | DayRows]  # days with rows
 
 
-def day_states(
-    city: City, found: Found, named: Collection[date], last: date, today: date
-) -> dict[date, tuple[DayState, str]]:
+States = dict[date, tuple[DayState, str]]  # state and its reason by day
+
+
+def day_states(city: City, found: Found, named: Collection[date], last: date, today: date) -> States:
     """Return state and reason of each day to `last`, when asked on `today`; files of the days `named` have landed."""
     days, no_rows = days_between(city.start, last), DayRows()
     rows = [found.get(day, no_rows) for day in days]
@@ -180,7 +178,7 @@ def day_states(
     expected = has_file[has_file.index(True) :] if any(has_file) else []
     is_daily = isinstance(city.source, LandingSettings) and city.source.file_date is not None
     needs_files = is_daily and sum(expected) >= MIN_SHARE_OF_FILES * len(expected)
-    states: dict[date, tuple[DayState, str]] = {}
+    states: States = {}
     for at, (day, of_day) in enumerate(zip(days, rows, strict=True)):
         if of_day.held_back:
             states[day] = "held_back", of_day.held_back

@@ -132,13 +132,10 @@ def _text(column: pa.ChunkedArray) -> "pd.Series[str]":
     return pd.Series(column.cast(pa.string()).to_pandas(), dtype="str").str.strip()
 
 
-def _joined(
-    days: pa.ChunkedArray, time_of_day: pa.ChunkedArray, source: TabularSettings, origin: str
-) -> "pd.Series[str]":
-    clock = _text(time_of_day)
+def _joined(days: pa.ChunkedArray, clocks: pa.ChunkedArray, source: TabularSettings, origin: str) -> "pd.Series[str]":
     if source.time_format is not None:
-        return _text(days) + " " + clock
-    clock = clock.str.replace(r"^\d{4}-\d{1,2}-\d{1,2}[T ]+", "", regex=True)
+        return _text(days) + " " + _text(clocks)
+    clock = _text(clocks).str.replace(r"^\d{4}-\d{1,2}-\d{1,2}[T ]+", "", regex=True)
     # Police exports write 930 or 0930 for half past nine.
     hours = clock.str.zfill(4).str.replace(r"^(\d{2})(\d{2})$", r"\1:\2", regex=True)
     clock = clock.mask(clock.str.fullmatch(r"\d{1,4}"), hours)

@@ -142,5 +142,5 @@ def test_a_damaged_table_of_days_does_not_count_as_known(store: Store, how: str)
     with pytest.raises(CorruptObjectError, match="materialize raw_alerts"):
         CityHistory.load(store, CITY, LAST)
     DayTable.update(store, CITY.name, {days[5]: entry("known")})
-    with pytest.raises(ValueError, match=r"days from .* have no state\. Materialize raw_alerts"):
+    with pytest.raises(ValueError, match=r"days from .* lack a state; materialize raw_alerts"):
         CityHistory.load(store, CITY, LAST)

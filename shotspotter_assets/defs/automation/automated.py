@@ -8,9 +8,7 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 
 NOT_AUTOMATED: Final = "The city is not automated; write `automation: recent` in its file."
-_UNDER_WAY: Final = [
-    dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
-]
+_ACTIVE: Final = [dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
 
 
 def automated(cities: Iterable[City]) -> list[City]:
@@ -20,6 +18,6 @@ def automated(cities: Iterable[City]) -> list[City]:
 
 def assets_under_way(instance: dg.DagsterInstance, city: City) -> set[str]:
     """Return the names of the city's assets that runs under way write."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
+    runs = instance.get_runs(dg.RunsFilter(statuses=_ACTIVE))
     keys = {key for run in runs for key in run.asset_selection or ()}
     return {key.path[-1] for key in keys if key.path[0] == city.name}

@@ -41,10 +41,8 @@ WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
 
 def definitions(settings: Settings, of_cities: Mapping[str, dg.Definitions]) -> dg.Definitions:
     """Build the sensor of each city from the definitions of its assets."""
-    cities = settings.cities.items()
-    return dg.Definitions(
-        sensors=[_sensor(city, automated_keys(of_cities[name]), settings.poll_seconds) for name, city in cities]
-    )
+    cities, poll_seconds = settings.cities.items(), settings.poll_seconds
+    return dg.Definitions(sensors=[_sensor(city, automated_keys(of_cities[at]), poll_seconds) for at, city in cities])
 
 
 def _sensor(city: City, keys: Sequence[dg.AssetKey], poll_seconds: int) -> dg.SensorDefinition:
@@ -78,13 +76,11 @@ class _Tick:
         from shotspotter_assets.automation.stored import Stored
         from shotspotter_assets.sources.snapshot import impatient, take_snapshot
 
-        city, now = self._city, self._now
+        city, store, now = self._city, self._store, self._now
         under_way = assets_under_way(self._instance, city)
-        readers = sources.readers(impatient(city), self._store)
-        snapshot = take_snapshot(
-            city, readers, self._store, now, poll_seconds=self._poll_seconds, max_seconds=MAX_SECONDS
-        )
-        found = due(city, snapshot, Stored.read(self._store, city), under_way, now)
+        readers = sources.readers(impatient(city), store)
+        snapshot = take_snapshot(city, readers, store, now, poll_seconds=self._poll_seconds, max_seconds=MAX_SECONDS)
+        found = due(city, snapshot, Stored.read(store, city), under_way, now)
         requests = [request for run in found.runs for request in self._requests(run)]
         training = (list(self._requests(run)) for run in found.training)
         requests += next(filter(None, training), [])

@@ -21,11 +21,8 @@ if TYPE_CHECKING:
 
 def definitions(settings: Settings) -> dg.Definitions:
     """Build a sensor for each automated city with `nowcasts`."""
-    return dg.Definitions(
-        sensors=[
-            _sensor(city, city.nowcasts) for city in automated(settings.cities.values()) if city.nowcasts is not None
-        ]
-    )
+    cities = automated(settings.cities.values())
+    return dg.Definitions(sensors=[_sensor(city, city.nowcasts) for city in cities if city.nowcasts is not None])
 
 
 def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
@@ -60,12 +57,8 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
             renew_last_hours(opened, city, places())
         except Exception:  # a page that fails must not repeat the nowcast at every tick
             context.log.exception(f"{city.name}: the page of the last hours could not be written")
-        return dg.SensorResult(
-            skip_reason=f"Issued a nowcast from {nowcast.record.now}.",
-            cursor=inputs,
-            asset_events=[
-                dg.AssetMaterialization(asset_key(city, Asset.NOWCASTS), metadata=panel.nowcast(opened, nowcast.record))
-            ],
-        )
+        shown, why = panel.nowcast(opened, nowcast.record), f"Issued a nowcast from {nowcast.record.now}."
+        made = dg.AssetMaterialization(asset_key(city, Asset.NOWCASTS), metadata=shown)
+        return dg.SensorResult(skip_reason=why, cursor=inputs, asset_events=[made])
 
     return sensor

@@ -94,14 +94,9 @@ def fit_network(
     began = time.monotonic()
     before = float(twin.evaluate(held_out, verbose=0)) if continues else math.inf
     stopping = keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True)
-    callbacks = [
-        keras.callbacks.TerminateOnNaN(),
-        stopping,
-        keras.callbacks.ReduceLROnPlateau(
-            factor=PLATEAU_FACTOR, patience=settings.plateau_patience, min_delta=0.0, min_lr=0.0
-        ),
-        _epoch_reports(context, settings.epochs, began),
-    ]
+    plateau = {"factor": PLATEAU_FACTOR, "patience": settings.plateau_patience, "min_delta": 0.0, "min_lr": 0.0}
+    callbacks = [keras.callbacks.TerminateOnNaN(), stopping, keras.callbacks.ReduceLROnPlateau(**plateau)]
+    callbacks.append(_epoch_reports(context, settings.epochs, began))
     if context.backups is not None:
         arguments = [settings.model_dump(), *map(repr, (train, validation, inputs.lead, own_maps, inputs.counts.shape))]
         arrays = (inputs.counts, inputs.in_coverage, inputs.maps, inputs.start, kept, *weights)
@@ -109,9 +104,8 @@ def fit_network(
         name = sha256(json.dumps(arguments), *[b"" if one is None else one.tobytes() for one in arrays])[:16]
         backup = context.backups / name
         callbacks.insert(-1, keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True))
-    fitted = twin.fit(
-        batches, validation_data=held_out, epochs=settings.epochs, callbacks=callbacks, shuffle=False, verbose=0
-    )
+    how = {"epochs": settings.epochs, "callbacks": callbacks, "shuffle": False, "verbose": 0}
+    fitted = twin.fit(batches, validation_data=held_out, **how)
     for data_set in (batches, held_out):
         data_set.release()
     history = {name: [float(value) for value in values] for name, values in fitted.history.items()}

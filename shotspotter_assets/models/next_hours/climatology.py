@@ -35,10 +35,9 @@ class Climatology(HourlyForecaster):
     def _fit_horizons(self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]) -> Pairs:
         pairs = {}
         for horizon in horizons:
-            occupied, both = history.occupied_within(horizon), range(train.start, validation.stop)
-            on_train, checked, on_both = (
-                occupied[history.issues(hours, horizon)] for hours in (train, validation, both)
-            )
+            occupied = history.occupied_within(horizon)
+            windows = (train, validation, range(train.start, validation.stop))
+            on_train, checked, on_both = (occupied[history.issues(hours, horizon)] for hours in windows)
             tried = {days: shrunk_frequency(on_train, days * DAY_HOURS / horizon) for days in PSEUDO_DAYS}
             days = min(tried, key=lambda days: log_losses(tried[days][None], checked).mean())
             again = shrunk_frequency(on_both, days * DAY_HOURS / horizon)

@@ -4,8 +4,7 @@ Issued at hour t, an index of the hour axis, a forecast is for the hours t to t 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -51,8 +50,7 @@ def fireworks_ahead(history: HourlyHistory, horizon: int) -> Booleans:
     return ahead(history.clock.fireworks, horizon) > 0
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """(hour, cell) pairs of wanted features: both of shape (rows,), hours relative to the range's start."""
 
     hour: Integers

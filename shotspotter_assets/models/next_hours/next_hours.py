@@ -68,9 +68,7 @@ class NextHours(HourlyForecaster):
         samples = {horizon: _sample(history, hours, train.stop, horizon) for horizon in horizons}
         # The features of cells are the same for all horizons.
         each = [sample.rows for sample in samples.values()]
-        everything = hourly_inputs.Rows(
-            np.concatenate([rows.hour for rows in each]), np.concatenate([rows.cell for rows in each])
-        )
+        everything = hourly_inputs.Rows(*map(np.concatenate, zip(*each, strict=True)))
         cell_inputs = hourly_inputs.cell_features(history, hours, everything, profile)
         of_horizons = np.split(cell_inputs, np.cumsum([len(rows.hour) for rows in each])[:-1])
         pairs = {}
@@ -80,12 +78,10 @@ class NextHours(HourlyForecaster):
             age = sample.rows.hour.max() - sample.rows.hour
             counted = np.where(fireworks, 2.0 ** (-age / FIREWORK_HALF_LIFE_HOURS), 1.0)
             inputs, check = _linear_inputs(of_horizon, window_inputs), sample.is_validation
+            of_train = _regression(inputs[~check], sample.positive[~check], counted[~check])
             on_train, on_both = (
                 HourRegression(horizon, profile, weights, intercept - sample.log_odds, chosen={})
-                for weights, intercept in (
-                    _regression(inputs[~check], sample.positive[~check], counted[~check]),
-                    _regression(inputs, sample.positive, counted),
-                )
+                for weights, intercept in (of_train, _regression(inputs, sample.positive, counted))
             )
             pairs[horizon] = on_train, on_both
         return pairs

@@ -109,10 +109,9 @@ def _within_ages(first: Array, last: Array) -> Array:
 
 
 def _rings(incidents: Incidents, history: HourlyHistory) -> Integers:
-    middles = Plane.of(history.city.box).metres(
-        np.column_stack(cell_middles(history.city, *np.nonzero(history.in_coverage)))
-    )
-    metres = np.hypot(*(incidents.metres[:, None] - middles[None]).transpose(2, 0, 1))
+    middles = np.column_stack(cell_middles(history.city, *np.nonzero(history.in_coverage)))
+    away = incidents.metres[:, None] - Plane.of(history.city.box).metres(middles)
+    metres = np.hypot(*away.transpose(2, 0, 1))
     return np.asarray(np.searchsorted(DISTANCES_METRES, metres, "right") - 1, np.int64)
 
 

@@ -108,12 +108,11 @@ def storage_url(store: Store, file: StoredFile, city: str, cutoff: date, shared:
 def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int = 1) -> optuna.Study:
     """Return the study of a task, with the loss of the settings without a search, its first trial if they are in the space."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    how: dict[str, Any] = {"seed": seed, "n_startup_trials": RANDOM_TRIALS, "constant_liar": parallel > 1}
     with warnings.catch_warnings():
         # Optuna calls these options of the sampler experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=RANDOM_TRIALS, multivariate=True, constant_liar=parallel > 1
-        )
+        sampler = optuna.samplers.TPESampler(multivariate=True, **how)
     study = optuna.create_study(
         storage=storage,
         study_name=f"{task.history.city.name}_{task.forecaster}_{task.key}",
@@ -154,9 +153,7 @@ def search(
         log(f"trial {trial.number}: {value}, best so far {best_loss(study):.6f}, {seconds:.1f} s")
 
     left = trials - len(finished_trials(study))
-    log(
-        f"{len(study.trials)} trials of this search are stored, the present settings among them; {max(left, 0)} are left"
-    )
+    log(f"{len(study.trials)} trials are stored, the present settings among them; {max(left, 0)} are left")
     if left > 0 and minutes > 0:
         states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL)
         study.optimize(

@@ -136,10 +136,9 @@ class JsonApi:
     def _get_once(self, url: str, parameters: Mapping[str, str | int]) -> Answer:
         patience = self._patience
         timeout = patience.connect_seconds, patience.read_seconds
+        how: dict[str, Any] = {"timeout": timeout, "allow_redirects": False, "stream": True}
         try:
-            with self._session.get(
-                url, params=dict(parameters), timeout=timeout, allow_redirects=False, stream=True
-            ) as response:
+            with self._session.get(url, params=dict(parameters), **how) as response:
                 return self._answer(response, self._body(response))
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             kind = type(error).__name__  # its text may hold the token
@@ -177,9 +176,7 @@ class JsonApi:
             raise self._refusal(f"HTTP {status} with error {self._quoted(code)}", code, content)
         if content is None:
             problem = f"HTTP {status}: the answer is not whole JSON ({len(body)} bytes)"
-            remedy = (
-                "check that the address in the city's file is that of an API and needs no log-in, or try again later"
-            )
+            remedy = "check that the address in the city's file is an API's and needs no log-in, or try again later"
             raise _ProblemError(f"{problem}; {remedy}", 0)
         return Answer(content, response.links.get("next", {}).get("url"))
 

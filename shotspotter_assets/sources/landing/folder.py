@@ -83,9 +83,8 @@ class LandingFolder(AlertSource):
         self._client = client() if client is not None and folder.startswith("s3://") else None
         limits = city.limits.model_dump_json() if city.limits != Limits() else ""
         rules = sha256(city.start.isoformat(), str(city.max_share_rejected), limits)[:8]
-        self._meaning = (
-            f":{sha256(source.model_dump_json(exclude={'settle_seconds', 'folder', 'path'}), city.time_zone)[:8]}"
-        )
+        described = source.model_dump_json(exclude={"settle_seconds", "folder", "path"})
+        self._meaning = f":{sha256(described, city.time_zone)[:8]}"
         self._rules = f":{rules}{self._meaning}"
         since = max(city.live_since, default=city.start)
         # A file of earlier days may overlap with the live source, under other ids.
@@ -126,10 +125,8 @@ class LandingFolder(AlertSource):
         until = monotonic() + max_seconds
         ready, in_transfer = self._listing()
         before = self._files_before()
-        listed = {file.path: file for file in ready}
-        changed = [
-            file for file in ready if (at := before.get(file.path)) is None or at.version != file.version + self._rules
-        ]
+        listed, versions = {file.path: file for file in ready}, {path: file.version for path, file in before.items()}
+        changed = [file for file in ready if versions.get(file.path) != file.version + self._rules]
         files, unread = dict(before), len(changed)
         for path, rows in self._parse(changed):
             files[path] = self._received(listed[path], rows, before.get(path))

@@ -78,14 +78,12 @@ class Batch:
             plausible = max(city.start, named_day - ONE_DAY), named_day + ONE_DAY
         filing_day = city.start if named_day is None else max(named_day, city.start)
         rows = to_raw(table, city, self.source, task.path, task.modified, filing_day, plausible)
-        local = local_dates(rows["time_utc"], city.zone)
+        local, start = local_dates(rows["time_utc"], city.zone), pa.scalar(city.start)
         others = pc.sum(pc.not_equal(local, pa.scalar(corrected_day(task.path), pa.date32()))).as_py()
         if others:
             reason = f"as a correction of {named_day}: {others:,} of {rows.num_rows:,} rows are of other days"
             raise _refusal(city, task.path, reason)
-        is_early = pc.and_(
-            pc.less(local, pa.scalar(city.start)), pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY))
-        )
+        is_early = pc.and_(pc.less(local, start), pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY)))
         undated = pc.invert(pc.fill_null(pc.or_(pc.equal(local, rows["date"]), is_early), False))
         number = pc.sum(undated).as_py() or 0
         if number > city.max_share_rejected * rows.num_rows:

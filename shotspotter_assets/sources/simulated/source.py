@@ -56,8 +56,8 @@ class SimulatedSource(AlertSource):
         self._background = Background(city, self._seed)
         # An alert brings 1 / (1 - offspring) alerts in all; offspring beyond the sensors' reach do not count.
         usual = (self._background.weights @ self._background.surfaces).reshape(city.shape)
-        rows, columns = (_between_cells(cells, size) for cells, size in zip(city.shape, cell_metres(city), strict=True))
-        heard = (rows @ (usual / usual.sum()) @ columns.T)[self._background.sensors].sum()
+        self._between = tuple(map(_between_cells, city.shape, cell_metres(city)))
+        heard = self._spread(usual / usual.sum())[self._background.sensors].sum()
         first_alerts = city.source.alerts_per_day * (1 - OFFSPRING * heard)
         fireworks_share = sum(size for size, _, _ in FIREWORKS.values()) / 365.25
         self._background.ordinary_number = first_alerts / (1 + fireworks_share)
@@ -95,23 +95,24 @@ class SimulatedSource(AlertSource):
     def true_risk(self, first: date, last: date) -> Array:
         """Return the chance of an alert by day and cell, given earlier days, shape (days, rows, columns)."""
         _, alerts = self._alerts(first - LAG_DAYS, last)
-        by_axis = [
-            _between_cells(cells, size) for cells, size in zip(self._city.shape, cell_metres(self._city), strict=True)
-        ]
-        return np.stack([self._risk_of(day, alerts, *by_axis) for day in self._background.days(first, last)])
+        return np.stack([self._risk_of(day, alerts) for day in self._background.days(first, last)])
 
-    def _risk_of(self, day: Day, alerts: Alerts, rows: Array, columns: Array) -> Array:
+    def _spread(self, alive: Array) -> Array:
+        rows, columns = self._between
+        return np.asarray(rows @ alive @ columns.T)
+
+    def _risk_of(self, day: Day, alerts: Alerts) -> Array:
         parents = alerts[alerts.time < day.start]
         lags = _lag_shares(day.end - parents.time) - _lag_shares(day.start - parents.time)
         axes = zip((parents.row, parents.column), self._city.shape, cell_metres(self._city), strict=True)
         fertile = OFFSPRING * self._background.sensors
         family = fertile * np.einsum("a,ar,ac->rc", lags, *(_step_shares(*axis) for axis in axes))
         family += np.stack([begin.number * begin.cells for begin in day.beginnings]).sum(axis=0).reshape(family.shape)
-        reached, stay = family, np.outer(np.diag(rows), np.diag(columns))
+        reached, stay = family, np.outer(*map(np.diag, self._between))
         ends = _lag_shares(day.end - (day.hour_edges[:-1] + day.hour_edges[1:]) / 2)
         for _ in range(SAME_DAY_GENERATIONS):
             alive = family * (day.beginnings[0].hours @ ends)
-            family = fertile * (rows @ alive @ columns.T)
+            family = fertile * self._spread(alive)
             # Offspring that stay in the cell of their alert add nothing to its chance.
             reached = reached + family - fertile * stay * alive
         return np.asarray(-np.expm1(-reached))

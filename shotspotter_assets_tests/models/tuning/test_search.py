@@ -31,7 +31,7 @@ def test_search_goes_on_from_its_storage(tmp_path: Path) -> None:
     with search.storage_url(*place) as url:
         before = [trial.params for trial in searched(url, 3).trials]
         study = searched(url, 5, lines, parallel=2)
-    assert lines[0] == "3 trials of this search are stored, the present settings among them; 2 are left"
+    assert lines[0] == "3 trials are stored, the present settings among them; 2 are left"
     assert [trial.params for trial in study.trials[:3]] == before
     assert len(search.finished_trials(study)) == 5
     assert sum("log loss" in line for line in lines) == 2
