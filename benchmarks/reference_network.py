@@ -32,7 +32,7 @@ from shotspotter_assets.models.forecaster_settings import NetworkSettings
 from shotspotter_assets.models.networks.fit import weighted_cross_entropy
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.networks.network_model import build_network
-from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
+from shotspotter_assets.models.networks.peephole_conv_lstm import KERNEL_SIDE, PeepholeConvLSTM2D
 
 LAUNCH: Final = Path(__file__).parents[1] / "docs" / "launches" / "weight_10_to_1.yaml"
 FULL_SIZE: Final[dict[str, Any]] = yaml.safe_load(LAUNCH.read_text())["ops"]["washington_dc__fold_models"]["config"][
@@ -58,7 +58,7 @@ def network(name: str) -> keras.Model:
     def stock(layer: keras.layers.Layer) -> keras.layers.Layer:
         if not isinstance(layer, PeepholeConvLSTM2D):
             return type(layer).from_config(layer.get_config())
-        one_way = keras.layers.ConvLSTM2D(layer.filters, layer.kernel_size, padding="same", return_sequences=True)
+        one_way = keras.layers.ConvLSTM2D(layer.filters, KERNEL_SIDE, padding="same", return_sequences=True)
         return keras.layers.Bidirectional(one_way, name=layer.name)
 
     return keras.models.clone_model(model, clone_function=stock)

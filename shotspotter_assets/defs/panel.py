@@ -60,20 +60,15 @@ def rounded(values: Mapping[str, Any]) -> Metadata:
 def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue[Any]:
     """Return rows of equal names as a table; floats are rounded."""
     records = [dg.TableRecord(rounded(row)) for row in rows]
-    if not records:
-        return dg.MetadataValue.text("None.")
-    return dg.MetadataValue.table(records)
+    return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("None.")
 
 
 def check_outcome(finding: "Finding", severity: str = "WARN") -> dict[str, Any]:
     """Return the outcome of a check as arguments of its result, with the first days on which it found something."""
     days = {str(day): number for day, number in sorted(finding.days.items())[:SHOWN_DAYS]}
-    return {
-        "passed": finding.passed,
-        "severity": dg.AssetCheckSeverity(severity),
-        "metadata": {**finding.numbers, **({"days": days} if days else {})},
-        "description": finding.message,
-    }
+    metadata = {**finding.numbers, **({"days": days} if days else {})}
+    shown = {"metadata": metadata, "description": finding.message}
+    return {"passed": finding.passed, "severity": dg.AssetCheckSeverity(severity), **shown}
 
 
 def nowcast(store: Store, record: "NowcastRecord") -> Metadata:

@@ -6,7 +6,7 @@ it trains on days before the cutoff and is tested on days from the cutoff on.
 
 import warnings
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
@@ -21,11 +21,10 @@ RunContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
 
 
 def _window(first: int, last: int) -> dg.TimeWindowPartitionMapping:
+    how: dict[str, Any] = {"start_offset": first, "end_offset": last, "allow_nonexistent_upstream_partitions": True}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # the pinned version and the tests of the windows stand for it
-        return dg.TimeWindowPartitionMapping(
-            start_offset=first, end_offset=last, allow_nonexistent_upstream_partitions=True
-        )
+        return dg.TimeWindowPartitionMapping(**how)
 
 
 SINGLE_RUN: Final = dg.BackfillPolicy.single_run()  # one run for all days, which reads the source once
@@ -73,12 +72,8 @@ def fold_partitions(city: City, *, tested: bool = False) -> dg.TimeWindowPartiti
 def week_partitions(cities: Cities) -> dg.TimeWindowPartitionsDefinition:
     """Return the weeks of all cities to the current one, named by their Monday."""
     start = min(city.start for city in cities.values())
-    return dg.TimeWindowPartitionsDefinition(
-        start=(start + timedelta(days=7 - start.weekday())).isoformat(),
-        fmt=DAYS_FORMAT,
-        cron_schedule="0 0 * * 1",
-        end_offset=1,
-    )
+    monday = (start + timedelta(days=7 - start.weekday())).isoformat()
+    return dg.TimeWindowPartitionsDefinition(monday, DAYS_FORMAT, cron_schedule="0 0 * * 1", end_offset=1)
 
 
 def range_tags(first: date, last: date) -> dict[str, str]:

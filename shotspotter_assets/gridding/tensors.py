@@ -31,12 +31,12 @@ def type_layers(city: City) -> int:
 def grid_schema(hours: int, city: City) -> pa.Schema:
     """Return the schema of a day's sparse tensor, with the dense shape and the settings of the day as metadata."""
     shape = {"hours": hours, "gunshot_types": type_layers(city), "rows": city.grid.rows, "columns": city.grid.columns}
-    metadata = {
-        "shape": json.dumps(shape),
+    metadata = {"shape": json.dumps(shape), "time_precision": city.time_precision}
+    metadata |= {
         stored.GRID: stored.grid_settings(city),
-        "time_precision": city.time_precision,
+        stored.SETTINGS: stored.settings_hash(city, Asset.GRID_TENSORS),
     }
-    return TENSORS.schema.with_metadata(metadata | {stored.SETTINGS: stored.settings_hash(city, Asset.GRID_TENSORS)})
+    return TENSORS.schema.with_metadata(metadata)
 
 
 def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[date, pa.Table]:

@@ -162,16 +162,9 @@ def _inputs(history: HourlyHistory, issues: Integers, hours: Integers, cells: In
         around = np.stack([weighted_cells(each, near)[at, cells] for each in means], axis=1) * effective[cells, None]
         # Relative to the city's mix, which the columns above give.
         columns += [_log_ratios(alerts_of + prior[at]) - _log_ratios(prior[at]) for alerts_of in (own, around)]
-    angle = 2 * np.pi * clock.hour[hours] / DAY_HOURS
-    season = 2 * np.pi * clock.season[hours]
-    calendar_columns = [
-        *(wave(harmonic * angle) for harmonic in (1, 2) for wave in (np.sin, np.cos)),
-        np.sin(season),
-        np.cos(season),
-        clock.fireworks[hours],
-        clock.firework_peak[hours],
-    ]
-    return np.concatenate([*columns, np.stack(calendar_columns, axis=1).astype(np.float64)], axis=1).astype(np.float64)
+    angle, season = 2 * np.pi * clock.hour[hours] / DAY_HOURS, 2 * np.pi * clock.season[hours]
+    waves = [wave(one) for one in (angle, 2 * angle, season) for wave in (np.sin, np.cos)]
+    return np.column_stack([*columns, *waves, clock.fireworks[hours], clock.firework_peak[hours]]).astype(np.float64)
 
 
 def _log_ratios(mix: npt.NDArray[np.floating]) -> Array:
@@ -196,10 +189,8 @@ def type_mixes(
     rows: tuple[Integers, Integers, Integers],
 ) -> Mapping[str, Callable[[], Array]]:
     """Return functions for the probability of types, (rows, types), of issues, hours and cells (`rows`), by forecaster."""
-    mixes = {
-        TYPE_REGRESSION: partial(types.predict, history, *rows),
-        TRAILING_MIX: partial(trailing_mix, history, rows[0]),
-    }
+    regression, trailing = partial(types.predict, history, *rows), partial(trailing_mix, history, rows[0])
+    mixes = {TYPE_REGRESSION: regression, TRAILING_MIX: trailing}
     if mapped_layers(history.city) != tuple(GUNSHOT_TYPES):
         return mixes
     networks = {name: model for name, model in next_day.items() if isinstance(model, FittedNetwork)}

@@ -58,19 +58,16 @@ def fit_network(
 ) -> tuple[keras.Model, Choices]:
     """Train by Adam with early stopping and a learning rate that is cut on plateaus; the best epoch's weights are kept.
 
-    Return the network, which ends in probabilities, and: `best_epoch` (0 for the weights of `earlier`),
-    `resumed_from_epoch` (0 if not resumed), `validation_loss_before` (if it continues `earlier`), and the
-    `history` of each epoch since: `loss`, `val_loss` (nats per covered cell and map, class weight included) and
-    `learning_rate`.
-
-    Seeds the process's random generators, and makes TensorFlow deterministic for the rest of the process. A killed
-    training with the same arguments goes on from `context.backups` after its last finished epoch; its early stopping
-    counts from there.
+    Return the network, which ends in probabilities, and: `best_epoch` (0 for the weights of `earlier`), `resumed_from_epoch`
+    (0 if not resumed), `validation_loss_before` (if it continues `earlier`), and the `history` of each epoch since: `loss`,
+    `val_loss` (nats per covered cell and map, class weight included) and `learning_rate`. Seeds the process's random
+    generators, and makes TensorFlow deterministic for the rest of the process.
 
     `own_maps` and `kept` are those of `Windows`. `train` and `validation` are target days; of `train` the last
-    `settings.train_days` are used. The loss is that of the covered cells. Training starts at the weights of `earlier`, a
-    network of an earlier training, where their shapes are the same, and keeps them if no epoch has a lower validation loss.
-    Raises ValueError if shapes, days or settings do not fit together, FloatingPointError if the loss is not finite.
+    `settings.train_days` are used. Training starts at the weights of the network `earlier` where their shapes are the same,
+    and keeps them if no epoch has a lower validation loss. A killed training with the same arguments goes on from
+    `context.backups` after its last finished epoch. Raises ValueError if shapes, days or settings do not fit together,
+    FloatingPointError if the loss is not finite.
     """
     train = range(max(train.start, train.stop - settings.train_days), train.stop)
     loss = weighted_cross_entropy(inputs.in_coverage, settings.class_weight)
@@ -97,7 +94,7 @@ def fit_network(
     plateau = {"factor": PLATEAU_FACTOR, "patience": settings.plateau_patience, "min_delta": 0.0, "min_lr": 0.0}
     callbacks = [keras.callbacks.TerminateOnNaN(), stopping, keras.callbacks.ReduceLROnPlateau(**plateau)]
     callbacks.append(_epoch_reports(context, settings.epochs, began))
-    if context.backups is not None:
+    if context.backups is not None:  # early stopping counts from there
         arguments = [settings.model_dump(), *map(repr, (train, validation, inputs.lead, own_maps, inputs.counts.shape))]
         arrays = (inputs.counts, inputs.in_coverage, inputs.maps, inputs.start, kept, *weights)
         # A name by all that decides how a training goes on, so that another one starts anew.

@@ -21,11 +21,6 @@ class NetworkInputs:
     maps: Singles | None = None  # channels of the target day, shape (days, cells, channels)
     start: Singles | None = None  # log odds that the network adds to, shape (days, cells)
 
-    @property
-    def channels(self) -> int:
-        """Number of `maps`."""
-        return 0 if self.maps is None else self.maps.shape[-1]
-
     def on_grid(self, values: Singles, days: npt.NDArray[np.integer]) -> Singles:
         """Return the rows of `days` of values (days, cells, ...) as (days, rows, columns, ...), 0 where not covered."""
         grid = np.zeros((len(days), *self.in_coverage.shape, *values.shape[2:]), np.float32)

@@ -19,14 +19,10 @@ LOCATION_WIDTH = 4  # numbers that describe a cell's location
 
 @keras.saving.register_keras_serializable(package="shotspotter_assets")
 class LocationMaps(keras.layers.Layer):
-    """A learned embedding of each cell's location, `width` numbers, appended to maps (batch, rows, columns, channels)."""
-
-    def __init__(self, width: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.width = width
+    """A learned embedding of each cell's location, appended to maps (batch, rows, columns, channels)."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.embedding = self.add_weight((*input_shape[1:3], self.width), "random_normal", name="embedding")
+        self.embedding = self.add_weight((*input_shape[1:3], LOCATION_WIDTH), "random_normal", name="embedding")
 
     def call(self, maps: Any) -> Any:
         embedding = ops.broadcast_to(self.embedding, (ops.shape(maps)[0], *self.embedding.shape))
@@ -36,10 +32,9 @@ class LocationMaps(keras.layers.Layer):
 def build_network(settings: NetworkSettings, inputs: NetworkInputs, initial_rates: np.ndarray) -> keras.Model:
     """Build a network for some inputs; random weights follow `keras.utils.set_random_seed`.
 
-    Input: those that `Windows` gives, by name. Output: float32 (batch, rows, columns, maps), each a sigmoid. The layer
-    named `logits` holds the values before the sigmoid, for the loss. The untrained network returns `initial_rates` (maps,)
-    everywhere, so that training does not start by learning the base rate. With a start it returns the start as map 0,
-    and the start with the difference of their log odds as the others, at the odds of the class weight.
+    Input: those of `Windows`, by name. Output: float32 (batch, rows, columns, maps), the sigmoids of the layer `logits`. The
+    untrained network returns `initial_rates` (maps,) everywhere; with a start, the start as map 0 and, with the difference
+    of their log odds, as the others, at the odds of the class weight.
     """
     grid, rates = inputs.in_coverage.shape, np.asarray(initial_rates, dtype=np.float64)
     layers, given = keras.layers, dict[str, Any]()
@@ -47,17 +42,13 @@ def build_network(settings: NetworkSettings, inputs: NetworkInputs, initial_rate
     maps: Any = None
     if inputs.length:
         frames = given["frames"] = keras.Input((inputs.length, *grid, inputs.counts.shape[1]), name="frames")
-    if inputs.channels:
-        maps = given["maps"] = keras.Input((*grid, inputs.channels), name="maps")
+    if inputs.maps is not None:
+        maps = given["maps"] = keras.Input((*grid, inputs.maps.shape[-1]), name="maps")
     if Channel.location in settings.channels:
         # Without maps the embedding is appended to the last frame, which also gives its shape.
-        maps = LocationMaps(LOCATION_WIDTH, name="location")(frames[:, -1] if maps is None else maps)
-    backbone = {
-        Backbone.conv_lstm: _recurrent_maps,
-        Backbone.convolution: _convolved_maps,
-        Backbone.transformer: attended_maps,
-    }
-    features = backbone[settings.backbone](settings, frames, maps)
+        maps = LocationMaps(name="location")(frames[:, -1] if maps is None else maps)
+    backbone = {Backbone.conv_lstm: _recurrent_maps, Backbone.convolution: _convolved_maps}
+    features = backbone.get(settings.backbone, attended_maps)(settings, frames, maps)
     # One frame is left: a kernel deeper than one would only hold weights that meet padding.
     last = layers.Conv3D(len(rates), (1, 3, 3), padding="same", kernel_initializer="zeros", name="last_convolution")
     added = layers.Reshape((*grid, len(rates)), name="added")(last(features))

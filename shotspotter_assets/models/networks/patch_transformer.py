@@ -21,9 +21,9 @@ LAYERS: Final = 2
 class PatchAttention(keras.layers.Layer):
     """Multi-head attention of tokens (batch, days * patches, width), with a bias by distance in days and in patches."""
 
-    def __init__(self, days: int, patch_rows: int, patch_columns: int, heads: int = HEADS, **kwargs: Any) -> None:
+    def __init__(self, days: int, patch_rows: int, patch_columns: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.days, self.patch_rows, self.patch_columns, self.heads = days, patch_rows, patch_columns, heads
+        self.days, self.patch_rows, self.patch_columns = days, patch_rows, patch_columns
         day, row, column = np.indices((days, patch_rows, patch_columns)).reshape(3, -1)  # day and patch of each token
         # Days differ in direction, cells only in distance: the past bears on the future, north as much as south.
         self._day_at = day[None, :] - day[:, None] + days - 1
@@ -31,17 +31,17 @@ class PatchAttention(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         width = input_shape[-1] or 0
-        self.day_bias = self.add_weight((2 * self.days - 1, self.heads), "zeros", name="day_bias")
-        self.cell_bias = self.add_weight((int(self._cell_at.max()) + 1, self.heads), "zeros", name="cell_bias")
+        self.day_bias = self.add_weight((2 * self.days - 1, HEADS), "zeros", name="day_bias")
+        self.cell_bias = self.add_weight((int(self._cell_at.max()) + 1, HEADS), "zeros", name="cell_bias")
         self.mixed = self.add_weight((width, 3 * width), "glorot_uniform", name="query_key_value")
         self.joined = self.add_weight((width, width), "glorot_uniform", name="output")
 
     def call(self, tokens: Any) -> Any:
         number, width = tokens.shape[1:]
-        parts = ops.reshape(tokens @ self.mixed, (-1, number, 3, self.heads, width // self.heads))
+        parts = ops.reshape(tokens @ self.mixed, (-1, number, 3, HEADS, width // HEADS))
         query, key, value = ops.unstack(ops.transpose(parts, (2, 0, 3, 1, 4)), 3, axis=0)
         bias = ops.take(self.day_bias, self._day_at, axis=0) + ops.take(self.cell_bias, self._cell_at, axis=0)
-        scores = query @ ops.swapaxes(key, -1, -2) / np.sqrt(width // self.heads) + ops.transpose(bias, (2, 0, 1))
+        scores = query @ ops.swapaxes(key, -1, -2) / np.sqrt(width // HEADS) + ops.transpose(bias, (2, 0, 1))
         mixed = ops.transpose(ops.softmax(scores) @ value, (0, 2, 1, 3))
         return ops.reshape(mixed, (-1, number, width)) @ self.joined
 

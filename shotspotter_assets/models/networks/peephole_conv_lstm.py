@@ -1,8 +1,10 @@
 """The convolutional LSTM layer with peepholes, which Keras does not have; in `keras.ops` only, for every backend."""
 
-from typing import Any
+from typing import Any, Final
 
 from shotspotter_assets.models.networks.quiet_keras import keras, ops
+
+KERNEL_SIDE: Final = 3  # cells
 
 
 @keras.saving.register_keras_serializable(package="shotspotter_assets")
@@ -21,20 +23,18 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
     Output: float (batch, time, rows, columns, 2 * filters); the first half of the channels has read the frames up to
     that time, the second half the frames from that time on (like `Bidirectional(ConvLSTM2D(return_sequences=True))`).
 
-    Weights per direction: kernel (k, k, channels, 4 * filters), recurrent kernel (k, k, filters, 4 * filters), bias
-    (4 * filters), peepholes (3, rows, columns, filters) in the order i, f, o. `filters` are the channels of one
-    direction's state, k is the odd `kernel_size`. Gates lie in Keras's order i, f, c, o, so that kernels can be copied
-    from and to `keras.layers.ConvLSTM2D`. The peepholes belong to a place on the grid.
+    Weights per direction, k being `KERNEL_SIDE`: kernel (k, k, channels, 4 * filters), recurrent kernel (k, k, filters,
+    4 * filters), bias (4 * filters), peepholes of each cell (3, rows, columns, filters) in the order i, f, o. Gates lie in
+    Keras's order i, f, c, o, so that kernels can be copied from and to `keras.layers.ConvLSTM2D`.
     """
 
-    def __init__(self, filters: int, kernel_size: int = 3, **kwargs: Any) -> None:
+    def __init__(self, filters: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.filters = filters
-        self.kernel_size = kernel_size
+        self.filters = filters  # channels of one direction's state
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         _, _, rows, columns, channels = input_shape
-        side, gates = self.kernel_size, 4 * self.filters
+        side, gates = KERNEL_SIDE, 4 * self.filters
         shapes = {
             "kernel": ((side, side, channels, gates), "glorot_uniform"),
             "recurrent_kernel": ((side, side, self.filters, gates), "orthogonal"),

@@ -19,12 +19,10 @@ class Windows(keras.utils.PyDataset):
     """Batches of (inputs by name, occupancy) for target days; pass `shuffle=False` to Keras.
 
     The inputs are `frames` (n, length, rows, columns, layers), `maps` (n, rows, columns, channels) and `start` (n, rows,
-    columns), those that there are; the targets (n, rows, columns, maps), all float32. Raises ValueError if no day has
-    a full window, or one lies beyond the counts.
-
-    `days` are target days, indexes into the counts; those without a full window before them, or not `kept` (days,), are left
-    out. `own_maps` are the layers that have a map beside map 0; None, for days whose counts are not known yet, gives no
-    targets. `seed` is that of the order of days, which changes every epoch; None keeps the order of time.
+    columns), those that there are; the targets (n, rows, columns, maps), all float32. `days` are indexes into the counts;
+    those without a full window before them, or not `kept` (days,), are left out. `own_maps` are the layers with a map beside
+    map 0; None, for days whose counts are not known yet, gives no targets. `seed` is that of the order of days, which changes
+    every epoch; None keeps the order of time. Raises ValueError if no day has a full window, or one lies beyond the counts.
     """
 
     def __init__(

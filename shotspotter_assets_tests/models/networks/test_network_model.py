@@ -184,10 +184,3 @@ def test_starts_like_keras_with_open_forget_gate_and_no_peepholes() -> None:
     np.testing.assert_array_equal(bias, [0, 0, 1, 1, 0, 0, 0, 0])
     assert peepholes.shape == (3, ROWS, COLUMNS, FILTERS)
     assert not peepholes.any()
-
-
-def test_reads_what_its_configuration_writes() -> None:
-    layer = PeepholeConvLSTM2D(3, kernel_size=5, name="recurrence")
-    again = PeepholeConvLSTM2D.from_config(layer.get_config())
-    assert again.get_config() == layer.get_config()
-    assert (again.filters, again.kernel_size, again.name) == (3, 5, "recurrence")
