@@ -39,11 +39,11 @@ REASONS: Final = {
 """Reasons and their meaning; a row has the first one that applies."""
 MAX_ALERTS_A_DAY: Final = 99_999  # limit of the five digits of `user_id` for the place within the day
 CONTENT: Final = ("date", "time_utc", "longitude", "latitude", "source_id", "gunshot_type", "rounds")
-"""Columns that the publisher states; exact duplicates are equal in all of them."""
+"""Columns that the publisher states; equal rows are equal in all of them."""
 PLACE_DECIMALS: Final = 5  # decimals of a degree (about a metre) by which rows of different files are compared
 DAYS_BEFORE: Final = 1  # stored days that a day's cleaning reads: an incident may begin before midnight
 IDENTITY: Final = ("date", "received_from", "received_row")  # order of a source's rows of equal content
-RECOUNTED: Final = (*CONTENT, "received_from", "received_row")
+RECOUNTED: Final = (*CONTENT, "received_from", "received_row", "is_separate")
 USABLE: Final = -1
 
 
@@ -54,6 +54,7 @@ class Account:
     received: int = 0
     cleaned: int = 0
     duplicates: int = 0
+    equal_rows: int = 0  # cleaned rows that equal another one, as separate events
     untyped: int = 0
     incidents: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
@@ -76,7 +77,8 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     raw = raw.filter(pa.array(np.isin(dates_of(raw), np.array(read, dtype="datetime64[D]"))))
     reasons = row_reasons(raw, city)
     usable = _in_order(raw.filter(pa.array(reasons == USABLE)))
-    alerts = rows_of_days(_tidy(usable.filter(pa.array(~duplicate_rows(usable))), city), days)
+    tidy = _tidy(usable.filter(pa.array(~duplicate_rows(usable))), city)
+    alerts, equal = rows_of_days(tidy, days), rows_by_day(dates_of(tidy)[equal_rows(tidy)], days)
     rejected = rows_of_days(_rejected(raw, reasons), days)
     cleaned = {}
     for day, number in rows_by_day(dates_of(usable), days).items():
@@ -85,6 +87,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
             received=number + rejected[day].num_rows,
             cleaned=of_day.num_rows,
             duplicates=number - of_day.num_rows,
+            equal_rows=equal[day],
             untyped=codes.null_count,
             incidents=int(pc.sum(pc.equal(of_day["incident_id"], of_day["user_id"])).as_py() or 0),
             rejected=dict(Counter(rejected[day]["reason"].to_pylist())),
@@ -102,16 +105,24 @@ def location_ids(longitude: Array, latitude: Array) -> npt.NDArray[np.uint64]:
 
 
 def duplicate_rows(rows: pa.Table) -> Booleans:
-    """Flag usable rows, in order, that repeat an alert of their day: exact duplicates, and alerts of an earlier file.
+    """Flag usable rows, in order, that repeat an alert of their day: equal rows of a file, and alerts of an earlier file.
 
-    Alerts of two files are equal if their `source_id` is. If one has none, second, type and point to five decimals decide.
+    Equal rows of a file are separate events where `is_separate` is true. Alerts of two files are equal if their `source_id`
+    is. If one has none, second, type and point to five decimals decide, and as many count as the file with most of them has.
     Files are ordered by name, so that a rebuild gives equal tables.
     """
-    repeated = rows.select(list(CONTENT)).to_pandas().duplicated().to_numpy(copy=True)
+    frame = rows.select(list(RECOUNTED)).to_pandas()
+    repeated = frame.duplicated([*CONTENT, "received_from"]).to_numpy() & ~_flags(rows["is_separate"])
     if pc.count_distinct(rows["received_from"]).as_py() > 1:
-        at = np.flatnonzero(~repeated)
-        repeated[at] = _in_earlier_file(rows.take(pa.array(at)).to_pandas())
+        repeated[~repeated] = _in_earlier_file(frame[~repeated])
     return repeated
+
+
+def equal_rows(alerts: pa.Table) -> Booleans:
+    """Flag alerts, with their `date`, that have no id and equal an earlier one of their day."""
+    flags = _flags(pc.is_null(alerts["source_id"]))
+    flags[flags] = alerts.select(list(CONTENT)).filter(pa.array(flags)).to_pandas().duplicated().to_numpy()
+    return flags
 
 
 def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dict[date, int]:
@@ -165,19 +176,20 @@ def _in_order(usable: pa.Table) -> pa.Table:
 
 
 def _in_earlier_file(rows: pd.DataFrame) -> Booleans:
-    rows = rows.assign(
-        second=rows["time_utc"].dt.floor("s"),
-        east=(rows["longitude"] * 10**PLACE_DECIMALS).round(),
-        north=(rows["latitude"] * 10**PLACE_DECIMALS).round(),
-    )
-    by_file = rows.sort_values("received_from", kind="stable").assign(has_id=lambda rows: rows["source_id"].notna())
+    rows = rows.sort_values("received_from", kind="stable")
+    has_id, file = rows["source_id"].notna(), rows["received_from"].astype("category").cat.codes
+    second = rows["time_utc"].dt.floor("s")
+    east, north = ((rows[name] * 10**PLACE_DECIMALS).round() for name in ("longitude", "latitude"))
+    place = rows.groupby([second, east, north, "gunshot_type"], dropna=False, sort=False).ngroup()
+    number = rows.groupby([file, place], sort=False).cumcount()
+    earlier = pd.DataFrame({"file": file, "has_id": has_id})
     of_id, of_place = (
-        by_file.groupby(keys, dropna=False)[["received_from", "has_id"]].transform("first")
-        for keys in (["date", "source_id"], ["second", "east", "north", "gunshot_type"])
+        earlier.groupby(keys, dropna=False, sort=False).transform("first")
+        for keys in ([rows["date"], rows["source_id"]], [place, number])
     )
-    repeats = by_file["has_id"] & (by_file["received_from"] != of_id["received_from"])
-    repeats |= ~(by_file["has_id"] & of_place["has_id"]) & (by_file["received_from"] != of_place["received_from"])
-    return repeats[rows.index].to_numpy()
+    repeats = has_id & (file != of_id["file"])
+    repeats |= ~(has_id & of_place["has_id"]) & (file != of_place["file"])
+    return repeats.sort_index().to_numpy()
 
 
 def _tidy(rows: pa.Table, city: City) -> pa.Table:

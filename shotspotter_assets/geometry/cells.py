@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from shotspotter_assets.arrays import Array, Integers, Names, Shapes
+from shotspotter_assets.arrays import Array, Booleans, Integers, Names, Shapes
 from shotspotter_assets.geometry.grid import Box, Edges, Gridded
 
 METRES_PER_DEGREE: Final = 111_320.0  # length of a degree of latitude, and of longitude at the equator, on a sphere
@@ -46,6 +46,11 @@ class Plane:
     def degrees(self, metres: Array) -> Array:
         """Return (longitude, latitude) of (east, north), shape (points, 2)."""
         return metres / [self.metres_east, METRES_PER_DEGREE] + [self.west, self.south]
+
+
+def are_rounded(degrees: Array, step: float) -> Booleans:
+    """Flag multiples of `step`, same shape."""
+    return abs(degrees / step - (degrees / step).round()) < 1e-6
 
 
 def cell_metres(city: Gridded) -> tuple[float, float]:

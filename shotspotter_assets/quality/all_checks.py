@@ -19,6 +19,7 @@ CHECKS: Final[tuple[Callable[["Window"], Finding], ...]] = (
     row_shares.share_untyped,
     row_shares.share_outside_coverage,
     row_shares.duplicates,
+    row_shares.equal_rows,
     volume.unusual_days,
     volume.silent_days,
     volume.firework_days,

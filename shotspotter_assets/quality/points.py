@@ -8,7 +8,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding, Problems
 
 if TYPE_CHECKING:
-    from shotspotter_assets.arrays import Array, Booleans
+    from shotspotter_assets.arrays import Array
     from shotspotter_assets.quality.window import Window
 
 MIN_POINT_INCIDENTS: Final = 20
@@ -34,7 +34,7 @@ def points(window: "Window") -> Finding:
 
 
 def _problems(city: City, inside: "Array") -> Iterator[str]:
-    from shotspotter_assets.geometry.cells import cell_metres
+    from shotspotter_assets.geometry.cells import are_rounded, cell_metres
 
     counts = sorted(Counter(map(tuple, inside.tolist())).items(), key=lambda item: (-item[1], item[0]))
     (longitude, latitude), most = counts[0]
@@ -43,7 +43,7 @@ def _problems(city: City, inside: "Array") -> Iterator[str]:
             f"{most:,} of {len(inside):,} incidents are at {latitude:.6f}, {longitude:.6f}, which looks like a default point: "
             "ask the publisher, and remove alerts without a known place from the source"
         )
-    share = float(_are_rounded(inside, COARSE_STEP_DEGREES).all(axis=1).mean())
+    share = float(are_rounded(inside, COARSE_STEP_DEGREES).all(axis=1).mean())
     if share >= MAX_COARSE_SHARE:
         yield f"{share:.0%} of the points have two decimals only (about 1 km): exclude these days from training"
     if len(inside) < MIN_ROUNDED_INCIDENTS:
@@ -53,13 +53,9 @@ def _problems(city: City, inside: "Array") -> Iterator[str]:
         ("rows", inside[:, 1], box.north - box.south, grid.rows, height),
         ("columns", inside[:, 0], box.east - box.west, grid.columns, width),
     ):
-        rounded = (step for step in STEPS_DEGREES if _are_rounded(degrees, step).mean() >= MIN_ROUNDED_SHARE)
+        rounded = (step for step in STEPS_DEGREES if are_rounded(degrees, step).mean() >= MIN_ROUNDED_SHARE)
         if (step := next(rounded, None)) and side / cells <= MIN_STEPS * step * (1 - 1e-9):
             yield (
                 f"{name} of {metres:.0f} m are too narrow for points rounded to {step:g} degrees: use at most "
                 f"{max(int(side / (MIN_STEPS * step) + 1e-9), 2)} {name} in grid"
             )
-
-
-def _are_rounded(degrees: "Array", step: float) -> "Booleans":
-    return abs(degrees / step - (degrees / step).round()) < 1e-6

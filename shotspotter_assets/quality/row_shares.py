@@ -1,4 +1,4 @@
-"""Checks of shares of rows: rejected, untyped, outside coverage, duplicate."""
+"""Checks of shares of rows: rejected, untyped, outside coverage, duplicate, equal."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -68,7 +68,10 @@ def duplicates(window: "Window") -> Finding:
     repeated_ids = window.by_day((ids["source_id"].notna() & ids.duplicated()).to_numpy())
     usable = {day: rows - window.rejected[day] for day, rows in window.received.items()}
     repeated = {day: usable[day] - cleaned + repeated_ids[day] for day, cleaned in window.by_day().items()}
-    remedy = "See whether landed files overlap, or whether the source sends corrections as new rows."
+    remedy = (
+        "See whether landed files overlap, or whether the source sends corrections as new rows. If equal rows without an id "
+        "are separate events, set equal_rows: keep in the source."
+    )
     found = share_finding(repeated, window.received, USUAL_REJECTED_OR_REPEATED, "came twice", remedy)
     copies = _copies(window)
     if not copies:
@@ -81,6 +84,18 @@ def duplicates(window: "Window") -> Finding:
     )
     copied = {day: float(len(files)) for day, files in copies.items()}
     return replace(found, passed=False, message=message, days=found.days | copied)
+
+
+def equal_rows(window: "Window") -> Finding:
+    """Check that few rows without an id equal another row and count as separate events, unless the city's file says so."""
+    from shotspotter_assets.cleaning import alerts
+
+    kept = window.by_day(alerts.equal_rows(window.alerts))
+    says_so = any(getattr(source, "equal_rows", None) == "keep" for source in window.city.all_sources)
+    usual = 1.0 if says_so else USUAL_REJECTED_OR_REPEATED
+    remedy = "Set equal_rows in the source: drop if they came twice, keep if they are separate events."
+    verb = "equal another row without an id and count as separate events"
+    return share_finding(kept, window.received, usual, verb, remedy)
 
 
 def _copies(window: "Window") -> dict[date, list[str]]:

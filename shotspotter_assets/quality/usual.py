@@ -60,7 +60,6 @@ class Usual:
         return at_least, betainc(size, self.counts + 1, probability)
 
     def _silent_runs(self) -> Integers:
-        """Return (start, stop) of each run of days without alerts, shape (runs, 2)."""
         return np.flatnonzero(np.diff(np.r_[False, self.counts == 0, False])).reshape(-1, 2)
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.dates import local_dates, wall_clock_to_utc
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.geometry.cells import are_rounded
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.json_rows import Row, finder
 from shotspotter_assets.sources.schema import RAW_SCHEMA
@@ -19,6 +20,8 @@ from shotspotter_assets.sources.tabular_settings import TabularSettings
 from shotspotter_assets.sources.written_times import read_times
 
 NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
+MINUTE_MICROSECONDS: Final = 60_000_000
+ROUNDED_DEGREES: Final = 0.001
 MIN_UNREADABLE: Final = 20  # minimum rows without any readable time that show a mistake in the city's file
 WGS84: Final = "EPSG:4326"
 BROKEN: Final = "__broken_line__"  # column of lines that do not parse, null for sound ones; tables without any lack it
@@ -59,6 +62,8 @@ def to_raw(
     columns, origin = source.columns.named(), f"City {city.name}: {received_from}"
     time_utc = _instants(table, city, source, origin)
     longitude, latitude = _points(table, source, origin)
+    source_id = _optional(table, columns.get("source_id")).cast(pa.string())
+    source_id = pc.if_else(pc.equal(source_id, ""), None, source_id)
     unusable = pc.or_(pc.is_null(time_utc), pc.or_(pc.is_null(longitude), pc.is_null(latitude)))
     days, (first, last) = local_dates(time_utc, city.zone), (pa.scalar(day) for day in plausible)
     is_plausible = pc.and_(pc.greater_equal(days, first), pc.less_equal(days, last)).fill_null(False)
@@ -70,8 +75,9 @@ def to_raw(
             "latitude": latitude,
             "gunshot_type": _optional(table, columns.get("gunshot_type")).cast(pa.string()),
             "rounds": _whole_numbers(_optional(table, columns.get("rounds"))),
-            "source_id": _optional(table, columns.get("source_id")).cast(pa.string()),
+            "source_id": source_id,
             "as_received": _as_received(table, unusable),
+            "is_separate": pc.and_(pc.is_null(source_id), _are_separate(source, time_utc, longitude, latitude)),
             "received_from": pa.repeat(received_from, table.num_rows),
             "received_row": pa.array(np.arange(table.num_rows)),
             "received_at": pa.repeat(pa.scalar(received_at, pa.timestamp("us", "UTC")), table.num_rows),
@@ -121,6 +127,14 @@ def _points(table: pa.Table, source: TabularSettings, origin: str) -> tuple[pa.C
             "point is. Set source.crs in the city's file to their system, such as EPSG:2248."
         )
     return longitude, latitude
+
+
+def _are_separate(source: TabularSettings, time_utc: pa.ChunkedArray, *point: pa.ChunkedArray) -> pa.Array:
+    if source.equal_rows != "if_rounded":
+        return pa.repeat(source.equal_rows == "keep", len(time_utc))
+    whole_minutes = time_utc.cast(pa.int64()).fill_null(1).to_numpy() % MINUTE_MICROSECONDS == 0
+    east_and_north = np.stack([degrees.to_numpy() for degrees in point])
+    return pa.array(whole_minutes | are_rounded(east_and_north, ROUNDED_DEGREES).all(axis=0))
 
 
 def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:

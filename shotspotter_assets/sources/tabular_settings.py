@@ -34,7 +34,7 @@ class Columns(StrictModel):
 class TabularSettings(SourceSettings):
     """Settings of sources whose rows have their own columns."""
 
-    row_rules: ClassVar = ("naive_times", "ignore_zone", "crs")
+    row_rules: ClassVar = ("naive_times", "ignore_zone", "crs", "equal_rows")
     columns: Columns
     time_format: str | None = None
     """Form of times: a `strptime` pattern, `epoch_s` or `epoch_ms`; null for ISO 8601 and the other usual forms
@@ -45,6 +45,9 @@ class TabularSettings(SourceSettings):
     crs: str | None = None
     """System of points that are not WGS84 degrees, from PROJ's database: `EPSG:2248` for Maryland's feet, `EPSG:3857`
     for Web Mercator. `columns.longitude` is then x (easting), `columns.latitude` y."""
+    equal_rows: Literal["if_rounded", "keep", "drop"] = "if_rounded"
+    """Equal rows without an id in one file or answer: separate events (`keep`), one event (`drop`), or separate where
+    their time is a whole minute or their point has three decimals at most."""
 
     @property
     def has_types(self) -> bool:

@@ -45,6 +45,7 @@ _RECEIVED: Final = {
     "rounds": Column("int32", "Number of rounds fired, if the source states it.", required=False),
     "source_id": Column("string", "Id of the alert at the source.", required=False),
     "as_received": Column("string", "Text of a row without a readable time or point.", required=False),
+    "is_separate": Column("bool", "True if equal rows of the file are separate events.", required=False),
     "received_from": Column("string", "File or address of the row.", required=False),
     "received_row": Column("int64", "Number of the row in its file or answer, from 0.", required=False),
     "received_at": Column(_INSTANT, "Instant of the row's first receipt.", required=False),

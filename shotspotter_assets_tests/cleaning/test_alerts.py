@@ -1,3 +1,4 @@
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ GOOD: dict[str, Any] = {
     "date": DAY, "time_utc": datetime(2024, 3, 2, 12, tzinfo=UTC), "longitude": -76.5, "latitude": 38.5,
     "gunshot_type": "Single_Gunshot", "rounds": 2, "source_id": "a", "received_from": "file",
 }  # fmt: skip
+NO_ID = {"source_id": None}
 
 
 def raw(*rows: dict[str, Any]) -> pa.Table:
@@ -80,7 +82,31 @@ def test_columns_of_a_cleaned_alert() -> None:
 def test_exact_duplicates_are_dropped_and_near_ones_kept() -> None:
     rows = [{}, {}, {"source_id": "b"}, {"rounds": 3}, {"gunshot_type": None}, {"gunshot_type": None}]
     account = clean_alerts(raw(*rows), [DAY], CITY)[DAY].account
-    assert (account.received, account.cleaned, account.duplicates) == (6, 4, 2)
+    assert (account.received, account.cleaned, account.duplicates, account.equal_rows) == (6, 4, 2, 0)
+    table = raw(*({**row, **NO_ID, "is_separate": True} for row in rows))
+    account = clean_alerts(table, [DAY], CITY)[DAY].account
+    assert (account.received, account.cleaned, account.duplicates, account.equal_rows) == (6, 6, 0, 3)
+
+
+FILES = st.lists(st.lists(st.tuples(*[st.integers(0, 1)] * 3), max_size=8), min_size=1, max_size=4)
+
+
+@given(files=FILES, keeps=st.booleans(), names=st.permutations(range(4)))
+def test_equal_rows_count_as_often_as_in_the_file_with_most(
+    files: list[list[tuple[int, int, int]]], keeps: bool, names: list[int]
+) -> None:
+    rows, most = [], Counter[tuple[int, int]]()
+    for name, events in zip(names, files, strict=False):
+        most |= Counter(event[:2] for event in (events if keeps else set(events)))
+        for hour, place, rounds in events:
+            where = {"longitude": -76.5 + 1e-5 * place, "received_from": f"{name}.csv", "is_separate": keeps}
+            rows.append({**NO_ID, **where, "time_utc": GOOD["time_utc"] + timedelta(hours=hour), "rounds": rounds})
+    cleaned = clean_alerts(raw(*rows), [DAY], CITY)[DAY]
+    seconds, longitude = (cleaned.alerts[name].to_pylist() for name in ("time_utc", "longitude"))
+    found = ((time.hour - 12, round((east + 76.5) * 1e5)) for time, east in zip(seconds, longitude, strict=True))
+    assert Counter(found) == most
+    assert cleaned.account.duplicates == len(rows) - most.total()
+    assert unaccounted_rows(raw(*rows), stacked({DAY: cleaned}, "alerts"), stacked({DAY: cleaned}, "rejected")) == {}
 
 
 def test_all_rows_of_a_day_with_too_many_are_rejected() -> None:
@@ -95,7 +121,7 @@ NOONS = [datetime(2024, 3, day, 12, tzinfo=UTC) for day in (2, 3)]
 CHOICES: dict[str, list[Any]] = {
     "date": [DAY, date(2024, 3, 3)], "time_utc": [None, *NOONS, datetime(1970, 1, 1, tzinfo=UTC)],
     "longitude": [None, -76.5, -76.4, 38.5, 0.0], "latitude": [None, 38.5, -76.5], "gunshot_type": [None, "SG", "weird"],
-    "rounds": [None, 1], "source_id": [None, "a"], "received_from": ["file", "other"],
+    "rounds": [None, 1], "source_id": [None, "a"], "received_from": ["file", "other"], "is_separate": [None, True],
 }  # fmt: skip
 a_row = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in CHOICES.items()})
 
@@ -192,7 +218,6 @@ def test_location_ids_turn_back_into_points(points: list[tuple[float, float]]) -
     assert np.abs(north / 1e7 - 90 - latitude).max() <= 0.6e-7
 
 
-NO_ID = {"source_id": None}
 OTHER_FILE = {"received_from": "other", "received_at": datetime(2024, 3, 4, tzinfo=UTC)}
 
 

@@ -53,6 +53,7 @@ def city_of(rows: pd.DataFrame, city: City = CITY) -> RealCity:
             **{name: rows[name] for name in rows},
             "rounds": rows["rounds"].astype("Int32") if "rounds" in rows else pd.array([2] * len(rows), "Int32"),
             "as_received": None,
+            "is_separate": rows.get("is_separate"),
             "received_from": rows["received_from"].fillna("file") if "received_from" in rows else "file",
             "received_row": np.arange(len(rows)),
             "received_at": datetime(2025, 1, 1, tzinfo=UTC),

@@ -112,6 +112,7 @@ def test_early_silences_are_judged_by_the_days_after_them(per_day: float, is_mis
 
 
 AT = np.arange(len(ROWS))
+WITHOUT_IDS = pd.concat([ROWS, ROWS[::20]]).assign(source_id=None, is_separate=True)
 
 
 @pytest.mark.parametrize(
@@ -120,13 +121,21 @@ AT = np.arange(len(ROWS))
         ("share_rejected", ROWS.assign(longitude=ROWS["longitude"].mask(AT % 20 == 0, 5.0)), "cannot be used (5.0%"),
         ("share_untyped", ROWS.assign(gunshot_type=ROWS["gunshot_type"].mask(AT % 10 == 0, None)), "(10.0%"),
         ("duplicates", pd.concat([ROWS, ROWS[::20]]), "came twice"),
+        ("equal_rows", WITHOUT_IDS, "equal another row without an id and count as separate events (4.8%"),
     ],
-    ids=["share_rejected", "share_untyped", "duplicates"],
+    ids=["share_rejected", "share_untyped", "duplicates", "equal_rows"],
 )
 def test_an_unusual_share_of_rows_is_found(check: str, rows: pd.DataFrame, expected: str) -> None:
     found = firing(rows)
     assert set(found) == {check}
     assert expected in found[check].message
+
+
+def test_equal_rows_that_the_citys_file_keeps_are_no_finding() -> None:
+    source = CITY.source.model_copy(update={"equal_rows": "keep"})
+    found = findings(city_of(WITHOUT_IDS, CITY.model_copy(update={"source": source})).window())["equal_rows"]
+    assert found.passed
+    assert "equal another row" in found.message
 
 
 def test_a_file_that_repeats_another_one_is_found() -> None:

@@ -212,6 +212,16 @@ def test_numbers_written_as_text() -> None:
     assert kept == [None] * 6 + texts[6:]
 
 
+@pytest.mark.parametrize(("equal_rows", "separate"), [("if_rounded", "TTFF"), ("keep", "TTTF"), ("drop", "FFFF")])
+def test_equal_rows_without_an_id_are_separate(equal_rows: str, separate: str) -> None:
+    about = LandingSettings(kind="landing", columns=Columns(time="when", source_id="id"), equal_rows=equal_rows)
+    when, ids = ["2024-03-02T12:01:00Z", *["2024-03-02T12:00:07Z"] * 3], [None, "", None, "a"]
+    points = {"longitude": [-76.50001, -76.501, -76.501, -76.5], "latitude": [38.12345, 38.123, 38.1234, 38.5]}
+    table = pa.table({"when": when, **points, "id": ids})
+    raw = to_raw(table, CITY, about, "a", datetime.now(UTC), CITY.start, (CITY.start, date(2024, 4, 1)))
+    assert "".join("FT"[flag] for flag in raw["is_separate"].to_pylist()) == separate
+
+
 def test_a_path_through_another_type_finds_nothing() -> None:
     assert finder("rows[].merge(@, extra)")({"rows": [{"extra": None}]}) is None
 

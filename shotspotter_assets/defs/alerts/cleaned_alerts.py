@@ -36,7 +36,8 @@ def definitions(city: City) -> dg.Definitions:
     def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> None:
         """The tidy table of usable alerts, and beside it the rejected rows with their reasons.
 
-        Received rows = cleaned + rejected + duplicates, for every day. An incident that began before midnight goes
+        Received rows = cleaned + rejected + duplicates, for every day. Equal rows without an id count as the source's
+        `equal_rows` says. An incident that began before midnight goes
         on after it. A day of which most rows cannot be used is held back (see `raw_alerts`).
         """
         _clean(context, store.open(), city, run_days(context, city))
@@ -120,14 +121,9 @@ def _quality(store: Store, city: City, days: list[date]) -> Iterator[dg.AssetChe
 def _metadata(account: "Account") -> panel.Metadata:
     from shotspotter_assets.cleaning.alerts import REASONS
 
-    metadata: panel.Metadata = {
-        "dagster/partition_row_count": account.cleaned,
-        "received": account.received,
-        "rejected": sum(account.rejected.values()),
-        "duplicates": account.duplicates,
-        "untyped": account.untyped,
-        "incidents": account.incidents,
-    }
+    counted = ("received", "duplicates", "equal_rows", "untyped", "incidents")
+    metadata: panel.Metadata = {name: getattr(account, name) for name in counted}
+    metadata |= {"dagster/partition_row_count": account.cleaned, "rejected": sum(account.rejected.values())}
     if account.rejected:
         metadata["rejected_by_reason"] = {
             f"{reason}: {REASONS[reason]}": rows for reason, rows in account.rejected.items()
@@ -146,7 +142,8 @@ def _log_account(context: dg.AssetExecutionContext, city: City, cleaned: "Mappin
     context.log.info(
         f"{city.name}: {sum(account.received for account in accounts):,} rows received on {len(cleaned):,} days = "
         f"{sum(account.cleaned for account in accounts):,} cleaned + {rejected.total():,} rejected{reasons} + "
-        f"{sum(account.duplicates for account in accounts):,} duplicates"
+        f"{sum(account.duplicates for account in accounts):,} duplicates. Of those cleaned, "
+        f"{sum(account.equal_rows for account in accounts):,} equal another row."
     )
     if unknown:
         most = unknown.most_common(MAX_SPELLINGS)

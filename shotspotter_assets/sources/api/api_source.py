@@ -2,6 +2,7 @@
 
 import json
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -117,8 +118,8 @@ class ApiReader(AlertSource, Generic[Settings]):
         if asked.first > last:
             return self._raw([], asked)
         with JsonApi(self.city, self.source.patience, self._sent, self._secret, self.error_in) as api:
-            pages = (row for request in self.requests(api, asked) for row in self._rows(api, request))
-            return self._raw(list(self.counted(pages)), asked)
+            answers = [list(self._rows(api, request)) for request in self.requests(api, asked)]
+            return self._raw(list(self.counted(_merged(answers))), asked)
 
     def _rows(self, api: "JsonApi", first: Request) -> Iterator[Row]:
         request: Request | None = first
@@ -159,6 +160,19 @@ class ApiReader(AlertSource, Generic[Settings]):
         dates = raw["date"].to_numpy().astype("datetime64[D]")
         ranks = np.arange(len(dates)) - np.searchsorted(dates, dates)
         return raw.set_column(rank_at, RAW_SCHEMA.field(rank_at), pa.array(ranks, pa.int64()))
+
+
+def _merged(answers: Sequence[list[Row]]) -> Iterator[Row]:
+    # The ends of requests may overlap: equal rows count as often as in the answer that has most of them.
+    most = Counter[str]()
+    for answer in answers:
+        numbers = Counter[str]()
+        for row in answer:
+            content = json.dumps(row, sort_keys=True) if len(answers) > 1 else ""
+            numbers[content] += 1
+            if numbers[content] > most[content]:
+                yield row
+        most |= numbers
 
 
 def both(condition: str | None, other: str) -> str:

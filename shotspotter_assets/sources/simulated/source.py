@@ -85,6 +85,7 @@ class SimulatedSource(AlertSource):
                 "rounds": pa.array(alerts.rounds.astype(np.int32), mask=alerts.rounds == 0),
                 "source_id": pc.binary_join_element_wise(pc.strftime(dates, "%Y%m%d"), numerals, "-"),
                 "as_received": pa.nulls(count, pa.string()),
+                "is_separate": pa.nulls(count, pa.bool_()),
                 "received_from": pa.repeat(SIMULATED, count),
                 "received_row": number_in_day,
                 "received_at": pa.array(ends, pa.timestamp("us", "UTC")),
@@ -181,12 +182,10 @@ def draw_lags(random: np.random.Generator, number: int) -> Array:
 
 
 def _lag_shares(lags: Array) -> Array:
-    """Return the share of offspring up to each lag in microseconds."""
     return np.asarray(-np.expm1(-np.clip(lags, 0, MAX_LAG) / MEAN_LAG) / LAG_REACH)
 
 
 def _step_shares(positions: Array, cells: int, size: float) -> Array:
-    """Return the share of offspring in each cell along one axis, by position of the parent."""
     edges = (np.arange(cells + 1) - positions[:, None]) * size / SPREAD_METRES
     return np.diff(ndtr(np.clip(edges, -MAX_SPREAD, MAX_SPREAD)), axis=1) / SPREAD_REACH
 

@@ -104,11 +104,19 @@ def test_instants_are_written_as_the_api_wants_them(form: str, written: str) -> 
     assert server.requests[0].query_params["from"] == written
 
 
-def test_unreadable_times_are_filed_under_the_first_day() -> None:
-    class Unsorted(Alerts):
-        async def list_alerts(self, request: Any) -> Any:
-            return self._page(request, self.alerts)
+class Unsorted(Alerts):
+    async def list_alerts(self, request: Any) -> Any:
+        return self._page(request, self.alerts)
 
+
+def test_equal_rows_of_overlapping_answers_count_once() -> None:
+    listed = [alert(None, TIMES[3]), alert(None, TIMES[3]), alert("", TIMES[4])]
+    with serving(Unsorted(listed, TOKEN).routes) as server:
+        raw = feed(server, longest_days=3).read(FIRST, LAST)
+    assert raw["source_id"].to_pylist() == [None, None, None]
+
+
+def test_unreadable_times_are_filed_under_the_first_day() -> None:
     later = datetime.now(UTC).date() + timedelta(days=9)
     listed = [alert("bad", "soon"), alert("future", f"{later}T00:00:00"), *ALERTS]
     with serving(Unsorted(listed, TOKEN).routes) as server:
