@@ -8,13 +8,12 @@ where the validation window has enough of them (hurdle models: Cameron and Trive
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.optimize import minimize
-from scipy.special import gammaln
+from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import nbinom
 
 from shotspotter_assets.arrays import Array, Booleans
@@ -30,6 +29,9 @@ INTERVAL: Final = (0.1, 0.9)  # quantiles at the ends of the interval of a cell
 LOG_MEAN_BOUNDS: Final = (-8.0, 6.0)
 FIREWORK_VARIANCE: Final = 0.7
 """Variance of a factor of mean 1 shared by all cells on firework days: likeliest in Washington DC in 2016 and 2017."""
+USUAL_VARIANCE: Final = 0.06
+"""Variance of that factor on other days, likeliest in the validation windows of ten cities."""
+SPREAD_OF_VARIANCES: Final = 0.6  # standard deviation of its logarithm among these cities
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,9 @@ class AlertCounts(StoredModel):
         def loss(values: Array) -> float:
             intercept, growth, size, intercept_more, size_more = values
             mean = _mean(intercept + intercept_more * more + growth * log_expected + logs)
+            sizes = np.exp(size + size_more * more)
             # Penalties keep the numbers finite where every count is one; they weigh as little as one alert.
-            return float((0.01 * values**2).sum() - _log_nb(further, mean, np.exp(size + size_more * more)).sum())
+            return float((0.01 * values**2).sum() - nbinom.logpmf(further, sizes, sizes / (sizes + mean)).sum())
 
         of_mean = [(-12, 6), (-1, 2)] if usual is None else [(0, 0)] * 2
         bounds = [*of_mean, (-6, 5), (-6, 6), (-6, 6)]
@@ -116,7 +119,8 @@ class AlertCounts(StoredModel):
         ).x
         enough = float(has_enough_fireworks)
         fitted = cls((intercept, intercept_more * enough), growth, (size, size_more * enough), 0.0)
-        return replace(fitted, city_variance=_shared_variance(fitted, counts, probability, fireworks, usual))
+        forecast = fitted.distribution(probability, fireworks[:, None], usual)
+        return replace(fitted, city_variance=_shared_variance(counts, forecast, fireworks))
 
     @classmethod
     def of_days(cls, history: History, train: range, validation: range, probability: Array) -> "AlertCounts":
@@ -142,47 +146,39 @@ class AlertCounts(StoredModel):
         return CountDistribution(*np.broadcast_arrays(probability, mean, size))
 
     def total_interval(self, counts: CountDistribution, fireworks: Booleans) -> tuple[Array, Array]:
-        """Return (low, high) of the shortest 80% interval of the alerts of all cells together, summed over the last axis.
+        """Return (low, high) of the short 80% interval of the alerts of all cells together, summed over the last axis.
 
-        Their number is negative binomial with the total's mean and variance; the factor shared by all cells widens it. In
-        a quiet city the interval between two quantiles would hold far more than 80%.
+        The shortest interval of at least 80% loses its less likely end where that brings it nearer to 80%: in a quiet city,
+        few numbers are likely, and intervals of at least 80% would hold far more.
         """
-        mean, own = counts.expected.sum(axis=-1), counts.variance.sum(axis=-1)
-        shared = self.city_variance + FIREWORK_VARIANCE * np.broadcast_to(fireworks, counts.size.shape)[..., 0]
-        variance = np.maximum(own + shared * mean**2, 1.001 * mean)
-        size = mean**2 / (variance - mean)
-        lowest = np.linspace(0, 1 - CONFIDENCE, 21).reshape(-1, *np.ones(size.ndim, int))
-        ends = nbinom.ppf([lowest, lowest + CONFIDENCE], size, size / (size + mean))
-        low, high = np.take_along_axis(ends, (ends[1] - np.maximum(ends[0], 0)).argmin(axis=0)[None, None], axis=1)[
-            :, 0
-        ]
-        return np.maximum(low, 0), high
+        total = _total(counts, self.city_variance, fireworks)
+        lowest = np.linspace(0, 1 - CONFIDENCE, 21).reshape(-1, *np.ones(counts.size.ndim - 1, int))
+        ends = np.maximum(total.ppf([lowest, lowest + CONFIDENCE]), 0)
+        low, high = np.take_along_axis(ends, (ends[1] - ends[0]).argmin(axis=0)[None, None], axis=1)[:, 0]
+        beyond, chances = total.cdf(high) - total.cdf(low - 1) - CONFIDENCE, total.pmf([low, high])
+        loses = 2 * beyond > chances.min(axis=0)
+        return low + (loses & (chances[0] <= chances[1])), high - (loses & (chances[0] > chances[1]))
 
 
-def _shared_variance(
-    fitted: AlertCounts,
-    counts: npt.NDArray[np.integer],
-    probability: Array,
-    fireworks: Booleans,
-    usual: Array | None,
-) -> float:
-    """Return the variance, by moments, of the totals of ordinary periods beyond that of independent cells."""
-    ordinary = ~fireworks if (~fireworks).any() else np.ones_like(fireworks)
-    forecast = fitted.distribution(probability, fireworks[:, None], usual)
-    mean, own = forecast.expected.sum(axis=1)[ordinary], forecast.variance.sum(axis=1)[ordinary]
-    beyond = (counts[ordinary].sum(axis=1) - mean) ** 2 - own
-    return float(max(beyond.sum() / (mean**2).sum(), 0.0))
+def _shared_variance(counts: npt.NDArray[np.integer], forecast: CountDistribution, fireworks: Booleans) -> float:
+    """Return the likeliest variance of the factor that all cells of an ordinary period share, given that of other cities."""
+    ordinary, number = ~fireworks if (~fireworks).any() else np.ones_like(fireworks), counts.sum(axis=1)
+
+    def loss(log_variance: float) -> float:
+        likely = _total(forecast, np.exp(log_variance), fireworks[:, None]).logpmf(number)[ordinary]
+        return float(((log_variance - np.log(USUAL_VARIANCE)) / SPREAD_OF_VARIANCES) ** 2 / 2 - likely.sum())
+
+    return float(np.exp(minimize_scalar(loss, bounds=np.log([1e-4, 2.0]), method="bounded").x))
+
+
+def _total(counts: CountDistribution, shared: float, fireworks: Booleans) -> Any:
+    """Return the negative binomial of the sum over the last axis, whose cells share a factor."""
+    mean, own = counts.expected.sum(axis=-1), counts.variance.sum(axis=-1)
+    factor = shared + FIREWORK_VARIANCE * np.broadcast_to(fireworks, counts.size.shape)[..., 0]
+    variance = np.maximum(own + factor * mean**2, 1.001 * mean)
+    size = mean**2 / (variance - mean)
+    return nbinom(size, size / (size + mean))
 
 
 def _mean(log_mean: Array) -> Array:
     return np.asarray(np.exp(np.clip(log_mean, *LOG_MEAN_BOUNDS)))
-
-
-def _log_nb(number: npt.NDArray[np.number], mean: Array, size: Array) -> Array:
-    return (
-        gammaln(number + size)
-        - gammaln(size)
-        - gammaln(number + 1)
-        - size * np.log1p(mean / size)
-        + number * (np.log(mean) - np.log(mean + size))
-    )

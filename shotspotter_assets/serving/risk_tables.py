@@ -205,14 +205,15 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, forecast_date: 
     shown = is_forecast_day | (dates.hours_of_day(wall) < NOON)
     rate = profile[dates.hours_of_week(wall)]
     share = (rate / rate[is_forecast_day].sum())[shown]
-    expected, probability = (next_day[name].to_numpy() for name in ("expected", "probability"))
-    cells, hours = len(expected), int(shown.sum())
+    day, probability = (next_day[name].to_numpy() for name in ("expected", "probability"))
+    expected, cells, hours = day * share[:, None], len(day), int(shown.sum())
     values = {
         "starts_utc": np.repeat(starts[shown], cells),
         "row": np.tile(next_day["row"].to_numpy(), hours),
         "column": np.tile(next_day["column"].to_numpy(), hours),
-        "probability": (1 - (1 - probability) ** share[:, None]).ravel(),
-        "expected": (expected * share[:, None]).ravel(),
+        # Hours independent of each other would have more alerts than a day of few repetitions.
+        "probability": np.minimum(1 - (1 - probability) ** share[:, None], expected).ravel(),
+        "expected": expected.ravel(),
     }
     return pa.table(values, schema=HOURLY.schema)
 

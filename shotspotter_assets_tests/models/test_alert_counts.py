@@ -62,6 +62,22 @@ def test_the_interval_of_the_total_has_its_coverage(fitted):
     assert 0.74 < ((total >= low) & (total <= high)).mean() < 0.9
 
 
+def test_intervals_of_a_quiet_city_hold_no_more_than_they_say():
+    random = np.random.default_rng(3)
+    probability = random.uniform(0.001, 0.02, (4_000, 60)) * random.uniform(0.2, 6, (4_000, 1))
+    model, night = AlertCounts((-3.0, 0.0), 0.0, (0.0, 0.0), city_variance=0.0), np.array([False])
+    forecast = model.distribution(probability, night)
+    low, high = model.total_interval(forecast, night)
+    total = (random.random(probability.shape) < probability).sum(axis=1)
+    assert 0.75 < ((total >= low) & (total <= high)).mean() < 0.85
+
+
+def test_a_calm_month_does_not_promise_calm_years():
+    counts, probability = np.zeros((28, 60), dtype=np.int64), np.full((28, 60), 0.1)
+    counts[:, :6] = 1
+    assert AlertCounts.fit(counts, probability, np.zeros(28, dtype=bool)).city_variance > 0.01
+
+
 def test_totals_of_firework_days_whose_level_is_not_known_are_held(fitted):
     """In a large city chance alone is small, so that the level decides."""
     _, probability = made_up()

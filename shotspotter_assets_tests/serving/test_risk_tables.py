@@ -4,6 +4,9 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from shotspotter_assets.models.alert_counts import AlertCounts, CountDistribution
 from shotspotter_assets.serving.risk_tables import hourly_table, risk_geojson, risk_table, top_locations
@@ -14,9 +17,9 @@ CELLS = int(SOME_CELLS.sum())
 COUNTS = AlertCounts((0.0, 0.0), 0.3, (0.0, 0.0), 0.1)
 
 
-def next_day(probability: np.ndarray) -> pa.Table:
+def next_day(probability: np.ndarray, counts: AlertCounts = COUNTS) -> pa.Table:
     offset = np.array([[-6.0], [1.0]]) - np.log(probability / (1 - probability))
-    forecast = COUNTS.distribution(probability, np.array(False))
+    forecast = counts.distribution(probability, np.array(False))
     period = np.datetime64("2024-03-10T05", "us"), 23
     return risk_table("day", period, SOME_CELLS, probability, offset, forecast, np.ones(24), None)
 
@@ -48,6 +51,23 @@ def test_hours_of_a_day_make_it_up(day: date, hours: int) -> None:
     assert (local[0].hour, local[hours].hour, local[-1].hour) == (0, 0, 11)
     levels = np.array([profile[hour.weekday() * 24 + hour.hour] for hour in local])
     np.testing.assert_allclose(expected[:, 0] / expected[0, 0], levels / levels[0])
+
+
+@given(
+    arrays(np.float64, CELLS, elements=st.floats(1e-6, 1 - 1e-6)),
+    st.floats(-8, 3), st.floats(-1, 2), st.floats(-5, 5),
+)  # fmt: skip
+def test_numbers_and_chances_of_all_periods_agree(p: np.ndarray, mean: float, growth: float, size: float) -> None:
+    table = next_day(p, AlertCounts((mean, 0.0), growth, (size, 0.0), 0.1))
+    hourly = hourly_table(table, 1 + np.arange(168) / 24, TOWN, date(2024, 6, 1))
+    stored = CountDistribution.of_forecast(table)
+    np.testing.assert_array_equal(stored.probability, p)
+    np.testing.assert_allclose(stored.expected, table["expected"].to_numpy())
+    for of_period in (table, hourly, top_locations(table, None, TOWN)):
+        expected, probability = (of_period[name].to_numpy() for name in ("expected", "probability"))
+        assert (expected >= probability).all()
+    day = hourly["expected"].to_numpy().reshape(-1, CELLS)[:24].sum(axis=0)
+    np.testing.assert_allclose(day, table["expected"].to_numpy())
 
 
 def test_places_are_ranked_and_lie_in_the_middle_of_their_cells() -> None:
