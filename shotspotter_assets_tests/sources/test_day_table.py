@@ -69,16 +69,12 @@ def test_days_without_rows_are_known_between_days_with_rows() -> None:
 @given(end=st.integers(1, 20), since=st.integers(1, 40), later=st.integers(0, 20), at_once=st.booleans())
 def test_no_day_between_a_file_and_since_is_known(end: int, since: int, later: int, at_once: bool) -> None:
     live = {"kind": "arcgis", "layer": "https://maps.example.gov/0", "columns": {"time": "t"}, "since": day(since)}
-    files = {"kind": "landing", "columns": {"time": "t"}}
+    sources = {"source": live, "other_sources": [{"kind": "landing", "columns": {"time": "t"}}]}
     rule = {"days_late": 0} if at_once else {}
-    city = made_up_city(
-        "dale", (-77.0, 38.0, -76.0, 39.0), start=FIRST, source=live, other_sources=[files], publication=rule
-    )
+    city = made_up_city("dale", (-77.0, 38.0, -76.0, 39.0), start=FIRST, publication=rule, **sources)
     has_rows = {*range(end), *range(since, since + later)}
-    found = {at: DayRows(9) for at in has_rows}
-    assert states(city, found, since + later) == [
-        "known" if at in has_rows else "unknown" for at in range(since + later)
-    ]
+    expected = ["known" if at in has_rows else "unknown" for at in range(since + later)]
+    assert states(city, {at: DayRows(9) for at in has_rows}, since + later) == expected
 
 
 def test_a_day_most_of_whose_rows_are_rejected_is_held_back() -> None:

@@ -47,9 +47,8 @@ class Town:
         return path
 
     def snapshot(self, poll_seconds: float | None = 0, max_seconds: float = 60) -> Snapshot:
-        return take_snapshot(
-            self.city, self.readers, self.store, self.now, poll_seconds=poll_seconds, max_seconds=max_seconds
-        )
+        seconds = {"poll_seconds": poll_seconds, "max_seconds": max_seconds}
+        return take_snapshot(self.city, self.readers, self.store, self.now, **seconds)
 
     def waits(self) -> str:
         return " ".join(self.snapshot(poll_seconds=None).waits(self.now.astimezone(self.city.zone).date()))

@@ -43,10 +43,8 @@ def serving(routes: Sequence[Route], server: Server | None = None) -> Iterator[S
     server = server or Server()
     bound = socket.create_server(("127.0.0.1", 0))
     server.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    config = uvicorn.Config(
-        _Spoiling(Starlette(routes=list(routes)), server), log_config=None, access_log=False, lifespan="off"
-    )
-    running = _QuickServer(config)
+    app = _Spoiling(Starlette(routes=list(routes)), server)
+    running = _QuickServer(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
     thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     wait_until(lambda: running.started, every=0.005)
@@ -89,7 +87,6 @@ class _Spoiling:
         if self.server.before is not None:
             self.server.before(self.server)
         fault = self.server.faults.popleft() if self.server.faults else "ok"
-
         if fault == "truncated":
             await self._truncated(scope, receive, send)
         elif fault in ANSWERS:
@@ -121,9 +118,7 @@ ANSWERS: dict[str, Any] = {
     "moved": lambda: Response(status_code=301, headers={"Location": "https://elsewhere.example/x?token=s3cret"}),
     "html": lambda: Response("<html><title>Log in</title></html>", media_type="text/html"),
     "not json": lambda: Response('[{"date": "2018-', media_type="application/json"),
-    "error 200": lambda: JSONResponse(
-        {"error": {"code": 400, "message": "Unable to perform query", "details": ["bad"]}}
-    ),
+    "error 200": lambda: JSONResponse({"error": {"code": 400, "message": "Unable to perform", "details": ["bad"]}}),
     "busy 200": lambda: JSONResponse({"error": {"code": 503, "message": "Service busy", "details": []}}),
     "an object": lambda: JSONResponse({"hello": "world"}),
 }
@@ -136,12 +131,8 @@ class Socrata:
 
     def __init__(self, rows: pa.Table, token: str | None = None) -> None:
         """`rows` have their own columns, and `_id` for the system field `:id`."""
-        self.database = duckdb.connect()
+        self.database, self.token = database_of(rows, "alerts"), token
         self.database.execute("SET TimeZone = 'UTC'")
-        self.database.register("received", rows)
-        self.database.execute("CREATE TABLE alerts AS SELECT * FROM received")
-        self.database.unregister("received")
-        self.token = token
         self.routes = [Route("/resource/test-data.json", self.answer)]
 
     async def answer(self, request: Request) -> Response:
@@ -167,6 +158,13 @@ class Socrata:
         return JSONResponse(soda_rows(found))
 
 
+def database_of(rows: pa.Table, name: str) -> duckdb.DuckDBPyConnection:
+    database = duckdb.connect()
+    database.register("received", rows)
+    database.execute(f"CREATE TABLE {name} AS SELECT * FROM received")
+    return database
+
+
 def _soda_error(code: str, message: str, status: int = 400) -> Response:
     return JSONResponse({"code": code, "error": True, "message": message}, status)
 
@@ -185,11 +183,8 @@ def soda_rows(table: pa.Table) -> list[dict[str, Any]]:
 
 def _soda_values(column: pa.ChunkedArray) -> list[Any]:
     if pa.types.is_timestamp(column.type):
-        zone = "Z" if column.type.tz else ""
-        return [
-            None if at is None else f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}{zone}"
-            for at in column.to_pylist()
-        ]
+        zone, times = "Z" if column.type.tz else "", column.to_pylist()
+        return [at and f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}{zone}" for at in times]
     return [value if value is None or isinstance(value, dict) else str(value) for value in column.to_pylist()]
 
 
@@ -201,39 +196,25 @@ class Arcgis:
 
     def __init__(self, rows: pa.Table, most_rows: int = 1000, has_pages: bool = True, says_more: bool = True) -> None:
         """`rows` have OBJECTID (int64), LONGITUDE and LATITUDE; timestamps without a zone are UTC."""
-        self.database = duckdb.connect()
-        self.database.register("received", rows)
-        self.database.execute("CREATE TABLE features AS SELECT * FROM received")
-        self.database.unregister("received")
+        self.database = database_of(rows, "features")
         self.most_rows, self.has_pages, self.says_more = most_rows, has_pages, says_more
-        self.fields = {
-            name: "esriFieldTypeOID" if name == "OBJECTID" else ESRI_TYPES.get(kind, "esriFieldTypeString")
-            for name, kind in self.database.execute(
-                "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'features'"
-            ).fetchall()
-        }
-        self.routes = [
-            Route("/arcgis/rest/services/Alerts/MapServer/29", self.describe),
-            Route("/arcgis/rest/services/Alerts/MapServer/29/query", self.query),
-        ]
+        columns = self.database.execute("SELECT column_name, column_type FROM (DESCRIBE features)").fetchall()
+        self.fields = {name: ESRI_TYPES.get(kind, "esriFieldTypeString") for name, kind in columns}
+        self.fields["OBJECTID"] = "esriFieldTypeOID"
+        layer = "/arcgis/rest/services/Alerts/MapServer/29"
+        self.routes = [Route(layer, self.describe), Route(f"{layer}/query", self.query)]
 
     def add(self, rows: pa.Table) -> None:
-        self.database.register("received", rows)
-        self.database.execute("INSERT INTO features SELECT * FROM received")
+        self.database.register("added", rows)
+        self.database.execute("INSERT INTO features SELECT * FROM added")
 
     async def describe(self, request: Request) -> Response:
         if request.query_params.get("f") != "json":
             return Response("<html>ArcGIS REST Services Directory</html>", media_type="text/html")
-        return _arcgis_json(
-            {
-                "id": 29,
-                "name": "Shot Spotter Gun Shots",
-                "geometryType": "esriGeometryPoint",
-                "maxRecordCount": self.most_rows,
-                "advancedQueryCapabilities": {"supportsPagination": self.has_pages, "useStandardizedQueries": True},
-                "fields": [{"name": name, "type": kind, "alias": name} for name, kind in self.fields.items()],
-            }
-        )
+        about = {"id": 29, "name": "Gun Shots", "geometryType": "esriGeometryPoint", "maxRecordCount": self.most_rows}
+        about["advancedQueryCapabilities"] = {"supportsPagination": self.has_pages, "useStandardizedQueries": True}
+        about["fields"] = [{"name": name, "type": kind, "alias": name} for name, kind in self.fields.items()]
+        return _arcgis_json(about)
 
     async def query(self, request: Request) -> Response:
         asked = request.query_params
@@ -253,9 +234,8 @@ class Arcgis:
             return _arcgis_error("Invalid or missing input parameters.", *unknown)
         limit = min(int(asked.get("resultRecordCount", self.most_rows)), self.most_rows)
         order = asked.get("orderByFields", "random()")
-        selected = ", ".join(
-            f"epoch_ms({name})" if self.fields[name] == "esriFieldTypeDate" else name for name in names
-        )
+        dates = {name for name, kind in self.fields.items() if kind == "esriFieldTypeDate"}
+        selected = ", ".join(f"epoch_ms({name})" if name in dates else name for name in names)
         query = f"SELECT {selected}, LONGITUDE, LATITUDE FROM features WHERE {where} ORDER BY {order} LIMIT {limit + 1}"
         rows = self.database.cursor().execute(query).fetchall()
         features: list[dict[str, Any]] = [{"attributes": dict(zip(names, row, strict=False))} for row in rows[:limit]]

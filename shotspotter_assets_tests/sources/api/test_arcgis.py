@@ -61,9 +61,7 @@ def test_a_token_is_sent_with_every_question() -> None:
 
 
 def test_times_are_utc_and_the_question_has_a_day_more_on_each_side() -> None:
-    table = features(
-        DATETIME=["2018-03-05T04:59:59", "2018-03-05T05:00:00", "2018-03-06T04:59:59", "2018-03-06T05:00:00"]
-    )
+    table = features(DATETIME=[f"2018-03-{day}T{at}" for day in ("05", "06") for at in ("04:59:59", "05:00:00")])
     with serving(Arcgis(table).routes) as server:
         raw = layer(server).read(date(2018, 3, 5), date(2018, 3, 5))
     times = ["2018-03-05 05:00:00+00:00", "2018-03-06 04:59:59+00:00"]
@@ -76,17 +74,6 @@ def test_times_are_utc_and_the_question_has_a_day_more_on_each_side() -> None:
     assert query.query_params["returnGeometry"] == "false"
 
 
-def test_rows_without_a_usable_date_are_filed_under_the_first_day() -> None:
-    ahead = str(datetime.now(UTC).date() + timedelta(days=40))
-    table = features(DATETIME=[None, "1899-12-30", ahead, "2014-01-01T05:00:02", "2018-03-05T12:00"])
-    with serving(Arcgis(table).routes) as server:
-        raw = layer(server).read(DC.start, DC.start)
-        assert sorted(raw["source_id"].to_pylist()) == ["7D0", "7D1", "7D2", "7D3"]
-        assert layer(server).read(date(2014, 1, 2), LAST)["source_id"].to_pylist() == ["7D4"]
-    unread = [json.loads(text) for text in raw["as_received"].drop_null().to_pylist()]
-    assert [row["DATETIME"] for row in unread if row["DATETIME"] is None] == [None]
-
-
 def test_days_before_since_are_not_asked_for_but_unusable_rows_are() -> None:
     ahead = str(datetime.now(UTC).date() + timedelta(days=40))
     times = [None, "1899-12-30", ahead, "2018-03-04T12:00", "2018-03-05T04:59", "2018-03-05T05:00", "2018-03-07T12:00"]
@@ -97,6 +84,7 @@ def test_days_before_since_are_not_asked_for_but_unusable_rows_are() -> None:
         raw = since.read(FIRST, LAST)
         assert sorted(raw["source_id"].to_pylist()) == ["7D0", "7D1", "7D2", "7D5", "7D6"]
         assert min(raw["date"].to_pylist()) == date(2018, 3, 5)
+        assert json.loads(raw["as_received"].drop_null()[0].as_py())["DATETIME"] is None
         assert since.read(date(2018, 3, 6), LAST)["source_id"].to_pylist() == ["7D6"]
 
 
@@ -122,26 +110,27 @@ def test_layers_with_times_as_text_or_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("faults", "says"),
+    ("faults", "has_pages", "time", "says"),
     [
-        (["an object"], "this is no layer with fields; source.layer must end in FeatureServer/N or MapServer/N"),
-        (["ok", "an object"], "the answer has no features; check source.layer"),
+        (
+            ["an object"],
+            True,
+            "DATETIME",
+            "no layer with fields; source.layer must end in FeatureServer/N or MapServer/N",
+        ),
+        (["ok", "an object"], True, "DATETIME", "the answer has no features; check source.layer"),
+        ([], True, "DATE_", "no field DATE_ (it has: OBJECTID, ID,"),
+        ([], False, "DATETIME", "export it to files"),
     ],
 )
-def test_unusable_answers_name_city_address_and_remedy(faults: list[str], says: str) -> None:
-    with serving(Arcgis(MANY).routes) as server:
+def test_unusable_layers_name_city_address_and_remedy(faults: list[str], has_pages: bool, time: str, says: str) -> None:
+    columns = {"time": time, "longitude": "LONGITUDE", "latitude": "LATITUDE"}
+    with serving(Arcgis(MANY, has_pages=has_pages).routes) as server:
         server.faults.extend(faults)
         with pytest.raises(SourceError) as caught:
-            layer(server).read(FIRST, FIRST)
+            layer(server, columns=columns).read(FIRST, FIRST)
     assert str(caught.value).startswith(f"City washington_dc: {server.url}{LAYER}")
     assert says in str(caught.value)
-
-
-def test_a_wrong_column_is_named_with_those_of_the_layer() -> None:
-    columns = {"time": "DATE_", "longitude": "LONGITUDE", "latitude": "LATITUDE"}
-    says = r"no field DATE_ \(it has: OBJECTID, ID,"
-    with serving(Arcgis(MANY).routes) as server, pytest.raises(SourceError, match=says):
-        layer(server, columns=columns).read(FIRST, FIRST)
 
 
 def test_a_refused_literal_can_be_changed_in_the_city_file() -> None:
@@ -161,9 +150,3 @@ def test_rows_deleted_between_pages_leave_no_gap() -> None:
     with serving(arcgis.routes, Server(before=delete_once)) as server:
         assert layer(server).read(FIRST, LAST).num_rows == 1100
         assert layer(server).read(FIRST, LAST).num_rows == 1090
-
-
-def test_layers_without_paging_are_refused() -> None:
-    server_without = serving(Arcgis(MANY, has_pages=False).routes)
-    with server_without as server, pytest.raises(SourceError, match="export it to files"):
-        layer(server).read(FIRST, LAST)

@@ -29,8 +29,6 @@ PATIENCE = Patience(read_seconds=5, answer_seconds=1, retries=0, backoff_seconds
 QUICK = Patience(read_seconds=5, retries=2, backoff_seconds=0.01, longest_wait_seconds=0.05)
 ERROR = finder("error")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-
-
 ROUTES = [Route("/alerts", lambda _: JSONResponse([{"a": 1}]))]
 
 
@@ -69,7 +67,7 @@ def test_retry_after_is_honoured_up_to_the_longest_wait() -> None:
         ("html", "HTTP 200: the answer is not whole JSON"),
         ("not json", "HTTP 200: the answer is not whole JSON (16 bytes); check that the address"),
         ("truncated", "no whole answer, asked 3 times (ProtocolError)"),
-        ("error 200", "HTTP 200 with error 400: Unable to perform query bad; check the columns"),
+        ("error 200", "HTTP 200 with error 400: Unable to perform bad; check the columns"),
         ("busy 200", "HTTP 200 with error 503: Service busy; try again later"),
         ("slow 2", "no whole answer, asked 3 times (Read"),
     ],
@@ -104,10 +102,8 @@ def test_tokens_that_cannot_be_sent_are_refused() -> None:
 
 
 def test_a_slow_row_of_pages_is_given_up() -> None:
-    with (
-        serving(ROUTES) as server,
-        JsonApi(DC, QUICK.model_copy(update={"total_seconds": 0.2}), None, None, ERROR) as api,
-    ):
+    patience = QUICK.model_copy(update={"total_seconds": 0.2})
+    with serving(ROUTES) as server, JsonApi(DC, patience, None, None, ERROR) as api:
         server.faults.append("slow 0.3")
         api.get(f"{server.url}/alerts", {"day": 1})
         with pytest.raises(SourceError, match="did not come within"):

@@ -103,10 +103,7 @@ def test_nested_columns_and_a_further_condition() -> None:
     table = MANY.slice(0, 10)
     points = [{"type": "Point", "coordinates": [-87.5 - at / 100, 41.5]} for at in range(10)]
     table = table.append_column("location", pa.array(points))
-    columns = {
-        "time": "date", "longitude": "location.coordinates[0]", "latitude": "location.coordinates[1]",
-        "source_id": "unique_id",
-    }  # fmt: skip
+    columns = {"time": "date", "longitude": "location.coordinates[0]", "latitude": "location.coordinates[1]"}
     with serving(Socrata(table).routes) as server:
         raw = dataset(server, columns=columns, where="rounds = 1 OR rounds = 7").read(FIRST, LAST)
         assert dataset(server, columns=columns, where="rounds = 7").read(FIRST, LAST).num_rows == 0
@@ -115,22 +112,16 @@ def test_nested_columns_and_a_further_condition() -> None:
 
 
 @pytest.mark.parametrize(
-    ("times", "how", "condition"),
+    ("times", "form", "condition"),
     [
-        (["07/13/2018 11:58:53 PM", "03/05/2018 01:00:00 AM"], {"time_format": "%m/%d/%Y %I:%M:%S %p"}, None),
-        (
-            [1528092000000, 1520316000000],
-            {"time_format": "epoch_ms", "naive_times": "reject"},
-            "(date >= 1519776000000 AND date < 1522627200000)",
-        ),
+        (["07/13/2018 11:58:53 PM", "03/05/2018 01:00:00 AM"], "%m/%d/%Y %I:%M:%S %p", None),
+        ([1528092000000, 1520316000000], "epoch_ms", "(date >= 1519776000000 AND date < 1522627200000)"),
     ],
 )
-def test_text_is_filtered_here_and_numbers_by_the_portal(
-    times: list, how: dict[str, Any], condition: str | None
-) -> None:
+def test_text_is_filtered_here_and_numbers_by_the_portal(times: list, form: str, condition: str | None) -> None:
     table = rows(unique_id=["a", "b"]).drop_columns("date").append_column("date", pa.array(times))
     with serving(Socrata(table).routes) as server:
-        assert dataset(server, **how).read(FIRST, LAST)["source_id"].to_pylist() == ["b"]
+        assert dataset(server, time_format=form).read(FIRST, LAST)["source_id"].to_pylist() == ["b"]
     assert server.requests[0].query_params.get("$where") == condition
 
 
