@@ -95,9 +95,7 @@ def running(folder: Path) -> Iterator[S3Server]:
 
     def start() -> None:
         with log_path.open("ab") as log:
-            processes.append(
-                subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder, env=environment)
-            )
+            processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment))
         _create_bucket(owner, processes[-1], log_path, again=len(processes) > 1)
 
     def kill() -> None:

@@ -37,10 +37,8 @@ def test_an_error_of_the_package_is_one_line(tmp_path: Path) -> None:
 
 def test_a_fold_of_a_forecaster_of_hours_or_before_the_start_is_refused(tmp_path: Path) -> None:
     environ = {"SHOTSPOTTER_CITIES": str(TEST_CITIES), "SHOTSPOTTER_STORE": str(tmp_path)}
-    for arguments, words in (
-        (["2023-03-01", "--model", "next_hours"], "no next-day"),
-        (["1999-01-01"], "must be later"),
-    ):
+    wrong = {"no next-day": ["2023-03-01", "--model", "next_hours"], "must be later": ["1999-01-01"]}
+    for words, arguments in wrong.items():
         ran = CliRunner().invoke(main, ["fold", "tiny_city", *arguments], env=environ)
         assert ran.exit_code == 1
         assert words in ran.output
@@ -150,29 +148,27 @@ def test_each_wrong_file_has_a_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "file", "says"),
     [
-        ({"serves": "x"}, None, ["washington_dc.yaml: ", "serves"]),
+        ({"serves": "x"}, "", ["washington_dc.yaml: ", "serves"]),
         (
             {"acknowledged": [{"check": "points2", "first": "2020-01-01", "by": "A. Smith", "on": "2020-02-01"}]},
-            None,
+            "",
             ["washington_dc.yaml: acknowledged: there is no check 'points2' (allowed: share_rejected, ", ", clock)"],
         ),
         (
             {"streets": {"path": "streets.gpkg", "name": "name"}},
-            ("streets.gpkg", "no streets"),
-            ["City washington_dc, streets: ", "streets.gpkg cannot be read"],
+            "no",
+            ["City washington_dc, streets: ", "gpkg cannot be read"],
         ),
         (
             {"factors": {"liquor": {"kind": "points", "path": "places.csv", "known_from": date(2013, 6, 25)}}},
-            ("places.csv", "longitude,latitude\n38.9,-77.0\n"),
+            "longitude,latitude\n38.9,-77.0\n",
             ["City washington_dc, factors.liquor: ", "has nothing in the city's box"],
         ),
     ],
 )
-def test_city_files_are_checked(
-    changes: dict[str, Any], file: tuple[str, str] | None, says: list[str], tmp_path: Path
-) -> None:
-    if file:
-        (tmp_path / file[0]).write_text(file[1])
+def test_city_files_are_checked(changes: dict[str, Any], file: str, says: list[str], tmp_path: Path) -> None:
+    for name in ("streets.gpkg", "places.csv"):
+        (tmp_path / name).write_text(file)
     write(tmp_path, **changes)
     [problem] = check(tmp_path)[1]
     assert all(part in problem for part in says)

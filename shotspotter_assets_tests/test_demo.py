@@ -12,7 +12,7 @@ from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.demo import DEMONSTRATIONS, with_truth
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.score_rows import ScoreTable, all_rows
-from shotspotter_assets.geometry.cells import cells_at
+from shotspotter_assets.geometry.cells import cell_numbers, cells_at
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
@@ -27,13 +27,8 @@ def test_the_command_offers_each_demonstration() -> None:
 
 def test_the_city_of_the_demo_is_washington_dc_without_a_live_source() -> None:
     shown, living = (load_cities()[name] for name in ("washington_dc_2018", "washington_dc"))
-    assert (shown.box, shown.grid, shown.layers, shown.streets) == (
-        living.box,
-        living.grid,
-        living.layers,
-        living.streets,
-    )
-    assert shown.patrol == living.patrol
+    for key in ("box", "grid", "layers", "streets", "patrol"):
+        assert getattr(shown, key) == getattr(living, key)
     assert shown.arrivals == {"landed"}
     assert not shown.is_automated
     assert shown.last_test_day(DEMONSTRATIONS[shown.name].fold) == shown.end
@@ -46,10 +41,8 @@ def test_the_true_risk_is_scored_beside_the_forecasts(tmp_path: Path) -> None:
     row, column = np.indices(city.shape).reshape(2, -1)
     alerts = city.source.open(city, None).read(fold, days[-1].item())
     observed = np.zeros((20, row.size), bool)
-    cell = np.ravel_multi_index(
-        cells_at(city, *(alerts[name].to_numpy() for name in ("longitude", "latitude"))), city.shape
-    )
-    observed[(dates_of(alerts) - days[0]).astype(int), cell] = True
+    places = cells_at(city, *(alerts[name].to_numpy() for name in ("longitude", "latitude")))
+    observed[(dates_of(alerts) - days[0]).astype(int), cell_numbers(city, *places)] = True
     table = forecasts_table(days, (row, column), observed, {HISTORICAL_MEAN: np.full(observed.shape, observed.mean())})
     store.write_table(FOLD_FORECASTS, table, city.name, fold)
     scores = with_truth(store, city, fold, ScoreTable(all_rows(table, [])))

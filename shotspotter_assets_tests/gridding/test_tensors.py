@@ -17,13 +17,10 @@ from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.geometry.cells import cells_at
 from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.geometry.shapes import polygon_feature
-from shotspotter_assets.gridding.coverage import (
-    coverage_starts,
-    estimate_coverage,
-    estimate_coverage_starts,
-    published_starts,
-)
+from shotspotter_assets.gridding import coverage
 from shotspotter_assets.gridding.tensors import dense_window, hourly_window, sparse_tensors
+from shotspotter_assets.storage.catalogue import CLEANED
+from shotspotter_assets.storage.store import dated
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 CITY = load_city(TEST_CITIES / "landing_city.yaml")
@@ -34,21 +31,14 @@ HALF_HEARD = np.indices(CITY.shape).sum(axis=0) % 2 == 0
 
 
 def alerts(rows: list[tuple[datetime, float, float, int | None]]) -> pa.Table:
-    return pa.table(
-        {
-            "date": pa.array([row[0].astimezone(CITY.zone).date() for row in rows], pa.date32()),
-            "time_utc": pa.array([row[0] for row in rows], pa.timestamp("us", "UTC")),
-            "longitude": pa.array([row[1] for row in rows], pa.float64()),
-            "latitude": pa.array([row[2] for row in rows], pa.float64()),
-            "gunshot_type": pa.array([row[3] for row in rows], pa.int8()),
-        }
-    )
+    names = ("date", "time_utc", "longitude", "latitude", "gunshot_type")
+    schema = pa.schema([CLEANED.schema.field(name) for name in names[1:]]).insert(0, pa.field("date", pa.date32()))
+    described = [(row[0].astimezone(CITY.zone).date(), *row) for row in rows]
+    return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in described], schema)
 
 
 def with_dates(tensors: dict[date, pa.Table]) -> pa.Table:
-    return pa.concat_tables(
-        [table.append_column("date", pa.repeat(pa.scalar(day), table.num_rows)) for day, table in tensors.items()]
-    )
+    return pa.concat_tables([dated(table, day) for day, table in tensors.items()])
 
 
 def test_place_of_one_alert() -> None:
@@ -73,18 +63,15 @@ def test_days_of_the_change_have_their_own_number_of_frames(days: list[date], ho
 
 
 instants = st.datetimes(datetime(2024, 11, 2, 5), datetime(2024, 11, 5, 4, 59)).map(lambda at: at.replace(tzinfo=UTC))
-grid_lines = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, 0.1, 0.333])
-an_alert = st.tuples(
-    instants, grid_lines.map(lambda x: -77 + x), grid_lines.map(lambda y: 38 + y), st.sampled_from([None, 0, 1, 2])
-)
+lines = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, 0.1, 0.333])
+kinds = st.sampled_from([None, 0, 1, 2])
+an_alert = st.tuples(instants, lines.map(lambda x: -77 + x), lines.map(lambda y: 38 + y), kinds)
 
 
 @given(rows=st.lists(an_alert), order=st.randoms(use_true_random=False))
 def test_windows_count_every_alert_once(rows: list[Any], order: Any) -> None:
     frames = with_dates(sparse_tensors(alerts(rows), AUTUMN, CITY))
-    mixed = list(range(frames.num_rows))
-    order.shuffle(mixed)
-    frames = frames.take(pa.array(mixed, pa.int64()))
+    frames = frames.take(pa.array(order.sample(range(len(frames)), len(frames)), pa.int64()))
     by_day, by_hour = dense_window(frames, AUTUMN, CITY), hourly_window(frames, AUTUMN, CITY, ALL_CELLS)
     assert by_day.sum() == by_hour.sum() == len(rows)
     expected = np.zeros_like(by_day)
@@ -149,7 +136,7 @@ def published(tmp_path: Path) -> City:
 
 
 def test_published_areas_enter_on_their_first_day(published: City) -> None:
-    first = coverage_starts(published, np.zeros((1, 4, 4), np.int64), [date(2024, 2, 29)])
+    first = coverage.coverage_starts(published, np.zeros((1, 4, 4), np.int64), [date(2024, 2, 29)])
     assert first.shape == (4, 4)
     expected = np.array(["2024-03-01", "2024-03-01", "2024-03-07", "NaT"], dtype="datetime64[D]")
     assert (np.isnat(first) == np.isnat(expected)).all()
@@ -159,7 +146,9 @@ def test_published_areas_enter_on_their_first_day(published: City) -> None:
 def test_points_are_inside_from_the_first_day_of_their_area(published: City) -> None:
     longitude = np.array([-76.9, -76.6, -76.3, -76.3, -76.1, -70.0])
     days = ["2024-03-01", "2024-03-01", "2024-03-06", "2024-03-07", "2024-04-01", "2024-04-01"]
-    inside = published_starts(published.coverage, longitude, np.full(6, 38.5)) <= np.array(days, "datetime64[D]")
+    inside = coverage.published_starts(published.coverage, longitude, np.full(6, 38.5)) <= np.array(
+        days, "datetime64[D]"
+    )
     assert inside.tolist() == [True, True, False, True, False, False]
 
 
@@ -167,7 +156,7 @@ def test_estimate_covers_cells_with_enough_alerts_over_all_days() -> None:
     daily = np.zeros((4, 2, 3), dtype=np.uint16)
     daily[0, 0, 0], daily[3, 0, 0] = 1, 2  # three alerts on two days
     daily[:2, 1, 2] = 1  # two alerts
-    assert estimate_coverage(daily).tolist() == [[True, False, False], [False, False, False]]
+    assert coverage.estimate_coverage(daily).tolist() == [[True, False, False], [False, False, False]]
 
 
 def test_estimated_starts_of_an_area_that_was_added() -> None:
@@ -177,7 +166,7 @@ def test_estimated_starts_of_an_area_that_was_added() -> None:
     daily[:300, :, 6:] = 0
     daily[100, :, 8] = 50  # one misplaced burst does not begin a coverage
     daily[:, :, 11] = 0
-    first = estimate_coverage_starts(daily, days)
+    first = coverage.estimate_coverage_starts(daily, days)
     assert (first[:, :5] == np.datetime64("2022-01-01")).all()
     assert (np.abs((first[:, 7:10] - np.datetime64(days[300])).astype(int)) <= 14).all()
     assert np.isnat(first[:, 11]).all()
@@ -190,7 +179,7 @@ def test_quiet_cells_of_a_constant_rate_do_not_seem_to_start_late(rate: float) -
     # Cells that are not neighbours.
     daily = np.zeros((len(days), 60, 60), dtype=np.int64)
     daily[:, ::2, ::2] = random.random((len(days), 30, 30)) < rate
-    first = estimate_coverage_starts(daily, days)[::2, ::2]
+    first = coverage.estimate_coverage_starts(daily, days)[::2, ::2]
     in_coverage = ~np.isnat(first)
     assert in_coverage.sum() > 300
     assert (first[in_coverage] > np.datetime64(days[0])).mean() <= 0.005
@@ -211,15 +200,15 @@ def test_washingtons_districts_start_as_documented(real_data: Path) -> None:
     washington = load_city(TEST_CITIES / "washington_dc.yaml")
     days = days_between(date(2006, 1, 1), date(2010, 12, 31))
     daily = real_daily(real_data / "washington_dc_2006_2013.parquet", days, washington)
-    first = estimate_coverage_starts(daily, days)
+    first = coverage.estimate_coverage_starts(daily, days)
     # SOURCES.md; for 6D it says 2008-01, but the file has 3 alerts there before 2008-03-01 and 487 in that month.
     starts = {"Seventh": "2006-01", "Sixth": "2008-03", "Fifth": "2008-03"}
     starts |= {"Third": "2008-07", "First": "2008-09", "Fourth": "2008-09"}
     file = PACKAGE_CITIES / "washington_dc" / "police_districts.geojson"
     for name, start in starts.items():
         areas = {f"{name} District": date.fromisoformat(f"{start}-01")}
-        coverage = Coverage(file=file, name_property="name", areas=areas)
-        of_area = coverage_starts(washington.model_copy(update={"coverage": coverage}), daily, days)
+        published = Coverage(file=file, name_property="name", areas=areas)
+        of_area = coverage.coverage_starts(washington.model_copy(update={"coverage": published}), daily, days)
         found = first[~np.isnat(of_area) & ~np.isnat(first)]
         late = np.median((found - np.datetime64(f"{start}-01")).astype(int))
         assert len(found) > 30

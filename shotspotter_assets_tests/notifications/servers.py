@@ -89,9 +89,8 @@ class Mailbox:
         self.mails.append(BytesParser(policy=default).parsebytes(envelope.content))
         return "250 OK"
 
-    def authenticate(
-        self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, login: Any
-    ) -> AuthResult:
+    def authenticate(self, *given: Any) -> AuthResult:
+        *_, login = given
         self.logins += 1
         right = LoginPassword(self.user.encode(), self.password.encode())
         return AuthResult(success=login == right, handled=False)
@@ -99,12 +98,12 @@ class Mailbox:
 
 @contextlib.contextmanager
 def smtp_server(
-    *, host: str = "127.0.0.1", starttls: ssl.SSLContext | None = None, login: bool = False
+    host: str = "127.0.0.1", tls: ssl.SSLContext | None = None, *, login: bool = False
 ) -> Iterator[Mailbox]:
     mailbox = Mailbox(host=host)
     options: dict[str, Any] = {"authenticator": mailbox.authenticate, "auth_required": True} if login else {}
     options["auth_require_tls"] = False
-    controller = Controller(mailbox, hostname=host, port=free_port(host), tls_context=starttls, **options)
+    controller = Controller(mailbox, hostname=host, port=free_port(host), tls_context=tls, **options)
     controller.start()
     mailbox.port = controller.port
     try:

@@ -144,21 +144,21 @@ def test_mail_with_a_wrong_login_fails_without_showing_the_password() -> None:
 
 
 def test_a_password_is_sent_over_tls_to_a_proven_server(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with smtp_server(host="127.0.0.2", starttls=tls(certificate), login=True) as mailbox:
+    with smtp_server("127.0.0.2", tls(certificate), login=True) as mailbox:
         notifier = notifier_for(smtp_url=smtp_url(mailbox, mailbox.password))
         assert notifier.send([LATE], {}, NOW).failures == {"e-mail": "SSLCertVerificationError"}
         assert mailbox.logins == 0
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert notifier.send([LATE], {}, NOW).failures == {}
         assert mailbox.encrypted == [True]
-    with smtp_server(host="127.0.0.2", login=True) as mailbox:
+    with smtp_server("127.0.0.2", login=True) as mailbox:
         outcome = notifier_for(smtp_url=smtp_url(mailbox, mailbox.password)).send([LATE], {}, NOW)
         assert "offers no STARTTLS" in outcome.failures["e-mail"]
         assert mailbox.logins == 0
 
 
 def test_mail_without_a_login_is_encrypted_where_the_server_can(certificate: Path) -> None:
-    with smtp_server(starttls=tls(certificate)) as mailbox:
+    with smtp_server(tls=tls(certificate)) as mailbox:
         assert notifier_for(smtp_url=smtp_url(mailbox)).send([LATE], {}, NOW).failures == {}
         assert mailbox.encrypted == [True]
 

@@ -18,7 +18,7 @@ from shotspotter_assets.cleaning.alerts import CleanedDay, clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.quality.window import HISTORY_DAYS, Window
 from shotspotter_assets.sources.landing.folder import LandingFolder
-from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store import Store, dated
 
 REAL_CITIES = Path(__file__).parents[1] / "data" / "real_cities"
 
@@ -48,13 +48,9 @@ class RealCity:
 
     def account(self) -> dict[str, Any]:
         accounts = [day.account for day in self.cleaned.values()]
-        rejected: Counter[str] = Counter()
-        for account in accounts:
-            rejected.update(account.rejected)
+        rejected = sum((Counter(account.rejected) for account in accounts), Counter())
         counted = ("received", "cleaned", "untyped", "incidents")
-        return {name: sum(getattr(account, name) for account in accounts) for name in counted} | {
-            "rejected": dict(rejected)
-        }
+        return {name: sum(getattr(one, name) for one in accounts) for name in counted} | {"rejected": dict(rejected)}
 
 
 def cities() -> dict[str, City]:
@@ -74,16 +70,9 @@ def load(city: City, file: Path) -> RealCity:
 def of_raw(city: City, raw: pa.Table) -> RealCity:
     days = days_between(city.start, pc.max(raw["date"]).as_py())
     cleaned = clean_alerts(raw, days, city)
-    alerts, rejected = (
-        _dated({day: getattr(part, name) for day, part in cleaned.items()}) for name in ("alerts", "rejected")
-    )
+    alerts = pa.concat_tables([dated(part.alerts, day) for day, part in cleaned.items()])
+    rejected = pa.concat_tables([dated(part.rejected, day) for day, part in cleaned.items()])
     return RealCity(city, days, raw, alerts, rejected, cleaned)
-
-
-def _dated(tables: dict[date, pa.Table]) -> pa.Table:
-    field = pa.field("date", pa.date32(), nullable=False)
-    dated = ((pa.repeat(pa.scalar(day, pa.date32()), len(table)), table) for day, table in tables.items())
-    return pa.concat_tables([table.add_column(0, field, dates) for dates, table in dated])
 
 
 def _within(table: pa.Table, first: date, last: date) -> pa.Table:

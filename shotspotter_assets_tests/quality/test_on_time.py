@@ -18,11 +18,11 @@ def a_day(rows: int, state: DayState = "known", why: str = "") -> Day:
 
 
 def after(
-    days: int, counts: Sequence[int] = LOUD, days_late: int = 0, issued: date | None = None, longest_lead: int = 14
+    days: int, counts: Sequence[int] = LOUD, days_late: int = 0, issued: date | None = None, lead: int = 14
 ) -> Finding:
     """The finding some days after the last alerts of a city whose rows are due some days after their day."""
     table = DayTable({NEWEST - timedelta(days=back): a_day(rows) for back, rows in enumerate(reversed(counts))})
-    city = CITY.model_copy(update={"publication": Publication(longest_lead=longest_lead)})
+    city = CITY.model_copy(update={"publication": Publication(longest_lead=lead)})
     yesterday = NEWEST + timedelta(days=days)
     return alerts_on_time(table, city, yesterday, yesterday - timedelta(days=days_late), issued)
 
@@ -53,7 +53,7 @@ def test_a_last_known_day_that_is_too_old_for_a_forecast_is_named() -> None:
     found = after(20, days_late=60)
     assert found.numbers == {"lead": 21}
     assert "the day to forecast is 21 days after the last known day" in found.message
-    assert after(20, days_late=60, longest_lead=21).passed
+    assert after(20, days_late=60, lead=21).passed
     quiet = after(20, QUIET, days_late=60, issued=NEWEST)
     assert quiet.numbers == {"lead": 21}
     assert "the forecast issued on 2024-12-31 is out of date" in quiet.message

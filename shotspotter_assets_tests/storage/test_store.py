@@ -79,10 +79,7 @@ def test_a_table_keeps_its_metadata_and_takes_the_types_of_the_catalogue(store: 
     ("change", "problem"),
     [
         (lambda rows: rows.drop_columns(["rounds"]), "column rounds is missing"),
-        (
-            lambda rows: rows.append_column("speed", pa.array([1.0])),
-            "column speed of type double is not in the catalogue",
-        ),
+        (lambda rows: rows.append_column("x", pa.array([1.0])), "column x of type double is not in the catalogue"),
         (lambda rows: rows.set_column(0, "user_id", pa.array([1.0])), "column user_id is double, not int64"),
         (lambda rows: rows.set_column(0, "user_id", pa.nulls(1, pa.int64())), "column user_id lacks 1 values"),
     ],
@@ -156,9 +153,8 @@ def test_a_window_with_holes_names_them(store: Store) -> None:
 def test_a_window_whose_days_do_not_fit_together_is_refused(store: Store) -> None:
     following = DAY + timedelta(days=1)
     store.write_table(SMALL, table(1), DC, DAY)
-    store.write_table(
-        replace(SMALL, columns={"user_id": COLUMNS["user_id"]}), table(1).select(["user_id"]), DC, following
-    )
+    narrow = replace(SMALL, columns={"user_id": COLUMNS["user_id"]})
+    store.write_table(narrow, table(1).select(["user_id"]), DC, following)
     with pytest.raises(CorruptObjectError, match=r"columns are not those of 2018-05-01.* 2018-05-02 again"):
         store.read_window(SMALL, DC, DAY, following)
 
@@ -213,15 +209,12 @@ def test_relative_root_is_fixed_at_the_start(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_rows_hash_does_not_depend_on_the_rows_beside_it() -> None:
-    table = pa.table(
-        {
-            "time_utc": pa.array([datetime(2024, 3, 2, tzinfo=UTC), None] * 5, pa.timestamp("us", "UTC")),
-            "longitude": pa.array([None, -76.5] * 5, pa.float64()),
-            "rounds": pa.array([1, 2, None, None, 3, 4, 5, None, 1, 1], pa.int32()),
-            "kind": pa.array([None, None, None, None, "SG", "MG", "SG", "", None, "x"], pa.string()),
-            "user_id": pa.array([2**60 + at for at in range(10)], pa.int64()),
-        }
-    )
+    columns = {
+        "time_utc": pa.array([datetime(2024, 3, 2, tzinfo=UTC), None] * 5, pa.timestamp("us", "UTC")),
+        "longitude": [None, -76.5] * 5, "rounds": pa.array([1, 2, None, None, 3, 4, 5, None, 1, 1], pa.int32()),
+        "kind": [None] * 4 + ["SG", "MG", "SG", "", None, "x"], "user_id": [2**60 + at for at in range(10)],
+    }  # fmt: skip
+    table = pa.table(columns)
     whole = fingerprints.row_hashes(table)
     parts = [fingerprints.row_hashes(table.slice(start, 2)) for start in range(0, 10, 2)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
