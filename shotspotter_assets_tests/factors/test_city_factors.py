@@ -18,16 +18,11 @@ from shotspotter_assets_tests.models.histories import CITY, COVERED, FIRST_DAY, 
 POVERTY, HEAT = "factor_poverty_rate", "series_heat_0_days_late"
 BY_CELL = np.arange(30.0).reshape(6, 5)
 SETTINGS = {"path": Path("none"), "known_from": FIRST_DAY}
-TOWN = CityFile.model_validate(
-    CITY.model_dump()
-    | {"source": {"kind": "simulated"}}
-    | {
-        "factors": {
-            "poverty": {"kind": "polygons", "column": "poverty", "figure": "rate", **SETTINGS},
-            "heat": {"kind": "series", "column": "heat", **SETTINGS},
-        }
-    }
-)
+FACTORS = {
+    "poverty": {"kind": "polygons", "column": "poverty", "figure": "rate", **SETTINGS},
+    "heat": {"kind": "series", "column": "heat", **SETTINGS},
+}
+TOWN = CityFile.model_validate(CITY.model_dump() | {"source": {"kind": "simulated"}, "factors": FACTORS})
 
 
 def at(day: int) -> date:
@@ -43,10 +38,8 @@ def history_with(
     """`history()` of a town with poverty by cell, and heat by day from its first day on."""
     past = history()
     heat = np.sin(np.arange(290.0)) if by_day is None else by_day
-    factors = CityFactors(
-        (CellInput(POVERTY, known_from, by_cell),), (SeriesInput(HEAT, known_from, past.days(), heat, days_late),)
-    )
-    return replace(past, city=TOWN, factors=factors)
+    series = SeriesInput(HEAT, known_from, past.days(), heat, days_late)
+    return replace(past, city=TOWN, factors=CityFactors((CellInput(POVERTY, known_from, by_cell),), (series,)))
 
 
 def inputs(past: History, name: str, days: range = range(291)) -> np.ndarray:

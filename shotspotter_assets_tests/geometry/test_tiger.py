@@ -18,7 +18,7 @@ from shotspotter_assets_tests.cities.test_city_files import write
 
 FOLDER = PACKAGE_CITIES / "washington_dc"
 DOWNTOWN = {"west": -77.04, "south": 38.89, "east": -77.0, "north": 38.92}
-ROADS = "tl_2018_11001_roads.zip"
+ROADS, TRACTS = "tl_2018_11001_roads.zip", "tl_2018_11_tract.zip"
 
 
 def zipped(path: Path, frame: geopandas.GeoDataFrame) -> Path:
@@ -39,13 +39,12 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     far = streets[:20].assign(geometry=streets[:20].translate(1, 1))
     zipped(folder / "far.zip", far)
     zipped(folder / "nameless.zip", streets[:20].assign(FULLNAME=None))
-    districts = geopandas.read_file(FOLDER / "police_districts.geojson").geometry
-    tracts = {
-        "GEOID": "11",
-        "NAME": [f"{at}.02" for at in range(7)],
-        "NAMELSAD": [f"Census Tract {at}.02" for at in range(7)],
-    }
-    zipped(folder / "tl_2018_11_tract.zip", geopandas.GeoDataFrame(tracts, geometry=districts))
+    districts, names = (
+        geopandas.read_file(FOLDER / "police_districts.geojson").geometry,
+        [f"{at}.02" for at in range(7)],
+    )
+    tracts = {"GEOID": "11", "NAME": names, "NAMELSAD": [f"Census Tract {name}" for name in names]}
+    zipped(folder / TRACTS, geopandas.GeoDataFrame(tracts, geometry=districts))
     (folder / "empty.zip").touch()
     return folder
 
@@ -57,7 +56,7 @@ def layers(cities: Path, *arguments: str | Path) -> Result:
 
 def test_layers_of_a_county_name_places_and_segments(downloads: Path, tmp_path: Path) -> None:
     file = write(tmp_path, box=DOWNTOWN)
-    ran = layers(tmp_path, "--roads", downloads / ROADS, "--areas", downloads / "tl_2018_11_tract.zip")
+    ran = layers(tmp_path, "--roads", downloads / ROADS, "--areas", downloads / TRACTS)
     assert ran.exit_code == 0, ran.output
     assert not ran.stderr
     files, lines = ran.stdout.split(f"Add to {file}:\n")
@@ -69,30 +68,20 @@ def test_layers_of_a_county_name_places_and_segments(downloads: Path, tmp_path: 
     named = list(Places(city).ground(np.arange(36 * 36))["places"].values())
     assert sum(name.startswith("near ") and ", Census Tract " in name for name in named) > 0.9 * len(named)
     assert 'path: "washington_dc/streets.parquet"' in lines
-    again = layers(tmp_path, "--roads", downloads / ROADS)
-    assert (
-        again.stderr
-        == f"Error: {tmp_path}/washington_dc/streets.parquet is there already; remove it, or name another folder with --to.\n"
-    )
+    says = "streets.parquet is there already; remove it, or name another folder with --to."
+    assert layers(tmp_path, "--roads", downloads / ROADS).stderr == f"Error: {tmp_path}/washington_dc/{says}\n"
 
 
 def test_layers_of_another_folder_and_two_counties_have_full_paths(downloads: Path, tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "cities").mkdir()
     file = write(tmp_path / "cities")
-    ran = layers(
-        tmp_path / "cities", "--roads", downloads / ROADS, "--roads", downloads / ROADS, "--to", tmp_path / "made"
-    )
-    assert yaml.safe_load(ran.stdout.split(f"Add to {file}:\n")[1]) == {
-        "streets": {
-            "path": str(tmp_path / "made/streets.parquet"),
-            "name": "name",
-            "only": {"mtfcc": ["S1200", "S1400"]},
-        }
-    }
-    assert len(geopandas.read_parquet(tmp_path / "made/streets.parquet")) == 2_662, "a county counts once"
-    tracts = ("--areas", downloads / "tl_2018_11_tract.zip", "--to", tmp_path / "made")
-    assert layers(tmp_path / "cities", "--roads", downloads / ROADS, *tracts).exit_code == 1
+    given = (tmp_path / "cities", "--roads", downloads / ROADS, "--to", tmp_path / "made")
+    ran, made = layers(*given, "--roads", downloads / ROADS), str(tmp_path / "made/streets.parquet")
+    streets = {"path": made, "name": "name", "only": {"mtfcc": ["S1200", "S1400"]}}
+    assert yaml.safe_load(ran.stdout.split(f"Add to {file}:\n")[1]) == {"streets": streets}
+    assert len(geopandas.read_parquet(made)) == 2_662, "a county counts once"
+    assert layers(*given, "--areas", downloads / TRACTS).exit_code == 1
     assert not (tmp_path / "made/districts.parquet").exists(), "all files are written or none"
 
 
@@ -112,18 +101,12 @@ def test_the_common_name_of_a_road_comes_before_its_number(tmp_path: Path) -> No
         ("--roads", "none.zip", "none.zip does not exist."),
         ("--roads", "far.zip", "far.zip has nothing in the city's box; its shapes lie within "),
         ("--roads", "nameless.zip", "nameless.zip has no name in any row of FULLNAME. Correct `--roads`."),
-        (
-            "--roads",
-            "tl_2018_11_tract.zip",
-            "tl_2018_11_tract.zip has no column FULLNAME; it has GEOID, NAME, NAMELSAD. Correct",
-        ),
+        ("--roads", TRACTS, f"{TRACTS} has no column FULLNAME; it has GEOID, NAME, NAMELSAD. Correct"),
         ("--areas", ROADS, f"{ROADS} has no column NAME; it has FULLNAME, MTFCC, LINEARID, RTTYP. Correct `--areas`."),
         ("--areas", "empty.zip", "empty.zip cannot be read: "),
     ],
 )
-def test_a_file_that_cannot_be_used_is_one_line(
-    option: str, file: str, says: str, downloads: Path, tmp_path: Path
-) -> None:
+def test_an_unusable_file_is_one_line(option: str, file: str, says: str, downloads: Path, tmp_path: Path) -> None:
     write(tmp_path)
     ran = layers(tmp_path, "--roads", downloads / ROADS, option, downloads / file)
     assert ran.exit_code == 1

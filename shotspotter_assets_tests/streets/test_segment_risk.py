@@ -2,18 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import shapely
 
 from shotspotter_assets.geometry.cells import Plane
+from shotspotter_assets.streets import shares as street_shares
 from shotspotter_assets.streets.segments import Parts, parts_of, read_segments
-from shotspotter_assets.streets.shares import (
-    HALF_LIFE_DAYS,
-    MAX_METRES_AWAY,
-    Alerts,
-    CellRisk,
-    StreetShares,
-    nearest_parts,
-    segment_risk,
-)
+from shotspotter_assets.streets.shares import Alerts, CellRisk, StreetShares, segment_risk
 from shotspotter_assets_tests.streets.town import city_with, town, written
 
 CELLS = 16
@@ -32,18 +26,18 @@ def parts(city) -> Parts:
     return parts_of(city, read_segments(city))
 
 
+def one_of(parts: Parts, at: int) -> np.ndarray:
+    """Return the rate of one alert a day at one part."""
+    return (np.arange(len(parts)) == at).astype(float)
+
+
 def simulated(city, parts: Parts, rate: np.ndarray, days: int, seed: int = 1) -> Alerts:
     """Alerts by a rate per day of each part, anywhere along it."""
     random = np.random.default_rng(seed)
     number = random.poisson(rate, (days, len(parts)))
     day, part = (np.repeat(index, number.ravel()) for index in (index.ravel() for index in np.indices(number.shape)))
-    along = random.random(len(part))
-    points = np.array(
-        [parts.lines[at].interpolate(share, normalized=True).coords[0] for at, share in zip(part, along, strict=True)]
-    )
-    plane = Plane.of(city.box)
-    degrees = points.reshape(-1, 2) / [plane.metres_east, plane.height / 0.1] + [plane.west, plane.south]
-    return Alerts(START + day, *degrees.T)
+    points = shapely.line_interpolate_point(parts.lines[part], random.random(len(part)), normalized=True)
+    return Alerts(START + day, *Plane.of(city.box).degrees(shapely.get_coordinates(points)).T)
 
 
 def joined(*parts: Alerts) -> Alerts:
@@ -69,10 +63,8 @@ def test_the_streets_of_a_cell_add_up_to_its_forecast(shares):
     cells = np.random.default_rng(2).random((3, CELLS))
     segments, on_no_street = shares.divided(cells)
     np.testing.assert_allclose(segments.sum(axis=1) + on_no_street.sum(axis=1), cells.sum(axis=1))
-    parts = len(shares.parts)
-    np.testing.assert_allclose(
-        np.bincount(shares.parts.cell, shares.share[:parts], minlength=CELLS) + shares.share[parts:], 1
-    )
+    on_streets, off_streets = np.split(shares.share, [len(shares.parts)])
+    np.testing.assert_allclose(np.bincount(shares.parts.cell, on_streets, minlength=CELLS) + off_streets, 1)
     risk = segment_risk(shares, cell_risk(cells[0] / 2), ENDS)
     assert risk.expected.sum() + risk.expected_on_no_street == pytest.approx(cells[0].sum())
 
@@ -95,21 +87,16 @@ def test_shares_come_near_the_true_ones_with_more_days(city, parts, rates):
 
 
 def test_alerts_of_long_ago_count_less(city, parts):
-    at = int(np.flatnonzero(parts.cell == 5)[0])
-    one = np.zeros(len(parts))
-    one[at] = 1.0
-    old = simulated(city, parts, one, 40)
+    old = simulated(city, parts, one_of(parts, int(np.flatnonzero(parts.cell == 5)[0])), 40)
     last = old.days.max() == old.days
-    later = old.days[last] + np.timedelta64(int(HALF_LIFE_DAYS), "D")
+    later = old.days[last] + np.timedelta64(int(street_shares.HALF_LIFE_DAYS), "D")
     both = joined(old, Alerts(later, old.longitude[last], old.latitude[last]))
     alone = StreetShares.fit(city, parts, old).cell_days[5]
     assert StreetShares.fit(city, parts, both).cell_days[5] == pytest.approx(alone / 2 + 1, rel=0.02)
 
 
 def test_a_burst_of_a_day_counts_as_one_day(city, parts):
-    one = np.zeros(len(parts))
-    one[3] = 1.0
-    calm = simulated(city, parts, one, 60)
+    calm = simulated(city, parts, one_of(parts, 3), 60)
     burst = joined(calm, *[Alerts(calm.days[:1], calm.longitude[:1], calm.latitude[:1])] * 500)
     in_burst, in_calm = (StreetShares.fit(city, parts, alerts).cell_days.sum() for alerts in (burst, calm))
     assert in_burst == pytest.approx(in_calm)
@@ -154,12 +141,12 @@ def test_parts_have_all_of_the_streets_and_lie_in_one_cell_each(city, parts):
 
 
 def test_an_alert_belongs_to_the_nearest_street_of_its_cell(city, parts):
-    degrees = MAX_METRES_AWAY / (Plane.of(city.box).height / 0.1)
+    degrees = street_shares.MAX_METRES_AWAY / (Plane.of(city.box).height / 0.1)
     latitude = 38.02 + degrees * np.array([0.0, 0.9, 1.1])
     days = np.full(3, START)
-    near = nearest_parts(city, parts, Alerts(days, np.full(3, -76.985), latitude))
+    near = street_shares.nearest_parts(city, parts, Alerts(days, np.full(3, -76.985), latitude))
     names = np.array(read_segments(city).names)[parts.segment]
     assert [names[at] if at >= 0 else None for at in near] == [*2 * ["B St between 1th Ave and 2th Ave"], None]
     # Edges of cells lie between the streets: just north of one, the alert stays in its own cell.
-    [part] = nearest_parts(city, parts, Alerts(days[:1], np.array([-76.98]), np.array([38.0251])))
+    [part] = street_shares.nearest_parts(city, parts, Alerts(days[:1], np.array([-76.98]), np.array([38.0251])))
     assert parts.cell[part] == 4

@@ -19,7 +19,8 @@ from shotspotter_assets_tests.streets.town import (
 )
 
 PIECES = 2 * AVENUES * (STREETS + 1)
-BLOCK = shapely.LineString([(-76.98, 38.02), (-76.97, 38.02)])
+LINE = shapely.LineString
+BLOCK, POINT = LINE([(-76.98, 38.02), (-76.97, 38.02)]), LINE([(-76.95, 38.05)] * 2)
 
 
 def test_whole_streets_are_cut_where_they_cross(tmp_path):
@@ -85,29 +86,20 @@ def test_side_streets_that_end_just_before_a_street_meet_it(tmp_path):
 def defective() -> dict[str, geopandas.GeoDataFrame]:
     """The town with one defect each, none of which changes its segments."""
     names, lines = street_rows()
-    whole = town()
-    flat = whole.to_crs(26985)
+    far = LINE([(-78, 38), (-78, 39)])
     return {
-        "another coordinate system": flat,
-        "none named": whole.set_crs(None, allow_override=True),
+        "another coordinate system": town().to_crs(26985),
+        "none named": town().set_crs(None, allow_override=True),
         "three dimensions": frame_of(names, [shapely.force_3d(line, 7.0) for line in lines]),
         "lines twice": frame_of([*names, *names], [*lines, *(shapely.reverse(line) for line in lines)]),
         "lines under two names": frame_of([*names, *(f"Route {name}" for name in names)], [*lines, *lines]),
-        "many parts": frame_of(
-            names, [shapely.MultiLineString([line, shapely.LineString([(-75, 38), (-75, 39)])]) for line in lines]
-        ),
-        "empty, missing and of no length": frame_of(
-            [*names, "Empty", "None", "Point"],
-            [*lines, shapely.LineString(), None, shapely.LineString([(-76.95, 38.05)] * 2)],
-        ),
-        "not numbers": frame_of(
-            [*names, "Nowhere"], [*lines, shapely.LineString([(-76.95, math.inf), (-76.95, 38.05)])]
-        ),
+        "many parts": frame_of(names, [shapely.union(line, far) for line in lines]),
+        "empty, missing and of no length": frame_of([*names, "Empty", "None", "Point"], [*lines, LINE(), None, POINT]),
+        "not numbers": frame_of([*names, "Nowhere"], [*lines, LINE([(-76.95, math.inf), (-76.95, 38.05)])]),
         "without names": frame_of(
-            [*names, None, " "],
-            [*lines, *(shapely.LineString([(-76.99, 38.01), (-76.91, end)]) for end in (38.09, 38.07))],
+            [*names, None, " "], [*lines, *(LINE([(-76.99, 38.01), (-76.91, end)]) for end in (38.09, 38.07))]
         ),
-        "beyond the box": frame_of([*names, "Far Rd"], [*lines, shapely.LineString([(-78, 38), (-78, 39)])]),
+        "beyond the box": frame_of([*names, "Far Rd"], [*lines, far]),
     }
 
 
@@ -119,13 +111,13 @@ def test_usual_defects_change_nothing(tmp_path, defect):
 
 
 def test_lines_left_out_are_counted(tmp_path):
-    cut = read_segments(city_with(written(tmp_path, defective()["without names"])))
-    assert cut.left_out == ("2 lines without a name",)
-    cut = read_segments(city_with(written(tmp_path, defective()["beyond the box"])))
-    assert cut.left_out == ("1 lines outside of the city's box",)
-    cut = read_segments(
-        city_with(written(tmp_path, town().assign(kind=["st"] * 9 + ["path"] * 9)), only={"kind": ["st"]})
-    )
+    for defect, says in (
+        ("without names", "2 lines without a name"),
+        ("beyond the box", "1 lines outside of the city's box"),
+    ):
+        assert read_segments(city_with(written(tmp_path, defective()[defect]))).left_out == (says,)
+    kinds = town().assign(kind=["st"] * 9 + ["path"] * 9)
+    cut = read_segments(city_with(written(tmp_path, kinds), only={"kind": ["st"]}))
     assert cut.left_out == ("9 lines not among those of `only`",)
     assert len(cut) == AVENUES
 
@@ -158,7 +150,7 @@ def refused() -> dict[str, tuple[Any, dict[str, Any], str]]:
         "elsewhere": (frame_of(["Far"], far), {}, "has nothing in the city's box; its shapes lie within [-122.0, 37.0"),
         "latitude first": (frame_of(names, turned), {}, "longitude before latitude"),
         "areas": (frame_of(["Park"], [shapely.box(-77, 38, -76.9, 38.1)]), {}, "holds Polygon, and streets are lines"),
-        "no length": (frame_of(["Point"], [shapely.LineString([(-76.95, 38.05)] * 2)]), {}, "has only lines of no length"),
+        "no length": (frame_of(["Point"], [POINT]), {}, "has only lines of no length"),
         "nothing": (frame_of([], []), {}, "has nothing in the city's box"),
     }  # fmt: skip
 

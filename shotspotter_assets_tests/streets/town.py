@@ -21,10 +21,9 @@ AVENUES, STREETS = 9, 9
 def street_rows() -> tuple[list[str], list[shapely.LineString]]:
     ends = (0.005, 0.095)
     names = [f"{number}th Ave" for number in range(1, AVENUES + 1)] + [f"{letter} St" for letter in "ABCDEFGHI"]
-    lines = [shapely.LineString([(-77.0 + 0.01 * at, 38.0 + end) for end in ends]) for at in range(1, AVENUES + 1)] + [
-        shapely.LineString([(-77.0 + end, 38.0 + 0.01 * at) for end in ends]) for at in range(1, STREETS + 1)
-    ]
-    return names, lines
+    north = [[(-77.0 + 0.01 * at, 38.0 + end) for end in ends] for at in range(1, AVENUES + 1)]
+    east = [[(-77.0 + end, 38.0 + 0.01 * at) for end in ends] for at in range(1, STREETS + 1)]
+    return names, list(map(shapely.LineString, north + east))
 
 
 def frame_of(names: list[Any], lines: list[Any], **columns: Any) -> geopandas.GeoDataFrame:
