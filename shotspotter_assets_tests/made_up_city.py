@@ -3,11 +3,10 @@ from typing import Any
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFile
+from shotspotter_assets.geometry.grid import Edges
 
 
-def made_up_city(
-    name: str, box: tuple[float, float, float, float], grid: tuple[int, int] | None = None, **more: Any
-) -> City:
+def made_up_city(name: str, box: Edges, grid: tuple[int, int] | None = None, **more: Any) -> City:
     """Build a simulated city; `box` is west, south, east, north, `grid` is rows and columns, `more` are keys of its file.
 
     Its models leave out the network unless `more` has it, as trainings take seconds.

@@ -106,9 +106,8 @@ class Machines:
         for name in ("code", *workers):
             self.start(name)
         health = [str(PROGRAMS / "dagster"), "api", "grpc-health-check", "--port", str(self.ports["code"])]
-        self.wait_for(
-            lambda: subprocess.run(health, env=self.environment, capture_output=True, check=False).returncode == 0
-        )
+        how = {"env": self.environment, "capture_output": True}
+        self.wait_for(lambda: subprocess.run(health, check=False, **how).returncode == 0)
         for name in ("web", "daemon"):
             self.start(name)
         self.wait_for(lambda: self.ask(PARTITIONS)["assetNodes"])

@@ -36,9 +36,8 @@ def test_services_have_health_checks_and_a_read_only_image() -> None:
 
 
 def test_broker_waits_longer_than_the_longest_run() -> None:
-    settings = dict(
-        line.split(" = ") for line in (DEPLOY / "rabbitmq.conf").read_text().splitlines() if not line.startswith("#")
-    )
+    lines = (DEPLOY / "rabbitmq.conf").read_text().splitlines()
+    settings = dict(line.split(" = ") for line in lines if not line.startswith("#"))
     instance = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
     assert int(settings["consumer_timeout"]) > 1000 * instance["run_monitoring"]["max_runtime_seconds"]
 

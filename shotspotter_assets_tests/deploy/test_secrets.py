@@ -77,9 +77,8 @@ def test_no_secret_is_shown_whatever_fails(
             "SHOTSPOTTER_SMTP_URL": f"smtp://risk:{quote(secrets['mail'], safe='')}@127.0.0.1:{mailbox.port}",
             "SHOTSPOTTER_MAIL_FROM": "risk@example.org", "SHOTSPOTTER_MAIL_TO": "people@example.org",
         }  # fmt: skip
-        with machines_on(
-            tmp_path, files, database, rabbitmq_server, s3_server, s3_store_root, monkeypatch, **further
-        ) as machines:
+        servers = database, rabbitmq_server, s3_server
+        with machines_on(tmp_path, files, *servers, s3_store_root, monkeypatch, **further) as machines:
             answers = list(fail(machines, secrets, postgres_server, s3_server))
             said = dict(printed(machines)) | dict(answered(machines)) | {"answers meanwhile": "\n".join(answers)}
     said |= dict(recorded(database)) | dict(stored(s3_server))

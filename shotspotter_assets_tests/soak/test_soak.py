@@ -109,9 +109,8 @@ class World:
                 self.installation.start()
             return what()
 
-        wait_until(
-            supervised, MAX_WAIT_S, every=1, details=lambda: f"{reason}; {self.installation.log.read_text()[-3000:]}"
-        )
+        log = self.installation.log
+        wait_until(supervised, MAX_WAIT_S, every=1, details=lambda: f"{reason}; {log.read_text()[-3000:]}")
 
     def kill(self, processes: list[psutil.Process]) -> None:
         for process in processes:

@@ -126,9 +126,8 @@ def test_a_day_that_two_runs_make_at_once_is_whole(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         rows = [f"{day}T12:00:00Z,{lon},38.5,Single_Gunshot,1,{name}{day}{lon}" for day in DAYS for lon in (-76.5, -10)]
         (folder / "alerts.csv").write_text("\n".join(["when,lon,lat,kind,rounds,id", *rows]) + "\n")
-    runs = [
-        subprocess.Popen([sys.executable, "-c", RUNS, str(tmp_path / "store"), str(tmp_path / name)]) for name in "ab"
-    ]
+    program = [sys.executable, "-c", RUNS, str(tmp_path / "store")]
+    runs = [subprocess.Popen([*program, str(tmp_path / name)]) for name in "ab"]
     try:
         assert [run.wait(timeout=300) for run in runs] == [0, 0]
     finally:

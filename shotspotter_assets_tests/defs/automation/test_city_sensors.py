@@ -1,4 +1,3 @@
-import os
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -142,19 +141,6 @@ def test_a_run_leaves_out_a_file_that_broke_after_its_request(town: LivingCity) 
     assert {Path(path).name for path in stored["received_from"].to_pylist()} == {"a.csv"}
     town.tick()
     assert are_readable(town) == [False]
-
-
-def test_a_file_in_transfer_is_left_alone(town: LivingCity) -> None:
-    town.write_city_file(settle="60")
-    path = town.land("a.csv", *HISTORY)
-    (path.parent / "b.csv.part").write_text("")
-    assert town.tick() == []
-    assert "Left alone until transferred" in town.message
-    assert "a.csv" in town.message
-    assert "b.csv.part" in town.message
-    hour_ago = town.now.timestamp() - 3600
-    os.utime(path, (hour_ago, hour_ago))
-    assert len(town.tick()) == 1
 
 
 def test_a_silent_city_fails_its_check_although_no_run_starts(stored: LivingCity) -> None:

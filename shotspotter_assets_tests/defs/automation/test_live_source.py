@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -9,97 +10,102 @@ import pyarrow.parquet as pq
 import pytest
 
 from shotspotter_assets.calendar import local_time
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import PACKAGED_ALERTS
-from shotspotter_assets_tests.defs.chain import CITIES, DAILY, requested_days, resources, run_days, tick, with_city
+from shotspotter_assets_tests.defs.chain import CITIES, requested_days, resources, run_days, tick
 from shotspotter_assets_tests.sources.api.api_server import Arcgis, Server, Socrata, serving
 from shotspotter_assets_tests.sources.api.test_arcgis import LAYER, features
 
 CITY = "live_city"
+WASHINGTON = load_city(PACKAGE_CITIES / "washington_dc.yaml")
+HISTORY = ("2024-03-01", "2024-03-15")
 
 
-class Portal:
-    def __init__(self, folder: Path, server: Server, data: Socrata, instance: dg.DagsterInstance) -> None:
-        self.server, self.data, self.instance = server, data, instance
+class LiveCity:
+    """A city with a live source, `data` on a `server`; its ticks are an hour apart."""
+
+    def __init__(self, folder: Path, city: City, server: Server, data: Any, instance: dg.DagsterInstance) -> None:
+        self.name, self.server, self.data, self.instance = city.name, server, data, instance
         self.store = Store(str(folder / "store"))
-        source = CITIES[CITY].source.model_copy(update={"domain": server.url})
-        self.on = resources(str(folder / "store"), str(folder), with_city(CITY, source=source))
+        self.on = resources(str(folder / "store"), str(folder), {**CITIES, city.name: city})
         self.cursor: str | None = None
-        self.now = datetime(2024, 3, 20, 18, tzinfo=UTC)
-        self.requests: list[dg.RunRequest] = []
 
     def tick(self) -> list[tuple[str, str]]:
-        """One tick of the sensor, an hour after the last; the days of runs of the alert assets."""
+        """Return the days of requested runs of raw alerts."""
         self.now += timedelta(hours=1)
-        requests, self.cursor = tick(f"{CITY}_automation", self.on, self.instance, self.cursor)
-        self.requests = [one for one in requests if {key.path[-1] for key in one.asset_selection or ()} >= set(DAILY)]
-        return [requested_days(one) for one in self.requests]
+        requests, self.cursor = tick(f"{self.name}_automation", self.on, self.instance, self.cursor)
+        raw = dg.AssetKey([self.name, "raw_alerts"])
+        return [requested_days(one) for one in requests if raw in (one.asset_selection or ())]
 
-    def run(self) -> None:
-        for request in self.requests:
-            assert run_days(CITY, *requested_days(request), self.on, self.instance).success
+    def run(self, first: str, last: str) -> None:
+        assert run_days(self.name, first, last, self.on, self.instance).success
 
     def change(self, changes: str) -> None:
         self.data.database.execute(f"UPDATE alerts SET {changes} WHERE unique_id = 'SST-2'")
 
-    def alerts(self, first: date, last: date) -> pa.Table:
-        return self.store.read_window(CLEANED, CITY, first, last)
+    def alerts(self, first: str, last: str) -> pa.Table:
+        return self.store.read_window(CLEANED, self.name, date.fromisoformat(first), date.fromisoformat(last))
+
+    def state(self, day: str) -> str:
+        return DayTable.read(self.store, self.name).state(date.fromisoformat(day))
 
 
 @pytest.fixture
-def portal(tmp_path: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
+def portal(tmp_path: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveCity]:
     times = pd.to_datetime(["2024-03-02T23:30:00", "2024-03-03T01:15:00", "2024-03-10T02:30:00"])
+    kinds = ["SINGLE GUNSHOT", "MULTIPLE GUNSHOTS", None]
     columns = {
         "date": times.astype("datetime64[ms]"), "latitude": [41.8, 41.81, 41.82], "longitude": [-87.7, -87.71, -87.72],
-        "incident_type_description": ["SINGLE GUNSHOT", "MULTIPLE GUNSHOTS", None],
-        "rounds": pd.array([1, 5, None], dtype="Int64"), "unique_id": ["SST-1", "SST-2", "SST-3"],
-        "_id": ["row-1", "row-2", "row-3"],
+        "incident_type_description": kinds, "rounds": pd.array([1, 5, None], dtype="Int64"),
+        "unique_id": ["SST-1", "SST-2", "SST-3"], "_id": ["row-1", "row-2", "row-3"],
     }  # fmt: skip
-    frame = pd.DataFrame(columns)
-    data = Socrata(pa.Table.from_pandas(frame, preserve_index=False))
+    data = Socrata(pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False))
     with serving(data.routes) as server:
-        portal = Portal(tmp_path, server, data, stored_instance)
+        source = CITIES[CITY].source.model_copy(update={"domain": server.url})
+        city = CITIES[CITY].model_copy(update={"source": source})
+        portal = LiveCity(tmp_path, city, server, data, stored_instance)
+        portal.now = datetime(2024, 3, 20, 18, tzinfo=UTC)
         monkeypatch.setattr(local_time, "now", lambda: portal.now)
         yield portal
 
 
-def test_the_history_is_one_run_and_then_only_changed_days_are_requested(portal: Portal) -> None:
+def test_the_history_is_one_run_and_then_only_changed_days_are_requested(portal: LiveCity) -> None:
     # Days without alerts are built too, and with a day the next one, for incidents over midnight.
-    assert portal.tick() == [("2024-03-01", "2024-03-15")]
-    portal.run()
-    assert portal.alerts(date(2024, 3, 2), date(2024, 3, 3))["source_id"].to_pylist() == ["SST-1", "SST-2"]
+    assert portal.tick() == [HISTORY]
+    portal.run(*HISTORY)
+    assert portal.alerts("2024-03-02", "2024-03-03")["source_id"].to_pylist() == ["SST-1", "SST-2"]
     # 02:30 of the night that skips that hour is an hour later.
-    assert portal.alerts(date(2024, 3, 10), date(2024, 3, 10))["time_utc"].to_pylist()[0].hour == 8
+    assert portal.alerts("2024-03-10", "2024-03-10")["time_utc"].to_pylist()[0].hour == 8
     assert portal.tick() == []
     portal.change("incident_type_description = 'GUNSHOT OR FIRECRACKER'")
     assert portal.tick() == [("2024-03-03", "2024-03-04")]
-    portal.run()
-    assert portal.alerts(date(2024, 3, 3), date(2024, 3, 3))["gunshot_type"].to_pylist() == [2]
+    portal.run("2024-03-03", "2024-03-04")
+    assert portal.alerts("2024-03-03", "2024-03-03")["gunshot_type"].to_pylist() == [2]
     assert portal.tick() == []
 
 
-def test_days_that_were_built_by_hand_are_not_requested(portal: Portal) -> None:
-    assert run_days(CITY, "2024-03-01", "2024-03-15", portal.on, portal.instance).success
+def test_days_that_were_built_by_hand_are_not_requested(portal: LiveCity) -> None:
+    portal.run(*HISTORY)
     assert len(portal.server.requests) == 1
     assert [portal.tick() for _ in range(3)] == [[], [], []]
     portal.change("rounds = 9")
     assert portal.tick() == [("2024-03-03", "2024-03-04")]
 
 
-def test_an_outage_stores_nothing_and_polls_ask_twice(portal: Portal) -> None:
+def test_an_outage_stores_nothing_and_polls_ask_twice(portal: LiveCity) -> None:
     portal.server.faults.extend(["503"] * 50)
     assert portal.tick() == []
     assert len(portal.server.requests) == 2
     with pytest.raises(SourceError, match=CITY):
-        run_days(CITY, "2024-03-01", "2024-03-15", portal.on, portal.instance)
+        portal.run(*HISTORY)
     assert portal.store.days_present(RAW_ROWS, CITY) == set()
 
 
-WASHINGTON = load_city(PACKAGE_CITIES / "washington_dc.yaml")
 QUARTERS = ["2018-10-01", "2019-01-01", "2019-04-01", "2019-07-01"]
 
 
@@ -110,46 +116,24 @@ def a_quarter(number: int) -> pa.Table:
     return features(DATETIME=days.astype(str).tolist(), OBJECTID=rows, ID=ids)
 
 
-class Town:
-    def __init__(self, folder: Path, server: Server, layer: Arcgis, instance: dg.DagsterInstance) -> None:
-        self.server, self.layer, self.instance = server, layer, instance
+@pytest.fixture
+def town(tmp_path: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveCity]:
+    data = Arcgis(pa.concat_tables([a_quarter(0), a_quarter(1)]))
+    with serving(data.routes) as server:
         source = WASHINGTON.source.model_copy(update={"layer": server.url + LAYER})
         rule = WASHINGTON.publication.model_copy(update={"every": "quarter", "days_late": 30})
         city = WASHINGTON.model_copy(update={"source": source, "publication": rule, "automation": "recent"})
-        self.store, self.on = (
-            Store(str(folder / "store")),
-            resources(str(folder / "store"), cities={WASHINGTON.name: city}),
-        )
-        self.now, self.cursor = datetime(2019, 5, 10, 16, tzinfo=UTC), None
-
-    def tick(self) -> list[tuple[str, str]]:
-        """One tick, an hour after the last; the days of requested runs of raw alerts."""
-        self.now += timedelta(hours=1)
-        requests, self.cursor = tick(f"{WASHINGTON.name}_automation", self.on, self.instance, self.cursor)
-        raw = dg.AssetKey([WASHINGTON.name, "raw_alerts"])
-        return [requested_days(one) for one in requests if raw in (one.asset_selection or ())]
-
-    def run(self, days: tuple[str, str]) -> None:
-        assert run_days(WASHINGTON.name, *days, self.on, self.instance).success
-
-    def state(self, day: str) -> str:
-        return DayTable.read(self.store, WASHINGTON.name).state(date.fromisoformat(day))
-
-
-@pytest.fixture
-def town(tmp_path: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
-    layer = Arcgis(pa.concat_tables([a_quarter(0), a_quarter(1)]))
-    with serving(layer.routes) as server:
-        town = Town(tmp_path, server, layer, stored_instance)
+        town = LiveCity(tmp_path, city, server, data, stored_instance)
+        town.now = datetime(2019, 5, 10, 16, tzinfo=UTC)
         monkeypatch.setattr(local_time, "now", lambda: town.now)
         yield town
 
 
-def test_days_of_the_packaged_file_are_built_without_the_layer(town: Town) -> None:
+def test_days_of_the_packaged_file_are_built_without_the_layer(town: LiveCity) -> None:
     town.server.faults.extend(["503"] * 50)
-    town.run(("2018-12-01", "2018-12-31"))
+    town.run("2018-12-01", "2018-12-31")
     assert not town.server.requests
-    found = town.store.read_window(CLEANED, WASHINGTON.name, date(2018, 12, 1), date(2018, 12, 31))
+    found = town.alerts("2018-12-01", "2018-12-31")
     times = pq.read_table(PACKAGED_ALERTS)["occurred_at"].to_pandas().dt.tz_convert(WASHINGTON.time_zone)
     assert found.num_rows == (times >= pd.Timestamp("2018-12-01", tz=WASHINGTON.time_zone)).sum() > 300
     # An installation elsewhere has the same files.
@@ -160,18 +144,18 @@ def test_days_of_the_packaged_file_are_built_without_the_layer(town: Town) -> No
 
 
 @pytest.mark.slow
-def test_the_history_is_built_once_and_then_each_quarter(town: Town) -> None:
+def test_the_history_is_built_once_and_then_each_quarter(town: LiveCity) -> None:
     assert town.tick() == [("2014-01-01", "2019-05-09")]
-    town.run(("2014-01-01", "2019-05-09"))
+    town.run("2014-01-01", "2019-05-09")
     days = DayTable.read(town.store, WASHINGTON.name).days
     assert sum(day.rows for day in days.values()) == pq.read_metadata(PACKAGED_ALERTS).num_rows + 90
     assert all(town.state(day) == "known" for day in ("2014-01-01", "2018-12-31", "2019-03-31"))
     assert town.state("2019-04-01") == "unknown"
     assert not any("2018-0" in str(request.query_params) for request in town.server.requests)
     assert town.tick() == []
-    town.layer.add(a_quarter(2))
+    town.data.add(a_quarter(2))
     town.now = datetime(2019, 8, 2, 16, tzinfo=UTC)
     assert town.tick() == [("2019-04-01", "2019-08-01")]
-    town.run(("2019-04-01", "2019-08-01"))
+    town.run("2019-04-01", "2019-08-01")
     assert [town.state(day) for day in ("2019-04-01", "2019-06-30", "2019-07-01")] == ["known", "known", "unknown"]
     assert town.tick() == []
