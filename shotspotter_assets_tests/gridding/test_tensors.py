@@ -145,11 +145,9 @@ def test_published_areas_enter_on_their_first_day(published: City) -> None:
 
 def test_points_are_inside_from_the_first_day_of_their_area(published: City) -> None:
     longitude = np.array([-76.9, -76.6, -76.3, -76.3, -76.1, -70.0])
-    days = ["2024-03-01", "2024-03-01", "2024-03-06", "2024-03-07", "2024-04-01", "2024-04-01"]
-    inside = coverage.published_starts(published.coverage, longitude, np.full(6, 38.5)) <= np.array(
-        days, "datetime64[D]"
-    )
-    assert inside.tolist() == [True, True, False, True, False, False]
+    days = np.array([f"2024-{day}" for day in ("03-01", "03-01", "03-06", "03-07", "04-01", "04-01")], "datetime64[D]")
+    starts = coverage.published_starts(published.coverage, longitude, np.full(6, 38.5))
+    assert (starts <= days).tolist() == [True, True, False, True, False, False]
 
 
 def test_estimate_covers_cells_with_enough_alerts_over_all_days() -> None:

@@ -7,17 +7,8 @@ from shotspotter_assets.models import gunshot_types
 from shotspotter_assets.models.forecaster_registry import NetworkSettings
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_day.network_forecaster import FittedNetwork
-from shotspotter_assets_tests.models.hours import (
-    COVERED,
-    TEST,
-    TRAIN,
-    VALIDATION,
-    city,
-    counts,
-    history,
-    of_counts,
-    stored,
-)
+from shotspotter_assets_tests.models import hours
+from shotspotter_assets_tests.models.hours import TEST, TRAIN, VALIDATION, counts, history, of_counts
 
 THREE = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)  # issues, hours and cells of three alerts
 
@@ -47,9 +38,7 @@ def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted)
     made = of_counts(changed)
     found, expected = (fitted.predict(one, *THREE) for one in (made, history()))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
-    np.testing.assert_array_equal(
-        gunshot_types.trailing_mix(made, THREE[0]), gunshot_types.trailing_mix(history(), THREE[0])
-    )
+    np.testing.assert_array_equal(*(gunshot_types.trailing_mix(one, THREE[0]) for one in (made, history())))
 
 
 def test_at_a_lead_the_days_in_between_change_nothing():
@@ -57,19 +46,17 @@ def test_at_a_lead_the_days_in_between_change_nothing():
     fitted = gunshot_types.GunshotTypes.fit(ahead, TRAIN, VALIDATION)
     day = TEST.start + 48
     changed[day - 48 :] = 1
-    hours, cells = day + np.arange(3), np.arange(3)
-    issues = ahead.day_issues(hours)
+    at = day + np.arange(3)
+    issues = ahead.day_issues(at)
     assert (issues == day - 48).all()
-    after = replace(of_counts(changed), lead=3)
-    found, expected = (fitted.predict(one, issues, hours, cells) for one in (after, ahead))
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
     # The history may end where the lead begins.
-    short = replace(history(day - 48), lead=3)
-    np.testing.assert_allclose(fitted.predict(short, issues, hours, cells), expected, rtol=1e-6)
+    after, short = replace(of_counts(changed), lead=3), replace(history(day - 48), lead=3)
+    expected, *found = (fitted.predict(one, issues, at, np.arange(3)) for one in (ahead, after, short))
+    np.testing.assert_allclose(found, [expected] * 2, rtol=1e-6)
 
 
 def test_a_networks_maps_of_types_give_their_mix(fitted):
-    daily = stored(counts()).daily(COVERED)
+    daily = hours.stored(counts()).daily(hours.COVERED)
     chances = np.array([0.5, 0.2, 0.1, 0.05])
 
     class Maps(FittedNetwork):
@@ -81,7 +68,7 @@ def test_a_networks_maps_of_types_give_their_mix(fitted):
     assert list(mixes) == ["type_regression", "trailing_mix", "network"]
     np.testing.assert_allclose([mix().sum(axis=1) for mix in mixes.values()], 1)
     # The network of a city that forecasts another crime has no maps of gunshot types.
-    robberies = replace(history(), city=city(event_types={"robbery": ["x"]}, forecast=["robbery"]))
+    robberies = replace(history(), city=hours.city(event_types={"robbery": ["x"]}, forecast=["robbery"]))
     assert "network" not in gunshot_types.type_mixes(fitted, {"network": network}, robberies, daily, THREE)
     days = daily.days(more=3)[[-5, -1]]
     mix = gunshot_types.network_mix(network, daily, days, np.array([0, 4]))

@@ -80,8 +80,7 @@ JUNK = {
 def test_junk_among_the_members_gets_about_no_weight_and_costs_nothing(junk):
     alone = stack_of(PAST, GOOD)
     beside = stack_of(PAST, GOOD | {name: JUNK[name] for name in junk})
-    weights = beside.chosen["weights"]
-    assert all(abs(weights[name]) < 0.1 for name in junk)
+    assert all(abs(beside.chosen["weights"][name]) < 0.1 for name in junk)
     assert loss(beside, PAST) - loss(alone, PAST) < 0.002
 
 
@@ -155,23 +154,21 @@ def test_firework_days_move_no_weights_and_are_half_those_of_their_regime():
     other = stack_of(replace(PAST, counts=counts), GOOD)
     assert other.chosen["weights"] == stack.chosen["weights"]
     forecast = stack.validation_probability[new_year - WEIGHED.start]
-    without_regime = stack_of(PAST, {"gradient_boosting": TRUTH, "ew_kde": PLAIN}).validation_probability[
-        new_year - WEIGHED.start
-    ]
     assert np.corrcoef(np.log(forecast), np.log(TRUTH[new_year]))[0, 1] > 0.99
     regime = {"residual_boosting": np.full_like(TRUTH, 0.9), "ew_kde": PLAIN}
-    loud = stack_of(PAST, regime).validation_probability[new_year - WEIGHED.start]
-    assert (loud > 0.45).all()
-    assert (loud < 0.95).all()
-    assert (without_regime < 0.45).mean() > 0.95
+    without_regime = {"gradient_boosting": TRUTH, "ew_kde": PLAIN}
+    stacks = (stack_of(PAST, members) for members in (regime, without_regime))
+    loud, quiet = (one.validation_probability[new_year - WEIGHED.start] for one in stacks)
+    assert ((loud > 0.45) & (loud < 0.95)).all()
+    assert (quiet < 0.45).mean() > 0.95
 
 
 def test_members_have_the_settings_of_the_citys_file_and_of_the_launchpad():
     few = build("stack", members=["residual_boosting", "ewma"])
     own = replace(history(), city=CITY.model_copy(update={"forecasters": {"residual_boosting": {"leaves": 3}}}))
     assert few.fit(own, TRAIN, VALIDATION).chosen["members"]["residual_boosting"]["num_leaves"] == 3
-    context = FitContext(changes={"residual_boosting": {"leaves": 4}})
-    assert few.fit(own, TRAIN, VALIDATION, context).chosen["members"]["residual_boosting"]["num_leaves"] == 4
+    launched = few.fit(own, TRAIN, VALIDATION, FitContext(changes={"residual_boosting": {"leaves": 4}}))
+    assert launched.chosen["members"]["residual_boosting"]["num_leaves"] == 4
 
 
 def test_a_stored_stack_has_its_members_and_its_weights():

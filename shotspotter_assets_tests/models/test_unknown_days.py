@@ -108,9 +108,8 @@ def test_a_gap_leaves_everything_but_the_calendar_as_it_was_before_it() -> None:
 def test_unknown_first_days_are_like_a_later_start() -> None:
     first, end = 40, TEST.stop
     past, whole = masked(7, range(first)), history()
-    later = replace(
-        whole, first_day=FIRST_DAY + timedelta(days=first), counts=whole.counts[first:], evening=whole.evening[first:]
-    )
+    start = FIRST_DAY + timedelta(days=first)
+    later = replace(whole, first_day=start, counts=whole.counts[first:], evening=whole.evening[first:])
     days = np.arange(first, end + 1)
     for inputs_of in (next_day_inputs, lag_features):
         np.testing.assert_allclose(inputs_of(past, days).values, inputs_of(later, days - first).values, rtol=1e-6)
@@ -155,9 +154,7 @@ def test_a_search_compares_settings_on_known_days() -> None:
     assert unpacked(packed(tasks[0])).key == tasks[1].key != task_of("ewma").key
 
 
-HOURLY_TRAIN, HOURLY_VALIDATION, HOURLY_TEST = (
-    range(first * 24, last * 24) for first, last in ((0, 110), (110, 140), (140, 160))
-)
+HOURLY_TRAIN, HOURLY_VALIDATION, HOURLY_TEST = range(110 * 24), range(110 * 24, 140 * 24), range(140 * 24, 160 * 24)
 UNKNOWN_DAYS = [60, 61, 62, 120, 150, 151]
 
 
@@ -172,9 +169,8 @@ def hourly(fill: int, unknown: list[int] | range = UNKNOWN_DAYS, days: int = 160
 def test_counts_of_unknown_days_change_no_forecast_of_hours_and_types() -> None:
     def forecasts(fill: int) -> list:
         windows = hourly(fill), HOURLY_TRAIN, HOURLY_VALIDATION
-        models = {
-            name: forecaster(name).fit(*windows, FitContext(horizons=(2,))) for name in ("hourly_stack", "climatology")
-        }
+        names, context = ("hourly_stack", "climatology"), FitContext(horizons=(2,))
+        models = {name: forecaster(name).fit(*windows, context) for name in names}
         types = GunshotTypes.fit(*windows)
         daily = hours.stored(hours.counts(160)).daily(hours.COVERED)
         typed = type_forecasts(types, {}, windows[0], daily, HOURLY_TEST)
@@ -203,10 +199,8 @@ def test_unknown_first_hours_are_like_a_later_start() -> None:
     later = replace(whole, first_day=whole.first_day + timedelta(days=first), counts=whole.counts[first * 24 :])
     np.testing.assert_allclose(hour_profile(past, range(2400)), hour_profile(later, range(2400 - first * 24)))
     rows = Rows(np.repeat(np.arange(40), 33), np.tile(np.arange(33), 40))
-    found, expected = (
-        cell_features(one, range(at, at + 40), rows, np.ones(168))
-        for one, at in ((past, 2000), (later, 2000 - first * 24))
-    )
+    starts = ((past, 2000), (later, 2000 - first * 24))
+    found, expected = (cell_features(one, range(at, at + 40), rows, np.ones(168)) for one, at in starts)
     # The level of the city returns to the usual one in a gap.
     at = [number for number, name in enumerate(CELL_FEATURES) if not name.startswith("log_city")]
     np.testing.assert_allclose(found[:, at], expected[:, at], rtol=1e-4, atol=1e-6)
@@ -221,9 +215,9 @@ def test_arrays_that_do_not_fit_are_refused():
 
 
 def test_a_history_ends_with_its_window():
-    short = history().through(100)
-    assert len(short.counts) == len(short.evening) == len(short.days()) == 100
     whole = history()
+    short = whole.through(100)
+    assert len(short.counts) == len(short.evening) == len(short.days()) == 100
     assert whole.through(290) is whole
 
 

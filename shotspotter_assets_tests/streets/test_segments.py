@@ -86,7 +86,7 @@ def test_side_streets_that_end_just_before_a_street_meet_it(tmp_path):
 def defective() -> dict[str, geopandas.GeoDataFrame]:
     """The town with one defect each, none of which changes its segments."""
     names, lines = street_rows()
-    far = LINE([(-78, 38), (-78, 39)])
+    far, unnamed = LINE([(-78, 38), (-78, 39)]), (LINE([(-76.99, 38.01), (-76.91, end)]) for end in (38.09, 38.07))
     return {
         "another coordinate system": town().to_crs(26985),
         "none named": town().set_crs(None, allow_override=True),
@@ -96,9 +96,7 @@ def defective() -> dict[str, geopandas.GeoDataFrame]:
         "many parts": frame_of(names, [shapely.union(line, far) for line in lines]),
         "empty, missing and of no length": frame_of([*names, "Empty", "None", "Point"], [*lines, LINE(), None, POINT]),
         "not numbers": frame_of([*names, "Nowhere"], [*lines, LINE([(-76.95, math.inf), (-76.95, 38.05)])]),
-        "without names": frame_of(
-            [*names, None, " "], [*lines, *(LINE([(-76.99, 38.01), (-76.91, end)]) for end in (38.09, 38.07))]
-        ),
+        "without names": frame_of([*names, None, " "], [*lines, *unnamed]),
         "beyond the box": frame_of([*names, "Far Rd"], [*lines, far]),
     }
 
@@ -111,10 +109,8 @@ def test_usual_defects_change_nothing(tmp_path, defect):
 
 
 def test_lines_left_out_are_counted(tmp_path):
-    for defect, says in (
-        ("without names", "2 lines without a name"),
-        ("beyond the box", "1 lines outside of the city's box"),
-    ):
+    reasons = {"without names": "2 lines without a name", "beyond the box": "1 lines outside of the city's box"}
+    for defect, says in reasons.items():
         assert read_segments(city_with(written(tmp_path, defective()[defect]))).left_out == (says,)
     kinds = town().assign(kind=["st"] * 9 + ["path"] * 9)
     cut = read_segments(city_with(written(tmp_path, kinds), only={"kind": ["st"]}))

@@ -15,13 +15,8 @@ from sklearn.metrics import log_loss
 
 from shotspotter_assets.models.forecaster import Choices, FitContext
 from shotspotter_assets.models.forecaster_settings import NetworkSettings
-from shotspotter_assets.models.networks.fit import (
-    PLATEAU_FACTOR,
-    fit_network,
-    predict_network,
-    undo_class_weight,
-    weighted_cross_entropy,
-)
+from shotspotter_assets.models.networks import fit as training
+from shotspotter_assets.models.networks.fit import fit_network, predict_network, weighted_cross_entropy
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.networks.windows import Windows
 
@@ -75,7 +70,7 @@ def test_best_weights_have_learned_the_toy(learned: Trained) -> None:
 def test_stops_early_and_cuts_the_learning_rate() -> None:
     unstable = fit(CONFIG.model_copy(update={"learning_rate": 0.6, "epochs": 30}))
     assert len(unstable[1]["history"]["loss"]) == unstable[1]["best_epoch"] + CONFIG.patience < 30
-    assert unstable[1]["history"]["learning_rate"][-1] < 0.6 * PLATEAU_FACTOR
+    assert unstable[1]["history"]["learning_rate"][-1] < 0.6 * training.PLATEAU_FACTOR
 
 
 def test_seed_determines_the_weights_and_backups_are_deleted(tmp_path: Path) -> None:
@@ -95,21 +90,14 @@ def stop(epoch: int, loss: float) -> None:
 def test_stopped_training_goes_on_after_its_last_epoch(learned: Trained, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(context=FitContext(backups=tmp_path, after_epoch=stop))
+    other = fit(CONFIG.model_copy(update={"epochs": 1, "seed": 1}), context=FitContext(backups=tmp_path))
+    assert other[1]["resumed_from_epoch"] == 0, "other settings start anew"
     epochs: list[int] = []
     resumed = fit(context=FitContext(backups=tmp_path, after_epoch=lambda epoch, _: epochs.append(epoch)))
     assert resumed[1]["resumed_from_epoch"] == 3
     assert epochs[0] == 4
     assert resumed[1]["history"]["val_loss"][0] < learned[1]["history"]["val_loss"][0]
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.slow
-def test_other_settings_start_anew(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        fit(context=FitContext(backups=tmp_path, after_epoch=stop))
-    assert list(tmp_path.iterdir())
-    other = fit(CONFIG.model_copy(update={"epochs": 1, "seed": 1}), context=FitContext(backups=tmp_path))
-    assert other[1]["resumed_from_epoch"] == 0
 
 
 def test_sees_the_past_only(learned: Trained) -> None:
@@ -127,28 +115,20 @@ def test_sees_the_past_only(learned: Trained) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"inputs": replace(inputs_of(toy()[0]), in_coverage=np.zeros((6, 6), dtype=bool))}, "no cell"),
-        (
-            {"settings": CONFIG.model_copy(update={"days": 6}), "inputs": replace(inputs_of(toy()[0]), length=6)},
-            "power of two",
-        ),
-    ],
+    ("change", "days", "message"),
+    [({"in_coverage": np.zeros((6, 6), dtype=bool)}, CONFIG.days, "no cell"), ({"length": 6}, 6, "power of two")],
 )
-def test_refuses_arguments_that_do_not_fit_together(change: dict[str, Any], message: str) -> None:
-    arguments = {
-        "inputs": inputs_of(toy()[0]), "train": TRAIN, "validation": VALIDATION, "settings": CONFIG, "own_maps": OWN_MAPS,
-    }  # fmt: skip
+def test_refuses_arguments_that_do_not_fit_together(change: dict[str, Any], days: int, message: str) -> None:
+    inputs, settings = replace(inputs_of(toy()[0]), **change), CONFIG.model_copy(update={"days": days})
     with pytest.raises(ValueError, match=message):
-        fit_network(**{**arguments, **change})
+        fit_network(inputs, TRAIN, VALIDATION, settings, OWN_MAPS)
 
 
 def test_diverging_training_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "shotspotter_assets.models.networks.fit.weighted_cross_entropy",
-        lambda in_coverage, weight: lambda targets, logits: keras.ops.sum(logits, axis=(1, 2, 3)) * np.nan,
-    )
+    def not_finite(targets: Any, logits: Any) -> Any:
+        return keras.ops.sum(logits, axis=(1, 2, 3)) * np.nan
+
+    monkeypatch.setattr(training, "weighted_cross_entropy", lambda *_: not_finite)
     with pytest.raises(FloatingPointError, match="epoch 1"):
         fit()
 
@@ -158,15 +138,12 @@ def test_training_goes_on_from_earlier_weights_and_never_gets_worse(learned: Tra
     after = fit(short, earlier=learned[0])[1]
     assert after["validation_loss_before"] == pytest.approx(min(learned[1]["history"]["val_loss"]), rel=1e-5)
     assert after["history"]["val_loss"][0] < min(fit(short)[1]["history"]["val_loss"]) / 2
+    wider = short.model_copy(update={"filters": 3})
+    assert "validation_loss_before" not in fit(wider, earlier=learned[0])[1], "weights of another shape"
     spoilt, chosen = fit(short.model_copy(update={"learning_rate": 1.0}), earlier=learned[0])
     assert chosen["best_epoch"] == 0
     for one, other in zip(spoilt.get_weights(), learned[0].get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def test_weights_of_another_shape_are_not_used(learned: Trained) -> None:
-    wider = CONFIG.model_copy(update={"epochs": 1, "filters": 3})
-    assert "validation_loss_before" not in fit(wider, earlier=learned[0])[1]
 
 
 def test_a_training_leaves_no_arrays_in_memory() -> None:
@@ -192,9 +169,8 @@ def test_equals_the_weighted_log_loss_of_covered_cells(weight: float) -> None:
 def test_uncovered_cells_have_neither_value_nor_gradient() -> None:
     loss = weighted_cross_entropy(COVERED, 10.0)
     outside = ~COVERED[None, :, :, None]
-    np.testing.assert_array_equal(
-        loss(np.where(outside, 1 - TARGETS, TARGETS), np.where(outside, LOGITS + 5, LOGITS)), loss(TARGETS, LOGITS)
-    )
+    other = loss(np.where(outside, 1 - TARGETS, TARGETS), np.where(outside, LOGITS + 5, LOGITS))
+    np.testing.assert_array_equal(other, loss(TARGETS, LOGITS))
     logits = tf.Variable(LOGITS)
     with tf.GradientTape() as tape:
         value = loss(TARGETS, logits)
@@ -205,7 +181,7 @@ def test_uncovered_cells_have_neither_value_nor_gradient() -> None:
 
 @given(st.floats(1e-6, 1 - 1e-6), st.sampled_from([0.01, 1.0, 10.0, 100.0]))
 def test_undoing_the_class_weight_divides_the_odds(q: float, weight: float) -> None:
-    p = float(undo_class_weight(np.array(q), weight))
+    p = float(training.undo_class_weight(np.array(q), weight))
     assert p / (1 - p) == pytest.approx(q / (1 - q) / weight, rel=1e-6)
 
 

@@ -11,8 +11,8 @@ CELLS = int(COVERED.sum())
 def features(made: HourlyHistory, hours: range) -> np.ndarray:
     rows = hourly_inputs.Rows(np.repeat(np.arange(len(hours)), CELLS), np.tile(np.arange(CELLS), len(hours)))
     profile = hourly_inputs.hour_profile(made, range(24 * 100))
-    ours = hourly_inputs.window_features(made, hours, 4, profile)[rows.hour]
-    return np.concatenate([hourly_inputs.cell_features(made, hours, rows, profile), ours], axis=1)
+    of_hours = [values[rows.hour] for values in hourly_inputs.window_features(made, hours, 4, profile).values()]
+    return np.column_stack([hourly_inputs.cell_features(made, hours, rows, profile), *of_hours])
 
 
 def test_no_feature_knows_the_hour_it_is_issued_at_or_later_ones():

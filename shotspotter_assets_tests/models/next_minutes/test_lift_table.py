@@ -7,18 +7,13 @@ import pytest
 
 from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.next_minutes import lift_table
 from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
-from shotspotter_assets.models.next_minutes.lift_table import (
-    AGES_MINUTES,
-    DISTANCES_METRES,
-    LiftTable,
-    fit_lifts,
-    fit_on_hours,
-    forecast_minutes,
-    spread_evenly,
-)
+from shotspotter_assets.models.next_minutes.lift_table import LiftTable, fit_lifts, fit_on_hours, forecast_minutes
 from shotspotter_assets_tests.models.next_minutes import simulated_incidents
 from shotspotter_assets_tests.models.next_minutes.simulated_incidents import CITY, COVERED, NOON, alerts_at
+
+BINS = len(lift_table.AGES_MINUTES) - 1, len(lift_table.DISTANCES_METRES) - 1
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +23,7 @@ def history() -> HourlyHistory:
 
 def table(**lifts: float) -> LiftTable:
     """Lifts of 1 except for some, as `age_0_ring_1=3.0`."""
-    values = np.ones((len(AGES_MINUTES) - 1, len(DISTANCES_METRES) - 1))
+    values = np.ones(BINS)
     for place, lift in lifts.items():
         values[int(place.split("_")[1]), int(place.split("_")[3])] = lift
     return LiftTable(tuple(map(tuple, values.tolist())), 0)
@@ -61,10 +56,7 @@ def test_ring_decides_the_cells_and_the_strongest_incident_counts(history: Hourl
     cell = simulated_incidents.COVERED.ravel()[: 6 * 12 + 6].sum()
     middle = 6.5 / 12 * np.array([8_680.0, 8_905.0])
     young, old = incident(history, 0, tuple(middle)), incident(history, 5, tuple(middle))
-    both = Incidents(
-        np.r_[old.seconds, young.seconds], np.r_[old.metres, young.metres], np.r_[old.places, young.places]
-    )
-    found = lift(lifts, history, both)
+    found = lift(lifts, history, old.before(young))
     assert found[0, cell] == pytest.approx((4 * 5 + 2 * 10) / 15)
     assert (found > 1).sum() == 3
     assert (lift(lifts, history, incident(history, 250, tuple(middle))) == 1).all()
@@ -118,7 +110,7 @@ def test_a_point_that_no_sensor_covers_is_in_no_cell() -> None:
     assert found.covered_cells(COVERED).tolist() == [-1, 0, int(COVERED.sum()) - 1]
 
 
-TRIPLE = LiftTable(((3.0,) * (len(DISTANCES_METRES) - 1),) * (len(AGES_MINUTES) - 1), 0)
+TRIPLE = LiftTable(((3.0,) * BINS[1],) * BINS[0], 0)
 NOTHING = Incidents(np.empty(0), np.empty((0, 2)), np.empty((0, 2), np.int64))
 
 
@@ -139,7 +131,7 @@ def rates(history: HourlyHistory) -> KnownRates:
 
 def test_period_over_the_end_of_the_hour_has_its_part_of_both_hours() -> None:
     one, two = np.array([[0.6], [0.6]]), np.array([[0.9], [0.9]])
-    np.testing.assert_allclose(spread_evenly(one, two, np.array([50.0, 0.0]), 30), [[0.1 + 0.1], [0.3]])
+    np.testing.assert_allclose(lift_table.spread_evenly(one, two, np.array([50.0, 0.0]), 30), [[0.1 + 0.1], [0.3]])
 
 
 def test_quiet_city_has_the_hours_spread_evenly(history: HourlyHistory, rates: KnownRates) -> None:
@@ -157,9 +149,8 @@ def test_later_incidents_and_counts_change_nothing(history: HourlyHistory, rates
     counted = history.counts.copy()
     counted[500:] = 7
     later = replace(history, counts=counted)
-    first, second = (
-        forecast_minutes(rates, TRIPLE, some, incidents, now) for some, incidents in ((history, before), (later, both))
-    )
+    first = forecast_minutes(rates, TRIPLE, history, before, now)
+    second = forecast_minutes(rates, TRIPLE, later, both, now)
     np.testing.assert_array_equal(first.probability, second.probability)
     np.testing.assert_allclose(first.expected[0], 3 * rates.even[500] / 4)
     assert (np.diff(first.probability, axis=0) >= 0).all()

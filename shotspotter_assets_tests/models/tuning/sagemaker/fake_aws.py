@@ -1,6 +1,6 @@
 """SageMaker as far as a search asks it: a tuning job whose training jobs have run when it is looked at."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +16,13 @@ class Job:
 
 
 class FakeAws:
-    def __init__(
-        self, made: Callable[[Mapping[str, Any]], list[Job]], statuses: tuple[str, ...] = ("Completed",)
-    ) -> None:
-        self.made, self.statuses = made, list(statuses)
+    def __init__(self, *jobs: Job, statuses: tuple[str, ...] = ("Completed",)) -> None:
+        self.jobs, self.statuses = jobs, list(statuses)
         self.request: dict[str, Any] = {}
-        self.jobs: list[Job] = []
         self.is_stopped = False
 
     def create_hyper_parameter_tuning_job(self, **request: Any) -> None:
-        self.request, self.jobs = request, self.made(request)
+        self.request = request
 
     def describe_hyper_parameter_tuning_job(self, HyperParameterTuningJobName: str) -> dict[str, Any]:
         assert HyperParameterTuningJobName == self.request["HyperParameterTuningJobName"]

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -16,17 +15,10 @@ from shotspotter_assets.factors.city_factors import CellInput, CityFactors, Seri
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import ResidualBoostingSettings
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.tuning.sagemaker import train
+from shotspotter_assets.models.tuning.sagemaker import train, tuning_job
 from shotspotter_assets.models.tuning.sagemaker.task_file import packed, unpacked
-from shotspotter_assets.models.tuning.sagemaker.tuning_job import (
-    Cloud,
-    parameter_ranges,
-    search_on_sagemaker,
-    suggested_values,
-    tuning_request,
-)
 from shotspotter_assets.models.tuning.search import TuningTask, open_study
-from shotspotter_assets_tests.models.histories import CITY, FIRST_DAY, shared_start
+from shotspotter_assets_tests.models.histories import CITY, shared_start
 from shotspotter_assets_tests.models.tuning.sagemaker.fake_aws import FakeAws, Job
 from shotspotter_assets_tests.models.tuning.tasks import VALUES, past, task_of, texts
 
@@ -34,19 +26,18 @@ TASK = task_of("residual_boosting")
 FAILED = Job(texts(VALUES), "Failed", reason="AlgorithmError: no memory")
 
 
-def jobs(_: Mapping[str, Any]) -> list[Job]:
-    return [Job(texts(VALUES), objective=0.01), Job(texts(VALUES), "Stopped", objective=0.5), FAILED]
+JOBS = (Job(texts(VALUES), objective=0.01), Job(texts(VALUES), "Stopped", objective=0.5), FAILED)
 
 
-def cloud_of(aws: Any, minutes: float, parallel: int) -> Cloud:
+def cloud_of(aws: Any, minutes: float, parallel: int) -> tuning_job.Cloud:
     role = "arn:aws:iam::123456789012:role/training"
-    files = "s3://b/a.npz", "s3://b/a"
-    return Cloud(aws, role, "image", "ml.m5.xlarge", 60, *files, "5f1c-0000", {"a": "b"}, 0, minutes, parallel, 1)
+    names = role, "image", "ml.m5.xlarge", 60, "s3://b/a.npz", "s3://b/a", "5f1c-0000"
+    return tuning_job.Cloud(aws, *names, {"a": "b"}, 0, minutes, parallel, 1)
 
 
 def run(aws: FakeAws, study: optuna.Study, trials: int = 6, minutes: float = 5.0) -> list[str]:
     lines: list[str] = []
-    search_on_sagemaker(TASK, study, cloud_of(aws, minutes, parallel=2), trials, lines.append)
+    tuning_job.search_on_sagemaker(TASK, study, cloud_of(aws, minutes, parallel=2), trials, lines.append)
     return lines
 
 
@@ -56,7 +47,7 @@ def study() -> optuna.Study:
 
 
 def test_training_jobs_become_trials(study: optuna.Study) -> None:
-    aws = FakeAws(jobs, ("InProgress", "InProgress", "Completed"))
+    aws = FakeAws(*JOBS, statuses=("InProgress", "InProgress", "Completed"))
     lines = run(aws, study)
     # The first trial are the settings without a search.
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE", "PRUNED"]
@@ -72,7 +63,7 @@ def test_training_jobs_become_trials(study: optuna.Study) -> None:
 
 
 def test_interrupted_search_stops_its_tuning_job(study: optuna.Study) -> None:
-    aws = FakeAws(jobs, ("InProgress", "interrupt"))
+    aws = FakeAws(*JOBS, statuses=("InProgress", "interrupt"))
     with pytest.raises(KeyboardInterrupt):
         run(aws, study)
     assert aws.is_stopped
@@ -80,26 +71,24 @@ def test_interrupted_search_stops_its_tuning_job(study: optuna.Study) -> None:
 
 def test_tuning_job_without_a_trial_is_an_error(study: optuna.Study) -> None:
     with pytest.raises(RuntimeError, match="has tried no settings: AlgorithmError: no memory"):
-        run(FakeAws(lambda _: [FAILED]), study)
+        run(FakeAws(FAILED), study)
 
 
 @pytest.mark.parametrize("name", ["residual_boosting", "conv_lstm"])
 def test_request_is_valid_by_the_description_of_the_api(name: str) -> None:
-    request = tuning_request("tune-a", task_of(name).space, cloud_of(None, 1, parallel=9), jobs=5)
+    request = tuning_job.tuning_request("tune-a", task_of(name).space, cloud_of(None, 1, parallel=9), jobs=5)
     api = boto3.client("sagemaker", region_name="us-east-1").meta.service_model
     validate_parameters(request, api.operation_model("CreateHyperParameterTuningJob").input_shape)
 
 
 def test_suggested_texts_become_values_within_the_space() -> None:
-    [steps] = parameter_ranges(TASK.space)["CategoricalParameterRanges"]
+    [steps] = tuning_job.parameter_ranges(TASK.space)["CategoricalParameterRanges"]
     assert steps == {"Name": "max_trees", "Values": ["60", "120", "180", "240"]}
-    assert parameter_ranges(task_of("conv_lstm").space)["CategoricalParameterRanges"][0]["Values"] == ["8", "16", "32"]
+    [days, *_] = tuning_job.parameter_ranges(task_of("conv_lstm").space)["CategoricalParameterRanges"]
+    assert days["Values"] == ["8", "16", "32"]
     quoted = {"leaves": '"7.0"', "l2": "1000.0000001", "max_trees": '"180"'}
     changed = VALUES | {"leaves": 7, "l2": 1000.0, "max_trees": 180}
-    assert suggested_values(TASK.space, texts(VALUES) | quoted) == changed
-
-
-BOOSTING = "residual_boosting"
+    assert tuning_job.suggested_values(TASK.space, texts(VALUES) | quoted) == changed
 
 
 def with_factors() -> History:
@@ -107,18 +96,18 @@ def with_factors() -> History:
     places = {"kind": "points", "path": "places.csv", "known_from": date(2021, 5, 1)}
     weather = {"kind": "series", "path": "weather.csv", "column": "warmth", "known_from": date(2021, 6, 1)}
     city = CityFile.model_validate(CITY.model_dump(mode="json") | {"factors": {"places": places, "warmth": weather}})
-    names = city.factors["places"].input_name("places"), city.factors["warmth"].input_name("warmth")
     axis = np.arange(np.datetime64("2021-04-01"), np.datetime64("2021-12-01"))
-    factors = CityFactors(
-        (CellInput(names[0], date(2021, 5, 1), np.where(random.random((6, 5)) < 0.2, np.nan, random.random((6, 5)))),),
-        (SeriesInput(names[1], date(2021, 6, 1), axis, random.random(len(axis)), 1),),
-    )
-    return History(city, FIRST_DAY, past().counts, past().in_coverage, past().evening, 1, factors)
+    by_cell, by_day = np.where(random.random((6, 5)) < 0.2, np.nan, random.random((6, 5))), random.random(len(axis))
+    of_cells = CellInput(city.factors["places"].input_name("places"), date(2021, 5, 1), by_cell)
+    of_days = SeriesInput(city.factors["warmth"].input_name("warmth"), date(2021, 6, 1), axis, by_day, 1)
+    return replace(past(), city=city, factors=CityFactors((of_cells,), (of_days,)))
 
 
-@pytest.mark.parametrize(
-    "task", [replace(task_of(BOOSTING), context=FitContext(shared_start())), task_of(BOOSTING, with_factors())]
-)
+BOOSTING = "residual_boosting"
+TASKS = [replace(task_of(BOOSTING), context=FitContext(shared_start())), task_of(BOOSTING, with_factors())]
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_a_task_is_the_same_after_its_travel(task: TuningTask) -> None:
     there = unpacked(packed(task))
     assert there.key == task.key
