@@ -10,9 +10,7 @@ from pydantic.fields import FieldInfo
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.forecaster_registry import NEXT_DAY, find
 
-SETTINGS_DESCRIPTION: Final = (
-    "Settings of forecasters for this run; others are taken from the city's file, or the default."
-)
+SETTINGS_DESCRIPTION: Final = "Settings of forecasters for this run; others are the city file's, or the default."
 
 
 def sections(names: Sequence[str] = NEXT_DAY) -> Any:

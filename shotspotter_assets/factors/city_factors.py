@@ -111,7 +111,5 @@ def _daily_values(factor: SeriesFactor) -> tuple[Days, Array]:
         raise ValueError(f"cannot be read as CSV or Parquet: {str(error).partition(chr(10))[0]}") from None
     if not len(days) or np.isnat(days).any() or len(np.unique(days)) < len(days):
         raise ValueError(f"needs one row for each day ({factor.day}). Sum or average several rows by local day")
-    axis = np.arange(days.min(), days.max() + np.timedelta64(1, "D"))
-    values = np.full(len(axis), np.nan)
-    values[(days - axis[0]).astype(np.int64)] = np.where(np.isin(numbers, MISSING_FIGURES), np.nan, numbers)
-    return axis, values
+    daily = pd.Series(np.where(np.isin(numbers, MISSING_FIGURES), np.nan, numbers), days).asfreq("D")
+    return daily.index.to_numpy("datetime64[D]"), np.asarray(daily, np.float64)

@@ -54,9 +54,7 @@ class StackSettings(ForecasterSettings):
     """Settings of `stack`."""
 
     members: list[str] = Field(
-        ["residual_boosting", "network", "gradient_boosting", "ew_kde"],
-        min_length=1,
-        description="Names of the members.",
+        ["residual_boosting", "network", "gradient_boosting", "ew_kde"], min_length=1, description="Member names."
     )
 
     @field_validator("members")

@@ -62,12 +62,8 @@ Filters = Annotated[int, Field(ge=1, le=256, description="Channels of every conv
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0, description="Share of values dropped in training.")]
 Epochs = Annotated[int, Field(ge=1, le=10_000, description="Maximum number of passes over the training days.")]
 LearningRate = Annotated[float, Field(gt=0.0, le=1.0, description="Adam's learning rate at the start.")]
-WeightDecay = Annotated[
-    float, Field(ge=0.0, le=1.0, description="Decay of the weights by step, over the learning rate.")
-]
-Networks = Annotated[
-    int, Field(ge=1, le=16, description="Networks with different seeds, of which log odds are averaged.")
-]
+WeightDecay = Annotated[float, Field(ge=0.0, le=1.0, description="Decay of weights by step, over the learning rate.")]
+Networks = Annotated[int, Field(ge=1, le=16, description="Networks with different seeds; their log odds are averaged.")]
 
 
 def time_pools(days: int, recurrent_layers: int) -> list[int]:
@@ -111,16 +107,12 @@ class NetworkSettings(ForecasterSettings):
     class_weight: float = Field(
         1.0, gt=0.0, le=10_000.0, description="Weight of cells with alerts in the loss; forecasts are corrected."
     )
-    train_days: int = Field(
-        1096, ge=1, le=10_000, description="Maximum number of training days, the last ones before validation."
-    )
+    train_days: int = Field(1096, ge=1, le=10_000, description="Maximum of training days, the last before validation.")
     epochs: Epochs = 12
     batch_size: int = Field(20, ge=1, le=4096, description="Windows per gradient step.")
     learning_rate: LearningRate = 3e-3
     weight_decay: WeightDecay = 0.0
-    patience: int = Field(
-        5, ge=1, le=10_000, description="Epochs without a better validation loss before training stops."
-    )
+    patience: int = Field(5, ge=1, le=10_000, description="Epochs without a better validation loss before it ends.")
     plateau_patience: int = Field(
         2, ge=1, le=10_000, description="Epochs without a better loss before the learning rate is cut."
     )

@@ -40,6 +40,9 @@ PSEUDO_WEIGHT: Final = 1e-2  # weight of an alert of each type in the fit
 HALF_LIFE_DAYS: Final = 365.0  # half-life of an alert's weight in the fit: the meaning of labels drifts
 
 
+AlertRows = tuple[Integers, Integers, Integers]  # issues, hours and cells
+
+
 @dataclass(frozen=True)
 class TypedAlerts:
     """Typed alerts of covered cells, one row for each hour, cell and type; arrays of shape (rows,)."""
@@ -182,13 +185,9 @@ def network_mix(network: FittedNetwork, daily: History, days: Days, cells: Integ
 
 
 def type_mixes(
-    types: GunshotTypes,
-    next_day: Mapping[str, Fitted],
-    history: HourlyHistory,
-    daily: History,
-    rows: tuple[Integers, Integers, Integers],
+    types: GunshotTypes, next_day: Mapping[str, Fitted], history: HourlyHistory, daily: History, rows: AlertRows
 ) -> Mapping[str, Callable[[], Array]]:
-    """Return functions for the probability of types, (rows, types), of issues, hours and cells (`rows`), by forecaster."""
+    """Return functions for the probability of types, shape (rows, types), by forecaster."""
     regression, trailing = partial(types.predict, history, *rows), partial(trailing_mix, history, rows[0])
     mixes = {TYPE_REGRESSION: regression, TRAILING_MIX: trailing}
     if mapped_layers(history.city) != tuple(GUNSHOT_TYPES):

@@ -78,9 +78,8 @@ class HourlyHistory:
     def until(self, instant: datetime) -> "HourlyHistory":
         """Return the hours that had begun before an instant: windows of whole days hold zeros for hours to come."""
         stop = self.hour_at(instant)
-        return replace(
-            self, counts=self.counts[:stop], is_known=None if self.is_known is None else self.is_known[:stop]
-        )
+        known = None if self.is_known is None else self.is_known[:stop]
+        return replace(self, counts=self.counts[:stop], is_known=known)
 
     def are_known(self, issues: Integers, horizon: int = 1) -> Booleans:
         """Return True if all of the `horizon` hours from an issue on are known, shape (issues,)."""

@@ -152,10 +152,8 @@ class StackForecaster(Forecaster):
             members[name] = forecaster(name, settings).fit(history, train, validation, context)
         require_both_labels(history, train, axis.labels(train))
         stack = combined(members, axis, train, validation, prior_weights(members))
-        chosen = stack.chosen | {
-            "learned_from_days": len(axis.labels(validation)),
-            "members": {name: member.chosen for name, member in members.items()},
-        }
+        chosen = stack.chosen | {"learned_from_days": len(axis.labels(validation))}
+        chosen["members"] = {name: member.chosen for name, member in members.items()}
         if origin := next((member.chosen["shared"] for member in members.values() if "shared" in member.chosen), None):
             chosen["shared"] = origin
         return replace(stack, chosen=chosen)
@@ -175,23 +173,19 @@ class HourlyStackForecaster(HourlyForecaster):
 
 
 def combined_hours(
-    members: Mapping[str, FittedHourly],
-    history: HourlyHistory,
-    train: range,
-    validation: range,
-    horizons: Sequence[int],
+    members: Mapping[str, FittedHourly], past: HourlyHistory, train: range, validation: range, horizons: Sequence[int]
 ) -> FittedHourly:
     """Return the stacks of members by horizon. Raises HourlyHistoryError without validation alerts."""
     stacks = {}
     for horizon in horizons:
-        axis, own = Periods.of_hours(history, horizon), {name: one.models[horizon] for name, one in members.items()}
+        axis, own = Periods.of_hours(past, horizon), {name: one.models[horizon] for name, one in members.items()}
         stack = combined(own, axis, train, validation, HOURLY_PRIOR_WEIGHTS[horizon])
         issues = axis.within(validation)
-        alerts = history.alerts_within(issues, horizon)
+        alerts = past.alerts_within(issues, horizon)
         try:
             counts = AlertCounts.fit(alerts, stack.validation_probability, axis.fireworks[issues])
         except ValueError as error:
-            raise HourlyHistoryError(f"City {history.city.name}, validation hours {validation}: {error}") from error
+            raise HourlyHistoryError(f"City {past.city.name}, validation hours {validation}: {error}") from error
         # The forecasts of validation hours are large, and no longer needed.
         own = {name: replace(member, validation_probability=None) for name, member in own.items()}
         stacks[horizon] = replace(stack, horizon=horizon, counts=counts, members=own, validation_probability=None)

@@ -109,21 +109,17 @@ def logits_of(probabilities: Mapping[str, Array]) -> Array:
 
 
 def combine(
-    by_week: Sequence[WeightPosterior],
-    weeks: Integers | Sequence[int],
-    logits: Array,
-    fireworks: Booleans,
-    firework_members: Sequence[str],
+    by_week: Sequence[WeightPosterior], weeks: Integers, logits: Array, fireworks: Booleans, regimes: Sequence[str]
 ) -> Array:
     """Return the probability by the stack, shape (periods, cells), each period with the weights after its number of `weeks`.
 
-    In periods of fireworks it is the mean of that and of the probability by the first of `firework_members` in the
-    stack, which have a regime for them: such days are too few to learn weights from, and where they are rare
-    the regime may be far off. `logits` have the shape (periods, cells, members), `weeks` and `fireworks` (periods,).
+    In periods of fireworks it is the mean of that and of the probability by the first of `regimes`, members with a regime
+    for them, in the stack: such days are too few to learn weights from, and where they are rare the regime may be far off.
+    `logits` have the shape (periods, cells, members), `weeks` and `fireworks` (periods,).
     """
     probability = expit(np.array([by_week[week].log_odds(one) for week, one in zip(weeks, logits, strict=True)]))
     members = by_week[0].members
-    regime = next((members.index(name) for name in firework_members if name in members), None)
+    regime = next((members.index(name) for name in regimes if name in members), None)
     if regime is not None:
         probability[fireworks] = (probability[fireworks] + expit(logits[fireworks, :, regime])) / 2
     return clip_probability(probability)

@@ -89,10 +89,9 @@ def read_models(store: Store, file: StoredFile, record: TrainingRecord, day: dat
     files = {}
     for model, trained in record.models.items():
         stored = f"{model}{suffix}"
+        own = {name: file.named(model=stored, file=name) for name in trained.files}
         try:
-            files[model] = {
-                name: store.read_bytes(file.named(model=stored, file=name), record.city, day) for name in trained.files
-            }
+            files[model] = {name: store.read_bytes(one, record.city, day) for name, one in own.items()}
         except MissingObjectError:
             files[model] = {}
         if files_sha256(files[model]) != trained.files:

@@ -78,10 +78,8 @@ class Notifier:
         with special characters percent-encoded. Commas separate receivers. Raises ValueError for an unusable variable, without
         its secret.
         """
-        webhook, smtp, sender, receivers = (
-            environ.get(f"SHOTSPOTTER_{name}", "").strip()
-            for name in ("WEBHOOK_URL", "SMTP_URL", "MAIL_FROM", "MAIL_TO")
-        )
+        names = ("WEBHOOK_URL", "SMTP_URL", "MAIL_FROM", "MAIL_TO")
+        webhook, smtp, sender, receivers = (environ.get(f"SHOTSPOTTER_{name}", "").strip() for name in names)
         mail_to = tuple(address for _, address in getaddresses([receivers]) if address)
         webhook_parts = _split(webhook, "SHOTSPOTTER_WEBHOOK_URL", ("http", "https"))
         server = _split(smtp, "SHOTSPOTTER_SMTP_URL", ("smtp", "smtps"))

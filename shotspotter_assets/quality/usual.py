@@ -74,9 +74,7 @@ def special_days(days: Sequence[date], country: str) -> Booleans:
     return special
 
 
-def usual_volume(
-    counts: Mapping[date, int], days: Sequence[date], city: City, missing: Booleans | bool = False
-) -> Usual:
+def usual_volume(counts: Mapping[date, int], days: list[date], city: City, missing: Booleans | bool = False) -> Usual:
     """Return the usual volume of each of contiguous `days`, from those before it.
 
     The level is the mean of eight weeks, the weekday's factor that of a year (shrunk by a month's worth of days), the
@@ -96,7 +94,7 @@ def usual_volume(
     quiet = level.rolling(YEAR_DAYS, min_periods=1).quantile(QUIET_QUANTILE).shift(1)
     dispersion = (excess / square).clip(lower=MIN_DISPERSION).to_numpy()
     mean = mean.where(year_mean.notna())
-    return Usual(list(days), number, special, mean.to_numpy(), np.minimum(quiet, mean).to_numpy(), dispersion)
+    return Usual(days, number, special, mean.to_numpy(), np.minimum(quiet, mean).to_numpy(), dispersion)
 
 
 def _is_impossible(mean: float, dispersion: float, days: int) -> bool:

@@ -103,10 +103,8 @@ class DayTable:
 
     def require(self, city: str, days: Sequence[date]) -> None:
         """Raise ValueError if one of the days has no entry."""
-        if unread := [day for day in days if day not in self.days]:
-            raise ValueError(
-                f"City {city}: {len(unread):,} days from {unread[0]} lack a state; materialize raw_alerts."
-            )
+        if left := [day for day in days if day not in self.days]:
+            raise ValueError(f"City {city}: {len(left):,} days from {left[0]} lack a state; materialize raw_alerts.")
 
     def state(self, day: date) -> DayState:
         """Return the state of a day; a day without an entry is known, as its rows were stored."""

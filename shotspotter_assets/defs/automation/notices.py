@@ -43,9 +43,8 @@ def definitions(settings: Settings) -> dg.Definitions:
         """Send each problem once a day; a channel that fails gets its notices again."""
         notifier = notices_to.open()
         if notifier is None:
-            return dg.SensorResult(
-                skip_reason="No receiver: set SHOTSPOTTER_WEBHOOK_URL or SHOTSPOTTER_SMTP_URL for notices of problems."
-            )
+            why = "No receiver: set SHOTSPOTTER_WEBHOOK_URL or SHOTSPOTTER_SMTP_URL for notices of problems."
+            return dg.SensorResult(skip_reason=why)
         now = local_time.now()
         cursor: dict[str, Any] = json.loads(context.cursor or "{}")
         since = datetime.fromisoformat(cursor["since"]) if "since" in cursor else now - FIRST_POLL

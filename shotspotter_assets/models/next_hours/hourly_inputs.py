@@ -121,19 +121,8 @@ def _log_rate(hourly: Singles) -> Singles:
     return np.log(hourly + np.float32(MIN_HOURLY_RATE))
 
 
-WINDOW_FEATURES: Final = (
-    "log_profile_ahead",
-    "hour",
-    "season_sine",
-    "season_cosine",
-    "fireworks_ahead",
-    "firework_peak_ahead",
-    "log_last_year_on_fireworks",
-)
-
-
-def window_features(history: HourlyHistory, hours: range, horizon: int, profile: Array) -> Singles:
-    """Return `WINDOW_FEATURES` of the `horizon` hours from each of `hours` on, shape (hours, features)."""
+def window_features(history: HourlyHistory, hours: range, horizon: int, profile: Array) -> dict[str, Singles]:
+    """Return features of the `horizon` hours from each of `hours` on, shape (hours,), by name."""
     clock, here = history.clock, slice(hours.start, hours.stop)
     phase = 2 * np.pi * (clock.season[here] + horizon / 2 / YEAR_HOURS)
     fireworks = ahead(clock.fireworks, horizon)[here]
@@ -143,15 +132,13 @@ def window_features(history: HourlyHistory, hours: range, horizon: int, profile:
     counted = np.clip(last_year, 0, len(city_ahead) - 1)
     is_usable = (fireworks > 0) & (last_year >= 0) & history.are_known(counted, horizon)
     past = np.where(is_usable, city_ahead[counted], 0)
-    return np.stack(
-        [
-            np.log(ahead(profile[clock.hour_of_week], horizon)[here]),
-            clock.hour[here],
-            np.sin(phase),
-            np.cos(phase),
-            fireworks,
-            ahead(clock.firework_peak, horizon)[here],
-            np.where(is_usable, np.log((past + 0.1 * usual) / usual), 0),
-        ],
-        axis=1,
-    ).astype(np.float32)
+    features = {
+        "log_profile_ahead": np.log(ahead(profile[clock.hour_of_week], horizon)[here]),
+        "hour": clock.hour[here],
+        "season_sine": np.sin(phase),
+        "season_cosine": np.cos(phase),
+        "fireworks_ahead": fireworks,
+        "firework_peak_ahead": ahead(clock.firework_peak, horizon)[here],
+        "log_last_year_on_fireworks": np.where(is_usable, np.log((past + 0.1 * usual) / usual), 0),
+    }
+    return {name: values.astype(np.float32) for name, values in features.items()}

@@ -1,6 +1,6 @@
 """Logistic regressions of the next hours on a sample with more alerts; the odds are corrected exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -42,8 +42,8 @@ class HourRegression(Fitted):
             hours = span(part)
             rows = hourly_inputs.Rows(np.repeat(part - part[0], cells), np.tile(np.arange(cells), len(part)))
             cell_inputs = hourly_inputs.cell_features(history, hours, rows, self.profile)
-            window_inputs = hourly_inputs.window_features(history, hours, self.horizon, self.profile)[rows.hour]
-            inputs = _linear_inputs(cell_inputs, window_inputs)
+            window = hourly_inputs.window_features(history, hours, self.horizon, self.profile)
+            inputs = _linear_inputs(cell_inputs, window, rows.hour)
             blocks.append(expit(inputs @ self.weights + self.intercept).reshape(-1, cells))
         return clip_probability(np.concatenate(blocks))
 
@@ -73,11 +73,11 @@ class NextHours(HourlyForecaster):
         of_horizons = np.split(cell_inputs, np.cumsum([len(rows.hour) for rows in each])[:-1])
         pairs = {}
         for (horizon, sample), of_horizon in zip(samples.items(), of_horizons, strict=True):
-            window_inputs = hourly_inputs.window_features(history, hours, horizon, profile)[sample.rows.hour]
-            fireworks = window_inputs[:, hourly_inputs.WINDOW_FEATURES.index("fireworks_ahead")] > 0
+            window = hourly_inputs.window_features(history, hours, horizon, profile)
+            fireworks = window["fireworks_ahead"][sample.rows.hour] > 0
             age = sample.rows.hour.max() - sample.rows.hour
             counted = np.where(fireworks, 2.0 ** (-age / FIREWORK_HALF_LIFE_HOURS), 1.0)
-            inputs, check = _linear_inputs(of_horizon, window_inputs), sample.is_validation
+            inputs, check = _linear_inputs(of_horizon, window, sample.rows.hour), sample.is_validation
             of_train = _regression(inputs[~check], sample.positive[~check], counted[~check])
             on_train, on_both = (
                 HourRegression(horizon, profile, weights, intercept - sample.log_odds, chosen={})
@@ -124,9 +124,9 @@ def _regression(inputs: Singles, positive: Booleans, sample_weight: Array) -> tu
     return weights, float(model.intercept_[0] - weights @ centre)
 
 
-def _linear_inputs(cell_inputs: Singles, window_inputs: Singles) -> Singles:
+def _linear_inputs(cell_inputs: Singles, of_hours: Mapping[str, Singles], hour: Integers) -> Singles:
     """Return inputs of the regression, shape (rows, inputs): hours as waves, and the products that a line needs."""
-    window = {name: window_inputs[:, at] for at, name in enumerate(hourly_inputs.WINDOW_FEATURES)}
+    window = {name: values[hour] for name, values in of_hours.items()}
     angle = np.float32(2 * np.pi / DAY_HOURS) * window.pop("hour")
     waves = [wave(harmonic * angle) for harmonic in (1, 2) for wave in (np.sin, np.cos)]
     products = [window[season] * wave for season in ("season_sine", "season_cosine") for wave in waves[:2]]

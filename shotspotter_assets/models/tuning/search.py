@@ -35,6 +35,7 @@ MIN_EPOCHS: Final = 3  # epochs of a network before its trial may be pruned
 MIN_COMPARED_TRIALS: Final = 4  # complete trials that a running one is compared with before it may be pruned
 SHOWN_TRIALS: Final = 10
 START_LOSS: Final = "start_loss"  # attribute of a study: log loss of the settings without a search
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,7 @@ def finished_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return [trial for trial in study.trials if trial.state.is_finished()]
 
 
-def search(
-    task: TuningTask, study: optuna.Study, trials: int, minutes: float, parallel: int, log: Callable[[str], None]
-) -> None:
+def search(task: TuningTask, study: optuna.Study, trials: int, minutes: float, parallel: int, log: Log) -> None:
     """Add trials to a study until it has `trials` finished ones, earlier runs included, or the minutes of this run are over."""
 
     def objective(trial: optuna.Trial) -> float:

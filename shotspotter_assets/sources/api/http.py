@@ -52,12 +52,7 @@ class JsonApi:
     """One publisher's API, for one `with` block; without redirects, so that the token stays with its host."""
 
     def __init__(
-        self,
-        city: City,
-        patience: Patience,
-        sent: SentToken | None,
-        secret: str | None,
-        error_in: Callable[[Any], object],
+        self, city: City, patience: Patience, sent: SentToken | None, secret: str | None, error_in: Callable[[Any], Any]
     ) -> None:
         """Prepare requests; raise SourceError if the token is missing or cannot be sent."""
         problem = ""

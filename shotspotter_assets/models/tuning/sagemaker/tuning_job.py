@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from shotspotter_assets.models.tuning.sagemaker.task_file import OBJECTIVE, TASK_CHANNEL
-from shotspotter_assets.models.tuning.search import TuningTask, finished_trials
+from shotspotter_assets.models.tuning.search import Log, TuningTask, finished_trials
 
 NAME_START: Final = "tune-"  # start of the names of all tuning jobs of this project
 UNDER_WAY: Final = ("InProgress", "Stopping")  # statuses of tuning jobs that have not ended
@@ -39,9 +39,7 @@ class Cloud:
     seed: int
 
 
-def search_on_sagemaker(
-    task: TuningTask, study: optuna.Study, cloud: Cloud, trials: int, log: Callable[[str], None]
-) -> None:
+def search_on_sagemaker(task: TuningTask, study: optuna.Study, cloud: Cloud, trials: int, log: Log) -> None:
     """Add the training jobs of one tuning job to a study, to `trials` in all; raise RuntimeError if none has a trial."""
     jobs = trials - len(finished_trials(study))
     if jobs <= 0 or cloud.minutes <= 0:
