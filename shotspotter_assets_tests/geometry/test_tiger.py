@@ -36,13 +36,10 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     streets["LINEARID"], streets["RTTYP"] = [f"1104{at}" for at in range(len(streets))], "M"
     streets.loc[streets.index[:100], "FULLNAME"] = None
     zipped(folder / ROADS, streets)
-    far = streets[:20].assign(geometry=streets[:20].translate(1, 1))
-    zipped(folder / "far.zip", far)
+    zipped(folder / "far.zip", streets[:20].assign(geometry=streets[:20].translate(1, 1)))
     zipped(folder / "nameless.zip", streets[:20].assign(FULLNAME=None))
-    districts, names = (
-        geopandas.read_file(FOLDER / "police_districts.geojson").geometry,
-        [f"{at}.02" for at in range(7)],
-    )
+    districts = geopandas.read_file(FOLDER / "police_districts.geojson").geometry
+    names = [f"{at}.02" for at in range(7)]
     tracts = {"GEOID": "11", "NAME": names, "NAMELSAD": [f"Census Tract {name}" for name in names]}
     zipped(folder / TRACTS, geopandas.GeoDataFrame(tracts, geometry=districts))
     (folder / "empty.zip").touch()

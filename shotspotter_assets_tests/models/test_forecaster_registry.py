@@ -8,19 +8,7 @@ import pytest
 
 from shotspotter_assets.city_files import CityFile, CityFileError
 from shotspotter_assets.evaluation import gate
-from shotspotter_assets.models.forecaster_registry import (
-    BASELINES,
-    DEFAULT_CANDIDATE,
-    FORECASTERS,
-    NEXT_DAY,
-    NEXT_HOURS,
-    SEARCHED,
-    candidate_of,
-    check_forecasters,
-    city_settings,
-    fallbacks,
-    forecaster,
-)
+from shotspotter_assets.models import forecaster_registry as registry
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets_tests.models.histories import (
@@ -41,11 +29,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 SAME_EVERY_DAY = ("never", "city_mean", "historical_mean")  # forecasters that the latest days do not move
 
 
-@pytest.mark.parametrize("name", NEXT_DAY)
+@pytest.mark.parametrize("name", registry.NEXT_DAY)
 def test_keeps_the_protocol(name):
     days = range(TEST.start, len(history().counts) + 1)
     model = fitted(name)
-    assert forecaster(name).name == name
+    assert registry.forecaster(name).name == name
     probability = model.predict(history(), days)
     assert (probability.shape, probability.dtype) == ((len(days), COVERED.sum()), np.float64)
     assert ((probability > 0) & (probability < 1)).all()
@@ -83,7 +71,7 @@ def test_forecasts_other_events(name):
     assert probability.mean() == pytest.approx(robberies.observed[TRAIN].mean(), rel=0.6)
 
 
-@pytest.mark.parametrize("name", NEXT_DAY)
+@pytest.mark.parametrize("name", registry.NEXT_DAY)
 def test_at_a_longer_lead_the_days_between_are_not_used(name):
     lead, target = 4, 280
     ahead = replace(history(), lead=lead)
@@ -101,23 +89,23 @@ def test_at_a_longer_lead_the_days_between_are_not_used(name):
     np.testing.assert_allclose(model.predict(short, day), probability, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", NEXT_DAY)
+@pytest.mark.parametrize("name", registry.NEXT_DAY)
 def test_a_forecaster_is_loaded_from_its_files(name):
     model, days = fitted(name), range(TEST.start, TEST.stop + 1)
     files = model.files()
     assert all(isinstance(content, bytes) for content in files.values())
-    again = forecaster(name).load(files)
+    again = registry.forecaster(name).load(files)
     np.testing.assert_allclose(again.predict(history(), days), model.predict(history(), days), rtol=1e-5)
     assert again.chosen == model.chosen
 
 
-@pytest.mark.parametrize("name", [name for name in NEXT_DAY if name != "conv_lstm"])
+@pytest.mark.parametrize("name", [name for name in registry.NEXT_DAY if name != "conv_lstm"])
 def test_a_fit_sees_nothing_after_its_windows(name):
     again = build(name).fit(changed(history(), VALIDATION.stop), TRAIN, VALIDATION, context_of(name))
     np.testing.assert_array_equal(again.predict(history(), TEST), fitted(name).predict(history(), TEST))
 
 
-@pytest.mark.parametrize("name", sorted({*NEXT_DAY} - {"never", "city_mean", "persistence", "conv_lstm"}))
+@pytest.mark.parametrize("name", sorted({*registry.NEXT_DAY} - {"never", "city_mean", "persistence", "conv_lstm"}))
 def test_learns_more_than_the_base_rate(name):
     observed, days = history().observed, history().days()
     tested = np.array([day for day in TEST if str(days[day]) not in ("2021-12-31", "2022-01-01")])
@@ -132,28 +120,29 @@ def test_refuses_a_window_with_nothing_to_learn(name):
 
 
 def test_the_gate_has_every_baseline_of_days_and_hours_and_nothing_else():
-    hourly = [name for name in NEXT_HOURS if FORECASTERS[name].is_baseline]
-    assert gate.baselines_in(pa.table({name: [0.1] for name in FORECASTERS})) == [*BASELINES, *hourly]
+    hourly = [name for name in registry.NEXT_HOURS if registry.FORECASTERS[name].is_baseline]
+    assert gate.baselines_in(pa.table({name: [0.1] for name in registry.FORECASTERS})) == [*registry.BASELINES, *hourly]
 
 
 def test_fallbacks_are_baselines_other_than_the_candidate():
-    assert fallbacks(DEFAULT_CANDIDATE) == ("historical_mean", "ewma", "ew_kde")
-    assert fallbacks("ewma") == ("historical_mean", "ew_kde")
-    assert set(fallbacks(DEFAULT_CANDIDATE)) < set(BASELINES)
+    assert registry.fallbacks(registry.DEFAULT_CANDIDATE) == ("historical_mean", "ewma", "ew_kde")
+    assert registry.fallbacks("ewma") == ("historical_mean", "ew_kde")
+    assert set(registry.fallbacks(registry.DEFAULT_CANDIDATE)) < set(registry.BASELINES)
 
 
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match=r"no forecaster 'oracle'.*residual_boosting"):
-        forecaster("oracle")
+        registry.forecaster("oracle")
 
 
 def test_a_citys_file_chooses_what_serves_and_its_settings():
-    assert candidate_of(CITY) == DEFAULT_CANDIDATE
+    assert registry.candidate_of(CITY) == registry.DEFAULT_CANDIDATE
     city = CITY.model_copy(update={"serves": "network", "forecasters": {"network": {"epochs": 3}}})
-    assert candidate_of(city) == "network"
-    assert city_settings(city, "network") == FORECASTERS["network"].settings(epochs=3)
-    assert city_settings(city, "network", {"seed": 5}) == FORECASTERS["network"].settings(epochs=3, seed=5)
-    assert city_settings(city, "residual_boosting") == FORECASTERS["residual_boosting"].settings()
+    assert registry.candidate_of(city) == "network"
+    settings = registry.FORECASTERS["network"].settings
+    assert registry.city_settings(city, "network") == settings(epochs=3)
+    assert registry.city_settings(city, "network", {"seed": 5}) == settings(epochs=3, seed=5)
+    assert registry.city_settings(city, "residual_boosting") == registry.FORECASTERS["residual_boosting"].settings()
 
 
 def of(name: str, **settings: object) -> dict[str, object]:
@@ -183,25 +172,25 @@ def of(name: str, **settings: object) -> dict[str, object]:
 )
 def test_wrong_keys_of_a_citys_file_are_named_with_what_is_allowed(keys, message):
     with pytest.raises(CityFileError, match=message):
-        check_forecasters(CITY.model_copy(update=keys))
+        registry.check_forecasters(CITY.model_copy(update=keys))
 
 
-@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("name", registry.FORECASTERS)
 def test_a_forecaster_is_searched_if_its_settings_have_a_space(name):
-    entry = FORECASTERS[name]
-    assert entry.is_searched == bool(entry.settings.search_space()) == (name in SEARCHED)
+    entry = registry.FORECASTERS[name]
+    assert entry.is_searched == bool(entry.settings.search_space()) == (name in registry.SEARCHED)
 
 
 def test_documents_list_every_forecaster():
     table = (DOCS / "how-to" / "folds.md").read_text().partition("## The forecasters")[2].partition("##")[0]
     first_cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
-    assert set(re.findall(r"`(\w+)`", "".join(first_cells))) == set(NEXT_DAY)
+    assert set(re.findall(r"`(\w+)`", "".join(first_cells))) == set(registry.NEXT_DAY)
 
 
 def searched_settings() -> list[str]:
     rows = ["| forecaster | setting | default | from | to |", "| --- | --- | --- | --- | --- |"]
-    for settings in dict.fromkeys(FORECASTERS[name].settings for name in SEARCHED):
-        names = ", ".join(f"`{name}`" for name in SEARCHED if FORECASTERS[name].settings is settings)
+    for settings in dict.fromkeys(registry.FORECASTERS[name].settings for name in registry.SEARCHED):
+        names = ", ".join(f"`{name}`" for name in registry.SEARCHED if registry.FORECASTERS[name].settings is settings)
         for key, space in settings.search_space().items():
             ends = space.choices if hasattr(space, "choices") else (space.low, space.high)
             rows.append(f"| {names} | `{key}` | {settings.model_fields[key].default:g} | {ends[0]:g} | {ends[-1]:g} |")

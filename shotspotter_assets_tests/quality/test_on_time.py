@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pytest
@@ -18,7 +17,7 @@ def a_day(rows: int, state: DayState = "known", why: str = "") -> Day:
 
 
 def after(
-    days: int, counts: Sequence[int] = LOUD, days_late: int = 0, issued: date | None = None, lead: int = 14
+    days: int, counts: list[int] = LOUD, days_late: int = 0, issued: date | None = None, lead: int = 14
 ) -> Finding:
     """The finding some days after the last alerts of a city whose rows are due some days after their day."""
     table = DayTable({NEWEST - timedelta(days=back): a_day(rows) for back, rows in enumerate(reversed(counts))})
