@@ -155,7 +155,7 @@ def histories(chosen: argparse.Namespace, cache: Path) -> dict[str, CityHistory]
                 "box": dict(zip(("west", "south", "east", "north"), chosen.box, strict=True)),
                 "grid": dict(zip(("rows", "columns"), chosen.grid, strict=True)),
                 "event_types": {name: [name] for name in types},
-                "forecast": [of_type],
+                "targets": {of_type: [of_type]},
                 "source": {"kind": "landing", "naive_times": "local"} | source,
             }
         )

@@ -40,6 +40,7 @@ def dictionary() -> str:
 
 def _described(file: StoredFile) -> str:
     place = f"one for each `{file.date_name}`" if file.date_name else "one for each city"
+    place += " and target" * file.is_by_target
     lines = [f"**`{file.file}`**, {place}: {file.meaning}", ""]
     if isinstance(file, StoredTable):
         columns = [*file.columns.items(), *([] if file.others is None else [("others", file.others)])]

@@ -160,7 +160,7 @@ def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> Scor
 
 def _show_results(store: Store, city: City) -> None:
     """Print the scores of the fold, the last forecast with its likeliest places, and the units of its plan."""
-    name, (fold, _, issue) = city.name, DEMONSTRATIONS[city.name]
+    name, (fold, _, issue), store = city.name, DEMONSTRATIONS[city.name], store.of(city.target)
     report, scores = FoldReport.load(store, name, fold), ScoreTable.load(store, FOLD_SCORES, name, fold)
     truth = ""
     if isinstance(city.source, SimulatedSettings):

@@ -58,15 +58,17 @@ def _facts(city: City, store: Store, sources: SourcesResource, under_way: Collec
         facts["due"] = [f"unknown: {error}"]
     held_back = stored.table.in_state("held_back")
     facts["held back"] = [f"{day}: {held_back[day].why}" for day in sorted(held_back)[-MAX_HELD_BACK:]]
-    record = ServingRecord.latest_before(store, city.name, date.max)
-    serves = ["nothing yet"]
-    if record is not None:
-        serves = [f"{record.served} since {record.since}, models of {record.models_from}", record.gate.overruled]
-    issued = max(store.days_present(FORECAST_RECORD, city.name), default=None)
-    forecast = None if issued is None else load_record(store, city.name, issued)
     waiting = [one.text for one in waiting_models(store, city, date.max)]
-    why_none = []
-    if isinstance(forecast, NoForecast):
-        repeated = any(text in forecast.no_forecast for text in waiting)
-        why_none = [f"{issued}: {'models wait for approval' if repeated else forecast.no_forecast}"]
-    return facts | {"serves": [*filter(None, serves)], "approval": waiting, "no forecast": why_none}
+    serves, why_none = list[str](), list[str]()
+    for of_target, view in city.by_target(store):
+        before = f"{view.target}: " if len(city.targets) > 1 else ""
+        record = ServingRecord.latest_before(of_target, city.name, date.max)
+        if record is not None:
+            serves.append(f"{before}{record.served} since {record.since}, models of {record.models_from}")
+            serves += filter(None, [record.gate.overruled])
+        issued = max(of_target.days_present(FORECAST_RECORD, city.name), default=None)
+        forecast = None if issued is None else load_record(of_target, city.name, issued)
+        if isinstance(forecast, NoForecast):
+            repeated = any(text in forecast.no_forecast for text in waiting)
+            why_none.append(f"{before}{issued}: {'models wait for approval' if repeated else forecast.no_forecast}")
+    return facts | {"serves": serves or ["nothing yet"], "approval": waiting, "no forecast": why_none}

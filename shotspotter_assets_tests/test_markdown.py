@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from shotspotter_assets.defs import panel
 from shotspotter_assets.evaluation.model_card import model_card
 from shotspotter_assets.markdown import plain
-from shotspotter_assets_tests.evaluation.test_walk_forward_report import REPORT, SCORES
+from shotspotter_assets_tests.evaluation.test_walk_forward_report import CITY, REPORT, SCORES
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>.csv",
@@ -54,6 +54,6 @@ def test_lists_in_the_panel_show_it_as_it_is(text: str) -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_reasons_in_the_model_card_show_as_they_are(text: str) -> None:
     verdict = replace(REPORT.verdict, reasons=(text,))
-    html = rendered(model_card(REPORT.model_copy(update={"verdict": verdict}), SCORES))
+    html = rendered(model_card(REPORT.model_copy(update={"verdict": verdict}), SCORES, CITY))
     assert not re.findall(r"<(?:img|script|a|del|code)\b", html)
     assert text_of(html).count(" ".join(text.split())) == 1

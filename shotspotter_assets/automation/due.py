@@ -174,7 +174,8 @@ def _product_runs(
     stale, first = list[Asset](), stored.city.first_issue_date
     if days.first_gap > last and stored.table.last_counted(last) is not None:
         stale = [name for name in products if name in PRODUCTS and not stored.is_current(name, last)]
-        if stale and issued_record(stored.store, stored.city, last, now) is not None:
+        of_targets = stored.city.by_target(stored.store)
+        if stale and all(issued_record(store, city, last, now) is not None for store, city in of_targets):
             stale = [name for name in stale if not stored.origin(name, last).version]
     scores = [name for name in products if name not in PRODUCTS]
     issued = [date.fromisoformat(key) + ONE_DAY for key in stored.versions(Asset.RISK_FORECASTS)]

@@ -17,10 +17,10 @@ from shotspotter_assets.storage.stored_file import Asset
 NOT_MADE: Final = Origin("never")
 _BEGUN: Final = "being made"
 SERVING_SETTINGS: Final = (
-    "serves", "network", "gate", "approval", "forecasters", "forecast", "holidays", "factors", "coverage",
+    "serves", "network", "gate", "approval", "forecasters", "targets", "holidays", "factors", "coverage",
 )  # fmt: skip
 """Keys of the city's file that change the served forecast."""
-PAGE_SETTINGS: Final = ("layers", "base_map", "patrol", "acknowledged", "public")  # keys that change pages
+PAGE_SETTINGS: Final = ("targets", "layers", "base_map", "patrol", "acknowledged", "public")  # keys that change pages
 
 
 @dataclass
@@ -118,16 +118,16 @@ MADE_FROM: Final[dict[Asset, Callable[[Stored, Any], str]]] = {
     Asset.RISK_FORECASTS: lambda stored, day: stored.inputs([Asset.LIVE_MODELS], [day], stored.days(date.min, day)),
     Asset.STREET_RISK: lambda stored, day: stored.inputs([Asset.RISK_FORECASTS], [day], stored.settings("streets")),
     Asset.PATROL_PLANS: lambda stored, day: stored.inputs(
-        [Asset.RISK_FORECASTS, Asset.STREET_RISK], [day], stored.settings("patrol")
+        [Asset.RISK_FORECASTS, Asset.STREET_RISK], [day], stored.settings("patrol", "targets")
     ),
     Asset.FORECAST_SCORES: _of_scores,
     Asset.STREET_SCORES: lambda stored, day: stored.inputs(
         [Asset.STREET_RISK], [day - ONE_DAY], stored.days(day - ONE_DAY, day)
     ),
     Asset.NOWCAST_SCORES: lambda stored, day: stored.days(day - ONE_DAY, day),
-    Asset.FOLD_MODELS: lambda stored, cutoff: stored.days(date.min, cutoff - ONE_DAY),
+    Asset.FOLD_MODELS: lambda stored, cutoff: stored.days(date.min, cutoff - ONE_DAY) + stored.settings("targets"),
     Asset.EVALUATION_REPORTS: _of_report,
     Asset.WALK_FORWARD_REPORTS: _of_walk_forward,
     Asset.CITY_PAGES: _of_pages,
 }
-"""Version of the inputs of a partition (a day, a cutoff or None) by asset. A fold keeps the settings of its training."""
+"""Version of the inputs of a partition (a day, a cutoff or None) by asset. A fold keeps the other settings of its training."""

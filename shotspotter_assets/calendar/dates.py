@@ -169,10 +169,11 @@ class HourlyClock:
     last_year: Integers  # index of the hour as long after midnight of the date last year; may be negative
 
     @classmethod
-    def of_hours(cls, starts: Days, zone: ZoneInfo) -> "HourlyClock":
+    def of_hours(cls, starts: Days, zone: ZoneInfo, *, has_fireworks: bool = True) -> "HourlyClock":
         """Return the clock at contiguous hours, given the instants (UTC) at which they begin."""
         wall = wall_clock(starts, zone)
-        day, hour, fireworks = wall.astype("datetime64[D]"), hours_of_day(wall), is_holiday_fireworks(wall)
+        day, hour = wall.astype("datetime64[D]"), hours_of_day(wall)
+        fireworks = is_holiday_fireworks(wall) & has_fireworks
         year = day.astype("datetime64[Y]")
         july = (year.astype("datetime64[M]") + np.timedelta64(6, "M")).astype("datetime64[D]")
         new_years = (year.astype("datetime64[D]"), (year + np.timedelta64(1, "Y")).astype("datetime64[D]"))

@@ -1,11 +1,12 @@
 """The model of a city. `city_files` reads it from YAML."""
 
+import re
 from collections import Counter
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -18,12 +19,19 @@ from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.cities.strict_model import StrictModel
 from shotspotter_assets.geometry.grid import Box, Grid
+from shotspotter_assets.storage.stored_file import GUNFIRE
+
+if TYPE_CHECKING:
+    from shotspotter_assets.storage.store import Store
 
 GUNSHOT_TYPES = {0: "single gunshot", 1: "multiple gunshots", 2: "gunshot or firecracker"}  # names by code
 UNKNOWN_TYPE_CODE = 3  # code of gunshot alerts of unknown type in grids
 FIRST_EVENT_CODE = 4  # codes from here on are the city's `event_types`, in the order of its file
+GUNSHOTS: Final = "gunshots"  # event of targets: gunshot alerts of all types
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
 Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2099, 12, 31))]  # plausible: sensors exist since the 1990s
+_ALERT: Final = re.compile(r"\b([Aa])lert(?=s?\b)")
+_INCIDENT: Final = {"A": "I", "a": "i"}
 MAX_OFFSET_DEGREES: Final = 30.0  # maximum distance of the longitude from the time zone's meridian, 15 an hour
 
 
@@ -95,7 +103,10 @@ class City(StrictModel):
     gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field({})  # besides common ones; null: no type
     event_types: dict[Annotated[str, Field(pattern=NAME_PATTERN)], tuple[str, ...]] = Field(default_factory=dict)
     """Incidents other than gunshot alerts (robbery, homicide), by name, with their spellings in the source."""
-    forecast: tuple[str, ...] = ()  # names of the `event_types` that forecasts are of; empty for gunshot alerts
+    targets: dict[Annotated[str, Field(pattern=NAME_PATTERN)], tuple[str, ...]] = Field(
+        {GUNFIRE: (GUNSHOTS,)}, min_length=1
+    )
+    """Forecasts by name, the main one first, with the events that each counts: `gunshots`, or names of `event_types`."""
     holidays: str = "US"  # country (and subdivision, as US-DC) whose public holidays the city has
     max_share_rejected: float = Field(default=0.5, ge=0, le=1)  # maximum share of unusable rows of a run
     acknowledged: tuple[Acknowledged, ...] = ()  # warnings and landed files that a person has accepted
@@ -153,6 +164,7 @@ class City(StrictModel):
         spellings = Counter(spelling.lower() for of_type in self.event_types.values() for spelling in of_type)
         has_nowcasts, today = self.nowcasts is not None, datetime.now(self.zone).date()
         of_folds = self.folds.problem(self.start, min(self.end or today, today).replace(day=1))
+        events, weights = [GUNSHOTS, *self.event_types], self.patrol.weights if self.patrol else {}
         problems = {
             f"start ({self.start}) must be before today": self.start >= today,
             of_folds: bool(of_folds),
@@ -161,9 +173,14 @@ class City(StrictModel):
                 not self.start <= self.first_issue_date <= (self.end or date.max)
             ),
             "event_types has a spelling under two names": max(spellings.values(), default=1) > 1,
-            f"forecast must name event_types: {', '.join(self.event_types)}": bool(
-                {*self.forecast} - {*self.event_types}
-            ),
+            f"event_types must not be named {GUNSHOTS}, which are alerts": GUNSHOTS in self.event_types,
+            **{
+                f"targets.{name}: names no event, or one that is not there (allowed: {', '.join(events)})": (
+                    not counted or not set(events).issuperset(counted)
+                )
+                for name, counted in self.targets.items()
+            },
+            f"patrol.weights must name targets: {', '.join(self.targets)}": bool({*weights} - {*self.targets}),
             "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does": (
                 has_nowcasts and not self.publication.answers_at_once
             ),
@@ -248,7 +265,28 @@ class City(StrictModel):
         return GUNSHOT_TYPES | {UNKNOWN_TYPE_CODE: "unknown"} | events
 
     @property
+    def target(self) -> str:
+        """The only target of a city by target (`by_target`), the main one of others."""
+        return next(iter(self.targets))
+
+    def by_target(self, store: "Store") -> list[tuple["Store", "City"]]:
+        """Return for each target the store of its files, and the city with only that target."""
+        return [
+            (store.of(name), self.model_copy(update={"targets": {name: counted}}))
+            for name, counted in self.targets.items()
+        ]
+
+    @property
     def forecast_codes(self) -> tuple[int, ...]:
-        """Type codes whose alerts a forecast is of: those of all gunshot alerts, or of the `forecast` event types."""
-        codes = {name: code for code, name in self.type_names.items()}
-        return tuple(codes[name] for name in self.forecast) or tuple(range(FIRST_EVENT_CODE))
+        """Type codes of the events that the target counts."""
+        codes = {name: (code,) for code, name in self.type_names.items()} | {GUNSHOTS: tuple(range(FIRST_EVENT_CODE))}
+        return tuple(code for name in self.targets[self.target] for code in codes[name])
+
+    @property
+    def is_of_gunfire(self) -> bool:
+        """True if the target counts gunshot alerts alone: shared models, fireworks and types are of these."""
+        return self.targets[self.target] == (GUNSHOTS,)
+
+    def worded(self, text: str) -> str:
+        """Return a text about alerts in the words of the target: other events than gunshots are incidents."""
+        return text if self.is_of_gunfire else _ALERT.sub(lambda found: f"{_INCIDENT[found[1]]}ncident", text)

@@ -12,7 +12,7 @@ from shotspotter_assets.storage.stored_file import Asset
 
 SETTINGS: Final = "settings"  # metadata key of `settings_hash` in raw, cleaned and gridded days
 MODEL_SETTINGS: Final = (
-    "time_zone", "box", "grid", "counted", "event_types", "forecast", "coverage", "factors", "holidays", "forecasters", "network",
+    "time_zone", "box", "grid", "counted", "event_types", "targets", "coverage", "factors", "holidays", "forecasters", "network",
 )  # fmt: skip
 GRID: Final = "grid"  # metadata key of `grid_settings` in gridded days and forecasts
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date
-from functools import partial
+from functools import partial, wraps
 from inspect import cleandoc
 from typing import Any
 
@@ -66,6 +66,19 @@ def city_asset(
         for key in run_days(context, city) if "partitions_def" in more else [None]:
             metadata = recorded(opened, city, asset, key, partial(make, context.log, opened, city, key))
             context.add_asset_metadata(metadata, partition_key=None if key is None else str(key))
+
+    return made
+
+
+def for_each_target(body: Body) -> Body:
+    """Return a body that makes a partition for each target; the panel names targets if there are several."""
+
+    @wraps(body)
+    def made(*given: Any) -> panel.Metadata:
+        *before, store, city, key = given
+        return panel.of_targets(
+            [(view, body(*before, of_target, view, key)) for of_target, view in city.by_target(store)]
+        )
 
     return made
 

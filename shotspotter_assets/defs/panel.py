@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.markdown import plain
 from shotspotter_assets.storage.catalogue import NOWCAST_HOURS
@@ -20,6 +21,25 @@ SIGNIFICANT_DIGITS: Final = 4
 SHOWN_DAYS: Final = 200
 
 Metadata = dict[str, Any]  # entries of the panel by name; the type that Dagster gives their values is not public
+
+
+def of_targets(panels: Sequence[tuple[City, Metadata]]) -> Metadata:
+    """Join the panels of a city by target, in their words; names start with the target if there are several."""
+    from shotspotter_assets.storage.fingerprints import sha256
+
+    joined: Metadata = {}
+    for city, panel in panels:
+        before = f"{city.target}: " if len(panels) > 1 else ""
+        joined |= {f"{before}{city.worded(name)}": value for name, value in panel.items() if name != "data_version"}
+    versions = [panel["data_version"] for _, panel in panels if "data_version" in panel]
+    version = versions[0] if len(versions) == 1 else sha256(*versions)[:16]
+    return joined | ({"data_version": version} if versions else {})
+
+
+def sentences(panels: Sequence[tuple[City, str]]) -> str:
+    """Join texts by target, which they start with if there are several; texts may be empty."""
+    before = "{}: " if len(panels) > 1 else ""
+    return " ".join(before.format(city.target) + city.worded(text) for city, text in panels if text)
 
 
 def column_schema(table: StoredTable) -> dict[str, dg.TableSchema]:

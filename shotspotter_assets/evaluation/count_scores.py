@@ -9,12 +9,12 @@ import pyarrow as pa
 from scipy.special import gammaln
 
 from shotspotter_assets.arrays import Array
-from shotspotter_assets.calendar.dates import dates_of, is_holiday_fireworks
+from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation.gains import weekly_sums
 from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, loss_rows
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.forecaster_registry import BASELINES
-from shotspotter_assets.models.history import History
+from shotspotter_assets.models.history import History, firework_days
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
@@ -60,7 +60,7 @@ def fold_counts(
     test, in_coverage, model = record.windows(history)[2], history.in_coverage, models.counts
     known, alerts = history.known_in(test), history.alerts[:, in_coverage]
     days, usual = history.days()[test.start :], model.usual(history, test)
-    fireworks = is_holiday_fireworks(days)[:, None]
+    fireworks = firework_days(history.city, days)[:, None]
     names = {SERVED: record.served} | {name: name for name in BASELINES}
     forecasts = {column: model.distribution(probability[name], fireworks, usual) for column, name in names.items()}
     total_low, total_high = model.total_interval(forecasts[SERVED], fireworks)

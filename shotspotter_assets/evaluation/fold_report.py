@@ -71,7 +71,9 @@ def fold_report(
     # Stored as they are scored, so that the scores can be computed from the table alone.
     probabilities = {name: clip_probability(values[known]) for name, values in probability.items()}
     forecasts = forecasts_table(days, np.nonzero(in_coverage), observed, probabilities)
-    rows = all_rows(forecasts, []) | all_rows(without_firework_days(forecasts), [], WITHOUT_FIREWORKS)
+    rows = all_rows(forecasts, [])
+    if history.city.is_of_gunfire:
+        rows |= all_rows(without_firework_days(forecasts), [], WITHOUT_FIREWORKS)
     seconds = {name: trained.seconds_to_train for name, trained in record.models.items()}
     rows |= {(ALL, ALL, name, "seconds_to_train"): Score(seconds.get(name)) for name in probability}
     report = FoldReport(

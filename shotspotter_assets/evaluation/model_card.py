@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.count_scores import COUNTS, SERVED, number_rows
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED
 from shotspotter_assets.evaluation.score_rows import ALL, TYPES, WITHOUT_FIREWORKS, ScoreTable
@@ -15,14 +16,14 @@ NOT_FOR: Final = """\
 ## What it must not be used for
 
 - Not about persons: no stop, search, arrest, charge or evidence may rest on a flag or on a probability.
-- Not to judge a neighbourhood, an officer, or the sensors' accuracy.
+- Not to judge a neighbourhood, an officer, or the accuracy of the source.
 - Not outside the covered cells, not for another city, and not for events other than those it forecasts.
 - Not without a person who decides, writes down why, and can be asked; and not without a way to switch it off.
 - Not when neither the forecast nor the best simple method is good enough: see the track record.
 """
 
 
-def model_card(report: WalkForwardReport, scores: ScoreTable) -> str:
+def model_card(report: WalkForwardReport, scores: ScoreTable, city: City) -> str:
     """Return the model card for people who decide on the use of the forecast that the report's verdict serves."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -38,7 +39,8 @@ def model_card(report: WalkForwardReport, scores: ScoreTable) -> str:
         "plain": plain,
     }
     served, cells = report.verdict.served, sorted(set(report.covered_cells.values()))
-    return environment.get_template("model_card.md.jinja").render(
+    card = environment.get_template("model_card.md.jinja").render(
+        city=city,
         report=report,
         scores=scores,
         numbers=number_rows(scores.rows),
@@ -62,6 +64,7 @@ def model_card(report: WalkForwardReport, scores: ScoreTable) -> str:
         allowed=PREDICTED_OVER_OBSERVED,
         not_for=NOT_FOR,
     )
+    return city.worded(card)
 
 
 def _gains(scores: ScoreTable, facet: str, group: str, over: str) -> list[str]:

@@ -75,9 +75,9 @@ def walk_forward_report(
     verdict, baselines = verdict_on(forecasts, candidate, city.gate), baselines_in(forecasts)
     days, observed = dates_of(forecasts), forecasts_table.observed_of(forecasts)
     rows = score_rows.all_rows(forecasts, baselines)
-    rows |= score_rows.all_rows(
-        forecasts_table.without_firework_days(forecasts), baselines, score_rows.WITHOUT_FIREWORKS
-    )
+    if city.is_of_gunfire:
+        ordinary = forecasts_table.without_firework_days(forecasts)
+        rows |= score_rows.all_rows(ordinary, baselines, score_rows.WITHOUT_FIREWORKS)
     for cutoff, table in folds.items():
         rows |= score_rows.gain_rows(table.select(forecasts.column_names), [verdict.best_baseline], FOLD, str(cutoff))
     horizons, horizon_rows = _horizons(hourly, hourly_candidate)

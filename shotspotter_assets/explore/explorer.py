@@ -80,20 +80,17 @@ class Explorer:
 
     @property
     def chosen(self) -> City:
-        """The chosen city, with the chosen target."""
-        return self.cities[self.city.value].model_copy(update={"forecast": self.target.value})
+        """The chosen city, with the chosen target alone."""
+        return self.cities[self.city.value].model_copy(update={"targets": dict([self.target.value])})
 
     def _offer_city(self) -> None:
         city = self.cities[self.city.value]
         first, last = tables.stored_days(self.store, city)
         self.day.value = None  # nothing is drawn before all choices are those of the city
         types = [name for code, name in city.type_names.items() if code != UNKNOWN_TYPE_CODE]
-        self.target.options = {
-            ", ".join(city.forecast) or "gunfire": city.forecast,
-            "gunfire": (),
-            **{name: (name,) for name in types},
-        }
-        self.target.value = city.forecast
+        offered = city.targets | {name: (name,) for name in types if name not in city.targets}
+        self.target.options = {name: (name, events) for name, events in offered.items()}
+        self.target.value = city.target, city.targets[city.target]
         self.tiles.value = "" if city.base_map is None else city.base_map.tiles
         hours = () if city.time_precision == "day" else HORIZONS
         self.horizon.options = {"next day": 0, **{f"next {number} h": number for number in hours}}
@@ -145,12 +142,13 @@ class Explorer:
         yield figures.alerts_by_type(city, alerts)
 
     def _stored_views(self) -> Iterator[Any]:
-        city = self.cities[self.city.value]
-        if self.target.value != city.forecast:
+        city, (target, _) = self.cities[self.city.value], self.target.value
+        if target not in city.targets:
             raise ValueError(
-                f"Stored folds of {city.name} forecast its own target; train a small fold for another one."
+                f"Stored folds of {city.name} are of {', '.join(city.targets)}; train a small fold for another target."
             )
-        yield from self._views(tables.fold_forecasts(self.store, city, self.day.value, self.horizon.value))
+        store = self.store.of(target)
+        yield from self._views(tables.fold_forecasts(store, city, self.day.value, self.horizon.value))
 
     def _trained_views(self) -> Iterator[Any]:
         if self.day.value is None:

@@ -64,6 +64,6 @@ def fold_forecasts(store: Store, city: City, day: date, horizon: int = 0) -> pa.
 def issued_forecasts(store: Store, city: City) -> pa.Table | None:
     """Read the issued next-day forecasts with observed alerts; None without any of a known day."""
     first, last = stored_days(store, city)
-    forecasts = next_day_forecasts(store, city, first, last)
+    forecasts = next_day_forecasts(store.of(city.target), city, first, last)
     history = CityHistory.load(store, city, last, min(forecasts, default=last))
     return scored_days(known_forecasts(forecasts, history), history, "candidate")

@@ -17,8 +17,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import nbinom
 
 from shotspotter_assets.arrays import Array, Booleans
-from shotspotter_assets.calendar.dates import is_holiday_fireworks
-from shotspotter_assets.models.history import History
+from shotspotter_assets.models.history import History, firework_days
 from shotspotter_assets.models.model_files import StoredModel
 from shotspotter_assets.models.next_day.further_alerts import FurtherAlerts, fit_further_alerts
 from shotspotter_assets.models.next_day.regime_regression import FitData
@@ -129,7 +128,7 @@ class AlertCounts(StoredModel):
         days, usual = slice(validation.start, validation.stop), None if fitted is None else fitted[1][known]
         alerts, fireworks = (
             history.alerts[days][known][:, history.in_coverage],
-            is_holiday_fireworks(history.days()[days]),
+            firework_days(history.city, history.days()[days]),
         )
         counts = cls.fit(alerts, probability[known], fireworks[known], usual)
         return counts if fitted is None else replace(counts, regression=fitted[0])

@@ -140,6 +140,19 @@ class CityHistory:
         """Alerts of the forecast types, shape (days, rows, columns)."""
         return alerts_of(self.city, self.daily_counts)
 
+    @property
+    def nothing_counted(self) -> str:
+        """Why nothing can be learned, if no row of these days is an event of the target; else ""."""
+        if self.alerts.any():
+            return ""
+        city, totals = self.city, self.daily_counts.sum(axis=(0, 2, 3))
+        found = [f"{city.type_names[code]} {totals[code]:,}" for code in np.flatnonzero(totals).tolist()]
+        return (
+            f"{city.name}.yaml: targets.{city.target}: none of the rows on the grid from {self.days[0]} to {self.last_known} is "
+            f"one of {', '.join(city.targets[city.target])} (there are: {', '.join(found) or 'none'}). Correct the spellings "
+            "in event_types, or remove the target."
+        )
+
     @cached_property
     def factors(self) -> CityFactors:
         """Contributing factors of all days; forecasts use only values published before them."""

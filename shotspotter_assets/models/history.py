@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shotspotter_assets.arrays import Booleans, Integers, Singles
-from shotspotter_assets.calendar.dates import day_axis, hours_of_days
+from shotspotter_assets.calendar.dates import day_axis, hours_of_days, is_holiday_fireworks
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import NO_FACTORS, CityFactors
 from shotspotter_assets.storage.fingerprints import sha256
@@ -115,6 +115,11 @@ class History:
     def clear_cache(self) -> None:
         """Drop `cached` results: the inputs of a long history take most of a fit's memory."""
         self._cache.clear()
+
+
+def firework_days(city: City, days: npt.NDArray[np.datetime64]) -> Booleans:
+    """Flag firework days, same shape; none for targets other than gunfire."""
+    return is_holiday_fireworks(days) & city.is_of_gunfire
 
 
 def alerts_of(city: City, counts: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:

@@ -69,7 +69,7 @@ class HourlyHistory:
 
     @cached_property
     def clock(self) -> HourlyClock:
-        return HourlyClock.of_hours(self.starts, self.city.zone)
+        return HourlyClock.of_hours(self.starts, self.city.zone, has_fireworks=self.city.is_of_gunfire)
 
     def hour_at(self, instant: datetime) -> int:
         """Return the first hour that begins at or after an instant, which has a zone."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.store import Store
@@ -21,6 +22,7 @@ class Status(StoredRecord):
     stored_as = catalogue.STATUS
 
     schema_version: int = Field(SCHEMA_VERSION, description="It rises when a field or column loses its meaning.")
+    target: str = Field(description="Target of the forecast.")
     no_forecast: str = Field("", description='Reason for no forecast, or ""; then there are no other files.')
     files: tuple[str, ...] = Field((), description="Names of the other files, all of this forecast.")
     ends: datetime | None = Field(None, description="End of the last period in the files, which are out of date then.")
@@ -38,16 +40,18 @@ class Status(StoredRecord):
     warnings: tuple[str, ...] = Field((), description="Open warnings of the data checks about the newest days.")
 
 
-def published_files(store: Store, city: str, issue: dict[str, Any], warnings: Sequence[str]) -> dict[str, bytes]:
+def published_files(store: Store, city: City, issue: dict[str, Any], warnings: Sequence[str]) -> dict[str, bytes]:
     """Return the files of the `newest_forecast` by name, with the status last; only the status without a forecast."""
-    forecast, nothing = issue["forecast"], issue["nothing"]
+    forecast, nothing, key = issue["forecast"], issue["nothing"], {"city": city.name, "target": city.target}
     if forecast is None:
         last_known, reason = nothing and nothing.last_known, issue["no_forecast"]
-        status = Status(city=city, no_forecast=reason, last_known=last_known, warnings=tuple(warnings))
+        status = Status(**key, no_forecast=reason, last_known=last_known, warnings=tuple(warnings))
         return {catalogue.STATUS.file: status.content()}
     record = forecast["record"]
-    facts = {"schema_version": SCHEMA_VERSION, "city": city, "forecast_date": str(record.forecast_date)}
-    files = {catalogue.FORECAST_MAP.file: _with(facts, store.read_bytes(catalogue.RISK_MAP, city, record.issue_date))}
+    facts = {"schema_version": SCHEMA_VERSION, "forecast_date": str(record.forecast_date)} | key
+    files = {
+        catalogue.FORECAST_MAP.file: _with(facts, store.read_bytes(catalogue.RISK_MAP, city.name, record.issue_date))
+    }
     if (plan := forecast["table"]) is not None:
         files |= {
             catalogue.PLAN_CSV.file: dispatch_csv(plan),
@@ -55,9 +59,9 @@ def published_files(store: Store, city: str, issue: dict[str, Any], warnings: Se
         }
     if forecast["data"]["streets"]:
         files[catalogue.STREETS_CSV.file] = dispatch_csv(
-            store.read_table(catalogue.TOP_STREETS, city, record.issue_date)
+            store.read_table(catalogue.TOP_STREETS, city.name, record.issue_date)
         )
-    own = record.model_dump(include={*Status.model_fields})
+    own = record.model_dump(include={*Status.model_fields}) | key
     status = Status(**own, ends=forecast["ends"], files=tuple(files), warnings=tuple(warnings))
     return files | {catalogue.STATUS.file: status.content()}
 

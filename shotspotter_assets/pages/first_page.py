@@ -81,7 +81,7 @@ class _FirstPage:
         self.drivers = record.cell_drivers()
         self.shifts = () if city.time_precision == "day" else QUARTERS if city.patrol is None else city.patrol.shifts
         self.units, self.plan = self._read_plan(record.issue_date)
-        if self.plan is not None and self.plan.forecast_version != record.version:
+        if self.plan is not None and self.plan.forecast_versions.get(city.target) != record.version:
             self.units = None
         self.recent = self._recent_alerts()
 
@@ -268,7 +268,7 @@ def _view(period: Period, share: Array) -> dict[str, object]:
     of_type, alerts = -np.expm1(share * np.log1p(-period.probability)), period.expected * share
     steps = scale(of_type)
     return {
-        "alerts": amount(float(alerts.sum())),
+        "total": amount(float(alerts.sum())),
         "classes": chance_classes(of_type, steps).tolist(),
         "chances": [chance(value) for value in of_type.tolist()],
         "legend": legend(steps),

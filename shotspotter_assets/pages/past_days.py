@@ -88,7 +88,7 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
         "chances": [chance(value) for value in probability.tolist()],
         "counts": counts.tolist(),
         "flagged": cells[flagged].tolist(),
-        "alerts": [
+        "events": [
             {
                 "at": [one.latitude, one.longitude],
                 "cell": cell,

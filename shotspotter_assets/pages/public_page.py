@@ -42,7 +42,7 @@ def public_files(store: Store, city: City, issue: dict[str, Any], layers: CityLa
         "shared": "",
     }
     files = {FOLDER + name: package_file(name) for name in ("pages.css", "pages.js")}
-    return files | {f"{FOLDER}index.html": render("public.html.jinja", **values)}
+    return files | {f"{FOLDER}index.html": city.worded(render("public.html.jinja", **values).decode()).encode()}
 
 
 def _levels(store: Store, city: City, record: ForecastRecord, layers: CityLayers) -> dict[str, Any] | None:

@@ -64,13 +64,13 @@ class CityCard(BaseModel):
 
 
 class PagesRecord(StoredRecord):
-    """Written pages of a city: hash of each file, and stamp of each past day."""
+    """Written pages of a city: hash of each file, and stamp of each file of a past day."""
 
     stored_as = PAGES_RECORD
 
     card: CityCard
     files: dict[str, str] = Field(default_factory=dict)
-    past: dict[date, str] = Field(default_factory=dict)
+    past: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass
@@ -85,6 +85,8 @@ class Site:
     hashes: dict[str, str] = field(default_factory=dict)  # by file, those of files that are kept unread among them
     written: list[str] = field(default_factory=list)  # names of changed files
     problems: list[str] = field(default_factory=list)  # a line for each layer that is left out or covers little
+    past: dict[str, str] = field(default_factory=dict)  # stamps of past days by file
+    folder: str = ""  # folder of the target whose files are put, with "/"
 
     @classmethod
     def of(cls, store: Store, name: str) -> "Site":
@@ -100,11 +102,12 @@ class Site:
         return self.store.uri(INDEX, self.name)
 
     def put(self, file: str, content: bytes) -> None:
-        self.contents[file], self.hashes[file] = content, sha256(content)
+        self.contents[self.folder + file], self.hashes[self.folder + file] = content, sha256(content)
 
-    def put_data(self, name: str, data: object) -> None:
-        """Put data as a script, as pages on the disk may load scripts but may not fetch."""
-        self.put(f"{name}.js", f'CityPages.data("{name}", {to_json(data).decode()});\n'.encode())
+    def put_data(self, name: str, data: object, city: City) -> None:
+        """Put data as a script, as pages on the disk may load scripts but may not fetch, in the words of the target."""
+        text = city.worded(to_json(data).decode())
+        self.put(f"{name}.js", f'CityPages.data("{name}", {text});\n'.encode())
 
     def write(self, **changes: Any) -> None:
         """Write the changed files, delete all others that were not put, and write the record with its `changes`."""
@@ -121,46 +124,63 @@ class Site:
         self.record.write(self.store)
 
 
+def folder_of(city: City, target: str) -> str:
+    """Return the folder of a target's pages within the city's, with "/"; "" for the main target."""
+    return "" if target == city.target else f"{target}/"
+
+
 def make_pages(store: Store, city: City) -> Site:
-    """Make the pages of a city, and write the changed files; layers that cannot be used are left out."""
+    """Make the pages of a city, and write the changed files; layers that cannot be used are left out.
+
+    Pages of the main target are in the city's folder, those of others in a folder with their name.
+    """
     places = Places(city)
     with store.alone(PAGE.asset, city.name):
-        issue = newest_forecast(store, city, places)
-        forecast = issue["forecast"]
-        site, days = Site.of(store, city.name), np.array(sorted(store.days_present(TENSORS, city.name)))
-        known = max(days[DayTable.read(store, city.name, is_needed=True).is_counted(days)], default=None)
-        past = _past_days(site, city, known)
-        track = None if known is None else track_record(store, city, known)
-        cells = _cells(store, city, forecast)
-        site.problems = [*places.problems, *uncovered(city, places.layers, cells)]
-        site.put_data("ground", places.ground(cells))
-        if forecast is not None:
-            site.put_data("forecast", forecast["data"])
-        for file, content in published_files(store, city.name, issue, _warnings(store, city)).items():
-            site.put(file, content)
-        if city.public:
-            for file, content in public_files(store, city, issue, places.layers, title_of(city.name)).items():
-                site.put(file, content)
-        if track is not None:
-            site.put_data("track", track["charts"])
-        card = None
-        with suppress(MissingObjectError):
-            card = rendered_markdown(store.read_bytes(MODEL_CARD, city.name).decode())
-        pages: dict[str, dict[str, Any]] = {
-            INDEX.file: issue | {"not_for": rendered_markdown(NOT_FOR.partition("\n")[2])}
-        }
-        hours = last_hours(store, city, places)
-        if hours is not None or city.nowcasts is not None:
-            pages[LAST_HOURS] = {"hours": hours}
-        if past:
-            shown = {"flagged_percent": FLAGGED_PERCENT, "has_plans": has_plans(city)}
-            pages["past.html"] = {"days": sorted(past), **shown}
-        if track is not None or card is not None:
-            shown = {"flagged_percent": FLAGGED_PERCENT, "min_weeks": MIN_WEEKS_FOR_INTERVAL}
-            pages["track_record.html"] = {"track": track, "card": card, **shown}
-        _put_pages(site, city, pages, pages)
-        site.write(card=_card(city.name, issue), past=past)
+        site, issues = Site.of(store, city.name), []
+        for of_target, view in city.by_target(store):
+            site.folder = folder_of(city, view.target)
+            issues.append(_put_target(site, of_target, city, view, places))
+        site.write(card=_card(city.name, issues[0]), past=site.past)
     return site
+
+
+def _put_target(site: Site, store: Store, city: City, view: City, places: Places) -> dict[str, Any]:
+    """Put the pages of one target of a city, the `view`; return its `newest_forecast`."""
+    issue, days = newest_forecast(store, view, places), np.array(sorted(store.days_present(TENSORS, city.name)))
+    forecast = issue["forecast"]
+    known = max(days[DayTable.read(store, city.name, is_needed=True).is_counted(days)], default=None)
+    past = _past_days(site, store, view, known)
+    track = None if known is None else track_record(store, view, known)
+    cells = _cells(store, view, forecast)
+    site.problems += [
+        one for one in [*places.problems, *uncovered(view, places.layers, cells)] if one not in site.problems
+    ]
+    site.put_data("ground", places.ground(cells), view)
+    if forecast is not None:
+        site.put_data("forecast", forecast["data"], view)
+    files = published_files(store, view, issue, _warnings(store, city))
+    if city.public:
+        files |= public_files(store, view, issue, places.layers, title_of(city.name))
+    for file, content in files.items():
+        site.put(file, content)
+    if track is not None:
+        site.put_data("track", track["charts"], view)
+    card = None
+    with suppress(MissingObjectError):
+        card = rendered_markdown(store.read_bytes(MODEL_CARD, city.name).decode())
+    not_for = rendered_markdown(view.worded(NOT_FOR.partition("\n")[2]))
+    pages: dict[str, dict[str, Any]] = {INDEX.file: issue | {"not_for": not_for}}
+    hours = last_hours(store, city, places) if view.target == city.target else None
+    if hours is not None or (city.nowcasts is not None and view.target == city.target):
+        pages[LAST_HOURS] = {"hours": hours}
+    if past:
+        shown = {"flagged_percent": FLAGGED_PERCENT, "has_plans": has_plans(city)}
+        pages["past.html"] = {"days": past, **shown}
+    if track is not None or card is not None:
+        shown = {"flagged_percent": FLAGGED_PERCENT, "min_weeks": MIN_WEEKS_FOR_INTERVAL}
+        pages["track_record.html"] = {"track": track, "card": card, **shown}
+    _put_pages(site, city, view, pages, pages)
+    return issue
 
 
 def renew_last_hours(store: Store, city: City, places: Places) -> None:
@@ -171,7 +191,7 @@ def renew_last_hours(store: Store, city: City, places: Places) -> None:
             # Files that a run without an end left unrecorded stay for the next run of all pages.
             site.hashes |= dict.fromkeys(site.stored, "") | site.record.files
             site.problems, pages = places.problems, {LAST_HOURS: {"hours": last_hours(store, city, places)}}
-            _put_pages(site, city, pages, site.stored | pages.keys())
+            _put_pages(site, city, city, pages, site.stored | pages.keys())
             site.write()
 
 
@@ -188,22 +208,23 @@ def make_overview(store: Store, names: list[str]) -> str:
     return site.index
 
 
-def _put_pages(site: Site, city: City, pages: dict[str, dict[str, Any]], linked: Container[str]) -> None:
-    """Put pages, given as values of their templates by file, with tabs for the `linked` ones."""
-    tabs = {file: title for file, title in TABS.items() if file in linked}
+def _put_pages(site: Site, city: City, view: City, pages: dict[str, dict[str, Any]], linked: Container[str]) -> None:
+    """Put pages of a target, given as values of their templates by file, with tabs for the `linked` ones."""
+    up = "../" if site.folder else ""
     values = {
-        "city": city,
+        "city": view,
         "warnings": _warnings(site.store, city),
         "city_title": title_of(city.name),
         "problems": site.problems,
-        "tabs": tabs,
+        "tabs": {file: title for file, title in TABS.items() if file in linked},
+        "targets": {name: up + folder_of(city, name) + INDEX.file for name in city.targets},
         "csp": policy("" if city.base_map is None else city.base_map.tiles),
-        "shared": f"../city={ALL_CITIES}/",
+        "shared": f"{up}../city={ALL_CITIES}/",
         "index": INDEX.file,
         "cell_size": "{1:.0f} x {0:.0f} m".format(*cell_metres(city)),
     }
     for file, own in pages.items():
-        site.put(file, render(f"{file}.jinja", file=file, **values, **own))
+        site.put(file, view.worded(render(f"{file}.jinja", file=file, **values, **own).decode()).encode())
 
 
 def _warnings(store: Store, city: City) -> list[str]:
@@ -211,22 +232,25 @@ def _warnings(store: Store, city: City) -> list[str]:
     return [] if last is None else open_warnings(store, city, last - timedelta(days=WARNED_DAYS))
 
 
-def _past_days(site: Site, city: City, known: date | None) -> dict[date, str]:
-    """Put the new or changed maps of past days, and return the stamps of all."""
-    past = {}
-    for day, stamp in stamps(site.store, city, known) if known else ():
-        kept = site.record.files.get(file := f"day-{day}.js")
-        if kept and site.record.past.get(day) == stamp:
-            past[day], site.hashes[file] = stamp, kept
+def _past_days(site: Site, store: Store, city: City, known: date | None) -> list[date]:
+    """Put the new or changed maps of past days, and return these days."""
+    past = []
+    for day, stamp in stamps(store, city, known) if known else ():
+        file = f"{site.folder}day-{day}.js"
+        kept = site.record.files.get(file)
+        if kept and site.record.past.get(file) == stamp:
+            past.append(day)
+            site.past[file], site.hashes[file] = stamp, kept
             continue
         try:
-            maps = past_day(site.store, city, day)
+            maps = past_day(store, city, day)
         except (CorruptObjectError, MissingObjectError) as error:
             log.warning("City %s: pages leave out %s. %s", city.name, day, error)
             continue
         if maps is not None:
-            past[day] = stamp
-            site.put_data(f"day-{day}", maps)
+            past.append(day)
+            site.past[file] = stamp
+            site.put_data(f"day-{day}", maps, city)
     return past
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
 from shotspotter_assets.arrays import Booleans, Names
 from shotspotter_assets.calendar.local_time import ONE_DAY
@@ -123,7 +124,7 @@ class PlanRecord(StoredRecord):
     issue_date: date
     forecast_date: date
     note: str = ""
-    forecast_version: str = ""
+    forecast_versions: dict[str, str] = Field(default_factory=dict)  # by target
     radius_m: float = 0.0  # reach of a unit
     shifts: tuple[ShiftTotals, ...] = ()
 

@@ -1,6 +1,6 @@
 """Hours of shifts on a city's clock, and the alerts expected in each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -34,6 +34,15 @@ def shift_forecasts(hourly: pa.Table, city: City, shifts: Sequence[Shift], day: 
     chosen = [_hours_of(shift, day, city.zone, starts) for shift in shifts]
     expected, hazard = np.stack([hours[:, of_shift].sum(axis=1) for of_shift in chosen], axis=1)
     return ShiftForecasts(expected, -np.expm1(-hazard), in_coverage)
+
+
+def weighted(forecasts: Mapping[str, ShiftForecasts], weights: Mapping[str, float]) -> ShiftForecasts:
+    """Join the forecasts of targets: expected events times the target's weight, and the chance of any that has one."""
+    some = [(one, weights.get(name, 1.0)) for name, one in forecasts.items()]
+    expected = sum((weight * one.expected for one, weight in some), np.zeros(()))
+    no_event = [1 - one.probability * (weight > 0) for one, weight in some]
+    in_coverage = np.any([one.in_coverage for one, _ in some], axis=0)
+    return ShiftForecasts(expected, 1 - np.prod(no_event, axis=0), in_coverage)
 
 
 def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:

@@ -50,22 +50,27 @@ def stored_models(store: Store, city: str, last: date) -> Iterator[tuple[Serving
 
 
 def waiting_models(store: Store, city: City, last: date) -> list[WaitingModels]:
-    """Return the newest models of each lead that wait for approval."""
+    """Return the newest models of each target and lead that wait for approval."""
     if city.approval == "automatic":
         return []
-    approved, newest = Approvals.read(store, city.name), _newest_by_lead(store, city, last)
-    return [waits for version, waits in newest.items() if waits is not None and version not in approved]
+    return [
+        waits
+        for of_target, _ in city.by_target(store)
+        for version, waits in _newest_by_lead(of_target, city, last).items()
+        if waits is not None and version not in Approvals.read(of_target, city.name)
+    ]
 
 
 def approve(store: Store, city: City, issue_date: date, version: str, now: datetime) -> None:
-    """Record the approval of models; raise ValueError if they are not the newest ones of a lead."""
-    if version not in _newest_by_lead(store, city, issue_date):
+    """Record the approval of models; raise ValueError if they are not the newest ones of a target and lead."""
+    stores = [one for one, _ in city.by_target(store) if version in _newest_by_lead(one, city, issue_date)]
+    if not stores:
         waiting = [f"{one.models.version} ({one.models.served})" for one in waiting_models(store, city, issue_date)]
         raise ValueError(
             f"{city.name}|{issue_date}: approve: no models of version {version} wait (allowed: {', '.join(waiting) or 'none'})."
         )
-    approved = {version: now.isoformat(timespec="seconds")} | Approvals.read(store, city.name)
-    Approvals(city=city.name, approved=approved).write(store)
+    approved = {version: now.isoformat(timespec="seconds")} | Approvals.read(stores[0], city.name)
+    Approvals(city=city.name, approved=approved).write(stores[0])
 
 
 def serve_approved(

@@ -9,13 +9,14 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.calendar import local_time
-from shotspotter_assets.calendar.dates import DAY_HOURS, is_holiday_fireworks
+from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings, model_settings
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import OtherInputsError
 from shotspotter_assets.models.forecaster_registry import NEW_CITY
+from shotspotter_assets.models.history import firework_days
 from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.models.stack import LONG_LEAD_DAYS
 from shotspotter_assets.models.trained_models import TrainedModels
@@ -24,10 +25,8 @@ from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.fingerprints import sha256
 
-INTERVAL: Final = (
-    "80% interval of the probability: how far the level of whole weeks was off on the validation window, and on firework days "
-    "how far their level usually is off."
-)
+INTERVAL: Final = "80% interval of the probability: how far the level of whole weeks was off on the validation window."
+ON_FIREWORK_DAYS: Final = " On firework days it is how far their level usually is off."
 NEW_CITY_INTERVAL: Final = "80% interval of the probability: how far rates may lie from those of other cities."
 
 
@@ -54,6 +53,7 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     try:
         next_day = risk_tables.next_day_table(record, models, history, mixes)
         drivers = models.next_day[record.candidate].drivers(history, history.next_day)
+        drivers = drivers and [tuple(map(city.worded, reasons)) for reasons in drivers]
     except OtherInputsError as error:
         key = f"{city.name}|{issue_date}"
         remedy = f"Materialize live_models for {key} with `retrain` on."
@@ -67,7 +67,7 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
         )
         tables.append(risk_tables.next_hours_table(record, models, hourly, first_hour, probability, mixes))
     low, high = models.counts.total_interval(
-        CountDistribution.of_forecast(next_day), is_holiday_fireworks(np.array([forecast_date], "datetime64[D]"))
+        CountDistribution.of_forecast(next_day), firework_days(city, np.array([forecast_date], "datetime64[D]"))
     )
     replayed = is_over(forecast_date, city, now)
     total = json.dumps([float(low), float(high)])
@@ -124,7 +124,8 @@ def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
 
 
 def _meanings(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> tuple[str, str]:
-    interval = NEW_CITY_INTERVAL if record.served == NEW_CITY else INTERVAL
+    interval = INTERVAL + ON_FIREWORK_DAYS * stored.city.is_of_gunfire
+    interval = NEW_CITY_INTERVAL if record.served == NEW_CITY else interval
     hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
     if stored.lead > 1:
         interval += f" The forecasts of the validation window had the same lead of {stored.lead} days."

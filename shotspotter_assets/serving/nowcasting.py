@@ -136,7 +136,7 @@ class Nowcaster:
 
     def _load(self, now: datetime) -> tuple[Store, ServingRecord, TrainedModels]:
         if self._loaded is None or self._loaded[0] != _hour_of(now):
-            store = self.open_store()
+            store = self.open_store().of(self.city.target)
             record = record_in_force(store, self.city, now)
             is_same = self._loaded is not None and self._loaded[2].data_version == record.data_version
             models = self._loaded[3] if self._loaded is not None and is_same else record.loaded(store)

@@ -103,6 +103,8 @@ def choose_models(
         if context.shared is None:
             return LiveModels(None, why_none=_too_short(stored))
         record, files = train_new_city(stored, context)
+    elif stored.nothing_counted:
+        return LiveModels(None, why_none=stored.nothing_counted)
     else:
         windows, incidents = live_windows(stored.days, validation_days), stored_incidents(store, stored)
         if before is not None and city.network:

@@ -19,7 +19,7 @@ from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.forecaster_registry import BASELINES, NETWORK
 from shotspotter_assets.models.gunshot_types import type_mixes
-from shotspotter_assets.models.history import History
+from shotspotter_assets.models.history import History, firework_days
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
@@ -50,7 +50,7 @@ def next_day_table(record: ServingRecord, models: TrainedModels, history: Histor
     shown = {name: model for name, model in models.next_day.items() if name in names}
     by_model = {name: model.predict(history, range(at, at + 1))[0] for name, model in shown.items()}
     probability, served = by_model[record.served], models.next_day[record.served]
-    fireworks = bool(dates.is_holiday_fireworks(np.array([forecast_date], "datetime64[D]"))[0])
+    fireworks = bool(firework_days(history.city, history.days_to_forecast()[-1:])[0])
     offset = np.array(day_offset(record.weekly_offset, fireworks))[:, None]
     if isinstance(served, FittedNewCity):  # only these rates have an uncertainty of their own in each cell
         offset = offset + served.spread(history, at)

@@ -12,7 +12,6 @@ import numpy as np
 from pydantic import JsonValue
 
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
-from shotspotter_assets.cities.city import FIRST_EVENT_CODE
 from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.gains import Gain
@@ -267,8 +266,8 @@ def _fit_hours(
             training.try_add(records.NEXT_MINUTES, partial(fit_on_hours, incidents, by_hour, hours))
         elif name == records.HOURLY_STACK and hours is None:
             without[records.NEXT_MINUTES] = without[name]
-    if city.forecast_codes != tuple(range(FIRST_EVENT_CODE)):
-        without[records.TYPES] = f"Forecasts are of {', '.join(city.forecast)}, which have no gunshot type."
+    if not city.is_of_gunfire:
+        without[records.TYPES] = f"Forecasts of {city.target} have no kinds."
     elif types := training.try_add(records.TYPES, lambda: GunshotTypes.fit(by_hour, train, validation)):
         table = type_forecasts(types, next_day, by_hour, history, validation, validation=True)
         training.types_by, training.types_reason = shown_types(table)

@@ -1,6 +1,6 @@
 """The store of all assets: files of `storage.catalogue` under a local folder or an S3 prefix.
 
-    <root>/<asset>/city=<city>[/date=<YYYY-MM-DD> or /fold=<YYYY-MM-DD>]/<file>
+    <root>/<asset>/city=<city>[/target=<target>][/date=<YYYY-MM-DD> or /fold=<YYYY-MM-DD>]/<file>
 
 The folders follow the Hive convention: Parquet files of one name open as one data set in pyarrow, pandas, polars and
 DuckDB. Therefore no table stores its folders' keys as columns.
@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from copy import copy
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +24,7 @@ from pydantic import ValidationError
 
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.local_files import LocalFiles
-from shotspotter_assets.storage.stored_file import Asset, StoredFile, StoredTable
+from shotspotter_assets.storage.stored_file import GUNFIRE, Asset, StoredFile, StoredTable
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.s3_objects import S3Objects
@@ -48,26 +49,33 @@ class Store:
     def __init__(self, root: str, s3_client: Any = None) -> None:
         """Open the store without contacting it; raise ValueError for another root, or for S3 without a client."""
         self.root = root
+        self.target = GUNFIRE
         self._objects = _objects(root, s3_client)
+
+    def of(self, target: str) -> "Store":
+        """Return the store with the files of a target, of assets that have them by target."""
+        other = copy(self)
+        other.target = target
+        return other
 
     def uri(self, file: StoredFile, city: str, day: date | None = None) -> str:
         """Return the file's address, existing or not: an absolute path or an `s3://` address."""
-        return self._objects.uri(file.path(city, day))
+        return self._objects.uri(self._path(file, city, day))
 
     def exists(self, file: StoredFile, city: str, day: date | None = None) -> bool:
-        return self._objects.exists(file.path(city, day))
+        return self._objects.exists(self._path(file, city, day))
 
     def alone(self, name: str, city: str) -> AbstractContextManager[None]:
         """Lock files of a city, under a common name, against concurrent writes; S3 has no lock."""
         return self._objects.alone(f"{name}.{city}")
 
     def write_bytes(self, file: StoredFile, data: bytes, city: str, day: date | None = None) -> None:
-        self._objects.write(file.path(city, day), data)
+        self._objects.write(self._path(file, city, day), data)
 
     def read_bytes(self, file: StoredFile, city: str, day: date | None = None) -> bytes:
         """Return the file's content; raise MissingObjectError if it is not in the store."""
         try:
-            return self._objects.read(file.path(city, day))
+            return self._objects.read(self._path(file, city, day))
         except FileNotFoundError:
             raise MissingObjectError(file.asset, city, day, file.file, self.uri(file, city, day)) from None
 
@@ -97,7 +105,7 @@ class Store:
             return None
 
     def delete(self, file: StoredFile, city: str, day: date | None = None) -> None:
-        self._objects.delete(file.path(city, day))
+        self._objects.delete(self._path(file, city, day))
 
     def write_table(self, file: StoredTable, table: pa.Table, city: str, day: date | None = None) -> None:
         """Write one Parquet file; raise ValueError if the catalogue describes another table."""
@@ -147,7 +155,7 @@ class Store:
 
     def days_present(self, file: StoredFile, city: str, first: date = date.min, last: date = date.max) -> set[date]:
         """Return the dates of the stored files, from `first` to `last`."""
-        folder, start = f"{file.asset}/city={city}", f"{file.dimension}="
+        folder, start = file.folder(city, self.target), f"{file.dimension}="
         names = self._objects.folders_with(folder, start, first.isoformat(), last.isoformat(), file.file)
         texts = [name.removeprefix(start) for name in names]
         return {date.fromisoformat(text) for text in texts if _DAY.fullmatch(text)}
@@ -188,6 +196,9 @@ class Store:
         """Return the error for an unusable file."""
         key = city if day is None else f"{city} {day}"
         return CorruptObjectError(file.asset, key, self.uri(file, city, day), reason)
+
+    def _path(self, file: StoredFile, city: str, day: date | None) -> str:
+        return file.path(city, day, self.target)
 
     def _map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
         if self._objects.threads == 1:

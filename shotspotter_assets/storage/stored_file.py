@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ALL_CITIES: Final = "all-cities"  # name of the city of files of all cities; no city can have it
+GUNFIRE: Final = "gunfire"  # target of a city whose file names none
 
 
 class Asset(StrEnum):
@@ -37,6 +38,15 @@ class Asset(StrEnum):
     QUALITY = "quality"
 
 
+BY_TARGET: Final = frozenset(
+    {
+        *(Asset.TUNED_SETTINGS, Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS, Asset.WALK_FORWARD_REPORTS),
+        *(Asset.LIVE_MODELS, Asset.RISK_FORECASTS, Asset.STREET_RISK, Asset.FORECAST_SCORES, Asset.STREET_SCORES),
+    }
+)
+"""Assets that have the files of a partition once for each target of the city; their lineage is that of all targets."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column; `kind` names its Arrow type, and `meaning` includes the unit."""
@@ -60,13 +70,22 @@ class StoredFile:
         """Partition key in the folder's name."""
         return "fold" if self.date_name == "cutoff" else "date"
 
-    def path(self, city: str, day: date | None = None) -> str:
+    @property
+    def is_by_target(self) -> bool:
+        """True if each target has the file."""
+        return self.asset in BY_TARGET and not self.file.startswith("_")
+
+    def folder(self, city: str, target: str) -> str:
+        """Return the path of the city's folder, in which each target may have its own."""
+        return f"{self.asset}/city={city}" + (f"/target={target}" if self.is_by_target else "")
+
+    def path(self, city: str, day: date | None = None, target: str = GUNFIRE) -> str:
         """Return the file's path within the store; raise ValueError for a superfluous or missing date."""
         if (day is None) == bool(self.date_name):
             key = self.date_name or "city alone"
             raise ValueError(f"{self.file} of {self.asset} is stored by {key}, not for {day}")
         folder = "" if day is None else f"/{self.dimension}={day.isoformat()}"
-        return f"{self.asset}/city={city}{folder}/{self.file}"
+        return f"{self.folder(city, target)}{folder}/{self.file}"
 
     def named(self, **words: str) -> Self:
         """Return the file with words instead of those in braces."""

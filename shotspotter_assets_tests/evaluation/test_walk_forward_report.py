@@ -146,7 +146,7 @@ def test_shorter_horizons_are_scored_apart():
     assert found.horizons[4].served == "climatology"
 
 
-CARD = model_card(REPORT, SCORES)
+CARD = model_card(REPORT, SCORES, CITY)
 
 
 def test_the_card_states_the_numbers_of_the_report():
@@ -168,7 +168,9 @@ def test_the_card_states_the_numbers_of_the_report():
 
 def test_the_baseline_is_served_when_the_gate_fails():
     newest = fold_record(CITY, without={"gunshot_types": "No kinds of gunfire are shown, as they are not better."})
-    card = model_card(*report(with_constant_candidate(), hourly=HOURLY, types={FIRST: types_table()}, newest=newest))
+    card = model_card(
+        *report(with_constant_candidate(), hourly=HOURLY, types={FIRST: types_table()}, newest=newest), CITY
+    )
     assert "Served: **historical_mean**, the best baseline, as residual_boosting did not pass the gate." in card
     assert "| **historical_mean** (served) |" in card
     assert "Predicted / observed is" in card
@@ -179,7 +181,7 @@ def test_the_baseline_is_served_when_the_gate_fails():
 
 def test_the_card_says_that_the_candidate_serves_without_passing():
     alarm = CITY.model_copy(update={"gate": "alarm"})
-    card = model_card(*report(with_constant_candidate(), city=alarm))
+    card = model_card(*report(with_constant_candidate(), city=alarm), alarm)
     assert "Served: **residual_boosting**, the candidate, **although it did not pass the gate**." in card
     assert (
         "- residual_boosting serves although it is worse than historical_mean (gate: alarm in the city's file)." in card
@@ -193,4 +195,4 @@ def test_a_city_without_an_alert_still_has_a_card():
     found, scores = report(silent)
     assert not found.verdict.passed
     json.dumps(found.model_dump(mode="json"), allow_nan=False)
-    assert "**10.0 of ten flagged cells see nothing**" in model_card(found, scores)
+    assert "**10.0 of ten flagged cells see nothing**" in model_card(found, scores, CITY)

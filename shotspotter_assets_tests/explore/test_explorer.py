@@ -66,10 +66,10 @@ def test_choices_are_those_of_the_city_and_redraw_its_views(explorer: Explorer) 
 def test_another_target_is_drawn_and_trained(explorer: Explorer) -> None:
     explorer.model.value, explorer.days.value = "historical_mean", 120
     every = shown(explorer.alerts)[0][1]["data"]
-    explorer.target.value = ("single gunshot",)
+    explorer.target.value = "single gunshot", ("single gunshot",)
     assert {trace["name"] for trace in every} > {"single gunshot"}
     assert [trace["name"] for trace in shown(explorer.alerts)[0][1]["data"]] == ["single gunshot"]
-    assert "train a small fold for another one" in shown(explorer.forecast)[0][1]
+    assert "train a small fold for another target" in shown(explorer.forecast)[0][1]
     explorer.train()
     table, figure = shown(explorer.trained)
     assert all(name in table[1] for name in BASELINES)

@@ -56,8 +56,9 @@ def of_events(*forecast: str) -> History:
     rate = np.zeros((2, *COVERED.shape))
     rate[0, 3:], rate[1, :3] = 0.3, 0.2
     events = random.poisson(rate * COVERED, (len(past.counts), *rate.shape)).astype(np.uint16)
-    kinds = {"event_types": {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}, "forecast": forecast}
-    city = CityFile.model_validate(CITY.model_dump() | kinds)
+    kinds = {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}
+    changes = {"event_types": kinds, "targets": {"target": forecast or ("gunshots",)}}
+    city = CityFile.model_validate(CITY.model_dump() | changes)
     return History(city, past.first_day, np.concatenate([past.counts, events], axis=1), COVERED)
 
 

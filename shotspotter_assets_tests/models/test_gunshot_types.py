@@ -68,7 +68,7 @@ def test_a_networks_maps_of_types_give_their_mix(fitted):
     assert list(mixes) == ["type_regression", "trailing_mix", "network"]
     np.testing.assert_allclose([mix().sum(axis=1) for mix in mixes.values()], 1)
     # The network of a city that forecasts another crime has no maps of gunshot types.
-    robberies = replace(history(), city=hours.city(event_types={"robbery": ["x"]}, forecast=["robbery"]))
+    robberies = replace(history(), city=hours.city(event_types={"robbery": ["x"]}, targets={"robbery": ["robbery"]}))
     assert "network" not in gunshot_types.type_mixes(fitted, {"network": network}, robberies, daily, THREE)
     days = daily.days(more=3)[[-5, -1]]
     mix = gunshot_types.network_mix(network, daily, days, np.array([0, 4]))

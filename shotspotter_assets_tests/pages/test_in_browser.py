@@ -155,7 +155,7 @@ def test_streets_can_be_hidden_and_pointed_at(page: Any, folder: Path, tiny_site
     open_page(page, folder, "index.html#day=Whole+day")
     page.check("#streets")
     page.locator("#map path.street").last.dispatch_event("mouseover")
-    top = json.loads((tiny_site.root / "store/street_risk/city=tiny_city").joinpath(
+    top = json.loads((tiny_site.root / "store/street_risk/city=tiny_city/target=gunfire").joinpath(
         f"date={tiny_site.last_issued}/top_streets.geojson").read_bytes())["features"]  # fmt: skip
     assert page.inner_text(".leaflet-tooltip:not(.name) b") == top[0]["properties"]["name"]
     page.evaluate("location.hash = '#shift=day'")

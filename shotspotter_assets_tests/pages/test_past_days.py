@@ -12,10 +12,10 @@ from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, ISSUED, TinyS
 def test_alerts_in_planned_shifts_are_within_reach_or_not(tiny_site: TinySite, radius_m: float, planned: str) -> None:
     patrol = tiny_site.city.patrol.model_copy(update={"radius_m": radius_m})
     day = past_day(tiny_site.store, tiny_site.city.model_copy(update={"patrol": patrol}), tiny_site.last_issued)
-    hours = [int(alert["lines"][0][:2]) for alert in day["alerts"]]
+    hours = [int(alert["lines"][0][:2]) for alert in day["events"]]
     # The shifts are 6 to 14 and 22 to 6, the latter of the plan of the day before too.
     expected = [NO_PLAN if 14 <= hour < 22 else planned for hour in hours]
-    assert [alert["unit"] for alert in day["alerts"]] == [[unit] for unit in expected]
+    assert [alert["unit"] for alert in day["events"]] == [[unit] for unit in expected]
     assert {NO_PLAN, planned} == set(expected)
     within = sum(unit == REACHED for unit in expected)
     assert f"{within} of the {len(hours)} alerts were within {radius_m:.0f} m of a unit" in day["sentence"]

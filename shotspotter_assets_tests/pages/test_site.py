@@ -97,7 +97,7 @@ def test_a_corrected_day_is_rebuilt_and_the_others_are_kept(copy: Store, tiny_si
     copy.write_table(TENSORS, copy.read_table(TENSORS, CITY, day)[:0], CITY, day)
     made = make_pages(copy, tiny_site.city)
     after = PagesRecord.find(copy, CITY)
-    assert [one for one in after.past if after.past[one] != before.past[one]] == [day]
+    assert [one for one in after.past if after.past[one] != before.past[one]] == [f"day-{day}.js"]
     assert "0 alerts came" in page(copy, f"day-{day}.js")
     assert [name for name in made.written if name.startswith("day-")] == [f"day-{day}.js"]
 
@@ -144,7 +144,7 @@ def test_a_city_without_shifts_has_quarters_of_the_day_without_units(copy: Store
     html = page(copy)
     assert all(f'id="shift={name}"' in html for name in ("Night", "Morning", "Afternoon", "Evening"))
     assert 'id="day=Whole+day"' in html
-    assert '"4/-1":{"alerts"' in page(copy, "forecast.js")
+    assert '"4/-1":{"total"' in page(copy, "forecast.js")
     assert " unit" not in html[html.index("<main>") : html.index("The model behind")]
 
 

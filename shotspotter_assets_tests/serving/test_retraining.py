@@ -160,7 +160,11 @@ def test_the_last_days_validate() -> None:
 @pytest.mark.parametrize("forecast", [(), ("robbery",)])
 def test_names_of_inputs_follow_from_the_city_alone(late: bool, forecast: tuple[str, ...]) -> None:
     kinds = {"robbery": ("robbery",), "calls": ("shots fired",)}
-    changes = {"event_types": kinds, "forecast": forecast, "time_precision": "second" if late else "day"}
+    changes = {
+        "event_types": kinds,
+        "targets": {"target": forecast or ("gunshots",)},
+        "time_precision": "second" if late else "day",
+    }
     town = TOWN.model_copy(update=changes)
     counts = np.random.default_rng(0).poisson(0.1, (30, 6, *town.shape))
     hours = np.ones((30, *town.shape)) if late else None
@@ -187,13 +191,13 @@ def test_live_models_are_those_of_a_fold_with_today_as_its_cutoff() -> None:
 
 
 def test_other_crimes_have_no_gunshot_type() -> None:
-    changes = {"event_types": {"robbery": ["robbery"]}, "forecast": ["robbery"]}
+    changes = {"event_types": {"robbery": ["robbery"]}, "targets": {"robbery": ["robbery"]}}
     robberies = np.concatenate([counts(), counts(seed=1).sum(axis=1, keepdims=True)], axis=1)[: VALIDATION.stop]
     town = stored(robberies.astype(np.uint16), **changes)
     fold, _ = train_fold(
         town, town.days[-1] + ONE_DAY, live_windows(town.days, 60), ["ewma"], context=FitContext(), config={}
     )
-    assert fold.without == {"gunshot_types": "Forecasts are of robbery, which have no gunshot type."}
+    assert fold.without == {"gunshot_types": "Forecasts of robbery have no kinds."}
 
 
 def served(town: CityHistory) -> tuple[ServingRecord, Forecast]:

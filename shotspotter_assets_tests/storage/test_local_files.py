@@ -83,7 +83,9 @@ def test_a_reader_beside_a_writer_never_sees_a_torn_file(tmp_path: Path) -> None
     assert len({content[0] for content in seen}) > 1
 
 
-@pytest.mark.parametrize("blocked", ["store", "store/fold_models", "store/fold_models/city=x/fold=2018-01-01"])
+@pytest.mark.parametrize(
+    "blocked", ["store", "store/fold_models", "store/fold_models/city=x/target=gunfire/fold=2018-01-01"]
+)
 def test_a_file_instead_of_a_folder_makes_the_store_unwritable(tmp_path: Path, blocked: str) -> None:
     (tmp_path / blocked).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / blocked).write_bytes(b"")

@@ -56,8 +56,8 @@ def test_large_and_empty_objects_come_back_whole(store: Store) -> None:
 def test_paths_are_hive_partitions(store: Store) -> None:
     assert [store.uri(file, *place).removeprefix(store.root) for file, place in PLACES.items()] == [
         "/cleaned_alerts/city=washington_dc/date=2018-05-01/alerts.parquet",
-        "/fold_models/city=washington_dc/fold=2018-07-01/conv_lstm.keras",
-        "/walk_forward_reports/city=washington_dc/report.json",
+        "/fold_models/city=washington_dc/target=gunfire/fold=2018-07-01/conv_lstm.keras",
+        "/walk_forward_reports/city=washington_dc/target=gunfire/report.json",
     ]
     with pytest.raises(ValueError, match=r"alerts.parquet of cleaned_alerts is stored by day, not for None"):
         store.uri(catalogue.CLEANED, DC)
@@ -205,7 +205,9 @@ def test_relative_root_is_fixed_at_the_start(tmp_path: Path, monkeypatch: pytest
     store = Store("store")
     monkeypatch.chdir(tmp_path / "elsewhere")
     store.write_bytes(catalogue.MODEL_CARD, b"x", DC)
-    assert (tmp_path / "store/walk_forward_reports/city=washington_dc/model_card.md").read_bytes() == b"x"
+    assert (
+        tmp_path / "store/walk_forward_reports/city=washington_dc/target=gunfire/model_card.md"
+    ).read_bytes() == b"x"
 
 
 def test_a_rows_hash_does_not_depend_on_the_rows_beside_it() -> None:

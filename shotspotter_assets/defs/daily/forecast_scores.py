@@ -7,7 +7,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import daily_asset
+from shotspotter_assets.defs.materialize import daily_asset, for_each_target
 from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_FORTNIGHT, asset_key, issue_dates, run_days
 from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.storage.stored_file import Asset
@@ -27,17 +27,23 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.serving.issued_scores import ScoreRecord
 
         scored_date = run_days(context, city)[-1]
-        warnings = ScoreRecord.load(store.open(), city.name, scored_date).warnings()
+        warnings = panel.sentences(
+            [
+                (view, " ".join(ScoreRecord.load(of_target, city.name, scored_date).warnings()))
+                for of_target, view in city.by_target(store.open())
+            ]
+        )
         return dg.AssetCheckResult(
             passed=not warnings,
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"scored_date": str(scored_date)},
-            description=" ".join(warnings) or None,
+            description=warnings or None,
         )
 
     return dg.Definitions(assets=[forecast_scores], asset_checks=[rolling_gate])
 
 
+@for_each_target
 def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: date) -> panel.Metadata:
     """Scores of the forecast issued the day before, with rolling skill, calibration, drift and gate.
 

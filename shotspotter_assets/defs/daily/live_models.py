@@ -9,7 +9,7 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
-from shotspotter_assets.defs.materialize import daily_asset
+from shotspotter_assets.defs.materialize import daily_asset, for_each_target
 from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
 from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.storage.stored_file import Asset
@@ -45,15 +45,24 @@ def _models_of(
     forecast day. When training is not due, the record points to the files of an earlier day. Models start from the
     latest `shared_models` that end no later than the day; a city with too few days serves these.
     """
+    from shotspotter_assets.serving.approval import approve
+
+    if config.approve:
+        approve(store, city, issue_date, config.approve, local_time.now())
+    return _of_target(config, log, store, city, issue_date)
+
+
+@for_each_target
+def _of_target(
+    config: LiveModelConfig, log: dg.DagsterLogManager, store: Store, city: City, issue_date: date
+) -> panel.Metadata:
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.next_day.shared_regression import read_shared
-    from shotspotter_assets.serving.approval import WaitingModels, approve
+    from shotspotter_assets.serving.approval import WaitingModels
     from shotspotter_assets.serving.retraining import LiveModels, choose_models, known_history, reusable_record
 
     now, by_hand = local_time.now(), changes(config.settings)
     history = known_history(store, city, issue_date, now)
-    if config.approve:
-        approve(store, city, issue_date, config.approve, now)
     record = None if config.retrain or config.serve_from or by_hand else reusable_record(store, history, now)
     waiting = WaitingModels.find_sound(store, city.name, issue_date)
     if record is not None and (waiting is None or record != waiting.models):

@@ -27,31 +27,38 @@ def _plan_of(_: dg.DagsterLogManager, store: Store, city: City, issue_date: date
     """Units by cell and shift for the day after the issue date, by the city's patrol rules.
 
     Stored as a table, and as CSV and GeoJSON for dispatch systems, with the streets of each cell and audit numbers. A
-    city without rules, or a day without a forecast, has an empty plan.
+    city without rules, or a day without a forecast, has an empty plan. Targets count by their weights.
     """
     from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_csv, dispatch_table, patrols_before, write_plan
     from shotspotter_assets.patrol.plan import cell_areas, plan_day
-    from shotspotter_assets.patrol.shifts import shift_forecasts
-    from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record
+    from shotspotter_assets.patrol.shifts import shift_forecasts, weighted
+    from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
     from shotspotter_assets.serving.pictures import patrol_map
     from shotspotter_assets.storage.fingerprints import sha256
 
-    rules, key = city.patrol, (city.name, issue_date)
-    forecast = None if rules is None else load_record(store, *key)
-    days = {"city": city.name, "issue_date": issue_date, "forecast_date": issue_date + ONE_DAY}
-    if rules is None or forecast is None or isinstance(forecast, NoForecast):
+    rules, key, forecast_date = city.patrol, (city.name, issue_date), issue_date + ONE_DAY
+    days = {"city": city.name, "issue_date": issue_date, "forecast_date": forecast_date}
+    records = {view.target: (one, load_record(one, *key)) for one, view in city.by_target(store) if rules is not None}
+    issued = {name: (one, record) for name, (one, record) in records.items() if isinstance(record, ForecastRecord)}
+    if rules is None or not issued:
         version = "no rules"
         note = f"City {city.name} has no patrol rules; give its file a section patrol to have plans."
-        if isinstance(forecast, NoForecast):
-            version, note = "no forecast", f"No plan, as there is no forecast. {forecast.no_forecast}"
+        if records:
+            reasons = dict.fromkeys(one.no_forecast for _, one in records.values() if isinstance(one, NoForecast))
+            version, note = "no forecast", f"No plan, as there is no forecast. {' '.join(reasons)}"
         path = write_plan(store, PlanRecord(**days, note=note))
         return {"data_version": version, "note": note, "units": 0, "path": dg.MetadataValue.path(path)}
-    shifts = shift_forecasts(store.read_table(HOURLY, *key), city, rules.shifts, forecast.forecast_date)
+    of_targets = {
+        name: shift_forecasts(one.read_table(HOURLY, *key), city, rules.shifts, forecast_date)
+        for name, (one, _) in issued.items()
+    }
+    shifts, (main, forecast) = weighted(of_targets, rules.weights), next(iter(issued.values()))
     areas, history = cell_areas(city), patrols_before(store, city, issue_date)
-    plan = plan_day(city, forecast.forecast_date, shifts.expected, shifts.in_coverage, areas=areas, history=history)
-    streets = store.find_table(STREETS, *key)
+    plan = plan_day(city, forecast_date, shifts.expected, shifts.in_coverage, areas=areas, history=history)
+    streets = main.find_table(STREETS, *key)
     table = dispatch_table(plan, city, shifts, areas=areas, reasons=forecast.cell_drivers(), streets=streets)
-    made_from = {"forecast_version": forecast.version, "radius_m": rules.radius_m}
+    versions = {name: record.version for name, (_, record) in issued.items()}
+    made_from = {"forecast_versions": versions, "radius_m": rules.radius_m}
     record = PlanRecord(**days, **made_from, shifts=tuple(shift.totals for shift in plan.shifts))
     path = write_plan(store, record, table)
     return {

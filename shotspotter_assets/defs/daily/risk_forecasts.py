@@ -8,7 +8,7 @@ import dagster as dg
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import daily_asset
+from shotspotter_assets.defs.materialize import daily_asset, for_each_target
 from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
 from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.storage.catalogue import FORECAST, RISK_MAP
@@ -25,6 +25,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[daily_asset(city, Asset.RISK_FORECASTS, _forecast_of, upstream, **shown)])
 
 
+@for_each_target
 def _forecast_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Risk by cell on the next local day and in the hours from its midnight, from the days known at the issue date.
 
@@ -49,7 +50,8 @@ def _forecast_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date
         history = history.until(record.last_known)
     if history.is_too_late or record is None:
         waiting = WaitingModels.find(store, city.name, issue_date)
-        why = f"{issue_date} has no live models; materialize them, or see why." if waiting is None else waiting.text
+        none = history.nothing_counted or f"{issue_date} has no live models; materialize them, or see why."
+        why = none if waiting is None else waiting.text
         nothing = withheld(store, history, "" if history.is_too_late else why)
         log.warning(f"{city.name} {issue_date}: {nothing.no_forecast}")
         path = write_forecast(store, nothing)

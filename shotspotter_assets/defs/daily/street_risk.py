@@ -7,7 +7,7 @@ import dagster as dg
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import daily_asset
+from shotspotter_assets.defs.materialize import daily_asset, for_each_target
 from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_TWO_DAYS, asset_key, issue_dates, run_days
 from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.storage.catalogue import STREETS, STREETS_MAP
@@ -24,7 +24,8 @@ def definitions(city: City) -> dg.Definitions:
         """The city's file of streets, where it names one, can be read and has named lines in its box."""
         from shotspotter_assets.serving.street_ranking import StreetRecord
 
-        record = StreetRecord.find(store.open(), city.name, run_days(context, city)[-1])
+        # All targets have the streets of one file.
+        record = StreetRecord.find(store.open().of(city.target), city.name, run_days(context, city)[-1])
         wrong = record.no_streets if record is not None and record.is_wrong else None
         return dg.AssetCheckResult(passed=not wrong, severity=dg.AssetCheckSeverity.ERROR, description=wrong)
 
@@ -34,6 +35,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=assets, asset_checks=[streets_are_usable])
 
 
+@for_each_target
 def _streets_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Risk of every street between two crossings on the next local day, and the 50 highest with reasons.
 
@@ -69,6 +71,7 @@ def _streets_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date:
     }
 
 
+@for_each_target
 def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: date) -> panel.Metadata:
     """Scores of the streets ranked the day before, compared with the same risk spread evenly.
 

@@ -8,10 +8,17 @@ from pydantic import Field
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import with_windows
-from shotspotter_assets.defs.materialize import city_asset
+from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.partitions import SAME_FOLD, fold_partitions, period_after_cutoff
 from shotspotter_assets.defs.resources import Store
-from shotspotter_assets.storage.catalogue import FOLD_COUNTS, FOLD_FORECASTS, FOLD_MODEL, FOLD_PICTURE, FOLD_SCORES
+from shotspotter_assets.storage.catalogue import (
+    FOLD_COUNTS,
+    FOLD_FORECASTS,
+    FOLD_MODEL,
+    FOLD_PICTURE,
+    FOLD_RECORD,
+    FOLD_SCORES,
+)
 from shotspotter_assets.storage.stored_file import Asset
 
 
@@ -44,6 +51,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[reports])
 
 
+@for_each_target
 def _report_of(
     config: ReportConfig, log: dg.DagsterLogManager, store: Store, city: City, cutoff: date
 ) -> panel.Metadata:
@@ -57,6 +65,9 @@ def _report_of(
     from shotspotter_assets.models.trained_models import read_models
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
+    is_trained = store.exists(FOLD_RECORD, city.name, cutoff)
+    if not is_trained and (nothing := CityHistory.before(store, city, cutoff).nothing_counted):
+        return {"note": nothing}
     record, last = FoldRecord.load(store, city.name, cutoff), with_windows(city, config.folds).last_test_day(cutoff)
     stored = CityHistory.load(store, city, last, record.train[0]).complete()
     history = stored.daily(covered_mask(record.covered, city.shape))

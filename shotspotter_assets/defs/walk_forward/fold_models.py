@@ -9,7 +9,7 @@ from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
-from shotspotter_assets.defs.materialize import city_asset
+from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions
 from shotspotter_assets.defs.resources import Store
 from shotspotter_assets.models.training_windows import split_days
@@ -40,6 +40,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[models])
 
 
+@for_each_target
 def _fold_of(
     config: FoldModelConfig, log: dg.DagsterLogManager, store: Store, city: City, cutoff: date
 ) -> panel.Metadata:
@@ -60,6 +61,9 @@ def _fold_of(
 
     city, by_hand = with_windows(city, config.folds), changes(config.settings)
     history = CityHistory.before(store, city, cutoff)
+    if history.nothing_counted:
+        log.warning(history.nothing_counted)
+        return {"note": history.nothing_counted}
     names = config.models or [name for name in registry.live_forecasters(city) if name not in registry.FALLBACKS]
     registry.require_next_day(names)
     settings = [registry.city_settings(city, name, by_hand.get(name)) for name in names]

@@ -40,6 +40,7 @@ class TuningConfig(dg.Config):
     """The forecaster, the budget and the starting point of a search."""
 
     forecaster: str = Field("residual_boosting", description=f"Name of the forecaster: {', '.join(SEARCHED)}.")
+    target: str = Field("", description="Name of the target; by default the city's main one.")
     trials: int = Field(
         50, ge=1, description="Maximum number of finished trials, those of earlier runs of the search included."
     )
@@ -78,7 +79,11 @@ def definitions(city: City) -> dg.Definitions:
         The storage keeps every finished trial, so that a killed search continues. The asset stores YAML for the city's
         file; nothing is adopted automatically.
         """
-        return dg.MaterializeResult(metadata=_search(context, config, store.open(), sagemaker, city))
+        of_targets = {view.target: (of_target, view) for of_target, view in city.by_target(store.open())}
+        if (name := config.target or city.target) not in of_targets:
+            raise ValueError(f"City {city.name} has no target {name} (allowed: {', '.join(of_targets)}).")
+        opened, view = of_targets[name]
+        return dg.MaterializeResult(metadata=_search(context, config, opened, sagemaker, view))
 
     return dg.Definitions(assets=[tuned_settings])
 

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import city_asset
+from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.storage import catalogue
@@ -39,17 +39,27 @@ def definitions(city: City) -> dg.Definitions:
         """
         from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 
-        verdict = WalkForwardReport.load(store.open(), city.name).verdict
+        verdicts = [
+            (view, report.verdict)
+            for of_target, view in city.by_target(store.open())
+            if (report := WalkForwardReport.find(of_target, city.name)) is not None
+        ]
+        numbers = [
+            (view, {"served": one.served, "best_baseline": one.best_baseline, **one.gain.ends()})
+            for view, one in verdicts
+        ]
+        why = [(view, f"{one.served} is served. {' '.join(one.reasons)}") for view, one in verdicts]
         return dg.AssetCheckResult(
-            passed=verdict.outcome == "better",
+            passed=bool(verdicts) and all(one.outcome == "better" for _, one in verdicts),
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{verdict.served} is served. {' '.join(verdict.reasons)}",
-            metadata={"served": verdict.served, "best_baseline": verdict.best_baseline, **verdict.gain.ends()},
+            description=panel.sentences(why),
+            metadata=panel.of_targets(numbers),
         )
 
     return dg.Definitions(assets=[reports], asset_checks=[forecast_beats_best_baseline])
 
 
+@for_each_target
 def _report_of(
     config: WalkForwardConfig, log: dg.DagsterLogManager, store: Store, city: City, _: None
 ) -> panel.Metadata:
@@ -62,9 +72,9 @@ def _report_of(
 
     folds = pooled.read_folds(store, city.name, catalogue.FOLD_FORECASTS)
     if not folds:
-        raise ValueError(
-            f"City {city.name}: no fold has an evaluation report. Materialize evaluation_reports for some of its folds."
-        )
+        note = f"No fold has an evaluation report of {city.target}. Materialize evaluation_reports of the city's folds."
+        log.warning(f"City {city.name}: {note}")
+        return {"note": note}
     log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
     report, scores = pooled.walk_forward_report(
         city=city,
@@ -76,7 +86,7 @@ def _report_of(
         counts=pooled.read_folds(store, city.name, catalogue.FOLD_COUNTS),
         newest=FoldRecord.load(store, city.name, max(folds)),
     )
-    card = model_card(report, scores)
+    card = model_card(report, scores, city)
     pictures = pooled.walk_forward_pictures(report, scores, pooled.fold_edges(store, city.name, folds))
     others = {catalogue.MODEL_CARD: card.encode(), catalogue.CITY_SCORES: scores.to_arrow()}
     path = report.write_after(

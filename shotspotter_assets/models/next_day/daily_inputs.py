@@ -17,7 +17,7 @@ from shotspotter_assets.calendar import dates
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, City
 from shotspotter_assets.cities.factors import SeriesFactor
 from shotspotter_assets.models.filters import decayed_sums, exponential_mean, smooth_cells
-from shotspotter_assets.models.history import History
+from shotspotter_assets.models.history import History, firework_days
 
 MAX_FIT_ROWS: Final = 1_200_000  # cell-days that are not sampled: 540 covered cells have a million in five years
 HALF_LIVES: Final = (2, 7, 14, 30, 60, 120, 365, np.inf)  # half-lives of the exponentially weighted rates, in days
@@ -49,7 +49,7 @@ def ordinary_days(history: History) -> Booleans:
     """Return True if a counted day is known, no firework day and not in an outage of the whole city, shape (days,)."""
     known, ordinary = history.known_in(range(len(history.counts))), np.zeros(len(history.counts), dtype=bool)
     outages = _outages(history.alerts.sum(axis=(1, 2))[known])
-    ordinary[known] = ~dates.is_holiday_fireworks(history.days()[known]) & ~outages
+    ordinary[known] = ~firework_days(history.city, history.days()[known]) & ~outages
     return ordinary
 
 
@@ -264,12 +264,12 @@ def _calendar(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]
     # Fireworks go off around the firework days too.
     beside = np.zeros(len(days), dtype=bool)
     for shift in (-3, -2, -1, 1, 2, 3):
-        beside |= dates.is_holiday_fireworks(days + np.timedelta64(shift, "D"))
+        beside |= firework_days(history.city, days + np.timedelta64(shift, "D"))
     flags = {
         "is_public_holiday": np.isin(days, public),
         "is_eve_of_public_holiday": np.isin(days + np.timedelta64(1, "D"), public),
         "is_beside_firework_days": beside,
-        "is_firework_day": dates.is_holiday_fireworks(days),
+        "is_firework_day": firework_days(history.city, days),
     }
     for name, flag in flags.items():
         yield name, flag.astype(np.float64)[:, None]

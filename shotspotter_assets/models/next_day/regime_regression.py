@@ -9,7 +9,6 @@ import numpy as np
 from scipy.special import expit
 
 from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
-from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.models.forecaster import (
     NO_CONTEXT,
     Choices,
@@ -20,7 +19,7 @@ from shotspotter_assets.models.forecaster import (
     SharedStart,
     require_both_labels,
 )
-from shotspotter_assets.models.history import History
+from shotspotter_assets.models.history import History, firework_days
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_day.daily_inputs import (
     CellDays,
@@ -103,7 +102,7 @@ class FitData:
 def with_firework_days(history: History, days: range, ordinary: Array, regression: "FittedRegression") -> Array:
     """Return `ordinary` probabilities (days, cells), those of firework days replaced by their own regime's."""
     axis = history.days_to_forecast()
-    fireworks = np.flatnonzero(is_holiday_fireworks(axis))
+    fireworks = np.flatnonzero(firework_days(history.city, axis))
     wanted = [day for day in fireworks if day in days]
     if not wanted:
         return ordinary

@@ -196,8 +196,9 @@ def train_shared(store: Store, cities: Collection[City], cutoff: date, log: Call
 def _rows_before(store: Store, city: City, cutoff: date) -> SharedRows:
     if not city.shared:
         raise ValueError("Its file says `shared: false`.")
-    if city.forecast:
-        raise ValueError(f"It forecasts {', '.join(city.forecast)}, not gunshot alerts.")
+    city = next((view for _, view in city.by_target(store) if view.is_of_gunfire), city)
+    if not city.is_of_gunfire:
+        raise ValueError(f"It forecasts {', '.join(city.targets)}, not gunshot alerts.")
     stored = [day for day in store.days_present(TENSORS, city.name) if day < cutoff]
     if not stored:
         raise ValueError("No day before the cutoff is stored.")
@@ -207,7 +208,12 @@ def _rows_before(store: Store, city: City, cutoff: date) -> SharedRows:
 
 
 def read_shared(store: Store, city: City, by: date) -> SharedStart | None:
-    """Return the latest stored start with fitting inputs and a cutoff by `by`, else the package's; None for none."""
+    """Return the latest stored start with fitting inputs and a cutoff by `by`, else the package's; None for none.
+
+    There is none for other events than gunshots.
+    """
+    if not city.is_of_gunfire:
+        return None
     inputs = required_inputs(names_of_inputs(city))
     made = sorted(store.days_present(SHARED_MODELS, ALL_CITIES, last=by), reverse=True)
     for cutoff in made:

@@ -39,6 +39,7 @@ document.addEventListener("DOMContentLoaded", async () => {
   labelDay();
   choose();
   const [ground, forecast] = await Promise.all([CityPages.load("ground"), CityPages.load("forecast")]);
+  const { event } = document.body.dataset;
   const map = new CityMap(byId("map"), ground), indexOfCell = new Map(forecast.cells.map((number, at) => [number, at]));
   const type = byId("type"), streets = byId("streets");
 
@@ -46,13 +47,13 @@ document.addEventListener("DOMContentLoaded", async () => {
 
   function show() {
     const at = shownAt = choose(), view = forecast.views[`${at}/${type ? type.value : -1}`], name = links[at].textContent, hasUnits = forecast.has_units[at];
-    map.describe = (number) => [`${view.chances[indexOfCell.get(number)]} of an alert`, forecast.why[indexOfCell.get(number)]];
+    map.describe = (number) => [`${view.chances[indexOfCell.get(number)]} of an ${event}`, forecast.why[indexOfCell.get(number)]];
     map.setCells(forecast.cells, view.classes);
     map.setMarks(forecast.marks[at], hasUnits ? forecast.reach : 0);
     if (streets) streets.parentElement.hidden = !forecast.streets.some((street) => street.chances[at]);
     map.setStreets(!streets || !streets.checked ? [] : forecast.streets.filter((street) => street.chances[at]).map((street) =>
-      ({ geometry: street.geometry, class: street.chances[at][0], lines: [street.name, `${street.chances[at][1]} of an alert`, street.why] })));
-    byId("shown").textContent = `${name}: ${view.alerts} alerts are expected. Numbers: ${hasUnits ? "places of units; circles: their reach" : "the likeliest places"}.`;
+      ({ geometry: street.geometry, class: street.chances[at][0], lines: [street.name, `${street.chances[at][1]} of an ${event}`, street.why] })));
+    byId("shown").textContent = `${name}: ${view.total} ${event}s are expected. Numbers: ${hasUnits ? "places of units; circles: their reach" : "the likeliest places"}.`;
     byId("legend").replaceChildren(...view.legend.map(([kind, words]) => {
       const line = CityPages.element("li", words);
       line.prepend(CityPages.element("i", "", `class-${kind}`));

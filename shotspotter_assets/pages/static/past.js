@@ -4,7 +4,7 @@
 document.addEventListener("DOMContentLoaded", async () => {
   const choice = byId("day");
   if (!choice) return;
-  const ground = await CityPages.load("ground"), days = [...choice.options].map((option) => option.value);
+  const { event } = document.body.dataset, ground = await CityPages.load("ground"), days = [...choice.options].map((option) => option.value);
   const forecast = new CityMap(byId("forecast"), ground), happened = new CityMap(byId("happened"), ground);
 
   async function show(name) {
@@ -15,13 +15,13 @@ document.addEventListener("DOMContentLoaded", async () => {
     byId("before").disabled = name === days[0];
     byId("after").disabled = name === days[days.length - 1];
     history.replaceState(null, "", `#day=${name}`);
-    forecast.describe = (number) => [`${day.chances[indexOfCell.get(number)]} of an alert was forecast`];
-    happened.describe = (number) => [`${day.counts[indexOfCell.get(number)]} alerts`];
+    forecast.describe = (number) => [`${day.chances[indexOfCell.get(number)]} of an ${event} was forecast`];
+    happened.describe = (number) => [`${day.counts[indexOfCell.get(number)]} ${event}s`];
     forecast.setCells(day.cells, day.classes);
     happened.setCells(day.cells, day.cells.map(() => 0));
     for (const map of [forecast, happened]) map.setFrames(day.flagged);
-    happened.setRings(day.alerts.map(({ at, lines }) => ({ at, what: lines.filter(Boolean).join(", ") })));
-    document.querySelector("tbody").replaceChildren(...day.alerts.map(({ cell, lines, unit }) => {
+    happened.setRings(day.events.map(({ at, lines }) => ({ at, what: lines.filter(Boolean).join(", ") })));
+    document.querySelector("tbody").replaceChildren(...day.events.map(({ cell, lines, unit }) => {
       const row = CityPages.element("tr");
       row.append(...[...lines, ground.places[cell] || "", ...unit].map((text) => CityPages.element("td", text)));
       return row;

@@ -342,7 +342,7 @@ def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:
     assert shown == {name for name in {*settings["weights"], *beside} if name in BASELINES}
     assert "odds x" in chain.read(catalogue.TOP_LOCATIONS, NEXT)["why"][0].as_py()
 
-    [file] = chain.root.glob(f"live_models/*/date={NEXT}/stack-*.gradient_boosting.trees.txt")
+    [file] = chain.root.glob(f"live_models/*/*/date={NEXT}/stack-*.gradient_boosting.trees.txt")
     file.unlink()
     with pytest.raises(ValueError, match=r"files of stack-.* of .*2024-01-21 are not those"):
         chain.run(NEXT, ["risk_forecasts"])
@@ -438,7 +438,7 @@ def test_missing_days_and_models_are_named(bare: Chain, chain: Chain) -> None:
     assert f"{DAY} has no live models" in nothing.no_forecast
     with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .*2024-01-23"):
         bare.run(date(2024, 1, 23), ["live_models"])
-    [file] = chain.root.glob(f"live_models/*/date={DAY}/historical_mean-*.json")
+    [file] = chain.root.glob(f"live_models/*/*/date={DAY}/historical_mean-*.json")
     file.write_bytes(b"{}")
     with pytest.raises(ValueError, match=r"materialize live_models for .*2024-01-20"):
         chain.run(DAY, ["risk_forecasts"])

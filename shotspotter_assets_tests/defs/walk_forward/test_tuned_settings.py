@@ -47,7 +47,7 @@ def test_search_from_the_launchpad_goes_on_with_more_trials(
     assert (tuned.forecaster, tuned.trials) == (BOOSTING, 3)
     assert tuned.loss <= tuned.start_loss
     assert tuned.yaml in metadata["for_the_city_file"].value
-    folder = root / "tuned_settings" / f"city={CITY}" / f"fold={FOLD}"
+    folder = root / "tuned_settings" / f"city={CITY}" / "target=gunfire" / f"fold={FOLD}"
     assert (folder / f"{BOOSTING}.yaml").read_text() == tuned.yaml
     assert len(metadata["best_trials"].value.records) == 3
     tune(str(root), instance, trials=4)

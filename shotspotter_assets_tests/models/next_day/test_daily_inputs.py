@@ -64,7 +64,9 @@ def with_events(forecast: tuple[str, ...], changed_from: int = 200, changed: sli
     counts = np.concatenate([past.counts, events], axis=1)
     counts[changed_from:, changed] = 3
     kinds = {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}
-    city = CityFile.model_validate(CITY.model_dump() | {"event_types": kinds, "forecast": forecast})
+    city = CityFile.model_validate(
+        CITY.model_dump() | {"event_types": kinds, "targets": {"target": forecast or ("gunshots",)}}
+    )
     return History(city, past.first_day, counts, COVERED)
 
 

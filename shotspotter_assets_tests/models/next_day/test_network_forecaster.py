@@ -18,7 +18,9 @@ TINY = {"days": 4, "recurrent_layers": 2, "filters": 2, "epochs": 1, "batch_size
 )
 def test_there_is_a_map_of_all_that_is_forecast_and_one_of_each_known_type(forecast, layers, maps):
     kinds = {"robbery": ("ROBBERY",), "assault": ("ASSAULT",)}
-    city = CityFile.model_validate(CITY.model_dump() | {"event_types": kinds, "forecast": forecast})
+    city = CityFile.model_validate(
+        CITY.model_dump() | {"event_types": kinds, "targets": {"target": forecast or ("gunshots",)}}
+    )
     assert len(mapped_layers(city)) == maps - 1
     past = history()
     events = np.zeros((290, 2, *COVERED.shape), np.uint16)

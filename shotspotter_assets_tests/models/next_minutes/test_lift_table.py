@@ -99,7 +99,7 @@ def test_an_incident_is_at_its_first_alert_in_whatever_order_they_come() -> None
 
 
 def test_events_that_are_not_forecast_are_no_incidents() -> None:
-    city = CITY.model_copy(update={"event_types": {"robbery": ("robbery",)}, "forecast": ("robbery",)})
+    city = CITY.model_copy(update={"event_types": {"robbery": ("robbery",)}, "targets": {"robbery": ("robbery",)}})
     table = alerts([0, 1], [4, 1], [0, 1])
     assert len(Incidents.of_alerts(table, city)) == 1
     assert Incidents.of_alerts(table, CITY).seconds.tolist() == [NOON.timestamp() + 60]

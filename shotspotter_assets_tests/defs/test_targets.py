@@ -1,0 +1,131 @@
+import re
+import shutil
+from datetime import date
+from html import unescape
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.dataset as ds
+import pytest
+
+from shotspotter_assets.automation.stored import Stored
+from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
+from shotspotter_assets.patrol.dispatch import PlanRecord
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
+from shotspotter_assets.serving.issued_scores import ScoreRecord
+from shotspotter_assets.serving.serving_record import ServingRecord
+from shotspotter_assets.storage import catalogue
+from shotspotter_assets.storage.store import Store
+from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, run_fold, with_city
+
+DAY, NEXT, FOLD = date(2024, 1, 20), date(2024, 1, 21), date(2024, 1, 1)
+DAILY = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
+RULES = PatrolRules(shifts=(Shift(name="evening", start=16, end=0, units=2),), weights={"robbery": 0.5})
+CITIES = with_city(
+    "tiny_city", event_types={"robbery": ("Multiple_Gunshots",), "arson": ("Arson",)}, patrol=RULES,
+    public=True, retraining="weekly",
+    targets={"gunfire": ("gunshots",), "robbery": ("robbery",), "arson": ("arson",)},
+)  # fmt: skip
+CITY = CITIES["tiny_city"]
+OF_GUNFIRE = re.compile(r"\b(alerts?|gunfire|gunshots?|sensors?|fireworks?)\b", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The chain of a city with gunfire and robberies, to the pages."""
+    root = tmp_path_factory.mktemp("targets") / "store"
+    on = resources(str(root), cities=CITIES)
+    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+        assert run_days("tiny_city", "2023-07-01", "2024-03-31", on, instance).success
+        assert run_fold("fold_models", "tiny_city", str(FOLD), on, instance, {"models": ["stack"]}).success
+        assert run_fold("evaluation_reports", "tiny_city", str(FOLD), on, instance).success
+        materialize("tiny_city", ["walk_forward_reports"], on, checks=(), instance=instance)
+        for day in (DAY, NEXT):
+            config = {"live_models": {"validation_days": 28}}
+            how = {"instance": instance, "partition_key": str(day), "config": config}
+            assert materialize("tiny_city", DAILY, on, checks=["rolling_gate"], **how).success
+        assert materialize("tiny_city", ["city_pages"], on, instance=instance).success
+    return root
+
+
+def test_each_target_has_models_forecasts_scores_and_gate(made: Path) -> None:
+    of_targets = {view.target: store for store, view in CITY.by_target(Store(str(made))) if view.target != "arson"}
+    served = {name: ServingRecord.load(store, "tiny_city", NEXT) for name, store in of_targets.items()}
+    assert served["gunfire"].version != served["robbery"].version
+    assert "gunshot_types" not in served["robbery"].models
+    expected = {}
+    for name, store in of_targets.items():
+        record = load_record(store, "tiny_city", NEXT)
+        assert isinstance(record, ForecastRecord)
+        expected[name] = record.expected_alerts
+        scored = ScoreRecord.load(store, "tiny_city", NEXT).scores
+        assert scored is not None
+        assert scored.observed_alerts > 0
+        assert {reason for reasons in record.drivers.values() for reason in reasons}
+        assert name == "gunfire" or not OF_GUNFIRE.search(
+            str([*record.drivers.values()]).replace("gunshots nearby", "")
+        )
+    counts = Store(str(made)).read_window(catalogue.TENSORS, "tiny_city", date(2024, 1, 1), NEXT).to_pandas()
+    daily = counts.groupby(counts["gunshot_type"] == 4)["count"].sum() / 21
+    assert expected["robbery"] == pytest.approx(daily[True], rel=0.5)
+    assert expected["gunfire"] == pytest.approx(daily[False], rel=0.5)
+
+
+def test_stored_tables_have_a_target_column(made: Path) -> None:
+    table = ds.dataset(made / "risk_forecasts", format="parquet", partitioning="hive", exclude_invalid_files=True)
+    assert set(table.to_table(columns=["target"])["target"].unique().to_pylist()) == {"gunfire", "robbery"}
+    assert not list(made.glob("grid_tensors/*/target=*"))
+
+
+def test_a_partition_is_current_once_all_targets_are_made(made: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(made, tmp_path / "store"))
+    stored = Stored.read(Store(str(root)), CITY)
+    assert all(stored.is_current(asset, NEXT) for asset in ("live_models", "risk_forecasts", "patrol_plans"))
+    more = CITY.model_copy(update={"targets": CITY.targets | {"both": ("gunshots", "robbery")}})
+    stored = Stored.read(Store(str(root)), more)
+    assert not any(stored.is_current(asset, NEXT) for asset in ("live_models", "patrol_plans"))
+    assert not stored.is_current("fold_models", FOLD)
+
+
+def test_units_cover_the_targets_by_their_weights(made: Path) -> None:
+    plan = PlanRecord.load(Store(str(made)), "tiny_city", NEXT)
+    assert set(plan.forecast_versions) == {"gunfire", "robbery"}
+    evening = {}
+    for target in plan.forecast_versions:
+        hourly = Store(str(made)).of(target).read_table(catalogue.HOURLY, "tiny_city", NEXT).to_pandas()
+        local = hourly["starts_utc"].dt.tz_convert(CITY.time_zone)
+        is_evening = (local.dt.date == date(2024, 1, 22)) & (local.dt.hour >= 16)
+        evening[target] = hourly["expected"][is_evening].sum()
+    assert plan.shifts[0].expected_alerts == pytest.approx(evening["gunfire"] + 0.5 * evening["robbery"], rel=1e-3)
+
+
+def test_target_without_events_says_so_and_others_go_on(made: Path) -> None:
+    store = Store(str(made)).of("arson")
+    record = load_record(store, "tiny_city", NEXT)
+    assert isinstance(record, NoForecast)
+    assert "tiny_city.yaml: targets.arson: none of the rows" in record.no_forecast
+    assert "(there are: single gunshot " in record.no_forecast
+    assert not store.exists(catalogue.FOLD_RECORD, "tiny_city", FOLD)
+    page = (made / "city_pages" / "city=tiny_city" / "arson" / "index.html").read_text()
+    assert "targets.arson" in page
+
+
+def test_pages_offer_the_targets_in_their_own_words(made: Path) -> None:
+    folder = made / "city_pages" / "city=tiny_city"
+    names = {"index.html", "past.html", "track_record.html", "status.json", "forecast.geojson", "public/index.html"}
+    for target in ("", "robbery/"):
+        assert all((folder / target / name).is_file() for name in names)
+    first, other = ((folder / target / "index.html").read_text() for target in ("", "robbery/"))
+    assert '<a href="index.html" aria-current="true">Gunfire</a>' in first
+    assert '<a href="robbery/index.html">Robbery</a>' in first
+    assert '<a href="../index.html">Gunfire</a>' in other
+    assert 'src="../../city=all-cities/pages.js"' in other
+    for page in (folder / "robbery").rglob("*.html"):
+        text = unescape(re.sub(r"<[^>]*>", " ", page.read_text()))
+        # The city also has gunshots, which are inputs of its other forecasts.
+        found = OF_GUNFIRE.findall(text.replace("Gunfire", "", 1).replace("gunshots nearby", ""))
+        assert not found, f"{page}: {found}"
+        assert "incident" in text
+    card = Store(str(made)).of("robbery").read_bytes(catalogue.MODEL_CARD, "tiny_city").decode()
+    assert not re.search("sensors|a proven shot", card)
+    assert "incident" in card
