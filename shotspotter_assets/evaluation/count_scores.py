@@ -11,8 +11,9 @@ from scipy.special import gammaln
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation.gains import weekly_sums
-from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, loss_rows
+from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, ScoreTable, loss_rows
 from shotspotter_assets.evaluation.scores import ratio
+from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.forecaster_registry import BASELINES
 from shotspotter_assets.models.history import History, firework_days
 from shotspotter_assets.models.records import FoldRecord
@@ -40,14 +41,16 @@ def poisson_losses(expected: Array, number: npt.NDArray[np.number]) -> Array:
     return np.asarray(mean - number * np.log(mean) + gammaln(number + 1.0))
 
 
-def number_scores(expected: Array, number: npt.NDArray[np.number]) -> dict[str, float | None]:
-    """Return root mean squared error, mean absolute error and calibration of expected numbers."""
-    error = expected - number
-    return {
-        "rmse": float(np.sqrt((error**2).mean())),
-        "mae": float(np.abs(error).mean()),
-        "expected_over_observed": ratio(float(expected.sum()), float(number.sum())),
+def counts_table(served: CountDistribution, columns: Mapping[str, Any]) -> pa.Table:
+    """Return numbers of alerts and their forecasts (`catalogue.FOLD_COUNTS`); the shapes of all columns broadcast."""
+    low, high = served.interval()
+    columns = {**columns, "low": low, "high": high, SERVED: served.expected}
+    types = {field.name: field.type for field in FOLD_COUNTS.schema}
+    flat = {
+        name: np.broadcast_to(columns[name], served.expected.shape).ravel()
+        for name in dict.fromkeys([*types, *columns])
     }
+    return pa.table({name: pa.array(one).cast(types.get(name, pa.float64())) for name, one in flat.items()})
 
 
 def fold_counts(
@@ -59,59 +62,64 @@ def fold_counts(
     """
     test, in_coverage, model = record.windows(history)[2], history.in_coverage, models.counts
     known, alerts = history.known_in(test), history.alerts[:, in_coverage]
-    days, usual = history.days()[test.start :], model.usual(history, test)
+    days, usual = history.days()[test.start :][known], model.usual(history, test)[known]
     fireworks = firework_days(history.city, days)[:, None]
-    names = {SERVED: record.served} | {name: name for name in BASELINES}
-    forecasts = {column: model.distribution(probability[name], fireworks, usual) for column, name in names.items()}
-    total_low, total_high = model.total_interval(forecasts[SERVED], fireworks)
-    (low, high), (row, column) = forecasts[SERVED].interval(), np.nonzero(in_coverage)
-    before = alerts[: test.start][history.known_in(range(test.start))]
-    columns: dict[str, npt.NDArray[Any]] = {
+    forecasts = {
+        name: model.distribution(probability[name][known], fireworks, usual) for name in (record.served, *BASELINES)
+    }
+    served, (row, column) = forecasts[record.served], np.nonzero(in_coverage)
+    low, high = model.total_interval(served, fireworks)
+    columns: dict[str, Any] = {
         "date": days[:, None],
         "row": row,
         "column": column,
-        "alerts": alerts[test.start :],
-        "low": low,
-        "high": high,
-        "total_low": total_low[:, None],
-        "total_high": total_high[:, None],
-        MEAN_OF_COUNTS: before.mean(axis=0),
-    } | {name: one.expected for name, one in forecasts.items()}
-    types = {field.name: field.type for field in FOLD_COUNTS.schema}
-    shape = len(days), len(row)
-    return pa.table(
-        {
-            name: pa.array(np.broadcast_to(values, shape)[known].ravel()).cast(types.get(name, pa.float64()))
-            for name, values in columns.items()
-        }
-    )
+        "alerts": alerts[test.start :][known],
+    }
+    columns |= {"total_low": low[:, None], "total_high": high[:, None]}
+    columns[MEAN_OF_COUNTS] = alerts[: test.start][history.known_in(range(test.start))].mean(axis=0)
+    return counts_table(served, columns | {name: forecasts[name].expected for name in BASELINES})
 
 
-def count_rows(counts: pa.Table) -> Rows:
-    """Return the scores of numbers of alerts (`COUNT_DEFINITIONS`), with gains over `MEAN_OF_COUNTS` in nats per cell-day."""
+def number_scores(counts: pa.Table) -> dict[str, dict[str, float | None]]:
+    """Return the scores (`COUNT_DEFINITIONS`) of each method of `counts_table`; coverage is that of the served one."""
     number = counts["alerts"].to_numpy()
     names = [name for name in counts.column_names if name not in FOLD_COUNTS.schema.names]
-    expected = {name: counts[name].to_numpy() for name in names}
-    losses = {name: poisson_losses(mean, number) for name, mean in expected.items()}
-    rows = loss_rows(
-        weekly_sums(dates_of(counts), np.ones(len(number)), losses), len(number), [MEAN_OF_COUNTS], COUNTS, ALL
-    )
-    for name, mean in expected.items():
-        rows |= {(COUNTS, ALL, name, score): Score(value) for score, value in number_scores(mean, number).items()}
+    scores = {name: _mean_scores(counts[name].to_numpy(), number) for name in names}
     low, high, total_low, total_high = (counts[name].to_numpy() for name in ("low", "high", "total_low", "total_high"))
     _, first, day = np.unique(dates_of(counts), return_index=True, return_inverse=True)
     total = np.bincount(day, weights=number)
     within = (total >= total_low[first]) & (total <= total_high[first])
-    rows[COUNTS, ALL, SERVED, "within_80_cells"] = Score(float(((number >= low) & (number <= high)).mean()))
-    rows[COUNTS, ALL, SERVED, "within_80_city"] = Score(float(within.mean()))
-    return rows
+    scores[SERVED] |= {
+        "within_80_cells": float(((number >= low) & (number <= high)).mean()),
+        "within_80_city": float(within.mean()),
+    }
+    return scores
+
+
+def _mean_scores(expected: Array, number: npt.NDArray[np.number]) -> dict[str, float | None]:
+    return {
+        "log_loss": float(poisson_losses(expected, number).mean()),
+        "rmse": float(np.sqrt(((expected - number) ** 2).mean())),
+        "mae": float(np.abs(expected - number).mean()),
+        "expected_over_observed": ratio(float(expected.sum()), float(number.sum())),
+    }
+
+
+def count_rows(counts: pa.Table) -> Rows:
+    """Return the scores of numbers of alerts (`COUNT_DEFINITIONS`), with gains over `MEAN_OF_COUNTS` in nats per cell-day."""
+    number, scores = counts["alerts"].to_numpy(), number_scores(counts)
+    losses = {name: poisson_losses(counts[name].to_numpy(), number) for name in scores}
+    weekly = weekly_sums(dates_of(counts), np.ones(len(number)), losses)
+    return loss_rows(weekly, len(number), [MEAN_OF_COUNTS], COUNTS, ALL) | {
+        (COUNTS, ALL, name, score): Score(value) for name, own in scores.items() for score, value in own.items()
+    }
 
 
 def number_rows(rows: Rows) -> list[dict[str, str | float | None]]:
     """Return a row of the scores of numbers for each method, the best one first."""
     shown = {"nats": "log_loss", "RMSE": "rmse", "MAE": "mae", "expected / observed": "expected_over_observed"}
-    names = {key[2]: score.value or 0.0 for key, score in rows.items() if key[0] == COUNTS and key[3] == "log_loss"}
+    scores = ScoreTable(rows)
     return [
-        {"numbers by": name} | {title: rows[COUNTS, ALL, name, score].value for title, score in shown.items()}
-        for name in sorted(names, key=lambda name: names[name])
+        {"numbers by": name} | {title: scores.value(score, name, COUNTS) for title, score in shown.items()}
+        for name in scores.models(COUNTS)
     ]

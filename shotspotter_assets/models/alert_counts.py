@@ -71,7 +71,7 @@ class CountDistribution:
 class AlertCounts(StoredModel):
     """The fitted distribution of the number of alerts given the probability p of at least one.
 
-    `probability`, `fireworks` (True for periods of fireworks) and `usual` (`log m`, None for a + b log(-log(1 - p))) of all
+    `probability`, `fireworks` (True for periods of fireworks) and `usual` (`log m`, 0 for a + b log(-log(1 - p))) of all
     methods have shapes that broadcast.
     """
 
@@ -118,7 +118,7 @@ class AlertCounts(StoredModel):
         ).x
         enough = float(has_enough_fireworks)
         fitted = cls((intercept, intercept_more * enough), growth, (size, size_more * enough), 0.0)
-        forecast = fitted.distribution(probability, fireworks[:, None], usual)
+        forecast = fitted.distribution(probability, fireworks[:, None], 0.0 if usual is None else usual)
         return replace(fitted, city_variance=_shared_variance(counts, forecast, fireworks))
 
     @classmethod
@@ -133,13 +133,13 @@ class AlertCounts(StoredModel):
         counts = cls.fit(alerts, probability[known], fireworks[known], usual)
         return counts if fitted is None else replace(counts, regression=fitted[0])
 
-    def usual(self, history: History, days: range) -> Array | None:
-        """Return log m of ordinary days, shape (days, cells); None without a regression."""
-        return None if self.regression is None else self.regression.log_mean(history, days)
+    def usual(self, history: History, days: range) -> Array:
+        """Return log m of ordinary days by the regression, shape (days, cells), or zeros, (days, 1)."""
+        return np.zeros((len(days), 1)) if self.regression is None else self.regression.log_mean(history, days)
 
-    def distribution(self, probability: Array, fireworks: Booleans, usual: Array | None = None) -> CountDistribution:
+    def distribution(self, probability: Array, fireworks: Booleans, usual: Array | float = 0.0) -> CountDistribution:
         """Return the distributions of periods and cells."""
-        log_mean = self.intercept[0] + self.intercept[1] * fireworks + (0.0 if usual is None else usual)
+        log_mean = self.intercept[0] + self.intercept[1] * fireworks + usual
         mean = _mean(log_mean + self.growth * np.log(-np.log1p(-probability)))
         size = np.exp(self.size[0] + self.size[1] * fireworks)
         return CountDistribution(*np.broadcast_arrays(probability, mean, size))

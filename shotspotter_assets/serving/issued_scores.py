@@ -13,14 +13,14 @@ from scipy.special import entr
 
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.calendar.dates import dates_of
-from shotspotter_assets.evaluation.count_scores import number_scores, poisson_losses
+from shotspotter_assets.evaluation.count_scores import MEAN_OF_COUNTS, counts_table, number_scores
 from shotspotter_assets.evaluation.forecasts_table import cells_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain
 from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.scores import score_cell_days
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN, NETWORK
+from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN, NETWORK
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.serving.risk_tables import (
     CANDIDATE_COLUMN,
@@ -33,24 +33,13 @@ from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord
 
+NumberScores = dict[str, dict[str, float | None]]  # scores of numbers of alerts by method (`evaluation.count_scores`)
 SERVED: Final = "served"
 WINDOW_DAYS: Final = 91  # days of the rolling scores and gate
 HISTORY_DAYS: Final = 365  # stored days that show the usual silences, and so which days are known
 MIN_DAYS: Final = 14  # minimum of scored days for rolling scores
 POOLED_LEAD: Final = 15  # longer leads grow day by day, as at quarterly publishers, and are scored together
 MIN_DAYS_OF_LEVEL: Final = 28  # minimum of scored days for a verdict on predicted / observed
-
-
-@dataclass(frozen=True)
-class NumberScores:
-    """Scores of the expected numbers of alerts by cell, and shares within 80% intervals (`evaluation.count_scores`)."""
-
-    log_loss: float  # Poisson, mean over the cells, nats
-    log_loss_of_mean: float  # that of the mean number of the cell's earlier days, of at most a year
-    rmse: float
-    mae: float
-    within_80_cells: float
-    within_80_city: float
 
 
 @dataclass(frozen=True)
@@ -174,27 +163,23 @@ def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candid
     return pool_tables(tables) if tables else None
 
 
-def number_scores_of(forecasts: Mapping[date, pa.Table], history: CityHistory) -> NumberScores:
-    """Score the numbers of known forecasts."""
-    parts = []
-    totals, known = np.cumsum(history.alerts, axis=0), np.cumsum(history.is_known)
-    for scored_date, forecast in forecasts.items():
-        cells, at = cells_of(forecast), (scored_date - history.days[0]).days
-        mean = totals[at - 1][cells] / max(known[at - 1], 1) if at else np.zeros(len(forecast))
-        number, (low, high) = history.alerts[at][cells], CountDistribution.of_forecast(forecast).interval()
-        total_low, total_high = total_interval_of(forecast)
-        held = (number >= low) & (number <= high), [total_low <= number.sum() <= total_high]
-        parts.append((forecast["expected"].to_numpy(), mean, number, *held))
-    expected, mean, number, in_cells, in_city = (np.concatenate(one) for one in zip(*parts, strict=True))
-    scores = number_scores(expected, number)
-    return NumberScores(
-        log_loss=float(poisson_losses(expected, number).mean()),
-        log_loss_of_mean=float(poisson_losses(mean, number).mean()),
-        rmse=scores["rmse"] or 0.0,
-        mae=scores["mae"] or 0.0,
-        within_80_cells=float(in_cells.mean()),
-        within_80_city=float(in_city.mean()),
-    )
+def scored_numbers(forecasts: Mapping[date, pa.Table], history: CityHistory) -> NumberScores:
+    """Score the numbers of known forecasts beside the mean of the cell's earlier days and the baselines."""
+    tables, totals, known = [], np.cumsum(history.alerts, axis=0), np.cumsum(history.is_known)
+    for scored_date, forecast in sorted(forecasts.items()):
+        (row, column), at = cells_of(forecast), (scored_date - history.days[0]).days
+        counts, days = CountDistribution.of_forecast(forecast), np.array(scored_date, "datetime64[D]")
+        columns = {"date": days, "row": row, "column": column, "alerts": history.alerts[at][row, column]}
+        columns |= zip(("total_low", "total_high"), total_interval_of(forecast), strict=True)
+        columns[MEAN_OF_COUNTS] = totals[at - 1][row, column] / max(known[at - 1], 1) if at else 0.0
+        baselines = {name: f"{MODEL_PREFIX}{name}" for name in BASELINES}
+        columns |= {
+            name: forecast[own].to_numpy() * (1 + counts.further)
+            for name, own in baselines.items()
+            if own in forecast.column_names
+        }
+        tables.append(counts_table(counts, columns))
+    return number_scores(pool_tables(tables))
 
 
 def day_scores(forecast: pa.Table, scored_date: date, history: CityHistory, candidate: str) -> DayScores:
@@ -209,7 +194,7 @@ def day_scores(forecast: pa.Table, scored_date: date, history: CityHistory, cand
         hit_rate_5=scores["hit_rate_5"],
         expected_alerts=float(forecast["expected"].to_numpy().sum()),
         observed_alerts=int(of_cells.sum()),
-        numbers=number_scores_of({scored_date: forecast}, history),
+        numbers=scored_numbers({scored_date: forecast}, history),
     )
 
 
@@ -227,7 +212,7 @@ def rolling_scores(
         promised_log_loss=float((entr(p) + entr(1 - p)).mean()),
         predicted_over_observed=scores["predicted_over_observed"],
         gain_over={name: table_gain(scored, SERVED, name) for name in others if name != candidate},
-        numbers=number_scores_of(forecasts, history),
+        numbers=scored_numbers(forecasts, history),
     )
 
 

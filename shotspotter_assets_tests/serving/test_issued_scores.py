@@ -52,11 +52,13 @@ def test_a_day_is_scored_by_its_definition() -> None:
     scores = day_scores(forecast, second, CityHistory(TOWN, [FIRST, second], frames), CANDIDATE)
     assert scores.log_loss == pytest.approx(-(np.log(0.8) + np.log(0.9)) / 2)
     assert (scores.observed_alerts, scores.expected_alerts) == (2, pytest.approx(1.4))
-    numbers = scores.numbers
-    assert numbers.log_loss == pytest.approx((1.2 - 2 * np.log(1.2) + np.log(2) + 0.2) / 2)
-    assert numbers.log_loss_of_mean == pytest.approx((1 + np.log(2) + 1e-4) / 2)
-    assert (numbers.rmse, numbers.mae) == (pytest.approx(np.sqrt(0.34)), pytest.approx(0.5))
-    assert (numbers.within_80_cells, numbers.within_80_city) == (1.0, 1.0)
+    numbers = scores.numbers["served"]
+    assert numbers["log_loss"] == pytest.approx((1.2 - 2 * np.log(1.2) + np.log(2) + 0.2) / 2)
+    assert (numbers["rmse"], numbers["mae"]) == (pytest.approx(np.sqrt(0.34)), pytest.approx(0.5))
+    assert (numbers["within_80_cells"], numbers["within_80_city"]) == (1.0, 1.0)
+    assert scores.numbers["mean_of_counts"]["log_loss"] == pytest.approx((1 + np.log(2) + 1e-4) / 2)
+    # As many further alerts as in the served forecast.
+    assert scores.numbers["historical_mean"]["mae"] == pytest.approx((2 - 0.5 * 1.2 / 0.8 + 0.5 * 2) / 2)
 
 
 def test_a_good_candidate_passes_the_rolling_gate_and_a_bad_one_does_not() -> None:

@@ -78,13 +78,12 @@ def _metadata(record: "ScoreRecord") -> panel.Metadata:
             f"gain over {HISTORICAL_MEAN} (nats per alert)": scores.gain_over_historical_mean,
             "hit rate in 5% of the area": scores.hit_rate_5,
             "log loss": scores.log_loss,
-            "numbers: log loss": scores.numbers.log_loss,
-            "numbers: log loss of the mean of counts": scores.numbers.log_loss_of_mean,
+            **{f"numbers: log loss by {name}": own["log_loss"] for name, own in scores.numbers.items()},
         }
     if (rolling := record.rolling) is not None:
         numbers |= {
             "last weeks: days scored": rolling.days,
-            "last weeks: numbers within the city's 80% interval": rolling.numbers.within_80_city,
+            "last weeks: numbers within the city's 80% interval": rolling.numbers["served"]["within_80_city"],
             "last weeks: expected / observed": rolling.predicted_over_observed,
             "last weeks: drift (log loss above the promised one)": rolling.drift,
         }

@@ -26,7 +26,7 @@ from shotspotter_assets.models.probability import clip_probability
 
 AGES_MINUTES: Final = (0.0, 5.0, 15.0, 30.0, 60.0, 120.0, 240.0)  # edges of the ages of an incident
 DISTANCES_METRES: Final = (0.0, 300.0, 800.0, 2_000.0, np.inf)  # edges, from an incident to the middle of a cell
-PRIOR_PAIRS: Final = 20.0  # strength of the prior, in expected pairs
+PRIOR_PAIRS: Final = 2.0  # strength of the prior, in expected pairs; more hides how close repetitions are
 MIN_INCIDENTS: Final = 50  # minimum of incidents to fit on
 MINUTES: Final = (15, 30, 60)  # lengths of the forecast periods, at most an hour
 FIT_HOURS: Final = 2 * 8766  # hours of the fit, the last two years: the table's few numbers need no more
