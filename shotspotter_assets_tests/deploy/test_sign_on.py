@@ -4,43 +4,27 @@ import contextlib
 import http.client
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets_tests.ports import free_port
+from shotspotter_assets_tests.sources.api.api_server import serving
 from shotspotter_assets_tests.waiting import wait_until
 
 GROUPS = {"olga": ["operators"], "anna": ["analysts"]}
 
 
-class SignOn(BaseHTTPRequestHandler):
-    """Answers as oauth2-proxy does: 202 for who has signed on, 401 for who has not, 403 for who is not in the group."""
-
-    def do_GET(self) -> None:
-        person = (self.headers.get("Cookie") or "").removeprefix("person=")
-        allowed = self.path.partition("allowed_groups=")[2]
-        if person not in GROUPS:
-            self.send_response(401)
-        else:
-            self.send_response(202 if not allowed or allowed in GROUPS[person] else 403)
-        self.end_headers()
-
-    def log_message(self, *_arguments: object) -> None:
-        """Not on the screen."""
-
-
-def answers(text: str) -> type[BaseHTTPRequestHandler]:
-    class Named(SignOn):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-    return Named
+def sign_on(request: Request) -> Response:
+    """Answer as oauth2-proxy does: 202 for who has signed on, 401 for who has not, 403 for who is not in the group."""
+    person, allowed = request.cookies.get("person"), request.query_params.get("allowed_groups")
+    if person not in GROUPS:
+        return Response(status_code=401)
+    return Response(status_code=202 if not allowed or allowed in GROUPS[person] else 403)
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +41,11 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         assert f"\n{name}.example.org {{" in text
         text = text.replace(f"\n{name}.example.org {{", f"\nhttp://{name}.example.org:{port} {{\n\tbind 127.0.0.1")
     with contextlib.ExitStack() as stack:
-        servers = {4180: SignOn, 3000: answers("the UI"), 3001: answers("the read-only UI")}
-        for stated, handler in servers.items():
-            server = stack.enter_context(HTTPServer(("127.0.0.1", 0), handler))
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            stack.callback(server.shutdown)
+        texts = {3000: lambda _: Response("the UI"), 3001: lambda _: Response("the read-only UI")}
+        for stated, answer in {4180: sign_on, **texts}.items():
+            server = stack.enter_context(serving([Route("/{path:path}", answer)]))
             assert f"127.0.0.1:{stated}" in text
-            text = text.replace(f"127.0.0.1:{stated}", f"127.0.0.1:{server.server_port}")
+            text = text.replace(f"127.0.0.1:{stated}", server.url.removeprefix("http://"))
         (folder / "Caddyfile").write_text("{\n\tadmin off\n\tauto_https off\n}\n" + text)
         with (folder / "log").open("wb") as log:
             command = [caddy, "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]

@@ -12,17 +12,7 @@ from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.models.stack import LONG_LEAD_DAYS, PRIOR_WEIGHTS, FittedStack, Periods, combined
 from shotspotter_assets.models.stacking import WeightPosterior, logits_of
-from shotspotter_assets_tests.models.histories import (
-    CITY,
-    TEST,
-    TRAIN,
-    VALIDATION,
-    build,
-    changed,
-    fitted,
-    history,
-    shared_start,
-)
+from shotspotter_assets_tests.models.histories import CITY, TEST, WINDOWS, build, changed, fitted, history, shared_start
 
 BEFORE, WEIGHED, LATER = range(200), range(200, 382), range(382, 460)
 FIRST_DAY = date(2021, 4, 1)
@@ -166,8 +156,8 @@ def test_firework_days_move_no_weights_and_are_half_those_of_their_regime():
 def test_members_have_the_settings_of_the_citys_file_and_of_the_launchpad():
     few = build("stack", members=["residual_boosting", "ewma"])
     own = replace(history(), city=CITY.model_copy(update={"forecasters": {"residual_boosting": {"leaves": 3}}}))
-    assert few.fit(own, TRAIN, VALIDATION).chosen["members"]["residual_boosting"]["num_leaves"] == 3
-    launched = few.fit(own, TRAIN, VALIDATION, FitContext(changes={"residual_boosting": {"leaves": 4}}))
+    assert few.fit(own, *WINDOWS).chosen["members"]["residual_boosting"]["num_leaves"] == 3
+    launched = few.fit(own, *WINDOWS, FitContext(changes={"residual_boosting": {"leaves": 4}}))
     assert launched.chosen["members"]["residual_boosting"]["num_leaves"] == 4
 
 
@@ -187,9 +177,9 @@ def test_a_stored_stack_has_its_members_and_its_weights():
 
 def test_a_stack_records_the_model_of_all_cities_that_its_members_start_at():
     few = build("stack", members=["regime_regression", "ewma"])
-    stack = few.fit(history(), TRAIN, VALIDATION, FitContext(shared=shared_start()))
+    stack = few.fit(history(), *WINDOWS, FitContext(shared=shared_start()))
     assert stack.chosen["shared"] == "all-cities|2022-01-01"
-    assert "shared" not in few.fit(history(), TRAIN, VALIDATION).chosen
+    assert "shared" not in few.fit(history(), *WINDOWS).chosen
 
 
 def test_weights_in_words():

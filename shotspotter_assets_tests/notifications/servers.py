@@ -1,21 +1,23 @@
 """A real webhook and a real SMTP server on free loopback ports, which keep what they were sent."""
 
+import asyncio
 import contextlib
-import json
 import ssl
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import default
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from shotspotter_assets_tests.ports import free_port
+from shotspotter_assets_tests.sources.api.api_server import serving
 
 PATH = "/services/T0/B0/secret-webhook-path"
 
@@ -33,38 +35,20 @@ class Webhook:
 
 @contextlib.contextmanager
 def webhook_server() -> Iterator[Webhook]:
-    webhook, is_over = Webhook(), threading.Event()
+    webhook = Webhook()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            webhook.posts.append({"path": self.path, "type": self.headers["Content-Type"], "json": json.loads(body)})
-            if webhook.is_silent:
-                is_over.wait()
-            status = webhook.answers.pop(0) if webhook.answers else 200
-            answer = b"ok" if status == 200 else webhook.says.encode()
-            with contextlib.suppress(OSError):
-                self.send_response(status)
-                if status == 302:
-                    self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+    async def answer(request: Request) -> Response:
+        post = {"path": request.url.path, "type": request.headers["Content-Type"], "json": await request.json()}
+        webhook.posts.append(post)
+        while webhook.is_silent:
+            await asyncio.sleep(0.01)
+        status = webhook.answers.pop(0) if webhook.answers else 200
+        headers = {"Location": "/elsewhere"} if status == 302 else {}
+        return Response("ok" if status == 200 else webhook.says, status, headers)
 
-        def log_message(self, *_: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    webhook.url = f"http://127.0.0.1:{server.server_port}{PATH}"
-    try:
+    with serving([Route("/{path:path}", answer, methods=["POST"])]) as server:
+        webhook.url = server.url + PATH
         yield webhook
-    finally:
-        is_over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @dataclass

@@ -49,15 +49,22 @@ def names_in(folder: Path) -> set[str]:
 
 
 @contextmanager
-def writer(root: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Write two contents in turn until the block ends, which kills the process."""
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE)
-    process.stdout.readline()
+def process(*arguments: str, **how: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program until the block ends, which kills it."""
+    started = subprocess.Popen([sys.executable, "-c", *arguments], **how)
     try:
-        yield process
+        yield started
     finally:
-        process.kill()
-        process.communicate()
+        started.kill()
+        started.communicate()
+
+
+@contextmanager
+def writer(root: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Write two contents in turn."""
+    with process(WRITER, str(root), stdout=subprocess.PIPE) as started:
+        started.stdout.readline()
+        yield started
 
 
 def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
@@ -138,16 +145,6 @@ for number in range(40):
 """
 
 
-@contextmanager
-def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    started = subprocess.Popen([sys.executable, "-c", *arguments])
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.wait()
-
-
 def test_the_files_of_a_partition_come_from_one_process(tmp_path: Path) -> None:
     store, seen, last = Store(str(tmp_path)), set(), b""
 
@@ -200,14 +197,16 @@ def fails(store: Store, reason: str) -> None:
         store.read_window(TENSORS, "x", DAY, DAY)
 
 
-def test_errors_of_a_bucket_are_named(s3_server: S3Server) -> None:
+def client_at(url: str) -> Any:
+    how = Config(retries={"total_max_attempts": 1}, proxies={})
+    return boto3.client("s3", endpoint_url=url, region_name="us-east-1", config=how)
+
+
+def test_errors_of_a_bucket_are_named(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3_server.use(monkeypatch)
     fails(Store("s3://no-such-bucket/prefix", s3_server.client()), "(NoSuchBucket|AccessDenied)")
     fails(Store(f"s3://{s3_server.bucket}/prefix", s3_server.client("wrong")), "(SignatureDoesNotMatch|AccessDenied)")
-    client = boto3.client(
-        "s3", endpoint_url="http://127.0.0.1:1", aws_access_key_id="a", aws_secret_access_key="b",
-        region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}, proxies={}),
-    )  # fmt: skip
-    fails(Store("s3://bucket/prefix", client), "Could not connect")
+    fails(Store("s3://bucket/prefix", client_at("http://127.0.0.1:1")), "Could not connect")
 
 
 def test_pages_have_the_content_type_that_browsers_need(s3_server: S3Server, s3_store_root: str) -> None:
@@ -226,10 +225,7 @@ def test_no_error_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
     monkeypatch.setenv("AWS_SESSION_TOKEN", secret[::-1])
-    client = boto3.client(
-        "s3", endpoint_url=f"http://me:{secret[:20].replace('/', '')}@127.0.0.1:1", region_name="us-east-1",
-        config=Config(retries={"total_max_attempts": 1}, proxies={}),
-    )  # fmt: skip
+    client = client_at(f"http://me:{secret[:20].replace('/', '')}@127.0.0.1:1")
     store = Store("s3://bucket/prefix", client)
     with Stubber(client) as stubber:
         stubber.add_client_error("put_object", "Odd", f"{'x' * 280}{secret}{secret[::-1]}")

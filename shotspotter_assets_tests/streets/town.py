@@ -16,6 +16,7 @@ from shotspotter_assets_tests.made_up_city import made_up_city
 CITY = made_up_city("square_town", (-77.0, 38.0, -76.9, 38.1), (10, 10))
 AVENUES, STREETS = 9, 9
 """Avenues run north, streets east, none along the edge of the box; they end 0.005 degrees beyond the last crossing."""
+PIECES = 2 * AVENUES * (STREETS + 1)
 
 
 def street_rows() -> tuple[list[str], list[shapely.LineString]]:

@@ -44,7 +44,7 @@ def serving(routes: Sequence[Route], server: Server | None = None) -> Iterator[S
     bound = socket.create_server(("127.0.0.1", 0))
     server.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
     app = _Spoiling(Starlette(routes=list(routes)), server)
-    running = _QuickServer(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    running = _QuickServer(uvicorn.Config(app, log_config=None, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     wait_until(lambda: running.started, every=0.005)

@@ -24,8 +24,6 @@ from shotspotter_assets_tests.models.tuning.tasks import VALUES, past, task_of, 
 
 TASK = task_of("residual_boosting")
 FAILED = Job(texts(VALUES), "Failed", reason="AlgorithmError: no memory")
-
-
 JOBS = (Job(texts(VALUES), objective=0.01), Job(texts(VALUES), "Stopped", objective=0.5), FAILED)
 
 
@@ -103,8 +101,7 @@ def with_factors() -> History:
     return replace(past(), city=city, factors=CityFactors((of_cells,), (of_days,)))
 
 
-BOOSTING = "residual_boosting"
-TASKS = [replace(task_of(BOOSTING), context=FitContext(shared_start())), task_of(BOOSTING, with_factors())]
+TASKS = [replace(TASK, context=FitContext(shared_start())), task_of("residual_boosting", with_factors())]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -117,26 +114,24 @@ def test_a_task_is_the_same_after_its_travel(task: TuningTask) -> None:
 
 
 def test_a_task_of_another_version_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = packed(task_of(BOOSTING))
+    content = packed(TASK)
     monkeypatch.setattr(ResidualBoostingSettings, "search_space", classmethod(lambda cls: {}))
     with pytest.raises(ValueError, match="Push an image of the version that runs beside Dagster"):
         unpacked(content)
 
 
 def given(root: Path, task: bytes) -> Path:
-    for folder, name, content in (
-        ("input/config", "hyperparameters.json", json.dumps(texts(VALUES)).encode()),
-        ("input/data/task", "a.task.npz", task),
-    ):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        (root / folder / name).write_bytes(content)
+    values = json.dumps(texts(VALUES)).encode()
+    for path, content in (("config/hyperparameters.json", values), ("data/task/a.task.npz", task)):
+        file = root / "input" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
     return root
 
 
 def test_training_job_prints_the_loss_of_its_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    task = task_of("residual_boosting")
-    train.run(given(tmp_path, packed(task)))
-    assert capsys.readouterr().out == f"validation_loss={task.loss(VALUES)!r}\n"
+    train.run(given(tmp_path, packed(TASK)))
+    assert capsys.readouterr().out == f"validation_loss={TASK.loss(VALUES)!r}\n"
     assert not (tmp_path / "output" / "failure").exists()
 
 
