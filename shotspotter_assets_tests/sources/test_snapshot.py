@@ -59,7 +59,9 @@ class Town:
         record_answer(self.store, "dale", rows, days[0], days[-1])
         numbers, found = rows["date"].to_pylist(), rows_by_origin(rows)
         origins = {day: {name: version for name, (version, _) in of_day.items()} for day, of_day in found.items()}
-        states = self.states(self.snapshot(poll_seconds=None), days[-1])
+        snapshot, table = self.snapshot(poll_seconds=None), DayTable.read(self.store, "dale")
+        held = snapshot.day_rows(table, snapshot.stored_days(table))
+        states = day_states(self.city, held, snapshot.named, days[-1], LAST)
         stored = {
             day: Day(*states[day], numbers.count(day), 0, "", NOW if day in numbers else None, origins.get(day, {}))
             for day in days
@@ -71,11 +73,6 @@ class Town:
         snapshot = self.snapshot(poll_seconds)
         table = DayTable.read(self.store, "dale")
         return sorted(day.day for day in table.days.keys() - snapshot.stored_days(table))
-
-    def states(self, snapshot: Snapshot, last: date) -> dict[date, tuple[str, str]]:
-        table = DayTable.read(self.store, "dale")
-        held = snapshot.day_rows(table, snapshot.stored_days(table))
-        return day_states(self.city, held, snapshot.named, last, LAST)
 
 
 @pytest.fixture
@@ -96,18 +93,6 @@ def test_days_are_stored_until_their_rows_change(town: Town) -> None:
     town.make(4, 6)
     (town.root / "history" / "b.csv").unlink()
     assert town.changed() == [4, 6], "the file is withdrawn"
-
-
-def test_a_daily_file_without_rows_makes_its_day_known(tmp_path: Path) -> None:
-    town = Town(tmp_path, DAILY_AND_HISTORY)
-    town.land("history/all.csv", "2024-03-01", "2024-03-02")
-    for day in (*range(3, 14), 15):
-        town.land(f"daily/2024-03-{day:02}.csv")
-    states = town.states(town.snapshot(), date(2024, 3, 15))
-    assert [state for state, _ in states.values()] == ["known"] * 13 + ["unknown", "known"]
-    town.make(1, 15)
-    town.land("daily/2024-03-07.csv", "2024-03-07", hours_old=1)
-    assert town.changed() == [7]
 
 
 def test_unusable_files_are_named_and_keep_their_rows(tmp_path: Path) -> None:

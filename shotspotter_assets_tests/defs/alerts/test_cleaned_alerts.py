@@ -2,14 +2,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
 import pytest
 
-from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.quality.all_checks import ALL_CHECKS
 from shotspotter_assets.quality.finding import Finding
@@ -77,16 +76,6 @@ def test_the_check_of_the_guide_runs_beside_one_that_raises(
     run("2023-11-03", "2023-11-03", on, instance, (), [*ALL_CHECKS])
     monkeypatch.setitem(ALL_CHECKS, "many_rounds", names["many_rounds"])
     assert not run("2023-11-04", "2023-11-04", on, instance, (), [*ALL_CHECKS])["many_rounds"].passed
-
-
-def test_a_late_city_is_named(tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
-    on = resources(str(tmp_path / "store"))
-    assert run("2023-07-20", "2023-11-30", on, instance, ["raw_alerts"])["alerts_are_on_time"].passed
-    monkeypatch.setattr(local_time, "now", lambda: datetime(2023, 12, 10, 12, tzinfo=UTC))
-    [found] = run("2023-11-30", "2023-11-30", on, instance, (), ["alerts_are_on_time"]).values()
-    assert not found.passed
-    assert found.description.startswith("No alerts for 9 days")
-    assert found.metadata["days_late"].value == 9
 
 
 def test_wrong_counts_stop_a_run_and_odd_data_do_not() -> None:
