@@ -1,18 +1,9 @@
-"""A published benchmark in one command: `make benchmark-published ARGS="--points FILE"`.
+"""A published benchmark in one command: `make benchmark-published ARGS="--points FILE"` (docs/how-to/published_benchmark.md).
 
 Points become counts by day, type and cell through the project's own reading, cleaning and gridding; every row is an event.
-Each type is a target of its own. Everything is fitted once, on the days before the test window, without other cities.
-Defaults are the box, grid and windows of ST-SHN (IJCAI 2021) and ST-HSL (ICDE 2022) in Chicago.
-
-To enter another model, write its expected counts as CSV or Parquet with the columns `date`, `row` and `column` (from the
-south-west, 0 first), `type` and `expected`, for all validation and test days, and name the file with `--peer`. Its chance of at
-least one event follows by `--calibration`: `poisson` is 1 - exp(-expected), `platt` fits log odds a + b expected on the
-validation days. A lower count than 0.0001 is taken as that.
-
-Prints two Markdown tables with 90% intervals of a weekly block bootstrap, and writes their rows to `--csv`:
-- occurrence: gain in log loss over the mean of each cell's history, in nats per cell-day with an event, on covered cells;
-- counts: RMSE, MAE and Poisson log loss in nats per cell-day, on all cells, and the gain in nats over the mean of each cell's
-  counts. Counts of a forecast of occurrence are those of the project's count model. Cells without coverage have the mean.
+Each type is a target of its own. Everything is fitted once, on the days before the test window, without other cities. Prints
+two Markdown tables with 90% intervals of a weekly block bootstrap, and writes their rows to `--csv`: occurrence on covered
+cells, and counts on all cells, those without coverage by the mean of their counts.
 """
 
 import argparse
@@ -32,7 +23,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from benchmark_cities import Fold, dated
-from scipy.special import gammaln
 from stack_members import MEMBERS, members_of, stack_of
 
 from shotspotter_assets.arrays import Array
@@ -40,6 +30,7 @@ from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.cleaning.alerts import clean_alerts
+from shotspotter_assets.evaluation.count_scores import MIN_EXPECTED, poisson_losses
 from shotspotter_assets.evaluation.gains import Gain, weekly_gain, weekly_sums
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import sparse_tensors
@@ -53,7 +44,6 @@ from shotspotter_assets.storage.store import Store
 SOUTH, WEST = 41.644604096, -87.927881741
 METHODS = (*MEMBERS, *(name for name in BASELINES if name not in (*MEMBERS, "never")))
 STACK, MEAN, MEDIAN = "stack", "mean of the cell's counts", "median of the cell's counts"
-MIN_COUNT = 1e-4
 ALL = "all"
 
 
@@ -168,6 +158,12 @@ def histories(chosen: argparse.Namespace, cache: Path) -> dict[str, CityHistory]
             raw = LandingFolder(first, first.source, folder, Store(f"{folder}/.store")).read(days[0], days[-1])
         alerts = dated({day: cleaned.alerts for day, cleaned in clean_alerts(raw, days, first).items()})
         print(f"{len(alerts):,} of {len(points):,} rows lie in the box and the days", file=sys.stderr)
+        if not len(alerts):
+            times = points[chosen.time]
+            raise SystemExit(
+                f"{chosen.points}: no row in the box lies between --start {chosen.start} and --end {chosen.end}; "
+                f"{chosen.time} from {times.min()} to {times.max()}."
+            )
         pq.write_table(dated(sparse_tensors(alerts, days, first)), kept)
     return {name: CityHistory(city(name), days, pq.read_table(kept)) for name in chosen.types or types}
 
@@ -176,6 +172,9 @@ def fold_of(history: CityHistory, chosen: argparse.Namespace) -> Fold:
     """The windows of one type, on the cells with events before the test."""
     validation, test = ((day - chosen.start).days for day in (chosen.validation, chosen.test))
     daily = history.daily(estimate_coverage(history.alerts[:test]))
+    if not daily.in_coverage.any():
+        of_type, number = history.city.name.partition("_")[2], int(history.alerts[:test].sum())
+        raise SystemExit(f"{chosen.points}: {of_type} has {number} events before --test, no cell three or more.")
     return Fold(daily, chosen.test, range(validation), range(validation, test), range(test, len(history.days)))
 
 
@@ -214,14 +213,17 @@ def add_peer(forecasts: Scored, file: Path, of_type: str, calibration: str) -> N
     windows = [slice(window.start, window.stop) for window in (fold.validation, fold.test)]
     if missing := sum(int(np.isnan(expected[window]).sum()) for window in windows):
         raise SystemExit(f"{file}: {of_type} lacks {missing:,} cell-days of the validation and test windows.")
-    forecasts.counts[file.stem] = np.maximum(expected[windows[1]], MIN_COUNT)
-    validated, tested = (expected[window][:, fold.history.in_coverage] for window in windows)
-    forecasts.chances[file.stem] = -np.expm1(-np.maximum(tested, MIN_COUNT))
+    forecasts.counts[file.stem] = np.maximum(expected[windows[1]], MIN_EXPECTED)
+    expected = np.maximum(expected[:, fold.history.in_coverage], MIN_EXPECTED)
+    validated, tested = (expected[window] for window in windows)
+    forecasts.chances[file.stem] = -np.expm1(-tested)
     if calibration == "platt":
         from sklearn.linear_model import LogisticRegression
 
-        platt = LogisticRegression(C=np.inf).fit(validated.reshape(-1, 1), fold.history.observed[windows[0]].ravel())
-        forecasts.chances[file.stem] = platt.predict_proba(tested.reshape(-1, 1))[:, 1].reshape(tested.shape)
+        observed = fold.history.observed[windows[0]].ravel()
+        platt = LogisticRegression(C=np.inf).fit(np.log(np.expm1(validated)).reshape(-1, 1), observed)
+        chances = platt.predict_proba(np.log(np.expm1(tested)).reshape(-1, 1))[:, 1]
+        forecasts.chances[file.stem] = chances.reshape(tested.shape)
 
 
 def gains_of(losses: Mapping[str, list[Array]], days: Array, positive: Array, over: str) -> dict[str, Gain]:
@@ -247,9 +249,9 @@ def rows_of(of_type: str, parts: list[Scored]) -> list[dict[str, object]]:
     rows = []
     errors, nats = {}, {}
     for name in parts[0].counts:
-        mean = np.maximum(np.concatenate([part.counts[name].ravel() for part in parts]), MIN_COUNT)
+        mean = np.maximum(np.concatenate([part.counts[name].ravel() for part in parts]), MIN_EXPECTED)
         errors[name] = mean - observed
-        nats[name] = [mean - observed * np.log(mean) + gammaln(observed + 1)]
+        nats[name] = [poisson_losses(mean, observed)]
     over_mean = gains_of(nats, repeated(lambda part: part.observed[0].size), np.ones(len(observed)), MEAN)
     for name in parts[0].counts:
         row = {"type": of_type, "method": name, "rmse": float(np.sqrt((errors[name] ** 2).mean()))}

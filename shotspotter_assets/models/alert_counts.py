@@ -22,6 +22,7 @@ from shotspotter_assets.models.model_files import StoredModel
 from shotspotter_assets.models.next_day.further_alerts import FurtherAlerts, fit_further_alerts
 from shotspotter_assets.models.next_day.regime_regression import FitData
 
+Counts = npt.NDArray[np.integer]
 MIN_POSITIVES: Final = 20  # occupied cells on firework days, and on others, for separate values of firework days
 CONFIDENCE: Final = 0.8  # of intervals
 INTERVAL: Final = (0.1, 0.9)  # quantiles at the ends of the interval of a cell
@@ -56,15 +57,20 @@ class CountDistribution:
         square = (1 + self.further) ** 2 + self.further + self.further**2 / self.size
         return self.probability * square - self.expected**2
 
+    def probability_of(self, share: Array | float) -> Array:
+        """Return the probability in a share of the period, which is independent of the rest.
+
+        Bursts lie within a share, unless all alerts are fewer than a Poisson distribution with this probability has.
+        """
+        return np.asarray(-np.expm1(-share * np.minimum(-np.log1p(-self.probability), self.expected)))
+
     def interval(self) -> tuple[Array, Array]:
         """Return (low, high) of the 80% interval of each number."""
-        low, high = (self._quantile(share) for share in INTERVAL)
-        return low, high
-
-    def _quantile(self, share: float) -> Array:
-        given_one = np.clip(1 - (1 - share) / self.probability, 0, 1)
+        shares = np.reshape(INTERVAL, (2, *np.ones(self.size.ndim, int)))
+        given_one = np.clip(1 - (1 - shares) / self.probability, 0, 1)
         beyond = nbinom.ppf(given_one, self.size, self.size / (self.size + self.further))
-        return np.where(given_one > 0, beyond + 1, 0.0)
+        low, high = np.where(given_one > 0, beyond + 1, 0.0)
+        return low, high
 
 
 @dataclass(frozen=True)
@@ -82,13 +88,7 @@ class AlertCounts(StoredModel):
     regression: FurtherAlerts | None = None
 
     @classmethod
-    def fit(
-        cls,
-        counts: npt.NDArray[np.integer],
-        probability: Array,
-        fireworks: Booleans,
-        usual: Array | None = None,
-    ) -> "AlertCounts":
+    def fit(cls, counts: Counts, probability: Array, fireworks: Booleans, usual: Array | None = None) -> "AlertCounts":
         """Return the distribution of maximum likelihood. Raises ValueError if no cell has an alert.
 
         Counts, probability and `usual`, best of days that its model was not fitted on, are (periods, cells), fireworks
@@ -96,28 +96,23 @@ class AlertCounts(StoredModel):
         """
         some = counts > 0
         if not some.any():
-            raise ValueError(
-                f"None of {counts.size} cells and periods has an alert; fit the counts on a longer window."
-            )
-        further, log_expected = counts[some] - 1.0, np.log(-np.log1p(-probability[some]))
+            raise ValueError(f"None of {counts.size} cells and periods has an alert; fit on a longer window.")
         night = np.broadcast_to(fireworks[:, None], counts.shape)[some]
         has_enough_fireworks = min(night.sum(), (~night).sum()) >= MIN_POSITIVES
-        more, logs = night * has_enough_fireworks, 0.0 if usual is None else usual[some]
+
+        def model(values: Array) -> "AlertCounts":
+            intercept, growth, size, intercept_more, size_more = values.tolist()
+            return cls((intercept, intercept_more), growth, (size, size_more), 0.0)
 
         def loss(values: Array) -> float:
-            intercept, growth, size, intercept_more, size_more = values
-            mean = _mean(intercept + intercept_more * more + growth * log_expected + logs)
-            sizes = np.exp(size + size_more * more)
+            found = model(values).distribution(probability[some], night, 0.0 if usual is None else usual[some])
+            likely = nbinom.logpmf(counts[some] - 1, found.size, found.size / (found.size + found.further))
             # Penalties keep the numbers finite where every count is one; they weigh as little as one alert.
-            return float((0.01 * values**2).sum() - nbinom.logpmf(further, sizes, sizes / (sizes + mean)).sum())
+            return float((0.01 * values**2).sum() - likely.sum())
 
         of_mean = [(-12, 6), (-1, 2)] if usual is None else [(0, 0)] * 2
-        bounds = [*of_mean, (-6, 5), (-6, 6), (-6, 6)]
-        intercept, growth, size, intercept_more, size_more = minimize(
-            loss, np.zeros(5), method="L-BFGS-B", bounds=bounds
-        ).x
-        enough = float(has_enough_fireworks)
-        fitted = cls((intercept, intercept_more * enough), growth, (size, size_more * enough), 0.0)
+        bounds = [*of_mean, (-6, 5), *[(-6, 6) if has_enough_fireworks else (0, 0)] * 2]
+        fitted = model(minimize(loss, np.zeros(5), method="L-BFGS-B", bounds=bounds).x)
         forecast = fitted.distribution(probability, fireworks[:, None], 0.0 if usual is None else usual)
         return replace(fitted, city_variance=_shared_variance(counts, forecast, fireworks))
 
@@ -126,11 +121,8 @@ class AlertCounts(StoredModel):
         """Return the distribution by day; `probability` is that of the validation days by models of training days."""
         known, fitted = history.known_in(validation), fit_further_alerts(FitData(history, train, validation))
         days, usual = slice(validation.start, validation.stop), None if fitted is None else fitted[1][known]
-        alerts, fireworks = (
-            history.alerts[days][known][:, history.in_coverage],
-            firework_days(history.city, history.days()[days]),
-        )
-        counts = cls.fit(alerts, probability[known], fireworks[known], usual)
+        alerts, dates = history.alerts[days][known][:, history.in_coverage], history.days()[days][known]
+        counts = cls.fit(alerts, probability[known], firework_days(history.city, dates), usual)
         return counts if fitted is None else replace(counts, regression=fitted[0])
 
     def usual(self, history: History, days: range) -> Array:
@@ -139,10 +131,9 @@ class AlertCounts(StoredModel):
 
     def distribution(self, probability: Array, fireworks: Booleans, usual: Array | float = 0.0) -> CountDistribution:
         """Return the distributions of periods and cells."""
-        log_mean = self.intercept[0] + self.intercept[1] * fireworks + usual
-        mean = _mean(log_mean + self.growth * np.log(-np.log1p(-probability)))
-        size = np.exp(self.size[0] + self.size[1] * fireworks)
-        return CountDistribution(*np.broadcast_arrays(probability, mean, size))
+        hazard, size = -np.log1p(-probability), np.exp(self.size[0] + self.size[1] * fireworks)
+        log_mean = self.intercept[0] + self.intercept[1] * fireworks + self.growth * np.log(hazard) + usual
+        return CountDistribution(*np.broadcast_arrays(probability, np.exp(np.clip(log_mean, *LOG_MEAN_BOUNDS)), size))
 
     def total_interval(self, counts: CountDistribution, fireworks: Booleans) -> tuple[Array, Array]:
         """Return (low, high) of the short 80% interval of the alerts of all cells together, summed over the last axis.
@@ -159,7 +150,7 @@ class AlertCounts(StoredModel):
         return low + (loses & (chances[0] <= chances[1])), high - (loses & (chances[0] > chances[1]))
 
 
-def _shared_variance(counts: npt.NDArray[np.integer], forecast: CountDistribution, fireworks: Booleans) -> float:
+def _shared_variance(counts: Counts, forecast: CountDistribution, fireworks: Booleans) -> float:
     """Return the likeliest variance of the factor that all cells of an ordinary period share, given that of other cities."""
     ordinary, number = ~fireworks if (~fireworks).any() else np.ones_like(fireworks), counts.sum(axis=1)
 
@@ -177,7 +168,3 @@ def _total(counts: CountDistribution, shared: float, fireworks: Booleans) -> Any
     variance = np.maximum(own + factor * mean**2, 1.001 * mean)
     size = mean**2 / (variance - mean)
     return nbinom(size, size / (size + mean))
-
-
-def _mean(log_mean: Array) -> Array:
-    return np.asarray(np.exp(np.clip(log_mean, *LOG_MEAN_BOUNDS)))

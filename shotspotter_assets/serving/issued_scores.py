@@ -172,12 +172,8 @@ def scored_numbers(forecasts: Mapping[date, pa.Table], history: CityHistory) -> 
         columns = {"date": days, "row": row, "column": column, "alerts": history.alerts[at][row, column]}
         columns |= zip(("total_low", "total_high"), total_interval_of(forecast), strict=True)
         columns[MEAN_OF_COUNTS] = totals[at - 1][row, column] / max(known[at - 1], 1) if at else 0.0
-        baselines = {name: f"{MODEL_PREFIX}{name}" for name in BASELINES}
-        columns |= {
-            name: forecast[own].to_numpy() * (1 + counts.further)
-            for name, own in baselines.items()
-            if own in forecast.column_names
-        }
+        baselines = [name for name in BASELINES if f"{MODEL_PREFIX}{name}" in forecast.column_names]
+        columns |= {name: forecast[f"{MODEL_PREFIX}{name}"].to_numpy() * (1 + counts.further) for name in baselines}
         tables.append(counts_table(counts, columns))
     return number_scores(pool_tables(tables))
 

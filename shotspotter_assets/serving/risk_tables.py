@@ -59,9 +59,10 @@ def next_day_table(record: ServingRecord, models: TrainedModels, history: Histor
         NEXT_DAY_HORIZON,
         (dates.day_starts(days, zone)[0], int(dates.hours_of_days(days, zone)[0])),
         history.in_coverage,
-        probability,
         offset,
-        models.counts.distribution(probability, np.array(fireworks), models.counts.usual(history, range(at, at + 1))),
+        models.counts.distribution(
+            probability, np.array(fireworks), models.counts.usual(history, range(at, at + 1))[0]
+        ),
         models.profile[first : first + dates.DAY_HOURS],
         mixes,
     )
@@ -90,7 +91,6 @@ def next_hours_table(
             f"{horizon}h",
             (history.starts[first_hour], horizon),
             history.in_coverage,
-            of_horizon,
             np.array(record.weekly_offset)[:, None],
             models.hours.models[horizon].counts.distribution(of_horizon, fireworks_ahead(history, horizon)[first_hour]),
             models.profile[history.clock.hour_of_week[first_hour : first_hour + horizon]],
@@ -124,14 +124,13 @@ def first_hours(models: TrainedModels, history: HourlyHistory, first_hour: int, 
     assert models.hours is not None
     level = models.profile[history.clock.hour_of_week[first_hour : first_hour + next_day["hours"][0].as_py()]]
     shares = (level.cumsum() / level.sum())[np.array(list(models.hours.models)) - 1]
-    return np.asarray(-np.expm1(np.outer(shares, np.log1p(-next_day["probability"].to_numpy()))))
+    return CountDistribution.of_forecast(next_day).probability_of(shares[:, None])
 
 
 def risk_table(
     horizon: str,
     period: tuple[np.datetime64, int],
     in_coverage: Booleans,
-    probability: Array,
     offset: Array,
     counts: CountDistribution,
     profile: Array,
@@ -142,7 +141,7 @@ def risk_table(
     `period` is (start in UTC, hours). `offset` is the interval in log odds, low and high, shape (2, cells) or (2, 1).
     `mixes` are the types' probabilities of the first hours, (hours, cells, types), `profile` the weights of these hours.
     """
-    row, column = np.nonzero(in_coverage)
+    (row, column), probability = np.nonzero(in_coverage), counts.probability
     low, high = expit(logit(probability) + offset)
     values = {
         "horizon": np.repeat(horizon, len(row)),
@@ -151,8 +150,8 @@ def risk_table(
         "row": row,
         "column": column,
         "probability": probability,
-        "expected": counts.expected.ravel(),
-        "size": counts.size.ravel(),
+        "expected": counts.expected,
+        "size": counts.size,
         # Rounding must not leave the probability outside.
         "low": np.minimum(low, probability),
         "high": np.maximum(high, probability),
@@ -205,15 +204,13 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, forecast_date: 
     shown = is_forecast_day | (dates.hours_of_day(wall) < NOON)
     rate = profile[dates.hours_of_week(wall)]
     share = (rate / rate[is_forecast_day].sum())[shown]
-    day, probability = (next_day[name].to_numpy() for name in ("expected", "probability"))
-    expected, cells, hours = day * share[:, None], len(day), int(shown.sum())
+    day, cells, hours = CountDistribution.of_forecast(next_day), len(next_day), int(shown.sum())
     values = {
         "starts_utc": np.repeat(starts[shown], cells),
         "row": np.tile(next_day["row"].to_numpy(), hours),
         "column": np.tile(next_day["column"].to_numpy(), hours),
-        # Hours independent of each other would have more alerts than a day of few repetitions.
-        "probability": np.minimum(1 - (1 - probability) ** share[:, None], expected).ravel(),
-        "expected": expected.ravel(),
+        "probability": day.probability_of(share[:, None]).ravel(),
+        "expected": (share[:, None] * day.expected).ravel(),
     }
     return pa.table(values, schema=HOURLY.schema)
 

@@ -21,7 +21,7 @@ def next_day(probability: np.ndarray, counts: AlertCounts = COUNTS) -> pa.Table:
     offset = np.array([[-6.0], [1.0]]) - np.log(probability / (1 - probability))
     forecast = counts.distribution(probability, np.array(False))
     period = np.datetime64("2024-03-10T05", "us"), 23
-    return risk_table("day", period, SOME_CELLS, probability, offset, forecast, np.ones(24), None)
+    return risk_table("day", period, SOME_CELLS, offset, forecast, np.ones(24), None)
 
 
 def test_a_horizon_has_a_row_per_cell_with_counts() -> None:

@@ -43,7 +43,7 @@ def store(city: City, tmp_path: Path) -> Store:
     period = np.datetime64(datetime(NEXT.year, NEXT.month, NEXT.day, 5), "us"), 24
     covered = np.ones((4, 4), dtype=bool)
     counts = COUNTS.distribution(probability, np.array(False))
-    next_day = risk_table("day", period, covered, probability, offset, counts, np.ones(24), None)
+    next_day = risk_table("day", period, covered, offset, counts, np.ones(24), None)
     hourly = hourly_table(next_day, 1 + np.arange(168) / 24, city, NEXT)
     issue(store, city, DAY, next_day, datetime.now(UTC), hourly, **{"3,3": ("near", "often", "lately")})
     return store

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.arrays import Array, Integers, Singles
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_day.daily_inputs import (
@@ -21,8 +21,7 @@ from shotspotter_assets.models.next_day.daily_inputs import (
 from shotspotter_assets.models.next_day.regime_regression import FitData
 from shotspotter_assets.models.next_day.shrunk_regression import standardise
 
-VARIANCES: Final = (1e-3, 1e-2)
-"""Variances of the standardised weights around zero, of which the validation window chooses one."""
+VARIANCE: Final = 3e-3  # of the standardised weights around zero
 MIN_OCCUPIED: Final = 100  # minimum of occupied cell-days to train on
 LEAST: Final = 1e-3  # expected further alerts, so that their logarithm is finite
 
@@ -42,7 +41,6 @@ def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:
 class FurtherAlerts:
     """A Poisson regression of alerts beyond the first, given one, on ordinary days."""
 
-    names: tuple[str, ...]
     slopes: Numbers
     intercept: float
     highest: float  # of the logarithm of the mean in the fit
@@ -50,10 +48,9 @@ class FurtherAlerts:
     def log_mean(self, history: History, days: range) -> Array:
         """Return the logarithm of the expected further alerts of an occupied cell, shape (days, cells)."""
         wanted = np.arange(days.start, days.stop)
-        parts = [inputs_of(history, wanted) for inputs_of in (next_day_inputs, count_inputs)]
-        slopes = np.split(self.slopes, [len(parts[0].names)])
-        log_mean = sum(part.values @ of_part for part, of_part in zip(parts, slopes, strict=True)) + self.intercept
-        return np.clip(np.asarray(log_mean, np.float64), np.log(LEAST), self.highest)
+        parts = [inputs_of(history, wanted).values for inputs_of in (next_day_inputs, count_inputs)]
+        log_mean = np.concatenate(parts, axis=2) @ self.slopes + self.intercept
+        return np.asarray(np.clip(log_mean, np.log(LEAST), self.highest))
 
 
 def fit_further_alerts(data: FitData) -> tuple[FurtherAlerts, Array] | None:
@@ -66,26 +63,18 @@ def fit_further_alerts(data: FitData) -> tuple[FurtherAlerts, Array] | None:
     drawn = history.observed[known]
     parts = [rows_to_fit(history, days, drawn, inputs_of) for inputs_of in (next_day_inputs, count_inputs)]
     further = history.alerts[known][:, history.in_coverage][drawn] - 1
-    names, rows = tuple(name for part in parts for name in part.names), np.hstack([part.values for part in parts])
+    rows = np.hstack([part.values for part in parts])
     train, both = (np.isin(parts[0].day, data.to_fit(window)) for window in (data.train, data.both))
     if train.sum() < MIN_OCCUPIED or not further[train].any():
         return None
-    tested = np.isin(parts[0].day, data.scoring_days)
-
-    def loss(fitted: FurtherAlerts) -> float:
-        log_mean = np.clip(rows[tested] @ fitted.slopes + fitted.intercept, np.log(LEAST), fitted.highest)
-        return float((np.exp(log_mean) - further[tested] * log_mean).sum())
-
-    tried = {variance: _fit(names, rows[train], further[train], variance) for variance in VARIANCES}
-    best = min(tried, key=lambda variance: loss(tried[variance]))
-    return _fit(names, rows[both], further[both], best), tried[best].log_mean(history, data.validation)
+    on_train, on_both = (_fit(rows[window].astype(np.float64), further[window]) for window in (train, both))
+    return on_both, on_train.log_mean(history, data.validation)
 
 
-def _fit(names: tuple[str, ...], inputs: Singles, further: npt.NDArray[np.integer], variance: float) -> FurtherAlerts:
+def _fit(rows: Array, further: npt.NDArray[np.integer]) -> FurtherAlerts:
     from sklearn.linear_model import PoissonRegressor
 
-    rows = inputs.astype(np.float64)
     mean, scale = standardise(rows, None)
-    regression = PoissonRegressor(alpha=1 / (variance * len(rows)), solver="newton-cholesky").fit(rows, further)
+    regression = PoissonRegressor(alpha=1 / (VARIANCE * len(rows)), solver="newton-cholesky").fit(rows, further)
     slopes, log_mean = regression.coef_ / scale, rows @ regression.coef_ + regression.intercept_
-    return FurtherAlerts(names, slopes, float(regression.intercept_ - mean @ slopes), float(log_mean.max()))
+    return FurtherAlerts(slopes, float(regression.intercept_ - mean @ slopes), float(log_mean.max()))
