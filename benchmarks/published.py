@@ -304,7 +304,8 @@ def main() -> None:
     show(rows)
     if chosen.csv:
         with chosen.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [key for key in rows[0] if not key.endswith("_text")], extrasaction="ignore")
+            names = dict.fromkeys(key for row in rows for key in row if not key.endswith("_text"))
+            writer = csv.DictWriter(file, list(names), extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
 
