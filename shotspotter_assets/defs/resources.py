@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 else:
     Store = Any  # loading the class takes seconds, and annotations are all that need it
 
+Log = dg.DagsterLogManager
 
 RUN_ATTEMPTS: Final = 12  # attempts of each S3 request in a run; their waits add up to a minute or two
 TICK_ATTEMPTS: Final = 3  # attempts in sensors, whose ticks end after a minute and come again

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -11,14 +11,13 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import day_settings
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
-from shotspotter_assets.defs.resources import Store, StoreResource
+from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.cleaning.alerts import Account, CleanedDay
-
 
 MAX_SPELLINGS: Final = 20
 MAX_CHARACTERS: Final = 80  # unknown types that are shown, and the length of each
@@ -27,12 +26,9 @@ MAX_CHARACTERS: Final = 80  # unknown types that are shown, and the length of ea
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its checks."""
     key, days = asset_key(city, Asset.CLEANED_ALERTS), day_partitions(city)
+    shown: dict[str, Any] = {"kinds": {"parquet"}, "code_version": "3", "table": CLEANED}
 
-    @dg.asset(
-        **day_settings(
-            city, Asset.CLEANED_ALERTS, {Asset.RAW_ALERTS: None}, kinds={"parquet"}, code_version="3", table=CLEANED
-        )
-    )
+    @dg.asset(**day_settings(city, Asset.CLEANED_ALERTS, {Asset.RAW_ALERTS: None}, **shown))
     def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> None:
         """The tidy table of usable alerts, and beside it the rejected rows with their reasons.
 
@@ -40,12 +36,50 @@ def definitions(city: City) -> dg.Definitions:
         `equal_rows` says. An incident that began before midnight goes
         on after it. A day of which most rows cannot be used is held back (see `raw_alerts`).
         """
-        _clean(context, store.open(), city, run_days(context, city))
+        import pyarrow as pa
+
+        from shotspotter_assets.cities.stored_settings import refuse_other_settings
+        from shotspotter_assets.cleaning.alerts import DAYS_BEFORE, clean_alerts
+        from shotspotter_assets.sources.day_table import DayTable
+        from shotspotter_assets.storage.fingerprints import table_fingerprints
+        from shotspotter_assets.storage.lineage import Origin, record_lineage
+
+        opened, days = store.open(), run_days(context, city)
+        table = DayTable.read(opened, city.name)
+        raw = opened.read_window(RAW_ROWS, city.name, days[0], days[-1])
+        table.require(city.name, days)
+        refuse_other_settings(raw.schema.metadata, days, city, Asset.RAW_ALERTS)
+        # No Dagster dependency: a change of one day would make the next ones stale too, for the few incidents over midnight.
+        since, eve = days[0] - timedelta(days=DAYS_BEFORE), days[0] - timedelta(days=1)
+        before = opened.read_present(RAW_ROWS, city.name, since, eve)
+        cleaned = clean_alerts(raw if before is None else pa.concat_tables([before, raw]), days, city)
+        with opened.alone(CLEANED.asset, city.name):
+            opened.write_tables(REJECTED, {day: one.rejected for day, one in cleaned.items()}, city.name)
+            opened.write_tables(CLEANED, {day: one.alerts for day, one in cleaned.items()}, city.name)
+        record_lineage(opened, Asset.CLEANED_ALERTS, city.name, {day: Origin(table.made_from(day)) for day in days})
+        versions = table_fingerprints({day: result.alerts for day, result in cleaned.items()})
+        for day, result in cleaned.items():
+            state = table.days[day]
+            metadata = _metadata(result.account) | {"data_version": panel.day_version(versions[day], state.state)}
+            metadata |= {} if city.time_precision == "second" else {"time_precision": city.time_precision}
+            context.add_asset_metadata(metadata | panel.day_state(state), partition_key=str(day))
+        _log_account(context, city, cleaned)
 
     @dg.asset_check(asset=key, partitions_def=days, blocking=True)
     def rows_are_conserved(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """Rows received = rows cleaned + rows rejected + duplicates on every day, counted from the stored files."""
-        return _conservation(store.open(), city, run_days(context, city))
+        from shotspotter_assets.cleaning.alerts import IDENTITY, RECOUNTED, unaccounted_rows
+
+        opened, days = store.open(), run_days(context, city)
+        raw = opened.read_window(RAW_ROWS, city.name, days[0], days[-1], RECOUNTED)
+        alerts = opened.read_window(CLEANED, city.name, days[0], days[-1], ["user_id"])
+        rejected = opened.read_window(REJECTED, city.name, days[0], days[-1], IDENTITY)
+        wrong = {str(day): difference for day, difference in unaccounted_rows(raw, alerts, rejected).items()}
+        return dg.AssetCheckResult(
+            passed=not wrong,
+            metadata={"rows_received": raw.num_rows, "unaccounted_rows_by_day": wrong},
+            description=f"Materialize cleaned_alerts again for {', '.join(list(wrong)[:5])}." if wrong else None,
+        )
 
     @dg.multi_asset_check(
         name=f"{city.name}__data_quality",
@@ -56,66 +90,16 @@ def definitions(city: City) -> dg.Definitions:
     )
     def data_quality(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
         """Compare the run's days with the stored ones of the 547 days before them."""
-        yield from _quality(store.open(), city, run_days(context, city))
+        from shotspotter_assets.quality.city_state import keep_findings
+        from shotspotter_assets.quality.window import Window
+
+        opened, days = store.open(), run_days(context, city)
+        findings = all_findings(Window.load(opened, city, days))
+        for name, finding in keep_findings(opened, city, days, findings).items():
+            severity = "ERROR" if finding.is_error else "WARN"
+            yield dg.AssetCheckResult(check_name=name, **panel.check_outcome(finding, severity))
 
     return dg.Definitions(assets=[cleaned_alerts], asset_checks=[rows_are_conserved, data_quality])
-
-
-def _clean(context: dg.AssetExecutionContext, store: Store, city: City, days: list[date]) -> None:
-    import pyarrow as pa
-
-    from shotspotter_assets.cities.stored_settings import refuse_other_settings
-    from shotspotter_assets.cleaning.alerts import DAYS_BEFORE, clean_alerts
-    from shotspotter_assets.sources.day_table import DayTable
-    from shotspotter_assets.storage.fingerprints import table_fingerprints
-    from shotspotter_assets.storage.lineage import Origin, record_lineage
-
-    table = DayTable.read(store, city.name)
-    raw = store.read_window(RAW_ROWS, city.name, days[0], days[-1])
-    table.require(city.name, days)
-    refuse_other_settings(raw.schema.metadata, days, city, Asset.RAW_ALERTS)
-    # No Dagster dependency: a change of one day would make the next ones stale too, for the few incidents over midnight.
-    since, eve = days[0] - timedelta(days=DAYS_BEFORE), days[0] - timedelta(days=1)
-    before = store.read_present(RAW_ROWS, city.name, since, eve)
-    cleaned = clean_alerts(raw if before is None else pa.concat_tables([before, raw]), days, city)
-    with store.alone(CLEANED.asset, city.name):
-        rejected = {day: result.rejected for day, result in cleaned.items()}
-        store.write_tables(REJECTED, rejected, city.name)
-        store.write_tables(CLEANED, {day: one.alerts for day, one in cleaned.items()}, city.name)
-    record_lineage(store, Asset.CLEANED_ALERTS, city.name, {day: Origin(table.made_from(day)) for day in days})
-    versions = table_fingerprints({day: result.alerts for day, result in cleaned.items()})
-    for day, result in cleaned.items():
-        state = table.days[day]
-        metadata = _metadata(result.account) | {"data_version": panel.day_version(versions[day], state.state)}
-        metadata |= {} if city.time_precision == "second" else {"time_precision": city.time_precision}
-        context.add_asset_metadata(metadata | panel.day_state(state), partition_key=str(day))
-    _log_account(context, city, cleaned)
-
-
-def _conservation(store: Store, city: City, days: list[date]) -> dg.AssetCheckResult:
-    from shotspotter_assets.cleaning.alerts import IDENTITY, RECOUNTED, unaccounted_rows
-
-    first, last = days[0], days[-1]
-    raw = store.read_window(RAW_ROWS, city.name, first, last, RECOUNTED)
-    alerts = store.read_window(CLEANED, city.name, first, last, ["user_id"])
-    rejected = store.read_window(REJECTED, city.name, first, last, IDENTITY)
-    wrong = {str(day): difference for day, difference in unaccounted_rows(raw, alerts, rejected).items()}
-    return dg.AssetCheckResult(
-        passed=not wrong,
-        metadata={"rows_received": raw.num_rows, "unaccounted_rows_by_day": wrong},
-        description=f"Materialize cleaned_alerts again for {', '.join(list(wrong)[:5])}." if wrong else None,
-    )
-
-
-def _quality(store: Store, city: City, days: list[date]) -> Iterator[dg.AssetCheckResult]:
-    from shotspotter_assets.quality.city_state import keep_findings
-    from shotspotter_assets.quality.window import Window
-
-    findings = all_findings(Window.load(store, city, days))
-    reported = keep_findings(store, city, days, findings)
-    for name, finding in reported.items():
-        severity = "ERROR" if finding.is_error else "WARN"
-        yield dg.AssetCheckResult(check_name=name, **panel.check_outcome(finding, severity))
 
 
 def _metadata(account: "Account") -> panel.Metadata:
@@ -125,9 +109,7 @@ def _metadata(account: "Account") -> panel.Metadata:
     metadata: panel.Metadata = {name: getattr(account, name) for name in counted}
     metadata |= {"dagster/partition_row_count": account.cleaned, "rejected": sum(account.rejected.values())}
     if account.rejected:
-        metadata["rejected_by_reason"] = {
-            f"{reason}: {REASONS[reason]}": rows for reason, rows in account.rejected.items()
-        }
+        metadata["rejected_by_reason"] = {f"{why}: {REASONS[why]}": rows for why, rows in account.rejected.items()}
     if account.unknown_types:
         most = Counter(account.unknown_types).most_common(MAX_SPELLINGS)
         metadata["unknown_type_spellings"] = {spelling[:MAX_CHARACTERS]: alerts for spelling, alerts in most}

@@ -1,7 +1,7 @@
 """Grid tensors of a city by local day: the day's counts by hour, type and cell."""
 
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
@@ -9,7 +9,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import day_settings
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
-from shotspotter_assets.defs.resources import Store, StoreResource
+from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import CLEANED, TENSORS
 from shotspotter_assets.storage.stored_file import Asset
 
@@ -19,63 +19,54 @@ READ_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "use
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its check."""
     key, days = asset_key(city, Asset.GRID_TENSORS), day_partitions(city)
+    shown: dict[str, Any] = {"kinds": {"parquet"}, "code_version": "3", "table": TENSORS}
 
-    @dg.asset(
-        **day_settings(
-            city, Asset.GRID_TENSORS, {Asset.CLEANED_ALERTS: None}, kinds={"parquet"}, code_version="3", table=TENSORS
-        )
-    )
+    @dg.asset(**day_settings(city, Asset.GRID_TENSORS, {Asset.CLEANED_ALERTS: None}, **shown))
     def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> None:
         """The day's frames as a sparse tensor: alerts, or incidents that began, by local hour, type, row and column.
 
         The dense shape is in the Parquet schema's metadata. A day without alerts is a tensor without entries.
         """
-        _grid(context, store.open(), city, run_days(context, city))
+        from shotspotter_assets.cities.stored_settings import refuse_other_settings
+        from shotspotter_assets.gridding.tensors import sparse_tensors
+        from shotspotter_assets.sources.day_table import DayTable
+        from shotspotter_assets.storage.fingerprints import table_fingerprints
+        from shotspotter_assets.storage.lineage import Origin, read_lineage, record_lineage
+
+        opened, days = store.open(), run_days(context, city)
+        table, lineage = DayTable.read(opened, city.name), read_lineage(opened, Asset.CLEANED_ALERTS, city.name)
+        alerts = opened.read_window(CLEANED, city.name, days[0], days[-1], READ_COLUMNS)
+        table.require(city.name, days)
+        refuse_other_settings(alerts.schema.metadata, days, city, Asset.CLEANED_ALERTS)
+        tensors = sparse_tensors(alerts, days, city)
+        opened.write_tables(TENSORS, tensors, city.name)
+        origins: dict[date | str, Origin] = {day: lineage[str(day)] for day in days if str(day) in lineage}
+        record_lineage(opened, Asset.GRID_TENSORS, city.name, origins)
+        versions = table_fingerprints(tensors)
+        for day, tensor in tensors.items():
+            metadata = {
+                city.counted: int(tensor["count"].to_numpy().sum()),
+                "entries": tensor.num_rows,
+                "time_precision": city.time_precision,
+                "data_version": panel.day_version(versions[day], table.days[day].state),
+                **panel.day_state(table.days[day]),
+            }
+            context.add_asset_metadata(metadata, partition_key=str(day))
+        context.log.info(f"{city.name}: {alerts.num_rows:,} alerts of {len(days):,} days to {days[-1]} gridded")
 
     @dg.asset_check(asset=key, partitions_def=days, blocking=True)
     def counts_equal_alerts(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The sum of each day's tensor equals the number of cleaned alerts, or of incidents that began on it."""
-        return _conservation(store.open(), city, run_days(context, city))
+        from shotspotter_assets.gridding.tensors import COUNTED_COLUMNS, counted_alerts, miscounted_alerts
+
+        opened, days = store.open(), run_days(context, city)
+        tensors = opened.read_window(TENSORS, city.name, days[0], days[-1])
+        alerts = opened.read_window(CLEANED, city.name, days[0], days[-1], COUNTED_COLUMNS)
+        wrong = {str(day): number for day, number in miscounted_alerts(tensors, alerts, days, city).items()}
+        return dg.AssetCheckResult(
+            passed=not wrong,
+            metadata={"alerts": counted_alerts(alerts, city).num_rows, "counts_minus_alerts_by_day": wrong},
+            description=f"Materialize grid_tensors again for {', '.join(list(wrong)[:5])}." if wrong else None,
+        )
 
     return dg.Definitions(assets=[grid_tensors], asset_checks=[counts_equal_alerts])
-
-
-def _grid(context: dg.AssetExecutionContext, store: Store, city: City, days: list[date]) -> None:
-    from shotspotter_assets.cities.stored_settings import refuse_other_settings
-    from shotspotter_assets.gridding.tensors import sparse_tensors
-    from shotspotter_assets.sources.day_table import DayTable
-    from shotspotter_assets.storage.fingerprints import table_fingerprints
-    from shotspotter_assets.storage.lineage import Origin, read_lineage, record_lineage
-
-    table, lineage = DayTable.read(store, city.name), read_lineage(store, Asset.CLEANED_ALERTS, city.name)
-    alerts = store.read_window(CLEANED, city.name, days[0], days[-1], READ_COLUMNS)
-    table.require(city.name, days)
-    refuse_other_settings(alerts.schema.metadata, days, city, Asset.CLEANED_ALERTS)
-    tensors = sparse_tensors(alerts, days, city)
-    store.write_tables(TENSORS, tensors, city.name)
-    origins: dict[date | str, Origin] = {day: lineage[str(day)] for day in days if str(day) in lineage}
-    record_lineage(store, Asset.GRID_TENSORS, city.name, origins)
-    versions = table_fingerprints(tensors)
-    for day, tensor in tensors.items():
-        metadata = {
-            city.counted: int(tensor["count"].to_numpy().sum()),
-            "entries": tensor.num_rows,
-            "time_precision": city.time_precision,
-            "data_version": panel.day_version(versions[day], table.days[day].state),
-            **panel.day_state(table.days[day]),
-        }
-        context.add_asset_metadata(metadata, partition_key=str(day))
-    context.log.info(f"{city.name}: {alerts.num_rows:,} alerts of {len(days):,} days to {days[-1]} gridded")
-
-
-def _conservation(store: Store, city: City, days: list[date]) -> dg.AssetCheckResult:
-    from shotspotter_assets.gridding.tensors import COUNTED_COLUMNS, counted_alerts, miscounted_alerts
-
-    tensors = store.read_window(TENSORS, city.name, days[0], days[-1])
-    alerts = store.read_window(CLEANED, city.name, days[0], days[-1], COUNTED_COLUMNS)
-    wrong = {str(day): number for day, number in miscounted_alerts(tensors, alerts, days, city).items()}
-    return dg.AssetCheckResult(
-        passed=not wrong,
-        metadata={"alerts": counted_alerts(alerts, city).num_rows, "counts_minus_alerts_by_day": wrong},
-        description=f"Materialize grid_tensors again for {', '.join(list(wrong)[:5])}." if wrong else None,
-    )

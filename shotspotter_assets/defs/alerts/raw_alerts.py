@@ -39,7 +39,44 @@ def definitions(city: City) -> dg.Definitions:
         table of days says of each day whether it is known, silent, not known yet, or held back because most of its rows
         cannot be used, and why. The data version of a day is a hash of its rows and of its state.
         """
-        _read(context, store.open(), sources, city, run_days(context, city))
+        from shotspotter_assets.calendar.dates import rows_of_days
+        from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
+        from shotspotter_assets.sources.day_table import DayTable
+        from shotspotter_assets.sources.schema import PUBLISHED, keep_first_seen, read_sources
+        from shotspotter_assets.sources.snapshot import record_answer, take_snapshot
+        from shotspotter_assets.storage.fingerprints import day_fingerprints
+
+        opened, days = store.open(), run_days(context, city)
+        readers, now = sources.readers(city, opened), local_time.now()
+        try:
+            earlier = opened.read_present(RAW_ROWS, city.name, days[0], days[-1])
+        except CorruptObjectError as error:
+            context.log.warning(f"{error} The days are read again; when their rows were first received is lost.")
+            earlier = None
+        rows = read_sources(readers, days[0], days[-1])
+        rows = rows if earlier is None else keep_first_seen(rows, earlier)
+        record_answer(opened, city.name, rows, days[0], days[-1])
+        snapshot = take_snapshot(city, readers, opened, now, poll_seconds=None)
+        by_day = rows_of_days(rows.replace_schema_metadata({SETTINGS: settings_hash(city, Asset.RAW_ALERTS)}), days)
+        stored = _days(opened, city, snapshot, rows, days)
+        with opened.alone(RAW_ROWS.asset, city.name):
+            before = DayTable.read(opened, city.name).days
+            changing = {at: before[at] for at in stored if at in before and before[at].sources != stored[at].sources}
+            if changing:  # they are due until the last write, so that a run that ends half-way does not pass as done
+                marked = {at: replace(day, sources={"": "being written"}) for at, day in changing.items()}
+                DayTable.update(opened, city.name, marked)
+            opened.write_tables(RAW_ROWS, by_day, city.name)
+            DayTable.update(opened, city.name, stored)
+        versions = day_fingerprints(rows.select(PUBLISHED), list(by_day))
+        for at, day in stored.items():
+            metadata: panel.Metadata = {
+                "dagster/partition_row_count": by_day[at].num_rows,
+                "data_version": panel.day_version(versions[at], day.state),
+                **panel.day_state(day),
+            }
+            context.add_asset_metadata(metadata, partition_key=str(at))
+        _warn(context, city, stored)
+        context.log.info(f"{city.name}: {rows.num_rows:,} rows of {len(days):,} days to {days[-1]}")
 
     @dg.asset_check(asset=key, partitions_def=days)
     def alerts_are_on_time(store: StoreResource) -> dg.AssetCheckResult:
@@ -79,43 +116,6 @@ def lateness(store: Store, city: City) -> "Finding":
     return replace(finding, passed=finding.passed or city.end is not None)
 
 
-def _read(
-    context: dg.AssetExecutionContext, store: Store, sources: SourcesResource, city: City, days: Sequence[date]
-) -> None:
-    from shotspotter_assets.calendar.dates import rows_of_days
-    from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
-    from shotspotter_assets.sources.day_table import DayTable
-    from shotspotter_assets.sources.schema import PUBLISHED, keep_first_seen, read_sources
-    from shotspotter_assets.sources.snapshot import record_answer, take_snapshot
-    from shotspotter_assets.storage.fingerprints import day_fingerprints
-
-    readers, now = sources.readers(city, store), local_time.now()
-    rows = keep_first_seen(read_sources(readers, days[0], days[-1]), _stored_before(context, store, city.name, days))
-    record_answer(store, city.name, rows, days[0], days[-1])
-    snapshot = take_snapshot(city, readers, store, now, poll_seconds=None)
-    marked = rows.replace_schema_metadata({SETTINGS: settings_hash(city, Asset.RAW_ALERTS)})
-    by_day = rows_of_days(marked, days)
-    stored = _days(store, city, snapshot, rows, days)
-    with store.alone(RAW_ROWS.asset, city.name):
-        before = DayTable.read(store, city.name).days
-        changing = {at: before[at] for at, day in stored.items() if at in before and before[at].sources != day.sources}
-        if changing:  # they are due until the last write, so that a run that ends half-way does not pass as done
-            marked = {at: replace(day, sources={"": "being written"}) for at, day in changing.items()}
-            DayTable.update(store, city.name, marked)
-        store.write_tables(RAW_ROWS, by_day, city.name)
-        DayTable.update(store, city.name, stored)
-    versions = day_fingerprints(rows.select(PUBLISHED), list(by_day))
-    for at, day in stored.items():
-        metadata: panel.Metadata = {
-            "dagster/partition_row_count": by_day[at].num_rows,
-            "data_version": panel.day_version(versions[at], day.state),
-            **panel.day_state(day),
-        }
-        context.add_asset_metadata(metadata, partition_key=str(at))
-    _warn(context, city, stored)
-    context.log.info(f"{city.name}: {rows.num_rows:,} rows of {len(days):,} days to {days[-1]}")
-
-
 def _days(store: Store, city: City, snapshot: "Snapshot", rows: "pa.Table", days: Sequence[date]) -> "dict[date, Day]":
     from shotspotter_assets.cities.stored_settings import settings_hash
     from shotspotter_assets.cleaning.held_back import held_back_days
@@ -135,8 +135,7 @@ def _days(store: Store, city: City, snapshot: "Snapshot", rows: "pa.Table", days
     states = day_states(city, found, snapshot.named, last, local_time.today(city.zone))
     return {
         day: Day(
-            state=states[day][0],
-            why=states[day][1],
+            *states[day],
             rows=numbers.get(day, 0),
             rejected=rejected.get(day, 0),
             settings=settings,
@@ -146,17 +145,6 @@ def _days(store: Store, city: City, snapshot: "Snapshot", rows: "pa.Table", days
         )
         for day in days
     }
-
-
-def _stored_before(context: dg.AssetExecutionContext, store: Store, city: str, days: Sequence[date]) -> "pa.Table":
-    from shotspotter_assets.sources.schema import RAW_SCHEMA
-
-    try:
-        stored = store.read_present(RAW_ROWS, city, days[0], days[-1])
-    except CorruptObjectError as error:
-        context.log.warning(f"{error} The days are read again; when their rows were first received is lost.")
-        stored = None
-    return RAW_SCHEMA.empty_table() if stored is None else stored
 
 
 def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, Day]") -> None:

@@ -1,6 +1,5 @@
 """City pages: the static site for analysts and shift commanders."""
 
-from functools import partial
 from typing import Final
 
 import dagster as dg
@@ -8,7 +7,7 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import asset_settings, recorded
-from shotspotter_assets.defs.resources import PagesResource, Store, StoreResource
+from shotspotter_assets.defs.resources import PagesResource, StoreResource
 from shotspotter_assets.storage.catalogue import PAGES_RECORD
 from shotspotter_assets.storage.stored_file import ALL_CITIES, Asset
 
@@ -33,23 +32,22 @@ def definitions(city: City) -> dg.Definitions:
         Built from whatever is stored, with the overview of all cities; unchanged files are not written again. Streets and
         districts come from `layers` of the city's file.
         """
+        from shotspotter_assets.pages.site import make_overview, make_pages
+
         opened = store.open()
-        make = partial(_pages_of, pages, opened, city)
+
+        def make() -> panel.Metadata:
+            made = make_pages(opened, city)
+            names = [name for name in opened.cities_present(PAGES_RECORD) if name != ALL_CITIES]
+            return {
+                **pages.link(made.index, city.name),
+                **pages.link(make_overview(opened, names), ALL_CITIES, "all_cities"),
+                **panel.rounded(made.record.card.model_dump(mode="json", include=SHOWN_OF_CARD, exclude_defaults=True)),
+                "files_written": len(made.written),
+                "files_kept": len(made.hashes) - len(made.written),
+                **({"layers": dg.MetadataValue.md("\n\n".join(made.problems))} if made.problems else {}),
+            }
+
         return dg.MaterializeResult(metadata=recorded(opened, city, Asset.CITY_PAGES, None, make))
 
     return dg.Definitions(assets=[city_pages])
-
-
-def _pages_of(pages: PagesResource, store: Store, city: City) -> panel.Metadata:
-    from shotspotter_assets.pages.site import make_overview, make_pages
-
-    made = make_pages(store, city)
-    overview = make_overview(store, [name for name in store.cities_present(PAGES_RECORD) if name != ALL_CITIES])
-    return {
-        **pages.link(made.index, city.name),
-        **pages.link(overview, ALL_CITIES, "all_cities"),
-        **panel.rounded(made.record.card.model_dump(mode="json", include=SHOWN_OF_CARD, exclude_defaults=True)),
-        "files_written": len(made.written),
-        "files_kept": len(made.hashes) - len(made.written),
-        **({"layers": dg.MetadataValue.md("\n\n".join(made.problems))} if made.problems else {}),
-    }

@@ -1,7 +1,6 @@
 """Forecast scores of a city by day: the forecast issued the day before, and the last weeks."""
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -9,11 +8,8 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_asset, for_each_target
 from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_FORTNIGHT, asset_key, issue_dates, run_days
-from shotspotter_assets.defs.resources import Store, StoreResource
+from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage.stored_file import Asset
-
-if TYPE_CHECKING:
-    from shotspotter_assets.serving.issued_scores import ScoreRecord
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -27,12 +23,8 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.serving.issued_scores import ScoreRecord
 
         scored_date = run_days(context, city)[-1]
-        warnings = panel.sentences(
-            [
-                (view, " ".join(ScoreRecord.load(of_target, city.name, scored_date).warnings()))
-                for of_target, view in city.by_target(store.open())
-            ]
-        )
+        records = [(view, ScoreRecord.load(one, city.name, scored_date)) for one, view in city.by_target(store.open())]
+        warnings = panel.sentences([(view, " ".join(record.warnings())) for view, record in records])
         return dg.AssetCheckResult(
             passed=not warnings,
             severity=dg.AssetCheckSeverity.WARN,
@@ -44,7 +36,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 @for_each_target
-def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: date) -> panel.Metadata:
+def _scores_of(_: Log, store: Store, city: City, scored_date: date) -> panel.Metadata:
     """Scores of the forecast issued the day before, with rolling skill, calibration, drift and gate.
 
     A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
@@ -52,6 +44,7 @@ def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: d
     13 weeks, change.
     """
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
+    from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.issued_scores import HISTORY_DAYS, WINDOW_DAYS, score
     from shotspotter_assets.serving.serving_record import ServingRecord
@@ -64,12 +57,6 @@ def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: d
     except DaysNotKnownError:  # no day of the last year is known
         history = CityHistory.load(store, city, scored_date)
     record = score(history, forecasts, serving)
-    return panel.rounded(_metadata(record)) | {"path": dg.MetadataValue.path(record.write(store))}
-
-
-def _metadata(record: "ScoreRecord") -> panel.Metadata:
-    from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
-
     numbers: panel.Metadata = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
     if (scores := record.scores) is not None:
         numbers |= {
@@ -92,4 +79,5 @@ def _metadata(record: "ScoreRecord") -> panel.Metadata:
     if record.rolling_gate is not None:
         numbers["rolling_gate_passed"] = record.rolling_gate.passed
         numbers["rolling_gate"] = panel.bullets(record.rolling_gate.reasons)
-    return {name: value for name, value in numbers.items() if value is not None}
+    shown = {name: value for name, value in numbers.items() if value is not None}
+    return panel.rounded(shown) | {"path": dg.MetadataValue.path(record.write(store))}

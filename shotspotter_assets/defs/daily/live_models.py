@@ -11,7 +11,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
 from shotspotter_assets.defs.materialize import daily_asset, for_each_target
 from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
-from shotspotter_assets.defs.resources import Store
+from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.stored_file import Asset
 
 Sections = sections()
@@ -36,9 +36,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[daily_asset(city, Asset.LIVE_MODELS, _models_of, upstream, **shown)])
 
 
-def _models_of(
-    config: LiveModelConfig, log: dg.DagsterLogManager, store: Store, city: City, issue_date: date
-) -> panel.Metadata:
+def _models_of(config: LiveModelConfig, log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Models that serve after the day, trained on the days up to it; a candidate has to pass the gate.
 
     The last 91 known days are for validation. Models are fitted for the lead: the days from the last known day to the
@@ -53,9 +51,7 @@ def _models_of(
 
 
 @for_each_target
-def _of_target(
-    config: LiveModelConfig, log: dg.DagsterLogManager, store: Store, city: City, issue_date: date
-) -> panel.Metadata:
+def _of_target(config: LiveModelConfig, log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.serving.approval import WaitingModels

@@ -9,7 +9,7 @@ from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_asset
-from shotspotter_assets.defs.resources import Store
+from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP, HOURLY, PLAN, STREETS
 from shotspotter_assets.storage.stored_file import Asset
 
@@ -23,7 +23,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[daily_asset(city, Asset.PATROL_PLANS, _plan_of, upstream, **shown)])
 
 
-def _plan_of(_: dg.DagsterLogManager, store: Store, city: City, issue_date: date) -> panel.Metadata:
+def _plan_of(_: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Units by cell and shift for the day after the issue date, by the city's patrol rules.
 
     Stored as a table, and as CSV and GeoJSON for dispatch systems, with the streets of each cell and audit numbers. A

@@ -1,7 +1,6 @@
 """Risk forecasts of a city by issue date, for the day after it."""
 
 from datetime import date
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -10,12 +9,9 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_asset, for_each_target
 from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
-from shotspotter_assets.defs.resources import Store
+from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import FORECAST, RISK_MAP
 from shotspotter_assets.storage.stored_file import Asset
-
-if TYPE_CHECKING:
-    from shotspotter_assets.serving.issued_forecasts import Forecast
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -26,24 +22,27 @@ def definitions(city: City) -> dg.Definitions:
 
 
 @for_each_target
-def _forecast_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date: date) -> panel.Metadata:
+def _forecast_of(log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Risk by cell on the next local day and in the hours from its midnight, from the days known at the issue date.
 
     With the expected alerts by hour, the 20 cells with the highest risk and the reasons, and the map as GeoJSON.
     Once its day is over, a forecast that was issued in time is kept, unless the grid has changed. Where the source
     publishes late, the forecast has a lead of more than a day. Beyond the city's longest lead nothing is issued.
     """
+    from shotspotter_assets.geometry.cells import cell_name
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.serving.approval import WaitingModels
     from shotspotter_assets.serving.daily_forecast import forecast_day
     from shotspotter_assets.serving.issued_forecasts import issued_on_grid, withheld, write_forecast
+    from shotspotter_assets.serving.pictures import risk_map
+    from shotspotter_assets.serving.risk_tables import next_day_rows
     from shotspotter_assets.serving.serving_record import ServingRecord
     from shotspotter_assets.storage.fingerprints import sha256
 
     if (issued := issued_on_grid(store, city, issue_date, local_time.now())) is not None:
         note = f"Left as issued at {issued.issued_at}, as {issued.forecast_date} is over."
-        shown = issued.model_dump(mode="json", include={"forecast_date", "served"})
-        return {**shown, "data_version": issued.version, "note": note}
+        of_issued = issued.model_dump(mode="json", include={"forecast_date", "served"})
+        return {**of_issued, "data_version": issued.version, "note": note}
     record = ServingRecord.find(store, city.name, issue_date)
     history = CityHistory.load(store, city, issue_date)
     if record is not None and record.last_known < history.last_known:
@@ -54,24 +53,13 @@ def _forecast_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date
         why = none if waiting is None else waiting.text
         nothing = withheld(store, history, "" if history.is_too_late else why)
         log.warning(f"{city.name} {issue_date}: {nothing.no_forecast}")
-        path = write_forecast(store, nothing)
         return {
             **nothing.model_dump(mode="json", include={"forecast_date", "lead", "last_known", "no_forecast"}),
             "data_version": f"no forecast {sha256(nothing.no_forecast)[:16]}",
-            "path": dg.MetadataValue.path(path),
+            "path": dg.MetadataValue.path(write_forecast(store, nothing)),
         }
     forecast = forecast_day(record, record.loaded(store), history)
-    path = write_forecast(store, forecast)
-    geojson = dg.MetadataValue.path(store.uri(RISK_MAP, city.name, issue_date))
-    return {**_metadata(forecast, city), "geojson": geojson, "path": dg.MetadataValue.path(path)}
-
-
-def _metadata(forecast: "Forecast", city: City) -> panel.Metadata:
-    from shotspotter_assets.geometry.cells import cell_name
-    from shotspotter_assets.serving.pictures import risk_map
-    from shotspotter_assets.serving.risk_tables import next_day_rows
-
-    facts = forecast.record
+    facts, path = forecast.record, write_forecast(store, forecast)
     low, high = facts.expected_alerts_low, facts.expected_alerts_high
     title = (
         f"Risk of {facts.forecast_date} ({facts.served}): {facts.expected_alerts:.1f} alerts expected "
@@ -95,4 +83,6 @@ def _metadata(forecast: "Forecast", city: City) -> panel.Metadata:
             }
             for row in forecast.top.to_pylist()
         ),
+        "geojson": dg.MetadataValue.path(store.uri(RISK_MAP, city.name, issue_date)),
+        "path": dg.MetadataValue.path(path),
     }

@@ -9,7 +9,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import daily_asset, for_each_target
 from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_TWO_DAYS, asset_key, issue_dates, run_days
-from shotspotter_assets.defs.resources import Store, StoreResource
+from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage.catalogue import STREETS, STREETS_MAP
 from shotspotter_assets.storage.stored_file import Asset
 
@@ -36,7 +36,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 @for_each_target
-def _streets_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date: date) -> panel.Metadata:
+def _streets_of(log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Risk of every street between two crossings on the next local day, and the 50 highest with reasons.
 
     The forecast of each cell is divided among its streets by their past alerts, so that it adds up. A city without
@@ -72,7 +72,7 @@ def _streets_of(log: dg.DagsterLogManager, store: Store, city: City, issue_date:
 
 
 @for_each_target
-def _scores_of(_: dg.DagsterLogManager, store: Store, city: City, scored_date: date) -> panel.Metadata:
+def _scores_of(_: Log, store: Store, city: City, scored_date: date) -> panel.Metadata:
     """Scores of the streets ranked the day before, compared with the same risk spread evenly.
 
     Rebuilt when alerts are corrected. A day without a forecast, or with other streets by now, has a record with a note.

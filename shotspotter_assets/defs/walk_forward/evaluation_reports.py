@@ -10,7 +10,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import with_windows
 from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.partitions import SAME_FOLD, fold_partitions, period_after_cutoff
-from shotspotter_assets.defs.resources import Store
+from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import (
     FOLD_COUNTS,
     FOLD_FORECASTS,
@@ -52,9 +52,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 @for_each_target
-def _report_of(
-    config: ReportConfig, log: dg.DagsterLogManager, store: Store, city: City, cutoff: date
-) -> panel.Metadata:
+def _report_of(config: ReportConfig, log: Log, store: Store, city: City, cutoff: date) -> panel.Metadata:
     """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
     from shotspotter_assets.evaluation import fold_report as tested
     from shotspotter_assets.evaluation.count_scores import count_rows, fold_counts, number_rows

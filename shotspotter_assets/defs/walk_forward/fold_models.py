@@ -11,7 +11,7 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
 from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions
-from shotspotter_assets.defs.resources import Store
+from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.storage.catalogue import FOLD_MODEL, FOLD_RECORD
 from shotspotter_assets.storage.stored_file import Asset
@@ -41,9 +41,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 @for_each_target
-def _fold_of(
-    config: FoldModelConfig, log: dg.DagsterLogManager, store: Store, city: City, cutoff: date
-) -> panel.Metadata:
+def _fold_of(config: FoldModelConfig, log: Log, store: Store, city: City, cutoff: date) -> panel.Metadata:
     """All models that serve, and every baseline, fitted on the days before the cutoff; the last ones are for validation.
 
     A network of a killed run continues after its last finished epoch when the run is started again on the same machine

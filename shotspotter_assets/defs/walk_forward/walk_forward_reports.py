@@ -7,7 +7,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.partitions import asset_key
-from shotspotter_assets.defs.resources import Store, StoreResource
+from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.stored_file import Asset
 
@@ -60,9 +60,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 @for_each_target
-def _report_of(
-    config: WalkForwardConfig, log: dg.DagsterLogManager, store: Store, city: City, _: None
-) -> panel.Metadata:
+def _report_of(config: WalkForwardConfig, log: Log, store: Store, city: City, _: None) -> panel.Metadata:
     """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
     from shotspotter_assets.evaluation import walk_forward_report as pooled
     from shotspotter_assets.evaluation.count_scores import number_rows
