@@ -48,19 +48,14 @@ def published_files(store: Store, city: City, issue: dict[str, Any], warnings: S
         status = Status(**key, no_forecast=reason, last_known=last_known, warnings=tuple(warnings))
         return {catalogue.STATUS.file: status.content()}
     record = forecast["record"]
+    day = city.name, record.issue_date
     facts = {"schema_version": SCHEMA_VERSION, "forecast_date": str(record.forecast_date)} | key
-    files = {
-        catalogue.FORECAST_MAP.file: _with(facts, store.read_bytes(catalogue.RISK_MAP, city.name, record.issue_date))
-    }
+    files = {catalogue.FORECAST_MAP.file: _with(facts, store.read_bytes(catalogue.RISK_MAP, *day))}
     if (plan := forecast["table"]) is not None:
-        files |= {
-            catalogue.PLAN_CSV.file: dispatch_csv(plan),
-            catalogue.PLAN_MAP.file: _with(facts, dispatch_geojson(plan)),
-        }
+        files[catalogue.PLAN_CSV.file] = dispatch_csv(plan)
+        files[catalogue.PLAN_MAP.file] = _with(facts, dispatch_geojson(plan))
     if forecast["data"]["streets"]:
-        files[catalogue.STREETS_CSV.file] = dispatch_csv(
-            store.read_table(catalogue.TOP_STREETS, city.name, record.issue_date)
-        )
+        files[catalogue.STREETS_CSV.file] = dispatch_csv(store.read_table(catalogue.TOP_STREETS, *day))
     own = record.model_dump(include={*Status.model_fields}) | key
     status = Status(**own, ends=forecast["ends"], files=tuple(files), warnings=tuple(warnings))
     return files | {catalogue.STATUS.file: status.content()}

@@ -105,9 +105,7 @@ class _FirstPage:
                 for code, share in shares.items()
             },
             "streets": self._streets(periods),
-            "marks": [
-                [{name: row[name] for name in ("at", "rank", "place")} for row in one["places"]] for one in shown
-            ],
+            "marks": [[{key: row[key] for key in ("at", "rank", "place")} for row in one["places"]] for one in shown],
             "has_units": [one["totals"] is not None for one in shown],
             "reach": 0 if city.patrol is None else round(city.patrol.radius_m),
         }
@@ -159,11 +157,9 @@ class _FirstPage:
         if self.shifts:
             yield from self._periods_of("shift", self.record.issue_date, self.shifts)
 
-    def _periods_of(
-        self, kind: Literal["shift", "before"], issue_date: date, shifts: Sequence[Shift]
-    ) -> Iterator[Period]:
-        units, plan = (self.units, self.plan) if kind == "shift" else self._read_plan(issue_date)
-        hourly, day = self.store.read_table(HOURLY, self.city.name, issue_date), issue_date + ONE_DAY
+    def _periods_of(self, kind: Literal["shift", "before"], issue: date, shifts: Sequence[Shift]) -> Iterator[Period]:
+        units, plan = (self.units, self.plan) if kind == "shift" else self._read_plan(issue)
+        hourly, day = self.store.read_table(HOURLY, self.city.name, issue), issue + ONE_DAY
         risk = shift_forecasts(hourly, self.city, shifts, day)
         for at, shift in enumerate(shifts):
             starts, ends = shift_window(shift, day, self.city.zone)
@@ -206,31 +202,28 @@ class _FirstPage:
         """Return the likeliest cells by the names of a plan's columns; `probability_within_reach` is that of the cell."""
         best = np.argsort(-period.probability, kind="stable")[:SHOWN_PLACES]
         row, column = self.row[best], self.column[best]
-        low, high = (self.day[name].to_numpy()[best] for name in ("low", "high"))
         longitude, latitude = (np.round(degrees, 6).tolist() for degrees in cell_middles(self.city, row, column))
-        return [
-            {
-                "rank": at + 1,
-                "place": name,
-                "row": row[at],
-                "column": column[at],
-                "latitude": latitude[at],
-                "longitude": longitude[at],
-                "probability_within_reach": period.probability[best[at]],
-                "range": _range(low[at], high[at]) if with_range else [],
-                "reasons": self.drivers.get((row[at], column[at]), ()),
-            }
-            for at, name in enumerate(self.places.names(row, column, with_degrees=False))
-        ]
+        ends = [(chance(one["low"]), chance(one["high"])) for one in self.day.take(best).to_pylist()]
+        places: dict[str, Any] = {
+            "rank": range(1, len(best) + 1),
+            "place": self.places.names(row, column, with_degrees=False),
+            "row": row,
+            "column": column,
+            "latitude": latitude,
+            "longitude": longitude,
+            "probability_within_reach": period.probability[best],
+            "range": [[f"chance between {low} and {high}"] * (with_range and low != high) for low, high in ends],
+            "reasons": [self.drivers.get(cell, ()) for cell in zip(row, column, strict=True)],
+        }
+        return [dict(zip(places, place, strict=True)) for place in zip(*places.values(), strict=True)]
 
     def _streets(self, periods: Sequence[Period]) -> list[dict[str, Any]]:
         """Return the likeliest streets of the day, with class and chance by period; None where these are unknown."""
         streets = top_street_lines(self.store, self.city, self.record)
         if not streets:
             return []
-        table = self.store.read_table(
-            STREETS, self.city.name, self.record.issue_date, ["segment", "shift", "probability"]
-        )
+        key = self.city.name, self.record.issue_date
+        table = self.store.read_table(STREETS, *key, ["segment", "shift", "probability"])
         rows = table.filter(pc.field("segment").isin([one["id"] for one in streets])).to_pylist()
         risk = {(row["segment"], row["shift"]): row["probability"] for row in rows}
 
@@ -256,11 +249,6 @@ class _FirstPage:
             return ""
         total, day = (amount(float(sum(one.expected.sum() for one in some))) for some in (of_shifts, periods[-1:]))
         return f"The shifts add up to {total} alerts, the day from midnight to midnight has {day}. {why}"
-
-
-def _range(low: float, high: float) -> list[str]:
-    ends = chance(low), chance(high)
-    return [] if ends[0] == ends[1] else [f"chance between {ends[0]} and {ends[1]}"]
 
 
 def _view(period: Period, share: Array) -> dict[str, object]:

@@ -65,18 +65,12 @@ def _outcomes(
     rows["observed"] = has_new_incident(chosen, incidents)
     by_nowcast = rows.groupby("starts_utc")
     sums, top = by_nowcast[["probability", "even", "observed"]].sum(), rows.loc[by_nowcast["probability"].idxmax()]
-    outcomes = [
-        {
-            "issued": _clock(nowcast.Index, city),
-            "expected": nowcast.probability,
-            "even": nowcast.even,
-            "observed": nowcast.observed,
-            "likeliest": name,
-            "is_over": nowcast.Index + timedelta(minutes=SHOWN_MINUTES) <= now,
-        }
-        for nowcast, name in zip(sums.itertuples(), places.names(top["row"], top["column"]), strict=True)
-    ]
-    return outcomes[::-1]
+    outcomes = sums.rename(columns={"probability": "expected"}).assign(
+        issued=[_clock(instant, city) for instant in sums.index],
+        likeliest=places.names(top["row"], top["column"]),
+        is_over=sums.index + timedelta(minutes=SHOWN_MINUTES) <= now,
+    )
+    return outcomes[::-1].to_dict("records")
 
 
 def _clock(instant: datetime, city: City) -> str:

@@ -26,6 +26,7 @@ PRECISION_DEGREES: Final = 1e-5
 MIN_SHARE_OF_CELLS: Final = 0.5  # minimum with a street or district; less looks like a file of another place
 AREAS: Final = ["MultiPolygon", "Polygon"]
 LINES: Final = ["LineString", "MultiLineString"]
+DRAWN_LAYERS: Final = ("parks", "streets", "districts")  # from the bottom to the top of a map
 CityLayers = dict[str, "GeoSeries"]
 
 
@@ -45,9 +46,7 @@ class Places:
             "box": (box.south, box.west, box.north, box.east),
             "rows": grid.rows,
             "columns": grid.columns,
-            "layers": {
-                key: _geojson(self.layers[key]) for key in ("parks", "streets", "districts") if key in self.layers
-            },
+            "layers": {key: _geojson(self.layers[key]) for key in DRAWN_LAYERS if key in self.layers},
             "tiles": "" if base_map is None else base_map.tiles,
             "attribution": "" if base_map is None else base_map.attribution,
             "places": dict(zip(cells.tolist(), self.names(*np.unravel_index(cells, grid.shape)), strict=True)),

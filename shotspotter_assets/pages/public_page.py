@@ -64,10 +64,8 @@ def _levels(store: Store, city: City, record: ForecastRecord, layers: CityLayers
         if inside.sum() * square_km >= MIN_SQUARE_KM:
             is_usual_known = alerts[inside].sum() >= MIN_YEAR_ALERTS and covered_days[inside].mean() >= MIN_COVERED_DAYS
             usual = (alerts[inside] / np.maximum(covered_days[inside], 1)).sum() if is_usual_known else None
-            expected = (
-                table["expected"].to_numpy()[areas[cells_of(table)] == area].sum() for table in forecasts.values()
-            )
-            rows[area] = [_level(float(one), usual) for one in expected][::-1]
+            in_area = [one["expected"].to_numpy()[areas[cells_of(one)] == area] for one in forecasts.values()]
+            rows[area] = [_level(float(expected.sum()), usual) for expected in in_area[::-1]]
     return {"dates": [*forecasts][::-1], "rows": rows}
 
 

@@ -152,9 +152,8 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     past = _past_days(site, store, view, known)
     track = None if known is None else track_record(store, view, known)
     cells = _cells(store, view, forecast)
-    site.problems += [
-        one for one in [*places.problems, *uncovered(view, places.layers, cells)] if one not in site.problems
-    ]
+    problems = [*site.problems, *places.problems, *uncovered(view, places.layers, cells)]
+    site.problems = list(dict.fromkeys(problems))
     site.put_data("ground", places.ground(cells), view)
     if forecast is not None:
         site.put_data("forecast", forecast["data"], view)
@@ -165,7 +164,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
         site.put(file, content)
     if track is not None:
         site.put_data("track", track["charts"], view)
-    card = None
+    card, flagged = None, {"flagged_percent": FLAGGED_PERCENT}
     with suppress(MissingObjectError):
         card = rendered_markdown(store.read_bytes(MODEL_CARD, city.name).decode())
     not_for = rendered_markdown(view.worded(NOT_FOR.partition("\n")[2]))
@@ -174,11 +173,9 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     if hours is not None or (city.nowcasts is not None and view.target == city.target):
         pages[LAST_HOURS] = {"hours": hours}
     if past:
-        shown = {"flagged_percent": FLAGGED_PERCENT, "has_plans": has_plans(city)}
-        pages["past.html"] = {"days": past, **shown}
+        pages["past.html"] = flagged | {"days": past, "has_plans": has_plans(city)}
     if track is not None or card is not None:
-        shown = {"flagged_percent": FLAGGED_PERCENT, "min_weeks": MIN_WEEKS_FOR_INTERVAL}
-        pages["track_record.html"] = {"track": track, "card": card, **shown}
+        pages["track_record.html"] = flagged | {"track": track, "card": card, "min_weeks": MIN_WEEKS_FOR_INTERVAL}
     _put_pages(site, city, view, pages, pages)
     return issue
 

@@ -55,10 +55,8 @@ def track_record(store: Store, city: City, last: date) -> dict[str, Any] | None:
     calibration = reliability(table[SERVED].to_numpy(), observed_of(table))
     titles = {SERVED: "forecast", best: "best simple method", NETWORK: "network"}
     caught = {name: [scores[name][f"hit_rate_{area}"] or 0.0 for area in AREAS] for name in titles if name in scores}
-    hits = [
-        {"name": titles[name], "x": [0, *AREAS, 100], "y": _percent([0.0, *shares, 1.0])}
-        for name, shares in caught.items()
-    ]
+    axis = [0, *AREAS, 100]
+    hits = [{"name": titles[one], "x": axis, "y": _percent([0.0, *shares, 1.0])} for one, shares in caught.items()]
     return {
         "first": distinct[0].astype(date),
         "last": distinct[-1].astype(date),
@@ -96,9 +94,8 @@ def _verdict(table: pa.Table) -> tuple[dict[str, Any], str]:
     observed, days = observed_of(table), dates_of(table)
     losses = weekly_losses(table, [name for name in baselines_in(table) if name != NEVER]).losses
     best = min(losses, key=lambda name: losses[name].sum())
-    caught: dict[str, Array] = {
-        name: flagged_shares(table[name].to_numpy(), days)[FLAGGED_PERCENT] * observed for name in (SERVED, best)
-    }
+    flagged = {name: flagged_shares(table[name].to_numpy(), days) for name in (SERVED, best)}
+    caught: dict[str, Array] = {name: shares[FLAGGED_PERCENT] * observed for name, shares in flagged.items()}
     # A caught cell counts as a loss of -1, so that the gain is the difference of the shares.
     gain = weekly_gain(weekly_sums(days, observed, {name: -caught[name] for name in caught}), SERVED, best)
     level, (lowest, highest) = ratio(table[SERVED].to_numpy().sum(), observed.sum()), PREDICTED_OVER_OBSERVED
@@ -110,16 +107,8 @@ def _verdict(table: pa.Table) -> tuple[dict[str, Any], str]:
         light, word = ("amber", "Better, at the wrong level") if is_off else ("green", "Better")
     elif gain.high is not None and gain.high < 0:
         light, word = "red", "Worse"
-    shares = [ratio(caught[name].sum(), observed.sum()) for name in (SERVED, best)]
-    verdict = {
-        "light": light,
-        "word": word,
-        "caught": shares[0],
-        "by_best": shares[1],
-        "level": level,
-        "is_off": is_off,
-    }
-    return verdict, best
+    shares = {key: ratio(caught[name].sum(), observed.sum()) for key, name in (("caught", SERVED), ("by_best", best))}
+    return {"light": light, "word": word, "level": level, "is_off": is_off, **shares}, best
 
 
 def _row(name: str, made: str, table: pa.Table, best: str) -> dict[str, Any]:
