@@ -93,10 +93,8 @@ def fold_report(
 def fold_rows(scores: ScoreTable) -> list[dict[str, Any]]:
     """Return a row of scores for each model of a fold, the best one first."""
     columns = {"log loss": "log_loss", "gain": "gain_nats_per_positive", "p/o": "predicted_over_observed"}
-    return [
-        {"model": name} | {title: scores.value(score, name) for title, score in columns.items()}
-        for name in scores.models()
-    ]
+    models = scores.models()
+    return [{"model": one} | {title: scores.value(score, one) for title, score in columns.items()} for one in models]
 
 
 def fold_pictures(record: FoldRecord, history: History, forecasts: pa.Table) -> dict[str, bytes]:
@@ -106,22 +104,15 @@ def fold_pictures(record: FoldRecord, history: History, forecasts: pa.Table) -> 
     days, alerts = history.days()[test.start :][known], history.alerts[test.start :][known]
     # The median day is neither quiet nor a firework day.
     shown = int(np.argsort(alerts.sum(axis=(1, 2)), kind="stable")[len(alerts) // 2])
-    maps = {
-        name: forecasts[name].to_numpy().reshape(len(days), -1)[shown] for name in dict.fromkeys((own[0], *networks))
-    }
-    curves = {
-        model: reliability(forecasts[model].to_numpy(), observed_of(forecasts))
-        for model in dict.fromkeys((*own, *networks, HISTORICAL_MEAN))
-    }
+    probability = {name: forecasts[name].to_numpy() for name in dict.fromkeys((*own, *networks, HISTORICAL_MEAN))}
+    maps = {name: probability[name].reshape(len(days), -1)[shown] for name in (own[0], *networks)}
+    curves = {name: reliability(values, observed_of(forecasts)) for name, values in probability.items()}
     city, in_coverage, totals = history.city, history.in_coverage, history.counts.sum(axis=0, dtype=np.float64)
     totals[(totals == 0) & ~in_coverage] = np.nan
     by_type = {name: totals[code] for code, name in city.type_names.items() if np.nansum(totals[code])}
+    title, of_types = f"Forecasts of {days[shown]}", f"Alerts by type from {history.first_day} to {history.days()[-1]}"
     return {
-        "forecast": plots.forecasts_beside_observed(
-            city, in_coverage, maps, alerts[shown], f"Forecasts of {days[shown]}"
-        ),
+        "forecast": plots.forecasts_beside_observed(city, in_coverage, maps, alerts[shown], title),
         "reliability": plots.reliability_curve(curves),
-        "alerts_by_type": plots.alerts_by_type(
-            city, by_type, f"Alerts by type from {history.first_day} to {history.days()[-1]}"
-        ),
+        "alerts_by_type": plots.alerts_by_type(city, by_type, of_types),
     }

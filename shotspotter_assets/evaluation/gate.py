@@ -81,13 +81,11 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce") -> Ve
     lowest, highest = PREDICTED_OVER_OBSERVED
     is_calibrated = ratio is not None and lowest <= ratio <= highest
     shown = "unknown" if ratio is None else f"{ratio:.2f}"
+    constant_in_words = "one constant probability for every cell and day"
     conditions = (
         (gain.weeks >= MIN_WEEKS, f"{gain.weeks} weeks were tested; at least {MIN_WEEKS} are needed."),
         (positives >= MIN_POSITIVES, f"{positives:,} cell-days had an alert; at least {MIN_POSITIVES} are needed."),
-        (
-            over_constant.is_shown,
-            f"Not shown to be better than one constant probability for every cell and day ({_percent(over_constant)}).",
-        ),
+        (over_constant.is_shown, f"Not shown to be better than {constant_in_words} ({_percent(over_constant)})."),
         (is_calibrated, f"Predicted / observed is {shown}; {lowest} to {highest} is allowed."),
     )
     failed = [reason for holds, reason in conditions if not holds]

@@ -104,9 +104,7 @@ def gain_by_fold(gains: Mapping[str, Mapping[str, Gain]], over: str) -> bytes:
     folds = list(dict.fromkeys(fold for by_fold in gains.values() for fold in by_fold))
     for number, (name, by_fold) in enumerate(gains.items()):
         offset = 0.5 * ((number + 0.5) / len(gains) - 0.5)
-        drawn = [
-            (folds.index(fold) + offset, *gain.interval) for fold, gain in by_fold.items() if gain.gain is not None
-        ]
+        drawn = [(folds.index(at) + offset, *gain.interval) for at, gain in by_fold.items() if gain.gain is not None]
         x, middle, low, high = np.array(drawn, dtype=np.float64).reshape(-1, 4).T
         # A percentile interval of few weeks may leave its own mean out.
         errors, style = np.maximum([middle - low, high - middle], 0), line_style(number)

@@ -87,9 +87,7 @@ def walk_forward_report(
         first_forecast_date=days.min().astype(date),
         last_forecast_date=days.max().astype(date),
         days=len(np.unique(days)),
-        covered_cells={
-            cutoff: np.unique(forecasts_table.cells_of(table), axis=1).shape[1] for cutoff, table in folds.items()
-        },
+        covered_cells={at: np.unique(forecasts_table.cells_of(table), axis=1).shape[1] for at, table in folds.items()},
         coverage="published" if city.coverage else "estimated from the alerts before each cutoff",
         grid=city.shape,
         verdict=verdict,

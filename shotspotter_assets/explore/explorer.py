@@ -53,9 +53,7 @@ class Explorer:
         self.target = ipw.Dropdown(description="target", **LAYOUT)
         self.day = ipw.DatePicker(description="day", tooltip="Shown day, and first test day of a small fold", **LAYOUT)
         self.horizon = ipw.Dropdown(description="horizon", **LAYOUT)
-        self.hour = ipw.IntSlider(
-            20, max=23, description="from hour", tooltip="First hour shown, for the next hours", **LAYOUT
-        )
+        self.hour = ipw.IntSlider(20, max=23, description="from hour", tooltip="First of the next hours", **LAYOUT)
         self.tiles = ipw.Text(description="map tiles", placeholder="https://.../{z}/{x}/{y}.png", **LAYOUT)
         self.model = ipw.Dropdown(description="model", **LAYOUT)
         self.days = ipw.IntText(240, description="days before", tooltip="Days to train and validate on", **LAYOUT)

@@ -46,9 +46,8 @@ def alerts_by_type(city: City, alerts: pd.DataFrame) -> go.Figure:
     edges: Any = {"bins": city.shape, "range": [(city.box.south, city.box.north), (city.box.west, city.box.east)]}
     types = {name: np.histogram2d(of.latitude, of.longitude, **edges)[0] for name, of in alerts.groupby("type")}
     x, y = _axes(city)
-    figure = express.imshow(
-        np.stack(list(types.values())), x=x, y=y, facet_col=0, origin="lower", labels={"color": "alerts"}
-    )
+    maps, shown = np.stack(list(types.values())), {"origin": "lower", "labels": {"color": "alerts"}}
+    figure = express.imshow(maps, x=x, y=y, facet_col=0, **shown)
     for title, (name, counts) in zip(figure.layout.annotations, types.items(), strict=True):
         title.text = f"{name!s}: {counts.sum():,.0f}"
     figure.update_xaxes(nticks=4)
@@ -107,9 +106,7 @@ def _axes(city: City) -> Any:
 
 
 def _as_on_the_ground(figure: go.Figure, city: City) -> go.Figure:
-    box = city.box
+    box, scale = city.box, {"scaleanchor": "x", "scaleratio": Plane.of(city.box).aspect}
     figure.update_xaxes(range=[box.west, box.east], constrain="domain")
-    figure.update_yaxes(
-        range=[box.south, box.north], constrain="domain", scaleanchor="x", scaleratio=Plane.of(box).aspect
-    )
+    figure.update_yaxes(range=[box.south, box.north], constrain="domain", **scale)
     return figure.update_layout(**SIZE)

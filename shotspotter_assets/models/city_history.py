@@ -166,9 +166,8 @@ class CityHistory:
         """Return the history by day, at the lead of these days."""
         has_hours = self.city.time_precision != "day"
         evening = evening_alerts(self.frames, self.days, self.city) if has_hours else None
-        return History(
-            self.city, self.days[0], self.daily_counts, in_coverage, evening, self.lead, self.factors, self.is_known
-        )
+        inputs = self.daily_counts, in_coverage, evening, self.lead, self.factors, self.is_known
+        return History(self.city, self.days[0], *inputs)
 
     def hourly(self, in_coverage: Booleans) -> HourlyHistory:
         """Return the hours of the last days, at most `MAX_CELL_HOURS`. Raises HourlyHistoryError if only days are published."""

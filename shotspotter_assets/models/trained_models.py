@@ -65,12 +65,8 @@ class TrainedModels:
 
 def write_models(store: Store, file: StoredFile, record: StoredRecord, files: ModelFiles) -> str:
     """Write the files of models and then the record; return its address."""
-    named = {
-        file.named(model=model, file=name): content
-        for model, contents in files.items()
-        for name, content in contents.items()
-    }
-    return record.write_after(store, named)
+    names = [(model, name) for model, contents in files.items() for name in contents]
+    return record.write_after(store, {file.named(model=one, file=name): files[one][name] for one, name in names})
 
 
 def earlier_models(

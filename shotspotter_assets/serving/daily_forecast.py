@@ -66,14 +66,12 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
             else risk_tables.first_hours(models, hourly, first_hour, next_day)
         )
         tables.append(risk_tables.next_hours_table(record, models, hourly, first_hour, probability, mixes))
-    low, high = models.counts.total_interval(
-        CountDistribution.of_forecast(next_day), firework_days(city, np.array([forecast_date], "datetime64[D]"))
-    )
+    fireworks = firework_days(city, np.array([forecast_date], "datetime64[D]"))
+    low, high = models.counts.total_interval(CountDistribution.of_forecast(next_day), fireworks)
     replayed = is_over(forecast_date, city, now)
     total = json.dumps([float(low), float(high)])
-    metadata = {GRID: grid_settings(city), risk_tables.LEAD: str(stored.lead), risk_tables.TOTAL: total} | (
-        {risk_tables.REPLAYED: "true"} if replayed else {}
-    )
+    metadata = {GRID: grid_settings(city), risk_tables.LEAD: str(stored.lead), risk_tables.TOTAL: total}
+    metadata |= {risk_tables.REPLAYED: "true"} if replayed else {}
     table = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(metadata)
     top = risk_tables.top_locations(next_day, drivers, city)
     interval, hours = _meanings(record, models, stored)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -51,9 +52,8 @@ def score_nowcasts(city: City, scored_date: date, issued: pa.Table | None, incid
         # Without those whose minutes end after midnight: the next day may not be known yet.
         scores[f"{minutes}m"] = _scores(of_length.filter(pa.array(ends <= end)), incidents)
     nowcasts = len(issued["starts_utc"].unique())
-    return NowcastScoreRecord(
-        city=city.name, scored_date=scored_date, incidents=begun, nowcasts=nowcasts, scores=scores
-    )
+    key: dict[str, Any] = {"city": city.name, "scored_date": scored_date}
+    return NowcastScoreRecord(**key, incidents=begun, nowcasts=nowcasts, scores=scores)
 
 
 def has_new_incident(issued: pa.Table, incidents: Sequence[tuple[float, int, int]]) -> Booleans:

@@ -172,10 +172,7 @@ def top_street_lines(store: Store, city: City, forecast: ForecastRecord) -> list
     ranked = StreetRecord.find(store, city.name, forecast.issue_date)
     if city.streets is None or ranked is None or ranked.no_streets or ranked.forecast_version != forecast.version:
         return []
-    features: list[dict[str, Any]] = json.loads(store.read_bytes(STREETS_MAP, city.name, forecast.issue_date))[
-        "features"
-    ]
-    return features
+    return list(json.loads(store.read_bytes(STREETS_MAP, city.name, forecast.issue_date))["features"])
 
 
 def _of_cells(city: City, table: pa.Table) -> CellRisk:

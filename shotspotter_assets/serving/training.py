@@ -57,11 +57,10 @@ class Training:
         """Fit a model, and keep its files and record."""
         started = perf_counter()
         fitted = fit()
-        self.files[name] = files = fitted.files()
+        self.files[name] = fitted.files()
         seconds, chosen = perf_counter() - started, getattr(fitted, "chosen", {})
-        self.models[name] = records.TrainedModel(
-            chosen=chosen, files=records.files_sha256(files), seconds_to_train=seconds
-        )
+        files = records.files_sha256(self.files[name])
+        self.models[name] = records.TrainedModel(chosen=chosen, files=files, seconds_to_train=seconds)
         self.log(f"{name} fitted in {seconds:.0f} s")
         return fitted
 
@@ -174,10 +173,9 @@ def train_fold(
 ) -> tuple[records.FoldRecord, ModelFiles]:
     """Return (record, files by model) of a fold's own forecasters, of every baseline, and of hours and types."""
     hourly = [name for name in registry.NEXT_HOURS if name not in HOURLY_MEMBERS]
+    trained = (*names, *registry.BASELINES), hourly
     # No report scores minutes.
-    training, record, _ = train(
-        stored, cutoff, windows, (*names, *registry.BASELINES), hourly, incidents=None, context=context
-    )
+    training, record, _ = train(stored, cutoff, windows, *trained, incidents=None, context=context)
     return records.FoldRecord(cutoff=cutoff, config=config, weights_from=weights_from, **record), training.files
 
 
@@ -191,10 +189,9 @@ def train_live(
     stored: CityHistory, windows: Windows, reason: str, *, incidents: Incidents, context: FitContext
 ) -> tuple[ServingRecord, ModelFiles]:
     """Return (record, files by stored name) of models that serve after the issue date."""
-    names, tomorrow = registry.live_forecasters(stored.city), stored.issue_date + ONE_DAY
-    training, record, gate = train(
-        stored, tomorrow, windows, names, [records.HOURLY_STACK], incidents=incidents, context=context
-    )
+    names, hourly = registry.live_forecasters(stored.city), [records.HOURLY_STACK]
+    tomorrow = stored.issue_date + ONE_DAY
+    training, record, gate = train(stored, tomorrow, windows, names, hourly, incidents=incidents, context=context)
     in_words = training.models[names[0]].chosen.get("in_words")
     weights = f"Weights: {in_words}." if in_words else ""
     why = f"{reason[:1].upper()}{reason[1:]}.", weights, *gate.reasons, training.types_reason
@@ -215,12 +212,9 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
     if city.coverage is not None and (published := stored.coverage_on(stored.issue_date + ONE_DAY)).any():
         in_coverage = published
     training, history = Training(stored, (all_days, all_days)), stored.daily(in_coverage)
-    new_city = training.add(
-        registry.NEW_CITY, lambda: registry.forecaster(registry.NEW_CITY).fit(history, all_days, all_days, context)
-    )
-    training.add(
-        registry.HISTORICAL_MEAN, lambda: registry.forecaster(registry.HISTORICAL_MEAN).fit(history, all_days, all_days)
-    )
+    fits = history, all_days, all_days, context
+    new_city = training.add(registry.NEW_CITY, partial(registry.forecaster(registry.NEW_CITY).fit, *fits))
+    training.add(registry.HISTORICAL_MEAN, partial(registry.forecaster(registry.HISTORICAL_MEAN).fit, *fits))
     training.add(records.COUNTS, lambda: COUNTS_OF_OTHERS)
     why = f"The city has {stored.is_known.sum()} known days, and its own models need {MIN_HISTORY_DAYS}."
     where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"

@@ -118,9 +118,8 @@ def rows_to_fit(
     # In sum exactly all, so that no level rests on the draw.
     of_others = (~observed).sum() / max((~positive).sum(), 1)
     weight = None if is_whole else np.where(positive, 1.0, of_others)
-    return CellDays(
-        days[at], values[0] if len(values) == 1 else np.concatenate(values), inputs[0].names, positive, weight
-    )
+    rows = values[0] if len(values) == 1 else np.concatenate(values)
+    return CellDays(days[at], rows, inputs[0].names, positive, weight)
 
 
 def cached_inputs(

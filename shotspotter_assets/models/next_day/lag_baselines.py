@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Final
 
@@ -62,9 +63,8 @@ def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
         yield f"log_city_{half_life}_days", _log(rate)
     # On firework days alone: the rates of past ones, and the city's on the same date of last year.
     on_fireworks, counted = fireworks[wanted], np.flatnonzero(known & fireworks[: len(occupied)])
-    past = exponential_mean(
-        smooth_cells(occupied[counted].astype(np.float64), in_coverage, WIDTHS[-1]), FIREWORK_HALF_LIFE
-    )
+    on_past = smooth_cells(occupied[counted].astype(np.float64), in_coverage, WIDTHS[-1])
+    past = exponential_mean(on_past, FIREWORK_HALF_LIFE)
     rate = past[np.searchsorted(counted, before)] * on_fireworks[:, None]
     yield "log_occupied_on_past_firework_days", _log(rate)
     last_year = (same_date_last_year(days) - days[:1]).astype(np.int64)[wanted]
@@ -116,9 +116,8 @@ class LagBaseline(GridBaseline):
     def rows(history: History, days: range) -> daily_inputs.CellDays:
         """Return the rows of some days after the warm-up. Raises ValueError if there is nothing to learn on them."""
         whole = np.arange(len(history.counts))
-        every = history.cached(
-            "rows_of_baselines", whole, lambda: daily_inputs.rows_to_fit(history, whole, inputs_of=lag_features)
-        )
+        make = partial(daily_inputs.rows_to_fit, history, whole, inputs_of=lag_features)
+        every = history.cached("rows_of_baselines", whole, make)
         rows = every.on(np.asarray(after_warm_up(days, BASELINES_WARM_UP_DAYS)))
         require_both_labels(history, days, rows.observed)
         return rows

@@ -98,9 +98,8 @@ class FittedNetwork(Fitted):
             at = [inputs.names.index(name) for name in self.names]
             maps = ((inputs.values[..., at] - self.mean) / self.spread).astype(np.float32)
         length = self.settings.days if Channel.counts in self.settings.channels else 0
-        return NetworkInputs(
-            _forecast_layers(history), history.in_coverage, history.lead, length, days.start, maps, start
-        )
+        layers = _forecast_layers(history)
+        return NetworkInputs(layers, history.in_coverage, history.lead, length, days.start, maps, start)
 
     def files(self) -> dict[str, bytes]:
         from shotspotter_assets.models.networks.fit import save_model
@@ -140,15 +139,14 @@ class NetworkForecaster(Forecaster):
                 "calendar, or give the city factors."
             )
         network = FittedNetwork(settings, names, mean, spread, regression=regressions and regressions.train, chosen={})
-        inputs, models, chosen = network.inputs_of(history, used), [], []
+        inputs, fits = network.inputs_of(history, used), []
         for at in range(settings.networks):
             seeded = settings.model_copy(update={"seed": settings.seed + at})
             before = None if earlier is None else earlier.models[at]
             maps = mapped_layers(history.city)
-            model, choices = fit_network(inputs, train, validation, seeded, maps, context, kept, before)
-            models.append(model)
-            chosen.append(choices)
-        network = replace(network, models=tuple(models), chosen=chosen[0] if len(chosen) == 1 else {"networks": chosen})
+            fits.append(fit_network(inputs, train, validation, seeded, maps, context, kept, before))
+        models, chosen = zip(*fits, strict=True)
+        network = replace(network, models=models, chosen=chosen[0] if len(chosen) == 1 else {"networks": [*chosen]})
         if regressions is None:
             return replace(network, validation_probability=network.predict(history, validation))
         return _with_chosen_share(network, data, regressions)

@@ -116,9 +116,8 @@ def with_firework_days(history: History, days: range, ordinary: Array, regressio
         past = fireworks[fireworks <= day - history.lead]
         past = past if known is None else past[known[past]]
         past_logits = np.array([logits[earlier] for earlier in past]).reshape(len(past), observed.shape[1])
-        probability[day - days.start] = firework_probability(
-            axis[day], logits[day], axis[past], past_logits, observed[past], history.in_coverage
-        )
+        before = axis[past], past_logits, observed[past]
+        probability[day - days.start] = firework_probability(axis[day], logits[day], *before, history.in_coverage)
     return probability
 
 
@@ -230,13 +229,10 @@ def main_drivers(inputs: Inputs, slopes: Array) -> list[tuple[str, ...]]:
     phrases = [phrase_of(name) for name in inputs.names]
     distinct = list(dict.fromkeys(phrase for phrase in phrases if phrase))
     summed = np.stack([contributions[:, [p == phrase for p in phrases]].sum(axis=1) for phrase in distinct], axis=1)
-    drivers = []
-    for cell in summed:
-        best = np.argsort(-cell)[:MAX_DRIVERS]
-        drivers.append(
-            tuple(f"{distinct[at]} (odds x{np.exp(cell[at]):.1f})" for at in best if cell[at] > np.log(MIN_ODDS_RATIO))
-        )
-    return drivers
+    summed[summed <= np.log(MIN_ODDS_RATIO)] = -np.inf
+    best = [[at for at in np.argsort(-cell)[:MAX_DRIVERS] if np.isfinite(cell[at])] for cell in summed]
+    odds = np.exp(summed)
+    return [tuple(f"{distinct[at]} (odds x{cell[at]:.1f})" for at in own) for own, cell in zip(best, odds, strict=True)]
 
 
 def phrase_of(name: str) -> str | None:

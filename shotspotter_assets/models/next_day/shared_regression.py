@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -113,9 +113,9 @@ def fit_shared(
         if own.observed.sum() < MIN_POSITIVES
     }
     cities = sorted(rows.keys() - left_out.keys())
-    origin = None if prior is None else prior.origin
+    facts: dict[str, Any] = {"week": cutoff, "left_out": left_out, "prior": prior and prior.origin}
     if not cities:
-        return SharedModels(week=cutoff, cities=[], left_out=left_out, prior=origin, everyone=None)
+        return SharedModels(**facts, cities=[], everyone=None)
     # A factor that a city does not have is 0 there, as in its average cell; float64, as nearly equal rates make the fit stiff.
     tables = [pd.DataFrame(rows[city].inputs, columns=rows[city].names) for city in cities]
     table = pd.concat(tables, ignore_index=True).fillna(0.0)
@@ -145,9 +145,7 @@ def fit_shared(
         for at, city in enumerate(cities)
         if leave_each_out and len(cities) > 1
     }
-    return SharedModels(
-        week=cutoff, cities=cities, left_out=left_out, prior=origin, everyone=in_units(everyone), without=without
-    )
+    return SharedModels(**facts, cities=cities, everyone=in_units(everyone), without=without)
 
 
 def log_rates(rows: Sequence[SharedRows]) -> tuple[float, float]:
@@ -181,15 +179,13 @@ def package_start(city: str, by: date) -> SharedStart | None:
 
 def train_shared(store: Store, cities: Collection[City], cutoff: date, log: Callable[[str], None]) -> SharedModels:
     """Return the models of a cutoff, from the stored days before it of all cities that share theirs."""
-    rows: dict[str, SharedRows] = {}
-    left_out: dict[str, str] = {}
+    rows, left_out = dict[str, SharedRows](), dict[str, str]()
     for city in cities:
         try:
             own = rows[city.name] = _rows_before(store, city, cutoff)
+            log(f"{city.name}: {len(own.observed):,} cell-days, {own.observed.sum():,} with alerts")
         except (MissingPartitionsError, ValueError) as error:
             left_out[city.name] = str(error)
-        else:
-            log(f"{city.name}: {len(own.observed):,} cell-days, {own.observed.sum():,} with alerts")
     return fit_shared(rows, cutoff, package_start(ALL_CITIES, cutoff), left_out)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any, ClassVar, Final, cast
 
@@ -109,10 +110,9 @@ class Persistence(SimpleBaseline):
 
     def learn(self, history: History, days: range, choices: Choices) -> Array:
         labels, yesterday = _labels(history, days), _occupied_the_day_before(history, days)[history.known_in(days)]
+        groups = labels[~yesterday], labels[yesterday]
         # One pseudo-day of the overall frequency, where no cell was occupied the day before.
-        return np.array(
-            [(labels[yesterday == was].sum() + labels.mean()) / ((yesterday == was).sum() + 1) for was in (False, True)]
-        )
+        return np.array([(group.sum() + labels.mean()) / (len(group) + 1) for group in groups])
 
     def forecast(self, table: Array, choices: Choices, history: History, days: range) -> Array:
         return table[_occupied_the_day_before(history, days).astype(np.int64)]
@@ -151,11 +151,8 @@ class RecencyWeightedMap(SimpleBaseline):
 
     def forecast(self, table: Array, choices: Choices, history: History, days: range) -> Array:
         half_life, width, share = choices["half_life_days"], choices["width_cells"], choices["history"]
-        recent = history.cached(
-            f"map {half_life} {width}",
-            np.array(days),
-            lambda: smooth_cells(_rate(history, half_life, days), history.in_coverage, width),
-        )
+        make = partial(smooth_cells, _rate(history, half_life, days), history.in_coverage, width)
+        recent = history.cached(f"map {half_life} {width}", np.array(days), make)
         return (1 - share) * recent + share * _rate(history, np.inf, days)
 
 
@@ -169,8 +166,6 @@ def _occupied_the_day_before(history: History, days: range) -> Booleans:
 
 
 def _rate(history: History, half_life: float, days: range) -> Array:
-    return history.cached(
-        f"rate {half_life}",
-        np.array(days),
-        lambda: exponential_mean(history.observed, half_life, history.is_known, history.known_before(days)),
-    )
+    before = history.known_before(days)
+    make = partial(exponential_mean, history.observed, half_life, history.is_known, before)
+    return history.cached(f"rate {half_life}", np.array(days), make)
