@@ -29,6 +29,7 @@ UNKNOWN_TYPE_CODE = 3  # code of gunshot alerts of unknown type in grids
 FIRST_EVENT_CODE = 4  # codes from here on are the city's `event_types`, in the order of its file
 GUNSHOTS: Final = "gunshots"  # event of targets: gunshot alerts of all types
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2099, 12, 31))]  # plausible: sensors exist since the 1990s
 _ALERT: Final = re.compile(r"\b([Aa])lert(?=s?\b)")
 _INCIDENT: Final = {"A": "I", "a": "i"}
@@ -101,11 +102,9 @@ class City(StrictModel):
     time_precision: Literal["second", "hour", "day"] = "second"  # unit of published times, and shortest forecast
     counted: Literal["alerts", "incidents"] = "alerts"  # in grids: every alert, or each incident once, where it began
     gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field({})  # besides common ones; null: no type
-    event_types: dict[Annotated[str, Field(pattern=NAME_PATTERN)], tuple[str, ...]] = Field(default_factory=dict)
+    event_types: dict[Name, tuple[str, ...]] = Field(default_factory=dict)
     """Incidents other than gunshot alerts (robbery, homicide), by name, with their spellings in the source."""
-    targets: dict[Annotated[str, Field(pattern=NAME_PATTERN)], tuple[str, ...]] = Field(
-        {GUNFIRE: (GUNSHOTS,)}, min_length=1
-    )
+    targets: dict[Name, tuple[str, ...]] = Field({GUNFIRE: (GUNSHOTS,)}, min_length=1)
     """Forecasts by name, the main one first, with the events that each counts: `gunshots`, or names of `event_types`."""
     holidays: str = "US"  # country (and subdivision, as US-DC) whose public holidays the city has
     max_share_rejected: float = Field(default=0.5, ge=0, le=1)  # maximum share of unusable rows of a run

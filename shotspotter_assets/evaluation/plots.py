@@ -6,9 +6,8 @@ from io import BytesIO
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from shotspotter_assets.arrays import Array, Booleans
+from shotspotter_assets.arrays import Array, Booleans, Values
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.scores import Reliability
 from shotspotter_assets.geometry.cells import Plane, cell_middles
@@ -19,11 +18,7 @@ MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def forecasts_beside_observed(
-    city: Gridded,
-    in_coverage: Booleans,
-    probabilities: Mapping[str, Array],
-    alerts: npt.NDArray[np.integer],
-    title: str,
+    city: Gridded, in_coverage: Booleans, probabilities: Mapping[str, Array], alerts: Values, title: str
 ) -> bytes:
     """Draw forecast maps of one day by model, shape (covered cells,), beside its alerts, shape (rows, columns)."""
     figure, axes = _maps(len(probabilities) + 1, title)

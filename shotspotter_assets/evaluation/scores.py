@@ -6,13 +6,12 @@ rate, Chainey et al. (2008) for PAI, and Murphy (1973) for the Brier score.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from shotspotter_assets.arrays import Array, Booleans
+from shotspotter_assets.arrays import Array, Booleans, Values
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of, periods_of
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.probability import clip_probability, log_losses
@@ -61,12 +60,7 @@ def score_table(forecasts: pa.Table, reference: str = HISTORICAL_MEAN) -> dict[s
     }
 
 
-def score_cell_days(
-    probability: npt.NDArray[np.floating],
-    observed: Booleans,
-    reference: npt.NDArray[np.floating],
-    day: npt.NDArray[Any],
-) -> Scores:
+def score_cell_days(probability: Values, observed: Booleans, reference: Values, day: Values) -> Scores:
     """Return all scores of cell-days, of shape (cell-days,); `day` is any label of the cells that are ranked together."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -122,7 +116,7 @@ def calibration(probability: Array, observed: Booleans) -> tuple[float | None, f
     return float(slope), float(fit.intercept_[0] - slope * centre)
 
 
-def flagged_shares(probability: Array, day: npt.NDArray[Any]) -> dict[int, Array]:
+def flagged_shares(probability: Array, day: Values) -> dict[int, Array]:
     """Return the share in which each cell-day is flagged, by area: 1 within the k highest of its day, 0 below."""
     import pandas as pd
 

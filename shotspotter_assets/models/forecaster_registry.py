@@ -37,9 +37,7 @@ class ResidualBoostingSettings(ForecasterSettings):
             "row_share": FloatDistribution(0.3, 1.0),
         }
 
-    max_trees: int = Field(
-        120, ge=10, le=1_000, multiple_of=10, description="Maximum number of trees; validation chooses how many."
-    )
+    max_trees: int = Field(120, ge=10, le=1_000, multiple_of=10, description="Maximum; validation chooses the number.")
     leaves: int = Field(7, ge=2, le=256, description="Leaves of a tree.")
     learning_rate: float = Field(0.1, gt=0.0, le=1.0, description="Factor of each tree's answer.")
     min_leaf_rows: int = Field(500, ge=1, description="Minimum of cell-days in a leaf.")

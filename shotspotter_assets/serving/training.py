@@ -1,7 +1,7 @@
 """Training for a fold or the daily chain: candidate, baselines, counts, hours, types; minutes for the daily chain only."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -90,15 +90,13 @@ class Training:
             "versions": records.installed_versions(),
         }
 
-    def to_serve(
-        self, record: Mapping[str, Any], gate: Verdict, reasons: Sequence[str]
-    ) -> tuple[ServingRecord, ModelFiles]:
+    def to_serve(self, record: dict[str, Any], gate: Verdict, why: Sequence[str]) -> tuple[ServingRecord, ModelFiles]:
         """Return (record, files by stored name) of models that serve after the issue date."""
         stored, of_files = self.stored, {name: model.files for name, model in self.models.items()}
         serving = ServingRecord(
             issue_date=stored.issue_date,
             since=stored.issue_date,
-            reasons=(*reasons,),
+            reasons=(*why,),
             last_trained=stored.issue_date,
             models_from=stored.issue_date,
             version=sha256(json.dumps(of_files, sort_keys=True))[:8],
@@ -237,11 +235,7 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
 
 
 def _fit_hours(
-    training: Training,
-    history: History,
-    names: Sequence[str],
-    incidents: Incidents | None,
-    next_day: Mapping[str, Fitted],
+    training: Training, history: History, names: Sequence[str], incidents: Incidents | None, next_day: dict[str, Fitted]
 ) -> None:
     stored, city, without = training.stored, training.stored.city, training.without
     if city.time_precision == "day":

@@ -21,9 +21,7 @@ class LiveModelConfig(dg.Config):
     """Settings of the training, a forced training, a rollback, or an approval."""
 
     retrain: bool = Field(False, description="Train although the city's cadence says that it is not due.")
-    serve_from: str = Field(
-        "", description="Roll back: no training, but serve what was live after this earlier day (YYYY-MM-DD)."
-    )
+    serve_from: str = Field("", description="Roll back to what served after this day (YYYY-MM-DD), without training.")
     approve: str = Field("", description="Version of waiting models that may serve (city with `approval: person`).")
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
     validation_days: int = Field(91, ge=28, description="Days for validation and calibration (a third at most).")

@@ -31,7 +31,7 @@ class SageMakerConfig(dg.Config):
     instance_type: str = Field(
         default="ml.m5.xlarge",
         pattern=r"^ml\.",
-        description="Type of each training job's machine; the account needs a quota of it.",
+        description="Type of the jobs' machines; the account needs a quota of it.",
     )
     job_minutes: float = Field(default=60.0, ge=2.0, description="Maximum minutes of a training job.")
 
@@ -41,9 +41,7 @@ class TuningConfig(dg.Config):
 
     forecaster: str = Field("residual_boosting", description=f"Name of the forecaster: {', '.join(SEARCHED)}.")
     target: str = Field("", description="Name of the target; by default the city's main one.")
-    trials: int = Field(
-        50, ge=1, description="Maximum number of finished trials, those of earlier runs of the search included."
-    )
+    trials: int = Field(50, ge=1, description="Maximum of finished trials, those of earlier runs included.")
     minutes: float = Field(
         60.0, ge=0.0, description="Maximum time before the last trial starts. 0 reports the trials of earlier runs."
     )
@@ -56,13 +54,9 @@ class TuningConfig(dg.Config):
         pattern="^(here|sagemaker)$",
         description="Where trials run: here, in this run, or sagemaker, as training jobs on AWS (parallel counts them).",
     )
-    sagemaker: SageMakerConfig = Field(
-        default_factory=SageMakerConfig, description="Training jobs, if engine is sagemaker."
-    )
+    sagemaker: SageMakerConfig = Field(default_factory=SageMakerConfig, description="Jobs, if engine is sagemaker.")
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
-    folds: TrainingWindows = Field(
-        default_factory=TrainingWindows, description="Days to train on, and to score trials on."
-    )
+    folds: TrainingWindows = Field(default_factory=TrainingWindows, description="Days to train and score trials on.")
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -130,7 +124,7 @@ def _search_on_sagemaker(
     from shotspotter_assets.models.tuning.sagemaker.task_file import TASK_FILE, packed
     from shotspotter_assets.models.tuning.sagemaker.tuning_job import Cloud, search_on_sagemaker
 
-    city, name, jobs = task.history.city.name, task.forecaster, config.sagemaker
+    city, name, run_id = task.history.city.name, task.forecaster, context.run.run_id
     task_file = TRIALS.named(forecaster=name, kind=TASK_FILE)
     uri = store.uri(task_file, city, cutoff)
     needed = {
@@ -138,32 +132,24 @@ def _search_on_sagemaker(
         "SHOTSPOTTER_SAGEMAKER_IMAGE": sagemaker.image,
         "SHOTSPOTTER_STORE (s3://bucket/prefix)": uri.startswith("s3://"),
     }
-    missing = [variable for variable, is_there in needed.items() if not is_there]
-    if missing:
+    if missing := [variable for variable, is_there in needed.items() if not is_there]:
         raise ValueError(
             f"A search on SageMaker needs {', '.join(missing)}; see docs/how-to/tuning_on_sagemaker.md. Set it, or choose the "
             "engine `here`."
         )
     store.write_bytes(task_file, packed(task), city, cutoff)
+    tags = {"run": run_id, "city": city, "fold": str(cutoff), "forecaster": name}
     cloud = Cloud(
         sagemaker=sagemaker.client(),
         role=sagemaker.role,
         image=sagemaker.image,
-        instance_type=jobs.instance_type,
-        job_minutes=jobs.job_minutes,
         task_uri=uri,
         output_uri=store.uri(TRIALS.named(forecaster=name, kind="sagemaker"), city, cutoff),
-        run_id=context.run.run_id,
-        tags={
-            "shotspotter:run": context.run.run_id,
-            "shotspotter:city": city,
-            "shotspotter:fold": cutoff.isoformat(),
-            "shotspotter:forecaster": name,
-        },
+        run_id=run_id,
+        tags={f"shotspotter:{key}": value for key, value in tags.items()},
         poll_s=sagemaker.poll_s,
-        minutes=config.minutes,
-        parallel=config.parallel,
-        seed=config.seed,
+        **config.sagemaker.model_dump(),
+        **config.model_dump(include={"minutes", "parallel", "seed"}),
     )
     search_on_sagemaker(task, study, cloud, config.trials, context.log.info)
 

@@ -86,12 +86,11 @@ def _report_of(config: WalkForwardConfig, log: Log, store: Store, city: City, _:
     )
     card = model_card(report, scores, city)
     pictures = pooled.walk_forward_pictures(report, scores, pooled.fold_edges(store, city.name, folds))
-    others = {catalogue.MODEL_CARD: card.encode(), catalogue.CITY_SCORES: scores.to_arrow()}
-    path = report.write_after(
-        store, others | {catalogue.CITY_PICTURE.named(plot=name): png for name, png in pictures.items()}
-    )
-    verdict = report.verdict
+    files = {catalogue.MODEL_CARD: card.encode(), catalogue.CITY_SCORES: scores.to_arrow()}
+    files |= {catalogue.CITY_PICTURE.named(plot=name): png for name, png in pictures.items()}
+    path, verdict = report.write_after(store, files), report.verdict
     gain = {name if name == "gain" else f"gain_{name}": value for name, value in verdict.gain.ends().items()}
+    numbers = gain | {"days": report.days, "positives": verdict.positives, "base_rate": scores.value("base_rate")}
     return {
         "served": verdict.served,
         "verdict": verdict.outcome,
@@ -101,9 +100,7 @@ def _report_of(config: WalkForwardConfig, log: Log, store: Store, city: City, _:
         "numbers": panel.table(number_rows(scores.rows)),
         "accuracy": panel.table(pooled.walk_forward_decisions(report, scores)),
         "best_baseline": verdict.best_baseline,
-        **panel.rounded(
-            gain | {"days": report.days, "positives": verdict.positives, "base_rate": scores.value("base_rate")}
-        ),
+        **panel.rounded(numbers),
         "path": dg.MetadataValue.path(path),
         **{name: panel.picture(name, png) for name, png in pictures.items()},
     }

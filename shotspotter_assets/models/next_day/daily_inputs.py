@@ -170,7 +170,12 @@ def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:
         since = np.clip(days_since_last_alert(history, daily, days), 1, MAX_DAYS_REMEMBERED)
         yield f"log_days_since_last_alert_{name}", np.log(since)
     yield "log_same_kind_of_day", _same_kind_of_day(history, occupied, kept, days, before)
-    yield from _city(occupied.mean(axis=1), kept, before)
+    of_city = occupied.mean(axis=1, keepdims=True)
+    usual = exponential_mean(of_city, 365, kept, before)
+    yield f"{CITY_LEVEL}365_days", np.log(usual + MIN_RATE)
+    for half_life in CITY_HALF_LIVES:
+        recent = exponential_mean(of_city, half_life, kept, before)
+        yield f"{CITY_LEVEL}{half_life}_days_to_365", np.log((recent + MIN_RATE) / (usual + MIN_RATE))
     yield from _calendar(history, days)
     yield from _factors(history, occupied, before)
 
@@ -235,14 +240,6 @@ def _same_kind_of_day(history: History, occupied: Booleans, kept: Booleans, days
     )
     same = np.where(weekend[days, None], on_weekends, on_workdays)
     return np.asarray(np.log((same + 10 * MIN_RATE) / (usual + 10 * MIN_RATE)))
-
-
-def _city(share: Array, kept: Booleans, before: Integers) -> Iterator[tuple[str, Array]]:
-    usual = exponential_mean(share, 365, kept, before)[:, None]
-    yield f"{CITY_LEVEL}365_days", np.log(usual + MIN_RATE)
-    for half_life in CITY_HALF_LIVES:
-        recent = exponential_mean(share, half_life, kept, before)[:, None]
-        yield f"{CITY_LEVEL}{half_life}_days_to_365", np.log((recent + MIN_RATE) / (usual + MIN_RATE))
 
 
 def weekday_and_season(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, Array]]:

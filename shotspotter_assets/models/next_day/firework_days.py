@@ -9,12 +9,11 @@ city's own. The forecast averages over their uncertainty, and lifts places that 
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from shotspotter_assets.arrays import Array, Booleans
+from shotspotter_assets.arrays import Array, Booleans, Days
 from shotspotter_assets.calendar.dates import YEAR_DAYS, month_days
 
 SEASON_VARIANCE: Final = 1.5
@@ -32,7 +31,7 @@ MAX_OFFSET: Final = 12.0
 def firework_probability(
     day: np.datetime64,
     logit: Array,
-    past_days: npt.NDArray[np.datetime64],
+    past_days: Days,
     past_logits: Array,
     past_observed: Booleans,
     in_coverage: Booleans,
@@ -57,9 +56,7 @@ def level_offset(logit: Array, observed: Booleans) -> float:
     return float(brentq(lambda shift: expit(logit + shift).sum() - occupied, -2 * MAX_OFFSET, 2 * MAX_OFFSET))
 
 
-def _posterior(
-    day: np.datetime64, past_days: npt.NDArray[np.datetime64], offsets: Array, noise: Array
-) -> tuple[float, float]:
+def _posterior(day: np.datetime64, past_days: Days, offsets: Array, noise: Array) -> tuple[float, float]:
     """Return mean and variance of the offset of `day`; `noise` is the error variance of the past offsets."""
     days = np.append(past_days, day).astype("datetime64[D]")
     years = np.abs(days[:, None] - days[None, :]).astype(np.float64) / YEAR_DAYS

@@ -49,9 +49,9 @@ def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
     occupied = alerts > 0
     for half_life, width in product(HALF_LIVES, WIDTHS):
         rate = smooth_cells(exponential_mean(occupied, half_life, kept, before), in_coverage, width)
-        yield f"log_occupied_{half_life:g}_days_{width:g}_cells", _log(rate)
+        yield f"log_occupied_{half_life:g}_days_{width:g}_cells", np.log(rate + MIN_RATE)
     for half_life in HALF_LIVES:
-        yield f"log_alerts_{half_life:g}_days", _log(exponential_mean(alerts, half_life, kept, before))
+        yield f"log_alerts_{half_life:g}_days", np.log(exponential_mean(alerts, half_life, kept, before) + MIN_RATE)
     yield "alerts_yesterday", daily_inputs.last_day(alerts, before)
     since = daily_inputs.days_since_last_alert(history, alerts, wanted)
     yield "log_days_since_last_alert", np.log(np.minimum(since, daily_inputs.MAX_DAYS_REMEMBERED))
@@ -60,22 +60,18 @@ def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
     known = np.ones(len(occupied), dtype=bool) if kept is None else kept
     for half_life in CITY_HALF_LIVES:
         rate = exponential_mean(city, half_life, known & ~fireworks[: len(occupied)], before)[:, None]
-        yield f"log_city_{half_life}_days", _log(rate)
+        yield f"log_city_{half_life}_days", np.log(rate + MIN_RATE)
     # On firework days alone: the rates of past ones, and the city's on the same date of last year.
     on_fireworks, counted = fireworks[wanted], np.flatnonzero(known & fireworks[: len(occupied)])
     on_past = smooth_cells(occupied[counted].astype(np.float64), in_coverage, WIDTHS[-1])
     past = exponential_mean(on_past, FIREWORK_HALF_LIFE)
     rate = past[np.searchsorted(counted, before)] * on_fireworks[:, None]
-    yield "log_occupied_on_past_firework_days", _log(rate)
+    yield "log_occupied_on_past_firework_days", np.log(rate + MIN_RATE)
     last_year = (same_date_last_year(days) - days[:1]).astype(np.int64)[wanted]
     of_last_year = np.where(on_fireworks & (last_year >= 0), city[np.maximum(last_year, 0)], 0.0)
-    yield "log_city_last_year_on_firework_day", _log(of_last_year[:, None])
+    yield "log_city_last_year_on_firework_day", np.log(of_last_year[:, None] + MIN_RATE)
     yield from daily_inputs.weekday_and_season(days[wanted])
     yield "is_firework_day", on_fireworks.astype(np.float64)[:, None]
-
-
-def _log(rate: Array) -> Array:
-    return np.asarray(np.log(rate + MIN_RATE))
 
 
 @dataclass(frozen=True)
