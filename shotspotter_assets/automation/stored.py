@@ -96,10 +96,6 @@ def _of_scores(stored: Stored, day: date) -> str:
     return stored.inputs([Asset.RISK_FORECASTS], issue_dates, days)
 
 
-def _of_report(stored: Stored, cutoff: date) -> str:
-    return stored.inputs([Asset.FOLD_MODELS], [cutoff], stored.days(date.min, stored.city.last_test_day(cutoff)))
-
-
 def _of_walk_forward(stored: Stored, _: None) -> str:
     reports = stored.versions(Asset.EVALUATION_REPORTS).items()
     return sha256(stored.settings("gate"), *(f"{key}{version}" for key, version in reports))[:16]
@@ -107,9 +103,8 @@ def _of_walk_forward(stored: Stored, _: None) -> str:
 
 def _of_pages(stored: Stored, _: None) -> str:
     days = stored.days(date.min, max(stored.table.days, default=stored.city.start))
-    shown = [Asset.RISK_FORECASTS, Asset.STREET_RISK, Asset.PATROL_PLANS, Asset.FORECAST_SCORES]
-    shown.append(Asset.WALK_FORWARD_REPORTS)
-    lineages = (str(sorted(stored.lineage(asset).items())) for asset in shown)
+    daily = (Asset.RISK_FORECASTS, Asset.STREET_RISK, Asset.PATROL_PLANS, Asset.FORECAST_SCORES)
+    lineages = (str(sorted(stored.lineage(asset).items())) for asset in (*daily, Asset.WALK_FORWARD_REPORTS))
     return sha256(days, stored.settings(*PAGE_SETTINGS), *lineages)[:16]
 
 
@@ -126,7 +121,9 @@ MADE_FROM: Final[dict[Asset, Callable[[Stored, Any], str]]] = {
     ),
     Asset.NOWCAST_SCORES: lambda stored, day: stored.days(day - ONE_DAY, day),
     Asset.FOLD_MODELS: lambda stored, cutoff: stored.days(date.min, cutoff - ONE_DAY) + stored.settings("targets"),
-    Asset.EVALUATION_REPORTS: _of_report,
+    Asset.EVALUATION_REPORTS: lambda stored, cutoff: stored.inputs(
+        [Asset.FOLD_MODELS], [cutoff], stored.days(date.min, stored.city.last_test_day(cutoff))
+    ),
     Asset.WALK_FORWARD_REPORTS: _of_walk_forward,
     Asset.CITY_PAGES: _of_pages,
 }

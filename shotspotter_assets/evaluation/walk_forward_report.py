@@ -1,6 +1,6 @@
 """Report of a city over all folds: scores with intervals, and the gate's verdict."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from itertools import pairwise
 from typing import Any, Final
@@ -151,20 +151,15 @@ def walk_forward_decisions(report: WalkForwardReport, scores: score_rows.ScoreTa
     return score_rows.decision_rows(scores, [report.verdict.served, *others])
 
 
-def fold_edges(store: Store, city: str, folds: Folds) -> dict[str, list[date]]:
-    """Return the first days of training, validation and test, and the last test day, by fold."""
-    records = {cutoff: FoldRecord.load(store, city, cutoff) for cutoff in folds}
-    return {
-        str(cutoff): [one.train[0], one.validation[0], cutoff, dates_of(folds[cutoff]).max().astype(date)]
-        for cutoff, one in records.items()
-    }
-
-
 def walk_forward_pictures(
-    report: WalkForwardReport, scores: score_rows.ScoreTable, edges: Mapping[str, Sequence[date]]
+    store: Store, report: WalkForwardReport, scores: score_rows.ScoreTable, tables: Folds
 ) -> dict[str, bytes]:
-    """Draw the timeline of folds from their `fold_edges`, and reliability and gains of served forecast and candidate."""
-    best, folds = report.verdict.best_baseline, scores.groups(FOLD)
+    """Draw the timeline of folds by their records, and reliability and gains of served forecast and candidate."""
+    best, folds, edges = report.verdict.best_baseline, scores.groups(FOLD), {}
+    for cutoff, table in tables.items():
+        record = FoldRecord.load(store, report.city, cutoff)
+        last = dates_of(table).max().astype(date)
+        edges[str(cutoff)] = [record.train[0], record.validation[0], cutoff, last]
     names = [name for name in report.reliability if name != best]
     gains = {name: {fold: scores.gain(best, name, FOLD, fold) for fold in folds} for name in names}
     return {

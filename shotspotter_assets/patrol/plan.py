@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from shotspotter_assets.arrays import Array, Booleans, Integers, Names
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
+from shotspotter_assets.cities.patrol_rules import Shift
 from shotspotter_assets.geometry.cells import cell_middles, quadrants
 from shotspotter_assets.geometry.shapes import names_at, read_areas
 from shotspotter_assets.patrol.cover import CoverProblem, greedy, reach_matrix
@@ -75,7 +75,11 @@ def plan_day(
     """Plan all shifts that begin on a local day; raise ValueError with the rule of the city's file that cannot be kept."""
     rules = city.patrol
     assert rules is not None
-    is_resting = _resting(rules, forecast_date, in_coverage, history or {})
+    is_resting = np.zeros_like(in_coverage)
+    if rules.repeats is not None:
+        first = forecast_date - timedelta(days=rules.repeats.days - 1)
+        recent = [cells for day, cells in (history or {}).items() if first <= day < forecast_date]
+        is_resting = in_coverage & (np.sum(recent, axis=0) >= rules.repeats.most)
     of_cells = np.where(in_coverage, "" if areas is None else areas, "")
     names = sorted(set(of_cells.ravel().tolist()) - {""})
     area = np.where(of_cells == "", -1, np.searchsorted(np.array(names, of_cells.dtype), of_cells))
@@ -109,14 +113,6 @@ def _plan_shift(shift: Shift, problem: CoverProblem, shape: tuple[int, int]) -> 
         one_more_unit=float(problem.gains(units)[units < problem.max_units].max(initial=0.0)),
     )
     return ShiftPlan(shift, units.reshape(shape), rank.reshape(shape), added.reshape(shape), totals)
-
-
-def _resting(rules: PatrolRules, day: date, in_coverage: Booleans, history: Mapping[date, Booleans]) -> Booleans:
-    if rules.repeats is None:
-        return np.zeros_like(in_coverage)
-    first = day - timedelta(days=rules.repeats.days - 1)
-    patrols = sum((cells.astype(np.int64) for past, cells in history.items() if first <= past < day), 0 * in_coverage)
-    return np.asarray(in_coverage & (patrols >= rules.repeats.most))
 
 
 def _require_room(

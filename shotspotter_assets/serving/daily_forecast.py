@@ -106,15 +106,14 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
 
 
 def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
+    key = f"{record.city}|{stored.issue_date}"
     if record.lead < stored.lead:
-        key = f"{record.city}|{stored.issue_date}"
         raise ValueError(
             f"{key}: the last known day is {stored.last_known}, and the models of {record.models_from} were fitted for a lead "
             f"of {record.lead} days, not {stored.lead}. Materialize live_models for {key}."
         )
     place = {key: value for key, value in model_settings(stored.city).items() if key in ("box", "grid")}
     if not place.items() <= record.settings.items():
-        key = f"{record.city}|{stored.issue_date}"
         raise ValueError(
             f"{key}: box or grid has changed since the models' training. Materialize live_models for {key}."
         )

@@ -101,7 +101,12 @@ def choose_models(
         record = carried_over(before, stored)
     elif int(stored.is_known.sum()) < MIN_HISTORY_DAYS:
         if context.shared is None:
-            return LiveModels(None, why_none=_too_short(stored))
+            why = (
+                f"City {city.name}: {len(stored.days)} days of history, and live models need {MIN_HISTORY_DAYS}. They are trained "
+                f"from {city.start + timedelta(days=MIN_HISTORY_DAYS - 1)} on, or earlier once shared_models are materialized. "
+                "Give the city an earlier start if its source has earlier days."
+            )
+            return LiveModels(None, why_none=why)
         record, files = train_new_city(stored, context)
     elif stored.nothing_counted:
         return LiveModels(None, why_none=stored.nothing_counted)
@@ -113,15 +118,6 @@ def choose_models(
         record, files = train_live(stored, windows, reason, incidents=incidents, context=context)
     serves, waiting = serve_approved(store, stored, record)
     return LiveModels(serves and serves.after(latest), files, waiting, waiting.text if waiting else "")
-
-
-def _too_short(stored: CityHistory) -> str:
-    first = stored.city.start + timedelta(days=MIN_HISTORY_DAYS - 1)
-    return (
-        f"City {stored.city.name}: {len(stored.days)} days of history, and live models need {MIN_HISTORY_DAYS}. They are trained "
-        f"from {first} on, or earlier once shared_models are materialized. Give the city an earlier start if its source has "
-        "earlier days."
-    )
 
 
 def outdated(city: City, before: ServingRecord) -> str:

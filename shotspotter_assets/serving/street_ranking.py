@@ -114,7 +114,10 @@ def rank_streets(
     shares = StreetShares.fit(city, parts, alerts)
     cells = _of_cells(city, next_day)
     day = segment_risk(shares, cells, ENDS)
-    shown, main_part = np.flatnonzero(day.expected > 0), _main_parts(len(segments), shares, cells)
+    shown, expected_on = np.flatnonzero(day.expected > 0), cells.expected[parts.cell] * shares.share[: len(parts)]
+    # The part of each segment with most of its expected alerts.
+    main = pd.Series(expected_on).groupby(parts.segment).idxmax()
+    main_part = main.reindex(range(len(segments)), fill_value=-1).to_numpy()
     row, column = np.divmod(parts.cell[main_part], city.grid.columns)
     longitude, latitude = np.round(segments.middles(city), DECIMALS).T
 
@@ -190,13 +193,6 @@ def _of_shift(day: CellRisk, expected: Array, probability: Array) -> CellRisk:
     ratios = (np.divide(end, of_day, out=np.ones_like(of_day), where=of_day > 0) for end in ends)
     low, high = (-np.expm1(-hazard * ratio) for ratio in ratios)
     return CellRisk(expected, probability, low, high)
-
-
-def _main_parts(segments: int, shares: StreetShares, cells: CellRisk) -> Integers:
-    """Return the part of each segment with most of its expected alerts, shape (segments,)."""
-    parts = shares.parts
-    expected = pd.Series(cells.expected[parts.cell] * shares.share[: len(parts)])
-    return expected.groupby(parts.segment).idxmax().reindex(range(segments), fill_value=-1).to_numpy()
 
 
 def _reasons(

@@ -85,7 +85,7 @@ def _report_of(config: WalkForwardConfig, log: Log, store: Store, city: City, _:
         newest=FoldRecord.load(store, city.name, max(folds)),
     )
     card = model_card(report, scores, city)
-    pictures = pooled.walk_forward_pictures(report, scores, pooled.fold_edges(store, city.name, folds))
+    pictures = pooled.walk_forward_pictures(store, report, scores, folds)
     files = {catalogue.MODEL_CARD: card.encode(), catalogue.CITY_SCORES: scores.to_arrow()}
     files |= {catalogue.CITY_PICTURE.named(plot=name): png for name, png in pictures.items()}
     path, verdict = report.write_after(store, files), report.verdict
