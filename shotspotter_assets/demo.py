@@ -138,11 +138,8 @@ def _run(launch: Launch) -> list[str]:
     with dg.DagsterInstance.get() as instance:
         result = job.execute_in_process(run_config=config, instance=instance, tags=launch.tags)
     click.echo(f"{launch.title}: {time.monotonic() - started:.0f} s")
-    return [
-        f"{check.check_name} of {check.asset_key.to_user_string()}: {check.description}"
-        for check in result.get_asset_check_evaluations()
-        if not check.passed
-    ]
+    failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    return [f"{one.check_name} of {one.asset_key.to_user_string()}: {one.description}" for one in failed]
 
 
 def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> ScoreTable:
@@ -172,10 +169,9 @@ def _show_results(store: Store, city: City) -> None:
     click.echo(f" The networks are small here; conv_lstm is the report's.{truth}\nreport and plots: {files}")
     facts = load_record(store, name, issue)
     assert isinstance(facts, ForecastRecord)
-    click.echo(
-        f"\nForecast of {long_day(facts.forecast_date)} by {facts.served}: {facts.expected_alerts:.1f} alerts expected, "
-        f"{facts.expected_alerts_low:.0f} to {facts.expected_alerts_high:.0f} (80% interval)"
-    )
+    interval = f"{facts.expected_alerts_low:.0f} to {facts.expected_alerts_high:.0f} (80% interval)"
+    expected = f"{facts.expected_alerts:.1f} alerts expected, {interval}"
+    click.echo(f"\nForecast of {long_day(facts.forecast_date)} by {facts.served}: {expected}")
     top = store.read_table(TOP_LOCATIONS, name, issue).slice(0, SHOWN_PLACES)
     places = Places(city).names(top["row"].to_numpy(), top["column"].to_numpy())
     for place, probability in zip(places, top["probability"].to_pylist(), strict=True):

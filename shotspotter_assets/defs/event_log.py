@@ -52,11 +52,10 @@ class _BatchedEventLog(Stock):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         if not version("dagster").startswith(f"{DAGSTER_MINOR}."):
-            raise RuntimeError(
-                f"Dagster {version('dagster')} is installed, but the event log of shotspotter_assets builds on private"
-                f" parts of Dagster {DAGSTER_MINOR}. Install Dagster {DAGSTER_MINOR}, or remove event_log_storage from"
-                " dagster.yaml: runs then take longer, and one corrected day makes all days stale."
-            )
+            problem = f"the event log of shotspotter_assets builds on private parts of Dagster {DAGSTER_MINOR}"
+            remedy = f"Install Dagster {DAGSTER_MINOR}, or remove event_log_storage from dagster.yaml"
+            loss = "runs then take longer, and one corrected day makes all days stale"
+            raise RuntimeError(f"Dagster {version('dagster')} is installed, but {problem}. {remedy}: {loss}.")
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(EVENTS_PER_BATCH))  # documented by Dagster; 0 if unset
         self._batch = threading.local()
         self._existing: set[str] = set()

@@ -64,10 +64,9 @@ def rows_in_box(frame: "geopandas.GeoDataFrame", box: Box) -> "geopandas.GeoData
     """Return the rows whose shapes meet the box; raise ValueError with the remedy if none does."""
     in_box = frame[frame.intersects(shapely.box(*box.edges))]
     if in_box.empty:
-        raise ValueError(
-            f"has nothing in the city's box; its shapes lie within {frame.total_bounds.round(3).tolist()}. Give it the "
-            "coordinate system that it is in (a .prj beside a shapefile), or longitude before latitude"
-        )
+        bounds = frame.total_bounds.round(3).tolist()
+        remedy = "Give it the coordinate system that it is in (a .prj beside a shapefile), or longitude before latitude"
+        raise ValueError(f"has nothing in the city's box; its shapes lie within {bounds}. {remedy}")
     return in_box
 
 

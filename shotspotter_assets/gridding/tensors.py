@@ -50,10 +50,8 @@ def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[d
     distinct, count = np.unique(flat, return_counts=True)
     coordinates = np.unravel_index(distinct, shape)
     bounds = np.searchsorted(coordinates[0], np.arange(len(days) + 1))
-    columns = [
-        pa.array(axis.astype(field.type.to_pandas_dtype()))
-        for axis, field in zip([*coordinates[1:], count], TENSORS.schema, strict=True)
-    ]
+    axes = zip([*coordinates[1:], count], TENSORS.schema, strict=True)
+    columns = [pa.array(axis.astype(field.type.to_pandas_dtype())) for axis, field in axes]
     hours = hours_of_days(days, city.zone)
     by_length = {int(length): pa.table(columns, schema=grid_schema(int(length), city)) for length in np.unique(hours)}
     return {day: by_length[int(hours[at])][bounds[at] : bounds[at + 1]] for at, day in enumerate(days)}

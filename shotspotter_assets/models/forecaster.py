@@ -29,10 +29,11 @@ class OtherInputsError(ValueError):
 def require_both_labels(history: History, days: range, labels: Booleans) -> None:
     """Raise ValueError if the labels of `days` are all alike."""
     if not labels.any() or labels.all():
-        raise ValueError(
-            f"City {history.city.name}, days {days} from {history.first_day}: {int(history.in_coverage.sum())} covered cells, "
-            f"{int(labels.sum())} of {labels.size} cell-days occupied. Use a longer training window or check the coverage."
+        where = f"City {history.city.name}, days {days} from {history.first_day}"
+        found = (
+            f"{int(history.in_coverage.sum())} covered cells, {int(labels.sum())} of {labels.size} cell-days occupied"
         )
+        raise ValueError(f"{where}: {found}. Use a longer training window or check the coverage.")
 
 
 class SharedRegression(BaseModel):

@@ -145,9 +145,9 @@ def live_forecasters(city: City) -> tuple[str, ...]:
     return tuple(dict.fromkeys((candidate, *fallbacks(candidate), *network)))
 
 
-def members_of(city: City, name: str, changes: Mapping[str, Any] | None = None) -> list[str]:
+def members_of(city: City, name: str) -> list[str]:
     """Return the names of the members that a forecaster combines for a city; none if it is no combination."""
-    settings = city_settings(city, name, changes)
+    settings = city_settings(city, name)
     members = settings.members if isinstance(settings, StackSettings) else []
     return [member for member in members if city.network or member != NETWORK]
 

@@ -93,10 +93,8 @@ class GunshotTypes(StoredModel):
         alerts = typed_alerts(history)
         fitted, checked = alerts.within(train), alerts.within(validation)
         if not len(fitted.hour) or not len(checked.hour):
-            raise HourlyHistoryError(
-                f"No kinds of gunfire are shown: {len(fitted.hour):,} alerts to train on and {len(checked.hour):,} to validate "
-                "on have a kind."
-            )
+            found = f"{len(fitted.hour):,} alerts to train on and {len(checked.hour):,} to validate on have a kind"
+            raise HourlyHistoryError(f"No kinds of gunfire are shown: {found}.")
         parts = ((history.day_issues(part.hour), part.hour, part.cell) for part in (fitted, checked))
         to_fit, to_check = (_inputs(history, *part) for part in parts)
         plain = trailing_mix(history, history.day_issues(checked.hour))

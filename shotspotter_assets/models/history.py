@@ -38,10 +38,9 @@ class History:
     def __post_init__(self) -> None:
         grid = self.counts.shape[2:]
         if self.in_coverage.shape != grid or not self.in_coverage.any():
-            raise ValueError(
-                f"City {self.city.name}: the coverage has shape {self.in_coverage.shape} and {int(self.in_coverage.sum())} cells, "
-                f"the counts have a grid of {grid}; estimate the coverage on training days that have alerts."
-            )
+            problem = f"the coverage has shape {self.in_coverage.shape} and {int(self.in_coverage.sum())} cells"
+            remedy = f"the counts have a grid of {grid}; estimate the coverage on training days that have alerts."
+            raise ValueError(f"City {self.city.name}: {problem}, {remedy}")
         if self.is_known is not None and self.is_known.all():
             object.__setattr__(self, "is_known", None)
         elif self.is_known is not None:

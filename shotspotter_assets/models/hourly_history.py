@@ -29,16 +29,13 @@ class HourlyHistory:
 
     def __post_init__(self) -> None:
         if self.city.time_precision == "day":
-            raise HourlyHistoryError(
-                f"City {self.city.name}: its alerts have a day but no hour (time_precision: day), so the next hours cannot "
-                "be forecast. Forecast the next day."
-            )
+            problem = "its alerts have a day but no hour (time_precision: day), so the next hours cannot be forecast"
+            raise HourlyHistoryError(f"City {self.city.name}: {problem}. Forecast the next day.")
         cells = int(self.in_coverage.sum())
         if self.in_coverage.shape != self.city.shape or self.counts.shape[2:] != (cells,) or not cells:
-            raise HourlyHistoryError(
-                f"City {self.city.name}: the coverage has shape {self.in_coverage.shape} and {cells} cells, the grid "
-                f"{self.city.shape}, the counts {self.counts.shape[2:]} cells; estimate the coverage on training days with alerts."
-            )
+            problem = f"the coverage has shape {self.in_coverage.shape} and {cells} cells, the grid {self.city.shape}, the counts"
+            remedy = "estimate the coverage on training days with alerts"
+            raise HourlyHistoryError(f"City {self.city.name}: {problem} {self.counts.shape[2:]} cells; {remedy}.")
         if self.is_known is not None and self.is_known.all():
             object.__setattr__(self, "is_known", None)
         elif self.is_known is not None and self.counts[~self.is_known].any():

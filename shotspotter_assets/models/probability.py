@@ -12,10 +12,8 @@ MIN_PROBABILITY: Final = 1e-6  # bound of forecasts, from 0 and 1: a wrong certa
 
 def clip_probability(probability: npt.NDArray[np.floating]) -> Array:
     """Return float64 within [MIN_PROBABILITY, 1 - MIN_PROBABILITY]. Raises ValueError if a value is not a number."""
-    if np.isnan(probability).any():
-        raise ValueError(
-            f"{int(np.isnan(probability).sum())} of {probability.size} forecast probabilities are not numbers."
-        )
+    if missing := int(np.isnan(probability).sum()):
+        raise ValueError(f"{missing} of {probability.size} forecast probabilities are not numbers.")
     return np.clip(probability.astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY)
 
 

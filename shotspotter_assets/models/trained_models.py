@@ -91,8 +91,7 @@ def read_models(store: Store, file: StoredFile, record: TrainingRecord, day: dat
         except MissingObjectError:
             files[model] = {}
         if files_sha256(files[model]) != trained.files:
-            raise ValueError(
-                f"The files of {stored} of {record.city} {day} are not those that its record names: materialize {file.asset} "
-                f"for {record.city} {day} again."
-            )
+            remedy = f"materialize {file.asset} for {record.city} {day} again"
+            problem = f"The files of {stored} of {record.city} {day} are not those that its record names"
+            raise ValueError(f"{problem}: {remedy}.")
     return TrainedModels.load(files)

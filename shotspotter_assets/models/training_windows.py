@@ -11,10 +11,9 @@ def split_days(days_before_cutoff: int, validation_days: int, window: int) -> tu
     first_validation = days_before_cutoff - validation_days
     train, validation = range(first_validation), range(first_validation, days_before_cutoff)
     if len(train) < 2 * window or len(validation) < window:
-        raise ValueError(
-            f"{days_before_cutoff} days before the cutoff give {len(train)} days to train and {len(validation)} to validate on; "
-            f"an input of {window} days needs at least {2 * window} and {window}. Choose a later fold or fewer input days."
-        )
+        found = f"{len(train)} days to train and {len(validation)} to validate on"
+        needed = f"an input of {window} days needs at least {2 * window} and {window}. Choose a later fold or fewer input days"
+        raise ValueError(f"{days_before_cutoff} days before the cutoff give {found}; {needed}.")
     return train, validation
 
 

@@ -57,12 +57,8 @@ def open_warnings(store: Store, city: City, since: date) -> list[str]:
     def is_open(check: str, day: date) -> bool:
         return day >= since and not any(one.check == check and one.holds(day) for one in city.acknowledged)
 
-    return [
-        warned.message
-        for check, found in warnings.items()
-        for warned in found
-        if any(is_open(check, day) for day in warned.days)
-    ]
+    listed = ((check, warned) for check, found in warnings.items() for warned in found)
+    return [warned.message for check, warned in listed if any(is_open(check, day) for day in warned.days)]
 
 
 def _on_days(warnings: Warnings, is_meant: Callable[[date], bool]) -> list[Warned]:

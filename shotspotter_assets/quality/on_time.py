@@ -34,16 +34,12 @@ def alerts_on_time(table: DayTable, city: City, yesterday: date, due: date, last
     lead = (yesterday - (table.last_counted(yesterday) or newest)).days + 1
     messages: dict[str, str] = {}
     if is_late:
-        messages["days_late"] = (
-            f"No alerts for {late} days, usual are {counts.mean():.1f} a day. Check whether the publisher has newer alerts and "
-            "whether raw_alerts was materialized for the last days."
-        )
+        remedy = "whether the publisher has newer alerts and whether raw_alerts was materialized for the last days"
+        messages["days_late"] = f"No alerts for {late} days, usual are {counts.mean():.1f} a day. Check {remedy}."
     if city.publication.longest_lead < lead <= ENDED_DAYS:
         issued = "" if last_issued is None else f"; the forecast issued on {last_issued} is out of date"
-        messages["lead"] = (
-            f"No forecast is issued: the day to forecast is {lead} days after the last known day{issued}. See "
-            "publication.longest_lead of the city's file."
-        )
+        too_old = f"the day to forecast is {lead} days after the last known day{issued}"
+        messages["lead"] = f"No forecast is issued: {too_old}. See publication.longest_lead of the city's file."
     numbers = {name: number for name, number in (("days_late", late), ("lead", lead)) if name in messages}
     message = " ".join(messages.values()) or f"The newest alerts are of {newest}, on time."
     return Finding(not messages, message, numbers)
@@ -59,10 +55,9 @@ def usable_days(table: DayTable) -> Finding:
         reasons.setdefault(day.why, []).append(at)
     described = [f"{days[-1]}{f' to {days[0]}' if len(days) > 1 else ''}: {why}" for why, days in reasons.items()]
     more = f" And {len(reasons) - MAX_PERIODS_SHOWN} more periods." if len(reasons) > MAX_PERIODS_SHOWN else ""
-    message = (
-        f"{number_of(len(held_back), 'day')} held back: in no model and no score until the landed file or the city's file "
-        f"is corrected. {' '.join(described[:MAX_PERIODS_SHOWN])}{more}"
-    )
+    until = "in no model and no score until the landed file or the city's file is corrected"
+    periods = f"{' '.join(described[:MAX_PERIODS_SHOWN])}{more}"
+    message = f"{number_of(len(held_back), 'day')} held back: {until}. {periods}"
     rejected = {at: float(day.rejected) for at, day in held_back.items()}
     return Finding(False, message, {"held_back_days": len(held_back)}, rejected)
 

@@ -39,23 +39,19 @@ def _problems(city: City, inside: "Array") -> Iterator[str]:
     counts = sorted(Counter(map(tuple, inside.tolist())).items(), key=lambda item: (-item[1], item[0]))
     (longitude, latitude), most = counts[0]
     if most >= MIN_POINT_INCIDENTS and (len(counts) < 5 or most >= MIN_TIMES_THE_FIFTH * counts[4][1]):
-        yield (
-            f"{most:,} of {len(inside):,} incidents are at {latitude:.6f}, {longitude:.6f}, which looks like a default point: "
-            "ask the publisher, and remove alerts without a known place from the source"
-        )
+        at = f"{most:,} of {len(inside):,} incidents are at {latitude:.6f}, {longitude:.6f}"
+        remedy = "ask the publisher, and remove alerts without a known place from the source"
+        yield f"{at}, which looks like a default point: {remedy}"
     share = float(are_rounded(inside, COARSE_STEP_DEGREES).all(axis=1).mean())
     if share >= MAX_COARSE_SHARE:
         yield f"{share:.0%} of the points have two decimals only (about 1 km): exclude these days from training"
     if len(inside) < MIN_ROUNDED_INCIDENTS:
         return
     box, grid, (height, width) = city.box, city.grid, cell_metres(city)
-    for name, degrees, side, cells, metres in (
-        ("rows", inside[:, 1], box.north - box.south, grid.rows, height),
-        ("columns", inside[:, 0], box.east - box.west, grid.columns, width),
-    ):
+    rows = "rows", inside[:, 1], box.north - box.south, grid.rows, height
+    columns = "columns", inside[:, 0], box.east - box.west, grid.columns, width
+    for name, degrees, side, cells, metres in (rows, columns):
         rounded = (step for step in STEPS_DEGREES if are_rounded(degrees, step).mean() >= MIN_ROUNDED_SHARE)
         if (step := next(rounded, None)) and side / cells <= MIN_STEPS * step * (1 - 1e-9):
-            yield (
-                f"{name} of {metres:.0f} m are too narrow for points rounded to {step:g} degrees: use at most "
-                f"{max(int(side / (MIN_STEPS * step) + 1e-9), 2)} {name} in grid"
-            )
+            remedy = f"use at most {max(int(side / (MIN_STEPS * step) + 1e-9), 2)} {name} in grid"
+            yield f"{name} of {metres:.0f} m are too narrow for points rounded to {step:g} degrees: {remedy}"

@@ -76,10 +76,9 @@ def new_area(window: "Window") -> Finding:
         chance = bdtrc(new.sum() - 1, len(now), min(MAX_RATIO_TO_UNSEEN * unseen, 1.0))
         if new.mean() < unseen + MIN_NEW_SHARE or chance >= MAX_NEW_CHANCE:
             return 0.0, ""
-        return round(float(new.mean()), 3), (
-            f"{new.mean():.0%} of the incidents of the quarter to {daily.days[end]} are in "
-            f"{len(np.unique(now[new]))} cells without one in the year before (usual {unseen:.0%})"
-        )
+        share = f"{new.mean():.0%} of the incidents of the quarter to {daily.days[end]}"
+        where = f"{len(np.unique(now[new]))} cells without one in the year before (usual {unseen:.0%})"
+        return round(float(new.mean()), 3), f"{share} are in {where}"
 
     sound = "Alerts come from the same area as in the year before."
     remedy = "Give the dates of new sensors in `coverage` of the city's file, or train on the days since."

@@ -74,11 +74,9 @@ def firework_days(window: "Window") -> Finding:
     years = range(usual.days[0].year, usual.days[-1].year + 2)
     occasions = {f"July {year}": [date(year, 7, day) for day in (3, 4, 5)] for year in years}
     occasions |= {f"NewYear {year}": [date(year - 1, 12, 31), date(year, 1, 1)] for year in years}
-    checked = {
-        name: ratio
-        for name, days in occasions.items()
-        if any(first <= day <= last for day in days) and (ratio := _ratio(days, counts, usual)) is not None
-    }
+    meant = {name: days for name, days in occasions.items() if any(first <= day <= last for day in days)}
+    ratios = {name: _ratio(days, counts, usual) for name, days in meant.items()}
+    checked = {name: ratio for name, ratio in ratios.items() if ratio is not None}
     loud = {name: ratio for name, ratio in checked.items() if ratio >= MAX_RATIO}
     total = sum(count for day, count in counts.items() if day >= first)
     on_them = sum(counts.get(day, 0.0) for days in occasions.values() for day in days if day >= first)
@@ -86,10 +84,8 @@ def firework_days(window: "Window") -> Finding:
     message = "No firework day with enough alerts to check."
     if loud:
         described = ", ".join(f"{name} ({ratio:.0f} times an ordinary day)" for name, ratio in loud.items())
-        message = (
-            f"Mostly fireworks: {described}; {share:.0%} of all alerts are on firework days. Exclude is_holiday_fireworks days "
-            "from training and scores."
-        )
+        remedy = "Exclude is_holiday_fireworks days from training and scores."
+        message = f"Mostly fireworks: {described}; {share:.0%} of all alerts are on firework days. {remedy}"
     elif checked:
         message = f"Firework days have less than {MAX_RATIO:.0f} times the alerts of ordinary days."
     numbers = {"share_on_firework_days": round(share, 4)} | {name: round(ratio, 1) for name, ratio in checked.items()}

@@ -98,14 +98,13 @@ def _instants(table: pa.Table, city: City, source: TabularSettings, origin: str)
             instants[without_zone] = local.to_numpy()
         elif np.isnat(instants).all():
             row = int(without_zone.argmax())
-            raise SourceError(
-                f"{origin}, row {row}: the time {str(column[row])!r} has no zone. Set source.naive_times in "
-                "the city's file to local (the city's wall clock) or utc."
-            )
+            remedy = "Set source.naive_times in the city's file to local (the city's wall clock) or utc."
+            raise SourceError(f"{origin}, row {row}: the time {str(column[row])!r} has no zone. {remedy}")
     elif table.num_rows >= MIN_UNREADABLE and np.isnat(instants).all():
+        form = source.time_format or "null: the usual forms"
+        remedy = f"Correct source.columns.time or source.time_format ({form}) in the city's file."
         raise SourceError(
-            f"{origin}: none of {table.num_rows:,} times can be read, such as {str(column[0])!r}. Correct source.columns.time "
-            f"or source.time_format ({source.time_format or 'null: the usual forms'}) in the city's file."
+            f"{origin}: none of {table.num_rows:,} times can be read, such as {str(column[0])!r}. {remedy}"
         )
     return pa.chunked_array([pa.array(instants, pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))])
 
@@ -122,10 +121,9 @@ def _points(table: pa.Table, source: TabularSettings, origin: str) -> tuple[pa.C
         longitude, latitude = (pa.chunked_array([pa.array(degrees, from_pandas=True)]) for degrees in places)
     elif (finite := np.isfinite(x) & np.isfinite(y)).any() and ((np.abs(x) > 180) | (np.abs(y) > 180))[finite].all():
         first = int(finite.argmax())
-        raise SourceError(
-            f"{origin}, row {first}: the point {x[first]:g}, {y[first]:g} is no longitude and latitude in degrees, and no other "
-            "point is. Set source.crs in the city's file to their system, such as EPSG:2248."
-        )
+        problem = f"the point {x[first]:g}, {y[first]:g} is no longitude and latitude in degrees, and no other point is"
+        remedy = "Set source.crs in the city's file to their system, such as EPSG:2248."
+        raise SourceError(f"{origin}, row {first}: {problem}. {remedy}")
     return longitude, latitude
 
 

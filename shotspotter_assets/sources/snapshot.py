@@ -122,19 +122,16 @@ class Snapshot:
                 said.append(f"{landed.unread:,} more files are read at the next tick.")
             if landed.gone:
                 rows = sum(landed.files[path].rows for path in landed.gone)
-                said.append(
-                    f"{len(landed.gone):,} files with most of the rows ({rows:,}) are gone; their rows stay. Put them back, or "
-                    "withdraw them in smaller parts."
-                )
+                gone = f"{len(landed.gone):,} files with most of the rows ({rows:,}) are gone; their rows stay"
+                said.append(f"{gone}. Put them back, or withdraw them in smaller parts.")
         if today in self.rows:
             early = sum(rows for _, rows in self.rows[today].values())
             said.append(f"{early:,} rows of {today} wait until the day is over.")
         for path, file in sorted(self.files.items()):
             if future := {day: rows for day, (_, rows) in file.days.items() if day > today}:
-                said.append(
-                    f"{path} has {sum(future.values()):,} rows dated in the future, {min(future)} to {max(future)}. They wait "
-                    "for their days; if the dates are wrong, replace the file."
-                )
+                dated = f"{sum(future.values()):,} rows dated in the future, {min(future)} to {max(future)}"
+                wait = "They wait for their days; if the dates are wrong, replace the file."
+                said.append(f"{path} has {dated}. {wait}")
         said += [*self.folders_without_files, *(one.error for one in self.polled.values() if one.error)]
         return [*said, *self.unusable.values()]
 
@@ -183,10 +180,8 @@ def _answers(
 
 def impatient(city: City) -> City:
     """Return the city with `PATIENCE` for its live sources."""
-    sources = [
-        source.model_copy(update={"patience": PATIENCE}) if isinstance(source, ApiSettings) else source
-        for source in city.all_sources
-    ]
+    change = {"patience": PATIENCE}
+    sources = [one.model_copy(update=change) if isinstance(one, ApiSettings) else one for one in city.all_sources]
     return city.model_copy(update={"source": sources[0], "other_sources": tuple(sources[1:])})
 
 

@@ -51,10 +51,8 @@ def read_times(
         try:
             column = pc.local_timestamp(column) if has_zone and source.ignore_zone else column
         except pa.ArrowInvalid:
-            raise SourceError(
-                f"{origin}: its times have the zone {kind.tz!r}, which is not known. Write them in UTC or in a zone with an "
-                "IANA name, such as America/New_York."
-            ) from None
+            remedy = "Write them in UTC or in a zone with an IANA name, such as America/New_York."
+            raise SourceError(f"{origin}: its times have the zone {kind.tz!r}, which is not known. {remedy}") from None
         return _readings(column.to_numpy(), with_zone=has_zone and not source.ignore_zone)
     elif source.time_format in EPOCH_UNITS:
         return _readings(_since_1970(column, EPOCH_UNITS[source.time_format]), with_zone=not source.ignore_zone)
@@ -94,15 +92,12 @@ def _days(text: "pd.Series[str]", origin: str) -> "pd.Series[pd.Timestamp]":
     only_month_first = int((month_first.notna() & day_first.isna()).sum())
     only_day_first = int((day_first.notna() & month_first.isna()).sum())
     if only_month_first and only_day_first:
-        log.warning(
-            f"{origin}: dates are written in two ways: {only_month_first} rows can only be month/day, {only_day_first} only "
-            "day/month. The more frequent order was taken and the others have no time; set source.time_format in the city's file."
-        )
+        found = f"{only_month_first} rows can only be month/day, {only_day_first} only day/month"
+        remedy = "The more frequent order was taken and the others have no time; set source.time_format"
+        log.warning(f"{origin}: dates are written in two ways: {found}. {remedy} in the city's file.")
     elif not only_month_first and not only_day_first and month_first.notna().any():
-        log.warning(
-            f"{origin}: every date can be read as month/day and as day/month; month/day was taken. Set source.time_format in "
-            "the city's file to be sure."
-        )
+        remedy = "Set source.time_format in the city's file to be sure."
+        log.warning(f"{origin}: every date can be read as month/day and as day/month; month/day was taken. {remedy}")
     return named.fillna(day_first if only_day_first > only_month_first else month_first)
 
 

@@ -121,10 +121,9 @@ def fit_network(
 def _epoch_reports(context: FitContext, epochs: int, began: float) -> keras.callbacks.Callback:
     def on_epoch_end(epoch: int, logs: dict[str, Any]) -> None:
         took = time.monotonic() - began
-        context.log(
-            f"epoch {epoch + 1}/{epochs}: loss {logs['loss']:.5f}, validation loss {logs['val_loss']:.5f}, "
-            f"learning rate {logs['learning_rate']:.2g}, {took:.0f} s so far"
-        )
+        losses = f"loss {logs['loss']:.5f}, validation loss {logs['val_loss']:.5f}"
+        rate = f"learning rate {logs['learning_rate']:.2g}"
+        context.log(f"epoch {epoch + 1}/{epochs}: {losses}, {rate}, {took:.0f} s so far")
         if context.after_epoch is not None:
             context.after_epoch(epoch + 1, float(logs["val_loss"]))
 

@@ -40,9 +40,8 @@ class Windows(keras.utils.PyDataset):
         stop = len(counts) + (lead if own_maps is None else 0)
         self.days = np.arange(max(days.start, first), days.stop)
         if not len(self.days) or days.stop > stop:
-            raise ValueError(
-                f"target days {days.start} to {days.stop - 1} must lie from {first} (a full window before them) to {stop - 1}"
-            )
+            asked = f"target days {days.start} to {days.stop - 1}"
+            raise ValueError(f"{asked} must lie from {first} (a full window before them) to {stop - 1}")
         if kept is not None:
             self.days = self.days[kept[self.days]]
         self.inputs, self.batch_size = inputs, batch_size

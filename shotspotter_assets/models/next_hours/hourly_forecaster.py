@@ -45,10 +45,9 @@ class HourlyForecaster(Forecaster):
         if not set(context.horizons) <= set(HORIZONS):
             raise ValueError(f"The next hours are forecast for horizons of {HORIZONS} hours, not {context.horizons}.")
         if not (train and validation):
-            raise HourlyHistoryError(
-                f"City {history.city.name}: {len(train)} training hours and {len(validation)} validation hours among the "
-                f"{len(history)} from {history.first_day}; a coarser grid has a longer history by hour."
-            )
+            found = f"{len(train)} training hours and {len(validation)} validation hours"
+            among = f"among the {len(history)} from {history.first_day}; a coarser grid has a longer history by hour"
+            raise HourlyHistoryError(f"City {history.city.name}: {found} {among}.")
         fits = {}
         for horizon, (on_train, on_both) in self._fit_horizons(history, train, validation, context.horizons).items():
             probability = on_train.predict(history, history.issues(validation, horizon))

@@ -92,10 +92,9 @@ def _sample(history: HourlyHistory, hours: range, train_stop: int, horizon: int)
     occupied = history.occupied_within(horizon)[hours.start : hours.stop - horizon + 1]
     positives = int(occupied.sum())
     if not 0 < positives < occupied.size:
-        raise HourlyHistoryError(
-            f"City {history.city.name}: {positives} of {occupied.size} cells and hours from {history.starts[hours[0]]} on "
-            f"have an alert within {horizon} hours; fit on a longer window or check the coverage."
-        )
+        found = f"{positives} of {occupied.size} cells and hours from {history.starts[hours[0]]} on"
+        remedy = "fit on a longer window or check the coverage"
+        raise HourlyHistoryError(f"City {history.city.name}: {found} have an alert within {horizon} hours; {remedy}.")
     keep_positive = min(1.0, MAX_POSITIVES / positives)
     wanted = keep_positive * positives * NEGATIVES_PER_POSITIVE
     keep_negative = min(1.0, wanted / (occupied.size - positives))

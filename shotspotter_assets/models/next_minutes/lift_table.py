@@ -75,10 +75,9 @@ def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: 
     cell = of_hours.covered_cells(history.in_coverage)
     number = int((ordinary & (cell >= 0)).sum())
     if number < MIN_INCIDENTS:
-        raise HourlyHistoryError(
-            f"City {history.city.name}: {number} incidents from {history.starts[hours.start]} on, outside "
-            f"firework days, and {MIN_INCIDENTS} are needed for a forecast of the next minutes."
-        )
+        found = f"{number} incidents from {history.starts[hours.start]} on, outside firework days"
+        needed = f"{MIN_INCIDENTS} are needed for a forecast of the next minutes"
+        raise HourlyHistoryError(f"City {history.city.name}: {found}, and {needed}.")
     ages, distances = len(AGES_MINUTES) - 1, len(DISTANCES_METRES) - 1
     pairs, expected = np.zeros((ages, distances)), np.zeros((ages, distances))
     level = number / even[is_ordinary[hours.start : hours.stop]].sum()
@@ -126,15 +125,12 @@ class MinutesForecast(NamedTuple):
 def fit_on_hours(incidents: Incidents, history: HourlyHistory, fitted: FittedHourly) -> LiftTable:
     """Return the lifts of the last two years over forecasts of hours; raise HourlyHistoryError for too few data."""
     if history.city.time_precision == "hour":
-        raise HourlyHistoryError(
-            f"City {history.city.name}: its alerts have an hour but no minute (time_precision: hour), so the next minutes "
-            "cannot be forecast. Forecast the next hours."
-        )
+        problem = "its alerts have an hour but no minute (time_precision: hour), so the next minutes cannot be forecast"
+        raise HourlyHistoryError(f"City {history.city.name}: {problem}. Forecast the next hours.")
     hours = range(max(len(history) - FIT_HOURS, WARM_UP_HOURS), len(history))
     if not hours:
-        raise HourlyHistoryError(
-            f"City {history.city.name}: {len(history)} hours, and the next minutes are fitted from hour {WARM_UP_HOURS} on."
-        )
+        needed = f"the next minutes are fitted from hour {WARM_UP_HOURS} on"
+        raise HourlyHistoryError(f"City {history.city.name}: {len(history)} hours, and {needed}.")
     return fit_lifts(incidents, history, hours, expected_by_hours(fitted, history, np.array(hours)))
 
 

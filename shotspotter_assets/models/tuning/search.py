@@ -52,10 +52,9 @@ class TuningTask:
     def __post_init__(self) -> None:
         if not self.observed.any():
             first, last = (self.history.days()[day] for day in (self.validation.start, self.validation.stop - 1))
-            raise ValueError(
-                f"City {self.history.city.name}: no covered cell has an alert from {first} to {last}, the validation window, so "
-                "settings cannot be compared on it. Choose a later fold or a longer folds.validation."
-            )
+            problem = f"no covered cell has an alert from {first} to {last}, the validation window"
+            remedy = "so settings cannot be compared on it. Choose a later fold or a longer folds.validation."
+            raise ValueError(f"City {self.history.city.name}: {problem}, {remedy}")
 
     @property
     def observed(self) -> Booleans:
@@ -231,10 +230,8 @@ class TunedSettings(StoredRecord):
 def trial_rows(study: optuna.Study) -> list[dict[str, object]]:
     """Return the complete trials with the least log loss, the best one first."""
     complete = sorted((trial.value, trial.number, trial) for trial in study.trials if trial.value is not None)
-    return [
-        {"trial": number, "log loss": value, "settings": in_words(trial.params)}
-        for value, number, trial in complete[:SHOWN_TRIALS]
-    ]
+    best = complete[:SHOWN_TRIALS]
+    return [{"trial": at, "log loss": value, "settings": in_words(trial.params)} for value, at, trial in best]
 
 
 def in_words(values: Mapping[str, Any]) -> str:

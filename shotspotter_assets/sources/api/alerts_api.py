@@ -167,7 +167,6 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
             return pd.to_numeric(texts)
         with suppress(ValueError, TypeError):
             return pd.to_datetime(texts, format="ISO8601", utc=True)
-        raise SourceError(
-            f"City {self.city.name}: {self.address}: the versions, such as {values[0]!r}, are neither numbers nor ISO "
-            "8601 times; correct source.version in the city's file."
-        )
+        problem = f"the versions, such as {values[0]!r}, are neither numbers nor ISO 8601 times"
+        remedy = "correct source.version in the city's file"
+        raise SourceError(f"City {self.city.name}: {self.address}: {problem}; {remedy}.")

@@ -95,10 +95,9 @@ class LandingFolder(AlertSource):
         landed = self.refresh()
         files = landed.files
         if not files and landed.in_transfer:
-            raise NoFilesError(
-                f"City {self.city.name}: all files of the landing folder {self.folder} were written to within the last "
-                f"{self.source.settle_seconds:g} s (source.settle_seconds), so their transfer may not be over. Run again shortly."
-            )
+            since = f"within the last {self.source.settle_seconds:g} s (source.settle_seconds)"
+            problem = f"all files of the landing folder {self.folder} were written to {since}, so their transfer may not be over"
+            raise NoFilesError(f"City {self.city.name}: {problem}. Run again shortly.")
         if not files:
             raise NoFilesError(landed.without_files)
         if landed.in_transfer:
@@ -142,15 +141,13 @@ class LandingFolder(AlertSource):
             received.write_received(self._store, self.city.name, before, files)
         lost = [path for path in gone if files[path].rows and not files[path].rows_from.endswith(self._meaning)]
         if lost:
-            raise SourceError(
-                f"City {self.city.name}: {len(lost):,} files with most of the rows of {self.folder} are gone, and were read "
-                "with other settings of the city's file. Put them back, or take back the change of the settings."
-            )
-        without_files = (
-            f"City {self.city.name}: the landing folder {self.folder} is missing or empty; put the city's files there "
-            f"({', '.join(FORMATS)}), or point SHOTSPOTTER_LANDING at the folder that holds "
-            f"{self.source.folder or self.city.name}/."
-        )
+            gone_files = f"{len(lost):,} files with most of the rows of {self.folder} are gone"
+            problem = f"{gone_files}, and were read with other settings of the city's file"
+            remedy = "Put them back, or take back the change of the settings."
+            raise SourceError(f"City {self.city.name}: {problem}. {remedy}")
+        holds = f"point SHOTSPOTTER_LANDING at the folder that holds {self.source.folder or self.city.name}/"
+        remedy = f"put the city's files there ({', '.join(FORMATS)}), or {holds}"
+        without_files = f"City {self.city.name}: the landing folder {self.folder} is missing or empty; {remedy}."
         used = received.used_days(received.used_files(files, self.city, self._meaning))
         rows = {day: paths for day, paths in used.items() if day < self._end}
         return Landed(files, rows, in_transfer, gone, unread, "" if files or in_transfer else without_files)
@@ -195,18 +192,14 @@ class LandingFolder(AlertSource):
             found = local_files(self._place) if self._client is None else s3_files(self._client, self.folder)
             files = sorted(map(self._named, found), key=lambda file: file.path)
         except Exception as error:  # of the file system, or of boto3
-            raise SourceError(
-                f"City {self.city.name}: the landing folder {self._place} cannot be listed ({error}). Check "
-                "SHOTSPOTTER_LANDING and, for S3, the keys, region and endpoint of the AWS environment."
-            ) from None
+            problem = f"the landing folder {self._place} cannot be listed ({error})"
+            remedy = "Check SHOTSPOTTER_LANDING and, for S3, the keys, region and endpoint of the AWS environment."
+            raise SourceError(f"City {self.city.name}: {problem}. {remedy}") from None
         # Objects on S3 appear whole. A time in the future, from another clock, must not keep a file waiting forever.
         settle, now = self.source.settle_seconds if self._client is None else 0.0, local_time.now()
-        in_transfer = {
-            file.path
-            for file in files
-            if file.path.lower().endswith(UNFINISHED)
-            or (file.refused is None and abs((now - file.modified).total_seconds()) < settle)
-        }
+        usable = [file for file in files if file.refused is None]
+        recent = {file.path for file in usable if abs((now - file.modified).total_seconds()) < settle}
+        in_transfer = recent | {file.path for file in files if file.path.lower().endswith(UNFINISHED)}
         return [file for file in files if file.path not in in_transfer], sorted(in_transfer)
 
     def _named(self, file: ListedFile) -> ListedFile:
@@ -257,10 +250,9 @@ class LandingFolder(AlertSource):
         try:
             return received.named_day(path, self.source.file_date)
         except ValueError:
-            raise SourceError(
-                f"City {self.city.name}: the name of {path} does not have the form {self.source.file_date} that "
-                "source.file_date of the city's file promises; rename the file or correct file_date."
-            ) from None
+            promised = f"the form {self.source.file_date} that source.file_date of the city's file promises"
+            problem = f"the name of {path} does not have {promised}; rename the file or correct file_date."
+            raise SourceError(f"City {self.city.name}: {problem}") from None
 
 
 def local_files(folder: str) -> Iterator[ListedFile]:

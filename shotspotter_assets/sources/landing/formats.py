@@ -64,8 +64,9 @@ def _refuse_swallowed_lines(column: pa.ChunkedArray, delimiter: str, separators_
     enough = pc.greater_equal(pc.count_substring(column, delimiter), pc.multiply(breaks, separators_per_line))
     swallowed = column.filter(pc.and_(pc.greater(breaks, 0), enough))
     if len(swallowed):
+        begins = f"{swallowed[0].as_py()[:80]!r}"
         raise ValueError(
-            f"a quote is not closed, and the lines after it are taken for one field, which begins {swallowed[0].as_py()[:80]!r}"
+            f"a quote is not closed, and the lines after it are taken for one field, which begins {begins}"
         )
 
 

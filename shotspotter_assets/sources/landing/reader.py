@@ -88,11 +88,9 @@ class Batch:
         number = pc.sum(undated).as_py() or 0
         if number > city.max_share_rejected * rows.num_rows:
             first = rows.filter(undated).slice(0, 1).to_pylist()[0]
-            reason = (
-                f"as {number:,} of {rows.num_rows:,} rows have no usable date; the first is "
-                f"{first['as_received'] or first['time_utc']}. Correct columns.time, time_format (day and month may be "
-                "interchanged) and naive_times of the city's file"
-            )
+            remedy = "Correct columns.time, time_format (day and month may be interchanged) and naive_times of the city's file"
+            problem = f"as {number:,} of {rows.num_rows:,} rows have no usable date; the first is"
+            reason = f"{problem} {first['as_received'] or first['time_utc']}. {remedy}"
             raise _refusal(city, task.path, reason)
         return rows
 
@@ -103,10 +101,9 @@ def _cut(text: str) -> str:
 
 
 def _refusal(city: City, path: str, reason: str) -> SourceError:
-    return SourceError(
-        f"City {city.name}: {path} cannot be read {_cut(reason)}. Replace or split the file, correct the city's file, or move it "
-        "out of the landing folder; if its transfer is not over, wait."
-    )
+    remedy = "Replace or split the file, correct the city's file, or move it out of the landing folder"
+    reason = f"{_cut(reason)}. {remedy}; if its transfer is not over, wait."
+    return SourceError(f"City {city.name}: {path} cannot be read {reason}")
 
 
 def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceError]]:

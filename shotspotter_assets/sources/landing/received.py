@@ -83,11 +83,10 @@ def unusable_files(files: Received, city: City) -> dict[str, str]:
     for path, file in sorted(files.items()):
         if _is_held_back(path, file, city):
             name = PurePosixPath(path).name
-            held_back = (
-                f"City {city.name}: {path} is held back: {file.shifted}, so its times are probably in another zone. Replace or "
-                f"remove the file; or, if its rows are right, add `acknowledged: [{{file: {name}, by: NAME, on: DATE}}]` to "
-                "the city's file."
-            )
+            entry = f"`acknowledged: [{{file: {name}, by: NAME, on: DATE}}]`"
+            remedy = f"Replace or remove the file; or, if its rows are right, add {entry} to the city's file."
+            problem = f"{file.shifted}, so its times are probably in another zone"
+            held_back = f"City {city.name}: {path} is held back: {problem}. {remedy}"
             why[path] = f"{file.error} {held_back}".strip()
     return why
 

@@ -49,10 +49,8 @@ def unpacked(content: bytes) -> TuningTask:
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = dict(stored)
     about = json.loads(arrays["about"].tobytes())
-    of_cells = [
-        CellInput(name, date.fromisoformat(known_from), arrays[f"cells_{at}"])
-        for at, (name, known_from) in enumerate(about["of_cells"])
-    ]
+    cells = enumerate(about["of_cells"])
+    of_cells = [CellInput(name, date.fromisoformat(start), arrays[f"cells_{at}"]) for at, (name, start) in cells]
     of_days = [
         SeriesInput(name, date.fromisoformat(known_from), arrays[f"days_{at}"], arrays[f"by_day_{at}"], days_late)
         for at, (name, known_from, days_late) in enumerate(about["of_days"])
@@ -72,8 +70,6 @@ def unpacked(content: bytes) -> TuningTask:
     settings = find(about["forecaster"]).settings.model_validate(about["settings"])
     task = TuningTask(about["forecaster"], settings, history, train, validation, FitContext(shared))
     if task.key != about["key"]:
-        raise ValueError(
-            "Another version made the task. Push an image of the version that runs beside Dagster, and set "
-            "SHOTSPOTTER_SAGEMAKER_IMAGE to it."
-        )
+        remedy = "Push an image of the version that runs beside Dagster, and set SHOTSPOTTER_SAGEMAKER_IMAGE to it."
+        raise ValueError(f"Another version made the task. {remedy}")
     return task
