@@ -69,13 +69,8 @@ def fold_counts(
     }
     served, (row, column) = forecasts[record.served], np.nonzero(in_coverage)
     low, high = model.total_interval(served, fireworks)
-    columns: dict[str, Any] = {
-        "date": days[:, None],
-        "row": row,
-        "column": column,
-        "alerts": alerts[test.start :][known],
-    }
-    columns |= {"total_low": low[:, None], "total_high": high[:, None]}
+    columns: dict[str, Any] = {"date": days[:, None], "row": row, "column": column}
+    columns |= {"alerts": alerts[test.start :][known], "total_low": low[:, None], "total_high": high[:, None]}
     columns[MEAN_OF_COUNTS] = alerts[: test.start][history.known_in(range(test.start))].mean(axis=0)
     return counts_table(served, columns | {name: forecasts[name].expected for name in BASELINES})
 
@@ -84,24 +79,19 @@ def number_scores(counts: pa.Table) -> dict[str, dict[str, float | None]]:
     """Return the scores (`COUNT_DEFINITIONS`) of each method of `counts_table`; coverage is that of the served one."""
     number = counts["alerts"].to_numpy()
     names = [name for name in counts.column_names if name not in FOLD_COUNTS.schema.names]
-    scores = {name: _mean_scores(counts[name].to_numpy(), number) for name in names}
+    scores: dict[str, dict[str, float | None]] = {}
+    for name in names:
+        expected = counts[name].to_numpy()
+        error, level = expected - number, ratio(float(expected.sum()), float(number.sum()))
+        scores[name] = {"log_loss": float(poisson_losses(expected, number).mean()), "expected_over_observed": level}
+        scores[name] |= {"rmse": float(np.sqrt((error**2).mean())), "mae": float(np.abs(error).mean())}
     low, high, total_low, total_high = (counts[name].to_numpy() for name in ("low", "high", "total_low", "total_high"))
     _, first, day = np.unique(dates_of(counts), return_index=True, return_inverse=True)
     total = np.bincount(day, weights=number)
-    within = (total >= total_low[first]) & (total <= total_high[first])
-    scores[SERVED] |= {
-        "within_80_cells": float(((number >= low) & (number <= high)).mean()),
-        "within_80_city": float(within.mean()),
-    }
-    return scores
-
-
-def _mean_scores(expected: Array, number: npt.NDArray[np.number]) -> dict[str, float | None]:
-    return {
-        "log_loss": float(poisson_losses(expected, number).mean()),
-        "rmse": float(np.sqrt(((expected - number) ** 2).mean())),
-        "mae": float(np.abs(expected - number).mean()),
-        "expected_over_observed": ratio(float(expected.sum()), float(number.sum())),
+    in_city = (total >= total_low[first]) & (total <= total_high[first])
+    in_cells = (number >= low) & (number <= high)
+    return scores | {
+        SERVED: scores[SERVED] | {"within_80_cells": float(in_cells.mean()), "within_80_city": float(in_city.mean())}
     }
 
 

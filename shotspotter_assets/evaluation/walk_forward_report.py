@@ -57,19 +57,20 @@ class WalkForwardReport(StoredRecord):
 def walk_forward_report(
     *,
     city: City,
+    candidates: tuple[str, str],
+    newest: FoldRecord,
     folds: Folds,
-    candidate: str,
     hourly: Folds,
-    hourly_candidate: str,
     types: Folds,
     counts: Folds,
-    newest: FoldRecord,
 ) -> tuple[WalkForwardReport, score_rows.ScoreTable]:
     """Return the report of a city and its scores from the tables of its folds, `catalogue.FOLD_FORECASTS` and others.
 
-    `newest` is the last fold's record; candidates are named before their scores are seen; hours need `climatology`.
+    `newest` is the last fold's record; `candidates`, of days and hours, are named before their scores are seen; hours need
+    `climatology`.
     Raises ValueError if there is no fold, one lacks a needed forecast, or two forecast one day.
     """
+    candidate, hourly_candidate = candidates
     _require_forecasts(city, folds, candidate)
     forecasts = forecasts_table.pool_tables(list(folds.values()))
     verdict, baselines = verdict_on(forecasts, candidate, city.gate), baselines_in(forecasts)

@@ -1,9 +1,10 @@
 """Scores of issued forecasts, by day and rolling over weeks."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -22,13 +23,7 @@ from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN, NETWORK
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.serving.risk_tables import (
-    CANDIDATE_COLUMN,
-    MODEL_PREFIX,
-    is_replayed,
-    lead_of,
-    total_interval_of,
-)
+from shotspotter_assets.serving.risk_tables import CANDIDATE_COLUMN, MODEL_PREFIX, TOTAL, is_replayed, lead_of
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord
@@ -139,27 +134,23 @@ def known_forecasts(forecasts: Mapping[date, pa.Table], history: CityHistory) ->
     return {at: table for at, table in forecasts.items() if first <= at <= last and at not in history.unknown}
 
 
-def scored_day(forecast: pa.Table, scored_date: date, alerts: Integers, candidate: str) -> pa.Table:
-    """Return next-day rows with the outcome as a forecasts table; `alerts` are (rows, columns) of forecast types."""
-    columns = {SERVED: "probability", candidate: CANDIDATE_COLUMN}
-    columns |= {
-        name.removeprefix(MODEL_PREFIX): name for name in forecast.column_names if name.startswith(MODEL_PREFIX)
-    }
-    cells = cells_of(forecast)
-    return forecasts_table(
-        np.array([scored_date], dtype="datetime64[D]"),
-        cells,
-        alerts[cells][None] > 0,
-        {model: forecast[column].to_numpy() for model, column in columns.items()},
-    )
+def scored_day(forecast: pa.Table, scored_date: date, history: CityHistory, candidate: str) -> pa.Table:
+    """Return next-day rows with the outcome as a forecasts table."""
+    others = [name for name in forecast.column_names if name.startswith(MODEL_PREFIX)]
+    columns = {"probability": SERVED, CANDIDATE_COLUMN: candidate}
+    columns |= {name: name.removeprefix(MODEL_PREFIX) for name in others}
+    by_model = {model: forecast[column].to_numpy() for column, model in columns.items()}
+    observed = _alerts_of(forecast, scored_date, history)[None] > 0
+    return forecasts_table(np.array([scored_date], dtype="datetime64[D]"), cells_of(forecast), observed, by_model)
+
+
+def _alerts_of(forecast: pa.Table, scored_date: date, history: CityHistory) -> Integers:
+    return history.alerts[(scored_date - history.days[0]).days][cells_of(forecast)]
 
 
 def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candidate: str) -> pa.Table | None:
     """Join the scored days of known forecasts, none before `history`, with their common models; None without any."""
-    tables = [
-        scored_day(table, at, history.alerts[(at - history.days[0]).days], candidate)
-        for at, table in sorted(forecasts.items())
-    ]
+    tables = [scored_day(table, at, history, candidate) for at, table in sorted(forecasts.items())]
     return pool_tables(tables) if tables else None
 
 
@@ -169,8 +160,9 @@ def scored_numbers(forecasts: Mapping[date, pa.Table], history: CityHistory) -> 
     for scored_date, forecast in sorted(forecasts.items()):
         (row, column), at = cells_of(forecast), (scored_date - history.days[0]).days
         counts, days = CountDistribution.of_forecast(forecast), np.array(scored_date, "datetime64[D]")
-        columns = {"date": days, "row": row, "column": column, "alerts": history.alerts[at][row, column]}
-        columns |= zip(("total_low", "total_high"), total_interval_of(forecast), strict=True)
+        columns: dict[str, Any] = {"date": days, "row": row, "column": column}
+        columns["alerts"] = _alerts_of(forecast, scored_date, history)
+        columns |= zip(("total_low", "total_high"), json.loads(forecast.schema.metadata[TOTAL.encode()]), strict=True)
         columns[MEAN_OF_COUNTS] = totals[at - 1][row, column] / max(known[at - 1], 1) if at else 0.0
         baselines = [name for name in BASELINES if f"{MODEL_PREFIX}{name}" in forecast.column_names]
         columns |= {name: forecast[f"{MODEL_PREFIX}{name}"].to_numpy() * (1 + counts.further) for name in baselines}
@@ -180,16 +172,15 @@ def scored_numbers(forecasts: Mapping[date, pa.Table], history: CityHistory) -> 
 
 def day_scores(forecast: pa.Table, scored_date: date, history: CityHistory, candidate: str) -> DayScores:
     """Score one day of a history."""
-    alerts = history.alerts[(scored_date - history.days[0]).days]
-    scored, of_cells = scored_day(forecast, scored_date, alerts, candidate), alerts[cells_of(forecast)]
+    scored = scored_day(forecast, scored_date, history, candidate)
     served, reference = (scored[name].to_numpy() for name in (SERVED, HISTORICAL_MEAN))
-    scores = score_cell_days(served, of_cells > 0, reference, dates_of(scored))
+    scores = score_cell_days(served, observed_of(scored), reference, dates_of(scored))
     return DayScores(
         log_loss=scores["log_loss"] or 0.0,
         gain_over_historical_mean=scores["gain_nats_per_positive"],
         hit_rate_5=scores["hit_rate_5"],
         expected_alerts=float(forecast["expected"].to_numpy().sum()),
-        observed_alerts=int(of_cells.sum()),
+        observed_alerts=int(_alerts_of(forecast, scored_date, history).sum()),
         numbers=scored_numbers({scored_date: forecast}, history),
     )
 

@@ -173,12 +173,6 @@ def lead_of(forecast: pa.Table) -> int:
     return int((forecast.schema.metadata or {}).get(LEAD.encode(), 1))
 
 
-def total_interval_of(forecast: pa.Table) -> tuple[float, float]:
-    """Return the 80% interval of the alerts of all cells on the day of a stored forecast."""
-    low, high = json.loads((forecast.schema.metadata or {})[TOTAL.encode()])
-    return low, high
-
-
 def is_of_grid(forecast: pa.Table, city: City) -> bool:
     """Return True if a stored forecast has the city's present box, cells and counts."""
     stored = (forecast.schema.metadata or {}).get(GRID.encode(), b"{}")

@@ -37,7 +37,7 @@ POOLED = pool_tables(list(FOLDS.values()))
 
 def report(folds=FOLDS, candidate="residual_boosting", **more):
     given = {"city": CITY, "hourly": {}, "types": {}, "counts": COUNTS, "newest": fold_record(CITY)} | more
-    return walk_forward_report(folds=folds, candidate=candidate, hourly_candidate="next_hours", **given)
+    return walk_forward_report(folds=folds, candidates=(candidate, "next_hours"), **given)
 
 
 REPORT, SCORES = report()

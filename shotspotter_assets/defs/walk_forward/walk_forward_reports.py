@@ -74,15 +74,13 @@ def _report_of(config: WalkForwardConfig, log: Log, store: Store, city: City, _:
         log.warning(f"City {city.name}: {note}")
         return {"note": note}
     log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
+    others = {"hourly": catalogue.FOLD_HOURS, "types": catalogue.FOLD_TYPES, "counts": catalogue.FOLD_COUNTS}
     report, scores = pooled.walk_forward_report(
         city=city,
-        folds=folds,
-        candidate=config.candidate or candidate_of(city),
-        hourly=pooled.read_folds(store, city.name, catalogue.FOLD_HOURS),
-        hourly_candidate=config.hourly_candidate,
-        types=pooled.read_folds(store, city.name, catalogue.FOLD_TYPES),
-        counts=pooled.read_folds(store, city.name, catalogue.FOLD_COUNTS),
+        candidates=(config.candidate or candidate_of(city), config.hourly_candidate),
         newest=FoldRecord.load(store, city.name, max(folds)),
+        folds=folds,
+        **{name: pooled.read_folds(store, city.name, file) for name, file in others.items()},
     )
     card = model_card(report, scores, city)
     pictures = pooled.walk_forward_pictures(store, report, scores, folds)

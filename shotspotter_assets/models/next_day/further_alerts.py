@@ -23,7 +23,6 @@ from shotspotter_assets.models.next_day.shrunk_regression import standardise
 
 VARIANCE: Final = 3e-3  # of the standardised weights around zero
 MIN_OCCUPIED: Final = 100  # minimum of occupied cell-days to train on
-LEAST: Final = 1e-3  # expected further alerts, so that their logarithm is finite
 
 
 def count_inputs(history: History, days: Integers) -> Inputs:
@@ -49,8 +48,7 @@ class FurtherAlerts:
         """Return the logarithm of the expected further alerts of an occupied cell, shape (days, cells)."""
         wanted = np.arange(days.start, days.stop)
         parts = [inputs_of(history, wanted).values for inputs_of in (next_day_inputs, count_inputs)]
-        log_mean = np.concatenate(parts, axis=2) @ self.slopes + self.intercept
-        return np.asarray(np.clip(log_mean, np.log(LEAST), self.highest))
+        return np.asarray(np.minimum(np.concatenate(parts, axis=2) @ self.slopes + self.intercept, self.highest))
 
 
 def fit_further_alerts(data: FitData) -> tuple[FurtherAlerts, Array] | None:
