@@ -148,11 +148,8 @@ def train(
         for name in (candidate, *members, *registry.fallbacks(candidate))
     }
     gate = verdict_on(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate, city.gate)
-    of_served = fitted[gate.served].validation_probability
-    training.add(
-        records.COUNTS,
-        lambda: AlertCounts.of_days(history, *windows, of_served) if observed.any() else COUNTS_OF_OTHERS,
-    )
+    counts = partial(AlertCounts.of_days, history, *windows, fitted[gate.served].validation_probability)
+    training.add(records.COUNTS, counts if observed.any() else lambda: COUNTS_OF_OTHERS)
     history.clear_cache()
     _fit_hours(training, history, hourly, incidents, fitted)
     offset = weekly_offset(validated[gate.served], observed, axis, history.lead)

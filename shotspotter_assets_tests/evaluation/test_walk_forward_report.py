@@ -161,6 +161,8 @@ def test_the_card_states_the_numbers_of_the_report():
     accuracy = f"{SCORES.value('base_rate'):.1%}"
     assert f"| always | 1 | {accuracy} | {accuracy} | {REPORT.verdict.positives:,} | 0 |" in CARD
     assert "\n| better | 100 |" in CARD  # a forecaster that does not serve
+    assert f"\n| served | {SCORES.value('log_loss', 'served', 'counts'):.5f} |" in CARD
+    assert f"city's number on {SCORES.value('within_80_city', 'served', 'counts'):.1%} of the days" in CARD
     assert CARD.endswith(NOT_FOR)
     assert "None" not in CARD
     assert "nan" not in CARD
