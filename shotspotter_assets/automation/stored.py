@@ -98,7 +98,7 @@ def _of_scores(stored: Stored, day: date) -> str:
 
 def _of_walk_forward(stored: Stored, _: None) -> str:
     reports = stored.versions(Asset.EVALUATION_REPORTS).items()
-    return sha256(stored.settings("gate"), *(f"{key}{version}" for key, version in reports))[:16]
+    return sha256(stored.settings("gate", "targets"), *(f"{key}{version}" for key, version in reports))[:16]
 
 
 def _of_pages(stored: Stored, _: None) -> str:

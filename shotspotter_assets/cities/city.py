@@ -179,6 +179,7 @@ class City(StrictModel):
                 )
                 for name, counted in self.targets.items()
             },
+            "targets must not be named public, which is the folder of the public page": "public" in self.targets,
             f"patrol.weights must name targets: {', '.join(self.targets)}": bool({*weights} - {*self.targets}),
             "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does": (
                 has_nowcasts and not self.publication.answers_at_once

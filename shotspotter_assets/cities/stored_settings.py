@@ -30,9 +30,10 @@ def settings_hash(city: City, asset: Asset) -> str:
     return sha256(json.dumps(settings, sort_keys=True))
 
 
-def grid_settings(city: City) -> str:
-    """Return box, cells, event types and counted rows of a city, as JSON."""
-    return json.dumps(city.model_dump(include={"box", "grid", "counted", "event_types"}))
+def grid_settings(city: City, *, of_target: bool = False) -> str:
+    """Return box, cells, event types and counted rows of a city, and the events of its target if asked, as JSON."""
+    events = {"target": city.targets[city.target]} if of_target else {}
+    return json.dumps(city.model_dump(include={"box", "grid", "counted", "event_types"}) | events)
 
 
 def model_settings(city: City) -> dict[str, str]:

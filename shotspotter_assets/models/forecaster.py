@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 from pydantic import BaseModel, ConfigDict
 
 from shotspotter_assets.arrays import Array, Booleans
-from shotspotter_assets.models.history import History
+from shotspotter_assets.models.history import History, TooFewEventsError
 from shotspotter_assets.models.model_files import StoredModel, Unstored
 
 Choices = dict[str, Any]  # JSON values that a fit has chosen, and its loss on the validation window
@@ -27,13 +27,12 @@ class OtherInputsError(ValueError):
 
 
 def require_both_labels(history: History, days: range, labels: Booleans) -> None:
-    """Raise ValueError if the labels of `days` are all alike."""
+    """Raise TooFewEventsError if the labels of `days` are all alike."""
     if not labels.any() or labels.all():
-        where = f"City {history.city.name}, days {days} from {history.first_day}"
-        found = (
-            f"{int(history.in_coverage.sum())} covered cells, {int(labels.sum())} of {labels.size} cell-days occupied"
+        raise TooFewEventsError(
+            f"{history.city.name}.yaml: targets.{history.city.target}: {int(labels.sum())} of {labels.size} days of cells have "
+            f"events, of {len(days)} days from {history.first_day}. Use a longer window, or cells of another size."
         )
-        raise ValueError(f"{where}: {found}. Use a longer training window or check the coverage.")
 
 
 class SharedRegression(BaseModel):

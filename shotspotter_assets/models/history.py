@@ -21,9 +21,13 @@ EVENING_HALF_LIFE_HOURS: Final = 4.0  # half-life of an alert's weight in `eveni
 _Made = TypeVar("_Made")
 
 
+class TooFewEventsError(ValueError):
+    """The events of a target do not suffice to fit its forecasters."""
+
+
 @dataclass(frozen=True)
 class History:
-    """A city's contiguous local days. Raises ValueError if shapes do not fit, or nothing is covered."""
+    """A city's contiguous local days. Raises TooFewEventsError if no cell is covered."""
 
     city: City
     first_day: date  # local day of `counts[0]`
@@ -36,11 +40,8 @@ class History:
     _cache: dict[tuple[str, bytes], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        grid = self.counts.shape[2:]
-        if self.in_coverage.shape != grid or not self.in_coverage.any():
-            problem = f"the coverage has shape {self.in_coverage.shape} and {int(self.in_coverage.sum())} cells"
-            remedy = f"the counts have a grid of {grid}; estimate the coverage on training days that have alerts."
-            raise ValueError(f"City {self.city.name}: {problem}, {remedy}")
+        if not self.in_coverage.any():
+            raise TooFewEventsError(f"{self.city.name}.yaml: targets.{self.city.target}: too few events for any cell.")
         if self.is_known is not None and self.is_known.all():
             object.__setattr__(self, "is_known", None)
         elif self.is_known is not None:

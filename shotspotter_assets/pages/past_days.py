@@ -38,9 +38,9 @@ def has_plans(city: City) -> bool:
 
 
 def stamps(store: Store, city: City, last_known: date) -> Iterator[tuple[date, str]]:
-    """Yield the known days with all files of a forecast, each with a hash of forecast, plans and alerts."""
+    """Yield the known days with all files of a forecast, each with a hash of forecast, plans, alerts and rules."""
     known, plans = store.days_present(TENSORS, city.name, last=last_known), store.days_present(PLAN_RECORD, city.name)
-    rules = "" if city.patrol is None else city.patrol.model_dump_json()
+    rules = city.model_dump_json(include={"patrol", "targets"})
     for issue_date in sorted(store.days_present(FORECAST, city.name)):
         if (day := issue_date + ONE_DAY) in known:
             files = [(FORECAST_RECORD, issue_date), (TENSORS, day), (CLEANED, day)]

@@ -69,8 +69,9 @@ def approve(store: Store, city: City, issue_date: date, version: str, now: datet
         raise ValueError(
             f"{city.name}|{issue_date}: approve: no models of version {version} wait (allowed: {', '.join(waiting) or 'none'})."
         )
-    approved = {version: now.isoformat(timespec="seconds")} | Approvals.read(stores[0], city.name)
-    Approvals(city=city.name, approved=approved).write(stores[0])
+    for one in stores:  # targets that count equal events have equal models
+        approved = {version: now.isoformat(timespec="seconds")} | Approvals.read(one, city.name)
+        Approvals(city=city.name, approved=approved).write(one)
 
 
 def serve_approved(
@@ -103,7 +104,7 @@ def serve_approved(
         return serving[0].on(stored, keeps, text), waiting
     why = "No models have been approved yet."
     if approved:
-        cause = f"a lead of {approved[0].lead} days, not {stored.lead}" if fitting else "another grid or other inputs"
+        cause = f"a lead of {approved[0].lead} days, not {stored.lead}" if fitting else "another grid, events or inputs"
         why = f"The approved models of {approved[0].models_from} cannot serve: they were fitted for {cause}."
     return None, WaitingModels(city=city.name, issue_date=stored.issue_date, models=proposed, text=f"{why} {text}")
 

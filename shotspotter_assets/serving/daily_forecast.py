@@ -70,7 +70,7 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     low, high = models.counts.total_interval(CountDistribution.of_forecast(next_day), fireworks)
     replayed = is_over(forecast_date, city, now)
     total = json.dumps([float(low), float(high)])
-    metadata = {GRID: grid_settings(city), risk_tables.LEAD: str(stored.lead), risk_tables.TOTAL: total}
+    metadata = {GRID: grid_settings(city, of_target=True), risk_tables.LEAD: str(stored.lead), risk_tables.TOTAL: total}
     metadata |= {risk_tables.REPLAYED: "true"} if replayed else {}
     table = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(metadata)
     top = risk_tables.top_locations(next_day, drivers, city)

@@ -9,6 +9,7 @@ from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import candidate_of
+from shotspotter_assets.models.history import TooFewEventsError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.trained_models import ModelFiles, earlier_models, write_models
 from shotspotter_assets.serving.approval import Approvals, WaitingModels, serve_approved, stored_models
@@ -35,14 +36,13 @@ class LiveModels:
         waits = "" if self.waiting is None else self.waiting.models.version
         return f"{'no models' if self.record is None else self.record.data_version} {waits}".rstrip()
 
-    def write(self, store: Store) -> str:
+    def write(self, store: Store, city: str, issue_date: date) -> str:
         """Write files and then records instead of earlier records of the day; return the last one's address, "" for none."""
-        files, path = self.files, ""
-        for record, other in ((self.waiting, SERVING_RECORD), (self.record, WAITING_MODELS)):
-            if record is not None:
-                files, path = {}, write_models(store, LIVE_MODEL, record, files)
-                if self.waiting is None or self.record is None:
-                    store.delete(other, record.city, record.issue_date)
+        files, path, records = self.files, "", {WAITING_MODELS: self.waiting, SERVING_RECORD: self.record}
+        for record in filter(None, records.values()):
+            files, path = {}, write_models(store, LIVE_MODEL, record, files)
+        for file in (file for file, record in records.items() if record is None):
+            store.delete(file, city, issue_date)
         return path
 
 
@@ -108,14 +108,15 @@ def choose_models(
             )
             return LiveModels(None, why_none=why)
         record, files = train_new_city(stored, context)
-    elif stored.nothing_counted:
-        return LiveModels(None, why_none=stored.nothing_counted)
     else:
         windows, incidents = live_windows(stored.days, validation_days), stored_incidents(store, stored)
         if before is not None and city.network:
             models = earlier_models(store, LIVE_MODEL, before, before.models_from, context.log, before.suffix)
             context = replace(context, earlier=models)
-        record, files = train_live(stored, windows, reason, incidents=incidents, context=context)
+        try:
+            record, files = train_live(stored, windows, reason, incidents=incidents, context=context)
+        except TooFewEventsError as error:
+            return LiveModels(None, why_none=str(error))
     serves, waiting = serve_approved(store, stored, record)
     return LiveModels(serves and serves.after(latest), files, waiting, waiting.text if waiting else "")
 

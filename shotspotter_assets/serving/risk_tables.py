@@ -174,9 +174,9 @@ def lead_of(forecast: pa.Table) -> int:
 
 
 def is_of_grid(forecast: pa.Table, city: City) -> bool:
-    """Return True if a stored forecast has the city's present box, cells and counts."""
+    """Return True if a stored forecast has the city's present box and cells, and the target's present events."""
     stored = (forecast.schema.metadata or {}).get(GRID.encode(), b"{}")
-    return bool(json.loads(stored) == json.loads(grid_settings(city)))
+    return bool(json.loads(stored) == json.loads(grid_settings(city, of_target=True)))
 
 
 def is_replayed(forecast: pa.Table) -> bool:

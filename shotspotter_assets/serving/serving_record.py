@@ -43,7 +43,7 @@ class ServingRecord(TrainingRecord):
     @property
     def place_and_inputs(self) -> tuple[Any, ...]:
         """Values that must be equal for models to forecast what others forecast."""
-        return self.settings.get("box"), self.settings.get("grid"), self.inputs
+        return *map(self.settings.get, ("box", "grid", "targets")), self.inputs
 
     def is_stored(self, store: Store) -> bool:
         """Return True if all files of the models are in the store."""

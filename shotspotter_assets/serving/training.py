@@ -23,7 +23,7 @@ from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext, Fitted
 from shotspotter_assets.models.gunshot_types import GunshotTypes
-from shotspotter_assets.models.history import History
+from shotspotter_assets.models.history import History, TooFewEventsError
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
@@ -125,6 +125,8 @@ def train(
     `names` are next-day forecasters, the candidate first; `hourly` those of hours. Minutes need `incidents` of two years or
     more. The gate chooses among the forecasters of the daily chain.
     """
+    if stored.nothing_counted:
+        raise TooFewEventsError(stored.nothing_counted)
     city, (train, validation) = stored.city, windows
     in_coverage = stored.coverage_on(cutoff)
     context.log(

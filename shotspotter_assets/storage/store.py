@@ -107,6 +107,12 @@ class Store:
     def delete(self, file: StoredFile, city: str, day: date | None = None) -> None:
         self._objects.delete(self._path(file, city, day))
 
+    def clear(self, file: StoredFile, city: str, day: date | None = None) -> None:
+        """Delete all files of the file's partition."""
+        folder = self._path(file, city, day).removesuffix(file.file)
+        for name in self._objects.files_in(folder.rstrip("/")):
+            self._objects.delete(folder + name)
+
     def write_table(self, file: StoredTable, table: pa.Table, city: str, day: date | None = None) -> None:
         """Write one Parquet file; raise ValueError if the catalogue describes another table."""
         sink = pa.BufferOutputStream()

@@ -62,6 +62,7 @@ def test_rules_are_read() -> None:
         ({"event_types": {"robbery": ["Theft"], "theft": ["theft"]}}, "a spelling under two names"),
         ({"targets": {}}, "at least 1 item"),
         ({"targets": {"robbery": []}}, "targets.robbery: names no event"),
+        ({"targets": {"public": ["gunshots"]}}, "targets must not be named public"),
         ({"event_types": {"gunshots": ["x"]}}, "event_types must not be named gunshots"),
         ({"patrol": PATROL | {"weights": {"robbery": 2}}}, "patrol.weights must name targets: gunfire"),
         (

@@ -1,18 +1,23 @@
 import re
 import shutil
+from dataclasses import replace
 from datetime import date
 from html import unescape
 from pathlib import Path
 
 import dagster as dg
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
 
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
+from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.patrol.dispatch import PlanRecord
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.serving.issued_scores import ScoreRecord
+from shotspotter_assets.serving.retraining import choose_models
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.store import Store
@@ -85,6 +90,41 @@ def test_a_partition_is_current_once_all_targets_are_made(made: Path, tmp_path: 
     stored = Stored.read(Store(str(root)), more)
     assert not any(stored.is_current(asset, NEXT) for asset in ("live_models", "patrol_plans"))
     assert not stored.is_current("fold_models", FOLD)
+
+
+def test_changed_targets_end_as_from_scratch(made: Path, tmp_path: Path) -> None:
+    targets = {"gunfire": ("gunshots",), "holdups": ("robbery",), "robbery": ("arson",)}
+    changed = {"tiny_city": CITY.model_copy(update={"targets": targets, "patrol": None})}
+    root = Path(shutil.copytree(made, tmp_path / "store"))
+    on, config = resources(str(root), cities=changed), {"live_models": {"validation_days": 28}}
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        assert run_fold("fold_models", "tiny_city", str(FOLD), on, instance, {"models": ["stack"]}).success
+        assert run_fold("evaluation_reports", "tiny_city", str(FOLD), on, instance).success
+        # The forecasts of a renamed target are those before.
+        assert not Stored.read(Store(str(root)), changed["tiny_city"]).is_current("walk_forward_reports")
+        how = {"instance": instance, "checks": ()}
+        materialize("tiny_city", ["walk_forward_reports"], on, **how)
+        materialize("tiny_city", DAILY, on, partition_key=str(NEXT), config=config, **how)
+        materialize("tiny_city", ["city_pages"], on, **how)
+    holdups, robbery = (Store(str(root)).of(name) for name in ("holdups", "robbery"))
+    assert holdups.exists(catalogue.MODEL_CARD, "tiny_city")
+    assert isinstance(load_record(robbery, "tiny_city", NEXT), NoForecast)
+    assert ServingRecord.find(robbery, "tiny_city", NEXT) is None
+    for file in (catalogue.FOLD_RECORD, catalogue.FOLD_FORECASTS):
+        assert not robbery.days_present(file, "tiny_city")
+    pages = root / "city_pages" / "city=tiny_city"
+    assert not robbery.exists(catalogue.MODEL_CARD, "tiny_city")
+    assert [len([*pages.glob(f"{name}/day-*")]) for name in ("holdups", "robbery", "arson")] == [1, 0, 0]
+
+
+def test_target_with_few_events_has_no_models_but_a_reason(made: Path, tmp_path: Path) -> None:
+    store, view = CITY.by_target(Store(str(made)))[1]
+    stored = CityHistory.load(store, view, NEXT)
+    of_target = stored.frames.filter(pc.equal(stored.frames["gunshot_type"], 4))
+    for frames, why in ((of_target.slice(0, 2), "too few events for any cell"), (of_target.slice(0, 40), "0 of")):
+        live = choose_models(Store(str(tmp_path)), replace(stored, frames=frames), FitContext())
+        assert live.record is None
+        assert f"tiny_city.yaml: targets.robbery: {why}" in live.why_none
 
 
 def test_units_cover_the_targets_by_their_weights(made: Path) -> None:

@@ -246,7 +246,7 @@ def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySit
     for day in copy.days_present(FORECAST, CITY):
         table = copy.read_table(FORECAST, CITY, day)
         assert is_of_grid(table, tiny_site.city)
-        facts = table.schema.metadata | {GRID.encode(): grid_settings(wider)}
+        facts = table.schema.metadata | {GRID.encode(): grid_settings(wider, of_target=True)}
         copy.write_table(FORECAST, table.replace_schema_metadata(facts), CITY, day)
     shutil.rmtree(Path(copy.root) / "city_pages")  # made before the change
     made = make_pages(copy, tiny_site.city)

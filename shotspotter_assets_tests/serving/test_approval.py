@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
@@ -52,8 +53,8 @@ class Office:
 
     def keep(self, live: LiveModels) -> tuple[str, str]:
         """Write the models of a day, and return the versions that serve and that wait."""
-        live.write(self.store)
         day = (live.record or live.waiting).issue_date
+        live.write(self.store, self.city.name, day)
         record, waiting = self.record(day), WaitingModels.find(self.store, self.city.name, day)
         assert (record, waiting) == (live.record, live.waiting)
         return record.version if record else "", waiting.models.version if waiting else ""
@@ -89,6 +90,25 @@ def test_the_first_models_serve_once_they_are_approved(office: Office) -> None:
         "Approved by a person at 2024-06-02T12:00:00+00:00.",
     )
     assert office.carry(2) == ("aa", "")
+
+
+def test_an_approval_is_of_all_targets_with_these_models(tmp_path: Path) -> None:
+    city = CAREFUL.model_copy(update={"targets": dict.fromkeys(("gunfire", "again"), ("gunshots",))})
+    store = Store(str(tmp_path))
+    for of_target, view in city.by_target(store):
+        office = Office(tmp_path, view)
+        office.store = of_target
+        office.train(0, "aa")
+    assert len(waiting_models(store, city, date.max)) == 2
+    approve(store, city, DAY, "aa", NOW)
+    assert waiting_models(store, city, date.max) == []
+
+
+def test_models_of_other_events_do_not_serve_while_new_ones_wait(office: Office, tmp_path: Path) -> None:
+    office.train(0, "aa")
+    office.approve(0, "aa")
+    other = Office(tmp_path, office.city.model_copy(update={"targets": {"gunfire": ("multiple gunshots",)}}))
+    assert other.train(1, "bb", settings=model_settings(other.city)) == ("", "bb")
 
 
 def test_approved_models_serve_while_newer_ones_replace_waiting_ones(office: Office) -> None:
@@ -141,7 +161,7 @@ def test_models_of_other_inputs_do_not_serve_while_new_ones_wait(office: Office)
     assert office.train(0, "aa", inputs=("others",)) == ("aa", "")
     assert office.train(1, "bb") == ("", "bb")
     [waiting] = waiting_models(office.store, office.city, date.max)
-    assert waiting.text.startswith(f"The approved models of {DAY} cannot serve: they were fitted for another grid or")
+    assert waiting.text.startswith(f"The approved models of {DAY} cannot serve: they were fitted for another grid, ")
     assert office.train(20, "cc", inputs=("others",)) == ("aa", "cc")
 
 

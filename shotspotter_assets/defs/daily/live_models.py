@@ -71,7 +71,7 @@ def _of_target(config: LiveModelConfig, log: Log, store: Store, city: City, issu
         serve_from=_day(city, config.serve_from),
         validation_days=config.validation_days,
     )
-    path, record, facts = live.write(store), live.record, {"data_version": live.data_version}
+    path, record, facts = live.write(store, city.name, issue_date), live.record, {"data_version": live.data_version}
     if live.waiting is not None:
         facts |= {"waits": live.waiting.text, "approve": live.waiting.models.version}
     if record is None:

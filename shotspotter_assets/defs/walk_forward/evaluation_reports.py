@@ -54,6 +54,7 @@ def definitions(city: City) -> dg.Definitions:
 @for_each_target
 def _report_of(config: ReportConfig, log: Log, store: Store, city: City, cutoff: date) -> panel.Metadata:
     """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
+    from shotspotter_assets.automation.stored import Stored
     from shotspotter_assets.evaluation import fold_report as tested
     from shotspotter_assets.evaluation.count_scores import count_rows, fold_counts, number_rows
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
@@ -63,9 +64,10 @@ def _report_of(config: ReportConfig, log: Log, store: Store, city: City, cutoff:
     from shotspotter_assets.models.trained_models import read_models
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
-    is_trained = store.exists(FOLD_RECORD, city.name, cutoff)
-    if not is_trained and (nothing := CityHistory.before(store, city, cutoff).nothing_counted):
-        return {"note": nothing}
+    is_made = str(cutoff) in Stored.read(store, city).versions(Asset.FOLD_MODELS)
+    if is_made and not store.exists(FOLD_RECORD, city.name, cutoff):
+        store.clear(FOLD_FORECASTS, city.name, cutoff)
+        return {"note": f"Fold {cutoff} has no models of {city.target}; see the note of fold_models."}
     record, last = FoldRecord.load(store, city.name, cutoff), with_windows(city, config.folds).last_test_day(cutoff)
     stored = CityHistory.load(store, city, last, record.train[0]).complete()
     history = stored.daily(covered_mask(record.covered, city.shape))

@@ -51,6 +51,7 @@ def _fold_of(config: FoldModelConfig, log: Log, store: Store, city: City, cutoff
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.forecaster_settings import NetworkSettings
+    from shotspotter_assets.models.history import TooFewEventsError
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.models.records import FoldRecord
     from shotspotter_assets.models.trained_models import earlier_models, write_models
@@ -59,31 +60,26 @@ def _fold_of(config: FoldModelConfig, log: Log, store: Store, city: City, cutoff
 
     city, by_hand = with_windows(city, config.folds), changes(config.settings)
     history = CityHistory.before(store, city, cutoff)
-    if history.nothing_counted:
-        log.warning(history.nothing_counted)
-        return {"note": history.nothing_counted}
     names = config.models or [name for name in registry.live_forecasters(city) if name not in registry.FALLBACKS]
     registry.require_next_day(names)
     settings = [registry.city_settings(city, name, by_hand.get(name)) for name in names]
     window = max(one.days for one in (*settings, NetworkSettings()) if isinstance(one, NetworkSettings))
     before = store.days_present(FOLD_RECORD, city.name, last=cutoff - ONE_DAY) if city.network else None
     last = FoldRecord.find_sound(store, city.name, max(before)) if before else None
-    record, files = train_fold(
-        history,
-        cutoff,
-        split_days(len(history.days), city.folds.validation_days(cutoff, len(history.days)), window),
-        names,
-        weights_from=None if last is None else last.cutoff,
-        context=FitContext(
-            read_shared(store, city, cutoff),
-            backups=training_backups(),
-            log=log.info,
-            changes=by_hand,
-            earlier={} if last is None else earlier_models(store, FOLD_MODEL, last, last.cutoff, log.info),
-        ),
-        config=config.model_dump(mode="json", exclude_none=True)
-        | {"folds": city.folds.model_dump(include={"train", "validation"})},
+    earlier = {} if last is None else earlier_models(store, FOLD_MODEL, last, last.cutoff, log.info)
+    context = FitContext(
+        read_shared(store, city, cutoff), backups=training_backups(), log=log.info, changes=by_hand, earlier=earlier
     )
+    windows = split_days(len(history.days), city.folds.validation_days(cutoff, len(history.days)), window)
+    used = config.model_dump(mode="json", exclude_none=True)
+    used |= {"folds": city.folds.model_dump(include={"train", "validation"})}
+    origin = None if last is None else last.cutoff
+    try:
+        record, files = train_fold(history, cutoff, windows, names, weights_from=origin, context=context, config=used)
+    except TooFewEventsError as error:
+        log.warning(str(error))
+        store.clear(FOLD_RECORD, city.name, cutoff)
+        return {"data_version": "no models", "note": str(error)}
     path = write_models(store, FOLD_MODEL, record, files)
     return {
         "data_version": sha256(record.content())[:16],

@@ -72,6 +72,7 @@ def _report_of(config: WalkForwardConfig, log: Log, store: Store, city: City, _:
     if not folds:
         note = f"No fold has an evaluation report of {city.target}. Materialize evaluation_reports of the city's folds."
         log.warning(f"City {city.name}: {note}")
+        store.clear(catalogue.MODEL_CARD, city.name)
         return {"note": note}
     log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
     others = {"hourly": catalogue.FOLD_HOURS, "types": catalogue.FOLD_TYPES, "counts": catalogue.FOLD_COUNTS}
