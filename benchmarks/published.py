@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from benchmark_cities import Fold, dated
+from pydantic import ValidationError
 from stack_members import MEMBERS, members_of, stack_of
 
 from shotspotter_assets.arrays import Array
@@ -38,6 +39,7 @@ from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN
 from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.storage.store import Store
 
@@ -95,7 +97,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--calibration", choices=("poisson", "platt"), default="platt", help="of the peer's chances")
     parser.add_argument("--csv", type=Path, help="file for all numbers")
     parser.add_argument("--cache", type=Path, help="folder for counts and forecasts, so that a stopped run goes on")
-    return parser.parse_args()
+    chosen = parser.parse_args()
+    if not chosen.start < chosen.validation < chosen.test <= chosen.end:
+        parser.error("the days must be in order: --start, --validation, --test, --end")
+    return chosen
 
 
 def read(file: Path) -> pd.DataFrame:
@@ -104,8 +109,9 @@ def read(file: Path) -> pd.DataFrame:
 
 
 def named(types: pd.Series) -> pd.Series:
-    """Types as names in a city's file: "CRIMINAL DAMAGE" is criminal_damage."""
-    return types.astype(str).str.lower().str.replace(r"[^a-z0-9]+", "_", regex=True).str.strip("_")
+    """Types as names in a city's file: "CRIMINAL DAMAGE" is criminal_damage; a row without type is unknown."""
+    names = types.fillna("unknown").astype(str).str.lower().str.replace(r"[^a-z0-9]+", "_", regex=True).str.strip("_")
+    return names.str.replace(r"^(?![a-z])", "type_", regex=True)
 
 
 def histories(chosen: argparse.Namespace, cache: Path) -> dict[str, CityHistory]:
@@ -116,7 +122,7 @@ def histories(chosen: argparse.Namespace, cache: Path) -> dict[str, CityHistory]
     ]:
         raise SystemExit(f"{chosen.points}: there is no column {', '.join(missing)}; there are: {', '.join(points)}.")
     west, south, east, north = chosen.box
-    at = points[chosen.longitude], points[chosen.latitude]
+    at = [pd.to_numeric(points[name], errors="coerce") for name in (chosen.longitude, chosen.latitude)]
     if not (at[0].between(west, east) & at[1].between(south, north)).any():
         spans = ", ".join(
             f"{name} {one.min():.4f} to {one.max():.4f}"
@@ -171,10 +177,14 @@ def histories(chosen: argparse.Namespace, cache: Path) -> dict[str, CityHistory]
 def fold_of(history: CityHistory, chosen: argparse.Namespace) -> Fold:
     """The windows of one type, on the cells with events before the test."""
     validation, test = ((day - chosen.start).days for day in (chosen.validation, chosen.test))
-    daily = history.daily(estimate_coverage(history.alerts[:test]))
-    if not daily.in_coverage.any():
-        of_type, number = history.city.name.partition("_")[2], int(history.alerts[:test].sum())
+    in_coverage, of_type = estimate_coverage(history.alerts[:test]), history.city.name.partition("_")[2]
+    if not in_coverage.any():
+        number = int(history.alerts[:test].sum())
         raise SystemExit(f"{chosen.points}: {of_type} has {number} events before --test, no cell three or more.")
+    daily = history.daily(in_coverage)
+    for name, window in {"--validation": slice(validation, test), "--test": slice(test, None)}.items():
+        if not daily.observed[window].any():
+            raise SystemExit(f"{chosen.points}: {of_type} has no event in the days from {name} on, in covered cells.")
     return Fold(daily, chosen.test, range(validation), range(validation, test), range(test, len(history.days)))
 
 
@@ -205,6 +215,8 @@ def scored(fold: Fold, methods: tuple[str, ...], cache: Path) -> Scored:
 def add_peer(forecasts: Scored, file: Path, of_type: str, calibration: str) -> None:
     """Add another model's expected counts, and its chances by the stated calibration."""
     fold, table = forecasts.fold, read(file)
+    if missing := [name for name in ("type", "date", "row", "column", "expected") if name not in table]:
+        raise SystemExit(f"{file}: there is no column {', '.join(missing)}; there are: {', '.join(table)}.")
     table = table[named(table["type"]) == of_type]
     first = np.datetime64(fold.history.first_day)
     day = (table["date"].to_numpy().astype("datetime64[D]") - first).astype(int)
@@ -289,8 +301,19 @@ def show(rows: list[dict[str, object]]) -> None:
 
 
 def main() -> None:
-    """Fit what is not in the cache, and print the tables."""
+    """Print the tables, or one line about what cannot be used."""
     chosen = arguments()
+    try:
+        compare(chosen)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SystemExit(f"{chosen.points}: {': '.join([*map(str, first['loc']), first['msg']])}") from error
+    except (ValueError, OSError, SourceError) as error:
+        raise SystemExit(f"{chosen.points}: {error}") from error
+
+
+def compare(chosen: argparse.Namespace) -> None:
+    """Fit what is not in the cache, and print the tables."""
     with tempfile.TemporaryDirectory() as folder:
         cache = chosen.cache or Path(folder)
         cache.mkdir(parents=True, exist_ok=True)
