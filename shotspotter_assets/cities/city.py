@@ -104,7 +104,7 @@ class City(StrictModel):
     gunshot_spellings: dict[str, Literal[0, 1, 2] | None] = Field({})  # besides common ones; null: no type
     event_types: dict[Name, tuple[str, ...]] = Field(default_factory=dict)
     """Incidents other than gunshot alerts (robbery, homicide), by name, with their spellings in the source."""
-    targets: dict[Name, tuple[str, ...]] = Field({GUNFIRE: (GUNSHOTS,)}, min_length=1)
+    targets: dict[Name, tuple[str, ...]] = Field({GUNFIRE: (GUNSHOTS,)})
     """Forecasts by name, the main one first, with the events that each counts: `gunshots`, or names of `event_types`."""
     holidays: str = "US"  # country (and subdivision, as US-DC) whose public holidays the city has
     max_share_rejected: float = Field(default=0.5, ge=0, le=1)  # maximum share of unusable rows of a run
@@ -163,7 +163,7 @@ class City(StrictModel):
         spellings = Counter(spelling.lower() for of_type in self.event_types.values() for spelling in of_type)
         has_nowcasts, today = self.nowcasts is not None, datetime.now(self.zone).date()
         of_folds = self.folds.problem(self.start, min(self.end or today, today).replace(day=1))
-        events, weights = [GUNSHOTS, *self.event_types], self.patrol.weights if self.patrol else {}
+        events, weights = list(dict.fromkeys([GUNSHOTS, *self.event_types])), self.patrol.weights if self.patrol else {}
         problems = {
             f"start ({self.start}) must be before today": self.start >= today,
             of_folds: bool(of_folds),
@@ -173,14 +173,17 @@ class City(StrictModel):
             ),
             "event_types has a spelling under two names": max(spellings.values(), default=1) > 1,
             f"event_types must not be named {GUNSHOTS}, which are alerts": GUNSHOTS in self.event_types,
+            "targets must name a forecast": not self.targets,
             **{
-                f"targets.{name}: names no event, or one that is not there (allowed: {', '.join(events)})": (
-                    not counted or not set(events).issuperset(counted)
-                )
+                f"targets.{name}: {', '.join(wrong) or 'no event'} is not there, or twice (allowed: {', '.join(events)})": True
                 for name, counted in self.targets.items()
+                if (wrong := [one for one in counted if one not in events or counted.count(one) > 1]) or not counted
             },
             "targets must not be named public, which is the folder of the public page": "public" in self.targets,
             f"patrol.weights must name targets: {', '.join(self.targets)}": bool({*weights} - {*self.targets}),
+            "patrol.weights must leave a target above 0": not any(
+                weights.get(name, 1) for name in self.targets or [""]
+            ),
             "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does": (
                 has_nowcasts and not self.publication.answers_at_once
             ),

@@ -30,7 +30,11 @@ def of_targets(panels: Sequence[tuple[City, Metadata]]) -> Metadata:
     joined: Metadata = {}
     for city, panel in panels:
         before = f"{city.target}: " if len(panels) > 1 else ""
-        joined |= {f"{before}{city.worded(name)}": value for name, value in panel.items() if name != "data_version"}
+        joined |= {
+            before + city.worded(name): city.worded(value) if isinstance(value, str) else value
+            for name, value in panel.items()
+            if name != "data_version"
+        }
     versions = [panel["data_version"] for _, panel in panels if "data_version" in panel]
     version = versions[0] if len(versions) == 1 else sha256(*versions)[:16]
     return joined | ({"data_version": version} if versions else {})

@@ -109,8 +109,8 @@ def fold_pictures(record: FoldRecord, history: History, forecasts: pa.Table) -> 
     curves = {name: reliability(values, observed_of(forecasts)) for name, values in probability.items()}
     city, in_coverage, totals = history.city, history.in_coverage, history.counts.sum(axis=0, dtype=np.float64)
     totals[(totals == 0) & ~in_coverage] = np.nan
-    by_type = {name: totals[code] for code, name in city.type_names.items() if np.nansum(totals[code])}
-    title, of_types = f"Forecasts of {days[shown]}", f"Alerts by type from {history.first_day} to {history.days()[-1]}"
+    by_type = {city.type_names[code]: totals[code] for code in city.forecast_codes if np.nansum(totals[code])}
+    title, of_types = f"Forecasts of {days[shown]}", f"From {history.first_day} to {history.days()[-1]}"
     return {
         "forecast": plots.forecasts_beside_observed(city, in_coverage, maps, alerts[shown], title),
         "reliability": plots.reliability_curve(curves),

@@ -8,23 +8,24 @@ from typing import Any, Final
 import numpy as np
 
 from shotspotter_assets.arrays import Array, Booleans, Values
+from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.gains import Gain
 from shotspotter_assets.evaluation.scores import Reliability
 from shotspotter_assets.geometry.cells import Plane, cell_middles
-from shotspotter_assets.geometry.grid import Box, Gridded
+from shotspotter_assets.geometry.grid import Box
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def forecasts_beside_observed(
-    city: Gridded, in_coverage: Booleans, probabilities: Mapping[str, Array], alerts: Values, title: str
+    city: City, in_coverage: Booleans, probabilities: Mapping[str, Array], alerts: Values, title: str
 ) -> bytes:
     """Draw forecast maps of one day by model, shape (covered cells,), beside its alerts, shape (rows, columns)."""
     figure, axes = _maps(len(probabilities) + 1, title)
     percent = np.full((len(probabilities), *in_coverage.shape), np.nan)
     percent[:, in_coverage] = 100 * np.stack(list(probabilities.values()))
-    draw_risk(figure, axes[:-1], city.box, percent, "probability of an alert (%)")
+    draw_risk(figure, axes[:-1], city.box, percent, city.worded("probability of an alert (%)"))
     for axis, (name, probability) in zip(axes, probabilities.items(), strict=False):
         axis.set_title(f"{name}:\n{probability.sum():.1f} cells expected", fontsize=9)
     draw_map(axes[-1], city.box, np.where(in_coverage, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
@@ -34,14 +35,14 @@ def forecasts_beside_observed(
     hit, outside = (int((alerts > 0)[cells].sum()) for cells in (in_coverage, ~in_coverage))
     others = f"and {outside} others " if outside else ""
     observed = f"Observed: {int(alerts.sum())} alerts, in {hit} covered\ncells {others}(size: alerts)"
-    axes[-1].set_title(observed, fontsize=9)
+    axes[-1].set_title(city.worded(observed), fontsize=9)
     return as_png(figure)
 
 
-def alerts_by_type(city: Gridded, counts: Mapping[str, Array], title: str) -> bytes:
+def alerts_by_type(city: City, counts: Mapping[str, Array], title: str) -> bytes:
     """Draw a map of alerts by cell, shape (rows, columns), for each type, all on one scale."""
     figure, axes = _maps(len(counts), title)
-    draw_risk(figure, axes, city.box, np.stack(list(counts.values())), "alerts in the cell")
+    draw_risk(figure, axes, city.box, np.stack(list(counts.values())), city.worded("alerts in the cell"))
     for axis, (name, count) in zip(axes, counts.items(), strict=True):
         axis.set_title(f"{name}: {int(np.nansum(count)):,}", fontsize=9)
     return as_png(figure)
@@ -86,7 +87,7 @@ def reliability_curve(bins: Mapping[str, Reliability]) -> bytes:
     axes.plot(limits, limits, color="0.5", linestyle="--", linewidth=1, label="calibrated")
     axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits)
     axes.set(xlabel="mean forecast probability in the bin", ylabel="observed frequency")
-    axes.set_title("Reliability, bins of equally many cell-days (bins without an alert left out)", fontsize=10)
+    axes.set_title("Reliability, bins of equally many cell-days (bins without events left out)", fontsize=10)
     axes.grid(which="both", alpha=0.25)
     axes.legend(fontsize=8)
     return as_png(figure)
@@ -106,7 +107,7 @@ def gain_by_fold(gains: Mapping[str, Mapping[str, Gain]], over: str) -> bytes:
         axes.errorbar(x, middle, yerr=errors, linestyle="", label=name, markersize=6, elinewidth=1, capsize=3, **style)
     axes.axhline(0, color="0.5", linestyle="--", linewidth=1)
     axes.set_xticks(range(len(folds)), folds)
-    axes.set(xlabel="fold (cutoff)", ylabel="nats per cell-day with an alert", xlim=(-0.5, len(folds) - 0.5))
+    axes.set(xlabel="fold (cutoff)", ylabel="nats per cell-day with an event", xlim=(-0.5, len(folds) - 0.5))
     axes.set_title(f"Gain over {over} by fold, with 90% intervals", fontsize=10)
     axes.grid(axis="y", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8)

@@ -89,7 +89,9 @@ def walk_forward_report(
         last_forecast_date=days.max().astype(date),
         days=len(np.unique(days)),
         covered_cells={at: np.unique(forecasts_table.cells_of(table), axis=1).shape[1] for at, table in folds.items()},
-        coverage="published" if city.coverage else "estimated from the alerts before each cutoff",
+        coverage="published"
+        if city.coverage and city.is_of_gunfire
+        else "estimated from the alerts before each cutoff",
         grid=city.shape,
         verdict=verdict,
         baselines=baselines,

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.arrays import Booleans
+from shotspotter_assets.arrays import Booleans, Days
 from shotspotter_assets.calendar.dates import DAY_HOURS, hours_of_days
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import CityFactors
-from shotspotter_assets.gridding.coverage import coverage_starts
+from shotspotter_assets.gridding.coverage import coverage_starts, estimate_coverage_starts
 from shotspotter_assets.gridding.tensors import dense_window, hourly_window
 from shotspotter_assets.models.history import History, alerts_of, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
@@ -158,9 +158,16 @@ class CityHistory:
         """Contributing factors of all days; forecasts use only values published before them."""
         return CityFactors.read(self.city)
 
+    @property
+    def coverage_starts(self) -> Days:
+        """First covered day of each cell, NaT outside: of sensors, or of any events for targets that need none."""
+        if self.city.is_of_gunfire:
+            return coverage_starts(self.city, self.alerts, self.days)
+        return estimate_coverage_starts(self.daily_counts.sum(axis=1, dtype=np.int64), self.days)
+
     def coverage_on(self, day: date) -> Booleans:
         """Return the cells covered on a day, estimated from these days, which should end before it, shape (rows, columns)."""
-        return coverage_starts(self.city, self.alerts, self.days) <= np.datetime64(day, "D")
+        return self.coverage_starts <= np.datetime64(day, "D")
 
     def daily(self, in_coverage: Booleans) -> History:
         """Return the history by day, at the lead of these days."""

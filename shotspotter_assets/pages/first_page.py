@@ -177,7 +177,7 @@ class _FirstPage:
         rows = rows or self._likeliest(period, with_range=is_day)
         until = f"the {RECENT_WEEKS} weeks to {short_day(self.record.last_known)}"
         weeks = until if self.record.lead > 1 else f"{RECENT_WEEKS} weeks"
-        shared, apart = set_apart([row["reasons"] for row in rows])
+        shared, apart = set_apart([self.drivers.get((row["row"], row["column"]), ()) for row in rows])
         for row, own in zip(rows, apart, strict=True):
             if self.recent is not None:
                 number = self.recent[int(totals is not None), cell_numbers(self.city, row["row"], row["column"])]

@@ -78,10 +78,12 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     number[~city.box.holds(longitude, latitude)] = -1
     reached = _reached(store, city, day, alerts)
     planned = reached[np.isin(number, cells) & (reached != NO_PLAN)]
+    more = len(alerts) - int(counts.sum())
+    outside = f" {more} more came outside the covered cells." if more > 0 else ""
     made = "made after the day, from what was known before it" if record.replayed else f"{record.lead} days ahead"
     return {
         "title": long_day(day),
-        "sentence": f"{sentence}. {_of_plan(planned, city, int(counts.sum()))}".rstrip(),
+        "sentence": f"{sentence}.{outside} {_of_plan(planned, city, int(counts.sum()))}".rstrip(),
         "notes": f"Forecast by {record.served.replace('_', ' ')}, {made}.",
         "cells": cells.tolist(),
         "classes": chance_classes(probability).tolist(),

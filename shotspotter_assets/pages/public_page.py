@@ -11,7 +11,6 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles, quadrants
 from shotspotter_assets.geometry.shapes import names_at, read_areas
-from shotspotter_assets.gridding.coverage import coverage_starts
 from shotspotter_assets.models.city_history import known_history
 from shotspotter_assets.pages.places import CityLayers
 from shotspotter_assets.pages.rendering import package_file, policy, render
@@ -53,7 +52,7 @@ def _levels(store: Store, city: City, record: ForecastRecord, layers: CityLayers
         return None
     forecasts = next_day_forecasts(store, city, newest - timedelta(days=SHOWN_DAYS - 1), newest)
     cells, (areas, too_small) = cells_of(forecasts[newest]), _areas(city, layers)
-    starts, days = coverage_starts(city, history.alerts, history.days)[cells], np.array(history.days, "datetime64[D]")
+    starts, days = history.coverage_starts[cells], np.array(history.days, "datetime64[D]")
     # Without a start, a cell counts from the first day on.
     is_covered = history.is_known[:, None] & ~(days[:, None] < starts)
     alerts, covered_days = (history.alerts[:, *cells] * is_covered).sum(axis=0), is_covered.sum(axis=0)

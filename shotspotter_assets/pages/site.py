@@ -215,6 +215,9 @@ def _put_pages(site: Site, city: City, view: City, pages: dict[str, dict[str, An
         "problems": site.problems,
         "tabs": {file: title for file, title in TABS.items() if file in linked},
         "targets": {name: up + folder_of(city, name) + INDEX.file for name in city.targets},
+        "planned": "alerts"
+        if len(city.targets) == 1
+        else f"{'weighted ' * bool(city.patrol and city.patrol.weights)}events",
         "csp": policy("" if city.base_map is None else city.base_map.tiles),
         "shared": f"{up}../city={ALL_CITIES}/",
         "index": INDEX.file,

@@ -36,13 +36,13 @@ def shift_forecasts(hourly: pa.Table, city: City, shifts: Sequence[Shift], day: 
     return ShiftForecasts(expected, -np.expm1(-hazard), in_coverage)
 
 
-def weighted(forecasts: Mapping[str, ShiftForecasts], weights: Mapping[str, float]) -> ShiftForecasts:
-    """Join the forecasts of targets: expected events times the target's weight, and the chance of any that has one."""
-    some = [(one, weights.get(name, 1.0)) for name, one in forecasts.items()]
-    expected = sum((weight * one.expected for one, weight in some), np.zeros(()))
-    no_event = [1 - one.probability * (weight > 0) for one, weight in some]
-    in_coverage = np.any([one.in_coverage for one, _ in some], axis=0)
-    return ShiftForecasts(expected, 1 - np.prod(no_event, axis=0), in_coverage)
+def joined(forecasts: Mapping[str, ShiftForecasts], weights: Mapping[str, float]) -> tuple[ShiftForecasts, Array]:
+    """Return the forecasts of targets together, and their expected events times the weights, of the same shape."""
+    every = list(forecasts.values())
+    expected = np.sum([one.expected for one in every], axis=0)
+    probability = 1 - np.prod([1 - one.probability for one in every], axis=0)
+    weighted = np.sum([weights.get(name, 1.0) * one.expected for name, one in forecasts.items()], axis=0)
+    return ShiftForecasts(expected, probability, np.any([one.in_coverage for one in every], axis=0)), weighted
 
 
 def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:

@@ -26,8 +26,8 @@ def risk_map(cells: pa.Table, city: City, title: str) -> bytes:
 def patrol_map(plan: "DayPlan", forecasts: "ShiftForecasts", city: City) -> bytes:
     """Draw units of all shifts as numbers over the expected alerts of the shifts."""
     expected = np.where(forecasts.in_coverage, forecasts.expected.sum(axis=0), np.nan)
-    title = f"Units of all shifts of {plan.forecast_date}, over expected alerts"
-    figure, axes = _risk(expected, city, "expected alerts in the shifts", title)
+    title = f"Units of all shifts of {plan.forecast_date}, over expected events"
+    figure, axes = _risk(expected, city, "expected events in the shifts", title)
     row, column = np.nonzero(plan.units)
     longitude, latitude = cell_middles(city, row, column)
     axes.scatter(longitude, latitude, s=90, color=COLOURS[1], edgecolors="black", linewidths=0.6)
@@ -39,6 +39,6 @@ def patrol_map(plan: "DayPlan", forecasts: "ShiftForecasts", city: City) -> byte
 def _risk(values: Array, city: City, label: str, title: str) -> tuple[Any, Any]:
     figure = new_figure(6.4, 6.0)
     axes = figure.add_subplot()
-    draw_risk(figure, [axes], city.box, values[None], label)
-    axes.set_title(title, fontsize=10)
+    draw_risk(figure, [axes], city.box, values[None], city.worded(label))
+    axes.set_title(city.worded(title), fontsize=10)
     return figure, axes

@@ -207,10 +207,11 @@ def _reasons(
         share = float(shares.share[part])
         by_length = float(parts.metres[part] / street_metres[cell])
         of_cell = "; ".join(drivers.get((row, column), ())[:MAX_REASONS])
-        why.append(
+        text = (
             f"{share:.0%} of the alerts of {cell_name(row, column)}, {share / by_length:.1f} times its share of the streets "
             f"there; the cell has an alert with {cells.probability[cell]:.0%}{f': {of_cell}' if of_cell else ''}"
         )
+        why.append(city.worded(text))
     return why
 
 

@@ -215,11 +215,13 @@ _PLAN: Final = {
     "cell": Column("string", "Name of the cell."),
     "area": Column("string", "Area of the coverage file, else a quadrant of the grid.", required=False),
     "units": Column("int32", "Number of units sent there."),
-    "expected_within_reach": Column("double", "Expected alerts within reach of these units during the shift."),
-    "probability_within_reach": Column("double", "Probability of at least one of these alerts."),
-    "covered_alerts": Column("double", "Expected alerts here and in cells around that these units add to the plan."),
+    "expected_within_reach": Column("double", "Expected events of all targets within reach of these units."),
+    "probability_within_reach": Column("double", "Probability of at least one of these events."),
+    "covered_alerts": Column(
+        "double", "Expected events that these units add to the plan, times the weights of their targets."
+    ),
     **_POINT,
-    "reasons": Column("list<string>", "Strongest reasons for the risk."),
+    "reasons": Column("list<string>", "Strongest reasons for the risk; with several targets, after the target's name."),
     "streets": Column("list<string>", "Streets with the highest risk; empty without a file of streets."),
     "post_longitude": Column("double", "Where to wait on the first street, degrees (WGS84).", required=False),
     "post_latitude": Column("double", "Where to wait on the first street, degrees (WGS84).", required=False),

@@ -76,6 +76,15 @@ def test_each_target_has_models_forecasts_scores_and_gate(made: Path) -> None:
     assert expected["gunfire"] == pytest.approx(daily[False], rel=0.5)
 
 
+def test_incidents_are_forecast_wherever_anything_was_counted(made: Path) -> None:
+    covered = {
+        view.target: set(ServingRecord.load(store, "tiny_city", NEXT).covered)
+        for store, view in CITY.by_target(Store(str(made)))
+        if view.target != "arson"
+    }
+    assert covered["robbery"] > covered["gunfire"]
+
+
 def test_stored_tables_have_a_target_column(made: Path) -> None:
     table = ds.dataset(made / "risk_forecasts", format="parquet", partitioning="hive", exclude_invalid_files=True)
     assert set(table.to_table(columns=["target"])["target"].unique().to_pylist()) == {"gunfire", "robbery"}
@@ -130,6 +139,9 @@ def test_target_with_few_events_has_no_models_but_a_reason(made: Path, tmp_path:
 def test_units_cover_the_targets_by_their_weights(made: Path) -> None:
     plan = PlanRecord.load(Store(str(made)), "tiny_city", NEXT)
     assert set(plan.forecast_versions) == {"gunfire", "robbery"}
+    units = Store(str(made)).read_table(catalogue.PLAN, "tiny_city", NEXT).to_pylist()
+    assert all(row["expected_within_reach"] >= row["probability_within_reach"] > 0 for row in units)
+    assert {reason.partition(": ")[0] for row in units for reason in row["reasons"]} <= {"gunfire", "robbery"}
     evening = {}
     for target in plan.forecast_versions:
         hourly = Store(str(made)).of(target).read_table(catalogue.HOURLY, "tiny_city", NEXT).to_pandas()
@@ -167,5 +179,5 @@ def test_pages_offer_the_targets_in_their_own_words(made: Path) -> None:
         assert not found, f"{page}: {found}"
         assert "incident" in text
     card = Store(str(made)).of("robbery").read_bytes(catalogue.MODEL_CARD, "tiny_city").decode()
-    assert not re.search("sensors|a proven shot", card)
+    assert not re.search("sensors|a shot|gunfire", card)
     assert "incident" in card

@@ -1,5 +1,6 @@
 """Patrol plans of a city by issue date, for the day after it."""
 
+from collections import defaultdict
 from datetime import date
 from typing import Final
 
@@ -31,7 +32,7 @@ def _plan_of(_: Log, store: Store, city: City, issue_date: date) -> panel.Metada
     """
     from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_csv, dispatch_table, patrols_before, write_plan
     from shotspotter_assets.patrol.plan import cell_areas, plan_day
-    from shotspotter_assets.patrol.shifts import shift_forecasts, weighted
+    from shotspotter_assets.patrol.shifts import joined, shift_forecasts
     from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
     from shotspotter_assets.serving.pictures import patrol_map
     from shotspotter_assets.storage.fingerprints import sha256
@@ -39,25 +40,30 @@ def _plan_of(_: Log, store: Store, city: City, issue_date: date) -> panel.Metada
     rules, key, forecast_date = city.patrol, (city.name, issue_date), issue_date + ONE_DAY
     days = {"city": city.name, "issue_date": issue_date, "forecast_date": forecast_date}
     records = {view.target: (one, load_record(one, *key)) for one, view in city.by_target(store) if rules is not None}
-    issued = {name: (one, record) for name, (one, record) in records.items() if isinstance(record, ForecastRecord)}
+    issued = {
+        name: (one, forecast)
+        for name, (one, forecast) in records.items()
+        if isinstance(forecast, ForecastRecord) and rules is not None and rules.weights.get(name, 1.0)
+    }
     if rules is None or not issued:
         version = "no rules"
         note = f"City {city.name} has no patrol rules; give its file a section patrol to have plans."
         if records:
-            reasons = dict.fromkeys(one.no_forecast for _, one in records.values() if isinstance(one, NoForecast))
-            version, note = "no forecast", f"No plan, as there is no forecast. {' '.join(reasons)}"
+            why = dict.fromkeys(one.no_forecast for _, one in records.values() if isinstance(one, NoForecast))
+            version, note = "no forecast", f"No plan, as there is no forecast. {' '.join(why)}"
         path = write_plan(store, PlanRecord(**days, note=note))
         return {"data_version": version, "note": note, "units": 0, "path": dg.MetadataValue.path(path)}
-    of_targets = {
-        name: shift_forecasts(one.read_table(HOURLY, *key), city, rules.shifts, forecast_date)
-        for name, (one, _) in issued.items()
-    }
-    shifts, (main, forecast) = weighted(of_targets, rules.weights), next(iter(issued.values()))
+    of_targets, reasons = {}, defaultdict[tuple[int, int], list[str]](list)
+    for name, (opened, forecast) in issued.items():
+        of_targets[name] = shift_forecasts(opened.read_table(HOURLY, *key), city, rules.shifts, forecast_date)
+        for cell, drivers in forecast.cell_drivers().items():
+            reasons[cell] += [f"{name}: {driver}" if len(city.targets) > 1 else driver for driver in drivers]
+    shifts, weighted = joined(of_targets, rules.weights)
     areas, history = cell_areas(city), patrols_before(store, city, issue_date)
-    plan = plan_day(city, forecast_date, shifts.expected, shifts.in_coverage, areas=areas, history=history)
-    streets = main.find_table(STREETS, *key)
-    table = dispatch_table(plan, city, shifts, areas=areas, reasons=forecast.cell_drivers(), streets=streets)
-    versions = {name: record.version for name, (_, record) in issued.items()}
+    plan = plan_day(city, forecast_date, weighted, shifts.in_coverage, areas=areas, history=history)
+    streets = next(iter(issued.values()))[0].find_table(STREETS, *key)
+    table = dispatch_table(plan, city, shifts, areas=areas, reasons=reasons, streets=streets)
+    versions = {name: forecast.version for name, (_, forecast) in issued.items()}
     made_from = {"forecast_versions": versions, "radius_m": rules.radius_m}
     record = PlanRecord(**days, **made_from, shifts=tuple(shift.totals for shift in plan.shifts))
     path = write_plan(store, record, table)
