@@ -24,7 +24,7 @@ COUNTS: Final = "counts"  # facet of the scores of numbers
 SERVED: Final = "served"  # number by the fold's served forecaster; columns of others are named by their model
 MEAN_OF_COUNTS: Final = "mean_of_counts"  # mean number of the cell's earlier days
 MIN_EXPECTED: Final = 1e-4
-COUNT_DEFINITIONS: Final = {
+COUNT_DEFINITIONS: Final = {  # formulas of the scores of the facet `counts`
     "counts: log_loss": "Poisson log loss, mean(m - n ln m + ln n!), m >= 1e-4 the expected and n the observed number of alerts",
     "counts: rmse": "square root of mean((m - n)^2)",
     "counts: mae": "mean(|m - n|)",
@@ -32,7 +32,6 @@ COUNT_DEFINITIONS: Final = {
     "counts: within_80_cells": "share of cell-days with n in the 80% interval; above 80%, as n is mostly 0",
     "counts: within_80_city": "share of days with the city's number in its 80% interval",
 }
-"""Formulas of the scores of the facet `counts`."""
 
 
 def poisson_losses(expected: Array, number: npt.NDArray[np.number]) -> Array:

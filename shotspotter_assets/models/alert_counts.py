@@ -27,8 +27,7 @@ MIN_POSITIVES: Final = 20  # occupied cells on firework days, and on others, for
 CONFIDENCE: Final = 0.8  # of intervals
 INTERVAL: Final = (0.1, 0.9)  # quantiles at the ends of the interval of a cell
 LOG_MEAN_BOUNDS: Final = (-8.0, 6.0)
-FIREWORK_VARIANCE: Final = 0.7
-"""Variance of a factor of mean 1 shared by all cells on firework days: likeliest in Washington DC in 2016 and 2017."""
+FIREWORK_VARIANCE: Final = 0.7  # of a factor, mean 1, of all cells on firework days (Washington DC, 2016 and 2017)
 USUAL_VARIANCE: Final = 0.06  # of that factor on other days, likeliest in the validation windows of ten cities
 SPREAD_OF_VARIANCES: Final = 0.6  # standard deviation of its logarithm among these cities
 
