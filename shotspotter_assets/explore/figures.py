@@ -43,6 +43,8 @@ def alerts_map(city: City, alerts: pd.DataFrame, tiles: str = "") -> go.Figure:
 
 def alerts_by_type(city: City, alerts: pd.DataFrame) -> go.Figure:
     """Draw the number of alerts by cell, a map for each type."""
+    if alerts.empty:
+        raise ValueError(f"No row of {city.name} is stored that {city.target} counts.")
     edges: Any = {"bins": city.shape, "range": [(city.box.south, city.box.north), (city.box.west, city.box.east)]}
     types = {name: np.histogram2d(of.latitude, of.longitude, **edges)[0] for name, of in alerts.groupby("type")}
     x, y = _axes(city)

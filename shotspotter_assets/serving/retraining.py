@@ -14,7 +14,7 @@ from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.trained_models import ModelFiles, earlier_models, write_models
 from shotspotter_assets.serving.approval import Approvals, WaitingModels, serve_approved, stored_models
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_on_grid
-from shotspotter_assets.serving.serving_record import WEEK, ServingRecord
+from shotspotter_assets.serving.serving_record import PLACE, WEEK, ServingRecord
 from shotspotter_assets.serving.stored_alerts import stored_incidents
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, live_windows, train_live, train_new_city
 from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD, WAITING_MODELS
@@ -172,10 +172,9 @@ def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingR
             f"{city}|{issue_date}: the live models after {serve_from} were fitted for a lead of {record.lead} days, and the last "
             f"known day is {stored.last_known}, a lead of {stored.lead}. Name a day with models of that lead, or train."
         )
-    if not record.is_stored(store) or outdated(stored.city, record).endswith(("grid", "box")):
-        raise ValueError(
-            f"{city}|{issue_date}: files of the live models after {serve_from} are lost, or the city's box or grid has changed. "
-            "Name another day, or train with `retrain`."
-        )
+    present = model_settings(stored.city)
+    if not record.is_stored(store) or any(record.settings.get(key) != present[key] for key in PLACE):
+        cause = f"files of the live models after {serve_from} are lost, or the city's {', '.join(PLACE)} have changed"
+        raise ValueError(f"{city}|{issue_date}: {cause}. Name another day, or train with `retrain`.")
     again = record.on(stored, f"Rolled back by hand to the live models after {serve_from}.")
     return again.model_copy(update={"last_trained": issue_date})

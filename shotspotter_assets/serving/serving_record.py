@@ -15,6 +15,7 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 
 WEEK: Final = timedelta(days=7)
+PLACE: Final = ("box", "grid", "targets")  # keys of `settings` without whose values models forecast something else
 
 
 class ServingRecord(TrainingRecord):
@@ -43,7 +44,7 @@ class ServingRecord(TrainingRecord):
     @property
     def place_and_inputs(self) -> tuple[Any, ...]:
         """Values that must be equal for models to forecast what others forecast."""
-        return *map(self.settings.get, ("box", "grid", "targets")), self.inputs
+        return *map(self.settings.get, PLACE), self.inputs
 
     def is_stored(self, store: Store) -> bool:
         """Return True if all files of the models are in the store."""

@@ -104,6 +104,9 @@ def test_a_rollback_serves_models_of_an_earlier_day_and_the_same_lead(tmp_path: 
         retraining.rolled_back(store, history_to(later - timedelta(days=2), 3), DAY)
     with pytest.raises(ValueError, match=r"serve_from is 2024-06-06; name a day before 2024-06-06"):
         retraining.rolled_back(store, history_to(later), later)
+    for changes in ({"targets": {"gunfire": ("single gunshot",)}}, {"grid": Grid(rows=5, columns=5), "network": False}):
+        with pytest.raises(ValueError, match=r"the city's box, grid, targets have changed\. Name"):
+            retraining.rolled_back(store, history_to(later, 1, TOWN.model_copy(update=changes)), DAY)
 
 
 def test_few_days_without_a_shared_model_give_no_models_and_a_reason(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from shotspotter_assets.cities.stored_settings import values_by_day
 from shotspotter_assets.storage import catalogue, fingerprints
-from shotspotter_assets.storage.catalogue import CLEANED, REJECTED
+from shotspotter_assets.storage.catalogue import CLEANED, FOLD_MODEL, FOLD_RECORD, REJECTED
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset, Column, StoredFile
@@ -178,6 +178,18 @@ def test_cities_present_are_those_with_a_file_without_a_day(store: Store) -> Non
     store.write_bytes(replace(catalogue.CITY_STATE, date_name="day"), b"of a day", "z", DAY)
     store.write_bytes(replace(catalogue.CITY_STATE, asset=Asset.CITY_PAGES), b"of another asset", "z")
     assert store.cities_present(catalogue.CITY_STATE) == ["x", "y"]
+
+
+def test_a_cleared_partition_leaves_others_and_other_targets(store: Store) -> None:
+    first, second = date(2024, 1, 1), date(2024, 4, 1)
+    for of_target in (store.of("gunfire"), store.of("robbery")):
+        for at in (first, second):
+            of_target.write_bytes(FOLD_RECORD, b"{}", "x", at)
+            of_target.write_bytes(FOLD_MODEL.named(model="stack", file="model.json"), b"{}", "x", at)
+    store.of("robbery").clear(FOLD_RECORD, "x", first)
+    store.of("robbery").clear(FOLD_RECORD, "x", date(2024, 7, 1))
+    left = sorted({file.rpartition("/")[0] for file in store.files_present(Asset.FOLD_MODELS, "x")})
+    assert left == [f"target=gunfire/fold={first}", f"target=gunfire/fold={second}", f"target=robbery/fold={second}"]
 
 
 def test_files_of_a_city_are_listed_with_those_below_its_folder(store: Store) -> None:
