@@ -24,7 +24,7 @@ from shotspotter_assets.models.next_hours.next_hours import WARM_UP_HOURS
 from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.probability import clip_probability
 
-AGES_MINUTES: Final = (0.0, 5.0, 15.0, 30.0, 60.0, 120.0, 240.0)  # edges of the ages of an incident
+AGES_MINUTES: Final = (0.0, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 240.0)  # edges; most repetitions are in the first minute
 DISTANCES_METRES: Final = (0.0, 300.0, 800.0, 2_000.0, np.inf)  # edges, from an incident to the middle of a cell
 PRIOR_PAIRS: Final = 2.0  # strength of the prior, in expected pairs; more hides how close repetitions are
 MIN_INCIDENTS: Final = 50  # minimum of incidents to fit on

@@ -46,13 +46,13 @@ def test_repeats_lift_young_near_cells_alone(history: HourlyHistory) -> None:
 
 
 def test_period_averages_the_ages_that_it_crosses(history: HourlyHistory) -> None:
-    lifts = table(age_1_ring_3=4.0)
+    lifts = table(age_2_ring_3=4.0)
     [found] = {tuple(row) for row in lift(lifts, history, incident(history, 10, (1e6, 1e6))).T}
     np.testing.assert_allclose(found, [1 + 3 * 5 / 15, 1 + 3 * 5 / 30, 1 + 3 * 5 / 60])
 
 
 def test_ring_decides_the_cells_and_the_strongest_incident_counts(history: HourlyHistory) -> None:
-    lifts = table(age_0_ring_0=4.0, age_1_ring_0=2.0)
+    lifts = table(age_0_ring_0=4.0, age_1_ring_0=4.0, age_2_ring_0=2.0)
     cell = simulated_incidents.COVERED.ravel()[: 6 * 12 + 6].sum()
     middle = 6.5 / 12 * np.array([8_680.0, 8_905.0])
     young, old = incident(history, 0, tuple(middle)), incident(history, 5, tuple(middle))
