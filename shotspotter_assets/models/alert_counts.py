@@ -3,8 +3,7 @@
 P(N = 0) = 1 - p, and given at least one alert, N - 1 is negative binomial with mean m and size r (variance m + m^2 / r), so
 that occurrence and counts agree. log m comes from a regression on uncapped rates (`next_day.further_alerts`), and without
 one is a + b log(-log(1 - p)), as a place of many alerts has more bursts. m and r have values of their own on firework days
-where the validation window has enough of them (hurdle models: Cameron and Trivedi 2013, Regression Analysis of Count Data,
-4.4 and 4.5).
+where the validation window has enough (Cameron and Trivedi 2013, Regression Analysis of Count Data, 4.4: hurdle models).
 """
 
 from dataclasses import dataclass, replace
@@ -89,8 +88,7 @@ class AlertCounts(StoredModel):
     def fit(cls, counts: Counts, probability: Array, fireworks: Booleans, usual: Array | None = None) -> "AlertCounts":
         """Return the distribution of maximum likelihood. Raises ValueError if no cell has an alert.
 
-        Counts, probability and `usual`, best of days that its model was not fitted on, are (periods, cells), fireworks
-        (periods,).
+        Arrays are (periods, cells), best of days that their models were not fitted on, and fireworks (periods,).
         """
         some = counts > 0
         if not some.any():
