@@ -274,10 +274,13 @@ class City(StrictModel):
 
     def by_target(self, store: "Store") -> list[tuple["Store", "City"]]:
         """Return for each target the store of its files, and the city with only that target."""
-        return [
-            (store.of(name), self.model_copy(update={"targets": {name: counted}}))
-            for name, counted in self.targets.items()
-        ]
+        return [(store.of(name), self.only(name)) for name in self.targets]
+
+    def only(self, target: str) -> "City":
+        """Return the city with one of its targets; raise ValueError for another."""
+        if target not in self.targets:
+            raise ValueError(f"City {self.name} has no target {target} (allowed: {', '.join(self.targets)}).")
+        return self.model_copy(update={"targets": {target: self.targets[target]}})
 
     @property
     def forecast_codes(self) -> tuple[int, ...]:

@@ -181,3 +181,16 @@ def test_pages_offer_the_targets_in_their_own_words(made: Path) -> None:
     card = Store(str(made)).of("robbery").read_bytes(catalogue.MODEL_CARD, "tiny_city").decode()
     assert not re.search("sensors|a shot|gunfire", card)
     assert "incident" in card
+
+
+def test_one_target_is_rolled_back_alone(made: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    root = Path(shutil.copytree(made, tmp_path / "store"))
+    on, config = resources(str(root), cities=CITIES), {"serve_from": str(DAY), "target": "robbery"}
+    how = {"instance": instance, "partition_key": str(NEXT), "config": {"live_models": config}}
+    before = ServingRecord.load(Store(str(root)), "tiny_city", NEXT)
+    assert materialize("tiny_city", ["live_models"], on, checks=(), **how).success
+    assert ServingRecord.load(Store(str(root)), "tiny_city", NEXT) == before
+    rolled_back = ServingRecord.load(Store(str(root)).of("robbery"), "tiny_city", NEXT)
+    assert rolled_back.reasons[0].startswith("Rolled back by hand")
+    with pytest.raises(ValueError, match=r"tiny_city has no target theft \(allowed: gunfire, robbery, arson"):
+        CITY.only("theft")

@@ -49,7 +49,10 @@ def _forecast_of(log: Log, store: Store, city: City, issue_date: date) -> panel.
         history = history.until(record.last_known)
     if history.is_too_late or record is None:
         waiting = WaitingModels.find(store, city.name, issue_date)
-        none = history.nothing_counted or f"{issue_date} has no live models; materialize them, or see why."
+        none = (
+            history.nothing_counted
+            or f"{issue_date} has no live models of {city.target}; materialize them, or see their note."
+        )
         why = none if waiting is None else waiting.text
         nothing = withheld(store, history, "" if history.is_too_late else why)
         log.warning(f"{city.name} {issue_date}: {nothing.no_forecast}")

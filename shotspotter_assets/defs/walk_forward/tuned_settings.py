@@ -73,10 +73,7 @@ def definitions(city: City) -> dg.Definitions:
         The storage keeps every finished trial, so that a killed search continues. The asset stores YAML for the city's
         file; nothing is adopted automatically.
         """
-        of_targets = {view.target: (of_target, view) for of_target, view in city.by_target(store.open())}
-        if (name := config.target or city.target) not in of_targets:
-            raise ValueError(f"City {city.name} has no target {name} (allowed: {', '.join(of_targets)}).")
-        opened, view = of_targets[name]
+        [(opened, view)] = city.only(config.target or city.target).by_target(store.open())
         return dg.MaterializeResult(metadata=_search(context, config, opened, sagemaker, view))
 
     return dg.Definitions(assets=[tuned_settings])

@@ -299,7 +299,9 @@ def test_a_person_decides_which_models_serve(bare: Chain) -> None:
     shown = metadata_of(bare.run(DAY, LIVE[:2]))["live_models"]
     version, waits = shown["approve"], shown["waits"]
     although = f"{CANDIDATE} serves although it is not shown to be better than"
-    assert waits.startswith(f"No models have been approved yet. New models wait for approval since {DAY}: {CANDIDATE}")
+    assert waits.startswith(
+        f"No models have been approved yet. New models of gunfire wait for approval since {DAY}: {CANDIDATE}"
+    )
     assert although in waits
     assert load_record(bare.store, CITY, DAY).no_forecast == f"No forecast is issued. {waits}"
     assert waits in page()
@@ -321,7 +323,7 @@ def test_a_person_decides_which_models_serve(bare: Chain) -> None:
     assert why in status_text(settings, CITY, bare.instance)
     bare.run(NEXT, ["live_models"], retrain=True)
     assert bare.models(NEXT).version == version
-    assert "  approval          New models wait" in status_text(settings, CITY, bare.instance)
+    assert "  approval          New models of gunfire wait" in status_text(settings, CITY, bare.instance)
 
 
 def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:
