@@ -9,7 +9,7 @@ from shotspotter_assets.evaluation.hourly_forecasts import hour_forecasts, type_
 from shotspotter_assets.models.forecaster import FitContext, Fitted
 from shotspotter_assets.models.forecaster_registry import NEXT_DAY, forecaster
 from shotspotter_assets.models.gunshot_types import GunshotTypes
-from shotspotter_assets.models.history import History
+from shotspotter_assets.models.history import History, TooFewEventsError
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.daily_inputs import next_day_inputs, ordinary_days, rows_to_fit
 from shotspotter_assets.models.next_day.lag_baselines import lag_features
@@ -206,11 +206,9 @@ def test_unknown_first_hours_are_like_a_later_start() -> None:
     np.testing.assert_allclose(found[:, at], expected[:, at], rtol=1e-4, atol=1e-6)
 
 
-def test_arrays_that_do_not_fit_are_refused():
+def test_a_history_without_covered_cells_is_refused():
     first_day, counts = history(30).first_day, history(30).counts
-    with pytest.raises(ValueError, match="coverage"):
-        History(CITY, first_day, counts, COVERED[:3])
-    with pytest.raises(ValueError, match="0 cells"):
+    with pytest.raises(TooFewEventsError, match=r"small_city\.yaml: targets\.gunfire: too few events"):
         History(CITY, first_day, counts, np.zeros_like(COVERED))
 
 

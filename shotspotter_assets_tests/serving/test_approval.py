@@ -79,8 +79,8 @@ def test_the_first_models_serve_once_they_are_approved(office: Office) -> None:
     assert office.carry(1) == ("", "aa")
     [waiting] = waiting_models(office.store, office.city, date.max)
     assert waiting.text == (
-        f"No models have been approved yet. New models of gunfire wait for approval since {DAY}: stack, version aa. Better. To approve them, "
-        "materialize live_models of the newest day with `approve` set to aa."
+        f"No models have been approved yet. New models of gunfire wait for approval since {DAY}: stack, version aa. Better. "
+        "To approve them, materialize live_models of the newest day with `approve` set to aa."
     )
     office.approve(1, "aa")
     assert office.waits() == []
