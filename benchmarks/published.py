@@ -27,7 +27,6 @@ from pydantic import ValidationError
 from stack_members import MEMBERS, members_of, stack_of
 
 from shotspotter_assets.arrays import Array
-from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.cleaning.alerts import clean_alerts
@@ -38,6 +37,7 @@ from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN
+from shotspotter_assets.models.history import firework_days
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.landing.folder import LandingFolder
@@ -198,7 +198,7 @@ def scored(fold: Fold, methods: tuple[str, ...], cache: Path) -> Scored:
         stack = stack_of(fold, stacked)
         chances = {STACK: stack.predict(history, fold.test)} | chances
         validated[STACK] = stack.validation_probability
-    fireworks = is_holiday_fireworks(history.days()[fold.test.start :])[:, None]
+    fireworks = firework_days(history.city, history.days()[fold.test.start :])[:, None]
     shape = (len(fold.test), *history.in_coverage.shape)
     counts = {
         MEAN: np.broadcast_to(before.alerts.mean(axis=0), shape),

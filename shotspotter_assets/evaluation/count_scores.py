@@ -10,6 +10,7 @@ from scipy.special import gammaln
 
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import dates_of
+from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gains import weekly_sums
 from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, ScoreTable, loss_rows
 from shotspotter_assets.evaluation.scores import ratio
@@ -20,8 +21,8 @@ from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
 
+NumberScores = dict[str, dict[str, float | None]]  # by method and score (`COUNT_DEFINITIONS`)
 COUNTS: Final = "counts"  # facet of the scores of numbers
-SERVED: Final = "served"  # number by the fold's served forecaster; columns of others are named by their model
 MEAN_OF_COUNTS: Final = "mean_of_counts"  # mean number of the cell's earlier days
 MIN_EXPECTED: Final = 1e-4
 COUNT_DEFINITIONS: Final = {  # formulas of the scores of the facet `counts`
@@ -74,12 +75,11 @@ def fold_counts(
     return counts_table(served, columns | {name: forecasts[name].expected for name in BASELINES})
 
 
-def number_scores(counts: pa.Table) -> dict[str, dict[str, float | None]]:
+def number_scores(counts: pa.Table) -> NumberScores:
     """Return the scores (`COUNT_DEFINITIONS`) of each method of `counts_table`; coverage is that of the served one."""
     number = counts["alerts"].to_numpy()
-    names = [name for name in counts.column_names if name not in FOLD_COUNTS.schema.names]
-    scores: dict[str, dict[str, float | None]] = {}
-    for name in names:
+    scores: NumberScores = {}
+    for name in [name for name in counts.column_names if name not in FOLD_COUNTS.schema.names]:
         expected = counts[name].to_numpy()
         error, level = expected - number, ratio(float(expected.sum()), float(number.sum()))
         scores[name] = {"log_loss": float(poisson_losses(expected, number).mean()), "expected_over_observed": level}
@@ -89,9 +89,8 @@ def number_scores(counts: pa.Table) -> dict[str, dict[str, float | None]]:
     total = np.bincount(day, weights=number)
     in_city = (total >= total_low[first]) & (total <= total_high[first])
     in_cells = (number >= low) & (number <= high)
-    return scores | {
-        SERVED: scores[SERVED] | {"within_80_cells": float(in_cells.mean()), "within_80_city": float(in_city.mean())}
-    }
+    scores[SERVED] |= {"within_80_cells": float(in_cells.mean()), "within_80_city": float(in_city.mean())}
+    return scores
 
 
 def count_rows(counts: pa.Table) -> Rows:

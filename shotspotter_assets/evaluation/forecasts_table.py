@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from shotspotter_assets.calendar.dates import dates_of, is_holiday_fireworks
 
+SERVED: Final = "served"  # column of the served forecaster, beside those named by their model
 KEY_COLUMNS: Final = ("date", "hour", "horizon", "row", "column", "observed")
 
 

@@ -3,7 +3,8 @@
 from typing import Final
 
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.count_scores import COUNTS, SERVED, number_rows
+from shotspotter_assets.evaluation.count_scores import COUNTS, number_rows
+from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED
 from shotspotter_assets.evaluation.score_rows import ALL, TYPES, WITHOUT_FIREWORKS, ScoreTable
 from shotspotter_assets.evaluation.walk_forward_report import HORIZON, WalkForwardReport, walk_forward_decisions

@@ -66,9 +66,8 @@ def walk_forward_report(
 ) -> tuple[WalkForwardReport, score_rows.ScoreTable]:
     """Return the report of a city and its scores from the tables of its folds, `catalogue.FOLD_FORECASTS` and others.
 
-    `newest` is the last fold's record; `candidates`, of days and hours, are named before their scores are seen; hours need
-    `climatology`.
-    Raises ValueError if there is no fold, one lacks a needed forecast, or two forecast one day.
+    `newest` is the last fold's record; `candidates`, of days and hours, are named before their scores are seen. Raises
+    ValueError if there is no fold, one lacks a needed forecast (hours: `climatology`), or two forecast one day.
     """
     candidate, hourly_candidate = candidates
     _require_forecasts(city, folds, candidate)
@@ -82,6 +81,7 @@ def walk_forward_report(
     for cutoff, table in folds.items():
         rows |= score_rows.gain_rows(table.select(forecasts.column_names), [verdict.best_baseline], FOLD, str(cutoff))
     horizons, horizon_rows = _horizons(hourly, hourly_candidate)
+    is_published = bool(city.coverage and city.is_of_gunfire)
     report = WalkForwardReport(
         city=city.name,
         folds=list(folds),
@@ -89,9 +89,7 @@ def walk_forward_report(
         last_forecast_date=days.max().astype(date),
         days=len(np.unique(days)),
         covered_cells={at: np.unique(forecasts_table.cells_of(table), axis=1).shape[1] for at, table in folds.items()},
-        coverage="published"
-        if city.coverage and city.is_of_gunfire
-        else "estimated from the alerts before each cutoff",
+        coverage="published" if is_published else "estimated from the alerts before each cutoff",
         grid=city.shape,
         verdict=verdict,
         baselines=baselines,

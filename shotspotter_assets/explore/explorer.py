@@ -145,8 +145,7 @@ class Explorer:
             raise ValueError(
                 f"Stored folds of {city.name} are of {', '.join(city.targets)}; train a small fold for another target."
             )
-        store = self.store.of(target)
-        yield from self._views(tables.fold_forecasts(store, city, self.day.value, self.horizon.value))
+        yield from self._views(tables.fold_forecasts(self.store, self.chosen, self.day.value, self.horizon.value))
 
     def _trained_views(self) -> Iterator[Any]:
         if self.day.value is None:

@@ -48,7 +48,7 @@ def stored_alerts(store: Store, city: City) -> pd.DataFrame:
 
 def fold_forecasts(store: Store, city: City, day: date, horizon: int = 0) -> pa.Table:
     """Read a reported fold's forecasts of a day, or of a horizon in hours on it; raise ValueError without any."""
-    file = FOLD_HOURS if horizon else FOLD_FORECASTS
+    file, store = FOLD_HOURS if horizon else FOLD_FORECASTS, store.of(city.target)
     cutoffs = [cutoff for cutoff in store.days_present(file, city.name) if cutoff <= day]
     table = store.read_table(file, city.name, max(cutoffs)) if cutoffs else None
     if table is not None and horizon:

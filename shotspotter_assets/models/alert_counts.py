@@ -1,9 +1,9 @@
 """Number of alerts given the probability of at least one: a hurdle, and a negative binomial of further alerts.
 
 P(N = 0) = 1 - p, and given at least one alert, N - 1 is negative binomial with mean m and size r (variance m + m^2 / r), so
-that occurrence and counts agree. log m comes from a regression on uncapped rates (`next_day.further_alerts`), and without
-one is a + b log(-log(1 - p)), as a place of many alerts has more bursts. m and r have values of their own on firework days
-where the validation window has enough (Cameron and Trivedi 2013, Regression Analysis of Count Data, 4.4: hurdle models).
+that occurrence and counts agree (hurdle models: Cameron and Trivedi 2013, Regression Analysis of Count Data, 4.4 and 4.5).
+log m comes from a regression on uncapped rates (`next_day.further_alerts`). Without one it is a + b log(-log(1 - p)), as a
+place of many alerts has more bursts. Firework days have their own m and r if the validation window has enough of them.
 """
 
 from dataclasses import dataclass, replace
@@ -23,8 +23,8 @@ from shotspotter_assets.models.next_day.regime_regression import FitData
 
 Counts = npt.NDArray[np.integer]
 MIN_POSITIVES: Final = 20  # occupied cells on firework days, and on others, for separate values of firework days
-CONFIDENCE: Final = 0.8  # of intervals
-INTERVAL: Final = (0.1, 0.9)  # quantiles at the ends of the interval of a cell
+CONFIDENCE: Final = 0.8  # coverage of each interval
+ENDS: Final = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)  # quantiles at the ends of the interval of a cell
 LOG_MEAN_BOUNDS: Final = (-8.0, 6.0)
 FIREWORK_VARIANCE: Final = 0.7  # of a factor, mean 1, of all cells on firework days (Washington DC, 2016 and 2017)
 USUAL_VARIANCE: Final = 0.06  # of that factor on other days, likeliest in the validation windows of ten cities
@@ -36,8 +36,8 @@ class CountDistribution:
     """Distributions of the number of alerts, one for each value of arrays of one shape."""
 
     probability: Array  # of at least one alert
-    further: Array  # mean of the alerts beyond the first, given one
-    size: Array
+    further: Array  # m, mean of the alerts beyond the first, given one
+    size: Array  # r
 
     @classmethod
     def of_forecast(cls, forecast: pa.Table) -> "CountDistribution":
@@ -63,7 +63,7 @@ class CountDistribution:
 
     def interval(self) -> tuple[Array, Array]:
         """Return (low, high) of the 80% interval of each number."""
-        shares = np.reshape(INTERVAL, (2, *np.ones(self.size.ndim, int)))
+        shares = np.reshape(ENDS, (2, *np.ones(self.size.ndim, int)))
         given_one = np.clip(1 - (1 - shares) / self.probability, 0, 1)
         beyond = nbinom.ppf(given_one, self.size, self.size / (self.size + self.further))
         low, high = np.where(given_one > 0, beyond + 1, 0.0)
@@ -74,21 +74,20 @@ class CountDistribution:
 class AlertCounts(StoredModel):
     """The fitted distribution of the number of alerts given the probability p of at least one.
 
-    `probability`, `fireworks` (True for periods of fireworks) and `usual` (`log m`, 0 for a + b log(-log(1 - p))) of all
-    methods have shapes that broadcast.
+    Arguments of methods broadcast: `probability`, `fireworks` (True on firework days) and `usual`, log m by the regression.
     """
 
-    intercept: tuple[float, float]  # a, 0 with a regression, and what firework days add to log m
-    growth: float  # b, 0 with a regression
-    size: tuple[float, float]  # log r, and what firework days add to it
-    city_variance: float  # of a factor of mean 1 that all cells of a period share
+    intercept: tuple[float, float]  # a (0 with a regression), and the addition to log m on firework days
+    growth: float  # b (0 with a regression)
+    size: tuple[float, float]  # log r, and the addition to it on firework days
+    city_variance: float  # variance of a factor, mean 1, that all cells of an ordinary period share
     regression: FurtherAlerts | None = None
 
     @classmethod
     def fit(cls, counts: Counts, probability: Array, fireworks: Booleans, usual: Array | None = None) -> "AlertCounts":
-        """Return the distribution of maximum likelihood. Raises ValueError if no cell has an alert.
+        """Return the likeliest distribution; raise ValueError if no cell has an alert.
 
-        Arrays are (periods, cells), best of days that their models were not fitted on, and fireworks (periods,).
+        Arrays are (periods, cells), best of days that their models were not fitted on; fireworks are (periods,).
         """
         some = counts > 0
         if not some.any():
@@ -115,11 +114,12 @@ class AlertCounts(StoredModel):
     @classmethod
     def of_days(cls, history: History, train: range, validation: range, probability: Array) -> "AlertCounts":
         """Return the distribution by day; `probability` is that of the validation days by models of training days."""
-        known, fitted = history.known_in(validation), fit_further_alerts(FitData(history, train, validation))
-        days, usual = slice(validation.start, validation.stop), None if fitted is None else fitted[1][known]
+        known, days = history.known_in(validation), slice(validation.start, validation.stop)
         alerts, dates = history.alerts[days][known][:, history.in_coverage], history.days()[days][known]
+        regression, usual = fit_further_alerts(FitData(history, train, validation))
+        usual = None if usual is None else usual[known]
         counts = cls.fit(alerts, probability[known], firework_days(history.city, dates), usual)
-        return counts if fitted is None else replace(counts, regression=fitted[0])
+        return replace(counts, regression=regression)
 
     def usual(self, history: History, days: range) -> Array:
         """Return log m of ordinary days by the regression, shape (days, cells), or zeros, (days, 1)."""

@@ -16,11 +16,11 @@ from pydantic import PlainSerializer, PlainValidator
 from scipy.special import logit
 
 from shotspotter_assets.arrays import Array, Booleans, Integers
-from shotspotter_assets.calendar.dates import WEEK_HOURS, is_holiday_fireworks
+from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster, require_both_labels
 from shotspotter_assets.models.forecaster_registry import NETWORK, StackSettings, city_settings, forecaster
-from shotspotter_assets.models.history import History
+from shotspotter_assets.models.history import History, firework_days
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Unstored, files_of_member, files_of_members
 from shotspotter_assets.models.next_day.daily_inputs import ordinary_days
@@ -64,7 +64,7 @@ class Periods:
     @classmethod
     def of_days(cls, history: History) -> "Periods":
         starts, observed = history.days_to_forecast(), history.observed
-        before, fireworks = history.known_before(range(len(starts))), is_holiday_fireworks(starts)
+        before, fireworks = history.known_before(range(len(starts))), firework_days(history.city, starts)
         known = np.ones(len(observed), dtype=bool) if history.is_known is None else history.is_known
         learned = ordinary_days(history) & (history.lead < LONG_LEAD_DAYS)
         return cls(WEEK_DAYS, starts, before, observed, known, fireworks, learned, partial(np.array, dtype=np.int64))

@@ -207,7 +207,7 @@ def make_overview(store: Store, names: list[str]) -> str:
 
 def _put_pages(site: Site, city: City, view: City, pages: dict[str, dict[str, Any]], linked: Container[str]) -> None:
     """Put pages of a target, given as values of their templates by file, with tabs for the `linked` ones."""
-    up = "../" if site.folder else ""
+    up, is_weighted = "../" if site.folder else "", bool(city.patrol and city.patrol.weights)
     values = {
         "city": view,
         "warnings": _warnings(site.store, city),
@@ -215,9 +215,7 @@ def _put_pages(site: Site, city: City, view: City, pages: dict[str, dict[str, An
         "problems": site.problems,
         "tabs": {file: title for file, title in TABS.items() if file in linked},
         "targets": {name: up + folder_of(city, name) + INDEX.file for name in city.targets},
-        "planned": "alerts"
-        if len(city.targets) == 1
-        else f"{'weighted ' * bool(city.patrol and city.patrol.weights)}events",
+        "planned": "weighted " * is_weighted + "events" if len(city.targets) > 1 else "alerts",
         "csp": policy("" if city.base_map is None else city.base_map.tiles),
         "shared": f"{up}../city={ALL_CITIES}/",
         "index": INDEX.file,

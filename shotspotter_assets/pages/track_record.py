@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.evaluation.forecasts_table import observed_of, pool_tables
+from shotspotter_assets.evaluation.forecasts_table import SERVED, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import table_gain, weekly_gain, weekly_losses, weekly_sums
 from shotspotter_assets.evaluation.gate import MIN_POSITIVES, MIN_WEEKS, NEVER, PREDICTED_OVER_OBSERVED, baselines_in
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
@@ -22,7 +22,7 @@ from shotspotter_assets.models.city_history import known_history
 from shotspotter_assets.models.forecaster_registry import NETWORK
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-from shotspotter_assets.serving.issued_scores import SERVED, known_forecasts, scored_days
+from shotspotter_assets.serving.issued_scores import known_forecasts, scored_days
 from shotspotter_assets.serving.risk_tables import is_replayed
 from shotspotter_assets.storage.catalogue import FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store

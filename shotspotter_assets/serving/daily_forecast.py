@@ -35,11 +35,7 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     """Forecast the day after the issue date from the known days, and the hours from its midnight.
 
     At a lead of several days, the next hours are the day's forecast, divided by the profile of the week. Forecasts after
-    their day are marked as replayed.
-
-    Raises:
-        OtherInputsError: the models were fitted on other inputs than this version has.
-        ValueError: they were fitted for fewer days ahead.
+    their day are marked as replayed. Raises OtherInputsError for models fitted on other inputs, ValueError for a shorter lead.
     """
     now, stored = local_time.now(), _days_at_lead(record, stored)
     city, issue_date = stored.city, stored.issue_date

@@ -1,18 +1,14 @@
 """Intervals of probabilities, from the offset of a week and of a firework day in log odds."""
 
 import math
-from typing import Final
 
 import numpy as np
 from scipy.stats import norm
 
 from shotspotter_assets.arrays import Array, Booleans, Days
 from shotspotter_assets.calendar.dates import is_holiday_fireworks
-from shotspotter_assets.models.alert_counts import FIREWORK_VARIANCE
+from shotspotter_assets.models.alert_counts import ENDS, FIREWORK_VARIANCE
 from shotspotter_assets.models.stack import LONG_LEAD_DAYS
-
-CONFIDENCE: Final = 0.8  # coverage of each interval
-ENDS: Final = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 
 def weekly_offset(probability: Array, observed: Booleans, days: Days, lead: int = 1) -> tuple[float, float]:
@@ -28,7 +24,7 @@ def weekly_offset(probability: Array, observed: Booleans, days: Days, lead: int 
         return (0.0, 0.0)
     occupied, predicted = (cells[whole].sum(axis=1).reshape(-1, 7).sum(axis=1) for cells in (observed, probability))
     # From 13 weeks, numpy's default quantiles hold 69% of the next ones.
-    low, high = np.quantile(np.log((occupied + 0.5) / (predicted + 0.5)), [0.1, 0.9], method="weibull")
+    low, high = np.quantile(np.log((occupied + 0.5) / (predicted + 0.5)), ENDS, method="weibull")
     widest = max(-float(low), float(high)) if lead >= LONG_LEAD_DAYS else 0.0
     return min(float(low), -widest), max(float(high), widest)
 

@@ -14,8 +14,8 @@ from scipy.special import entr
 
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.calendar.dates import dates_of
-from shotspotter_assets.evaluation.count_scores import MEAN_OF_COUNTS, counts_table, number_scores
-from shotspotter_assets.evaluation.forecasts_table import cells_of, forecasts_table, observed_of, pool_tables
+from shotspotter_assets.evaluation.count_scores import MEAN_OF_COUNTS, NumberScores, counts_table, number_scores
+from shotspotter_assets.evaluation.forecasts_table import SERVED, cells_of, forecasts_table, observed_of, pool_tables
 from shotspotter_assets.evaluation.gains import Gain, table_gain
 from shotspotter_assets.evaluation.gate import MIN_WEEKS, PREDICTED_OVER_OBSERVED, Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.scores import score_cell_days
@@ -28,8 +28,6 @@ from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord
 
-NumberScores = dict[str, dict[str, float | None]]  # scores of numbers of alerts by method (`evaluation.count_scores`)
-SERVED: Final = "served"
 WINDOW_DAYS: Final = 91  # days of the rolling scores and gate
 HISTORY_DAYS: Final = 365  # stored days that show the usual silences, and so which days are known
 MIN_DAYS: Final = 14  # minimum of scored days for rolling scores
@@ -99,11 +97,8 @@ class ScoreRecord(StoredRecord):
 def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: ServingRecord | None) -> ScoreRecord:
     """Score the issue date of `stored`, if known, and the weeks to it.
 
-    Args:
-        stored: the days to the issue date, at most the last `HISTORY_DAYS`.
-        forecasts: next-day rows of issued forecasts of the last `WINDOW_DAYS`; those with the lead of the last one count, or with
-            any lead from `POOLED_LEAD` on if it has one.
-        serving: the record of the last one; None without any.
+    `stored` are the days to the issue date, at most the last `HISTORY_DAYS`; `forecasts` are next-day rows of issued
+    forecasts of the last `WINDOW_DAYS`, of which those with the lead of the last one count, or with any from `POOLED_LEAD` on.
     """
     scored_date = stored.issue_date
     lead = lead_of(forecasts[max(forecasts)]) if forecasts else 1

@@ -54,18 +54,12 @@ def next_day_table(record: ServingRecord, models: TrainedModels, history: Histor
     offset = np.array(day_offset(record.weekly_offset, fireworks))[:, None]
     if isinstance(served, FittedNewCity):  # only these rates have an uncertainty of their own in each cell
         offset = offset + served.spread(history, at)
+    usual = models.counts.usual(history, range(at, at + 1))[0]
+    counts = models.counts.distribution(probability, np.array(fireworks), usual)
     first, days, zone = forecast_date.weekday() * dates.DAY_HOURS, [forecast_date], history.city.zone
-    table = risk_table(
-        NEXT_DAY_HORIZON,
-        (dates.day_starts(days, zone)[0], int(dates.hours_of_days(days, zone)[0])),
-        history.in_coverage,
-        offset,
-        models.counts.distribution(
-            probability, np.array(fireworks), models.counts.usual(history, range(at, at + 1))[0]
-        ),
-        models.profile[first : first + dates.DAY_HOURS],
-        mixes,
-    )
+    period = dates.day_starts(days, zone)[0], int(dates.hours_of_days(days, zone)[0])
+    profile = models.profile[first : first + dates.DAY_HOURS]
+    table = risk_table(NEXT_DAY_HORIZON, period, history.in_coverage, offset, counts, profile, mixes)
     for name, values in by_model.items():
         column = CANDIDATE_COLUMN if name == record.candidate else f"{MODEL_PREFIX}{name}"
         table = table.append_column(column, pa.array(values))

@@ -16,9 +16,9 @@ from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.geometry.cells import DECIMALS, Plane, cell_name
 from shotspotter_assets.gridding.tensors import counted_alerts
+from shotspotter_assets.models.alert_counts import ENDS
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.patrol.shifts import shift_forecasts
-from shotspotter_assets.serving.intervals import ENDS
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 from shotspotter_assets.serving.stored_alerts import stored_alerts

@@ -199,10 +199,7 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
     """Return (record, files by stored name) of models that serve until a city has `MIN_HISTORY_DAYS`.
 
     Rates start at those of other cities. Cells are those of the published coverage, else all of the box. Hours and types
-    are not forecast.
-
-    Raises:
-        ValueError: there is no model of all cities.
+    are not forecast. Raises ValueError without a model of all cities.
     """
     city, all_days = stored.city, range(len(stored.days))
     in_coverage = np.ones(city.shape, dtype=bool)

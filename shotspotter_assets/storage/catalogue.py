@@ -173,7 +173,7 @@ _RISK: Final = {
     "hours": Column("int16", "Length of the period, hours."),
     **_CELL,
     **_CHANCES,
-    "size": Column("double", "Size of the negative binomial of the alerts beyond the first, given one."),
+    "size": Column("double", "Size r of the negative binomial of the alerts beyond the first, given one."),
     **_INTERVAL,
     **_TYPES,
 }
@@ -217,9 +217,7 @@ _PLAN: Final = {
     "units": Column("int32", "Number of units sent there."),
     "expected_within_reach": Column("double", "Expected events of all targets within reach of these units."),
     "probability_within_reach": Column("double", "Probability of at least one of these events."),
-    "covered_alerts": Column(
-        "double", "Expected events that these units add to the plan, times the weights of their targets."
-    ),
+    "covered_alerts": Column("double", "Expected events that these units add, times the weights of their targets."),
     **_POINT,
     "reasons": Column("list<string>", "Strongest reasons for the risk; with several targets, after the target's name."),
     "streets": Column("list<string>", "Streets with the highest risk; empty without a file of streets."),

@@ -12,6 +12,7 @@ import pytest
 
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
+from shotspotter_assets.defs.alerts.raw_alerts import lateness
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.patrol.dispatch import PlanRecord
@@ -160,6 +161,12 @@ def test_target_without_events_says_so_and_others_go_on(made: Path) -> None:
     assert not store.exists(catalogue.FOLD_RECORD, "tiny_city", FOLD)
     page = (made / "city_pages" / "city=tiny_city" / "arson" / "index.html").read_text()
     assert "targets.arson" in page
+
+
+def test_late_city_names_the_last_forecast_of_its_main_target(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    city = CITY.model_copy(update={"targets": {"robbery": ("robbery",)}})
+    monkeypatch.setattr("shotspotter_assets.calendar.local_time.today", lambda _: date(2024, 4, 30))
+    assert f"the forecast issued on {NEXT}" in lateness(Store(str(made)), city).message
 
 
 def test_pages_offer_the_targets_in_their_own_words(made: Path) -> None:

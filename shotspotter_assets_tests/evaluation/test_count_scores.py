@@ -7,12 +7,12 @@ import pytest
 from shotspotter_assets.evaluation.count_scores import (
     COUNTS,
     MEAN_OF_COUNTS,
-    SERVED,
     count_rows,
     fold_counts,
     number_rows,
     poisson_losses,
 )
+from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster_registry import BASELINES

@@ -9,6 +9,7 @@ from shotspotter_assets.calendar.dates import is_holiday_fireworks
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
+from shotspotter_assets.models.next_day.lag_baselines import lag_features
 from shotspotter_assets.models.probability import clip_probability, log_losses
 from shotspotter_assets.models.stack import LONG_LEAD_DAYS, PRIOR_WEIGHTS, FittedStack, Periods, combined
 from shotspotter_assets.models.stacking import WeightPosterior, logits_of
@@ -151,6 +152,18 @@ def test_firework_days_move_no_weights_and_are_half_those_of_their_regime():
     loud, quiet = (one.validation_probability[new_year - WEIGHED.start] for one in stacks)
     assert ((loud > 0.45) & (loud < 0.95)).all()
     assert (quiet < 0.45).mean() > 0.95
+
+
+def test_other_events_than_gunshots_have_no_firework_days():
+    counts = np.zeros((LATER.stop, 5, 20, 20), np.uint16)
+    counts[:, 4] = PAST.counts[:, 0]
+    of_robberies = {"event_types": {"robbery": ("Robbery",)}, "targets": {"robbery": ("robbery",)}}
+    past = History(CITY.model_copy(update=of_robberies), FIRST_DAY, counts, PAST.in_coverage)
+    new_year = (date(2022, 1, 1) - FIRST_DAY).days
+    stack = stack_of(past, {"residual_boosting": np.full_like(TRUTH, 0.9), "ew_kde": PLAIN})
+    assert (stack.validation_probability[new_year - WEIGHED.start] < 0.45).mean() > 0.95
+    features = lag_features(past, [new_year])
+    assert not features.values[..., features.names.index("is_firework_day")].any()
 
 
 def test_members_have_the_settings_of_the_citys_file_and_of_the_launchpad():

@@ -125,7 +125,7 @@ def test_each_shift_has_the_totals_of_its_plan(tiny_site: TinySite) -> None:
     for shift in audit.shifts:
         assert f"<strong>{amount(shift.expected_alerts)} alerts</strong> are expected" in html
         assert f"{shift.units} units cover {amount(shift.covered)} of them" in html
-        assert f"covers a part of the {amount(shift.within_reach)} alerts within {radius} m" in html
+        assert f"covers a part of the {amount(shift.within_reach)} expected alerts within {radius} m" in html
         assert f"One more unit would cover {amount(shift.one_more_unit)} more expected alerts" in html
     total = amount(sum(shift.expected_alerts for shift in audit.shifts))
     assert f"The shifts add up to {total} alerts, the day from midnight to midnight has " in html

@@ -33,8 +33,7 @@ def definitions(city: City) -> dg.Definitions:
         """The tidy table of usable alerts, and beside it the rejected rows with their reasons.
 
         Received rows = cleaned + rejected + duplicates, for every day. Equal rows without an id count as the source's
-        `equal_rows` says. An incident that began before midnight goes
-        on after it. A day of which most rows cannot be used is held back (see `raw_alerts`).
+        `equal_rows` says. Incidents go on over midnight. A day of mostly unusable rows is held back (see `raw_alerts`).
         """
         import pyarrow as pa
 

@@ -110,7 +110,7 @@ def lateness(store: Store, city: City) -> "Finding":
     from shotspotter_assets.sources.day_table import DayTable, rows_due
 
     table, today = DayTable.read(store, city.name), local_time.today(city.zone)
-    issued = max(store.days_present(FORECAST, city.name), default=None)
+    issued = max(store.of(city.target).days_present(FORECAST, city.name), default=None)
     yesterday = today - timedelta(days=1)
     finding = alerts_on_time(table, city, yesterday, rows_due(city, table.days, today) or yesterday, issued)
     return replace(finding, passed=finding.passed or city.end is not None)

@@ -40,9 +40,9 @@ def _scores_of(_: Log, store: Store, city: City, scored_date: date) -> panel.Met
     """Scores of the forecast issued the day before, with rolling skill, calibration, drift and gate.
 
     A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
-    issued at the same lead, or at any of more than two weeks. Rebuilt when alerts of the last year, or forecasts of the last
-    13 weeks, change.
+    of one lead, or of all above two weeks. Rebuilt when alerts of the last year or forecasts of the last 13 weeks change.
     """
+    from shotspotter_assets.evaluation.forecasts_table import SERVED
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
@@ -70,7 +70,7 @@ def _scores_of(_: Log, store: Store, city: City, scored_date: date) -> panel.Met
     if (rolling := record.rolling) is not None:
         numbers |= {
             "last weeks: days scored": rolling.days,
-            "last weeks: numbers within the city's 80% interval": rolling.numbers["served"]["within_80_city"],
+            "last weeks: numbers within the city's 80% interval": rolling.numbers[SERVED]["within_80_city"],
             "last weeks: expected / observed": rolling.predicted_over_observed,
             "last weeks: drift (log loss above the promised one)": rolling.drift,
         }

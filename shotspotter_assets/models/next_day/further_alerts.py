@@ -51,10 +51,10 @@ class FurtherAlerts:
         return np.asarray(np.minimum(np.concatenate(parts, axis=2) @ self.slopes + self.intercept, self.highest))
 
 
-def fit_further_alerts(data: FitData) -> tuple[FurtherAlerts, Array] | None:
+def fit_further_alerts(data: FitData) -> tuple[FurtherAlerts | None, Array | None]:
     """Return the regression of both windows, and `log_mean` of the validation days by that of training days alone.
 
-    None with fewer than `MIN_OCCUPIED` occupied ordinary cell-days of training, or none with a second alert.
+    Both are None with fewer than `MIN_OCCUPIED` occupied ordinary cell-days of training, or none with a second alert.
     """
     history, days = data.history, np.arange(data.validation.stop)
     known = days if history.is_known is None else days[history.is_known[days]]
@@ -64,7 +64,7 @@ def fit_further_alerts(data: FitData) -> tuple[FurtherAlerts, Array] | None:
     rows = np.hstack([part.values for part in parts])
     train, both = (np.isin(parts[0].day, data.to_fit(window)) for window in (data.train, data.both))
     if train.sum() < MIN_OCCUPIED or not further[train].any():
-        return None
+        return None, None
     on_train, on_both = (_fit(rows[window].astype(np.float64), further[window]) for window in (train, both))
     return on_both, on_train.log_mean(history, data.validation)
 

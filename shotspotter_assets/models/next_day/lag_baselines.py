@@ -11,10 +11,10 @@ import numpy as np
 from scipy.special import expit
 
 from shotspotter_assets.arrays import Array, Integers
-from shotspotter_assets.calendar.dates import is_holiday_fireworks, same_date_last_year
+from shotspotter_assets.calendar.dates import same_date_last_year
 from shotspotter_assets.models.filters import exponential_mean, smooth_cells
 from shotspotter_assets.models.forecaster import Choices, OtherInputsError, require_both_labels
-from shotspotter_assets.models.history import History
+from shotspotter_assets.models.history import History, firework_days
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_day import daily_inputs
 from shotspotter_assets.models.next_day.simple_baselines import GridBaseline
@@ -56,7 +56,7 @@ def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
     since = daily_inputs.days_since_last_alert(history, alerts, wanted)
     yield "log_days_since_last_alert", np.log(np.minimum(since, daily_inputs.MAX_DAYS_REMEMBERED))
     # A firework day says nothing about the rate of the ordinary days after it.
-    fireworks, city = is_holiday_fireworks(days), occupied.mean(axis=1)
+    fireworks, city = firework_days(history.city, days), occupied.mean(axis=1)
     known = np.ones(len(occupied), dtype=bool) if kept is None else kept
     for half_life in CITY_HALF_LIVES:
         rate = exponential_mean(city, half_life, known & ~fireworks[: len(occupied)], before)[:, None]

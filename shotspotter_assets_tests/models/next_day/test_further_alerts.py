@@ -43,7 +43,7 @@ def test_a_city_with_single_alerts_has_no_regression():
     counts = history().counts[: VALIDATION.stop]
     counts[:, 0], counts[:, 1:] = counts.sum(axis=1) > 0, 0
     single = History(CITY, FIRST_DAY, counts, COVERED)
-    assert fit_further_alerts(FitData(single, TRAIN, VALIDATION)) is None
+    assert fit_further_alerts(FitData(single, TRAIN, VALIDATION)) == (None, None)
 
 
 def test_stored_counts_give_equal_forecasts():
