@@ -116,7 +116,6 @@ def run_demo(name: str, *, days_only: bool) -> None:
 
 
 def _ensure_home() -> None:
-    """Set DAGSTER_HOME, and make the folder if it is missing, as outside a checkout."""
     home = dagster_home(os.environ)
     os.environ["DAGSTER_HOME"] = str(home)
     if not home.is_dir():
@@ -156,7 +155,6 @@ def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> Scor
 
 
 def _show_results(store: Store, city: City) -> None:
-    """Print the scores of the fold, the last forecast with its likeliest places, and the units of its plan."""
     name, (fold, _, issue), store = city.name, DEMONSTRATIONS[city.name], store.of(city.target)
     report, scores = FoldReport.load(store, name, fold), ScoreTable.load(store, FOLD_SCORES, name, fold)
     truth = ""

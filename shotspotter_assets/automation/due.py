@@ -212,7 +212,6 @@ def _reports(city: City, stored: Stored, days: _DueDays) -> Iterator[DueRun]:
 
 
 def _folds(city: City, stored: Stored, days: _DueDays, waits: list[str]) -> Iterator[DueRun]:
-    """Yield outdated folds to the first one that waits for days."""
     for cutoff in _trained(city, days):
         eve, asset = cutoff - ONE_DAY, Asset.FOLD_MODELS
         if stored.is_current(asset, cutoff):
@@ -243,6 +242,5 @@ def _trained(city: City, days: _DueDays) -> list[date]:
 
 
 def _products(city: City) -> tuple[Asset, ...]:
-    """Return the daily products of a city, scores last."""
     optional = {Asset.STREET_SCORES: city.streets, Asset.NOWCAST_SCORES: city.nowcasts}
     return (*PRODUCTS, Asset.FORECAST_SCORES, *(asset for asset, rules in optional.items() if rules is not None))

@@ -103,10 +103,9 @@ def count_rows(counts: pa.Table) -> Rows:
     }
 
 
-def number_rows(rows: Rows) -> list[dict[str, str | float | None]]:
+def number_rows(scores: ScoreTable) -> list[dict[str, str | float | None]]:
     """Return a row of the scores of numbers for each method, the best one first."""
     shown = {"nats": "log_loss", "RMSE": "rmse", "MAE": "mae", "expected / observed": "expected_over_observed"}
-    scores = ScoreTable(rows)
     return [
         {"numbers by": name} | {title: scores.value(score, name, COUNTS) for title, score in shown.items()}
         for name in scores.models(COUNTS)

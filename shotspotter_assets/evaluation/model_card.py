@@ -44,7 +44,7 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City) -> str
         city=city,
         report=report,
         scores=scores,
-        numbers=number_rows(scores.rows),
+        numbers=number_rows(scores),
         within=[scores.value(f"within_80_{part}", SERVED, COUNTS) for part in ("city", "cells")],
         decisions=walk_forward_decisions(report, scores),
         verdict=report.verdict,

@@ -22,9 +22,8 @@ Areas = Sequence[tuple[str, Any]]  # (name, Shapely polygon) of each area
 def read_shapes(path: Path, longitude: str = "longitude", latitude: str = "latitude") -> "geopandas.GeoDataFrame":
     """Read the finite shapes of a GeoParquet, GeoPackage, GeoJSON file or (zipped) shapefile in WGS84, without empty ones.
 
-    OpenStreetMap extracts (.osm, .pbf) give lines; CSV and Parquet files without geometry give points from the columns
-    `longitude` and `latitude`. Coordinates without a coordinate system are not transformed. Raises ValueError with the
-    reason in one line.
+    OpenStreetMap extracts (.osm, .pbf) give lines; CSV and Parquet files without geometry give points from `longitude` and
+    `latitude`. Coordinates without a system are not transformed. Raises ValueError with the reason in one line.
     """
     import geopandas
     import pandas as pd

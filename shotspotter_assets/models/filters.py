@@ -31,9 +31,8 @@ def exponential_mean(
     """Return the exponentially weighted mean before each of `before`, shape (before, ...); 0 where none counts.
 
     m_t = sum over s < t of a^(t-1-s) x_s / sum over s < t of a^(t-1-s), a = `decay_of(half_life)`, over the times that
-    are `kept` (times,); all by default. The denominator removes the bias of the first times towards zero. The half-life
-    is in steps of time; an infinite one gives the mean of all history. `before` is ascending, by default all times and
-    the one after the last.
+    are `kept` (times,); all by default. The denominator removes the bias of the first times towards zero. An infinite
+    half-life gives the mean of all history. `before` is ascending, by default all times and the one after the last.
     """
     total, weight = decayed_sums(values, half_life, kept, before)
     return np.divide(total, weight, out=np.zeros_like(total), where=weight > MIN_WEIGHT, casting="same_kind")

@@ -1,8 +1,7 @@
 """The gunshot type of an alert, given that there is one: trailing class mixes, as they are or corrected by place and time.
 
-A multinomial logistic regression corrects the logarithms of the trailing mixes; its weight against the plain mix of the
-last 90 days is chosen on validation, so that it is not used where the labels changed their meaning. Networks with a map of
-each type give mixes too.
+A multinomial logistic regression corrects the logarithms of the trailing mixes. Its weight against the plain mix of the
+last 90 days is chosen on validation, as labels may change their meaning. Networks with a map of each type give mixes too.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,8 +37,6 @@ INVERSE_PENALTY: Final = 0.01
 REGRESSION_WEIGHTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 PSEUDO_WEIGHT: Final = 1e-2  # weight of an alert of each type in the fit
 HALF_LIFE_DAYS: Final = 365.0  # half-life of an alert's weight in the fit: the meaning of labels drifts
-
-
 AlertRows = tuple[Integers, Integers, Integers]  # issues, hours and cells
 
 

@@ -75,8 +75,7 @@ class Notifier:
         """Read SHOTSPOTTER_WEBHOOK_URL, _SMTP_URL, _MAIL_FROM and _MAIL_TO; empty variables count as unset.
 
         SMTP URLs are smtp://user:password@host:587 (STARTTLS; optional without a login) or smtps://... (TLS from the start),
-        with special characters percent-encoded. Commas separate receivers. Raises ValueError for an unusable variable, without
-        its secret.
+        with special characters percent-encoded. Commas separate receivers. A ValueError for a variable hides its secret.
         """
         names = ("WEBHOOK_URL", "SMTP_URL", "MAIL_FROM", "MAIL_TO")
         webhook, smtp, sender, receivers = (environ.get(f"SHOTSPOTTER_{name}", "").strip() for name in names)

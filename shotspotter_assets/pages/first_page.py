@@ -22,7 +22,7 @@ from shotspotter_assets.pages.words import amount, chance, chance_classes, legen
 from shotspotter_assets.patrol.cover import reach_matrix
 from shotspotter_assets.patrol.dispatch import PlanRecord, read_plan
 from shotspotter_assets.patrol.shifts import shift_forecasts, shift_window, totals_note
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast, load_record
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
 from shotspotter_assets.serving.street_ranking import top_street_lines
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, STREETS
@@ -53,15 +53,10 @@ class Period:
     plan: PlanRecord | None = None
 
 
-def newest_issue(store: Store, city: str) -> IssueRecord | None:
-    """Return the newest record of a forecast, or of the reason for none; None without any."""
-    made = store.days_present(FORECAST_RECORD, city)
-    return load_record(store, city, max(made)) if made else None
-
-
 def newest_forecast(store: Store, city: City, places: Places) -> dict[str, Any]:
     """Return `forecast`, the newest one with `data` for `index.js`, or None with the reason `no_forecast` and its record."""
-    issue = newest_issue(store, city.name)
+    made = store.days_present(FORECAST_RECORD, city.name)
+    issue = load_record(store, city.name, max(made)) if made else None
     if isinstance(issue, ForecastRecord):
         table = store.read_table(FORECAST, city.name, issue.issue_date)
         if is_of_grid(table, city):
@@ -144,7 +139,6 @@ class _FirstPage:
         return np.array([counts, around], np.int64)
 
     def _shift_periods(self) -> Iterator[Period]:
-        """Yield the day's shifts, after those of the day before that end on the day."""
         before = self.record.issue_date - ONE_DAY
         over_midnight = [shift for shift in self.shifts if 0 < shift.end <= shift.start]
         table = self.store.find_sound_table(FORECAST, self.city.name, before, ["row"]) if over_midnight else None

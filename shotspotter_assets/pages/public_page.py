@@ -69,10 +69,7 @@ def _levels(store: Store, city: City, record: ForecastRecord, layers: CityLayers
 
 
 def _areas(city: City, layers: CityLayers) -> tuple[Names, set[str]]:
-    """Return the area of each cell, "" outside (shape (rows, columns)), and the areas whose shapes are too small to show.
-
-    Areas are the districts, else those of the coverage file, else quadrants.
-    """
+    """Return each cell's district, else area of coverage or quadrant, "" outside, and those whose shapes are too small."""
     if "districts" in layers:
         areas = [*layers["districts"].items()]
     elif city.coverage is not None:

@@ -231,7 +231,6 @@ def _warnings(store: Store, city: City) -> list[str]:
 
 
 def _past_days(site: Site, store: Store, city: City, known: date | None) -> list[date]:
-    """Put the new or changed maps of past days, and return these days."""
     past = []
     for day, stamp in stamps(store, city, known) if known else ():
         file = f"{site.folder}day-{day}.js"

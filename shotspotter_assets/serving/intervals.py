@@ -17,8 +17,7 @@ def weekly_offset(probability: Array, observed: Booleans, days: Days, lead: int 
     Chance adds to the model's error, which widens the interval. At a long `lead`, both sides take the wider one, as the level
     may drift back. `probability`, forecast without these days, and `observed` have the shape (days, cells).
     """
-    ordinary = ~is_holiday_fireworks(days)
-    whole = np.flatnonzero(ordinary)
+    whole = np.flatnonzero(~is_holiday_fireworks(days))
     whole = whole[len(whole) % 7 :]
     if not len(whole):
         return (0.0, 0.0)

@@ -148,8 +148,6 @@ def _decoded(content: bytes) -> DayTable:
 
 
 Found = Mapping[date, Day] | Mapping[date, DayRows] | Mapping[date, Day | DayRows]  # days with rows
-
-
 States = dict[date, tuple[DayState, str]]  # state and its reason by day
 
 

@@ -147,8 +147,7 @@ def take_snapshot(
 ) -> Snapshot:
     """Read the present state of a city's sources, and keep it in the store; raise SourceError if a folder cannot be listed.
 
-    A live source is asked if its last answer is older than `poll_seconds`; None for never. After `max_seconds`, files are
-    left for the next time.
+    Live sources are asked if their last answer is older than `poll_seconds`, None for never; files wait after `max_seconds`.
     """
     live = [reader for reader in readers if reader.is_live]
     snapshot = Snapshot(

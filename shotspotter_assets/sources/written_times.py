@@ -30,8 +30,6 @@ NO_TIME: Final = np.datetime64("NaT", "us")
 READABLE: Final = (np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01", "us"))
 """Range of usable times (end excluded), which can be converted."""
 log = logging.getLogger(__name__)
-
-
 Readings = tuple[Moments, Moments]  # instants (UTC) of rows with a zone, and the wall clock's readings of others
 
 

@@ -42,7 +42,7 @@ def test_numbers_are_scored_by_their_definitions() -> None:
     assert scores.value("within_80_city", SERVED, COUNTS) == 0.5
     gained = poisson_losses(np.array([1.0, 0.5, 1.0, 0.5]), np.array([2, 0, 0, 1])).mean() - np.mean(losses)
     assert scores.gain(MEAN_OF_COUNTS, SERVED, COUNTS).gain == pytest.approx(gained)
-    assert [row["numbers by"] for row in number_rows(scores.rows)] == [SERVED, MEAN_OF_COUNTS]
+    assert [row["numbers by"] for row in number_rows(scores)] == [SERVED, MEAN_OF_COUNTS]
 
 
 def test_a_fold_has_numbers_of_the_served_forecast_and_baselines() -> None:

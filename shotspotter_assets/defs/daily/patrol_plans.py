@@ -27,8 +27,8 @@ def definitions(city: City) -> dg.Definitions:
 def _plan_of(_: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Units by cell and shift for the day after the issue date, by the city's patrol rules.
 
-    Stored as a table, and as CSV and GeoJSON for dispatch systems, with the streets of each cell and audit numbers. A
-    city without rules, or a day without a forecast, has an empty plan. Targets count by their weights.
+    Stored as a table, and as CSV and GeoJSON for dispatch systems, with audit numbers and the streets of each cell by the
+    first target. A city without rules, or a day without a forecast, has an empty plan. Targets count by their weights.
     """
     from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_csv, dispatch_table, patrols_before, write_plan
     from shotspotter_assets.patrol.plan import cell_areas, plan_day
@@ -39,31 +39,30 @@ def _plan_of(_: Log, store: Store, city: City, issue_date: date) -> panel.Metada
 
     rules, key, forecast_date = city.patrol, (city.name, issue_date), issue_date + ONE_DAY
     days = {"city": city.name, "issue_date": issue_date, "forecast_date": forecast_date}
-    records = {view.target: (one, load_record(one, *key)) for one, view in city.by_target(store) if rules is not None}
-    issued = {
-        name: (one, forecast)
-        for name, (one, forecast) in records.items()
-        if isinstance(forecast, ForecastRecord) and rules is not None and rules.weights.get(name, 1.0)
-    }
+    # Targets that weigh nothing are not planned for.
+    stores = {view.target: one for one, view in city.by_target(store) if rules and rules.weights.get(view.target, 1.0)}
+    records = {name: load_record(one, *key) for name, one in stores.items()}
+    issued = {name: one for name, one in records.items() if isinstance(one, ForecastRecord)}
     if rules is None or not issued:
-        version = "no rules"
-        note = f"City {city.name} has no patrol rules; give its file a section patrol to have plans."
-        if records:
-            why = dict.fromkeys(one.no_forecast for _, one in records.values() if isinstance(one, NoForecast))
-            version, note = "no forecast", f"No plan, as there is no forecast. {' '.join(why)}"
+        why = dict.fromkeys(one.no_forecast for one in records.values() if isinstance(one, NoForecast))
+        version, note = "no forecast", f"No plan, as there is no forecast. {' '.join(why)}"
+        if rules is None:
+            version = "no rules"
+            note = f"City {city.name} has no patrol rules; give its file a section patrol to have plans."
         path = write_plan(store, PlanRecord(**days, note=note))
         return {"data_version": version, "note": note, "units": 0, "path": dg.MetadataValue.path(path)}
     of_targets, reasons = {}, defaultdict[tuple[int, int], list[str]](list)
-    for name, (opened, forecast) in issued.items():
-        of_targets[name] = shift_forecasts(opened.read_table(HOURLY, *key), city, rules.shifts, forecast_date)
+    for name, forecast in issued.items():
+        hourly = stores[name].read_table(HOURLY, *key)
+        of_targets[name] = shift_forecasts(hourly, city, rules.shifts, forecast_date)
         for cell, drivers in forecast.cell_drivers().items():
             reasons[cell] += [f"{name}: {driver}" if len(city.targets) > 1 else driver for driver in drivers]
     shifts, weighted = joined(of_targets, rules.weights)
     areas, history = cell_areas(city), patrols_before(store, city, issue_date)
     plan = plan_day(city, forecast_date, weighted, shifts.in_coverage, areas=areas, history=history)
-    streets = next(iter(issued.values()))[0].find_table(STREETS, *key)
+    streets = stores[next(iter(issued))].find_table(STREETS, *key)
     table = dispatch_table(plan, city, shifts, areas=areas, reasons=reasons, streets=streets)
-    versions = {name: forecast.version for name, (_, forecast) in issued.items()}
+    versions = {name: forecast.version for name, forecast in issued.items()}
     made_from = {"forecast_versions": versions, "radius_m": rules.radius_m}
     record = PlanRecord(**days, **made_from, shifts=tuple(shift.totals for shift in plan.shifts))
     path = write_plan(store, record, table)

@@ -91,7 +91,7 @@ def _report_of(config: ReportConfig, log: Log, store: Store, city: City, cutoff:
         "data_version": table_fingerprints({cutoff: table.drop_columns(["date"])})[cutoff],
         "best_model": rows[0]["model"],
         "scores": panel.table(rows),
-        "numbers": panel.table(number_rows(scores.rows)),
+        "numbers": panel.table(number_rows(scores)),
         "accuracy": panel.table(decision_rows(scores, own)),
         **panel.rounded(numbers),
         **{name: panel.picture(name, png) for name, png in pictures.items()},

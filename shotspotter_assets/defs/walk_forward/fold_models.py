@@ -44,8 +44,7 @@ def definitions(city: City) -> dg.Definitions:
 def _fold_of(config: FoldModelConfig, log: Log, store: Store, city: City, cutoff: date) -> panel.Metadata:
     """All models that serve, and every baseline, fitted on the days before the cutoff; the last ones are for validation.
 
-    A network of a killed run continues after its last finished epoch when the run is started again on the same machine
-    with the same settings.
+    A network of a killed run continues after its last epoch in a rerun with equal settings on the same machine.
     """
     from shotspotter_assets.models import forecaster_registry as registry
     from shotspotter_assets.models.city_history import CityHistory

@@ -70,8 +70,7 @@ def definitions(city: City) -> dg.Definitions:
     ) -> dg.MaterializeResult:
         """The settings of a forecaster with the lowest log loss in the validation window, found by Bayesian search.
 
-        The storage keeps every finished trial, so that a killed search continues. The asset stores YAML for the city's
-        file; nothing is adopted automatically.
+        Finished trials are kept, so that a killed search continues. YAML for the city's file is stored, and not adopted.
         """
         [(opened, view)] = city.only(config.target or city.target).by_target(store.open())
         return dg.MaterializeResult(metadata=_search(context, config, opened, sagemaker, view))

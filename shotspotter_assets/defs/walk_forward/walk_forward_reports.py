@@ -90,7 +90,7 @@ def _report_of(config: WalkForwardConfig, log: Log, store: Store, city: City, _:
         "why": panel.bullets(verdict.reasons),
         "model_card": dg.MetadataValue.md(card),
         "scores": panel.table(pooled.walk_forward_rows(report, scores)),
-        "numbers": panel.table(number_rows(scores.rows)),
+        "numbers": panel.table(number_rows(scores)),
         "accuracy": panel.table(pooled.walk_forward_decisions(report, scores)),
         "best_baseline": verdict.best_baseline,
         **panel.rounded(numbers),

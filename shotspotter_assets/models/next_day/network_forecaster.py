@@ -48,9 +48,8 @@ def channel_of(name: str) -> str | None:
 class FittedNetwork(Fitted):
     """Networks with different seeds, of which the log odds are averaged.
 
-    `names` are the regression's inputs that the networks read, with the `mean` and `spread` of the training from which their
-    weights continue. They learn the errors of the training window's regression and are served on `regression`, that of
-    both windows; None for `start: nothing`.
+    `names` are the regression's inputs that the networks read, with `mean` and `spread` of the training that they continue.
+    They learn the errors of the training window's regression, and serve on that of both; None for `start: nothing`.
     """
 
     settings: NetworkSettings

@@ -117,9 +117,8 @@ class LandingFolder(AlertSource):
     def refresh(self, max_seconds: float = math.inf) -> Landed:
         """List the folder, read files that are new or changed, and return its content.
 
-        Files are read again when the city's file describes the source in another way. After `max_seconds`, files are left for
-        the next time. Raises SourceError if the folder cannot be listed, or most rows were read with other settings from files
-        that are gone.
+        Files are read again when the city's file describes the source in another way, and left for the next time after
+        `max_seconds`. Raises SourceError for a folder that cannot be listed, or most of whose rows cannot be read again.
         """
         until = monotonic() + max_seconds
         ready, in_transfer = self._listing()
@@ -187,7 +186,6 @@ class LandingFolder(AlertSource):
         return {path: files[path].model_copy(update={"shifted": shifted.get(path, "")}) for path in beside}
 
     def _listing(self) -> tuple[list[ListedFile], list[str]]:
-        """Return files that are ready, by path, and the paths of files that are in transfer."""
         try:
             found = local_files(self._place) if self._client is None else s3_files(self._client, self.folder)
             files = sorted(map(self._named, found), key=lambda file: file.path)

@@ -76,8 +76,7 @@ class Background:
     """The part of the simulated city's intensity that no earlier alert has caused.
 
     `sensors` (rows, columns) are the cells with sensors. `surfaces` (hot spots + 1, cells) spread each hot spot, and last the
-    whole city, over these; `weights` (hot spots + 1) are their shares. `ordinary_number` is the expected number of first
-    alerts of an ordinary day.
+    city, over these; `weights` (hot spots + 1) are their shares. `ordinary_number` are first alerts of an ordinary day.
     """
 
     def __init__(self, city: City, seed: int) -> None:
