@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +29,6 @@ from shotspotter_assets.city_files import find_city
 from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.demo import DEMONSTRATIONS
-from shotspotter_assets.pages.first_page import newest_issue
 from shotspotter_assets.pages.site import make_overview, make_pages
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.pictures import risk_map
@@ -61,8 +61,8 @@ class Demo:
     @cached_property
     def issue(self) -> ForecastRecord:
         """The newest forecast."""
-        issue = newest_issue(self.store, CITY)
-        assert isinstance(issue, ForecastRecord), "the demo issues forecasts"
+        issue = ForecastRecord.latest_before(self.store, CITY, date.max)
+        assert issue is not None, "the demo issues forecasts"
         return issue
 
     def lineage(self) -> bytes:
@@ -134,7 +134,7 @@ def main() -> None:
     asked = arguments.parse_args()
     settings = Settings.from_environment(os.environ)
     store = StoreResource(root=settings.store_root).open()
-    if not (store.exists(FOLD_REPORT, CITY, FOLD) and newest_issue(store, CITY)):
+    if not (store.exists(FOLD_REPORT, CITY, FOLD) and store.days_present(ForecastRecord.stored_as, CITY)):
         subprocess.run([sys.executable, "-m", "shotspotter_assets", "demo"], check=True)
     with chromium() as browser:
         demo = Demo(settings, store, browser)

@@ -20,7 +20,7 @@ from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.defs.walk_forward.fold_models import FoldModelConfig
 from shotspotter_assets.models.forecaster_registry import city_settings
 from shotspotter_assets.settings import CHECKOUT, Settings
-from shotspotter_assets.storage import catalogue
+from shotspotter_assets.storage import catalogue, stored_file
 from shotspotter_assets.storage.stored_file import Asset
 
 GUIDES = CHECKOUT / "docs" / "how-to"
@@ -47,6 +47,7 @@ def test_new_daily_product_writes_the_likely_cells(tmp_path: Path, monkeypatch: 
     member = str.__new__(Asset, "watch_lists")
     member._name_, member._value_ = "WATCH_LISTS", "watch_lists"
     monkeypatch.setattr(Asset, "WATCH_LISTS", member, raising=False)
+    monkeypatch.setattr(stored_file, "BY_TARGET", stored_file.BY_TARGET | {member})
     names = run_page("new_daily_product.md")
     monkeypatch.setitem(catalogue.LINEAGE, member, replace(catalogue.CITY_STATE, asset=member, file="_lineage.json"))
     monkeypatch.setitem(MADE_FROM, member, names["MADE_FROM"][member])
