@@ -129,7 +129,6 @@ def _definitions() -> dg.Definitions:
 
 
 def _run(launch: Launch) -> list[str]:
-    """Run a launch in a process of the pool; return the checks that did not pass."""
     started, selection = time.monotonic(), {dg.AssetKey([launch.city, asset]) for asset in launch.assets}
     job = _definitions().resolve_implicit_global_asset_job_def().get_subset(asset_selection=selection)
     ops = {f"{launch.city}__{asset}": {"config": values} for asset, values in launch.config.items()}

@@ -183,10 +183,8 @@ def _in_earlier_file(rows: pd.DataFrame) -> Booleans:
     place = rows.groupby([second, east, north, "gunshot_type"], dropna=False, sort=False).ngroup()
     number = rows.groupby([file, place], sort=False).cumcount()
     earlier = pd.DataFrame({"file": file, "has_id": has_id})
-    of_id, of_place = (
-        earlier.groupby(keys, dropna=False, sort=False).transform("first")
-        for keys in ([rows["date"], rows["source_id"]], [place, number])
-    )
+    keys = [rows["date"], rows["source_id"]], [place, number]
+    of_id, of_place = (earlier.groupby(key, dropna=False, sort=False).transform("first") for key in keys)
     repeats = has_id & (file != of_id["file"])
     repeats |= ~(has_id & of_place["has_id"]) & (file != of_place["file"])
     return repeats.sort_index().to_numpy()

@@ -76,9 +76,8 @@ def for_each_target(body: Body) -> Body:
     @wraps(body)
     def made(*given: Any) -> panel.Metadata:
         *before, store, city, key = given
-        return panel.of_targets(
-            [(view, body(*before, of_target, view, key)) for of_target, view in city.by_target(store)]
-        )
+        panels = [(view, body(*before, of_target, view, key)) for of_target, view in city.by_target(store)]
+        return panel.of_targets(panels)
 
     return made
 

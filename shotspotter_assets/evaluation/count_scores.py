@@ -46,10 +46,8 @@ def counts_table(served: CountDistribution, columns: Mapping[str, Any]) -> pa.Ta
     low, high = served.interval()
     columns = {**columns, "low": low, "high": high, SERVED: served.expected}
     types = {field.name: field.type for field in FOLD_COUNTS.schema}
-    flat = {
-        name: np.broadcast_to(columns[name], served.expected.shape).ravel()
-        for name in dict.fromkeys([*types, *columns])
-    }
+    in_order = {name: columns[name] for name in dict.fromkeys([*types, *columns])}
+    flat = {name: np.broadcast_to(one, served.expected.shape).ravel() for name, one in in_order.items()}
     return pa.table({name: pa.array(one).cast(types.get(name, pa.float64())) for name, one in flat.items()})
 
 
@@ -64,9 +62,8 @@ def fold_counts(
     known, alerts = history.known_in(test), history.alerts[:, in_coverage]
     days, usual = history.days()[test.start :][known], model.usual(history, test)[known]
     fireworks = firework_days(history.city, days)[:, None]
-    forecasts = {
-        name: model.distribution(probability[name][known], fireworks, usual) for name in (record.served, *BASELINES)
-    }
+    names = record.served, *BASELINES
+    forecasts = {name: model.distribution(probability[name][known], fireworks, usual) for name in names}
     served, (row, column) = forecasts[record.served], np.nonzero(in_coverage)
     low, high = model.total_interval(served, fireworks)
     columns: dict[str, Any] = {"date": days[:, None], "row": row, "column": column}

@@ -101,5 +101,4 @@ def hourly_window(frames: pa.Table, days: Sequence[date], city: City, in_coverag
 
 
 def _positions(dates: pa.ChunkedArray, days: Sequence[date]) -> Integers:
-    """Return the index of each date in contiguous `days`, shape (dates,)."""
     return dates.cast(pa.int32()).to_numpy() - np.int64((days[0] - date(1970, 1, 1)).days)

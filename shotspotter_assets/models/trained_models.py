@@ -59,8 +59,7 @@ class TrainedModels:
         """Alerts of each hour of the week relative to the mean hour, shape (168,); ones without known hours."""
         if self.hours is None:
             return np.ones(WEEK_HOURS)
-        stack = next(iter(self.hours.models.values()))
-        return np.asarray(stack.members["next_hours"].profile)
+        return np.asarray(next(iter(self.hours.models.values())).members["next_hours"].profile)
 
 
 def write_models(store: Store, file: StoredFile, record: StoredRecord, files: ModelFiles) -> str:

@@ -65,7 +65,6 @@ class Places:
         ]
 
     def _direction(self, degrees: Array, with_degrees: bool) -> str:
-        """Describe a point (longitude, latitude) by its direction from the middle of the city's box."""
         east, north = self._plane.metres(degrees) - [self._plane.width / 2, self._plane.height / 2]
         distance = math.hypot(east, north)
         at = f" ({degrees[1]:.{SHOWN_DECIMALS}f}, {degrees[0]:.{SHOWN_DECIMALS}f})" if with_degrees else ""
@@ -153,6 +152,5 @@ def _read(city: City, layer: Layer, types: list[str]) -> "GeoSeries":
 
 
 def _named(column: str, value: object) -> str:
-    """Return a name; a number is preceded by its column ("ward 8")."""
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-    return f"{column.replace('_', ' ')} {text}" if text.isdecimal() else text
+    return f"{column.replace('_', ' ')} {text}" if text.isdecimal() else text  # "ward 8"

@@ -11,7 +11,7 @@ from shotspotter_assets.quality.quarters import QUARTER_DAYS
 if TYPE_CHECKING:
     from shotspotter_assets.quality.window import Window
 
-USUAL_REJECTED_OR_REPEATED: Final = 0.01
+USUAL_FAULTY: Final = 0.01  # rejected, repeated or equal rows
 USUAL_UNTYPED: Final = 0.05
 USUAL_OUTSIDE: Final = 0.05  # heard across a published edge: 2.8% of Washington DC's alerts lie outside its districts
 MIN_COPIED_SHARE: Final = 0.9  # minimum share of a file's points on a day that repeat another file
@@ -24,9 +24,7 @@ def share_rejected(window: "Window") -> Finding:
     """Check that few rows are rejected."""
     remedy = "See rejected_by_reason of these partitions; most often the city file's box, start or columns are wrong."
     compared = window.undated if len(window.checked) >= MIN_DAYS_FOR_UNDATED else 0
-    found = share_finding(
-        window.rejected, window.received, USUAL_REJECTED_OR_REPEATED, "cannot be used", remedy, compared
-    )
+    found = share_finding(window.rejected, window.received, USUAL_FAULTY, "cannot be used", remedy, compared)
     if not window.undated:
         return found
     message = f"{found.message} {number_of(window.undated, 'row')} without a usable date, of no day."
@@ -72,7 +70,7 @@ def duplicates(window: "Window") -> Finding:
         "See whether landed files overlap, or whether the source sends corrections as new rows. If equal rows without an id "
         "are separate events, set equal_rows: keep in the source."
     )
-    found = share_finding(repeated, window.received, USUAL_REJECTED_OR_REPEATED, "came twice", remedy)
+    found = share_finding(repeated, window.received, USUAL_FAULTY, "came twice", remedy)
     copies = _copies(window)
     if not copies:
         return found
@@ -92,7 +90,7 @@ def equal_rows(window: "Window") -> Finding:
 
     kept = window.by_day(alerts.equal_rows(window.alerts))
     says_so = any(getattr(source, "equal_rows", None) == "keep" for source in window.city.all_sources)
-    usual = 1.0 if says_so else USUAL_REJECTED_OR_REPEATED
+    usual = 1.0 if says_so else USUAL_FAULTY
     remedy = "Set equal_rows in the source: drop if they came twice, keep if they are separate events."
     verb = "equal another row without an id and count as separate events"
     return share_finding(kept, window.received, usual, verb, remedy)

@@ -110,9 +110,7 @@ def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
         )
     place = {key: value for key, value in model_settings(stored.city).items() if key in ("box", "grid")}
     if not place.items() <= record.settings.items():
-        raise ValueError(
-            f"{key}: box or grid has changed since the models' training. Materialize live_models for {key}."
-        )
+        raise ValueError(f"{key}: box or grid has changed since the training. Materialize live_models for {key}.")
     return stored.until(stored.issue_date - timedelta(days=record.lead - 1))
 
 

@@ -142,13 +142,10 @@ def train(
             fitted[name] = model = training.add(name, partial(chosen.fit, history, *windows, context))
             fitted |= model.members if isinstance(model, FittedStack) else {}
     stack = fitted[candidate]
-    members = stack.members if isinstance(stack, FittedStack) else {}
+    compared = candidate, *(stack.members if isinstance(stack, FittedStack) else ()), *registry.fallbacks(candidate)
     window, known = slice(validation.start, validation.stop), history.known_in(validation)
     axis, observed = history.days()[window][known], history.observed[window][known]
-    validated = {
-        name: fitted[name].validation_probability[known]
-        for name in (candidate, *members, *registry.fallbacks(candidate))
-    }
+    validated = {name: fitted[name].validation_probability[known] for name in compared}
     gate = verdict_on(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate, city.gate)
     counts = partial(AlertCounts.of_days, history, *windows, fitted[gate.served].validation_probability)
     training.add(records.COUNTS, counts if observed.any() else lambda: COUNTS_OF_OTHERS)

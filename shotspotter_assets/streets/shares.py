@@ -94,11 +94,6 @@ class StreetShares:
         at, shape = np.arange(len(self.parts)), (len(self.parts), self.parts.segments)
         return np.asarray(of_parts @ csr_array((np.ones(len(at)), (at, self.parts.segment)), shape=shape))
 
-    def share_variance(self) -> Array:
-        """Return the variance of the share of each part, shape (parts,)."""
-        share = self.share[: len(self.parts)]
-        return share * (1 - share) / (self.cell_days[self.parts.cell] + PRIOR_DAYS + 1)
-
 
 @dataclass(frozen=True)
 class CellRisk:
@@ -129,7 +124,8 @@ def segment_risk(shares: StreetShares, cells: CellRisk, ends: tuple[float, float
     expected, on_no_street = shares.divided(cells.expected)
     hazards = [-np.log1p(-values) for values in (cells.probability, cells.low, cells.high)]
     hazard, low, high = (shares.segments_per_day * shares.divided(values)[0] for values in hazards)
-    of_parts = hazards[0][shares.parts.cell] ** 2 * shares.share_variance()
+    cell, share = shares.parts.cell, shares.share[: len(shares.parts)]
+    of_parts = hazards[0][cell] ** 2 * share * (1 - share) / (shares.cell_days[cell] + PRIOR_DAYS + 1)
     variance = shares.segments_per_day**2 * shares.by_segment(of_parts)
     with np.errstate(divide="ignore", invalid="ignore"):
         shape, scale = hazard**2 / variance, variance / hazard

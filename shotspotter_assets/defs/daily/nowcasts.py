@@ -39,10 +39,8 @@ def definitions(city: City) -> dg.Definitions:
         nowcast, _ = Nowcaster(city, store.open, lambda: sources.readers(city, opened), lambda: now).issue("")
         assert nowcast is not None  # no inputs equal "", and the clock stands still
         record, longest = nowcast.record, nowcast.longest
-        title = (
-            f"Risk of the {longest['hours'][0]} hours from {record.starts.removesuffix('Z')} UTC: "
-            f"{record.alerts_since_midnight} alerts since midnight"
-        )
+        period = f"the {longest['hours'][0]} hours from {record.starts.removesuffix('Z')} UTC"
+        title = f"Risk of {period}: {record.alerts_since_midnight} alerts since midnight"
         picture = panel.picture("map", risk_map(longest, city, title))
         return dg.MaterializeResult(metadata={**panel.nowcast(opened, record), "map": picture})
 

@@ -66,9 +66,8 @@ def _fold_of(config: FoldModelConfig, log: Log, store: Store, city: City, cutoff
     before = store.days_present(FOLD_RECORD, city.name, last=cutoff - ONE_DAY) if city.network else None
     last = FoldRecord.find_sound(store, city.name, max(before)) if before else None
     earlier = {} if last is None else earlier_models(store, FOLD_MODEL, last, last.cutoff, log.info)
-    context = FitContext(
-        read_shared(store, city, cutoff), backups=training_backups(), log=log.info, changes=by_hand, earlier=earlier
-    )
+    shared, backups = read_shared(store, city, cutoff), training_backups()
+    context = FitContext(shared, backups=backups, log=log.info, changes=by_hand, earlier=earlier)
     windows = split_days(len(history.days), city.folds.validation_days(cutoff, len(history.days)), window)
     used = config.model_dump(mode="json", exclude_none=True)
     used |= {"folds": city.folds.model_dump(include={"train", "validation"})}

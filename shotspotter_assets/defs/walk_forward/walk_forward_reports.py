@@ -41,13 +41,16 @@ def definitions(city: City) -> dg.Definitions:
 
         reports = [(view, WalkForwardReport.find(one, city.name)) for one, view in city.by_target(store.open())]
         verdicts = [(view, report.verdict) for view, report in reports if report is not None]
-        shown = ((view, {"served": one.served, "best_baseline": one.best_baseline}, one) for view, one in verdicts)
+        numbers = [
+            (view, {"served": one.served, "best_baseline": one.best_baseline, **one.gain.ends()})
+            for view, one in verdicts
+        ]
         why = [(view, f"{one.served} is served. {' '.join(one.reasons)}") for view, one in verdicts]
         return dg.AssetCheckResult(
             passed=bool(verdicts) and all(one.outcome == "better" for _, one in verdicts),
             severity=dg.AssetCheckSeverity.WARN,
             description=panel.sentences(why),
-            metadata=panel.of_targets([(view, names | one.gain.ends()) for view, names, one in shown]),
+            metadata=panel.of_targets(numbers),
         )
 
     return dg.Definitions(assets=[reports], asset_checks=[forecast_beats_best_baseline])

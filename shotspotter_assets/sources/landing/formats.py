@@ -65,9 +65,7 @@ def _refuse_swallowed_lines(column: pa.ChunkedArray, delimiter: str, separators_
     swallowed = column.filter(pc.and_(pc.greater(breaks, 0), enough))
     if len(swallowed):
         begins = f"{swallowed[0].as_py()[:80]!r}"
-        raise ValueError(
-            f"a quote is not closed, and the lines after it are taken for one field, which begins {begins}"
-        )
+        raise ValueError(f"a quote is not closed; the lines after it are taken for one field, which begins {begins}")
 
 
 def read_json_lines(path: Path, source: LandingSettings) -> pa.Table:

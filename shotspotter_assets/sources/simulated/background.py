@@ -103,10 +103,8 @@ class Background:
         surfaces *= random.lognormal(0.0, CELL_SPREAD, activity.size)
         # A hot spot in a corner of very small cells may give nothing anywhere: the tiny number avoids 0 / 0.
         surfaces /= surfaces.sum(axis=1, keepdims=True) + np.finfo(float).tiny
-        everywhere = with_sensor / with_sensor.sum()
-        self.surfaces = np.vstack([surfaces * with_sensor, everywhere])
-        diffuse = weight.sum() * DIFFUSE_SHARE / (1 - DIFFUSE_SHARE)
-        self.weights = np.append(weight, diffuse)
+        self.surfaces = np.vstack([surfaces * with_sensor, with_sensor / with_sensor.sum()])
+        self.weights = np.append(weight, weight.sum() * DIFFUSE_SHARE / (1 - DIFFUSE_SHARE))
 
         hours_of_week = np.outer(WEEKDAYS, NIGHT_AND_MORNING + AFTERNOON_AND_EVENING)
         hours_of_week[5:, :5] *= WEEKEND_NIGHT
