@@ -207,7 +207,7 @@ def scored(fold: Fold, methods: tuple[str, ...], cache: Path) -> Scored:
     for name, probability in chances.items():
         model = AlertCounts.of_days(before, fold.train, fold.validation, validated[name])
         counts[name] = counts[MEAN].copy()
-        of_days = model.distribution(probability, fireworks, model.usual(history, fold.test))
+        of_days = model.distribution(probability, fireworks, model.log_m(history, fold.test))
         counts[name][:, history.in_coverage] = of_days.expected
     return Scored(fold, chances, counts)
 

@@ -269,7 +269,7 @@ class City(StrictModel):
 
     @property
     def target(self) -> str:
-        """The only target of a city by target (`by_target`), the main one of others."""
+        """The main target: the first one of the city's file, and the only one of each city of `by_target`."""
         return next(iter(self.targets))
 
     def by_target(self, store: "Store") -> list[tuple["Store", "City"]]:

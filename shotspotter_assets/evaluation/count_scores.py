@@ -60,10 +60,10 @@ def fold_counts(
     """
     test, in_coverage, model = record.windows(history)[2], history.in_coverage, models.counts
     known, alerts = history.known_in(test), history.alerts[:, in_coverage]
-    days, usual = history.days()[test.start :][known], model.usual(history, test)[known]
+    days, log_m = history.days()[test.start :][known], model.log_m(history, test)[known]
     fireworks = firework_days(history.city, days)[:, None]
     names = record.served, *BASELINES
-    forecasts = {name: model.distribution(probability[name][known], fireworks, usual) for name in names}
+    forecasts = {name: model.distribution(probability[name][known], fireworks, log_m) for name in names}
     served, (row, column) = forecasts[record.served], np.nonzero(in_coverage)
     low, high = model.total_interval(served, fireworks)
     columns: dict[str, Any] = {"date": days[:, None], "row": row, "column": column}

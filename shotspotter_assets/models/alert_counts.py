@@ -74,7 +74,7 @@ class CountDistribution:
 class AlertCounts(StoredModel):
     """The fitted distribution of the number of alerts given the probability p of at least one.
 
-    Arguments of methods broadcast: `probability`, `fireworks` (True on firework days) and `usual`, log m by the regression.
+    Arguments of methods broadcast: `probability`, `fireworks` (True on firework days) and `log_m`, log m by the regression.
     """
 
     intercept: tuple[float, float]  # a (0 with a regression), and the addition to log m on firework days
@@ -84,7 +84,7 @@ class AlertCounts(StoredModel):
     regression: FurtherAlerts | None = None
 
     @classmethod
-    def fit(cls, counts: Counts, probability: Array, fireworks: Booleans, usual: Array | None = None) -> "AlertCounts":
+    def fit(cls, counts: Counts, probability: Array, fireworks: Booleans, log_m: Array | None = None) -> "AlertCounts":
         """Return the likeliest distribution; raise ValueError if no cell has an alert.
 
         Arrays are (periods, cells), best of days that their models were not fitted on; fireworks are (periods,).
@@ -92,23 +92,23 @@ class AlertCounts(StoredModel):
         some = counts > 0
         if not some.any():
             raise ValueError(f"None of {counts.size} cells and periods has an alert; fit on a longer window.")
-        night = np.broadcast_to(fireworks[:, None], counts.shape)[some]
-        has_enough_fireworks = min(night.sum(), (~night).sum()) >= MIN_POSITIVES
+        on_fireworks = np.broadcast_to(fireworks[:, None], counts.shape)[some]
+        has_enough_fireworks = min(on_fireworks.sum(), (~on_fireworks).sum()) >= MIN_POSITIVES
 
         def model(values: Array) -> "AlertCounts":
             intercept, growth, size, intercept_more, size_more = values.tolist()
             return cls((intercept, intercept_more), growth, (size, size_more), 0.0)
 
         def loss(values: Array) -> float:
-            found = model(values).distribution(probability[some], night, 0.0 if usual is None else usual[some])
+            found = model(values).distribution(probability[some], on_fireworks, 0.0 if log_m is None else log_m[some])
             likely = nbinom.logpmf(counts[some] - 1, found.size, found.size / (found.size + found.further))
             # Penalties keep the numbers finite where every count is one; they weigh as little as one alert.
             return float((0.01 * values**2).sum() - likely.sum())
 
-        of_mean = [(-12, 6), (-1, 2)] if usual is None else [(0, 0)] * 2
+        of_mean = [(-12, 6), (-1, 2)] if log_m is None else [(0, 0)] * 2
         bounds = [*of_mean, (-6, 5), *[(-6, 6) if has_enough_fireworks else (0, 0)] * 2]
         fitted = model(minimize(loss, np.zeros(5), method="L-BFGS-B", bounds=bounds).x)
-        forecast = fitted.distribution(probability, fireworks[:, None], 0.0 if usual is None else usual)
+        forecast = fitted.distribution(probability, fireworks[:, None], 0.0 if log_m is None else log_m)
         return replace(fitted, city_variance=_shared_variance(counts, forecast, fireworks))
 
     @classmethod
@@ -116,19 +116,19 @@ class AlertCounts(StoredModel):
         """Return the distribution by day; `probability` is that of the validation days by models of training days."""
         known, days = history.known_in(validation), slice(validation.start, validation.stop)
         alerts, dates = history.alerts[days][known][:, history.in_coverage], history.days()[days][known]
-        regression, usual = fit_further_alerts(FitData(history, train, validation))
-        usual = None if usual is None else usual[known]
-        counts = cls.fit(alerts, probability[known], firework_days(history.city, dates), usual)
+        regression, log_m = fit_further_alerts(FitData(history, train, validation))
+        log_m = None if log_m is None else log_m[known]
+        counts = cls.fit(alerts, probability[known], firework_days(history.city, dates), log_m)
         return replace(counts, regression=regression)
 
-    def usual(self, history: History, days: range) -> Array:
+    def log_m(self, history: History, days: range) -> Array:
         """Return log m of ordinary days by the regression, shape (days, cells), or zeros, (days, 1)."""
         return np.zeros((len(days), 1)) if self.regression is None else self.regression.log_mean(history, days)
 
-    def distribution(self, probability: Array, fireworks: Booleans, usual: Array | float = 0.0) -> CountDistribution:
+    def distribution(self, probability: Array, fireworks: Booleans, log_m: Array | float = 0.0) -> CountDistribution:
         """Return the distributions of periods and cells."""
         hazard, size = -np.log1p(-probability), np.exp(self.size[0] + self.size[1] * fireworks)
-        log_mean = self.intercept[0] + self.intercept[1] * fireworks + self.growth * np.log(hazard) + usual
+        log_mean = self.intercept[0] + self.intercept[1] * fireworks + self.growth * np.log(hazard) + log_m
         return CountDistribution(*np.broadcast_arrays(probability, np.exp(np.clip(log_mean, *LOG_MEAN_BOUNDS)), size))
 
     def total_interval(self, counts: CountDistribution, fireworks: Booleans) -> tuple[Array, Array]:

@@ -54,8 +54,8 @@ def next_day_table(record: ServingRecord, models: TrainedModels, history: Histor
     offset = np.array(day_offset(record.weekly_offset, fireworks))[:, None]
     if isinstance(served, FittedNewCity):  # only these rates have an uncertainty of their own in each cell
         offset = offset + served.spread(history, at)
-    usual = models.counts.usual(history, range(at, at + 1))[0]
-    counts = models.counts.distribution(probability, np.array(fireworks), usual)
+    log_m = models.counts.log_m(history, range(at, at + 1))[0]
+    counts = models.counts.distribution(probability, np.array(fireworks), log_m)
     first, days, zone = forecast_date.weekday() * dates.DAY_HOURS, [forecast_date], history.city.zone
     period = dates.day_starts(days, zone)[0], int(dates.hours_of_days(days, zone)[0])
     profile = models.profile[first : first + dates.DAY_HOURS]

@@ -49,11 +49,11 @@ class Store:
     def __init__(self, root: str, s3_client: Any = None) -> None:
         """Open the store without contacting it; raise ValueError for another root, or for S3 without a client."""
         self.root = root
-        self.target = GUNFIRE
+        self.target = GUNFIRE  # whose files are used of assets by target; `of` changes it
         self._objects = _objects(root, s3_client)
 
     def of(self, target: str) -> "Store":
-        """Return the store with the files of a target, of assets that have them by target."""
+        """Return the store that reads and writes the files of a target, where these are by target (`BY_TARGET`)."""
         other = copy(self)
         other.target = target
         return other

@@ -59,5 +59,5 @@ def test_a_fold_has_numbers_of_the_served_forecast_and_baselines() -> None:
     np.testing.assert_array_equal(table["alerts"].to_numpy(), alerts[cities.TEST.start :].ravel())
     np.testing.assert_allclose(table[MEAN_OF_COUNTS].to_numpy()[:CELLS], alerts[: cities.TEST.start].mean(axis=0))
     assert (table[SERVED].to_numpy() >= 0.2).all()
-    expected = counts.distribution(probability["ewma"], np.zeros((DAYS, 1), bool), counts.usual(history, cities.TEST))
+    expected = counts.distribution(probability["ewma"], np.zeros((DAYS, 1), bool), counts.log_m(history, cities.TEST))
     np.testing.assert_allclose(table["ewma"].to_numpy(), expected.expected.ravel())

@@ -9,11 +9,11 @@ NIGHTS[::20] = True
 SIZE = 0.7
 
 
-def made_up(seed: int = 0, usual: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+def made_up(seed: int = 0, log_m: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Counts of bursts, and the true probability of at least one; firework nights have larger bursts."""
     random = np.random.default_rng(seed)
     probability = np.clip(random.gamma(1.0, 0.08, (400, 60)), 1e-4, 0.9)
-    mean = np.where(NIGHTS, 4.0, 0.8)[:, None] * np.exp(usual)
+    mean = np.where(NIGHTS, 4.0, 0.8)[:, None] * np.exp(log_m)
     further = random.negative_binomial(SIZE, SIZE / (SIZE + np.broadcast_to(mean, probability.shape)))
     return (1 + further) * (random.random(probability.shape) < probability), probability
 
@@ -31,21 +31,21 @@ def test_totals_are_right_on_other_days(fitted):
 
 
 def test_the_usual_number_of_a_place_moves_its_counts_and_not_its_chance():
-    usual = np.repeat(np.log([0.2, 3.0]), 30)
-    model = AlertCounts.fit(*made_up(usual=usual), NIGHTS, np.broadcast_to(usual + np.log(0.8), (400, 60)))
-    counts, probability = made_up(seed=1, usual=usual)
-    forecast = model.distribution(probability, NIGHTS[:, None], usual + np.log(0.8))
+    log_m = np.repeat(np.log([0.2, 3.0]), 30)
+    model = AlertCounts.fit(*made_up(log_m=log_m), NIGHTS, np.broadcast_to(log_m + np.log(0.8), (400, 60)))
+    counts, probability = made_up(seed=1, log_m=log_m)
+    forecast = model.distribution(probability, NIGHTS[:, None], log_m + np.log(0.8))
     np.testing.assert_array_equal(forecast.probability, probability)
     for places in (slice(30), slice(30, None)):
         assert forecast.expected[:, places].sum() == pytest.approx(counts[:, places].sum(), rel=0.1)
 
 
-@pytest.mark.parametrize("night", [False, True])
-def test_mean_variance_and_interval_are_those_of_the_distribution(night):
+@pytest.mark.parametrize("on_fireworks", [False, True])
+def test_mean_variance_and_interval_are_those_of_the_distribution(on_fireworks):
     probability, numbers = np.array([[0.01], [0.2], [0.92]]), np.arange(1, 401)
-    mean = 4.0 if night else 0.8
+    mean = 4.0 if on_fireworks else 0.8
     model = AlertCounts((np.log(0.8), np.log(5)), 0.0, (np.log(SIZE), 0.0), city_variance=0.0)
-    forecast = model.distribution(probability, np.array(night))
+    forecast = model.distribution(probability, np.array(on_fireworks))
     some = nbinom.pmf(numbers - 1, SIZE, SIZE / (SIZE + mean)) * probability
     np.testing.assert_allclose(some @ numbers, forecast.expected[:, 0], rtol=1e-6)
     variance = forecast.variance[:, 0]
@@ -65,9 +65,9 @@ def test_the_interval_of_the_total_has_its_coverage(fitted):
 def test_intervals_of_a_quiet_city_hold_no_more_than_they_say():
     random = np.random.default_rng(3)
     probability = random.uniform(0.001, 0.02, (4_000, 60)) * random.uniform(0.2, 6, (4_000, 1))
-    model, night = AlertCounts((-3.0, 0.0), 0.0, (0.0, 0.0), city_variance=0.0), np.array([False])
-    forecast = model.distribution(probability, night)
-    low, high = model.total_interval(forecast, night)
+    model, on_fireworks = AlertCounts((-3.0, 0.0), 0.0, (0.0, 0.0), city_variance=0.0), np.array([False])
+    forecast = model.distribution(probability, on_fireworks)
+    low, high = model.total_interval(forecast, on_fireworks)
     total = (random.random(probability.shape) < probability).sum(axis=1)
     assert 0.75 < ((total >= low) & (total <= high)).mean() < 0.85
 
@@ -81,11 +81,11 @@ def test_a_calm_month_does_not_promise_calm_years():
 def test_totals_of_firework_days_whose_level_is_not_known_are_held(fitted):
     """In a large city chance alone is small, so that the level decides."""
     _, probability = made_up()
-    probability, night = np.tile(probability, (5, 20)), np.ones((2_000, 1), dtype=bool)
+    probability, on_fireworks = np.tile(probability, (5, 20)), np.ones((2_000, 1), dtype=bool)
     level = np.random.default_rng(5).gamma(1 / FIREWORK_VARIANCE, FIREWORK_VARIANCE, 2_000)
-    forecast = fitted.distribution(probability, night)
+    forecast = fitted.distribution(probability, on_fireworks)
     total = forecast.expected.sum(axis=1) * level
-    low, high = fitted.total_interval(forecast, night)
+    low, high = fitted.total_interval(forecast, on_fireworks)
     assert 0.77 < ((total >= low) & (total <= high)).mean() < 0.87
 
 

@@ -52,6 +52,6 @@ def test_stored_counts_give_equal_forecasts():
     counts = AlertCounts.of_days(past, TRAIN, VALIDATION, probability)
     stored = AlertCounts.load(counts.files())
     at = range(past.next_day, past.next_day + 1)
-    np.testing.assert_array_equal(counts.usual(past, at), stored.usual(past, at))
-    forecast = counts.distribution(np.full((1, COVERED.sum()), 0.99), np.array(False), counts.usual(past, at))
+    np.testing.assert_array_equal(counts.log_m(past, at), stored.log_m(past, at))
+    forecast = counts.distribution(np.full((1, COVERED.sum()), 0.99), np.array(False), counts.log_m(past, at))
     assert forecast.expected[0, 0] == pytest.approx(MEAN, rel=0.2)
