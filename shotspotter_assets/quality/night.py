@@ -51,8 +51,7 @@ def mixed_zones(hours: Integers, dates: Days, zone: ZoneInfo) -> str | None:
     best = gain[by_zone].max(initial=-np.inf)
     if best < max(MIN_MONTH_LOG_LIKELIHOOD_RATIO, MIN_SHARE_OF_BEST * gain.max()):
         return None
-    is_late = SHIFTS[by_zone & (gain == best)][0] > 0
-    shift = _shift(distance if is_late else -distance)
+    shift = _shift(distance if SHIFTS[by_zone & (gain == best)][0] > 0 else -distance)
     remedy = "land the files of these days again with corrected times, under their old names"
     return f"part or all of the times are about {shift}, as in UTC: {remedy}"
 

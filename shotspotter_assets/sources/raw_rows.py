@@ -130,6 +130,7 @@ def _points(table: pa.Table, source: TabularSettings, origin: str) -> tuple[pa.C
 def _are_separate(source: TabularSettings, time_utc: pa.ChunkedArray, *point: pa.ChunkedArray) -> pa.Array:
     if source.equal_rows != "if_rounded":
         return pa.repeat(source.equal_rows == "keep", len(time_utc))
+    # Unreadable times count as exact.
     whole_minutes = time_utc.cast(pa.int64()).fill_null(1).to_numpy() % MINUTE_MICROSECONDS == 0
     east_and_north = np.stack([degrees.to_numpy() for degrees in point])
     return pa.array(whole_minutes | are_rounded(east_and_north, ROUNDED_DEGREES).all(axis=0))

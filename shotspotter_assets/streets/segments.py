@@ -111,8 +111,7 @@ def _cut(city: City, named: "geopandas.GeoDataFrame") -> tuple[Shapes, pd.DataFr
     of_edges = named[["street", "low", "high"]].iloc[row[line]].assign(edge=edge, line=line)
     of_edges = of_edges.sort_values(["edge", "line"])
     # The first line in the file names an edge; house numbers are those of all lines with the name.
-    street = of_edges.groupby("edge")["street"].transform("first")
-    own = of_edges[of_edges["street"] == street]
+    own = of_edges[of_edges["street"] == of_edges.groupby("edge")["street"].transform("first")]
     return edges, own.groupby("edge").agg(street=("street", "first"), low=("low", "min"), high=("high", "max"))
 
 

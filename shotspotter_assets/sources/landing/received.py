@@ -82,8 +82,7 @@ def unusable_files(files: Received, city: City) -> dict[str, str]:
     why = {path: file.error for path, file in sorted(files.items()) if file.error}
     for path, file in sorted(files.items()):
         if _is_held_back(path, file, city):
-            name = PurePosixPath(path).name
-            entry = f"`acknowledged: [{{file: {name}, by: NAME, on: DATE}}]`"
+            entry = f"`acknowledged: [{{file: {PurePosixPath(path).name}, by: NAME, on: DATE}}]`"
             remedy = f"Replace or remove the file; or, if its rows are right, add {entry} to the city's file."
             problem = f"{file.shifted}, so its times are probably in another zone"
             held_back = f"City {city.name}: {path} is held back: {problem}. {remedy}"
