@@ -77,7 +77,7 @@ def test_search_on_sagemaker_with_a_store_on_s3(
     for file in (root / "grid_tensors").rglob("*"):
         if file.is_file():
             s3_server.client().upload_file(str(file), bucket, f"{prefix}/{file.relative_to(root)}")
-    aws = FakeAws(lambda request: [Job(texts(VALUES), objective=1e-9)] * 2, ("InProgress", "Completed"))
+    aws = FakeAws(*[Job(texts(VALUES), objective=1e-9)] * 2, statuses=("InProgress", "Completed"))
     monkeypatch.setattr(SageMakerResource, "client", lambda self: aws)
     machines = SageMakerResource(role="arn:aws:iam::123456789012:role/training", image="image", poll_s=0.0)
     settings = {"instance_type": "ml.c6i.large"}
