@@ -94,7 +94,7 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
             {
                 "at": [one.latitude, one.longitude],
                 "cell": cell,
-                "lines": [f"{one.wall:%H:%M}" if has_hours else "", one.type],
+                "lines": [f"{one.wall:%H:%M}" if has_hours else "", str(one.type).replace("_", " ")],
                 "unit": [unit] if has_plans(city) else [],
             }
             for one, cell, unit in zip(alerts.itertuples(), number.tolist(), reached.tolist(), strict=True)
