@@ -163,7 +163,8 @@ class City(StrictModel):
         spellings = Counter(spelling.lower() for of_type in self.event_types.values() for spelling in of_type)
         has_nowcasts, today = self.nowcasts is not None, datetime.now(self.zone).date()
         of_folds = self.folds.problem(self.start, min(self.end or today, today).replace(day=1))
-        events, weights = list(dict.fromkeys([GUNSHOTS, *self.event_types])), self.patrol.weights if self.patrol else {}
+        events, weights = dict.fromkeys([GUNSHOTS, *self.event_types]), self.patrol.weights if self.patrol else {}
+        needed = f"it needs different events (allowed: {', '.join(events)})"
         problems = {
             f"start ({self.start}) must be before today": self.start >= today,
             of_folds: bool(of_folds),
@@ -175,7 +176,7 @@ class City(StrictModel):
             f"event_types must not be named {GUNSHOTS}, which are alerts": GUNSHOTS in self.event_types,
             "targets must name a forecast": not self.targets,
             **{
-                f"targets.{name}: {', '.join(wrong) or 'no event'} is not there, or twice (allowed: {', '.join(events)})": True
+                f"targets.{name}: names {', '.join(wrong) or 'nothing'}; {needed}": True
                 for name, counted in self.targets.items()
                 if (wrong := [one for one in counted if one not in events or counted.count(one) > 1]) or not counted
             },
