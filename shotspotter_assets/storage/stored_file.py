@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ALL_CITIES: Final = "all-cities"  # name of the city of files of all cities; no city can have it
-GUNFIRE: Final = "gunfire"  # target of a city whose file names none
+GUNFIRE: Final = "gunfire"  # target of a city without `targets` in its file
 
 
 class Asset(StrEnum):
