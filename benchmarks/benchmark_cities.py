@@ -24,6 +24,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
+from shotspotter_assets.evaluation.gains import Gain, WeeklySums, weekly_gain
 from shotspotter_assets.gridding.coverage import estimate_coverage
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory
@@ -143,6 +144,17 @@ def parser(
     arguments.add_argument("--cache", type=Path, required=True, help="folder for counts and forecasts")
     arguments.add_argument("--cities", nargs="+", choices=list(choices))
     return arguments
+
+
+def print_row(*cells: object) -> None:
+    """Print a row of a Markdown table."""
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def print_head(*columns: object) -> None:
+    """Print the head of a Markdown table."""
+    print_row(*columns)
+    print_row(*["---"] * len(columns))
 
 
 def city_of(name: str) -> City:
@@ -272,6 +284,12 @@ def hourly_folds(name: str, data: Path | None, cache: Path) -> list[HourlyFold]:
         validation, test, stop = (hours.hour_at(day_start(day, city.zone)) for day in bounds)
         city_folds.append(HourlyFold(hours, cutoff, range(validation), range(validation, test), range(test, stop)))
     return city_folds
+
+
+def pooled_gain(windows: Sequence[WeeklySums], model: str, over: str) -> Gain:
+    """The gain of one model over another in the weeks of several windows; weeks of two windows stay apart."""
+    losses = {name: np.concatenate([window.losses[name] for window in windows]) for name in (model, over)}
+    return weekly_gain(WeeklySums(np.concatenate([window.positives for window in windows]), losses), model, over)
 
 
 def moved_apart(tables: Sequence[pa.Table]) -> list[pa.Table]:
