@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from benchmark_cities import dated
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
@@ -34,7 +35,7 @@ FIRST, LAST = date(2014, 1, 1), date(2023, 12, 31)
 STRETCH = 360
 """Days that are read, cleaned and gridded at a time. The pandas version is timed, and compared, on the first stretch."""
 REPEATED = 200
-SPEED = {False: 1_000_000, True: 200_000}  # alerts per second to reach without and with incidents
+SPEED = 200_000  # alerts per second to reach
 MEMORY = 2.0  # GB to stay below
 ROW_GROUP = 2**17
 LANDED = {
@@ -51,13 +52,13 @@ def main() -> None:
     """Compare the versions, or measure the one that a process of its own is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("alerts", type=int, nargs="?", default=10_000_000)
-    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.measure is None:
         compare(chosen.alerts)
         return
-    version, kind, folder = chosen.measure
-    measured = {"ours": ours, "pandas": with_pandas}[version](folder, kind == "incidents")
+    version, folder = chosen.measure
+    measured = {"ours": ours, "pandas": with_pandas}[version](folder)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(json.dumps({**measured, "memory": memory}))
 
@@ -67,22 +68,20 @@ def compare(alerts: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = write_file(Path(folder, "alerts.parquet"), alerts)
         print(f"{rows:,} alerts on {len(days_between(FIRST, LAST)):,} days, in one file", flush=True)
-        for incidents, target in SPEED.items():
-            ours, pandas = (in_a_process(version, incidents, folder) for version in ("ours", "pandas"))
-            speed, pandas_speed = (part["alerts"] / sum(part["seconds"].values()) for part in (ours, pandas))
-            steps = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in ours["seconds"].items())
-            print(
-                f"cleaned and gridded {'with' if incidents else 'without'} incidents: {speed:,.0f} alerts a second "
-                f"(target {target:,}): {steps}; besides, reading {ours['reading']:.1f} s; peak memory "
-                f"{ours['memory']:.2f} GB (target {MEMORY})"
-            )
-            print(
-                f"  pandas, first {STRETCH} days: {pandas_speed:,.0f} alerts a second, ratio "
-                f"{speed / pandas_speed:.1f}; peak memory {pandas['memory']:.2f} GB"
-            )
-            if ours["first_days"] != pandas["first_days"]:
-                sys.exit(f"the results differ: {ours['first_days']} and {pandas['first_days']}")
-            print(f"  same results on these days: {ours['first_days']}", flush=True)
+        ours, pandas = (in_a_process(version, folder) for version in ("ours", "pandas"))
+    speed, pandas_speed = (part["alerts"] / sum(part["seconds"].values()) for part in (ours, pandas))
+    steps = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in ours["seconds"].items())
+    print(
+        f"cleaned and gridded with incidents: {speed:,.0f} alerts a second (target {SPEED:,}): {steps}; "
+        f"besides, reading {ours['reading']:.1f} s; peak memory {ours['memory']:.2f} GB (target {MEMORY})"
+    )
+    print(
+        f"  pandas, first {STRETCH} days: {pandas_speed:,.0f} alerts a second, ratio {speed / pandas_speed:.1f}; "
+        f"peak memory {pandas['memory']:.2f} GB"
+    )
+    if ours["first_days"] != pandas["first_days"]:
+        sys.exit(f"the results differ: {ours['first_days']} and {pandas['first_days']}")
+    print(f"  same results on these days: {ours['first_days']}")
 
 
 def write_file(file: Path, alerts: int) -> int:
@@ -121,38 +120,32 @@ def landing_city() -> City:
     return load_cities()["simulated_city"].model_copy(update={"source": source, "start": FIRST - 2 * timedelta(days=1)})
 
 
-def in_a_process(version: str, incidents: bool, folder: str) -> dict[str, Any]:
+def in_a_process(version: str, folder: str) -> dict[str, Any]:
     """What `ours` or `with_pandas` measured, and the peak memory of its process in GB."""
-    command = [sys.executable, __file__, "--measure", version, "incidents" if incidents else "alerts", folder]
+    command = [sys.executable, __file__, "--measure", version, folder]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def ours(folder: str, incidents: bool) -> dict[str, Any]:
+def ours(folder: str) -> dict[str, Any]:
     """Read, clean and grid all days, a stretch at a time."""
-    from shotspotter_assets.cleaning import alerts as cleaning
+    from shotspotter_assets.cleaning.alerts import clean_alerts
     from shotspotter_assets.gridding.tensors import sparse_tensors
     from shotspotter_assets.sources.landing.folder import LandingFolder
     from shotspotter_assets.storage.store import Store
 
-    if not incidents:
-        cleaning.incident_numbers = lambda day, *_: np.arange(len(day))
     city = landing_city()
     source = LandingFolder(city, city.source, folder, Store(f"{folder}/.store"))
     results = Results()
-    cleaning.clean_alerts(source.read(FIRST, FIRST), [FIRST], city)  # imports
+    clean_alerts(source.read(FIRST, FIRST), [FIRST], city)  # imports
     seconds = {"cleaning": 0.0, "gridding": 0.0}
     reading, alerts = 0.0, 0
     for days in stretches(days_between(FIRST, LAST)):
         marks = [time.process_time()]
         raw = source.read(days[0] - timedelta(days=1), days[-1])
         marks.append(time.process_time())
-        cleaned = cleaning.clean_alerts(raw, days, city)
+        cleaned = clean_alerts(raw, days, city)
         marks.append(time.process_time())
-        tables = [
-            result.alerts.add_column(0, "date", pa.repeat(pa.scalar(day), result.alerts.num_rows))
-            for day, result in cleaned.items()
-        ]
-        stacked = pa.concat_tables(tables)
+        stacked = dated({day: result.alerts for day, result in cleaned.items()})
         marks.append(time.process_time())
         tensors = sparse_tensors(stacked, days, city)
         marks.append(time.process_time())
@@ -202,15 +195,15 @@ def tensor_columns() -> list[str]:
     return [*TENSORS.columns]
 
 
-def with_pandas(folder: str, incidents: bool) -> dict[str, Any]:
+def with_pandas(folder: str) -> dict[str, Any]:
     """The same on the first days, as one would write it with pandas."""
     import pandas as pd
 
     city = landing_city()
     last = pd.Timestamp(FIRST + timedelta(days=STRETCH), tz=city.zone)
     raw = pd.read_parquet(folder, filters=[("when", "<", last)])
-    clean_and_grid_with_pandas(raw[:100], city, incidents)  # imports
-    alerts, counts, seconds = clean_and_grid_with_pandas(raw, city, incidents)
+    clean_and_grid_with_pandas(raw[:100], city)  # imports
+    alerts, counts, seconds = clean_and_grid_with_pandas(raw, city)
     results = Results()
     for day in days_between(FIRST, LAST)[:STRETCH]:
         results.add(alerts[alerts["day"] == day].rename(columns={"lon": "longitude"}), counts[counts["day"] == day])
@@ -218,7 +211,7 @@ def with_pandas(folder: str, incidents: bool) -> dict[str, Any]:
 
 
 def clean_and_grid_with_pandas(
-    raw: "pd.DataFrame", city: City, incidents: bool
+    raw: "pd.DataFrame", city: City
 ) -> tuple["pd.DataFrame", "pd.DataFrame", dict[str, float]]:
     """(cleaned alerts, sparse tensor, seconds by step)."""
     import pandas as pd
@@ -234,7 +227,7 @@ def clean_and_grid_with_pandas(
     codes = {"Single_Gunshot": 0, "Multiple_Gunshots": 1, "Gunshot_or_Firecracker": 2}
     alerts["gunshot_type"] = alerts["kind"].map(codes)
     alerts["is_holiday_fireworks"] = local.dt.strftime("%m%d").isin(["0703", "0704", "0705", "1231", "0101"])
-    alerts["incident_id"] = pandas_incidents(alerts, box.south / 2 + box.north / 2) if incidents else alerts["user_id"]
+    alerts["incident_id"] = pandas_incidents(alerts, box.south / 2 + box.north / 2)
     cleaned = time.process_time()
     alerts["hour"] = (alerts["when"] - local.dt.normalize().dt.tz_convert("UTC")) // pd.Timedelta(hours=1)
     alerts["row"] = np.minimum((alerts["lat"] - box.south) / (box.north - box.south) * grid.rows // 1, grid.rows - 1)

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmark_cities import HourlyFold, hourly_folds, parser
+from benchmark_cities import HourlyFold, hourly_folds, parser, pooled_gain, print_head, print_row
 from hours_members import hourly_stack_of, kept_hourly
 
-from shotspotter_assets.calendar.dates import weeks
-from shotspotter_assets.evaluation.gains import WeeklySums, weekly_gain
+from shotspotter_assets.evaluation.gains import weekly_sums
 from shotspotter_assets.evaluation.scores import calibration
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster_registry import CLIMATOLOGY
@@ -38,25 +37,26 @@ def fold_scores(fold: HourlyFold, horizons: list[int], cache: Path) -> dict[int,
         forecasts[STACK] = stack.predict(history, issues, horizon)
         observed = history.occupied_within(horizon)[issues]
         scores[horizon] = {
-            **weekly_sums(history, issues, forecasts, observed, horizon),
+            **hour_scores(history, issues, forecasts, observed, horizon),
             **count_scores(history, stack.models[horizon].counts, forecasts[STACK], issues, horizon),
         }
     return scores
 
 
-def weekly_sums(
+def hour_scores(
     history: HourlyHistory, issues: np.ndarray, forecasts: dict[str, np.ndarray], observed: np.ndarray, horizon: int
 ) -> dict[str, Any]:
-    """Positives, log losses and predicted sums by week, and the calibration line of the stack."""
-    week = weeks(history.starts[issues])
-    week = np.unique(week, return_inverse=True)[1]
+    """Positives, log losses and predicted sums by week, and the forecasts of the stack."""
     losses = {name: log_losses(p, observed).sum(axis=1) for name, p in forecasts.items()}
-    ordinary = ~fireworks_ahead(history, horizon)[issues]
+    instants, positives, ordinary = (
+        history.starts[issues],
+        observed.sum(axis=1),
+        ~fireworks_ahead(history, horizon)[issues],
+    )
+    of_ordinary = {name: loss * ordinary for name, loss in losses.items()}
     return {
-        "positives": np.bincount(week, observed.sum(axis=1)).tolist(),
-        "losses": {name: np.bincount(week, loss).tolist() for name, loss in losses.items()},
-        "ordinary_positives": np.bincount(week, observed.sum(axis=1) * ordinary).tolist(),
-        "ordinary_losses": {name: np.bincount(week, loss * ordinary).tolist() for name, loss in losses.items()},
+        "weekly": weekly_sums(instants, positives, losses),
+        "ordinary_weekly": weekly_sums(instants, positives * ordinary, of_ordinary),
         "predicted": {name: float(p.sum()) for name, p in forecasts.items()},
         "ordinary_predicted": {name: float(p[ordinary].sum()) for name, p in forecasts.items()},
         "forecast": forecasts[STACK].astype(np.float32).ravel(),
@@ -85,14 +85,6 @@ def count_scores(
     }
 
 
-def gain(folds: list[dict[str, Any]], over: str, kind: str = "") -> str:
-    """Gain of the stack in nats per positive, with its interval."""
-    losses, positives = f"{kind}losses", f"{kind}positives"
-    pooled = {name: np.concatenate([fold[losses][name] for fold in folds]) for name in (STACK, over)}
-    weekly = WeeklySums(np.concatenate([fold[positives] for fold in folds]), pooled)
-    return weekly_gain(weekly, STACK, over).text("+.3f")
-
-
 def slope_of(folds: list[dict[str, Any]]) -> float:
     """Slope of the line that calibrates the stack's log odds."""
     forecast, observed = (np.concatenate([fold[name] for fold in folds]) for name in ("forecast", "observed"))
@@ -101,25 +93,30 @@ def slope_of(folds: list[dict[str, Any]]) -> float:
 
 def show(title: str, folds: list[dict[str, Any]]) -> None:
     """One table: all forecasters against the climatology, and the stack against each."""
-    names = [name for name in folds[0]["losses"] if name != STACK]
-    positives = sum(sum(fold["positives"]) for fold in folds)
-    print(f"\n### {title}: {sum(fold['rows'] for fold in folds):,} forecasts, {positives:,.0f} positives\n")
-    print(
-        "| forecast | gain over climatology | stack's gain over it (90%) | the same without firework days | pred/obs | "
-        "without firework days |"
+    positives, ordinary_positives = (
+        sum(fold[kind].positives.sum() for fold in folds) for kind in ("weekly", "ordinary_weekly")
     )
-    print("| --- | --- | --- | --- | --- | --- |")
-    base = sum(sum(fold["losses"][CLIMATOLOGY]) for fold in folds)
-    for name in [*names, STACK]:
-        over = (base - sum(sum(fold["losses"][name]) for fold in folds)) / positives
+    print(f"\n### {title}: {sum(fold['rows'] for fold in folds):,} forecasts, {positives:,.0f} positives\n")
+    print_head(
+        "forecast",
+        "gain over climatology",
+        "stack's gain over it (90%)",
+        "the same without firework days",
+        "pred/obs",
+        "without firework days",
+    )
+    for name in folds[0]["predicted"]:
+        over = pooled_gain([fold["weekly"] for fold in folds], name, CLIMATOLOGY).gain
         ratio = sum(fold["predicted"][name] for fold in folds) / positives
-        ordinary = sum(fold["ordinary_predicted"][name] for fold in folds)
-        ordinary /= sum(sum(fold["ordinary_positives"]) for fold in folds)
-        gains = [gain(folds, name, kind) if name != STACK else "-" for kind in ("", "ordinary_")]
-        print(f"| {name} | {over:+.3f} | {gains[0]} | {gains[1]} | {ratio:.3f} | {ordinary:.3f} |")
+        ordinary = sum(fold["ordinary_predicted"][name] for fold in folds) / ordinary_positives
+        gains = [
+            "-" if name == STACK else pooled_gain([fold[kind] for fold in folds], STACK, name).text("+.3f")
+            for kind in ("weekly", "ordinary_weekly")
+        ]
+        print_row(name, f"{over:+.3f}", *gains, f"{ratio:.3f}", f"{ordinary:.3f}")
     total = {key: sum(fold[key] for fold in folds) for key in folds[0] if isinstance(folds[0][key], int | float)}
     slopes = ", ".join(f"{slope_of([fold]):.2f}" for fold in folds)
-    ratios = ", ".join(f"{fold['predicted'][STACK] / sum(fold['positives']):.2f}" for fold in folds)
+    ratios = ", ".join(f"{fold['predicted'][STACK] / fold['weekly'].positives.sum():.2f}" for fold in folds)
     print(
         f"\nCalibration slope {slope_of(folds):.2f}, of the folds {slopes}; pred/obs of the folds {ratios}. "
         f"Alerts expected/observed {total['expected_alerts'] / total['alerts']:.3f}, "

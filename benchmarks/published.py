@@ -22,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from benchmark_cities import Fold, dated
+from benchmark_cities import Fold, dated, print_head, print_row
 from pydantic import ValidationError
 from stack_members import MEMBERS, members_of, stack_of
 
@@ -72,23 +72,15 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=Path, required=True, help="CSV or Parquet file with a row for each event")
-    for name, column in {
-        "time": "occurred_at",
-        "longitude": "longitude",
-        "latitude": "latitude",
-        "type": "type",
-    }.items():
+    columns = {"time": "occurred_at", "longitude": "longitude", "latitude": "latitude", "type": "type"}
+    for name, column in columns.items():
         parser.add_argument(f"--{name}", default=column, help=f"column of {name}s, {column} by default")
     parser.add_argument("--zone", default="America/Chicago", help="time zone of the times")
     box = (WEST, SOUTH, WEST + 12 / 28, SOUTH + 14 / 37)
     parser.add_argument("--box", type=float, nargs=4, default=box, metavar=("WEST", "SOUTH", "EAST", "NORTH"))
     parser.add_argument("--grid", type=int, nargs=2, default=(14, 12), metavar=("ROWS", "COLUMNS"))
-    for name, day in {
-        "start": "2016-01-01",
-        "validation": "2017-09-01",
-        "test": "2017-10-01",
-        "end": "2017-12-31",
-    }.items():
+    days = {"start": "2016-01-01", "validation": "2017-09-01", "test": "2017-10-01", "end": "2017-12-31"}
+    for name, day in days.items():
         of_what = "last day" if name == "end" else f"first day of {'training' if name == 'start' else name}"
         parser.add_argument(f"--{name}", type=date.fromisoformat, default=day, help=f"{of_what}, {day} by default")
     parser.add_argument("--types", nargs="+", help="types to forecast, all by default")
@@ -258,8 +250,7 @@ def rows_of(of_type: str, parts: list[Scored]) -> list[dict[str, object]]:
     }
     covered_days = repeated(lambda part: int(part.fold.history.in_coverage.sum()))
     occurrence = gains_of(chances, covered_days, np.concatenate(occupied), HISTORICAL_MEAN)
-    rows = []
-    errors, nats = {}, {}
+    rows, errors, nats = [], {}, {}
     for name in parts[0].counts:
         mean = np.maximum(np.concatenate([part.counts[name].ravel() for part in parts]), MIN_EXPECTED)
         errors[name] = mean - observed
@@ -282,22 +273,16 @@ def show(rows: list[dict[str, object]]) -> None:
     """The two tables."""
     types, methods = (list(dict.fromkeys(row[key] for row in rows)) for key in ("type", "method"))
     at = {(row["type"], row["method"]): row for row in rows}
-
-    def table(title: str, cell: Callable[[dict[str, object]], str], last: str, methods: list[object]) -> None:
-        print(f"\n### {title}\n\n| method | {' | '.join(map(str, types))} |{f' {last} |' if last else ''}")
-        print("| --- " * (1 + len(types) + bool(last)) + "|")
-        for method in methods:
-            own = [cell(at[of_type, method]) for of_type in types]
-            print(
-                f"| {method} | {' | '.join([*own, *([str(at[types[-1], method]['count_gain_text'])] if last else [])])} |"
-            )
-
-    with_chances = [method for method in methods if "gain" in at[types[0], method]]
-    title = f"Occurrence: gain over {HISTORICAL_MEAN}, nats per cell-day with an event, covered cells"
-    table(title, lambda row: str(row["gain_text"]), "", with_chances)
-    title = "Counts: RMSE / MAE / Poisson nats per cell-day, all cells"
-    last = f"gain over the {MEAN}, {types[-1]}"
-    table(title, lambda row: f"{row['rmse']:.3f} / {row['mae']:.3f} / {row['poisson_nats']:.4f}", last, methods)
+    print(f"\n### Occurrence: gain over {HISTORICAL_MEAN}, nats per cell-day with an event, covered cells\n")
+    print_head("method", *types)
+    for method in [method for method in methods if "gain" in at[types[0], method]]:
+        print_row(method, *(at[of_type, method]["gain_text"] for of_type in types))
+    print("\n### Counts: RMSE / MAE / Poisson nats per cell-day, all cells\n")
+    print_head("method", *types, f"gain over the {MEAN}, {types[-1]}")
+    for method in methods:
+        own = [at[of_type, method] for of_type in types]
+        scores = [f"{row['rmse']:.3f} / {row['mae']:.3f} / {row['poisson_nats']:.4f}" for row in own]
+        print_row(method, *scores, own[-1]["count_gain_text"])
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Training steps of the reference report's network: our layers against Keras's stock ones, memory, and the machine's limit.
+"""Training steps of the reference report's network: our layers against Keras's stock ones, in time and memory.
 
     python benchmarks/reference_network.py [--turns 5] [--batch 20]
 
@@ -7,11 +7,6 @@ the batch alone, as the size of windows and layers is ours. In the stock one, Ke
 our recurrent layers stand (it has no peepholes). They take turns in one process.
 What is compared is CPU time (user and system, all threads), because wall time on a shared machine says more about its
 other users; samples per second of wall time are printed beside it. Peak memory is that of a process of each one's own.
-
-The machine's limit is a convolution that suits it: 3 x 3, 64 to 64 channels, forward and both gradients, timed in the
-same turns. Floating point operations are those of the convolutions alone (two per multiplication and addition, borders
-counted as inner cells): a training step has three times those of the forward pass, except for the gradient of the input,
-which is not taken.
 """
 
 import argparse
@@ -42,7 +37,7 @@ FULL_SIZE: Final[dict[str, Any]] = yaml.safe_load(LAUNCH.read_text())["ops"]["wa
 SIDE: Final = 36
 HEAT_MAPS: Final = 4
 CONFIG: Final = NetworkSettings(**FULL_SIZE)
-OURS, STOCK, LIMIT = "ours", "stock", "convolution"
+OURS, STOCK = "ours", "stock"
 
 Step = Callable[[], Any]
 
@@ -73,39 +68,6 @@ def training_step(model: keras.Model, batch: int) -> Step:
     loss = weighted_cross_entropy(np.ones((SIDE, SIDE), dtype=bool), 1.0)
     twin.compile(keras.optimizers.Adam(CONFIG.learning_rate), loss, jit_compile=False)
     return lambda: twin.train_on_batch(x, y)
-
-
-def convolution_step(batch: int = 64, channels: int = 64) -> tuple[Step, float]:
-    """A convolution with both gradients, and its floating point operations."""
-    x = tf.random.normal((batch, SIDE, SIDE, channels))
-    kernel = tf.Variable(tf.random.normal((3, 3, channels, channels)))
-
-    @tf.function
-    def step() -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            value = tf.nn.conv2d(x, kernel, 1, "SAME")
-        # The gradient that comes from above is given, so that hardly anything but convolutions is timed.
-        gradients = tape.gradient(value, [x, kernel], output_gradients=x)
-        # What nobody reads is not computed.
-        return [tf.reduce_max(values) for values in (value, *gradients)]
-
-    return step, 3 * 2 * x.shape.num_elements() * 9 * channels
-
-
-def operations(model: keras.Model) -> float:
-    """Floating point operations of the convolutions of one sample's training step."""
-    total, cells = 0.0, SIDE * SIDE
-    for at, layer in enumerate(model.layers):
-        if isinstance(layer, keras.layers.Conv3D):
-            frames, channels = layer.input.shape[1], layer.input.shape[-1]
-            forward = 2.0 * frames * cells * np.prod(layer.kernel_size) * channels * layer.filters
-            total += (2 if at == 1 else 3) * forward
-        elif isinstance(layer, PeepholeConvLSTM2D):
-            frames, channels = layer.input.shape[1], layer.input.shape[-1]
-            of_inputs, of_states = frames * channels, (frames - 1) * layer.filters
-            total += 3 * 2.0 * 2 * cells * layer.kernel_size**2 * 4 * layer.filters * (of_inputs + of_states)
-    return total
 
 
 def in_turns(steps: dict[str, Step], turns: int) -> dict[str, tuple[float, float]]:
@@ -150,29 +112,18 @@ def main() -> None:
     # Before anything is made here: a process counts the peak of the one that started it as its own.
     memory = {name: peak_memory(name, asked.batch) for name in (OURS, STOCK)}
     models = {name: network(name) for name in (OURS, STOCK)}
-    convolution, of_convolution = convolution_step()
-    steps = {name: training_step(model, asked.batch) for name, model in models.items()} | {LIMIT: convolution}
-    seconds = in_turns(steps, asked.turns)
+    seconds = in_turns({name: training_step(model, asked.batch) for name, model in models.items()}, asked.turns)
     print(
         f"reference network: {CONFIG.days} days, {SIDE} x {SIDE} cells, {CONFIG.filters} filters, "
         f"{CONFIG.recurrent_layers} recurrent layers, batch {asked.batch}; median of {asked.turns} turns"
     )
-    of_sample = operations(models[OURS])
-    limit = of_convolution / seconds[LIMIT][0]
-    for name in (OURS, STOCK):
-        processor, wall = seconds[name]
-        share = of_sample * asked.batch / processor / limit
+    for name, (processor, wall) in seconds.items():
         print(
             f"{name:6} {asked.batch / wall:7.2f} samples/s, {asked.batch / processor:7.2f} per CPU second, "
-            f"{share:6.1%} of the convolution limit, {memory[name]:7,.0f} MiB more at the peak, "
-            f"{models[name].count_params():,} weights",
-            flush=True,
+            f"{memory[name]:7,.0f} MiB more at the peak, {models[name].count_params():,} weights"
         )
     in_cpu_time, on_the_clock = (seconds[STOCK][at] / seconds[OURS][at] for at in range(2))
     print(f"ours, times as fast as stock: {in_cpu_time:.2f} in CPU time, {on_the_clock:.2f} on the clock")
-    print(f"convolutions of a sample's training step: {of_sample / 1e9:.2f} GFLOP")
-    per_second = of_convolution / seconds[LIMIT][1]
-    print(f"convolution limit: {limit / 1e9:.1f} GFLOP per CPU second, {per_second / 1e9:.1f} per second")
 
 
 if __name__ == "__main__":

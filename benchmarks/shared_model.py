@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-from benchmark_cities import BENCHMARKS, history_of, parser
+from benchmark_cities import BENCHMARKS, history_of, parser, print_head, print_row
 from scipy.special import expit
 
 from shotspotter_assets.gridding.coverage import estimate_coverage
@@ -33,14 +33,8 @@ PLACES = {
 }
 """The benchmarks of each city with alerts."""
 POLICE = ("new_york", "philadelphia", "chicago")
-SAME_PLACE = {name: place for place, names in PLACES.items() for name in names} | {
-    "washington_dc_tuning": "washington_dc",
-    "oakland_2008": "oakland",
-    "cincinnati_2017": "cincinnati",
-    "springfield_2008": "springfield",
-    "san_francisco_2013": "san_francisco",
-    "fresno_2015": "fresno",
-}
+SAME_PLACE = {name: place for place, names in PLACES.items() for name in names}
+SAME_PLACE["washington_dc_tuning"] = "washington_dc"
 """The place of each benchmark, whose rows must not be among the others."""
 YEARS = range(2010, 2024)  # cutoffs of the package's file, 1 January each; the alerts of the six cities end with 2022
 VARIANCES = (1e-6, 1e-4, 3e-4, 1e-3, 3e-3)
@@ -112,12 +106,13 @@ def training_start(without: str, data: Path, cache: Path) -> SharedStart | None:
     """The start learned from the other places before their own first test days: how far cities differ, not what was known when."""
     kept = cache / f"shared_training_without_{without}.json"
     if not kept.exists():
-        parts = {
-            place: [between(rows_of(name, data, cache), date.min, BENCHMARKS[name].cutoffs[0]) for name in names]
+        rows = {
+            place: joined(
+                [between(rows_of(name, data, cache), date.min, BENCHMARKS[name].cutoffs[0]) for name in names]
+            )
             for place, names in PLACES.items()
             if place != without
         }
-        rows = {place: joined(of_place) for place, of_place in parts.items()}
         kept.write_text(fit_shared(rows, date(2023, 1, 1), leave_each_out=False).model_dump_json())
     return SharedModels.model_validate_json(kept.read_text()).start_of(without, ALL_CITIES)
 
@@ -171,15 +166,14 @@ def main() -> None:
         ]
         text = ",\n".join(one.model_dump_json() for one in models)
         Path(module.__file__).with_name(PACKAGE_FILE).write_text(f"[{text}]\n")
-    print(f"| city | days | positives | {' | '.join(f'{variance:g}' for variance in VARIANCES)} |")
-    print("| --- " * (len(VARIANCES) + 3) + "|")
+    print_head("city", "days", "positives", *(f"{variance:g}" for variance in VARIANCES))
     rows = []
     for name, days, positives, saved in gains(chosen.data, chosen.cache):
         rows.append((days, saved))
-        print(f"| {name} | {days} | {positives:,} | {' | '.join(f'{one:+.3f}' for one in saved)} |", flush=True)
+        print_row(name, days, f"{positives:,}", *(f"{one:+.3f}" for one in saved))
     for fit_days in FIT_DAYS:
         means = np.mean([saved for days, saved in rows if days == fit_days], axis=0)
-        print(f"| mean of the cities | {fit_days} | | {' | '.join(f'{one:+.3f}' for one in means)} |")
+        print_row("mean of the cities", fit_days, "", *(f"{one:+.3f}" for one in means))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ test quarters as well; ordinary days only. The weights are those of one logistic
 offset, none with more weight than 400 positives have, shrunk towards equal weights. Every city is then forecast week by week
 with the weights that the *other* cities learned, for several precisions of the prior. Prints Markdown: the weights, and the
 gain over the best baseline of each city in hindsight, in nats per positive. `--hours 1 4` learns the weights of the stack of
-hours instead, by horizon, and prints the level by city and the loss on firework nights.
+hours instead, by horizon.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from benchmark_cities import Fold, HourlyFold, folds, hourly_folds, parser
+from benchmark_cities import Fold, HourlyFold, folds, hourly_folds, parser, print_head, print_row
 from hours_members import kept_hourly
 from scipy.optimize import minimize
 from scipy.special import expit, logit
@@ -49,7 +49,6 @@ class Past:
     observed: Array  # outcomes, shape (periods, cells)
     week: Array  # of each period, shape (periods,)
     ordinary: Array  # False for periods of fireworks, shape (periods,); weights are learned from the others alone
-    rate: float = 1.0  # share of cells with an alert over that of the training window, in ordinary periods
 
     @property
     def centre(self) -> float:
@@ -80,12 +79,8 @@ def past_hours(fold: HourlyFold, cache: Path, horizon: int, test: bool) -> Past:
     logits = logits_of(
         {name: kept[name].test if test else kept[name].validation_probability for name in HOURLY_MEMBERS}
     )
-    occupied = history.occupied_within(horizon)
-    observed = occupied[issues]
-    rate = observed[ordinary].mean() / occupied[history.issues(fold.train, horizon)].mean()
-    return Past(
-        history.city.name, list(HOURLY_MEMBERS), logits, observed, (issues - window.start) // WEEK_HOURS, ordinary, rate
-    )
+    observed, week = history.occupied_within(horizon)[issues], (issues - window.start) // WEEK_HOURS
+    return Past(history.city.name, HOURLY_MEMBERS, logits, observed, week, ordinary)
 
 
 def shared_weights(pasts: Sequence[Past]) -> Array:
@@ -138,73 +133,36 @@ def main() -> None:
             pasts.append(past_hours(of_city[0], chosen.cache, horizon, test=False))
             if city == TUNING:
                 pasts += [past_hours(fold, chosen.cache, horizon, test=True) for fold in of_city[::2]]
-        learned = print_tables(pasts, chosen.cities)
-        print_levels(pasts, learned)
+        print_tables(pasts, chosen.cities)
     if chosen.hours:
         return
     pasts = []
     for city in chosen.cities:
-        city_folds = folds(city, chosen.data, chosen.cache)
-        starts = {fold.name: start_of(city, fold.cutoff, chosen.data, chosen.cache) for fold in city_folds[::2]}
-        pasts.append(past_of(city_folds[0], chosen.cache, starts[city_folds[0].name], test=False))
+        city_folds = folds(city, chosen.data, chosen.cache)[::2]
+        starts = [start_of(city, fold.cutoff, chosen.data, chosen.cache) for fold in city_folds]
+        pasts.append(past_of(city_folds[0], chosen.cache, starts[0], test=False))
         if city == TUNING:
-            pasts += [past_of(fold, chosen.cache, starts[fold.name], test=True) for fold in city_folds[::2]]
+            pasts += [past_of(fold, chosen.cache, start, True) for fold, start in zip(city_folds, starts, strict=True)]
     print_tables(pasts, chosen.cities)
 
 
-def print_levels(pasts: Sequence[Past], learned: dict[str, Array]) -> None:
-    """How far the level of the regression and of the stack is off, and what they lose on firework nights."""
-    print(
-        "\n| periods | rate over that of the training window | next_hours, pred/obs | the stack, pred/obs |\n"
-        + "| --- " * 4
-        + "|"
-    )
-    nights: dict[str, list[Array]] = {name: [] for name in ("the stack's weights", "next_hours", "the mean of both")}
-    gained = 0.0
-    for past in pasts:
-        forecast = walked(past, learned[past.city], WEIGHT_PRECISION, OFFSET_PRECISION)
-        regression = expit(past.logits[..., list(past.members).index("next_hours")])
-        of_ordinary = [one[past.ordinary] for one in (regression, forecast)]
-        observed = past.observed[past.ordinary]
-        ratios = " | ".join(f"{one.sum() / observed.sum():.2f}" for one in of_ordinary)
-        print(f"| {past.city} | {past.rate:.2f} | {ratios} |", flush=True)
-        gained += log_losses(of_ordinary[0], observed).sum() - log_losses(of_ordinary[1], observed).sum()
-        observed = past.observed[~past.ordinary]
-        for name, one in zip(nights, (forecast, regression, (forecast + regression) / 2), strict=True):
-            night = one[~past.ordinary]
-            nights[name].append(np.array([log_losses(night, observed).sum(), night.sum(), observed.sum()]))
-    print(f"\nOver next_hours {gained / sum(past.positives for past in pasts):+.4f} in ordinary periods.\n")
-    print("| on firework nights | positives | log loss per positive | pred/obs |\n| --- | --- | --- | --- |")
-    for name, sums in nights.items():
-        loss, predicted, positives = np.sum(sums, axis=0)
-        print(f"| {name} | {positives:.0f} | {loss / positives:.3f} | {predicted / positives:.2f} |", flush=True)
-
-
-def print_tables(pasts: Sequence[Past], cities: Sequence[str]) -> dict[str, Array]:
-    """The weights without each city, and what they gain in it; returns the weights by the city left out."""
+def print_tables(pasts: Sequence[Past], cities: Sequence[str]) -> None:
+    """Print the weights without each city, and what they gain in it."""
     members = pasts[0].members
-    print(f"| without | {' | '.join(members)} |\n{'| --- ' * (len(members) + 1)}|")
+    print_head("without", *members)
     learned = {}
     for left_out in ("none", *cities):
         learned[left_out] = shared_weights([past for past in pasts if past.city != left_out])
-        print(f"| {left_out} | {' | '.join(f'{weight:.2f}' for weight in learned[left_out])} |", flush=True)
-    print(f"\n| precision of weights, of the offset | {' | '.join(cities)} | all |")
-    print("| --- " * (len(cities) + 2) + "|")
+        print_row(left_out, *(f"{weight:.2f}" for weight in learned[left_out]))
+    print()
+    print_head("precision of weights, of the offset", *cities, "all")
     tried = [(weights, OFFSET_PRECISION) for weights in PRECISIONS]
     tried += [(WEIGHT_PRECISION, offset) for offset in (10.0, 200.0, 1e6)]
-    for weight_precision, offset_precision in tried:
-        saved = [gain(past, walked(past, learned[past.city], weight_precision, offset_precision)) for past in pasts]
-        by_city = [
-            sum(one for one, past in zip(saved, pasts, strict=True) if past.city == city)
-            / sum(past.positives for past in pasts if past.city == city)
-            for city in cities
-        ]
-        pooled = sum(saved) / sum(past.positives for past in pasts)
-        print(
-            f"| {weight_precision:g}, {offset_precision:g} | {' | '.join(f'{one:+.4f}' for one in by_city)} | {pooled:+.4f} |",
-            flush=True,
-        )
-    return learned
+    for precisions in tried:
+        saved = [(past, gain(past, walked(past, learned[past.city], *precisions))) for past in pasts]
+        of_cities = [[(past, nats) for past, nats in saved if past.city == city] for city in cities]
+        means = [sum(nats for _, nats in own) / sum(past.positives for past, _ in own) for own in (*of_cities, saved)]
+        print_row(", ".join(f"{one:g}" for one in precisions), *(f"{mean:+.4f}" for mean in means))
 
 
 if __name__ == "__main__":
