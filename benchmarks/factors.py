@@ -19,7 +19,7 @@ import geopandas
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from benchmark_cities import BENCHMARKS, Fold, folds, parser, quarters
+from benchmark_cities import BENCHMARKS, Fold, folds, parser, print_head, print_row, quarters
 from shared_model import between, rows_of
 
 from shotspotter_assets.evaluation.forecasts_table import without_firework_days
@@ -244,11 +244,7 @@ def main() -> None:
     starts = {
         city: [start_of(city, kept, chosen.data, chosen.cache) for kept in ((), SHARED)] for city in chosen.cities
     }
-    print(
-        "| city | factor | all of its past | its last twelve months | of these, quiet cells |\n| --- "
-        + "| --- " * 4
-        + "|"
-    )
+    print_head("city", "factor", "all of its past", "its last twelve months", "of these, quiet cells")
     for city in chosen.cities:
         tables: dict[str, list[pa.Table]] = {"rich": [], "thin": [], "quiet": []}
         for fold in folds(_tuning(city), chosen.data, chosen.cache):
@@ -267,12 +263,7 @@ def main() -> None:
         joined = {kind: without_firework_days(pa.concat_tables(parts)) for kind, parts in tables.items()}
         for name in variants:
             if name != WITHOUT:
-                print(
-                    f"| {city} | {name} | "
-                    + " | ".join(table_gain(joined[kind], name, WITHOUT).text() for kind in joined)
-                    + " |",
-                    flush=True,
-                )
+                print_row(city, name, *(table_gain(table, name, WITHOUT).text() for table in joined.values()))
 
 
 if __name__ == "__main__":

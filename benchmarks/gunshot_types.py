@@ -8,7 +8,17 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
-from benchmark_cities import BENCHMARKS, VALIDATION_SHARE, WINDOW, HourlyFold, history_of, hourly_folds, parser
+from benchmark_cities import (
+    BENCHMARKS,
+    VALIDATION_SHARE,
+    WINDOW,
+    HourlyFold,
+    history_of,
+    hourly_folds,
+    parser,
+    print_head,
+    print_row,
+)
 from shared_model import start_of
 
 from shotspotter_assets.evaluation.forecasts_table import without_firework_days
@@ -45,14 +55,13 @@ def show(title: str, forecasts: pa.Table) -> None:
     alerts = scores.value("alerts", facet=TYPES)
     for name in scores.models(TYPES):
         loss, gain = scores.value("log_loss", name, TYPES), scores.gain(TRAILING_MIX, name, TYPES).text()
-        print(f"| {title} | {name} | {alerts:.0f} | {loss:.4f} | {gain} |", flush=True)
+        print_row(title, name, f"{alerts:.0f}", f"{loss:.4f}", gain)
 
 
 def main() -> None:
     """Fit and print."""
     chosen = parser(__doc__, cities=["washington_dc", "springfield"]).parse_args()
-    print("| city and days | model | alerts | log loss | gain over the mix |")
-    print("| --- " * 5 + "|")
+    print_head("city and days", "model", "alerts", "log loss", "gain over the mix")
     for city in chosen.cities:
         city_folds = hourly_folds(city, chosen.data, chosen.cache)
         forecasts = pa.concat_tables([forecasts_of(city, fold, chosen.data, chosen.cache) for fold in city_folds])

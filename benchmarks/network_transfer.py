@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from benchmark_cities import BENCHMARKS, Fold, folds, history_of, moved_apart, parser
+from benchmark_cities import BENCHMARKS, Fold, folds, history_of, moved_apart, parser, print_head, print_row
 from shared_model import start_of
 
 from shotspotter_assets.evaluation.forecasts_table import without_firework_days
@@ -103,10 +103,9 @@ def main() -> None:
         fold = folds(city, data, cache)[0]
         trained[city] = fit(fold, start_of(city, fold.cutoff, data, cache))
         print(f"- {city}: share {trained[city].fitted.share:.2f}", flush=True)
-    print(
-        "\n| city, first year | positives | starting at nothing | others' weights | others' weights, trained further |"
-    )
-    print("| --- " * 5 + "|")
+    print()
+    of_others = "others' weights", "others' weights, trained further"
+    print_head("city, first year", "positives", "starting at nothing", *of_others)
     tables = []
     for city in chosen.cities:
         thin = first_year(city, data, cache, chosen.days)
@@ -130,7 +129,7 @@ def main() -> None:
 def show(name: str, table: pa.Table) -> None:
     """One row of the table."""
     gains = [table_gain(table, column, "regression").text() for column in ("fresh", "shared", "further")]
-    print(f"| {name} | {int(np.sum(table['observed'].to_numpy())):,} | {' | '.join(gains)} |", flush=True)
+    print_row(name, f"{int(np.sum(table['observed'].to_numpy())):,}", *gains)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ of the first day.
 from pathlib import Path
 
 import numpy as np
-from benchmark_cities import history_of, parser
+from benchmark_cities import history_of, parser, print_head, print_row
 from shared_model import PLACES, SAME_PLACE, training_start
 
 from shotspotter_assets.gridding.coverage import estimate_coverage
@@ -42,8 +42,8 @@ def main() -> None:
     """Print the table."""
     cities = [name for names in PLACES.values() for name in names]
     chosen = parser(__doc__, cities, needs_data=True).parse_args()
-    print("| city | positives | covered cells: gain | pred/obs | whole box: gain | pred/obs | rate in the interval |")
-    print("| --- " * 7 + "|")
+    gains = "covered cells: gain", "pred/obs", "whole box: gain", "pred/obs"
+    print_head("city", "positives", *gains, "rate in the interval")
     sums = np.zeros(3)
     for city in chosen.cities:
         stored, place = history_of(city, chosen.data, chosen.cache), SAME_PLACE[city]
@@ -53,11 +53,9 @@ def main() -> None:
             compared(stored.daily(mask).through(VALIDATION.stop), place, chosen.data, chosen.cache) for mask in masks
         )
         sums += number * np.array([1, gain, box_gain])
-        print(
-            f"| {city} | {number:,} | {gain:+.3f} | {ratio:.2f} | {box_gain:+.3f} | {box_ratio:.2f} | {YES_NO[within]} |",
-            flush=True,
-        )
-    print(f"| all | {sums[0]:,.0f} | {sums[1] / sums[0]:+.3f} | | {sums[2] / sums[0]:+.3f} | | |")
+        scores = f"{gain:+.3f}", f"{ratio:.2f}", f"{box_gain:+.3f}", f"{box_ratio:.2f}"
+        print_row(city, f"{number:,}", *scores, YES_NO[within])
+    print_row("all", f"{sums[0]:,.0f}", f"{sums[1] / sums[0]:+.3f}", "", f"{sums[2] / sums[0]:+.3f}", "", "")
 
 
 if __name__ == "__main__":

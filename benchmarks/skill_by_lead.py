@@ -12,7 +12,6 @@ weeks whose level lies within the 80% interval. With `--learn`, stacks learn the
 """
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pyarrow as pa
-from benchmark_cities import GROUPS, VALIDATION_SHARE, WINDOW, Fold, folds, moved_apart, parser
+from benchmark_cities import GROUPS, VALIDATION_SHARE, WINDOW, Fold, folds, moved_apart, parser, print_head, print_row
 from shared_model import start_of
 from stack_members import HINDSIGHT, MEMBERS, members_of, stack_of, with_best_in_hindsight
 
@@ -95,11 +94,10 @@ def pooled(folds_of_city: list[Tested]) -> tuple[pa.Table, np.ndarray]:
 
 def show(title: str, rows: dict[tuple[str, int], tuple[pa.Table, np.ndarray]], columns: dict[str, Callable]) -> None:
     """One Markdown table: a row for each city and lead."""
-    print(f"\n### {title}\n\n| city | lead | positives | {' | '.join(columns)} |\n{'| --- ' * (3 + len(columns))}|")
+    print(f"\n### {title}\n")
+    print_head("city", "lead", "positives", *columns)
     for (city, lead), (table, within) in rows.items():
-        cells = [f"{observed_of(table).sum():,}", *(column(table, within) for column in columns.values())]
-        print(f"| {city} | {lead} | {' | '.join(cells)} |")
-    sys.stdout.flush()
+        print_row(city, lead, f"{observed_of(table).sum():,}", *(column(table, within) for column in columns.values()))
 
 
 def gain(model: str, over: str) -> Callable[[pa.Table, np.ndarray], str]:
@@ -123,14 +121,14 @@ def main() -> None:
         shotspotter_assets.models.stack.LONG_LEAD_DAYS = max(chosen.leads) + 1
     cities = [name for given in chosen.cities for name in GROUPS.get(given, (given,))]
     rows: dict[tuple[str, int], tuple[pa.Table, np.ndarray]] = {}
-    print("| city | cutoff | lead | the stack in validation | served |\n| --- | --- | --- | --- | --- |")
+    print_head("city", "cutoff", "lead", "the stack in validation", "served")
     for city in cities:
         of_city = folds(city, chosen.data, chosen.cache)[-chosen.folds :]
         for lead in chosen.leads:
             results = [tested(city, fold, lead, chosen.data, chosen.cache) for fold in of_city]
             rows[city, lead] = pooled(results)
             for fold, one in zip(of_city, results, strict=True):
-                print(f"| {city} | {fold.cutoff} | {lead} | {one.verdict.outcome} | {one.verdict.served} |", flush=True)
+                print_row(city, fold.cutoff, lead, one.verdict.outcome, one.verdict.served)
     for lead in chosen.leads if len(cities) > 1 else ():
         tables, within = zip(*(rows[city, lead] for city in cities), strict=True)
         rows["all", lead] = pa.concat_tables(moved_apart(tables)), np.concatenate(within)

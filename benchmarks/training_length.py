@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pyarrow as pa
-from benchmark_cities import Fold, folds, parser
+from benchmark_cities import Fold, folds, parser, print_head, print_row
 from stack_members import MEMBERS, members_of, stack_of
 
 from shotspotter_assets.cities.folds import Folds
@@ -57,7 +57,7 @@ def show(city: str, forecasts: pa.Table) -> None:
         name, _, length = column.partition(" ")
         if length:
             gains = [table_gain(forecasts, column, over).text() for over in (HISTORICAL_MEAN, f"{name} {ALL}")]
-            print(f"| {city} | {name} | {length} | {' | '.join(gains)} |", flush=True)
+            print_row(city, name, length, *gains)
 
 
 def main() -> None:
@@ -67,9 +67,7 @@ def main() -> None:
     arguments.add_argument("--network", default="network", help="a forecaster's name; empty for the stack alone")
     arguments.add_argument("--folds", type=int, help="of each city, the first ones; all by default")
     chosen = arguments.parse_args()
-    print(
-        f"| city | forecaster | years | gain over {HISTORICAL_MEAN} | gain over all days |\n| --- | --- | --- | --- | --- |"
-    )
+    print_head("city", "forecaster", "years", f"gain over {HISTORICAL_MEAN}", "gain over all days")
     for city in chosen.cities:
         tables = [
             fold.table(

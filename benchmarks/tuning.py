@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import optuna
 import pyarrow as pa
-from benchmark_cities import BENCHMARKS, Fold, folds, parser
+from benchmark_cities import BENCHMARKS, Fold, folds, parser, print_head, print_row
 
 from shotspotter_assets.evaluation.gains import table_gain
 from shotspotter_assets.models.forecaster import FitContext
@@ -91,16 +91,12 @@ def show(city: str, name: str, arguments: Any) -> None:
     }
     table = scored(city_folds, name, {DEFAULT: {}} | found, arguments.cache)
     print(f"\n### {city}, {name}: {arguments.trials} trials before {city_folds[0].cutoff}\n")
-    print("| search, seed | gain on validation | gain on the test quarters | trials needed | settings |")
-    print("| --- " * 5 + "|")
+    print_head("search, seed", "gain on validation", "gain on the test quarters", "trials needed", "settings")
     for column, study in studies.items():
         gain = (starts[column] - best_loss(study)) * task.observed.size / task.observed.sum()
         shown = ", ".join(f"{key} {value:.4g}" for key, value in found[column].items())
-        print(
-            f"| {column} | {gain:+.4f} | {table_gain(table, column, DEFAULT).text()} | {trials_needed(study)} | "
-            f"{shown or 'as they are'} |",
-            flush=True,
-        )
+        tested = table_gain(table, column, DEFAULT).text()
+        print_row(column, f"{gain:+.4f}", tested, trials_needed(study), shown or "as they are")
 
 
 def main() -> None:
@@ -109,9 +105,7 @@ def main() -> None:
     arguments.add_argument("--forecasters", nargs="+", default=list(FORECASTERS), choices=[*FORECASTERS, NETWORK])
     arguments.add_argument("--trials", type=int, default=20)
     arguments.add_argument("--seeds", type=int, default=3)
-    arguments.add_argument(
-        "--quarters", type=int, default=4, help="of the test year, on which the settings found are scored"
-    )
+    arguments.add_argument("--quarters", type=int, default=4, help="of the test year, on which settings are scored")
     arguments.add_argument("--searches", nargs="+", default=list(SEARCHES), choices=SEARCHES)
     chosen = arguments.parse_args()
     for city in chosen.cities:
