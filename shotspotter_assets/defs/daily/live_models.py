@@ -44,9 +44,10 @@ def _models_of(config: LiveModelConfig, log: Log, store: Store, city: City, issu
     """
     from shotspotter_assets.serving.approval import approve
 
+    city = city.only(config.target) if config.target else city
     if config.approve:
         approve(store, city, issue_date, config.approve, local_time.now())
-    return _of_target(config, log, store, city.only(config.target) if config.target else city, issue_date)
+    return _of_target(config, log, store, city, issue_date)
 
 
 @for_each_target
