@@ -16,6 +16,10 @@ from shotspotter_assets.geometry.grid import Box, Edges, Gridded
 
 METRES_PER_DEGREE: Final = 111_320.0  # length of a degree of latitude, and of longitude at the equator, on a sphere
 DECIMALS: Final = 7  # about a centimetre
+STEPS_DEGREES: Final = (0.001, 0.0001)
+COARSE_STEP_METRES: Final = 50  # from here on many streets are shorter than a step
+MIN_ROUNDED_SHARE: Final = 0.9
+MIN_ROUNDED_POINTS: Final = 100  # fewer points may have few decimals by chance
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,10 @@ class Plane:
         """Length of a degree of latitude over that of a degree of longitude."""
         return METRES_PER_DEGREE / self.metres_east
 
+    def step_text(self, step: float) -> str:
+        """Return a step of points in degrees with its size, such as 0.001 degrees (111 x 87 m)."""
+        return f"{step:g} degrees ({step * METRES_PER_DEGREE:.0f} x {step * self.metres_east:.0f} m)"
+
     def metres(self, degrees: Array) -> Array:
         """Return (east, north) of (longitude, latitude), shape (points, 2)."""
         return (degrees - [self.west, self.south]) * [self.metres_east, METRES_PER_DEGREE]
@@ -51,6 +59,12 @@ class Plane:
 def are_rounded(degrees: Array, step: float) -> Booleans:
     """Flag multiples of `step`, same shape."""
     return abs(degrees / step - (degrees / step).round()) < 1e-6
+
+
+def rounding_step(points: Array) -> float:
+    """Return the step in degrees to which nearly all points are rounded, shape (points, 2); 0 for exact ones, or few."""
+    rounded = (step for step in STEPS_DEGREES if are_rounded(points, step).all(axis=1).mean() >= MIN_ROUNDED_SHARE)
+    return next(rounded, 0.0) if len(points) >= MIN_ROUNDED_POINTS else 0.0
 
 
 def cell_metres(city: Gridded) -> tuple[float, float]:

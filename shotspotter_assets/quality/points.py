@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 
 MIN_POINT_INCIDENTS: Final = 20
 MIN_TIMES_THE_FIFTH: Final = 5  # multiple of the fifth busiest point's incidents; sound cities reach 3
-STEPS_DEGREES: Final = (0.001, 0.0001)
 COARSE_STEP_DEGREES: Final = 0.01
-MIN_ROUNDED_SHARE: Final = 0.9
 MAX_COARSE_SHARE: Final = 0.1  # maximum share of points with two decimals; with three, 1% look so by chance
-MIN_ROUNDED_INCIDENTS: Final = 100  # minimum points of a year: fewer may have few decimals by chance
 MIN_STEPS: Final = 2  # minimum of a cell in steps of rounding; narrower ones hold unequal numbers of possible points
 
 
 def points(window: "Window") -> Finding:
-    """Check that no default point stands out, and that points are exact enough for the grid's cells."""
+    """Check that no default point stands out, and that points are exact enough for the grid's cells.
+
+    In a city that ranks streets, the message states the rounding of its points.
+    """
+    from shotspotter_assets.geometry.cells import COARSE_STEP_METRES, METRES_PER_DEGREE, Plane, rounding_step
+
     all_points = window.incidents.select(["longitude", "latitude"]).to_pandas().to_numpy()
     message = f"Fewer than {MIN_POINT_INCIDENTS} incidents a year: too few to check."
     problems = Problems()
@@ -30,11 +32,14 @@ def points(window: "Window") -> Finding:
         message = "No point stands out, and points are exact enough for the cells."
         for problem in _problems(window.city, all_points[inside]):
             problems.add(problem, block, inside.sum())
+    step = rounding_step(all_points) if window.city.streets is not None else 0.0
+    if step * METRES_PER_DEGREE >= COARSE_STEP_METRES:
+        message += f" They are rounded to {Plane.of(window.city.box).step_text(step)}, longer than many streets."
     return problems.finding(message, {"problems": len(problems.times)} if problems.times else {})
 
 
 def _problems(city: City, inside: "Array") -> Iterator[str]:
-    from shotspotter_assets.geometry.cells import are_rounded, cell_metres
+    from shotspotter_assets.geometry.cells import are_rounded, cell_metres, rounding_step
 
     counts = sorted(Counter(map(tuple, inside.tolist())).items(), key=lambda item: (-item[1], item[0]))
     (longitude, latitude), most = counts[0]
@@ -45,13 +50,11 @@ def _problems(city: City, inside: "Array") -> Iterator[str]:
     share = float(are_rounded(inside, COARSE_STEP_DEGREES).all(axis=1).mean())
     if share >= MAX_COARSE_SHARE:
         yield f"{share:.0%} of the points have two decimals only (about 1 km): exclude these days from training"
-    if len(inside) < MIN_ROUNDED_INCIDENTS:
-        return
     box, grid, (height, width) = city.box, city.grid, cell_metres(city)
-    rows = "rows", inside[:, 1], box.north - box.south, grid.rows, height
-    columns = "columns", inside[:, 0], box.east - box.west, grid.columns, width
-    for name, degrees, side, cells, metres in (rows, columns):
-        rounded = (step for step in STEPS_DEGREES if are_rounded(degrees, step).mean() >= MIN_ROUNDED_SHARE)
-        if (step := next(rounded, None)) and side / cells <= MIN_STEPS * step * (1 - 1e-9):
+    rows = "rows", box.north - box.south, grid.rows, height
+    columns = "columns", box.east - box.west, grid.columns, width
+    step = rounding_step(inside)
+    for name, side, cells, metres in (rows, columns):
+        if step and side / cells <= MIN_STEPS * step * (1 - 1e-9):
             remedy = f"use at most {max(int(side / (MIN_STEPS * step) + 1e-9), 2)} {name} in grid"
             yield f"{name} of {metres:.0f} m are too narrow for points rounded to {step:g} degrees: {remedy}"

@@ -1,6 +1,7 @@
 """Risk of the next day and of each shift by street, from the cells' forecast and past alerts of streets, and its files."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
@@ -14,7 +15,14 @@ from pydantic import Field
 from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.evaluation.scores import ratio
-from shotspotter_assets.geometry.cells import DECIMALS, Plane, cell_name
+from shotspotter_assets.geometry.cells import (
+    COARSE_STEP_METRES,
+    DECIMALS,
+    METRES_PER_DEGREE,
+    Plane,
+    cell_name,
+    rounding_step,
+)
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.alert_counts import ENDS
 from shotspotter_assets.models.probability import log_losses
@@ -35,7 +43,7 @@ from shotspotter_assets.storage.catalogue import (
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
-from shotspotter_assets.streets.segments import Segments, StreetsFileError, parts_of, read_segments
+from shotspotter_assets.streets.segments import Parts, Segments, StreetsFileError, parts_of, read_segments
 from shotspotter_assets.streets.shares import Alerts, CellRisk, SegmentRisk, StreetShares, nearest_parts, segment_risk
 
 MAX_STREETS: Final = 50  # maximum streets ranked with reasons
@@ -55,6 +63,9 @@ class StreetRecord(StoredRecord):
     expected_alerts: float = Field(0.0, description="Expected number of alerts on the segments on the forecast date.")
     expected_on_no_street: float = Field(0.0, description="Rest of the sum over the cells, on no street.")
     left_out: tuple[str, ...] = Field((), description="Lines of the file that are no segments, in words.")
+    rounding: str = Field("", description="Sentence on points rounded to more than many streets' length, or none.")
+    rounding_metres: float = Field(0.0, description="Larger side of this rounding, metres; 0 for exact points.")
+    shorter_share: float = Field(0.0, description="Share of the ranked segments that are shorter.")
 
 
 @dataclass(frozen=True)
@@ -114,35 +125,17 @@ def rank_streets(
     shares = StreetShares.fit(city, parts, alerts)
     cells = _of_cells(city, next_day)
     day = segment_risk(shares, cells, ENDS)
-    shown, expected_on = np.flatnonzero(day.expected > 0), cells.expected[parts.cell] * shares.share[: len(parts)]
-    # The part of each segment with most of its expected alerts.
-    main = pd.Series(expected_on).groupby(parts.segment).idxmax()
-    main_part = main.reindex(range(len(segments)), fill_value=-1).to_numpy()
-    row, column = np.divmod(parts.cell[main_part], city.grid.columns)
-    longitude, latitude = np.round(segments.middles(city), DECIMALS).T
-
-    def columns(at: Integers, risk: SegmentRisk) -> dict[str, Any]:
-        return {
-            "segment": at.astype(np.int32),
-            "name": [segments.names[segment] for segment in at],
-            "street": [segments.streets[segment] for segment in at],
-            "longitude": longitude[at],
-            "latitude": latitude[at],
-            "metres": np.round(segments.metres[at], 1),
-            "row": row[at].astype(np.int16),
-            "column": column[at].astype(np.int16),
-            **{name: getattr(risk, name)[at] for name in ("probability", "low", "high", "expected")},
-        }
-
-    tables = [columns(shown, day) | {"shift": pa.nulls(len(shown), pa.string())}]
-    if city.patrol is not None:
-        shifts = shift_forecasts(hourly, city, city.patrol.shifts, forecast.forecast_date)
-        for shift, expected, probability in zip(city.patrol.shifts, shifts.expected, shifts.probability, strict=True):
-            risk = segment_risk(shares, _of_shift(cells, expected.ravel(), probability.ravel()), ENDS)
-            tables.append(columns(shown, risk) | {"shift": pa.repeat(shift.name, len(shown))})
+    shown = np.flatnonzero(day.expected > 0)
+    main_parts = _main_parts(parts, cells.expected[parts.cell] * shares.share[: len(parts)], len(segments))
+    facts = _facts(city, segments, parts.cell[main_parts])
+    tables = [_columns(facts, shown, day) | {"shift": pa.nulls(len(shown), pa.string())}]
+    for shift, of_shift in _by_shift(city, forecast, hourly, cells):
+        risk = segment_risk(shares, of_shift, ENDS)
+        tables.append(_columns(facts, shown, risk) | {"shift": pa.repeat(shift, len(shown))})
     best = np.argsort(-day.probability, kind="stable")[: min(MAX_STREETS, len(shown))]
-    ranks, why = np.arange(1, len(best) + 1, dtype=np.int32), _reasons(city, shares, cells, main_part[best], forecast)
-    top = pa.table({"rank": ranks} | columns(best, day) | {"why": why})
+    ranks = {"rank": np.arange(1, len(best) + 1, dtype=np.int32)}
+    why = _reasons(city, shares, cells, main_parts[best], forecast)
+    top = pa.table(ranks | _columns(facts, best, day) | {"why": why})
     return StreetForecast(
         table=pa.concat_tables(pa.table(table, schema=STREETS.schema) for table in tables),
         top=top,
@@ -155,6 +148,7 @@ def rank_streets(
             expected_alerts=float(day.expected.sum()),
             expected_on_no_street=day.expected_on_no_street,
             left_out=segments.left_out,
+            **_rounding(city, alerts, segments.metres[shown]),
         ),
     )
 
@@ -184,6 +178,61 @@ def _of_cells(city: City, table: pa.Table) -> CellRisk:
     for at, name in enumerate(("expected", "probability", "low", "high")):
         values[at, row, column] = table[name].to_numpy()
     return CellRisk(*values.reshape(4, -1))
+
+
+def _main_parts(parts: Parts, expected: Array, segments: int) -> Integers:
+    """Return the number of the part of each segment with most of its expected alerts, shape (segments,)."""
+    main = pd.Series(expected).groupby(parts.segment).idxmax()
+    return main.reindex(range(segments), fill_value=-1).to_numpy()
+
+
+def _facts(city: City, segments: Segments, cells: Integers) -> pd.DataFrame:
+    """Return names, middle, length and main cell of each segment; the index is the segment's number."""
+    row, column = np.divmod(cells, city.grid.columns)
+    longitude, latitude = np.round(segments.middles(city), DECIMALS).T
+    return pd.DataFrame(
+        {
+            "name": segments.names,
+            "street": segments.streets,
+            "longitude": longitude,
+            "latitude": latitude,
+            "metres": np.round(segments.metres, 1),
+            "row": row.astype(np.int16),
+            "column": column.astype(np.int16),
+        }
+    )
+
+
+def _columns(facts: pd.DataFrame, segments: Integers, risk: SegmentRisk) -> dict[str, Any]:
+    """Return the columns of a table of ranked segments."""
+    return {
+        "segment": segments.astype(np.int32),
+        **{str(name): facts[name].to_numpy()[segments] for name in facts},
+        **{name: getattr(risk, name)[segments] for name in ("probability", "low", "high", "expected")},
+    }
+
+
+def _by_shift(city: City, forecast: ForecastRecord, hourly: pa.Table, day: CellRisk) -> Iterator[tuple[str, CellRisk]]:
+    """Yield the name of each shift of the city's patrol with the risk of the cells in it."""
+    if city.patrol is None:
+        return
+    shifts = shift_forecasts(hourly, city, city.patrol.shifts, forecast.forecast_date)
+    for shift, expected, probability in zip(city.patrol.shifts, shifts.expected, shifts.probability, strict=True):
+        yield shift.name, _of_shift(day, expected.ravel(), probability.ravel())
+
+
+def _rounding(city: City, alerts: Alerts, metres: Array) -> dict[str, Any]:
+    """Return the fields of the record about the rounding of past alerts, given the lengths of the ranked segments."""
+    step = rounding_step(np.column_stack([alerts.longitude, alerts.latitude]))
+    longest = step * METRES_PER_DEGREE
+    if longest < COARSE_STEP_METRES or not len(metres):
+        return {}
+    shorter = float((metres < longest).mean())
+    text = (
+        f"Points are rounded to {Plane.of(city.box).step_text(step)}. {shorter:.0%} of the ranked segments are shorter than "
+        f"{longest:.0f} m and cannot be told from their neighbours."
+    )
+    return {"rounding": text, "rounding_metres": longest, "shorter_share": shorter}
 
 
 def _of_shift(day: CellRisk, expected: Array, probability: Array) -> CellRisk:

@@ -1,4 +1,5 @@
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.geometry.grid import Grid
-from shotspotter_assets_tests.quality.sound_city import CITY, LAST, firing, local_day, sound
+from shotspotter_assets_tests.quality.sound_city import CITY, LAST, city_of, findings, firing, local_day, sound
+from shotspotter_assets_tests.streets.town import lattice
 
 
 def test_a_police_city_with_its_peak_in_the_morning_is_found() -> None:
@@ -92,6 +94,14 @@ def test_cells_of_less_than_two_steps_are_found_with_a_remedy() -> None:
 @pytest.mark.parametrize(("decimals", "metres"), [(3, 300), (4, 120), (5, 120), (12, 120)])
 def test_exact_points_raise_no_warning(decimals: int, metres: float) -> None:
     assert "points" not in firing(rounded(decimals), of_cells(metres))
+
+
+def test_a_city_with_streets_is_told_how_far_points_are_rounded(tmp_path: Path) -> None:
+    with_streets = CITY.model_copy(update={"streets": lattice(tmp_path / "streets.parquet", CITY.box, 3, 3)})
+    for city, decimals, states_it in ((CITY, 3, False), (with_streets, 3, True), (with_streets, 4, False)):
+        found = findings(city_of(rounded(decimals), city).window())["points"]
+        assert found.passed
+        assert ("rounded to 0.001 degrees (111 x 87 m)" in found.message) == states_it
 
 
 def test_a_few_exact_points_do_not_hide_rounded_ones() -> None:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.geometry.grid import Box, Grid
@@ -83,6 +84,24 @@ def test_streets_are_ranked_by_day_and_shift_and_add_up_to_the_cells(store: Stor
     lines = street_ranking.top_street_lines(store, city, load_record(store, city.name, DAY))
     assert [line["properties"]["rank"] for line in lines] == [row["rank"] for row in top]
     assert {line["geometry"]["type"] for line in lines} == {"LineString"}
+
+
+def test_the_record_states_rounded_points_and_the_share_of_shorter_streets(store: Store, city: City) -> None:
+    exact = ranked(store, city).record
+    assert (exact.rounding, exact.rounding_metres) == ("", 0)
+    for day in days_between(city.start, DAY):
+        table = store.read_table(CLEANED, city.name, day)
+        for name in ("longitude", "latitude"):
+            at = table.column_names.index(name)
+            table = table.set_column(at, table.schema.field(name), pc.round(table[name], 3))
+        store.write_table(CLEANED, table, city.name, day)
+    streets = ranked(store, city)
+    street_ranking.write_streets(store, streets)
+    record = street_ranking.StreetRecord.load(store, city.name, DAY)
+    of_day = streets.table.filter(pc.is_null(streets.table["shift"]))
+    assert record.rounding_metres == pytest.approx(111.3, abs=0.1)
+    assert record.shorter_share == np.mean(of_day["metres"].to_numpy() < record.rounding_metres)
+    assert "0.001 degrees (111 x 87 m)" in record.rounding
 
 
 def test_a_ranking_uses_nothing_after_the_last_known_day(store: Store, city: City) -> None:

@@ -66,6 +66,7 @@ def _streets_of(log: Log, store: Store, city: City, issue_date: date) -> panel.M
             for row in ranked.top.to_pylist()
         ),
         "left_out": panel.bullets(facts.left_out),
+        **({"rounding": facts.rounding} if facts.rounding else {}),
         "geojson": dg.MetadataValue.path(store.uri(STREETS_MAP, city.name, issue_date)),
         "path": path,
     }
