@@ -154,8 +154,10 @@ class Explorer:
         window = (self.store, self.chosen, cutoff, self.days.value, min(TEST_DAYS, (last - cutoff).days + 1))
         horizon, log = self.horizon.value, partial(setattr, self.progress, "value")
         # Each fold trains all forecasters of hours, so the cheapest daily model is enough.
-        chosen = {"model": registry.HISTORICAL_MEAN} if horizon else {"model": self.model.value, **self.changes()}
-        yield from self._views(train_small_fold(*window, horizon=horizon, log=log, **chosen)[2])
+        model = registry.HISTORICAL_MEAN if horizon else self.model.value
+        changes = {} if horizon else self.changes()
+        fold = train_small_fold(*window, model=model, horizon=horizon, log=log, changes=changes)
+        yield from self._views(fold[2])
 
     def _views(self, table: pa.Table) -> Iterator[Any]:
         yield figures.scores(table)

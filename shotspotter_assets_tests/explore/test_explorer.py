@@ -90,6 +90,18 @@ def test_settings_of_the_model_are_widgets_and_reach_the_fold(explorer: Explorer
     assert explorer.changes() == {"members": ["ewma", "ew_kde"]}
 
 
+@pytest.mark.parametrize(("model", "days"), [("conv_lstm", 4), ("network", 16)])
+def test_networks_are_trained_on_another_number_of_days(explorer: Explorer, model: str, days: int) -> None:
+    explorer.model.value, explorer.days.value = model, 120
+    widgets = {one.description: one for one in explorer.settings.children}
+    small = {"days": days, "epochs": 1, "filters": 1, "networks": 1}
+    for name, value in small.items():
+        widgets[name].value = value
+    explorer.train()
+    [(_, table), (kind, _)] = shown(explorer.trained)
+    assert (model in table, kind) == (True, FIGURE)
+
+
 def test_hours_are_trained(explorer: Explorer) -> None:
     explorer.horizon.value, explorer.days.value = 4, 120
     explorer.train()
@@ -179,7 +191,7 @@ def test_on_all_days_it_forecasts_what_the_stored_report_has(explored: Store) ->
 
 def test_impossible_folds_are_refused(explored: Store) -> None:
     with pytest.raises(ValueError, match="max_trees"):
-        train_small_fold(explored, TINY, FOLD, model="residual_boosting", max_trees=15)
+        train_small_fold(explored, TINY, FOLD, model="residual_boosting", changes={"max_trees": 15})
     with pytest.raises(MissingPartitionsError, match="2024-04-01"):
         train_small_fold(explored, TINY, date(2024, 3, 30), model=MODEL, days=120, test_days=14)
     with pytest.raises(ValueError, match="days before the cutoff"):
