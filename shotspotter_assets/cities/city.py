@@ -112,7 +112,7 @@ class City(StrictModel):
     patrol: PatrolRules | None = None  # rules of patrol plans; null for a city without them
     public: bool = False  # True for a public page of areas and levels beside the pages
     nowcasts: NowcastRules | None = None  # cadence of nowcasts; null for a city without automatic ones
-    retraining: Literal["daily", "weekly", "hourly"] = "weekly"  # cadence; hourly: models of hours and minutes
+    retraining: Literal["daily", "weekly"] = "weekly"  # cadence of the live models
     folds: Folds = Folds()  # cadence and windows of the walk-forward folds
     shared: bool = True  # True if `shared_models` learn from its alerts; its own models start from them in any case
     network: bool = True  # False leaves the network, and with it TensorFlow, out of folds and live models
@@ -188,8 +188,6 @@ class City(StrictModel):
             "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does": (
                 has_nowcasts and not self.publication.answers_at_once
             ),
-            "retraining: hourly needs nowcasts (allowed: daily, weekly)": self.retraining == "hourly"
-            and not has_nowcasts,
             "nowcasts needs times of alerts to the second": has_nowcasts and self.time_precision != "second",
         }
         if found := [problem for problem, is_there in problems.items() if is_there]:

@@ -126,7 +126,7 @@ class Nowcaster:
             if error is not None:
                 log.error(
                     f"{record.city}: hours and minutes were not refitted, so the models of {record.models_from} forecast them: "
-                    f"{error!r}. The next hour tries again; `retraining: weekly` in the city's file switches refits off.",
+                    f"{error!r}. The next hour tries again; `refit_hourly: false` in the city's file switches refits off.",
                     exc_info=error,
                 )
         asked = record.version, _hour_of(now)

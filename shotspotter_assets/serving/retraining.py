@@ -148,7 +148,7 @@ def training_reason(
         f"retrained for a lead of {lead} days, as the live models were fitted for {before.lead}": before.lead != lead,
         "retrained by hand": by_hand,
         "retrained, as every day": city.retraining == "daily",
-        f"retrained, a week after {before.last_trained}": city.retraining != "daily" and is_week_over,
+        f"retrained, a week after {before.last_trained}": is_week_over,
     }
     return next((reason for reason, is_due in due.items() if is_due), "")
 

@@ -13,6 +13,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.factors import refused_part
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
+from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.cities.stored_settings import SETTINGS, Asset, refuse_other_settings, settings_hash
 from shotspotter_assets.city_files import CityFile, CityFileError, load_city
 from shotspotter_assets.cleaning.alerts import clean_alerts
@@ -40,7 +41,8 @@ def city(**changes: Any) -> City:
 
 
 def test_rules_are_read() -> None:
-    assert city(**NOW, nowcasts={"every_seconds": 30}).nowcasts is not None
+    both = city(**NOW, nowcasts={"every_seconds": 30, "refit_hourly": True}, retraining="daily")
+    assert (both.nowcasts, both.retraining) == (NowcastRules(every_seconds=30, refit_hourly=True), "daily")
     assert city(patrol=PATROL).patrol == PatrolRules(
         shifts=(Shift(name="day", start=6, end=18, units=4), Shift(name="night", start=18, end=6, units=6)),
         shares=(0.5, 0.2),
@@ -52,7 +54,6 @@ def test_rules_are_read() -> None:
     ("changes", "says"),
     [
         (NOW | {"nowcasts": {"every_seconds": 29}}, "greater than or equal to 30"),
-        ({"retraining": "hourly"}, r"retraining: hourly needs nowcasts \(allowed: daily, weekly\)"),
         ({"nowcasts": {}}, r"write publication: \{days_late: 0\}"),
         (NOW | {"nowcasts": {}, "time_precision": "hour"}, "needs times of alerts to the second"),
         ({"publication": {"every": "week", "period_days": 7}}, "either every or period_days"),

@@ -47,8 +47,6 @@ def with_record(store: Store, record: ServingRecord) -> Store:
         ("daily", 1, "retrained, as every day"),
         ("weekly", 6, ""),
         ("weekly", 7, f"retrained, a week after {DAY}"),
-        ("hourly", 6, ""),
-        ("hourly", 7, f"retrained, a week after {DAY}"),
     ],
 )
 def test_models_are_trained_by_the_cadence_of_the_city(cadence: str, days: int, reason: str) -> None:

@@ -31,7 +31,7 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         from shotspotter_assets.serving.nowcasting import Nowcaster
         from shotspotter_assets.sources.snapshot import impatient
 
-        refits = city.retraining == "hourly"
+        refits = rules.refit_hourly
         return Nowcaster(city, store.open, lambda: sources.readers(impatient(city), store.open()), refits=refits)
 
     @cache

@@ -431,7 +431,7 @@ def test_a_failed_refit_is_logged_and_the_weekly_models_serve(chain: Chain, capl
     assert logged.startswith(
         f"{CITY}: hours and minutes were not refitted, so the models of {DAY} forecast them: Corrupt"
     )
-    assert "`retraining: weekly` in the city's file" in logged
+    assert "`refit_hourly: false` in the city's file" in logged
 
 
 def test_missing_days_and_models_are_named(bare: Chain, chain: Chain) -> None:
