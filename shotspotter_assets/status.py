@@ -1,6 +1,6 @@
 """The state of each city as text: days, due runs, days that are held back, and the serving model."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
@@ -8,10 +8,11 @@ import dagster as dg
 
 from shotspotter_assets.automation.due import due
 from shotspotter_assets.automation.stored import Stored
+from shotspotter_assets.automation.under_way import RunUnderWay
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city, unusable_files
-from shotspotter_assets.defs.automation.automated import assets_under_way
+from shotspotter_assets.defs.automation.automated import runs_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.serving.approval import waiting_models
 from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record
@@ -33,7 +34,7 @@ def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstan
     lines = []
     for city in [find_city(settings.cities, name)] if name else settings.cities.values():
         try:
-            facts = _facts(city, store, sources, assets_under_way(instance, city))
+            facts = _facts(city, store, sources, runs_under_way(instance, city))
         except CorruptObjectError as error:
             facts = {"unreadable": [str(error)]}
         lines.append(city.name)
@@ -43,7 +44,9 @@ def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstan
     return "\n".join([*lines, *(() if name else unusable_files(settings.cities).values())]).rstrip()
 
 
-def _facts(city: City, store: Store, sources: SourcesResource, under_way: Collection[str]) -> dict[str, Sequence[str]]:
+def _facts(
+    city: City, store: Store, sources: SourcesResource, under_way: Sequence[RunUnderWay]
+) -> dict[str, Sequence[str]]:
     stored, now = Stored.read(store, city), local_time.now()
     facts: dict[str, Sequence[str]] = {"newest known day": [str(stored.table.last_counted(date.max) or "none")]}
     if not city.is_automated:
@@ -52,7 +55,10 @@ def _facts(city: City, store: Store, sources: SourcesResource, under_way: Collec
         snapshot = take_snapshot(city, sources.readers(city, store), store, now, poll_seconds=None)
         found = due(city, snapshot, stored, under_way, now)
         runs = [*found.runs, *found.training[:1]]  # of folds and reports, the sensor requests only the first
-        facts["due"] = [f"{', '.join(run.assets)}: {run.why}" for run in runs] or ["nothing"]
+        due_now = [f"{', '.join(run.assets)}: {run.why}" for run in runs]
+        facts["due"] = [*due_now, *(f"{', '.join(run.assets)}: {run.waiting_text}" for run in found.waiting)] or [
+            "nothing"
+        ]
         facts["waits"] = found.waits
     except SourceError as error:
         facts["due"] = [f"unknown: {error}"]

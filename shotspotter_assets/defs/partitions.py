@@ -14,6 +14,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import Cities
 from shotspotter_assets.storage.stored_file import Asset
 
+PARTITION: Final = "dagster/partition"
 RANGE_START: Final = "dagster/asset_partition_range_start"
 RANGE_END: Final = "dagster/asset_partition_range_end"
 DAYS_FORMAT: Final = "%Y-%m-%d"

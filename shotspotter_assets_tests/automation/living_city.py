@@ -1,7 +1,7 @@
 """A city of landed files under a clock of its own: files land, the sensor ticks, runs go in this process."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -111,6 +111,17 @@ class LivingCity:
         self.now += timedelta(seconds=10)
         return list(result.run_requests or ())
 
+    @contextmanager
+    def under_way(self, assets: Iterable[str], tags: Mapping[str, str]) -> Iterator[None]:
+        """Let a run of assets be under way: `dagster/partition` and other tags say which one."""
+        keys, status = {dg.AssetKey([NAME, str(asset)]) for asset in assets}, dg.DagsterRunStatus.STARTED
+        run = dg.DagsterRun(job_name="__ASSET_JOB", status=status, asset_selection=keys, tags=dict(tags))
+        added = self.instance.add_run(run)
+        try:
+            yield
+        finally:
+            self.instance.delete_run(added.run_id)
+
     def run(self, request: dg.RunRequest, config: Mapping[str, Any] | None = None, *, checks: bool = True) -> bool:
         self.requested.append(request)
         job = self.on.definitions.resolve_implicit_global_asset_job_def()
@@ -144,6 +155,11 @@ class LivingCity:
     @property
     def table(self) -> DayTable:
         return DayTable.read(self.store, NAME)
+
+
+def assets_of(request: dg.RunRequest) -> set[str]:
+    """The names of the assets of a request."""
+    return {key.path[-1] for key in request.asset_selection or ()}
 
 
 def noon(day: date) -> datetime:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from shotspotter_assets.automation.due import ALERTS, PRODUCTS, TRAINING, DueRun, due
+from shotspotter_assets.automation.due import ALERTS, PRODUCTS, TRAINING, due
 from shotspotter_assets.automation.stored import Stored
+from shotspotter_assets.automation.under_way import DueRun, RunUnderWay
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.stored_settings import settings_hash
@@ -31,6 +32,7 @@ class Town:
         self.store = Store(str(folder))
         self.city = CITIES[CITY].model_copy(update={"automation": "history"} | changes)
         self.waits: list[str] = []
+        self.waiting: list[DueRun] = []
 
     def add(self, first: date, last: date, version: str = "1", settings: str = "") -> None:
         settings = settings or settings_hash(self.city, "grid_tensors")
@@ -48,14 +50,14 @@ class Town:
                 stored = Stored.read(self.store, self.city)
                 stored.record(asset, key, stored.made_from(asset, key), version)
 
-    def due(self, today: date, under_way: Iterable[str] = ()) -> list[DueRun]:
+    def due(self, today: date, *under_way: RunUnderWay) -> list[DueRun]:
         now = datetime.combine(today, time(17), UTC)
-        found = due(self.city, Snapshot(self.city), Stored.read(self.store, self.city), set(under_way), now)
-        self.waits = list(found.waits)
+        found = due(self.city, Snapshot(self.city), Stored.read(self.store, self.city), under_way, now)
+        self.waits, self.waiting = list(found.waits), list(found.waiting)
         return [*found.runs, *found.training[:1]]
 
-    def training(self, today: date, under_way: Iterable[str] = ()) -> list[tuple[str, str]]:
-        runs = [run for run in self.due(today, under_way) if run.days and run.assets[0] in TRAINING]
+    def training(self, today: date, *under_way: RunUnderWay) -> list[tuple[str, str]]:
+        runs = [run for run in self.due(today, *under_way) if run.days and run.assets[0] in TRAINING]
         return [(run.assets[0], str(run.days[0])) for run in runs]
 
 
@@ -100,10 +102,14 @@ def test_folds_are_trained_in_order_and_reports_first(town: Town) -> None:
 def test_folds_wait_for_their_days_and_for_one_another(town: Town) -> None:
     town.add(date(2023, 9, 30), date(2023, 9, 30), settings="other")
     assert town.training(TODAY) == []
-    assert "Fold 2023-10-01 waits until its days are stored and 2023-09-30 is known." in town.waits
+    assert any("2023-10-01" in text and "2023-09-30" in text for text in town.waits)
     town.add(date(2023, 9, 30), date(2023, 9, 30))
-    assert town.training(TODAY, ["fold_models"]) == []
-    assert town.training(TODAY, ALERTS) == [("fold_models", "2023-10-01")], "beside a run of days"
+    fold, days = (date(2023, 7, 1),) * 2, (FIRST, LAST)
+    assert town.training(TODAY, RunUnderWay(frozenset({"fold_models"}), fold)) == []
+    assert [(run.assets, run.waits_for) for run in town.waiting] == [
+        (("fold_models",), "the run of fold_models of 2023-07-01")
+    ]
+    assert town.training(TODAY, RunUnderWay(frozenset(ALERTS), days)) == [("fold_models", "2023-10-01")], "beside days"
 
 
 def test_a_corrected_day_rebuilds_later_folds_and_their_reports(current: Town) -> None:

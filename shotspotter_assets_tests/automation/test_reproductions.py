@@ -21,7 +21,7 @@ from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train_live
 from shotspotter_assets.storage.catalogue import FORECAST_RECORD
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
 from shotspotter_assets_tests.defs.chain import requested_days
 
 START, TODAY = date(2026, 3, 2), date(2026, 3, 16)
@@ -91,15 +91,46 @@ def test_a_tick_within_a_first_run_requests_no_days(town: LivingCity) -> None:
 
     def write_and_tick(store: Store, *arguments: Any) -> None:
         write(store, *arguments)
-        status, keys = dg.DagsterRunStatus.STARTED, set(request.asset_selection or ())
-        run = town.instance.add_run(dg.DagsterRun(job_name="__ASSET_JOB", status=status, asset_selection=keys))
-        requested.extend(town.tick())
-        town.instance.delete_run(run.run_id)
+        with town.under_way(ALERTS, request.tags):
+            requested.extend(town.tick())
 
     with mock.patch.object(Store, "write_tables", write_and_tick):
         assert town.run(request)
     assert requested == []
     assert len(town.settle()) == 1, "the newest day's products"
+
+
+def test_a_newest_day_is_requested_beside_runs_of_a_person_and_once(settled: LivingCity) -> None:
+    settled.now += timedelta(days=1)
+    backfill = range_tags(START + 9 * ONE_DAY, YESTERDAY)
+    with settled.under_way(("live_models", "risk_forecasts"), backfill):
+        settled.land("daily.csv", *rows(TODAY, TODAY))
+        [request] = settled.tick()
+        assert requested_days(request) == (str(TODAY), str(TODAY))
+        assert "live_models" in assets_of(request)
+        with settled.under_way(assets_of(request), request.tags):
+            assert settled.tick() == []
+            assert "daily.csv" in settled.message
+            assert str(TODAY) in settled.message
+            settled.land("more.csv", *rows(TODAY, TODAY, 2))
+            [newer] = settled.tick()
+            assert assets_of(newer) == assets_of(request)
+            assert "more.csv" in newer.tags["shotspotter/reason"]
+            with settled.under_way(assets_of(newer), newer.tags):
+                assert settled.tick() == []
+                assert "more.csv" in settled.message
+
+
+def test_a_day_after_a_backlog_is_requested_while_the_backlog_is_built(town: LivingCity) -> None:
+    [backlog] = town.tick()
+    with town.under_way(ALERTS, backlog.tags):
+        assert town.tick() == []
+        assert "history.csv" in town.message
+        town.now += timedelta(days=1)
+        town.land("daily.csv", *rows(TODAY, TODAY))
+        [request] = town.tick()
+        assert requested_days(request) == (str(TODAY), str(TODAY))
+        assert assets_of(request) == set(ALERTS), "its forecast follows the days before"
 
 
 def test_two_days_of_a_backfill_train_once(tmp_path: Path) -> None:

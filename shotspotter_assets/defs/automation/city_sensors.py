@@ -12,15 +12,23 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.alerts.raw_alerts import lateness
-from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED, assets_under_way
+from shotspotter_assets.defs.automation.automated import (
+    CITY_TAG,
+    NOT_AUTOMATED,
+    REASON_TAG,
+    REPLACES_TAG,
+    TARGET_TAG,
+    VERSION_TAG,
+    runs_under_way,
+)
 from shotspotter_assets.defs.city_assets import automated_keys
-from shotspotter_assets.defs.partitions import asset_key, range_tags
+from shotspotter_assets.defs.partitions import PARTITION, asset_key, range_tags
 from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
-    from shotspotter_assets.automation.due import DueRun
+    from shotspotter_assets.automation.under_way import DueRun
     from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.sources.snapshot import Snapshot
 
@@ -29,10 +37,6 @@ OTHER_SECONDS: Final = 60  # seconds between two ticks of other cities
 MAX_SECONDS: Final = 30.0  # maximum time of a tick before files are left for the next one: Dagster ends a tick of 60 s
 LATENESS_PERIOD_S: Final = 3600  # seconds between two evaluations of a city's `alerts_are_on_time`
 MAX_SHOWN: Final = 8  # sentences that a tick shows; the checks name all files
-CITY_TAG: Final = "shotspotter/city"
-TARGET_TAG: Final = "shotspotter/target"  # tag of a requested run: its city, first asset and days
-VERSION_TAG: Final = "shotspotter/version"  # tag of a requested run: a hash of its inputs
-REASON_TAG: Final = "shotspotter/reason"
 MAX_REASON: Final = 250  # characters of a reason in a tag
 
 WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
@@ -77,17 +81,19 @@ class _Tick:
         from shotspotter_assets.sources.snapshot import impatient, take_snapshot
 
         city, store, now = self._city, self._store, self._now
-        under_way = assets_under_way(self._instance, city)
+        under_way = runs_under_way(self._instance, city)
         readers = sources.readers(impatient(city), store)
         snapshot = take_snapshot(city, readers, store, now, poll_seconds=self._poll_seconds, max_seconds=MAX_SECONDS)
         found = due(city, snapshot, Stored.read(store, city), under_way, now)
         requests = [request for run in found.runs for request in self._requests(run)]
         training = (list(self._requests(run)) for run in found.training)
         requests += next(filter(None, training), [])
-        shown = [*self._waits, *found.waits]
+        shown = [*(run.waiting_text for run in found.waiting), *self._waits, *found.waits]
         more = f" And {len(shown) - MAX_SHOWN} more: see the checks of raw_alerts." if len(shown) > MAX_SHOWN else ""
         for request in requests:
             self._log.info(f"{request.tags[TARGET_TAG]}: {request.tags[REASON_TAG]}")
+        for run in found.waiting:
+            self._log.info(run.waiting_text)
         said = " ".join(shown[:MAX_SHOWN]) + more
         return dg.SensorResult(
             run_requests=requests,
@@ -99,9 +105,10 @@ class _Tick:
     def _requests(self, run: "DueRun") -> Iterator[dg.RunRequest]:
         """Request a run; one that has just failed, or has built nothing new, is tried again less and less often."""
         first, last = run.days or ("", "")
-        target, version = f"{self._city.name} {run.assets[0]} {first}...{last}", run.version[:16]
+        target = f"{self._city.name} {run.assets[0]} {first}...{last}"
+        of_run = {VERSION_TAG: run.version, REPLACES_TAG: run.replaces}
         records = self._instance.get_run_records(dg.RunsFilter(tags={TARGET_TAG: target}), limit=len(WAITS) + 1)
-        tried = list(takewhile(lambda record: record.dagster_run.tags[VERSION_TAG] == version, records))
+        tried = list(takewhile(lambda record: of_run.items() <= record.dagster_run.tags.items(), records))
         if tried:
             where, status = f"{run.assets[0]}{f' of {last}' if last else ''}", tried[0].dagster_run.status.value.lower()
             if len(tried) > len(WAITS):
@@ -116,11 +123,11 @@ class _Tick:
         is_range = run.days is not None and first != last
         if run.days is not None:
             # Dagster resolves no `partition_key` of assets that begin on different days (`first_forecast`), but takes tags.
-            tags |= range_tags(*run.days) if is_range else {"dagster/partition": str(first)}
+            tags |= range_tags(*run.days) if is_range else {PARTITION: str(first)}
         yield dg.RunRequest(
-            run_key=f"{target} {version} {records[0].dagster_run.run_id if records else ''}",
+            run_key=f"{target} {run.version} {run.replaces} {records[0].dagster_run.run_id if records else ''}",
             asset_selection=[asset_key(self._city, name) for name in run.assets],
-            tags=tags | {TARGET_TAG: target, VERSION_TAG: version, REASON_TAG: run.why[:MAX_REASON]},
+            tags=tags | of_run | {TARGET_TAG: target, REASON_TAG: run.why[:MAX_REASON]},
         )
 
     def _events(self, snapshot: "Snapshot") -> Iterator[dg.AssetCheckEvaluation]:

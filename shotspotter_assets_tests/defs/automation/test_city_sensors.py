@@ -8,9 +8,10 @@ import pytest
 
 from shotspotter_assets.automation.due import ALERTS
 from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED
+from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.storage.catalogue import RAW_ROWS
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
 from shotspotter_assets_tests.defs.chain import requested_days
 
 START, TODAY = date(2026, 3, 2), date(2026, 3, 10)
@@ -36,7 +37,7 @@ def stored(town: LivingCity) -> LivingCity:
 
 def days_of(town: LivingCity, runs: bool = False) -> list[tuple[str, str]]:
     """Tick; return the days of the runs of alert assets, which succeed if they are run."""
-    requests = [one for one in town.tick() if names(one) >= set(ALERTS)]
+    requests = [one for one in town.tick() if assets_of(one) >= set(ALERTS)]
     assert all(town.run(one) for one in requests if runs)
     return [requested_days(request) for request in requests]
 
@@ -44,10 +45,6 @@ def days_of(town: LivingCity, runs: bool = False) -> list[tuple[str, str]]:
 def are_readable(town: LivingCity) -> list[bool]:
     checks = [event for event in town.events if isinstance(event, dg.AssetCheckEvaluation)]
     return [check.passed for check in checks if check.check_name == "files_are_readable"]
-
-
-def names(request: dg.RunRequest) -> set[str]:
-    return {key.path[-1] for key in request.asset_selection or ()}
 
 
 def test_nothing_is_requested_before_anything_lands(town: LivingCity) -> None:
@@ -66,11 +63,11 @@ def test_a_backlog_is_stored_before_the_newest_day_is_forecast(town: LivingCity)
     town.land("a.csv", *HISTORY)
     [request] = town.tick()
     assert requested_days(request) == (str(START), str(YESTERDAY))
-    assert names(request) == set(ALERTS)
+    assert assets_of(request) == set(ALERTS)
     town.run(request)
     [request] = town.tick()
     assert requested_days(request) == (str(YESTERDAY), str(YESTERDAY))
-    assert {"live_models", "risk_forecasts", "patrol_plans", "city_pages"} <= names(request)
+    assert {"live_models", "risk_forecasts", "patrol_plans", "city_pages"} <= assets_of(request)
 
 
 def test_a_new_day_is_one_run_before_all_others(stored: LivingCity) -> None:
@@ -79,7 +76,7 @@ def test_a_new_day_is_one_run_before_all_others(stored: LivingCity) -> None:
     stored.land("a.csv", HISTORY[0], *HISTORY[2:])
     newest, corrected = stored.tick()
     assert requested_days(newest) == (str(TODAY), str(TODAY))
-    assert "patrol_plans" in names(newest)
+    assert "patrol_plans" in assets_of(newest)
     # The incidents of the day after a corrected one may have begun on it.
     assert requested_days(corrected) == (str(START), str(START + timedelta(days=1)))
     assert int(newest.tags["dagster/priority"]) > int(corrected.tags["dagster/priority"]) > 0
@@ -98,14 +95,17 @@ def test_a_lost_request_is_repeated_with_its_key(town: LivingCity) -> None:
     assert lost.run_key == again.run_key
 
 
-def test_days_wait_while_a_run_of_the_city_is_under_way(town: LivingCity) -> None:
+def test_days_wait_while_a_run_of_a_person_writes_them(town: LivingCity) -> None:
     town.land("a.csv", *HISTORY)
-    key, status = dg.AssetKey([NAME, "grid_tensors"]), dg.DagsterRunStatus.STARTED
-    run = town.instance.add_run(dg.DagsterRun(job_name="__ASSET_JOB", status=status, asset_selection={key}))
-    assert town.tick() == []
-    assert "A run of grid_tensors is under way." in town.message
-    town.instance.delete_run(run.run_id)
-    assert len(town.tick()) == 1
+    with town.under_way(["grid_tensors"], range_tags(START, YESTERDAY)):
+        assert town.tick() == []
+        assert f"{START} (a.csv)" in town.message
+        assert "grid_tensors" in town.message
+    with town.under_way(["grid_tensors"], {"dagster/partition": str(START)}):
+        [request] = town.tick()
+        assert requested_days(request) == (str(START + timedelta(days=1)), str(YESTERDAY))
+    with town.under_way(["fold_models"], {"dagster/partition": str(START)}):
+        assert len(town.tick()) == 1
 
 
 def test_a_failed_run_is_requested_again_after_longer_and_longer_waits(town: LivingCity) -> None:

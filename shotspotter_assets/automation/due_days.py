@@ -1,0 +1,163 @@
+"""Days of a city whose stored rows, settings or states differ from those of its sources."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import PurePosixPath
+from typing import Final
+
+from shotspotter_assets.automation.stored import NOT_MADE, Stored
+from shotspotter_assets.calendar.local_time import ONE_DAY
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.stored_settings import settings_hash
+from shotspotter_assets.sources.day_table import DayTable, States, day_states
+from shotspotter_assets.sources.schema import SIMULATED
+from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
+from shotspotter_assets.storage.catalogue import TENSORS
+from shotspotter_assets.storage.stored_file import Asset
+
+RECENT_DAYS: Final = 14  # days of a live source that `automation: recent` builds at first
+MAX_NAMED: Final = 3  # maximum number of files that the reason for a day names
+
+
+@dataclass(frozen=True)
+class DueDay:
+    """A day to build."""
+
+    reason: str  # end of a sentence
+    version: str  # rows, settings and state to store
+    replaces: str  # version of the stored day; empty without one
+    files: tuple[str, ...] = ()  # names of the files whose rows are not the stored ones
+
+    @property
+    def named(self) -> str:
+        """The names of the files in brackets, empty without any."""
+        more = len(self.files) - MAX_NAMED
+        names = ", ".join(self.files[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+        return f" ({names})" if names else ""
+
+
+@dataclass(frozen=True)
+class DueDays:
+    """The days to build, and reasons why other days wait."""
+
+    last: date | None  # last day to store; None if the sources have no day that is over
+    due: Mapping[date, DueDay]
+    waits: Sequence[str] = ()  # reasons why days are not built, in words
+    first_gap: date = date.max  # first day that is to be built or was left out
+
+
+def due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> DueDays:
+    """Compare the stored days of a city with its sources."""
+    today = now.astimezone(city.zone).date()
+    if why_none := _why_no_day(city, snapshot, stored.table, now):
+        return DueDays(None, {}, [why_none])
+    last = _last_day(city, snapshot, stored.table, now)
+    same = snapshot.stored_days(stored.table)
+    states = day_states(city, snapshot.day_rows(stored.table, same), snapshot.named, last, today)
+    reasons = _reasons(stored, same, states)
+    left_out = _left_out(snapshot, stored.table, last, reasons)
+    days = {day: _due_day(snapshot, stored, day, reasons[day], states) for day in reasons if day not in left_out}
+    days |= _followers(stored.table, days, same, last)
+    first_gap = min([*days, *left_out], default=date.max)
+    if (unanswered := _unanswered_from(snapshot)) is not None:
+        # Runs that can only fail would use up their retries.
+        days = {day: due for day, due in days.items() if day < unanswered}
+    waits = _waits(city, left_out, unanswered, last, today)
+    return DueDays(last, dict(sorted(days.items())), waits, first_gap)
+
+
+def _why_no_day(city: City, snapshot: Snapshot, table: DayTable, now: datetime) -> str:
+    """Return why no day of the city can be stored; empty if one can."""
+    today = now.astimezone(city.zone).date()
+    has_days = any(day < today for day in {*snapshot.rows, *snapshot.named}) or bool(table.days)
+    has_answer = any(not answer.error for answer in snapshot.polled.values())
+    if not (has_days or has_answer or city.source.kind == "simulated"):
+        return "No day that is over has landed yet."
+    return f"The city starts on {city.start}." if snapshot.last_due(now) < city.start else ""
+
+
+def _last_day(city: City, snapshot: Snapshot, table: DayTable, now: datetime) -> date:
+    """Return the last day to store; days that were stored and are no longer due follow the sources, too."""
+    last, yesterday = snapshot.last_due(now), now.astimezone(city.zone).date() - ONE_DAY
+    return max(last, min(max(table.days, default=last), yesterday, city.end or yesterday))
+
+
+def _reasons(stored: Stored, same: Collection[date], states: States) -> dict[date, str]:
+    """Return the reason for each day to build, as the end of a sentence; `same` days have the rows of the sources."""
+    city, table, settings = stored.city, stored.table, settings_hash(stored.city, Asset.GRID_TENSORS)
+    gridded, lineage = stored.store.days_present(TENSORS, city.name), stored.lineage(Asset.GRID_TENSORS)
+
+    def reason(day: date, state: str, why: str) -> str:
+        entry = table.days.get(day)
+        if entry is None:
+            return "is new"
+        if day not in same:
+            return "has other rows now"
+        if entry.settings != settings:
+            return "was stored with other settings of the city's file"
+        if entry.rejected and entry.max_share_rejected != city.max_share_rejected:
+            return "was stored with another max_share_rejected"
+        if entry.state != state:
+            return f"is {state.replace('_', ' ')} now ({why})"
+        is_gridded = day in gridded and lineage.get(str(day), NOT_MADE).made_from == table.made_from(day)
+        return "" if is_gridded else "is not on the grid as it is stored"
+
+    return {day: text for day, state in states.items() if (text := reason(day, *state))}
+
+
+def _left_out(snapshot: Snapshot, table: DayTable, last: date, days: Collection[date]) -> list[date]:
+    """Return the days that `automation: recent` leaves out: those of a live source before the last `RECENT_DAYS`."""
+    if snapshot.city.automation != "recent" or not snapshot.live or snapshot.landed:
+        return []
+    first, newest = last - timedelta(days=RECENT_DAYS - 1), max(table.days, default=date.min)
+    if (last - newest).days <= MAX_SILENT_DAYS:
+        first = min(first, newest + ONE_DAY)
+    return sorted(day for day in days if day < first and day not in table.days)
+
+
+def _due_day(snapshot: Snapshot, stored: Stored, day: date, reason: str, states: States) -> DueDay:
+    city, entry, rows = stored.city, stored.table.days.get(day), snapshot.rows.get(day, {})
+    settings = f"{settings_hash(city, Asset.GRID_TENSORS)}{city.max_share_rejected}"
+    before = {} if entry is None else entry.sources
+    changed = [name for name in {**rows, **before} if rows.get(name, ("",))[0] != before.get(name)]
+    return DueDay(
+        reason,
+        f"{sorted(rows.items())}{settings}{states[day][0]}",
+        "" if entry is None else entry.version,
+        tuple(sorted(PurePosixPath(name).name for name in changed if name and name not in {*snapshot.live, SIMULATED})),
+    )
+
+
+def _followers(table: DayTable, days: Mapping[date, DueDay], same: Collection[date], last: date) -> dict[date, DueDay]:
+    """Return the stored days after days with other rows: their incidents may have begun on the eve."""
+    eves = [day for day in days if day not in same and day < last]
+    return {
+        day + ONE_DAY: DueDay("follows a day with other rows", days[day].version, days[day].replaces)
+        for day in eves
+        if day + ONE_DAY in table.days and day + ONE_DAY not in days
+    }
+
+
+def _unanswered_from(snapshot: Snapshot) -> date | None:
+    """Return the first day of the live sources that did not answer; None if all did."""
+    silent = [address for address, answer in snapshot.polled.items() if answer.error]
+    return min((snapshot.live[address] for address in silent), default=None)
+
+
+def _waits(city: City, left_out: Sequence[date], unanswered: date | None, last: date, today: date) -> list[str]:
+    """Return sentences on days that are not built."""
+    waits = []
+    if unanswered is not None:
+        waits.append(f"Days from {max(unanswered, city.start)} are built once the source answers again.")
+    if left_out:
+        waits.append(
+            f"No forecast or fold starts until the days from {left_out[0]} to {left_out[-1]} are built. Write `automation: "
+            "history` in the city's file, or materialize raw_alerts, cleaned_alerts and grid_tensors of these days."
+        )
+    if city.end is None and unanswered is None and (today - last).days > MAX_SILENT_DAYS:
+        waits.append(
+            f"The newest day is {last}. If the service has ended, write `end: {last}` in the city's file: with "
+            "`automation: recent`, folds of the year before it are trained then."
+        )
+    return waits

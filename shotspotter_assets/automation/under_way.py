@@ -1,0 +1,57 @@
+"""Runs to request, and runs under way: both name assets, days and the version of their inputs."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from shotspotter_assets.storage.stored_file import Asset
+
+Days = tuple[date, date] | None  # first and last day, or twice the cutoff of a fold; None without partitions
+
+
+@dataclass(frozen=True)
+class DueRun:
+    """A run to request."""
+
+    assets: tuple[Asset, ...]
+    days: Days
+    priority: int
+    why: str  # reason, in words
+    version: str  # version of the inputs, equal in repeated requests
+    replaces: str = ""  # version of the stored partitions
+    waits_for: str = ""  # run under way that has to end before, in words; empty for a run that may start
+
+    @property
+    def waiting_text(self) -> str:
+        """The reason for the run, and the run that it waits for."""
+        return f"{self.why.rstrip('.')}; it waits for {self.waits_for}."
+
+
+@dataclass(frozen=True)
+class RunUnderWay:
+    """A run of a city that has not ended."""
+
+    assets: frozenset[str]
+    days: Days
+    version: str = ""  # `version` of the `DueRun`; empty for a run that a person launched
+
+    def writes(self, assets: Collection[str], days: Days) -> bool:
+        """Return True if the run writes one of the assets on one of the days, or at all for assets without partitions."""
+        if self.assets.isdisjoint(assets):
+            return False
+        return days is None or (self.days is not None and self.days[0] <= days[1] and days[0] <= self.days[1])
+
+    def __str__(self) -> str:
+        return f"the run of {', '.join(sorted(self.assets))}{_of_days(self.days)}"
+
+
+def writer(under_way: Sequence[RunUnderWay], assets: Collection[str], days: Days) -> RunUnderWay | None:
+    """Return the first run under way that writes a partition of one of the assets on one of the days."""
+    return next((run for run in under_way if run.writes(assets, days)), None)
+
+
+def _of_days(days: Days) -> str:
+    if days is None:
+        return ""
+    first, last = days
+    return f" of {first}" if first == last else f" of {first} to {last}"
