@@ -26,7 +26,7 @@ from starlette.routing import Route
 from shotspotter_assets_tests.waiting import wait_until
 
 SPHERE_RADIUS = 6_378_137.0
-QUICK = {"backoff_seconds": 0.01, "retries": 2, "read_seconds": 5, "longest_wait_seconds": 0.1}
+QUICK = {"backoff_seconds": 0.01, "retries": 2, "longest_wait_seconds": 0.1}
 """Patience of a source that is tested."""
 
 
@@ -89,6 +89,8 @@ class _Spoiling:
         fault = self.server.faults.popleft() if self.server.faults else "ok"
         if fault == "truncated":
             await self._truncated(scope, receive, send)
+        elif fault.startswith("429 "):
+            await Response("slow down", 429, {"Retry-After": fault.split()[1]})(scope, receive, send)
         elif fault in ANSWERS:
             await ANSWERS[fault]()(scope, receive, send)
         else:
