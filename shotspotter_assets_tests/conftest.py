@@ -1,14 +1,19 @@
 """Shared fixtures: the tests' own cities, the real alerts where they are, and an S3 server."""
 
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from shotspotter_assets.city_files import PACKAGE_CITIES
-from shotspotter_assets.storage.store import Store
+# Containers often set it; this process and those that tests start would then compile all modules anew, for seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+from shotspotter_assets.city_files import PACKAGE_CITIES  # noqa: E402
+from shotspotter_assets.storage.store import Store  # noqa: E402
 
 TEST_CITIES = Path(__file__).parent / "data" / "cities"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
