@@ -10,12 +10,19 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.serving.issued_scores import HISTORY_DAYS, WINDOW_DAYS
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.lineage import UNPARTITIONED, Lineage, Origin, read_lineage, record_lineage
+from shotspotter_assets.storage.lineage import (
+    BEGUN,
+    UNPARTITIONED,
+    Lineage,
+    Origin,
+    begin_lineage,
+    read_lineage,
+    record_lineage,
+)
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset
 
 NOT_MADE: Final = Origin("never")
-_BEGUN: Final = "being made"
 SERVING_SETTINGS: Final = (
     "serves", "network", "gate", "approval", "forecasters", "targets", "holidays", "factors", "coverage",
 )  # fmt: skip
@@ -54,7 +61,7 @@ class Stored:
     def why_due(self, asset: Asset, key: date | None = None) -> str:
         """Return why a partition is due, as the end of a sentence."""
         origin = self.origin(asset, key)
-        if origin.made_from == _BEGUN:
+        if origin.made_from.startswith(BEGUN):
             return "was begun and is not complete"
         return "is new" if origin == NOT_MADE else "is made from other inputs than there are now"
 
@@ -69,7 +76,7 @@ class Stored:
     def begin(self, asset: Asset, key: date | None = None) -> str:
         """Return the version of a partition's inputs, and leave it due until it is recorded, as a run may end half-way."""
         made_from = self.made_from(asset, key)
-        self.record(asset, key, _BEGUN, self.origin(asset, key).version)
+        begin_lineage(self.store, asset, self.city.name, {key or UNPARTITIONED: made_from})
         return made_from
 
     def record(self, asset: Asset, key: date | None, made_from: str, version: str = "") -> None:

@@ -121,7 +121,14 @@ class Site:
         for file in self.stored - self.hashes.keys():
             self.store.delete(PAGE.named(file=file), self.name)
         self.record = self.record.model_copy(update={"files": self.hashes, **changes})
-        self.record.write(self.store)
+        self.store.update(PAGES_RECORD, self.name, PagesRecord.model_validate_json, self._recorded)
+
+    def _recorded(self, before: PagesRecord | None) -> bytes:
+        """Return the record without the files that another run has written meanwhile: the next run writes them again."""
+        others = {} if before is None else before.files
+        contested = {file for file in self.written if others.get(file, self.hashes[file]) != self.hashes[file]}
+        files = {file: digest for file, digest in self.hashes.items() if file not in contested}
+        return self.record.model_copy(update={"files": files}).content()
 
 
 def folder_of(city: City, target: str) -> str:

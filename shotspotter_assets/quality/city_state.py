@@ -36,8 +36,9 @@ def keep_findings(store: Store, city: City, checked: Sequence[date], findings: F
     """
     first, last = checked[0], checked[-1]
     reported = dict(findings)
-    with store.alone(CITY_STATE.asset, city.name):
-        warnings = dict(store.read_index(CITY_STATE, city.name, STATE.validate_json) or {})
+
+    def changed(stored: dict[str, list[Warned]] | None) -> bytes:
+        warnings = dict(stored or {})
         for check, finding in findings.items():
             if finding.is_error:
                 continue
@@ -46,7 +47,9 @@ def keep_findings(store: Store, city: City, checked: Sequence[date], findings: F
             warnings[check] = [*earlier, *new]
             accepted = [one for one in city.acknowledged if one.check == check]
             reported[check] = _reported(finding, new, earlier, accepted)
-        store.write_bytes(CITY_STATE, STATE.dump_json(warnings, indent=1), city.name)
+        return STATE.dump_json(warnings, indent=1)
+
+    store.update(CITY_STATE, city.name, STATE.validate_json, changed)
     return reported
 
 

@@ -69,9 +69,13 @@ def approve(store: Store, city: City, issue_date: date, version: str, now: datet
         raise ValueError(
             f"{city.name}|{issue_date}: approve: no models of version {version} wait (allowed: {', '.join(waiting) or 'none'})."
         )
+
+    def approved(before: Approvals | None) -> bytes:
+        approvals = {version: now.isoformat(timespec="seconds")} | ({} if before is None else before.approved)
+        return Approvals(city=city.name, approved=approvals).content()
+
     for one in stores:  # targets that count equal events have equal models
-        approved = {version: now.isoformat(timespec="seconds")} | Approvals.read(one, city.name)
-        Approvals(city=city.name, approved=approved).write(one)
+        one.update(APPROVALS, city.name, Approvals.model_validate_json, approved)
 
 
 def serve_approved(

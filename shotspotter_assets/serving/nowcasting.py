@@ -34,7 +34,7 @@ from shotspotter_assets.sources.day_table import Day, DayRows, DayTable, day_sta
 from shotspotter_assets.sources.schema import PUBLISHED, read_sources
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.fingerprints import day_fingerprints, sha256
-from shotspotter_assets.storage.store import Store, dated
+from shotspotter_assets.storage.store import Store, dated, parquet_bytes, parquet_table
 from shotspotter_assets.storage.stored_record import StoredRecord
 
 log = logging.getLogger(__name__)
@@ -292,10 +292,16 @@ def write_nowcast(store: Store, city: City, nowcast: Nowcast) -> None:
         if len(nowcast.minutes):
             today = datetime.fromisoformat(nowcast.record.now).astimezone(city.zone).date()
             rows = nowcast.minutes.select(catalogue.ISSUED_MINUTES.schema.names).cast(catalogue.ISSUED_MINUTES.schema)
-            earlier = store.find_sound_table(catalogue.ISSUED_MINUTES, city.name, today)
-            if earlier is not None:
-                # A repeated run with a given `now` issues equal rows.
-                is_stored = pc.is_in(rows["starts_utc"][0], earlier["starts_utc"]).as_py()
-                rows = earlier if is_stored else pa.concat_tables([earlier, rows])
-            store.write_table(catalogue.ISSUED_MINUTES, rows, city.name, today)
+            _add_minutes(store, city, rows, today)
         nowcast.record.write(store)
+
+
+def _add_minutes(store: Store, city: City, rows: pa.Table, today: date) -> None:
+    """Add rows of one instant to those of the day; a repeated run with a given `now` issues equal rows."""
+
+    def added(earlier: pa.Table | None) -> bytes | None:
+        is_stored = earlier is not None and pc.is_in(rows["starts_utc"][0], earlier["starts_utc"]).as_py()
+        tables = [table for table in (earlier, rows) if table is not None]
+        return None if is_stored else parquet_bytes(catalogue.ISSUED_MINUTES, pa.concat_tables(tables))
+
+    store.update(catalogue.ISSUED_MINUTES, city.name, parquet_table, added, today)

@@ -5,7 +5,7 @@ At the end, days without rows are silent if the silence is plausible at the city
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Final, Literal
@@ -20,7 +20,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.tabular_settings import LandingSettings
 from shotspotter_assets.storage.catalogue import DAYS
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.store import Store, parquet_bytes
 
 DayState = Literal["known", "silent", "unknown", "held_back"]
 """`known`: the source has reported the day; `silent`: it has no row, which is plausible; `unknown`: not reported yet;
@@ -95,11 +95,47 @@ class DayTable:
     @staticmethod
     def update(store: Store, city: str, days: Mapping[date, Day]) -> "DayTable":
         """Store days over those of the same dates; return the table."""
-        with store.alone("days", city):
-            table = DayTable(dict(sorted({**DayTable.read(store, city).days, **days}.items())))
-            rows = [{**asdict(day), "date": at, "sources": list(day.sources.items())} for at, day in table.days.items()]
-            store.write_table(DAYS, pa.Table.from_pylist(rows, DAYS.schema), city)
+        table = DayTable()
+
+        def changed(before: DayTable | None) -> bytes:
+            nonlocal table
+            table = (before or DayTable()).with_days(days)
+            return table.content()
+
+        store.update(DAYS, city, _decoded, changed)
         return table
+
+    @staticmethod
+    def claim(store: Store, city: str, days: Mapping[date, Day]) -> "DayTable":
+        """Mark stored days whose rows a run is about to replace: they are due until `finish`. Return the table."""
+        table = DayTable.read(store, city)
+        changing = {
+            at: before for at, day in days.items() if (before := table.days.get(at)) and before.sources != day.sources
+        }
+        claims = {
+            at: replace(day, sources={"": f"being written: {days[at].rows_version}"}) for at, day in changing.items()
+        }
+        return DayTable.update(store, city, claims) if claims else table
+
+    @staticmethod
+    def finish(store: Store, city: str, days: Mapping[date, Day], claimed: "DayTable") -> None:
+        """Store written days; those that another run has written since `claim` from other rows stay due."""
+
+        def changed(table: DayTable | None) -> bytes:
+            table = table or DayTable()
+            found = {at: _finished(day, table.days.get(at), claimed.days.get(at)) for at, day in days.items()}
+            return table.with_days(found).content()
+
+        store.update(DAYS, city, _decoded, changed)
+
+    def with_days(self, days: Mapping[date, Day]) -> "DayTable":
+        """Return the table with days in place of those of the same dates."""
+        return DayTable(dict(sorted({**self.days, **days}.items())))
+
+    def content(self) -> bytes:
+        """Return the content of the stored table."""
+        rows = [{**asdict(day), "date": at, "sources": list(day.sources.items())} for at, day in self.days.items()]
+        return parquet_bytes(DAYS, pa.Table.from_pylist(rows, DAYS.schema))
 
     def require(self, city: str, days: Sequence[date]) -> None:
         """Raise ValueError if one of the days has no entry."""
@@ -135,6 +171,11 @@ class DayTable:
     @cached_property
     def _versions(self) -> tuple[list[date], list[str]]:
         return list(self.days), [f"{at}{day.version}" for at, day in self.days.items()]
+
+
+def _finished(day: Day, stored: Day | None, claimed: Day | None) -> Day:
+    is_ours = stored == claimed or (stored is not None and stored.sources == day.sources)
+    return day if is_ours else replace(day, sources={"": "written by two runs at once"})
 
 
 def _decoded(content: bytes) -> DayTable:

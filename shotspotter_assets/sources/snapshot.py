@@ -171,9 +171,8 @@ def _answers(
         before = polled.get(reader.address)
         if before is None or (now - before.asked_at).total_seconds() >= (poll_seconds or 0.0):
             answer = _poll(city, reader, before, now)
-            with store.alone(POLLED.asset, city.name):
-                polled = read_polled(store, city.name) | {reader.address: answer}
-                store.write_bytes(POLLED, _POLLED.dump_json(polled), city.name)
+            polled = polled | {reader.address: answer}
+            _record_answer(store, city.name, reader.address, answer)
     return {reader.address: polled[reader.address] for reader in readers if reader.address in polled}
 
 
@@ -192,13 +191,23 @@ def read_polled(store: Store, city: str) -> dict[str, Polled]:
 def record_answer(store: Store, city: str, rows: pa.Table, first: date, last: date) -> None:
     """Replace the earlier answer about some days by the rows that a run has just read (`RAW_SCHEMA`)."""
     by_origin = rows_by_origin(rows)
-    with store.alone(POLLED.asset, city):
-        polled = read_polled(store, city)
-        for address, answer in polled.items():
-            others = {day: version for day, version in answer.days.items() if not first <= day <= last}
-            polled[address] = answer.model_copy(update={"days": others | _days_from(by_origin, address)})
-        if polled:
-            store.write_bytes(POLLED, _POLLED.dump_json(polled), city)
+
+    def answered(address: str, answer: Polled) -> Polled:
+        others = {day: version for day, version in answer.days.items() if not first <= day <= last}
+        return answer.model_copy(update={"days": others | _days_from(by_origin, address)})
+
+    def changed(polled: dict[str, Polled] | None) -> bytes | None:
+        answers = {address: answered(address, answer) for address, answer in (polled or {}).items()}
+        return _POLLED.dump_json(answers) if answers else None
+
+    store.update(POLLED, city, _POLLED.validate_json, changed)
+
+
+def _record_answer(store: Store, city: str, address: str, answer: Polled) -> None:
+    def changed(polled: dict[str, Polled] | None) -> bytes:
+        return _POLLED.dump_json((polled or {}) | {address: answer})
+
+    store.update(POLLED, city, _POLLED.validate_json, changed)
 
 
 def _poll(city: City, reader: AlertSource, before: Polled | None, now: datetime) -> Polled:

@@ -1,7 +1,7 @@
 """Objects as files under a local folder."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -44,6 +44,14 @@ class LocalFiles:
             lock = FileLock(file).acquire()
         with lock:
             yield
+
+    def update(self, path: str, change: Callable[[bytes | None], bytes | None]) -> None:
+        """Replace the file by `change` of its content, None without one, while no other process or thread changes it."""
+        with self.alone(path.replace("/", ".")):
+            before = self.read(path) if self.exists(path) else None
+            after = change(before)
+            if after is not None and after != before:
+                self.write(path, after)
 
     def read(self, path: str) -> bytes:
         with self._blamed(self.root / path):

@@ -1,7 +1,9 @@
 """Objects in an S3 bucket, through a boto3 client."""
 
 import os
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from mimetypes import guess_type
 from typing import Any, Final
@@ -12,6 +14,10 @@ from shotspotter_assets.redaction import Redaction, environment_secrets
 from shotspotter_assets.storage.errors import unusable
 
 MAX_REASON_CHARACTERS: Final = 300
+CHANGED: Final = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409")
+"""Codes of a conditional write whose object was changed, is being changed, or was deleted in between."""
+MAX_ATTEMPTS: Final = 100  # maximum number of conditional writes of an object before the store counts as unusable
+FIRST_WAIT_S, MAX_WAIT_S = 0.05, 1.0  # limits of the random wait between two attempts
 
 
 class S3Objects:
@@ -38,6 +44,36 @@ class S3Objects:
     def alone(self, name: str) -> AbstractContextManager[None]:
         """Return at once, as S3 has no locks."""
         return nullcontext()
+
+    def update(self, path: str, change: Callable[[bytes | None], bytes | None]) -> None:
+        """Replace the object by `change` of its content, None without one, unless it was changed in between: then again."""
+        for attempt in range(MAX_ATTEMPTS):
+            before, condition = self._with_condition(path)
+            after = change(before)
+            if after is None or after == before or self._put_if(path, after, condition):
+                return
+            time.sleep(random.uniform(0, min(MAX_WAIT_S, FIRST_WAIT_S * 2**attempt)))  # noqa: S311  # no secret
+        raise unusable(self.name, f"{path} was changed by others in {MAX_ATTEMPTS} attempts to write it")
+
+    def _with_condition(self, path: str) -> tuple[bytes | None, dict[str, str]]:
+        """Return an object's content with the condition that it is still the same, or still missing."""
+        try:
+            with self._blamed():
+                answer = self._client.get_object(**self._object(path))
+                return bytes(answer["Body"].read()), {"IfMatch": answer["ETag"]}
+        except FileNotFoundError:
+            return None, {"IfNoneMatch": "*"}
+
+    def _put_if(self, path: str, data: bytes, condition: dict[str, str]) -> bool:
+        """Put the object, and return True if the condition held."""
+        with self._blamed():
+            try:
+                self._client.put_object(**self._object(path), Body=data, **condition)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in CHANGED:
+                    return False
+                raise
+            return True
 
     def read(self, path: str) -> bytes:
         with self._blamed():

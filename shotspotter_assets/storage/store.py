@@ -66,7 +66,7 @@ class Store:
         return self._objects.exists(self._path(file, city, day))
 
     def alone(self, name: str, city: str) -> AbstractContextManager[None]:
-        """Lock files of a city, under a common name, against concurrent writes; S3 has no lock."""
+        """Lock files of a city, under a common name, against concurrent writes; S3 has no lock, but `update` is safe there."""
         return self._objects.alone(f"{name}.{city}")
 
     def write_bytes(self, file: StoredFile, data: bytes, city: str, day: date | None = None) -> None:
@@ -98,6 +98,30 @@ class Store:
             data = self.read_bytes(file, city, day)
         except MissingObjectError:
             return None
+        return self._sound(file, city, decode, day, data)
+
+    def update(
+        self,
+        file: StoredFile,
+        city: str,
+        decode: Callable[[bytes], _Result],
+        change: Callable[[_Result | None], bytes | None],
+        day: date | None = None,
+    ) -> None:
+        """Replace a file that runs share by `change` of its decoded content, so that no other run's change is lost.
+
+        `change` gets None for a missing or damaged file, must not alter what it gets, and returns the new content, or None
+        to leave the file. It is called again if another process wrote the file meanwhile.
+        """
+
+        def changed(data: bytes | None) -> bytes | None:
+            return change(None if data is None else self._sound(file, city, decode, day, data))
+
+        self._objects.update(self._path(file, city, day), changed)
+
+    def _sound(
+        self, file: StoredFile, city: str, decode: Callable[[bytes], _Result], day: date | None, data: bytes
+    ) -> _Result | None:
         try:
             return _decoded(decode, data)
         except (ValueError, KeyError, TypeError) as error:
@@ -115,9 +139,7 @@ class Store:
 
     def write_table(self, file: StoredTable, table: pa.Table, city: str, day: date | None = None) -> None:
         """Write one Parquet file; raise ValueError if the catalogue describes another table."""
-        sink = pa.BufferOutputStream()
-        pq.write_table(file.checked(table), sink, write_page_checksum=True)
-        self.write_bytes(file, bytes(sink.getvalue().to_pybytes()), city, day)
+        self.write_bytes(file, parquet_bytes(file, table), city, day)
 
     def write_tables(self, file: StoredTable, tables: Mapping[date, pa.Table], city: str) -> None:
         self._map(lambda item: self.write_table(file, item[1], city, item[0]), tables.items())
@@ -231,6 +253,21 @@ def _objects(root: str, s3_client: Any) -> "LocalFiles | S3Objects":
     from shotspotter_assets.storage.s3_objects import S3Objects
 
     return S3Objects(found["bucket"], (found["prefix"] or "").strip("/"), s3_client)
+
+
+def parquet_bytes(file: StoredTable, table: pa.Table) -> bytes:
+    """Return the content of a Parquet file; raise ValueError if the catalogue describes another table."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(file.checked(table), sink, write_page_checksum=True)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def parquet_table(content: bytes) -> pa.Table:
+    """Return the table of a Parquet file's content; raise ValueError if it is damaged."""
+    try:
+        return pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read(use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(str(error)) from error
 
 
 def dated(table: pa.Table, day: date) -> pa.Table:

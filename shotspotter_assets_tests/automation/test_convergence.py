@@ -18,6 +18,7 @@ from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.sources.schema import PUBLISHED
 from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, RAW_ROWS, TENSORS
+from shotspotter_assets.storage.local_files import LocalFiles
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
@@ -225,16 +226,16 @@ def contents(store: Store, town: LivingCity) -> dict[date, object]:
 @contextmanager
 def dying(writes: int) -> Iterator[None]:
     """End the process after some writes to the store."""
-    left, write = writes, Store.write_bytes
+    left, write = writes, LocalFiles.write
 
-    def write_or_die(self: Store, *arguments: object) -> None:
+    def write_or_die(self: LocalFiles, path: str, data: bytes) -> None:
         nonlocal left
         left -= 1
         if left < 0:
             raise OSError("killed")
-        write(self, *arguments)
+        write(self, path, data)
 
-    with mock.patch.object(Store, "write_bytes", write_or_die):
+    with mock.patch.object(LocalFiles, "write", write_or_die):
         yield
 
 

@@ -41,7 +41,7 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.cleaning.alerts import DAYS_BEFORE, clean_alerts
         from shotspotter_assets.sources.day_table import DayTable
         from shotspotter_assets.storage.fingerprints import table_fingerprints
-        from shotspotter_assets.storage.lineage import Origin, record_lineage
+        from shotspotter_assets.storage.lineage import Origin, begin_lineage, record_lineage
 
         opened, days = store.open(), run_days(context, city)
         table = DayTable.read(opened, city.name)
@@ -52,6 +52,7 @@ def definitions(city: City) -> dg.Definitions:
         since, eve = days[0] - timedelta(days=DAYS_BEFORE), days[0] - timedelta(days=1)
         before = opened.read_present(RAW_ROWS, city.name, since, eve)
         cleaned = clean_alerts(raw if before is None else pa.concat_tables([before, raw]), days, city)
+        begin_lineage(opened, Asset.CLEANED_ALERTS, city.name, {day: table.made_from(day) for day in days})
         with opened.alone(CLEANED.asset, city.name):
             opened.write_tables(REJECTED, {day: one.rejected for day, one in cleaned.items()}, city.name)
             opened.write_tables(CLEANED, {day: one.alerts for day, one in cleaned.items()}, city.name)

@@ -31,7 +31,7 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.gridding.tensors import sparse_tensors
         from shotspotter_assets.sources.day_table import DayTable
         from shotspotter_assets.storage.fingerprints import table_fingerprints
-        from shotspotter_assets.storage.lineage import Origin, read_lineage, record_lineage
+        from shotspotter_assets.storage.lineage import Origin, begin_lineage, read_lineage, record_lineage
 
         opened, days = store.open(), run_days(context, city)
         table, lineage = DayTable.read(opened, city.name), read_lineage(opened, Asset.CLEANED_ALERTS, city.name)
@@ -39,8 +39,9 @@ def definitions(city: City) -> dg.Definitions:
         table.require(city.name, days)
         refuse_other_settings(alerts.schema.metadata, days, city, Asset.CLEANED_ALERTS)
         tensors = sparse_tensors(alerts, days, city)
-        opened.write_tables(TENSORS, tensors, city.name)
         origins: dict[date | str, Origin] = {day: lineage[str(day)] for day in days if str(day) in lineage}
+        begin_lineage(opened, Asset.GRID_TENSORS, city.name, {day: origin.made_from for day, origin in origins.items()})
+        opened.write_tables(TENSORS, tensors, city.name)
         record_lineage(opened, Asset.GRID_TENSORS, city.name, origins)
         versions = table_fingerprints(tensors)
         for day, tensor in tensors.items():

@@ -60,13 +60,9 @@ def definitions(city: City) -> dg.Definitions:
         by_day = rows_of_days(rows.replace_schema_metadata({SETTINGS: settings_hash(city, Asset.RAW_ALERTS)}), days)
         stored = _days(opened, city, snapshot, rows, days)
         with opened.alone(RAW_ROWS.asset, city.name):
-            before = DayTable.read(opened, city.name).days
-            changing = {at: before[at] for at in stored if at in before and before[at].sources != stored[at].sources}
-            if changing:  # they are due until the last write, so that a run that ends half-way does not pass as done
-                marked = {at: replace(day, sources={"": "being written"}) for at, day in changing.items()}
-                DayTable.update(opened, city.name, marked)
+            claimed = DayTable.claim(opened, city.name, stored)
             opened.write_tables(RAW_ROWS, by_day, city.name)
-            DayTable.update(opened, city.name, stored)
+            DayTable.finish(opened, city.name, stored, claimed)
         versions = day_fingerprints(rows.select(PUBLISHED), list(by_day))
         for at, day in stored.items():
             metadata: panel.Metadata = {

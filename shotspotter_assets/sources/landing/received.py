@@ -111,14 +111,20 @@ def used_days(used: Received) -> dict[date, dict[str, tuple[str, int]]]:
 def write_received(store: Store, city: str, before: Received, files: Received) -> None:
     """Apply the differences between two readings; remove rows that no file uses any more."""
     changed = {path: file for path, file in files.items() if before.get(path) != file}
-    with store.alone(RECEIVED.asset, city):
-        stored = read_received(store, city)
+    unused = set[StoredTable]()
+
+    def applied(stored: dict[str, ReceivedFile] | None) -> bytes:
+        stored = stored or {}
         after = {path: file for path, file in stored.items() if path in files or path not in before} | changed
-        if after != stored:
-            store.write_bytes(RECEIVED, _RECEIVED.dump_json(after), city)
-        used = {_rows_file(path, file.rows_from) for path, file in after.items()}
-        for rows in {_rows_file(path, file.rows_from) for path, file in stored.items() if file.rows_from} - used:
-            store.delete(rows, city)
+        used = {_rows_file(path, file.rows_from).file for path, file in after.items()}
+        tables = {_rows_file(path, file.rows_from) for path, file in stored.items() if file.rows_from}
+        unused.clear()
+        unused.update(table for table in tables if table.file not in used)
+        return _RECEIVED.dump_json(after)
+
+    store.update(RECEIVED, city, _RECEIVED.validate_json, applied)
+    for rows in unused:
+        store.delete(rows, city)
 
 
 def write_rows(store: Store, city: str, path: str, version: str, rows: pa.Table) -> dict[date, tuple[str, int]]:
