@@ -12,7 +12,7 @@ from shotspotter_assets.automation.under_way import RunUnderWay
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city, unusable_files
-from shotspotter_assets.defs.automation.automated import runs_under_way
+from shotspotter_assets.defs.requested_runs import runs_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.serving.approval import waiting_models
 from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record

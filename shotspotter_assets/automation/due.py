@@ -7,7 +7,16 @@ from typing import Final
 
 from shotspotter_assets.automation.due_days import DueDays, due_days
 from shotspotter_assets.automation.stored import Stored
-from shotspotter_assets.automation.under_way import DueRun, RunUnderWay, writer
+from shotspotter_assets.automation.under_way import (
+    BACKLOG,
+    CORRECTIONS,
+    FOLDS,
+    NEWEST_DAY,
+    REPORTS,
+    DueRun,
+    RunUnderWay,
+    writer,
+)
 from shotspotter_assets.calendar.local_time import ONE_DAY, contiguous
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.folds import years_of
@@ -20,7 +29,6 @@ from shotspotter_assets.storage.stored_file import Asset
 
 RECENT_FOLD_DAYS: Final = 366  # age of the oldest fold of `automation: recent`: every season is tested
 MAX_CORRECTION_DAYS: Final = 31  # longer stretches of days wait behind reports
-NEWEST_DAY, CORRECTIONS, REPORTS, BACKLOG, FOLDS = 4, 3, 2, 1, -1  # priorities in the queue; people's runs have 0
 ALERTS: Final = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
 PRODUCTS: Final = (Asset.LIVE_MODELS, Asset.RISK_FORECASTS, Asset.STREET_RISK, Asset.PATROL_PLANS)
 TRAINING: Final = (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS, Asset.TUNED_SETTINGS)  # assets beside those of days

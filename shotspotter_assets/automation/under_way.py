@@ -6,6 +6,7 @@ from datetime import date
 
 from shotspotter_assets.storage.stored_file import Asset
 
+NEWEST_DAY, CORRECTIONS, REPORTS, BACKLOG, FOLDS = 4, 3, 2, 1, -1  # priorities in the queue; people's runs have 0
 Days = tuple[date, date] | None  # first and last day, or twice the cutoff of a fold; None without partitions
 
 

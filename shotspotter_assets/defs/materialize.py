@@ -1,6 +1,6 @@
 """Builders of a city's assets, and materializations that record the versions of their inputs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from functools import partial, wraps
 from inspect import cleandoc
@@ -11,6 +11,7 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.partitions import SINGLE_RUN, asset_key, day_partitions, issue_dates, run_days
+from shotspotter_assets.defs.requested_runs import replacing_run
 from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.storage.stored_file import Asset, StoredTable
 
@@ -56,16 +57,22 @@ def city_asset(
     **more: Any,
 ) -> dg.AssetsDefinition:
     """Build an asset whose partitions `body` makes one by one; its first argument is the configuration of a `launchpad`."""
-    settings = asset_settings(city, asset, upstream, **more)
+    # Without an output, the run's later steps are skipped.
+    optional = {"output_required": False, "dagster_type": dg.Nothing}
+    settings = asset_settings(city, asset, upstream, **optional, **more)
     schema: Any = None if launchpad is None else launchpad.to_config_schema()
 
     @dg.asset(**settings, config_schema=schema, description=cleandoc(body.__doc__ or ""))
-    def made(context: dg.AssetExecutionContext, store: StoreResource) -> None:
+    def made(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
+        if newer := replacing_run(context.instance, context.run):
+            context.log.warning(f"Given up: run {newer} was requested for newer rows, and makes this again.")
+            return
         opened, given = store.open(), context.op_execution_context.op_config
         make = body if launchpad is None else partial(body, launchpad(**given))
         for key in run_days(context, city) if "partitions_def" in more else [None]:
             metadata = recorded(opened, city, asset, key, partial(make, context.log, opened, city, key))
             context.add_asset_metadata(metadata, partition_key=None if key is None else str(key))
+        yield dg.Output(None)
 
     return made
 

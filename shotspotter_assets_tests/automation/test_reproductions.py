@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,31 @@ def test_a_newest_day_is_requested_beside_runs_of_a_person_and_once(settled: Liv
             with settled.under_way(assets_of(newer), newer.tags):
                 assert settled.tick() == []
                 assert "more.csv" in settled.message
+
+
+def test_a_run_for_outdated_rows_gives_up_and_counts_as_no_failure(settled: LivingCity) -> None:
+    settled.now += timedelta(days=1)
+    settled.land("daily.csv", *rows(TODAY, TODAY))
+    [outdated] = settled.tick()
+    with settled.under_way(assets_of(outdated), outdated.tags):
+        settled.land("more.csv", *rows(TODAY, TODAY, 2))
+        [newer] = settled.tick()
+    write = Store.write_tables
+
+    def write_while_a_newer_run_waits(store: Store, *arguments: Any) -> None:
+        write(store, *arguments)
+        if not settled.instance.get_runs(
+            dg.RunsFilter(tags={"shotspotter/version": newer.tags["shotspotter/version"]})
+        ):
+            stack.enter_context(settled.under_way(assets_of(newer), newer.tags))
+
+    with ExitStack() as stack, mock.patch.object(Store, "write_tables", write_while_a_newer_run_waits):
+        assert settled.run(outdated)
+        assert TODAY not in settled.store.days_present(FORECAST_RECORD, NAME)
+        assert settled.table.days[TODAY].rows == 5
+    settled.settle()
+    assert forecast(settled, TODAY).last_known == TODAY
+    assert settled.message == "Everything is built from what the sources hold."
 
 
 def test_a_day_after_a_backlog_is_requested_while_the_backlog_is_built(town: LivingCity) -> None:

@@ -12,17 +12,18 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.alerts.raw_alerts import lateness
-from shotspotter_assets.defs.automation.automated import (
+from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED
+from shotspotter_assets.defs.city_assets import automated_keys
+from shotspotter_assets.defs.partitions import PARTITION, asset_key, range_tags
+from shotspotter_assets.defs.requested_runs import (
     CITY_TAG,
-    NOT_AUTOMATED,
+    PRIORITY_TAG,
     REASON_TAG,
     REPLACES_TAG,
     TARGET_TAG,
     VERSION_TAG,
     runs_under_way,
 )
-from shotspotter_assets.defs.city_assets import automated_keys
-from shotspotter_assets.defs.partitions import PARTITION, asset_key, range_tags
 from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.stored_file import Asset
@@ -119,7 +120,7 @@ class _Tick:
                 at = again.astimezone(self._city.zone)
                 self._waits.append(f"The run of {where} ended as {status}; it is tried again at {at:%H:%M}. {run.why}")
                 return
-        tags = {"dagster/priority": str(run.priority), CITY_TAG: self._city.name}
+        tags = {PRIORITY_TAG: str(run.priority), CITY_TAG: self._city.name}
         is_range = run.days is not None and first != last
         if run.days is not None:
             # Dagster resolves no `partition_key` of assets that begin on different days (`first_forecast`), but takes tags.
