@@ -58,7 +58,7 @@ def city_asset(
 ) -> dg.AssetsDefinition:
     """Build an asset whose partitions `body` makes one by one; its first argument is the configuration of a `launchpad`."""
     # Without an output, the run's later steps are skipped.
-    optional = {"output_required": False, "dagster_type": dg.Nothing}
+    optional: dict[str, Any] = {"output_required": False, "dagster_type": dg.Nothing}
     settings = asset_settings(city, asset, upstream, **optional, **more)
     schema: Any = None if launchpad is None else launchpad.to_config_schema()
 
