@@ -124,7 +124,8 @@ def store_days(settings: Any, on: dict[str, Any], city: Any, start: date, last: 
     from shotspotter_assets.automation.stored import Stored
     from shotspotter_assets.calendar.local_time import days_between, now
     from shotspotter_assets.cities.stored_settings import settings_hash
-    from shotspotter_assets.sources.day_table import Day, DayTable, day_states
+    from shotspotter_assets.quality.day_decisions import day_decisions
+    from shotspotter_assets.sources.day_table import Day, DayTable
     from shotspotter_assets.sources.snapshot import take_snapshot
     from shotspotter_assets.storage.lineage import Origin, record_lineage
 
@@ -132,10 +133,12 @@ def store_days(settings: Any, on: dict[str, Any], city: Any, start: date, last: 
     store = on["store"].open()
     snapshot = take_snapshot(city, on["sources"].readers(city, store), store, now(), poll_seconds=None)
     through, hashed = snapshot.last_due(now()), settings_hash(city, "grid_tensors")
-    states = day_states(city, snapshot.day_rows(DayTable(), ()), snapshot.named, through, now().date())
+    found = snapshot.day_rows(DayTable(), ())
+    states = day_decisions(city, snapshot.reports, snapshot.words, found, through)
     entries = {
         day: Day(
-            *states[day],
+            states[day].state,
+            states[day].why,
             rows=1 if day in snapshot.rows else 0,
             rejected=0,
             settings=hashed,

@@ -13,6 +13,8 @@ import click
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
+    from shotspotter_assets.sources.day_words import Word
+
 
 _PATH = click.Path(path_type=Path)
 
@@ -107,6 +109,41 @@ def status(city: str | None) -> None:
     settings = Settings.from_environment(os.environ)
     with _instance() as instance:
         click.echo(status_text(settings, city, instance))
+
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@main.command()
+@click.argument("city")
+@click.argument("day", type=_DAY, metavar="DAY")
+@click.argument("last", type=_DAY, metavar="[LAST]", required=False)
+@click.option("--undo", is_flag=True, help="Take the report back.")
+def quiet(city: str, day: datetime, last: datetime | None, *, undo: bool) -> None:
+    """Report that CITY had no alerts on DAY, or from DAY to LAST."""
+    _say("quiet", city, day, last, undo=undo)
+
+
+@main.command()
+@click.argument("city")
+@click.argument("day", type=_DAY, metavar="DAY")
+@click.argument("last", type=_DAY, metavar="[LAST]", required=False)
+@click.option("--undo", is_flag=True, help="Take the acceptance back.")
+def accept(city: str, day: datetime, last: datetime | None, *, undo: bool) -> None:
+    """Accept the number of alerts of CITY on DAY, or from DAY to LAST, although it is far from usual."""
+    _say("accept", city, day, last, undo=undo)
+
+
+def _say(word: "Word", city: str, day: datetime, last: datetime | None, *, undo: bool) -> None:
+    from shotspotter_assets.say import say
+    from shotspotter_assets.settings import Settings
+
+    settings = Settings.from_environment(os.environ)
+    try:
+        lines = say(settings, city, word, day.date(), (last or day).date(), is_undone=undo)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo("\n".join(lines))
 
 
 @main.command()

@@ -14,6 +14,8 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city, unusable_files
 from shotspotter_assets.defs.requested_runs import runs_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.quality.day_decisions import unusual_sentences
+from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.serving.approval import waiting_models
 from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record
 from shotspotter_assets.serving.serving_record import ServingRecord
@@ -48,11 +50,14 @@ def _facts(
     city: City, store: Store, sources: SourcesResource, under_way: Sequence[RunUnderWay]
 ) -> dict[str, Sequence[str]]:
     stored, now = Stored.read(store, city), local_time.now()
-    facts: dict[str, Sequence[str]] = {"newest known day": [str(stored.table.last_counted(date.max) or "none")]}
+    newest, late = str(stored.table.last_counted(date.max) or "none"), lateness(store, city)
+    facts: dict[str, Sequence[str]] = {"newest known day": [newest], "alerts": [late.message]}
+    facts["unusual"] = unusual_sentences(stored.table)
     if not city.is_automated:
         facts["automation"] = ["manual: runs do not start automatically"]
     try:
-        snapshot = take_snapshot(city, sources.readers(city, store), store, now, poll_seconds=None)
+        words = sources.words(city).read()
+        snapshot = take_snapshot(city, sources.readers(city, store), store, now, poll_seconds=None, words=words)
         found = due(city, snapshot, stored, under_way, now)
         runs = [*found.runs, *found.training[:1]]  # of folds and reports, the sensor requests only the first
         due_now = [f"{', '.join(run.assets)}: {run.why}" for run in runs]

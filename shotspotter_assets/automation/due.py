@@ -75,7 +75,10 @@ def _placed(run: DueRun, under_way: Sequence[RunUnderWay], last: date | None) ->
 
 
 def _held_back(city: City, stored: Stored) -> Iterator[str]:
-    days = [day for day in stored.table.in_state("held_back") if city.start <= day <= (city.end or day)]
+    held_back = {day: entry for day, entry in stored.table.in_state("held_back").items() if day >= city.start}
+    for day in (day for day in held_back if held_back[day].is_unusual):
+        yield f"{day} waits for a person's word: {held_back[day].why}."
+    days = [day for day in held_back if day <= (city.end or day) and not held_back[day].is_unusual]
     if days:
         number = number_of(len(days), "day")
         yield f"Held back until files or the city's file are corrected: {number}, the last {max(days)}."

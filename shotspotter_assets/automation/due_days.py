@@ -10,7 +10,9 @@ from shotspotter_assets.automation.stored import NOT_MADE, Stored
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import settings_hash
-from shotspotter_assets.sources.day_table import DayTable, States, day_states
+from shotspotter_assets.quality.day_decisions import day_decisions
+from shotspotter_assets.sources.day_table import DayTable, Decision
+from shotspotter_assets.sources.known_days import Decisions
 from shotspotter_assets.sources.schema import SIMULATED
 from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
 from shotspotter_assets.storage.catalogue import TENSORS
@@ -54,7 +56,8 @@ def due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> D
         return DueDays(None, {}, [why_none])
     last = _last_day(city, snapshot, stored.table, now)
     same = snapshot.stored_days(stored.table)
-    states = day_states(city, snapshot.day_rows(stored.table, same), snapshot.named, last, today)
+    found = snapshot.day_rows(stored.table, same)
+    states = day_decisions(city, snapshot.reports, snapshot.words, found, last)
     reasons = _reasons(stored, same, states)
     left_out = _left_out(snapshot, stored.table, last, reasons)
     days = {day: _due_day(snapshot, stored, day, reasons[day], states) for day in reasons if day not in left_out}
@@ -70,7 +73,7 @@ def due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> D
 def _why_no_day(city: City, snapshot: Snapshot, table: DayTable, now: datetime) -> str:
     """Return why no day of the city can be stored; empty if one can."""
     today = now.astimezone(city.zone).date()
-    has_days = any(day < today for day in {*snapshot.rows, *snapshot.named}) or bool(table.days)
+    has_days = any(day < today for day in {*snapshot.rows, *snapshot.reported}) or bool(table.days)
     has_answer = any(not answer.error for answer in snapshot.polled.values())
     if not (has_days or has_answer or city.source.kind == "simulated"):
         return "No day that is over has landed yet."
@@ -83,12 +86,12 @@ def _last_day(city: City, snapshot: Snapshot, table: DayTable, now: datetime) ->
     return max(last, min(max(table.days, default=last), yesterday, city.end or yesterday))
 
 
-def _reasons(stored: Stored, same: Collection[date], states: States) -> dict[date, str]:
+def _reasons(stored: Stored, same: Collection[date], states: Decisions) -> dict[date, str]:
     """Return the reason for each day to build, as the end of a sentence; `same` days have the rows of the sources."""
     city, table, settings = stored.city, stored.table, settings_hash(stored.city, Asset.GRID_TENSORS)
     gridded, lineage = stored.store.days_present(TENSORS, city.name), stored.lineage(Asset.GRID_TENSORS)
 
-    def reason(day: date, state: str, why: str) -> str:
+    def reason(day: date, decision: Decision) -> str:
         entry = table.days.get(day)
         if entry is None:
             return "is new"
@@ -98,12 +101,12 @@ def _reasons(stored: Stored, same: Collection[date], states: States) -> dict[dat
             return "was stored with other settings of the city's file"
         if entry.rejected and entry.max_share_rejected != city.max_share_rejected:
             return "was stored with another max_share_rejected"
-        if entry.state != state:
-            return f"is {state.replace('_', ' ')} now ({why})"
+        if (entry.state, entry.is_unusual) != (decision.state, decision.is_unusual):
+            return f"is {decision.state.replace('_', ' ')} now ({decision.why})"
         is_gridded = day in gridded and lineage.get(str(day), NOT_MADE).made_from == table.made_from(day)
         return "" if is_gridded else "is not on the grid as it is stored"
 
-    return {day: text for day, state in states.items() if (text := reason(day, *state))}
+    return {day: text for day, state in states.items() if (text := reason(day, state))}
 
 
 def _left_out(snapshot: Snapshot, table: DayTable, last: date, days: Collection[date]) -> list[date]:
@@ -116,14 +119,14 @@ def _left_out(snapshot: Snapshot, table: DayTable, last: date, days: Collection[
     return sorted(day for day in days if day < first and day not in table.days)
 
 
-def _due_day(snapshot: Snapshot, stored: Stored, day: date, reason: str, states: States) -> DueDay:
+def _due_day(snapshot: Snapshot, stored: Stored, day: date, reason: str, states: Decisions) -> DueDay:
     city, entry, rows = stored.city, stored.table.days.get(day), snapshot.rows.get(day, {})
     settings = f"{settings_hash(city, Asset.GRID_TENSORS)}{city.max_share_rejected}"
     before = {} if entry is None else entry.sources
     changed = [name for name in {**rows, **before} if rows.get(name, ("",))[0] != before.get(name)]
     return DueDay(
         reason,
-        f"{sorted(rows.items())}{settings}{states[day][0]}",
+        f"{sorted(rows.items())}{settings}{states[day].state}",
         "" if entry is None else entry.version,
         tuple(sorted(PurePosixPath(name).name for name in changed if name and name not in {*snapshot.live, SIMULATED})),
     )

@@ -108,6 +108,8 @@ class City(StrictModel):
     """Forecasts by name, the main one first, with the events that each counts: `gunshots`, or names of `event_types`."""
     holidays: str = "US"  # country (and subdivision, as US-DC) whose public holidays the city has
     max_share_rejected: float = Field(default=0.5, ge=0, le=1)  # maximum share of unusable rows of a run
+    unusual_days: Literal["hold", "show"] = "hold"
+    """Days with far more alerts than usual: held back until a person accepts them, or shown above the forecast."""
     acknowledged: tuple[Acknowledged, ...] = ()  # warnings and landed files that a person has accepted
     patrol: PatrolRules | None = None  # rules of patrol plans; null for a city without them
     public: bool = False  # True for a public page of areas and levels beside the pages

@@ -13,6 +13,7 @@ from shotspotter_assets.sources.alert_source import Access
 if TYPE_CHECKING:
     from shotspotter_assets.notifications.send import Notifier
     from shotspotter_assets.sources.alert_source import AlertSource
+    from shotspotter_assets.sources.day_words import WordFolder
     from shotspotter_assets.storage import store as storage
 
     Store = storage.Store
@@ -62,6 +63,14 @@ class SourcesResource(S3User):
         """Return the reader of each of `city.all_sources`; the store keeps what was received."""
         access = Access(store, self.landing_root, os.environ, self._client)
         return [source.open(city, access) for source in city.all_sources]
+
+    def words(self, city: City) -> "WordFolder":
+        """Return the folder of a person's words about the city's days."""
+        from shotspotter_assets.sources.day_words import WordFolder
+        from shotspotter_assets.storage.store import objects_at
+
+        client = self._client() if self.landing_root.startswith("s3://") else None
+        return WordFolder(city, objects_at(self.landing_root, client))
 
 
 class NoticesResource(dg.ConfigurableResource):

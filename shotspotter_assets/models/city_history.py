@@ -21,6 +21,7 @@ from shotspotter_assets.gridding.tensors import dense_window, hourly_window
 from shotspotter_assets.models.history import History, alerts_of, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.sources.days_in_words import RECENT_DAYS, data_in_words
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.lineage import read_lineage
@@ -43,6 +44,7 @@ class CityHistory:
     frames: pa.Table  # sparse tensors of the days with their `date`, see `gridding.tensors.dense_window`
     lead: int = 1  # days from the last known day to the day after the issue date: 1 where the issue date is known
     unknown: frozenset[date] = frozenset()  # days whose alerts are not known; `frames` have no rows of them
+    held_back: frozenset[date] = frozenset()  # days whose rows are held back
 
     def __post_init__(self) -> None:
         if self.unknown:
@@ -68,7 +70,8 @@ class CityHistory:
         frames = _stored_frames(store, city.name, known[0], known[-1])
         if table.days:
             table.require(city.name, known)
-        return cls(city, known, frames, len(days) - end, unknown.intersection(known))
+        held_back = unknown.intersection(table.in_state("held_back"))
+        return cls(city, known, frames, len(days) - end, unknown.intersection(known), held_back)
 
     @classmethod
     def before(cls, store: Store, city: City, cutoff: date) -> "CityHistory":
@@ -87,6 +90,13 @@ class CityHistory:
     def issue_date(self) -> date:
         """The last day whose data could have been used; days after `last_known` are not known yet."""
         return self.last_known + timedelta(days=self.lead - 1)
+
+    @property
+    def data_in_words(self) -> str:
+        """The known and the missing days to the issue date."""
+        gaps = [day for day in sorted(self.unknown) if day >= self.last_known - RECENT_DAYS]
+        missing = [*gaps, *days_between(self.last_known, self.issue_date)[1:]]
+        return data_in_words(self.last_known, missing, self.held_back)
 
     @property
     def is_too_late(self) -> bool:
@@ -118,7 +128,7 @@ class CityHistory:
             raise DaysNotKnownError(f"{self.city.name}: alerts from {self.days[0]} to {last} are not known yet.")
         frames = _between(self.frames, self.days[0], last)
         days, lead = days_between(self.days[0], last), self.lead + (self.last_known - last).days
-        return CityHistory(self.city, days, frames, lead, self.unknown.intersection(days))
+        return CityHistory(self.city, days, frames, lead, self.unknown.intersection(days), self.held_back)
 
     def as_published(self) -> "CityHistory":
         """Return the days that the publication rule gives for the day after the issue date; all without a rule."""

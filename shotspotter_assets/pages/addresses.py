@@ -29,6 +29,7 @@ class Status(StoredRecord):
     forecast_date: date | None = None
     issue_date: date | None = Field(None, description="Last day whose data could be used.")
     last_known: date | None = Field(None, description="Last day whose data were used.")
+    data: str = Field("", description="Known and missing days, in words.")
     lead: int | None = Field(None, description="Days from `last_known` to `forecast_date`.")
     issued_at: str | None = Field(None, description="Instant of the forecast (ISO 8601, UTC).")
     replayed: bool = Field(False, description="True for a forecast after its day.")
@@ -45,7 +46,8 @@ def published_files(store: Store, city: City, issue: dict[str, Any], warnings: S
     forecast, nothing, key = issue["forecast"], issue["nothing"], {"city": city.name, "target": city.target}
     if forecast is None:
         last_known, reason = nothing and nothing.last_known, issue["no_forecast"]
-        status = Status(**key, no_forecast=reason, last_known=last_known, warnings=tuple(warnings))
+        data = nothing.data_in_words if nothing else ""
+        status = Status(**key, no_forecast=reason, last_known=last_known, data=data, warnings=tuple(warnings))
         return {catalogue.STATUS.file: status.content()}
     record = forecast["record"]
     day = city.name, record.issue_date

@@ -27,6 +27,8 @@ from shotspotter_assets.pages.rendering import policy, render, rendered_markdown
 from shotspotter_assets.pages.track_record import track_record
 from shotspotter_assets.pages.words import title_of
 from shotspotter_assets.quality.city_state import open_warnings
+from shotspotter_assets.quality.day_decisions import unusual_sentences
+from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import INDEX, LINEAGE, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
@@ -155,7 +157,9 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     """Put the pages of one target of a city, the `view`; return its `newest_forecast`."""
     issue, days = newest_forecast(store, view, places), np.array(sorted(store.days_present(TENSORS, city.name)))
     forecast = issue["forecast"]
-    known = max(days[DayTable.read(store, city.name, is_needed=True).is_counted(days)], default=None)
+    table = DayTable.read(store, city.name, is_needed=True)
+    known = max(days[table.is_counted(days)], default=None)
+    issue["unusual"] = unusual_sentences(table)
     past = _past_days(site, store, view, known)
     track = None if known is None else track_record(store, view, known)
     cells = _cells(store, view, forecast)
@@ -234,7 +238,11 @@ def _put_pages(site: Site, city: City, view: City, pages: dict[str, dict[str, An
 
 def _warnings(store: Store, city: City) -> list[str]:
     last = DayTable.read(store, city.name).last_counted(date.max)
-    return [] if last is None else open_warnings(store, city, last - timedelta(days=WARNED_DAYS))
+    if last is None:
+        return []
+    late = lateness(store, city)
+    warnings = open_warnings(store, city, last - timedelta(days=WARNED_DAYS))
+    return warnings if late.passed else [late.message, *warnings]
 
 
 def _past_days(site: Site, store: Store, city: City, known: date | None) -> list[date]:

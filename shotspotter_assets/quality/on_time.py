@@ -1,52 +1,70 @@
 """Checks of a city's present: late alerts, days held back, and unusable landed files."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import PurePosixPath
 from typing import Final
 
-import numpy as np
-
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding, number_of
 from shotspotter_assets.quality.row_shares import MAX_FILES_NAMED
-from shotspotter_assets.sources.day_table import DayTable, silence_chance
+from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.sources.days_in_words import missing_days, table_in_words
+from shotspotter_assets.sources.known_days import rows_due
+from shotspotter_assets.sources.snapshot import DAILY_AT
+from shotspotter_assets.storage.catalogue import FORECAST
+from shotspotter_assets.storage.store import Store
 
-USUAL_DAYS: Final = 120
-MIN_SILENCE_DAYS: Final = 3  # minimum length of a silence; many publishers are two days behind
-MIN_SILENCE_CHANCE: Final = 1e-4
+MIN_MISSING_DAYS: Final = 2  # minimum number of missing days; the newest file may come in the morning
 ENDED_DAYS: Final = 365  # silence after which a source has ended
 MAX_PERIODS_SHOWN: Final = 3
 
 
-def alerts_on_time(table: DayTable, city: City, yesterday: date, due: date, last_issued: date | None = None) -> Finding:
-    """Check that the newest alerts, whose rows must be there to the day `due`, are not older than usual."""
-    newest = max((at for at, day in table.days.items() if day.rows and day.state != "held_back"), default=None)
-    if newest is None:
+def lateness(store: Store, city: City) -> Finding:
+    """Return the finding of `alerts_are_on_time`; sensors and pages report it too, as a silent source starts no run."""
+    table, local = DayTable.read(store, city.name), local_time.now().astimezone(city.zone)
+    issued = max(store.of(city.target).days_present(FORECAST, city.name), default=None)
+    last = local.date() - timedelta(days=1 if local.time() >= DAILY_AT else 2)
+    due = rows_due(city, {day: rows for day, rows in table.days.items() if rows.rows}, local.date())
+    finding = alerts_on_time(table, city, last, min(due or last, last), issued)
+    return replace(finding, passed=finding.passed or city.end is not None)
+
+
+def alerts_on_time(table: DayTable, city: City, last: date, due: date, last_issued: date | None = None) -> Finding:
+    """Check that the days whose alerts must be there, to the day `due`, are known; `last` is the last day that is over.
+
+    One missing day passes, as files come at different times.
+    """
+    newest = table.last_counted(last)
+    newest_rows = max((at for at, day in table.days.items() if day.rows and day.is_counted), default=None)
+    if newest is None or newest_rows is None:
         return Finding(True, "No alerts are stored yet.")
-    usual = days_between(newest - timedelta(days=USUAL_DAYS), newest)
-    counts = np.array([table.days[day].rows if day in table.days else 0 for day in usual])[-len(table.days) :]
-    late = (due - newest).days
-    is_late = late >= MIN_SILENCE_DAYS and silence_chance(counts, late) < MIN_SILENCE_CHANCE
-    if is_late and late > ENDED_DAYS:
-        return Finding(True, f"The source has ended: its last alerts are of {newest}.")
-    lead = (yesterday - (table.last_counted(yesterday) or newest)).days + 1
-    messages: dict[str, str] = {}
-    if is_late:
-        remedy = "whether the publisher has newer alerts and whether raw_alerts was materialized for the last days"
-        messages["days_late"] = f"No alerts for {late} days, usual are {counts.mean():.1f} a day. Check {remedy}."
+    if (due - newest).days > ENDED_DAYS:
+        return Finding(True, f"The source has ended: its last alerts are of {newest_rows}.")
+    missing = [day for day in missing_days(table, due) if day not in table.in_state("held_back")]
+    lead = (last - newest).days + 1
+    data = table_in_words(table, last)
+    messages = {"": f"{data[:1].upper()}{data[1:]}."}
+    if len(missing) >= MIN_MISSING_DAYS:
+        messages["days_late"] = f"{number_of(len(missing), 'day')} should have come. {quiet_remedy(city, missing)}"
     if city.publication.longest_lead < lead <= ENDED_DAYS:
         issued = "" if last_issued is None else f"; the forecast issued on {last_issued} is out of date"
         too_old = f"the day to forecast is {lead} days after the last known day{issued}"
         messages["lead"] = f"No forecast is issued: {too_old}. See publication.longest_lead of the city's file."
-    numbers = {name: number for name, number in (("days_late", late), ("lead", lead)) if name in messages}
-    message = " ".join(messages.values()) or f"The newest alerts are of {newest}, on time."
-    return Finding(not messages, message, numbers)
+    numbers = {name: number for name, number in (("days_late", len(missing)), ("lead", lead)) if name in messages}
+    return Finding(not numbers, " ".join(messages.values()), numbers)
+
+
+def quiet_remedy(city: City, missing: Sequence[date]) -> str:
+    """Return the remedy for days that nothing has reported."""
+    command = f"shotspotter quiet {city.name} {missing[0]}{f' {missing[-1]}' if len(missing) > 1 else ''}"
+    return f"Check the city's source; if these days had no alerts, run: {command}"
 
 
 def usable_days(table: DayTable) -> Finding:
-    """Check that no day is held back because most of its rows cannot be used."""
+    """Check that no day is held back, because most of its rows cannot be used or because it is unusual."""
     held_back = table.in_state("held_back")
     if not held_back:
         return Finding(True, "The rows of every day can be used.")
@@ -55,7 +73,7 @@ def usable_days(table: DayTable) -> Finding:
         reasons.setdefault(day.why, []).append(at)
     described = [f"{days[-1]}{f' to {days[0]}' if len(days) > 1 else ''}: {why}" for why, days in reasons.items()]
     more = f" And {len(reasons) - MAX_PERIODS_SHOWN} more periods." if len(reasons) > MAX_PERIODS_SHOWN else ""
-    until = "in no model and no score until the landed file or the city's file is corrected"
+    until = "in no model and no score until the landed file or the city's file is corrected, or the day is accepted"
     periods = f"{' '.join(described[:MAX_PERIODS_SHOWN])}{more}"
     message = f"{number_of(len(held_back), 'day')} held back: {until}. {periods}"
     rejected = {at: float(day.rejected) for at, day in held_back.items()}

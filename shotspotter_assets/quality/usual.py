@@ -11,12 +11,16 @@ from scipy.special import betainc, betaincc
 
 from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.calendar.dates import month_days, public_holidays, weekdays
-from shotspotter_assets.cities.city import City
-from shotspotter_assets.quality.on_time import MIN_SILENCE_DAYS
 from shotspotter_assets.quality.volume import MIN_HISTORY_DAYS
-from shotspotter_assets.sources.day_table import CAP_QUANTILE, LEVEL_DAYS, MIN_DISPERSION, YEAR_DAYS
+from shotspotter_assets.sources.known_days import (
+    CAP_QUANTILE,
+    LEVEL_DAYS,
+    MIN_CHANCE_OF_REPORTED,
+    MIN_DISPERSION,
+    MIN_SILENCE_DAYS,
+    YEAR_DAYS,
+)
 
-MIN_CHANCE_OF_SILENCE: Final = 1e-6
 QUIET_QUANTILE: Final = 0.05  # quantile of the year's eight-week means, for silences in quiet winters
 FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))  # first and last day (month * 100 + day)
 
@@ -74,13 +78,15 @@ def special_days(days: Sequence[date], country: str) -> Booleans:
     return special
 
 
-def usual_volume(counts: Mapping[date, int], days: list[date], city: City, missing: Booleans | bool = False) -> Usual:
+def usual_volume(
+    counts: Mapping[date, float], days: list[date], holidays: str, missing: Booleans | bool = False
+) -> Usual:
     """Return the usual volume of each of contiguous `days`, from those before it.
 
     The level is the mean of eight weeks, the weekday's factor that of a year (shrunk by a month's worth of days), the
     dispersion the method of moments over a year. Special, unlisted and `missing` days are left out.
     """
-    special = special_days(days, city.holidays)
+    special = special_days(days, holidays)
     number = np.array([counts.get(day, np.nan) for day in days], dtype=np.float64)
     ordinary = pd.Series(np.where(special | np.isnan(number) | missing, np.nan, number))
     cap = ordinary.rolling(YEAR_DAYS, min_periods=MIN_HISTORY_DAYS).quantile(CAP_QUANTILE).shift(1)
@@ -99,7 +105,8 @@ def usual_volume(counts: Mapping[date, int], days: list[date], city: City, missi
 
 def _is_impossible(mean: float, dispersion: float, days: int) -> bool:
     """Flag a silence that a negative binomial law rules out; False if mean or dispersion is NaN."""
-    return days >= MIN_SILENCE_DAYS and np.exp(-days * np.log1p(dispersion * mean) / dispersion) < MIN_CHANCE_OF_SILENCE
+    chance = np.exp(-days * np.log1p(dispersion * mean) / dispersion)
+    return days >= MIN_SILENCE_DAYS and chance < MIN_CHANCE_OF_REPORTED
 
 
 def _weekday_factor(capped: "pd.Series[float]", year_mean: "pd.Series[float]", weekday: Integers) -> "pd.Series[float]":

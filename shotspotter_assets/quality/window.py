@@ -19,7 +19,8 @@ from shotspotter_assets.cleaning.alerts import BEFORE_START
 from shotspotter_assets.cleaning.held_back import UNDATED
 from shotspotter_assets.quality.quarters import QUARTER_DAYS
 from shotspotter_assets.quality.usual import Usual, usual_volume
-from shotspotter_assets.sources.day_table import YEAR_DAYS, DayTable
+from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.sources.known_days import YEAR_DAYS
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
 from shotspotter_assets.storage.store import Store
 
@@ -147,7 +148,7 @@ class Window:
     def usual_volume(self, missing: Booleans | bool = False) -> Usual:
         """Return the usual volume of all days from the first stored one, learned without the `missing` days."""
         days = days_between(self.stored[0], self.stored[-1])
-        return usual_volume(self._counts(self.dates), days, self.city, missing)
+        return usual_volume(self._counts(self.dates), days, self.city.holidays, missing)
 
     def _counts(self, dates: Days) -> dict[date, int]:
         counts = rows_by_day(dates, self.stored)

@@ -93,6 +93,7 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
             types=record.types_in_words,
             lead=stored.lead,
             last_known=stored.last_known,
+            data=stored.data_in_words,
             drivers=dict(zip(cells, drivers or (), strict=bool(drivers))),
             issued_at=now.isoformat(timespec="seconds"),
             replayed=replayed,

@@ -7,10 +7,11 @@ from typing import Final
 import pyarrow as pa
 from pydantic import Field, TypeAdapter
 
-from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
+from shotspotter_assets.calendar.local_time import ONE_DAY, day_start, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
+from shotspotter_assets.sources.days_in_words import data_in_words
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, RISK_MAP, TOP_LOCATIONS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
@@ -26,11 +27,12 @@ class _Issue(StoredRecord):
     lead: int = Field(description="Days from `last_known` to `forecast_date`.")
     last_known: date = Field(description="Last day whose data were used.")
 
+    data: str = Field("", description="Known and missing days, in words.")
+
     @property
     def data_in_words(self) -> str:
-        """The last known day in words, with its distance if it is long: "alerts up to 31 March 2018, 58 days before"."""
-        day = f"alerts up to {self.last_known.day} {self.last_known:%B %Y}"
-        return day if self.lead == 1 else f"{day}, {self.lead} days before"
+        """The known and the missing days in words, of records before there was `data` by their dates."""
+        return self.data or data_in_words(self.last_known, days_between(self.last_known, self.issue_date)[1:])
 
 
 class ForecastRecord(_Issue):
@@ -127,6 +129,7 @@ def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
         forecast_date=issue_date + ONE_DAY,
         lead=stored.lead,
         last_known=stored.last_known,
+        data=stored.data_in_words,
         no_forecast=f"No forecast is issued. {why or stored.lateness}",
         last_issued=max(issued, default=None),
     )

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from shotspotter_assets.calendar import local_time
-from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
+from shotspotter_assets.calendar.local_time import ONE_DAY, day_start, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
@@ -26,12 +26,15 @@ from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import MINUTES, LiftTable, fit_on_hours, forecast_minutes
 from shotspotter_assets.models.records import HOURLY_STACK, NEXT_MINUTES
 from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.quality.day_decisions import day_decisions
 from shotspotter_assets.serving.risk_tables import next_hours_table, shown_mixes
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.stored_alerts import incident_columns, stored_alerts, stored_incidents
 from shotspotter_assets.sources.alert_source import AlertSource
-from shotspotter_assets.sources.day_table import Day, DayRows, DayTable, day_states
-from shotspotter_assets.sources.schema import PUBLISHED, read_sources
+from shotspotter_assets.sources.day_table import Day, DayRows, DayTable
+from shotspotter_assets.sources.day_words import NO_WORDS
+from shotspotter_assets.sources.schema import PUBLISHED, read_sources, rows_by_origin
+from shotspotter_assets.sources.snapshot import source_reports
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.fingerprints import day_fingerprints, sha256
 from shotspotter_assets.storage.store import Store, dated, parquet_bytes, parquet_table
@@ -221,15 +224,21 @@ def history_until(
 
 
 def _require_known(store: Store, readers: Sequence[AlertSource], city: City, rows: pa.Table, yesterday: date) -> None:
-    found: dict[date, Day | DayRows] = dict(DayTable.read(store, city.name).days)
+    table = DayTable.read(store, city.name)
+    if yesterday in table.days and table.days[yesterday].is_counted:
+        return
+    found: dict[date, Day | DayRows] = dict(table.days)
+    origins = rows_by_origin(rows)
     for of_day in rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist():
-        found[of_day["date"]] = DayRows(of_day["count_all"], of_day["received_at_min"])
-    states = day_states(city, found, readers[0].named_days(), yesterday, yesterday + timedelta(days=1))
-    state, why = states.get(yesterday, ("known", ""))
-    if state not in ("known", "silent"):
+        received, day = of_day["received_at_min"], of_day["date"]
+        found[day] = DayRows(of_day["count_all"], received, origins=origins.get(day, {}))
+    reports = source_reports(city, readers, {}, day_start(yesterday + ONE_DAY, city.zone))
+    decision = day_decisions(city, reports, NO_WORDS, found, yesterday)[yesterday]
+    if decision.state not in ("known", "silent"):
         raise ValueError(
-            f"City {city.name}: no next hours, as {yesterday} is not known yet. {why} Retry when the source has published "
-            f"it. risk_forecasts are issued up to a lead of publication.longest_lead ({city.publication.longest_lead} days)."
+            f"City {city.name}: no next hours, as {yesterday} is not known yet. {decision.why} Retry when the source has "
+            "published it. risk_forecasts are issued up to a lead of publication.longest_lead "
+            f"({city.publication.longest_lead} days)."
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from shotspotter_assets.sources.known_days import SourceReport
     from shotspotter_assets.storage.store import Store
 
 
@@ -38,9 +39,15 @@ class AlertSource(ABC):
         day that the source documents, so that no row is lost. Raises SourceError if the source cannot be read.
         """
 
-    def named_days(self) -> set[date]:
-        """Return the days in the names of landed files that are ready; empty where files hold any days."""
-        return set()
+    def gives(self, origin: str) -> bool:
+        """Return True for the file or address of rows that come from the source."""
+        return origin == self.address
+
+    def report(self) -> "SourceReport":
+        """Return the reports of the source about days without rows."""
+        from shotspotter_assets.sources.known_days import SourceReport
+
+        return SourceReport(self.gives)
 
 
 class SourceError(Exception):

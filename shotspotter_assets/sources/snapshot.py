@@ -1,7 +1,7 @@
 """A snapshot of a city's sources: the rows that they hold of each day now, by file or address."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Final
@@ -12,6 +12,8 @@ from pydantic import BaseModel, TypeAdapter
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import AlertSource, SourceError
 from shotspotter_assets.sources.day_table import Day, DayRows, DayTable
+from shotspotter_assets.sources.day_words import NO_WORDS, Words
+from shotspotter_assets.sources.known_days import SourceReport
 from shotspotter_assets.sources.landing.folder import Landed, LandingFolder
 from shotspotter_assets.sources.landing.received import ReceivedFile, read_received, unusable_files, write_received
 from shotspotter_assets.sources.schema import SIMULATED, rows_by_origin
@@ -47,7 +49,8 @@ class Snapshot:
     landed: Sequence[Landed] = ()  # contents of the landing folders
     live: Mapping[str, date] = field(default_factory=dict)  # first day of each live source by address
     polled: Mapping[str, Polled] = field(default_factory=dict)  # last answers of the live sources by address
-    named: frozenset[date] = frozenset()  # days whose daily file has landed
+    reports: Sequence[SourceReport] = ()  # reports about days without rows, in the order of the city's sources
+    words: Words = NO_WORDS  # a person's words about days
 
     @cached_property
     def rows(self) -> dict[date, dict[str, tuple[str, int]]]:
@@ -98,14 +101,20 @@ class Snapshot:
             origins = self.rows[day]
             times = [self.files[origin].received for origin in origins if origin in self.files]
             times += [self.polled[origin].asked_at for origin in origins if origin in self.polled]
-            found[day] = DayRows(sum(rows for _, rows in origins.values()), min(times, default=None))
+            rows = sum(rows for _, rows in origins.values())
+            found[day] = DayRows(rows, min(times, default=None), origins=origins.keys())
         return found
+
+    @property
+    def reported(self) -> set[date]:
+        """Days that a person, or a file of the first source, has reported, with rows or without."""
+        return {*self.words.quiet, *(day for report in self.reports[:1] for day in report.files)}
 
     def last_due(self, now: datetime) -> date:
         """Return the last day to store: yesterday from `DAILY_AT` on, or once a source has its rows or daily file."""
         local = now.astimezone(self.city.zone)
         yesterday = local.date() - timedelta(days=1)
-        reported = [day for day in {*self.rows, *self.named} if day <= yesterday]
+        reported = [day for day in {*self.rows, *self.reported} if day <= yesterday]
         last = yesterday if local.time() >= DAILY_AT or yesterday in reported else yesterday - timedelta(days=1)
         newest = max(reported, default=None)
         # A source ends with its newest row after a long silence.
@@ -144,18 +153,22 @@ def take_snapshot(
     *,
     poll_seconds: float | None,
     max_seconds: float = float("inf"),
+    words: Words = NO_WORDS,
 ) -> Snapshot:
     """Read the present state of a city's sources, and keep it in the store; raise SourceError if a folder cannot be listed.
 
     Live sources are asked if their last answer is older than `poll_seconds`, None for never; files wait after `max_seconds`.
     """
     live = [reader for reader in readers if reader.is_live]
+    landed = [reader.refresh(max_seconds) for reader in readers if isinstance(reader, LandingFolder)]
+    polled = _answers(city, live, store, now, poll_seconds)
     snapshot = Snapshot(
         city=city,
-        landed=[reader.refresh(max_seconds) for reader in readers if isinstance(reader, LandingFolder)],
+        landed=landed,
         live={reader.address: reader.since for reader in live},
-        polled=_answers(city, live, store, now, poll_seconds),
-        named=frozenset(readers[0].named_days()),
+        polled=polled,
+        reports=source_reports(city, readers, polled, now),
+        words=words,
     )
     if others := {path: file for path, file in read_received(store, city.name).items() if path not in snapshot.files}:
         write_received(store, city.name, others, {})  # of folders that the city's file no longer names
@@ -176,6 +189,23 @@ def _answers(
     return {reader.address: polled[reader.address] for reader in readers if reader.address in polled}
 
 
+def source_reports(
+    city: City, readers: Sequence[AlertSource], polled: Mapping[str, Polled], now: datetime
+) -> list[SourceReport]:
+    """Return the reports of a city's sources; live ones that were never polled are taken to answer now."""
+    reports = []
+    for reader in readers:
+        report = reader.report() if len(readers) > 1 else replace(reader.report(), gives=None)
+        if reader.is_live:
+            answer = polled.get(reader.address)
+            asked_on = now.astimezone(city.zone).date() if answer is None else answer.last + timedelta(days=1)
+            has_answered = answer is None or answer.first <= answer.last
+            since = max(reader.since, city.start)
+            report = replace(report, since=since, answered_on=asked_on if has_answered else None)
+        reports.append(report)
+    return reports
+
+
 def impatient(city: City) -> City:
     """Return the city with `PATIENCE` for its live sources."""
     change = {"patience": PATIENCE}
@@ -189,12 +219,16 @@ def read_polled(store: Store, city: str) -> dict[str, Polled]:
 
 
 def record_answer(store: Store, city: str, rows: pa.Table, first: date, last: date) -> None:
-    """Replace the earlier answer about some days by the rows that a run has just read (`RAW_SCHEMA`)."""
+    """Replace the earlier answer about some days by the rows that a run has just read (`RAW_SCHEMA`).
+
+    An answer about the days after the earlier one makes it longer.
+    """
     by_origin = rows_by_origin(rows)
 
     def answered(address: str, answer: Polled) -> Polled:
         others = {day: version for day, version in answer.days.items() if not first <= day <= last}
-        return answer.model_copy(update={"days": others | _days_from(by_origin, address)})
+        reaches_to = max(answer.last, last) if first <= answer.last + timedelta(days=1) else answer.last
+        return answer.model_copy(update={"days": others | _days_from(by_origin, address), "last": reaches_to})
 
     def changed(polled: dict[str, Polled] | None) -> bytes | None:
         answers = {address: answered(address, answer) for address, answer in (polled or {}).items()}

@@ -62,6 +62,7 @@ _STATES: Final = {
     "max_share_rejected": Column("double", "Maximum share of unusable rows; above it the day was held back."),
     "received": Column(_INSTANT, "Instant of the first receipt of a row.", required=False),
     "sources": Column("list<name, version>", "Version of the rows by file or address."),
+    "is_unusual": Column("bool", "True for a day with far more alerts than usual that nobody has accepted."),
 }
 DAYS: Final = StoredTable(Asset.RAW_ALERTS, _CITY, "_days.parquet", "State of each stored day.", _STATES)
 RECEIVED: Final = StoredFile(Asset.ARRIVALS, _CITY, "received.json", "Landed files, with their days and errors.")

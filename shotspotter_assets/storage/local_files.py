@@ -75,11 +75,11 @@ class LocalFiles:
         # Sensors list thousands of days every few seconds, most of the time in pathlib's paths.
         return [name for name in names if os.path.isfile(f"{parent}/{name}/{file}")]  # noqa: PTH113
 
-    def files_in(self, folder: str) -> set[str]:
-        """Return the files in `folder` and below, by path within it."""
+    def files_in(self, folder: str, *, named: str = "") -> set[str]:
+        """Return the files in `folder` and below, by path within it; only those whose names begin with `named`."""
         parent = self.root / folder
         with self._blamed(parent):
-            return {path.relative_to(parent).as_posix() for path in parent.rglob("*") if path.is_file()}
+            return {path.relative_to(parent).as_posix() for path in parent.rglob(f"{named}*") if path.is_file()}
 
     @contextmanager
     def _blamed(self, path: Path) -> Iterator[None]:

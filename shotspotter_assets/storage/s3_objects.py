@@ -107,11 +107,11 @@ class S3Objects:
                         found.append(name)
         return found
 
-    def files_in(self, folder: str) -> set[str]:
-        """Return the objects below `folder`, by key within it."""
+    def files_in(self, folder: str, *, named: str = "") -> set[str]:
+        """Return the objects below `folder`, by key within it; only those whose keys within it begin with `named`."""
         start = f"{self.prefix}{folder}/"
         with self._blamed():
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start)
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start + named)
             return {item["Key"].removeprefix(start) for page in pages for item in page.get("Contents", [])}
 
     def _object(self, path: str) -> dict[str, str]:

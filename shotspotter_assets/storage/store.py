@@ -16,7 +16,7 @@ from copy import copy
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,6 +38,8 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 log = logging.getLogger(__name__)
 
+Objects: TypeAlias = "LocalFiles | S3Objects"
+
 
 class Store:
     """Reads and writes the files of partitions.
@@ -50,7 +52,7 @@ class Store:
         """Open the store without contacting it; raise ValueError for another root, or for S3 without a client."""
         self.root = root
         self.target = GUNFIRE  # whose files are used of assets by target; `of` changes it
-        self._objects = _objects(root, s3_client)
+        self._objects = objects_at(root, s3_client)
 
     def of(self, target: str) -> "Store":
         """Return the store that reads and writes the files of a target, where these are by target (`BY_TARGET`)."""
@@ -240,7 +242,8 @@ def _decoded(decode: Callable[[bytes], _Result], data: bytes) -> _Result:
     return decode(data)
 
 
-def _objects(root: str, s3_client: Any) -> "LocalFiles | S3Objects":
+def objects_at(root: str, s3_client: Any) -> Objects:
+    """Return the files below a folder or `s3://bucket/prefix`; raise ValueError for another root, or S3 without a client."""
     if root.strip() and "://" not in root and not root.startswith("s3:"):
         return LocalFiles(Path(root).expanduser().absolute())
     if not (found := _S3_ROOT.fullmatch(root)):

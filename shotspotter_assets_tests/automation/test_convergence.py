@@ -1,5 +1,6 @@
 """Whatever arrives, in whatever order, the store ends as a rebuild from scratch would."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from shotspotter_assets.automation.due import PRODUCTS
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.quality.on_time import lateness
+from shotspotter_assets.serving.issued_forecasts import load_record
 from shotspotter_assets.sources.schema import PUBLISHED
-from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, RAW_ROWS, TENSORS
+from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, PAGE, RAW_ROWS, STATUS, TENSORS
 from shotspotter_assets.storage.local_files import LocalFiles
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset
@@ -41,6 +44,8 @@ class Converging(RuleBasedStateMachine):
         self.kept: dict[str, list[str]] = {}
         """Rows of the last good version of files that are broken now."""
         self.issued: dict[date, bytes] = {}
+        self.quiet: dict[date, Path] = {}
+        """Files of a person's words about days without alerts."""
         self.number = 0
 
     def teardown(self) -> None:
@@ -95,6 +100,22 @@ class Converging(RuleBasedStateMachine):
     def correct(self, offset: int, number: int) -> None:
         day = self.day(offset % 8)
         self.land(f"correction_{day}.csv", self.rows(day, number))
+
+    @rule(offset=OFFSETS)
+    def empty_daily_file(self, offset: int) -> None:
+        self.land(f"daily_{self.day(offset % 6)}.csv", [])
+
+    @rule(offset=OFFSETS, suffix=st.sampled_from(["", ".txt", ".csv"]))
+    def quiet_day(self, offset: int, suffix: str) -> None:
+        self.take_back(offset)
+        day = self.day(offset % 8)
+        self.quiet[day] = self.town.folder / "landing" / NAME / f"quiet_{day}{suffix}"
+        self.quiet[day].write_text("anything")
+
+    @rule(offset=OFFSETS)
+    def take_back(self, offset: int) -> None:
+        if (path := self.quiet.pop(self.day(offset % 8), None)) is not None:
+            path.unlink()
 
     @rule(which=OFFSETS)
     def break_file(self, which: int) -> None:
@@ -184,12 +205,41 @@ class Converging(RuleBasedStateMachine):
         assert stored.is_current(Asset.CITY_PAGES)
         for day, content in self.issued.items():
             assert store.read_bytes(FORECAST, NAME, day) == content, day
+        self.silence_is_reported()
+        self.last_known_day_is_said()
         held_back = [day for day, entry in town.table.days.items() if entry.state == "held_back"]
         assert ("Held back until" in town.message) == bool(held_back)
         assert ("last good version" in town.message) == bool(self.kept)
         assert ("rows repeat rows of" in town.message) == self.has_shifted_rows()
         assert town.tick() == []
         fresh.close()
+
+    def silence_is_reported(self) -> None:
+        """A day without rows counts only if a word, a file of the day or a row of a later day reports it."""
+        days, files = self.town.table.days, self.good.keys() | self.kept.keys()
+        with_rows = [day for day, entry in days.items() if entry.rows and entry.state == "known"]
+        for day in (day for day, entry in days.items() if not entry.rows):
+            has_file = bool({f"daily_{day}.csv", f"correction_{day}.csv"} & files)
+            reported = day in self.quiet or has_file or any(later > day for later in with_rows)
+            assert reported or days[day].state == "unknown", day
+            assert days[day].is_counted or day not in self.quiet or "implausible" in days[day].why, day
+
+    def last_known_day_is_said(self) -> None:
+        """Check, status file and record name the last known day, and each day after it that has not come."""
+        town, store = self.town, self.town.store
+        last = max(day for day, entry in town.table.days.items() if entry.is_counted)
+        known, nothing_came = f"lerts up to {last.day} {last:%B %Y}", "nothing has come for"
+        with town.clock():
+            said = [lateness(store, town.city).message]
+        record = load_record(store, NAME, town.yesterday)
+        status = json.loads(store.read_bytes(PAGE.named(file=STATUS.file), NAME))
+        assert (record.last_known, record.lead) == (last, (town.yesterday - last).days + 1)
+        assert status["last_known"] == str(last)
+        after = [town.table.state(day) for day in days_between(last, town.yesterday)[1:]]
+        for text in (*said, record.data_in_words, status["data"]):
+            assert known in text
+            assert nothing_came in text or "unknown" not in after
+            assert "held back" in text or "held_back" not in after
 
     def has_shifted_rows(self) -> bool:
         """Return True if most rows of the file in the wrong zone repeat rows of others, ten hours earlier."""

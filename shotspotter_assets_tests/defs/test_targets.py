@@ -12,10 +12,10 @@ import pytest
 
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
-from shotspotter_assets.defs.alerts.raw_alerts import lateness
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import FitContext
 from shotspotter_assets.patrol.dispatch import PlanRecord
+from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.retraining import choose_models

@@ -9,7 +9,7 @@ from shotspotter_assets.sources.day_table import Day, DayState, DayTable
 from shotspotter_assets_tests.quality.sound_city import CITY
 
 NEWEST = date(2024, 12, 31)
-LOUD, QUIET = [10] * 120, [int(at % 5 == 4) for at in range(120)]
+COUNTS = [10] * 120
 
 
 def a_day(rows: int, state: DayState = "known", why: str = "") -> Day:
@@ -17,30 +17,38 @@ def a_day(rows: int, state: DayState = "known", why: str = "") -> Day:
 
 
 def after(
-    days: int, counts: list[int] = LOUD, days_late: int = 0, issued: date | None = None, lead: int = 14
+    days: int, days_late: int = 0, issued: date | None = None, lead: int = 14, state: DayState = "unknown"
 ) -> Finding:
     """The finding some days after the last alerts of a city whose rows are due some days after their day."""
-    table = DayTable({NEWEST - timedelta(days=back): a_day(rows) for back, rows in enumerate(reversed(counts))})
+    table = DayTable(
+        {NEWEST - timedelta(days=back): a_day(rows) for back, rows in enumerate(COUNTS)}
+        | {NEWEST + timedelta(days=1 + at): a_day(0, state) for at in range(days)}
+    )
     city = CITY.model_copy(update={"publication": Publication(longest_lead=lead)})
     yesterday = NEWEST + timedelta(days=days)
     return alerts_on_time(table, city, yesterday, yesterday - timedelta(days=days_late), issued)
 
 
-def test_a_loud_city_is_late_after_days_that_a_quiet_one_may_be_silent() -> None:
+def test_days_that_nothing_has_reported_are_named_with_the_remedy() -> None:
     assert after(0).passed
-    assert after(6).numbers == {"days_late": 6}
-    assert after(6, QUIET).passed
+    assert after(0).message == "Alerts up to 31 December 2024."
+    found = after(6)
+    assert found.numbers == {"days_late": 6}
+    assert "Alerts up to 31 December 2024; nothing has come for 1 to 6 January 2025." in found.message
+    assert "shotspotter quiet sound_city 2025-01-01 2025-01-06" in found.message
+    assert after(1).passed, "the newest file may come in the morning"
+    assert "nothing has come for 1 January 2025" in after(1).message
     assert alerts_on_time(DayTable(), CITY, NEWEST, NEWEST).passed
+
+
+def test_reported_silence_is_on_time() -> None:
+    assert after(6, state="silent").message == "Alerts up to 6 January 2025."
+    assert after(6, state="known").passed
 
 
 def test_a_source_that_is_silent_for_a_year_has_ended() -> None:
     assert after(400).passed
     assert "has ended: its last alerts are of 2024-12-31" in after(400).message
-
-
-@pytest.mark.parametrize("days_of_history", [31, 45, 100])
-def test_a_young_city_that_falls_silent_is_late(days_of_history: int) -> None:
-    assert after(30, [10] * days_of_history).numbers["days_late"] == 30
 
 
 @pytest.mark.parametrize(("days_late", "passed"), [(10, True), (3, False)])
@@ -53,9 +61,7 @@ def test_a_last_known_day_that_is_too_old_for_a_forecast_is_named() -> None:
     assert found.numbers == {"lead": 21}
     assert "the day to forecast is 21 days after the last known day" in found.message
     assert after(20, days_late=60, lead=21).passed
-    quiet = after(20, QUIET, days_late=60, issued=NEWEST)
-    assert quiet.numbers == {"lead": 21}
-    assert "the forecast issued on 2024-12-31 is out of date" in quiet.message
+    assert "the forecast issued on 2024-12-31 is out of date" in after(20, days_late=60, issued=NEWEST).message
 
 
 def test_days_held_back_are_named_with_their_reasons() -> None:
@@ -69,8 +75,10 @@ def test_days_held_back_are_named_with_their_reasons() -> None:
 
 
 def test_rows_of_days_held_back_are_no_sign_of_life() -> None:
-    table = {NEWEST - timedelta(days=back): a_day(10, "known" if back > 5 else "held_back") for back in range(120)}
-    assert not alerts_on_time(DayTable(table), CITY, NEWEST, NEWEST).passed
+    table = {NEWEST - timedelta(days=back): a_day(10, "known" if back > 20 else "held_back") for back in range(120)}
+    found = alerts_on_time(DayTable(table), CITY, NEWEST, NEWEST)
+    assert found.numbers == {"lead": 22}
+    assert "lerts up to 10 December 2024; 11 to 31 December 2024 are held back" in found.message
 
 
 def test_unusable_files_are_named_with_their_errors() -> None:

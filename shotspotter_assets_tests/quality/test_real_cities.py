@@ -1,13 +1,19 @@
 from dataclasses import replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from shotspotter_assets.calendar.dates import dates_of, rows_by_day
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile
 from shotspotter_assets.quality.clock import clock
+from shotspotter_assets.quality.day_decisions import day_decisions
 from shotspotter_assets.quality.row_shares import share_outside_coverage
+from shotspotter_assets.sources.day_table import DayRows
+from shotspotter_assets.sources.day_words import NO_WORDS
+from shotspotter_assets.sources.known_days import SourceReport
 from shotspotter_assets_tests.conftest import real_alerts
 from shotspotter_assets_tests.quality.real_cities import RealCity, cities, load, of_raw
 from shotspotter_assets_tests.quality.sound_city import findings
@@ -72,6 +78,15 @@ def test_known_defects_are_found_and_nothing_else(name: str) -> None:
     for check, parts in FIRING[name].items():
         for part in parts:
             assert part in firing[check]
+    assert not unusual(city), "no real day is held back"
+
+
+def unusual(city: RealCity) -> list[date]:
+    """The days that would wait for a person's word."""
+    numbers = rows_by_day(dates_of(city.alerts), city.days)
+    rows = {day: DayRows(number) for day, number in numbers.items() if number}
+    decisions = day_decisions(city.city, [SourceReport()], NO_WORDS, rows, city.days[-1])
+    return [day for day, decision in decisions.items() if decision.is_unusual]
 
 
 @pytest.mark.parametrize(("name", "precision"), [("springfield_ma_hourly", "hour"), ("camden_nj_dateonly", "day")])

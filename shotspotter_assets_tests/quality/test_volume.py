@@ -94,7 +94,7 @@ def test_holidays_are_expected_to_be_unusual() -> None:
     named = {day for day, holiday in zip(days, special, strict=True) if holiday}
     assert {date(2024, 7, 4), date(2024, 1, 1), date(2024, 11, 28), date(2024, 7, 6)} <= named
     assert date(2024, 3, 9) not in named
-    assert np.nanmax(usual_volume(counts, days, CITY).mean) == pytest.approx(10)
+    assert np.nanmax(usual_volume(counts, days, CITY.holidays).mean) == pytest.approx(10)
 
 
 @pytest.mark.parametrize(("per_day", "is_missing"), [(10, True), (1, True), (0.2, False)])
@@ -104,7 +104,7 @@ def test_early_silences_are_judged_by_the_days_after_them(per_day: float, is_mis
     number[-1] = 1
     for start, stop in ((0, 25), (40, 65)):
         number[start:stop] = 0
-    usual = usual_volume(dict(zip(days, number.tolist(), strict=True)), days, CITY)
+    usual = usual_volume(dict(zip(days, number.tolist(), strict=True)), days, CITY.holidays)
     missing = usual.all_silences()
     assert missing[:25].all() == is_missing
     assert missing[40:65].all() == is_missing

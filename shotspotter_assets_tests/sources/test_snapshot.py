@@ -9,7 +9,8 @@ import pytest
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import Access, AlertSource, SourceError
-from shotspotter_assets.sources.day_table import Day, DayTable, day_states
+from shotspotter_assets.sources.day_table import Day, DayTable
+from shotspotter_assets.sources.known_days import decide_days
 from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, read_sources, rows_by_origin
 from shotspotter_assets.sources.snapshot import POLLED_DAYS, Snapshot, read_polled, record_answer, take_snapshot
 from shotspotter_assets.storage.store import Store
@@ -61,9 +62,17 @@ class Town:
         origins = {day: {name: version for name, (version, _) in of_day.items()} for day, of_day in found.items()}
         snapshot, table = self.snapshot(poll_seconds=None), DayTable.read(self.store, "dale")
         held = snapshot.day_rows(table, snapshot.stored_days(table))
-        states = day_states(self.city, held, snapshot.named, days[-1], LAST)
+        states = decide_days(self.city, snapshot.reports, (), held, days[-1])
         stored = {
-            day: Day(*states[day], numbers.count(day), 0, "", NOW if day in numbers else None, origins.get(day, {}))
+            day: Day(
+                states[day].state,
+                states[day].why,
+                numbers.count(day),
+                0,
+                "",
+                NOW if day in numbers else None,
+                origins.get(day, {}),
+            )
             for day in days
         }
         DayTable.update(self.store, "dale", stored)

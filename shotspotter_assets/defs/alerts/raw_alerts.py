@@ -1,8 +1,7 @@
 """Raw alerts of a city by local day: the rows of its sources, with when they were received."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -13,14 +12,13 @@ from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import day_settings
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
-from shotspotter_assets.storage.catalogue import FORECAST, RAW_ROWS
+from shotspotter_assets.storage.catalogue import RAW_ROWS
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.stored_file import Asset
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.sources.day_table import Day
     from shotspotter_assets.sources.snapshot import Snapshot
 
@@ -56,7 +54,8 @@ def definitions(city: City) -> dg.Definitions:
         rows = read_sources(readers, days[0], days[-1])
         rows = rows if earlier is None else keep_first_seen(rows, earlier)
         record_answer(opened, city.name, rows, days[0], days[-1])
-        snapshot = take_snapshot(city, readers, opened, now, poll_seconds=None)
+        words = sources.words(city).read()
+        snapshot = take_snapshot(city, readers, opened, now, poll_seconds=None, words=words)
         by_day = rows_of_days(rows.replace_schema_metadata({SETTINGS: settings_hash(city, Asset.RAW_ALERTS)}), days)
         stored = _days(opened, city, snapshot, rows, days)
         with opened.alone(RAW_ROWS.asset, city.name):
@@ -76,7 +75,9 @@ def definitions(city: City) -> dg.Definitions:
 
     @dg.asset_check(asset=key, partitions_def=days)
     def alerts_are_on_time(store: StoreResource) -> dg.AssetCheckResult:
-        """The city's newest alerts are not older than its usual volume and its publication rule allow."""
+        """The days whose alerts must be there by the city's rule, or by its usual lateness, are known."""
+        from shotspotter_assets.quality.on_time import lateness
+
         return dg.AssetCheckResult(**panel.check_outcome(lateness(store.open(), city)))
 
     @dg.asset_check(asset=key, partitions_def=days)
@@ -90,7 +91,7 @@ def definitions(city: City) -> dg.Definitions:
 
     @dg.asset_check(asset=key, partitions_def=days)
     def days_are_usable(store: StoreResource) -> dg.AssetCheckResult:
-        """No day is held back because most of its rows cannot be used."""
+        """No day is held back because most of its rows cannot be used, or because nobody has accepted its number."""
         from shotspotter_assets.quality.on_time import usable_days
         from shotspotter_assets.sources.day_table import DayTable
 
@@ -100,22 +101,11 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[raw_alerts], asset_checks=[alerts_are_on_time, files_are_readable, days_are_usable])
 
 
-def lateness(store: Store, city: City) -> "Finding":
-    """Return the finding of `alerts_are_on_time`; the city's sensor reports it too, as a silent source starts no run."""
-    from shotspotter_assets.quality.on_time import alerts_on_time
-    from shotspotter_assets.sources.day_table import DayTable, rows_due
-
-    table, today = DayTable.read(store, city.name), local_time.today(city.zone)
-    issued = max(store.of(city.target).days_present(FORECAST, city.name), default=None)
-    yesterday = today - timedelta(days=1)
-    finding = alerts_on_time(table, city, yesterday, rows_due(city, table.days, today) or yesterday, issued)
-    return replace(finding, passed=finding.passed or city.end is not None)
-
-
 def _days(store: Store, city: City, snapshot: "Snapshot", rows: "pa.Table", days: Sequence[date]) -> "dict[date, Day]":
     from shotspotter_assets.cities.stored_settings import settings_hash
     from shotspotter_assets.cleaning.held_back import held_back_days
-    from shotspotter_assets.sources.day_table import Day, DayRows, DayTable, day_states
+    from shotspotter_assets.quality.day_decisions import day_decisions
+    from shotspotter_assets.sources.day_table import Day, DayRows, DayTable
     from shotspotter_assets.sources.schema import rows_by_origin
 
     held_back, rejected = held_back_days(city, rows)
@@ -125,19 +115,24 @@ def _days(store: Store, city: City, snapshot: "Snapshot", rows: "pa.Table", days
     numbers = {day: sum(number for _, number in of_day.values()) for day, of_day in origins.items()}
     table = DayTable.read(store, city.name)
     found = snapshot.day_rows(table, snapshot.stored_days(table)) | {
-        day: DayRows(numbers.get(day, 0), received.get(day), held_back.get(day, "")) for day in days
+        day: DayRows(
+            numbers.get(day, 0), received.get(day), held_back.get(day, ""), origins.get(day, {}), rejected.get(day, 0)
+        )
+        for day in days
     }
     last = max(days[-1], snapshot.last_due(local_time.now()))
-    states = day_states(city, found, snapshot.named, last, local_time.today(city.zone))
+    decisions = day_decisions(city, snapshot.reports, snapshot.words, found, last)
     return {
         day: Day(
-            *states[day],
+            decisions[day].state,
+            decisions[day].why,
             rows=numbers.get(day, 0),
             rejected=rejected.get(day, 0),
             settings=settings,
             max_share_rejected=city.max_share_rejected,
             received=received.get(day),
             sources={origin: version for origin, (version, _) in origins.get(day, {}).items()},
+            is_unusual=decisions[day].is_unusual,
         )
         for day in days
     }

@@ -11,7 +11,6 @@ import dagster as dg
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.alerts.raw_alerts import lateness
 from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED
 from shotspotter_assets.defs.city_assets import automated_keys
 from shotspotter_assets.defs.partitions import PARTITION, asset_key, range_tags
@@ -84,7 +83,11 @@ class _Tick:
         city, store, now = self._city, self._store, self._now
         under_way = runs_under_way(self._instance, city)
         readers = sources.readers(impatient(city), store)
-        snapshot = take_snapshot(city, readers, store, now, poll_seconds=self._poll_seconds, max_seconds=MAX_SECONDS)
+        words = sources.words(city).read()
+        poll_seconds = self._poll_seconds
+        snapshot = take_snapshot(
+            city, readers, store, now, poll_seconds=poll_seconds, max_seconds=MAX_SECONDS, words=words
+        )
         found = due(city, snapshot, Stored.read(store, city), under_way, now)
         requests = [request for run in found.runs for request in self._requests(run)]
         training = (list(self._requests(run)) for run in found.training)
@@ -133,7 +136,7 @@ class _Tick:
 
     def _events(self, snapshot: "Snapshot") -> Iterator[dg.AssetCheckEvaluation]:
         """Yield outcomes of checks that no run reports: files that cannot be used, and a source that is silent."""
-        from shotspotter_assets.quality.on_time import readable_files
+        from shotspotter_assets.quality.on_time import lateness, readable_files
 
         folders = snapshot.folders_without_files if len(self._city.all_sources) > 1 else []
         unusable = {"files": dict(snapshot.unusable), "folders": folders}

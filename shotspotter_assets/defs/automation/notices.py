@@ -13,7 +13,6 @@ import dagster as dg
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.city_files import Cities, unusable_files
-from shotspotter_assets.defs.alerts.raw_alerts import lateness
 from shotspotter_assets.defs.automation.automated import automated
 from shotspotter_assets.defs.partitions import RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import NoticesResource, Store, StoreResource
@@ -94,7 +93,7 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
 
 
 def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
-    from shotspotter_assets.quality.on_time import usable_days
+    from shotspotter_assets.quality.on_time import lateness, usable_days
     from shotspotter_assets.serving.approval import waiting_models
     from shotspotter_assets.sources.day_table import DayTable
     from shotspotter_assets.sources.landing.received import read_received, unusable_files
@@ -102,7 +101,7 @@ def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
     for city in automated(cities.values()):
         late = lateness(store, city)
         if not late.passed:
-            yield Message("late city", city.name, f"{late.message} Look at the city's source.")
+            yield Message("late city", city.name, late.message)
         held_back = usable_days(DayTable.read(store, city.name))
         if not held_back.passed:
             yield Message("days held back", city.name, held_back.message)

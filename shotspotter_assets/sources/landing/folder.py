@@ -24,7 +24,10 @@ import pyarrow.compute as pc
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City, Limits
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError, SourceError
+from shotspotter_assets.sources.day_words import day_of_word
+from shotspotter_assets.sources.known_days import SourceReport
 from shotspotter_assets.sources.landing import received
+from shotspotter_assets.sources.landing.daily_files import covered_days, daily_since
 from shotspotter_assets.sources.landing.formats import FORMATS
 from shotspotter_assets.sources.landing.reader import Batch, Task, read_in_subprocess
 from shotspotter_assets.sources.landing.received import Received, ReceivedFile
@@ -151,9 +154,13 @@ class LandingFolder(AlertSource):
         rows = {day: paths for day, paths in used.items() if day < self._end}
         return Landed(files, rows, in_transfer, gone, unread, "" if files or in_transfer else without_files)
 
-    def named_days(self) -> set[date]:
-        used = received.used_files(self._files_before(), self.city, self._meaning)
-        return {day for path in used if (day := self._named_day(path)) is not None}
+    def gives(self, origin: str) -> bool:
+        return origin.startswith(f"{self.folder}/")
+
+    def report(self) -> SourceReport:
+        used, form = received.used_files(self._files_before(), self.city, self._meaning), self.source.file_date
+        covered = covered_days(used, form, self.city.zone)
+        return SourceReport(self.gives, files=covered, daily_since=daily_since(used, form, covered))
 
     def _files_before(self) -> dict[str, ReceivedFile]:
         files = received.read_received(self._store, self.city.name)
@@ -188,7 +195,8 @@ class LandingFolder(AlertSource):
     def _listing(self) -> tuple[list[ListedFile], list[str]]:
         try:
             found = local_files(self._place) if self._client is None else s3_files(self._client, self.folder)
-            files = sorted(map(self._named, found), key=lambda file: file.path)
+            landed = (self._named(file) for file in found if day_of_word(file.path) is None)
+            files = sorted(landed, key=lambda file: file.path)
         except Exception as error:  # of the file system, or of boto3
             problem = f"the landing folder {self._place} cannot be listed ({error})"
             remedy = "Check SHOTSPOTTER_LANDING and, for S3, the keys, region and endpoint of the AWS environment."

@@ -19,6 +19,7 @@ from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.geometry.cells import cell_metres, grid_degrees
 from shotspotter_assets.sources.alert_source import AlertSource
+from shotspotter_assets.sources.known_days import SourceReport
 from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED
 from shotspotter_assets.sources.simulated.background import DAY_STREAM, FIREWORKS, HOUR, Background, Beginnings, Day
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
@@ -50,6 +51,8 @@ kinds indexes into `TYPES`; unknown rounds are 0."""
 class SimulatedSource(AlertSource):
     """Alerts drawn from a simulation, whose shooting starts before `city.start`; a day is equal in every range."""
 
+    address = SIMULATED
+
     def __init__(self, city: City) -> None:
         assert isinstance(city.source, SimulatedSettings)
         self._city, self._seed = city, city.source.seed
@@ -61,6 +64,9 @@ class SimulatedSource(AlertSource):
         first_alerts = city.source.alerts_per_day * (1 - OFFSPRING * heard)
         fireworks_share = sum(size for size, _, _ in FIREWORKS.values()) / 365.25
         self._background.ordinary_number = first_alerts / (1 + fireworks_share)
+
+    def report(self) -> SourceReport:
+        return SourceReport(self.gives, is_complete=True)
 
     def read(self, first: date, last: date) -> pa.Table:
         """Return alerts, see `AlertSource.read`; each day counts `received_row`, and its end is `received_at`."""

@@ -131,7 +131,7 @@ def test_daily_files_are_chosen_by_their_name(tmp_path: Path, caplog: pytest.Log
     landing = folder(tmp_path, file_date="drop_%Y-%m-%d")
     assert landing.read(date(2024, 3, 2), date(2024, 3, 3))["source_id"].to_pylist() == ["2024-03-02", "2024-03-03"]
     assert landing.read(date(2024, 3, 20), date(2024, 3, 20)).num_rows == 1
-    assert landing.named_days() == {date(2024, 3, day) for day in (2, 3, 20)}
+    assert landing.report().files == {date(2024, 3, day) for day in (2, 3, 20)}
     assert landing.read(date(2024, 3, 20), date(2024, 3, 21)).num_rows == 1
     assert "drop_2024-03-21.csv cannot be read as a CSV file" in caplog.text
 
@@ -388,7 +388,7 @@ def test_rows_read_with_other_settings_are_not_used(tmp_path: Path) -> None:
     wrong = folder(tmp_path, file_date="%Y-%m-%d", columns=CITY.source.columns.model_copy(update={"time": "at"}))
     with pytest.raises(SourceError, match="no column at"):
         wrong.read(FIRST, LAST)
-    assert wrong.named_days() == set()
+    assert wrong.report().files == set()
 
 
 def test_a_removed_file_is_withdrawn_unless_most_rows_would_go(tmp_path: Path) -> None:
@@ -434,7 +434,7 @@ def test_a_file_in_another_zone_is_held_back_unless_acknowledged(tmp_path: Path)
     reasons = unusable_files(landing.refresh().files, CITY)
     assert "6 of 6 rows repeat rows of 2024-03-05.csv 10 hours later" in reasons[shifted]
     assert landing.read(FIRST, LAST)["received_from"].unique().to_pylist() == [right]
-    assert landing.named_days() == {date(2024, 3, 5)}
+    assert landing.report().files == {date(2024, 3, 5)}
     acknowledged = (Acknowledged(file="2024-03-06.csv", by="A. Nalyst", on=LAST),)
     accepting = landing.city.model_copy(update={"acknowledged": acknowledged})
     assert LandingFolder(accepting, accepting.source, str(tmp_path), store(tmp_path)).read(FIRST, LAST).num_rows == 12

@@ -1,0 +1,46 @@
+"""The commands `quiet` and `accept`: a person's word about days, and what it changes."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from shotspotter_assets.calendar import local_time
+from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
+from shotspotter_assets.city_files import find_city
+from shotspotter_assets.defs.resources import SourcesResource, StoreResource
+from shotspotter_assets.quality.day_decisions import day_decisions
+from shotspotter_assets.settings import Settings
+from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.sources.day_words import Word
+from shotspotter_assets.sources.known_days import Decisions
+from shotspotter_assets.sources.snapshot import take_snapshot
+
+
+def say(settings: Settings, name: str, word: Word, first: date, last: date, *, is_undone: bool) -> Sequence[str]:
+    """Write, or remove, a word about the days `first` to `last` of a city; return a line with the state of each day.
+
+    Raises ValueError for days before the city's start, and for days that are not over.
+    """
+    city = find_city(settings.cities, name)
+    sources, store = SourcesResource(landing_root=settings.landing_root), StoreResource(root=settings.store_root).open()
+    yesterday = local_time.today(city.zone) - ONE_DAY
+    if not city.start <= first <= last <= yesterday:
+        raise ValueError(f"City {name}: {first} to {last} are no days from {city.start} to {yesterday}.")
+
+    def decisions() -> Decisions:
+        now, table, words = local_time.now(), DayTable.read(store, name), sources.words(city).read()
+        snapshot = take_snapshot(city, sources.readers(city, store), store, now, poll_seconds=None, words=words)
+        found = snapshot.day_rows(table, snapshot.stored_days(table))
+        return day_decisions(city, snapshot.reports, words, found, yesterday)
+
+    before, folder = decisions(), sources.words(city)
+    for day in days_between(first, last):
+        if is_undone:
+            folder.remove(word, day)
+        else:
+            folder.add(word, day)
+    after = decisions()
+    return [
+        f"{name}: {day} is {after[day].state.replace('_', ' ')}. {after[day].why}"
+        + (" The word is without effect." if after[day] == before[day] else "")
+        for day in days_between(first, last)
+    ]

@@ -1,0 +1,76 @@
+"""A person's word about single days: small files in the city's landing folder, which a vendor's job can write as well.
+
+`quiet_2026-11-28` reports a day without alerts, and `accept_2026-11-28` accepts a day with far more alerts than usual. Any
+suffix may follow, and the content is ignored. A word is taken back by removing its file.
+"""
+
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Final, Literal
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.storage.errors import StoreError
+from shotspotter_assets.storage.store import Objects
+
+Word = Literal["quiet", "accept"]
+NAME: Final = re.compile(r"(?:quiet|accept)_(\d{4}-\d{2}-\d{2})(\.\w+)*")  # name of a word's file
+
+
+def day_of_word(path: str) -> date | None:
+    """Return the day of a file of a word; None for other files."""
+    found = NAME.fullmatch(PurePosixPath(path).name)
+    with suppress(ValueError):
+        return None if found is None else date.fromisoformat(found[1])
+    return None
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words about a city's days."""
+
+    quiet: Collection[date] = frozenset()  # days without alerts
+    accepted: Collection[date] = frozenset()  # days whose unusual number of alerts is right
+
+
+NO_WORDS: Final = Words()
+
+
+@dataclass(frozen=True)
+class WordFolder:
+    """The folder of a city's words: its landing folder, or one with its name if it has none below the landing root."""
+
+    city: City
+    objects: Objects  # of the landing root
+
+    @property
+    def folder(self) -> str:
+        """Path of the folder below the landing root."""
+        return next(filter(None, (getattr(source, "folder", None) for source in self.city.all_sources)), self.city.name)
+
+    def read(self) -> Words:
+        """Return the words; raise SourceError if the folder cannot be listed."""
+        quiet, accepted = (frozenset(day for _, day in self._files(word)) for word in ("quiet", "accept"))
+        return Words(quiet, accepted)
+
+    def add(self, word: Word, day: date) -> None:
+        """Write the file of a word."""
+        self.objects.write(f"{self.folder}/{word}_{day}", b"")
+
+    def remove(self, word: Word, day: date) -> None:
+        """Remove the files of a word."""
+        for name in (name for name, of_day in self._files(word) if of_day == day):
+            self.objects.delete(f"{self.folder}/{name}")
+
+    def _files(self, word: str) -> list[tuple[str, date]]:
+        try:
+            names = self.objects.files_in(self.folder, named=f"{word}_")
+        except StoreError as error:
+            remedy = "Check SHOTSPOTTER_LANDING and, for S3, the keys, region and endpoint of the AWS environment."
+            problem = f"the landing folder {self.objects.uri(self.folder)} cannot be listed ({error})"
+            raise SourceError(f"City {self.city.name}: {problem}. {remedy}") from None
+        return [(name, day) for name in names if "/" not in name and (day := day_of_word(name)) is not None]

@@ -1,0 +1,65 @@
+"""The known and the missing days of a city in words, the same on pages, in records, in checks and in the status."""
+
+from collections.abc import Collection, Sequence
+from datetime import date, timedelta
+from typing import Final
+
+from shotspotter_assets.calendar.local_time import contiguous, days_between
+from shotspotter_assets.sources.day_table import DayTable
+
+RECENT_DAYS: Final = timedelta(days=14)  # age of missing days that are named although later days are known
+MAX_NAMED_DAYS: Final = 3  # more days are named by the first and the last one
+
+
+def missing_days(table: DayTable, last: date) -> list[date]:
+    """Return the recent days to `last` that do not count: all after the last known one, and others of two weeks."""
+    known = table.last_counted(last)
+    if known is None:
+        return []
+    recent = days_between(known - RECENT_DAYS, known)
+    gaps = [day for day in recent if day in table.days and not table.days[day].is_counted]
+    return [*gaps, *days_between(known, last)[1:]]
+
+
+def table_in_words(table: DayTable, last: date) -> str:
+    """Return `data_in_words` of the stored days to `last`; no alerts if none is known."""
+    known, missing = table.last_counted(last), missing_days(table, last)
+    held_back = table.in_state("held_back")
+    return "no alerts yet" if known is None else data_in_words(known, missing, held_back)
+
+
+def data_in_words(last_known: date, missing: Collection[date], held_back: Collection[date] = ()) -> str:
+    """Return the known and the missing days: "alerts up to 27 November 2026; nothing has come for the 28th and 29th"."""
+    parts = [f"alerts up to {_long(last_known)}"]
+    if absent := [day for day in missing if day not in held_back]:
+        parts.append(f"nothing has come for {_named(absent, last_known)}")
+    if held := [day for day in missing if day in held_back]:
+        parts.append(f"{_named(held, last_known)} {'is' if len(held) == 1 else 'are'} held back")
+    return "; ".join(parts)
+
+
+def _named(days: Sequence[date], near: date) -> str:
+    is_near = len(days) <= MAX_NAMED_DAYS and all((day.year, day.month) == (near.year, near.month) for day in days)
+    if is_near:
+        named = [f"{day.day}{_ending(day.day)}" for day in days]
+        return f"the {_joined(named)}"
+    return _joined([_stretch(one[0], one[-1]) for one in contiguous(days)])
+
+
+def _stretch(first: date, last: date) -> str:
+    if first == last:
+        return _long(first)
+    same_month = (first.year, first.month) == (last.year, last.month)
+    return f"{first.day if same_month else _long(first)} to {_long(last)}"
+
+
+def _long(day: date) -> str:
+    return f"{day.day} {day:%B %Y}"
+
+
+def _joined(texts: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
+
+
+def _ending(day: int) -> str:
+    return "th" if 11 <= day <= 13 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")

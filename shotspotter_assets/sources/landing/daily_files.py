@@ -1,0 +1,50 @@
+"""Days that landed files cover, with rows or without, and folders whose files come a day each."""
+
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
+from shotspotter_assets.sources.landing.received import Received, ReceivedFile, named_day
+
+DATE_IN_NAME: Final = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
+MIN_DAILY_FILES: Final = 2  # minimum number of files with rows of one day each from which a folder is a daily one
+MIN_SHARE_OF_DAILY: Final = 0.9  # minimum share of such files, each of a day of its own, since the first of them
+
+
+def covered_days(files: Received, form: str | None, zone: ZoneInfo) -> set[date]:
+    """Return the days that files cover: by their names in the `form` of the source, or by any date in their names.
+
+    A date without a promised form may be that of an export. It counts if the file was written after that day, and has no
+    rows of other days.
+    """
+    found = set[date]()
+    for path, file in files.items():
+        with suppress(ValueError):
+            if (day := named_day(path, form) or _dated(path, file, zone)) is not None:
+                found.add(day)
+    return found
+
+
+def _dated(path: str, file: ReceivedFile, zone: ZoneInfo) -> date | None:
+    dates = {date(*map(int, parts)) for parts in DATE_IN_NAME.findall(PurePosixPath(path).stem)}
+    if len(dates) != 1 or not dates.issuperset(file.days):
+        return None
+    [day] = dates
+    return day if file.received >= day_start(day + ONE_DAY, zone) else None
+
+
+def daily_since(files: Received, form: str | None, covered: Collection[date]) -> date | None:
+    """Return the first day from which on files come a day each, by the `form` of their names or as learned; else None."""
+    if form is not None:
+        return min(covered, default=None)
+    with_rows = sorted((file for file in files.values() if file.days), key=lambda file: file.received)
+    first_daily = next((at for at, file in enumerate(with_rows) if len(file.days) == 1), len(with_rows))
+    since = with_rows[first_daily:]
+    days = {day for file in since if len(file.days) == 1 for day in file.days}
+    is_daily = len(days) >= max(MIN_DAILY_FILES, MIN_SHARE_OF_DAILY * len(since))
+    return min(days.union(covered)) if is_daily else None
