@@ -53,6 +53,7 @@ def check_cities(folder: Path | None) -> None:
     from shotspotter_assets.factors.city_factors import CityFactors
     from shotspotter_assets.geometry.shapes import read_areas
     from shotspotter_assets.pages.places import read_layers, uncovered
+    from shotspotter_assets.quality.finding import number_of
     from shotspotter_assets.settings import checked_cities, cities_folder
     from shotspotter_assets.streets.segments import read_segments
 
@@ -72,7 +73,7 @@ def check_cities(folder: Path | None) -> None:
             problems.append(str(error))
         else:
             usable.append(f"{name} ({city.service})")
-    click.echo(f"{folder}: {len(usable)} city files can be used: {', '.join(usable) or 'none'}.")
+    click.echo(f"{folder}: {number_of(len(usable), 'city file')} can be used: {', '.join(usable) or 'none'}.")
     for line in [*problems, *(f"Warning: {warning}" for warning in warnings)]:
         click.echo(line, err=True)
     if problems:

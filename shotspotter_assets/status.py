@@ -74,7 +74,9 @@ def _facts(
     for of_target, view in city.by_target(store):
         before = f"{view.target}: " if len(city.targets) > 1 else ""
         record = ServingRecord.latest_before(of_target, city.name, date.max)
-        if record is not None:
+        if record is None:
+            serves.append(f"{before}nothing yet")
+        else:
             serves.append(f"{before}{record.served} since {record.since}, models of {record.models_from}")
             serves += filter(None, [record.gate.overruled])
         issued = max(of_target.days_present(FORECAST_RECORD, city.name), default=None)
@@ -82,4 +84,4 @@ def _facts(
         if isinstance(forecast, NoForecast):
             repeated = any(text in forecast.no_forecast for text in waiting)
             why_none.append(f"{before}{issued}: {'models wait for approval' if repeated else forecast.no_forecast}")
-    return facts | {"serves": serves or ["nothing yet"], "approval": waiting, "no forecast": why_none}
+    return facts | {"serves": serves, "approval": waiting, "no forecast": why_none}

@@ -127,13 +127,13 @@ def test_a_layer_that_pages_leave_out_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "wards.geojson").write_text("{")
     write(tmp_path, layers={"districts": {"path": "wards.geojson", "name": "ward"}})
     usable, [warning] = check(tmp_path)
-    assert usable == f"{tmp_path}: 1 city files can be used: washington_dc (landed files).\n"
+    assert usable == f"{tmp_path}: 1 city file can be used: washington_dc (landed files).\n"
     assert warning.startswith("Warning: City washington_dc, layers.districts: wards.geojson cannot be read: ")
 
 
 def test_each_wrong_file_has_a_line(tmp_path: Path) -> None:
     write(tmp_path, name="good").rename(tmp_path / "good.yaml")
-    usable = f"{tmp_path}: 1 city files can be used: good (landed files).\n"
+    usable = f"{tmp_path}: 1 city file can be used: good (landed files).\n"
     assert check(tmp_path) == (usable, [])
     write(tmp_path, start="01/01/2016", box=3)
     (tmp_path / "broken.yaml").write_text("- a")

@@ -140,7 +140,7 @@ def _product_runs(
         why = f"{stale[0]} of {last} {stored.why_due(stale[0], last)}."
         yield DueRun(assets, (last, last), NEWEST_DAY, why, version)
     yield from _score_runs(stored, scores, unscored)
-    if stored.versions(Asset.RISK_FORECASTS) and not stale and not unscored:
+    if not stale and not unscored:
         yield from _closing_runs(stored)
 
 

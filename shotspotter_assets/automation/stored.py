@@ -27,7 +27,16 @@ SERVING_SETTINGS: Final = (
     "serves", "network", "gate", "approval", "forecasters", "targets", "holidays", "factors", "coverage",
 )  # fmt: skip
 """Keys of the city's file that change the served forecast."""
-PAGE_SETTINGS: Final = ("targets", "layers", "base_map", "patrol", "acknowledged", "public")  # keys that change pages
+PAGE_SETTINGS: Final = (
+    "title",
+    "short_name",
+    "targets",
+    "layers",
+    "base_map",
+    "patrol",
+    "acknowledged",
+    "public",
+)  # keys that change pages
 
 
 @dataclass

@@ -81,6 +81,8 @@ class City(StrictModel):
     """One city: its clock, box and grid, its first day with data, and the sources of its alerts."""
 
     name: str = Field(pattern=NAME_PATTERN, max_length=60)
+    title: str = Field("", max_length=60)  # its name for readers; by default made from `name`
+    short_name: str = Field("", max_length=20)  # its name where room is short; by default the title
     time_zone: str
     start: Day
     box: Box
@@ -267,6 +269,12 @@ class City(StrictModel):
         """Name of each type code of the city, the unknown gunshot type among them."""
         events = dict(enumerate(self.event_types, start=FIRST_EVENT_CODE))
         return GUNSHOT_TYPES | {UNKNOWN_TYPE_CODE: "unknown"} | events
+
+    @property
+    def shown_title(self) -> str:
+        """Its name for readers: the `title`, or Washington DC for washington_dc."""
+        words = [word.upper() if len(word) <= 2 else word.capitalize() for word in self.name.split("_")]
+        return self.title or " ".join([words[0], *("city" if word == "City" else word for word in words[1:])])
 
     @property
     def target(self) -> str:

@@ -26,6 +26,7 @@ PREDICTED_OVER_OBSERVED: Final = (0.8, 1.25)  # range within which a forecast is
 _CONSTANT: Final = "constant"
 
 Outcome = Literal["better", "not worse, not shown to be better", "worse"]
+NOT_TESTED: Final = "not tested yet"  # in place of an outcome before the first fold has a report
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce") -> Ve
     shown = "unknown" if ratio is None else f"{ratio:.2f}"
     constant_in_words = "one constant probability for every cell and day"
     conditions = (
-        (gain.weeks >= MIN_WEEKS, f"{gain.weeks} weeks were tested; at least {MIN_WEEKS} are needed."),
-        (positives >= MIN_POSITIVES, f"{positives:,} cell-days had an alert; at least {MIN_POSITIVES} are needed."),
+        (gain.weeks >= MIN_WEEKS, f"Weeks tested: {gain.weeks}; at least {MIN_WEEKS} are needed."),
+        (positives >= MIN_POSITIVES, f"Cell-days with an alert: {positives:,}; at least {MIN_POSITIVES} are needed."),
         (over_constant.is_shown, f"Not shown to be better than {constant_in_words} ({_percent(over_constant)})."),
         (is_calibrated, f"Predicted / observed is {shown}; {lowest} to {highest} is allowed."),
     )
@@ -129,6 +130,6 @@ def _percent(gain: Gain) -> str:
     if gain.gain is None:
         return "no alert to compare on"
     if gain.low is None or gain.high is None:
-        return f"{np.expm1(gain.gain):+.1%}, no interval from {gain.weeks} weeks"
+        return f"{np.expm1(gain.gain):+.1%}, too few weeks for an interval"
     middle, low, high = (f"{np.expm1(value):+.1%}" for value in gain.ends().values())
     return f"{middle}, {LEVEL:.0%} interval {low} to {high}"

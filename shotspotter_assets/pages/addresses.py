@@ -1,13 +1,14 @@
 """Files of the newest forecast at stable addresses, for other systems."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
 from pydantic import Field
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.evaluation.gate import NOT_TESTED
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.store import Store
@@ -38,16 +39,25 @@ class Status(StoredRecord):
     expected_alerts: float | None = Field(None, description="Expected number of alerts in all cells.")
     expected_alerts_low: float | None = Field(None, description="Lower end of its 80% interval.")
     expected_alerts_high: float | None = Field(None, description="Upper end of that interval.")
+    verdict: str = Field(
+        NOT_TESTED, description="Verdict on the target's forecasts: the outcome of the gate on all folds."
+    )
+    verdict_reasons: tuple[str, ...] = Field((), description="Sentences of the verdict.")
     warnings: tuple[str, ...] = Field((), description="Open warnings of the data checks about the newest days.")
 
 
-def published_files(store: Store, city: City, issue: dict[str, Any], warnings: Sequence[str]) -> dict[str, bytes]:
-    """Return the files of the `newest_forecast` by name, with the status last; only the status without a forecast."""
-    forecast, nothing, key = issue["forecast"], issue["nothing"], {"city": city.name, "target": city.target}
+def published_files(store: Store, city: City, issue: dict[str, Any], standing: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the files of the `newest_forecast` by name, with the status last; only the status without a forecast.
+
+    `standing` holds the fields of the status that do not depend on the forecast.
+    """
+    forecast = issue["forecast"]
+    nothing = issue["nothing"]
+    key = {"city": city.name, "target": city.target}
     if forecast is None:
-        last_known, reason = nothing and nothing.last_known, issue["no_forecast"]
+        last_known = nothing and nothing.last_known
         data = nothing.data_in_words if nothing else ""
-        status = Status(**key, no_forecast=reason, last_known=last_known, data=data, warnings=tuple(warnings))
+        status = Status(**key, **standing, no_forecast=issue["no_forecast"], last_known=last_known, data=data)
         return {catalogue.STATUS.file: status.content()}
     record = forecast["record"]
     day = city.name, record.issue_date
@@ -59,7 +69,7 @@ def published_files(store: Store, city: City, issue: dict[str, Any], warnings: S
     if forecast["data"]["streets"]:
         files[catalogue.STREETS_CSV.file] = dispatch_csv(store.read_table(catalogue.TOP_STREETS, *day))
     own = record.model_dump(include={*Status.model_fields}) | key
-    status = Status(**own, ends=forecast["ends"], files=tuple(files), warnings=tuple(warnings))
+    status = Status(**own, **standing, ends=forecast["ends"], files=tuple(files))
     return files | {catalogue.STATUS.file: status.content()}
 
 

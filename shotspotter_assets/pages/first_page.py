@@ -17,25 +17,38 @@ from shotspotter_assets.cities.patrol_rules import Shift
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.geometry.cells import cell_middles, cell_numbers
 from shotspotter_assets.models.city_history import known_history
+from shotspotter_assets.pages.changes import changes
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.words import amount, chance, chance_classes, legend, reasons, scale, set_apart, short_day
+from shotspotter_assets.pages.words import (
+    amount,
+    chance,
+    chance_classes,
+    long_day,
+    map_view,
+    reasons,
+    scale,
+    set_apart,
+    short_day,
+)
 from shotspotter_assets.patrol.cover import reach_matrix
 from shotspotter_assets.patrol.dispatch import PlanRecord, read_plan
 from shotspotter_assets.patrol.shifts import shift_forecasts, shift_window, totals_note
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
+from shotspotter_assets.quality.finding import number_of
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast, load_record
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
-from shotspotter_assets.serving.street_ranking import top_street_lines
+from shotspotter_assets.serving.street_ranking import StreetRecord, top_street_lines
+from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, STREETS
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
 from shotspotter_assets.storage.store import Store
 
 SHOWN_PLACES: Final = 10  # number of places of a period without units
 RECENT_WEEKS: Final = 4
-QUARTERS: Final = tuple(
-    Shift(name=name, start=start, end=start + 6, units=0)
-    for name, start in (("Night", 0), ("Morning", 6), ("Afternoon", 12), ("Evening", 18))
+PARTS: Final = tuple(
+    Shift(name=name, start=start, end=(start + 6) % 24, units=0)
+    for name, start in (("Morning", 4), ("Midday", 10), ("Evening", 16), ("Night", 22))
 )
-"""Hours of a city without shifts."""
+"""Hours of a city without shifts: a night is one piece."""
 log = logging.getLogger(__name__)
 
 
@@ -43,56 +56,109 @@ log = logging.getLogger(__name__)
 class Period:
     """A shift, six hours or the whole day of a forecast; arrays have a value for each forecast cell."""
 
-    kind: Literal["shift", "before", "day"]  # "before" for a shift that began on the day before
+    kind: Literal["shift", "day"]
     name: str
     starts: datetime
     ends: datetime
     probability: Array
     expected: Array
-    units: pa.Table | None = None  # those of all shifts of the plan
-    plan: PlanRecord | None = None
 
 
 def newest_forecast(store: Store, city: City, places: Places) -> dict[str, Any]:
-    """Return `forecast`, the newest one with `data` for `index.js`, or None with the reason `no_forecast` and its record."""
+    """Return the newest forecast and the one before it, part of whose hours may lie ahead.
+
+    `forecast` is the newest one, None with the reason `no_forecast` and its record `nothing`; `days` holds both in order,
+    and `changes` says in words how they differ.
+    """
     made = store.days_present(FORECAST_RECORD, city.name)
-    issue = load_record(store, city.name, max(made)) if made else None
+    if not made:
+        return {"forecast": None, "no_forecast": _never_made(store, city), "nothing": None, "days": [], "changes": ""}
+    issue = _drawable(store, city, max(made))
+    newest = None
     if isinstance(issue, ForecastRecord):
-        table = store.read_table(FORECAST, city.name, issue.issue_date)
-        if is_of_grid(table, city):
-            page = _FirstPage(store, city, issue, places, next_day_rows(table))
-            return {"forecast": page.forecast(), "no_forecast": "", "nothing": None}
-        changed = "The city's box, cells or counted alerts have changed since the last forecast was issued"
-        facts = issue.model_dump(include={"city", "issue_date", "forecast_date", "lead", "last_known"})
-        issue = NoForecast(**facts, no_forecast=f"{changed}: it cannot be drawn.", last_issued=issue.issue_date)
-    reason = "No forecast has been made yet." if issue is None else issue.no_forecast
-    return {"forecast": None, "no_forecast": reason, "nothing": issue}
+        newest = _DayOfPage(store, city, issue, places, is_before=False).forecast()
+    before = _day_before(store, city, issue, places)
+    return {
+        "forecast": newest,
+        "no_forecast": issue.no_forecast if isinstance(issue, NoForecast) else "",
+        "nothing": issue if isinstance(issue, NoForecast) else None,
+        "days": [day for day in (before, newest) if day is not None],
+        "changes": changes(before, newest) if before and newest else "",
+    }
 
 
-class _FirstPage:
-    def __init__(self, store: Store, city: City, record: ForecastRecord, places: Places, day: pa.Table) -> None:
-        self.store, self.city, self.record, self.places, self.day = store, city, record, places, day
-        self.row, self.column = cells_of(day)
+def _drawable(store: Store, city: City, issue_date: date) -> IssueRecord:
+    """Return the record of a forecast on the city's present grid, or of the reason for none."""
+    issue = load_record(store, city.name, issue_date)
+    if isinstance(issue, NoForecast) or is_of_grid(store.read_table(FORECAST, city.name, issue_date, ["row"]), city):
+        return issue
+    changed = "The city's box, cells or counted alerts have changed since the last forecast was issued"
+    facts = issue.model_dump(include={"city", "issue_date", "forecast_date", "lead", "last_known"})
+    return NoForecast(**facts, no_forecast=f"{changed}: it cannot be drawn.", last_issued=issue.issue_date)
+
+
+def _day_before(store: Store, city: City, newest: IssueRecord, places: Places) -> dict[str, Any] | None:
+    """Return the forecast of the day before, with the newest one's hours after midnight; None without a usable one."""
+    try:
+        record = _drawable(store, city, newest.issue_date - ONE_DAY)
+        if isinstance(record, NoForecast):
+            return None
+        page = _DayOfPage(store, city, record, places, is_before=True)
+        if isinstance(newest, ForecastRecord):
+            page.continue_with(store.read_table(HOURLY, city.name, newest.issue_date))
+        return page.forecast()
+    except (MissingObjectError, CorruptObjectError, ValueError) as error:
+        # Files of the day before, or shifts that it does not have, must not stop today's page.
+        log.warning("City %s: pages leave out the day before. %s", city.name, error)
+        return None
+
+
+def _never_made(store: Store, city: City) -> str:
+    """Return why a target has no forecast yet, in words."""
+    table = DayTable.read(store, city.name)
+    last = table.last_counted(date.max)
+    held_back = table.in_state("held_back")
+    if last is None and held_back:
+        newest = max(held_back)
+        return f"No day counts yet: {number_of(len(held_back), 'day')} held back, the last {newest}: {held_back[newest].why}"
+    if last is not None and last < city.first_issue_date:
+        return f"Forecasts begin with the alerts of {long_day(city.first_issue_date)} (`first_forecast` in the city's file)."
+    return f"No forecast of {city.target} has been made yet: its models are trained with the next day, or by a run by hand."
+
+
+class _DayOfPage:
+    """One forecast on the first page: the newest one, or the one before it."""
+
+    def __init__(self, store: Store, city: City, record: ForecastRecord, places: Places, *, is_before: bool) -> None:
+        self.store = store
+        self.city = city
+        self.record = record
+        self.places = places
+        self.is_before = is_before
+        self.day = next_day_rows(store.read_table(FORECAST, city.name, record.issue_date))
+        self.row, self.column = cells_of(self.day)
         self.drivers = record.cell_drivers()
-        self.shifts = () if city.time_precision == "day" else QUARTERS if city.patrol is None else city.patrol.shifts
+        self.shifts = () if city.time_precision == "day" else PARTS if city.patrol is None else city.patrol.shifts
+        self.hourly = store.read_table(HOURLY, city.name, record.issue_date) if self.shifts else None
         self.units, self.plan = self._read_plan(record.issue_date)
-        if self.plan is not None and self.plan.forecast_versions.get(city.target) != record.version:
-            self.units = None
         self.recent = self._recent_alerts()
 
+    def continue_with(self, hourly: pa.Table) -> None:
+        """Take the hours after midnight from the forecast of the next day."""
+        if self.hourly is not None:
+            begun = self.hourly.filter(pc.less(self.hourly["starts_utc"], pc.min(hourly["starts_utc"])))
+            self.hourly = pa.concat_tables([begun, hourly])
+
     def forecast(self) -> dict[str, Any]:
-        day, city = self.day, self.city
-        probability, expected = (day[name].to_numpy() for name in ("probability", "expected"))
-        starts = day["starts_utc"][0].as_py().astimezone(city.zone)
-        ends = (day["starts_utc"][0].as_py() + timedelta(hours=day["hours"][0].as_py())).astimezone(city.zone)
-        whole = Period("day", "Whole day", starts, ends, probability, expected)
-        periods = [*self._shift_periods(), whole]
-        types = [] if day[TYPE_COLUMNS[0]].null_count else list(GUNSHOT_TYPES.values())
-        shares = {-1: np.ones(len(day))} | {code: day[TYPE_COLUMNS[code]].to_numpy() for code in range(len(types))}
+        """Return the forecast for the page's template, with `data` for `index.js`."""
+        periods = [*self._shift_periods(), self._whole_day()]
+        types = [] if self.day[TYPE_COLUMNS[0]].null_count else list(GUNSHOT_TYPES.values())
+        shares = {-1: np.ones(len(self.day))}
+        shares |= {code: self.day[TYPE_COLUMNS[code]].to_numpy() for code in range(len(types))}
         shown = [self._shown(period) for period in periods]
-        sums = np.sort(expected)[::-1].cumsum()
+        sums = np.sort(periods[-1].expected)[::-1].cumsum()
         data = {
-            "cells": cell_numbers(city, self.row, self.column).tolist(),
+            "cells": cell_numbers(self.city, self.row, self.column).tolist(),
             "why": [reasons(self.drivers.get(cell, ())) for cell in zip(self.row, self.column, strict=True)],
             "views": {
                 f"{at}/{code}": _view(period, share)
@@ -102,10 +168,12 @@ class _FirstPage:
             "streets": self._streets(periods),
             "marks": [[{key: row[key] for key in ("at", "rank", "place")} for row in one["places"]] for one in shown],
             "has_units": [one["totals"] is not None for one in shown],
-            "reach": 0 if city.patrol is None else round(city.patrol.radius_m),
+            "reach": 0 if self.city.patrol is None else round(self.city.patrol.radius_m),
         }
+        ranked = StreetRecord.find_sound(self.store, self.city.name, self.record.issue_date)
         return {
             "record": self.record,
+            "rounding": "" if ranked is None else ranked.rounding,
             "data": data,
             "periods": shown,
             "types": types,
@@ -124,7 +192,9 @@ class _FirstPage:
             return None, None
         if self.city.patrol is None or not len(table) or plan.radius_m != self.city.patrol.radius_m:
             return None, plan
-        names = self.places.names(*cells_of(table), with_degrees=False)
+        if plan.forecast_versions.get(self.city.target) != self.record.version:
+            return None, plan
+        names = self.places.names(*cells_of(table))
         return table.append_column("place", pa.array(names)), plan
 
     def _recent_alerts(self) -> Values | None:
@@ -139,51 +209,42 @@ class _FirstPage:
         return np.array([counts, around], np.int64)
 
     def _shift_periods(self) -> Iterator[Period]:
-        before = self.record.issue_date - ONE_DAY
-        over_midnight = [shift for shift in self.shifts if 0 < shift.end <= shift.start]
-        table = self.store.find_sound_table(FORECAST, self.city.name, before, ["row"]) if over_midnight else None
-        if table is not None and is_of_grid(table, self.city):
-            try:
-                yield from self._periods_of("before", before, over_midnight)
-            except (MissingObjectError, CorruptObjectError, ValueError) as error:
-                # Files of the day before, or shifts that it does not have, must not stop today's page.
-                log.warning("City %s: pages leave out shifts of the day before. %s", self.city.name, error)
-        if self.shifts:
-            yield from self._periods_of("shift", self.record.issue_date, self.shifts)
-
-    def _periods_of(self, kind: Literal["shift", "before"], issue: date, shifts: Sequence[Shift]) -> Iterator[Period]:
-        units, plan = (self.units, self.plan) if kind == "shift" else self._read_plan(issue)
-        hourly, day = self.store.read_table(HOURLY, self.city.name, issue), issue + ONE_DAY
-        risk = shift_forecasts(hourly, self.city, shifts, day)
-        for at, shift in enumerate(shifts):
-            starts, ends = shift_window(shift, day, self.city.zone)
+        if self.hourly is None:
+            return
+        risk = shift_forecasts(self.hourly, self.city, self.shifts, self.record.forecast_date)
+        for at, shift in enumerate(self.shifts):
+            starts, ends = shift_window(shift, self.record.forecast_date, self.city.zone)
             probability, expected = (of[at, self.row, self.column] for of in (risk.probability, risk.expected))
-            yield Period(kind, shift.name, starts, ends, probability, expected, units, plan)
+            yield Period("shift", shift.name, starts, ends, probability, expected)
+
+    def _whole_day(self) -> Period:
+        first = self.day["starts_utc"][0].as_py()
+        last = first + timedelta(hours=self.day["hours"][0].as_py())
+        starts, ends = (instant.astimezone(self.city.zone) for instant in (first, last))
+        probability, expected = (self.day[name].to_numpy() for name in ("probability", "expected"))
+        return Period("day", "Whole day", starts, ends, probability, expected)
 
     def _shown(self, period: Period) -> dict[str, Any]:
         """Return a period for the template, with the places of its units or else the likeliest ones."""
-        is_before, is_day = period.kind == "before", period.kind == "day"
         hours = {"shift": period.name, "starts_at": period.starts.isoformat(), "ends_at": period.ends.isoformat()}
-        units = [] if period.units is None else period.units.sort_by("rank").to_pylist()
+        units = [] if self.units is None else self.units.sort_by("rank").to_pylist()
         # A plan may have been made before the hours of its shifts were changed.
-        rows, plan = [row for row in units if row.items() >= hours.items()], period.plan
-        totals = next((one for one in plan.shifts if one.shift == period.name), None) if plan and rows else None
-        rows = rows or self._likeliest(period, with_range=is_day)
-        until = f"the {RECENT_WEEKS} weeks to {short_day(self.record.last_known)}"
-        weeks = until if self.record.lead > 1 else f"{RECENT_WEEKS} weeks"
+        rows = [row for row in units if row.items() >= hours.items()]
+        planned = [one for one in self.plan.shifts if one.shift == period.name] if self.plan and rows else []
+        totals = planned[0] if planned else None
+        rows = rows or self._likeliest(period, with_range=period.kind == "day")
         shared, apart = set_apart([self.drivers.get((row["row"], row["column"]), ()) for row in rows])
-        for row, own in zip(rows, apart, strict=True):
-            if self.recent is not None:
-                number = self.recent[int(totals is not None), cell_numbers(self.city, row["row"], row["column"])]
-                where = f"within {self.city.patrol.radius_m:.0f} m" if totals and self.city.patrol else "in the cell"
-                own.append(f"{number or 'no'} {'alert' if number == 1 else 'alerts'} {where} in {weeks}")
-            row["apart"] = reasons([*own, *row.get("range", ())], "")
+        for row, drivers in zip(rows, apart, strict=True):
+            near = self._alerts_near(row, is_unit=totals is not None)
+            row["apart"] = reasons([*drivers, *near, *row.get("range", ())], "")
             row |= {"chance": chance(row["probability_within_reach"]), "at": [row["latitude"], row["longitude"]]}
-        name = f"{period.name} from {period.starts:%A}" if is_before else period.name
+        weekday = f"{period.starts:%A}"
+        of_before = f"Whole {weekday}" if period.kind == "day" else f"{period.name} from {weekday}"
         return {
-            "name": name,
-            "anchor": f"{period.kind}={period.name.replace(' ', '+')}",
+            "name": of_before if self.is_before else period.name,
+            "anchor": f"{self._anchor(period.kind)}={period.name.replace(' ', '+')}",
             "kind": period.kind,
+            "is_before": self.is_before,
             "starts": period.starts,
             "ends": period.ends,
             "expected": float(period.expected.sum()),
@@ -191,6 +252,19 @@ class _FirstPage:
             "shared": reasons(shared, ""),
             "places": rows,
         }
+
+    def _anchor(self, kind: str) -> str:
+        return {"shift": "before", "day": "day-before"}[kind] if self.is_before else kind
+
+    def _alerts_near(self, row: dict[str, Any], *, is_unit: bool) -> list[str]:
+        """Return the recent alerts within reach of a unit, or in a cell, in words; nothing if they are unknown."""
+        if self.recent is None:
+            return []
+        number = int(self.recent[int(is_unit), cell_numbers(self.city, row["row"], row["column"])])
+        where = f"within {self.city.patrol.radius_m:.0f} m" if is_unit and self.city.patrol else "in the cell"
+        until = f"the {RECENT_WEEKS} weeks to {short_day(self.record.last_known)}"
+        weeks = until if self.record.lead > 1 else f"{RECENT_WEEKS} weeks"
+        return [f"{number_of(number, 'alert') if number else 'no alerts'} {where} in {weeks}"]
 
     def _likeliest(self, period: Period, *, with_range: bool) -> list[dict[str, Any]]:
         """Return the likeliest cells by the names of a plan's columns; `probability_within_reach` is that of the cell."""
@@ -200,7 +274,7 @@ class _FirstPage:
         ends = [(chance(one["low"]), chance(one["high"])) for one in self.day.take(best).to_pylist()]
         places: dict[str, Any] = {
             "rank": range(1, len(best) + 1),
-            "place": self.places.names(row, column, with_degrees=False),
+            "place": self.places.names(row, column),
             "row": row,
             "column": column,
             "latitude": latitude,
@@ -223,7 +297,7 @@ class _FirstPage:
 
         def shown(segment: int, period: Period) -> tuple[int, str] | None:
             value = risk.get((segment, None if period.kind == "day" else period.name))
-            if value is None or period.kind == "before":
+            if value is None:
                 return None
             return int(chance_classes(np.array(value), scale(period.probability))), chance(value)
 
@@ -247,11 +321,4 @@ class _FirstPage:
 
 def _view(period: Period, share: Array) -> dict[str, object]:
     """Return the map's data of one period and type; a type's `share` of all alerts also divides the hazard."""
-    of_type, alerts = -np.expm1(share * np.log1p(-period.probability)), period.expected * share
-    steps = scale(of_type)
-    return {
-        "total": amount(float(alerts.sum())),
-        "classes": chance_classes(of_type, steps).tolist(),
-        "chances": [chance(value) for value in of_type.tolist()],
-        "legend": legend(steps),
-    }
+    return map_view(-np.expm1(share * np.log1p(-period.probability)), period.expected * share)

@@ -1,6 +1,6 @@
 """The page of the last hours: the latest nowcast, and earlier ones with observed incidents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
+from shotspotter_assets.geometry.cells import cell_middles, cell_numbers
 from shotspotter_assets.pages.places import Places
-from shotspotter_assets.pages.words import chance
+from shotspotter_assets.pages.words import chance, map_view
 from shotspotter_assets.serving.nowcast_scores import has_new_incident
 from shotspotter_assets.serving.nowcasting import NowcastRecord
-from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_MINUTES
+from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS, NOWCAST_MINUTES
 from shotspotter_assets.storage.store import Store
 
 SHOWN_HOURS: Final = 12
@@ -23,36 +24,71 @@ SHOWN_MINUTES: Final = 60  # length of the compared nowcasts
 
 
 def last_hours(store: Store, city: City, places: Places) -> dict[str, Any] | None:
-    """Return the last hours of a city up to its latest nowcast, for its page; None without one."""
+    """Return the last hours of a city up to its latest nowcast, for its page, with `data` for its script; None without one."""
     record = NowcastRecord.find(store, city.name)
     if record is None:
         return None
-    minutes = store.read_table(NOWCAST_MINUTES, city.name)
+    spans = _spans(store, city)
     now = datetime.fromisoformat(record.now)
     day = now.astimezone(city.zone).date()
     tables = [store.find_sound_table(ISSUED_MINUTES, city.name, one) for one in (day - timedelta(days=1), day)]
     issued = [table for table in tables if table is not None]
-    lengths = sorted(minutes["minutes"].unique().to_pylist())
     return {
         "record": record,
         "issued": _clock(now, city),
-        "lengths": lengths,
-        "places": _likely(minutes, lengths, places) if lengths else [],
+        "ends": now + timedelta(hours=1),
+        "spans": list(spans),
+        "has_times": record.without_minutes == "",
+        "places": _likely(list(spans.values()), places) if spans else [],
+        "data": _map_data(spans, record, city),
         "nowcasts": _outcomes(pa.concat_tables(issued), record.incidents, now, city, places) if issued else [],
         "shown_hours": SHOWN_HOURS,
     }
 
 
-def _likely(minutes: pa.Table, lengths: list[int], places: Places) -> list[dict[str, Any]]:
-    """Return the likeliest cells of the shortest minutes; `times` is over the chance by the hour's forecast alone."""
-    by_length = [minutes.filter(pc.equal(minutes["minutes"], length)) for length in lengths]
-    probability = np.array([table["probability"].to_numpy() for table in by_length])
-    times = probability[0] / by_length[0]["even"].to_numpy()
+def _spans(store: Store, city: City) -> dict[str, pa.Table]:
+    """Return the latest forecasts of minutes and of hours by their length in words; all have the same cells in order."""
+    minutes = store.read_table(NOWCAST_MINUTES, city.name)
+    hours = store.read_table(NOWCAST_HOURS, city.name)
+    of_minutes = {
+        f"{length} min": minutes.filter(pc.equal(minutes["minutes"], length))
+        for length in sorted(minutes["minutes"].unique().to_pylist())
+    }
+    return of_minutes | {
+        f"{length} h": hours.filter(pc.equal(hours["hours"], length))
+        for length in sorted(hours["hours"].unique().to_pylist())
+    }
+
+
+def _likely(spans: Sequence[pa.Table], places: Places) -> list[dict[str, Any]]:
+    """Return the likeliest cells of the shortest span; `times` is over the chance by the hour's forecast alone."""
+    shortest = spans[0]
+    probability = np.array([table["probability"].to_numpy() for table in spans])
+    even = shortest["even" if "even" in shortest.column_names else "probability"].to_numpy()
     top = np.argsort(-probability[0], kind="stable")[:SHOWN_PLACES]
+    names = places.names(*cells_of(shortest.take(top)))
     return [
-        {"name": name, "chances": [chance(each) for each in probability[:, cell].tolist()], "times": float(times[cell])}
-        for name, cell in zip(places.names(*cells_of(by_length[0].take(top))), top, strict=True)
+        {
+            "name": name,
+            "chances": [chance(each) for each in probability[:, cell].tolist()],
+            "times": float(probability[0, cell] / even[cell]),
+        }
+        for name, cell in zip(names, top, strict=True)
     ]
+
+
+def _map_data(spans: Mapping[str, pa.Table], record: NowcastRecord, city: City) -> dict[str, Any]:
+    """Return the map's cells, its view by span, and the cells in which an incident began in the last hour."""
+    since = datetime.fromisoformat(record.now).timestamp() - SHOWN_MINUTES * 60
+    begun = [(row, column) for second, row, column in record.incidents if second > since]
+    longitude, latitude = cell_middles(city, *np.array(begun, np.int64).reshape(-1, 2).T)
+    return {
+        "cells": cell_numbers(city, *cells_of(next(iter(spans.values())))).tolist() if spans else [],
+        "views": [
+            map_view(*(table[name].to_numpy() for name in ("probability", "expected"))) for table in spans.values()
+        ],
+        "begun": np.column_stack([latitude, longitude]).tolist(),
+    }
 
 
 def _outcomes(

@@ -21,6 +21,7 @@ from shotspotter_assets.geometry.cells import Plane, cell_numbers, cells_at
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
+from shotspotter_assets.quality.finding import number_of
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.serving.risk_tables import MODEL_PREFIX, is_of_grid, next_day_rows
 from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, FORECAST_RECORD, PLAN, PLAN_RECORD, TENSORS
@@ -65,7 +66,7 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     counts = np.bincount(numbers, grid["count"].to_numpy(), np.prod(city.shape)).astype(np.int64)[cells]
     flagged, mean = _flagged(probability), f"{MODEL_PREFIX}{HISTORICAL_MEAN}"
     sentence = (
-        f"{counts.sum()} alerts came; about {amount(record.expected_alerts)} were expected "
+        f"{number_of(int(counts.sum()), 'alert')} came; about {amount(record.expected_alerts)} were expected "
         f"({record.expected_alerts_low:.0f} to {record.expected_alerts_high:.0f}). "
         f"The map caught {counts[flagged].sum()} of them with {FLAGGED_PERCENT}% of the area"
     )
@@ -80,7 +81,11 @@ def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
     planned = reached[np.isin(number, cells) & (reached != NO_PLAN)]
     more = len(alerts) - int(counts.sum())
     outside = f" {more} more came outside the covered cells." if more > 0 else ""
-    made = "made after the day, from what was known before it" if record.replayed else f"{record.lead} days ahead"
+    made = (
+        "made after the day, from what was known before it"
+        if record.replayed
+        else f"{number_of(record.lead, 'day')} ahead"
+    )
     return {
         "title": long_day(day),
         "sentence": f"{sentence}.{outside} {_of_plan(planned, city, int(counts.sum()))}".rstrip(),
@@ -133,7 +138,7 @@ def _of_plan(planned: "pd.Series[str]", city: City, alerts: int) -> str:
         return "No plan was made for the hours of these alerts."
     within = f"within {city.patrol.radius_m:.0f} m of a unit of the plan"
     others = f"; {alerts - len(planned)} came in hours without a plan" if alerts > len(planned) else ""
-    return f"{(planned == REACHED).sum()} of the {alerts} alerts were {within}{others}."
+    return f"{(planned == REACHED).sum()} of {number_of(alerts, 'alert')} came {within}{others}."
 
 
 def _flagged(probability: Array) -> Integers:

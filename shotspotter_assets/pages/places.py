@@ -52,26 +52,25 @@ class Places:
             "places": dict(zip(cells.tolist(), self.names(*np.unravel_index(cells, grid.shape)), strict=True)),
         }
 
-    def names(self, row: Integers, column: Integers, *, with_degrees: bool = True) -> list[str]:
-        """Name cells by the nearest crossing or street, or the direction from the city's middle, and by the district."""
+    def names(self, row: Integers, column: Integers) -> list[str]:
+        """Name cells by the nearest crossing or street, else by direction and point, and by the district."""
         degrees = np.column_stack(cell_middles(self._city, row, column))
         near = NEAR_CELLS * math.hypot(*cell_metres(self._city))
         metres = self._plane.metres(degrees)
         streets = [""] * len(degrees) if self._streets is None else self._streets.nearest(metres, near)
         districts = names_at(self._districts, degrees[:, 0], degrees[:, 1], outside="").tolist()
         return [
-            ", ".join(filter(None, [street or self._direction(point, with_degrees), district]))
+            ", ".join(filter(None, [street or self._direction(point), district]))
             for point, street, district in zip(degrees, streets, districts, strict=True)
         ]
 
-    def _direction(self, degrees: Array, with_degrees: bool) -> str:
+    def _direction(self, degrees: Array) -> str:
+        """Name a point by its side of the map and its degrees, as two cells may lie on one side."""
         east, north = self._plane.metres(degrees) - [self._plane.width / 2, self._plane.height / 2]
-        distance = math.hypot(east, north)
-        at = f" ({degrees[1]:.{SHOWN_DECIMALS}f}, {degrees[0]:.{SHOWN_DECIMALS}f})" if with_degrees else ""
-        if distance < MIDDLE_METRES:
-            return f"in the middle{at}"
-        towards = COMPASS[round(math.degrees(math.atan2(north, east)) / 45) % 8]
-        return f"{distance / 1000:.1f} km {towards} of the middle{at}"
+        point = f"{degrees[1]:.{SHOWN_DECIMALS}f}, {degrees[0]:.{SHOWN_DECIMALS}f}"
+        if math.hypot(east, north) < MIDDLE_METRES:
+            return f"at {point}"
+        return f"in the {COMPASS[round(math.degrees(math.atan2(north, east)) / 45) % 8]} at {point}"
 
 
 class _Streets:

@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from shotspotter_assets.pages.words import BASELINE_WORDS, amount, legend, long_day, short_day
+from shotspotter_assets.quality.finding import number_of
 
 PACKAGE: Final = "shotspotter_assets.pages"
 
@@ -68,7 +69,8 @@ def _environment() -> jinja2.Environment:
         "short_day": short_day,
         "amount": amount,
         "percent": "{:.0%}".format,
-        "factor": lambda nats: f"{math.exp(nats):.2f}",
+        "gain": lambda nats: f"{math.expm1(nats):+.1%}",
+        "number_of": number_of,
         "words": lambda name: BASELINE_WORDS.get(name, name.replace("_", " ")),
     }
     environment.globals["common_legend"] = legend()

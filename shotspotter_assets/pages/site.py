@@ -1,7 +1,7 @@
 """Make the pages of a city and the overview of all cities, and write the changed files."""
 
 import logging
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -14,7 +14,9 @@ from pydantic_core import to_json
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.gains import MIN_WEEKS_FOR_INTERVAL
+from shotspotter_assets.evaluation.gate import NOT_TESTED
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
+from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.models.city_history import known_history
 from shotspotter_assets.pages.addresses import published_files
@@ -25,7 +27,6 @@ from shotspotter_assets.pages.places import Places, uncovered
 from shotspotter_assets.pages.public_page import public_files
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
 from shotspotter_assets.pages.track_record import track_record
-from shotspotter_assets.pages.words import title_of
 from shotspotter_assets.quality.city_state import open_warnings
 from shotspotter_assets.quality.day_decisions import unusual_sentences
 from shotspotter_assets.quality.on_time import lateness
@@ -53,6 +54,7 @@ class CityCard(BaseModel):
     """Summary of a city on the overview."""
 
     name: str
+    title: str = ""
     forecast_date: date | None = None
     expected_alerts: float | None = None
     expected_alerts_low: float | None = None
@@ -63,6 +65,7 @@ class CityCard(BaseModel):
     ends: datetime | None = None
     """End of the last period of the forecast."""
     note: str = ""
+    verdict: str = NOT_TESTED
 
 
 class PagesRecord(StoredRecord):
@@ -145,50 +148,75 @@ def make_pages(store: Store, city: City) -> Site:
     """
     places = Places(city)
     with store.alone(PAGE.asset, city.name):
-        site, issues = Site.of(store, city.name), []
+        site = Site.of(store, city.name)
+        cards = []
         for of_target, view in city.by_target(store):
             site.folder = folder_of(city, view.target)
-            issues.append(_put_target(site, of_target, city, view, places))
-        site.write(card=_card(city.name, issues[0]), past=site.past)
+            cards.append(_put_target(site, of_target, city, view, places))
+        site.write(card=cards[0], past=site.past)
     return site
 
 
-def _put_target(site: Site, store: Store, city: City, view: City, places: Places) -> dict[str, Any]:
-    """Put the pages of one target of a city, the `view`; return its `newest_forecast`."""
-    issue, days = newest_forecast(store, view, places), np.array(sorted(store.days_present(TENSORS, city.name)))
-    forecast = issue["forecast"]
-    table = DayTable.read(store, city.name, is_needed=True)
-    known = max(days[table.is_counted(days)], default=None)
-    issue["unusual"] = unusual_sentences(table)
-    past = _past_days(site, store, view, known)
-    track = None if known is None else track_record(store, view, known)
-    cells = _cells(store, view, forecast)
-    problems = [*site.problems, *places.problems, *uncovered(view, places.layers, cells)]
-    site.problems = list(dict.fromkeys(problems))
+def _put_target(site: Site, store: Store, city: City, view: City, places: Places) -> CityCard:
+    """Put the pages of one target of a city, the `view`; return its card."""
+    issue = newest_forecast(store, view, places)
+    issue["unusual"] = unusual_sentences(DayTable.read(store, city.name))
+    days = issue["days"]
+    cells = _cells(store, view, days)
+    site.problems = list(dict.fromkeys([*site.problems, *places.problems, *uncovered(view, places.layers, cells)]))
     site.put_data("ground", places.ground(cells), view)
-    if forecast is not None:
-        site.put_data("forecast", forecast["data"], view)
-    files = published_files(store, view, issue, _warnings(store, city))
+    if days:
+        site.put_data("forecast", [day["data"] for day in days], view)
+    # The one verdict on the target: card, check and pages repeat it.
+    report = WalkForwardReport.find_sound(store, city.name)
+    outcome = NOT_TESTED if report is None else report.verdict.outcome
+    standing = {
+        "verdict": outcome,
+        "verdict_reasons": () if report is None else report.verdict.reasons,
+        "warnings": tuple(_warnings(store, city)),
+    }
+    files = published_files(store, view, issue, standing)
     if city.public:
-        files |= public_files(store, view, issue, places.layers, title_of(city.name))
+        files |= public_files(store, view, issue, places.layers, city.shown_title)
     for file, content in files.items():
         site.put(file, content)
-    if track is not None:
-        site.put_data("track", track["charts"], view)
-    card, flagged = None, {"flagged_percent": FLAGGED_PERCENT}
-    with suppress(MissingObjectError):
-        card = rendered_markdown(store.read_bytes(MODEL_CARD, city.name).decode())
     not_for = rendered_markdown(view.worded(NOT_FOR.partition("\n")[2]))
     pages: dict[str, dict[str, Any]] = {INDEX.file: issue | {"not_for": not_for}}
-    hours = last_hours(store, city, places) if view.target == city.target else None
-    if hours is not None or (city.nowcasts is not None and view.target == city.target):
-        pages[LAST_HOURS] = {"hours": hours}
-    if past:
-        pages["past.html"] = flagged | {"days": past, "has_plans": has_plans(city)}
-    if track is not None or card is not None:
-        pages["track_record.html"] = flagged | {"track": track, "card": card, "min_weeks": MIN_WEEKS_FOR_INTERVAL}
+    if view.target == city.target:
+        pages |= _page_of_hours(site, store, city, places)
+    pages |= _pages_of_the_past(site, store, city, view, {"report": report, "outcome": outcome})
     _put_pages(site, city, view, pages, pages)
-    return issue
+    return _card(city, issue, outcome)
+
+
+def _page_of_hours(site: Site, store: Store, city: City, places: Places) -> dict[str, dict[str, Any]]:
+    """Put the map of the last hours, and return the values of their page by its file; nothing without nowcasts."""
+    hours = last_hours(store, city, places)
+    if hours is not None:
+        site.put_data("hours", hours["data"], city)
+    return {} if hours is None and city.nowcasts is None else {LAST_HOURS: {"hours": hours}}
+
+
+def _pages_of_the_past(
+    site: Site, store: Store, city: City, view: City, verdict: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return the values of the pages of past days and of the track record by file; those without content are left out."""
+    days = np.array(sorted(store.days_present(TENSORS, city.name)))
+    known = max(days[DayTable.read(store, city.name, is_needed=True).is_counted(days)], default=None)
+    past = _past_days(site, store, view, known)
+    track = None if known is None else track_record(store, view, known)
+    if track is not None:
+        site.put_data("track", track["charts"], view)
+    card = None
+    with suppress(MissingObjectError):
+        card = rendered_markdown(store.read_bytes(MODEL_CARD, city.name).decode())
+    pages: dict[str, dict[str, Any]] = {}
+    if past:
+        pages["past.html"] = {"days": past, "has_plans": has_plans(city), "flagged_percent": FLAGGED_PERCENT}
+    if track is not None or card is not None:
+        shown = {"track": track, "card": card, "min_weeks": MIN_WEEKS_FOR_INTERVAL, "flagged_percent": FLAGGED_PERCENT}
+        pages["track_record.html"] = verdict | shown
+    return pages
 
 
 def renew_last_hours(store: Store, city: City, places: Places) -> None:
@@ -198,7 +226,8 @@ def renew_last_hours(store: Store, city: City, places: Places) -> None:
         if site.record.files:
             # Files that a run without an end left unrecorded stay for the next run of all pages.
             site.hashes |= dict.fromkeys(site.stored, "") | site.record.files
-            site.problems, pages = places.problems, {LAST_HOURS: {"hours": last_hours(store, city, places)}}
+            site.problems = places.problems
+            pages = _page_of_hours(site, store, city, places)
             _put_pages(site, city, city, pages, site.stored | pages.keys())
             site.write()
 
@@ -208,7 +237,7 @@ def make_overview(store: Store, names: list[str]) -> str:
     with store.alone(PAGE.asset, ALL_CITIES):
         site = Site.of(store, ALL_CITIES)
         cards = [record.card for name in names if (record := PagesRecord.find_sound(store, name)) is not None]
-        values = {"cards": cards, "title_of": title_of, "csp": policy(), "shared": "", "index": INDEX.file}
+        values = {"cards": cards, "csp": policy(), "shared": "", "index": INDEX.file}
         site.put(INDEX.file, render("overview.html.jinja", **values))
         for name, content in shared_files().items():
             site.put(name, content)
@@ -222,7 +251,8 @@ def _put_pages(site: Site, city: City, view: City, pages: dict[str, dict[str, An
     values = {
         "city": view,
         "warnings": _warnings(site.store, city),
-        "city_title": title_of(city.name),
+        "city_title": city.shown_title,
+        "short_name": city.short_name or city.shown_title,
         "problems": site.problems,
         "tabs": {file: title for file, title in TABS.items() if file in linked},
         "targets": {name: up + folder_of(city, name) + INDEX.file for name in city.targets},
@@ -266,19 +296,22 @@ def _past_days(site: Site, store: Store, city: City, known: date | None) -> list
     return past
 
 
-def _card(city: str, issue: dict[str, Any]) -> CityCard:
-    forecast, nothing = issue["forecast"], issue["nothing"]
+def _card(city: City, issue: dict[str, Any], verdict: str) -> CityCard:
+    forecast = issue["forecast"]
+    nothing = issue["nothing"]
+    named = {"name": city.name, "title": city.shown_title, "verdict": verdict}
     if forecast is None:
-        return CityCard(name=city, last_known=nothing and nothing.last_known, note=issue["no_forecast"])
-    record, top = forecast["record"], forecast["top"][0]
-    facts = record.model_dump(include={*CityCard.model_fields})
-    return CityCard(name=city, likeliest=f"{top['place']} ({top['chance']})", ends=forecast["ends"], **facts)
+        last_known = nothing and nothing.last_known
+        return CityCard(**named, last_known=last_known, note=issue["no_forecast"])
+    top = forecast["top"][0]
+    facts = forecast["record"].model_dump(include={*CityCard.model_fields})
+    return CityCard(**named, likeliest=f"{top['place']} ({top['chance']})", ends=forecast["ends"], **facts)
 
 
-def _cells(store: Store, city: City, forecast: dict[str, Any] | None) -> Integers:
+def _cells(store: Store, city: City, forecasts: Sequence[dict[str, Any]]) -> Integers:
     """Return the numbers of cells that maps may show: forecast ones, else those with alerts so far."""
-    if forecast is not None:
-        return np.array(forecast["data"]["cells"])
+    if forecasts:
+        return np.unique(np.concatenate([one["data"]["cells"] for one in forecasts]))
     days = store.days_present(TENSORS, city.name)
     history = known_history(store, city, max(days), min(days)) if days else None
     return np.flatnonzero([] if history is None else history.coverage_on(max(days)))

@@ -1,6 +1,6 @@
-"""The page of the track record: a verdict on the last year's forecasts, and their scores by month."""
+"""The page of the track record: scores of the last year's forecasts, together and by month."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from datetime import date, timedelta
 from itertools import pairwise
@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shotspotter_assets.arrays import Array
+from shotspotter_assets.arrays import Names
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import SERVED, observed_of, pool_tables
-from shotspotter_assets.evaluation.gains import table_gain, weekly_gain, weekly_losses, weekly_sums
-from shotspotter_assets.evaluation.gate import MIN_POSITIVES, MIN_WEEKS, NEVER, PREDICTED_OVER_OBSERVED, baselines_in
+from shotspotter_assets.evaluation.gains import table_gain, weekly_losses
+from shotspotter_assets.evaluation.gate import NEVER, baselines_in
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
-from shotspotter_assets.evaluation.scores import AREAS, flagged_shares, ratio, reliability, score_table
+from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
 from shotspotter_assets.models.city_history import known_history
 from shotspotter_assets.models.forecaster_registry import NETWORK
 from shotspotter_assets.models.records import FoldRecord
@@ -36,6 +36,39 @@ FROM_FOLD: Final = "from a fold"
 
 def track_record(store: Store, city: City, last: date) -> dict[str, Any] | None:
     """Score the forecasts of the year to the last known day, with `charts` for `track.js`; None without any."""
+    forecasts = _year_of_forecasts(store, city, last)
+    if forecasts is None:
+        return None
+    table, origin = forecasts
+    days = dates_of(table)
+    months = days.astype("datetime64[M]").astype(str)
+    scores = score_table(table)
+    best = _best_baseline(table)
+    calibration = reliability(table[SERVED].to_numpy(), observed_of(table))
+    return {
+        "first": days.min().astype(date),
+        "last": days.max().astype(date),
+        "has_network": NETWORK in scores,
+        "best": best,
+        "caught": scores[SERVED][f"hit_rate_{FLAGGED_PERCENT}"],
+        "caught_by_best": scores[best][f"hit_rate_{FLAGGED_PERCENT}"],
+        "whole": _row("All", "", table, best),
+        "months": [
+            _row(month, made, table.filter(pa.array((months == month) & (origin == made))), best)
+            for month, made in sorted({*zip(months.tolist(), origin.tolist(), strict=True)})
+        ],
+        "charts": {
+            "reliability": {name: _percent(values) for name, values in asdict(calibration).items()},
+            "hits": _curves(scores, best),
+        },
+    }
+
+
+def _year_of_forecasts(store: Store, city: City, last: date) -> tuple[pa.Table, Names] | None:
+    """Return the scored forecasts of the year to `last`, and the origin of each row; None without any.
+
+    While few forecasts are stored, the test days of folds stand beside them.
+    """
     first = max(city.start, last - timedelta(days=TRACK_DAYS - 1))
     forecasts = next_day_forecasts(store, city, first, last)
     issued = [day for day, table in forecasts.items() if not is_replayed(table)]
@@ -49,30 +82,15 @@ def track_record(store: Store, city: City, last: date) -> dict[str, Any] | None:
     if not tables:
         return None
     table = pool_tables(tables)
-    days, scores, (verdict, best) = dates_of(table), score_table(table), _verdict(table)
-    months, (distinct, at) = days.astype("datetime64[M]").astype(str), np.unique(days, return_inverse=True)
-    origin = np.array([origins.get(day, FROM_FOLD) for day in distinct.tolist()])[at]
-    calibration = reliability(table[SERVED].to_numpy(), observed_of(table))
+    return table, np.array([origins.get(day, FROM_FOLD) for day in dates_of(table).tolist()])
+
+
+def _curves(scores: Mapping[str, Mapping[str, float | None]], best: str) -> list[dict[str, Any]]:
+    """Return the share of cells with an alert that is caught, by share of the area, for each shown forecast."""
     titles = {SERVED: "forecast", best: "best simple method", NETWORK: "network"}
     caught = {name: [scores[name][f"hit_rate_{area}"] or 0.0 for area in AREAS] for name in titles if name in scores}
     axis = [0, *AREAS, 100]
-    hits = [{"name": titles[one], "x": axis, "y": _percent([0.0, *shares, 1.0])} for one, shares in caught.items()]
-    return {
-        "first": distinct[0].astype(date),
-        "last": distinct[-1].astype(date),
-        "has_network": NETWORK in scores,
-        "best": best,
-        "verdict": verdict,
-        "whole": _row("All", "", table, best),
-        "months": [
-            _row(month, made, table.filter(pa.array((months == month) & (origin == made))), best)
-            for month, made in sorted({*zip(months.tolist(), origin.tolist(), strict=True)})
-        ],
-        "charts": {
-            "reliability": {name: _percent(values) for name, values in asdict(calibration).items()},
-            "hits": hits,
-        },
-    }
+    return [{"name": titles[name], "x": axis, "y": _percent([0.0, *shares, 1.0])} for name, shares in caught.items()]
 
 
 def _of_folds(store: Store, city: str, first: date, last: date, others: Collection[date]) -> list[pa.Table]:
@@ -89,26 +107,10 @@ def _of_folds(store: Store, city: str, first: date, last: date, others: Collecti
     return [table for table in tables if len(table)]
 
 
-def _verdict(table: pa.Table) -> tuple[dict[str, Any], str]:
-    """Compare the cells caught by the served forecast and the best baseline (whose name follows); `light` is a colour."""
-    observed, days = observed_of(table), dates_of(table)
+def _best_baseline(table: pa.Table) -> str:
+    """Return the baseline with the least log loss."""
     losses = weekly_losses(table, [name for name in baselines_in(table) if name != NEVER]).losses
-    best = min(losses, key=lambda name: losses[name].sum())
-    flagged = {name: flagged_shares(table[name].to_numpy(), days) for name in (SERVED, best)}
-    caught: dict[str, Array] = {name: shares[FLAGGED_PERCENT] * observed for name, shares in flagged.items()}
-    # A caught cell counts as a loss of -1, so that the gain is the difference of the shares.
-    gain = weekly_gain(weekly_sums(days, observed, {name: -caught[name] for name in caught}), SERVED, best)
-    level, (lowest, highest) = ratio(table[SERVED].to_numpy().sum(), observed.sum()), PREDICTED_OVER_OBSERVED
-    is_off = level is not None and not lowest <= level <= highest
-    light, word = "amber", "No clear difference"
-    if gain.weeks < MIN_WEEKS or observed.sum() < MIN_POSITIVES:
-        word, is_off = "Too early to tell", False
-    elif gain.is_shown:
-        light, word = ("amber", "Better, at the wrong level") if is_off else ("green", "Better")
-    elif gain.high is not None and gain.high < 0:
-        light, word = "red", "Worse"
-    shares = {key: ratio(caught[name].sum(), observed.sum()) for key, name in (("caught", SERVED), ("by_best", best))}
-    return {"light": light, "word": word, "level": level, "is_off": is_off, **shares}, best
+    return min(losses, key=lambda name: float(losses[name].sum()))
 
 
 def _row(name: str, made: str, table: pa.Table, best: str) -> dict[str, Any]:

@@ -54,17 +54,22 @@ def legend(steps: Array = COMMON_STEPS) -> list[tuple[int, str]]:
     return list(zip([0, *range(CLASSES - len(words), CLASSES)], shown, strict=True))[::-1]
 
 
+def map_view(probability: Array, expected: Array) -> dict[str, object]:
+    """Return the data of a map for its script: colours and chances of the cells, in their order, and the legend."""
+    steps = scale(probability)
+    return {
+        "total": amount(float(expected.sum())),
+        "classes": chance_classes(probability, steps).tolist(),
+        "chances": [chance(value) for value in probability.tolist()],
+        "legend": legend(steps),
+    }
+
+
 def amount(number: float) -> str:
     """Write an expected number with one decimal, or two below 1."""
     if 0 < number < 0.005:
         return "less than 0.01"
     return f"{number:,.1f}" if number >= 0.995 or not number else f"{number:.2f}"
-
-
-def title_of(city: str) -> str:
-    """Write a city's name: Washington DC for washington_dc."""
-    first, *rest = (word.upper() if len(word) <= 2 else word.capitalize() for word in city.split("_"))
-    return " ".join([first, *("city" if word == "City" else word for word in rest)])
 
 
 def long_day(day: date) -> str:

@@ -77,7 +77,7 @@ def share_finding(
 
     too_many = is_excessive(total, rows, 1)
     bad = [day for day, number in numbers.items() if is_excessive(number, whole[day], len(whole))]
-    message = f"{total:,} of {rows:,} rows {verb} ({total / rows:.1%}; usual is at most {usual:.0%})"
+    message = f"{total:,} of {number_of(rows, 'row')} {verb} ({total / rows:.1%}; usual is at most {usual:.0%})"
     message += f", too many on {named_days(bad)}" if bad else ""
     message += f". {remedy}" if bad or too_many else "."
     concerned = [day for day, number in numbers.items() if number > 0] if too_many else bad

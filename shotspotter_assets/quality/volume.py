@@ -52,7 +52,7 @@ def silent_days(window: "Window") -> Finding:
     stretches = [days for days in contiguous(silent) if days[-1] >= first]
     checked = slice(usual.days.index(first), None)
     if missing:
-        described = "; from ".join(f"{days[0]} to {days[-1]} ({len(days)} days)" for days in stretches)
+        described = "; from ".join(f"{days[0]} to {days[-1]} ({number_of(len(days), 'day')})" for days in stretches)
         message = f"No alert at all from {described}: the usual rate rules that out."
         message += " Ask the publisher for the missing data."
     elif any(map(isfinite, usual.quiet_mean[checked])):

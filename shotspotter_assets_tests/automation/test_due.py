@@ -154,6 +154,14 @@ def test_days_of_other_settings_are_rebuilt_however_old(current: Town) -> None:
     assert "stored with other settings" in run.why
 
 
+def test_a_city_without_forecasts_has_its_pages_made(tmp_path: Path) -> None:
+    town = Town(tmp_path, first_forecast=LAST + timedelta(days=30))
+    town.add(FIRST, LAST)
+    assert ("city_pages",) in [run.assets for run in town.due(TODAY)]
+    town.make(["city_pages"], None)
+    assert ("city_pages",) not in [run.assets for run in town.due(TODAY)]
+
+
 def test_pages_are_rebuilt_after_their_inputs(current: Town) -> None:
     current.make(["patrol_plans"], LAST, version="2")
     assert [run.assets for run in current.due(TODAY)] == [("city_pages",)]

@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 
 from docs.data_dictionary import dictionary
+from shotspotter_assets.evaluation.gate import NOT_TESTED
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.addresses import SCHEMA_VERSION, Status
 from shotspotter_assets.pages.site import make_pages
@@ -33,6 +34,7 @@ def test_the_status_names_the_forecast_and_its_files(tiny_site: TinySite) -> Non
     assert status["files"] == [file.file for file in OTHERS]
     assert (status["version"], status["forecast_date"]) == (record.version, str(record.forecast_date))
     assert status["no_forecast"] == ""
+    assert status["verdict"] == NOT_TESTED
     plan, _ = read_plan(tiny_site.store, CITY, tiny_site.last_issued)
     assert status["ends"] == max(plan["ends_at"].to_pylist())  # a night ends after the forecast date
 

@@ -13,7 +13,7 @@ from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.pages.site import LAST_HOURS, TABS, make_overview, make_pages
 from shotspotter_assets.pages.words import chance_classes, scale
 from shotspotter_assets.patrol.dispatch import read_plan
-from shotspotter_assets.serving.issued_forecasts import load_record
+from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record, write_forecast
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.risk_tables import next_day_rows
 from shotspotter_assets.storage.catalogue import FORECAST
@@ -92,7 +92,7 @@ def test_shifts_and_types_change_map_and_places(page: Any, folder: Path, tiny_si
 @pytest.mark.parametrize(
     ("hours", "shown", "label"),
     [(1, "before=night", "today"), (7, "shift=day", "today"), (15, "shift=night", "today"), (23, "shift=night", "today"),
-     (-4, "before=night", "tomorrow"), (31, "shift=day", ""), (50, "shift=night", "")],
+     (-4, "before=night", "today"), (31, "shift=day", ""), (50, "shift=night", "")],
 )  # fmt: skip
 def test_the_page_opens_on_the_shift_of_the_clock(
     page: Any, folder: Path, tiny_site: TinySite, hours: int, shown: str, label: str
@@ -112,7 +112,8 @@ def test_the_page_opens_on_the_shift_of_the_clock(
 )  # fmt: skip
 def test_days_of_25_and_23_hours_have_labels(page: Any, copy: Store, day: str, now: str, label: str) -> None:
     file = Path(copy.root, "city_pages", f"city={CITY}", "index.html")
-    file.write_text(re.sub('data-day="[^"]*"', f'data-day="{day}"', file.read_text()))
+    times = f'data-starts="{day}T12:00-05:00" data-ends="{day}T14:00-05:00"'
+    file.write_text(re.sub('data-starts="[^"]*" data-ends="[^"]*"', times, file.read_text()))
     page.clock.set_fixed_time(now)
     page.goto(file.as_uri())
     assert page.text_content("#when") == label
@@ -131,6 +132,44 @@ def test_a_page_left_open_follows_the_clock(page: Any, folder: Path, tiny_site: 
     assert page.locator("nav.shifts >> text=night from >> visible=true").count() == 0
     page.clock.fast_forward("24:00:00")
     assert page.text_content("#when") == ""
+
+
+def test_a_day_that_is_over_gives_way_to_the_reason_for_no_forecast(
+    page: Any, copy: Store, tiny_site: TinySite
+) -> None:
+    record = load_record(copy, CITY, tiny_site.last_issued)
+    record.model_copy(update={"replayed": False}).write(copy)
+    next_day = record.forecast_date
+    facts = {"city": CITY, "issue_date": next_day, "forecast_date": next_day + timedelta(days=1), "lead": 20}
+    withheld = NoForecast(**facts, last_known=record.last_known, no_forecast="Too late.", last_issued=record.issue_date)
+    write_forecast(copy, withheld)
+    make_pages(copy, tiny_site.city)
+    make_overview(copy, [CITY])
+    midnight = day_start(next_day, tiny_site.city.zone)
+    for hours, is_shown in ((20, True), (31, False)):
+        page.clock.set_fixed_time(midnight + timedelta(hours=hours))
+        open_page(page, Path(copy.root, "city_pages"))
+        assert page.is_visible("text=Too late.")
+        assert page.is_visible(".now") == is_shown
+
+
+def test_a_phone_shows_the_verdict_at_once(browser: Any, folder: Path) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(address(folder, "track_record.html"))
+    box = page.locator("tbody td.number").first.bounding_box()
+    assert box["y"] + box["height"] <= 844
+    assert box["x"] + box["width"] <= 390
+    assert page.locator(".light").bounding_box()["y"] < box["y"]
+    page.close()
+
+
+def test_the_label_of_the_scale_is_not_wider_than_its_bar(browser: Any, folder: Path) -> None:
+    for width in (390, 1440):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        open_page(page, folder)
+        bar = "document.querySelector('.leaflet-control-scale-line')"
+        assert page.evaluate(f"{bar}.scrollWidth <= {bar}.offsetWidth")
+        page.close()
 
 
 def test_a_phone_shows_the_first_places_at_once(browser: Any, folder: Path) -> None:
@@ -246,8 +285,8 @@ def test_days_are_chosen_by_list_buttons_and_link(page: Any, folder: Path) -> No
 
 def test_the_track_record_draws_the_scores(page: Any, folder: Path) -> None:
     open_page(page, folder, "track_record.html", "charts")
-    assert page.inner_text(".lead").startswith("Too early to tell Catches ")
-    assert page.locator("tbody tr").all_inner_texts()[0].startswith("2023-11\treplayed\t6\t")
+    assert page.inner_text(".lead").startswith("Not tested yet ")
+    assert page.locator("tbody tr th").all_inner_texts() == ["All", "2023-11"]
     for chart in ("reliability", "hits"):
         data = page.evaluate(f"document.getElementById('{chart}').data")
         assert all(len(one["x"]) == len(one["y"]) > 0 for one in data), chart

@@ -42,7 +42,7 @@ def test_earlier_nowcasts_show_observed_incidents(tmp_path: Path) -> None:
     write_nowcast(store, CITY, cast(NOON, [0.1, 0.3, 0.2], begun[:1]))
     write_nowcast(store, CITY, cast(NOON + timedelta(minutes=62), [0.4, 0.1, 0.2], begun))
     found = last_hours(store, CITY, PLACES)
-    assert (found["lengths"], found["record"].incidents_last_hour) == ([15, 60], 2)
+    assert (found["spans"], found["record"].incidents_last_hour) == (["15 min", "60 min"], 2)
     chances = [["1 in 10", "4 in 10"], ["1 in 20", "1 in 5"], ["1 in 40", "1 in 10"]]
     assert [place["chances"] for place in found["places"]] == chances
     assert [round(place["times"], 3) for place in found["places"]] == [40, 20, 10]
@@ -64,8 +64,8 @@ def test_only_the_page_of_the_last_hours_is_renewed(tmp_path: Path) -> None:
         store.write_bytes(PAGE.named(file=file), b"x", CITY.name)
     renew_last_hours(store, CITY, PLACES)
     page = store.read_bytes(PAGE.named(file="last_hours.html"), CITY.name).decode()
-    assert "The latest nowcast was issued at 2021-02-03 12:00: 1 incidents began in the hour before" in page
+    assert "The latest nowcast was issued at 2021-02-03 12:00: 1 incident began in the hour before" in page
     assert LIKELIEST in page
     kept = PagesRecord.load(store, CITY.name)
-    assert set(kept.files) == {"other.html", "unrecorded.html", "last_hours.html"}
+    assert set(kept.files) == {"other.html", "unrecorded.html", "last_hours.html", "hours.js"}
     assert store.exists(PAGE.named(file="unrecorded.html"), CITY.name)

@@ -18,7 +18,7 @@ def test_alerts_in_planned_shifts_are_within_reach_or_not(tiny_site: TinySite, r
     assert [alert["unit"] for alert in day["events"]] == [[unit] for unit in expected]
     assert {NO_PLAN, planned} == set(expected)
     within = sum(unit == REACHED for unit in expected)
-    assert f"{within} of the {len(hours)} alerts were within {radius_m:.0f} m of a unit" in day["sentence"]
+    assert f"{within} of {len(hours)} alerts came within {radius_m:.0f} m of a unit" in day["sentence"]
 
 
 def test_alerts_that_move_within_their_hour_rebuild_the_day(copy: Store, tiny_site: TinySite) -> None:

@@ -17,7 +17,6 @@ from shotspotter_assets.pages.words import (
     legend,
     scale,
     set_apart,
-    title_of,
 )
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, layers
@@ -42,12 +41,16 @@ def test_a_place_is_named_by_its_nearest_crossing_and_its_district(tmp_path: Pat
 
 
 def test_without_streets_a_place_is_named_by_its_direction(tmp_path: Path) -> None:
-    # 3.5 columns of 651 m and 3.5 rows of 694 m from the middle.
-    assert name(named(tmp_path, streets=None), 0, 0) == "3.3 km south-west of the middle (38.883, -77.056), ward 1"
-    bare = named(tmp_path, streets=None).names(np.array([0]), np.array([0]), with_degrees=False)
-    assert bare == ["3.3 km south-west of the middle, ward 1"]
+    assert name(named(tmp_path, streets=None), 0, 0) == "in the south-west at 38.883, -77.056, ward 1"
     places = Places(TINY)
-    assert name(places, 7, 4).startswith("2.5 km north of the middle (38.927, ")
+    assert name(places, 7, 4).startswith("in the north at 38.927, ")
+
+
+def test_without_streets_no_two_places_carry_one_name(tmp_path: Path) -> None:
+    rows, columns = np.indices(TINY.shape).reshape(2, -1)
+    names = Places(TINY).names(rows, columns)
+    assert len({*names}) == len(names)
+    assert "middle" not in " ".join(names)
 
 
 def test_a_street_far_away_names_nothing(tmp_path: Path) -> None:
@@ -70,7 +73,7 @@ def test_layers_that_cover_little_or_have_no_names_have_a_line(tmp_path: Path) -
     places = named(tmp_path, streets=nameless)
     [line] = places.problems
     assert "layers.streets: nameless.parquet has no name in any row of name. Correct `name`." in line
-    assert "west of the middle" in name(places, 0, 0)
+    assert "in the south-west" in name(places, 0, 0)
     far = Layer(path=written(tmp_path, frame_of(["Far"], [shapely.box(10, 10, 11, 11)]), "far.parquet"), name="name")
     assert "has nothing in the city's box" in named(tmp_path, districts=far).problems[0]
 
@@ -132,9 +135,11 @@ def test_shared_reasons_stand_apart_from_others() -> None:
 
 
 def test_names_and_numbers_for_readers() -> None:
-    assert [title_of(name) for name in ("washington_dc", "simulated_city", "uc_berkeley", "chicago")] == [
+    names = ("washington_dc", "simulated_city", "uc_berkeley", "chicago")
+    assert [TINY.model_copy(update={"name": name}).shown_title for name in names] == [
         "Washington DC", "Simulated city", "UC Berkeley", "Chicago",
     ]  # fmt: skip
+    assert TINY.model_copy(update={"title": "Springfield, MA"}).shown_title == "Springfield, MA"
     assert [amount(number) for number in (1234.4, 21.36, 5.24, 0.1, 0.034, 0.004, 0.0)] == [
         "1,234.4", "21.4", "5.2", "0.10", "0.03", "less than 0.01", "0.0",
     ]  # fmt: skip

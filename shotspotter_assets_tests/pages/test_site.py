@@ -25,6 +25,7 @@ from shotspotter_assets.quality.city_state import keep_findings
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.serving import issued_forecasts
 from shotspotter_assets.serving.risk_tables import is_of_grid
+from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, PAGE, PLAN, TENSORS, TOP_STREETS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile
@@ -34,6 +35,13 @@ from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, HOSTILE, SHIF
 
 def page(store: Store, file: str = "index.html") -> str:
     return store.read_bytes(PAGE.named(file=file), CITY).decode()
+
+
+def drawn(store: Store) -> list[dict[str, Any]]:
+    """The data of the forecast before the newest one, and of the newest one."""
+    text = page(store, "forecast.js")
+    found: list[dict[str, Any]] = json.loads(text[text.index("[") : text.rindex("]") + 1])
+    return found
 
 
 def test_only_changed_files_are_written_again(copy: Store, tiny_site: TinySite) -> None:
@@ -111,8 +119,8 @@ def test_hostile_names_are_escaped_and_a_page_allows_only_its_own_scripts(tiny_s
 def test_pages_name_the_likeliest_streets_and_those_of_each_placed_unit(tiny_site: TinySite) -> None:
     store, day = tiny_site.store, tiny_site.last_issued
     top = store.read_table(TOP_STREETS, CITY, day).to_pylist()
-    drawn = page(store, "forecast.js")
-    assert all(row["name"] in drawn and row["why"] in drawn for row in top)
+    text = page(store, "forecast.js")
+    assert all(row["name"] in text and row["why"] in text for row in top)
     plan = store.read_table(PLAN, CITY, day).to_pylist()
     with_streets = [row for row in plan if row["streets"]]
     assert with_streets
@@ -139,19 +147,20 @@ def test_last_hours_have_a_tab_only_where_there_are_nowcasts(copy: Store, tiny_s
     assert "No nowcasts yet" in page(copy, "last_hours.html")
 
 
-def test_a_city_without_shifts_has_quarters_of_the_day_without_units(copy: Store, tiny_site: TinySite) -> None:
+def test_a_city_without_shifts_has_parts_of_six_hours_without_units(copy: Store, tiny_site: TinySite) -> None:
     make_pages(copy, tiny_site.city.model_copy(update={"patrol": None}))
     html = page(copy)
-    assert all(f'id="shift={name}"' in html for name in ("Night", "Morning", "Afternoon", "Evening"))
+    assert all(f'id="shift={name}"' in html for name in ("Morning", "Midday", "Evening", "Night"))
+    assert "Night, 22:00 to 04:00" in html
     assert 'id="day=Whole+day"' in html
-    assert '"4/-1":{"total"' in page(copy, "forecast.js")
+    assert "4/-1" in drawn(copy)[-1]["views"]
     assert " unit" not in html[html.index("<main>") : html.index("The model behind")]
 
 
 def test_a_city_of_days_has_the_whole_day(copy: Store, tiny_site: TinySite) -> None:
     shutil.rmtree(Path(copy.root) / "city_pages")
     make_pages(copy, tiny_site.city.model_copy(update={"time_precision": "day"}))
-    assert re.findall('data-kind="([^"]*)"', page(copy)) == ["day"]
+    assert re.findall('data-kind="([^"]*)"', page(copy)) == ["day", "day"]
     assert " plan" not in page(copy, "past.html") + page(copy, f"day-{tiny_site.last_issued}.js")
 
 
@@ -164,9 +173,9 @@ def test_a_shift_may_be_named_like_the_day_and_have_no_reach(copy: Store, tiny_s
     record.model_copy(update={"shifts": (totals,), "radius_m": 0.0}).write(copy)
     patrol = tiny_site.city.patrol.model_copy(update={"shifts": shifts, "radius_m": 0.0})
     make_pages(copy, tiny_site.city.model_copy(update={"patrol": patrol}))
-    assert re.findall('id="([^"]*=Whole.day)"', page(copy)) == ["shift=Whole+day", "day=Whole+day"]
-    assert page(copy).count("(80% interval ") == 1
-    assert '"has_units":[true,false],"reach":0' in page(copy, "forecast.js")
+    assert re.findall('id="([^"]*=Whole.day)"', page(copy))[-2:] == ["shift=Whole+day", "day=Whole+day"]
+    newest = drawn(copy)[-1]
+    assert (newest["has_units"], newest["reach"]) == ([True, False], 0)
 
 
 def test_shifts_of_similar_names_have_addresses_of_their_own(copy: Store, tiny_site: TinySite) -> None:
@@ -182,10 +191,9 @@ def test_units_are_shown_only_for_the_rules_of_their_plan(
     copy: Store, tiny_site: TinySite, change: dict[str, Any]
 ) -> None:
     make_pages(copy, tiny_site.city.model_copy(update={"patrol": tiny_site.city.patrol.model_copy(update=change)}))
-    shown = {"radius_m": [False] * 4, "shifts": [False, True, False, False]}.get(
-        next(iter(change), ""), [True] * 3 + [False]
-    )
-    assert f'"has_units":{json.dumps(shown, separators=(",", ":"))}' in page(copy, "forecast.js")
+    shown = {"radius_m": [False, False, False], "shifts": [True, False, False]}
+    of_rules = shown.get(next(iter(change), ""), [True, True, False])
+    assert [day["has_units"] for day in drawn(copy)] == [of_rules, of_rules]
 
 
 @pytest.mark.parametrize("file", [PLAN, HOURLY, FORECAST, FORECAST_RECORD])
@@ -196,9 +204,48 @@ def test_wrong_files_of_the_day_before_leave_out_its_parts(
     before = tiny_site.last_issued - timedelta(days=1)
     copy.delete(file, CITY, before) if content is None else copy.write_bytes(file, content, CITY, before)
     make_pages(copy, tiny_site.city)
-    is_left_out = file in (HOURLY, FORECAST) or (file == PLAN and content is not None)
-    has_units = [*([] if is_left_out else [file != PLAN]), True, True, False]
-    assert f'"has_units":{json.dumps(has_units, separators=(",", ":"))}' in page(copy, "forecast.js")
+    without_units = [] if content is not None or file != PLAN else [[False, False, False]]
+    assert [day["has_units"] for day in drawn(copy)] == [*without_units, [True, True, False]]
+
+
+def test_a_night_over_midnight_has_the_hours_of_both_forecasts(copy: Store, tiny_site: TinySite) -> None:
+    day, before = tiny_site.last_issued, tiny_site.last_issued - timedelta(days=1)
+    tables = {at: copy.read_table(HOURLY, CITY, at) for at in (before, day)}
+    newest = tables[day]
+    half = pc.multiply(newest["expected"], 0.5)
+    copy.write_table(HOURLY, newest.set_column(newest.column_names.index("expected"), "expected", half), CITY, day)
+    make_pages(copy, tiny_site.city)
+    midnight = newest["starts_utc"][0].as_py()
+    evening, morning = (
+        pc.sum(table.filter((hour >= first) & (hour < last))["expected"]).as_py()
+        for hour in [pc.field("starts_utc")]
+        for table, first, last in (
+            (tables[before], midnight - timedelta(hours=2), midnight),
+            (newest, midnight, midnight + timedelta(hours=6)),
+        )
+    )
+    night = page(copy).split('id="before=night"')[1]
+    assert f"<strong>{amount(evening + morning / 2)} alerts</strong> are expected" in night[:1500]
+
+
+def test_the_first_page_says_what_changed_since_the_day_before(copy: Store, tiny_site: TinySite) -> None:
+    before, newest = (
+        issued_forecasts.load_record(copy, CITY, tiny_site.last_issued - timedelta(days=back)) for back in (1, 0)
+    )
+    expected = amount(newest.expected_alerts)
+    assert f"{expected} alerts expected instead of {amount(before.expected_alerts)}" in page(copy)
+    assert "new models" not in page(copy)
+    record = newest.model_copy(update={"models_from": tiny_site.last_issued, "last_known": before.last_known})
+    record.write(copy)
+    make_pages(copy, tiny_site.city)
+    assert "; new models; no further day of alerts has come" in page(copy)
+    same = newest.model_dump(include={"expected_alerts", "models_from", "served"})
+    before.model_copy(update=same).write(copy)
+    newest.write(copy)
+    for at in (before.issue_date, newest.issue_date):
+        copy.delete(PLAN, CITY, at)
+    make_pages(copy, tiny_site.city)
+    assert "Since the forecast for" not in page(copy)
 
 
 def test_alerts_before_a_long_lead_are_dated(copy: Store, tiny_site: TinySite) -> None:
@@ -238,7 +285,7 @@ def test_a_day_without_a_forecast_has_a_page_with_the_reason(copy: Store, tiny_s
     made = make_pages(copy, tiny_site.city)
     assert made.record.card.note == reason
     assert "as &lt;nothing&gt; is known" in page(copy)
-    assert "is out of date" in page(copy)
+    assert len(drawn(copy)) == 1  # hours of the day before may lie ahead
 
 
 def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySite) -> None:
@@ -271,6 +318,29 @@ def test_open_warnings_of_the_newest_days_are_on_the_pages(copy: Store, tiny_sit
     assert "New &lt;b&gt;." not in page(copy)
 
 
+def test_a_city_of_held_back_days_has_a_page_with_the_reason(tmp_path: Path) -> None:
+    store, day = Store(str(tmp_path)), date(2024, 1, 2)
+    DayTable.update(store, CITY, {day: Day("held_back", "9 of 9 rows cannot be used.", 9, 9, "", None, {})})
+    made = make_pages(store, CITIES[CITY])
+    for part in ("1 day held back", str(day), "9 of 9 rows cannot be used."):
+        assert part in page(store)
+        assert part in made.record.card.note
+
+
+def test_a_target_without_models_has_a_page_with_the_reason(copy: Store, tiny_site: TinySite) -> None:
+    city = tiny_site.city.model_copy(update={"targets": {"gunfire": ("gunshots",), "theft": ("gunshots",)}})
+    make_pages(copy, city)
+    assert 'href="theft/index.html"' in page(copy)
+    assert "No forecast of theft has been made yet" in page(copy, "theft/index.html")
+    assert "planned for all targets together" in page(copy)
+
+
+def test_titles_come_from_the_file_of_the_city(copy: Store, tiny_site: TinySite) -> None:
+    make_pages(copy, tiny_site.city.model_copy(update={"title": "Tiny & Co", "short_name": "TC"}))
+    assert '<p class="city">Tiny &amp; Co ' in page(copy)
+    assert "<title>Now - TC</title>" in page(copy)
+
+
 def test_an_empty_city_has_a_page_with_the_next_step(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     make_pages(store, CITIES[CITY])
@@ -280,7 +350,7 @@ def test_an_empty_city_has_a_page_with_the_next_step(tmp_path: Path) -> None:
 def test_a_city_without_a_forecast_has_pages_that_say_so(copy: Store, tiny_site: TinySite) -> None:
     shutil.rmtree(f"{copy.root}/risk_forecasts")
     made = make_pages(copy, tiny_site.city)
-    assert made.record.card.note == "No forecast has been made yet."
+    assert made.record.card.note.startswith("No forecast of gunfire has been made yet")
     assert not copy.exists(PAGE.named(file="past.html"), CITY)
     assert not copy.exists(PAGE.named(file="plan.csv"), CITY)
     assert set(made.record.files) & {*TABS} == {"index.html"}

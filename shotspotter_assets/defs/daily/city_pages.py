@@ -43,6 +43,7 @@ def definitions(city: City) -> dg.Definitions:
                 **pages.link(made.index, city.name),
                 **pages.link(make_overview(opened, names), ALL_CITIES, "all_cities"),
                 **panel.rounded(made.record.card.model_dump(mode="json", include=SHOWN_OF_CARD, exclude_defaults=True)),
+                "verdict": made.record.card.verdict,
                 "files_written": len(made.written),
                 "files_kept": len(made.hashes) - len(made.written),
                 **({"layers": dg.MetadataValue.md("\n\n".join(made.problems))} if made.problems else {}),

@@ -42,10 +42,20 @@ def definitions(city: City) -> dg.Definitions:
         reports = [(view, WalkForwardReport.find(one, city.name)) for one, view in city.by_target(store.open())]
         verdicts = [(view, report.verdict) for view, report in reports if report is not None]
         numbers = [
-            (view, {"served": one.served, "best_baseline": one.best_baseline, **one.gain.ends()})
+            (
+                view,
+                {
+                    "verdict": one.outcome,
+                    "served": one.served,
+                    "best_baseline": one.best_baseline,
+                    **one.gain.ends(),
+                },
+            )
             for view, one in verdicts
         ]
-        why = [(view, f"{one.served} is served. {' '.join(one.reasons)}") for view, one in verdicts]
+        why = [
+            (view, f"Verdict: {one.outcome}. {one.served} is served. {' '.join(one.reasons)}") for view, one in verdicts
+        ]
         return dg.AssetCheckResult(
             passed=bool(verdicts) and all(one.outcome == "better" for _, one in verdicts),
             severity=dg.AssetCheckSeverity.WARN,

@@ -6,17 +6,24 @@ document.addEventListener("DOMContentLoaded", async () => {
   if (!periods.length) return;
   const instant = (period, name) => Date.parse(period.dataset[name]);
 
-  function labelDay() {
-    const { day, zone } = byId("when").dataset, local = (moment) => new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(moment);
-    const name = { 0: "today", 1: "tomorrow" }[(Date.parse(day) - Date.parse(local(Date.now()))) / DAY];
+  /* The day of a period: that of the clock while it is under way, else that of its start. */
+  function labelDay(period) {
+    const { zone } = byId("when").dataset, now = Date.now();
+    const moment = now >= instant(period, "starts") && now < instant(period, "ends") ? now : instant(period, "starts");
+    const local = (time) => Date.parse(new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(time));
+    const format = new Intl.DateTimeFormat("en-GB", { timeZone: zone, weekday: "long", day: "numeric", month: "long", year: "numeric" });
+    const { weekday, day, month, year } = Object.fromEntries(format.formatToParts(moment).map(({ type, value }) => [type, value]));
+    byId("day").textContent = `${weekday}, ${day} ${month} ${year}`;
+    const name = { 0: "today", 1: "tomorrow" }[(local(moment) - local(now)) / DAY];
     byId("when").textContent = name ? ` (${name})` : "";
   }
 
-  /* The shift that is on or next; of days that are over, the one at this time of the day. */
+  /* The shift that is on or next, of a city without shifts the day; of days that are over, the one at this time of the day. */
   function current() {
-    const now = Date.now(), shifts = periods.filter((period) => period.dataset.kind !== "day").sort((one, other) => instant(one, "starts") - instant(other, "starts"));
+    const now = Date.now(), shifts = periods.filter((period) => period.dataset.kind === "shift");
+    const parts = (shifts.length ? shifts : [...periods]).sort((one, other) => instant(one, "starts") - instant(other, "starts"));
     const isOn = (period) => (((now - instant(period, "starts")) % DAY) + DAY) % DAY < instant(period, "ends") - instant(period, "starts");
-    return shifts.find((period) => now < instant(period, "ends")) || shifts.reverse().find(isOn) || periods[periods.length - 1];
+    return parts.find((period) => now < instant(period, "ends")) || parts.reverse().find(isOn) || periods[periods.length - 1];
   }
 
   const chosen = () => periods.find((period) => `#${period.id}` === location.hash) || current();
@@ -24,41 +31,39 @@ document.addEventListener("DOMContentLoaded", async () => {
     const period = chosen();
     periods.forEach((one) => { one.hidden = one !== period; });
     links.forEach((link, at) => periods[at] === period ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current"));
+    labelDay(period);
     return periods.indexOf(period);
   }
 
-  /* A night that began on the day before is of interest while it lasts. */
+  /* Parts of the day before are of interest until they end. */
   function hideEnded() {
     periods.forEach((period, at) => {
-      if (period.dataset.kind !== "before" || Date.now() < instant(period, "ends")) return;
+      if (!period.classList.contains("before") || Date.now() < instant(period, "ends")) return;
       links[at].hidden = true;
       period.classList.add("screen");
     });
   }
   hideEnded();
-  labelDay();
   choose();
-  const [ground, forecast] = await Promise.all([CityPages.load("ground"), CityPages.load("forecast")]);
+  const [ground, forecasts] = await Promise.all([CityPages.load("ground"), CityPages.load("forecast")]);
   const { event } = document.body.dataset;
-  const map = new CityMap(byId("map"), ground), indexOfCell = new Map(forecast.cells.map((number, at) => [number, at]));
+  const map = new CityMap(byId("map"), ground);
   const type = byId("type"), streets = byId("streets");
 
   let shownAt;
 
   function show() {
-    const at = shownAt = choose(), view = forecast.views[`${at}/${type ? type.value : -1}`], name = links[at].textContent, hasUnits = forecast.has_units[at];
+    shownAt = choose();
+    const { of, at } = periods[shownAt].dataset, forecast = forecasts[of], view = forecast.views[`${at}/${type ? type.value : -1}`] || forecast.views[`${at}/-1`];
+    const name = links[shownAt].textContent, hasUnits = forecast.has_units[at], indexOfCell = new Map(forecast.cells.map((number, index) => [number, index]));
     map.describe = (number) => [`${view.chances[indexOfCell.get(number)]} of an ${event}`, forecast.why[indexOfCell.get(number)]];
     map.setCells(forecast.cells, view.classes);
     map.setMarks(forecast.marks[at], hasUnits ? forecast.reach : 0);
     if (streets) streets.parentElement.hidden = !forecast.streets.some((street) => street.chances[at]);
     map.setStreets(!streets || !streets.checked ? [] : forecast.streets.filter((street) => street.chances[at]).map((street) =>
       ({ geometry: street.geometry, class: street.chances[at][0], lines: [street.name, `${street.chances[at][1]} of an ${event}`, street.why] })));
-    byId("shown").textContent = `${name}: ${view.total} ${event}s are expected. Numbers: ${hasUnits ? "places of units; circles: their reach" : "the likeliest places"}.`;
-    byId("legend").replaceChildren(...view.legend.map(([kind, words]) => {
-      const line = CityPages.element("li", words);
-      line.prepend(CityPages.element("i", "", `class-${kind}`));
-      return line;
-    }));
+    byId("shown").textContent = `${name}: ${view.total} ${event}s are expected. Numbers: ${hasUnits ? byId("shown").dataset.units : "the likeliest places"}.`;
+    CityPages.showLegend(view.legend);
   }
 
   [type, streets].filter(Boolean).forEach((input) => input.addEventListener("change", show));
@@ -67,7 +72,7 @@ document.addEventListener("DOMContentLoaded", async () => {
   /* A page may stay open for days. */
   setInterval(() => {
     hideEnded();
-    labelDay();
+    labelDay(chosen());
     if (periods.indexOf(chosen()) !== shownAt) show();
   }, 60000);
   document.body.dataset.drawn = "yes";

@@ -13,7 +13,7 @@ class CityMap {
     figure.map = this;
     this.map.fitBounds(this.extent);
     this.map.setMaxBounds(this.extent.pad(.5));
-    L.control.scale({ imperial: false }).addTo(this.map);
+    L.control.scale({ imperial: false, maxWidth: 180 }).addTo(this.map);
     L.control.zoom({ position: "bottomright" }).addTo(this.map);
     if (ground.tiles) {
       figure.classList.add("has-tiles");

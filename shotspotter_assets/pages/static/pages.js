@@ -51,10 +51,22 @@ const CityPages = (() => {
     }, { displayModeBar: false, responsive: true });
   }
 
+  /* Show the colours of a map with their chances in words. */
+  function showLegend(legend) {
+    byId("legend").replaceChildren(...legend.map(([kind, words]) => {
+      const line = element("li", words);
+      line.prepend(element("i", "", `class-${kind}`));
+      return line;
+    }));
+  }
+
   /* The age of a page is not known when the page is made. */
-  const showAge = () => all(".age[data-ends]").forEach((note) => { note.hidden = Date.now() < new Date(note.dataset.ends); });
+  function showAge() {
+    all(".age[data-ends]").forEach((note) => { note.hidden = Date.now() < new Date(note.dataset.ends); });
+    all(".until[data-ends]").forEach((part) => { part.hidden = Date.now() >= new Date(part.dataset.ends); });
+  }
   document.addEventListener("DOMContentLoaded", showAge);
   setInterval(showAge, 60000);
 
-  return { data: (name, value) => values.set(name, value), load, loadScript, element, colour, draw };
+  return { data: (name, value) => values.set(name, value), load, loadScript, element, colour, draw, showLegend };
 })();

@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 import polars as pl
 import pytest
+from markupsafe import escape
 
 from shotspotter_assets.evaluation.fold_report import FoldReport
 from shotspotter_assets.evaluation.score_rows import ScoreTable
@@ -24,9 +25,12 @@ from shotspotter_assets.storage.catalogue import (
     FOLD_RECORD,
     FOLD_SCORES,
     MODEL_CARD,
+    PAGE,
+    STATUS,
 )
 from shotspotter_assets.storage.errors import MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.storage.stored_file import ALL_CITIES
 from shotspotter_assets_tests.defs.chain import CITIES, copy_days, materialize, resources, run_days, run_fold, with_city
 from shotspotter_assets_tests.defs.conftest import ReportedFold
 from shotspotter_assets_tests.evaluation.cities import fold_record
@@ -211,7 +215,7 @@ def test_a_better_forecast_is_served(tmp_path: Path, instance: dg.DagsterInstanc
     assert decided[0] == ("stack", 1)
     assert {("never", 10), ("always", 100)} < set(decided)
     assert (check.passed, check.blocking) == (True, False)
-    assert check.description.startswith("stack is served. ")
+    assert check.description.startswith("Verdict: better. stack is served. ")
 
 
 def test_a_worse_forecast_warns_and_the_run_goes_on(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
@@ -222,9 +226,39 @@ def test_a_worse_forecast_warns_and_the_run_goes_on(tmp_path: Path, instance: dg
     result, made, check = run(tmp_path, instance)
     assert result.success
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert check.description.startswith("historical_mean is served. ")
+    assert check.description.startswith("Verdict: worse. historical_mean is served. ")
     assert "Worse than the best simple method, historical_mean (-" in check.description
     assert check.metadata["served"].value == made.metadata["served"].value == "historical_mean"
+
+
+@pytest.mark.parametrize(
+    ("times", "of", "outcome"),
+    [(1, "truth", "better"), (1, "historical_mean", "not worse, not shown to be better"), (10, "truth", "worse")],
+)
+def test_all_places_repeat_one_verdict(
+    tmp_path: Path, instance: dg.DagsterInstance, store: Store, times: int, of: str, outcome: str
+) -> None:
+    for cutoff in FOLDS:
+        table = store.read_table(FOLD_FORECASTS, CITY, cutoff)
+        changed = np.clip(times * table[of].to_numpy(), 1e-4, 0.99)
+        store.write_table(FOLD_FORECASTS, with_column(table, "stack", changed), CITY, cutoff)
+    _, report, check = run(tmp_path, instance)
+    made = materialize(CITY, ["city_pages"], resources(str(tmp_path / "store")), instance=instance)
+    [pages] = made.asset_materializations_for_node(f"{CITY}__city_pages")
+    status = json.loads(store.read_bytes(STATUS, CITY))
+    stated = [report.metadata["verdict"], check.metadata["verdict"], pages.metadata["verdict"]]
+    assert [one.value for one in stated] == [outcome] * 3
+    assert status["verdict"] == outcome
+    card = store.read_bytes(MODEL_CARD, CITY).decode()
+    assert f"**{outcome}**" in card
+    badge = f"</i>{outcome.capitalize()}</span>"
+    for city, file in ((CITY, "track_record.html"), (ALL_CITIES, "index.html")):
+        html = store.read_bytes(PAGE.named(file=file), city).decode()
+        assert html.count(badge) == html.count('class="light ') == 1
+    for reason in status["verdict_reasons"]:
+        assert reason in check.description
+        assert reason in card
+        assert str(escape(reason)) in store.read_bytes(PAGE.named(file="track_record.html"), CITY).decode()
 
 
 def test_missing_forecasts_and_reports_are_named(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
