@@ -17,12 +17,12 @@ from shotspotter_assets.automation.under_way import (
     RunUnderWay,
     writer,
 )
-from shotspotter_assets.calendar.local_time import ONE_DAY, contiguous
+from shotspotter_assets.calendar.local_time import ONE_DAY, contiguous, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.folds import years_of
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.quality.finding import number_of
-from shotspotter_assets.serving.issued_forecasts import issued_record
+from shotspotter_assets.serving.issued_forecasts import is_over, issued_record
 from shotspotter_assets.sources.snapshot import Snapshot
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.stored_file import Asset
@@ -91,15 +91,24 @@ def _daily_runs(
     last = days.last
     if last is None:
         return
-    products = _products(city) if last >= city.first_issue_date else ()
     for stretch in _stretches(days, under_way):
         if stretch == [last] and _may_go_first(city, stored, last):
-            yield _days_run((*ALERTS, *products, Asset.CITY_PAGES), stretch, days, NEWEST_DAY)
+            yield _days_run(_assets_of_newest_day(stored, last, now), stretch, days, NEWEST_DAY)
         else:
             priority = CORRECTIONS if len(stretch) <= MAX_CORRECTION_DAYS else BACKLOG
             yield _days_run(ALERTS, stretch, days, priority)
     if not days.due:
-        yield from _product_runs(stored, days, last, products, now)
+        yield from _product_runs(stored, last, now)
+
+
+def _assets_of_newest_day(stored: Stored, day: date, now: datetime) -> tuple[Asset, ...]:
+    """Return the assets of the newest day's run: its scores, and products and pages unless later ones follow."""
+    scores = _scores(stored.city) if day >= stored.city.first_issue_date else ()
+    issue_dates = _issue_dates(stored.city, day, now)
+    if issue_dates and issue_dates != [day]:
+        return *ALERTS, *scores
+    products = PRODUCTS if issue_dates and not _is_issued(stored, day, now) else ()
+    return *ALERTS, *products, *scores, Asset.CITY_PAGES
 
 
 def _stretches(days: DueDays, under_way: Sequence[RunUnderWay]) -> list[list[date]]:
@@ -126,33 +135,55 @@ def _may_go_first(city: City, stored: Stored, last: date) -> bool:
     return len(before) == (last - city.start).days and all(day.settings == settings for day in before)
 
 
-def _product_runs(
-    stored: Stored, days: DueDays, last: date, products: Sequence[Asset], now: datetime
-) -> Iterator[DueRun]:
-    """Yield the runs of outdated products of the newest day, then scores, then the report and the pages."""
-    stale = _stale_products(stored, days, last, products, now)
-    scores = [name for name in products if name not in PRODUCTS]
+def _issue_dates(city: City, last: date, now: datetime) -> list[date]:
+    """Return the issue dates of the present: yesterday and, from the city's hour on, today; `last` of an ended source."""
+    local = now.astimezone(city.zone)
+    yesterday = local.date() - ONE_DAY
+    newest = city.publication.newest_issue_date(local)
+    dates = days_between(yesterday, min(newest, city.end or newest)) if last >= yesterday - ONE_DAY else []
+    return [day for day in dates or [last] if day >= city.first_issue_date]
+
+
+def _is_issued(stored: Stored, issue_date: date, now: datetime) -> bool:
+    """Return True if the forecasts of all targets stay as issued."""
+    of_targets = stored.city.by_target(stored.store)
+    return all(issued_record(store, city, issue_date, now) is not None for store, city in of_targets)
+
+
+def _stale_products(stored: Stored, issue_date: date, now: datetime) -> list[Asset]:
+    """Return the outdated products of an issue date; streets and plans follow an issued forecast until its day is over."""
+    stale = [name for name in PRODUCTS if not stored.is_current(name, issue_date)]
+    if not stale or not _is_issued(stored, issue_date, now):
+        return stale
+    following = () if is_over(issue_date + ONE_DAY, stored.city, now) else PRODUCTS[2:]
+    return [name for name in stale if name in following or not stored.origin(name, issue_date).version]
+
+
+def _product_runs(stored: Stored, last: date, now: datetime) -> Iterator[DueRun]:
+    """Yield the runs of outdated products of the present, then scores, then the report and the pages."""
+    stale = _all_stale_products(stored, last, now)
+    scores = _scores(stored.city)
     unscored = _unscored_days(stored, scores, last)
-    if stale:
-        unscored = [day for day in unscored if day != last]  # the run of the products scores the newest day
-        version = sha256(*(stored.made_from(name, last) for name in stale))[:16]
-        assets = (*products, *([] if unscored else [Asset.CITY_PAGES]))
-        why = f"{stale[0]} of {last} {stored.why_due(stale[0], last)}."
-        yield DueRun(assets, (last, last), NEWEST_DAY, why, version)
+    for stretch in contiguous(stale):
+        first, outdated = stretch[0], stale[stretch[0]][0]
+        version = sha256(*(stored.made_from(name, day) for day in stretch for name in stale[day]))[:16]
+        assets = (*PRODUCTS, *([] if unscored else [Asset.CITY_PAGES]))
+        why = f"{outdated} of {first} {stored.why_due(outdated, first)}."
+        yield DueRun(assets, (first, stretch[-1]), NEWEST_DAY, why, version)
     yield from _score_runs(stored, scores, unscored)
     if not stale and not unscored:
         yield from _closing_runs(stored)
 
 
-def _stale_products(stored: Stored, days: DueDays, last: date, products: Sequence[Asset], now: datetime) -> list[Asset]:
-    """Return the outdated products of the newest day; once all its forecasts stay as issued, only missing ones."""
-    if days.first_gap <= last or stored.table.last_counted(last) is None:
-        return []
-    stale: list[Asset] = [name for name in products if name in PRODUCTS and not stored.is_current(name, last)]
-    of_targets = stored.city.by_target(stored.store)
-    if stale and all(issued_record(store, city, last, now) is not None for store, city in of_targets):
-        return [name for name in stale if not stored.origin(name, last).version]
-    return stale
+def _all_stale_products(stored: Stored, last: date, now: datetime) -> dict[date, list[Asset]]:
+    """Return the outdated products of the present by issue date; none without stored days, or while some are missing."""
+    newest = max(stored.table.days, default=None)
+    if newest is None or stored.table.last_counted(newest) is None:
+        return {}
+    if not _may_go_first(stored.city, stored, newest + ONE_DAY):
+        return {}
+    of_dates = {day: _stale_products(stored, day, now) for day in _issue_dates(stored.city, last, now)}
+    return {day: names for day, names in of_dates.items() if names}
 
 
 def _unscored_days(stored: Stored, scores: Sequence[Asset], last: date) -> list[date]:
@@ -230,6 +261,7 @@ def _trained(city: City, days: DueDays) -> list[date]:
     return [cutoff for cutoff in city.cutoffs(days.last) if cutoff >= since and city.last_test_day(cutoff) >= cutoff]
 
 
-def _products(city: City) -> tuple[Asset, ...]:
+def _scores(city: City) -> tuple[Asset, ...]:
+    """Return the assets that score a day's issued forecasts."""
     optional = {Asset.STREET_SCORES: city.streets, Asset.NOWCAST_SCORES: city.nowcasts}
-    return (*PRODUCTS, Asset.FORECAST_SCORES, *(asset for asset, rules in optional.items() if rules is not None))
+    return Asset.FORECAST_SCORES, *(asset for asset, rules in optional.items() if rules is not None)

@@ -1,6 +1,6 @@
 """Publication of a city's source: delay, cadence, and the longest lead of forecasts."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -21,6 +21,7 @@ class Publication(StrictModel):
     every: Period | None = None  # calendar period whose days are published together
     period_days: int | None = Field(default=None, ge=1, le=400)  # length of periods that follow no calendar
     longest_lead: int = Field(default=14, ge=1, le=400)  # maximum days from the last known day to a forecast day
+    next_day_from: int = Field(default=12, ge=0, le=23)  # local hour from which the next day's forecast is issued
 
     @model_validator(mode="after")
     def _has_one_period(self) -> "Publication":
@@ -32,6 +33,10 @@ class Publication(StrictModel):
     def answers_at_once(self) -> bool:
         """True if answers about past days are complete, as at a vendor's gateway."""
         return self.days_late == 0 and self.every is None and self.period_days is None
+
+    def newest_issue_date(self, local: datetime) -> date:
+        """Return the day before the newest forecast day: today from `next_day_from` on, else yesterday."""
+        return local.date() - timedelta(days=local.hour < self.next_day_from)
 
     def complete_through(self, asked_on: date) -> date | None:
         """Return the last day whose alerts must be there when asked on a day; None without a rule."""

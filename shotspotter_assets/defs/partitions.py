@@ -1,7 +1,7 @@
 """Daily and fold partitions of a city, mappings between them, and the partitions of a run.
 
-A daily partition is a local civil day of the city and exists once that day is over there. A fold is named by its cutoff:
-it trains on days before the cutoff and is tested on days from the cutoff on.
+A daily partition is a local civil day of the city and exists once that day is over there; an issue date exists once it
+has begun. A fold is named by its cutoff: it trains on days before the cutoff and is tested on days from the cutoff on.
 """
 
 import warnings
@@ -49,13 +49,22 @@ def asset_key(city: City, asset: Asset) -> dg.AssetKey:
 
 def day_partitions(city: City, first: date | None = None) -> dg.DailyPartitionsDefinition:
     """Return the city's local days, from its start, or from `first`, to its end or to yesterday."""
-    end = None if city.end is None else (city.end + timedelta(days=1)).isoformat()
-    return dg.DailyPartitionsDefinition((first or city.start).isoformat(), end_date=end, timezone=city.time_zone)
+    return _days(city, first or city.start)
+
+
+def scored_days(city: City) -> dg.DailyPartitionsDefinition:
+    """Return the days that are over, of which scores of forecasts are made."""
+    return day_partitions(city, city.first_issue_date)
 
 
 def issue_dates(city: City) -> dg.DailyPartitionsDefinition:
-    """Return the issue dates of live models, forecasts and products of these."""
-    return day_partitions(city, city.first_issue_date)
+    """Return the issue dates of live models, forecasts and products of these, to the current day."""
+    return _days(city, city.first_issue_date, end_offset=1)
+
+
+def _days(city: City, first: date, end_offset: int = 0) -> dg.DailyPartitionsDefinition:
+    end = None if city.end is None else (city.end + timedelta(days=1)).isoformat()
+    return dg.DailyPartitionsDefinition(first.isoformat(), end_date=end, timezone=city.time_zone, end_offset=end_offset)
 
 
 def fold_partitions(city: City, *, tested: bool = False) -> dg.TimeWindowPartitionsDefinition:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.arrays import Booleans, Days
 from shotspotter_assets.calendar.dates import DAY_HOURS, hours_of_days
-from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.calendar.local_time import ONE_DAY, days_between, today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.factors.city_factors import CityFactors
 from shotspotter_assets.gridding.coverage import coverage_starts, estimate_coverage_starts
@@ -56,10 +56,13 @@ class CityHistory:
         """Load the known days from `first`, by default the city's start, to the issue date `last`.
 
         Unknown days are left out before the first known one, and at the end if no later day is known; others are
-        `unknown`. Raises MissingPartitionsError with the missing days, DaysNotKnownError if none of the days is known.
+        `unknown`. So are days after the last stored one if the day to forecast is not over. Raises
+        MissingPartitionsError with the missing days, DaysNotKnownError if none of the days is known.
         """
         table, days = DayTable.read(store, city.name, is_needed=True), days_between(first or city.start, last)
-        counted = np.flatnonzero(table.is_counted(days))
+        is_open = last >= today(city.zone) - ONE_DAY
+        last_stored = min(max(table.days, default=last), last) if is_open else last
+        counted = np.flatnonzero(table.is_counted(days_between(days[0], last_stored)))
         if not len(counted):
             before, none = table.last_counted(last), "no earlier day is known either, so write a later first_forecast"
             newest = f"the last known day is {before}." if before else f"{none} in {city.name}.yaml."

@@ -21,7 +21,7 @@ from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.models.stack import LONG_LEAD_DAYS
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving import risk_tables
-from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, is_over
+from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, grid_version, is_over
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.fingerprints import sha256
 
@@ -97,6 +97,7 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
             drivers=dict(zip(cells, drivers or (), strict=bool(drivers))),
             issued_at=now.isoformat(timespec="seconds"),
             replayed=replayed,
+            grid=grid_version(city),
             version=sha256(*record.reasons, *columns)[:16],
         ),
     )

@@ -5,16 +5,30 @@ from datetime import date, datetime
 from typing import Final
 
 import pyarrow as pa
-from pydantic import Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start, days_between
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.stored_settings import grid_settings
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 from shotspotter_assets.sources.days_in_words import data_in_words
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, RISK_MAP, TOP_LOCATIONS
+from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
+
+
+class IssuedVersion(BaseModel):
+    """One version of a forecast that was stored before a later one replaced it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issued_at: str = Field(description="Instant of the version (ISO 8601, UTC).")
+    lead: int = Field(description="Days from `last_known` to the forecast date.")
+    last_known: date = Field(description="Last day whose data were used.")
+    expected_alerts: float = Field(description="Expected number of alerts on the forecast date, in all cells.")
+    version: str = Field(description="Hash of the forecast and its reasons.")
 
 
 class _Issue(StoredRecord):
@@ -22,10 +36,11 @@ class _Issue(StoredRecord):
 
     stored_as = FORECAST_RECORD
 
-    issue_date: date = Field(description="Last day whose data could be used.")
+    issue_date: date = Field(description="Day before the forecast date, whose data at most are used.")
     forecast_date: date = Field(description="Local day after the issue date.")
     lead: int = Field(description="Days from `last_known` to `forecast_date`.")
     last_known: date = Field(description="Last day whose data were used.")
+    earlier: tuple[IssuedVersion, ...] = Field((), description="Versions that were issued before, in order.")
 
     data: str = Field("", description="Known and missing days, in words.")
 
@@ -51,6 +66,14 @@ class ForecastRecord(_Issue):
     issued_at: str = Field(description="Instant of the forecast (ISO 8601, UTC).")
     replayed: bool = Field(False, description="True for a forecast after its day.")
     version: str = Field(description="Hash of the forecast and its reasons, equal for equal days and models.")
+    grid: str = Field("", description="Hash of box, cells and counted events; empty in records of earlier versions.")
+
+    @property
+    def versions(self) -> tuple[IssuedVersion, ...]:
+        """All issued versions in order, the one of this record last; none of a replayed forecast."""
+        if self.replayed:
+            return self.earlier
+        return *self.earlier, IssuedVersion(**self.model_dump(include=set(IssuedVersion.model_fields)))
 
     def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
         """Return `drivers` by (row, column)."""
@@ -80,21 +103,36 @@ class Forecast:
     record: ForecastRecord
 
 
+def grid_version(city: City) -> str:
+    """Return the hash of box, cells and counted events by which a forecast fits the city's file."""
+    return sha256(grid_settings(city, of_target=True))[:16]
+
+
 def is_over(day: date, city: City, now: datetime) -> bool:
     """Return True if a local day of the city has ended."""
     return now >= day_start(day + ONE_DAY, city.zone)
 
 
 def issued_record(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
-    """Return the record of a forecast that stays as issued. None if it is missing, damaged, still open or replayed."""
-    if not is_over(issue_date + ONE_DAY, city, now) or not store.exists(FORECAST, city.name, issue_date):
+    """Return the record of a forecast that stays as issued.
+
+    A forecast that was issued before its day stays once that day has begun, a later one once its day is over. None if
+    the forecast is missing, damaged, still open, replayed, or on an older grid.
+    """
+    begins = day_start(issue_date + ONE_DAY, city.zone)
+    if now < begins or not store.exists(FORECAST, city.name, issue_date):
         return None
     record = store.read_index(FORECAST_RECORD, city.name, _RECORD.validate_json, issue_date)
-    return record if isinstance(record, ForecastRecord) and not record.replayed else None
+    if not isinstance(record, ForecastRecord) or record.replayed:
+        return None
+    if record.grid not in ("", grid_version(city)):
+        return None
+    is_in_time = datetime.fromisoformat(record.issued_at) < begins
+    return record if is_in_time or is_over(record.forecast_date, city, now) else None
 
 
 def issued_on_grid(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
-    """Return `issued_record`; None for a forecast that is damaged or on an older grid."""
+    """Return `issued_record`; None for one whose table is damaged or on an older grid."""
     record = issued_record(store, city, issue_date, now)
     table = None if record is None else store.find_sound_table(FORECAST, city.name, issue_date, ["row"])
     return record if table is not None and is_of_grid(table, city) else None
@@ -105,6 +143,7 @@ def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:
     record = forecast.record if isinstance(forecast, Forecast) else forecast
     key = record.city, record.issue_date
     with store.alone(FORECAST.asset, record.city):
+        record = _after_earlier(store, record)
         store.delete(FORECAST, *key)
         path = record.write(store)
         if isinstance(forecast, NoForecast):
@@ -117,6 +156,18 @@ def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:
         # The last write, as a table means that the forecast is complete.
         store.write_table(FORECAST, forecast.table, *key)
     return store.uri(FORECAST, *key)
+
+
+def _after_earlier(store: Store, record: IssueRecord) -> IssueRecord:
+    """Return a record with the versions issued before it; a repeated version keeps its instant."""
+    before = store.read_index(FORECAST_RECORD, record.city, _RECORD.validate_json, record.issue_date)
+    if before is None:
+        return record
+    if isinstance(before, NoForecast):
+        return record.model_copy(update={"earlier": before.earlier})
+    if isinstance(record, ForecastRecord) and (record.version, record.replayed) == (before.version, before.replayed):
+        return record.model_copy(update={"earlier": before.earlier, "issued_at": before.issued_at})
+    return record.model_copy(update={"earlier": before.versions})
 
 
 def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:

@@ -17,20 +17,20 @@ def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path:
     town = LivingCity(tmp_path / "town", START, noon(TODAY))
 
     def issued() -> IssueRecord:
-        return load_record(town.store, NAME, YESTERDAY)
+        return load_record(town.store, NAME, TODAY)
 
     def waiting() -> WaitingModels | None:
-        return WaitingModels.find(town.store, NAME, YESTERDAY)
+        return WaitingModels.find(town.store, NAME, TODAY)
 
     town.write_city_file(more="approval: person\n")
     town.land("history.csv", *(row(day, day.day, place=day.day) for day in days_between(START, YESTERDAY)))
     town.settle()
     first = waiting().models
-    assert ServingRecord.find(town.store, NAME, YESTERDAY) is None
+    assert ServingRecord.find(town.store, NAME, TODAY) is None
     assert issued().no_forecast == f"No forecast is issued. {waiting().text}"
 
-    of_yesterday = {"dagster/partition": str(YESTERDAY)}
-    launch = dg.RunRequest(asset_selection=[dg.AssetKey([NAME, "live_models"])], tags=of_yesterday)
+    of_today = {"dagster/partition": str(TODAY)}
+    launch = dg.RunRequest(asset_selection=[dg.AssetKey([NAME, "live_models"])], tags=of_today)
     assert not town.run(launch, {"live_models": {"approve": "gone"}})
     assert town.run(launch, {"live_models": {"approve": first.version}})
     town.settle()
@@ -40,10 +40,10 @@ def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path:
     town.land("late.csv", row(YESTERDAY, 50))
     town.settle()
     second = waiting().models
-    assert second.version != ServingRecord.load(town.store, NAME, YESTERDAY).version == first.version
+    assert second.version != ServingRecord.load(town.store, NAME, TODAY).version == first.version
     assert second.version in " ".join(issued().why_served)
     town.write_city_file()
     town.settle()
     assert waiting() is None
-    assert ServingRecord.load(town.store, NAME, YESTERDAY).version == second.version
+    assert ServingRecord.load(town.store, NAME, TODAY).version == second.version
     town.close()

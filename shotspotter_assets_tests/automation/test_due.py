@@ -12,11 +12,12 @@ from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.automation.under_way import DueRun, RunUnderWay
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.folds import Folds
+from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.known_days import SourceReport
 from shotspotter_assets.sources.schema import SIMULATED
-from shotspotter_assets.sources.snapshot import Snapshot
+from shotspotter_assets.sources.snapshot import Polled, Snapshot
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
@@ -34,6 +35,7 @@ class Town:
         self.city = CITIES[CITY].model_copy(update={"automation": "history"} | changes)
         self.waits: list[str] = []
         self.waiting: list[DueRun] = []
+        self.polled: dict[str, Polled] = {}
 
     def add(self, first: date, last: date, version: str = "1", settings: str = "") -> None:
         settings = settings or settings_hash(self.city, "grid_tensors")
@@ -51,9 +53,10 @@ class Town:
                 stored = Stored.read(self.store, self.city)
                 stored.record(asset, key, stored.made_from(asset, key), version)
 
-    def due(self, today: date, *under_way: RunUnderWay) -> list[DueRun]:
-        now = datetime.combine(today, time(17), UTC)
-        snapshot = Snapshot(self.city, reports=[SourceReport(is_complete=True)])
+    def due(self, today: date, *under_way: RunUnderWay, at: time = time(17)) -> list[DueRun]:
+        now = datetime.combine(today, at, UTC)
+        live, reports = dict.fromkeys(self.polled, FIRST), [SourceReport(is_complete=True)]
+        snapshot = Snapshot(self.city, live=live, polled=self.polled, reports=reports)
         found = due(self.city, snapshot, Stored.read(self.store, self.city), under_way, now)
         self.waits, self.waiting = list(found.waits), list(found.waiting)
         return [*found.runs, *found.training[:1]]
@@ -61,6 +64,9 @@ class Town:
     def training(self, today: date, *under_way: RunUnderWay) -> list[tuple[str, str]]:
         runs = [run for run in self.due(today, *under_way) if run.days and run.assets[0] in TRAINING]
         return [(run.assets[0], str(run.days[0])) for run in runs]
+
+
+TODAY = LAST + timedelta(days=1)
 
 
 @pytest.fixture
@@ -73,13 +79,11 @@ def town(tmp_path: Path) -> Town:
 @pytest.fixture
 def current(town: Town) -> Town:
     town.make([*PRODUCTS, "forecast_scores"], LAST)
+    town.make(PRODUCTS, TODAY)
     town.make(["fold_models"], date(2023, 10, 1), date(2024, 1, 1))
     town.make(["evaluation_reports"], date(2023, 10, 1))
     town.make(["walk_forward_reports", "city_pages"], None)
     return town
-
-
-TODAY = LAST + timedelta(days=1)
 
 
 def test_nothing_is_due_of_a_city_that_is_current(current: Town) -> None:
@@ -142,7 +146,7 @@ def test_reports_wait_for_a_test_window_of_a_year(tmp_path: Path) -> None:
 def test_scores_of_issued_days_take_corrections(current: Town) -> None:
     eve = LAST - timedelta(days=1)
     current.make(PRODUCTS[:2], eve)
-    current.make(PRODUCTS, LAST)
+    current.make(PRODUCTS, LAST, TODAY)
     [run] = [run for run in current.due(TODAY) if run.assets[0] == "forecast_scores"]
     assert run.days == (LAST, LAST)
 
@@ -177,3 +181,33 @@ def test_a_report_overtakes_the_folds_of_other_cities(town: Town) -> None:
 def test_a_new_report_renews_the_walk_forward_report_and_pages(current: Town) -> None:
     current.make(["evaluation_reports"], date(2023, 10, 1), version="2")
     assert [run.assets for run in current.due(TODAY)] == [("walk_forward_reports", "city_pages")]
+
+
+@pytest.mark.parametrize(
+    ("hour", "from_hour", "last"), [(15, 12, LAST), (16, 12, TODAY), (4, 0, TODAY), (23, 20, LAST)]
+)
+def test_the_next_day_is_due_from_the_hour_of_the_citys_file_on(
+    town: Town, hour: int, from_hour: int, last: date
+) -> None:
+    town.city = town.city.model_copy(update={"publication": Publication(next_day_from=from_hour)})
+    [run] = [run for run in town.due(TODAY, at=time(hour)) if run.assets[0] in PRODUCTS]
+    assert run.days == (LAST, last)
+    assert run.assets == (*PRODUCTS, "city_pages")
+
+
+def test_the_days_of_an_ended_service_have_no_next_day(town: Town) -> None:
+    town.city = town.city.model_copy(update={"end": LAST})
+    for today in (TODAY, TODAY + timedelta(days=40)):
+        [run] = [run for run in town.due(today) if run.assets[0] in PRODUCTS]
+        assert run.days == (LAST, LAST)
+
+
+def test_forecasts_are_due_while_a_source_does_not_answer(town: Town) -> None:
+    asked = datetime.combine(TODAY, time(4), UTC)
+    town.polled = {"api": Polled(asked_at=asked, first=TODAY, last=LAST, error="The service is away.")}
+    tomorrow = TODAY + timedelta(days=1)
+    [run] = [run for run in town.due(tomorrow) if run.assets[0] in (*PRODUCTS, *ALERTS)]
+    assert run.days == (TODAY, tomorrow)
+    assert f"Days from {FIRST} are built once the source answers again." in town.waits
+    town.add(FIRST, FIRST, settings="other")
+    assert not [run for run in town.due(tomorrow) if run.assets[0] in PRODUCTS], "days of two grids"

@@ -5,10 +5,11 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
@@ -48,6 +49,11 @@ def settled(town: LivingCity) -> LivingCity:
     return town
 
 
+def at_hour(day: date, hour: int, minute: int = 0) -> datetime:
+    """The instant of a local time of the town."""
+    return datetime(day.year, day.month, day.day, hour, minute, tzinfo=ZoneInfo("America/New_York")).astimezone(UTC)
+
+
 def forecast(town: LivingCity, day: date) -> ForecastRecord:
     return ForecastRecord.load(town.store, NAME, day)
 
@@ -57,7 +63,8 @@ def of_assets(names: tuple[str, ...], town: LivingCity) -> list[dg.RunRequest]:
 
 
 def test_nothing_is_forecast_before_the_first_forecast(town: LivingCity) -> None:
-    town.write_city_file(more=f"first_forecast: {TODAY}\n")
+    tomorrow = TODAY + ONE_DAY
+    town.write_city_file(more=f"first_forecast: {tomorrow}\n")
     town.settle()
     assert not of_assets(PRODUCTS, town)
     town.now += ONE_DAY
@@ -68,22 +75,22 @@ def test_nothing_is_forecast_before_the_first_forecast(town: LivingCity) -> None
         requested = made.resolve_sensor_def(name).evaluate_tick(context).run_requests
     assert [requested_days(request) for request in requested or ()] == [(str(TODAY), str(TODAY))]
     town.settle()
-    assert forecast(town, TODAY).last_known == TODAY
+    assert forecast(town, tomorrow).last_known == TODAY
     graph = town.on.definitions.resolve_asset_graph()
     for asset in PRODUCTS:
         with town.clock():
             days = graph.get(dg.AssetKey([NAME, asset])).partitions_def.get_partition_keys()
-        assert days == sorted(Stored.read(town.store, town.city).versions(asset)) == [str(TODAY)]
+        assert days == sorted(Stored.read(town.store, town.city).versions(asset)) == [str(tomorrow)]
 
 
 def test_a_correction_of_a_past_day_refreshes_the_newest_forecast(settled: LivingCity) -> None:
-    before, corrected = forecast(settled, YESTERDAY), YESTERDAY - timedelta(days=6)
+    before, corrected = forecast(settled, TODAY), YESTERDAY - timedelta(days=6)
     settled.requested.clear()
     settled.land("late.csv", *(row(corrected, number, hour=20, place=number) for number in range(30, 39)))
     settled.settle()
-    assert [requested_days(one) for one in of_assets(PRODUCTS[:1], settled)] == [(str(YESTERDAY), str(YESTERDAY))]
-    assert forecast(settled, YESTERDAY).version != before.version
-    assert settled.store.days_present(FORECAST_RECORD, NAME) == {YESTERDAY}
+    assert [requested_days(one) for one in of_assets(PRODUCTS[:1], settled)] == [(str(YESTERDAY), str(TODAY))]
+    assert forecast(settled, TODAY).version != before.version
+    assert settled.store.days_present(FORECAST_RECORD, NAME) == {YESTERDAY, TODAY}
 
 
 def test_a_tick_within_a_first_run_requests_no_days(town: LivingCity) -> None:
@@ -98,7 +105,7 @@ def test_a_tick_within_a_first_run_requests_no_days(town: LivingCity) -> None:
     with mock.patch.object(Store, "write_tables", write_and_tick):
         assert town.run(request)
     assert requested == []
-    assert len(town.settle()) == 1, "the newest day's products"
+    assert len(town.settle()) == 1, "the products of today and tomorrow"
 
 
 def test_a_newest_day_is_requested_beside_runs_of_a_person_and_once(settled: LivingCity) -> None:
@@ -176,6 +183,8 @@ def test_two_days_of_a_backfill_train_once(tmp_path: Path) -> None:
 def test_products_follow_a_correction_whose_run_failed_half_way(settled: LivingCity) -> None:
     settled.land("late.csv", row(YESTERDAY, 30))
     [request] = settled.tick()
+    assert settled.run(request)
+    [request] = settled.tick()
     with mock.patch("shotspotter_assets.serving.retraining.choose_models", side_effect=OSError("killed")):
         assert not settled.run(request)
     settled.now += timedelta(minutes=2)
@@ -183,7 +192,7 @@ def test_products_follow_a_correction_whose_run_failed_half_way(settled: LivingC
     settled.settle()
     stored = Stored.read(settled.store, settled.city)
     assert settled.table.days[YESTERDAY].rows == 4
-    assert all(stored.is_current(name, YESTERDAY) for name in PRODUCTS)
+    assert all(stored.is_current(name, TODAY) for name in PRODUCTS)
 
 
 def test_pages_are_built_once_after_a_new_day(settled: LivingCity) -> None:
@@ -252,3 +261,14 @@ def test_a_damaged_index_is_made_anew(settled: LivingCity) -> None:
     settled.land("late.csv", row(YESTERDAY, 50))
     settled.settle()
     assert settled.table.days[YESTERDAY].rows == 4
+
+
+def test_the_newest_forecast_is_never_of_a_day_that_has_ended(tmp_path: Path) -> None:
+    """Rows up to the 13th, and the clock at six on the 16th: the 15th is awaited until half past six."""
+    town = LivingCity(tmp_path / "town", START, at_hour(TODAY, 6))
+    town.land("history.csv", *rows(START, YESTERDAY - 2 * ONE_DAY))
+    town.settle(checks=False)
+    record = forecast(town, max(town.store.days_present(FORECAST_RECORD, NAME)))
+    assert record.forecast_date == TODAY
+    assert record.last_known < YESTERDAY
+    town.close()

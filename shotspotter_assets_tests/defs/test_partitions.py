@@ -1,4 +1,4 @@
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,7 +26,21 @@ def test_issue_dates_begin_with_the_first_forecast() -> None:
     later = TINY.model_copy(update={"first_forecast": date(2024, 3, 1), "end": date(2024, 3, 3)})
     assert partitions.issue_dates(later).get_partition_keys() == ["2024-03-01", "2024-03-02", "2024-03-03"]
     assert partitions.day_partitions(later).get_first_partition_key() == str(TINY.start)
-    assert partitions.issue_dates(TINY) == partitions.day_partitions(TINY)
+    assert partitions.issue_dates(TINY).start == partitions.day_partitions(TINY).start
+
+
+@pytest.mark.parametrize(
+    ("moment", "last"),
+    [("2024-03-05T23:59", "2024-03-05"), ("2024-03-10T00:01", "2024-03-10"), ("2024-11-03T23:59", "2024-11-03")],
+)
+def test_an_issue_date_exists_once_it_has_begun(moment: str, last: str) -> None:
+    with freeze_time(datetime.fromisoformat(moment).replace(tzinfo=TINY.zone)):
+        assert partitions.issue_dates(TINY).get_last_partition_key() == last
+        assert partitions.scored_days(TINY).get_last_partition_key() == str(
+            date.fromisoformat(last) - timedelta(days=1)
+        )
+        ended = TINY.model_copy(update={"end": date(2024, 3, 3)})
+        assert partitions.issue_dates(ended).get_last_partition_key() == "2024-03-03"
 
 
 def test_days_and_folds_end_with_the_citys_service() -> None:

@@ -1,7 +1,6 @@
 """Nowcasts of a city for the next 15 to 60 minutes and the next hours, and their scores by day."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -9,7 +8,7 @@ from pydantic import Field
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import asset_settings, daily_asset
+from shotspotter_assets.defs.materialize import asset_settings, score_asset
 from shotspotter_assets.defs.resources import Log, SourcesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS
 from shotspotter_assets.storage.stored_file import Asset
@@ -44,8 +43,7 @@ def definitions(city: City) -> dg.Definitions:
         picture = panel.picture("map", risk_map(longest, city, title))
         return dg.MaterializeResult(metadata={**panel.nowcast(opened, record), "map": picture})
 
-    shown: dict[str, Any] = {"kinds": {"json"}, "code_version": "1"}
-    scores = daily_asset(city, Asset.NOWCAST_SCORES, _scores_of, {Asset.CLEANED_ALERTS: None}, **shown)
+    scores = score_asset(city, Asset.NOWCAST_SCORES, _scores_of, {Asset.CLEANED_ALERTS: None})
     return dg.Definitions(assets=[nowcasts] if city.nowcasts is None else [nowcasts, scores])
 
 

@@ -23,26 +23,28 @@ def definitions(city: City) -> dg.Definitions:
 
 @for_each_target
 def _forecast_of(log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
-    """Risk by cell on the next local day and in the hours from its midnight, from the days known at the issue date.
+    """Risk by cell on the day after the issue date and in the hours from its midnight, from the days known so far.
 
     With the expected alerts by hour, the 20 cells with the highest risk and the reasons, and the map as GeoJSON.
-    Once its day is over, a forecast that was issued in time is kept, unless the grid has changed. Where the source
-    publishes late, the forecast has a lead of more than a day. Beyond the city's longest lead nothing is issued.
+    Issued from noon of the issue date on, and refreshed when days arrive. Once its day has begun, a forecast stays as
+    issued, unless the grid has changed; a late one stays once its day is over. `versions` has all issued versions.
+    Beyond the city's longest lead nothing is issued.
     """
     from shotspotter_assets.geometry.cells import cell_name
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.serving.approval import WaitingModels
     from shotspotter_assets.serving.daily_forecast import forecast_day
-    from shotspotter_assets.serving.issued_forecasts import issued_on_grid, withheld, write_forecast
+    from shotspotter_assets.serving.issued_forecasts import ForecastRecord, issued_on_grid, withheld, write_forecast
     from shotspotter_assets.serving.pictures import risk_map
     from shotspotter_assets.serving.risk_tables import next_day_rows
     from shotspotter_assets.serving.serving_record import ServingRecord
     from shotspotter_assets.storage.fingerprints import sha256
 
     if (issued := issued_on_grid(store, city, issue_date, local_time.now())) is not None:
-        note = f"Left as issued at {issued.issued_at}, as {issued.forecast_date} is over."
+        note = f"Left as issued at {issued.issued_at}, as {issued.forecast_date} has begun."
         of_issued = issued.model_dump(mode="json", include={"forecast_date", "served"})
-        return {**of_issued, "data_version": issued.version, "note": note}
+        versions = panel.table(version.model_dump(mode="json") for version in issued.versions)
+        return {**of_issued, "data_version": issued.version, "note": note, "versions": versions}
     record = ServingRecord.find(store, city.name, issue_date)
     history = CityHistory.load(store, city, issue_date)
     if record is not None and record.last_known < history.last_known:
@@ -62,7 +64,8 @@ def _forecast_of(log: Log, store: Store, city: City, issue_date: date) -> panel.
             "path": dg.MetadataValue.path(write_forecast(store, nothing)),
         }
     forecast = forecast_day(record, record.loaded(store), history)
-    facts, path = forecast.record, write_forecast(store, forecast)
+    path = write_forecast(store, forecast)
+    facts = ForecastRecord.load(store, city.name, issue_date)
     low, high = facts.expected_alerts_low, facts.expected_alerts_high
     title = (
         f"Risk of {facts.forecast_date} ({facts.served}): {facts.expected_alerts:.1f} alerts expected "
@@ -86,6 +89,7 @@ def _forecast_of(log: Log, store: Store, city: City, issue_date: date) -> panel.
             }
             for row in forecast.top.to_pylist()
         ),
+        "versions": panel.table(version.model_dump(mode="json") for version in facts.versions),
         "geojson": dg.MetadataValue.path(store.uri(RISK_MAP, city.name, issue_date)),
         "path": dg.MetadataValue.path(path),
     }

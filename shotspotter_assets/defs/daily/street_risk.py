@@ -7,7 +7,7 @@ import dagster as dg
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import daily_asset, for_each_target
+from shotspotter_assets.defs.materialize import daily_asset, for_each_target, score_asset
 from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_TWO_DAYS, asset_key, issue_dates, run_days
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage.catalogue import STREETS, STREETS_MAP
@@ -30,7 +30,7 @@ def definitions(city: City) -> dg.Definitions:
         return dg.AssetCheckResult(passed=not wrong, severity=dg.AssetCheckSeverity.ERROR, description=wrong)
 
     upstream = {Asset.STREET_RISK: DAY_BEFORE, Asset.CLEANED_ALERTS: LAST_TWO_DAYS, Asset.GRID_TENSORS: LAST_TWO_DAYS}
-    scores = daily_asset(city, Asset.STREET_SCORES, _scores_of, upstream, kinds={"json"}, code_version="1")
+    scores = score_asset(city, Asset.STREET_SCORES, _scores_of, upstream)
     assets = [street_risk] if city.streets is None else [street_risk, scores]
     return dg.Definitions(assets=assets, asset_checks=[streets_are_usable])
 
