@@ -96,9 +96,10 @@ class CityHistory:
 
     @property
     def data_in_words(self) -> str:
-        """The known and the missing days to the issue date."""
+        """The known and the missing days to the issue date, as far as they are over."""
         gaps = [day for day in sorted(self.unknown) if day >= self.last_known - RECENT_DAYS]
-        missing = [*gaps, *days_between(self.last_known, self.issue_date)[1:]]
+        last_over = min(self.issue_date, today(self.city.zone) - ONE_DAY)
+        missing = [*gaps, *days_between(self.last_known, last_over)[1:]]
         return data_in_words(self.last_known, missing, self.held_back)
 
     @property

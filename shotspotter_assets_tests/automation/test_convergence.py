@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from unittest import mock
 
@@ -18,9 +18,9 @@ from shotspotter_assets.automation.due import PRODUCTS
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.quality.on_time import lateness
-from shotspotter_assets.serving.issued_forecasts import load_record
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.sources.schema import PUBLISHED
-from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, PAGE, RAW_ROWS, STATUS, TENSORS
+from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, FORECAST_RECORD, PAGE, RAW_ROWS, STATUS, TENSORS
 from shotspotter_assets.storage.local_files import LocalFiles
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset
@@ -148,6 +148,13 @@ class Converging(RuleBasedStateMachine):
     def midnight(self) -> None:
         self.town.now += timedelta(days=1)
 
+    @rule(hour=st.sampled_from([0, 7, 11, 23]))
+    def another_hour(self, hour: int) -> None:
+        """Move on to the next such hour of the town's clock."""
+        local = self.town.now.astimezone(self.town.city.zone)
+        later = local.replace(hour=hour, minute=5)
+        self.town.now = (later + timedelta(days=later <= local)).astimezone(UTC)
+
     @rule()
     def restart(self) -> None:
         self.town.restart()
@@ -167,9 +174,12 @@ class Converging(RuleBasedStateMachine):
 
     @rule()
     def tick(self) -> None:
-        for request in self.town.tick():
+        requests = self.town.tick()
+        for request in requests:
             self.town.run(request, checks=False)
         self.remember()
+        if not requests and "tried again at" not in self.town.message:
+            self.has_a_present_forecast()
 
     @rule()
     def lost_request(self) -> None:
@@ -183,10 +193,19 @@ class Converging(RuleBasedStateMachine):
         self.town.now += timedelta(minutes=2)
 
     def remember(self) -> None:
-        """Remember the forecasts whose day is over: they must stay as they are."""
-        for day in self.town.store.days_present(FORECAST, NAME):
-            if day + timedelta(days=1) <= self.town.yesterday and day not in self.issued:
-                self.issued[day] = self.town.store.read_bytes(FORECAST, NAME, day)
+        """Remember the forecasts that were issued before their day began, or whose day is over: they must stay."""
+        town = self.town
+        for day in town.store.days_present(FORECAST, NAME):
+            begins = datetime(day.year, day.month, day.day, tzinfo=town.city.zone) + timedelta(days=1)
+            ends = begins + timedelta(days=1)
+            issued_at = datetime.fromisoformat(ForecastRecord.load(town.store, NAME, day).issued_at)
+            if (issued_at < begins <= town.now or ends <= town.now) and day not in self.issued:
+                self.issued[day] = town.store.read_bytes(FORECAST, NAME, day)
+
+    def has_a_present_forecast(self) -> None:
+        """Assert that the newest forecast, or reason for none, is of today or tomorrow."""
+        newest = max(self.town.store.days_present(FORECAST_RECORD, NAME))
+        assert newest >= self.town.yesterday, self.town.now
 
     def settle(self) -> None:
         """Let the daemon become idle, and compare with a rebuild."""
@@ -199,9 +218,12 @@ class Converging(RuleBasedStateMachine):
         assert contents(store, town) == contents(fresh.store, fresh)
         states = {day: (entry.state, entry.rows, entry.rejected) for day, entry in town.table.days.items()}
         assert states == {day: (entry.state, entry.rows, entry.rejected) for day, entry in fresh.table.days.items()}
-        stored, last = Stored.read(store, town.city), town.yesterday
-        for asset in (*PRODUCTS, Asset.FORECAST_SCORES):
-            assert stored.is_current(asset, last), asset
+        stored, today = Stored.read(store, town.city), town.yesterday + timedelta(days=1)
+        for asset in PRODUCTS:
+            assert stored.is_current(asset, today), asset
+        for day in store.days_present(FORECAST, NAME):
+            assert day >= town.yesterday or stored.is_current(Asset.FORECAST_SCORES, day + timedelta(days=1)), day
+        self.has_a_present_forecast()
         assert stored.is_current(Asset.CITY_PAGES)
         for day, content in self.issued.items():
             assert store.read_bytes(FORECAST, NAME, day) == content, day
@@ -231,9 +253,10 @@ class Converging(RuleBasedStateMachine):
         known, nothing_came = f"lerts up to {last.day} {last:%B %Y}", "nothing has come for"
         with town.clock():
             said = [lateness(store, town.city).message]
-        record = load_record(store, NAME, town.yesterday)
+        today = town.yesterday + timedelta(days=1)
+        record = load_record(store, NAME, today)
         status = json.loads(store.read_bytes(PAGE.named(file=STATUS.file), NAME))
-        assert (record.last_known, record.lead) == (last, (town.yesterday - last).days + 1)
+        assert (record.last_known, record.lead) == (last, (today - last).days + 1)
         assert status["last_known"] == str(last)
         after = [town.table.state(day) for day in days_between(last, town.yesterday)[1:]]
         for text in (*said, record.data_in_words, status["data"]):

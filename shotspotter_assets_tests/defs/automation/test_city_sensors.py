@@ -66,7 +66,7 @@ def test_a_backlog_is_stored_before_the_newest_day_is_forecast(town: LivingCity)
     assert assets_of(request) == set(ALERTS)
     town.run(request)
     [request] = town.tick()
-    assert requested_days(request) == (str(YESTERDAY), str(YESTERDAY))
+    assert requested_days(request) == (str(YESTERDAY), str(TODAY)), "the forecasts of today and tomorrow"
     assert {"live_models", "risk_forecasts", "patrol_plans", "city_pages"} <= assets_of(request)
 
 
@@ -76,7 +76,7 @@ def test_a_new_day_is_one_run_before_all_others(stored: LivingCity) -> None:
     stored.land("a.csv", HISTORY[0], *HISTORY[2:])
     newest, corrected = stored.tick()
     assert requested_days(newest) == (str(TODAY), str(TODAY))
-    assert "patrol_plans" in assets_of(newest)
+    assert assets_of(newest) == {*ALERTS, "forecast_scores"}, "the products of tomorrow follow"
     # The incidents of the day after a corrected one may have begun on it.
     assert requested_days(corrected) == (str(START), str(START + timedelta(days=1)))
     assert int(newest.tags["dagster/priority"]) > int(corrected.tags["dagster/priority"]) > 0
