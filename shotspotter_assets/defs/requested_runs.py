@@ -8,6 +8,7 @@ from typing import Final
 import dagster as dg
 
 from shotspotter_assets.automation.under_way import NEWEST_DAY, RunUnderWay
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.partitions import PARTITION, RANGE_END, RANGE_START
 from shotspotter_assets.storage.stored_file import Asset
@@ -32,15 +33,16 @@ def runs_under_way(instance: dg.DagsterInstance, city: City) -> list[RunUnderWay
 def replacing_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     """Return the id of a newer run that makes `run` superfluous; empty without one.
 
-    It was requested for other rows of the newest day of `run`, or for a later day.
+    It was requested for other rows of the newest day of `run`, of the last day before its forecasts, or for a later day.
     """
     own = _described(run, city := run.tags.get(CITY_TAG, ""))
     if run.tags.get(PRIORITY_TAG) != str(NEWEST_DAY) or own.days is None:
         return ""
+    newest_day = own.days[1] if Asset.RAW_ALERTS in own.assets else own.days[1] - ONE_DAY
     runs = instance.get_runs(dg.RunsFilter(tags={CITY_TAG: city}), limit=MAX_NEWER_RUNS)
     for newer in takewhile(lambda other: other.run_id != run.run_id, runs):
         other = _described(newer, city)
-        is_newer = other.days is not None and other.days[1] >= own.days[1] and other.version != own.version
+        is_newer = other.days is not None and other.days[1] >= newest_day and other.version != own.version
         if is_newer and Asset.RAW_ALERTS in other.assets and newer.status in {*_ACTIVE, dg.DagsterRunStatus.SUCCESS}:
             return newer.run_id
     return ""
