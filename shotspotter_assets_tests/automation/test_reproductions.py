@@ -21,7 +21,7 @@ from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train_live
-from shotspotter_assets.storage.catalogue import FORECAST_RECORD, TENSORS
+from shotspotter_assets.storage.catalogue import FORECAST_RECORD
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
 from shotspotter_assets_tests.defs.chain import requested_days
@@ -147,7 +147,7 @@ def test_a_run_for_outdated_rows_gives_up_and_counts_as_no_failure(settled: Livi
 
     with ExitStack() as stack, mock.patch.object(Store, "write_tables", write_while_a_newer_run_waits):
         assert settled.run(outdated)
-        assert TODAY not in settled.store.days_present(TENSORS, NAME)
+        assert str(TODAY) not in Stored.read(settled.store, settled.city).lineage("forecast_scores")
         assert settled.table.days[TODAY].rows == 5
     settled.settle()
     assert forecast(settled, TODAY + ONE_DAY).last_known == TODAY
