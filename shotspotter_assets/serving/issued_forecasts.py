@@ -40,9 +40,8 @@ class _Issue(StoredRecord):
     forecast_date: date = Field(description="Local day after the issue date.")
     lead: int = Field(description="Days from `last_known` to `forecast_date`.")
     last_known: date = Field(description="Last day whose data were used.")
-    earlier: tuple[IssuedVersion, ...] = Field((), description="Versions that were issued before, in order.")
-
     data: str = Field("", description="Known and missing days, in words.")
+    earlier: tuple[IssuedVersion, ...] = Field((), description="Versions that were issued before, in order.")
 
     @property
     def data_in_words(self) -> str:
