@@ -104,9 +104,8 @@ def main() -> None:
         seconds = np.mean([trained(fold, name, seed, chosen.cache).seconds for fold in windows for seed in seeds])
         gain = pooled_gain(sums, name, HISTORICAL_MEAN).text()
         print_row(name, gain, over, f"{min(each):+.4f} to {max(each):+.4f}", f"{seconds:.0f}")
-    print(
-        f"\n{positives:,} cell-days with an alert, {len(seeds)} seeds, quarters from {', '.join(str(fold.cutoff) for fold in windows)}"
-    )
+    quarters = ", ".join(str(fold.cutoff) for fold in windows)
+    print(f"\n{positives:,} cell-days with an alert, {len(seeds)} seeds, quarters from {quarters}")
 
 
 if __name__ == "__main__":
