@@ -92,7 +92,8 @@ def test_shifts_and_types_change_map_and_places(page: Any, folder: Path, tiny_si
 @pytest.mark.parametrize(
     ("hours", "shown", "label"),
     [(1, "before=night", "today"), (7, "shift=day", "today"), (15, "shift=night", "today"), (23, "shift=night", "today"),
-     (-4, "before=night", "today"), (31, "shift=day", ""), (50, "shift=night", "")],
+     (-4, "before=night", "today"),
+     (-12, "before=day", "today"), (-9, "before=night", "today"), (31, "shift=day", ""), (50, "shift=night", "")],
 )  # fmt: skip
 def test_the_page_opens_on_the_shift_of_the_clock(
     page: Any, folder: Path, tiny_site: TinySite, hours: int, shown: str, label: str
@@ -103,6 +104,19 @@ def test_the_page_opens_on_the_shift_of_the_clock(
     assert page.get_attribute(".period:not([hidden])", "id") == shown
     assert page.inner_text("#when").strip() == (f"({label})" if label else "")
     assert page.locator("nav.shifts >> text=night from >> visible=true").count() == (hours < 6)
+
+
+@pytest.mark.parametrize(("hours", "shown"), [(-1, "before=Night"), (3, "before=Night"), (6.5, "shift=Morning")])
+def test_a_city_without_shifts_opens_on_the_six_hours_of_the_clock(
+    page: Any, copy: Store, tiny_site: TinySite, hours: float, shown: str
+) -> None:
+    make_pages(copy, tiny_site.city.model_copy(update={"patrol": None}))
+    make_overview(copy, [CITY])
+    midnight = day_start(tiny_site.last_issued + timedelta(days=1), tiny_site.city.zone)
+    page.clock.set_fixed_time(midnight + timedelta(hours=hours))
+    open_page(page, Path(copy.root, "city_pages"))
+    assert page.get_attribute(".period:not([hidden])", "id") == shown
+    assert page.inner_text("#when").strip() == "(today)"
 
 
 @pytest.mark.parametrize(
