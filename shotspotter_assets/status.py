@@ -17,7 +17,7 @@ from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.quality.day_decisions import unusual_sentences
 from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.serving.approval import waiting_models
-from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record
+from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record, why_none_issued
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.alert_source import SourceError
@@ -80,7 +80,10 @@ def _facts(
             serves.append(f"{before}{record.served} since {record.since}, models of {record.models_from}")
             serves += filter(None, [record.gate.overruled])
         issued = max(of_target.days_present(FORECAST_RECORD, city.name), default=None)
-        forecast = None if issued is None else load_record(of_target, city.name, issued)
+        if issued is None:
+            why_none.append(f"{before}{why_none_issued(of_target, view)}")
+            continue
+        forecast = load_record(of_target, city.name, issued)
         if isinstance(forecast, NoForecast):
             repeated = any(text in forecast.no_forecast for text in waiting)
             why_none.append(f"{before}{issued}: {'models wait for approval' if repeated else forecast.no_forecast}")

@@ -62,6 +62,7 @@ def test_status_names_known_due_and_held_back_days(tmp_path: Path) -> None:
     assert f"newest known day  {days[4]}" in shown
     assert f"held back         {days[2]}: " in shown
     assert "serves            nothing yet" in shown
+    assert "no forecast       " in shown
     city.close()
 
 

@@ -23,7 +23,6 @@ from shotspotter_assets.pages.words import (
     amount,
     chance,
     chance_classes,
-    long_day,
     map_view,
     reasons,
     scale,
@@ -34,10 +33,15 @@ from shotspotter_assets.patrol.cover import reach_matrix
 from shotspotter_assets.patrol.dispatch import PlanRecord, read_plan
 from shotspotter_assets.patrol.shifts import shift_forecasts, shift_window, totals_note
 from shotspotter_assets.quality.finding import number_of
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast, load_record
+from shotspotter_assets.serving.issued_forecasts import (
+    ForecastRecord,
+    IssueRecord,
+    NoForecast,
+    load_record,
+    why_none_issued,
+)
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
 from shotspotter_assets.serving.street_ranking import StreetRecord, top_street_lines
-from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, STREETS
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
 from shotspotter_assets.storage.store import Store
@@ -72,7 +76,13 @@ def newest_forecast(store: Store, city: City, places: Places) -> dict[str, Any]:
     """
     made = store.days_present(FORECAST_RECORD, city.name)
     if not made:
-        return {"forecast": None, "no_forecast": _never_made(store, city), "nothing": None, "days": [], "changes": ""}
+        return {
+            "forecast": None,
+            "no_forecast": why_none_issued(store, city),
+            "nothing": None,
+            "days": [],
+            "changes": "",
+        }
     issue = _drawable(store, city, max(made))
     newest = None
     if isinstance(issue, ForecastRecord):
@@ -111,19 +121,6 @@ def _day_before(store: Store, city: City, newest: IssueRecord, places: Places) -
         # Files of the day before, or shifts that it does not have, must not stop today's page.
         log.warning("City %s: pages leave out the day before. %s", city.name, error)
         return None
-
-
-def _never_made(store: Store, city: City) -> str:
-    """Return why a target has no forecast yet, in words."""
-    table = DayTable.read(store, city.name)
-    last = table.last_counted(date.max)
-    held_back = table.in_state("held_back")
-    if last is None and held_back:
-        newest = max(held_back)
-        return f"No day counts yet: {number_of(len(held_back), 'day')} held back, the last {newest}: {held_back[newest].why}"
-    if last is not None and last < city.first_issue_date:
-        return f"Forecasts begin with the alerts of {long_day(city.first_issue_date)} (`first_forecast` in the city's file)."
-    return f"No forecast of {city.target} has been made yet: its models are trained with the next day, or by a run by hand."
 
 
 class _DayOfPage:

@@ -11,7 +11,9 @@ from shotspotter_assets.calendar.local_time import ONE_DAY, day_start, days_betw
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import grid_settings
 from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.quality.finding import number_of
 from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
+from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import data_in_words
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, RISK_MAP, TOP_LOCATIONS
 from shotspotter_assets.storage.fingerprints import sha256
@@ -183,6 +185,19 @@ def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
         no_forecast=f"No forecast is issued. {why or stored.lateness}",
         last_issued=max(issued, default=None),
     )
+
+
+def why_none_issued(store: Store, city: City) -> str:
+    """Return why no forecast of a target was ever issued, in words."""
+    table = DayTable.read(store, city.name)
+    last = table.last_counted(date.max)
+    held_back = table.in_state("held_back")
+    if last is None and held_back:
+        newest = max(held_back)
+        return f"No day counts yet: {number_of(len(held_back), 'day')} held back, the last {newest}: {held_back[newest].why}"
+    if last is not None and last < city.first_issue_date:
+        return f"Forecasts begin with the alerts of {city.first_issue_date} (`first_forecast` in the city's file)."
+    return f"No forecast of {city.target} has been made yet: its models are trained with the next day, or by a run by hand."
 
 
 def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
