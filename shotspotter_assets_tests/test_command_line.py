@@ -56,7 +56,9 @@ def test_status_names_known_due_and_held_back_days(tmp_path: Path) -> None:
     rows = [row(day, number) for day in days for number in range(4)]
     outside = [one.replace(",38.", ",58.") if str(days[2]) in one else one for one in rows]
     city.land("days.csv", *outside)
-    assert f"raw_alerts, cleaned_alerts, grid_tensors: {start} to {days[4]}: the first day is new." in status()
+    assert (
+        f"raw_alerts, cleaned_alerts, grid_tensors: {start} (days.csv) to {days[4]}: the first day is new." in status()
+    )
     city.settle(days_only=True)
     shown = status()
     assert f"newest known day  {days[4]}" in shown
