@@ -13,7 +13,6 @@ from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.quality.day_decisions import day_decisions
 from shotspotter_assets.sources.day_table import DayTable, Decision
 from shotspotter_assets.sources.known_days import Decisions
-from shotspotter_assets.sources.schema import SIMULATED
 from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.stored_file import Asset
@@ -29,7 +28,7 @@ class DueDay:
     reason: str  # end of a sentence
     version: str  # rows, settings and state to store
     replaces: str  # version of the stored day; empty without one
-    files: tuple[str, ...] = ()  # names of the files whose rows are not the stored ones
+    files: tuple[str, ...] = ()  # names of the files with its rows: all of a new day, the newest of a stored one
 
     @property
     def named(self) -> str:
@@ -58,7 +57,7 @@ def due_days(city: City, snapshot: Snapshot, stored: Stored, now: datetime) -> D
     same = snapshot.stored_days(stored.table)
     found = snapshot.day_rows(stored.table, same)
     states = day_decisions(city, snapshot.reports, snapshot.words, found, last)
-    reasons = _reasons(stored, same, states)
+    reasons = _reasons(stored, snapshot, same, states)
     left_out = _left_out(snapshot, stored.table, last, reasons)
     days = {day: _due_day(snapshot, stored, day, reasons[day], states) for day in reasons if day not in left_out}
     days |= _followers(stored.table, days, same, last)
@@ -86,10 +85,12 @@ def _last_day(city: City, snapshot: Snapshot, table: DayTable, now: datetime) ->
     return max(last, min(max(table.days, default=last), yesterday, city.end or yesterday))
 
 
-def _reasons(stored: Stored, same: Collection[date], states: Decisions) -> dict[date, str]:
+def _reasons(stored: Stored, snapshot: Snapshot, same: Collection[date], states: Decisions) -> dict[date, str]:
     """Return the reason for each day to build, as the end of a sentence; `same` days have the rows of the sources."""
     city, table, settings = stored.city, stored.table, settings_hash(stored.city, Asset.GRID_TENSORS)
     gridded, lineage = stored.store.days_present(TENSORS, city.name), stored.lineage(Asset.GRID_TENSORS)
+
+    judged_by = city.max_share_rejected, snapshot.is_box_doubted
 
     def reason(day: date, decision: Decision) -> str:
         entry = table.days.get(day)
@@ -99,8 +100,8 @@ def _reasons(stored: Stored, same: Collection[date], states: Decisions) -> dict[
             return "has other rows now"
         if entry.settings != settings:
             return "was stored with other settings of the city's file"
-        if entry.rejected and entry.max_share_rejected != city.max_share_rejected:
-            return "was stored with another max_share_rejected"
+        if entry.rejected and (entry.max_share_rejected, entry.is_box_doubted) != judged_by:
+            return "has unusable rows that are judged anew: by max_share_rejected, or by all rows outside the box"
         if (entry.state, entry.is_unusual) != (decision.state, decision.is_unusual):
             return f"is {decision.state.replace('_', ' ')} now ({decision.why})"
         is_gridded = day in gridded and lineage.get(str(day), NOT_MADE).made_from == table.made_from(day)
@@ -121,14 +122,16 @@ def _left_out(snapshot: Snapshot, table: DayTable, last: date, days: Collection[
 
 def _due_day(snapshot: Snapshot, stored: Stored, day: date, reason: str, states: Decisions) -> DueDay:
     city, entry, rows = stored.city, stored.table.days.get(day), snapshot.rows.get(day, {})
-    settings = f"{settings_hash(city, Asset.GRID_TENSORS)}{city.max_share_rejected}"
-    before = {} if entry is None else entry.sources
-    changed = [name for name in {**rows, **before} if rows.get(name, ("",))[0] != before.get(name)]
+    settings = f"{settings_hash(city, Asset.GRID_TENSORS)}{city.max_share_rejected}{snapshot.is_box_doubted}"
+    files = snapshot.files_of(day)
+    if entry is not None:  # the newest of them differs from what is stored, unless a file is gone
+        present = {origin: version for origin, (version, _) in rows.items()}
+        files = files[-1:] if present != entry.sources else []
     return DueDay(
         reason,
         f"{sorted(rows.items())}{settings}{states[day].state}",
         "" if entry is None else entry.version,
-        tuple(sorted(PurePosixPath(name).name for name in changed if name and name not in {*snapshot.live, SIMULATED})),
+        tuple(PurePosixPath(path).name for path in files),
     )
 
 

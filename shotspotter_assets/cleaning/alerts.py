@@ -18,12 +18,14 @@ from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
 from shotspotter_assets.cleaning.incidents import incident_numbers
 from shotspotter_assets.cleaning.spellings import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.geometry.cells import Plane
-from shotspotter_assets.sources.schema import FIRST_POSSIBLE_DAY, RAW_SCHEMA
+from shotspotter_assets.sources.schema import FIRST_POSSIBLE_DAY, PLACE_DECIMALS, RAW_SCHEMA
 from shotspotter_assets.storage.catalogue import CLEANED, REJECTED
 from shotspotter_assets.storage.stored_file import Asset
 
 AS_SPELLED: Final = "gunshot_type_as_received"
 BEFORE_START: Final = "before_start"
+OUTSIDE_BOX: Final = "outside_box"
+OTHER_EVENT: Final = "other_event"
 
 REASONS: Final = {
     "no_time": "the time is missing or unreadable, or has no zone",
@@ -32,15 +34,14 @@ REASONS: Final = {
     "impossible_date": "the date is before 1990, or not near the date of its daily file",
     "no_point": "longitude or latitude is missing or not a number",
     "swapped_point": "longitude and latitude are swapped: the other way round, the point lies within the city's box",
-    "outside_box": "the point lies outside the city's box",
-    "other_event": "the type is none of the city's event_types and no known gunshot type",
+    OUTSIDE_BOX: "the point lies outside the city's box",
+    OTHER_EVENT: "the type is none of the city's event_types and resembles no gunshot type; such rows are ignored, no defect",
     "too_many": "the day has more rows than can be numbered (99,999)",
 }
 """Reasons and their meaning; a row has the first one that applies."""
 MAX_ALERTS_A_DAY: Final = 99_999  # limit of the five digits of `user_id` for the place within the day
 CONTENT: Final = ("date", "time_utc", "longitude", "latitude", "source_id", "gunshot_type", "rounds")
 """Columns that the publisher states; equal rows are equal in all of them."""
-PLACE_DECIMALS: Final = 5  # decimals of a degree (about a metre) by which rows of different files are compared
 DAYS_BEFORE: Final = 1  # stored days that a day's cleaning reads: an incident may begin before midnight
 IDENTITY: Final = ("date", "received_from", "received_row")  # order of a source's rows of equal content
 RECOUNTED: Final = (*CONTENT, "received_from", "received_row", "is_separate")
@@ -59,6 +60,7 @@ class Account:
     incidents: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     unknown_types: dict[str, int] = field(default_factory=dict)
+    other_events: dict[str, int] = field(default_factory=dict)  # ignored rows by spelling
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     cleaned = {}
     for day, number in rows_by_day(dates_of(usable), days).items():
         of_day, codes = alerts[day].drop_columns([AS_SPELLED]), alerts[day]["gunshot_type"]
+        is_other = pc.equal(rejected[day]["reason"], OTHER_EVENT)
         account = Account(
             received=number + rejected[day].num_rows,
             cleaned=of_day.num_rows,
@@ -92,6 +95,7 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
             incidents=int(pc.sum(pc.equal(of_day["incident_id"], of_day["user_id"])).as_py() or 0),
             rejected=dict(Counter(rejected[day]["reason"].to_pylist())),
             unknown_types=unknown_spellings(alerts[day][AS_SPELLED], codes, city) if codes.null_count else {},
+            other_events=dict(Counter(rejected[day][AS_SPELLED].filter(is_other).to_pylist())),
         )
         cleaned[day] = CleanedDay(of_day, rejected[day], account)
     return cleaned
@@ -109,7 +113,8 @@ def duplicate_rows(rows: pa.Table) -> Booleans:
 
     Equal rows of a file are separate events where `is_separate` is true. Alerts of two files are equal if their `source_id`
     is. If one has none, second, type and point to five decimals decide, and as many count as the file with most of them has.
-    Files are ordered by name, so that a rebuild gives equal tables.
+    Rows with an id come first, then files by name. Files of one landing folder are merged before (`merge_files`), so their
+    names do not matter.
     """
     frame = rows.select(list(RECOUNTED)).to_pandas()
     repeated = frame.duplicated([*CONTENT, "received_from"]).to_numpy() & ~_flags(rows["is_separate"])
@@ -150,8 +155,8 @@ def row_reasons(raw: pa.Table, city: City) -> Integers:
         "impossible_date": _flags(misfiled),
         "no_point": np.isnan(longitude) | np.isnan(latitude),
         "swapped_point": ~inside & swapped,
-        "outside_box": ~inside,
-        "other_event": _flags(are_unlisted(raw["gunshot_type"], city)) & bool(city.event_types),
+        OUTSIDE_BOX: ~inside,
+        OTHER_EVENT: _flags(are_unlisted(raw["gunshot_type"], city)) & bool(city.event_types),
     }
     names = list(REASONS)
     reasons = np.select([applies[name] for name in names[:-1]], range(len(names) - 1), USABLE)
@@ -176,12 +181,15 @@ def _in_order(usable: pa.Table) -> pa.Table:
 
 
 def _in_earlier_file(rows: pd.DataFrame) -> Booleans:
-    rows = rows.sort_values("received_from", kind="stable")
-    has_id, file = rows["source_id"].notna(), rows["received_from"].astype("category").cat.codes
+    rows = rows.assign(is_without_id=rows["source_id"].isna())
+    rows = rows.sort_values(["is_without_id", "received_from"], kind="stable")
+    has_id = ~rows["is_without_id"]
+    file = rows["received_from"].astype("category").cat.codes
     second = rows["time_utc"].dt.floor("s")
     east, north = ((rows[name] * 10**PLACE_DECIMALS).round() for name in ("longitude", "latitude"))
     place = rows.groupby([second, east, north, "gunshot_type"], dropna=False, sort=False).ngroup()
-    number = rows.groupby([file, place], sort=False).cumcount()
+    # Ids are counted in all files together: it does not matter which file has which.
+    number = rows.groupby([file.mask(has_id, -1), place], sort=False).cumcount()
     earlier = pd.DataFrame({"file": file, "has_id": has_id})
     keys = [rows["date"], rows["source_id"]], [place, number]
     of_id, of_place = (earlier.groupby(key, dropna=False, sort=False).transform("first") for key in keys)

@@ -2,17 +2,21 @@
 
 from collections import Counter
 from datetime import date
+from pathlib import PurePosixPath
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shotspotter_assets.arrays import Names
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cleaning.alerts import BEFORE_START, REASONS, row_reasons
+from shotspotter_assets.cleaning.alerts import BEFORE_START, OTHER_EVENT, OUTSIDE_BOX, REASONS, row_reasons
+from shotspotter_assets.sources.snapshot import is_doubtful
 
 MAX_ROW_CHARACTERS: Final = 160
+MAX_FILES_NAMED: Final = 5
 UNDATED: Final = ("no_time", "future_date", "impossible_date")  # filed under the first day or the day of their file
 REMEDIES: Final = {
     "no_time": "columns.time, time_format (how times are written) and naive_times (what a time without a zone means)",
@@ -20,25 +24,33 @@ REMEDIES: Final = {
     "impossible_date": "time_format (day and month may be interchanged)",
     "no_point": "columns.longitude and columns.latitude",
     "swapped_point": "columns.longitude and columns.latitude, which seem to be interchanged",
-    "outside_box": "box",
-    "other_event": "event_types",
+    OUTSIDE_BOX: "box",
     "too_many": "columns.time and time_format (a whole file may carry one date)",
 }
 """Keys of the city's file to correct, by reason."""
 
 
-def held_back_days(city: City, raw: pa.Table) -> tuple[dict[date, str], dict[date, int]]:
+def held_back_days(
+    city: City, raw: pa.Table, *, is_box_doubted: bool | None = None
+) -> tuple[dict[date, str], dict[date, int]]:
     """Return the reason of each held-back day, and the number of rejected rows of each day in `raw` (`RAW_SCHEMA`).
 
-    A day is held back if a larger share of its rows than `City.max_share_rejected` cannot be used. Rows from before the
-    city's start, and undated rows filed under the first day, do not belong to the day.
+    A day is held back if a larger share of its rows than `City.max_share_rejected` cannot be used. Rows of other events do
+    not count, nor do rows from before the city's start, and undated rows filed under the first day. Rows outside the box
+    count only where the box is doubted (`sources.snapshot.is_doubtful`), by default because of these rows alone.
     """
     names = np.array([*REASONS, ""])[row_reasons(raw, city)]
+    if is_box_doubted is None:
+        is_box_doubted = is_doubtful(int((names == OUTSIDE_BOX).sum()), raw.num_rows)
     dates = dates_of(raw)
-    belongs = (names != BEFORE_START) & ~(np.isin(names, UNDATED) & (dates == np.datetime64(city.start)))
+    is_of_no_day = np.isin(names, UNDATED) & (dates == np.datetime64(city.start))
+    not_counted = (BEFORE_START, OTHER_EVENT) if is_box_doubted else (BEFORE_START, OTHER_EVENT, OUTSIDE_BOX)
+    belongs = ~np.isin(names, not_counted) & ~is_of_no_day
+    is_rejected = ~np.isin(names, ("", OTHER_EVENT))
     days, day_at = np.unique(dates, return_inverse=True)
-    rejected = np.bincount(day_at[names != ""], minlength=len(days))
-    of_day, unusable = (np.bincount(day_at[flags], minlength=len(days)) for flags in (belongs, belongs & (names != "")))
+    rejected = np.bincount(day_at[is_rejected], minlength=len(days))
+    of_day = np.bincount(day_at[belongs], minlength=len(days))
+    unusable = np.bincount(day_at[belongs & is_rejected], minlength=len(days))
     is_held = unusable > city.max_share_rejected * of_day
     is_quoted = is_held[day_at] & belongs
     why = _why(city, raw.filter(pa.array(is_quoted)), names[is_quoted], int(is_held.sum())) if is_held.any() else ""
@@ -54,16 +66,24 @@ def _why(city: City, raw: pa.Table, names: Names, days: int) -> str:
         for reason, number in rejected.most_common()
     )
     return (
-        f"{rejected.total():,} of {raw.num_rows:,} rows of {days:,} day{'' if days == 1 else 's'} cannot be used: {described} "
+        f"{rejected.total():,} of {raw.num_rows:,} rows of {days:,} day{'' if days == 1 else 's'} in {named_files(raw)} cannot "
+        f"be used: {described} "
         f"These are keys of the city's file; so is max_share_rejected ({city.max_share_rejected:g}), to allow more."
     )
 
 
+def named_files(rows: pa.Table) -> str:
+    """Return the names of the first files of rows, and the number of further ones."""
+    names = sorted({PurePosixPath(path).name for path in pc.unique(rows["received_from"]).to_pylist()})
+    more = f" and {len(names) - MAX_FILES_NAMED:,} more" if len(names) > MAX_FILES_NAMED else ""
+    return f"{', '.join(names[:MAX_FILES_NAMED])}{more}"
+
+
 def _example(rows: pa.Table, reason: str) -> str:
-    if reason in {"outside_box", "swapped_point"}:
+    if reason in {OUTSIDE_BOX, "swapped_point"}:
         extents = (np.quantile(rows[axis].to_numpy(), (0.01, 0.99)) for axis in ("longitude", "latitude"))
         (west, east), (south, north) = extents
         return f"; 98% are within west {west:.3f}, south {south:.3f}, east {east:.3f}, north {north:.3f}"
     first = rows.slice(0, 1).to_pylist()[0]
-    shown = first["as_received"] or (first["gunshot_type"] if reason == "other_event" else first["time_utc"])
+    shown = first["as_received"] or first["time_utc"]
     return f"; the first is {str(shown)[:MAX_ROW_CHARACTERS]}"

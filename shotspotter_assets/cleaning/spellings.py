@@ -1,6 +1,7 @@
 """Spellings of alert types, and their codes."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Final
 
 import pyarrow as pa
@@ -18,6 +19,9 @@ SPELLINGS: Final = {
 """Code by spelling, in lower case with single blanks for underscores and hyphens, and "gunshot" in one word."""
 
 
+MIN_RESEMBLANCE: Final = 0.85  # ratio of `difflib`: about two wrong letters in ten
+
+
 def type_codes(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
     """Return the code (int8) of each spelling, null if unknown; the city's own come first, then its event types."""
     return _looked_up(spellings, _codes_of_spellings(city).get, pa.int8())
@@ -32,9 +36,18 @@ def unknown_spellings(spellings: pa.ChunkedArray, codes: pa.ChunkedArray, city: 
 
 
 def are_unlisted(spellings: pa.ChunkedArray, city: City) -> pa.ChunkedArray:
-    """Flag spellings that no table lists and that may be any other event; false for null."""
+    """Flag spellings of other events: no table lists them, and they resemble no gunshot type; false for null.
+
+    Unlisted spellings that do, such as "Singel Gunshot", are gunshots of unknown type, so that a slip of the publisher does
+    not remove alerts.
+    """
     table = _codes_of_spellings(city)
-    return pc.fill_null(_looked_up(spellings, lambda spelling: spelling not in table, pa.bool_()), False)
+    gunshots = [text for text, code in table.items() if "gun" in text and (code is None or code < FIRST_EVENT_CODE)]
+
+    def is_other(spelling: str) -> bool:
+        return spelling not in table and not get_close_matches(spelling, gunshots, 1, MIN_RESEMBLANCE)
+
+    return pc.fill_null(_looked_up(spellings, is_other, pa.bool_()), False)
 
 
 def _looked_up(spellings: pa.ChunkedArray, value_of: Callable[[str], int | None], kind: pa.DataType) -> pa.ChunkedArray:

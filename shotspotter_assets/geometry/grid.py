@@ -37,6 +37,12 @@ class Box(BaseModel, frozen=True, extra="forbid"):
         along = (longitude >= self.west) & (longitude <= self.east)
         return along & (latitude >= self.south) & (latitude <= self.north)
 
+    def is_far(self, longitude: "Array", latitude: "Array") -> "Booleans":
+        """Flag points (degrees) further from the box than it is wide or high, NaN not; same shape."""
+        width, height = self.east - self.west, self.north - self.south
+        along = (longitude < self.west - width) | (longitude > self.east + width)
+        return along | (latitude < self.south - height) | (latitude > self.north + height)
+
 
 class Grid(BaseModel, frozen=True, extra="forbid"):
     """Number of equal rows (south to north) and columns (west to east) that the box is cut into."""

@@ -1,5 +1,6 @@
 """Checks of shares of rows: rejected, untyped, outside coverage, duplicate, equal."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
@@ -17,18 +18,35 @@ USUAL_OUTSIDE: Final = 0.05  # heard across a published edge: 2.8% of Washington
 MIN_COPIED_SHARE: Final = 0.9  # minimum share of a file's points on a day that repeat another file
 MIN_COPIED_POINTS: Final = 4
 MAX_FILES_NAMED: Final = 5
+MAX_SPELLINGS_NAMED: Final = 5
+MAX_SHARE_IGNORED: Final = 0.5  # maximum share of rows of other events: above it, a type may be misspelt
 MIN_DAYS_FOR_UNDATED: Final = 28  # rows without a usable date are of any day, so many days are compared with them
 
 
 def share_rejected(window: "Window") -> Finding:
-    """Check that few rows are rejected."""
+    """Check that few rows are rejected, and that most rows are not ignored as other events."""
+    from shotspotter_assets.cleaning.alerts import AS_SPELLED
+
     remedy = "See rejected_by_reason of these partitions; most often the city file's box, start or columns are wrong."
     compared = window.undated if len(window.checked) >= MIN_DAYS_FOR_UNDATED else 0
-    found = share_finding(window.rejected, window.received, USUAL_FAULTY, "cannot be used", remedy, compared)
-    if not window.undated:
-        return found
-    message = f"{found.message} {number_of(window.undated, 'row')} without a usable date, of no day."
-    return replace(found, message=message, numbers={**found.numbers, "undated": window.undated})
+    ignored = Counter(window.ignored_rows["date"].to_pylist())
+    received, rejected = (
+        {day: rows - ignored[day] for day, rows in numbers.items()} for numbers in (window.received, window.rejected)
+    )
+    found = share_finding(rejected, received, USUAL_FAULTY, "cannot be used", remedy, compared)
+    message, numbers = found.message, dict(found.numbers)
+    if window.undated:
+        message += f" {number_of(window.undated, 'row')} without a usable date, of no day."
+        numbers["undated"] = window.undated
+    is_most = ignored.total() > MAX_SHARE_IGNORED * sum(window.received.values())
+    if ignored:
+        spellings = Counter(window.ignored_rows[AS_SPELLED].to_pylist()).most_common(MAX_SPELLINGS_NAMED)
+        named = ", ".join(f"{spelling!r} {rows:,}" for spelling, rows in spellings)
+        message += f" {number_of(ignored.total(), 'row')} of other events ignored: {named}."
+        numbers["ignored"] = ignored.total()
+    if is_most:
+        message += " Name them in gunshot_spellings if they are gunshots, else in event_types."
+    return replace(found, passed=found.passed and not is_most, message=message, numbers=numbers)
 
 
 def share_outside_coverage(window: "Window") -> Finding:
@@ -101,7 +119,7 @@ def _copies(window: "Window") -> dict[date, list[str]]:
     import pyarrow.compute as pc
 
     from shotspotter_assets.calendar.dates import local_dates
-    from shotspotter_assets.cleaning.alerts import PLACE_DECIMALS
+    from shotspotter_assets.sources.schema import PLACE_DECIMALS
 
     is_of_its_day = pc.equal(local_dates(window.raw["time_utc"], window.city.zone), window.raw["date"])
     rows = window.raw.filter(pc.and_(is_of_its_day, pc.is_valid(window.raw["longitude"])))

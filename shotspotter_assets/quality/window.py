@@ -15,7 +15,7 @@ from shotspotter_assets.arrays import Booleans, Days
 from shotspotter_assets.calendar.dates import dates_of, rows_by_day
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cleaning.alerts import BEFORE_START
+from shotspotter_assets.cleaning.alerts import BEFORE_START, OTHER_EVENT
 from shotspotter_assets.cleaning.held_back import UNDATED
 from shotspotter_assets.quality.quarters import QUARTER_DAYS
 from shotspotter_assets.quality.usual import Usual, usual_volume
@@ -93,6 +93,11 @@ class Window:
     def rejected(self) -> dict[date, int]:
         """Unusable rows of `received` on each checked day."""
         return self._of_their_day(self.rejected_rows)
+
+    @property
+    def ignored_rows(self) -> pa.Table:
+        """Rejected rows of other events than the city's file names."""
+        return self.rejected_rows.filter(pc.field("reason") == OTHER_EVENT)
 
     @cached_property
     def undated(self) -> int:

@@ -40,9 +40,10 @@ class Day:
     rejected: int  # number of rows that cannot be used
     settings: str  # hash of the settings of the city's file with which the day was stored
     received: datetime | None  # time at which the first row of the day was received; None without rows
-    sources: Mapping[str, str]  # version of the day's rows by the file or address that they came from
+    sources: Mapping[str, str]  # version of the day's rows by the folder or address that they came from
     max_share_rejected: float = 0.5
     is_unusual: bool = False  # True for a day held back because it has far more alerts than usual
+    is_box_doubted: bool = False  # True if rows outside the city's box counted as unusable
 
     @property
     def held_back(self) -> str:

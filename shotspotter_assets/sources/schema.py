@@ -1,7 +1,7 @@
 """The table that every source returns: alerts as received, filed under local civil days, and when first received."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -21,15 +21,24 @@ PUBLISHED: Final = (
     "date", "time_utc", "source_id", "longitude", "latitude", "gunshot_type", "rounds", "as_received",
 )  # fmt: skip
 """The columns that come from the publisher, by which rows of APIs are ranked. The others describe the receipt of a row."""
+PLACE_DECIMALS: Final = 5  # decimals of a degree (about a metre) by which rows of different files are compared
 ORDER: Final = [(name, "ascending") for name in ("date", "time_utc", "received_from", "received_row")]  # order of rows
 log = logging.getLogger(__name__)
 
 
-def rows_by_origin(raw: pa.Table) -> dict[date, dict[str, tuple[str, int]]]:
-    """Return version and number of each day's rows by file or address; rows without a usable time are not counted."""
+def rows_by_origin(raw: pa.Table, addresses: Mapping[str, str] | None = None) -> dict[date, dict[str, tuple[str, int]]]:
+    """Return version and number of each day's rows by origin; rows without a usable time are not counted.
+
+    Args:
+        raw: Rows, `RAW_SCHEMA`.
+        addresses: Origin by `received_from`, such as the landing folder of a file; other rows have their own.
+    """
     dates = raw["date"].to_numpy().astype("datetime64[D]")
-    origins = pc.unique(raw["received_from"])
-    origin_of_row = pc.index_in(raw["received_from"], origins).to_numpy()
+    received_from = pc.unique(raw["received_from"])
+    names = [(addresses or {}).get(name, name) for name in received_from.to_pylist()]
+    origins = list(dict.fromkeys(names))
+    numbers_of_names = np.array([origins.index(name) for name in names], dtype=np.int64)
+    origin_of_row = numbers_of_names[pc.index_in(raw["received_from"], received_from).to_numpy()]
     keys, group = np.unique(dates.astype(np.int64) * len(origins) + origin_of_row, return_inverse=True)
     versions = group_fingerprints(raw.select(PUBLISHED[1:]), group, len(keys))
     # Local and UTC days differ by one at most. NaT is equal to nothing.
@@ -37,9 +46,9 @@ def rows_by_origin(raw: pa.Table) -> dict[date, dict[str, tuple[str, int]]]:
     belongs = np.abs((utc_days - dates).astype(np.float64)) <= 1
     numbers = np.bincount(group[belongs], minlength=len(keys)).tolist()
     found: dict[date, dict[str, tuple[str, int]]] = {}
-    days, names = (keys // len(origins)).astype("datetime64[D]").tolist(), origins.take(keys % len(origins)).to_pylist()
-    for day, name, version, number in zip(days, names, versions, numbers, strict=True):
-        found.setdefault(day, {})[name] = version, number
+    days = (keys // len(origins)).astype("datetime64[D]").tolist()
+    for day, key, version, number in zip(days, keys.tolist(), versions, numbers, strict=True):
+        found.setdefault(day, {})[origins[key % len(origins)]] = version, number
     return found
 
 

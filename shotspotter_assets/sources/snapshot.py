@@ -1,4 +1,4 @@
-"""A snapshot of a city's sources: the rows that they hold of each day now, by file or address."""
+"""A snapshot of a city's sources: the rows that they hold of each day now, by folder or address."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,13 @@ from shotspotter_assets.sources.day_table import Day, DayRows, DayTable
 from shotspotter_assets.sources.day_words import NO_WORDS, Words
 from shotspotter_assets.sources.known_days import SourceReport
 from shotspotter_assets.sources.landing.folder import Landed, LandingFolder
-from shotspotter_assets.sources.landing.received import ReceivedFile, read_received, unusable_files, write_received
+from shotspotter_assets.sources.landing.received import (
+    ReceivedFile,
+    is_set_aside,
+    read_received,
+    unusable_files,
+    write_received,
+)
 from shotspotter_assets.sources.schema import SIMULATED, rows_by_origin
 from shotspotter_assets.sources.tabular_settings import ApiSettings, Patience
 from shotspotter_assets.storage.catalogue import POLLED
@@ -26,6 +32,8 @@ PATIENCE: Final = Patience(read_seconds=30, answer_seconds=30, total_seconds=40,
 """Time-outs of a poll, which is soon repeated; runs have those of the city's file."""
 DAILY_AT: Final = time(6, 30)  # local time at which publishers have loaded the night's alerts
 MAX_SILENT_DAYS: Final = 366  # silences longer than this end a source
+MIN_ROWS_OUTSIDE: Final = 10
+MAX_SHARE_OUTSIDE: Final = 0.2  # of real cities at most 3% of the rows lie outside their districts
 
 
 class Polled(BaseModel):
@@ -54,10 +62,11 @@ class Snapshot:
 
     @cached_property
     def rows(self) -> dict[date, dict[str, tuple[str, int]]]:
-        """Version and number of the rows of each day by file or address; days without rows have none."""
+        """Version and number of the rows of each day by folder or address; days without rows have none."""
         rows: dict[date, dict[str, tuple[str, int]]] = {}
-        for day, origins in (found for folder in self.landed for found in folder.rows.items()):
-            rows.setdefault(day, {}).update(origins)
+        for folder in self.landed:
+            for day, version in folder.rows.items():
+                rows.setdefault(day, {})[folder.address] = version
         for address, answer in self.polled.items():
             for day, version in answer.days.items():
                 rows.setdefault(day, {})[address] = version
@@ -73,10 +82,26 @@ class Snapshot:
         """Landed files by path."""
         return {path: file for folder in self.landed for path, file in folder.files.items()}
 
+    @cached_property
+    def addresses(self) -> dict[str, str]:
+        """Folders of the landed files, by path."""
+        return {path: folder.address for folder in self.landed for path in folder.files}
+
+    def files_of(self, day: date) -> list[str]:
+        """Return the landed files with rows of a day by receipt; of files with equal rows, the first."""
+        paths = [path for folder in self.landed for path in folder.paths.get(day, ())]
+        return sorted(paths, key=lambda path: (self.files[path].received, path))
+
     @property
     def unusable(self) -> dict[str, str]:
         """Reasons why landed files are not used, by path."""
         return unusable_files(self.files, self.city)
+
+    @cached_property
+    def is_box_doubted(self) -> bool:
+        """True if so many rows of landed files lie outside the city's box that the box is probably wrong."""
+        used = [file.places for path, file in self.files.items() if not is_set_aside(path, file, self.city)]
+        return is_doubtful(sum(places.outside for places in used), sum(places.points for places in used))
 
     def _covers(self, origin: str, day: date) -> bool:
         if origin in self.live:
@@ -99,7 +124,7 @@ class Snapshot:
         found: dict[date, Day | DayRows] = {day: table.days[day] for day in same}
         for day in self.rows.keys() - same:
             origins = self.rows[day]
-            times = [self.files[origin].received for origin in origins if origin in self.files]
+            times = [self.files[path].received for path in self.files_of(day)]
             times += [self.polled[origin].asked_at for origin in origins if origin in self.polled]
             rows = sum(rows for _, rows in origins.values())
             found[day] = DayRows(rows, min(times, default=None), origins=origins.keys())
@@ -143,6 +168,11 @@ class Snapshot:
                 said.append(f"{path} has {dated}. {wait}")
         said += [*self.folders_without_files, *(one.error for one in self.polled.values() if one.error)]
         return [*said, *self.unusable.values()]
+
+
+def is_doubtful(outside: int, rows: int) -> bool:
+    """Return True if so many rows lie outside a box that it is probably wrong; a few alerts are heard across any edge."""
+    return outside >= MIN_ROWS_OUTSIDE and outside > MAX_SHARE_OUTSIDE * rows
 
 
 def take_snapshot(

@@ -60,12 +60,14 @@ _STATES: Final = {
     "rejected": Column("int64", "Number of unusable rows."),
     "settings": Column("string", "Hash of the city's settings when the day was stored."),
     "max_share_rejected": Column("double", "Maximum share of unusable rows; above it the day was held back."),
+    "is_box_doubted": Column("bool", "True if rows outside the box counted as unusable, as too many files have them."),
     "received": Column(_INSTANT, "Instant of the first receipt of a row.", required=False),
-    "sources": Column("list<name, version>", "Version of the rows by file or address."),
+    "sources": Column("list<name, version>", "Version of the rows by folder or address."),
     "is_unusual": Column("bool", "True for a day with far more alerts than usual that nobody has accepted."),
 }
 DAYS: Final = StoredTable(Asset.RAW_ALERTS, _CITY, "_days.parquet", "State of each stored day.", _STATES)
 RECEIVED: Final = StoredFile(Asset.ARRIVALS, _CITY, "received.json", "Landed files, with their days and errors.")
+MERGED: Final = StoredFile(Asset.ARRIVALS, _CITY, "{hash}.merged.json", "Versions of days of which files differ.")
 POLLED: Final = StoredFile(Asset.ARRIVALS, _CITY, "polled.json", "Last answers of the live sources.")
 _ARRIVED: Final = {"filed": Column("date32[day]", "Local day of the row."), **_RECEIVED}
 ARRIVED_ROWS: Final = StoredTable(Asset.ARRIVALS, _CITY, "{hash}.parquet", "Rows of one landed file.", _ARRIVED)

@@ -100,6 +100,10 @@ class LivingCity:
     def remove(self, name: str) -> None:
         (self.folder / "landing" / NAME / name).unlink()
 
+    def rename(self, name: str, new_name: str) -> None:
+        path = self.folder / "landing" / NAME / name
+        path.rename(path.with_name(new_name))
+
     def restart(self) -> None:
         """Forget the cursor, as a daemon without its storage does."""
         self._cursor = None

@@ -29,6 +29,7 @@ from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, no
 START = date(2026, 3, 2)
 TODAY = date(2026, 3, 16)
 
+EVENTS = "event_types: {robbery: [Robbery]}\n"
 OFFSETS = st.integers(0, 20)
 NUMBERS = st.integers(1, 6)
 
@@ -47,6 +48,9 @@ class Converging(RuleBasedStateMachine):
         self.quiet: dict[date, Path] = {}
         """Files of a person's words about days without alerts."""
         self.number = 0
+        self.foreign: set[str] = set()
+        """Files of another city."""
+        self.town.write_city_file(more=EVENTS)
 
     def teardown(self) -> None:
         try:
@@ -89,12 +93,81 @@ class Converging(RuleBasedStateMachine):
 
     @rule(which=OFFSETS)
     def withdraw(self, which: int) -> None:
-        names = [name for name in sorted(self.good) if len(self.good[name]) * 2 < sum(map(len, self.good.values()))]
+        self.town.tick()  # what was removed before is withdrawn
+        everything = {line for lines in self.good.values() for line in lines}
+        names = [name for name in sorted(self.good) if len(self.only_in(name)) * 2 < len(everything)]
+        if names:
+            self.remove(names[which % len(names)])
+
+    def only_in(self, name: str) -> set[str]:
+        others = {line for other, lines in self.good.items() if other != name for line in lines}
+        return set(self.good[name]) - others
+
+    def remove(self, name: str) -> None:
+        self.town.remove(name)
+        del self.good[name]
+        self.kept.pop(name, None)
+
+    def plain_names(self) -> list[str]:
+        """Return the names of files whose name has no meaning."""
+        return [name for name in sorted(self.good) if "correction" not in name and name != "wrong_zone.csv"]
+
+    @rule(which=OFFSETS)
+    def rename(self, which: int) -> None:
+        names = [name for name in self.plain_names() if name not in self.kept]
+        if names:
+            self.move(names[which % len(names)])
+
+    def move(self, name: str) -> None:
+        self.number += 1
+        new_name = f"a{self.number}.csv" if self.number % 2 else f"z{self.number}.csv"
+        self.town.rename(name, new_name)
+        self.good[new_name] = self.good.pop(name)
+
+    @rule(which=OFFSETS)
+    def export_again(self, which: int) -> None:
+        names = self.plain_names()
+        self.number += 1
+        if names:
+            self.land(f"again{self.number}.csv", self.good[names[which % len(names)]][::-1])
+
+    @rule(which=OFFSETS)
+    def split(self, which: int) -> None:
+        names = self.plain_names()
+        self.number += 1
         if names:
             name = names[which % len(names)]
-            self.town.remove(name)
-            del self.good[name]
-            self.kept.pop(name, None)
+            lines = self.good[name]
+            for part in range(2):
+                self.land(f"part{self.number}_{part}.csv", lines[part::2])
+            self.remove(name)
+
+    @rule(which=OFFSETS)
+    def merge(self, which: int) -> None:
+        names = self.plain_names()
+        self.number += 1
+        if len(names) > 1:
+            some = {names[which % len(names)], names[0], names[-1]}
+            self.land(
+                f"merged{self.number}.csv", list(dict.fromkeys(line for name in some for line in self.good[name]))
+            )
+            for name in some:
+                self.remove(name)
+
+    @rule(offset=OFFSETS, number=st.integers(3, 6))
+    def foreign_file(self, offset: int, number: int) -> None:
+        name = f"foreign{self.number}.csv"
+        lines = [
+            ",".join([line.split(",")[0], "-90.1", "29.9", *line.split(",")[3:]])
+            for line in self.rows(self.day(offset), number)
+        ]
+        self.town.land(name, *lines)
+        self.foreign.add(name)
+
+    @rule(offset=OFFSETS, number=NUMBERS)
+    def offence_without_a_name(self, offset: int, number: int) -> None:
+        lines = [line.replace("Single_Gunshot", "THEFT") for line in self.rows(self.day(offset % 6), number)]
+        self.land(f"thefts{self.number}.csv", lines)
 
     @rule(offset=OFFSETS, number=NUMBERS)
     def correct(self, offset: int, number: int) -> None:
@@ -140,7 +213,7 @@ class Converging(RuleBasedStateMachine):
 
     @rule()
     def wrong_zone(self) -> None:
-        lines = self.good["history.csv"][-9:]
+        lines = self.good.get("history.csv", [])[-9:]
         if len(lines) == 9 and all("T1" in line for line in lines):
             self.land("wrong_zone.csv", [line.replace("T1", "T0").replace(",2026", ",z2026") for line in lines])
 
@@ -164,13 +237,13 @@ class Converging(RuleBasedStateMachine):
     def wrong_city_file(self) -> None:
         self.town.write_city_file(more="boxes: 3\n")
         self.tick()
-        self.town.write_city_file()
+        self.town.write_city_file(more=EVENTS)
 
     @rule()
     def swapped_columns_in_the_city_file(self) -> None:
-        self.town.write_city_file(longitude="lat", latitude="lon")
+        self.town.write_city_file(longitude="lat", latitude="lon", more=EVENTS)
         self.tick()
-        self.town.write_city_file()
+        self.town.write_city_file(more=EVENTS)
 
     @rule()
     def tick(self) -> None:
@@ -233,8 +306,12 @@ class Converging(RuleBasedStateMachine):
         assert ("Held back until" in town.message) == bool(held_back)
         assert ("last good version" in town.message) == bool(self.kept)
         assert ("rows repeat rows of" in town.message) == self.has_shifted_rows()
+        assert ("lie further from the city's box" in town.message) == bool(self.foreign)
         assert town.tick() == []
         fresh.close()
+        if names := [name for name in self.plain_names() if name not in self.kept]:
+            self.move(max(names, key=lambda name: len(self.good[name])))
+            assert town.tick() == [], "a rename requests no run"
 
     def silence_is_reported(self) -> None:
         """A day without rows counts only if a word, a file of the day or a row of a later day reports it."""
@@ -275,6 +352,7 @@ class Converging(RuleBasedStateMachine):
     def rebuilt(self) -> LivingCity:
         """A fresh installation over what the sources hold."""
         fresh = LivingCity(self.folder / f"fresh{self.town.now.timestamp():.0f}", START, self.town.now)
+        fresh.write_city_file(more=EVENTS)
         landing = fresh.folder / "landing" / NAME
         shutil.copytree(self.town.folder / "landing" / NAME, landing, dirs_exist_ok=True)
         for name, rows in self.kept.items():

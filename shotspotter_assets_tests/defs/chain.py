@@ -123,3 +123,11 @@ def stale_days(on: Installation, instance: dg.DagsterInstance, city: str, asset:
 def requested_days(request: dg.RunRequest) -> tuple[str, str]:
     day = request.tags.get("dagster/partition")
     return (day, day) if day else (request.tags[RANGE_START], request.tags[RANGE_END])
+
+
+def metadata_of(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str | None], Mapping[str, dg.MetadataValue]]:
+    """Return the metadata of the materialized partitions, by asset and partition."""
+    return {
+        (event.asset_key.path[-1], event.partition): event.step_materialization_data.materialization.metadata
+        for event in result.get_asset_materialization_events()
+    }

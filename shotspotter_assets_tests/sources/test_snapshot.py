@@ -58,9 +58,9 @@ class Town:
         days = days_between(date(2024, 3, first), date(2024, 3, last))
         rows = read_sources(self.readers, days[0], days[-1])
         record_answer(self.store, "dale", rows, days[0], days[-1])
-        numbers, found = rows["date"].to_pylist(), rows_by_origin(rows)
-        origins = {day: {name: version for name, (version, _) in of_day.items()} for day, of_day in found.items()}
         snapshot, table = self.snapshot(poll_seconds=None), DayTable.read(self.store, "dale")
+        numbers, found = rows["date"].to_pylist(), rows_by_origin(rows, snapshot.addresses)
+        origins = {day: {name: version for name, (version, _) in of_day.items()} for day, of_day in found.items()}
         held = snapshot.day_rows(table, snapshot.stored_days(table))
         states = decide_days(self.city, snapshot.reports, (), held, days[-1])
         stored = {
@@ -98,10 +98,48 @@ def test_days_are_stored_until_their_rows_change(town: Town) -> None:
     town.land("history/a.csv", "2024-03-02", "2024-03-04", hours_old=1)
     assert town.changed() == [], "the correction is taken back"
     town.land("history/b.csv", "2024-03-04", "2024-03-06")
-    assert town.changed() == [4, 6]
-    town.make(4, 6)
+    assert town.changed() == [6], "a row that another file has changes nothing"
+    town.make(6, 6)
     (town.root / "history" / "b.csv").unlink()
-    assert town.changed() == [4, 6], "the file is withdrawn"
+    assert town.changed() == [6], "the file is withdrawn"
+
+
+MARCH = [f"2024-03-{day:02}" for day in range(2, 12)]
+
+
+def test_a_rename_an_export_a_split_and_a_merge_change_no_day(town: Town) -> None:
+    first = town.land("history/export_1.csv", *MARCH, *MARCH[:4])
+    town.make(1, 20)
+    versions = {day: entry.rows_version for day, entry in DayTable.read(town.store, "dale").days.items()}
+    first = first.rename(town.root / "history" / "alerts.csv")
+    assert town.changed() == [], "renamed"
+    town.land("history/export_2.csv", *MARCH[::-1], *MARCH[:4], hours_old=1)
+    assert town.changed() == [], "exported again"
+    first.unlink()
+    assert town.changed() == [], "the older export is removed"
+    for part in (0, 1):
+        town.land(f"history/part_{part}.csv", *MARCH[part::2], *MARCH[:4])
+    (town.root / "history" / "export_2.csv").unlink()
+    assert town.changed() == [3, 5], "rows without an id count as often as in the file with most of them"
+    town.land("history/part_1.csv", *MARCH[1::2], *MARCH[1:4:2])
+    town.land("history/part_0.csv", *MARCH[::2], *MARCH[:4:2])
+    assert town.changed() == [], "split"
+    town.make(1, 20)
+    assert versions == {day: entry.rows_version for day, entry in DayTable.read(town.store, "dale").days.items()}
+
+
+def test_rows_lost_with_a_rename_are_withdrawn(town: Town) -> None:
+    wrong = [f"2024-03-{day:02}" for day in range(12, 15)]
+    town.land("history/old_name.csv", *MARCH, *wrong)
+    town.land("history/more.csv", wrong[0])
+    town.make(1, 20)
+    town.land("history/new_name.csv", *MARCH, "2024-03-02")
+    (town.root / "history" / "old_name.csv").unlink()
+    snapshot = town.snapshot()
+    assert [list(landed.gone) for landed in snapshot.landed] == [[]]
+    assert town.changed() == [2, 13, 14]
+    (town.root / "history" / "new_name.csv").unlink()
+    assert [len(landed.gone) for landed in town.snapshot().landed] == [1], "most rows are really gone"
 
 
 def test_unusable_files_are_named_and_keep_their_rows(tmp_path: Path) -> None:

@@ -110,9 +110,10 @@ def _metadata(account: "Account") -> panel.Metadata:
     metadata |= {"dagster/partition_row_count": account.cleaned, "rejected": sum(account.rejected.values())}
     if account.rejected:
         metadata["rejected_by_reason"] = {f"{why}: {REASONS[why]}": rows for why, rows in account.rejected.items()}
-    if account.unknown_types:
-        most = Counter(account.unknown_types).most_common(MAX_SPELLINGS)
-        metadata["unknown_type_spellings"] = {spelling[:MAX_CHARACTERS]: alerts for spelling, alerts in most}
+    for name, counts in (("unknown_type_spellings", account.unknown_types), ("ignored_events", account.other_events)):
+        if counts:
+            most = Counter(counts).most_common(MAX_SPELLINGS)
+            metadata[name] = {spelling[:MAX_CHARACTERS]: rows for spelling, rows in most}
     return metadata
 
 

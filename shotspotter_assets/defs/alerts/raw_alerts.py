@@ -108,8 +108,10 @@ def _days(store: Store, city: City, snapshot: "Snapshot", rows: "pa.Table", days
     from shotspotter_assets.sources.day_table import Day, DayRows, DayTable
     from shotspotter_assets.sources.schema import rows_by_origin
 
-    held_back, rejected = held_back_days(city, rows)
-    origins, settings = rows_by_origin(rows), settings_hash(city, Asset.GRID_TENSORS)
+    is_box_doubted = snapshot.is_box_doubted if snapshot.landed else None
+    held_back, rejected = held_back_days(city, rows, is_box_doubted=is_box_doubted)
+    origins = rows_by_origin(rows, snapshot.addresses)
+    settings = settings_hash(city, Asset.GRID_TENSORS)
     of_days = rows.group_by("date").aggregate([("received_at", "min")]).to_pylist()
     received = {of_day["date"]: of_day["received_at_min"] for of_day in of_days}
     numbers = {day: sum(number for _, number in of_day.values()) for day, of_day in origins.items()}
@@ -130,6 +132,7 @@ def _days(store: Store, city: City, snapshot: "Snapshot", rows: "pa.Table", days
             rejected=rejected.get(day, 0),
             settings=settings,
             max_share_rejected=city.max_share_rejected,
+            is_box_doubted=snapshot.is_box_doubted,
             received=received.get(day),
             sources={origin: version for origin, (version, _) in origins.get(day, {}).items()},
             is_unusual=decisions[day].is_unusual,

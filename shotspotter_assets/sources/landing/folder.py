@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import TypeAdapter
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City, Limits
@@ -29,10 +30,12 @@ from shotspotter_assets.sources.known_days import SourceReport
 from shotspotter_assets.sources.landing import received
 from shotspotter_assets.sources.landing.daily_files import covered_days, daily_since
 from shotspotter_assets.sources.landing.formats import FORMATS
+from shotspotter_assets.sources.landing.merged import merge_files
 from shotspotter_assets.sources.landing.reader import Batch, Task, read_in_subprocess
 from shotspotter_assets.sources.landing.received import Received, ReceivedFile
-from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA
+from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA, rows_by_origin
 from shotspotter_assets.sources.tabular_settings import LandingSettings
+from shotspotter_assets.storage.catalogue import MERGED
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 
@@ -41,6 +44,10 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart", ".partial", ".download")  # endings in a transfer
 MAX_SHARE_WITHDRAWN: Final = 0.5  # maximum share of a folder's rows; more looks like a lost disk or a tidied folder
 FILES_PER_BATCH: Final = 100  # read one after the other in a subprocess; objects on S3 are fetched before, side by side
+_MERGED: Final = TypeAdapter(
+    dict[str, tuple[str, int]]
+)  # version and number of merged rows by what they are merged from
+MAX_MERGED: Final = 20_000  # maximum number of stored versions of merged days
 log = logging.getLogger(__name__)
 
 
@@ -58,8 +65,10 @@ class ListedFile:
 class Landed:
     """The content of a landing folder."""
 
+    address: str  # name of the folder, wherever it lies
     files: Received  # files as they were last read, by path, with files that are gone and not withdrawn
-    rows: Mapping[date, Mapping[str, tuple[str, int]]]  # version and number of used rows by path
+    rows: Mapping[date, tuple[str, int]]  # version and number of the used rows of each day, see `merge_files`
+    paths: Mapping[date, Collection[str]]  # files with the rows of each day; of equal ones, the first received
     in_transfer: Sequence[str] = ()  # files that are left alone until their transfer is over
     gone: Sequence[str] = ()  # files that are gone and keep their rows, as most rows would be withdrawn
     unread: int = 0
@@ -71,8 +80,9 @@ class LandingFolder(AlertSource):
 
     Rows without a usable time or from before the city's start are filed under the day in the file's name (`file_date`),
     else under the city's first day. A file that is removed is withdrawn with its rows, unless most rows of the folder would
-    go with it. A file that cannot be used keeps the rows of its last good version. Files in transfer are left alone: those
-    with an ending of `UNFINISHED`, and local ones that were written to within the source's `settle_seconds`.
+    go with it; rows that another file holds do not go. A file that cannot be used keeps the rows of its last good version.
+    Files in transfer are left alone: those with an ending of `UNFINISHED`, and local ones that were written to within the
+    source's `settle_seconds`.
     """
 
     def __init__(
@@ -83,10 +93,12 @@ class LandingFolder(AlertSource):
         self._place = folder.rstrip("/") if folder.startswith("s3://") else str(Path(folder))
         # Packaged files keep their rows wherever the package is installed.
         self.folder = "/".join(source.path.parts[-2:]) if source.path else self._place
+        self.address = self.folder if source.path else source.folder or city.name
         self._client = client() if client is not None and folder.startswith("s3://") else None
         limits = city.limits.model_dump_json() if city.limits != Limits() else ""
-        rules = sha256(city.start.isoformat(), str(city.max_share_rejected), limits)[:8]
+        rules = sha256(city.start.isoformat(), str(city.max_share_rejected), limits, str(city.box.edges))[:8]
         described = source.model_dump_json(exclude={"settle_seconds", "folder", "path"})
+        self._merged_file = MERGED.named(hash=sha256(self.address)[:20])
         self._meaning = f":{sha256(described, city.time_zone)[:8]}"
         self._rules = f":{rules}{self._meaning}"
         since = max(city.live_since, default=city.start)
@@ -110,12 +122,8 @@ class LandingFolder(AlertSource):
             raise SourceError(errors[0])
         for error in received.unusable_files(files, self.city).values():
             log.warning("%s The other files are used.", error)
-        asked = [(path, day) for day, paths in landed.rows.items() if first <= day <= last for path in paths]
-        tables = [RAW_SCHEMA.empty_table()]
-        for path, pairs in groupby(sorted(asked), itemgetter(0)):
-            rows, days = received.read_rows(self._store, self.city.name, path, files[path]), [day for _, day in pairs]
-            tables.append(rows.filter(pc.is_in(rows["date"], pa.array(days, pa.date32()))))
-        return pa.concat_tables(tables).sort_by(ORDER)
+        asked = {day: paths for day, paths in landed.paths.items() if first <= day <= last}
+        return self._merged_rows(files, asked).sort_by(ORDER)
 
     def refresh(self, max_seconds: float = math.inf) -> Landed:
         """List the folder, read files that are new or changed, and return its content.
@@ -135,11 +143,12 @@ class LandingFolder(AlertSource):
             if monotonic() > until:
                 break
         gone = sorted(files.keys() - listed.keys() - set(in_transfer))
-        if sum(files[path].rows for path in gone) <= MAX_SHARE_WITHDRAWN * sum(file.rows for file in files.values()):
+        if gone and self._share_lost(files, gone) <= MAX_SHARE_WITHDRAWN:
             files = {path: file for path, file in files.items() if path not in gone}
             gone = []
         if files != before:
             files |= self._shifted(files, before)
+            files = received.judge_places(files)
             received.write_received(self._store, self.city.name, before, files)
         lost = [path for path in gone if files[path].rows and not files[path].rows_from.endswith(self._meaning)]
         if lost:
@@ -150,9 +159,9 @@ class LandingFolder(AlertSource):
         holds = f"point SHOTSPOTTER_LANDING at the folder that holds {self.source.folder or self.city.name}/"
         remedy = f"put the city's files there ({', '.join(FORMATS)}), or {holds}"
         without_files = f"City {self.city.name}: the landing folder {self.folder} is missing or empty; {remedy}."
-        used = received.used_days(received.used_files(files, self.city, self._meaning))
-        rows = {day: paths for day, paths in used.items() if day < self._end}
-        return Landed(files, rows, in_transfer, gone, unread, "" if files or in_transfer else without_files)
+        paths = self._used_days(files)
+        message = "" if files or in_transfer else without_files
+        return Landed(self.address, files, self._versions(files, paths), paths, in_transfer, gone, unread, message)
 
     def gives(self, origin: str) -> bool:
         return origin.startswith(f"{self.folder}/")
@@ -166,6 +175,46 @@ class LandingFolder(AlertSource):
         files = received.read_received(self._store, self.city.name)
         return {path: file for path, file in files.items() if path.startswith(f"{self.folder}/")}
 
+    def _used_days(self, files: Received) -> dict[date, dict[str, tuple[str, int]]]:
+        used = received.used_days(received.used_files(files, self.city, self._meaning))
+        return {day: rows for day, rows in used.items() if day < self._end}
+
+    def _merged_rows(self, files: Received, paths: Mapping[date, Collection[str]]) -> pa.Table:
+        """Read the rows of days from the files that hold them (`paths`), merged."""
+        pairs = [(path, day) for day, found in paths.items() for path in found]
+        tables = [RAW_SCHEMA.empty_table()]
+        for path, of_path in groupby(sorted(pairs), itemgetter(0)):
+            rows = received.read_rows(self._store, self.city.name, path, files[path])
+            tables.append(rows.filter(_is_of([day for _, day in of_path], rows)))
+        together = pa.concat_tables(tables)
+        is_shared = _is_of([day for day, found in paths.items() if len(found) > 1], together)
+        return pa.concat_tables(
+            [together.filter(pc.invert(is_shared)), merge_files(together.filter(is_shared), self.city.box)]
+        )
+
+    def _versions(
+        self, files: Received, used: Mapping[date, Mapping[str, tuple[str, int]]]
+    ) -> dict[date, tuple[str, int]]:
+        """Return version and number of the merged rows of each day.
+
+        The version is a hash of the rows alone. A day with the same rows in all of its files has the version of any of them;
+        only days with differing files are read, once.
+        """
+        differing: dict[date, str] = {}
+        for day, rows in used.items():
+            if len(rows) > 1:
+                parts = (f"{version} {files[path].received}" for path, (version, _) in rows.items())
+                differing[day] = sha256(str(day), str(self.city.box.edges), *parts)
+        versions = dict(self._store.read_index(self._merged_file, self.city.name, _MERGED.validate_json) or {})
+        unread = {day: used[day] for day, key in differing.items() if key not in versions}
+        if unread:
+            merged = rows_by_origin(self._merged_rows(files, unread), dict.fromkeys(files, self.address))
+            versions |= {differing[day]: merged[day][self.address] for day in unread}
+            newest = dict(list(versions.items())[-MAX_MERGED:])
+            self._store.write_bytes(self._merged_file, _MERGED.dump_json(newest), self.city.name)
+        of_first = {day: next(iter(rows.values())) for day, rows in used.items()}
+        return of_first | {day: versions[key] for day, key in differing.items()}
+
     def _received(self, file: ListedFile, rows: pa.Table | SourceError, before: ReceivedFile | None) -> ReceivedFile:
         version = file.version + self._rules
         if isinstance(rows, SourceError):
@@ -174,23 +223,35 @@ class LandingFolder(AlertSource):
                 error += " The rows of its last good version are used until then."
             return kept.model_copy(update={"version": version, "error": error})
         days = received.write_rows(self._store, self.city.name, file.path, version, rows)
-        return ReceivedFile(version=version, received=file.modified, rows_from=version, days=days)
+        places = received.places_of(rows, self.city.box)
+        return ReceivedFile(version=version, received=file.modified, rows_from=version, days=days, places=places)
+
+    def _share_lost(self, files: Received, gone: Sequence[str]) -> float:
+        """Return the share of the merged rows of `files` that go with the files that are gone."""
+        left = {path: file for path, file in files.items() if path not in gone}
+        before, after = (self._versions(some, self._used_days(some)) for some in (files, left))
+        lost = sum(number - after.get(day, ("", 0))[1] for day, (_, number) in before.items())
+        return lost / max(sum(number for _, number in before.values()), 1)
 
     def _shifted(self, files: Received, before: Received) -> dict[str, ReceivedFile]:
         """Look for files whose times are shifted by whole hours among those on days of changed files."""
-        # Times that are exact to the hour repeat by chance; corrections repeat the rows that they replace.
+        # Times that are exact to the hour repeat by chance.
         if self.city.time_precision != "second":
             return {}
         changed = {path for path in files if files[path] != before.get(path)}
         lost = {path: file for path, file in before.items() if path not in files}
         beside = received.overlapping({**files, **lost}, changed | lost.keys()) - lost.keys()
+        among = {path: files[path] for path in received.overlapping(files, beside) if files[path].rows_from}
+        first_holders = received.first_holders(among)
         tables = {}
-        for path in received.overlapping(files, beside) if beside else ():
-            if files[path].rows_from and received.corrected_day(path) is None:
-                with suppress(SourceError):  # lost rows are read again the next time
-                    tables[path] = received.read_rows(self._store, self.city.name, path, files[path])
-        shifted = received.shifted_files(tables, {path: files[path].received for path in tables})
-        return {path: files[path].model_copy(update={"shifted": shifted.get(path, "")}) for path in beside}
+        for path, file in among.items():
+            days = [day for day, (version, _) in file.days.items() if first_holders.get((day, version)) == path]
+            with suppress(SourceError):  # lost rows are read again the next time
+                rows = received.read_rows(self._store, self.city.name, path, file) if days else RAW_SCHEMA.empty_table()
+                tables[path] = rows.filter(_is_of(days, rows))
+        shifted = received.shifted_files(tables, among)
+        found = {path: received.shift_of(files[path], path, first_holders, shifted) for path in beside}
+        return {path: files[path].model_copy(update={"shifted": why}) for path, why in found.items()}
 
     def _listing(self) -> tuple[list[ListedFile], list[str]]:
         try:
@@ -259,6 +320,10 @@ class LandingFolder(AlertSource):
             promised = f"the form {self.source.file_date} that source.file_date of the city's file promises"
             problem = f"the name of {path} does not have {promised}; rename the file or correct file_date."
             raise SourceError(f"City {self.city.name}: {problem}") from None
+
+
+def _is_of(days: Sequence[date], rows: pa.Table) -> pa.ChunkedArray:
+    return pc.is_in(rows["date"], pa.array(days, pa.date32()))
 
 
 def local_files(folder: str) -> Iterator[ListedFile]:

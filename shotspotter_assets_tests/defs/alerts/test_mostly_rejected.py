@@ -12,8 +12,8 @@ from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
-from shotspotter_assets_tests.defs.alerts.landing_town import CITY, LandingTown
-from shotspotter_assets_tests.defs.chain import CITIES, DAILY, materialize, requested_days
+from shotspotter_assets_tests.defs.alerts.landing_town import CITY, HEADER, LandingTown
+from shotspotter_assets_tests.defs.chain import CITIES, DAILY, materialize, metadata_of, requested_days
 
 MOMENTS = [f"2024-03-{day:02d}T12:{minute:02d}:00Z" for day in range(1, 11) for minute in range(4)]
 ROWS = [f"{moment},-76.5,38.5,Single_Gunshot,1,{moment}" for moment in MOMENTS]
@@ -79,11 +79,55 @@ def test_the_city_file_may_allow_more(town: Town) -> None:
 
 
 def test_days_with_some_bad_rows_pass(town: Town) -> None:
-    far = [row.replace("-76.5", "-70.5") for row in ROWS]
-    town.land(*far[:2], *ROWS[2:])
+    without_point = [row.replace("-76.5", "") for row in ROWS]
+    town.land(*without_point[:2], *ROWS[2:])
     assert town.held_back() == {}, "half is not most"
-    town.land(*far[:3], *ROWS[3:])
-    assert list(town.held_back()) == [1]
+    town.land(*without_point[:3], *ROWS[3:])
+    assert "3 of 4 rows of 1 day in alerts.csv" in town.held_back()[1]
+
+
+@pytest.mark.parametrize("longitude", ["-75.99", "-70.5"])
+def test_rows_outside_the_box_hold_no_day_back_unless_they_are_many(town: Town, longitude: str) -> None:
+    outside = [row.replace("-76.5", longitude) for row in ROWS]
+    town.land(*outside[:3], *ROWS[3:])
+    assert town.held_back() == {}
+    town.land(*outside[:4], *ROWS[4:])
+    assert town.held_back() == {}, "a day with rows outside alone is an ordinary day"
+    town.land(*outside[:9], *ROWS[9:])
+    assert town.held_back() == {}, "fewer than 10"
+    town.land(*outside[:12], *ROWS[12:])
+    assert list(town.held_back()) == [1, 2, 3], "more than a fifth of all rows: the box may be wrong"
+
+
+def test_rows_of_an_offence_without_a_name_hold_no_day_back(town: Town) -> None:
+    thefts = [row.replace("Single_Gunshot", "THEFT").replace("12:", "13:") for row in ROWS]
+    slips = [row.replace("Single_Gunshot", "Singel Gunshot") for row in ROWS[:1]]
+    town.land(*slips, *ROWS[1:2], *ROWS[4:6], *thefts)
+    named = {"event_types": {"robbery": ("Robbery",)}}
+    assert town.held_back(**named) == {}
+    days = DayTable.read(town.store, CITY).days
+    assert {day.rejected for day in days.values()} == {0}
+    done = materialize(CITY, DAILY, town.on, days=("2024-03-01", "2024-03-10"), instance=town.instance)
+    cleaned = metadata_of(done)["cleaned_alerts", "2024-03-01"]
+    assert cleaned["ignored_events"].value == {"THEFT": 4}
+    assert cleaned["unknown_type_spellings"].value == {"Singel Gunshot": 1}, "it resembles a gunshot type"
+    checks = {check.check_name: check for check in done.get_asset_check_evaluations()}
+    assert not checks["share_rejected"].passed
+    assert "'THEFT' 40" in (checks["share_rejected"].description or "")
+    assert town.held_back(event_types={"robbery": ("Robbery",), "theft": ("Theft",)}) == {}
+
+
+def test_a_file_of_another_city_is_set_aside_and_holds_no_day_back(town: Town) -> None:
+    elsewhere = [row.replace("-76.5,38.5", "-90.1,29.9") for row in ROWS[:16]]
+    (town.file.parent / "elsewhere.csv").write_text("\n".join([HEADER, *elsewhere, ""]))
+    assert town.held_back() == {}
+    assert {day.rows for day in DayTable.read(town.store, CITY).days.values()} == {4}
+    done = materialize(
+        CITY, (), town.on, days=("2024-03-10", "2024-03-10"), checks=["files_are_readable"], instance=town.instance
+    )
+    [check] = done.get_asset_check_evaluations()
+    assert not check.passed
+    assert "elsewhere.csv is set aside" in (check.description or "")
 
 
 @pytest.mark.parametrize("month", ["1970-01", "2019-03"])

@@ -393,11 +393,11 @@ def test_rows_read_with_other_settings_are_not_used(tmp_path: Path) -> None:
 
 def test_a_removed_file_is_withdrawn_unless_most_rows_would_go(tmp_path: Path) -> None:
     write(tmp_path, ROWS, "csv")
-    write(tmp_path, ROWS[:2], "jsonl")
+    write(tmp_path, ROWS[:1], "jsonl")
     folder(tmp_path).refresh()
     (tmp_path / "a.csv").rename(tmp_path.with_name("moved.csv"))
     assert folder(tmp_path).refresh().gone == [str(tmp_path / "a.csv")]
-    assert folder(tmp_path).read(FIRST, LAST).num_rows == 5
+    assert folder(tmp_path).read(FIRST, LAST).num_rows == 3
     with pytest.raises(SourceError, match=r"1 files with most of the rows .* were read with other settings"):
         folder(tmp_path, naive_times="local").read(FIRST, LAST)
     tmp_path.with_name("moved.csv").rename(tmp_path / "a.csv")
@@ -424,7 +424,7 @@ def test_a_correction_replaces_the_rows_of_its_day(tmp_path: Path) -> None:
     assert list(landed.rows) == DAYS
 
 
-def test_a_file_in_another_zone_is_held_back_unless_acknowledged(tmp_path: Path) -> None:
+def test_a_file_in_another_zone_is_set_aside_unless_acknowledged(tmp_path: Path) -> None:
     for name, hour, age in (("2024-03-05", "05T20", 60), ("2024-03-06", "06T06", 30)):
         rows = [{**ROWS[0], "when": f"2024-03-{hour}:{minute:02}:00Z"} for minute in range(6)]
         pd.DataFrame(rows).to_csv(tmp_path / f"{name}.csv", index=False)
@@ -438,8 +438,29 @@ def test_a_file_in_another_zone_is_held_back_unless_acknowledged(tmp_path: Path)
     acknowledged = (Acknowledged(file="2024-03-06.csv", by="A. Nalyst", on=LAST),)
     accepting = landing.city.model_copy(update={"acknowledged": acknowledged})
     assert LandingFolder(accepting, accepting.source, str(tmp_path), store(tmp_path)).read(FIRST, LAST).num_rows == 12
+    copied = tmp_path / "2024-03-07.csv"
+    copied.write_text(Path(shifted).read_text())
+    settled(copied, 10)
+    assert set(unusable_files(landing.refresh().files, CITY)) == {shifted, str(copied)}, "a copy is set aside too"
+    copied.unlink()
     Path(right).unlink()
     assert landing.read(FIRST, LAST)["received_from"].unique().to_pylist() == [shifted], "nothing is repeated now"
+
+
+def test_a_file_of_another_place_is_set_aside_unless_acknowledged(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "csv")
+    foreign = tmp_path / "elsewhere.csv"
+    rows = [{**ROWS[0], "lon": -90.1, "lat": 29.9, "id": f"e{at}"} for at in range(6)]
+    pd.DataFrame(rows).to_csv(foreign, index=False)
+    landing = folder(tmp_path)
+    [reason] = unusable_files(landing.refresh().files, CITY).values()
+    assert "elsewhere.csv is set aside: 6 of 6 rows lie further from the city's box" in reason
+    assert landing.read(FIRST, LAST).num_rows == 3
+    acknowledged = (Acknowledged(file="elsewhere.csv", by="A. Nalyst", on=LAST),)
+    accepting = landing.city.model_copy(update={"acknowledged": acknowledged})
+    assert LandingFolder(accepting, accepting.source, str(tmp_path), store(tmp_path)).read(FIRST, LAST).num_rows == 9
+    (tmp_path / "a.csv").unlink()
+    assert landing.read(FIRST, LAST).num_rows == 6, "without rows of the city, its box may be wrong"
 
 
 def test_a_name_that_is_no_text_is_refused_alone(tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""Rows of several landed files as one set of rows, in which names of files do not matter."""
+
+import pandas as pd
+import pyarrow as pa
+
+from shotspotter_assets.geometry.grid import Box
+from shotspotter_assets.sources.schema import PLACE_DECIMALS, PUBLISHED
+from shotspotter_assets.storage.fingerprints import row_hashes
+
+
+def merge_files(rows: pa.Table, box: Box) -> pa.Table:
+    """Return the rows of files (`RAW_SCHEMA`) without those that only repeat rows of another file.
+
+    Rows of a day are the same alert if they have the same id, or if they have none and agree in second, type and point (to
+    `PLACE_DECIMALS`). An alert has the rows of the file with most of them in the city's box: it counts as often as there.
+    Of files with as many, the one received first decides. So a file that is renamed, exported again, split or joined with
+    others changes nothing. Rows without a readable time or point are the same if all of their text is.
+    """
+    frame = rows.select([*PUBLISHED, "is_separate"]).to_pandas()
+    frame["file"] = pd.factorize(rows["received_from"].to_pandas())[0]
+    frame["received"] = rows["received_at"].to_pandas()
+    frame["hash"] = row_hashes(rows.select(PUBLISHED))
+    frame["alert"] = _alert_numbers(frame)
+    # Equal rows of one file are separate events only where its source says so.
+    is_one = frame["is_separate"].eq(True) | ~frame.duplicated(["hash", "file"])
+    frame["counts"] = is_one & box.holds(frame["longitude"], frame["latitude"])
+    by_file = frame.groupby(["alert", "file"], sort=False).agg({"counts": "sum", "received": "min", "hash": "sum"})
+    best_first = by_file.reset_index().sort_values(["counts", "received", "hash"], ascending=[False, True, True])
+    file_of_alert = best_first.drop_duplicates("alert").set_index("alert")["file"]
+    return rows.filter(pa.array(frame["file"] == frame["alert"].map(file_of_alert)))
+
+
+def _alert_numbers(frame: pd.DataFrame) -> pd.Series:
+    """Return the number of the alert that each row may be of: by its id, else by time, type, place and text."""
+    has_usable_id = frame["source_id"].notna() & frame["as_received"].isna()
+    scale = 10**PLACE_DECIMALS
+    described = [
+        frame["time_utc"].dt.floor("s"),
+        (frame["longitude"] * scale).round(),
+        (frame["latitude"] * scale).round(),
+        frame["gunshot_type"],
+        frame["as_received"],
+    ]
+    keys = [frame["source_id"].where(has_usable_id), *(column.mask(has_usable_id) for column in described)]
+    return frame.groupby([frame["date"], *keys], dropna=False, sort=False).ngroup()
