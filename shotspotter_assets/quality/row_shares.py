@@ -2,11 +2,11 @@
 
 from collections import Counter
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.quality.finding import Finding, named_days, number_of, share_finding
+from shotspotter_assets.quality.finding import Finding, number_of, share_finding
 from shotspotter_assets.quality.quarters import QUARTER_DAYS
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 USUAL_FAULTY: Final = 0.01  # rejected, repeated or equal rows
 USUAL_UNTYPED: Final = 0.05
 USUAL_OUTSIDE: Final = 0.05  # heard across a published edge: 2.8% of Washington DC's alerts lie outside its districts
-MIN_COPIED_SHARE: Final = 0.9  # minimum share of a file's points on a day that repeat another file
-MIN_COPIED_POINTS: Final = 4
 MAX_FILES_NAMED: Final = 5
 MAX_SPELLINGS_NAMED: Final = 5
 MAX_SHARE_IGNORED: Final = 0.5  # maximum share of rows of other events: above it, a type may be misspelt
@@ -78,28 +76,17 @@ def share_untyped(window: "Window") -> Finding:
 
 
 def duplicates(window: "Window") -> Finding:
-    """Check that few rows came twice, and that no file repeats the points of another file."""
+    """Check that few rows came twice within a file, or from several sources."""
     # By the identifier of another row of its day, as replaced systems number from the start again.
     ids = window.alerts.select(["date", "source_id"]).to_pandas()
     repeated_ids = window.by_day((ids["source_id"].notna() & ids.duplicated()).to_numpy())
     usable = {day: rows - window.rejected[day] for day, rows in window.received.items()}
     repeated = {day: usable[day] - cleaned + repeated_ids[day] for day, cleaned in window.by_day().items()}
     remedy = (
-        "See whether landed files overlap, or whether the source sends corrections as new rows. If equal rows without an id "
-        "are separate events, set equal_rows: keep in the source."
+        "See whether two sources overlap, or whether one sends corrections as new rows. If equal rows without an id are "
+        "separate events, set equal_rows: keep in the source."
     )
-    found = share_finding(repeated, window.received, USUAL_FAULTY, "came twice", remedy)
-    copies = _copies(window)
-    if not copies:
-        return found
-    names = sorted({file for files in copies.values() for file in files})
-    message = (
-        f"Over {MIN_COPIED_SHARE:.0%} of the points of {', '.join(names[:MAX_FILES_NAMED])} on {named_days(copies)} are "
-        f"also in another file, at other times. Land the file with the wrong times again, corrected and under its old "
-        f"name. {found.message}"
-    )
-    copied = {day: float(len(files)) for day, files in copies.items()}
-    return replace(found, passed=False, message=message, days=found.days | copied)
+    return share_finding(repeated, window.received, USUAL_FAULTY, "came twice", remedy)
 
 
 def equal_rows(window: "Window") -> Finding:
@@ -112,22 +99,3 @@ def equal_rows(window: "Window") -> Finding:
     remedy = "Set equal_rows in the source: drop if they came twice, keep if they are separate events."
     verb = "equal another row without an id and count as separate events"
     return share_finding(kept, window.received, usual, verb, remedy)
-
-
-def _copies(window: "Window") -> dict[date, list[str]]:
-    """Return by day the files whose points are in another file of the day; rows with equal times count once."""
-    import pyarrow.compute as pc
-
-    from shotspotter_assets.calendar.dates import local_dates
-    from shotspotter_assets.sources.schema import PLACE_DECIMALS
-
-    is_of_its_day = pc.equal(local_dates(window.raw["time_utc"], window.city.zone), window.raw["date"])
-    rows = window.raw.filter(pc.and_(is_of_its_day, pc.is_valid(window.raw["longitude"])))
-    rows = rows.select(["date", "time_utc", "longitude", "latitude", "received_from"]).to_pandas()
-    rows["east"], rows["north"] = ((rows[name] * 10**PLACE_DECIMALS).round() for name in ("longitude", "latitude"))
-    rows = rows.drop_duplicates(["date", "time_utc", "east", "north"])
-    points = rows[["date", "received_from", "east", "north"]].drop_duplicates()
-    points["shared"] = points.duplicated(["date", "east", "north"], keep=False)
-    files = points.groupby(["date", "received_from"])["shared"].agg(["size", "mean"])
-    copies = files[(files["size"] >= MIN_COPIED_POINTS) & (files["mean"] > MIN_COPIED_SHARE)].reset_index()
-    return {day: part["received_from"].tolist() for day, part in copies.groupby("date")}

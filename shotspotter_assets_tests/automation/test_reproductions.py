@@ -120,7 +120,7 @@ def test_a_newest_day_is_requested_beside_runs_of_a_person_and_once(settled: Liv
             assert settled.tick() == []
             assert "daily.csv" in settled.message
             assert str(TODAY) in settled.message
-            settled.land("more.csv", *rows(TODAY, TODAY, 2))
+            settled.land("more.csv", row(TODAY, 30))
             [newer] = settled.tick()
             assert assets_of(newer) == assets_of(request)
             assert "more.csv" in newer.tags["shotspotter/reason"]

@@ -138,15 +138,6 @@ def test_equal_rows_that_the_citys_file_keeps_are_no_finding() -> None:
     assert "equal another row" in found.message
 
 
-def test_a_file_that_repeats_another_one_is_found() -> None:
-    copied = ROWS[local_day(ROWS).between(date(2024, 3, 1), date(2024, 3, 31))]
-    copied = copied.assign(time_utc=copied["time_utc"] + pd.Timedelta(seconds=1), source_id=None)
-    found = firing(pd.concat([ROWS, copied.assign(received_from="march again.csv")]))
-    assert "duplicates" in found
-    assert set(found) <= {"duplicates", "level_change", "unusual_days"}, "twice the alerts of March are unusual"
-    assert "of the points of file, march again.csv on 2024-03-0" in found["duplicates"].message
-
-
 def test_a_source_that_leaves_out_some_types_fails_every_day() -> None:
     rows = sound(seed=3)
     none = np.random.default_rng(0).random(len(rows))
@@ -192,14 +183,8 @@ def test_blocks_are_years_back_from_the_end() -> None:
     assert blocks(days[-1:], days[-10:]) == [Block(days[-10], LAST)]
 
 
-@pytest.mark.parametrize("files", [1, 2])
-def test_stored_days_make_the_window_of_their_tables(files: int, tmp_path: Path) -> None:
-    rows = sound(seed=3)
-    if files == 2:
-        again = rows[local_day(rows).isin(MARCH)]
-        again = again.assign(time_utc=again["time_utc"] + pd.Timedelta(seconds=1), source_id=None)
-        rows = pd.concat([rows, again.assign(received_from="march again.csv")])
-    city, store = city_of(rows), Store(str(tmp_path))
+def test_stored_days_make_the_window_of_their_tables(tmp_path: Path) -> None:
+    city, store = city_of(sound(seed=3)), Store(str(tmp_path))
     for file, tables in (
         (RAW_ROWS, rows_of_days(city.raw.sort_by("date"), city.days)),
         (CLEANED, {day: cleaned.alerts for day, cleaned in city.cleaned.items()}),
@@ -208,7 +193,6 @@ def test_stored_days_make_the_window_of_their_tables(files: int, tmp_path: Path)
         store.write_tables(file, tables, CITY.name)
     window = Window.load(store, CITY, MARCH)
     assert all_findings(window) == all_findings(city.window(MARCH))
-    assert all_findings(window)["duplicates"].passed == (files == 1)
 
 
 def test_sound_data_raise_no_warning() -> None:
