@@ -112,7 +112,7 @@ def places_of(rows: pa.Table, box: Box) -> Places:
     has_point = ~(np.isnan(longitude) | np.isnan(latitude))
     is_outside = has_point & ~box.holds(longitude, latitude) & ~box.holds(latitude, longitude)
     is_far = is_outside & box.is_far(longitude, latitude)
-    return Places(points=has_point.sum(), outside=is_outside.sum(), far=is_far.sum())
+    return Places(points=int(has_point.sum()), outside=int(is_outside.sum()), far=int(is_far.sum()))
 
 
 def judge_places(files: Received) -> dict[str, ReceivedFile]:
