@@ -162,7 +162,8 @@ class LandingFolder(AlertSource):
         holds = f"point SHOTSPOTTER_LANDING at the folder that holds {self.source.folder or self.city.name}/"
         remedy = f"put the city's files there ({', '.join(FORMATS)}), or {holds}"
         without_files = f"City {self.city.name}: the landing folder {self.folder} is missing or empty; {remedy}."
-        paths = self._used_days(files, self._meaning)
+        used = received.used_days(received.used_files(files, self.city, self._meaning))
+        paths = {day: rows for day, rows in used.items() if day < self._end}
         message = "" if files or in_transfer else without_files
         return Landed(self.address, files, self._versions(files, paths), paths, in_transfer, gone, unread, message)
 
@@ -177,10 +178,6 @@ class LandingFolder(AlertSource):
     def _files_before(self) -> dict[str, ReceivedFile]:
         files = received.read_received(self._store, self.city.name)
         return {path: file for path, file in files.items() if path.startswith(f"{self.folder}/")}
-
-    def _used_days(self, files: Received, meaning: str) -> dict[date, dict[str, tuple[str, int]]]:
-        used = received.used_days(received.used_files(files, self.city, meaning))
-        return {day: rows for day, rows in used.items() if day < self._end}
 
     def _merged_rows(self, files: Received, paths: Mapping[date, Collection[str]]) -> pa.Table:
         """Read the rows of days from the files that hold them (`paths`), merged."""
@@ -232,7 +229,8 @@ class LandingFolder(AlertSource):
     def _share_lost(self, files: Received, gone: Sequence[str]) -> float:
         """Return the share of the merged rows of `files` that go with the files that are gone."""
         left = {path: file for path, file in files.items() if path not in gone}
-        before, after = (self._versions(some, self._used_days(some, meaning="")) for some in (files, left))
+        used = (received.used_days(received.by_receipt(some)) for some in (files, left))
+        before, after = (self._versions(files, days) for days in used)
         lost = sum(number - after.get(day, ("", 0))[1] for day, (_, number) in before.items())
         return lost / max(sum(number for _, number in before.values()), 1)
 

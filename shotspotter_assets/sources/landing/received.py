@@ -132,10 +132,14 @@ def judge_places(files: Received) -> dict[str, ReceivedFile]:
     return judged
 
 
+def by_receipt(files: Received) -> dict[str, ReceivedFile]:
+    """Return files in the order in which they were received."""
+    return dict(sorted(files.items(), key=lambda item: (item[1].received, item[0])))
+
+
 def used_files(files: Received, city: City, meaning: str) -> dict[str, ReceivedFile]:
-    """Return the used files by arrival: read with the present `meaning`, a version's ending, and not set aside."""
-    ordered = sorted(files.items(), key=lambda item: (item[1].received, item[0]))
-    is_read = {path: file for path, file in ordered if file.rows_from.endswith(meaning)}
+    """Return the used files by receipt: read with the present `meaning`, a version's ending, and not set aside."""
+    is_read = {path: file for path, file in by_receipt(files).items() if file.rows_from.endswith(meaning)}
     return {path: file for path, file in is_read.items() if not is_set_aside(path, file, city)}
 
 
@@ -195,8 +199,7 @@ def _rows_file(path: str, version: str) -> StoredTable:
 
 def first_holders(files: Received) -> dict[tuple[date, str], str]:
     """Return the file that first held the rows of a day and version; no correction, which repeats what it replaces."""
-    newest_first = sorted(files, key=lambda path: (files[path].received, path), reverse=True)
-    uncorrected = [path for path in newest_first if corrected_day(path) is None]
+    uncorrected = [path for path in reversed(by_receipt(files)) if corrected_day(path) is None]
     return {(day, version): path for path in uncorrected for day, (version, _) in files[path].days.items()}
 
 
