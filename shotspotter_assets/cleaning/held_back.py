@@ -46,11 +46,10 @@ def held_back_days(
     is_of_no_day = np.isin(names, UNDATED) & (dates == np.datetime64(city.start))
     not_counted = (BEFORE_START, OTHER_EVENT) if is_box_doubted else (BEFORE_START, OTHER_EVENT, OUTSIDE_BOX)
     belongs = ~np.isin(names, not_counted) & ~is_of_no_day
-    is_rejected = ~np.isin(names, ("", OTHER_EVENT))
     days, day_at = np.unique(dates, return_inverse=True)
-    rejected = np.bincount(day_at[is_rejected], minlength=len(days))
+    rejected = np.bincount(day_at[names != ""], minlength=len(days))
     of_day = np.bincount(day_at[belongs], minlength=len(days))
-    unusable = np.bincount(day_at[belongs & is_rejected], minlength=len(days))
+    unusable = np.bincount(day_at[belongs & (names != "")], minlength=len(days))
     is_held = unusable > city.max_share_rejected * of_day
     is_quoted = is_held[day_at] & belongs
     why = _why(city, raw.filter(pa.array(is_quoted)), names[is_quoted], int(is_held.sum())) if is_held.any() else ""

@@ -28,7 +28,7 @@ class AlertSource(ABC):
 
     is_live: ClassVar[bool] = False  # True for a source that is polled, as its rows may change
 
-    address: str = ""  # the `received_from` of a live source's rows
+    address: str = ""  # the `received_from` of a live source's rows, or the name of a landing folder
     since: date = date.min  # first day that a live source is asked for
 
     @abstractmethod
@@ -40,7 +40,7 @@ class AlertSource(ABC):
         """
 
     def gives(self, origin: str) -> bool:
-        """Return True for the file or address of rows that come from the source."""
+        """Return True for the folder or address of rows that come from the source."""
         return origin == self.address
 
     def report(self) -> "SourceReport":

@@ -48,7 +48,7 @@ Counts = npt.NDArray[np.int64]
 class SourceReport:
     """Reports of one source about days without rows."""
 
-    gives: Callable[[str], bool] | None = None  # True for a file or address of its rows; None for a single source
+    gives: Callable[[str], bool] | None = None  # True for the folder or address of its rows; None for a single source
     since: date | None = None  # first day that a live source is asked for; None: it begins with its first row or file
     files: Collection[date] = frozenset()  # days that landed files cover, with rows or without
     daily_since: date | None = None  # day from which on files come a day each; None for other sources

@@ -167,9 +167,6 @@ class LandingFolder(AlertSource):
         message = "" if files or in_transfer else without_files
         return Landed(self.address, files, self._versions(files, paths), paths, in_transfer, gone, unread, message)
 
-    def gives(self, origin: str) -> bool:
-        return origin.startswith(f"{self.folder}/")
-
     def report(self) -> SourceReport:
         used, form = received.used_files(self._files_before(), self.city, self._meaning), self.source.file_date
         covered = covered_days(used, form, self.city.zone)

@@ -105,8 +105,6 @@ def test_rows_of_an_offence_without_a_name_hold_no_day_back(town: Town) -> None:
     town.land(*slips, *ROWS[1:2], *ROWS[4:6], *thefts)
     named = {"event_types": {"robbery": ("Robbery",)}}
     assert town.held_back(**named) == {}
-    days = DayTable.read(town.store, CITY).days
-    assert {day.rejected for day in days.values()} == {0}
     done = materialize(CITY, DAILY, town.on, days=("2024-03-01", "2024-03-10"), instance=town.instance)
     cleaned = metadata_of(done)["cleaned_alerts", "2024-03-01"]
     assert cleaned["ignored_events"].value == {"THEFT": 4}
