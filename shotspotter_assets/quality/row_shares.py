@@ -24,6 +24,7 @@ MIN_DAYS_FOR_UNDATED: Final = 28  # rows without a usable date are of any day, s
 def share_rejected(window: "Window") -> Finding:
     """Check that few rows are rejected, and that most rows are not ignored as other events."""
     from shotspotter_assets.cleaning.alerts import AS_SPELLED
+    from shotspotter_assets.cleaning.held_back import named_files
 
     remedy = "See rejected_by_reason of these partitions; most often the city file's box, start or columns are wrong."
     compared = window.undated if len(window.checked) >= MIN_DAYS_FOR_UNDATED else 0
@@ -33,6 +34,8 @@ def share_rejected(window: "Window") -> Finding:
     )
     found = share_finding(rejected, received, USUAL_FAULTY, "cannot be used", remedy, compared)
     message, numbers = found.message, dict(found.numbers)
+    if not found.passed:
+        message += f" The rows are in {named_files(window.rejected_rows)}."
     if window.undated:
         message += f" {number_of(window.undated, 'row')} without a usable date, of no day."
         numbers["undated"] = window.undated

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Final
 
 import pyarrow as pa
@@ -160,7 +161,8 @@ class Snapshot:
                 said.append(f"{gone}. Put them back, or withdraw them in smaller parts.")
         if today in self.rows:
             early = sum(rows for _, rows in self.rows[today].values())
-            said.append(f"{early:,} rows of {today} wait until the day is over.")
+            files = ", ".join(PurePosixPath(path).name for path in self.files_of(today))
+            said.append(f"{early:,} rows of {today} wait until the day is over{files and f' ({files})'}.")
         for path, file in sorted(self.files.items()):
             if future := {day: rows for day, (_, rows) in file.days.items() if day > today}:
                 dated = f"{sum(future.values()):,} rows dated in the future, {min(future)} to {max(future)}"

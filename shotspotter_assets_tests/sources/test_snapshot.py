@@ -170,7 +170,7 @@ def test_files_that_a_tick_has_no_time_for_are_left_for_the_next(town: Town) -> 
 
 def test_rows_of_the_present_day_and_of_the_future_wait(town: Town) -> None:
     town.land("history/a.csv", "2024-03-20", "2024-03-21", "2024-04-02", "2024-04-05")
-    assert "1 rows of 2024-03-21 wait until the day is over." in town.waits()
+    assert "1 rows of 2024-03-21 wait until the day is over (a.csv)." in town.waits()
     assert "a.csv has 2 rows dated in the future, 2024-04-02 to 2024-04-05. They wait for their days" in town.waits()
     town.now += timedelta(days=1)
     assert "2024-03-21" not in town.waits()

@@ -228,7 +228,7 @@ class LandingFolder(AlertSource):
         left = {path: file for path, file in files.items() if path not in gone}
         used = (received.used_days(received.by_receipt(some)) for some in (files, left))
         before, after = (self._versions(files, days) for days in used)
-        lost = sum(number - after.get(day, ("", 0))[1] for day, (_, number) in before.items())
+        lost = sum(max(number - after.get(day, ("", 0))[1], 0) for day, (_, number) in before.items())
         return lost / max(sum(number for _, number in before.values()), 1)
 
     def _shifted(self, files: Received, before: Received) -> dict[str, ReceivedFile]:
@@ -248,7 +248,8 @@ class LandingFolder(AlertSource):
                 rows = received.read_rows(self._store, self.city.name, path, file) if days else RAW_SCHEMA.empty_table()
                 tables[path] = rows.filter(_is_of(days, rows))
         shifted = received.shifted_files(tables, among)
-        found = {path: received.shift_of(files[path], path, first_holders, shifted) for path in beside}
+        uncorrected = [path for path in beside if received.corrected_day(path) is None]
+        found = {path: received.shift_of(files[path], path, first_holders, shifted) for path in uncorrected}
         return {path: files[path].model_copy(update={"shifted": why}) for path, why in found.items()}
 
     def _listing(self) -> tuple[list[ListedFile], list[str]]:
