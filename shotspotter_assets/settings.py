@@ -51,7 +51,7 @@ class Settings:
 
 def checked_cities(folder: Path, environ: Mapping[str, str], *, keep: bool = False) -> CityFiles:
     """Read the cities of `folder`, a wrong file in its last good version; raise CityFileError if none can be used."""
-    home = Path(environ.get("DAGSTER_HOME") or "/nowhere")
+    home = dagster_home(environ)
     last_good = LastGoodFiles(home / "last_good_cities") if home.is_dir() else None
     return load_cities(folder, last_good, (check_forecasters, check_acknowledged), keep=keep)
 

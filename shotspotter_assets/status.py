@@ -5,6 +5,7 @@ from datetime import date
 from typing import Final
 
 import dagster as dg
+from pydantic import BaseModel
 
 from shotspotter_assets.automation.due import due
 from shotspotter_assets.automation.stored import Stored
@@ -16,18 +17,29 @@ from shotspotter_assets.defs.requested_runs import runs_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.quality.day_decisions import unusual_sentences
 from shotspotter_assets.quality.on_time import lateness
-from shotspotter_assets.serving.approval import waiting_models
 from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record, why_none_issued
-from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.snapshot import take_snapshot
-from shotspotter_assets.storage.catalogue import FORECAST_RECORD
+from shotspotter_assets.storage.catalogue import FORECAST_RECORD, SERVING_RECORD
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.store import Store
 
 MAX_HELD_BACK: Final = 5  # maximum number of shown days that are held back, the newest ones
 TITLE_WIDTH: Final = 18
+
+
+class _Gate(BaseModel):
+    overruled: str
+
+
+class _Served(BaseModel):
+    """The part of a serving record that is shown; the record itself imports the models."""
+
+    served: str
+    since: date
+    models_from: date
+    gate: _Gate
 
 
 def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstance) -> str:
@@ -69,14 +81,18 @@ def _facts(
         facts["due"] = [f"unknown: {error}"]
     held_back = stored.table.in_state("held_back")
     facts["held back"] = [f"{day}: {held_back[day].why}" for day in sorted(held_back)[-MAX_HELD_BACK:]]
-    waiting = [one.text for one in waiting_models(store, city, date.max)]
-    serves, why_none = list[str](), list[str]()
+    return facts | _serving_facts(city, store)
+
+
+def _serving_facts(city: City, store: Store) -> dict[str, Sequence[str]]:
+    waiting, serves, why_none = _waiting_models(city, store), list[str](), list[str]()
     for of_target, view in city.by_target(store):
         before = f"{view.target}: " if len(city.targets) > 1 else ""
-        record = ServingRecord.latest_before(of_target, city.name, date.max)
-        if record is None:
+        served_on = max(of_target.days_present(SERVING_RECORD, city.name), default=None)
+        if served_on is None:
             serves.append(f"{before}nothing yet")
         else:
+            record = of_target.read_json(SERVING_RECORD, _Served.model_validate_json, city.name, served_on)
             serves.append(f"{before}{record.served} since {record.since}, models of {record.models_from}")
             serves += filter(None, [record.gate.overruled])
         issued = max(of_target.days_present(FORECAST_RECORD, city.name), default=None)
@@ -87,4 +103,12 @@ def _facts(
         if isinstance(forecast, NoForecast):
             repeated = any(text in forecast.no_forecast for text in waiting)
             why_none.append(f"{before}{issued}: {'models wait for approval' if repeated else forecast.no_forecast}")
-    return facts | {"serves": serves, "approval": waiting, "no forecast": why_none}
+    return {"serves": serves, "approval": waiting, "no forecast": why_none}
+
+
+def _waiting_models(city: City, store: Store) -> list[str]:
+    if city.approval == "automatic":
+        return []
+    from shotspotter_assets.serving.approval import waiting_models
+
+    return [one.text for one in waiting_models(store, city, date.max)]

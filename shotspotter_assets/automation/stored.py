@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.serving.issued_scores import HISTORY_DAYS, WINDOW_DAYS
+from shotspotter_assets.serving.score_windows import HISTORY_DAYS, WINDOW_DAYS
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import (

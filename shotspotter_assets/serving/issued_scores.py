@@ -28,8 +28,6 @@ from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord
 
-WINDOW_DAYS: Final = 91  # days of the rolling scores and gate
-HISTORY_DAYS: Final = 365  # stored days that show the usual silences, and so which days are known
 MIN_DAYS: Final = 14  # minimum of scored days for rolling scores
 POOLED_LEAD: Final = 15  # longer leads grow day by day, as at quarterly publishers, and are scored together
 MIN_DAYS_OF_LEVEL: Final = 28  # minimum of scored days for a verdict on predicted / observed

@@ -6,18 +6,15 @@ from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.dates import local_dates, wall_clock_to_utc
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.geometry.cells import are_rounded
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.json_rows import Row, finder
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.tabular_settings import TabularSettings
-from shotspotter_assets.sources.written_times import read_times
 
 NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 MINUTE_MICROSECONDS: Final = 60_000_000
@@ -87,6 +84,10 @@ def to_raw(
 
 
 def _instants(table: pa.Table, city: City, source: TabularSettings, origin: str) -> pa.ChunkedArray:
+    import pandas as pd
+
+    from shotspotter_assets.sources.written_times import read_times
+
     column, clock = table[source.columns.time], source.columns.time_of_day
     instants, wall_clock = read_times(column, None if clock is None else table[clock], source, origin)
     without_zone = ~np.isnat(wall_clock)
@@ -128,6 +129,8 @@ def _points(table: pa.Table, source: TabularSettings, origin: str) -> tuple[pa.C
 
 
 def _are_separate(source: TabularSettings, time_utc: pa.ChunkedArray, *point: pa.ChunkedArray) -> pa.Array:
+    from shotspotter_assets.geometry.cells import are_rounded
+
     if source.equal_rows != "if_rounded":
         return pa.repeat(source.equal_rows == "keep", len(time_utc))
     # Unreadable times count as exact.

@@ -6,7 +6,6 @@ from datetime import date
 from typing import Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -70,6 +69,8 @@ def read_sources(readers: Sequence[AlertSource], first: date, last: date) -> pa.
 
 def keep_first_seen(rows: pa.Table, before: pa.Table) -> pa.Table:
     """Return `rows` with the `received_at` at which each was first received; n equal rows match at most n before."""
+    import pandas as pd
+
     if before.num_rows == 0:
         return rows
 

@@ -46,7 +46,8 @@ def _scores_of(_: Log, store: Store, city: City, scored_date: date) -> panel.Met
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
-    from shotspotter_assets.serving.issued_scores import HISTORY_DAYS, WINDOW_DAYS, score
+    from shotspotter_assets.serving.issued_scores import score
+    from shotspotter_assets.serving.score_windows import HISTORY_DAYS, WINDOW_DAYS
     from shotspotter_assets.serving.serving_record import ServingRecord
 
     first = max(city.start, scored_date - timedelta(days=HISTORY_DAYS - 1))

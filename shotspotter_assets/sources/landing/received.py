@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -219,6 +218,8 @@ def shifted_files(tables: Mapping[str, pa.Table], files: Received) -> dict[str, 
         tables: Rows by path, each day and version only once (`first_holders`).
         files: The files.
     """
+    import pandas as pd
+
     columns = ["time_utc", "longitude", "latitude", "gunshot_type"]
     frames = [table.select(columns).to_pandas().assign(file=path) for path, table in tables.items() if table.num_rows]
     if len(frames) < 2:
