@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
-from scipy.special import betainc, betaincc
 
 from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.calendar.dates import month_days, public_holidays, weekdays
@@ -20,6 +18,9 @@ from shotspotter_assets.sources.known_days import (
     MIN_SILENCE_DAYS,
     YEAR_DAYS,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 QUIET_QUANTILE: Final = 0.05  # quantile of the year's eight-week means, for silences in quiet winters
 FIREWORK_SEASONS: Final = ((701, 707), (1230, 1231), (101, 102))  # first and last day (month * 100 + day)
@@ -59,6 +60,8 @@ class Usual:
 
     def chances(self) -> tuple[Array, Array]:
         """Return the probabilities of at least, and of at most, each day's count (negative binomial, DLMF 8.17.24)."""
+        from scipy.special import betainc, betaincc
+
         size, probability = 1 / self.dispersion, 1 / (1 + self.dispersion * self.mean)
         at_least = np.where(self.counts > 0, betaincc(size, np.maximum(self.counts, 1), probability), 1.0)
         return at_least, betainc(size, self.counts + 1, probability)
@@ -86,6 +89,8 @@ def usual_volume(
     The level is the mean of eight weeks, the weekday's factor that of a year (shrunk by a month's worth of days), the
     dispersion the method of moments over a year. Special, unlisted and `missing` days are left out.
     """
+    import pandas as pd
+
     special = special_days(days, holidays)
     number = np.array([counts.get(day, np.nan) for day in days], dtype=np.float64)
     ordinary = pd.Series(np.where(special | np.isnan(number) | missing, np.nan, number))
@@ -110,7 +115,7 @@ def _is_impossible(mean: float, dispersion: float, days: int) -> bool:
 
 
 def _weekday_factor(capped: "pd.Series[float]", year_mean: "pd.Series[float]", weekday: Integers) -> "pd.Series[float]":
-    factor = pd.Series(1.0, index=capped.index)
+    factor = capped.where(False, 1.0)
     weeks, prior = YEAR_DAYS / 7, 4
     for number in range(7):
         weekday_mean = capped.where(weekday == number).rolling(YEAR_DAYS, min_periods=8).mean().shift(1)
