@@ -115,7 +115,9 @@ def _is_impossible(mean: float, dispersion: float, days: int) -> bool:
 
 
 def _weekday_factor(capped: "pd.Series[float]", year_mean: "pd.Series[float]", weekday: Integers) -> "pd.Series[float]":
-    factor = capped.where(False, 1.0)
+    import pandas as pd
+
+    factor = pd.Series(1.0, index=capped.index)
     weeks, prior = YEAR_DAYS / 7, 4
     for number in range(7):
         weekday_mean = capped.where(weekday == number).rolling(YEAR_DAYS, min_periods=8).mean().shift(1)
