@@ -10,9 +10,12 @@ endif
 export DAGSTER_HOME
 # Containers often set it; every process would then compile all modules anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
+SOAK := shotspotter_assets_tests/soak
+# Only files with slow tests, as collecting all files takes each worker a while.
+SLOW = $(shell grep -rl --include='*.py' 'mark.slow' shotspotter_assets_tests | grep -v '^$(SOAK)/')
 PARALLEL := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-slow ui check-cities status docs pictures pages notebook lint lock bench benchmark-published
+.PHONY: help setup demo test test-slow soak ui check-cities status docs pictures pages notebook lint lock bench benchmark-published
 
 help:            ## show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -45,7 +48,10 @@ test: setup      ## run the tests, except the slow ones, on all processors (one 
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-slow: setup ## run the slow tests: browsers, real servers and several workers
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow $(PARALLEL) $(SLOW) $(ARGS)
+
+soak: setup      ## run installations for minutes while processes are killed and files are corrected; they mostly wait
+	$(BIN)/python -m pytest -m slow -n 3 $(SOAK) $(ARGS)
 
 pages: .venv/runtime ## open the pages of all cities (ARGS=--print: only print their address)
 	@$(BIN)/shotspotter pages $(ARGS)

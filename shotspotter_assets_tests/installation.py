@@ -15,7 +15,7 @@ import requests
 from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets_tests.waiting import wait_until
 
-MAX_START_SECONDS: Final = 240.0
+MAX_START_SECONDS: Final = 900.0
 MAX_STOP_SECONDS: Final = 10.0
 ASSETS_QUERY: Final = "{ assetNodes { assetKey { path } } }"
 
@@ -64,7 +64,7 @@ class Installation:
 
     def ask(self, query: str, **variables: Any) -> Any:
         sent = {"query": query, "variables": variables}
-        return requests.post(f"{self.url}/graphql", json=sent, timeout=60).json()["data"]
+        return requests.post(f"{self.url}/graphql", json=sent, timeout=300).json()["data"]
 
     def answers(self) -> bool:
         with contextlib.suppress(requests.RequestException, KeyError, TypeError, ValueError):

@@ -70,7 +70,7 @@ def running() -> Iterator[PostgresServer]:
 
         def run(program: str, *arguments: str) -> None:
             command = [str(folder / program), *arguments]
-            subprocess.run(command, check=True, capture_output=True, user=user, group=user, cwd=name, timeout=120)
+            subprocess.run(command, check=True, capture_output=True, user=user, group=user, cwd=name, timeout=900)
 
         run("initdb", "--pgdata", str(data), "--username", "postgres", "--auth", "trust", "--no-sync")
         rules = data / "pg_hba.conf"

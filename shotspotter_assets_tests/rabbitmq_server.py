@@ -50,7 +50,7 @@ class RabbitmqServer:
                 [str(PROGRAM)], env=self._environment, stdout=output, stderr=output, cwd=self._folder, start_new_session=True
             )  # fmt: skip
         wait_until(
-            self._answers, 90, ignored=OSError, process=self._process,
+            self._answers, 600, ignored=OSError, process=self._process,
             details=lambda: (self._folder / "output").read_text(errors="replace")[-2000:],
         )  # fmt: skip
 
@@ -68,7 +68,7 @@ class RabbitmqServer:
     def tidy_up(self) -> None:
         """Kill what it has started beside itself, too."""
         self.kill()
-        subprocess.run(["epmd", "-kill"], env=self._environment, capture_output=True, check=False, timeout=30)
+        subprocess.run(["epmd", "-kill"], env=self._environment, capture_output=True, check=False, timeout=300)
 
 
 @pytest.fixture(scope="session")

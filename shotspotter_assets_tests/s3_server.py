@@ -132,6 +132,6 @@ def _create_bucket(owner: S3Server, process: "subprocess.Popen[bytes]", log: Pat
         return True
 
     wait_until(
-        is_ready, 60, ignored=(BotoCoreError, ClientError), process=process,
+        is_ready, 600, ignored=(BotoCoreError, ClientError), process=process,
         details=lambda: log.read_text(errors="replace")[-2000:],
     )  # fmt: skip

@@ -52,7 +52,7 @@ def test_the_true_risk_is_scored_beside_the_forecasts(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_the_demo_runs_on_a_fresh_instance(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

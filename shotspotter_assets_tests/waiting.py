@@ -13,7 +13,7 @@ class NotInTimeError(AssertionError):
 
 
 def wait_until(
-    condition: Callable[[], Result], seconds: float = 60.0, *, every: float = 0.02,
+    condition: Callable[[], Result], seconds: float = 300.0, *, every: float = 0.02,
     ignored: type[Exception] | tuple[type[Exception], ...] = (), process: subprocess.Popen | None = None,
     details: Callable[[], str] = str,
 ) -> Result:  # fmt: skip

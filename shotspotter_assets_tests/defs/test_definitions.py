@@ -116,7 +116,7 @@ def test_the_command_line_finds_nothing_wrong(command: list[str], tmp_path: Path
 
 
 NODES = "{ assetNodes { assetKey { path } repository { location { name } } } }"
-MAX_WAIT_S = 240.0
+MAX_WAIT_S = 900.0
 
 
 @pytest.fixture
@@ -164,11 +164,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def ask(url: str, query: str, **variables: Any) -> Any:
-    return requests.post(url, json={"query": query, "variables": variables}, timeout=30).json()["data"]
+    return requests.post(url, json={"query": query, "variables": variables}, timeout=300).json()["data"]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_each_location_shows_and_runs_its_own_cities(url: str) -> None:
     def located() -> dict[str, str]:
         nodes = ask(url, NODES)["assetNodes"]

@@ -59,7 +59,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 def ask(port: int, name: str, person: str, path: str = "/") -> tuple[int, str]:
     """Status, and the text or where one is sent."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     with contextlib.closing(connection):
         cookie = {"Cookie": f"person={person}"} if person else {}
         connection.request("GET", path, headers={"Host": f"{name}.example.org:{port}", **cookie})

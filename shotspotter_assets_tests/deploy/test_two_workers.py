@@ -41,7 +41,7 @@ def stored_days(server: S3Server, root: str) -> Counter[tuple[str, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)  # a minute or two on an idle machine
+@pytest.mark.timeout(4500)  # a minute or two on an idle machine
 def test_every_partition_is_complete_once_after_a_worker_is_killed(
     tmp_path: Path, postgres_server: PostgresServer, rabbitmq_server: RabbitmqServer, s3_server: S3Server,
     s3_store_root: str, monkeypatch: pytest.MonkeyPatch,

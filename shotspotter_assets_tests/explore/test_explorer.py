@@ -151,7 +151,7 @@ def test_it_runs_and_shows_widgets_figures_and_scores(monkeypatch: pytest.Monkey
         cell.source = cell.source.replace("washington_dc_2018", CITY).replace(
             "explorer.train", f"explorer.model.value, explorer.days.value = '{MODEL}', 120\nexplorer.train"
         )
-    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
+    client = NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
     client.execute()
     shown = [cell.outputs[-1].data for cell in notebook.cells if cell.cell_type == "code"]
     assert all("application/vnd.jupyter.widget-view+json" in data for data in shown)

@@ -30,7 +30,7 @@ def webhook() -> Iterator[Webhook]:
         yield webhook
 
 
-def notifier_for(webhook: Webhook | None = None, smtp_url: str = "", timeout_s: float = 2.0) -> Notifier:
+def notifier_for(webhook: Webhook | None = None, smtp_url: str = "", timeout_s: float = 60.0) -> Notifier:
     environ = {"SHOTSPOTTER_WEBHOOK_URL": webhook.url if webhook else "", "SHOTSPOTTER_SMTP_URL": smtp_url, **SENDER}
     return replace(Notifier.from_environment(environ), timeout_s=timeout_s)
 

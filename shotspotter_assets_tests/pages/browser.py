@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MAX_WAIT_MS = 300_000  # for a page of a busy machine; half a minute is usual
 
 
 @dataclass
@@ -38,7 +39,7 @@ def open_browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"], timeout=MAX_WAIT_MS)
         yield browser
         browser.close()
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from shotspotter_assets.cities.layers import BaseMap
 from shotspotter_assets.pages.site import make_overview, make_pages
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets_tests.pages.browser import pixels
+from shotspotter_assets_tests.pages.browser import MAX_WAIT_MS, pixels
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, TinySite
 
 SERVER = "https://tile.example.org/"
@@ -25,6 +25,7 @@ def test_tiles_come_from_one_server(browser: Any, copy: Store, tiny_site: TinySi
         route.fulfill(body=black.getvalue(), content_type="image/png")
 
     page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme="light")
+    page.set_default_timeout(MAX_WAIT_MS)
     page.route("https://**/*", answer)
     for base_map in (None, BaseMap(tiles=SERVER + "{z}/{x}/{y}.png", attribution=ATTRIBUTION)):
         make_pages(copy, tiny_site.city.model_copy(update={"base_map": base_map}))

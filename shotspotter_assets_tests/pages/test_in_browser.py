@@ -19,7 +19,7 @@ from shotspotter_assets.serving.risk_tables import next_day_rows
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES
-from shotspotter_assets_tests.pages.browser import BrowserLog, colours_of
+from shotspotter_assets_tests.pages.browser import MAX_WAIT_MS, BrowserLog, colours_of
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, DAYS, HOSTILE, ISSUED, SHIFTS, TinySite
 
 MAP = "document.getElementById('map').map"
@@ -37,6 +37,7 @@ def log() -> BrowserLog:
 @pytest.fixture(scope="module")
 def context(browser: Any, log: BrowserLog) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1600, "height": 900}, color_scheme="light")
+    context.set_default_timeout(MAX_WAIT_MS)
     context.on("page", log.watch)
     yield context
     context.close()
@@ -188,6 +189,7 @@ def test_the_label_of_the_scale_is_not_wider_than_its_bar(browser: Any, folder: 
 
 def test_a_phone_shows_the_first_places_at_once(browser: Any, folder: Path) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.set_default_timeout(MAX_WAIT_MS)
     open_page(page, folder)
     box = page.locator(".period:not([hidden]) ol.places").first.bounding_box()
     assert box["y"] + box["height"] <= 844
@@ -198,6 +200,7 @@ def test_all_shifts_are_there_without_scripts_and_on_paper(browser: Any, page: A
     open_page(page, folder)
     assert len(re.findall(rb"/Type\s*/Page\b", page.pdf())) == len(SHIFTS) + 1  # the whole day is a sheet too
     context = browser.new_context(java_script_enabled=False)
+    context.set_default_timeout(MAX_WAIT_MS)
     plain = context.new_page()
     plain.goto(address(folder, "index.html"))
     assert plain.locator("ol.places >> visible=true").count() > len(SHIFTS)
@@ -259,6 +262,7 @@ PAGES = [*((file, CITY) for file in TABS if file != LAST_HOURS), ("index.html", 
 def test_pages_fit_phones_and_have_no_serious_barrier(browser: Any, folder: Path, file: str, city: str) -> None:
     for width, scheme in ((375, "dark"), (1600, "light")):
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True)
+        page.set_default_timeout(MAX_WAIT_MS)
         page.goto(address(folder, file, city))
         page.wait_for_function(DRAWN)
         assert page.evaluate("document.documentElement.scrollWidth") <= width

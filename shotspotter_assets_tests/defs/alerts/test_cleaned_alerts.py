@@ -118,7 +118,7 @@ def test_a_day_that_two_runs_make_at_once_is_whole(tmp_path: Path) -> None:
     program = [sys.executable, "-c", RUNS, str(tmp_path / "store")]
     runs = [subprocess.Popen([*program, str(tmp_path / name)]) for name in "ab"]
     try:
-        assert [run.wait(timeout=300) for run in runs] == [0, 0]
+        assert [run.wait(timeout=600) for run in runs] == [0, 0]
     finally:
         for run in runs:
             run.kill()
