@@ -169,5 +169,5 @@ def new_figure(width: float, height: float) -> Any:
 def as_png(figure: Any) -> bytes:
     """Return the figure as a PNG."""
     buffer = BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.canvas.print_png(buffer)  # `savefig` would draw and lay out the figure twice
     return buffer.getvalue()
