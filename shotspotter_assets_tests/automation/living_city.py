@@ -17,6 +17,7 @@ from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import Installation, evaluate, skip_message
+from shotspotter_assets_tests.instances import instance_in_memory
 
 NAME = "town"
 HEADER = "when,lon,lat,kind,id\n"
@@ -58,7 +59,7 @@ class LivingCity:
         for name in ("landing/town", "cities", "home"):
             (self.folder / name).mkdir(parents=True)
         self.store = Store(str(self.folder / "store"))
-        self.instance = dg.DagsterInstance.ephemeral(tempdir=str(self.folder / "home"))
+        self.instance = instance_in_memory(self.folder / "home")
         self.write_city_file()
 
     def close(self) -> None:

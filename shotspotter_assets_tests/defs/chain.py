@@ -35,9 +35,14 @@ class Installation(dict[str, Any]):
     @property
     def definitions(self) -> dg.Definitions:
         key = repr((dict(self.settings.cities), unusable_files(self.settings.cities)))
-        return _BUILT.get(key) or _BUILT.setdefault(key, build_definitions(self.settings))
+        _BUILT[key] = _BUILT.pop(key, None) or build_definitions(self.settings)
+        while len(_BUILT) > MAX_BUILT:
+            del _BUILT[next(iter(_BUILT))]
+        return _BUILT[key]
 
 
+MAX_BUILT = 6
+"""Definitions that a test process keeps: those used last."""
 _BUILT: dict[str, dg.Definitions] = {}
 
 

@@ -10,11 +10,12 @@ import pytest
 
 from shotspotter_assets.defs.event_log import BatchedSqliteEventLogStorage
 from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_days, run_fold
+from shotspotter_assets_tests.instances import instance_in_memory
 
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance")) as instance:
+    with instance_in_memory(tmp_path / "instance") as instance:
         yield instance
 
 
@@ -34,7 +35,7 @@ def stored_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 def tiny_city_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the tiny city's days from 1 July 2023 to 31 March 2024, for `copy_days`."""
     root = tmp_path_factory.mktemp("tiny_city_days") / "store"
-    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+    with instance_in_memory(root.parent) as instance:
         assert run_days("tiny_city", "2023-07-01", "2024-03-31", resources(str(root)), instance).success
     return root
 
@@ -51,7 +52,7 @@ def reported_fold(tiny_city_days: Path, tmp_path_factory: pytest.TempPathFactory
     root = tmp_path_factory.mktemp("reported_fold") / "store"
     shutil.copytree(tiny_city_days, root)
     models = TINY_NETWORK | {"models": ["conv_lstm", "residual_boosting"]}
-    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+    with instance_in_memory(root.parent) as instance:
         fold, on = ("tiny_city", "2024-01-01"), resources(str(root))
         trained = run_fold("fold_models", *fold, on, instance, models)
         return ReportedFold(root, trained, run_fold("evaluation_reports", *fold, on, instance, horizons=[4]))

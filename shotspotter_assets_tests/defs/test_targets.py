@@ -23,6 +23,7 @@ from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, run_fold, with_city
+from shotspotter_assets_tests.instances import instance_in_memory
 
 DAY, NEXT, FOLD = date(2024, 1, 20), date(2024, 1, 21), date(2024, 1, 1)
 DAILY = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
@@ -41,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The chain of a city with gunfire and robberies, to the pages."""
     root = tmp_path_factory.mktemp("targets") / "store"
     on = resources(str(root), cities=CITIES)
-    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+    with instance_in_memory(root.parent) as instance:
         assert run_days("tiny_city", "2023-07-01", "2024-03-31", on, instance).success
         assert run_fold("fold_models", "tiny_city", str(FOLD), on, instance, {"models": ["stack"]}).success
         assert run_fold("evaluation_reports", "tiny_city", str(FOLD), on, instance).success
@@ -107,7 +108,7 @@ def test_changed_targets_end_as_from_scratch(made: Path, tmp_path: Path) -> None
     changed = {"tiny_city": CITY.model_copy(update={"targets": targets, "patrol": None})}
     root = Path(shutil.copytree(made, tmp_path / "store"))
     on, config = resources(str(root), cities=changed), {"live_models": {"validation_days": 28}}
-    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+    with instance_in_memory(tmp_path) as instance:
         assert run_fold("fold_models", "tiny_city", str(FOLD), on, instance, {"models": ["stack"]}).success
         assert run_fold("evaluation_reports", "tiny_city", str(FOLD), on, instance).success
         # The forecasts of a renamed target are those before.

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-import dagster as dg
 import geopandas
 import shapely
 
@@ -17,6 +16,7 @@ from shotspotter_assets.models.records import TYPES
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, with_city
+from shotspotter_assets_tests.instances import instance_in_memory
 
 CITY = "tiny_city"
 FIRST = date(2023, 7, 1)
@@ -49,7 +49,7 @@ def make_store(root: Path) -> TinySite:
     cities = with_city(CITY, patrol=PatrolRules(shifts=SHIFTS), retraining="weekly", layers=named, streets=streets)
     on = resources(str(root / "store"), cities=cities)
     last = ISSUED + timedelta(days=DAYS)
-    with dg.DagsterInstance.ephemeral(tempdir=str(root)) as instance:
+    with instance_in_memory(root) as instance:
         assert run_days(CITY, str(FIRST), str(last), on, instance).success
         for back in range(DAYS):
             day = ISSUED + timedelta(days=back)

@@ -21,6 +21,7 @@ from shotspotter_assets.storage.catalogue import DAYS, FORECAST, PLAN, PLAN_RECO
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, with_city
 from shotspotter_assets_tests.defs.daily.test_live_chain import CITY, Chain, at_horizon, metadata_of
+from shotspotter_assets_tests.instances import instance_in_memory
 
 FIRST = date(2023, 7, 1)
 DAY = date(2023, 12, 10)
@@ -33,7 +34,7 @@ SOURCE = CITIES["landing_city"].source
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("twenty_a_day") / "store"
-    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+    with instance_in_memory(root.parent) as instance:
         cities = with_city(CITY, source=SIMULATED)
         assert run_days(CITY, str(FIRST), str(DAY), resources(str(root), cities=cities), instance).success
     # Tables without settings fit any source.

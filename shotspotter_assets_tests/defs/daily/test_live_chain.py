@@ -34,6 +34,7 @@ from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, with_city
+from shotspotter_assets_tests.instances import instance_in_memory
 from shotspotter_assets_tests.streets.town import lattice
 from shotspotter_assets_tests.waiting import wait_until
 
@@ -95,7 +96,7 @@ def issued(three_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with models, forecasts, plans and scores of `DAY` and of the day after it."""
     root = tmp_path_factory.mktemp("issued") / "store"
     shutil.copytree(three_days, root)
-    with dg.DagsterInstance.ephemeral(tempdir=str(root.parent)) as instance:
+    with instance_in_memory(root.parent) as instance:
         for day in (DAY, NEXT):
             assert Chain(root, instance).run(day).success
     return root
