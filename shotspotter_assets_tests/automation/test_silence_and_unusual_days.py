@@ -61,7 +61,7 @@ def test_nothing_that_came_is_no_day_without_alerts(town: LivingCity) -> None:
         late = lateness(town.store, town.city)
     assert not late.passed
     status = published(town)
-    assert (status["lead"], status["last_known"]) == (3, "2026-11-27")
+    assert (status["lead"], status["last_known"]) == (4, "2026-11-27"), "of the forecast of tomorrow"
     remedy = f"shotspotter quiet {NAME} 2026-11-28 2026-11-29"
     told = command(town, "status", NAME)
     for text in (record.data_in_words, page(town), late.message, str(status["data"]), told):
