@@ -235,8 +235,8 @@ class _DayOfPage:
             near = self._alerts_near(row, is_unit=totals is not None)
             row["apart"] = reasons([*drivers, *near, *row.get("range", ())], "")
             row |= {"chance": chance(row["probability_within_reach"]), "at": [row["latitude"], row["longitude"]]}
-        weekday = f"{period.starts:%A}"
-        of_before = f"Whole {weekday}" if period.kind == "day" else f"{period.name} from {weekday}"
+        whole = f"Whole {period.starts:%A}"
+        of_before = whole if period.kind == "day" else f"{period.name} from {period.starts:%a}"
         return {
             "name": of_before if self.is_before else period.name,
             "anchor": f"{self._anchor(period.kind)}={period.name.replace(' ', '+')}",
