@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from shotspotter_assets.automation.due import ALERTS, PRODUCTS
 from shotspotter_assets.calendar.dates import dates_of
+from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
 from shotspotter_assets.definitions import build_definitions
@@ -30,9 +31,18 @@ from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import long_day
 from shotspotter_assets.patrol.dispatch import read_plan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
+from shotspotter_assets.serving.nowcasting import NowcastRecord
 from shotspotter_assets.settings import Settings, dagster_home
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
-from shotspotter_assets.storage.catalogue import FOLD_FORECASTS, FOLD_REPORT, FOLD_SCORES, INDEX, TOP_LOCATIONS
+from shotspotter_assets.storage.catalogue import (
+    FOLD_FORECASTS,
+    FOLD_REPORT,
+    FOLD_SCORES,
+    INDEX,
+    NOWCAST_HOURS,
+    NOWCAST_MINUTES,
+    TOP_LOCATIONS,
+)
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES, Asset
 
@@ -53,10 +63,12 @@ DEMONSTRATIONS: Final = {
 """Demonstrations by city, the default one first."""
 SMALL_NETWORKS: Final = {
     "network": {"networks": 1, "filters": 8, "epochs": 6, "train_days": 730},
-    "conv_lstm": {"filters": 4, "days": 4, "epochs": 4, "train_days": 730, "learning_rate": 3e-3},
+    "conv_lstm": {"filters": 4, "days": 4, "epochs": 7, "train_days": 730, "learning_rate": 3e-3},
 }
 """Settings of networks that train in seconds."""
+FULL_SIZE: Final = "In full size and trained for hours, the gain of conv_lstm is -0.03 to -0.15 (docs/results.md)."
 SHOWN_PLACES: Final = 5
+NOWCAST_AFTER: Final = timedelta(hours=22, minutes=30)  # start of the nowcast, from the start of the last forecast day
 WORKERS: Final = 2  # runs at a time, as many as `dagster.yaml` allows
 INSTANCE: Final = """\
 telemetry: {enabled: false}
@@ -79,22 +91,11 @@ def run_demo(name: str, *, days_only: bool) -> None:
     """Materialize a city's days; unless `days_only`, also a fold, daily products and pages, and print the results."""
     started = time.monotonic()
     _ensure_home()
-    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or WORKERS) // WORKERS, 1)))
     settings = Settings.from_environment(os.environ)
-    city, (fold, *issues) = find_city(settings.cities, name), DEMONSTRATIONS[name]
-    last = city.last_test_day(fold)
-    days = Launch(f"alerts and grids of {city.start} to {last}", name, ALERTS, range_tags(city.start, last))
-    networks = {"settings": SMALL_NETWORKS}
-    training: dict[str, Any] = {Asset.FOLD_MODELS: {"models": ["stack", "conv_lstm"], **networks}}
-    tested, tags = (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS), {"dagster/partition": str(fold)}
-    chain = (*PRODUCTS, Asset.FORECAST_SCORES, *((Asset.STREET_SCORES,) if city.streets else ()))
-    title = f"forecasts, patrol plans and scores of {issues[0]} to {issues[1]}"
-    runs = [
-        Launch(f"models and report of fold {fold}", name, tested, tags, training),
-        Launch(title, name, chain, range_tags(*issues), {Asset.LIVE_MODELS: networks}),
-    ]
-    reports = Launch("report of all folds, and the pages", name, (Asset.WALK_FORWARD_REPORTS, Asset.CITY_PAGES))
-    stages = {"half a minute": [days]} | ({} if days_only else {"two minutes": runs, "seconds": [reports]})
+    city = find_city(settings.cities, name)
+    stages = {"half a minute": [_days(city)]}
+    if not days_only:
+        stages |= {"two minutes": [_fold(city), _daily_products(city)], "20 seconds": [_summaries(city)]}
     # A fork would inherit the locks of this process's threads.
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
         warnings = set[str]()
@@ -108,11 +109,38 @@ def run_demo(name: str, *, days_only: bool) -> None:
         click.echo("\n  ".join(["\nChecks that warn:", *sorted(warnings)]))
     click.echo(f"\ndone in {time.monotonic() - started:.0f} s")
     if days_only:
-        click.echo(f"Train a fold on these days: shotspotter fold {name} {fold}")
+        click.echo(f"Train a fold on these days: shotspotter fold {name} {DEMONSTRATIONS[name].fold}")
     else:
         click.echo(f"The pages for analysts and shift commanders: {store.uri(INDEX, ALL_CITIES)}")
         click.echo("Open them with: make pages, or shotspotter pages")
     click.echo("The assets, with tables, maps and plots: make ui, or dagster dev -m shotspotter_assets.definitions")
+
+
+def _days(city: City) -> Launch:
+    last = city.last_test_day(DEMONSTRATIONS[city.name].fold)
+    return Launch(f"alerts and grids of {city.start} to {last}", city.name, ALERTS, range_tags(city.start, last))
+
+
+def _fold(city: City) -> Launch:
+    cutoff = DEMONSTRATIONS[city.name].fold
+    models = {"models": ["stack", "conv_lstm"], "settings": SMALL_NETWORKS}
+    assets = (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS)
+    tags = {"dagster/partition": str(cutoff)}
+    return Launch(f"models and report of fold {cutoff}", city.name, assets, tags, {Asset.FOLD_MODELS: models})
+
+
+def _daily_products(city: City) -> Launch:
+    _, first, last = DEMONSTRATIONS[city.name]
+    chain = (*PRODUCTS, Asset.FORECAST_SCORES, *((Asset.STREET_SCORES,) if city.streets else ()))
+    title = f"forecasts, patrol plans and scores of {first} to {last}"
+    return Launch(title, city.name, chain, range_tags(first, last), {Asset.LIVE_MODELS: {"settings": SMALL_NETWORKS}})
+
+
+def _summaries(city: City) -> Launch:
+    assets = (Asset.WALK_FORWARD_REPORTS, Asset.NOWCASTS, Asset.CITY_PAGES)
+    start = day_start(DEMONSTRATIONS[city.name].last_issue + ONE_DAY, city.zone) + NOWCAST_AFTER
+    nowcast: dict[str, Any] = {Asset.NOWCASTS: {"now": start.isoformat()}}
+    return Launch("report of all folds, nowcast and pages", city.name, assets, config=nowcast)
 
 
 def _ensure_home() -> None:
@@ -154,8 +182,12 @@ def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> Scor
 
 
 def _show_results(store: Store, city: City) -> None:
-    name, (fold, _, issue), store = city.name, DEMONSTRATIONS[city.name], store.of(city.target)
-    report, scores = FoldReport.load(store, name, fold), ScoreTable.load(store, FOLD_SCORES, name, fold)
+    """Print the fold's scores, the last forecast with its likeliest places and units, and the nowcast."""
+    name = city.name
+    fold, _, issue = DEMONSTRATIONS[name]
+    store = store.of(city.target)
+    report = FoldReport.load(store, name, fold)
+    scores = ScoreTable.load(store, FOLD_SCORES, name, fold)
     truth = ""
     if isinstance(city.source, SimulatedSettings):
         scores = with_truth(store, city, fold, scores)
@@ -163,7 +195,9 @@ def _show_results(store: Store, city: City) -> None:
     files = store.uri(FOLD_REPORT, name, fold).removesuffix(FOLD_REPORT.file)
     click.echo(f"\n{fold_text(report, scores)}\n\n{LEGEND}")
     click.echo("stack combines forecasters, network among them, and serves by default.", nl=False)
-    click.echo(f" The networks are small here; conv_lstm is the report's.{truth}\nreport and plots: {files}")
+    click.echo(
+        f" conv_lstm is the report's network.{truth}\nThe networks are small here. {FULL_SIZE}\nreport and plots: {files}"
+    )
     facts = load_record(store, name, issue)
     assert isinstance(facts, ForecastRecord)
     interval = f"{facts.expected_alerts_low:.0f} to {facts.expected_alerts_high:.0f} (80% interval)"
@@ -176,3 +210,17 @@ def _show_results(store: Store, city: City) -> None:
     plan, _ = read_plan(store, name, issue)
     units = plan.to_pandas().groupby("shift", sort=False)["units"].sum()
     click.echo(f"  patrol units by shift: {', '.join(f'{shift} {number}' for shift, number in units.items())}")
+    _show_nowcast(store, city)
+
+
+def _show_nowcast(store: Store, city: City) -> None:
+    """Print the expected incidents and alerts, and the likeliest place, of each period of the stored nowcast."""
+    record = NowcastRecord.load(store, city.name)
+    places = Places(city)
+    click.echo(f"\nNowcast from {datetime.fromisoformat(record.now).astimezone(city.zone):%Y-%m-%d %H:%M}:")
+    for file in (NOWCAST_MINUTES, NOWCAST_HOURS):
+        for horizon, rows in store.read_table(file, city.name).to_pandas().groupby("horizon", sort=False):
+            top = rows.nlargest(1, "probability")
+            [place] = places.names(top["row"].to_numpy(), top["column"].to_numpy())
+            chance = top["probability"].item()
+            click.echo(f"  {horizon:4s} {rows['expected'].sum():5.2f} expected  {chance:5.1%}  {place}")

@@ -68,10 +68,15 @@ def test_the_demo_runs_on_a_fresh_instance(tmp_path: Path) -> None:
         "conv_lstm",
         "Saturday, 15 December 2018 by",
         "patrol units by shift",
+        "Nowcast from 2018-12-15 22:30",
+        "  15m ",
+        "  4h ",
     ):
         assert shown in done.stdout
     likeliest = done.stdout.partition("80% interval)\n")[2].splitlines()[0]
     assert "near " in likeliest
     assert "District" in likeliest
     [pages] = [line for line in done.stdout.splitlines() if line.startswith("The pages for analysts")]
-    assert Path(pages.partition(": ")[2]).is_file()
+    overview = Path(pages.partition(": ")[2])
+    assert overview.is_file()
+    assert "2018-12-15 22:30" in (overview.parents[1] / "city=washington_dc_2018" / "last_hours.html").read_text()

@@ -17,7 +17,11 @@ from shotspotter_assets.storage.stored_file import Asset
 class NowcastConfig(dg.Config):
     """Settings of one nowcast."""
 
-    now: str = Field("", description="Start, with a zone (ISO 8601); empty for the present instant.")
+    now: str = Field(
+        "",
+        description="Instant to forecast from, with a zone, as 2018-12-15T22:30:00-05:00; empty for the present. A past "
+        "instant uses live models of the day before, and alerts until then.",
+    )
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -28,8 +32,10 @@ def definitions(city: City) -> dg.Definitions:
     def nowcasts(config: NowcastConfig, store: StoreResource, sources: SourcesResource) -> dg.MaterializeResult:
         """Risk of the next 15, 30 and 60 minutes and of the next hours, from the stored days and newer alerts of the source.
 
-        Hours are forecast from the end of the current one, whose alerts so far count.
+        Hours are forecast from the end of the current one, whose alerts so far count. Updates the city's page of the last hours.
         """
+        from shotspotter_assets.pages.places import Places
+        from shotspotter_assets.pages.site import renew_last_hours
         from shotspotter_assets.serving.nowcasting import Nowcaster
         from shotspotter_assets.serving.pictures import risk_map
 
@@ -37,6 +43,7 @@ def definitions(city: City) -> dg.Definitions:
         now = datetime.fromisoformat(config.now).astimezone(UTC) if config.now else local_time.now()
         nowcast, _ = Nowcaster(city, store.open, lambda: sources.readers(city, opened), lambda: now).issue("")
         assert nowcast is not None  # no inputs equal "", and the clock stands still
+        renew_last_hours(opened, city, Places(city))
         record, longest = nowcast.record, nowcast.longest
         period = f"the {longest['hours'][0]} hours from {record.starts.removesuffix('Z')} UTC"
         title = f"Risk of {period}: {record.alerts_since_midnight} alerts since midnight"
