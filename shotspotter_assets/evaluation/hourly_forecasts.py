@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shotspotter_assets.arrays import Array
+from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
@@ -23,9 +23,12 @@ from shotspotter_assets.storage.stored_file import StoredFile
 
 
 def hour_forecasts(
-    history: HourlyHistory, hourly: Mapping[str, FittedHourly], test: range, horizons: Sequence[int]
+    history: HourlyHistory, hourly: Mapping[str, FittedHourly], test: range, horizons: Sequence[int], apart: int = 1
 ) -> pa.Table:
-    """Return forecasts of hours in blocks of each horizon, members' too; raise ValueError for another horizon."""
+    """Return forecasts of hours in blocks of each horizon, members' too; raise ValueError for another horizon.
+
+    Forecasts of a horizon start at least `apart` hours apart, each day one block later, so that each hour has its share.
+    """
     if bad := set(horizons) - set(HORIZONS):
         raise ValueError(f"The next hours are forecast for horizons of {HORIZONS} hours, not {sorted(bad)}.")
     tables = []
@@ -34,12 +37,18 @@ def hour_forecasts(
         for name, by_horizon in hourly.items():
             model = by_horizon.models[horizon]
             fitted |= {name: model} | (model.members if isinstance(model, FittedStack) else {})
-        issues = history.issues(test, horizon)
+        issues = _apart(history, history.issues(test, horizon), horizon, apart)
         probability = {name: model.predict(history, issues).astype(np.float32) for name, model in fitted.items()}
         dates, hours = history.clock.day[issues], history.clock.hour[issues]
         cells, observed = np.nonzero(history.in_coverage), history.occupied_within(horizon)[issues]
         tables.append(forecasts_table(dates, cells, observed, probability, hours=hours, horizon=horizon))
     return pa.concat_tables(tables, promote_options="default")
+
+
+def _apart(history: HourlyHistory, issues: Integers, horizon: int, apart: int) -> Integers:
+    turns = max(apart // horizon, 1)
+    turn = history.clock.day[issues].astype(np.int64) % turns
+    return issues[history.clock.hour[issues] // horizon % turns == turn]
 
 
 def type_forecasts(
@@ -72,16 +81,22 @@ def types_table(history: HourlyHistory, alerts: TypedAlerts, mixes: Mapping[str,
 
 
 def fold_tables(
-    stored: CityHistory, daily: History, record: FoldRecord, models: TrainedModels, horizons: Sequence[int], types: bool
+    stored: CityHistory,
+    daily: History,
+    record: FoldRecord,
+    models: TrainedModels,
+    horizons: Sequence[int],
+    types: bool,
+    apart: int = 1,
 ) -> dict[StoredFile, Any]:
-    """Return a fold's tables of next hours and of types, from `stored` days to the last test day."""
+    """Return a fold's tables of next hours, see `hour_forecasts`, and of types, from `stored` days to the last test day."""
     city, tables = stored.city, dict[StoredFile, Any]()
     if not (horizons and models.hourly) and not (types and models.types):
         return tables
     history = stored.hourly(covered_mask(record.covered, city.shape))
     test = range(history.hour_at(day_start(record.cutoff, city.zone)), len(history))
     if horizons and models.hourly:
-        tables[FOLD_HOURS] = hour_forecasts(history, models.hourly, test, horizons)
+        tables[FOLD_HOURS] = hour_forecasts(history, models.hourly, test, horizons, apart)
     if types and models.types:
         tables[FOLD_TYPES] = type_forecasts(models.types, models.next_day, history, daily, test)
     return tables

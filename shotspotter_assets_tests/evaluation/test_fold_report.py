@@ -219,6 +219,9 @@ def test_blocks_of_hours_with_their_alerts() -> None:
     np.testing.assert_array_equal(of_four["observed"].to_numpy()[:cells].astype(bool), came)
     assert table["self_exciting"].null_count == 0
     assert table_gain(of_four, "next_hours", "climatology").low > 0
+    fewer = hour_forecasts(history(), hourly, TEST, [2], apart=4).to_pandas()
+    assert fewer.groupby("hour").size().to_dict() == dict.fromkeys(range(0, 24, 2), 20 * cells)
+    assert fewer.groupby("date")["hour"].nunique().eq(6).all()
     with pytest.raises(ValueError, match=r"horizons of \(1, 2, 4\) hours, not \[3\]"):
         hour_forecasts(history(), hourly, TEST, [3])
 

@@ -1,6 +1,7 @@
 """Evaluation reports of a city by fold whose test window is over."""
 
 from datetime import date
+from typing import Final
 
 import dagster as dg
 from pydantic import Field
@@ -21,6 +22,8 @@ from shotspotter_assets.storage.catalogue import (
 )
 from shotspotter_assets.storage.stored_file import Asset
 
+HOURS_APART: Final = 4  # between the scored forecasts of a horizon, so that short ones need no larger tables
+
 
 class TestedWindow(dg.Config):
     """Window after the cutoff for this run."""
@@ -35,9 +38,9 @@ class ReportConfig(dg.Config):
 
     folds: TestedWindow = Field(default_factory=TestedWindow, description="Days to test on.")
     horizons: list[int] = Field(
-        [4],
-        description="Next hours that are forecast and scored too (1, 2, 4), of cities whose times are exact enough. "
-        "The tables of short horizons are large.",
+        [1, 2, 4],
+        description="Next hours that are forecast and scored too, of cities whose times are exact enough. Forecasts of 1 and 2 "
+        "hours start every fourth hour, each day a block later.",
     )
     types: bool = Field(True, description="Score the forecast gunshot types of cities that give them.")
 
@@ -77,7 +80,7 @@ def _report_of(config: ReportConfig, log: Log, store: Store, city: City, cutoff:
     numbers_of_alerts = fold_counts(models, record, history, forecasts)
     scores = ScoreTable(scores.rows | count_rows(numbers_of_alerts))
     log.info(f"{city.name} {cutoff}: forecasting the next hours and the types, where the city has them")
-    files = fold_tables(stored, history, record, models, config.horizons, config.types)
+    files = fold_tables(stored, history, record, models, config.horizons, config.types, HOURS_APART)
     pictures = tested.fold_pictures(record, history, table)
     files |= {FOLD_FORECASTS: table, FOLD_COUNTS: numbers_of_alerts, FOLD_SCORES: scores.to_arrow()}
     path = report.write_after(store, files | {FOLD_PICTURE.named(plot=name): png for name, png in pictures.items()})
