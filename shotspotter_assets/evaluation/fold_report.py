@@ -17,7 +17,7 @@ from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability
 from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN, NEXT_DAY, networks_among
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.models.records import WITHOUT_FACTORS, FoldRecord
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.storage.catalogue import FOLD_REPORT
 from shotspotter_assets.storage.stored_record import StoredRecord
@@ -41,7 +41,7 @@ class FoldReport(StoredRecord):
 def fold_forecasts(
     models: TrainedModels, record: FoldRecord, history: History, log: Callable[[str], None]
 ) -> dict[str, Array]:
-    """Return test forecasts by model, the baselines last; raise ValueError if days before the cutoff have changed."""
+    """Return test forecasts by model, `WITHOUT_FACTORS` last; raise ValueError if days before the cutoff have changed."""
     test, key = record.windows(history)[2], f"{record.city} {record.cutoff}"
     if history.data_sha256(test.start) != record.data_sha256:
         raise ValueError(
@@ -52,6 +52,8 @@ def fold_forecasts(
     for name in (*(name for name in models.next_day if name not in BASELINES), *BASELINES):
         log(f"{key}: forecasting {len(test)} days with {name}")
         forecasts[name] = models.next_day[name].predict(history, test)
+    if models.without_factors is not None:
+        forecasts[WITHOUT_FACTORS] = models.without_factors.predict(history.without_factors(), test)
     return forecasts
 
 

@@ -11,6 +11,7 @@ from shotspotter_assets.evaluation.walk_forward_report import HORIZON, WalkForwa
 from shotspotter_assets.markdown import plain
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX
+from shotspotter_assets.models.records import WITHOUT_FACTORS
 
 FLAGGED_PERCENT: Final = 5  # daily flagged share of the covered cells, in percent
 NOT_FOR: Final = """\
@@ -56,6 +57,7 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City) -> str
         flagged_percent=FLAGGED_PERCENT,
         covered=f"{cells[0]}" if len(cells) == 1 else f"{cells[0]} to {cells[-1]}",
         has_ordinary_days=bool(scores.groups(WITHOUT_FIREWORKS)),
+        without_factors=WITHOUT_FACTORS if WITHOUT_FACTORS in scores.models() else "",
         gains_of_hours={
             hours: _gains(scores, HORIZON, str(hours), verdict.best_baseline)
             for hours, verdict in report.horizons.items()

@@ -17,7 +17,7 @@ from shotspotter_assets.evaluation.count_scores import COUNT_DEFINITIONS, count_
 from shotspotter_assets.evaluation.gate import Verdict, baselines_in, verdict_on
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
 from shotspotter_assets.models.forecaster_registry import CLIMATOLOGY
-from shotspotter_assets.models.records import FoldRecord
+from shotspotter_assets.models.records import WITHOUT_FACTORS, FoldRecord
 from shotspotter_assets.storage.catalogue import CITY_REPORT
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
@@ -74,10 +74,11 @@ def walk_forward_report(
     forecasts = forecasts_table.pool_tables(list(folds.values()))
     verdict, baselines = verdict_on(forecasts, candidate, city.gate), baselines_in(forecasts)
     days, observed = dates_of(forecasts), forecasts_table.observed_of(forecasts)
-    rows = score_rows.all_rows(forecasts, baselines)
+    compared = [*baselines, *({WITHOUT_FACTORS} & {*forecasts.column_names})]
+    rows = score_rows.all_rows(forecasts, compared)
     if city.is_of_gunfire:
         ordinary = forecasts_table.without_firework_days(forecasts)
-        rows |= score_rows.all_rows(ordinary, baselines, score_rows.WITHOUT_FIREWORKS)
+        rows |= score_rows.all_rows(ordinary, compared, score_rows.WITHOUT_FIREWORKS)
     for cutoff, table in folds.items():
         rows |= score_rows.gain_rows(table.select(forecasts.column_names), [verdict.best_baseline], FOLD, str(cutoff))
     horizons, horizon_rows = _horizons(hourly, hourly_candidate)

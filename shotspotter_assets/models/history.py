@@ -97,6 +97,10 @@ class History:
         of_counts = sha256(np.ascontiguousarray(past.counts).data, of_factors)
         return of_counts if past.is_known is None else sha256(of_counts, past.is_known.tobytes())
 
+    def without_factors(self) -> "History":
+        """Return the history of the city without contributing factors."""
+        return replace(self, city=self.city.model_copy(update={"factors": {}}), factors=NO_FACTORS)
+
     def through(self, stop: int) -> "History":
         """Return the days before day `stop`, so that a fit cannot use what comes after its windows."""
         if stop == len(self.counts):

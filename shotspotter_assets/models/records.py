@@ -16,6 +16,7 @@ from shotspotter_assets.storage.stored_record import StoredRecord
 PACKAGES = ("tensorflow", "keras", "lightgbm", "scikit-learn", "numpy", "shotspotter_assets")
 
 COUNTS: Final = "alert_counts"
+WITHOUT_FACTORS: Final = "without_factors"  # a fold's candidate, fitted without the city's contributing factors
 HOURLY_STACK: Final = "hourly_stack"  # served forecaster of the next hours
 NEXT_MINUTES: Final = "next_minutes"
 TYPES: Final = "gunshot_types"

@@ -14,7 +14,15 @@ from shotspotter_assets.models.forecaster_registry import NEXT_DAY, NEXT_HOURS, 
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable
-from shotspotter_assets.models.records import COUNTS, HOURLY_STACK, NEXT_MINUTES, TYPES, TrainingRecord, files_sha256
+from shotspotter_assets.models.records import (
+    COUNTS,
+    HOURLY_STACK,
+    NEXT_MINUTES,
+    TYPES,
+    WITHOUT_FACTORS,
+    TrainingRecord,
+    files_sha256,
+)
 from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Store
@@ -33,6 +41,7 @@ class TrainedModels:
     hourly: Mapping[str, FittedHourly]  # models of the next hours by name
     types: GunshotTypes | None
     minutes: LiftTable | None = None
+    without_factors: Fitted | None = None  # the candidate, fitted without contributing factors
 
     @classmethod
     def load(cls, files: ModelFiles) -> "TrainedModels":
@@ -47,6 +56,9 @@ class TrainedModels:
             hourly={name: forecaster(name).load(files[name]) for name in files if name in NEXT_HOURS},
             types=GunshotTypes.load(files[TYPES]) if TYPES in files else None,
             minutes=LiftTable.load(files[NEXT_MINUTES]) if NEXT_MINUTES in files else None,
+            without_factors=(
+                forecaster(next(iter(next_day))).load(files[WITHOUT_FACTORS]) if WITHOUT_FACTORS in files else None
+            ),
         )
 
     @property

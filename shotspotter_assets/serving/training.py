@@ -170,7 +170,18 @@ def train_fold(
     trained = (*names, *registry.BASELINES), hourly
     # No report scores minutes.
     training, record, _ = train(stored, cutoff, windows, *trained, incidents=None, context=context)
+    if stored.city.factors:
+        _fit_without_factors(training, cutoff, names[0], context)
     return records.FoldRecord(cutoff=cutoff, config=config, weights_from=weights_from, **record), training.files
+
+
+def _fit_without_factors(training: Training, cutoff: date, name: str, context: FitContext) -> None:
+    """Add the candidate fitted without contributing factors, whose row in reports shows their worth."""
+    stored = training.stored
+    history = stored.daily(stored.coverage_on(cutoff)).without_factors()
+    settings = registry.city_settings(stored.city, name, context.changes.get(name))
+    chosen = registry.forecaster(name, settings)
+    training.add(records.WITHOUT_FACTORS, partial(chosen.fit, history, *training.windows, context))
 
 
 def live_windows(days: Sequence[date], validation_days: int) -> Windows:

@@ -168,6 +168,19 @@ def test_the_card_states_the_numbers_of_the_report():
     assert "nan" not in CARD
 
 
+def test_only_the_card_of_a_city_with_factors_states_their_gain():
+    folds = {
+        cutoff: table.append_column("without_factors", table["historical_mean"]) for cutoff, table in FOLDS.items()
+    }
+    found, scores = report(folds)
+    gain = table_gain(POOLED, "residual_boosting", "historical_mean").text()
+    assert scores.gain("without_factors", "residual_boosting").text() == gain
+    card = model_card(found, scores, CITY.model_copy(update={"factors": {"main_roads": None}}))
+    assert f"Contributing factors (main roads): residual_boosting gains {gain} over" in card
+    assert "\n| without_factors |" in card
+    assert "Contributing factors" not in CARD
+
+
 def test_the_baseline_is_served_when_the_gate_fails():
     newest = fold_record(CITY, without={"gunshot_types": "No kinds of gunfire are shown, as they are not better."})
     card = model_card(
