@@ -42,7 +42,6 @@ class Channel(StrEnum):
     inputs = auto()
     calendar = auto()
     factors = auto()
-    location = auto()
 
 
 OfBackbone = Annotated[
@@ -54,8 +53,7 @@ Channels = Annotated[
     list[Channel],
     Field(
         min_length=1,
-        description="Counts by type of the last days, the regression's inputs by cell, its calendar, factors, and an embedding of "
-        "each cell's location.",
+        description="Counts by type of the last days, the regression's inputs by cell, its calendar, and factors.",
     ),
 ]
 Filters = Annotated[int, Field(ge=1, le=256, description="Channels of every convolution and recurrent direction.")]
@@ -124,8 +122,6 @@ class NetworkSettings(ForecasterSettings):
             raise ValueError(f"channels: the backbone {self.backbone} reads days and needs counts among its channels")
         if self.backbone == Backbone.conv_lstm:
             time_pools(self.days, self.recurrent_layers)
-        if set(self.channels) == {Channel.location}:
-            raise ValueError("channels: location needs others beside it (counts, inputs, calendar, factors)")
         return self
 
 

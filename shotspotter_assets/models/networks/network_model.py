@@ -8,25 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from shotspotter_assets.models.forecaster_settings import Backbone, Channel, NetworkSettings, time_pools
+from shotspotter_assets.models.forecaster_settings import Backbone, NetworkSettings, time_pools
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
 from shotspotter_assets.models.networks.patch_transformer import attended_maps
 from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
-from shotspotter_assets.models.networks.quiet_keras import keras, ops
-
-LOCATION_WIDTH = 4  # numbers that describe a cell's location
-
-
-@keras.saving.register_keras_serializable(package="shotspotter_assets")
-class LocationMaps(keras.layers.Layer):
-    """A learned embedding of each cell's location, appended to maps (batch, rows, columns, channels)."""
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.embedding = self.add_weight((*input_shape[1:3], LOCATION_WIDTH), "random_normal", name="embedding")
-
-    def call(self, maps: Any) -> Any:
-        embedding = ops.broadcast_to(self.embedding, (ops.shape(maps)[0], *self.embedding.shape))
-        return ops.concatenate([maps, embedding], axis=-1)
+from shotspotter_assets.models.networks.quiet_keras import keras
 
 
 def build_network(settings: NetworkSettings, inputs: NetworkInputs, initial_rates: np.ndarray) -> keras.Model:
@@ -44,9 +30,6 @@ def build_network(settings: NetworkSettings, inputs: NetworkInputs, initial_rate
         frames = given["frames"] = keras.Input((inputs.length, *grid, inputs.counts.shape[1]), name="frames")
     if inputs.maps is not None:
         maps = given["maps"] = keras.Input((*grid, inputs.maps.shape[-1]), name="maps")
-    if Channel.location in settings.channels:
-        # Without maps the embedding is appended to the last frame, which also gives its shape.
-        maps = LocationMaps(name="location")(frames[:, -1] if maps is None else maps)
     backbone = {Backbone.conv_lstm: _recurrent_maps, Backbone.convolution: _convolved_maps}
     features = backbone.get(settings.backbone, attended_maps)(settings, frames, maps)
     # One frame is left: a kernel deeper than one would only hold weights that meet padding.

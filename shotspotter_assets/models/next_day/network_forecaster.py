@@ -151,7 +151,7 @@ class NetworkForecaster(Forecaster):
         return _with_chosen_share(network, data, regressions)
 
     def _scales(self, history: History, days: range, earlier: Any) -> tuple[tuple[str, ...], Array, Array]:
-        if set(self.settings.channels) <= {Channel.counts, Channel.location}:
+        if set(self.settings.channels) == {Channel.counts}:
             return (), np.zeros(0), np.ones(0)
         inputs = next_day_inputs(history, days)
         names = tuple(name for name in inputs.names if channel_of(name) in self.settings.channels)

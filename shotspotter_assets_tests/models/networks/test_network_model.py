@@ -83,14 +83,6 @@ def test_every_input_counts_and_the_stored_network_answers_alike(backbone: str, 
         assert np.abs(np.asarray(model(other)) - answer).max() > 1e-3, name
 
 
-def test_location_separates_cells_with_equal_inputs() -> None:
-    inputs = {"maps": np.ones((1, *GRID, 5), np.float32)}
-    for channels, distinct in ((["inputs"], False), (["inputs", "location"], True)):
-        model = trained(build("convolution", ["maps"], channels), seed=4)
-        answer = np.asarray(model(inputs))[0, 3, 3:5, 0]  # cells that see no border
-        assert (np.ptp(answer) > 1e-4) == distinct
-
-
 def test_attention_reaches_from_any_day_and_patch_to_the_target() -> None:
     whole, inputs = trained(build("transformer", ["frames"])), some_inputs(["frames"])
     model = keras.Model(whole.input, whole.get_layer("logits").output)  # probabilities near 1 would be equal
