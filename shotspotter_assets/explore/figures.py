@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import requests
+import shapely
 from plotly import express, subplots
 from plotly import graph_objects as go
 
@@ -17,6 +17,7 @@ from shotspotter_assets.evaluation.forecasts_table import model_names
 from shotspotter_assets.evaluation.scores import score_table
 from shotspotter_assets.geometry.cells import Plane, cell_middles
 from shotspotter_assets.models.forecaster_registry import CLIMATOLOGY, HISTORICAL_MEAN
+from shotspotter_assets.pages.places import TOLERANCE_DEGREES, read_layers
 
 SHOWN_SCORES: Final = [
     *("log_loss", "gain_nats_per_positive", "average_precision", "hit_rate_5", "predicted_over_observed"),
@@ -24,16 +25,21 @@ SHOWN_SCORES: Final = [
 ]
 SIZE: Final = {"width": 1000, "height": 560}
 TILE_PIXELS: Final = 512
-TIMEOUT_SECONDS: Final = 3
+GROUND: Final = {"streets": "#d9d9d9", "districts": "#7f7f7f"}  # colours of the layers of a city, the lowest first
 
 
 def alerts_map(city: City, alerts: pd.DataFrame, tiles: str = "") -> go.Figure:
-    """Draw alerts by type, on map tiles if their address, with {z}, {x} and {y}, can be reached."""
+    """Draw alerts by type on the city's streets and districts, or on map tiles, whose address has {z}, {x} and {y}.
+
+    Only the browser that shows the figure fetches the tiles.
+    """
     shown = {"color": "type", "hover_data": ["wall"], "title": f"{len(alerts):,} alerts"}
-    box, credit = city.box, tiles if city.base_map is None else city.base_map.attribution
-    if not tiles or not _is_reachable(BaseMap(tiles=tiles, attribution=credit)):
-        return _as_on_the_ground(express.scatter(alerts, x="longitude", y="latitude", **shown), city)
-    layer = {"sourcetype": "raster", "source": [tiles], "sourceattribution": credit, "below": "traces"}
+    if not tiles:
+        plain = express.scatter(alerts, x="longitude", y="latitude", **shown)
+        return _as_on_the_ground(go.Figure([*_ground(city), *plain.data], plain.layout), city)
+    box = city.box
+    base = BaseMap(tiles=tiles, attribution=tiles if city.base_map is None else city.base_map.attribution)
+    layer = {"sourcetype": "raster", "source": [tiles], "sourceattribution": base.attribution, "below": "traces"}
     figure = express.scatter_map(alerts, lon="longitude", lat="latitude", map_style="white-bg", **shown)
     spans = (box.east - box.west) / SIZE["width"], (box.north - box.south) * Plane.of(box).aspect / SIZE["height"]
     middle = {"lon": (box.west + box.east) / 2, "lat": (box.south + box.north) / 2}
@@ -94,12 +100,21 @@ def scores(table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(score_table(table, reference)).T.sort_values("log_loss")[SHOWN_SCORES]
 
 
-def _is_reachable(base: BaseMap) -> bool:
-    try:
-        requests.head(base.tiles.format(z=0, x=0, y=0), timeout=TIMEOUT_SECONDS)
-    except requests.RequestException:
-        return False
-    return True
+def _ground(city: City) -> list[go.Scatter]:
+    """Return lines of the city's streets, and the edges of its districts."""
+    layers, _ = read_layers(city)
+    traces = []
+    for name, colour in GROUND.items():
+        if name not in layers:
+            continue
+        shapes = shapely.simplify(layers[name].to_numpy(), TOLERANCE_DEGREES)
+        is_area = shapely.get_dimensions(shapes) > 1
+        lines = shapely.get_parts(np.where(is_area, shapely.boundary(shapes), shapes))
+        points, line = shapely.get_coordinates(lines, return_index=True)
+        x, y = np.insert(points, np.flatnonzero(np.diff(line)) + 1, np.nan, axis=0).T
+        drawn = {"mode": "lines", "line": {"color": colour, "width": 1}, "hoverinfo": "skip"}
+        traces.append(go.Scatter(x=x, y=y, name=name, showlegend=False, **drawn))
+    return traces
 
 
 def _axes(city: City) -> Any:

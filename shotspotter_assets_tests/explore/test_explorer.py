@@ -1,14 +1,14 @@
 import json
 import shutil
 from datetime import date, timedelta
-from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
+from socket import create_server
 from typing import Any, Literal
 
 import ipywidgets as ipw
 import nbformat
 import numpy as np
+import pandas as pd
 import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner
@@ -17,12 +17,15 @@ from pydantic import BaseModel, Field
 from traitlets.config.loader import PyFileConfigLoader
 
 from shotspotter_assets.__main__ import main
+from shotspotter_assets.cities.factors import SeriesFactor
+from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.explore.explorer import FIGURE, Explorer, setting_widget
 from shotspotter_assets.explore.figures import alerts_by_type, alerts_map, forecast_beside_observed, scores
 from shotspotter_assets.explore.small_fold import train_small_fold
 from shotspotter_assets.explore.tables import fold_forecasts, issued_forecasts, stored_alerts
 from shotspotter_assets.models.forecaster_registry import BASELINES, NEXT_DAY, NEXT_HOURS
 from shotspotter_assets.models.forecaster_settings import Backbone
+from shotspotter_assets.models.records import WITHOUT_FACTORS
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -189,6 +192,22 @@ def test_on_all_days_it_forecasts_what_the_stored_report_has(explored: Store) ->
     assert scores(table).index[-1] == "never"
 
 
+def test_only_a_fold_of_a_city_with_factors_has_a_row_without_them(explored: Store, tmp_path: Path) -> None:
+    days = [date(2023, 7, 1) + timedelta(days=number) for number in range(274)]
+    heat = np.random.default_rng(0).normal(size=len(days))
+    (tmp_path / "heat.csv").write_text(
+        "\n".join(["date,heat", *(f"{day},{value}" for day, value in zip(days, heat, strict=True))])
+    )
+    factor = {"kind": "series", "path": tmp_path / "heat.csv", "column": "heat", "known_from": date(2023, 6, 30)}
+    with_heat = TINY.model_copy(update={"factors": {"heat": SeriesFactor.model_validate(factor)}})
+    _, scores, plain = train_small_fold(explored, TINY, FOLD, 120, 14, model=MODEL)
+    _, with_factors, table = train_small_fold(explored, with_heat, FOLD, 120, 14, model=MODEL)
+    assert WITHOUT_FACTORS not in scores.models()
+    assert WITHOUT_FACTORS in with_factors.models()
+    np.testing.assert_allclose(table[WITHOUT_FACTORS], plain[MODEL])
+    assert not np.allclose(table[MODEL], plain[MODEL])
+
+
 def test_impossible_folds_are_refused(explored: Store) -> None:
     with pytest.raises(ValueError, match="max_trees"):
         train_small_fold(explored, TINY, FOLD, model="residual_boosting", changes={"max_trees": 15})
@@ -233,20 +252,30 @@ def test_figures_show_the_stored_alerts_and_forecasts(explored: Store) -> None:
     assert len(observed.x) == (alerts["wall"].dt.date == day).sum()
 
 
-def test_alerts_are_drawn_on_the_tiles_of_a_reachable_server(explored: Store) -> None:
+def test_alerts_are_drawn_on_tiles_that_only_the_browser_fetches(explored: Store) -> None:
     alerts = stored_alerts(explored, TINY)
-    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
-        tiles = f"http://127.0.0.1:{server.server_port}/{{z}}/{{x}}/{{y}}.png"
-        Thread(target=server.handle_request).start()
+    with create_server(("127.0.0.1", 0)) as server:
+        tiles = f"http://127.0.0.1:{server.getsockname()[1]}/{{z}}/{{x}}/{{y}}.png"
         drawn = alerts_map(TINY, alerts, tiles)
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
     assert sum(len(trace.lat) for trace in drawn.data) == len(alerts)
     assert drawn.layout.map.layers[0].source == (tiles,)
     pixels_by_degree = 512 * 2**drawn.layout.map.zoom / 360
     assert 0.05 * pixels_by_degree / np.cos(np.radians(38.905)) == pytest.approx(drawn.layout.height, rel=1e-3)
-    plain = alerts_map(TINY, alerts, tiles)
-    assert plain == alerts_map(TINY, alerts)
     with pytest.raises(ValueError, match=r"must be an address with \{z\}, \{x\} and \{y\}"):
         alerts_map(TINY, alerts, "https://tile.example.org/map.png")
+
+
+def test_without_tiles_alerts_lie_on_the_streets_and_districts_of_the_city() -> None:
+    city = load_cities()["simulated_city"]
+    alerts = pd.DataFrame({"longitude": [-77.0], "latitude": [38.9], "type": ["single gunshot"], "wall": ["20:00"]})
+    streets, districts, points = alerts_map(city, alerts).data
+    assert (streets.name, districts.name, points.name) == ("streets", "districts", "single gunshot")
+    for lines in (streets, districts):
+        assert np.isnan(lines.x).any()  # gaps between lines
+        assert city.box.west - 0.01 < np.nanmin(lines.x) < np.nanmax(lines.x) < city.box.east + 0.01
 
 
 def test_issued_forecasts_stand_beside_their_alerts(explored: Store) -> None:
