@@ -23,6 +23,7 @@ from shotspotter_assets.cities.folds import years_of
 from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.quality.finding import number_of
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_record
+from shotspotter_assets.sources.days_in_words import missing_days, table_in_words
 from shotspotter_assets.sources.snapshot import Snapshot
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.stored_file import Asset
@@ -53,7 +54,7 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
     busy = next((run for run in under_way if not run.assets.isdisjoint(TRAINING)), None)
     if busy is not None:  # one report or fold of a city at a time
         training = [replace(run, waits_for=str(busy)) for run in training[:1]]
-    waits = [*snapshot.waits(now.astimezone(city.zone).date()), *days.waits]
+    waits = [*snapshot.waits(now.astimezone(city.zone).date()), *days.waits, *_missing(stored, days)]
     return Due(
         runs=[run for run in daily if not run.waits_for],
         training=[run for run in training if not run.waits_for],
@@ -72,6 +73,13 @@ def _placed(run: DueRun, under_way: Sequence[RunUnderWay], last: date | None) ->
     if before is None or (is_newest and before.version and before.version != run.version):
         return run
     return replace(run, waits_for=str(before))
+
+
+def _missing(stored: Stored, days: DueDays) -> Iterator[str]:
+    """Yield a sentence about the recent days for which nothing has come, once all others are stored."""
+    if days.last is not None and not days.due and missing_days(stored.table, days.last):
+        words = table_in_words(stored.table, days.last)
+        yield f"{words[:1].upper()}{words[1:]}."
 
 
 def _held_back(city: City, stored: Stored) -> Iterator[str]:

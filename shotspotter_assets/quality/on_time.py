@@ -48,7 +48,7 @@ def alerts_on_time(table: DayTable, city: City, last: date, due: date, last_issu
     data = table_in_words(table, last)
     messages = {"": f"{data[:1].upper()}{data[1:]}."}
     if len(missing) >= MIN_MISSING_DAYS:
-        messages["days_late"] = f"{number_of(len(missing), 'day')} should have come. {quiet_remedy(city, missing)}"
+        messages["days_late"] = f"{number_of(len(missing), 'day')} should have come. {_remedy(city, table, missing)}"
     if city.publication.longest_lead < lead <= ENDED_DAYS:
         issued = "" if last_issued is None else f"; the forecast issued on {last_issued} is out of date"
         too_old = f"the day to forecast is {lead} days after the last known day{issued}"
@@ -57,8 +57,10 @@ def alerts_on_time(table: DayTable, city: City, last: date, due: date, last_issu
     return Finding(not numbers, " ".join(messages.values()), numbers)
 
 
-def quiet_remedy(city: City, missing: Sequence[date]) -> str:
-    """Return the remedy for days that nothing has reported."""
+def _remedy(city: City, table: DayTable, missing: Sequence[date]) -> str:
+    """Return the remedy for days that nothing has reported, or that no run has stored."""
+    if not any(day in table.days for day in missing):
+        return f"Materialize raw_alerts of {city.name}."
     command = f"shotspotter quiet {city.name} {missing[0]}{f' {missing[-1]}' if len(missing) > 1 else ''}"
     return f"Check the city's source; if these days had no alerts, run: {command}"
 

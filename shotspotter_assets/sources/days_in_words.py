@@ -22,10 +22,14 @@ def missing_days(table: DayTable, last: date) -> list[date]:
 
 
 def table_in_words(table: DayTable, last: date) -> str:
-    """Return `data_in_words` of the stored days to `last`; no alerts if none is known."""
+    """Return `data_in_words` of the stored days to `last`, and the days that are not stored yet."""
     known, missing = table.last_counted(last), missing_days(table, last)
-    held_back = table.in_state("held_back")
-    return "no alerts yet" if known is None else data_in_words(known, missing, held_back)
+    if known is None:
+        return "no alerts yet"
+    stored = [day for day in missing if day in table.days]
+    words = data_in_words(known, stored, table.in_state("held_back"))
+    others = [day for day in missing if day not in table.days]
+    return f"{words}; {_named(others, known)} {_are(others)} not stored yet" if others else words
 
 
 def data_in_words(last_known: date, missing: Collection[date], held_back: Collection[date] = ()) -> str:
@@ -34,8 +38,12 @@ def data_in_words(last_known: date, missing: Collection[date], held_back: Collec
     if absent := [day for day in missing if day not in held_back]:
         parts.append(f"nothing has come for {_named(absent, last_known)}")
     if held := [day for day in missing if day in held_back]:
-        parts.append(f"{_named(held, last_known)} {'is' if len(held) == 1 else 'are'} held back")
+        parts.append(f"{_named(held, last_known)} {_are(held)} held back")
     return "; ".join(parts)
+
+
+def _are(days: Sequence[date]) -> str:
+    return "is" if len(days) == 1 else "are"
 
 
 def _named(days: Sequence[date], near: date) -> str:

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, TypeAdapter
 
 from shotspotter_assets.cities.city import City
@@ -130,6 +131,13 @@ class Snapshot:
             rows = sum(rows for _, rows in origins.values())
             found[day] = DayRows(rows, min(times, default=None), origins=origins.keys())
         return found
+
+    def of_first_source(self, rows: pa.Table) -> pa.Table:
+        """Return the rows of the first source, from whose arrivals its lateness is learned."""
+        gives = self.reports[0].gives
+        names = pc.unique(rows["received_from"]).to_pylist()
+        own = [name for name in names if gives is None or gives(self.addresses.get(name, name))]
+        return rows.filter(pc.is_in(rows["received_from"], pa.array(own, pa.string())))
 
     @property
     def reported(self) -> set[date]:

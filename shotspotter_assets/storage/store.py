@@ -242,7 +242,7 @@ def _decoded(decode: Callable[[bytes], _Result], data: bytes) -> _Result:
     return decode(data)
 
 
-def objects_at(root: str, s3_client: Any) -> Objects:
+def objects_at(root: str, s3_client: Any = None) -> Objects:
     """Return the files below a folder or `s3://bucket/prefix`; raise ValueError for another root, or S3 without a client."""
     if root.strip() and "://" not in root and not root.startswith("s3:"):
         return LocalFiles(Path(root).expanduser().absolute())

@@ -1,7 +1,7 @@
 """Raw alerts of a city by local day: the rows of its sources, with when they were received."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -112,8 +112,7 @@ def _days(store: Store, city: City, snapshot: "Snapshot", rows: "pa.Table", days
     held_back, rejected = held_back_days(city, rows, is_box_doubted=is_box_doubted)
     origins = rows_by_origin(rows, snapshot.addresses)
     settings = settings_hash(city, Asset.GRID_TENSORS)
-    of_days = rows.group_by("date").aggregate([("received_at", "min")]).to_pylist()
-    received = {of_day["date"]: of_day["received_at_min"] for of_day in of_days}
+    received = _received(rows) | _received(snapshot.of_first_source(rows))
     numbers = {day: sum(number for _, number in of_day.values()) for day, of_day in origins.items()}
     table = DayTable.read(store, city.name)
     found = snapshot.day_rows(table, snapshot.stored_days(table)) | {
@@ -139,6 +138,11 @@ def _days(store: Store, city: City, snapshot: "Snapshot", rows: "pa.Table", days
         )
         for day in days
     }
+
+
+def _received(rows: "pa.Table") -> "dict[date, datetime]":
+    of_days = rows.group_by("date").aggregate([("received_at", "min")]).to_pylist()
+    return {of_day["date"]: of_day["received_at_min"] for of_day in of_days}
 
 
 def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, Day]") -> None:

@@ -1,0 +1,79 @@
+import uuid
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from shotspotter_assets.cities.city import City
+from shotspotter_assets.sources.day_words import WordFolder
+from shotspotter_assets.sources.landing.daily_files import covered_days, daily_since
+from shotspotter_assets.sources.landing.received import ReceivedFile
+from shotspotter_assets.storage.store import objects_at
+from shotspotter_assets_tests.made_up_city import made_up_city
+
+DAY, NEXT = date(2026, 11, 28), date(2026, 11, 29)
+LAYER = {"kind": "arcgis", "layer": "https://maps.example.gov/0", "columns": {"time": "t"}}
+
+
+def a_city(**source: object) -> City:
+    return made_up_city("dale", (-77.0, 38.0, -76.0, 39.0), start=date(2026, 1, 1), source=LAYER | source)
+
+
+@pytest.fixture(params=["local", "s3"])
+def words(request: pytest.FixtureRequest, tmp_path: Path) -> WordFolder:
+    if request.param == "local":
+        return WordFolder(a_city(), objects_at(str(tmp_path / "landing")))
+    server = request.getfixturevalue("s3_server")
+    return WordFolder(a_city(), objects_at(f"s3://{server.bucket}/landing_{uuid.uuid4().hex}", server.client()))
+
+
+def test_words_are_written_and_taken_back(words: WordFolder) -> None:
+    assert (words.read().quiet, words.read().accepted) == (set(), set())
+    words.add("quiet", DAY)
+    words.add("accept", NEXT)
+    words.objects.write("dale/quiet_2026-11-29.done.txt", b"from the vendor")
+    for other in ("dale/quiet_2026-13-01", "dale/quietly_2026-11-27", "dale/deeper/quiet_2026-11-27", "dale/a.csv"):
+        words.objects.write(other, b"")
+    assert (words.read().quiet, words.read().accepted) == ({DAY, NEXT}, {NEXT})
+    words.remove("quiet", NEXT)
+    words.remove("accept", NEXT)
+    assert (words.read().quiet, words.read().accepted) == ({DAY}, set())
+
+
+def test_words_lie_in_the_folder_of_the_landed_files(tmp_path: Path) -> None:
+    folders = {
+        "dale": {"kind": "landing", "path": "packaged"},
+        "from_vendor": {"kind": "landing", "folder": "from_vendor"},
+    }
+    for folder, source in folders.items():
+        city = made_up_city("dale", (-77, 38, -76, 39), start=DAY, source=source | {"columns": {"time": "t"}})
+        assert WordFolder(city, objects_at(str(tmp_path))).folder == folder
+
+
+def files(*names: str, rows: tuple[date, ...] = (), received: date = NEXT) -> dict[str, ReceivedFile]:
+    written = datetime(received.year, received.month, received.day, 12, tzinfo=UTC)
+    return {name: ReceivedFile(version="1", received=written, days=dict.fromkeys(rows, ("1", 3))) for name in names}
+
+
+def test_a_date_in_a_name_covers_its_day_once_that_is_over() -> None:
+    zone = a_city().zone
+    for name in ("daily_2026-11-28.csv", "20261128.csv", "correction_2026-11-28.csv"):
+        assert covered_days(files(name), None, zone) == {DAY}
+        assert covered_days(files(name, rows=(DAY,)), None, zone) == {DAY}
+    export = files("export_2026-11-28.csv", received=DAY)
+    assert covered_days(export, None, zone) == set(), "written on that day, the file may be of the days before"
+    assert covered_days(files("daily_2026-11-28.csv", rows=(NEXT,)), None, zone) == set()
+    assert covered_days(files("2026-11-27_to_2026-11-28.csv"), None, zone) == set()
+    assert covered_days(files("28.11.2026.csv"), "%d.%m.%Y", zone) == {DAY}
+
+
+def test_files_of_one_day_each_make_a_daily_folder() -> None:
+    days = [date(2026, 11, day) for day in (20, 21, 22)]
+    history = files("history.csv", rows=(*days, DAY), received=days[0])
+    daily = {}
+    for at, day in enumerate(days):
+        daily |= files(f"{at}.csv", rows=(day,), received=day)
+    assert daily_since(history | daily, None, ()) == days[0]
+    assert daily_since(history, None, ()) is None
+    bursts = files(*"abcdefgh", rows=(DAY,))
+    assert daily_since(bursts, None, ()) is None, "several files of one day"
