@@ -21,23 +21,25 @@ def say(settings: Settings, name: str, word: Word, first: date, last: date, *, i
     Raises ValueError for days before the city's start, and for days that are not over.
     """
     city = find_city(settings.cities, name)
-    sources, store = SourcesResource(landing_root=settings.landing_root), StoreResource(root=settings.store_root).open()
+    sources = SourcesResource(landing_root=settings.landing_root)
+    store = StoreResource(root=settings.store_root).open()
     yesterday = local_time.today(city.zone) - ONE_DAY
     if not city.start <= first <= last <= yesterday:
         raise ValueError(f"City {name}: {first} to {last} are no days from {city.start} to {yesterday}.")
 
+    folder = sources.words(city)
+
     def decisions() -> Decisions:
-        now, table, words = local_time.now(), DayTable.read(store, name), sources.words(city).read()
-        snapshot = take_snapshot(city, sources.readers(city, store), store, now, poll_seconds=None, words=words)
+        table = DayTable.read(store, name)
+        words = folder.read()
+        readers = sources.readers(city, store)
+        snapshot = take_snapshot(city, readers, store, local_time.now(), poll_seconds=None, words=words)
         found = snapshot.day_rows(table, snapshot.stored_days(table))
         return day_decisions(city, snapshot.reports, words, found, yesterday)
 
-    before, folder = decisions(), sources.words(city)
+    before = decisions()
     for day in days_between(first, last):
-        if is_undone:
-            folder.remove(word, day)
-        else:
-            folder.add(word, day)
+        (folder.remove if is_undone else folder.add)(word, day)
     after = decisions()
     return [
         f"{name}: {day} is {after[day].state.replace('_', ' ')}. {after[day].why}"

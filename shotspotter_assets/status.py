@@ -62,9 +62,11 @@ def _facts(
     city: City, store: Store, sources: SourcesResource, under_way: Sequence[RunUnderWay]
 ) -> dict[str, Sequence[str]]:
     stored, now = Stored.read(store, city), local_time.now()
-    newest, late = str(stored.table.last_counted(date.max) or "none"), lateness(store, city)
-    facts: dict[str, Sequence[str]] = {"newest known day": [newest], "alerts": [late.message]}
-    facts["unusual"] = unusual_sentences(stored.table)
+    facts: dict[str, Sequence[str]] = {
+        "newest known day": [str(stored.table.last_counted(date.max) or "none")],
+        "alerts": [lateness(store, city).message],
+        "unusual": unusual_sentences(stored.table),
+    }
     if not city.is_automated:
         facts["automation"] = ["manual: runs do not start automatically"]
     try:

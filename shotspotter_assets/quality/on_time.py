@@ -24,7 +24,8 @@ MAX_PERIODS_SHOWN: Final = 3
 
 def lateness(store: Store, city: City) -> Finding:
     """Return the finding of `alerts_are_on_time`; sensors and pages report it too, as a silent source starts no run."""
-    table, local = DayTable.read(store, city.name), local_time.now().astimezone(city.zone)
+    table = DayTable.read(store, city.name)
+    local = local_time.now().astimezone(city.zone)
     issued = max(store.of(city.target).days_present(FORECAST, city.name), default=None)
     last = local.date() - timedelta(days=1 if local.time() >= DAILY_AT else 2)
     due = rows_due(city, {day: rows for day, rows in table.days.items() if rows.rows}, local.date())

@@ -23,9 +23,10 @@ def missing_days(table: DayTable, last: date) -> list[date]:
 
 def table_in_words(table: DayTable, last: date) -> str:
     """Return `data_in_words` of the stored days to `last`, and the days that are not stored yet."""
-    known, missing = table.last_counted(last), missing_days(table, last)
+    known = table.last_counted(last)
     if known is None:
         return "no alerts yet"
+    missing = missing_days(table, last)
     stored = [day for day in missing if day in table.days]
     words = data_in_words(known, stored, table.in_state("held_back"))
     others = [day for day in missing if day not in table.days]

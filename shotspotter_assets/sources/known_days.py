@@ -89,7 +89,8 @@ class _Timeline:
         begins = min(filter(None, [self.report.since, self.first]), default=None)
         if begins is None:
             return
-        start, has_rows = max((begins - self.days[0]).days, 0), Decision("known", "It has rows.")
+        start = max((begins - self.days[0]).days, 0)
+        has_rows = Decision("known", "It has rows.")
         yield from ((day, has_rows) for day in self.days[start:] if day in self.own)
         for silence in _silences(self.counts, start):
             yield from self._silent_days(silence)
@@ -97,8 +98,9 @@ class _Timeline:
     @cached_property
     def own(self) -> Mapping[date, Day | DayRows]:
         """Days with usable rows of the source."""
-        gives, usable = self.report.gives, {day: rows for day, rows in self.found.items() if not rows.held_back}
-        return {day: rows for day, rows in usable.items() if rows.rows and (not gives or any(map(gives, rows.origins)))}
+        usable = {day: rows for day, rows in self.found.items() if rows.rows and not rows.held_back}
+        gives = self.report.gives
+        return {day: rows for day, rows in usable.items() if gives is None or any(map(gives, rows.origins))}
 
     @cached_property
     def counts(self) -> Counts:
@@ -114,32 +116,31 @@ class _Timeline:
     @cached_property
     def answered(self) -> tuple[date, date]:
         """First and last day that an answer reports; the last one is before the first one without such an answer."""
-        asked_on, nothing = self.report.answered_on, (date.max, date.min)
+        asked_on = self.report.answered_on
         due = None if asked_on is None else rows_due(self.city, self.own, asked_on)
-        if due is None:
-            return nothing
-        if self.city.publication.answers_at_once:
-            return self.report.since or self.days[0], due
-        return min(self.own, default=date.max), due
+        is_gateway = self.city.publication.answers_at_once
+        first = self.days[0] if is_gateway else min(self.own, default=date.max)
+        return first, due or date.min
 
     @cached_property
     def gaps_from(self) -> date:
         """Day from which on a missing file is a gap, as nearly all days have a file or rows."""
-        since, newest = self.report.daily_since, max(self.own, default=date.min)
-        if since is None:
+        since = self.report.daily_since
+        if since is None or not self.own:
             return date.max
-        with_files, with_rows = {*self.own, *self.report.files}, self.own
-        spans = ((since, with_files), (min(with_rows, default=since), with_rows))
-        shares = [
-            sum(day in those for day in expected) / max(len(expected), 1)
-            for first, those in spans
-            for expected in [days_between(first, newest)]
-        ]
-        return since if max(shares) >= MIN_SHARE_OF_FILES else date.max
+        share_with_files = self._share({*self.own, *self.report.files}, since)
+        share = max(share_with_files, self._share(self.own, min(self.own)))
+        return since if share >= MIN_SHARE_OF_FILES else date.max
+
+    def _share(self, days: Collection[date], first: date) -> float:
+        """Return the share of the days from `first` to the newest row that are among `days`."""
+        span = days_between(first, max(self.own))
+        return sum(day in days for day in span) / max(len(span), 1)
 
     def _silent_days(self, silence: range) -> Iterator[tuple[date, Decision]]:
         """Yield the decisions about consecutive days without rows."""
-        days, before = self.days[silence.start : silence.stop], self.counts[: silence.start]
+        days = self.days[silence.start : silence.stop]
+        before = self.counts[: silence.start]
         first, last = self.answered
         is_past = silence.stop < len(self.days)
         why = {day: self._why_reported(day, is_past=is_past) for day in days}

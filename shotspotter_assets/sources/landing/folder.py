@@ -168,7 +168,8 @@ class LandingFolder(AlertSource):
         return Landed(self.address, files, self._versions(files, paths), paths, in_transfer, gone, unread, message)
 
     def report(self) -> SourceReport:
-        used, form = received.used_files(self._files_before(), self.city, self._meaning), self.source.file_date
+        used = received.used_files(self._files_before(), self.city, self._meaning)
+        form = self.source.file_date
         covered = covered_days(used, form, self.city.zone)
         return SourceReport(self.gives, files=covered, daily_since=daily_since(used, form, covered))
 
