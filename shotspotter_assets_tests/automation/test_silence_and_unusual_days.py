@@ -55,13 +55,13 @@ def test_nothing_that_came_is_no_day_without_alerts(town: LivingCity) -> None:
     town.settle(checks=False)
     assert states(town) == ["unknown", "unknown"]
     said = "lerts up to 27 November 2026; nothing has come for the 28th and 29th"
-    record = ForecastRecord.load(town.store, NAME, SILENT[-1])
-    assert (record.lead, record.last_known) == (3, date(2026, 11, 27))
+    record = ForecastRecord.load(town.store, NAME, TODAY)
+    assert (record.lead, record.last_known) == (4, date(2026, 11, 27))
     with town.clock():
         late = lateness(town.store, town.city)
     assert not late.passed
     status = published(town)
-    assert (status["lead"], status["last_known"]) == (4, "2026-11-27"), "of the forecast of tomorrow"
+    assert (status["lead"], status["last_known"]) == (4, "2026-11-27")
     remedy = f"shotspotter quiet {NAME} 2026-11-28 2026-11-29"
     told = command(town, "status", NAME)
     for text in (record.data_in_words, page(town), late.message, str(status["data"]), told):
@@ -74,20 +74,20 @@ def test_nothing_that_came_is_no_day_without_alerts(town: LivingCity) -> None:
 
 def test_a_word_makes_quiet_days_known_and_is_taken_back(town: LivingCity) -> None:
     town.settle(checks=False)
-    expected = ForecastRecord.load(town.store, NAME, SILENT[-1])
+    expected = ForecastRecord.load(town.store, NAME, TODAY)
     said = command(town, "quiet", NAME, "2026-11-27", "2026-11-29")
     assert "2026-11-27 is known. It has rows. The word is without effect." in said
     assert "2026-11-28 is known. A person reports no alerts." in said
     town.settle(checks=False)
     assert states(town) == ["known", "known"]
-    record = ForecastRecord.load(town.store, NAME, SILENT[-1])
-    assert (record.lead, record.data_in_words) == (1, "alerts up to 29 November 2026")
+    record = ForecastRecord.load(town.store, NAME, TODAY)
+    assert (record.lead, record.data_in_words) == (2, "alerts up to 29 November 2026")
     assert record.expected_alerts < expected.expected_alerts
     assert published(town)["warnings"] == []
     assert "is unknown" in command(town, "quiet", NAME, "2026-11-28", "2026-11-29", "--undo")
     town.settle(checks=False)
     assert states(town) == ["unknown", "unknown"]
-    assert ForecastRecord.load(town.store, NAME, SILENT[-1]).expected_alerts == expected.expected_alerts
+    assert ForecastRecord.load(town.store, NAME, TODAY).expected_alerts == expected.expected_alerts
 
 
 def test_a_file_of_the_vendor_is_such_a_word_and_no_file_of_alerts(town: LivingCity) -> None:
@@ -112,7 +112,7 @@ def test_a_day_far_from_the_usual_waits_for_a_persons_word(town: LivingCity) -> 
     town.land("daily_2026-11-28.csv", *rows(loud, loud, 1_750))
     town.land("daily_2026-11-29.csv", *rows(SILENT[-1], SILENT[-1]))
     town.settle(checks=False)
-    usual = ForecastRecord.load(town.store, NAME, SILENT[-1])
+    usual = ForecastRecord.load(town.store, NAME, TODAY)
     assert states(town) == ["held_back", "known"]
     assert "28th is held back" in usual.data_in_words
     accept = f"shotspotter accept {NAME} {loud}"
@@ -122,7 +122,7 @@ def test_a_day_far_from_the_usual_waits_for_a_persons_word(town: LivingCity) -> 
         assert accept in text
     assert "is known" in command(town, *accept.split()[1:])
     town.settle(checks=False)
-    accepted = ForecastRecord.load(town.store, NAME, SILENT[-1])
+    accepted = ForecastRecord.load(town.store, NAME, TODAY)
     assert states(town) == ["known", "known"]
     assert accepted.expected_alerts > usual.expected_alerts
     command(town, *accept.split()[1:], "--undo")
