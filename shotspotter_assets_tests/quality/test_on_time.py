@@ -20,10 +20,9 @@ def after(
     days: int, days_late: int = 0, issued: date | None = None, lead: int = 14, state: DayState = "unknown"
 ) -> Finding:
     """The finding some days after the last alerts of a city whose rows are due some days after their day."""
-    table = DayTable(
-        {NEWEST - timedelta(days=back): a_day(rows) for back, rows in enumerate(COUNTS)}
-        | {NEWEST + timedelta(days=1 + at): a_day(0, state) for at in range(days)}
-    )
+    stored = {NEWEST - timedelta(days=back): a_day(rows) for back, rows in enumerate(COUNTS)}
+    stored |= {NEWEST + timedelta(days=1 + at): a_day(0, state) for at in range(days)}
+    table = DayTable(dict(sorted(stored.items())))
     city = CITY.model_copy(update={"publication": Publication(longest_lead=lead)})
     yesterday = NEWEST + timedelta(days=days)
     return alerts_on_time(table, city, yesterday, yesterday - timedelta(days=days_late), issued)
@@ -76,7 +75,7 @@ def test_days_held_back_are_named_with_their_reasons() -> None:
 
 def test_rows_of_days_held_back_are_no_sign_of_life() -> None:
     table = {NEWEST - timedelta(days=back): a_day(10, "known" if back > 20 else "held_back") for back in range(120)}
-    found = alerts_on_time(DayTable(table), CITY, NEWEST, NEWEST)
+    found = alerts_on_time(DayTable(dict(sorted(table.items()))), CITY, NEWEST, NEWEST)
     assert found.numbers == {"lead": 22}
     assert "lerts up to 10 December 2024; 11 to 31 December 2024 are held back" in found.message
 
