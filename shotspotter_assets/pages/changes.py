@@ -27,8 +27,8 @@ def _differences(before: Mapping[str, Any], newest: Mapping[str, Any]) -> Iterat
     if record.models_from != earlier.models_from:
         yield "new models"
     arrived = (record.last_known - earlier.last_known).days
-    if arrived != 1:
-        yield f"alerts of {number_of(arrived, 'day')} have come" if arrived > 1 else "no further day of alerts has come"
+    if arrived > 1:
+        yield f"alerts of {number_of(arrived, 'day')} have come"
     posts = _posts(newest["table"])
     moved = (posts - _posts(before["table"])).total()
     if before["table"] is not None and moved:

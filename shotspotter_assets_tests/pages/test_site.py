@@ -235,10 +235,12 @@ def test_the_first_page_says_what_changed_since_the_day_before(copy: Store, tiny
     expected = amount(newest.expected_alerts)
     assert f"{expected} alerts expected instead of {amount(before.expected_alerts)}" in page(copy)
     assert "new models" not in page(copy)
-    record = newest.model_copy(update={"models_from": tiny_site.last_issued, "last_known": before.last_known})
+    record = newest.model_copy(
+        update={"models_from": tiny_site.last_issued, "last_known": before.last_known + timedelta(days=3)}
+    )
     record.write(copy)
     make_pages(copy, tiny_site.city)
-    assert "; new models; no further day of alerts has come" in page(copy)
+    assert "; new models; alerts of 3 days have come" in page(copy)
     same = newest.model_dump(include={"expected_alerts", "models_from", "served"})
     before.model_copy(update=same).write(copy)
     newest.write(copy)
