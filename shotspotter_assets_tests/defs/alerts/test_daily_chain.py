@@ -63,7 +63,7 @@ def test_unknown_types_and_silent_days_are_logged(town: LandingTown, capfd: pyte
     assert "1 alerts have an unknown type, which stays empty: '#REF!' 1" in first
     assert "held back, 1 day from 2024-03-04 to 2024-03-04. 1 of 1 rows" in first
     town.run(last=20)
-    assert "unknown, 17 days from 2024-03-03 to 2024-03-20" in capfd.readouterr().err
+    assert "unknown, 18 days from 2024-03-01 to 2024-03-20" in capfd.readouterr().err
 
 
 def test_reruns_write_the_same_bytes(town: LandingTown) -> None:
