@@ -60,11 +60,7 @@ notebook: setup  ## explore a city in JupyterLab: alerts, forecasts beside what 
 	$(BIN)/jupyter-lab --config notebooks/jupyter_config.py $(ARGS) notebooks/explore.ipynb
 
 ui: .venv/runtime .env ## start the Dagster UI (PORT=3000); its assets are at http://127.0.0.1:3000/assets
-	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)), reuse_port=False).close()' 2>/dev/null || \
-		{ echo 'Port $(PORT) is taken; start the UI on another one: make ui PORT=3001'; exit 1; }
-	@echo 'The assets of every city: http://127.0.0.1:$(PORT)/assets'
-	@$(BIN)/shotspotter lost-runs
-	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT) --log-level warning
+	@$(BIN)/shotspotter ui --port $(PORT)
 
 check-cities: .venv/runtime ## check the city files: one line for each that cannot be used
 	@$(BIN)/shotspotter check-cities $(ARGS)

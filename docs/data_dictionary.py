@@ -8,7 +8,8 @@ from shotspotter_assets.models.tuning.search import TunedSettings
 from shotspotter_assets.pages.addresses import Status
 from shotspotter_assets.pages.site import PagesRecord
 from shotspotter_assets.patrol.dispatch import PlanRecord
-from shotspotter_assets.serving.approval import Approvals, WaitingModels
+from shotspotter_assets.serving.approval import WaitingModels
+from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord

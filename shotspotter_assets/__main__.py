@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sys
 import webbrowser
 from datetime import datetime
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from shotspotter_assets.wording import LAUNCH, number_of
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -53,7 +56,6 @@ def check_cities(folder: Path | None) -> None:
     from shotspotter_assets.factors.city_factors import CityFactors
     from shotspotter_assets.geometry.shapes import read_areas
     from shotspotter_assets.pages.places import read_layers, uncovered
-    from shotspotter_assets.quality.finding import number_of
     from shotspotter_assets.settings import checked_cities, cities_folder
     from shotspotter_assets.streets.segments import read_segments
 
@@ -93,7 +95,7 @@ def pages(*, print_only: bool) -> None:
     store = StoreResource(root=settings.store_root).open()
     file = store.uri(INDEX, ALL_CITIES)
     if not store.exists(INDEX, ALL_CITIES):
-        raise click.ClickException(f"There are no pages at {file}. Make a city's: dg launch --assets CITY/city_pages")
+        raise click.ClickException(f"There are no pages at {file}. Make a city's: {LAUNCH} --assets CITY/city_pages")
     address = f"{settings.pages_url.rstrip('/')}/city={ALL_CITIES}/{INDEX.file}" if settings.pages_url else file
     click.echo(address)
     if not print_only and not address.startswith("s3://"):
@@ -206,9 +208,35 @@ def layers(city: str, roads: tuple[Path, ...], areas: Path | None, to: Path | No
         click.echo(f"Warning: {line}", err=True)
 
 
+@main.command()
+@click.option("--port", default=3000, type=click.IntRange(1, 65535), show_default=True, help="Port of the UI.")
+def ui(port: int) -> None:
+    """Start the Dagster UI, and the daemon that runs automated cities."""
+    from shotspotter_assets.settings import INSTANCE, prepare_home
+
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise click.ClickException(
+            f"Port {port} is taken; take another one: shotspotter ui --port {port + 1}"
+        ) from error
+    os.environ["DAGSTER_HOME"] = str(prepare_home(os.environ).absolute())
+    _fail_lost_runs()
+    click.echo(f"The assets of every city: http://127.0.0.1:{port}/assets")
+    options = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    workspace = str(INSTANCE.with_name("workspace.yaml"))
+    # The UI takes over this process, and with it the signals that end it.
+    dg = str(Path(sys.executable).with_name("dg"))
+    os.execv(dg, [dg, "dev", "--workspace", workspace, *options])  # noqa: S606
+
+
 @main.command("lost-runs")
 def lost_runs() -> None:
     """Mark runs of an ended code server as failed."""
+    _fail_lost_runs()
+
+
+def _fail_lost_runs() -> None:
     from shotspotter_assets.lost_runs import fail_lost_runs
 
     with _instance() as instance:

@@ -1,6 +1,7 @@
 """Read city YAML files into City models. A wrong file affects only its own city, which keeps its last good file."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import permutations
@@ -23,7 +24,8 @@ PACKAGE_CITIES = Path(__file__).parent / "cities"  # folder of the shipped city 
 Cities = Mapping[str, City]  # cities by name
 MAX_PROBLEMS: Final = 10  # maximum number of problems named of one file
 SHARED_FOLDER: Final = "two landing sources share a folder, or one lies in another; give each its own"
-_Part = TypeVar("_Part", Coverage, Layer, Factor, Streets, LandingSettings)
+RELATIVE_PATHS: Final = "a relative path starts at the folder of the city's file"
+_Part = TypeVar("_Part", Coverage, Layer, Factor, Streets)
 
 
 class CityFile(City):
@@ -40,6 +42,11 @@ class CityFile(City):
             raise ValueError("other_sources cannot be simulated")
         if any(f"{one}/".startswith(f"{other}/") for one, other in permutations(folders, 2)):
             raise ValueError(SHARED_FOLDER)
+        addresses = Counter(one.address for one in self.all_sources if one.address)
+        for address in (one for one, sources in addresses.items() if sources > 1):
+            raise ValueError(
+                f"two live sources have the address {address}, so their answers would replace each other; name it once"
+            )
         since = getattr(self.source, "since", None) or self.start
         if since > self.start and not self.other_sources:
             raise ValueError(
@@ -173,15 +180,19 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def _with_paths(file: Path, city: City) -> City:
+    folder = file.parent.absolute()
+
     def located(key: str, part: _Part, field: str = "path") -> _Part:
-        path: Path = file.parent.absolute() / getattr(part, field).expanduser()
-        if not (path.is_dir() if isinstance(part, LandingSettings) else path.is_file()):
-            hint = "a relative path starts at the folder of the city's file"
-            raise CityFileError(f"{file}: {key}.{field}: {path} does not exist; {hint}")
+        path: Path = folder / getattr(part, field).expanduser()
+        if not path.is_file():
+            raise CityFileError(f"{file}: {key}.{field}: {path} does not exist; {RELATIVE_PATHS}")
         return part.model_copy(update={field: path})
 
     def source(key: str, part: SourceSettings) -> SourceSettings:
-        return located(key, part) if isinstance(part, LandingSettings) and part.path is not None else part
+        try:
+            return part.beside(folder)
+        except ValueError as error:
+            raise CityFileError(f"{file}: {key}.path: {error}; {RELATIVE_PATHS}") from None
 
     layers = {key: located(f"layers.{key}", layer) for key, layer in city.layers.given().items()}
     changes = {
@@ -193,7 +204,8 @@ def _with_paths(file: Path, city: City) -> City:
         "coverage": city.coverage and located("coverage", city.coverage, "file"),
     }
     city = city.model_copy(update=changes)
-    paths = [path for one in city.all_sources if (path := getattr(one, "path", None)) is not None]
+    landing = [one for one in city.all_sources if isinstance(one, LandingSettings)]
+    paths = [one.path for one in landing if one.path is not None]
     for one, other in permutations(paths, 2):
         if one.resolve().is_relative_to(other.resolve()):
             raise CityFileError(f"{file}: {SHARED_FOLDER} ({one}).")

@@ -32,7 +32,7 @@ from shotspotter_assets.pages.words import long_day
 from shotspotter_assets.patrol.dispatch import read_plan
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.serving.nowcasting import NowcastRecord
-from shotspotter_assets.settings import Settings, dagster_home
+from shotspotter_assets.settings import Settings, prepare_home
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
 from shotspotter_assets.storage.catalogue import (
     FOLD_FORECASTS,
@@ -70,11 +70,6 @@ FULL_SIZE: Final = "In full size and trained for hours, the gain of conv_lstm is
 SHOWN_PLACES: Final = 5
 NOWCAST_AFTER: Final = timedelta(hours=22, minutes=30)  # start of the nowcast, from the start of the last forecast day
 WORKERS: Final = 2  # runs at a time, as many as `dagster.yaml` allows
-INSTANCE: Final = """\
-telemetry: {enabled: false}
-event_log_storage: {module: shotspotter_assets.defs.event_log, class: BatchedSqliteEventLogStorage}
-"""
-"""A `dagster.yaml` for a new DAGSTER_HOME."""
 
 
 class Launch(NamedTuple):
@@ -90,7 +85,7 @@ class Launch(NamedTuple):
 def run_demo(name: str, *, days_only: bool) -> None:
     """Materialize a city's days; unless `days_only`, also a fold, daily products and pages, and print the results."""
     started = time.monotonic()
-    _ensure_home()
+    os.environ["DAGSTER_HOME"] = str(prepare_home(os.environ))
     settings = Settings.from_environment(os.environ)
     city = find_city(settings.cities, name)
     stages = {"half a minute": [_days(city)]}
@@ -112,8 +107,8 @@ def run_demo(name: str, *, days_only: bool) -> None:
         click.echo(f"Train a fold on these days: shotspotter fold {name} {DEMONSTRATIONS[name].fold}")
     else:
         click.echo(f"The pages for analysts and shift commanders: {store.uri(INDEX, ALL_CITIES)}")
-        click.echo("Open them with: make pages, or shotspotter pages")
-    click.echo("The assets, with tables, maps and plots: make ui, or dagster dev -m shotspotter_assets.definitions")
+        click.echo("Open them with: shotspotter pages")
+    click.echo("The assets, with tables, maps and plots: shotspotter ui")
 
 
 def _days(city: City) -> Launch:
@@ -141,14 +136,6 @@ def _summaries(city: City) -> Launch:
     start = day_start(DEMONSTRATIONS[city.name].last_issue + ONE_DAY, city.zone) + NOWCAST_AFTER
     nowcast: dict[str, Any] = {Asset.NOWCASTS: {"now": start.isoformat()}}
     return Launch("report of all folds, nowcast and pages", city.name, assets, config=nowcast)
-
-
-def _ensure_home() -> None:
-    home = dagster_home(os.environ)
-    os.environ["DAGSTER_HOME"] = str(home)
-    if not home.is_dir():
-        home.mkdir(parents=True)
-        (home / "dagster.yaml").write_text(INSTANCE)
 
 
 @cache

@@ -11,10 +11,11 @@ from shotspotter_assets.city_files import PACKAGE_CITIES, Cities, CityFileError,
 from shotspotter_assets.models.forecaster_registry import check_forecasters
 from shotspotter_assets.quality.all_checks import check_acknowledged
 from shotspotter_assets.redaction import without_credentials
+from shotspotter_assets.wording import CHECKOUT, IS_CHECKOUT
 
-CHECKOUT = Path(__file__).parents[1]
-BASE_FOLDER = CHECKOUT if (CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
+BASE_FOLDER = CHECKOUT if IS_CHECKOUT else Path.cwd()
 """Default parent of store and landing folders: the checkout, or the working folder of an installed wheel."""
+INSTANCE = Path(__file__).with_name("dagster.yaml")  # limits of runs, monitoring, retries, event log
 TEXTS = ("ui_url", "pages_url", "sagemaker_role", "sagemaker_image")  # settings that are read as they are
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,15 @@ def _poll_seconds(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"SHOTSPOTTER_POLL_SECONDS must be whole seconds, 1 or more (got {text!r}).")
     return int(text)
+
+
+def prepare_home(environ: Mapping[str, str]) -> Path:
+    """Return the folder of DAGSTER_HOME with a `dagster.yaml`: its own, or a copy of the package's."""
+    home = dagster_home(environ)
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / INSTANCE.name).exists():
+        (home / INSTANCE.name).write_text(INSTANCE.read_text())
+    return home
 
 
 def dagster_home(environ: Mapping[str, str]) -> Path:

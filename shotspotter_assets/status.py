@@ -17,6 +17,7 @@ from shotspotter_assets.defs.requested_runs import runs_under_way
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.quality.day_decisions import unusual_sentences
 from shotspotter_assets.quality.on_time import lateness
+from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record, why_none_issued
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.alert_source import SourceError
@@ -39,6 +40,7 @@ class _Served(BaseModel):
     served: str
     since: date
     models_from: date
+    version: str
     gate: _Gate
 
 
@@ -96,7 +98,7 @@ def _serving_facts(city: City, store: Store) -> dict[str, Sequence[str]]:
         else:
             record = of_target.read_json(SERVING_RECORD, _Served.model_validate_json, city.name, served_on)
             serves.append(f"{before}{record.served} since {record.since}, models of {record.models_from}")
-            serves += filter(None, [record.gate.overruled])
+            serves += filter(None, [record.gate.overruled, Approvals.read(of_target, city.name).text(record.version)])
         issued = max(of_target.days_present(FORECAST_RECORD, city.name), default=None)
         if issued is None:
             why_none.append(f"{before}{why_none_issued(of_target, view)}")

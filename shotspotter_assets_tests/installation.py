@@ -44,7 +44,7 @@ class Installation:
         command = [sys.executable, "-m", "shotspotter_assets", "lost-runs"]
         subprocess.run(command, cwd=self.folder, env=self._environment, check=True)
         command = [str(Path(sys.executable).parent / "dg"), "dev", "--host", "127.0.0.1", "--port", str(self._port)]
-        command += ["--workspace", str(CHECKOUT / "workspace.yaml")]
+        command += ["--workspace", str(CHECKOUT / "shotspotter_assets" / "workspace.yaml")]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, env=self._environment, stdout=log, stderr=log, start_new_session=True

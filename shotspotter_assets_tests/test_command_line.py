@@ -1,24 +1,30 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
-from datetime import date, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+import requests
 from click.testing import CliRunner
 
 from shotspotter_assets.__main__ import main
 from shotspotter_assets.lost_runs import CODE_SERVER_TAG, fail_lost_runs
-from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets.settings import CHECKOUT, INSTANCE, prepare_home
 from shotspotter_assets_tests.automation.living_city import LivingCity, noon, row
 from shotspotter_assets_tests.cities.test_city_files import write
 from shotspotter_assets_tests.conftest import TEST_CITIES
+from shotspotter_assets_tests.installation import ASSETS_QUERY
 from shotspotter_assets_tests.ports import free_port
+from shotspotter_assets_tests.waiting import wait_until
 
 
 def test_the_documentation_lists_every_command() -> None:
@@ -37,10 +43,31 @@ def test_an_error_of_the_package_is_one_line(tmp_path: Path) -> None:
 
 def test_a_fold_of_a_forecaster_of_hours_or_before_the_start_is_refused(tmp_path: Path) -> None:
     environ = {"SHOTSPOTTER_CITIES": str(TEST_CITIES), "SHOTSPOTTER_STORE": str(tmp_path)}
-    wrong = {"no next-day": ["2023-03-01", "--model", "next_hours"], "must be later": ["1999-01-01"]}
+    today = datetime.now(UTC).date()
+    wrong = {
+        "no next-day": ["2023-03-01", "--model", "next_hours"],
+        "must be later": ["1999-01-01"],
+        "2030-01-01 to 2030-01-28, are not over": ["2030-01-01"],
+        "are not over": [str(today - timedelta(days=3))],
+    }
     for words, arguments in wrong.items():
         ran = CliRunner().invoke(main, ["fold", "tiny_city", *arguments], env=environ)
-        assert (ran.exit_code, words in ran.output) == (1, True)
+        assert (ran.exit_code, words in ran.output, "Materialize" in ran.output) == (1, True, False)
+
+
+def test_a_taken_port_is_named_with_a_free_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        ran = CliRunner().invoke(main, ["ui", "--port", str(port)])
+    assert (ran.exit_code, f"--port {port + 1}" in ran.output) == (1, True)
+
+
+def test_a_new_home_has_the_limits_of_the_package_and_an_own_file_stays(tmp_path: Path) -> None:
+    home = prepare_home({"DAGSTER_HOME": str(tmp_path / "home")})
+    assert (home / "dagster.yaml").read_text() == INSTANCE.read_text()
+    assert (CHECKOUT / ".dagster_home" / "dagster.yaml").resolve() == INSTANCE
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
+    assert (prepare_home({"DAGSTER_HOME": str(home)}) / "dagster.yaml").read_text() == "telemetry: {enabled: false}"
 
 
 def test_status_names_known_due_and_held_back_days(tmp_path: Path) -> None:
@@ -68,6 +95,28 @@ def test_status_names_known_due_and_held_back_days(tmp_path: Path) -> None:
     city.close()
 
 
+@contextmanager
+def the_ui(site: Path, work: Path, environ: dict[str, str]) -> Iterator[str]:
+    """Start `shotspotter ui` of an installed wheel, and yield the address of its API; end all of its processes."""
+    port = free_port()
+    command = [sys.executable, site / "bin" / "shotspotter", "ui", "--port", str(port)]
+    started = subprocess.Popen(command, cwd=work, env=environ, start_new_session=True)
+    try:
+        yield f"http://127.0.0.1:{port}/graphql"
+    finally:
+        os.killpg(started.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            started.wait(20)
+        with suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+
+
+def assets_at(url: str) -> str:
+    with suppress(requests.RequestException):
+        return requests.post(url, json={"query": ASSETS_QUERY}, timeout=60).text
+    return ""
+
+
 def packaged(root: Path) -> dict[str, int]:
     """Return the size of each file of the shipped cities by path."""
     files = [file for file in (root / "shotspotter_assets" / "cities").rglob("*") if file.is_file()]
@@ -92,7 +141,14 @@ def test_the_wheel_runs_the_demo_in_an_empty_folder(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr[-3000:]
     assert "alerts and grids of 2023-01-01 to 2025-06-30" in ran.stdout
     assert len([*(work / "store" / "grid_tensors").rglob("grid.parquet")]) > 900
-    assert (work / ".dagster_home" / "dagster.yaml").is_file()
+    assert (work / ".dagster_home" / "dagster.yaml").read_text() == INSTANCE.read_text()
+    pages = subprocess.run(
+        [sys.executable, site / "bin" / "shotspotter", "pages"], cwd=work, check=False, text=True,
+        env=environ | {"PYTHONPATH": str(site)}, capture_output=True,
+    )  # fmt: skip
+    assert "dg launch -m shotspotter_assets.definitions" in pages.stderr
+    with the_ui(site, work, environ | {"PYTHONPATH": str(site)}) as url:
+        wait_until(lambda: "simulated_city" in assets_at(url), 240, every=2.0)
 
 
 JOB = dg.JobDefinition(name="job", graph_def=dg.GraphDefinition(name="job"))

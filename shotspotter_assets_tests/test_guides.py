@@ -1,7 +1,7 @@
 import re
 import shutil
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,15 @@ from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.launchpad import with_windows
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.defs.walk_forward.fold_models import FoldModelConfig
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import city_settings
+from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, NoForecast, write_forecast
 from shotspotter_assets.settings import CHECKOUT, Settings
 from shotspotter_assets.storage import catalogue, stored_file
+from shotspotter_assets.storage.catalogue import HOURLY, TOP_LOCATIONS
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets_tests.defs.chain import resources, run_days
 
 GUIDES = CHECKOUT / "docs" / "how-to"
 
@@ -57,11 +62,51 @@ def test_new_daily_product_writes_the_likely_cells(tmp_path: Path, monkeypatch: 
     cells = [{"row": 1, "column": 1, "probability": 0.01}, {"row": 1, "column": 2, "probability": 0.06},
              {"row": 2, "column": 2, "probability": 0.2}]  # fmt: skip
     forecast = pa.Table.from_pylist([row | cell for cell in cells], schema=catalogue.FORECAST.schema)
-    store.open().write_table(catalogue.FORECAST, forecast, city.name, issue_date)
+    record = ForecastRecord(
+        city=city.name, issue_date=issue_date, forecast_date=issue_date + timedelta(days=1), served="stack",
+        models_from=issue_date, why_served=(), expected_alerts=1.0, expected_alerts_low=0.0, expected_alerts_high=2.0,
+        interval="", hours="", types="", drivers={}, issued_at="", lead=1, last_known=issue_date, version="v",
+    )  # fmt: skip
+    of_target = store.open().of(city.target)
+    write_forecast(
+        of_target, Forecast(forecast, HOURLY.schema.empty_table(), TOP_LOCATIONS.schema.empty_table(), b"", record)
+    )
     assets = list(names["definitions"](city).assets)
     dg.materialize(assets, resources={"store": store}, partition_key=str(issue_date))
     made = store.open().read_table(names["WATCH_LIST"], city.name, issue_date)
     assert made["probability"].to_pylist() == [0.2, 0.06]
+    late = NoForecast(
+        city=city.name, issue_date=issue_date, forecast_date=issue_date + timedelta(days=1), lead=40,
+        last_known=date(2025, 5, 22), no_forecast="No forecast is issued. The last known day is too old.", last_issued=None,
+    )  # fmt: skip
+    write_forecast(store.open().of(city.target), late)
+    ran = dg.materialize(assets, resources={"store": store}, partition_key=str(issue_date))
+    [event] = ran.get_asset_materialization_events()
+    assert "too old" in event.materialization.metadata["note"].value
+    assert not store.open().of(city.target).exists(names["WATCH_LIST"], city.name, issue_date)
+
+
+def test_the_second_target_counts_its_own_events(tmp_path: Path) -> None:
+    for folder in ("cities", "landing/two_targets/alerts", "landing/two_targets/reports"):
+        (tmp_path / folder).mkdir(parents=True)
+    [text] = blocks("second_target.md", "yaml")
+    (tmp_path / "cities" / "two_targets.yaml").write_text(
+        text.replace("kind: landing", "kind: landing\n  settle_seconds: 0", 1).replace(
+            "- kind: landing", "- kind: landing\n    settle_seconds: 0"
+        )
+    )
+    alerts, reports, _ = blocks("second_target.md", "text")
+    (tmp_path / "landing/two_targets/alerts/alerts.csv").write_text(alerts)
+    (tmp_path / "landing/two_targets/reports/reports.csv").write_text(reports)
+    cities = load_cities(tmp_path / "cities")
+    on = resources(str(tmp_path / "store"), str(tmp_path / "landing"), cities)
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        assert run_days("two_targets", "2026-01-01", "2026-01-03", on, instance).success
+    counted = {}
+    for store, view in cities["two_targets"].by_target(Store(str(tmp_path / "store"))):
+        history = CityHistory.load(store, view, date(2026, 1, 3))
+        counted[view.target] = history.alerts.sum(axis=(1, 2)).tolist()
+    assert counted == {"gunfire": [2, 0, 1], "robbery": [1, 1, 1]}
 
 
 def test_new_score_prints_the_shown_values(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,6 @@ def test_without_variables_the_checkout_has_all(environ: dict[str, str]) -> None
     assert settings == Settings(load_cities(), str(CHECKOUT / "store"), str(CHECKOUT / "landing"))
     assert settings.ui_url == "http://127.0.0.1:3000"
     assert [name for name, city in settings.cities.items() if city.is_automated] == ["washington_dc"]
-    assert (CHECKOUT / "workspace.yaml").is_file()
 
 
 def test_each_variable_is_read() -> None:

@@ -21,12 +21,12 @@ from shotspotter_assets.calendar.local_time import ONE_DAY, contiguous, days_bet
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.folds import years_of
 from shotspotter_assets.cities.stored_settings import settings_hash
-from shotspotter_assets.quality.finding import number_of
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_record
 from shotspotter_assets.sources.days_in_words import missing_days, table_in_words
 from shotspotter_assets.sources.snapshot import Snapshot
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.wording import number_of
 
 RECENT_FOLD_DAYS: Final = 366  # age of the oldest fold of `automation: recent`: every season is tested
 MAX_CORRECTION_DAYS: Final = 31  # longer stretches of days wait behind reports

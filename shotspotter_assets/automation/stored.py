@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.serving.score_windows import HISTORY_DAYS, WINDOW_DAYS
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.fingerprints import sha256
@@ -24,7 +25,7 @@ from shotspotter_assets.storage.stored_file import Asset
 
 NOT_MADE: Final = Origin("never")
 SERVING_SETTINGS: Final = (
-    "serves", "network", "gate", "approval", "forecasters", "targets", "holidays", "factors", "coverage",
+    "serves", "network", "gate", "approval", "forecasters", "targets", "holidays", "factors", "coverage", "folds",
 )  # fmt: skip
 """Keys of the city's file that change the served forecast."""
 PAGE_SETTINGS: Final = (
@@ -114,7 +115,9 @@ def _of_scores(stored: Stored, day: date) -> str:
 
 def _of_walk_forward(stored: Stored, _: None) -> str:
     reports = stored.versions(Asset.EVALUATION_REPORTS).items()
-    return sha256(stored.settings("gate", "targets"), *(f"{key}{version}" for key, version in reports))[:16]
+    targets = stored.city.by_target(stored.store) if stored.city.approval == "person" else ()
+    approvals = [Approvals.read(store, stored.city.name).model_dump_json() for store, _ in targets]
+    return sha256(stored.settings("gate", "targets"), *approvals, *(f"{key}{version}" for key, version in reports))[:16]
 
 
 def _of_pages(stored: Stored, _: None) -> str:

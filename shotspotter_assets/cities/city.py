@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -63,6 +63,15 @@ class SourceSettings(StrictModel):
     def has_types(self) -> bool:
         """True if the source gives gunshot types."""
         return True
+
+    @property
+    def address(self) -> str:
+        """The `received_from` of a live source's rows, without secrets; no two sources of a city share one."""
+        return ""
+
+    def beside(self, folder: Path) -> Self:
+        """Return the settings with paths from the folder of the city's file; raise ValueError if one does not exist."""
+        return self
 
     def open(self, city: "City", access: Any) -> Any:
         """Return the reader of the source (`sources.alert_source`)."""
@@ -245,7 +254,8 @@ class City(StrictModel):
         """State of its alert service: live, landed files, simulated, weekly, monthly, quarterly, ended or never tried."""
         regular = {"polled": "live", "landed": "landed files", "daily": "simulated"}[self.source.arrival]
         if self.end is not None:
-            return f"ended on {self.end}" if regular == "live" else f"{regular} to {self.end}"
+            ended = f"ended on {self.end}" if regular == "live" else f"{regular} to {self.end}"
+            return ended if self.is_tried else f"{ended}, never tried"
         if not self.is_tried:
             return "never tried"
         return f"{self.publication.every}ly" if self.publication.every else regular

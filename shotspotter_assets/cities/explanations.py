@@ -6,6 +6,9 @@ from typing import Any, Final
 from shotspotter_assets.cities.city import NAME_PATTERN
 
 MIN_SIMILARITY: Final = 0.7  # minimum similarity of a suggested key
+MIN_SIMILARITY_IN_SECTION: Final = (
+    0.6  # minimum of a key of the same section below the root, which is likelier to be meant
+)
 
 
 def explain(problem: Any, root: dict[str, Any]) -> str:
@@ -33,7 +36,8 @@ def explain(problem: Any, root: dict[str, Any]) -> str:
     elif error == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME_PATTERN:
         reason = "use lowercase letters, digits and _, with a letter first"
     elif error == "extra_forbidden":
-        near = get_close_matches(keys[-1], section["properties"], 1, MIN_SIMILARITY)
+        least = MIN_SIMILARITY if section is root else MIN_SIMILARITY_IN_SECTION
+        near = get_close_matches(keys[-1], section["properties"], 1, least)
         if not near:
             paths = {path: path.rpartition(".")[2] for path in sorted(_paths(root, root)) if path != ".".join(keys)}
             similar = get_close_matches(keys[-1], set(paths.values()), 1, MIN_SIMILARITY)

@@ -74,6 +74,10 @@ class Folds(StrictModel):
             return first - timedelta(days=MIN_FOLD_DAYS)
         return first - timedelta(days=round((cutoff - first).days * self._share / (1 - self._share)))
 
+    def first_used_day(self, cutoff: date, start: date) -> date:
+        """Return the first day that models trained at a cutoff use, of a city with data from `start` on."""
+        return start if self.train == "all" else max(self.first_day(cutoff), start)
+
     def validation_days(self, cutoff: date, days: int) -> int:
         """Return the length of the validation window of a fold that trains and validates on that many days."""
         return (cutoff - _years_after(cutoff, -years_of(self.validation))).days + round(days * self._share)

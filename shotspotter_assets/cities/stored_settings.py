@@ -9,6 +9,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import BY_DAY, Metadata
 from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.wording import LAUNCH, number_of
 
 SETTINGS: Final = "settings"  # metadata key of `settings_hash` in raw, cleaned and gridded days
 MODEL_SETTINGS: Final = (
@@ -37,8 +38,10 @@ def grid_settings(city: City, *, of_target: bool = False) -> str:
 
 
 def model_settings(city: City) -> dict[str, str]:
-    """Return a hash of each key of the city's file that fitted models depend on."""
+    """Return a hash of each key of the city's file that fitted models depend on; `folds` only if it limits the history."""
     values = {key: city.model_dump(mode="json", include={key}) for key in MODEL_SETTINGS}
+    if city.folds.train != "all":
+        values["folds"] = city.folds.model_dump(include={"train", "validation"})
     return {key: sha256(json.dumps(value, sort_keys=True))[:8] for key, value in values.items()}
 
 
@@ -59,8 +62,8 @@ def refuse_other_settings(metadata: Metadata, days: Sequence[date], city: City, 
         rebuilt = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
         selection = ",".join(f"{city.name}/{name}" for name in rebuilt)
         raise ValueError(
-            f"City {city.name}: {asset} of {len(other):,} days, {other[0]} to {other[-1]}, were stored with other settings "
-            "than the city's file has now (time zone, box, grid, types, or the meaning of times and points). Rebuild raw_alerts, "
-            f"cleaned_alerts and grid_tensors for these days, or undo the change: dg launch --assets {selection} "
-            f"--partition-range {other[0]}...{other[-1]}"
+            f"City {city.name}: {asset} of {number_of(len(other), 'day')}, {other[0]} to {other[-1]}, were stored with "
+            "other settings than the city's file has now (time zone, box, grid, types, or the meaning of times and "
+            f"points). Rebuild raw_alerts, cleaned_alerts and grid_tensors for these days, or undo the change: "
+            f"{LAUNCH} --assets {selection} --partition-range {other[0]}...{other[-1]}"
         )

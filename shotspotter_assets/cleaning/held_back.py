@@ -14,6 +14,7 @@ from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import BEFORE_START, OTHER_EVENT, OUTSIDE_BOX, REASONS, row_reasons
 from shotspotter_assets.sources.snapshot import is_doubtful
+from shotspotter_assets.wording import number_of
 
 MAX_ROW_CHARACTERS: Final = 160
 MAX_FILES_NAMED: Final = 5
@@ -65,8 +66,8 @@ def _why(city: City, raw: pa.Table, names: Names, days: int) -> str:
         for reason, number in rejected.most_common()
     )
     return (
-        f"{rejected.total():,} of {raw.num_rows:,} rows of {days:,} day{'' if days == 1 else 's'} in {named_files(raw)} cannot "
-        f"be used: {described} "
+        f"{rejected.total():,} of {number_of(raw.num_rows, 'row')} of {number_of(days, 'day')} in {named_files(raw)} "
+        f"cannot be used: {described} "
         f"These are keys of the city's file; so is max_share_rejected ({city.max_share_rejected:g}), to allow more."
     )
 

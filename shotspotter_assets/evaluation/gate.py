@@ -16,6 +16,7 @@ from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_row
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.models.gunshot_types import TRAILING_DAYS, TRAILING_MIX
 from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.wording import number_of
 
 NEVER: Final = "never"  # baseline without alerts, which is never served
 
@@ -119,7 +120,7 @@ def shown_types(validated: pa.Table) -> tuple[str | None, str]:
     best = next(name for name in scores.models(TYPES) if name != TRAILING_MIX)
     gain = scores.gain(TRAILING_MIX, best, TYPES)
     over = f"the mix of the last {TRAILING_DAYS} days"
-    text = f"{gain.text()} nats per alert over {over}, from {gain.weeks} weeks of validation"
+    text = f"{gain.text()} nats per alert over {over}, from {number_of(gain.weeks, 'week')} of validation"
     if gain.is_shown and gain.weeks >= MIN_WEEKS:
         return best, f"Kinds of gunfire are forecast by {best}: {text}."
     return None, f"No kinds of gunfire are shown, as the best forecast, {best}, is not shown to be better: {text}."

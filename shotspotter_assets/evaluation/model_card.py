@@ -25,8 +25,11 @@ NOT_FOR: Final = """\
 """
 
 
-def model_card(report: WalkForwardReport, scores: ScoreTable, city: City) -> str:
-    """Return the model card for people who decide on the use of the forecast that the report's verdict serves."""
+def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approval: str = "") -> str:
+    """Return the model card for people who decide on the use of the forecast that the report's verdict serves.
+
+    `approval` is a sentence on who approved the live models, for a city where a person does.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -49,6 +52,7 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City) -> str
         within=[scores.value(f"within_80_{part}", SERVED, COUNTS) for part in ("city", "cells")],
         decisions=walk_forward_decisions(report, scores),
         verdict=report.verdict,
+        approval=approval,
         served=served,
         best=report.verdict.best_baseline,
         reference=HISTORICAL_MEAN,

@@ -127,7 +127,7 @@ def _require_forecasts(city: City, folds: Folds, candidate: str) -> None:
         if needed - names:
             raise ValueError(
                 f"City {city.name}, fold {cutoff}: no forecast of {', '.join(sorted(needed - names))}, only of "
-                f"{', '.join(sorted(names))}. Materialize evaluation_reports for {city.name} {cutoff} again, or name "
+                f"{', '.join(sorted(names))}. Materialize fold_models and evaluation_reports for {city.name} {cutoff}, or name "
                 f"another candidate in the run's configuration."
             )
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.fold_report import FoldReport, fold_forecasts, fold_report
 from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
@@ -19,6 +20,7 @@ from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.serving.training import train_fold
 from shotspotter_assets.storage.catalogue import FOLD_HOURS
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.wording import number_of
 
 VALIDATION_SHARE: Final = 0.15  # share of the days before the cutoff, as in `fold_models`
 SHOWN_SCORES: Final = {
@@ -58,6 +60,10 @@ def train_small_fold(
         raise ValueError(f"{city.name} starts on {city.start}; the cutoff must be later, and is {cutoff}.")
     first = city.start if days is None else max(cutoff - timedelta(days=days), city.start)
     last = city.last_test_day(cutoff) if test_days is None else cutoff + timedelta(days=test_days - 1)
+    if last >= (now := today(city.zone)):
+        raise ValueError(
+            f"{city.name}: the days to test on, {cutoff} to {last}, are not over on {now}; choose an earlier cutoff or fewer days."
+        )
     stored = CityHistory.load(store, city, last, first).complete()
     before = CityHistory.load(store, city, cutoff - timedelta(days=1), stored.days[0]).complete()
     settings = city_settings(city, model, changes)
@@ -78,7 +84,8 @@ def train_small_fold(
 def fold_text(report: FoldReport, scores: ScoreTable) -> str:
     """Return a line on the test days, and a table with a row for each model."""
     facts = (
-        f"Fold {report.cutoff}: {report.test_days} test days, {report.covered_cells} covered cells, {report.alerts:,} alerts, "
+        f"Fold {report.cutoff}: {number_of(report.test_days, 'test day')}, {number_of(report.covered_cells, 'covered cell')}, "
+        f"{number_of(report.alerts, 'alert')}, "
         f"{report.base_rate:.2%} of cell-days with an alert"
     )
     lines = [facts, f"{'model':22s}" + "".join(f"{title:>13s}" for title, _ in SHOWN_SCORES.values())]

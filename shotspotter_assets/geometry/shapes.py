@@ -9,7 +9,8 @@ import numpy as np
 import shapely
 
 from shotspotter_assets.arrays import Array, Names
-from shotspotter_assets.geometry.grid import Box, Edges
+from shotspotter_assets.geometry.cells import cell_middles
+from shotspotter_assets.geometry.grid import Box, Edges, Gridded
 
 if TYPE_CHECKING:
     import geopandas
@@ -88,6 +89,17 @@ def read_areas(path: Path, name_property: str, wanted: Collection[str]) -> Areas
     if unknown := sorted(set(wanted) - set(names)):
         raise ValueError(f"{path} has no area {', '.join(unknown)}; it has: {', '.join(sorted(set(names)))}")
     return list(zip(names, shapely.make_valid(frame.geometry.to_numpy()), strict=True))
+
+
+def area_name(column: str, value: object) -> str:
+    """Return the name of an area wherever it is shown; a bare number follows the name of its column, as in ward 8."""
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    return f"{column.replace('_', ' ')} {text}" if text.isdecimal() else text
+
+
+def areas_of_cells(city: Gridded, areas: Areas, outside: str) -> Names:
+    """Return the first area that holds each cell's middle, `outside` where none does; shape (rows, columns)."""
+    return names_at(areas, *cell_middles(city, *np.indices(city.grid.shape)), outside)
 
 
 def names_at(areas: Areas, longitude: Array, latitude: Array, outside: str) -> Names:

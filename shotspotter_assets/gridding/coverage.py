@@ -13,11 +13,17 @@ from scipy.special import xlogy
 from shotspotter_assets.arrays import Array, Booleans, Days
 from shotspotter_assets.cities.city import City, Coverage
 from shotspotter_assets.geometry.cells import cell_middles
-from shotspotter_assets.geometry.shapes import read_areas
+from shotspotter_assets.geometry.shapes import Areas, area_name, read_areas
 
 MIN_CELL_ALERTS: Final = 3  # minimum of a covered cell in a window; one or two may be misplaced points
 MAX_RATE_BEFORE: Final = 0.1  # before coverage, as a share of the later rate: misplaced points, alerts of cells beside
 MIN_START_LOG_LIKELIHOOD_RATIO: Final = 8.0  # chance of it: 3 in 1,000 cells (simulated)
+
+
+def coverage_areas(coverage: Coverage) -> Areas:
+    """Return the polygons of the published coverage, with the names under which they are shown."""
+    areas = read_areas(coverage.file, coverage.name_property, coverage.areas)
+    return [(area_name(coverage.name_property, name), area) for name, area in areas]
 
 
 def coverage_starts(city: City, daily: npt.NDArray[np.integer], days: Sequence[date]) -> Days:

@@ -81,7 +81,7 @@ class CityHistory:
         """Load the days that a fold trains and validates on. Raises ValueError if they begin before the city's start."""
         if problem := city.folds.problem(city.start, cutoff):
             raise ValueError(f"{city.name}: {problem}.")
-        first = None if city.folds.train == "all" else city.folds.first_day(cutoff)
+        first = city.folds.first_used_day(cutoff, city.start)
         return cls.load(store, city, cutoff - timedelta(days=1), first).complete()
 
     @property
@@ -111,8 +111,9 @@ class CityHistory:
     def lateness(self) -> str:
         """A sentence with the distance from the last known day to the forecast day, and its limit."""
         return (
-            f"The last known day is {self.last_known}, {self.lead} days before {self.issue_date + timedelta(days=1)}, and "
-            f"publication.longest_lead of {self.city.name} is {self.city.publication.longest_lead}."
+            f"The last known day is {self.last_known}, {self.lead} days before "
+            f"{self.issue_date + timedelta(days=1)}, and publication.longest_lead of {self.city.name} is "
+            f"{self.city.publication.longest_lead}."
         )
 
     def complete(self) -> "CityHistory":

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from shotspotter_assets.pages.words import amount
-from shotspotter_assets.quality.finding import number_of
+from shotspotter_assets.wording import number_of
 
 
 def changes(before: Mapping[str, Any], newest: Mapping[str, Any]) -> str:

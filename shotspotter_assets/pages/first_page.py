@@ -32,7 +32,6 @@ from shotspotter_assets.pages.words import (
 from shotspotter_assets.patrol.cover import reach_matrix
 from shotspotter_assets.patrol.dispatch import PlanRecord, read_plan
 from shotspotter_assets.patrol.shifts import shift_forecasts, shift_window, totals_note
-from shotspotter_assets.quality.finding import number_of
 from shotspotter_assets.serving.issued_forecasts import (
     ForecastRecord,
     IssueRecord,
@@ -45,6 +44,7 @@ from shotspotter_assets.serving.street_ranking import StreetRecord, top_street_l
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, STREETS
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.wording import number_of
 
 SHOWN_PLACES: Final = 10  # number of places of a period without units
 RECENT_WEEKS: Final = 4

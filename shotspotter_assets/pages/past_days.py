@@ -21,13 +21,13 @@ from shotspotter_assets.geometry.cells import Plane, cell_numbers, cells_at
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
-from shotspotter_assets.quality.finding import number_of
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.serving.risk_tables import MODEL_PREFIX, is_of_grid, next_day_rows
 from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, FORECAST_RECORD, PLAN, PLAN_RECORD, TENSORS
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.wording import number_of
 
 ALERT_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 REACHED, OUT_OF_REACH, NO_PLAN = "within reach", "out of reach", "no plan"

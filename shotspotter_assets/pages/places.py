@@ -11,7 +11,14 @@ from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Layer
 from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles, cell_shapes
-from shotspotter_assets.geometry.shapes import named_rows, names_at, read_shapes, require_column, rows_in_box
+from shotspotter_assets.geometry.shapes import (
+    area_name,
+    areas_of_cells,
+    named_rows,
+    read_shapes,
+    require_column,
+    rows_in_box,
+)
 
 if TYPE_CHECKING:
     from geopandas import GeoSeries
@@ -58,7 +65,7 @@ class Places:
         near = NEAR_CELLS * math.hypot(*cell_metres(self._city))
         metres = self._plane.metres(degrees)
         streets = [""] * len(degrees) if self._streets is None else self._streets.nearest(metres, near)
-        districts = names_at(self._districts, degrees[:, 0], degrees[:, 1], outside="").tolist()
+        districts = areas_of_cells(self._city, self._districts, outside="")[row, column].tolist()
         return [
             ", ".join(filter(None, [street or self._direction(point), district]))
             for point, street, district in zip(degrees, streets, districts, strict=True)
@@ -146,10 +153,5 @@ def _read(city: City, layer: Layer, types: list[str]) -> "GeoSeries":
     if others := sorted({*frame.geometry.geom_type} - {*types}):
         raise ValueError(f"has shapes of type {', '.join(others)}; only {' and '.join(types)} can be used here")
     shapes = (frame.geometry.make_valid() if types is AREAS else frame.geometry).clip_by_rect(*city.box.edges)
-    shapes.index = [_named(layer.name, value) for value in frame[layer.name]]
+    shapes.index = [area_name(layer.name, value) for value in frame[layer.name]]
     return shapes[~shapes.is_empty]
-
-
-def _named(column: str, value: object) -> str:
-    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-    return f"{column.replace('_', ' ')} {text}" if text.isdecimal() else text  # "ward 8"

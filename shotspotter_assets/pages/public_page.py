@@ -9,8 +9,9 @@ import shapely
 from shotspotter_assets.arrays import Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles, quadrants
-from shotspotter_assets.geometry.shapes import names_at, read_areas
+from shotspotter_assets.geometry.cells import Plane, cell_metres, quadrants
+from shotspotter_assets.geometry.shapes import areas_of_cells
+from shotspotter_assets.gridding.coverage import coverage_areas
 from shotspotter_assets.models.city_history import known_history
 from shotspotter_assets.pages.places import CityLayers
 from shotspotter_assets.pages.rendering import package_file, policy, render
@@ -73,7 +74,7 @@ def _areas(city: City, layers: CityLayers) -> tuple[Names, set[str]]:
     if "districts" in layers:
         areas = [*layers["districts"].items()]
     elif city.coverage is not None:
-        areas = [*read_areas(city.coverage.file, city.coverage.name_property, city.coverage.areas)]
+        areas = [*coverage_areas(city.coverage)]
     else:
         return quadrants(city.shape), set()
     box, plane, too_small = shapely.box(*city.box.edges), Plane.of(city.box), {""}
@@ -81,7 +82,7 @@ def _areas(city: City, layers: CityLayers) -> tuple[Names, set[str]]:
         shape = shapely.union_all([area for other, area in areas if other == name]).intersection(box)
         if shapely.transform(shape, plane.metres).area < MIN_SQUARE_KM * 1e6:
             too_small.add(name)
-    return names_at(areas, *cell_middles(city, *np.indices(city.shape)), outside=""), too_small
+    return areas_of_cells(city, areas, outside=""), too_small
 
 
 def _level(expected: float, usual: float | None) -> str:

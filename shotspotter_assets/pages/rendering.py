@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from shotspotter_assets.pages.words import BASELINE_WORDS, amount, legend, long_day, short_day
-from shotspotter_assets.quality.finding import number_of
+from shotspotter_assets.wording import number_of
 
 PACKAGE: Final = "shotspotter_assets.pages"
 

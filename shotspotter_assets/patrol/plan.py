@@ -12,8 +12,9 @@ import numpy.typing as npt
 from shotspotter_assets.arrays import Array, Booleans, Integers, Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import Shift
-from shotspotter_assets.geometry.cells import cell_middles, quadrants
-from shotspotter_assets.geometry.shapes import names_at, read_areas
+from shotspotter_assets.geometry.cells import quadrants
+from shotspotter_assets.geometry.shapes import areas_of_cells
+from shotspotter_assets.gridding.coverage import coverage_areas
 from shotspotter_assets.patrol.cover import CoverProblem, greedy, reach_matrix
 
 OUTSIDE: Final = "outside the published areas"
@@ -59,8 +60,7 @@ def cell_areas(city: City) -> Names:
     """Return the area of each cell's middle, shape (rows, columns): the coverage file's first one or `OUTSIDE`, else quadrants."""
     if city.coverage is None:
         return quadrants(city.shape)
-    areas = read_areas(city.coverage.file, city.coverage.name_property, city.coverage.areas)
-    return names_at(areas, *cell_middles(city, *np.indices(city.shape)), OUTSIDE)
+    return areas_of_cells(city, coverage_areas(city.coverage), OUTSIDE)
 
 
 def plan_day(

@@ -9,9 +9,10 @@ from pydantic import BaseModel, TypeAdapter
 
 from shotspotter_assets.cities.acknowledged import Acknowledged
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.quality.finding import Finding, Findings, named_days, number_of
+from shotspotter_assets.quality.finding import Finding, Findings, named_days
 from shotspotter_assets.storage.catalogue import CITY_STATE
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.wording import number_of
 
 MAX_WARNINGS_QUOTED: Final = 3
 

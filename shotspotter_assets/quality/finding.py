@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
+from shotspotter_assets.wording import number_of
+
 if TYPE_CHECKING:
     from shotspotter_assets.quality.window import Block
 
@@ -44,11 +46,6 @@ class Problems:
         """Return a failed finding with all problems in one sentence, or a passed one with the message `sound`."""
         text = "; ".join(f"{problem} ({named_days(times)})" for problem, times in self.times.items())
         return Finding(not text, f"{text[0].upper()}{text[1:]}." if text else sound, numbers, self.days)
-
-
-def number_of(count: int, noun: str) -> str:
-    """Return the count with the noun in singular or plural."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def named_days(days: Iterable[date | str]) -> str:

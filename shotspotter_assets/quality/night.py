@@ -22,6 +22,7 @@ MIN_MONTH_LOG_LIKELIHOOD_RATIO: Final = 30.0  # minimum for a wrong zone in a mo
 MIN_SHARE_OF_BEST: Final = 0.8  # minimum of the wrong zone's ratio to the best shift's: test shots at noon fit another
 MAX_TIMES_MEAN: Final = 3  # maximum alerts of a counted day, as a multiple of the month's mean: one burst has one hour
 MORNING_HOURS: Final = range(4, 10)  # local hours without a peak in sound records of police or sensors
+MIN_PEAK_DEVIATIONS: Final = 4.0  # standard deviations of a peak over hours that are all alike, which have no clock
 CORRECT_CLOCK: Final = "correct time_zone or naive_times in the city's file and rebuild these days"
 
 
@@ -33,9 +34,10 @@ def wrong_hours(gunshots: Integers, others: Integers, min_alerts: int) -> str | 
         if abs(shift) > MAX_SHIFT_HOURS and gain.max() > MIN_CLOCK_LOG_LIKELIHOOD_RATIO:
             return f"the night is about {_shift(shift)}: {CORRECT_CLOCK}"
     if len(others) >= min_alerts:
-        three_hours = sum(np.roll(np.bincount(others, minlength=24), by) for by in (-1, 0, 1))
+        three_hours = np.sum([np.roll(np.bincount(others, minlength=24), by) for by in (-1, 0, 1)], axis=0)
         peak = int(np.argmax(three_hours))
-        if peak in MORNING_HOURS:
+        even = len(others) / 8  # three of 24 hours
+        if peak in MORNING_HOURS and three_hours[peak] > even + MIN_PEAK_DEVIATIONS * np.sqrt(even * 7 / 8):
             return f"most incidents are at {peak:02d}:00 local time, when there are least: {CORRECT_CLOCK}"
     return None
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.quality.finding import Finding, number_of
+from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.row_shares import MAX_FILES_NAMED
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import missing_days, table_in_words
@@ -16,6 +16,7 @@ from shotspotter_assets.sources.known_days import rows_due
 from shotspotter_assets.sources.snapshot import DAILY_AT
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.wording import number_of
 
 MIN_MISSING_DAYS: Final = 2  # minimum number of missing days; the newest file may come in the morning
 ENDED_DAYS: Final = 365  # silence after which a source has ended
@@ -52,7 +53,7 @@ def alerts_on_time(table: DayTable, city: City, last: date, due: date, last_issu
         messages["days_late"] = f"{number_of(len(missing), 'day')} should have come. {_remedy(city, table, missing)}"
     if city.publication.longest_lead < lead <= ENDED_DAYS:
         issued = "" if last_issued is None else f"; the forecast issued on {last_issued} is out of date"
-        too_old = f"the day to forecast is {lead} days after the last known day{issued}"
+        too_old = f"the day to forecast is {number_of(lead, 'day')} after the last known day{issued}"
         messages["lead"] = f"No forecast is issued: {too_old}. See publication.longest_lead of the city's file."
     numbers = {name: number for name, number in (("days_late", len(missing)), ("lead", lead)) if name in messages}
     return Finding(not numbers, " ".join(messages.values()), numbers)

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.calendar.local_time import days_between
-from shotspotter_assets.quality.finding import Finding, number_of, share_finding
+from shotspotter_assets.quality.finding import Finding, share_finding
 from shotspotter_assets.quality.quarters import QUARTER_DAYS
+from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
     from shotspotter_assets.quality.window import Window

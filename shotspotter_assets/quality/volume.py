@@ -5,7 +5,8 @@ from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.calendar.local_time import contiguous
-from shotspotter_assets.quality.finding import Finding, named_days, number_of
+from shotspotter_assets.quality.finding import Finding, named_days
+from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
     from shotspotter_assets.quality.usual import Usual

@@ -7,24 +7,12 @@ from pydantic import Field
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.serving.serving_record import WEEK, ServingRecord
 from shotspotter_assets.storage.catalogue import APPROVALS, SERVING_RECORD, WAITING_MODELS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
-
-
-class Approvals(StoredRecord):
-    """Approved models of a city."""
-
-    stored_as = APPROVALS
-
-    approved: dict[str, str] = Field(description="Instant of the approval (ISO 8601, UTC) by version of the models.")
-
-    @classmethod
-    def read(cls, store: Store, city: str) -> dict[str, str]:
-        """Return `approved`; empty without an approval, or if the file is damaged: models that served count as approved."""
-        found = cls.find_sound(store, city)
-        return {} if found is None else found.approved
+from shotspotter_assets.wording import number_of
 
 
 class WaitingModels(StoredRecord):
@@ -57,22 +45,28 @@ def waiting_models(store: Store, city: City, last: date) -> list[WaitingModels]:
         waits
         for of_target, _ in city.by_target(store)
         for version, waits in _newest_by_lead(of_target, city, last).items()
-        if waits is not None and version not in Approvals.read(of_target, city.name)
+        if waits is not None and version not in Approvals.read(of_target, city.name).approved
     ]
 
 
-def approve(store: Store, city: City, issue_date: date, version: str, now: datetime) -> None:
-    """Record the approval of models; raise ValueError if they are not the newest ones of a target and lead."""
+def approve(store: Store, city: City, issue_date: date, version: str, approver: str, now: datetime) -> None:
+    """Record who approved models; raise ValueError without a name, or if they are not the newest ones of a target and lead."""
     stores = [one for one, _ in city.by_target(store) if version in _newest_by_lead(one, city, issue_date)]
     if not stores:
         waiting = [f"{one.models.version} ({one.models.served})" for one in waiting_models(store, city, issue_date)]
         raise ValueError(
             f"{city.name}|{issue_date}: approve: no models of version {version} wait (allowed: {', '.join(waiting) or 'none'})."
         )
+    if not approver.strip():
+        raise ValueError(
+            f"{city.name}|{issue_date}: approver: write the name of the person who approves models {version}."
+        )
 
-    def approved(before: Approvals | None) -> bytes:
-        approvals = {version: now.isoformat(timespec="seconds")} | ({} if before is None else before.approved)
-        return Approvals(city=city.name, approved=approvals).content()
+    def approved(found: Approvals | None) -> bytes:
+        before = found or Approvals(city=city.name, approved={})
+        instants = {version: now.isoformat(timespec="seconds")} | before.approved
+        approvers = {version: approver.strip()} | before.approvers
+        return Approvals(city=city.name, approved=instants, approvers=approvers).content()
 
     for one in stores:  # targets that count equal events have equal models
         one.update(APPROVALS, city.name, Approvals.model_validate_json, approved)
@@ -86,14 +80,15 @@ def serve_approved(
     Approved are models that a person approved, and models that served in the last week or last of all. Those of the same
     lead come first, then those of a longer one, or any if no forecast is issued.
     """
-    city, approvals = stored.city, Approvals.read(store, stored.city.name)
+    city = stored.city
+    approvals = Approvals.read(store, city.name)
     if city.approval == "automatic":
         return proposed, None
     models = stored_models(store, city.name, stored.issue_date)
-    approved = [record for record, waits in models if waits is None or record.version in approvals]
+    approved = [record for record, waits in models if waits is None or record.version in approvals.approved]
     if proposed.version in [record.version for record in approved]:
-        by_hand = [f"Approved by a person at {approvals[proposed.version]}."] if proposed.version in approvals else []
-        return proposed.model_copy(update={"reasons": (*proposed.reasons, *by_hand)}), None
+        reasons = *proposed.reasons, approvals.text(proposed.version)
+        return proposed.model_copy(update={"reasons": tuple(filter(None, reasons))}), None
     fitting = [record for record in approved if record.place_and_inputs == proposed.place_and_inputs]
     serving = [record for record in fitting if record.lead == stored.lead]
     serving += [record for record in fitting if record.lead > stored.lead or stored.is_too_late]
@@ -101,7 +96,7 @@ def serve_approved(
         f"New models of {city.target} wait for approval since {proposed.models_from}: {proposed.served}, version "
         f"{proposed.version}. "
         f"{' '.join(proposed.gate.reasons)} To approve them, materialize live_models of the newest day with `approve` set to "
-        f"{proposed.version}."
+        f"{proposed.version} and `approver` to your name."
     )
     if serving:
         keeps = f"The approved models of {serving[0].models_from} keep serving."
@@ -109,7 +104,11 @@ def serve_approved(
         return serving[0].on(stored, keeps, text), waiting
     why = "No models have been approved yet."
     if approved:
-        cause = f"a lead of {approved[0].lead} days, not {stored.lead}" if fitting else "another grid, events or inputs"
+        cause = (
+            f"a lead of {number_of(approved[0].lead, 'day')}, not {stored.lead}"
+            if fitting
+            else "another grid, events or inputs"
+        )
         why = f"The approved models of {approved[0].models_from} cannot serve: they were fitted for {cause}."
     return None, WaitingModels(city=city.name, issue_date=stored.issue_date, models=proposed, text=f"{why} {text}")
 

@@ -24,6 +24,7 @@ from shotspotter_assets.serving import risk_tables
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, grid_version, is_over
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.wording import number_of
 
 INTERVAL: Final = "80% interval of the probability: how far the level of whole weeks was off on the validation window."
 ON_FIREWORK_DAYS: Final = " On firework days it is how far their level usually is off."
@@ -108,7 +109,7 @@ def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
     if record.lead < stored.lead:
         raise ValueError(
             f"{key}: the last known day is {stored.last_known}, and the models of {record.models_from} were fitted for a lead "
-            f"of {record.lead} days, not {stored.lead}. Materialize live_models for {key}."
+            f"of {number_of(record.lead, 'day')}, not {stored.lead}. Materialize live_models for {key}."
         )
     place = {key: value for key, value in model_settings(stored.city).items() if key in ("box", "grid")}
     if not place.items() <= record.settings.items():
@@ -121,7 +122,7 @@ def _meanings(record: ServingRecord, models: TrainedModels, stored: CityHistory)
     interval = NEW_CITY_INTERVAL if record.served == NEW_CITY else interval
     hours = "by the city's hour-of-week profile" if models.hours else "flat: no hours are known"
     if stored.lead > 1:
-        interval += f" The forecasts of the validation window had the same lead of {stored.lead} days."
+        interval += f" The forecasts of the validation window had the same lead of {number_of(stored.lead, 'day')}."
         interval += " At such a lead both sides have the width of the wider one." * (stored.lead >= LONG_LEAD_DAYS)
         hours += f", and so are the next hours, as the days after {stored.last_known} are not known"
     return interval, hours

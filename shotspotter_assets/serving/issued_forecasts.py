@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import grid_settings
-from shotspotter_assets.quality.finding import number_of
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import data_in_words
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, RISK_MAP, TOP_LOCATIONS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
+from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
     from shotspotter_assets.models.city_history import CityHistory

@@ -208,7 +208,7 @@ def history_until(
     frames = [dated(table, day) for day, table in sparse_tensors(pa.concat_tables(alerts), days, city).items()]
     yesterday, unknown, since = today - timedelta(days=1), frozenset[date](), first
     if first > city.start:
-        stored = CityHistory.load(store, city, first - timedelta(days=1))
+        stored = CityHistory.load(store, city, first - timedelta(days=1), city.folds.first_used_day(first, city.start))
         frames.insert(0, stored.frames)
         unknown, since = stored.unknown, stored.days[0]
     recent = [incident_columns(table) for table in alerts[-2:]]

@@ -12,13 +12,15 @@ from shotspotter_assets.models.forecaster_registry import candidate_of
 from shotspotter_assets.models.history import TooFewEventsError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.trained_models import ModelFiles, earlier_models, write_models
-from shotspotter_assets.serving.approval import Approvals, WaitingModels, serve_approved, stored_models
+from shotspotter_assets.serving.approval import WaitingModels, serve_approved, stored_models
+from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_on_grid
 from shotspotter_assets.serving.serving_record import PLACE, WEEK, ServingRecord
 from shotspotter_assets.serving.stored_alerts import stored_incidents
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, live_windows, train_live, train_new_city
 from shotspotter_assets.storage.catalogue import LIVE_MODEL, SERVING_RECORD, WAITING_MODELS
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.wording import number_of
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class LiveModels:
 
 
 def known_history(store: Store, city: City, issue_date: date, now: datetime) -> CityHistory:
-    """Return the days that models may use (`CityHistory.load`); for a past forecast date, by the publication rule."""
-    history = CityHistory.load(store, city, issue_date)
+    """Return the days that models may use, as many as a fold uses; for a past forecast date, by the publication rule."""
+    history = CityHistory.load(store, city, issue_date, city.folds.first_used_day(issue_date + ONE_DAY, city.start))
     return history.as_published() if is_over(issue_date + timedelta(days=1), city, now) else history
 
 
@@ -60,7 +62,7 @@ def reusable_record(store: Store, stored: CityHistory, now: datetime) -> Serving
     if record is not None and issued_on_grid(store, city, issue_date, now) is not None:
         return record
     newest = record if waiting is None else waiting.models
-    approved = waiting is not None and waiting.models.version in Approvals.read(store, city.name)
+    approved = waiting is not None and waiting.models.version in Approvals.read(store, city.name).approved
     is_past = is_over(issue_date + timedelta(days=1), city, now)
     if newest is None or (is_past and not approved) or outdated(city, newest) or newest.last_known != stored.last_known:
         return None
@@ -102,9 +104,9 @@ def choose_models(
     elif int(stored.is_known.sum()) < MIN_HISTORY_DAYS:
         if context.shared is None:
             why = (
-                f"City {city.name}: {len(stored.days)} days of history, and live models need {MIN_HISTORY_DAYS}. They are trained "
-                f"from {city.start + timedelta(days=MIN_HISTORY_DAYS - 1)} on, or earlier once shared_models are materialized. "
-                "Give the city an earlier start if its source has earlier days."
+                f"City {city.name}: {number_of(len(stored.days), 'day')} of history, and live models need {MIN_HISTORY_DAYS}. "
+                f"They are trained from {city.start + timedelta(days=MIN_HISTORY_DAYS - 1)} on, or earlier once "
+                "shared_models are materialized. Give the city an earlier start if its source has earlier days."
             )
             return LiveModels(None, why_none=why)
         record, files = train_new_city(stored, context)
@@ -123,7 +125,9 @@ def choose_models(
 
 def outdated(city: City, before: ServingRecord) -> str:
     """Return the reason why the models of a record cannot serve the city any more; "" if they can."""
-    if changed := [key for key, value in model_settings(city).items() if before.settings.get(key) != value]:
+    present = model_settings(city)
+    keys = dict.fromkeys([*present, *before.settings])
+    if changed := [key for key in keys if before.settings.get(key) != present.get(key)]:
         return f"the city's file has another value of {', '.join(changed)}"
     if before.inputs != names_of_inputs(city):
         return "the inputs differ from those that the live models were fitted on"
@@ -139,13 +143,14 @@ def training_reason(
 ) -> str:
     """Return the reason for training on the issue date, given the record before it; "" if it is not due."""
     if before is None:
-        return "trained for the first time"
+        return "trained, as no earlier day has live models"
     if lead > city.publication.longest_lead and not by_hand:
         return ""
     cause, is_week_over = outdated(city, before), issue_date - before.last_trained >= WEEK
     due = {
         f"retrained, as {cause}": bool(cause),
-        f"retrained for a lead of {lead} days, as the live models were fitted for {before.lead}": before.lead != lead,
+        f"retrained for a lead of {number_of(lead, 'day')}, as the live models were fitted for {before.lead}": before.lead
+        != lead,
         "retrained by hand": by_hand,
         "retrained, as every day": city.retraining == "daily",
         f"retrained, a week after {before.last_trained}": is_week_over,
@@ -169,8 +174,9 @@ def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingR
     record = ServingRecord.load(store, city, serve_from)
     if record.lead != stored.lead:
         raise ValueError(
-            f"{city}|{issue_date}: the live models after {serve_from} were fitted for a lead of {record.lead} days, and the last "
-            f"known day is {stored.last_known}, a lead of {stored.lead}. Name a day with models of that lead, or train."
+            f"{city}|{issue_date}: the live models after {serve_from} were fitted for a lead of "
+            f"{number_of(record.lead, 'day')}, and the last known day is {stored.last_known}, a lead of {stored.lead}. "
+            "Name a day with models of that lead, or train."
         )
     present = model_settings(stored.city)
     if not record.is_stored(store) or any(record.settings.get(key) != present[key] for key in PLACE):

@@ -33,6 +33,7 @@ from shotspotter_assets.models.trained_models import ModelFiles
 from shotspotter_assets.serving.intervals import weekly_offset
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.wording import number_of
 
 COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.75, 0.6), growth=0.5, size=(-0.5, 0.5), city_variance=0.1)
 """Middle of the fits in Oakland, Cincinnati, San Francisco and Fresno."""
@@ -218,7 +219,7 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
     new_city = training.add(registry.NEW_CITY, partial(registry.forecaster(registry.NEW_CITY).fit, *fits))
     training.add(registry.HISTORICAL_MEAN, partial(registry.forecaster(registry.HISTORICAL_MEAN).fit, *fits))
     training.add(records.COUNTS, lambda: COUNTS_OF_OTHERS)
-    why = f"The city has {stored.is_known.sum()} known days, and its own models need {MIN_HISTORY_DAYS}."
+    why = f"The city has {number_of(stored.is_known.sum(), 'known day')}, and its own models need {MIN_HISTORY_DAYS}."
     where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"
     uncertain = (
         f"Until then rates start at those of other cities ({new_city.chosen['shared']}), for {where}. The rate of this city "

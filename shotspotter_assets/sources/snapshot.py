@@ -28,6 +28,7 @@ from shotspotter_assets.sources.schema import SIMULATED, rows_by_origin
 from shotspotter_assets.sources.tabular_settings import ApiSettings, Patience
 from shotspotter_assets.storage.catalogue import POLLED
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.wording import number_of
 
 POLLED_DAYS: Final = 200  # days of a live source that a poll compares. Some publishers load a quarter at a time
 PATIENCE: Final = Patience(read_seconds=30, answer_seconds=30, total_seconds=40, retries=1, longest_wait_seconds=5)
@@ -162,18 +163,20 @@ class Snapshot:
         said = [f"Left alone until transferred: {', '.join(waits)}."] if waits else []
         for landed in self.landed:
             if landed.unread:
-                said.append(f"{landed.unread:,} more files are read at the next tick.")
+                said.append(f"The next tick reads {number_of(landed.unread, 'more file')}.")
             if landed.gone:
                 rows = sum(landed.files[path].rows for path in landed.gone)
-                gone = f"{len(landed.gone):,} files with most of the rows ({rows:,}) are gone; their rows stay"
+                gone = f"{number_of(len(landed.gone), 'file')} with most of the rows ({rows:,}) cannot be found; their rows stay"
                 said.append(f"{gone}. Put them back, or withdraw them in smaller parts.")
         if today in self.rows:
             early = sum(rows for _, rows in self.rows[today].values())
             files = ", ".join(PurePosixPath(path).name for path in self.files_of(today))
-            said.append(f"{early:,} rows of {today} wait until the day is over{files and f' ({files})'}.")
+            said.append(
+                f"{number_of(early, 'row')} of {today} cannot be stored before the day is over{files and f' ({files})'}."
+            )
         for path, file in sorted(self.files.items()):
             if future := {day: rows for day, (_, rows) in file.days.items() if day > today}:
-                dated = f"{sum(future.values()):,} rows dated in the future, {min(future)} to {max(future)}"
+                dated = f"{number_of(sum(future.values()), 'row')} dated in the future, {min(future)} to {max(future)}"
                 wait = "They wait for their days; if the dates are wrong, replace the file."
                 said.append(f"{path} has {dated}. {wait}")
         said += [*self.folders_without_files, *(one.error for one in self.polled.values() if one.error)]

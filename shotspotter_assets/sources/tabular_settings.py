@@ -121,6 +121,15 @@ class LandingSettings(TabularSettings):
     sheet: str | None = None  # sheet of XLSX files; null for the first
     settle_seconds: float = Field(default=10.0, ge=0, le=3600)  # minimum age of a local file
 
+    def beside(self, folder: Path) -> Self:
+        """Return the settings with the whole path of a folder beside the city's file."""
+        if self.path is None:
+            return self
+        path = folder / self.path.expanduser()
+        if not path.is_dir():
+            raise ValueError(f"{path} does not exist")
+        return self.model_copy(update={"path": path})
+
     def open(self, city: City, access: Access) -> AlertSource:
         from shotspotter_assets.sources.landing.folder import LandingFolder
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import date
 
 from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.wording import LAUNCH, number_of
 
 _MAX_LISTED_DAYS = 5
 _ALERT_ASSETS = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
@@ -33,7 +34,7 @@ class MissingPartitionsError(StoreError):
         more = len(days) - _MAX_LISTED_DAYS
         listed = ", ".join(map(str, self.days[:_MAX_LISTED_DAYS])) + (f" and {more:,} more" if more > 0 else "")
         super().__init__(
-            f"{asset} of {city} lacks {file} for {len(days):,} of the {(last - first).days + 1:,} days "
+            f"{asset} of {city} lacks {file} for {len(days):,} of the {number_of((last - first).days + 1, 'day')} "
             f"{first} to {last}: {listed}. " + _remedy(asset, city, self.days[0], self.days[-1])
         )
 
@@ -55,4 +56,4 @@ def _remedy(asset: Asset, city: str, first: date | None, last: date | None) -> s
     assets = _ALERT_ASSETS if asset in _ALERT_ASSETS else (asset,)
     days = f" --partition {first}" if first == last else f" --partition-range {first}...{last}"
     which = days if first is not None else ""
-    return f"Materialize it: dg launch --assets {','.join(f'{city}/{name}' for name in assets)}{which}"
+    return f"Materialize it: {LAUNCH} --assets {','.join(f'{city}/{name}' for name in assets)}{which}"

@@ -17,6 +17,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.layers import Streets
 from shotspotter_assets.geometry.cells import Plane, cell_shapes
 from shotspotter_assets.geometry.shapes import named_rows, read_shapes, require_column, rows_in_box
+from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
     import geopandas
@@ -85,9 +86,7 @@ def _named_lines(city: City, streets: Streets) -> tuple["geopandas.GeoDataFrame"
         "not among those of `only`": len(in_box) - len(kept),
         f"without a {streets.name}": len(kept) - len(named),
     }
-    left_out = tuple(
-        f"{number:,} {'line' if number == 1 else 'lines'} {reason}" for reason, number in reasons.items() if number
-    )
+    left_out = tuple(f"{number_of(number, 'line')} {reason}" for reason, number in reasons.items() if number)
     numbers = [column for column in (streets.number_from, streets.number_to) if column is not None]
     ends = named[numbers].apply(pd.to_numeric, errors="coerce").astype(float)
     ends = ends.where((ends >= 0).all(axis=1))

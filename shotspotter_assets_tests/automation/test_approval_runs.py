@@ -7,6 +7,8 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.serving.approval import WaitingModels
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, load_record
 from shotspotter_assets.serving.serving_record import ServingRecord
+from shotspotter_assets.settings import Settings
+from shotspotter_assets.status import status_text
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
 
 START, TODAY = date(2026, 3, 2), date(2026, 3, 16)
@@ -32,10 +34,14 @@ def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path:
     of_today = {"dagster/partition": str(TODAY)}
     launch = dg.RunRequest(asset_selection=[dg.AssetKey([NAME, "live_models"])], tags=of_today)
     assert not town.run(launch, {"live_models": {"approve": "gone"}})
-    assert town.run(launch, {"live_models": {"approve": first.version}})
+    assert not town.run(launch, {"live_models": {"approve": first.version}})
+    assert town.run(launch, {"live_models": {"approve": first.version, "approver": "A. Smith"}})
     town.settle()
     assert waiting() is None
     assert isinstance(issued(), ForecastRecord)
+    assert "A. Smith" in " ".join(issued().why_served)
+    with town.clock():
+        assert "A. Smith" in status_text(Settings.from_environment(town.environment()), NAME, town.instance)
 
     town.land("late.csv", row(YESTERDAY, 50))
     town.settle()

@@ -84,6 +84,10 @@ def test_the_longest_lead_of_washington_dc_covers_its_publication() -> None:
         ({"source": {**GOOD["source"], "crs": "feet"}}, "source.crs: 'feet' is no coordinate system in PROJ's database"),
         ({"source": {**GOOD["source"], "file_date": "%d"}}, "source.file_date: String should match pattern '%Y'"),
         ({"source": {**GOOD["source"], "colums": {}}}, "source.colums: unknown key; did you mean columns?"),
+        (
+            {"source": {**GOOD["source"], "columns": {"time": "at", "event_type": "kind"}}},
+            "source.columns.event_type: unknown key; did you mean gunshot_type?",
+        ),
         ({"source": {"kind": "landing", "columns": {}}}, "source.columns.time: is missing"),
         ({"source": {**SOCRATA, "domain": "http://a.example"}}, "source.domain: must be an https:// address"),
         ({"source": {**SOCRATA, "domain": "https://u:p@a.example"}}, "source.domain: must not hold a user or password"),

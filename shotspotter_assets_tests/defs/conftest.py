@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.defs.event_log import BatchedSqliteEventLogStorage
-from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_days, run_fold
+from shotspotter_assets_tests.defs.chain import TINY_NETWORK, resources, run_days, run_fold, with_city
 from shotspotter_assets_tests.instances import instance_in_memory
 
 
@@ -53,6 +53,7 @@ def reported_fold(tiny_city_days: Path, tmp_path_factory: pytest.TempPathFactory
     shutil.copytree(tiny_city_days, root)
     models = TINY_NETWORK | {"models": ["conv_lstm", "residual_boosting"]}
     with instance_in_memory(root.parent) as instance:
-        fold, on = ("tiny_city", "2024-01-01"), resources(str(root))
+        on = resources(str(root), cities=with_city("tiny_city", serves="residual_boosting"))
+        fold = ("tiny_city", "2024-01-01")
         trained = run_fold("fold_models", *fold, on, instance, models)
         return ReportedFold(root, trained, run_fold("evaluation_reports", *fold, on, instance, horizons=[4]))

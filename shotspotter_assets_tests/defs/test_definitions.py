@@ -102,7 +102,11 @@ def test_the_launchpad_explains_every_setting_of_every_forecaster() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["dagster", "definitions", "validate", "--workspace", "workspace.yaml"], ["dg", "check", "defs"]]
+    "command",
+    [
+        ["dagster", "definitions", "validate", "--workspace", "shotspotter_assets/workspace.yaml"],
+        ["dg", "check", "defs"],
+    ],
 )
 def test_the_command_line_finds_nothing_wrong(command: list[str], tmp_path: Path) -> None:
     done = subprocess.run(

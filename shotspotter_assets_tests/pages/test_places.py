@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import shapely
 
+from shotspotter_assets.cities.city import Coverage
 from shotspotter_assets.cities.layers import Layer
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.pages.places import Places, uncovered
@@ -18,6 +19,7 @@ from shotspotter_assets.pages.words import (
     scale,
     set_apart,
 )
+from shotspotter_assets.patrol.plan import cell_areas
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, layers
 from shotspotter_assets_tests.streets.town import frame_of, written
@@ -38,6 +40,16 @@ def test_a_place_is_named_by_its_nearest_crossing_and_its_district(tmp_path: Pat
     places = named(tmp_path)
     assert name(places, 0, 0) == "near A St and 1st St, ward 1"
     assert name(places, 7, 7) == "near D St and 4th St, ward 2"
+
+
+def test_plans_and_pages_give_a_district_one_name(tmp_path: Path) -> None:
+    districts = layers(tmp_path).districts
+    coverage = Coverage(file=districts.path, name_property=districts.name, areas={"1": TINY.start, "2": TINY.start})
+    town = TINY.model_copy(update={"layers": layers(tmp_path), "coverage": coverage})
+    areas = cell_areas(town)
+    row, column = np.indices(town.shape).reshape(2, -1)
+    assert [place.rpartition(", ")[2] for place in Places(town).names(row, column)] == areas.ravel().tolist()
+    assert set(areas.ravel()) == {"ward 1", "ward 2"}
 
 
 def test_without_streets_a_place_is_named_by_its_direction(tmp_path: Path) -> None:

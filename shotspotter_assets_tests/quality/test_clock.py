@@ -21,6 +21,17 @@ def test_a_police_city_with_its_peak_in_the_morning_is_found() -> None:
     assert "local time" in firing(rows.assign(time_utc=rows["time_utc"] + pd.Timedelta(hours=8)), city)["clock"].message
 
 
+def test_reports_spread_evenly_over_the_day_raise_no_warning() -> None:
+    city = CityFile.model_validate(CITY.model_dump() | {"event_types": {"robbery": ["Multiple_Gunshots"]}})
+    for seed in range(3):
+        rows = sound(seed=seed)
+        seconds = np.random.default_rng(seed).integers(0, 86_400, len(rows))
+        even = rows["time_utc"].dt.tz_convert(CITY.zone).dt.normalize() + pd.to_timedelta(seconds, "s")
+        assert "clock" not in firing(
+            rows.assign(time_utc=even.dt.tz_convert("UTC").astype("datetime64[us, UTC]")), city
+        )
+
+
 def test_filled_in_times_are_found() -> None:
     rows = sound(seed=6)
     at = np.arange(len(rows)) % 8 == 0

@@ -15,6 +15,7 @@ from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.serving.approval import WaitingModels, approve, serve_approved, waiting_models
 from shotspotter_assets.serving.retraining import LiveModels, choose_models, reusable_record
 from shotspotter_assets.serving.serving_record import ServingRecord
+from shotspotter_assets.storage.catalogue import APPROVALS
 from shotspotter_assets.storage.errors import MissingObjectError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.serving.town import DAY, TOWN, VERDICT, history_to, serving_record
@@ -60,7 +61,7 @@ class Office:
         return record.version if record else "", waiting.models.version if waiting else ""
 
     def approve(self, at: int, version: str) -> None:
-        approve(self.store, self.city, DAY + timedelta(days=at), version, NOW)
+        approve(self.store, self.city, DAY + timedelta(days=at), version, "A. Smith", NOW)
 
     def record(self, day: date) -> ServingRecord | None:
         return ServingRecord.find(self.store, self.city.name, day)
@@ -80,16 +81,30 @@ def test_the_first_models_serve_once_they_are_approved(office: Office) -> None:
     [waiting] = waiting_models(office.store, office.city, date.max)
     assert waiting.text == (
         f"No models have been approved yet. New models of gunfire wait for approval since {DAY}: stack, version aa. Better. "
-        "To approve them, materialize live_models of the newest day with `approve` set to aa."
+        "To approve them, materialize live_models of the newest day with `approve` set to aa and `approver` to your name."
     )
     office.approve(1, "aa")
     assert office.waits() == []
     assert office.carry(1) == ("aa", "")
     assert office.record(DAY + timedelta(days=1)).reasons == (
         f"Trained on {DAY}; retrains weekly.",
-        "Approved by a person at 2024-06-02T12:00:00+00:00.",
+        "Approved by A. Smith at 2024-06-02T12:00:00+00:00.",
     )
     assert office.carry(2) == ("aa", "")
+
+
+def test_an_approval_needs_a_name(office: Office) -> None:
+    office.train(0, "aa")
+    with pytest.raises(ValueError, match=r"town\|2024-06-01: approver: .*aa"):
+        approve(office.store, office.city, DAY, "aa", " ", NOW)
+    assert office.waits() == ["aa"]
+
+
+def test_approvals_without_names_of_earlier_versions_count(office: Office) -> None:
+    office.train(0, "aa")
+    office.store.write_bytes(APPROVALS, b'{"city": "town", "approved": {"aa": "2024-06-01T08:00:00+00:00"}}', "town")
+    assert office.carry(1) == ("aa", "")
+    assert "2024-06-01T08:00:00+00:00" in office.record(DAY + timedelta(days=1)).reasons[-1]
 
 
 def test_an_approval_is_of_all_targets_with_these_models(tmp_path: Path) -> None:
@@ -100,7 +115,7 @@ def test_an_approval_is_of_all_targets_with_these_models(tmp_path: Path) -> None
         office.store = of_target
         office.train(0, "aa")
     assert len(waiting_models(store, city, date.max)) == 2
-    approve(store, city, DAY, "aa", NOW)
+    approve(store, city, DAY, "aa", "A. Smith", NOW)
     assert waiting_models(store, city, date.max) == []
 
 
@@ -144,7 +159,7 @@ def test_models_of_a_lead_are_approved_on_any_day_and_serve_at_it(office: Office
     office.approve(0, "aa")
     office.carry(1)
     assert office.train(2, "cc", lead=3) == ("", "cc")
-    assert "fitted for a lead of 1 days, not 3." in waiting_models(office.store, office.city, date.max)[0].text
+    assert "fitted for a lead of 1 day, not 3." in waiting_models(office.store, office.city, date.max)[0].text
     assert office.carry(3) == ("aa", "")
     assert office.waits() == ["cc"]
     office.approve(3, "cc")

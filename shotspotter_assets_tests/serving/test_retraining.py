@@ -8,7 +8,9 @@ import pyarrow.compute as pc
 import pytest
 
 from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
+from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.publication import Publication
+from shotspotter_assets.cities.stored_settings import model_settings
 from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.models.city_history import CityHistory
@@ -24,10 +26,11 @@ from shotspotter_assets.serving.issued_forecasts import Forecast
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.stored_alerts import NO_ALERTS
 from shotspotter_assets.serving.training import live_windows, train_fold, train_live
+from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.storage.catalogue import TENSORS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.models.hours import VALIDATION, counts, stored
-from shotspotter_assets_tests.serving.town import DAY, TOWN, history_to, serving_record
+from shotspotter_assets_tests.serving.town import DAY, TOWN, history_to, serving_record, store_days
 
 IN_FORCE = serving_record(inputs=names_of_inputs(TOWN))
 NEXT = DAY + timedelta(days=1)
@@ -55,7 +58,7 @@ def test_models_are_trained_by_the_cadence_of_the_city(cadence: str, days: int, 
 
 
 def test_new_inputs_candidates_leads_and_requests_retrain_at_any_cadence() -> None:
-    assert retraining.training_reason(TOWN, NEXT, None) == "trained for the first time"
+    assert retraining.training_reason(TOWN, NEXT, None) == "trained, as no earlier day has live models"
     assert retraining.training_reason(TOWN, NEXT, IN_FORCE) == ""
     assert retraining.training_reason(TOWN, NEXT, IN_FORCE, by_hand=True) == "retrained by hand"
     assert "the inputs differ" in retraining.training_reason(TOWN, NEXT, serving_record())
@@ -98,7 +101,7 @@ def test_a_rollback_serves_models_of_an_earlier_day_and_the_same_lead(tmp_path: 
     store, later = with_record(Store(str(tmp_path)), IN_FORCE), DAY + timedelta(days=5)
     made = retraining.choose_models(store, history_to(later), FitContext(), serve_from=DAY)
     assert (made.record.issue_date, made.record.last_trained, made.record.models_from) == (later, later, DAY)
-    with pytest.raises(ValueError, match=r"fitted for a lead of 1 days.*a lead of 3"):
+    with pytest.raises(ValueError, match=r"fitted for a lead of 1 day.*a lead of 3"):
         retraining.rolled_back(store, history_to(later - timedelta(days=2), 3), DAY)
     with pytest.raises(ValueError, match=r"serve_from is 2024-06-06; name a day before 2024-06-06"):
         retraining.rolled_back(store, history_to(later), later)
@@ -189,6 +192,22 @@ def test_live_models_are_those_of_a_fold_with_today_as_its_cutoff() -> None:
         assert of_live[f"{name}-{live.version}"] == of_fold[name]
     assert "climatology" in fold.models
     assert "50 are needed" in live.without["next_minutes"]
+
+
+@pytest.mark.parametrize(("folds", "first"), [({}, TOWN.start), ({"train": "1y", "validation": "20%"}, None)])
+def test_live_models_use_the_days_that_a_fold_uses(tmp_path: Path, folds: dict[str, str], first: date | None) -> None:
+    city = TOWN.model_copy(update={"folds": Folds(**folds)})
+    store = store_days(Store(str(tmp_path)), SimulatedSource(city), city, last := TOWN.start + timedelta(days=600))
+    live = retraining.known_history(store, city, last, datetime(2025, 8, 24, 12, tzinfo=UTC))
+    assert live.days == CityHistory.before(store, city, last + ONE_DAY).days
+    assert live.days[0] == (first or city.folds.first_day(last + ONE_DAY)) >= TOWN.start
+
+
+def test_another_training_window_retrains() -> None:
+    city = TOWN.model_copy(update={"folds": Folds(train="2y")})
+    assert "folds" in retraining.outdated(city, IN_FORCE)
+    assert retraining.outdated(city, serving_record(inputs=IN_FORCE.inputs, settings=model_settings(city))) == ""
+    assert "folds" in retraining.outdated(TOWN, serving_record(inputs=IN_FORCE.inputs, settings=model_settings(city)))
 
 
 def test_other_crimes_have_no_gunshot_type() -> None:

@@ -155,7 +155,7 @@ def test_unusable_files_are_named_and_keep_their_rows(tmp_path: Path) -> None:
     path.unlink()
     daily.write_text("no columns\n")
     assert town.changed() == []
-    assert "1 files with most of the rows (3) are gone; their rows stay." in town.waits()
+    assert "1 file with most of the rows (3) cannot be found; their rows stay." in town.waits()
     assert "has no column when" in town.waits()
     assert "has no column when" in town.snapshot().unusable[str(daily)]
 
@@ -170,7 +170,7 @@ def test_files_that_a_tick_has_no_time_for_are_left_for_the_next(town: Town) -> 
 
 def test_rows_of_the_present_day_and_of_the_future_wait(town: Town) -> None:
     town.land("history/a.csv", "2024-03-20", "2024-03-21", "2024-04-02", "2024-04-05")
-    assert "1 rows of 2024-03-21 wait until the day is over (a.csv)." in town.waits()
+    assert "1 row of 2024-03-21 cannot be stored before the day is over (a.csv)." in town.waits()
     assert "a.csv has 2 rows dated in the future, 2024-04-02 to 2024-04-05. They wait for their days" in town.waits()
     town.now += timedelta(days=1)
     assert "2024-03-21" not in town.waits()
@@ -209,7 +209,7 @@ class Layer(AlertSource):
 
 def test_live_sources_are_compared_with_the_stored_days(tmp_path: Path) -> None:
     layer, other = Layer(2, 10), Layer(2, 4, address="other")
-    town = Town(tmp_path, a_city(LAYER, LAYER), layer, other)
+    town = Town(tmp_path, a_city(LAYER, LAYER | {"dataset": "efgh-5678"}), layer, other)
     town.make(1, 20)
     assert town.changed() == []
     layer.versions |= {date(2024, 3, 2): "2 rows", date(2024, 3, 5): "1 row"}

@@ -10,8 +10,9 @@ import pytest
 import yaml
 from pydantic import Field
 
+from shotspotter_assets import city_files
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.city_files import CityFile, load_cities
+from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, CityFileError, load_cities, load_city
 from shotspotter_assets.sources.alert_source import Access, SourceError
 from shotspotter_assets.sources.schema import read_sources, rows_by_origin
 from shotspotter_assets.sources.snapshot import take_snapshot
@@ -60,6 +61,7 @@ def bulletin_city(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> City:
 
         source: Annotated[SourceOfAnyKind | module.BulletinSettings, Field(discriminator="kind")]
 
+    monkeypatch.setattr(city_files, "CityFile", BulletinCity)
     monkeypatch.chdir(tmp_path)
     rows = ["2024-03-01 23:30,-87.5,41.5", "2024-03-03 04:00,-87.5,41.5", "soon,-87.5,41.5"]
     Path("bulletin.csv").write_text("\n".join(["when,longitude,latitude", *rows]))
@@ -73,6 +75,31 @@ def test_the_how_to_adds_a_kind_that_is_read(bulletin_city: City, tmp_path: Path
     Path("bulletin.csv").unlink()
     with pytest.raises(SourceError, match=r"City bulletin_city: bulletin\.csv: .*Correct source.path"):
         read_sources(readers, date(2024, 3, 1), date(2024, 3, 2))
+
+
+def test_the_how_to_adds_a_kind_that_stands_beside_landed_files(bulletin_city: City, tmp_path: Path) -> None:
+    (tmp_path / "landed").mkdir()
+    landing = {"kind": "landing", "path": "landed", "columns": {"time": "at"}}
+    file = tmp_path / "bulletin_city.yaml"
+    file.write_text(yaml.safe_dump(BULLETIN | {"start": "2024-03-01", "end": "2024-03-03", "other_sources": [landing]}))
+    city = load_city(file)
+    assert [one.path for one in city.all_sources] == [str(tmp_path / "bulletin.csv"), tmp_path / "landed"]
+    rows = city.source.open(city, access(tmp_path)).read(date(2024, 3, 1), date(2024, 3, 3))
+    assert set(rows["received_from"].to_pylist()) == {str(tmp_path / "bulletin.csv")}
+
+
+def test_a_second_live_source_with_one_address_is_refused(tmp_path: Path) -> None:
+    content = yaml.safe_load((PACKAGE_CITIES / "chicago.yaml").read_text())
+    content["other_sources"] = [content["source"] | {"columns": {"time": "updated"}}]
+    (tmp_path / "chicago.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(
+        CityFileError, match=r"chicago\.yaml: .*https://data\.cityofchicago\.org/resource/3h7q-7mdb"
+    ) as error:
+        load_city(tmp_path / "chicago.yaml")
+    assert "\n" not in str(error.value)
+    content["other_sources"][0]["dataset"] = "aaaa-bbbb"
+    (tmp_path / "chicago.yaml").write_text(yaml.safe_dump(content))
+    assert len(load_city(tmp_path / "chicago.yaml").all_sources) == 2
 
 
 def test_the_how_to_adds_a_kind_that_is_polled(bulletin_city: City, tmp_path: Path) -> None:

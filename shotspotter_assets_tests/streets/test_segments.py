@@ -99,7 +99,7 @@ def test_usual_defects_change_nothing(tmp_path, defect):
 
 
 def test_lines_left_out_are_counted(tmp_path):
-    reasons = {"without names": "2 lines without a name", "beyond the box": "1 lines outside of the city's box"}
+    reasons = {"without names": "2 lines without a name", "beyond the box": "1 line outside of the city's box"}
     for defect, says in reasons.items():
         assert read_segments(city_with(written(tmp_path, defective()[defect]))).left_out == (says,)
     kinds = town().assign(kind=["st"] * 9 + ["path"] * 9)

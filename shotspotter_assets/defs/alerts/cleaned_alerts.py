@@ -15,6 +15,7 @@ from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
 from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
     from shotspotter_assets.cleaning.alerts import Account, CleanedDay
@@ -123,15 +124,15 @@ def _log_account(context: dg.AssetExecutionContext, city: City, cleaned: "Mappin
     unknown = sum((Counter(account.unknown_types) for account in accounts), Counter[str]())
     reasons = f" ({', '.join(f'{reason} {rows:,}' for reason, rows in rejected.most_common())})" if rejected else ""
     context.log.info(
-        f"{city.name}: {sum(account.received for account in accounts):,} rows received on {len(cleaned):,} days = "
-        f"{sum(account.cleaned for account in accounts):,} cleaned + {rejected.total():,} rejected{reasons} + "
-        f"{sum(account.duplicates for account in accounts):,} duplicates. Of those cleaned, "
-        f"{sum(account.equal_rows for account in accounts):,} equal another row."
+        f"{city.name}: {number_of(sum(account.received for account in accounts), 'row')} received on "
+        f"{number_of(len(cleaned), 'day')} = {sum(account.cleaned for account in accounts):,} cleaned + "
+        f"{rejected.total():,} rejected{reasons} + {sum(account.duplicates for account in accounts):,} duplicates. "
+        f"Of those cleaned, {sum(account.equal_rows for account in accounts):,} equal another row."
     )
     if unknown:
         most = unknown.most_common(MAX_SPELLINGS)
         spellings = ", ".join(f"{spelling[:MAX_CHARACTERS]!r} {alerts:,}" for spelling, alerts in most)
         context.log.warning(
-            f"{city.name}: {unknown.total():,} alerts have an unknown type, which stays empty: {spellings}. Map the spellings "
-            "in gunshot_spellings or event_types of the city's file."
+            f"{city.name}: {number_of(unknown.total(), 'alert')} with an unknown type, which stays empty: {spellings}. "
+            "Map the spellings in gunshot_spellings or event_types of the city's file."
         )

@@ -12,6 +12,7 @@ from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_da
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import CLEANED, TENSORS
 from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.wording import number_of
 
 READ_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
 
@@ -53,7 +54,9 @@ def definitions(city: City) -> dg.Definitions:
                 **panel.day_state(table.days[day]),
             }
             context.add_asset_metadata(metadata, partition_key=str(day))
-        context.log.info(f"{city.name}: {alerts.num_rows:,} alerts of {len(days):,} days to {days[-1]} gridded")
+        context.log.info(
+            f"{city.name}: {number_of(alerts.num_rows, 'alert')} of {number_of(len(days), 'day')} to {days[-1]} gridded"
+        )
 
     @dg.asset_check(asset=key, partitions_def=days, blocking=True)
     def counts_equal_alerts(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:

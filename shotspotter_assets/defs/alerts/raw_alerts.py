@@ -15,6 +15,7 @@ from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResou
 from shotspotter_assets.storage.catalogue import RAW_ROWS
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +72,9 @@ def definitions(city: City) -> dg.Definitions:
             }
             context.add_asset_metadata(metadata, partition_key=str(at))
         _warn(context, city, stored)
-        context.log.info(f"{city.name}: {rows.num_rows:,} rows of {len(days):,} days to {days[-1]}")
+        context.log.info(
+            f"{city.name}: {number_of(rows.num_rows, 'row')} of {number_of(len(days), 'day')} to {days[-1]}"
+        )
 
     @dg.asset_check(asset=key, partitions_def=days)
     def alerts_are_on_time(store: StoreResource) -> dg.AssetCheckResult:
@@ -146,8 +149,6 @@ def _received(rows: "pa.Table") -> "dict[date, datetime]":
 
 
 def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, Day]") -> None:
-    from shotspotter_assets.quality.finding import number_of
-
     of_state: dict[str, list[date]] = {}
     for at, day in stored.items():
         of_state.setdefault(day.state, []).append(at)

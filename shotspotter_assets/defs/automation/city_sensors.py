@@ -26,6 +26,7 @@ from shotspotter_assets.defs.requested_runs import (
 from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
     from shotspotter_assets.automation.under_way import DueRun
@@ -116,7 +117,9 @@ class _Tick:
         if tried:
             where, status = f"{run.assets[0]}{f' of {last}' if last else ''}", tried[0].dagster_run.status.value.lower()
             if len(tried) > len(WAITS):
-                self._waits.append(f"The run of {where} ended as {status} {len(tried)} times; launch it by hand.")
+                self._waits.append(
+                    f"The run of {where} ended as {status} {number_of(len(tried), 'time')}; launch it by hand."
+                )
                 return
             again = datetime.fromtimestamp(tried[0].end_time or 0, UTC) + WAITS[len(tried) - 1]
             if self._now < again:

@@ -34,7 +34,7 @@ def definitions(settings: Settings) -> dg.Definitions:
     @dg.sensor(
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
-        description="Sends failed runs, late cities, failed gates and unusable files by webhook and e-mail.",
+        description="Sends failed runs, late cities, failed checks and unusable files by webhook and e-mail.",
     )
     def notices(
         context: dg.SensorEvaluationContext, store: StoreResource, notices_to: NoticesResource
@@ -89,7 +89,7 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
             check = entry.get_dagster_event().asset_check_evaluation_data
             if check.check_name in GATES and not check.passed:
                 subject = ", ".join(filter(None, [check.asset_key.path[0], _partition(run), check.check_name]))
-                yield Message("failed gate", subject, check.description or "", to.run_url(run.run_id))
+                yield Message("failed check", subject, check.description or "", to.run_url(run.run_id))
 
 
 def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
@@ -109,8 +109,8 @@ def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
             yield Message("models wait for approval", f"{city.name}, {waiting.models.version}", waiting.text)
         if "landed" in city.arrivals:
             for path, why in unusable_files(read_received(store, city.name), city).items():
-                text = f"It cannot be used: {why} Land a corrected file under the same name; others are unaffected."
-                yield Message("corrupt file", f"{city.name}, {PurePosixPath(path).name}", text)
+                # The reason names the remedy: a file may be damaged, of another zone, or read with wrong settings.
+                yield Message("unusable file", f"{city.name}, {PurePosixPath(path).name}", why)
 
 
 def _wrong_city_files(cities: Cities) -> Iterator[Message]:

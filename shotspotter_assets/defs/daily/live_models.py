@@ -23,6 +23,7 @@ class LiveModelConfig(dg.Config):
     retrain: bool = Field(False, description="Train although the city's cadence says that it is not due.")
     serve_from: str = Field("", description="Roll back to what served after this day (YYYY-MM-DD), without training.")
     approve: str = Field("", description="Version of waiting models that may serve (city with `approval: person`).")
+    approver: str = Field("", description="Name of the person who approves these models.")
     target: str = Field("", description="The only target that the run changes; by default all.")
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
     validation_days: int = Field(91, ge=28, description="Days for validation and calibration (a third at most).")
@@ -46,7 +47,7 @@ def _models_of(config: LiveModelConfig, log: Log, store: Store, city: City, issu
 
     city = city.only(config.target) if config.target else city
     if config.approve:
-        approve(store, city, issue_date, config.approve, local_time.now())
+        approve(store, city, issue_date, config.approve, config.approver, local_time.now())
     return _of_target(config, log, store, city, issue_date)
 
 

@@ -12,6 +12,7 @@ from shotspotter_assets.defs.materialize import asset_settings, score_asset
 from shotspotter_assets.defs.resources import Log, SourcesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS
 from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.wording import number_of
 
 
 class NowcastConfig(dg.Config):
@@ -45,8 +46,8 @@ def definitions(city: City) -> dg.Definitions:
         assert nowcast is not None  # no inputs equal "", and the clock stands still
         renew_last_hours(opened, city, Places(city))
         record, longest = nowcast.record, nowcast.longest
-        period = f"the {longest['hours'][0]} hours from {record.starts.removesuffix('Z')} UTC"
-        title = f"Risk of {period}: {record.alerts_since_midnight} alerts since midnight"
+        period = f"the {number_of(longest['hours'][0], 'hour')} from {record.starts.removesuffix('Z')} UTC"
+        title = f"Risk of {period}: {number_of(record.alerts_since_midnight, 'alert')} since midnight"
         picture = panel.picture("map", risk_map(longest, city, title))
         return dg.MaterializeResult(metadata={**panel.nowcast(opened, record), "map": picture})
 

@@ -46,7 +46,8 @@ def _forecast_of(log: Log, store: Store, city: City, issue_date: date) -> panel.
         versions = panel.table(version.model_dump(mode="json") for version in issued.versions)
         return {**of_issued, "data_version": issued.version, "note": note, "versions": versions}
     record = ServingRecord.find(store, city.name, issue_date)
-    history = CityHistory.load(store, city, issue_date)
+    # The history that the models were fitted on, as in the test of a fold.
+    history = CityHistory.load(store, city, issue_date, None if record is None else max(record.train[0], city.start))
     if record is not None and record.last_known < history.last_known:
         history = history.until(record.last_known)
     if history.is_too_late or record is None:

@@ -25,8 +25,8 @@ class FoldModelConfig(dg.Config):
     folds: TrainingWindows = Field(default_factory=TrainingWindows, description="Days to train and to validate on.")
     models: list[str] = Field(
         [],
-        description="Names of forecasters to train, such as [stack, conv_lstm] (the report's network); by default the one that "
-        "the city's file serves, and the network of the daily path.",
+        description="Names of forecasters to train beside the one that the city's file serves and the network of the daily path, "
+        "such as [conv_lstm] (the report's network). To try one alone, without storing: shotspotter fold.",
     )
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
 
@@ -59,7 +59,8 @@ def _fold_of(config: FoldModelConfig, log: Log, store: Store, city: City, cutoff
 
     city, by_hand = with_windows(city, config.folds), changes(config.settings)
     history = CityHistory.before(store, city, cutoff)
-    names = config.models or [name for name in registry.live_forecasters(city) if name not in registry.FALLBACKS]
+    serving = (name for name in registry.live_forecasters(city) if name not in registry.FALLBACKS)
+    names = list(dict.fromkeys([*serving, *config.models]))
     registry.require_next_day(names)
     settings = [registry.city_settings(city, name, by_hand.get(name)) for name in names]
     window = max(one.days for one in (*settings, NetworkSettings()) if isinstance(one, NetworkSettings))

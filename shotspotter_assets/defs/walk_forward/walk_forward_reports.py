@@ -1,5 +1,7 @@
 """Walk-forward report of a city: all of its folds together, with the verdict and the model card."""
 
+from datetime import date
+
 import dagster as dg
 from pydantic import Field
 
@@ -74,6 +76,8 @@ def _report_of(config: WalkForwardConfig, log: Log, store: Store, city: City, _:
     from shotspotter_assets.evaluation.model_card import model_card
     from shotspotter_assets.models.forecaster_registry import candidate_of
     from shotspotter_assets.models.records import FoldRecord
+    from shotspotter_assets.serving.approvals import Approvals
+    from shotspotter_assets.serving.serving_record import ServingRecord
 
     folds = pooled.read_folds(store, city.name, catalogue.FOLD_FORECASTS)
     if not folds:
@@ -90,7 +94,9 @@ def _report_of(config: WalkForwardConfig, log: Log, store: Store, city: City, _:
         folds=folds,
         **{name: pooled.read_folds(store, city.name, file) for name, file in others.items()},
     )
-    card = model_card(report, scores, city)
+    live = ServingRecord.latest_before(store, city.name, date.max)
+    approval = "" if live is None else Approvals.read(store, city.name).text(live.version)
+    card = model_card(report, scores, city, approval)
     pictures = pooled.walk_forward_pictures(store, report, scores, folds)
     files = {catalogue.MODEL_CARD: card.encode(), catalogue.CITY_SCORES: scores.to_arrow()}
     files |= {catalogue.CITY_PICTURE.named(plot=name): png for name, png in pictures.items()}

@@ -89,6 +89,10 @@ class AlertsApiSettings(ApiSettings):
             raise ValueError(f"url has {', '.join(sorted(unknown))} (allowed: {{first}}, {{last}})")
         return self
 
+    @property
+    def address(self) -> str:
+        return re.sub(r"\?.*", "", self.url)
+
     def open(self, city: City, access: Access) -> AlertSource:
         return AlertsApi(city, self, access.environ.get(self.token.variable if self.token else ""))
 
@@ -97,7 +101,7 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
     """An API asked for alerts between two instants; the latest version of a `source_id` counts, if not withdrawn."""
 
     def __init__(self, city: City, source: AlertsApiSettings, token: str | None) -> None:
-        super().__init__(city, source, re.sub(r"\?.*", "", source.url), source.token, token)
+        super().__init__(city, source, source.token, token)
         self.no_rows = f"there is no list of alerts at {source.rows!r}; correct source.rows in the city's file"
 
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:

@@ -70,8 +70,8 @@ class ApiReader(AlertSource, Generic[Settings]):
 
     is_live: ClassVar[bool] = True
 
-    def __init__(self, city: City, source: Settings, address: str, sent: SentToken | None, secret: str | None) -> None:
-        self.city, self.source, self.address = city, source, address
+    def __init__(self, city: City, source: Settings, sent: SentToken | None, secret: str | None) -> None:
+        self.city, self.source, self.address = city, source, source.address
         self.since = max(city.start, source.since or city.start)
         self._sent, self._secret = sent, secret
 

@@ -34,6 +34,10 @@ class ArcgisSettings(ApiSettings):
     """Literal of times in conditions: `date` for some file geodatabases, `text` for SQL Server without standard queries."""
     page_size: int | None = Field(default=None, ge=1)  # null for the layer's maximum
 
+    @property
+    def address(self) -> str:
+        return self.layer.rstrip("/")
+
     def open(self, city: City, access: Access) -> AlertSource:
         return ArcgisLayer(city, self, access.environ.get(self.token.variable if self.token else ""))
 
@@ -44,7 +48,7 @@ class ArcgisLayer(ApiReader[ArcgisSettings]):
     no_rows = "the answer has no features; check source.layer in the city's file"
 
     def __init__(self, city: City, source: ArcgisSettings, token: str | None = None) -> None:
-        super().__init__(city, source, source.layer.rstrip("/"), source.token, token)
+        super().__init__(city, source, source.token, token)
 
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
         fields, row_id, page_size = self._layer(api)

@@ -29,6 +29,10 @@ class SocrataSettings(ApiSettings):
     page_size: int = Field(default=50_000, ge=1, le=50_000)
     token_variable: Variable | None = None  # environment variable of the app token; the portal is slower without
 
+    @property
+    def address(self) -> str:
+        return f"{self.domain.rstrip('/')}/resource/{self.dataset}"
+
     def open(self, city: City, access: Access) -> AlertSource:
         return SocrataDataset(city, self, access.environ.get(self.token_variable or ""))
 
@@ -40,7 +44,7 @@ class SocrataDataset(ApiReader[SocrataSettings]):
 
     def __init__(self, city: City, source: SocrataSettings, token: str | None) -> None:
         sent = SentToken(variable=source.token_variable or "TOKEN", name="X-App-Token", prefix="") if token else None
-        super().__init__(city, source, f"{source.domain.rstrip('/')}/resource/{source.dataset}", sent, token)
+        super().__init__(city, source, sent, token)
 
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
         columns = ",".join(dict.fromkeys((ROW_ID, *self.keys)))

@@ -38,6 +38,7 @@ from shotspotter_assets.sources.tabular_settings import LandingSettings
 from shotspotter_assets.storage.catalogue import MERGED
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
+from shotspotter_assets.wording import number_of
 
 HIDDEN: Final = (".", "_")  # first characters of the names of files and folders that are ignored
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -155,8 +156,8 @@ class LandingFolder(AlertSource):
             received.write_received(self._store, self.city.name, before, files)
         lost = [path for path in gone if files[path].rows and not files[path].rows_from.endswith(self._meaning)]
         if lost:
-            gone_files = f"{len(lost):,} files with most of the rows of {self.folder} are gone"
-            problem = f"{gone_files}, and were read with other settings of the city's file"
+            gone_files = f"{number_of(len(lost), 'file')} with most of the rows of {self.folder}"
+            problem = f"{gone_files}, read with other settings of the city's file, cannot be found"
             remedy = "Put them back, or take back the change of the settings."
             raise SourceError(f"City {self.city.name}: {problem}. {remedy}")
         holds = f"point SHOTSPOTTER_LANDING at the folder that holds {self.source.folder or self.city.name}/"

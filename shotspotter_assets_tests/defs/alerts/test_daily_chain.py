@@ -60,8 +60,8 @@ def test_each_day_has_its_own_metadata(town: LandingTown) -> None:
 def test_unknown_types_and_silent_days_are_logged(town: LandingTown, capfd: pytest.CaptureFixture[str]) -> None:
     town.run()
     first = capfd.readouterr().err
-    assert "1 alerts have an unknown type, which stays empty: '#REF!' 1" in first
-    assert "held back, 1 day from 2024-03-04 to 2024-03-04. 1 of 1 rows" in first
+    assert "1 alert with an unknown type, which stays empty: '#REF!' 1" in first
+    assert "held back, 1 day from 2024-03-04 to 2024-03-04. 1 of 1 row" in first
     town.run(last=20)
     assert "unknown, 18 days from 2024-03-01 to 2024-03-20" in capfd.readouterr().err
 

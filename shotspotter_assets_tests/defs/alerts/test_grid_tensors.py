@@ -61,10 +61,10 @@ def test_days_of_other_settings_are_refused_until_they_are_rebuilt(
     with pytest.raises(ValueError, match="grid_tensors of 4 days"):
         grid(town.store, city)
     town.use(city)
-    with pytest.raises(ValueError, match="cleaned_alerts of 1 days"):
+    with pytest.raises(ValueError, match="cleaned_alerts of 1 day"):
         town.run(4, 4, assets=["grid_tensors"])
     if assets == 3:
-        with pytest.raises(ValueError, match="raw_alerts of 1 days"):
+        with pytest.raises(ValueError, match="raw_alerts of 1 day"):
             town.run(4, 4, assets=["cleaned_alerts"])
     town.run(1, 4, assets=DAILY[-assets:])
     assert grid(town.store, city).sum() == 4

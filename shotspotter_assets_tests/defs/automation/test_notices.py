@@ -107,7 +107,7 @@ def test_further_problems_follow_later(watch: Watch, webhook: Webhook, monkeypat
     watch.fail_a_run()
     watch.evaluate("forecast_scores", "rolling_gate", False, "Behind historical_mean.")
     sinces = []
-    for problem in ("run failure", "failed gate"):
+    for problem in ("run failure", "failed check"):
         assert problem in watch.tick()
         sinces.append(datetime.fromisoformat(json.loads(watch.cursor or "")["since"]))
     assert len(webhook.posts) == 2
@@ -165,7 +165,7 @@ def test_failed_gate_has_reasons(watch: Watch, webhook: Webhook, asset: str, che
     run_id = watch.evaluate(asset, check, False, "Forecasts are off.")
     watch.tick()
     (text,) = texts(webhook)
-    assert text.startswith("Failed gate: landing_city, 2024-05-01")
+    assert text.startswith("Failed check: landing_city, 2024-05-01")
     assert f"{check}\nForecasts are off." in text
     assert f"/runs/{run_id}" in text
     assert watch.tick() == "No new problem."
@@ -183,7 +183,7 @@ def test_a_corrupt_file_is_sent_until_it_is_replaced(watch: Watch, webhook: Webh
     tick(f"{CITY}_automation", watch.resources, watch.instance)
     watch.tick()
     (text,) = texts(webhook)
-    assert text.startswith(f"Corrupt file: {CITY}, bad.parquet\nIt cannot be used: ")
+    assert text.startswith(f"Unusable file: {CITY}, bad.parquet\n")
     (watch.landing / "bad.parquet").unlink()
     tick(f"{CITY}_automation", watch.resources, watch.instance)
     assert watch.tick() == "No new problem."

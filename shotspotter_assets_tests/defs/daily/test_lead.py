@@ -143,7 +143,7 @@ def test_models_are_fitted_for_the_new_lead_when_rows_arrive(late: Callable[...,
     chain.run(DAY)
     serving = ServingRecord.load(chain.store, CITY, DAY)
     assert (serving.trained, serving.lead, serving.models_from) == (True, 1, DAY)
-    assert serving.reasons[0] == "Retrained for a lead of 1 days, as the live models were fitted for 3."
+    assert serving.reasons[0] == "Retrained for a lead of 1 day, as the live models were fitted for 3."
     scores = ScoreRecord.load(chain.store, CITY, DAY)
     assert (scores.lead, scores.note) == (3, None)
     assert scores.scores is not None

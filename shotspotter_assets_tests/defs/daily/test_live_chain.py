@@ -312,7 +312,7 @@ def test_a_person_decides_which_models_serve(bare: Chain) -> None:
     assert f"  no forecast       {DAY}: models wait for approval" in status
     with pytest.raises(ValueError, match=rf"approve: no models of version other wait \(allowed: {version} "):
         bare.run(NEXT, ["live_models"], approve="other")
-    bare.run(NEXT, LIVE[:2], approve=version)
+    bare.run(NEXT, LIVE[:2], approve=version, approver="A. Smith")
     record = bare.models(NEXT)
     assert (record.version, record.served, record.gate.passed) == (version, CANDIDATE, False)
     forecast = at_horizon(bare.forecast(NEXT), "day")

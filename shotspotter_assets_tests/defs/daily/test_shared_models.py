@@ -74,11 +74,12 @@ def test_a_city_starts_from_the_latest_models_of_others(root: Path, instance: dg
 
 def test_folds_and_days_start_from_shared_models(root: Path, instance: dg.DagsterInstance) -> None:
     store, on = Store(str(root)), resources(str(root))
-    assert run_fold("fold_models", CITY, str(FOLD), on, instance, REGRESSION).success
+    folds = resources(str(root), cities=with_city(CITY, serves="regime_regression"))
+    assert run_fold("fold_models", CITY, str(FOLD), folds, instance, REGRESSION).success
     alone = FoldRecord.load(store, CITY, FOLD).models["regime_regression"]
     assert alone.chosen["shared"] == "package|2023-01-01"
     give_others(root, date(2023, 12, 25), made(root, WEEK, instance))
-    assert run_fold("fold_models", CITY, str(FOLD), on, instance, REGRESSION).success
+    assert run_fold("fold_models", CITY, str(FOLD), folds, instance, REGRESSION).success
     started = FoldRecord.load(store, CITY, FOLD).models["regime_regression"]
     assert started.chosen["shared"] == "all-cities|2023-12-25"
     assert started.files != alone.files

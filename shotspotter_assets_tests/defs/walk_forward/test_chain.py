@@ -53,7 +53,7 @@ def test_from_raw_alerts_to_the_report_on_s3(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     s3_server.use(monkeypatch)
-    on, client = resources(s3_store_root), s3_server.client()
+    on, client = resources(s3_store_root, cities=with_city(CITY, serves="residual_boosting")), s3_server.client()
     bucket, prefix = s3_store_root.removeprefix("s3://").split("/")
     for file in [*tiny_city_days.glob("grid_tensors/*/*/*"), *tiny_city_days.glob("raw_alerts/*/_days.parquet")]:
         client.upload_file(str(file), bucket, f"{prefix}/{file.relative_to(tiny_city_days)}")
@@ -61,6 +61,18 @@ def test_from_raw_alerts_to_the_report_on_s3(
     trained = run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["residual_boosting"]})
     reported = run_fold("evaluation_reports", CITY, FOLD, on, instance)
     check_report(Store(s3_store_root, client), trained, reported, {"residual_boosting"})
+
+
+def test_a_trial_of_a_forecaster_leaves_the_fold_complete(
+    tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
+) -> None:
+    root = copy_days(tiny_city_days, tmp_path / "store", "2024-03-31")
+    on = resources(str(root), cities=with_city(CITY, serves="residual_boosting", time_precision="day"))
+    assert run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["city_mean"]}).success
+    record = FoldRecord.load(Store(str(root)), CITY, date(2024, 1, 1))
+    assert {"residual_boosting", "city_mean"} <= set(record.models)
+    assert run_fold("evaluation_reports", CITY, FOLD, on, instance).success
+    assert materialize(CITY, ["walk_forward_reports"], on, instance=instance, checks=()).success
 
 
 def check_report(
@@ -140,7 +152,7 @@ def test_the_launchpad_sets_the_windows_of_a_fold(
     tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path
 ) -> None:
     root = copy_days(tiny_city_days, tmp_path / "store", "2024-03-31")
-    on = resources(str(root), cities=with_city(CITY, start=date(2022, 10, 1)))
+    on = resources(str(root), cities=with_city(CITY, start=date(2022, 10, 1), serves="residual_boosting"))
     assert run_days(CITY, "2022-10-01", "2023-06-30", on, instance).success
     windows = {"train": "1y", "validation": "10%"}
     run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["city_mean"], "folds": windows})

@@ -7,12 +7,21 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, load_city
+from shotspotter_assets.geometry.cells import cell_metres
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.api.socrata import SocrataDataset
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets_tests.sources.api.api_server import QUICK, Server, Socrata, serving
 
 CHICAGO = load_city(PACKAGE_CITIES / "chicago.yaml")
+
+
+def test_chicago_is_not_claimed_and_has_cells_of_250_to_500_m() -> None:
+    assert not CHICAGO.is_tried
+    assert CHICAGO.service == "ended on 2024-09-22, never tried"
+    assert all(250 <= metres <= 500 for metres in cell_metres(CHICAGO))
+
+
 FIRST, LAST = date(2018, 3, 1), date(2018, 3, 31)
 TOKEN = "s3cret/token+"
 

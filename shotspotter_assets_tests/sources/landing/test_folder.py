@@ -398,7 +398,7 @@ def test_a_removed_file_is_withdrawn_unless_most_rows_would_go(tmp_path: Path) -
     (tmp_path / "a.csv").rename(tmp_path.with_name("moved.csv"))
     assert folder(tmp_path).refresh().gone == [str(tmp_path / "a.csv")]
     assert folder(tmp_path).read(FIRST, LAST).num_rows == 3
-    with pytest.raises(SourceError, match=r"1 files with most of the rows .* were read with other settings"):
+    with pytest.raises(SourceError, match=r"1 file with most of the rows .*read with other settings"):
         folder(tmp_path, naive_times="local").read(FIRST, LAST)
     tmp_path.with_name("moved.csv").rename(tmp_path / "a.csv")
     (tmp_path / "a.jsonl").unlink()
