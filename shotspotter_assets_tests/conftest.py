@@ -2,7 +2,9 @@
 
 import os
 import sys
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,15 @@ from shotspotter_assets_tests.s3_server import s3_server, s3_store_root  # noqa:
 MAX_NAME_LENGTH = 70
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 PACKAGED_ALERTS = PACKAGE_CITIES / "washington_dc" / "alerts" / "alerts_2014_2018.parquet"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder() -> Iterator[None]:
+    """Networks keep backups there by a hash of what they train on; two processes with equal trainings would collide."""
+    with tempfile.TemporaryDirectory(prefix="tests-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture(scope="session")
