@@ -122,9 +122,9 @@ class Town:
 
 def cpu_seconds() -> float:
     """CPU seconds of this process and of the ended process that read files."""
-    from shotspotter_assets.sources.landing import reader
+    from shotspotter_assets.sources.landing.reader import _end_idle
 
-    reader._end_idle()
+    _end_idle()
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 

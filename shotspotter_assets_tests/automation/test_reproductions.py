@@ -134,7 +134,7 @@ def test_a_run_for_outdated_rows_gives_up_and_counts_as_no_failure(settled: Livi
     settled.land("daily.csv", *rows(TODAY, TODAY))
     [outdated] = settled.tick()
     with settled.under_way(assets_of(outdated), outdated.tags):
-        settled.land("more.csv", *rows(TODAY, TODAY, 2))
+        settled.land("more.csv", row(TODAY, 30), row(TODAY, 31))
         [newer] = settled.tick()
     write = Store.write_tables
 
