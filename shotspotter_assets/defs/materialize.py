@@ -10,7 +10,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.partitions import SINGLE_RUN, asset_key, day_partitions, issue_dates, run_days, scored_days
+from shotspotter_assets.defs.partitions import SINGLE_RUN, asset_key, day_partitions, issue_dates, run_days
 from shotspotter_assets.defs.requested_runs import replacing_run
 from shotspotter_assets.defs.resources import Store, StoreResource
 from shotspotter_assets.storage.stored_file import Asset, StoredTable
@@ -98,7 +98,7 @@ def daily_asset(city: City, asset: Asset, body: Body, upstream: Upstream, **more
 def score_asset(city: City, asset: Asset, body: Body, upstream: Upstream) -> dg.AssetsDefinition:
     """Build an asset with a partition for each scored day, of which one run makes any number."""
     how: dict[str, Any] = {"backfill_policy": SINGLE_RUN, "kinds": {"json"}, "code_version": "1"}
-    return city_asset(city, asset, body, upstream, partitions_def=scored_days(city), **how)
+    return city_asset(city, asset, body, upstream, partitions_def=issue_dates(city), **how)
 
 
 def recorded(

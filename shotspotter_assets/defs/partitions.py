@@ -52,13 +52,11 @@ def day_partitions(city: City, first: date | None = None) -> dg.DailyPartitionsD
     return _days(city, first or city.start)
 
 
-def scored_days(city: City) -> dg.DailyPartitionsDefinition:
-    """Return the days that are over, of which scores of forecasts are made."""
-    return day_partitions(city, city.first_issue_date)
-
-
 def issue_dates(city: City) -> dg.DailyPartitionsDefinition:
-    """Return the issue dates of live models, forecasts and products of these, to the current day."""
+    """Return the issue dates of live models, forecasts and products of these, to the current day.
+
+    Scores of days have the same partitions, as one run can only build assets of the same partitions.
+    """
     return _days(city, city.first_issue_date, end_offset=1)
 
 

@@ -1,4 +1,4 @@
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,9 +36,6 @@ def test_issue_dates_begin_with_the_first_forecast() -> None:
 def test_an_issue_date_exists_once_it_has_begun(moment: str, last: str) -> None:
     with freeze_time(datetime.fromisoformat(moment).replace(tzinfo=TINY.zone)):
         assert partitions.issue_dates(TINY).get_last_partition_key() == last
-        assert partitions.scored_days(TINY).get_last_partition_key() == str(
-            date.fromisoformat(last) - timedelta(days=1)
-        )
         ended = TINY.model_copy(update={"end": date(2024, 3, 3)})
         assert partitions.issue_dates(ended).get_last_partition_key() == "2024-03-03"
 

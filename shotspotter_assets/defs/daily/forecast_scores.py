@@ -7,7 +7,7 @@ import dagster as dg
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import for_each_target, score_asset
-from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_FORTNIGHT, asset_key, run_days, scored_days
+from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_FORTNIGHT, asset_key, issue_dates, run_days
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage.stored_file import Asset
 
@@ -17,7 +17,7 @@ def definitions(city: City) -> dg.Definitions:
     upstream = {Asset.RISK_FORECASTS: DAY_BEFORE, Asset.GRID_TENSORS: LAST_FORTNIGHT}
     forecast_scores = score_asset(city, Asset.FORECAST_SCORES, _scores_of, upstream)
 
-    @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=scored_days(city))
+    @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=issue_dates(city))
     def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """The candidate's issued forecasts of the last 13 weeks pass the gate, and the served ones are calibrated."""
         from shotspotter_assets.serving.issued_scores import ScoreRecord
