@@ -132,6 +132,11 @@ class LandingFolder(AlertSource):
         Files are read again when the city's file describes the source in another way, and left for the next time after
         `max_seconds`. Raises SourceError for a folder that cannot be listed, or most of whose rows cannot be read again.
         """
+        with suppress(received.LostRowsError):  # the file is read again
+            return self._refreshed(max_seconds)
+        return self._refreshed(max_seconds)
+
+    def _refreshed(self, max_seconds: float) -> Landed:
         until = monotonic() + max_seconds
         ready, in_transfer = self._listing()
         before = self._files_before()

@@ -33,6 +33,10 @@ MIN_FAR_ROWS: Final = 3  # fewer rows far outside the box may be junk, such as 0
 MIN_FAR_SHARE: Final = 0.5  # minimum share of rows far outside the box that sets a file aside
 
 
+class LostRowsError(SourceError):
+    """The kept rows of a file are lost; it is read again the next time."""
+
+
 class Places(BaseModel):
     """Numbers of rows of a file by where they lie."""
 
@@ -188,7 +192,7 @@ def read_rows(store: Store, city: str, path: str, file: ReceivedFile) -> pa.Tabl
     except StoreError:
         if read_received(store, city).get(path) == file:
             write_received(store, city, {path: file}, {})
-        raise SourceError(f"City {city}: the kept rows of {path} are lost, and it is read again. Run again.") from None
+        raise LostRowsError(f"City {city}: the kept rows of {path} are lost, and it is read again. Run again.") from None
     return rows.rename_columns(RAW_ROWS.schema.names)
 
 
