@@ -192,7 +192,9 @@ def read_rows(store: Store, city: str, path: str, file: ReceivedFile) -> pa.Tabl
     except StoreError:
         if read_received(store, city).get(path) == file:
             write_received(store, city, {path: file}, {})
-        raise LostRowsError(f"City {city}: the kept rows of {path} are lost, and it is read again. Run again.") from None
+        raise LostRowsError(
+            f"City {city}: the kept rows of {path} are lost, and it is read again. Run again."
+        ) from None
     return rows.rename_columns(RAW_ROWS.schema.names)
 
 
