@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from shotspotter_assets.automation.due_days import DueDays, due_days
+from shotspotter_assets.automation.due_days import DueDays, due_days, named_files
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.automation.under_way import (
     BACKLOG,
@@ -128,8 +128,9 @@ def _stretches(days: DueDays, under_way: Sequence[RunUnderWay]) -> list[list[dat
 
 def _days_run(assets: tuple[Asset, ...], stretch: Sequence[date], days: DueDays, priority: int) -> DueRun:
     first, last, due = stretch[0], stretch[-1], [days.due[day] for day in stretch]
-    more = f" to {last}: the first day" if len(stretch) > 1 else ""
-    why = f"{first}{due[0].named}{more} {due[0].reason}."
+    files = named_files(due)
+    named = f"{first} to {last}{files}: the first day" if len(stretch) > 1 else f"{first}{files}"
+    why = f"{named} {due[0].reason}."
     version, replaces = (
         sha256(*texts)[:16] for texts in zip(*((day.version, day.replaces) for day in due), strict=True)
     )

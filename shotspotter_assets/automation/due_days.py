@@ -30,12 +30,13 @@ class DueDay:
     replaces: str  # version of the stored day; empty without one
     files: tuple[str, ...] = ()  # names of the files with its rows: all of a new day, the newest of a stored one
 
-    @property
-    def named(self) -> str:
-        """The names of the files in brackets, empty without any."""
-        more = len(self.files) - MAX_NAMED
-        names = ", ".join(self.files[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
-        return f" ({names})" if names else ""
+
+def named_files(days: Sequence[DueDay]) -> str:
+    """Return the names of the files of some days in brackets, those of the last day first; empty without any."""
+    files = list(dict.fromkeys(name for day in reversed(days) for name in day.files))
+    more = len(files) - MAX_NAMED
+    names = ", ".join(files[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f" ({names})" if names else ""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from shotspotter_assets.automation.due import PRODUCTS
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
+from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.sources.schema import PUBLISHED
@@ -24,7 +25,8 @@ from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, FORECAST_REC
 from shotspotter_assets.storage.local_files import LocalFiles
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import Asset
-from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, noon, row
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
+from shotspotter_assets_tests.automation.statements import ALWAYS, IDLE, Said, untrue
 
 START = date(2026, 3, 2)
 TODAY = date(2026, 3, 16)
@@ -254,9 +256,35 @@ class Converging(RuleBasedStateMachine):
         if not requests and "tried again at" not in self.town.message:
             self.has_a_present_forecast()
 
+        self.nothing_untrue_is_said()
+
     @rule()
     def lost_request(self) -> None:
         self.town.tick()
+
+    @rule(offset=OFFSETS, number=NUMBERS)
+    def file_during_a_backfill(self, offset: int, number: int) -> None:
+        """A person's backfill of forecasts holds no landed day back."""
+        with self.town.under_way(("live_models", "risk_forecasts"), range_tags(self.day(10), self.day(3))):
+            self.new_file(offset, number)
+            for request in self.town.tick():
+                self.town.run(request, checks=False)
+            self.nothing_untrue_is_said()
+
+    @rule(number=NUMBERS)
+    def file_during_a_run(self, number: int) -> None:
+        """A file that lands while a run is under way is requested, or named with the run that it waits for."""
+        for request in self.town.tick()[:1]:
+            with self.town.under_way(assets_of(request), request.tags):
+                self.new_file(0, number)
+                name = f"file{self.number - number}.csv"
+                reasons = [one.tags["shotspotter/reason"] for one in self.town.tick()]
+                status = Said(self.town).status
+                assert name in " ".join([*reasons, self.town.message, *status["due"], *status.get("waits", ())])
+                self.nothing_untrue_is_said()
+
+    def nothing_untrue_is_said(self) -> None:
+        assert untrue(self.town, ALWAYS) == []
 
     @rule(writes=st.integers(0, 40))
     def killed_run(self, writes: int) -> None:
@@ -308,6 +336,7 @@ class Converging(RuleBasedStateMachine):
         assert ("rows repeat rows of" in town.message) == self.has_shifted_rows()
         assert ("lie further from the city's box" in town.message) == bool(self.foreign)
         assert town.tick() == []
+        assert untrue(town, ALWAYS + IDLE) == []
         fresh.close()
         if names := [name for name in self.plain_names() if name not in self.kept]:
             self.move(max(names, key=lambda name: len(self.good[name])))

@@ -99,7 +99,7 @@ def test_days_wait_while_a_run_of_a_person_writes_them(town: LivingCity) -> None
     town.land("a.csv", *HISTORY)
     with town.under_way(["grid_tensors"], range_tags(START, YESTERDAY)):
         assert town.tick() == []
-        assert f"{START} (a.csv)" in town.message
+        assert "(a.csv)" in town.message
         assert "grid_tensors" in town.message
     with town.under_way(["grid_tensors"], {"dagster/partition": str(START)}):
         [request] = town.tick()

@@ -1,0 +1,131 @@
+"""Statements of status, status file and first page, each with the truth that it is compared with."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from shotspotter_assets.sources.snapshot import Snapshot, take_snapshot
+from shotspotter_assets.status import status_text
+from shotspotter_assets.storage.catalogue import INDEX, STATUS
+from shotspotter_assets_tests.automation.living_city import NAME, LivingCity
+
+
+@dataclass
+class Said:
+    """What a city says at an instant, and what is so."""
+
+    town: LivingCity
+
+    @cached_property
+    def status(self) -> dict[str, list[str]]:
+        """The lines of `shotspotter status` by title."""
+        with self.town.clock():
+            lines = status_text(self.town.on.settings, NAME, self.town.instance).splitlines()[1:]
+        found: dict[str, list[str]] = {}
+        title = ""
+        for line in lines:
+            title = line[2:20].strip() or title
+            found.setdefault(title, []).append(line[20:])
+        return found
+
+    @cached_property
+    def status_file(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.town.store.read_bytes(STATUS, NAME))
+        return content
+
+    @cached_property
+    def page(self) -> str:
+        return self.town.store.read_bytes(INDEX, NAME).decode()
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        town, sources = self.town, self.town.on["sources"]
+        with town.clock():
+            words = sources.words(town.city).read()
+            readers = sources.readers(town.city, town.store)
+            return take_snapshot(town.city, readers, town.store, town.now, poll_seconds=None, words=words)
+
+    @cached_property
+    def waiting_files(self) -> set[str]:
+        """Names of landed files with rows of days that are over and are not stored as they landed."""
+        stored = self.snapshot.stored_days(self.town.table)
+        days = {day: files for day, files in self.snapshot.rows.items() if day <= self.town.yesterday}
+        unbuilt = [(day, files) for day, files in days.items() if day not in stored]
+        before = {day: entry.sources for day, entry in self.town.table.days.items()}
+        return {
+            PurePosixPath(file).name
+            for day, files in unbuilt
+            for file, (version, _) in files.items()
+            if before.get(day, {}).get(file) != version
+        }
+
+    @property
+    def last_known(self) -> date | None:
+        return self.town.table.last_counted(date.max)
+
+
+Statement = tuple[str, Callable[[Said], object], Callable[[Said], object]]
+"""Name of a statement, what is said, and what is so."""
+ALWAYS: Final[tuple[Statement, ...]] = (
+    ("newest known day", lambda said: said.status["newest known day"], lambda said: [str(said.last_known or "none")]),
+    (
+        "nothing is due only if all that landed is stored",
+        lambda said: said.status["due"] == ["nothing"] and bool(said.waiting_files),
+        lambda said: False,
+    ),
+    (
+        "days held back",
+        lambda said: {line[:10] for line in said.status.get("held back", ())},
+        lambda said: {str(day) for day in sorted(said.town.table.in_state("held_back"))[-5:]},
+    ),
+    (
+        "files set aside",
+        lambda said: {path for path in said.snapshot.unusable if PurePosixPath(path).name not in _all(said, "waits")},
+        lambda said: set(),
+    ),
+)
+"""Statements that hold at each step."""
+IDLE: Final[tuple[Statement, ...]] = (
+    ("nothing is due", lambda said: said.status["due"], lambda said: ["nothing"]),
+    (
+        "last known day of the status file",
+        lambda said: said.status_file["last_known"],
+        lambda said: str(said.last_known),
+    ),
+    (
+        "lead",
+        lambda said: said.status_file["lead"],
+        lambda said: (
+            said.last_known
+            and said.status_file["forecast_date"]
+            and (date.fromisoformat(said.status_file["forecast_date"]) - said.last_known).days
+        ),
+    ),
+    (
+        "the forecast's day is not over",
+        lambda said: not said.status_file["ends"] or datetime.fromisoformat(said.status_file["ends"]) > said.town.now,
+        lambda said: True,
+    ),
+    (
+        "the first page shows the forecast of the status file",
+        lambda said: re.findall(r'id="when" data-day="([^"]+)"', said.page)[:1],
+        lambda said: [said.status_file["forecast_date"]] if said.status_file["forecast_date"] else [],
+    ),
+)
+"""Statements that hold once nothing is due and the pages are made."""
+
+
+def untrue(town: LivingCity, statements: tuple[Statement, ...]) -> list[str]:
+    """Return the statements that are not so, with what is said and what is so."""
+    said = Said(town)
+    found = [(name, of_said(said), of_truth(said)) for name, of_said, of_truth in statements]
+    return [f"{name}: said {one!r}, so is {other!r}" for name, one, other in found if one != other]
+
+
+def _all(said: Said, title: str) -> str:
+    return " ".join(said.status.get(title, ()))
