@@ -44,6 +44,9 @@ class Status(StoredRecord):
     )
     verdict_reasons: tuple[str, ...] = Field((), description="Sentences of the verdict.")
     warnings: tuple[str, ...] = Field((), description="Open warnings of the data checks about the newest days.")
+    waits: tuple[str, ...] = Field(
+        (), description="Landed rows that are not built yet, with the run that they wait for."
+    )
 
 
 def published_files(store: Store, city: City, issue: dict[str, Any], standing: Mapping[str, Any]) -> dict[str, bytes]:

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 from pydantic import BaseModel, Field
-from pydantic_core import to_json
 
 from shotspotter_assets.arrays import Integers
 from shotspotter_assets.cities.city import City
@@ -27,6 +26,7 @@ from shotspotter_assets.pages.places import Places, uncovered
 from shotspotter_assets.pages.public_page import public_files
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
 from shotspotter_assets.pages.track_record import track_record
+from shotspotter_assets.pages.waiting import data_script, read_waiting
 from shotspotter_assets.quality.city_state import open_warnings
 from shotspotter_assets.quality.day_decisions import unusual_sentences
 from shotspotter_assets.quality.on_time import lateness
@@ -110,9 +110,8 @@ class Site:
         self.contents[self.folder + file], self.hashes[self.folder + file] = content, sha256(content)
 
     def put_data(self, name: str, data: object, city: City) -> None:
-        """Put data as a script, as pages on the disk may load scripts but may not fetch, in the words of the target."""
-        text = city.worded(to_json(data).decode())
-        self.put(f"{name}.js", f'CityPages.data("{name}", {text});\n'.encode())
+        """Put data as a script, in the words of the target."""
+        self.put(f"{name}.js", data_script(name, data, city))
 
     def write(self, **changes: Any) -> None:
         """Write the changed files, delete all others that were not put, and write the record with its `changes`."""
@@ -174,7 +173,9 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
         "verdict": outcome,
         "verdict_reasons": () if report is None else report.verdict.reasons,
         "warnings": tuple(_warnings(store, city)),
+        "waits": tuple(read_waiting(store, city.name)),
     }
+    site.put_data("waiting", standing["waits"], view)
     files = published_files(store, view, issue, standing)
     if city.public:
         files |= public_files(store, view, issue, places.layers, city.shown_title)

@@ -69,6 +69,7 @@ DAYS: Final = StoredTable(Asset.RAW_ALERTS, _CITY, "_days.parquet", "State of ea
 RECEIVED: Final = StoredFile(Asset.ARRIVALS, _CITY, "received.json", "Landed files, with their days and errors.")
 MERGED: Final = StoredFile(Asset.ARRIVALS, _CITY, "{hash}.merged.json", "Versions of days of which files differ.")
 POLLED: Final = StoredFile(Asset.ARRIVALS, _CITY, "polled.json", "Last answers of the live sources.")
+WAITING: Final = StoredFile(Asset.ARRIVALS, _CITY, "waiting.json", "Landed rows that are not built yet, in words.")
 _ARRIVED: Final = {"filed": Column("date32[day]", "Local day of the row."), **_RECEIVED}
 ARRIVED_ROWS: Final = StoredTable(Asset.ARRIVALS, _CITY, "{hash}.parquet", "Rows of one landed file.", _ARRIVED)
 

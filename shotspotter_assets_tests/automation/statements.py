@@ -92,6 +92,7 @@ ALWAYS: Final[tuple[Statement, ...]] = (
 """Statements that hold at each step."""
 IDLE: Final[tuple[Statement, ...]] = (
     ("nothing is due", lambda said: said.status["due"], lambda said: ["nothing"]),
+    ("nothing waits in the status file", lambda said: said.status_file["waits"], lambda said: []),
     (
         "last known day of the status file",
         lambda said: said.status_file["last_known"],

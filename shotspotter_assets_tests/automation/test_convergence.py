@@ -281,6 +281,8 @@ class Converging(RuleBasedStateMachine):
                 reasons = [one.tags["shotspotter/reason"] for one in self.town.tick()]
                 status = Said(self.town).status
                 assert name in " ".join([*reasons, self.town.message, *status["due"], *status.get("waits", ())])
+                if self.town.store.exists(STATUS, NAME):
+                    assert name in " ".join(Said(self.town).status_file["waits"])
                 self.nothing_untrue_is_said()
 
     def nothing_untrue_is_said(self) -> None:

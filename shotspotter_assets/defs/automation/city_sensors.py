@@ -99,6 +99,7 @@ class _Tick:
             self._log.info(f"{request.tags[TARGET_TAG]}: {request.tags[REASON_TAG]}")
         for run in found.waiting:
             self._log.info(run.waiting_text)
+        self._show([*found.runs, *found.waiting])
         said = " ".join(shown[:MAX_SHOWN]) + more
         return dg.SensorResult(
             run_requests=requests,
@@ -106,6 +107,15 @@ class _Tick:
             asset_events=list(self._events(snapshot)),
             cursor=json.dumps(self._reported),
         )
+
+    def _show(self, runs: "Sequence[DueRun]") -> None:
+        """Show landed days that are not built yet, on the pages too."""
+        waiting = [run.waiting_text if run.waits_for else run.why for run in runs if Asset.RAW_ALERTS in run.assets]
+        if waiting != self._reported.get("waiting"):
+            from shotspotter_assets.pages.waiting import show_waiting
+
+            show_waiting(self._store, self._city, waiting)
+            self._reported["waiting"] = waiting
 
     def _requests(self, run: "DueRun") -> Iterator[dg.RunRequest]:
         """Request a run; one that has just failed, or has built nothing new, is tried again less and less often."""

@@ -2,6 +2,11 @@
 "use strict";
 
 document.addEventListener("DOMContentLoaded", async () => {
+  /* Written by the sensor, so that what has landed since the page was made is named. */
+  CityPages.load("waiting").catch(() => []).then((sentences) => {
+    byId("waiting").replaceChildren(...(sentences || []).map((sentence) => CityPages.element("p", `Not in this forecast yet: ${sentence}`)));
+    byId("waiting").hidden = !sentences || !sentences.length;
+  });
   const periods = all(".period"), links = all("nav.shifts a"), DAY = 86400000;
   if (!periods.length) return;
   const instant = (period, name) => Date.parse(period.dataset[name]);
