@@ -114,8 +114,8 @@ IDLE: Final[tuple[Statement, ...]] = (
     ),
     (
         "the first page shows the forecast of the status file",
-        lambda said: re.findall(r'id="when" data-day="([^"]+)"', said.page)[:1],
-        lambda said: [said.status_file["forecast_date"]] if said.status_file["forecast_date"] else [],
+        lambda said: re.findall(r'id="day">([^<]+)<', said.page)[:1],
+        lambda said: _long_days(said.status_file["forecast_date"]),
     ),
 )
 """Statements that hold once nothing is due and the pages are made."""
@@ -130,3 +130,8 @@ def untrue(town: LivingCity, statements: tuple[Statement, ...]) -> list[str]:
 
 def _all(said: Said, title: str) -> str:
     return " ".join(said.status.get(title, ()))
+
+
+def _long_days(text: str | None) -> list[str]:
+    day = None if text is None else date.fromisoformat(text)
+    return [] if day is None else [f"{day:%A}, {day.day} {day:%B %Y}"]
