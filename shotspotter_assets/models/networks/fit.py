@@ -4,11 +4,13 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from shotspotter_assets.models.forecaster import NO_CONTEXT, Choices, FitContext
 from shotspotter_assets.models.forecaster_settings import NetworkSettings
@@ -94,15 +96,17 @@ def fit_network(
     plateau = {"factor": PLATEAU_FACTOR, "patience": settings.plateau_patience, "min_delta": 0.0, "min_lr": 0.0}
     callbacks = [keras.callbacks.TerminateOnNaN(), stopping, keras.callbacks.ReduceLROnPlateau(**plateau)]
     callbacks.append(_epoch_reports(context, settings.epochs, began))
-    if context.backups is not None:  # early stopping counts from there
+    folder = None
+    if context.backups is not None:
         arguments = [settings.model_dump(), *map(repr, (train, validation, inputs.lead, own_maps, inputs.counts.shape))]
         arrays = (inputs.counts, inputs.in_coverage, inputs.maps, inputs.start, kept, *weights)
         # A name by all that decides how a training goes on, so that another one starts anew.
         name = sha256(json.dumps(arguments), *[b"" if one is None else one.tobytes() for one in arrays])[:16]
-        backup = context.backups / name
-        callbacks.insert(-1, keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True))
-    how = {"epochs": settings.epochs, "callbacks": callbacks, "shuffle": False, "verbose": 0}
-    fitted = twin.fit(batches, validation_data=held_out, **how)
+        folder = context.backups / name
+    with _backup(folder) as restoring:
+        callbacks[-1:-1] = restoring  # early stopping counts from there
+        how = {"epochs": settings.epochs, "callbacks": callbacks, "shuffle": False, "verbose": 0}
+        fitted = twin.fit(batches, validation_data=held_out, **how)
     for data_set in (batches, held_out):
         data_set.release()
     history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
@@ -116,6 +120,24 @@ def fit_network(
             model.set_weights(weights)
             chosen["best_epoch"] = 0
     return model, chosen
+
+
+@contextmanager
+def _backup(folder: Path | None) -> Iterator[list[keras.callbacks.Callback]]:
+    """Yield the callback that keeps a backup in a folder; none without a folder, or while another process trains the same."""
+    if folder is None:
+        yield []
+        return
+    lock = FileLock(f"{folder}.lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield []
+        return
+    try:
+        yield [keras.callbacks.BackupAndRestore(str(folder), double_checkpoint=True)]
+    finally:
+        lock.release()
 
 
 def _epoch_reports(context: FitContext, epochs: int, began: float) -> keras.callbacks.Callback:

@@ -78,7 +78,24 @@ def test_seed_determines_the_weights_and_backups_are_deleted(tmp_path: Path) -> 
     first, second = (fit(short, context=FitContext(backups=tmp_path)) for _ in range(2))
     for one, other in zip(first[0].get_weights(), second[0].get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert not list(tmp_path.iterdir())
+    assert not backups_in(tmp_path)
+
+
+def backups_in(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir()]
+
+
+def test_equal_trainings_at_once_do_not_share_a_backup(tmp_path: Path) -> None:
+    short = CONFIG.model_copy(update={"epochs": 2})
+    inner: list[Trained] = []
+
+    def train_again(epoch: int, loss: float) -> None:
+        if not inner:
+            inner.append(fit(short, context=FitContext(backups=tmp_path)))
+
+    outer = fit(short, context=FitContext(backups=tmp_path, after_epoch=train_again))
+    assert [one[1]["resumed_from_epoch"] for one in (*inner, outer)] == [0, 0]
+    assert not backups_in(tmp_path)
 
 
 def stop(epoch: int, loss: float) -> None:
@@ -97,7 +114,7 @@ def test_stopped_training_goes_on_after_its_last_epoch(learned: Trained, tmp_pat
     assert resumed[1]["resumed_from_epoch"] == 3
     assert epochs[0] == 4
     assert resumed[1]["history"]["val_loss"][0] < learned[1]["history"]["val_loss"][0]
-    assert not list(tmp_path.iterdir())
+    assert not backups_in(tmp_path)
 
 
 def test_sees_the_past_only(learned: Trained) -> None:
