@@ -35,6 +35,7 @@ PACKAGED_ALERTS = PACKAGE_CITIES / "washington_dc" / "alerts" / "alerts_2014_201
 def own_temporary_folder() -> Iterator[None]:
     """Networks keep backups there by a hash of what they train on; two processes with equal trainings would collide."""
     with tempfile.TemporaryDirectory(prefix="tests-") as folder, pytest.MonkeyPatch.context() as patch:
+        Path(folder).chmod(0o755)  # database servers run as users of their own
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", folder)
         yield

@@ -115,7 +115,7 @@ def test_a_newest_day_is_requested_beside_runs_of_a_person_and_once(settled: Liv
         settled.land("daily.csv", *rows(TODAY, TODAY))
         [request] = settled.tick()
         assert requested_days(request) == (str(TODAY), str(TODAY))
-        assert "live_models" in assets_of(request)
+        assert "raw_alerts" in assets_of(request)
         with settled.under_way(assets_of(request), request.tags):
             assert settled.tick() == []
             assert "daily.csv" in settled.message

@@ -1,7 +1,7 @@
 import re
 import shutil
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from html import unescape
 from pathlib import Path
 
@@ -166,7 +166,8 @@ def test_target_without_events_says_so_and_others_go_on(made: Path) -> None:
 
 def test_late_city_names_the_last_forecast_of_its_main_target(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     city = CITY.model_copy(update={"targets": {"robbery": ("robbery",)}})
-    monkeypatch.setattr("shotspotter_assets.calendar.local_time.today", lambda _: date(2024, 4, 30))
+    now = datetime(2024, 4, 30, 17, tzinfo=UTC)
+    monkeypatch.setattr("shotspotter_assets.calendar.local_time.now", lambda: now)
     assert f"the forecast issued on {NEXT}" in lateness(Store(str(made)), city).message
 
 
