@@ -46,7 +46,7 @@ def definitions(city: City) -> dg.Definitions:
         assert nowcast is not None  # no inputs equal "", and the clock stands still
         renew_last_hours(opened, city, Places(city))
         record, longest = nowcast.record, nowcast.longest
-        period = f"the {number_of(longest['hours'][0], 'hour')} from {record.starts.removesuffix('Z')} UTC"
+        period = f"the {number_of(longest['hours'][0].as_py(), 'hour')} from {record.starts.removesuffix('Z')} UTC"
         title = f"Risk of {period}: {number_of(record.alerts_since_midnight, 'alert')} since midnight"
         picture = panel.picture("map", risk_map(longest, city, title))
         return dg.MaterializeResult(metadata={**panel.nowcast(opened, record), "map": picture})

@@ -36,7 +36,7 @@ def test_the_first_day_has_a_forecast_with_wide_intervals(root: Path, instance: 
         run(root, instance, day)
     first, later = (ServingRecord.load(store, CITY, day) for day in (FIRST, LATER))
     assert first.served == later.served == "new_city"
-    assert first.reasons[0] == f"The city has 1 known days, and its own models need {MIN_HISTORY_DAYS}."
+    assert first.reasons[0] == f"The city has 1 known day, and its own models need {MIN_HISTORY_DAYS}."
     assert "start at those of other cities (package|2023-01-01), for the whole box" in first.reasons[1]
     factors = [float(record.reasons[1].split("may be up to ")[1].split()[0]) for record in (first, later)]
     assert factors[0] > factors[1] > 1

@@ -318,7 +318,7 @@ def test_a_person_decides_which_models_serve(bare: Chain) -> None:
     forecast = at_horizon(bare.forecast(NEXT), "day")
     np.testing.assert_array_equal(forecast["probability"].to_numpy(), forecast["candidate"].to_numpy())
     last, why, by_hand = record.reasons
-    assert (last, by_hand[:24]) == (f"Trained on {DAY}; retrains weekly.", "Approved by a person at ")
+    assert (last, by_hand[:24]) == (f"Trained on {DAY}; retrains weekly.", "Approved by A. Smith at ")
     assert although in why
     assert why in page()
     assert why in status_text(settings, CITY, bare.instance)
