@@ -1,4 +1,4 @@
-"""A person's word about single days: small files in the city's landing folder, which a vendor's job can write as well.
+"""A person's word about single days: small files in the city's landing folders, which a vendor's job can write as well.
 
 `quiet_2026-11-28` reports a day without alerts, and `accept_2026-11-28` accepts a day with far more alerts than usual. Any
 suffix may follow, and the content is ignored. A word is taken back by removing its file.
@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.tabular_settings import LandingSettings
 from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.store import Objects
 
@@ -42,35 +43,41 @@ NO_WORDS: Final = Words()
 
 @dataclass(frozen=True)
 class WordFolder:
-    """The folder of a city's words: its landing folder, or one with its name if it has none below the landing root."""
+    """The folders of a city's words: its landing folders, or one with its name if it has none below the landing root."""
 
     city: City
     objects: Objects  # of the landing root
 
     @property
-    def folder(self) -> str:
-        """Path of the folder below the landing root."""
-        return next(filter(None, (getattr(source, "folder", None) for source in self.city.all_sources)), self.city.name)
+    def folders(self) -> list[str]:
+        """Paths of the folders below the landing root, in the order of the city's sources; the first one is written to."""
+        landing = [one for one in self.city.all_sources if isinstance(one, LandingSettings) and one.path is None]
+        return [source.folder or self.city.name for source in landing] or [self.city.name]
 
     def read(self) -> Words:
-        """Return the words; raise SourceError if the folder cannot be listed."""
+        """Return the words; raise SourceError if a folder cannot be listed."""
         quiet, accepted = (frozenset(day for _, day in self._files(word)) for word in ("quiet", "accept"))
         return Words(quiet, accepted)
 
     def add(self, word: Word, day: date) -> None:
         """Write the file of a word."""
-        self.objects.write(f"{self.folder}/{word}_{day}", b"")
+        self.objects.write(f"{self.folders[0]}/{word}_{day}", b"")
 
     def remove(self, word: Word, day: date) -> None:
         """Remove the files of a word."""
-        for name in (name for name, of_day in self._files(word) if of_day == day):
-            self.objects.delete(f"{self.folder}/{name}")
+        for path in (path for path, of_day in self._files(word) if of_day == day):
+            self.objects.delete(path)
 
     def _files(self, word: str) -> list[tuple[str, date]]:
+        """Return path and day of the files of a word."""
+        named = [f"{folder}/{name}" for folder in self.folders for name in self._names(folder, word)]
+        return [(path, day) for path in named if (day := day_of_word(path)) is not None]
+
+    def _names(self, folder: str, word: str) -> list[str]:
         try:
-            names = self.objects.files_in(self.folder, named=f"{word}_")
+            names = self.objects.files_in(folder, named=f"{word}_")
         except StoreError as error:
             remedy = "Check SHOTSPOTTER_LANDING and, for S3, the keys, region and endpoint of the AWS environment."
-            problem = f"the landing folder {self.objects.uri(self.folder)} cannot be listed ({error})"
+            problem = f"the landing folder {self.objects.uri(folder)} cannot be listed ({error})"
             raise SourceError(f"City {self.city.name}: {problem}. {remedy}") from None
-        return [(name, day) for name in names if "/" not in name and (day := day_of_word(name)) is not None]
+        return [name for name in names if "/" not in name]

@@ -213,7 +213,10 @@ def take_snapshot(
         reports=source_reports(city, readers, polled, now),
         words=words,
     )
-    if others := {path: file for path, file in read_received(store, city.name).items() if path not in snapshot.files}:
+    # Another process may have received a file of a present folder meanwhile.
+    present = tuple(f"{reader.folder}/" for reader in readers if isinstance(reader, LandingFolder))
+    received = read_received(store, city.name)
+    if others := {path: file for path, file in received.items() if not path.startswith(present)}:
         write_received(store, city.name, others, {})  # of folders that the city's file no longer names
     return snapshot
 

@@ -1,5 +1,5 @@
 import uuid
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,9 @@ from shotspotter_assets_tests.made_up_city import made_up_city
 
 DAY, NEXT = date(2026, 11, 28), date(2026, 11, 29)
 LAYER = {"kind": "arcgis", "layer": "https://maps.example.gov/0", "columns": {"time": "t"}}
+
+
+FILES = {"kind": "landing", "columns": {"time": "t"}}
 
 
 def a_city(**source: object) -> City:
@@ -42,12 +45,24 @@ def test_words_are_written_and_taken_back(words: WordFolder) -> None:
 
 def test_words_lie_in_the_folder_of_the_landed_files(tmp_path: Path) -> None:
     folders = {
-        "dale": {"kind": "landing", "path": "packaged"},
-        "from_vendor": {"kind": "landing", "folder": "from_vendor"},
+        "dale": FILES | {"path": "packaged"},
+        "from_vendor": FILES | {"folder": "from_vendor"},
     }
     for folder, source in folders.items():
-        city = made_up_city("dale", (-77, 38, -76, 39), start=DAY, source=source | {"columns": {"time": "t"}})
-        assert WordFolder(city, objects_at(str(tmp_path))).folder == folder
+        city = made_up_city("dale", (-77, 38, -76, 39), start=DAY, source=source)
+        assert WordFolder(city, objects_at(str(tmp_path))).folders == [folder]
+
+
+def test_words_count_in_each_landing_folder_and_are_written_to_the_first(tmp_path: Path) -> None:
+    sources = {"source": FILES, "other_sources": [FILES | {"folder": "dale_reports"}]}
+    city = made_up_city("dale", (-77, 38, -76, 39), start=DAY, **sources)
+    words = WordFolder(city, objects_at(str(tmp_path)))
+    words.add("quiet", DAY)
+    assert (tmp_path / "dale" / f"quiet_{DAY}").exists()
+    words.objects.write(f"dale_reports/quiet_{NEXT}.txt", b"from the vendor")
+    assert words.read().quiet == {DAY, NEXT}
+    words.remove("quiet", NEXT)
+    assert words.read().quiet == {DAY}
 
 
 def files(*names: str, rows: tuple[date, ...] = (), received: date = NEXT) -> dict[str, ReceivedFile]:
@@ -67,13 +82,29 @@ def test_a_date_in_a_name_covers_its_day_once_that_is_over() -> None:
     assert covered_days(files("28.11.2026.csv"), "%d.%m.%Y", zone) == {DAY}
 
 
+def daily_files(*days: date) -> dict[str, ReceivedFile]:
+    return {name: file for day in days for name, file in files(f"{day:%j}.csv", rows=(day,), received=day).items()}
+
+
 def test_files_of_one_day_each_make_a_daily_folder() -> None:
     days = [date(2026, 11, day) for day in (20, 21, 22)]
+    zone = a_city().zone
     history = files("history.csv", rows=(*days, DAY), received=days[0])
-    daily = {}
-    for at, day in enumerate(days):
-        daily |= files(f"{at}.csv", rows=(day,), received=day)
-    assert daily_since(history | daily, None, ()) == days[0]
-    assert daily_since(history, None, ()) is None
+    assert daily_since(history | daily_files(*days), None, zone) == days[0]
+    assert daily_since(history, None, zone) is None
+    assert daily_since({}, "%Y-%m-%d", zone) is None
     bursts = files(*"abcdefgh", rows=(DAY,))
-    assert daily_since(bursts, None, ()) is None, "several files of one day"
+    assert daily_since(bursts, None, zone) is None, "several files of one day"
+
+
+@pytest.mark.parametrize("form", [None, "daily_%Y-%m-%d"])
+def test_old_single_files_and_corrections_begin_no_series_of_daily_files(form: str | None) -> None:
+    zone, first, old = a_city().zone, date(2026, 6, 1), date(2020, 1, 5)
+    series = [first + timedelta(days=day) for day in range(90) if day not in (1, 2, 40, 41, 42)]
+    daily = {f"daily_{day}.csv": file for day, file in zip(series, daily_files(*series).values(), strict=True)}
+    assert daily_since(daily, form, zone) == first
+    for name, rows in {f"correction_{old}.csv": (old,), f"daily_{old}.csv": (old,), f"daily_{DAY}.csv": ()}.items():
+        assert daily_since(files(name, rows=rows) | daily, form, zone) == first
+    assert daily_since(dict(list(daily.items())[:2]), form, zone) == first, (
+        "a missing file among the first ones is a gap"
+    )

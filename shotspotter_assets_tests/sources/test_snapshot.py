@@ -11,6 +11,8 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.alert_source import Access, AlertSource, SourceError
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.known_days import decide_days
+from shotspotter_assets.sources.landing.folder import Landed, LandingFolder
+from shotspotter_assets.sources.landing.received import read_received
 from shotspotter_assets.sources.schema import RAW_SCHEMA, SIMULATED, read_sources, rows_by_origin
 from shotspotter_assets.sources.snapshot import POLLED_DAYS, Snapshot, read_polled, record_answer, take_snapshot
 from shotspotter_assets.storage.store import Store
@@ -166,6 +168,28 @@ def test_files_that_a_tick_has_no_time_for_are_left_for_the_next(town: Town) -> 
     assert [len(town.snapshot(max_seconds=0).rows) for _ in range(2)] == [1, 2]
     [landed] = town.snapshot(max_seconds=0).landed
     assert (len(landed.files), landed.unread) == (3, 0)
+
+
+def test_a_file_received_by_another_process_meanwhile_stays(tmp_path: Path) -> None:
+    town = Town(tmp_path, DAILY_AND_HISTORY)
+    town.land("history/a.csv", "2024-03-02")
+    other = Town(tmp_path, DAILY_AND_HISTORY)
+
+    class Slow(LandingFolder):
+        def refresh(self, max_seconds: float = 60) -> Landed:
+            landed = super().refresh(max_seconds)
+            other.land("history/b.csv", "2024-03-04")
+            other.snapshot()
+            return landed
+
+    history = Slow(town.city, town.city.all_sources[1], str(town.root / "history"), town.store)
+    town.readers = [town.readers[0], history]
+    assert len(town.snapshot().files) == 1
+    kept = read_received(town.store, "dale")
+    assert {Path(path).name for path in kept} == {"a.csv", "b.csv"}
+    one = Town(tmp_path, HISTORY.model_copy(update={"source": DAILY_AND_HISTORY.source}))
+    one.snapshot()
+    assert read_received(town.store, "dale") == {}, "the city's file no longer names the folder"
 
 
 def test_rows_of_the_present_day_and_of_the_future_wait(town: Town) -> None:

@@ -177,7 +177,7 @@ class LandingFolder(AlertSource):
         used = received.used_files(self._files_before(), self.city, self._meaning)
         form = self.source.file_date
         covered = covered_days(used, form, self.city.zone)
-        return SourceReport(self.gives, files=covered, daily_since=daily_since(used, form, covered))
+        return SourceReport(self.gives, files=covered, daily_since=daily_since(used, form, self.city.zone))
 
     def _files_before(self) -> dict[str, ReceivedFile]:
         files = received.read_received(self._store, self.city.name)

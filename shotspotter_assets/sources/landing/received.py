@@ -19,7 +19,7 @@ from shotspotter_assets.geometry.grid import Box
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.schema import rows_by_origin
 from shotspotter_assets.storage.catalogue import ARRIVED_ROWS, RAW_ROWS, RECEIVED
-from shotspotter_assets.storage.errors import StoreError
+from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
@@ -189,7 +189,7 @@ def read_rows(store: Store, city: str, path: str, file: ReceivedFile) -> pa.Tabl
     """Return the used rows of a file, `RAW_SCHEMA`; raise SourceError if they were replaced or are lost."""
     try:
         rows = store.read_table(_rows_file(path, file.rows_from), city)
-    except StoreError:
+    except (MissingObjectError, CorruptObjectError):
         if read_received(store, city).get(path) == file:
             write_received(store, city, {path: file}, {})
         raise LostRowsError(

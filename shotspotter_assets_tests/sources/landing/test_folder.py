@@ -24,9 +24,10 @@ from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.api.arcgis import ArcgisSettings
 from shotspotter_assets.sources.landing.folder import LandingFolder, ListedFile
 from shotspotter_assets.sources.landing.reader import Batch, read_in_subprocess
-from shotspotter_assets.sources.landing.received import unusable_files
+from shotspotter_assets.sources.landing.received import read_received, unusable_files
 from shotspotter_assets.sources.schema import RAW_SCHEMA
 from shotspotter_assets.sources.tabular_settings import Columns
+from shotspotter_assets.storage.errors import StoreError
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.conftest import TEST_CITIES
 from shotspotter_assets_tests.s3_server import S3Server
@@ -380,6 +381,21 @@ def test_a_file_replaced_by_a_broken_one_keeps_its_rows(tmp_path: Path) -> None:
     assert re.search("cannot be read as a CSV.* The rows of its last good version are used until then", file.error)
     write(tmp_path, ROWS[1:], "csv")
     assert folder(tmp_path).read(FIRST, LAST)["date"].to_pylist() == DAYS[1:]
+
+
+def test_rows_are_forgotten_if_they_are_lost_and_not_if_the_store_fails(tmp_path: Path) -> None:
+    write(tmp_path, ROWS, "csv")
+    landed = folder(tmp_path).refresh()
+    [rows] = (tmp_path.with_name(f"{tmp_path.name}.store") / "arrivals" / "city=landing_city").glob("*.parquet")
+    rows.unlink()
+    rows.mkdir()
+    with pytest.raises(StoreError, match="Cannot use the store"):
+        folder(tmp_path).read(FIRST, LAST)
+    assert read_received(store(tmp_path), CITY.name) == landed.files
+    rows.rmdir()
+    with pytest.raises(SourceError, match="are lost"):
+        folder(tmp_path).read(FIRST, LAST)
+    assert folder(tmp_path).read(FIRST, LAST).num_rows == len(ROWS)
 
 
 def test_rows_read_with_other_settings_are_not_used(tmp_path: Path) -> None:
