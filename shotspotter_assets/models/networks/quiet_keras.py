@@ -1,4 +1,4 @@
-"""Keras on TensorFlow with its threads set and without the notices of its libraries; all networks import Keras from here.
+"""Keras on TensorFlow with one thread an operation and without the notices of its libraries; all networks import Keras from here.
 
 The libraries print notices on CUDA, oneDNN and the processor while they load, before they read any setting of their log.
 """
@@ -8,8 +8,8 @@ import sys
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-for _pool in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-    os.environ.setdefault(_pool, "1")  # least CPU for networks this small; read when TensorFlow starts its pools
+# Least CPU for networks this small; read when TensorFlow starts its pools. One thread between operations can lock up a training.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 STDERR = 2
 _stream = os.dup(STDERR)
 with tempfile.TemporaryFile() as _notices:
