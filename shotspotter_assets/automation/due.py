@@ -66,13 +66,15 @@ def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunU
 def _placed(run: DueRun, under_way: Sequence[RunUnderWay], last: date | None) -> DueRun:
     """Return a run with the run under way that it waits for: one that writes its partitions.
 
-    Nothing holds back the newest day: two runs of it are safe at once, and one for other rows gives up.
+    The newest day waits only for a run that builds its rows: a run of other assets may go on beside it, and one that was
+    requested for other rows of that day gives up.
     """
-    before = writer(under_way, run.assets, run.days)
-    is_newest = before is not None and before.days == run.days == (last, last) and Asset.RAW_ALERTS in run.assets
-    if before is None or (is_newest and before.version and before.version != run.version):
-        return run
-    return replace(run, waits_for=str(before))
+    assets: Sequence[Asset] = run.assets
+    if run.days == (last, last) and Asset.RAW_ALERTS in run.assets:
+        assets = ALERTS
+        under_way = [one for one in under_way if one.days != run.days or one.version in ("", run.version)]
+    before = writer(under_way, assets, run.days)
+    return run if before is None else replace(run, waits_for=str(before))
 
 
 def _missing(stored: Stored, days: DueDays) -> Iterator[str]:
@@ -95,7 +97,7 @@ def _held_back(city: City, stored: Stored) -> Iterator[str]:
 def _daily_runs(
     city: City, stored: Stored, days: DueDays, under_way: Sequence[RunUnderWay], now: datetime
 ) -> Iterator[DueRun]:
-    """Yield the run of the newest day, those of other days, and, without any such day, those of products."""
+    """Yield the run of the newest day, those of other days, and those of products, as stopgaps while days are due."""
     last = days.last
     if last is None:
         return
@@ -107,6 +109,8 @@ def _daily_runs(
             yield _days_run(ALERTS, stretch, days, priority)
     if not days.due:
         yield from _product_runs(stored, last, now)
+    elif writer(under_way, ALERTS, (city.start, last)) is None and _is_whole(stored):
+        yield from (replace(run, is_stopgap=True) for run in _product_runs(stored, last, now))
 
 
 def _assets_of_newest_day(stored: Stored, day: date, now: datetime) -> tuple[Asset, ...]:
@@ -144,6 +148,14 @@ def _may_go_first(city: City, stored: Stored, last: date) -> bool:
     return len(before) == (last - city.start).days and all(day.settings == settings for day in before)
 
 
+def _is_whole(stored: Stored) -> bool:
+    """Return True if all days to the newest stored one are on the grid as stored, with the settings of the city's file."""
+    days = stored.table.days
+    if any(stored.origin(Asset.GRID_TENSORS, day).made_from != stored.table.made_from(day) for day in days):
+        return False
+    return bool(days) and _may_go_first(stored.city, stored, max(days) + ONE_DAY)
+
+
 def _issue_dates(city: City, last: date, now: datetime) -> list[date]:
     """Return the issue dates of the present: yesterday and, from the city's hour on, today; `last` of an ended source."""
     local = now.astimezone(city.zone)
@@ -172,7 +184,7 @@ def _product_runs(stored: Stored, last: date, now: datetime) -> Iterator[DueRun]
     """Yield the runs of outdated products of the present, then scores, then the report and the pages."""
     stale = _all_stale_products(stored, last, now)
     scores = _scores(stored.city)
-    unscored = _unscored_days(stored, scores, last)
+    unscored = _unscored_days(stored, scores)
     for stretch in contiguous(stale):
         first, outdated = stretch[0], stale[stretch[0]][0]
         version = sha256(*(stored.made_from(name, day) for day in stretch for name in stale[day]))[:16]
@@ -195,11 +207,13 @@ def _all_stale_products(stored: Stored, last: date, now: datetime) -> dict[date,
     return {day: names for day, names in of_dates.items() if names}
 
 
-def _unscored_days(stored: Stored, scores: Sequence[Asset], last: date) -> list[date]:
-    """Return the days of issued forecasts whose scores are outdated."""
-    first = stored.city.first_issue_date
+def _unscored_days(stored: Stored, scores: Sequence[Asset]) -> list[date]:
+    """Return the stored days of issued forecasts whose scores are outdated."""
+    first, days = stored.city.first_issue_date, stored.table.days
     issued = sorted(date.fromisoformat(key) + ONE_DAY for key in stored.versions(Asset.RISK_FORECASTS))
-    return [day for day in issued if first <= day <= last and any(not stored.is_current(one, day) for one in scores)]
+    return [
+        day for day in issued if day >= first and day in days and any(not stored.is_current(one, day) for one in scores)
+    ]
 
 
 def _score_runs(stored: Stored, scores: Sequence[Asset], unscored: Sequence[date]) -> Iterator[DueRun]:

@@ -20,6 +20,7 @@ class DueRun:
     why: str  # reason, in words
     version: str  # version of the inputs, equal in repeated requests
     replaces: str = ""  # version of the stored partitions
+    is_stopgap: bool = False  # True for a run that is requested only if no run before it can be
     waits_for: str = ""  # run under way that has to end before, in words; empty for a run that may start
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from functools import partial, wraps
 from inspect import cleandoc
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
@@ -17,6 +17,8 @@ from shotspotter_assets.storage.stored_file import Asset, StoredTable
 
 Body = Callable[..., panel.Metadata]
 """Function of log, store, city and key that writes one partition (a day, or the cutoff of a fold) and returns its panel."""
+OPTIONAL: Final[Mapping[str, Any]] = {"output_required": False, "dagster_type": dg.Nothing}
+"""Arguments of `dagster.asset` for an asset that may give up: without an output, the run's later steps are skipped."""
 Upstream = Mapping[Asset, dg.PartitionMapping | None]  # assets that an asset is made from, with partition mappings
 
 
@@ -57,15 +59,12 @@ def city_asset(
     **more: Any,
 ) -> dg.AssetsDefinition:
     """Build an asset whose partitions `body` makes one by one; its first argument is the configuration of a `launchpad`."""
-    # Without an output, the run's later steps are skipped.
-    optional: dict[str, Any] = {"output_required": False, "dagster_type": dg.Nothing}
-    settings = asset_settings(city, asset, upstream, **optional, **more)
+    settings = asset_settings(city, asset, upstream, **OPTIONAL, **more)
     schema: Any = None if launchpad is None else launchpad.to_config_schema()
 
     @dg.asset(**settings, config_schema=schema, description=cleandoc(body.__doc__ or ""))
     def made(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
-        if newer := replacing_run(context.instance, context.run):
-            context.log.warning(f"Given up: run {newer} was requested for newer rows, and makes this again.")
+        if is_given_up(context):
             return
         opened, given = store.open(), context.op_execution_context.op_config
         make = body if launchpad is None else partial(body, launchpad(**given))
@@ -75,6 +74,14 @@ def city_asset(
         yield dg.Output(None)
 
     return made
+
+
+def is_given_up(context: dg.AssetExecutionContext, *, same_day: bool = False) -> bool:
+    """Return True, and log it, if a newer run makes this again; it has to be of the `same_day` for rows of days."""
+    newer = replacing_run(context.instance, context.run, same_day=same_day)
+    if newer:
+        context.log.warning(f"Given up: run {newer} was requested for newer rows, and makes this again.")
+    return bool(newer)
 
 
 def for_each_target(body: Body) -> Body:

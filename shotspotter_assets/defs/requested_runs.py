@@ -30,10 +30,11 @@ def runs_under_way(instance: dg.DagsterInstance, city: City) -> list[RunUnderWay
     return [run for run in described if run.assets]
 
 
-def replacing_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+def replacing_run(instance: dg.DagsterInstance, run: dg.DagsterRun, *, same_day: bool = False) -> str:
     """Return the id of a newer run that makes `run` superfluous; empty without one.
 
-    It was requested for other rows of the newest day of `run`, of the last day before its forecasts, or for a later day.
+    It was requested for other rows of the newest day of `run`, of the last day before its forecasts, or, unless it has to
+    be the `same_day`, for a later day.
     """
     own = _described(run, city := run.tags.get(CITY_TAG, ""))
     if run.tags.get(PRIORITY_TAG) != str(NEWEST_DAY) or own.days is None:
@@ -43,7 +44,8 @@ def replacing_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     for newer in takewhile(lambda other: other.run_id != run.run_id, runs):
         other = _described(newer, city)
         is_newer = other.days is not None and other.days[1] >= newest_day and other.version != own.version
-        if is_newer and Asset.RAW_ALERTS in other.assets and newer.status in {*_ACTIVE, dg.DagsterRunStatus.SUCCESS}:
+        is_of_day = other.writes([Asset.RAW_ALERTS], own.days if same_day else None)
+        if is_newer and is_of_day and newer.status in {*_ACTIVE, dg.DagsterRunStatus.SUCCESS}:
             return newer.run_id
     return ""
 

@@ -195,6 +195,39 @@ def test_the_next_day_is_due_from_the_hour_of_the_citys_file_on(
     assert run.assets == (*PRODUCTS, "city_pages")
 
 
+def test_products_are_due_while_a_day_is_not_stored(current: Town) -> None:
+    tomorrow = TODAY + timedelta(days=1)
+    newest, products = [run for run in current.due(tomorrow) if run.assets[0] not in TRAINING]
+    assert (newest.assets[0], newest.days) == ("raw_alerts", (TODAY, TODAY))
+    assert (products.assets, products.days, products.is_stopgap) == ((*PRODUCTS, "city_pages"), (tomorrow,) * 2, True)
+    building = RunUnderWay(frozenset(ALERTS), (TODAY, TODAY), newest.version)
+    assert not [run for run in current.due(tomorrow, building) if run.assets[0] not in TRAINING], "its day comes first"
+    current.add(FIRST, FIRST, settings="other")
+    assert not [run for run in current.due(tomorrow) if run.assets[0] in PRODUCTS], "days of two grids"
+
+
+@pytest.mark.parametrize(
+    ("assets", "first", "version", "waits"),
+    [
+        ((*PRODUCTS, "city_pages"), LAST, "automatic", False),
+        (("forecast_scores",), FIRST, "", False),
+        (("grid_tensors",), FIRST, "", True),
+        (("grid_tensors",), TODAY, "", True),
+        ((*ALERTS, "city_pages"), TODAY, "outdated", False),
+        ((*ALERTS, "city_pages"), TODAY, "same", True),
+    ],
+)
+def test_the_newest_day_waits_only_for_a_run_that_builds_its_rows(
+    current: Town, assets: tuple[str, ...], first: date, version: str, waits: bool
+) -> None:
+    tomorrow, morning = TODAY + timedelta(days=1), time(12)
+    [newest] = [run for run in current.due(tomorrow, at=morning) if run.assets[0] == "raw_alerts"]
+    assert {*PRODUCTS, "forecast_scores", "city_pages"} < set(newest.assets)
+    before = RunUnderWay(frozenset(assets), (first, TODAY), newest.version if version == "same" else version)
+    requested = [run.days for run in current.due(tomorrow, before, at=morning) if run.assets[0] == "raw_alerts"]
+    assert (requested, [run.days for run in current.waiting]) == (([], [newest.days]) if waits else ([newest.days], []))
+
+
 def test_the_days_of_an_ended_service_have_no_next_day(town: Town) -> None:
     town.city = town.city.model_copy(update={"end": LAST})
     for today in (TODAY, TODAY + timedelta(days=40)):

@@ -21,6 +21,7 @@ from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train_live
+from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import FORECAST_RECORD
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
@@ -127,6 +128,39 @@ def test_a_newest_day_is_requested_beside_runs_of_a_person_and_once(settled: Liv
             with settled.under_way(assets_of(newer), newer.tags):
                 assert settled.tick() == []
                 assert "more.csv" in settled.message
+
+
+def test_a_day_whose_run_fails_stops_no_forecast(settled: LivingCity) -> None:
+    settled.now += timedelta(days=1)
+    settled.land("daily.csv", *rows(TODAY, TODAY))
+    [request] = settled.tick()
+    with mock.patch("shotspotter_assets.sources.schema.read_sources", side_effect=OSError("killed")):
+        assert not settled.run(request)
+    [stopgap] = settled.tick()
+    assert assets_of(stopgap) == {*PRODUCTS, "city_pages"}
+    assert settled.run(stopgap)
+    assert forecast(settled, TODAY + ONE_DAY).last_known == YESTERDAY
+    settled.settle()
+    assert forecast(settled, TODAY + ONE_DAY).last_known == TODAY
+
+
+@pytest.mark.parametrize("later", [timedelta(0), ONE_DAY])
+def test_rows_of_a_day_are_cleaned_unless_a_newer_run_builds_that_day(settled: LivingCity, later: timedelta) -> None:
+    settled.now += timedelta(days=1)
+    settled.land("daily.csv", *rows(TODAY, TODAY))
+    [request] = settled.tick()
+    tags = request.tags | {"dagster/partition": str(TODAY + later), "shotspotter/version": "newer"}
+    finish = DayTable.finish
+
+    def finish_and_request(*arguments: Any) -> None:
+        finish(*arguments)
+        stack.enter_context(settled.under_way(assets_of(request), tags))
+
+    with ExitStack() as stack, mock.patch.object(DayTable, "finish", finish_and_request):
+        assert settled.run(request)
+    stored = Stored.read(settled.store, settled.city)
+    assert settled.table.days[TODAY].rows == 3
+    assert [str(TODAY) in stored.lineage(asset) for asset in ALERTS[1:]] == [bool(later)] * 2
 
 
 def test_a_run_for_outdated_rows_gives_up_and_counts_as_no_failure(settled: LivingCity) -> None:

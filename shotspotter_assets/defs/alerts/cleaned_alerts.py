@@ -9,7 +9,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import day_settings
+from shotspotter_assets.defs.materialize import OPTIONAL, day_settings, is_given_up
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
@@ -29,8 +29,8 @@ def definitions(city: City) -> dg.Definitions:
     key, days = asset_key(city, Asset.CLEANED_ALERTS), day_partitions(city)
     shown: dict[str, Any] = {"kinds": {"parquet"}, "code_version": "3", "table": CLEANED}
 
-    @dg.asset(**day_settings(city, Asset.CLEANED_ALERTS, {Asset.RAW_ALERTS: None}, **shown))
-    def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> None:
+    @dg.asset(**day_settings(city, Asset.CLEANED_ALERTS, {Asset.RAW_ALERTS: None}, **shown, **OPTIONAL))
+    def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
         """The tidy table of usable alerts, and beside it the rejected rows with their reasons.
 
         Received rows = cleaned + rejected + duplicates, for every day. Equal rows without an id count as the source's
@@ -44,6 +44,8 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.storage.fingerprints import table_fingerprints
         from shotspotter_assets.storage.lineage import Origin, begin_lineage, record_lineage
 
+        if is_given_up(context, same_day=True):
+            return
         opened, days = store.open(), run_days(context, city)
         table = DayTable.read(opened, city.name)
         raw = opened.read_window(RAW_ROWS, city.name, days[0], days[-1])
@@ -65,6 +67,7 @@ def definitions(city: City) -> dg.Definitions:
             metadata |= {} if city.time_precision == "second" else {"time_precision": city.time_precision}
             context.add_asset_metadata(metadata | panel.day_state(state), partition_key=str(day))
         _log_account(context, city, cleaned)
+        yield dg.Output(None)
 
     @dg.asset_check(asset=key, partitions_def=days, blocking=True)
     def rows_are_conserved(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:

@@ -1,5 +1,6 @@
 """Grid tensors of a city by local day: the day's counts by hour, type and cell."""
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Any, Final
 
@@ -7,7 +8,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import day_settings
+from shotspotter_assets.defs.materialize import OPTIONAL, day_settings, is_given_up
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import CLEANED, TENSORS
@@ -22,8 +23,8 @@ def definitions(city: City) -> dg.Definitions:
     key, days = asset_key(city, Asset.GRID_TENSORS), day_partitions(city)
     shown: dict[str, Any] = {"kinds": {"parquet"}, "code_version": "3", "table": TENSORS}
 
-    @dg.asset(**day_settings(city, Asset.GRID_TENSORS, {Asset.CLEANED_ALERTS: None}, **shown))
-    def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> None:
+    @dg.asset(**day_settings(city, Asset.GRID_TENSORS, {Asset.CLEANED_ALERTS: None}, **shown, **OPTIONAL))
+    def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
         """The day's frames as a sparse tensor: alerts, or incidents that began, by local hour, type, row and column.
 
         The dense shape is in the Parquet schema's metadata. A day without alerts is a tensor without entries.
@@ -34,6 +35,8 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.storage.fingerprints import table_fingerprints
         from shotspotter_assets.storage.lineage import Origin, begin_lineage, read_lineage, record_lineage
 
+        if is_given_up(context, same_day=True):
+            return
         opened, days = store.open(), run_days(context, city)
         table, lineage = DayTable.read(opened, city.name), read_lineage(opened, Asset.CLEANED_ALERTS, city.name)
         alerts = opened.read_window(CLEANED, city.name, days[0], days[-1], READ_COLUMNS)
@@ -57,6 +60,7 @@ def definitions(city: City) -> dg.Definitions:
         context.log.info(
             f"{city.name}: {number_of(alerts.num_rows, 'alert')} of {number_of(len(days), 'day')} to {days[-1]} gridded"
         )
+        yield dg.Output(None)
 
     @dg.asset_check(asset=key, partitions_def=days, blocking=True)
     def counts_equal_alerts(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:

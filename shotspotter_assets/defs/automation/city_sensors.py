@@ -90,7 +90,11 @@ class _Tick:
             city, readers, store, now, poll_seconds=poll_seconds, max_seconds=MAX_SECONDS, words=words
         )
         found = due(city, snapshot, Stored.read(store, city), under_way, now)
-        requests = [request for run in found.runs for request in self._requests(run)]
+        requests = list[dg.RunRequest]()
+        for run in found.runs:
+            # Days whose runs fail must not stop the forecasts.
+            if not (run.is_stopgap and requests):
+                requests += self._requests(run)
         training = (list(self._requests(run)) for run in found.training)
         requests += next(filter(None, training), [])
         shown = [*(run.waiting_text for run in found.waiting), *self._waits, *found.waits]
