@@ -108,6 +108,7 @@ def the_ui(site: Path, work: Path, environ: dict[str, str]) -> Iterator[str]:
             started.wait(20)
         with suppress(ProcessLookupError):
             os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
 
 
 def assets_at(url: str) -> str:
