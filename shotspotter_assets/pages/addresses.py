@@ -30,7 +30,7 @@ class Status(StoredRecord):
     forecast_date: date | None = None
     issue_date: date | None = Field(None, description="Last day whose data could be used.")
     last_known: date | None = Field(None, description="Last day whose data were used.")
-    data: str = Field("", description="Known and missing days, in words.")
+    data: str = Field("", description="Known and missing days when the file was written, in words.")
     lead: int | None = Field(None, description="Days from `last_known` to `forecast_date`.")
     issued_at: str | None = Field(None, description="Instant of the forecast (ISO 8601, UTC).")
     replayed: bool = Field(False, description="True for a forecast after its day.")
@@ -59,8 +59,8 @@ def published_files(store: Store, city: City, issue: dict[str, Any], standing: M
     key = {"city": city.name, "target": city.target}
     if forecast is None:
         last_known = nothing and nothing.last_known
-        data = nothing.data_in_words if nothing else ""
-        status = Status(**key, **standing, no_forecast=issue["no_forecast"], last_known=last_known, data=data)
+        facts = {"no_forecast": issue["no_forecast"], "last_known": last_known, "data": issue["known"]}
+        status = Status(**key, **standing, **facts)
         return {catalogue.STATUS.file: status.content()}
     record = forecast["record"]
     day = city.name, record.issue_date
@@ -71,7 +71,7 @@ def published_files(store: Store, city: City, issue: dict[str, Any], standing: M
         files[catalogue.PLAN_MAP.file] = _with(facts, dispatch_geojson(plan))
     if forecast["data"]["streets"]:
         files[catalogue.STREETS_CSV.file] = dispatch_csv(store.read_table(catalogue.TOP_STREETS, *day))
-    own = record.model_dump(include={*Status.model_fields}) | key
+    own = record.model_dump(include={*Status.model_fields}) | key | {"data": issue["known"]}
     status = Status(**own, **standing, ends=forecast["ends"], files=tuple(files))
     return files | {catalogue.STATUS.file: status.content()}
 

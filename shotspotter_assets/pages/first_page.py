@@ -41,6 +41,7 @@ from shotspotter_assets.serving.issued_forecasts import (
 )
 from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
 from shotspotter_assets.serving.street_ranking import StreetRecord, top_street_lines
+from shotspotter_assets.sources.days_in_words import data_in_words
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, STREETS
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
 from shotspotter_assets.storage.store import Store
@@ -71,8 +72,8 @@ class Period:
 def newest_forecast(store: Store, city: City, places: Places) -> dict[str, Any]:
     """Return the newest forecast and the one before it, part of whose hours may lie ahead.
 
-    `forecast` is the newest one, None with the reason `no_forecast` and its record `nothing`; `days` holds both in order,
-    and `changes` says in words how they differ.
+    `forecast` is the newest one, None with the reason `no_forecast` and its record `nothing`; `record` is the record of
+    either. `days` holds both forecasts in order, and `changes` says in words how they differ.
     """
     made = store.days_present(FORECAST_RECORD, city.name)
     if not made:
@@ -80,6 +81,7 @@ def newest_forecast(store: Store, city: City, places: Places) -> dict[str, Any]:
             "forecast": None,
             "no_forecast": why_none_issued(store, city),
             "nothing": None,
+            "record": None,
             "days": [],
             "changes": "",
         }
@@ -92,6 +94,7 @@ def newest_forecast(store: Store, city: City, places: Places) -> dict[str, Any]:
         "forecast": newest,
         "no_forecast": issue.no_forecast if isinstance(issue, NoForecast) else "",
         "nothing": issue if isinstance(issue, NoForecast) else None,
+        "record": issue,
         "days": [day for day in (before, newest) if day is not None],
         "changes": changes(before, newest) if before and newest else "",
     }
@@ -103,7 +106,7 @@ def _drawable(store: Store, city: City, issue_date: date) -> IssueRecord:
     if isinstance(issue, NoForecast) or is_of_grid(store.read_table(FORECAST, city.name, issue_date, ["row"]), city):
         return issue
     changed = "The city's box, cells or counted alerts have changed since the last forecast was issued"
-    facts = issue.model_dump(include={"city", "issue_date", "forecast_date", "lead", "last_known"})
+    facts = issue.model_dump(include={"city", "issue_date", "forecast_date", "lead", "last_known", "data"})
     return NoForecast(**facts, no_forecast=f"{changed}: it cannot be drawn.", last_issued=issue.issue_date)
 
 
@@ -170,6 +173,7 @@ class _DayOfPage:
         ranked = StreetRecord.find_sound(self.store, self.city.name, self.record.issue_date)
         return {
             "record": self.record,
+            "data_when_issued": self._data_when_issued(),
             "rounding": "" if ranked is None else ranked.rounding,
             "data": data,
             "periods": shown,
@@ -181,6 +185,13 @@ class _DayOfPage:
             "plan_note": "" if self.plan is None else self.plan.note,
             "totals_note": self._totals_note(periods),
         }
+
+    def _data_when_issued(self) -> str:
+        """Return the days that were known and missing when the forecast was issued; of a replay, its last known day."""
+        if self.record.replayed:
+            return f"From {data_in_words(self.record.last_known, ())}."
+        issued = datetime.fromisoformat(self.record.issued_at).astimezone(self.city.zone)
+        return f"When issued at {issued:%H:%M} on {short_day(issued)}: {self.record.data_in_words}."
 
     def _read_plan(self, issue_date: date) -> tuple[pa.Table | None, PlanRecord | None]:
         try:

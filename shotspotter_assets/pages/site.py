@@ -26,11 +26,13 @@ from shotspotter_assets.pages.places import Places, uncovered
 from shotspotter_assets.pages.public_page import public_files
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
 from shotspotter_assets.pages.track_record import track_record
-from shotspotter_assets.pages.waiting import data_script, read_waiting
+from shotspotter_assets.pages.waiting import data_script, read_waiting, renew_waiting
 from shotspotter_assets.quality.city_state import open_warnings
 from shotspotter_assets.quality.day_decisions import unusual_sentences
 from shotspotter_assets.quality.on_time import lateness
+from shotspotter_assets.serving.issued_forecasts import IssueRecord
 from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.sources.days_in_words import table_in_words
 from shotspotter_assets.storage.catalogue import INDEX, LINEAGE, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
 from shotspotter_assets.storage.fingerprints import sha256
@@ -153,13 +155,17 @@ def make_pages(store: Store, city: City) -> Site:
             site.folder = folder_of(city, view.target)
             cards.append(_put_target(site, of_target, city, view, places))
         site.write(card=cards[0], past=site.past)
+        # The sensor may have written other sentences while the pages were made.
+        renew_waiting(store, city)
     return site
 
 
 def _put_target(site: Site, store: Store, city: City, view: City, places: Places) -> CityCard:
     """Put the pages of one target of a city, the `view`; return its card."""
     issue = newest_forecast(store, view, places)
-    issue["unusual"] = unusual_sentences(DayTable.read(store, city.name))
+    table = DayTable.read(store, city.name)
+    issue["unusual"] = unusual_sentences(table)
+    issue["known"] = _known_in_words(table, issue)
     days = issue["days"]
     cells = _cells(store, view, days)
     site.problems = list(dict.fromkeys([*site.problems, *places.problems, *uncovered(view, places.layers, cells)]))
@@ -173,7 +179,7 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
         "verdict": outcome,
         "verdict_reasons": () if report is None else report.verdict.reasons,
         "warnings": tuple(_warnings(store, city)),
-        "waits": tuple(read_waiting(store, city.name)),
+        "waits": tuple(read_waiting(store, city)),
     }
     site.put_data("waiting", standing["waits"], view)
     files = published_files(store, view, issue, standing)
@@ -188,6 +194,14 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     pages |= _pages_of_the_past(site, store, city, view, {"report": report, "outcome": outcome})
     _put_pages(site, city, view, pages, pages)
     return _card(city, issue, outcome)
+
+
+def _known_in_words(table: DayTable, issue: dict[str, Any]) -> str:
+    """Return the known and the missing days at present; those of the record in a store without a table of days."""
+    if table.days:
+        return table_in_words(table, max(table.days))
+    record: IssueRecord | None = issue["record"]
+    return "" if record is None else record.data_in_words
 
 
 def _page_of_hours(site: Site, store: Store, city: City, places: Places) -> dict[str, dict[str, Any]]:

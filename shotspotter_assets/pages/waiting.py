@@ -13,9 +13,10 @@ from shotspotter_assets.storage.store import Store
 _SENTENCES = TypeAdapter(list[str])
 
 
-def read_waiting(store: Store, city: str) -> list[str]:
-    """Return the sentences about what waits, as they were last written."""
-    return list(store.read_index(WAITING, city, _SENTENCES.validate_json) or [])
+def read_waiting(store: Store, city: City) -> list[str]:
+    """Return the sentences about what waits, as they were last written; in a manual city nothing waits for a run."""
+    kept = store.read_index(WAITING, city.name, _SENTENCES.validate_json) if city.is_automated else None
+    return list(kept or [])
 
 
 def data_script(name: str, data: object, city: City) -> bytes:
@@ -24,16 +25,28 @@ def data_script(name: str, data: object, city: City) -> bytes:
 
 
 def show_waiting(store: Store, city: City, sentences: Sequence[str]) -> None:
-    """Keep the sentences about what waits, and renew them on the pages and in the status of each target."""
+    """Keep the sentences about what waits, and renew them on the pages."""
     store.write_bytes(WAITING, to_json(sentences), city.name)
-    if not store.exists(INDEX, city.name):
-        return
+    if store.exists(INDEX, city.name):
+        renew_waiting(store, city)
+
+
+def renew_waiting(store: Store, city: City) -> None:
+    """Write the kept sentences to the pages and the status of each target.
+
+    Each write reads them anew, so the newest sentences stay if the sensor and a run write at once.
+    """
+    for _, view in city.by_target(store):
+        _renew_target(store, view, "" if view.target == city.target else f"{view.target}/")
+
+
+def _renew_target(store: Store, view: City, folder: str) -> None:
+    def script(_: bytes | None) -> bytes:
+        return data_script("waiting", read_waiting(store, view), view)
 
     def renewed(status: Status | None) -> bytes | None:
-        return None if status is None else status.model_copy(update={"waits": tuple(sentences)}).content()
+        waits = tuple(read_waiting(store, view))
+        return None if status is None else status.model_copy(update={"waits": waits}).content()
 
-    for _, view in city.by_target(store):
-        folder = "" if view.target == city.target else f"{view.target}/"
-        script = data_script("waiting", sentences, view)
-        store.write_bytes(PAGE.named(file=f"{folder}waiting.js"), script, city.name)
-        store.update(PAGE.named(file=folder + STATUS.file), city.name, Status.model_validate_json, renewed)
+    store.update(PAGE.named(file=f"{folder}waiting.js"), view.name, bytes, script)
+    store.update(PAGE.named(file=folder + STATUS.file), view.name, Status.model_validate_json, renewed)

@@ -6,13 +6,16 @@ from datetime import date, timedelta
 from pathlib import PurePosixPath
 from typing import Final
 
+import numpy as np
+
 from shotspotter_assets.calendar import local_time
+from shotspotter_assets.calendar.local_time import contiguous
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.quality.row_shares import MAX_FILES_NAMED
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import missing_days, table_in_words
-from shotspotter_assets.sources.known_days import rows_due
+from shotspotter_assets.sources.known_days import MIN_CHANCE_OF_REPORTED, MIN_SILENCE_DAYS, implausible, rows_due
 from shotspotter_assets.sources.snapshot import DAILY_AT
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
@@ -30,14 +33,17 @@ def lateness(store: Store, city: City) -> Finding:
     issued = max(store.of(city.target).days_present(FORECAST, city.name), default=None)
     last = local.date() - timedelta(days=1 if local.time() >= DAILY_AT else 2)
     due = rows_due(city, {day: rows for day, rows in table.days.items() if rows.rows}, local.date())
-    finding = alerts_on_time(table, city, last, min(due or last, last), issued)
+    issue_date = city.publication.newest_issue_date(local)
+    finding = alerts_on_time(table, city, last, min(due or last, last), issue_date, issued)
     return replace(finding, passed=finding.passed or city.end is not None)
 
 
-def alerts_on_time(table: DayTable, city: City, last: date, due: date, last_issued: date | None = None) -> Finding:
+def alerts_on_time(
+    table: DayTable, city: City, last: date, due: date, issue_date: date, last_issued: date | None = None
+) -> Finding:
     """Check that the days whose alerts must be there, to the day `due`, are known; `last` is the last day that is over.
 
-    One missing day passes, as files come at different times.
+    One missing day passes, as files come at different times. `issue_date` is the day before the newest day to forecast.
     """
     newest = table.last_counted(last)
     newest_rows = max((at for at, day in table.days.items() if day.rows and day.is_counted), default=None)
@@ -46,7 +52,7 @@ def alerts_on_time(table: DayTable, city: City, last: date, due: date, last_issu
     if (due - newest).days > ENDED_DAYS:
         return Finding(True, f"The source has ended: its last alerts are of {newest_rows}.")
     missing = [day for day in missing_days(table, due) if day not in table.in_state("held_back")]
-    lead = (last - newest).days + 1
+    lead = (issue_date - newest).days + 1
     data = table_in_words(table, last)
     messages = {"": f"{data[:1].upper()}{data[1:]}."}
     if len(missing) >= MIN_MISSING_DAYS:
@@ -60,11 +66,19 @@ def alerts_on_time(table: DayTable, city: City, last: date, due: date, last_issu
 
 
 def _remedy(city: City, table: DayTable, missing: Sequence[date]) -> str:
-    """Return the remedy for days that nothing has reported, or that no run has stored."""
-    if not any(day in table.days for day in missing):
+    """Return the remedy for the newest stretch of days that nothing has reported, or that no run has stored.
+
+    A person's word makes no implausible silence known, so no command is named for it.
+    """
+    newest = contiguous(missing)[-1]
+    if not any(day in table.days for day in newest):
         return f"Materialize raw_alerts of {city.name}."
-    command = f"shotspotter quiet {city.name} {missing[0]}{f' {missing[-1]}' if len(missing) > 1 else ''}"
-    return f"Check the city's source; if these days had no alerts, run: {command}"
+    counts = np.array([day.rows for at, day in table.days.items() if at < newest[0] and day.is_counted])
+    outage = implausible(counts, newest, MIN_CHANCE_OF_REPORTED) if len(newest) >= MIN_SILENCE_DAYS else None
+    if outage is not None:
+        return f"Check the city's source: {outage.why}"
+    days = " ".join(str(day) for day in dict.fromkeys([newest[0], newest[-1]]))
+    return f"Check the city's source; if there were no alerts, run: shotspotter quiet {city.name} {days}"
 
 
 def usable_days(table: DayTable) -> Finding:

@@ -148,9 +148,9 @@ class _Timeline:
         answered = [day for day in days if why[day] or first <= day <= last]
         outage = unpublished = None
         if len(reported) >= MIN_SILENCE_DAYS and not self.report.is_complete:
-            outage = _implausible(before, reported, MIN_CHANCE_OF_REPORTED)
+            outage = implausible(before, reported, MIN_CHANCE_OF_REPORTED)
         if len(answered) > len(reported):
-            unpublished = _implausible(before, answered, MIN_CHANCE_OF_ANSWERED)
+            unpublished = implausible(before, answered, MIN_CHANCE_OF_ANSWERED)
         for day in days:
             if why[day]:
                 yield day, outage or Decision("known", why[day])
@@ -181,7 +181,7 @@ def _silences(counts: Counts, start: int) -> list[range]:
     return [range(first, stop) for first, stop in edges.tolist()]
 
 
-def _implausible(counts: Counts, days: Sequence[date], min_chance: float) -> Decision | None:
+def implausible(counts: Counts, days: Sequence[date], min_chance: float) -> Decision | None:
     """Return the decision about days without a row that are rarer than a chance after `counts`; None for other days."""
     level = counts[-LEVEL_DAYS:]
     # No dispersion makes a negative binomial silence rarer than a Poisson one, which is quickly excluded.

@@ -62,12 +62,12 @@ def test_levels_compare_with_the_areas_own_year(copy: Store, tiny_site: TinySite
 
 
 def test_levels_count_days_from_the_start_of_coverage(copy: Store, tiny_site: TinySite, tmp_path: Path) -> None:
-    halves = [polygon_feature((-77.06 + 0.03 * at, 38.88, -77.03 + 0.03 * at, 38.93), {"name": at}) for at in (0, 1)]
+    halves = [polygon_feature((-77.06 + 0.03 * at, 38.88, -77.03 + 0.03 * at, 38.93), {"ward": at}) for at in (0, 1)]
     (tmp_path / "halves.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": halves}))
 
     def page(start: date) -> dict[str, list[str]]:
         areas = {"0": tiny_site.city.start, "1": start}
-        coverage = Coverage(file=tmp_path / "halves.geojson", name_property="name", areas=areas)
+        coverage = Coverage(file=tmp_path / "halves.geojson", name_property="ward", areas=areas)
         return levels(public_page(copy, tiny_site, layers=Layers(), coverage=coverage))
 
     start = tiny_site.last_issued - timedelta(days=40)
@@ -78,7 +78,7 @@ def test_levels_count_days_from_the_start_of_coverage(copy: Store, tiny_site: Ti
             copy.write_table(TENSORS, table.filter(pc.field("column") < tiny_site.city.grid.columns // 2), CITY, day)
     assert page(start) == before
     assert page(tiny_site.city.start) != before, "alerts from before the start would raise the level"
-    assert {*page(start + timedelta(days=20))["1"]} == {"too few alerts to say"}
+    assert {*page(start + timedelta(days=20))["ward 1"]} == {"too few alerts to say"}
 
 
 def test_small_areas_are_left_out(copy: Store, tiny_site: TinySite, tmp_path: Path) -> None:

@@ -18,7 +18,10 @@ from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.models.city_history import CityHistory
+from shotspotter_assets.pages.first_page import newest_forecast
+from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.site import TABS, PagesRecord, make_pages
+from shotspotter_assets.pages.waiting import show_waiting
 from shotspotter_assets.pages.words import amount
 from shotspotter_assets.patrol.dispatch import read_plan
 from shotspotter_assets.quality.city_state import keep_findings
@@ -250,6 +253,34 @@ def test_the_first_page_says_what_changed_since_the_day_before(copy: Store, tiny
     assert "Since the forecast for" not in page(copy)
 
 
+def test_the_first_page_says_what_is_known_now_and_was_known_when_issued(copy: Store, tiny_site: TinySite) -> None:
+    record = issued_forecasts.load_record(copy, CITY, tiny_site.last_issued)
+    data = "alerts up to 16 November 2023; nothing has come for the 17th"
+    issued = {"data": data, "issued_at": "2023-11-17T17:05:00+00:00", "replayed": False}
+    record.model_copy(update=issued).write(copy)
+    make_pages(copy, tiny_site.city)
+    assert f"When issued at 12:05 on 17 Nov 2023: {data}. Now: alerts up to 18 November 2023." in page(copy)
+    assert json.loads(page(copy, "status.json"))["data"] == "alerts up to 18 November 2023"
+
+
+def test_sentences_cleared_while_pages_are_made_do_not_stay(copy: Store, tiny_site: TinySite) -> None:
+    city = tiny_site.city.model_copy(update={"automation": "recent"})
+
+    class ClearedMeanwhile(Store):
+        def write_bytes(self, file: StoredFile, data: bytes, city_name: str, day: date | None = None) -> None:
+            if file.file == "waiting.js":
+                show_waiting(copy, city, [])
+            super().write_bytes(file, data, city_name, day)
+
+    show_waiting(copy, city, ["daily_2023-11-19.csv."])
+    assert "2023-11-19" in page(copy, "waiting.js")
+    make_pages(ClearedMeanwhile(copy.root), city)
+    assert "2023-11-19" not in page(copy, "waiting.js") + page(copy, "status.json")
+    show_waiting(copy, city, ["daily_2023-11-19.csv."])
+    make_pages(copy, city.model_copy(update={"automation": "manual"}))
+    assert "2023-11-19" not in page(copy, "waiting.js") + page(copy, "status.json"), "in a manual city nothing waits"
+
+
 def test_alerts_before_a_long_lead_are_dated(copy: Store, tiny_site: TinySite) -> None:
     record = issued_forecasts.load_record(copy, CITY, tiny_site.last_issued)
     record.model_copy(update={"last_known": date(2023, 10, 1), "lead": 48}).write(copy)
@@ -292,6 +323,8 @@ def test_a_day_without_a_forecast_has_a_page_with_the_reason(copy: Store, tiny_s
 
 def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySite) -> None:
     wider = tiny_site.city.model_copy(update={"grid": Grid(rows=7, columns=7)})
+    record = issued_forecasts.load_record(copy, CITY, tiny_site.last_issued)
+    record.model_copy(update={"data": "alerts up to 16 November 2023; the 17th is held back"}).write(copy)
     for day in copy.days_present(FORECAST, CITY):
         table = copy.read_table(FORECAST, CITY, day)
         assert is_of_grid(table, tiny_site.city)
@@ -301,6 +334,7 @@ def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySit
     made = make_pages(copy, tiny_site.city)
     assert "cells or counted alerts have changed" in made.record.card.note
     assert "cannot be drawn" in page(copy)
+    assert "held back" in newest_forecast(copy, tiny_site.city, Places(tiny_site.city))["nothing"].data_in_words
     record = PagesRecord.find(copy, CITY)
     assert record.past == {}
     assert not issued_forecasts.next_day_forecasts(copy, tiny_site.city, date.min + timedelta(days=1), date.max)

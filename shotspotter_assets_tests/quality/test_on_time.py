@@ -1,11 +1,14 @@
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.publication import Publication
 from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.quality.on_time import alerts_on_time, readable_files, usable_days
+from shotspotter_assets.quality.on_time import alerts_on_time, lateness, readable_files, usable_days
 from shotspotter_assets.sources.day_table import Day, DayState, DayTable
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.quality.sound_city import CITY
 
 NEWEST = date(2024, 12, 31)
@@ -25,7 +28,7 @@ def after(
     table = DayTable(dict(sorted(stored.items())))
     city = CITY.model_copy(update={"publication": Publication(longest_lead=lead)})
     yesterday = NEWEST + timedelta(days=days)
-    return alerts_on_time(table, city, yesterday, yesterday - timedelta(days=days_late), issued)
+    return alerts_on_time(table, city, yesterday, yesterday - timedelta(days=days_late), yesterday, issued)
 
 
 def test_days_that_nothing_has_reported_are_named_with_the_remedy() -> None:
@@ -34,10 +37,33 @@ def test_days_that_nothing_has_reported_are_named_with_the_remedy() -> None:
     found = after(6)
     assert found.numbers == {"days_late": 6}
     assert "Alerts up to 31 December 2024; nothing has come for 1 to 6 January 2025." in found.message
-    assert "shotspotter quiet sound_city 2025-01-01 2025-01-06" in found.message
+    assert "shotspotter quiet sound_city 2025-01-01 2025-01-02" in after(2).message
+    assert "implausible" in found.message
+    assert "shotspotter quiet" not in found.message, "a word does not make an implausible silence known"
     assert after(1).passed, "the newest file may come in the morning"
     assert "nothing has come for 1 January 2025" in after(1).message
-    assert alerts_on_time(DayTable(), CITY, NEWEST, NEWEST).passed
+    assert alerts_on_time(DayTable(), CITY, NEWEST, NEWEST, NEWEST).passed
+
+
+def test_the_command_names_no_days_with_rows() -> None:
+    gaps = [NEWEST - timedelta(days=back) for back in (0, 1, 4)]
+    stored = {NEWEST - timedelta(days=back): a_day(rows) for back, rows in enumerate(COUNTS)}
+    table = DayTable(dict(sorted({**stored, **{day: a_day(0, "unknown") for day in gaps}}.items())))
+    found = alerts_on_time(table, CITY, NEWEST, NEWEST, NEWEST)
+    assert found.numbers == {"days_late": 3}
+    assert found.message.endswith("shotspotter quiet sound_city 2024-12-30 2024-12-31")
+
+
+@pytest.mark.parametrize(("hour", "passed"), [(11, True), (12, False)])
+def test_the_lead_is_that_of_tomorrows_forecast_from_noon_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hour: int, passed: bool
+) -> None:
+    store = Store(str(tmp_path))
+    DayTable.update(store, CITY.name, {NEWEST: a_day(10), NEWEST + timedelta(days=1): a_day(0, "unknown")})
+    noon = datetime(2025, 1, 2, hour, tzinfo=CITY.zone)
+    monkeypatch.setattr(local_time, "now", lambda: noon)
+    city = CITY.model_copy(update={"publication": Publication(longest_lead=2)})
+    assert lateness(store, city).passed == passed
 
 
 def test_reported_silence_is_on_time() -> None:
@@ -75,7 +101,7 @@ def test_days_held_back_are_named_with_their_reasons() -> None:
 
 def test_rows_of_days_held_back_are_no_sign_of_life() -> None:
     table = {NEWEST - timedelta(days=back): a_day(10, "known" if back > 20 else "held_back") for back in range(120)}
-    found = alerts_on_time(DayTable(dict(sorted(table.items()))), CITY, NEWEST, NEWEST)
+    found = alerts_on_time(DayTable(dict(sorted(table.items()))), CITY, NEWEST, NEWEST, NEWEST)
     assert found.numbers == {"lead": 22}
     assert "lerts up to 10 December 2024; 11 to 31 December 2024 are held back" in found.message
 

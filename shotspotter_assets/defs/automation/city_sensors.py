@@ -59,9 +59,8 @@ def _sensor(city: City, keys: Sequence[dg.AssetKey], poll_seconds: int) -> dg.Se
         description="Compares what is stored with what the sources hold, and requests the runs that are due.",
     )
     def sensor(context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource) -> dg.SensorResult:
-        if not city.is_automated:
-            return dg.SensorResult(skip_reason=NOT_AUTOMATED, cursor=context.cursor)
-        return _Tick(context, city, store.open(), poll_seconds).result(sources)
+        tick = _Tick(context, city, store.open(), poll_seconds)
+        return tick.result(sources) if city.is_automated else tick.manual_result()
 
     return sensor
 
@@ -74,6 +73,11 @@ class _Tick:
         self._poll_seconds, self._now = poll_seconds, local_time.now()
         self._reported: dict[str, Any] = json.loads(context.cursor or "{}")
         self._waits: list[str] = []
+
+    def manual_result(self) -> dg.SensorResult:
+        """Clear what was last shown as waiting for a run, and request none."""
+        self._show([])
+        return dg.SensorResult(skip_reason=NOT_AUTOMATED, cursor=json.dumps(self._reported))
 
     def result(self, sources: SourcesResource) -> dg.SensorResult:
         """Compare, and request the runs that are due."""

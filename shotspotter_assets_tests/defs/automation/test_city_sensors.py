@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from shotspotter_assets.automation.due import ALERTS
 from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED
 from shotspotter_assets.defs.partitions import range_tags
-from shotspotter_assets.storage.catalogue import RAW_ROWS
+from shotspotter_assets.storage.catalogue import RAW_ROWS, WAITING
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
 from shotspotter_assets_tests.defs.chain import requested_days
@@ -57,6 +58,15 @@ def test_a_manual_city_requests_nothing(town: LivingCity) -> None:
     town.land("a.csv", *HISTORY)
     assert town.tick() == []
     assert town.message == NOT_AUTOMATED
+
+
+def test_a_city_switched_to_manual_shows_nothing_as_waiting(town: LivingCity) -> None:
+    town.land("a.csv", *HISTORY)
+    town.tick()
+    assert json.loads(town.store.read_bytes(WAITING, NAME))
+    town.write_city_file(automation="manual")
+    town.tick()
+    assert json.loads(town.store.read_bytes(WAITING, NAME)) == []
 
 
 def test_a_backlog_is_stored_before_the_newest_day_is_forecast(town: LivingCity) -> None:
