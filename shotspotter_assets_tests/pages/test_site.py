@@ -272,13 +272,13 @@ def test_sentences_cleared_while_pages_are_made_do_not_stay(copy: Store, tiny_si
                 show_waiting(copy, city, [])
             super().write_bytes(file, data, city_name, day)
 
-    show_waiting(copy, city, ["daily_2023-11-19.csv."])
-    assert "2023-11-19" in page(copy, "waiting.js")
+    show_waiting(copy, city, ["daily_2024-03-01.csv."])
+    assert "2024-03-01" in page(copy, "waiting.js")
     make_pages(ClearedMeanwhile(copy.root), city)
-    assert "2023-11-19" not in page(copy, "waiting.js") + page(copy, "status.json")
-    show_waiting(copy, city, ["daily_2023-11-19.csv."])
+    assert "2024-03-01" not in page(copy, "waiting.js") + page(copy, "status.json")
+    show_waiting(copy, city, ["daily_2024-03-01.csv."])
     make_pages(copy, city.model_copy(update={"automation": "manual"}))
-    assert "2023-11-19" not in page(copy, "waiting.js") + page(copy, "status.json"), "in a manual city nothing waits"
+    assert "2024-03-01" not in page(copy, "waiting.js") + page(copy, "status.json"), "in a manual city nothing waits"
 
 
 def test_alerts_before_a_long_lead_are_dated(copy: Store, tiny_site: TinySite) -> None:
