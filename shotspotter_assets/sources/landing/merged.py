@@ -1,11 +1,15 @@
 """Rows of several landed files as one set of rows, in which names of files do not matter."""
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 
 from shotspotter_assets.geometry.grid import Box
 from shotspotter_assets.sources.schema import PLACE_DECIMALS, PUBLISHED
 from shotspotter_assets.storage.fingerprints import row_hashes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def merge_files(rows: pa.Table, box: Box) -> pa.Table:
@@ -16,6 +20,8 @@ def merge_files(rows: pa.Table, box: Box) -> pa.Table:
     Of files with as many, the one received first decides. So a file that is renamed, exported again, split or joined with
     others changes nothing. Rows without a readable time or point are the same if all of their text is.
     """
+    import pandas as pd
+
     frame = rows.select([*PUBLISHED, "is_separate"]).to_pandas()
     frame["file"] = pd.factorize(rows["received_from"].to_pandas())[0]
     frame["received"] = rows["received_at"].to_pandas()
@@ -30,7 +36,7 @@ def merge_files(rows: pa.Table, box: Box) -> pa.Table:
     return rows.filter(pa.array(frame["file"] == frame["alert"].map(file_of_alert)))
 
 
-def _alert_numbers(frame: pd.DataFrame) -> pd.Series:
+def _alert_numbers(frame: "pd.DataFrame") -> "pd.Series":
     """Return the number of the alert that each row may be of: by its id, else by time, type, place and text."""
     has_usable_id = frame["source_id"].notna() & frame["as_received"].isna()
     scale = 10**PLACE_DECIMALS
