@@ -65,7 +65,7 @@ def _facts(
 ) -> dict[str, Sequence[str]]:
     stored, now = Stored.read(store, city), local_time.now()
     facts: dict[str, Sequence[str]] = {
-        "newest known day": [str(stored.table.last_counted(date.max) or "none")],
+        "newest known day": [str(stored.table.last_counted(city.end or date.max) or "none")],
         "alerts": [lateness(store, city).message],
         "unusual": unusual_sentences(stored.table),
     }

@@ -150,7 +150,8 @@ def _may_go_first(city: City, stored: Stored, last: date) -> bool:
 
 def _is_whole(stored: Stored) -> bool:
     """Return True if all days to the newest stored one are on the grid as stored, with the settings of the city's file."""
-    days = stored.table.days
+    end = stored.city.end or date.max
+    days = [day for day in stored.table.days if day <= end]
     if any(stored.origin(Asset.GRID_TENSORS, day).made_from != stored.table.made_from(day) for day in days):
         return False
     return bool(days) and _may_go_first(stored.city, stored, max(days) + ONE_DAY)
@@ -198,7 +199,7 @@ def _product_runs(stored: Stored, last: date, now: datetime) -> Iterator[DueRun]
 
 def _all_stale_products(stored: Stored, last: date, now: datetime) -> dict[date, list[Asset]]:
     """Return the outdated products of the present by issue date; none without stored days, or while some are missing."""
-    newest = max(stored.table.days, default=None)
+    newest = max((day for day in stored.table.days if day <= last), default=None)  # some may lie after the city's end
     if newest is None or stored.table.last_counted(newest) is None:
         return {}
     if not _may_go_first(stored.city, stored, newest + ONE_DAY):
@@ -209,11 +210,10 @@ def _all_stale_products(stored: Stored, last: date, now: datetime) -> dict[date,
 
 def _unscored_days(stored: Stored, scores: Sequence[Asset]) -> list[date]:
     """Return the stored days of issued forecasts whose scores are outdated."""
-    first, days = stored.city.first_issue_date, stored.table.days
+    first, end = stored.city.first_issue_date, stored.city.end or date.max
+    days = {day for day in stored.table.days if first <= day <= end}
     issued = sorted(date.fromisoformat(key) + ONE_DAY for key in stored.versions(Asset.RISK_FORECASTS))
-    return [
-        day for day in issued if day >= first and day in days and any(not stored.is_current(one, day) for one in scores)
-    ]
+    return [day for day in issued if day in days and any(not stored.is_current(one, day) for one in scores)]
 
 
 def _score_runs(stored: Stored, scores: Sequence[Asset], unscored: Sequence[date]) -> Iterator[DueRun]:

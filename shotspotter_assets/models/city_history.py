@@ -1,7 +1,7 @@
 """A city's stored days, read once, and the counts, coverage, daily and hourly history that models take from them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Final
@@ -45,6 +45,7 @@ class CityHistory:
     lead: int = 1  # days from the last known day to the day after the issue date: 1 where the issue date is known
     unknown: frozenset[date] = frozenset()  # days whose alerts are not known; `frames` have no rows of them
     held_back: frozenset[date] = frozenset()  # days whose rows are held back
+    newest: date | None = None  # last known day if `until` has left it out
 
     def __post_init__(self) -> None:
         if self.unknown:
@@ -99,7 +100,7 @@ class CityHistory:
         """The known and the missing days to the issue date, as far as they are over."""
         gaps = [day for day in sorted(self.unknown) if day >= self.last_known - RECENT_DAYS]
         last_over = min(self.issue_date, today(self.city.zone) - ONE_DAY)
-        missing = [*gaps, *days_between(self.last_known, last_over)[1:]]
+        missing = [*gaps, *days_between(self.newest or self.last_known, last_over)[1:]]
         return data_in_words(self.last_known, missing, self.held_back)
 
     @property
@@ -133,12 +134,13 @@ class CityHistory:
             raise DaysNotKnownError(f"{self.city.name}: alerts from {self.days[0]} to {last} are not known yet.")
         frames = _between(self.frames, self.days[0], last)
         days, lead = days_between(self.days[0], last), self.lead + (self.last_known - last).days
-        return CityHistory(self.city, days, frames, lead, self.unknown.intersection(days), self.held_back)
+        unknown, newest = self.unknown.intersection(days), self.newest or self.last_known
+        return CityHistory(self.city, days, frames, lead, unknown, self.held_back, newest)
 
     def as_published(self) -> "CityHistory":
         """Return the days that the publication rule gives for the day after the issue date; all without a rule."""
         complete = self.city.publication.complete_through(self.issue_date + timedelta(days=1))
-        return self if complete is None else self.until(complete)
+        return self if complete is None else replace(self.until(complete), newest=None)
 
     @cached_property
     def is_known(self) -> Booleans:

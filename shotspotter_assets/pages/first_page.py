@@ -75,7 +75,7 @@ def newest_forecast(store: Store, city: City, places: Places) -> dict[str, Any]:
     `forecast` is the newest one, None with the reason `no_forecast` and its record `nothing`; `record` is the record of
     either. `days` holds both forecasts in order, and `changes` says in words how they differ.
     """
-    made = store.days_present(FORECAST_RECORD, city.name)
+    made = store.days_present(FORECAST_RECORD, city.name, last=city.end or date.max)
     if not made:
         return {
             "forecast": None,

@@ -216,7 +216,7 @@ def _pages_of_the_past(
     site: Site, store: Store, city: City, view: City, verdict: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """Return the values of the pages of past days and of the track record by file; those without content are left out."""
-    days = np.array(sorted(store.days_present(TENSORS, city.name)))
+    days = np.array(sorted(store.days_present(TENSORS, city.name, last=city.end or date.max)))
     known = max(days[DayTable.read(store, city.name, is_needed=True).is_counted(days)], default=None)
     past = _past_days(site, store, view, known)
     track = None if known is None else track_record(store, view, known)
@@ -327,6 +327,6 @@ def _cells(store: Store, city: City, forecasts: Sequence[dict[str, Any]]) -> Int
     """Return the numbers of cells that maps may show: forecast ones, else those with alerts so far."""
     if forecasts:
         return np.unique(np.concatenate([one["data"]["cells"] for one in forecasts]))
-    days = store.days_present(TENSORS, city.name)
+    days = store.days_present(TENSORS, city.name, last=city.end or date.max)
     history = known_history(store, city, max(days), min(days)) if days else None
     return np.flatnonzero([] if history is None else history.coverage_on(max(days)))

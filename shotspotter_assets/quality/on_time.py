@@ -31,10 +31,13 @@ def lateness(store: Store, city: City) -> Finding:
     table = DayTable.read(store, city.name)
     local = local_time.now().astimezone(city.zone)
     issued = max(store.of(city.target).days_present(FORECAST, city.name), default=None)
-    last = local.date() - timedelta(days=1 if local.time() >= DAILY_AT else 2)
+    end = city.end or local.date()
+    awaited = min(local.date() - timedelta(days=1 if local.time() >= DAILY_AT else 2), end)
+    # A day may be stored before it is awaited, and after the end that the city's file has now.
+    last = max([awaited, *(day for day in table.days if day < local.date() and day <= end)])
     due = rows_due(city, {day: rows for day, rows in table.days.items() if rows.rows}, local.date())
-    issue_date = city.publication.newest_issue_date(local)
-    finding = alerts_on_time(table, city, last, min(due or last, last), issue_date, issued)
+    issue_date = min(city.publication.newest_issue_date(local), end)
+    finding = alerts_on_time(table, city, last, min(due or awaited, awaited), issue_date, issued)
     return replace(finding, passed=finding.passed or city.end is not None)
 
 

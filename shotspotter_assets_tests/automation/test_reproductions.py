@@ -25,6 +25,7 @@ from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import FORECAST_RECORD
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
+from shotspotter_assets_tests.automation.statements import Said
 from shotspotter_assets_tests.defs.chain import requested_days
 
 START, TODAY = date(2026, 3, 2), date(2026, 3, 16)
@@ -305,4 +306,30 @@ def test_the_newest_forecast_is_never_of_a_day_that_has_ended(tmp_path: Path) ->
     record = forecast(town, max(town.store.days_present(FORECAST_RECORD, NAME)))
     assert record.forecast_date == TODAY
     assert record.last_known < YESTERDAY
+    town.close()
+
+
+def said_of_alerts(town: LivingCity) -> list[str]:
+    return [line[0] for line in (Said(town).status["newest known day"], Said(town).status["alerts"])]
+
+
+def test_a_day_stored_before_half_past_six_is_said(settled: LivingCity) -> None:
+    settled.now = at_hour(TODAY + ONE_DAY, 0, 1)
+    assert said_of_alerts(settled) == [str(YESTERDAY), "Alerts up to 15 March 2026."]
+    settled.land("today.csv", *rows(TODAY, TODAY))
+    settled.settle(checks=False)
+    assert said_of_alerts(settled) == [str(TODAY), "Alerts up to 16 March 2026."]
+
+
+@pytest.mark.parametrize("last", [YESTERDAY, YESTERDAY - 2 * ONE_DAY])
+def test_an_end_before_stored_days_leaves_them_out(tmp_path: Path, last: date) -> None:
+    """As with the advice to write `end` for a service that has ended: days after it were stored."""
+    town, end = LivingCity(tmp_path / "town", START, noon(TODAY)), YESTERDAY - 2 * ONE_DAY
+    town.land("history.csv", *rows(START, last))
+    town.settle(checks=False)
+    for grid in ("3", "2"):
+        town.write_city_file(more=f"end: {end}\n", grid=grid)
+        town.settle(checks=False)
+        assert said_of_alerts(town) == [str(end), "Alerts up to 13 March 2026."]
+        assert Said(town).status_file["forecast_date"] == str(end + ONE_DAY)
     town.close()

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +59,15 @@ def test_unknown_days_have_no_rows_and_a_mask_by_day_and_hour(store: Store) -> N
     assert known.alerts.sum() == stored.alerts.sum() - stored.alerts[[1, 72]].sum()
     assert known.until(date(2021, 3, 10)).unknown == {date(2021, 1, 2)}
     assert stored.daily(COVERED).is_known is stored.hourly(COVERED).is_known is None
+
+
+def test_days_that_are_left_out_have_come(store: Store) -> None:
+    """As for models of a longer lead, which wait for a person's approval."""
+    stored = CityHistory.load(store, CITY, LAST)
+    earlier = LAST - timedelta(days=2)
+    words = f"alerts up to {earlier.day} {earlier:%B %Y}"
+    assert stored.until(earlier).data_in_words == words
+    assert replace(stored, lead=2).until(earlier).data_in_words.startswith(f"{words}; nothing has come for")
 
 
 def test_the_hours_of_a_fine_grid_are_those_of_its_last_days(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
