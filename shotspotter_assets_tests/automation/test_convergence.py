@@ -446,4 +446,4 @@ def test_a_few_sequences_end_as_a_rebuild_would() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_many_sequences_end_as_a_rebuild_would() -> None:
-    converge(int(os.environ.get("SEQUENCES", "60")), 12)
+    converge(int(os.environ.get("SEQUENCES", "20")), 12)
