@@ -137,7 +137,7 @@ class DayTable:
         store.update(DAYS, city, _decoded, changed)
 
     def with_days(self, days: Mapping[date, Day]) -> "DayTable":
-        """Return the table with days in place of those of the same dates."""
+        """Return the table with days instead of those of the same dates."""
         return DayTable(dict(sorted({**self.days, **days}.items())))
 
     def content(self) -> bytes:
@@ -187,7 +187,7 @@ def _finished(day: Day, stored: Day | None, claimed: Day | None) -> Day:
 
 
 def _sources(column: pa.ListArray) -> list[dict[str, str]]:
-    """Return versions by file or address of each day: a column of lists of structs takes ten times as long by itself."""
+    """Return versions by file or address of each day: a column of lists of structs alone takes ten times as long."""
     names, versions = (column.values.field(name).to_pylist() for name in ("name", "version"))
     bounds = column.offsets.to_pylist()
     return [dict(zip(names[start:stop], versions[start:stop], strict=True)) for start, stop in pairwise(bounds)]

@@ -14,7 +14,7 @@ from shotspotter_assets.sources.landing.received import Received, ReceivedFile, 
 
 DATE_IN_NAME: Final = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
 MIN_DAILY_FILES: Final = 2  # minimum number of files with rows of one day each from which a folder is a daily one
-MIN_SHARE_OF_DAILY: Final = 0.9  # minimum share of such files, each of a day of its own, since the first of them
+MIN_SHARE_OF_DAILY: Final = 0.9  # minimum share of such files, each of another day, since the first of them
 SERIES_DAYS: Final = 28  # at least half of the first so many days of a series have files; a few old files are none
 
 
