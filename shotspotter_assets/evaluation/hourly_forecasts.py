@@ -1,6 +1,7 @@
 """Forecasts of a fold's test hours, and of the types of its test alerts, as tables."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,18 @@ import pyarrow as pa
 from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
+from shotspotter_assets.evaluation.minute_forecasts import minute_forecasts
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
 from shotspotter_assets.models.forecaster import HORIZONS, Fitted
 from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION, GunshotTypes, TypedAlerts, type_mixes, typed_alerts
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
+from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.trained_models import TrainedModels
-from shotspotter_assets.storage.catalogue import FOLD_HOURS, FOLD_TYPES
+from shotspotter_assets.storage.catalogue import FOLD_HOURS, FOLD_MINUTES, FOLD_TYPES
 from shotspotter_assets.storage.stored_file import StoredFile
 
 
@@ -88,8 +91,12 @@ def fold_tables(
     horizons: Sequence[int],
     types: bool,
     apart: int = 1,
+    incidents: Incidents | None = None,
 ) -> dict[StoredFile, Any]:
-    """Return a fold's tables of next hours, see `hour_forecasts`, and of types, from `stored` days to the last test day."""
+    """Return a fold's tables of next hours, see `hour_forecasts`, and of types, from `stored` days to the last test day.
+
+    With `incidents` of these days, the next minutes are forecast too where the city's data suffice.
+    """
     city, tables = stored.city, dict[StoredFile, Any]()
     if not (horizons and models.hourly) and not (types and models.types):
         return tables
@@ -97,6 +104,9 @@ def fold_tables(
     test = range(history.hour_at(day_start(record.cutoff, city.zone)), len(history))
     if horizons and models.hourly:
         tables[FOLD_HOURS] = hour_forecasts(history, models.hourly, test, horizons, apart)
+    if horizons and models.hours and incidents is not None:
+        with suppress(HourlyHistoryError):
+            tables[FOLD_MINUTES] = minute_forecasts(history, models.hours, incidents, record.cutoff, apart)
     if types and models.types:
         tables[FOLD_TYPES] = type_forecasts(models.types, models.next_day, history, daily, test)
     return tables

@@ -6,8 +6,14 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.count_scores import COUNTS, number_rows
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gate import PREDICTED_OVER_OBSERVED
+from shotspotter_assets.evaluation.minute_forecasts import EVENLY
 from shotspotter_assets.evaluation.score_rows import ALL, TYPES, WITHOUT_FIREWORKS, ScoreTable
-from shotspotter_assets.evaluation.walk_forward_report import HORIZON, WalkForwardReport, walk_forward_decisions
+from shotspotter_assets.evaluation.walk_forward_report import (
+    HORIZON,
+    MINUTES,
+    WalkForwardReport,
+    walk_forward_decisions,
+)
 from shotspotter_assets.markdown import plain
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.models.gunshot_types import TRAILING_MIX
@@ -66,6 +72,7 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approv
             hours: _gains(scores, HORIZON, str(hours), verdict.best_baseline)
             for hours, verdict in report.horizons.items()
         },
+        gains_of_minutes={minutes: _gains(scores, MINUTES, minutes, EVENLY) for minutes in scores.groups(MINUTES)},
         gains_of_types=_gains(scores, TYPES, ALL, TRAILING_MIX) if scores.groups(TYPES) else None,
         trailing_mix=TRAILING_MIX,
         allowed=PREDICTED_OVER_OBSERVED,

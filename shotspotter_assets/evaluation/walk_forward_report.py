@@ -15,6 +15,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation import forecasts_table, plots, score_rows
 from shotspotter_assets.evaluation.count_scores import COUNT_DEFINITIONS, count_rows
 from shotspotter_assets.evaluation.gate import Verdict, baselines_in, verdict_on
+from shotspotter_assets.evaluation.minute_forecasts import EVENLY
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, Reliability, reliability
 from shotspotter_assets.models.forecaster_registry import CLIMATOLOGY
 from shotspotter_assets.models.records import WITHOUT_FACTORS, FoldRecord
@@ -27,6 +28,7 @@ Folds = Mapping[date, pa.Table]  # a table of each fold by its cutoff, in order
 
 FOLD: Final = "fold"
 HORIZON: Final = "horizon"  # facet of the next hours; its groups are the horizons in hours
+MINUTES: Final = "minutes"  # facet of the next minutes; its groups are the horizons in minutes
 
 GAIN_DEFINITION: Final = (
     "(sum of log loss of the other model - sum of log loss) / sum(o), with the interval that holds 90% of the draws of a "
@@ -61,6 +63,7 @@ def walk_forward_report(
     newest: FoldRecord,
     folds: Folds,
     hourly: Folds,
+    minutes: Folds,
     types: Folds,
     counts: Folds,
 ) -> tuple[WalkForwardReport, score_rows.ScoreTable]:
@@ -102,6 +105,7 @@ def walk_forward_report(
         types=newest.types_in_words,
         score_definitions={**SCORE_DEFINITIONS, **COUNT_DEFINITIONS, "gain_over": GAIN_DEFINITION},
     )
+    rows |= _minute_rows(minutes)
     rows |= horizon_rows | count_rows(forecasts_table.pool_tables(list(counts.values())))
     return report, score_rows.ScoreTable(rows | (score_rows.type_rows(list(types.values())) if types else {}))
 
@@ -118,6 +122,17 @@ def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], score_r
         verdicts[hours] = verdict_on(part, candidate)
         rows |= score_rows.all_rows(part, baselines_in(part), HORIZON, str(hours), CLIMATOLOGY)
     return verdicts, rows
+
+
+def _minute_rows(folds: Folds) -> score_rows.Rows:
+    """Return scores by minutes ahead, with the gain over the hour's forecast spread evenly."""
+    rows: score_rows.Rows = {}
+    if folds:
+        pooled = forecasts_table.pool_tables(list(folds.values()))
+        for minutes in np.unique(pooled["horizon"].to_numpy()).tolist():
+            part = pooled.filter(pc.equal(pooled["horizon"], minutes))
+            rows |= score_rows.all_rows(part, [EVENLY], MINUTES, str(minutes), EVENLY)
+    return rows
 
 
 def _require_forecasts(city: City, folds: Folds, candidate: str) -> None:

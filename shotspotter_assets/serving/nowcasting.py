@@ -165,7 +165,7 @@ def refit(record: ServingRecord, store: Store, until_now: UntilNow, now: datetim
     validation = (record.validation[1] - record.validation[0] + ONE_DAY) // timedelta(hours=1)
     windows = range(max(stop - validation, 0)), range(max(stop - validation, 0), stop)
     hours = forecaster(HOURLY_STACK).fit(by_hour, *windows)
-    incidents = stored_incidents(store, until_now.history).before(until_now.incidents)
+    incidents = stored_incidents(store, until_now.history, until_now.history.last_known).before(until_now.incidents)
     try:
         minutes = fit_on_hours(incidents, by_hour, hours)
     except HourlyHistoryError:

@@ -111,7 +111,10 @@ def choose_models(
             return LiveModels(None, why_none=why)
         record, files = train_new_city(stored, context)
     else:
-        windows, incidents = live_windows(stored.days, validation_days), stored_incidents(store, stored)
+        windows, incidents = (
+            live_windows(stored.days, validation_days),
+            stored_incidents(store, stored, stored.last_known),
+        )
         if before is not None and city.network:
             models = earlier_models(store, LIVE_MODEL, before, before.models_from, context.log, before.suffix)
             context = replace(context, earlier=models)

@@ -19,9 +19,9 @@ NO_ALERTS: Final = pa.schema(
 """Empty table of the local `date` and the columns of cleaned alerts that `Incidents.of_alerts` reads."""
 
 
-def stored_incidents(store: Store, history: CityHistory) -> Incidents:
-    """Read the incidents of a history's last two years."""
-    first = max(history.days[0], history.last_known - timedelta(hours=FIT_HOURS))
+def stored_incidents(store: Store, history: CityHistory, fitted_to: date) -> Incidents:
+    """Read the incidents of a history from two years before a day on, the days on which minutes are fitted."""
+    first = max(history.days[0], fitted_to - timedelta(hours=FIT_HOURS))
     return Incidents.of_alerts(stored_alerts(store, history.city, first, history.last_known), history.city)
 
 

@@ -147,6 +147,8 @@ _FOLD_HOURS: Final = {
 }
 _SINGLE: Final = replace(_BY_MODEL, kind="float")
 FOLD_HOURS: Final = _report("hourly_forecasts.parquet", "Forecasts of the next hours.", _FOLD_HOURS, _SINGLE)
+_FOLD_MINUTES: Final = _FOLD_HOURS | {"horizon": Column("int8", "Length of the period, minutes.")}
+FOLD_MINUTES: Final = _report("minute_forecasts.parquet", "Forecasts of the next minutes.", _FOLD_MINUTES, _SINGLE)
 _FOLD_TYPES: Final = {
     "date": Column("date32[day]", "Local day of the alert."),
     "hour": Column("int8", "Local hour of the alert."),

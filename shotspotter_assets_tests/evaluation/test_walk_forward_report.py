@@ -6,18 +6,21 @@ import pyarrow as pa
 import pytest
 
 from shotspotter_assets.calendar.dates import dates_of
-from shotspotter_assets.evaluation.forecasts_table import pool_tables, without_firework_days
+from shotspotter_assets.evaluation.forecasts_table import KEY_COLUMNS, pool_tables, without_firework_days
 from shotspotter_assets.evaluation.gains import table_gain
+from shotspotter_assets.evaluation.minute_forecasts import EVENLY
 from shotspotter_assets.evaluation.model_card import NOT_FOR, model_card
 from shotspotter_assets.evaluation.score_rows import WITHOUT_FIREWORKS, ScoreTable
 from shotspotter_assets.evaluation.scores import flagged_shares, score_cell_days
 from shotspotter_assets.evaluation.walk_forward_report import (
     FOLD,
     HORIZON,
+    MINUTES,
     WalkForwardReport,
     read_folds,
     walk_forward_report,
 )
+from shotspotter_assets.models.records import NEXT_MINUTES
 from shotspotter_assets.storage.catalogue import CITY_SCORES, FOLD_FORECASTS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.evaluation.cities import fold_record, square_city
@@ -36,7 +39,14 @@ POOLED = pool_tables(list(FOLDS.values()))
 
 
 def report(folds=FOLDS, candidate="residual_boosting", **more):
-    given = {"city": CITY, "hourly": {}, "types": {}, "counts": COUNTS, "newest": fold_record(CITY)} | more
+    given = {
+        "city": CITY,
+        "hourly": {},
+        "minutes": {},
+        "types": {},
+        "counts": COUNTS,
+        "newest": fold_record(CITY),
+    } | more
     return walk_forward_report(folds=folds, candidates=(candidate, "next_hours"), **given)
 
 
@@ -144,6 +154,25 @@ def test_shorter_horizons_are_scored_apart():
     assert scores.gain("climatology", "next_hours", HORIZON, "4").low > 0
     # Ten weeks of two folds are too few for a verdict, whatever the gain.
     assert found.horizons[4].served == "climatology"
+
+
+def test_next_minutes_are_scored_by_their_length_and_stand_on_the_card():
+    tables = {first: _minutes(first) for first in FOLDS}
+    found, scores = report(minutes=tables)
+    assert scores.groups(MINUTES) == ["15", "60"]
+    assert scores.gain(EVENLY, NEXT_MINUTES, MINUTES, "60").low > 0
+    gain = scores.gain(EVENLY, NEXT_MINUTES, MINUTES, "15").text()
+    assert f"Next 15 minutes, gain over the hour's forecast spread evenly: {NEXT_MINUTES} {gain}." in model_card(
+        found, scores, CITY
+    )
+
+
+def _minutes(first: date) -> pa.Table:
+    part = hourly(first, 1)
+    lengths = np.where(part["horizon"].to_numpy() == 1, 15, 60).astype(np.int8)
+    part = part.rename_columns({"climatology": EVENLY, "next_hours": NEXT_MINUTES})
+    part = part.select([*KEY_COLUMNS, EVENLY, NEXT_MINUTES]).drop_columns("horizon")
+    return part.append_column("horizon", pa.array(lengths))
 
 
 CARD = model_card(REPORT, SCORES, CITY)

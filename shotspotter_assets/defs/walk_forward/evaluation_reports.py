@@ -40,7 +40,7 @@ class ReportConfig(dg.Config):
     horizons: list[int] = Field(
         [1, 2, 4],
         description="Next hours that are forecast and scored too, of cities whose times are exact enough. Forecasts of 1 and 2 "
-        "hours start every fourth hour, each day a block later.",
+        "hours start every fourth hour, each day a block later. With them, the next minutes are scored.",
     )
     types: bool = Field(True, description="Score the forecast gunshot types of cities that give them.")
 
@@ -65,6 +65,7 @@ def _report_of(config: ReportConfig, log: Log, store: Store, city: City, cutoff:
     from shotspotter_assets.models.city_history import CityHistory, covered_mask
     from shotspotter_assets.models.records import FoldRecord
     from shotspotter_assets.models.trained_models import read_models
+    from shotspotter_assets.serving.stored_alerts import stored_incidents
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
     is_made = str(cutoff) in Stored.read(store, city).versions(Asset.FOLD_MODELS)
@@ -79,8 +80,9 @@ def _report_of(config: ReportConfig, log: Log, store: Store, city: City, cutoff:
     report, scores, table = tested.fold_report(record, history, forecasts)
     numbers_of_alerts = fold_counts(models, record, history, forecasts)
     scores = ScoreTable(scores.rows | count_rows(numbers_of_alerts))
-    log.info(f"{city.name} {cutoff}: forecasting the next hours and the types, where the city has them")
-    files = fold_tables(stored, history, record, models, config.horizons, config.types, HOURS_APART)
+    log.info(f"{city.name} {cutoff}: forecasting the next hours, minutes and the types, where the city has them")
+    incidents = stored_incidents(store, stored, cutoff)
+    files = fold_tables(stored, history, record, models, config.horizons, config.types, HOURS_APART, incidents)
     pictures = tested.fold_pictures(record, history, table)
     files |= {FOLD_FORECASTS: table, FOLD_COUNTS: numbers_of_alerts, FOLD_SCORES: scores.to_arrow()}
     path = report.write_after(store, files | {FOLD_PICTURE.named(plot=name): png for name, png in pictures.items()})

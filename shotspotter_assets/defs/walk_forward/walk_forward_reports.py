@@ -86,7 +86,12 @@ def _report_of(config: WalkForwardConfig, log: Log, store: Store, city: City, _:
         store.clear(catalogue.MODEL_CARD, city.name)
         return {"note": note}
     log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
-    others = {"hourly": catalogue.FOLD_HOURS, "types": catalogue.FOLD_TYPES, "counts": catalogue.FOLD_COUNTS}
+    others = {
+        "hourly": catalogue.FOLD_HOURS,
+        "minutes": catalogue.FOLD_MINUTES,
+        "types": catalogue.FOLD_TYPES,
+        "counts": catalogue.FOLD_COUNTS,
+    }
     report, scores = pooled.walk_forward_report(
         city=city,
         candidates=(config.candidate or candidate_of(city), config.hourly_candidate),
