@@ -22,7 +22,15 @@ class WaitingModels(StoredRecord):
 
     issue_date: date = Field(description="Day after which the models would serve.")
     models: ServingRecord = Field(description="Record with which they would serve.")
-    text: str = Field(description="Sentences: models, first day, verdict, remedy, and why no approved models serve.")
+    text: str = Field(description="Sentences: models, first day, verdict and remedy.")
+    why_none: str = Field(
+        default="", description='Reason why no approved models served after that day; "" if some did.'
+    )
+
+    @property
+    def reason(self) -> str:
+        """Reason why a day without approved models has no forecast."""
+        return f"{self.why_none} {self.text}".lstrip()
 
 
 def stored_models(store: Store, city: str, last: date) -> Iterator[tuple[ServingRecord, WaitingModels | None]]:
@@ -110,7 +118,8 @@ def serve_approved(
             else "another grid, events or inputs"
         )
         why = f"The approved models of {approved[0].models_from} cannot serve: they were fitted for {cause}."
-    return None, WaitingModels(city=city.name, issue_date=stored.issue_date, models=proposed, text=f"{why} {text}")
+    waiting = WaitingModels(city=city.name, issue_date=stored.issue_date, models=proposed, text=text, why_none=why)
+    return None, waiting
 
 
 def _newest_by_lead(store: Store, city: City, last: date) -> dict[str, WaitingModels | None]:

@@ -123,7 +123,7 @@ def choose_models(
         except TooFewEventsError as error:
             return LiveModels(None, why_none=str(error))
     serves, waiting = serve_approved(store, stored, record)
-    return LiveModels(serves and serves.after(latest), files, waiting, waiting.text if waiting else "")
+    return LiveModels(serves and serves.after(latest), files, waiting, waiting.reason if waiting else "")
 
 
 def outdated(city: City, before: ServingRecord) -> str:

@@ -29,7 +29,7 @@ def test_an_automated_city_settles_while_models_wait_and_once_approved(tmp_path:
     town.settle()
     first = waiting().models
     assert ServingRecord.find(town.store, NAME, TODAY) is None
-    assert issued().no_forecast == f"No forecast is issued. {waiting().text}"
+    assert issued().no_forecast == f"No forecast is issued. {waiting().reason}"
 
     of_today = {"dagster/partition": str(TODAY)}
     launch = dg.RunRequest(asset_selection=[dg.AssetKey([NAME, "live_models"])], tags=of_today)

@@ -79,7 +79,8 @@ def test_the_first_models_serve_once_they_are_approved(office: Office) -> None:
     assert office.train(0, "aa") == ("", "aa")
     assert office.carry(1) == ("", "aa")
     [waiting] = waiting_models(office.store, office.city, date.max)
-    assert waiting.text == (
+    assert waiting.text.startswith("New models"), "what is so that day is no part of the request"
+    assert waiting.reason == (
         f"No models have been approved yet. New models of gunfire wait for approval since {DAY}: stack, version aa. Better. "
         "To approve them, materialize live_models of the newest day with `approve` set to aa and `approver` to your name."
     )
@@ -159,7 +160,7 @@ def test_models_of_a_lead_are_approved_on_any_day_and_serve_at_it(office: Office
     office.approve(0, "aa")
     office.carry(1)
     assert office.train(2, "cc", lead=3) == ("", "cc")
-    assert "fitted for a lead of 1 day, not 3." in waiting_models(office.store, office.city, date.max)[0].text
+    assert "fitted for a lead of 1 day, not 3." in waiting_models(office.store, office.city, date.max)[0].reason
     assert office.carry(3) == ("aa", "")
     assert office.waits() == ["cc"]
     office.approve(3, "cc")
@@ -176,7 +177,7 @@ def test_models_of_other_inputs_do_not_serve_while_new_ones_wait(office: Office)
     assert office.train(0, "aa", inputs=("others",)) == ("aa", "")
     assert office.train(1, "bb") == ("", "bb")
     [waiting] = waiting_models(office.store, office.city, date.max)
-    assert waiting.text.startswith(f"The approved models of {DAY} cannot serve: they were fitted for another grid, ")
+    assert waiting.reason.startswith(f"The approved models of {DAY} cannot serve: they were fitted for another grid, ")
     assert office.train(20, "cc", inputs=("others",)) == ("aa", "cc")
 
 

@@ -56,7 +56,7 @@ def _forecast_of(log: Log, store: Store, city: City, issue_date: date) -> panel.
             history.nothing_counted
             or f"{issue_date} has no live models of {city.target}; materialize them, or see their note."
         )
-        why = none if waiting is None else waiting.text
+        why = none if waiting is None else waiting.reason
         nothing = withheld(store, history, "" if history.is_too_late else why)
         log.warning(f"{city.name} {issue_date}: {nothing.no_forecast}")
         return {
