@@ -72,6 +72,8 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     long = {item.originalname for item in items if len(getattr(item, "originalname", "")) > MAX_NAME_LENGTH}
     if long:
         raise pytest.UsageError(f"names of tests have at most {MAX_NAME_LENGTH} characters: {', '.join(sorted(long))}")
+    if "tensorflow" in sys.modules:  # every worker collects all tests, and few of them train networks
+        raise pytest.UsageError("a test module imports TensorFlow when it is collected; import it inside its tests")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -31,7 +31,7 @@ from dagster._core.storage.event_log import SqlEventLogStorageTable as Events
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable as Checks
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster_shared.record import replace
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import and_, bindparam, func, select, text
 from sqlalchemy.engine import Connection
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ INSERTED_TOGETHER: Final = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, Dags
 class _BatchedEventLog(Stock):
     """Mixin for a stock event log. A batch is stored as a whole or not at all."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def prepare(self) -> None:
+        """Prepare the storage before the stock class is initialised. Raises RuntimeError for another version of Dagster."""
         if not version("dagster").startswith(f"{DAGSTER_MINOR}."):
             problem = f"the event log of shotspotter_assets builds on private parts of Dagster {DAGSTER_MINOR}"
             remedy = f"Install Dagster {DAGSTER_MINOR}, or remove event_log_storage from dagster.yaml"
@@ -59,7 +60,6 @@ class _BatchedEventLog(Stock):
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(EVENTS_PER_BATCH))  # documented by Dagster; 0 if unset
         self._batch = threading.local()
         self._existing: set[str] = set()
-        super().__init__(*arguments, **named)
 
     @abstractmethod
     def open_batch(self, events: Sequence[EventLogEntry], stack: ExitStack) -> Mapping[str | None, Connection]:
@@ -71,8 +71,8 @@ class _BatchedEventLog(Stock):
 
     def batch_connection(self, shard: str | None = None) -> Connection | None:
         """Return the connection of the batch that this thread stores, or None outside of a batch."""
-        found: Connection | None = getattr(self._batch, "connections", {}).get(shard)
-        return found
+        connection: Connection | None = getattr(self._batch, "connections", {}).get(shard)
+        return connection
 
     def store_event(self, event: EventLogEntry) -> None:
         # Dagster stores the events of a failed batch one by one, which would show a part of them or store them twice.
@@ -106,21 +106,24 @@ class _BatchedEventLog(Stock):
         for run_id in sorted({event.run_id for event in events} & self._batch.connections.keys()):
             with self.run_connection(run_id) as connection:
                 connection.execute(Events.insert(), [row for row in rows if row["run_id"] == run_id])
-        last = {(row["asset_key"], row["dagster_event_type"]): at for at, row in enumerate(rows)}
+        last = {(row["asset_key"], row["dagster_event_type"]): index for index, row in enumerate(rows)}
         with self.index_connection() as connection:
             ids = self.insert(connection, rows)
             self._store_asset_event_tags(connection, events, ids)
-            for at in sorted(last.values()):
-                self._store_asset_event(connection, events[at], ids[at])
+            for index in sorted(last.values()):
+                self._store_asset_event(connection, events[index], ids[index])
 
     def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
         dagster_event = event.get_dagster_event()
         planned: Any = dagster_event.event_specific_data
         if planned.partitions_subset is not None and len(planned.partitions_subset) > 1:
-            days = Checks.c.partition.in_(planned.partitions_subset.get_partition_keys())
-            check = (Checks.c.asset_key == planned.asset_key.to_string(), Checks.c.check_name == planned.check_name)
+            same_check = and_(
+                Checks.c.asset_key == planned.asset_key.to_string(),
+                Checks.c.check_name == planned.check_name,
+                Checks.c.partition.in_(planned.partitions_subset.get_partition_keys()),
+            )
             with self.index_connection() as connection:  # or a failed day fails the check after a rerun
-                connection.execute(Checks.update().where(*check, PLANNED, days).values(partition=None))
+                connection.execute(Checks.update().where(same_check, PLANNED).values(partition=None))
             once = dagster_event._replace(event_specific_data=replace(planned, partitions_subset=None))
             event = event._replace(dagster_event=once)
         super()._store_asset_check_evaluation_planned(event, event_id)
@@ -152,8 +155,9 @@ class BatchedSqliteEventLogStorage(_BatchedEventLog, SqliteEventLogStorage):
     events in the log of its run that the assets do not show. The run then fails, and its rerun materializes them.
     """
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(self, base_dir: str, inst_data: Any = None) -> None:
+        self.prepare()
+        super().__init__(base_dir, inst_data)
         self._db_lock = threading.RLock()  # type: ignore[assignment]  # a batch opens two databases in one thread
 
     @classmethod
@@ -176,10 +180,10 @@ class BatchedSqliteEventLogStorage(_BatchedEventLog, SqliteEventLogStorage):
             super()._store_together(events)
         except Exception:  # perhaps with the run committed, as SQLite commits each WAL database on its own
             rows = [self._event_to_row(_with_data_version(event)) for event in events]
-            stored = [Events.c[name].is_not_distinct_from(bindparam(name)) for name in rows[0]]
+            is_stored = and_(*(Events.c[name].is_not_distinct_from(bindparam(name)) for name in rows[0]))
             for run_id in sorted({event.run_id for event in events}):
                 with self.run_connection(run_id) as connection:
-                    connection.execute(Events.delete().where(*stored), rows)
+                    connection.execute(Events.delete().where(is_stored), rows)
             raise
 
     def insert(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[int]:
@@ -205,6 +209,16 @@ if find_spec("dagster_postgres"):  # the extra `postgres`
 
     class BatchedPostgresEventLogStorage(_BatchedEventLog, PostgresEventLogStorage):
         """Stock PostgreSQL event log with the additions above and the same configuration."""
+
+        def __init__(
+            self,
+            postgres_url: str,
+            should_autocreate_tables: bool = True,
+            inst_data: Any = None,
+            token_provider: Any = None,
+        ) -> None:
+            self.prepare()
+            super().__init__(postgres_url, should_autocreate_tables, inst_data, token_provider)
 
         @classmethod
         def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> "BatchedPostgresEventLogStorage":
@@ -235,10 +249,10 @@ def _with_data_version(event: EventLogEntry) -> EventLogEntry:
     if dagster_event is None or dagster_event.event_type is not DagsterEventType.ASSET_MATERIALIZATION:
         return event
     data = dagster_event.step_materialization_data
-    own = data.materialization.metadata.get(DATA_VERSION)
-    if own is None:
+    data_version = data.materialization.metadata.get(DATA_VERSION)
+    if data_version is None:
         return event
-    tags = {DATA_VERSION_TAG: str(own.value), DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
+    tags = {DATA_VERSION_TAG: str(data_version.value), DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
     materialization = data.materialization._replace(tags={**(data.materialization.tags or {}), **tags})
     tagged = data._replace(materialization=materialization)
     return event._replace(dagster_event=dagster_event._replace(event_specific_data=tagged))

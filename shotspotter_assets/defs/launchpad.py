@@ -15,14 +15,19 @@ SETTINGS_DESCRIPTION: Final = "Settings of forecasters for this run; others are 
 
 def sections(names: Sequence[str] = NEXT_DAY) -> Any:
     """Return a config class with a section for the settings of each named forecaster that has some."""
-    fields: dict[str, Any] = {}
-    for name in names:
-        settings = find(name).settings
-        if settings.model_fields:
-            optional: dict[str, Any] = {key: _optional(field) for key, field in settings.model_fields.items()}
-            section = create_model(settings.__name__, __base__=dg.Config, **optional)
-            fields[name] = (section, Field(default_factory=section, description=f"Settings of {name}."))
-    return create_model("ForecasterSections", __base__=dg.Config, **fields)
+    with_settings = [name for name in names if find(name).settings.model_fields]
+    return create_model("ForecasterSections", __base__=dg.Config, **{name: _section(name) for name in with_settings})
+
+
+def _section(name: str) -> Any:
+    """Return the field with a forecaster's settings, as pydantic takes it: its class and its default."""
+    settings = find(name).settings
+    section = create_model(
+        settings.__name__,
+        __base__=dg.Config,
+        **{key: _optional(field) for key, field in settings.model_fields.items()},
+    )
+    return section, Field(default_factory=section, description=f"Settings of {name}.")
 
 
 class TrainingWindows(dg.Config):

@@ -62,18 +62,19 @@ def city_asset(
     settings = asset_settings(city, asset, upstream, **OPTIONAL, **more)
     schema: Any = None if launchpad is None else launchpad.to_config_schema()
 
-    @dg.asset(**settings, config_schema=schema, description=cleandoc(body.__doc__ or ""))
-    def made(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
+    def materialize(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
         if is_given_up(context):
             return
-        opened, given = store.open(), context.op_execution_context.op_config
-        make = body if launchpad is None else partial(body, launchpad(**given))
+        opened = store.open()
+        config = context.op_execution_context.op_config
+        make = body if launchpad is None else partial(body, launchpad.model_validate(config))
         for key in run_days(context, city) if "partitions_def" in more else [None]:
             metadata = recorded(opened, city, asset, key, partial(make, context.log, opened, city, key))
             context.add_asset_metadata(metadata, partition_key=None if key is None else str(key))
         yield dg.Output(None)
 
-    return made
+    materialize.__name__ = str(asset)
+    return dg.asset(**settings, config_schema=schema, description=cleandoc(body.__doc__ or ""))(materialize)
 
 
 def is_given_up(context: dg.AssetExecutionContext, *, same_day: bool = False) -> bool:
@@ -88,12 +89,15 @@ def for_each_target(body: Body) -> Body:
     """Return a body that makes a partition for each target; the panel names targets if there are several."""
 
     @wraps(body)
-    def made(*given: Any) -> panel.Metadata:
-        *before, store, city, key = given
-        panels = [(view, body(*before, of_target, view, key)) for of_target, view in city.by_target(store)]
+    def each_target(*arguments: Any) -> panel.Metadata:
+        *config_and_log, store, city, key = arguments
+        panels = [
+            (of_target, body(*config_and_log, target_store, of_target, key))
+            for target_store, of_target in city.by_target(store)
+        ]
         return panel.of_targets(panels)
 
-    return made
+    return each_target
 
 
 def daily_asset(city: City, asset: Asset, body: Body, upstream: Upstream, **more: Any) -> dg.AssetsDefinition:

@@ -36,8 +36,9 @@ def of_targets(panels: Sequence[tuple[City, Metadata]]) -> Metadata:
             if name != "data_version"
         }
     versions = [panel["data_version"] for _, panel in panels if "data_version" in panel]
-    version = versions[0] if len(versions) == 1 else sha256(*versions)[:16]
-    return joined | ({"data_version": version} if versions else {})
+    if versions:
+        joined["data_version"] = versions[0] if len(versions) == 1 else sha256("".join(versions))[:16]
+    return joined
 
 
 def sentences(panels: Sequence[tuple[City, str]]) -> str:
@@ -49,8 +50,8 @@ def sentences(panels: Sequence[tuple[City, str]]) -> str:
 def column_schema(table: StoredTable) -> dict[str, dg.TableSchema]:
     """Return the columns of a table with types and meanings, for the page of its asset."""
     columns = [*table.own_columns.items(), *([] if table.others is None else [("<model>", table.others)])]
-    shown = [dg.TableColumn(name, one.kind, one.meaning) for name, one in columns]
-    return {"dagster/column_schema": dg.TableSchema(shown)}
+    schema = dg.TableSchema([dg.TableColumn(name, column.kind, column.meaning) for name, column in columns])
+    return {"dagster/column_schema": schema}
 
 
 def day_state(day: "Day") -> dict[str, bool | str]:
@@ -87,12 +88,16 @@ def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.table(records) if records else dg.MetadataValue.text("None.")
 
 
-def check_outcome(finding: "Finding", severity: str = "WARN") -> dict[str, Any]:
-    """Return the outcome of a check as arguments of its result, with the first days on which it found something."""
+def check_result(finding: "Finding", severity: str = "WARN", check: str | None = None) -> dg.AssetCheckResult:
+    """Return the result of a check, or of the named one of several, with the first days on which it found something."""
     days = {str(day): number for day, number in sorted(finding.days.items())[:SHOWN_DAYS]}
-    metadata = {**finding.numbers, **({"days": days} if days else {})}
-    shown = {"metadata": metadata, "description": finding.message}
-    return {"passed": finding.passed, "severity": dg.AssetCheckSeverity(severity), **shown}
+    return dg.AssetCheckResult(
+        passed=finding.passed,
+        check_name=check,
+        metadata={**finding.numbers, **({"days": days} if days else {})},
+        severity=dg.AssetCheckSeverity(severity),
+        description=finding.message,
+    )
 
 
 def nowcast(store: Store, record: "NowcastRecord") -> Metadata:

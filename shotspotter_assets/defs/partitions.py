@@ -6,7 +6,7 @@ has begun. A fold is named by its cutoff: it trains on days before the cutoff an
 
 import warnings
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 import dagster as dg
 
@@ -22,10 +22,9 @@ RunContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
 
 
 def _window(first: int, last: int) -> dg.TimeWindowPartitionMapping:
-    how: dict[str, Any] = {"start_offset": first, "end_offset": last, "allow_nonexistent_upstream_partitions": True}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # the pinned version and the tests of the windows stand for it
-        return dg.TimeWindowPartitionMapping(**how)
+        return dg.TimeWindowPartitionMapping(first, last, allow_nonexistent_upstream_partitions=True)
 
 
 SINGLE_RUN: Final = dg.BackfillPolicy.single_run()  # one run for all days, which reads the source once
@@ -95,7 +94,8 @@ def run_days(context: RunContext, city: City) -> list[date]:
     if not days:
         raise ValueError(f"{city.name}: the run names no partition that exists: {dict(context.run.tags)}.")
     tags = {RANGE_START: str(days[0]), RANGE_END: str(days[-1]), **context.run.tags}
-    first, last = date.fromisoformat(tags[RANGE_START]), date.fromisoformat(tags[RANGE_END])
+    first = date.fromisoformat(tags[RANGE_START])
+    last = date.fromisoformat(tags[RANGE_END])
     # A job's backfill gives each run only the first key of its range (Dagster issue 28861).
     if len(days) < (last - first).days + 1:
         raise ValueError(

@@ -51,6 +51,11 @@ def test_the_repository_snapshot_survives_serialisation() -> None:
     assert deserialize_value(serialize_value(snapshot), RepositorySnap) == snapshot
 
 
+def test_the_function_of_an_op_has_the_name_of_its_asset() -> None:
+    for assets in DEFINITIONS.assets or ():
+        assert {assets.op.compute_fn.decorated_fn.__name__} == {key.path[-1] for key in assets.keys}
+
+
 def test_every_city_has_its_own_described_assets() -> None:
     specs = list(DEFINITIONS.resolve_all_asset_specs())
     keys = {spec.key for spec in specs}

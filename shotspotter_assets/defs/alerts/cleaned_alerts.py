@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import OPTIONAL, day_settings, is_given_up
@@ -26,7 +27,6 @@ MAX_CHARACTERS: Final = 80  # unknown types that are shown, and the length of ea
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its checks."""
-    key, days = asset_key(city, Asset.CLEANED_ALERTS), day_partitions(city)
     shown: dict[str, Any] = {"kinds": {"parquet"}, "code_version": "3", "table": CLEANED}
 
     @dg.asset(**day_settings(city, Asset.CLEANED_ALERTS, {Asset.RAW_ALERTS: None}, **shown, **OPTIONAL))
@@ -46,21 +46,23 @@ def definitions(city: City) -> dg.Definitions:
 
         if is_given_up(context, same_day=True):
             return
-        opened, days = store.open(), run_days(context, city)
+        opened = store.open()
+        days = run_days(context, city)
         table = DayTable.read(opened, city.name)
         raw = opened.read_window(RAW_ROWS, city.name, days[0], days[-1])
         table.require(city.name, days)
         refuse_other_settings(raw.schema.metadata, days, city, Asset.RAW_ALERTS)
         # No Dagster dependency: a change of one day would make the next ones stale too, for the few incidents over midnight.
-        since, eve = days[0] - timedelta(days=DAYS_BEFORE), days[0] - timedelta(days=1)
-        before = opened.read_present(RAW_ROWS, city.name, since, eve)
+        since = days[0] - timedelta(days=DAYS_BEFORE)
+        before = opened.read_present(RAW_ROWS, city.name, since, days[0] - ONE_DAY)
         cleaned = clean_alerts(raw if before is None else pa.concat_tables([before, raw]), days, city)
+        alerts = {day: result.alerts for day, result in cleaned.items()}
         begin_lineage(opened, Asset.CLEANED_ALERTS, city.name, {day: table.made_from(day) for day in days})
         with opened.alone(CLEANED.asset, city.name):
-            opened.write_tables(REJECTED, {day: one.rejected for day, one in cleaned.items()}, city.name)
-            opened.write_tables(CLEANED, {day: one.alerts for day, one in cleaned.items()}, city.name)
+            opened.write_tables(REJECTED, {day: result.rejected for day, result in cleaned.items()}, city.name)
+            opened.write_tables(CLEANED, alerts, city.name)
         record_lineage(opened, Asset.CLEANED_ALERTS, city.name, {day: Origin(table.made_from(day)) for day in days})
-        versions = table_fingerprints({day: result.alerts for day, result in cleaned.items()})
+        versions = table_fingerprints(alerts)
         for day, result in cleaned.items():
             state = table.days[day]
             metadata = _metadata(result.account) | {"data_version": panel.day_version(versions[day], state.state)}
@@ -69,12 +71,19 @@ def definitions(city: City) -> dg.Definitions:
         _log_account(context, city, cleaned)
         yield dg.Output(None)
 
-    @dg.asset_check(asset=key, partitions_def=days, blocking=True)
+    return dg.Definitions(assets=[cleaned_alerts], asset_checks=[_rows_are_conserved(city), _data_quality(city)])
+
+
+def _rows_are_conserved(city: City) -> dg.AssetChecksDefinition:
+    """Build the check that no row is lost."""
+
+    @dg.asset_check(asset=asset_key(city, Asset.CLEANED_ALERTS), partitions_def=day_partitions(city), blocking=True)
     def rows_are_conserved(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         """Rows received = rows cleaned + rows rejected + duplicates on every day, counted from the stored files."""
         from shotspotter_assets.cleaning.alerts import IDENTITY, RECOUNTED, unaccounted_rows
 
-        opened, days = store.open(), run_days(context, city)
+        opened = store.open()
+        days = run_days(context, city)
         raw = opened.read_window(RAW_ROWS, city.name, days[0], days[-1], RECOUNTED)
         alerts = opened.read_window(CLEANED, city.name, days[0], days[-1], ["user_id"])
         rejected = opened.read_window(REJECTED, city.name, days[0], days[-1], IDENTITY)
@@ -84,6 +93,14 @@ def definitions(city: City) -> dg.Definitions:
             metadata={"rows_received": raw.num_rows, "unaccounted_rows_by_day": wrong},
             description=f"Materialize cleaned_alerts again for {', '.join(list(wrong)[:5])}." if wrong else None,
         )
+
+    return rows_are_conserved
+
+
+def _data_quality(city: City) -> dg.AssetChecksDefinition:
+    """Build the checks of the data's quality, which run as one."""
+    key = asset_key(city, Asset.CLEANED_ALERTS)
+    days = day_partitions(city)
 
     @dg.multi_asset_check(
         name=f"{city.name}__data_quality",
@@ -97,13 +114,13 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.quality.city_state import keep_findings
         from shotspotter_assets.quality.window import Window
 
-        opened, days = store.open(), run_days(context, city)
+        opened = store.open()
+        days = run_days(context, city)
         findings = all_findings(Window.load(opened, city, days))
         for name, finding in keep_findings(opened, city, days, findings).items():
-            severity = "ERROR" if finding.is_error else "WARN"
-            yield dg.AssetCheckResult(check_name=name, **panel.check_outcome(finding, severity))
+            yield panel.check_result(finding, "ERROR" if finding.is_error else "WARN", check=name)
 
-    return dg.Definitions(assets=[cleaned_alerts], asset_checks=[rows_are_conserved, data_quality])
+    return data_quality
 
 
 def _metadata(account: "Account") -> panel.Metadata:
@@ -122,6 +139,7 @@ def _metadata(account: "Account") -> panel.Metadata:
 
 
 def _log_account(context: dg.AssetExecutionContext, city: City, cleaned: "Mapping[date, CleanedDay]") -> None:
+    """Log the account of all days together, and the spellings of unknown types."""
     accounts = [result.account for result in cleaned.values()]
     rejected = sum((Counter(account.rejected) for account in accounts), Counter[str]())
     unknown = sum((Counter(account.unknown_types) for account in accounts), Counter[str]())

@@ -20,7 +20,8 @@ READ_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "use
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its check."""
-    key, days = asset_key(city, Asset.GRID_TENSORS), day_partitions(city)
+    key = asset_key(city, Asset.GRID_TENSORS)
+    days = day_partitions(city)
     shown: dict[str, Any] = {"kinds": {"parquet"}, "code_version": "3", "table": TENSORS}
 
     @dg.asset(**day_settings(city, Asset.GRID_TENSORS, {Asset.CLEANED_ALERTS: None}, **shown, **OPTIONAL))
@@ -37,8 +38,10 @@ def definitions(city: City) -> dg.Definitions:
 
         if is_given_up(context, same_day=True):
             return
-        opened, days = store.open(), run_days(context, city)
-        table, lineage = DayTable.read(opened, city.name), read_lineage(opened, Asset.CLEANED_ALERTS, city.name)
+        opened = store.open()
+        days = run_days(context, city)
+        table = DayTable.read(opened, city.name)
+        lineage = read_lineage(opened, Asset.CLEANED_ALERTS, city.name)
         alerts = opened.read_window(CLEANED, city.name, days[0], days[-1], READ_COLUMNS)
         table.require(city.name, days)
         refuse_other_settings(alerts.schema.metadata, days, city, Asset.CLEANED_ALERTS)
@@ -67,7 +70,8 @@ def definitions(city: City) -> dg.Definitions:
         """The sum of each day's tensor equals the number of cleaned alerts, or of incidents that began on it."""
         from shotspotter_assets.gridding.tensors import COUNTED_COLUMNS, counted_alerts, miscounted_alerts
 
-        opened, days = store.open(), run_days(context, city)
+        opened = store.open()
+        days = run_days(context, city)
         tensors = opened.read_window(TENSORS, city.name, days[0], days[-1])
         alerts = opened.read_window(CLEANED, city.name, days[0], days[-1], COUNTED_COLUMNS)
         wrong = {str(day): number for day, number in miscounted_alerts(tensors, alerts, days, city).items()}

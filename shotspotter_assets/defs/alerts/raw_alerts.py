@@ -24,11 +24,18 @@ if TYPE_CHECKING:
     from shotspotter_assets.sources.snapshot import Snapshot
 
 MIN_WARNED_SILENCE_DAYS: Final = 7  # minimum length of a silence that is logged as a warning
+STATES_WARNED_OF: Final = {
+    "held_back": "They count in no model and no score until the landed file or the city's file is corrected.",
+    "unknown": "Models are neither trained nor scored on them; they are rebuilt when newer rows come.",
+    "silent": "They count as days without alerts; if the source ends before them, set `end` in the city's file.",
+}
+"""Consequence and remedy by state of a day."""
 
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its checks."""
-    key, days = asset_key(city, Asset.RAW_ALERTS), day_partitions(city)
+    key = asset_key(city, Asset.RAW_ALERTS)
+    days = day_partitions(city)
 
     @dg.asset(**day_settings(city, Asset.RAW_ALERTS, {}, kinds={"parquet"}, code_version="2", table=RAW_ROWS))
     def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource) -> None:
@@ -45,8 +52,10 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.sources.snapshot import record_answer, take_snapshot
         from shotspotter_assets.storage.fingerprints import day_fingerprints
 
-        opened, days = store.open(), run_days(context, city)
-        readers, now = sources.readers(city, opened), local_time.now()
+        opened = store.open()
+        days = run_days(context, city)
+        readers = sources.readers(city, opened)
+        now = local_time.now()
         try:
             earlier = opened.read_present(RAW_ROWS, city.name, days[0], days[-1])
         except CorruptObjectError as error:
@@ -64,13 +73,13 @@ def definitions(city: City) -> dg.Definitions:
             opened.write_tables(RAW_ROWS, by_day, city.name)
             DayTable.finish(opened, city.name, stored, claimed)
         versions = day_fingerprints(rows.select(PUBLISHED), list(by_day))
-        for at, day in stored.items():
+        for day, entry in stored.items():
             metadata: panel.Metadata = {
-                "dagster/partition_row_count": by_day[at].num_rows,
-                "data_version": panel.day_version(versions[at], day.state),
-                **panel.day_state(day),
+                "dagster/partition_row_count": by_day[day].num_rows,
+                "data_version": panel.day_version(versions[day], entry.state),
+                **panel.day_state(entry),
             }
-            context.add_asset_metadata(metadata, partition_key=str(at))
+            context.add_asset_metadata(metadata, partition_key=str(day))
         _warn(context, city, stored)
         context.log.info(
             f"{city.name}: {number_of(rows.num_rows, 'row')} of {number_of(len(days), 'day')} to {days[-1]}"
@@ -81,7 +90,7 @@ def definitions(city: City) -> dg.Definitions:
         """The days whose alerts must be there by the city's rule, or by its usual lateness, are known."""
         from shotspotter_assets.quality.on_time import lateness
 
-        return dg.AssetCheckResult(**panel.check_outcome(lateness(store.open(), city)))
+        return panel.check_result(lateness(store.open(), city))
 
     @dg.asset_check(asset=key, partitions_def=days)
     def files_are_readable(store: StoreResource) -> dg.AssetCheckResult:
@@ -90,7 +99,7 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.sources.landing.received import read_received, unusable_files
 
         finding = readable_files(unusable_files(read_received(store.open(), city.name), city))
-        return dg.AssetCheckResult(**panel.check_outcome(finding, "ERROR"))
+        return panel.check_result(finding, "ERROR")
 
     @dg.asset_check(asset=key, partitions_def=days)
     def days_are_usable(store: StoreResource) -> dg.AssetCheckResult:
@@ -99,7 +108,7 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.sources.day_table import DayTable
 
         finding = usable_days(DayTable.read(store.open(), city.name))
-        return dg.AssetCheckResult(**panel.check_outcome(finding, "ERROR"))
+        return panel.check_result(finding, "ERROR")
 
     return dg.Definitions(assets=[raw_alerts], asset_checks=[alerts_are_on_time, files_are_readable, days_are_usable])
 
@@ -149,15 +158,9 @@ def _received(rows: "pa.Table") -> "dict[date, datetime]":
 
 
 def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, Day]") -> None:
-    of_state: dict[str, list[date]] = {}
-    for at, day in stored.items():
-        of_state.setdefault(day.state, []).append(at)
-    for state, ending in (
-        ("held_back", "They count in no model and no score until the landed file or the city's file is corrected."),
-        ("unknown", "Models are neither trained nor scored on them; they are rebuilt when newer rows come."),
-        ("silent", "They count as days without alerts; if the source ends before them, set `end` in the city's file."),
-    ):
-        days = of_state.get(state, [])
+    """Log the days of each state that a person should look at, with the reason for the last of them."""
+    for state, ending in STATES_WARNED_OF.items():
+        days = [day for day, entry in stored.items() if entry.state == state]
         if days and (state != "silent" or len(days) >= MIN_WARNED_SILENCE_DAYS):
             context.log.warning(
                 f"{city.name}: {state.replace('_', ' ')}, {number_of(len(days), 'day')} from {days[0]} to {days[-1]}. "

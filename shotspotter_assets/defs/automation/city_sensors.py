@@ -29,6 +29,7 @@ from shotspotter_assets.storage.stored_file import Asset
 from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
+    from shotspotter_assets.automation.due import Due
     from shotspotter_assets.automation.under_way import DueRun
     from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.sources.snapshot import Snapshot
@@ -46,8 +47,10 @@ WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
 
 def definitions(settings: Settings, of_cities: Mapping[str, dg.Definitions]) -> dg.Definitions:
     """Build the sensor of each city from the definitions of its assets."""
-    cities, poll_seconds = settings.cities.items(), settings.poll_seconds
-    return dg.Definitions(sensors=[_sensor(city, automated_keys(of_cities[at]), poll_seconds) for at, city in cities])
+    sensors = [
+        _sensor(city, automated_keys(of_cities[name]), settings.poll_seconds) for name, city in settings.cities.items()
+    ]
+    return dg.Definitions(sensors=sensors)
 
 
 def _sensor(city: City, keys: Sequence[dg.AssetKey], poll_seconds: int) -> dg.SensorDefinition:
@@ -69,8 +72,12 @@ class _Tick:
     """One evaluation of a city's sensor; the cursor holds only what was last reported to the checks."""
 
     def __init__(self, context: dg.SensorEvaluationContext, city: City, store: Store, poll_seconds: int) -> None:
-        self._instance, self._log, self._city, self._store = context.instance, context.log, city, store
-        self._poll_seconds, self._now = poll_seconds, local_time.now()
+        self._instance = context.instance
+        self._log = context.log
+        self._city = city
+        self._store = store
+        self._poll_seconds = poll_seconds
+        self._now = local_time.now()
         self._reported: dict[str, Any] = json.loads(context.cursor or "{}")
         self._waits: list[str] = []
 
@@ -83,38 +90,47 @@ class _Tick:
         """Compare, and request the runs that are due."""
         from shotspotter_assets.automation.due import due
         from shotspotter_assets.automation.stored import Stored
-        from shotspotter_assets.sources.snapshot import impatient, take_snapshot
 
-        city, store, now = self._city, self._store, self._now
-        under_way = runs_under_way(self._instance, city)
-        readers = sources.readers(impatient(city), store)
-        words = sources.words(city).read()
-        poll_seconds = self._poll_seconds
-        snapshot = take_snapshot(
-            city, readers, store, now, poll_seconds=poll_seconds, max_seconds=MAX_SECONDS, words=words
-        )
-        found = due(city, snapshot, Stored.read(store, city), under_way, now)
-        requests = list[dg.RunRequest]()
-        for run in found.runs:
-            # Days whose runs fail must not stop the forecasts.
-            if not (run.is_stopgap and requests):
-                requests += self._requests(run)
-        training = (list(self._requests(run)) for run in found.training)
-        requests += next(filter(None, training), [])
-        shown = [*(run.waiting_text for run in found.waiting), *self._waits, *found.waits]
-        more = f" And {len(shown) - MAX_SHOWN} more: see the checks of raw_alerts." if len(shown) > MAX_SHOWN else ""
+        under_way = runs_under_way(self._instance, self._city)
+        snapshot = self._snapshot(sources)
+        work = due(self._city, snapshot, Stored.read(self._store, self._city), under_way, self._now)
+        requests = self._all_requests(work)
         for request in requests:
             self._log.info(f"{request.tags[TARGET_TAG]}: {request.tags[REASON_TAG]}")
-        for run in found.waiting:
+        for run in work.waiting:
             self._log.info(run.waiting_text)
-        self._show([*found.runs, *found.waiting])
-        said = " ".join(shown[:MAX_SHOWN]) + more
+        self._show([*work.runs, *work.waiting])
+        sentences = [*(run.waiting_text for run in work.waiting), *self._waits, *work.waits]
         return dg.SensorResult(
             run_requests=requests,
-            skip_reason=None if requests else said or "Everything is built from what the sources hold.",
+            skip_reason=None if requests else _skip_reason(sentences),
             asset_events=list(self._events(snapshot)),
             cursor=json.dumps(self._reported),
         )
+
+    def _snapshot(self, sources: SourcesResource) -> "Snapshot":
+        """Poll the sources, and read what a person has written about the city's days."""
+        from shotspotter_assets.sources.snapshot import impatient, take_snapshot
+
+        return take_snapshot(
+            self._city,
+            sources.readers(impatient(self._city), self._store),
+            self._store,
+            self._now,
+            poll_seconds=self._poll_seconds,
+            max_seconds=MAX_SECONDS,
+            words=sources.words(self._city).read(),
+        )
+
+    def _all_requests(self, work: "Due") -> list[dg.RunRequest]:
+        """Request the runs that can start: a stopgap only without another run, and at most one training."""
+        requests: list[dg.RunRequest] = []
+        for run in work.runs:
+            # Days whose runs fail must not stop the forecasts.
+            if not (run.is_stopgap and requests):
+                requests += self._requests(run)
+        training = (list(self._requests(run)) for run in work.training)
+        return requests + next(filter(None, training), [])
 
     def _show(self, runs: "Sequence[DueRun]") -> None:
         """Show landed days that are not built yet, on the pages too."""
@@ -129,31 +145,32 @@ class _Tick:
         """Request a run; one that has just failed, or has built nothing new, is tried again less and less often."""
         first, last = run.days or ("", "")
         target = f"{self._city.name} {run.assets[0]} {first}...{last}"
-        of_run = {VERSION_TAG: run.version, REPLACES_TAG: run.replaces}
+        versions = {VERSION_TAG: run.version, REPLACES_TAG: run.replaces}
         records = self._instance.get_run_records(dg.RunsFilter(tags={TARGET_TAG: target}), limit=len(WAITS) + 1)
-        tried = list(takewhile(lambda record: of_run.items() <= record.dagster_run.tags.items(), records))
-        if tried:
-            where, status = f"{run.assets[0]}{f' of {last}' if last else ''}", tried[0].dagster_run.status.value.lower()
-            if len(tried) > len(WAITS):
-                self._waits.append(
-                    f"The run of {where} ended as {status} {number_of(len(tried), 'time')}; launch it by hand."
-                )
-                return
-            again = datetime.fromtimestamp(tried[0].end_time or 0, UTC) + WAITS[len(tried) - 1]
-            if self._now < again:
-                at = again.astimezone(self._city.zone)
-                self._waits.append(f"The run of {where} ended as {status}; it is tried again at {at:%H:%M}. {run.why}")
-                return
+        tried = list(takewhile(lambda record: versions.items() <= record.dagster_run.tags.items(), records))
+        if tried and (wait := self._wait(run, tried)):
+            self._waits.append(wait)
+            return
         tags = {PRIORITY_TAG: str(run.priority), CITY_TAG: self._city.name}
-        is_range = run.days is not None and first != last
         if run.days is not None:
             # Dagster resolves no `partition_key` of assets that begin on different days (`first_forecast`), but takes tags.
-            tags |= range_tags(*run.days) if is_range else {PARTITION: str(first)}
+            tags |= {PARTITION: str(first)} if first == last else range_tags(*run.days)
         yield dg.RunRequest(
             run_key=f"{target} {run.version} {run.replaces} {records[0].dagster_run.run_id if records else ''}",
             asset_selection=[asset_key(self._city, name) for name in run.assets],
-            tags=tags | of_run | {TARGET_TAG: target, REASON_TAG: run.why[:MAX_REASON]},
+            tags=tags | versions | {TARGET_TAG: target, REASON_TAG: run.why[:MAX_REASON]},
         )
+
+    def _wait(self, run: "DueRun", tried: Sequence[dg.RunRecord]) -> str:
+        """Return why a run that was `tried`, the last time first, is not requested now; "" if it may be."""
+        name = f"{run.assets[0]} of {run.days[1]}" if run.days else run.assets[0]
+        ended = f"The run of {name} ended as {tried[0].dagster_run.status.value.lower()}"
+        if len(tried) > len(WAITS):
+            return f"{ended} {number_of(len(tried), 'time')}; launch it by hand."
+        again = datetime.fromtimestamp(tried[0].end_time or 0, UTC) + WAITS[len(tried) - 1]
+        if self._now >= again:
+            return ""
+        return f"{ended}; it is tried again at {again.astimezone(self._city.zone):%H:%M}. {run.why}"
 
     def _events(self, snapshot: "Snapshot") -> Iterator[dg.AssetCheckEvaluation]:
         """Yield outcomes of checks that no run reports: files that cannot be used, and a source that is silent."""
@@ -170,5 +187,23 @@ class _Tick:
             self._reported["evaluated_at"] = now
 
     def _evaluation(self, check: str, finding: "Finding", severity: str = "WARN") -> dg.AssetCheckEvaluation:
-        outcome = panel.check_outcome(finding, severity)
-        return dg.AssetCheckEvaluation(asset_key(self._city, Asset.RAW_ALERTS), check_name=check, **outcome)
+        """Return the outcome of a check of `raw_alerts`."""
+        result = panel.check_result(finding, severity)
+        return dg.AssetCheckEvaluation(
+            asset_key=asset_key(self._city, Asset.RAW_ALERTS),
+            check_name=check,
+            passed=result.passed,
+            metadata=result.metadata,
+            severity=result.severity,
+            description=result.description,
+        )
+
+
+def _skip_reason(sentences: Sequence[str]) -> str:
+    """Return the text of a tick that requests no run: the first sentences on what waits."""
+    if not sentences:
+        return "Everything is built from what the sources hold."
+    more = (
+        f" And {len(sentences) - MAX_SHOWN} more: see the checks of raw_alerts." if len(sentences) > MAX_SHOWN else ""
+    )
+    return " ".join(sentences[:MAX_SHOWN]) + more

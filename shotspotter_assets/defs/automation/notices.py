@@ -14,7 +14,7 @@ import dagster as dg
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.city_files import Cities, unusable_files
 from shotspotter_assets.defs.automation.automated import automated
-from shotspotter_assets.defs.partitions import RANGE_END, RANGE_START
+from shotspotter_assets.defs.partitions import PARTITION, RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import NoticesResource, Store, StoreResource
 from shotspotter_assets.notifications.send import Message
 from shotspotter_assets.settings import Settings
@@ -93,6 +93,7 @@ def _failed_gates(instance: dg.DagsterInstance, since: datetime, to: NoticesReso
 
 
 def _city_problems(cities: Cities, store: Store) -> Iterator[Message]:
+    """Yield a message for each late city, for days held back, models that wait for approval, and unusable files."""
     from shotspotter_assets.quality.on_time import lateness, usable_days
     from shotspotter_assets.serving.approval import waiting_models
     from shotspotter_assets.sources.day_table import DayTable
@@ -138,7 +139,8 @@ def _failure(instance: dg.DagsterInstance, run_id: str) -> tuple[str | None, str
 
 
 def _partition(run: dg.DagsterRun) -> str | None:
-    first, last = run.tags.get(RANGE_START), run.tags.get(RANGE_END)
+    first = run.tags.get(RANGE_START)
+    last = run.tags.get(RANGE_END)
     if first is None or last is None:
-        return run.tags.get("dagster/partition")
+        return run.tags.get(PARTITION)
     return first if first == last else f"{first} to {last}"

@@ -26,6 +26,8 @@ def definitions(settings: Settings) -> dg.Definitions:
 
 
 def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
+    """Build the sensor of a city; its nowcaster and places are made at the first tick, and kept."""
+
     @cache
     def nowcaster(store: StoreResource, sources: SourcesResource) -> "Nowcaster":
         from shotspotter_assets.serving.nowcasting import Nowcaster
@@ -57,8 +59,10 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
             renew_last_hours(opened, city, places())
         except Exception:  # a page that fails must not repeat the nowcast at every tick
             context.log.exception(f"{city.name}: the page of the last hours could not be written")
-        shown, why = panel.nowcast(opened, nowcast.record), f"Issued a nowcast from {nowcast.record.now}."
-        made = dg.AssetMaterialization(asset_key(city, Asset.NOWCASTS), metadata=shown)
-        return dg.SensorResult(skip_reason=why, cursor=inputs, asset_events=[made])
+        issued = dg.AssetMaterialization(
+            asset_key(city, Asset.NOWCASTS), metadata=panel.nowcast(opened, nowcast.record)
+        )
+        why = f"Issued a nowcast from {nowcast.record.now}."
+        return dg.SensorResult(skip_reason=why, cursor=inputs, asset_events=[issued])
 
     return sensor

@@ -1,6 +1,7 @@
 """Forecast scores of a city by day: the forecast issued the day before, and the last weeks."""
 
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -11,11 +12,14 @@ from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_FORTNIGHT, asset
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage.stored_file import Asset
 
+if TYPE_CHECKING:
+    from shotspotter_assets.serving.issued_scores import ScoreRecord
+
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its check."""
     upstream = {Asset.RISK_FORECASTS: DAY_BEFORE, Asset.GRID_TENSORS: LAST_FORTNIGHT}
-    forecast_scores = score_asset(city, Asset.FORECAST_SCORES, _scores_of, upstream)
+    scores = score_asset(city, Asset.FORECAST_SCORES, forecast_scores, upstream)
 
     @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=issue_dates(city))
     def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
@@ -23,7 +27,8 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.serving.issued_scores import ScoreRecord
 
         scored_date = run_days(context, city)[-1]
-        records = [(view, ScoreRecord.load(one, city.name, scored_date)) for one, view in city.by_target(store.open())]
+        targets = city.by_target(store.open())
+        records = [(view, ScoreRecord.load(of_target, city.name, scored_date)) for of_target, view in targets]
         warnings = panel.sentences([(view, " ".join(record.warnings())) for view, record in records])
         return dg.AssetCheckResult(
             passed=not warnings,
@@ -32,19 +37,17 @@ def definitions(city: City) -> dg.Definitions:
             description=warnings or None,
         )
 
-    return dg.Definitions(assets=[forecast_scores], asset_checks=[rolling_gate])
+    return dg.Definitions(assets=[scores], asset_checks=[rolling_gate])
 
 
 @for_each_target
-def _scores_of(_: Log, store: Store, city: City, scored_date: date) -> panel.Metadata:
+def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> panel.Metadata:
     """Scores of the forecast issued the day before, with rolling skill, calibration, drift and gate.
 
     A day without an earlier forecast, or that is not known yet, has a record with a note. Rolling scores use forecasts
     of one lead, or of all above two weeks. Rebuilt when alerts of the last year or forecasts of the last 13 weeks change.
     """
-    from shotspotter_assets.evaluation.forecasts_table import SERVED
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
-    from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.issued_scores import score
     from shotspotter_assets.serving.score_windows import HISTORY_DAYS, WINDOW_DAYS
@@ -58,17 +61,38 @@ def _scores_of(_: Log, store: Store, city: City, scored_date: date) -> panel.Met
     except DaysNotKnownError:  # no day of the last year is known
         history = CityHistory.load(store, city, scored_date)
     record = score(history, forecasts, serving)
-    numbers: panel.Metadata = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
-    if (scores := record.scores) is not None:
-        numbers |= {
-            "alerts": scores.observed_alerts,
-            "alerts expected": scores.expected_alerts,
-            f"gain over {HISTORICAL_MEAN} (nats per alert)": scores.gain_over_historical_mean,
-            "hit rate in 5% of the area": scores.hit_rate_5,
-            "log loss": scores.log_loss,
-            **{f"numbers: log loss by {name}": own["log_loss"] for name, own in scores.numbers.items()},
-        }
-    if (rolling := record.rolling) is not None:
+    path = record.write(store)
+    numbers = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
+    numbers |= _numbers_of_day(record) | _numbers_of_weeks(record)
+    shown = {name: value for name, value in numbers.items() if value is not None}
+    return panel.rounded(shown) | {"path": dg.MetadataValue.path(path)}
+
+
+def _numbers_of_day(record: "ScoreRecord") -> panel.Metadata:
+    """Return panel entries of the day's scores, none for a day that was not scored."""
+    from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
+
+    scores = record.scores
+    if scores is None:
+        return {}
+    return {
+        "alerts": scores.observed_alerts,
+        "alerts expected": scores.expected_alerts,
+        f"gain over {HISTORICAL_MEAN} (nats per alert)": scores.gain_over_historical_mean,
+        "hit rate in 5% of the area": scores.hit_rate_5,
+        "log loss": scores.log_loss,
+        **{f"numbers: log loss by {name}": by_name["log_loss"] for name, by_name in scores.numbers.items()},
+    }
+
+
+def _numbers_of_weeks(record: "ScoreRecord") -> panel.Metadata:
+    """Return panel entries of the last weeks' scores and of the gate, as far as the record has them."""
+    from shotspotter_assets.evaluation.forecasts_table import SERVED
+    from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
+
+    numbers: panel.Metadata = {}
+    rolling = record.rolling
+    if rolling is not None:
         numbers |= {
             "last weeks: days scored": rolling.days,
             "last weeks: numbers within the city's 80% interval": rolling.numbers[SERVED]["within_80_city"],
@@ -77,8 +101,7 @@ def _scores_of(_: Log, store: Store, city: City, scored_date: date) -> panel.Met
         }
         if HISTORICAL_MEAN in rolling.gain_over:  # it is not where it is the candidate itself
             numbers[f"last weeks: gain over {HISTORICAL_MEAN}"] = rolling.gain_over[HISTORICAL_MEAN].gain
-    if record.rolling_gate is not None:
-        numbers["rolling_gate_passed"] = record.rolling_gate.passed
-        numbers["rolling_gate"] = panel.bullets(record.rolling_gate.reasons)
-    shown = {name: value for name, value in numbers.items() if value is not None}
-    return panel.rounded(shown) | {"path": dg.MetadataValue.path(record.write(store))}
+    gate = record.rolling_gate
+    if gate is not None:
+        numbers |= {"rolling_gate_passed": gate.passed, "rolling_gate": panel.bullets(gate.reasons)}
+    return numbers

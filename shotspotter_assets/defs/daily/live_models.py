@@ -1,6 +1,7 @@
 """Live models of a city by day: trained when due and accepted by the gate, or those of an earlier day."""
 
 from datetime import date
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 from pydantic import Field
@@ -14,6 +15,10 @@ from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
 from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.stored_file import Asset
 
+if TYPE_CHECKING:
+    from shotspotter_assets.serving.retraining import LiveModels
+
+RECORD_FACTS: Final = {"served", "since", "lead", "last_known", "models_from"}  # shown in the panel
 Sections = sections()
 
 
@@ -33,10 +38,10 @@ def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
     shown = {"kinds": {"lightgbm", "json"}, "code_version": "3", "launchpad": LiveModelConfig}
     upstream = {Asset.GRID_TENSORS: LAST_FORTNIGHT}
-    return dg.Definitions(assets=[daily_asset(city, Asset.LIVE_MODELS, _models_of, upstream, **shown)])
+    return dg.Definitions(assets=[daily_asset(city, Asset.LIVE_MODELS, live_models, upstream, **shown)])
 
 
-def _models_of(config: LiveModelConfig, log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
+def live_models(config: LiveModelConfig, log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Models that serve after the day, trained on the days up to it; a candidate has to pass the gate.
 
     The last 91 known days are for validation. Models are fitted for the lead: the days from the last known day to the
@@ -48,43 +53,53 @@ def _models_of(config: LiveModelConfig, log: Log, store: Store, city: City, issu
     city = city.only(config.target) if config.target else city
     if config.approve:
         approve(store, city, issue_date, config.approve, config.approver, local_time.now())
-    return _of_target(config, log, store, city, issue_date)
+    return _models_of_target(config, log, store, city, issue_date)
 
 
 @for_each_target
-def _of_target(config: LiveModelConfig, log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
+def _models_of_target(config: LiveModelConfig, log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
+    """Choose and store the models of a target, unless the stored ones can stay; return their panel."""
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.next_day.shared_regression import read_shared
     from shotspotter_assets.serving.approval import WaitingModels
     from shotspotter_assets.serving.retraining import LiveModels, choose_models, known_history, reusable_record
 
-    now, by_hand = local_time.now(), changes(config.settings)
+    now = local_time.now()
+    settings = changes(config.settings)
     history = known_history(store, city, issue_date, now)
-    record = None if config.retrain or config.serve_from or by_hand else reusable_record(store, history, now)
+    is_forced = config.retrain or config.serve_from or settings
+    reusable = None if is_forced else reusable_record(store, history, now)
     waiting = WaitingModels.find_sound(store, city.name, issue_date)
-    if record is not None and (waiting is None or record != waiting.models):
+    if reusable is not None and (waiting is None or reusable != waiting.models):
         note = "Left as it is: its data are unchanged, or its forecast was issued."
-        return {"data_version": LiveModels(record, waiting=waiting).data_version, "note": note, "served": record.served}
+        version = LiveModels(reusable, waiting=waiting).data_version
+        return {"data_version": version, "note": note, "served": reusable.served}
     live = choose_models(
         store,
         history,
-        FitContext(read_shared(store, city, issue_date), backups=training_backups(), log=log.info, changes=by_hand),
-        reuse=record,
+        FitContext(read_shared(store, city, issue_date), backups=training_backups(), log=log.info, changes=settings),
+        reuse=reusable,
         retrain=config.retrain,
         serve_from=_day(city, config.serve_from),
         validation_days=config.validation_days,
     )
-    path, record, facts = live.write(store, city.name, issue_date), live.record, {"data_version": live.data_version}
+    path = live.write(store, city.name, issue_date)
+    return _shown(live, path, f"{city.name} {issue_date}", log)
+
+
+def _shown(live: "LiveModels", path: str, where: str, log: Log) -> panel.Metadata:
+    """Return the panel of chosen models, and log what serves, or why nothing does."""
+    facts: panel.Metadata = {"data_version": live.data_version}
     if live.waiting is not None:
         facts |= {"waits": live.waiting.text, "approve": live.waiting.models.version}
+    record = live.record
     if record is None:
-        log.warning(f"{city.name} {issue_date}: {live.why_none}")
+        log.warning(f"{where}: {live.why_none}")
         return facts | {"note": live.why_none}
-    log.info(f"{issue_date}: {record.served} of {record.models_from} serves. {' '.join(record.reasons)}")
-    shown = {"served", "since", "lead", "last_known", "models_from"}
+    log.info(f"{where}: {record.served} of {record.models_from} serves. {' '.join(record.reasons)}")
     return {
         **facts,
-        **record.model_dump(mode="json", include=shown),
+        **record.model_dump(mode="json", include=RECORD_FACTS),
         "why": panel.bullets(record.reasons),
         "trained": record.trained,
         **panel.rounded({f"gate_{end}": value for end, value in record.gate.gain.ends().items()}),
@@ -93,6 +108,7 @@ def _of_target(config: LiveModelConfig, log: Log, store: Store, city: City, issu
 
 
 def _day(city: City, serve_from: str) -> date | None:
+    """Return the day of a rollback, None for "". Raises ValueError for a text that is no day."""
     try:
         return date.fromisoformat(serve_from) if serve_from else None
     except ValueError:

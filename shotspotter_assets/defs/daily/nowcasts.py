@@ -27,9 +27,11 @@ class NowcastConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the nowcasts, and their scores if the city issues them automatically."""
-    upstream, table = {Asset.LIVE_MODELS: None, Asset.GRID_TENSORS: None}, NOWCAST_HOURS
+    upstream = {Asset.LIVE_MODELS: None, Asset.GRID_TENSORS: None}
 
-    @dg.asset(**asset_settings(city, Asset.NOWCASTS, upstream, kinds={"parquet"}, code_version="1", table=table))
+    @dg.asset(
+        **asset_settings(city, Asset.NOWCASTS, upstream, kinds={"parquet"}, code_version="1", table=NOWCAST_HOURS)
+    )
     def nowcasts(config: NowcastConfig, store: StoreResource, sources: SourcesResource) -> dg.MaterializeResult:
         """Risk of the next 15, 30 and 60 minutes and of the next hours, from the stored days and newer alerts of the source.
 
@@ -45,17 +47,18 @@ def definitions(city: City) -> dg.Definitions:
         nowcast, _ = Nowcaster(city, store.open, lambda: sources.readers(city, opened), lambda: now).issue("")
         assert nowcast is not None  # no inputs equal "", and the clock stands still
         renew_last_hours(opened, city, Places(city))
-        record, longest = nowcast.record, nowcast.longest
+        record = nowcast.record
+        longest = nowcast.longest
         period = f"the {number_of(longest['hours'][0].as_py(), 'hour')} from {record.starts.removesuffix('Z')} UTC"
         title = f"Risk of {period}: {number_of(record.alerts_since_midnight, 'alert')} since midnight"
         picture = panel.picture("map", risk_map(longest, city, title))
         return dg.MaterializeResult(metadata={**panel.nowcast(opened, record), "map": picture})
 
-    scores = score_asset(city, Asset.NOWCAST_SCORES, _scores_of, {Asset.CLEANED_ALERTS: None})
+    scores = score_asset(city, Asset.NOWCAST_SCORES, nowcast_scores, {Asset.CLEANED_ALERTS: None})
     return dg.Definitions(assets=[nowcasts] if city.nowcasts is None else [nowcasts, scores])
 
 
-def _scores_of(_: Log, store: Store, city: City, scored_date: date) -> panel.Metadata:
+def nowcast_scores(_: Log, store: Store, city: City, scored_date: date) -> panel.Metadata:
     """Scores of the day's nowcasts, compared with the hour's forecast spread evenly.
 
     Nowcasts whose minutes end after midnight are not scored. Rebuilt when alerts are corrected.

@@ -1,6 +1,7 @@
 """Risk forecasts of a city by issue date, for the day after it."""
 
 from datetime import date
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -13,16 +14,25 @@ from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import FORECAST, RISK_MAP
 from shotspotter_assets.storage.stored_file import Asset
 
+if TYPE_CHECKING:
+    from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord
+
+FORECAST_FACTS: Final = {
+    "forecast_date", "lead", "last_known", "served", "issued_at", "replayed",
+    "expected_alerts", "expected_alerts_low", "expected_alerts_high",
+}  # fmt: skip
+"""Fields of the record that the panel shows."""
+
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
     shown = {"kinds": {"parquet"}, "code_version": "2", "table": FORECAST}
     upstream = {Asset.LIVE_MODELS: None, Asset.GRID_TENSORS: LAST_FORTNIGHT}
-    return dg.Definitions(assets=[daily_asset(city, Asset.RISK_FORECASTS, _forecast_of, upstream, **shown)])
+    return dg.Definitions(assets=[daily_asset(city, Asset.RISK_FORECASTS, risk_forecasts, upstream, **shown)])
 
 
 @for_each_target
-def _forecast_of(log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
+def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Risk by cell on the day after the issue date and in the hours from its midnight, from the days known so far.
 
     With the expected alerts by hour, the 20 cells with the highest risk and the reasons, and the map as GeoJSON.
@@ -30,21 +40,21 @@ def _forecast_of(log: Log, store: Store, city: City, issue_date: date) -> panel.
     issued, unless the grid has changed; a late one stays once its day is over. `versions` has all issued versions.
     Beyond the city's longest lead nothing is issued.
     """
-    from shotspotter_assets.geometry.cells import cell_name
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.serving.approval import WaitingModels
     from shotspotter_assets.serving.daily_forecast import forecast_day
-    from shotspotter_assets.serving.issued_forecasts import ForecastRecord, issued_on_grid, withheld, write_forecast
-    from shotspotter_assets.serving.pictures import risk_map
-    from shotspotter_assets.serving.risk_tables import next_day_rows
+    from shotspotter_assets.serving.issued_forecasts import issued_on_grid, withheld, write_forecast
     from shotspotter_assets.serving.serving_record import ServingRecord
     from shotspotter_assets.storage.fingerprints import sha256
 
-    if (issued := issued_on_grid(store, city, issue_date, local_time.now())) is not None:
-        note = f"Left as issued at {issued.issued_at}, as {issued.forecast_date} has begun."
-        of_issued = issued.model_dump(mode="json", include={"forecast_date", "served"})
-        versions = panel.table(version.model_dump(mode="json") for version in issued.versions)
-        return {**of_issued, "data_version": issued.version, "note": note, "versions": versions}
+    issued = issued_on_grid(store, city, issue_date, local_time.now())
+    if issued is not None:
+        return {
+            **issued.model_dump(mode="json", include={"forecast_date", "served"}),
+            "data_version": issued.version,
+            "note": f"Left as issued at {issued.issued_at}, as {issued.forecast_date} has begun.",
+            "versions": _versions(issued),
+        }
     record = ServingRecord.find(store, city.name, issue_date)
     # The history that the models were fitted on, as in the test of a fold.
     history = CityHistory.load(store, city, issue_date, None if record is None else max(record.train[0], city.start))
@@ -52,11 +62,8 @@ def _forecast_of(log: Log, store: Store, city: City, issue_date: date) -> panel.
         history = history.until(record.last_known)
     if history.is_too_late or record is None:
         waiting = WaitingModels.find(store, city.name, issue_date)
-        none = (
-            history.nothing_counted
-            or f"{issue_date} has no live models of {city.target}; materialize them, or see their note."
-        )
-        why = none if waiting is None else waiting.reason
+        no_models = f"{issue_date} has no live models of {city.target}; materialize them, or see their note."
+        why = (history.nothing_counted or no_models) if waiting is None else waiting.reason
         nothing = withheld(store, history, "" if history.is_too_late else why)
         log.warning(f"{city.name} {issue_date}: {nothing.no_forecast}")
         return {
@@ -66,31 +73,46 @@ def _forecast_of(log: Log, store: Store, city: City, issue_date: date) -> panel.
         }
     forecast = forecast_day(record, record.loaded(store), history)
     path = write_forecast(store, forecast)
-    facts = ForecastRecord.load(store, city.name, issue_date)
-    low, high = facts.expected_alerts_low, facts.expected_alerts_high
-    title = (
-        f"Risk of {facts.forecast_date} ({facts.served}): {facts.expected_alerts:.1f} alerts expected "
-        f"({low:.0f} to {high:.0f})"
-        + (f"\nFrom {facts.data_in_words}" if facts.lead > 1 else "")
-        + ("\nReplayed after its day" if facts.replayed else "")
-    )
-    shown = {"forecast_date", "lead", "last_known", "served", "issued_at", "replayed"}
-    expected = {"expected_alerts", "expected_alerts_low", "expected_alerts_high"}
     return {
-        **panel.rounded(facts.model_dump(mode="json", include=shown | expected)),
-        "from": facts.data_in_words,
-        "data_version": facts.version,
-        "map": panel.picture("map", risk_map(next_day_rows(forecast.table), city, title)),
-        "top_locations": panel.table(
-            {
-                "rank": row["rank"],
-                "cell": cell_name(row["row"], row["column"]),
-                "chance": f"{row['probability']:.0%} ({row['low']:.0%} to {row['high']:.0%})",
-                "why": row["why"],
-            }
-            for row in forecast.top.to_pylist()
-        ),
-        "versions": panel.table(version.model_dump(mode="json") for version in facts.versions),
+        **_forecast_shown(store, city, issue_date, forecast),
         "geojson": dg.MetadataValue.path(store.uri(RISK_MAP, city.name, issue_date)),
         "path": dg.MetadataValue.path(path),
     }
+
+
+def _forecast_shown(store: Store, city: City, issue_date: date, forecast: "Forecast") -> panel.Metadata:
+    """Return the panel entries of a forecast that has been written, with its map and its likeliest cells."""
+    from shotspotter_assets.geometry.cells import cell_name
+    from shotspotter_assets.serving.issued_forecasts import ForecastRecord
+    from shotspotter_assets.serving.pictures import risk_map
+    from shotspotter_assets.serving.risk_tables import next_day_rows
+
+    facts = ForecastRecord.load(store, city.name, issue_date)  # with the versions that were issued before
+    title = (
+        f"Risk of {facts.forecast_date} ({facts.served}): {facts.expected_alerts:.1f} alerts expected "
+        f"({facts.expected_alerts_low:.0f} to {facts.expected_alerts_high:.0f})"
+    )
+    title += f"\nFrom {facts.data_in_words}" if facts.lead > 1 else ""
+    title += "\nReplayed after its day" if facts.replayed else ""
+    top_locations = [
+        {
+            "rank": row["rank"],
+            "cell": cell_name(row["row"], row["column"]),
+            "chance": f"{row['probability']:.0%} ({row['low']:.0%} to {row['high']:.0%})",
+            "why": row["why"],
+        }
+        for row in forecast.top.to_pylist()
+    ]
+    return {
+        **panel.rounded(facts.model_dump(mode="json", include=FORECAST_FACTS)),
+        "from": facts.data_in_words,
+        "data_version": facts.version,
+        "map": panel.picture("map", risk_map(next_day_rows(forecast.table), city, title)),
+        "top_locations": panel.table(top_locations),
+        "versions": _versions(facts),
+    }
+
+
+def _versions(record: "ForecastRecord") -> dg.MetadataValue[Any]:
+    """Return the table of a forecast's issued versions."""
+    return panel.table(version.model_dump(mode="json") for version in record.versions)

@@ -17,7 +17,7 @@ from shotspotter_assets.storage.stored_file import Asset
 def definitions(city: City) -> dg.Definitions:
     """Build the risk with its check, and the scores if the city has streets."""
     shown = {"kinds": {"parquet"}, "code_version": "2", "table": STREETS}
-    street_risk = daily_asset(city, Asset.STREET_RISK, _streets_of, {Asset.RISK_FORECASTS: None}, **shown)
+    risk = daily_asset(city, Asset.STREET_RISK, street_risk, {Asset.RISK_FORECASTS: None}, **shown)
 
     @dg.asset_check(asset=asset_key(city, Asset.STREET_RISK), partitions_def=issue_dates(city))
     def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
@@ -30,13 +30,13 @@ def definitions(city: City) -> dg.Definitions:
         return dg.AssetCheckResult(passed=not wrong, severity=dg.AssetCheckSeverity.ERROR, description=wrong)
 
     upstream = {Asset.STREET_RISK: DAY_BEFORE, Asset.CLEANED_ALERTS: LAST_TWO_DAYS, Asset.GRID_TENSORS: LAST_TWO_DAYS}
-    scores = score_asset(city, Asset.STREET_SCORES, _scores_of, upstream)
-    assets = [street_risk] if city.streets is None else [street_risk, scores]
+    scores = score_asset(city, Asset.STREET_SCORES, street_scores, upstream)
+    assets = [risk] if city.streets is None else [risk, scores]
     return dg.Definitions(assets=assets, asset_checks=[streets_are_usable])
 
 
 @for_each_target
-def _streets_of(log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
+def street_risk(log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
     """Risk of every street between two crossings on the next local day, and the 50 highest with reasons.
 
     The forecast of each cell is divided among its streets by their past alerts, so that it adds up. A city without
@@ -73,7 +73,7 @@ def _streets_of(log: Log, store: Store, city: City, issue_date: date) -> panel.M
 
 
 @for_each_target
-def _scores_of(_: Log, store: Store, city: City, scored_date: date) -> panel.Metadata:
+def street_scores(_: Log, store: Store, city: City, scored_date: date) -> panel.Metadata:
     """Scores of the streets ranked the day before, compared with the same risk spread evenly.
 
     Rebuilt when alerts are corrected. A day without a forecast, or with other streets by now, has a record with a note.

@@ -50,12 +50,12 @@ def definitions(city: City) -> dg.Definitions:
     shown = {"kinds": {"json", "parquet"}, "code_version": "1", "table": FOLD_FORECASTS}
     upstream = {Asset.FOLD_MODELS: SAME_FOLD, Asset.GRID_TENSORS: period_after_cutoff(city)}
     runs = {"partitions_def": fold_partitions(city, tested=True), "pool": "training"}
-    reports = city_asset(city, Asset.EVALUATION_REPORTS, _report_of, upstream, ReportConfig, **runs, **shown)
+    reports = city_asset(city, Asset.EVALUATION_REPORTS, evaluation_reports, upstream, ReportConfig, **runs, **shown)
     return dg.Definitions(assets=[reports])
 
 
 @for_each_target
-def _report_of(config: ReportConfig, log: Log, store: Store, city: City, cutoff: date) -> panel.Metadata:
+def evaluation_reports(config: ReportConfig, log: Log, store: Store, city: City, cutoff: date) -> panel.Metadata:
     """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
     from shotspotter_assets.automation.stored import Stored
     from shotspotter_assets.evaluation import fold_report as tested

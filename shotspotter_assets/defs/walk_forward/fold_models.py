@@ -1,6 +1,8 @@
 """Fold models of a city by cutoff."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -15,6 +17,9 @@ from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.models.training_windows import split_days
 from shotspotter_assets.storage.catalogue import FOLD_MODEL, FOLD_RECORD
 from shotspotter_assets.storage.stored_file import Asset
+
+if TYPE_CHECKING:
+    from shotspotter_assets.models.records import FoldRecord
 
 Sections = sections()
 
@@ -36,42 +41,40 @@ def definitions(city: City) -> dg.Definitions:
     shown = {"kinds": {"keras", "lightgbm"}, "code_version": "5"}
     upstream = {Asset.GRID_TENSORS: PERIOD_BEFORE_CUTOFF}
     runs = {"partitions_def": fold_partitions(city), "pool": "training"}
-    models = city_asset(city, Asset.FOLD_MODELS, _fold_of, upstream, FoldModelConfig, **runs, **shown)
+    models = city_asset(city, Asset.FOLD_MODELS, fold_models, upstream, FoldModelConfig, **runs, **shown)
     return dg.Definitions(assets=[models])
 
 
 @for_each_target
-def _fold_of(config: FoldModelConfig, log: Log, store: Store, city: City, cutoff: date) -> panel.Metadata:
+def fold_models(config: FoldModelConfig, log: Log, store: Store, city: City, cutoff: date) -> panel.Metadata:
     """All models that serve, and every baseline, fitted on the days before the cutoff; the last ones are for validation.
 
     A network of a killed run continues after its last epoch in a rerun with equal settings on the same machine.
     """
-    from shotspotter_assets.models import forecaster_registry as registry
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext, training_backups
-    from shotspotter_assets.models.forecaster_settings import NetworkSettings
     from shotspotter_assets.models.history import TooFewEventsError
     from shotspotter_assets.models.next_day.shared_regression import read_shared
-    from shotspotter_assets.models.records import FoldRecord
     from shotspotter_assets.models.trained_models import earlier_models, write_models
     from shotspotter_assets.serving.training import train_fold
     from shotspotter_assets.storage.fingerprints import sha256
 
-    city, by_hand = with_windows(city, config.folds), changes(config.settings)
+    city = with_windows(city, config.folds)
+    settings = changes(config.settings)
     history = CityHistory.before(store, city, cutoff)
-    serving = (name for name in registry.live_forecasters(city) if name not in registry.FALLBACKS)
-    names = list(dict.fromkeys([*serving, *config.models]))
-    registry.require_next_day(names)
-    settings = [registry.city_settings(city, name, by_hand.get(name)) for name in names]
-    window = max(one.days for one in (*settings, NetworkSettings()) if isinstance(one, NetworkSettings))
-    before = store.days_present(FOLD_RECORD, city.name, last=cutoff - ONE_DAY) if city.network else None
-    last = FoldRecord.find_sound(store, city.name, max(before)) if before else None
-    earlier = {} if last is None else earlier_models(store, FOLD_MODEL, last, last.cutoff, log.info)
-    shared, backups = read_shared(store, city, cutoff), training_backups()
-    context = FitContext(shared, backups=backups, log=log.info, changes=by_hand, earlier=earlier)
-    windows = split_days(len(history.days), city.folds.validation_days(cutoff, len(history.days)), window)
+    names = _forecasters(city, config.models)
+    validation_days = city.folds.validation_days(cutoff, len(history.days))
+    windows = split_days(len(history.days), validation_days, _longest_input(city, names, settings))
+    last = _fold_before(store, city, cutoff)
+    context = FitContext(
+        read_shared(store, city, cutoff),
+        backups=training_backups(),
+        log=log.info,
+        changes=settings,
+        earlier={} if last is None else earlier_models(store, FOLD_MODEL, last, last.cutoff, log.info),
+    )
     used = config.model_dump(mode="json", exclude_none=True)
-    used |= {"folds": city.folds.model_dump(include={"train", "validation"})}
+    used["folds"] = city.folds.model_dump(include={"train", "validation"})
     origin = None if last is None else last.cutoff
     try:
         record, files = train_fold(history, cutoff, windows, names, weights_from=origin, context=context, config=used)
@@ -88,3 +91,30 @@ def _fold_of(config: FoldModelConfig, log: Log, store: Store, city: City, cutoff
         **panel.rounded({f"{name}_seconds": model.seconds_to_train for name, model in record.models.items()}),
         "path": dg.MetadataValue.path(path),
     }
+
+
+def _forecasters(city: City, more: Sequence[str]) -> list[str]:
+    """Return the next-day forecasters that the city serves, first the candidate, and `more`. Raises ValueError for others."""
+    from shotspotter_assets.models.forecaster_registry import FALLBACKS, live_forecasters, require_next_day
+
+    served = [name for name in live_forecasters(city) if name not in FALLBACKS]
+    names = list(dict.fromkeys([*served, *more]))
+    require_next_day(names)
+    return names
+
+
+def _longest_input(city: City, names: Sequence[str], changes: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return the longest input of a network in days; at least the default's, so that all folds have equal windows."""
+    from shotspotter_assets.models.forecaster_registry import city_settings
+    from shotspotter_assets.models.forecaster_settings import NetworkSettings
+
+    settings = [NetworkSettings(), *(city_settings(city, name, changes.get(name)) for name in names)]
+    return max(of_network.days for of_network in settings if isinstance(of_network, NetworkSettings))
+
+
+def _fold_before(store: Store, city: City, cutoff: date) -> "FoldRecord | None":
+    """Return the record of the fold before, whose weights networks start at; None for a city without a network."""
+    from shotspotter_assets.models.records import FoldRecord
+
+    cutoffs = store.days_present(FOLD_RECORD, city.name, last=cutoff - ONE_DAY) if city.network else []
+    return FoldRecord.find_sound(store, city.name, max(cutoffs)) if cutoffs else None

@@ -81,9 +81,11 @@ def definitions(city: City) -> dg.Definitions:
 def _search(
     context: dg.AssetExecutionContext, config: TuningConfig, store: Store, sagemaker: SageMakerResource, city: City
 ) -> panel.Metadata:
+    """Search the settings of one forecaster, write the best ones, and return the panel."""
     from shotspotter_assets.models.tuning.search import TunedSettings, open_study, search, storage_url, trial_rows
 
-    cutoff, name = run_day(context), config.forecaster
+    cutoff = run_day(context)
+    name = config.forecaster
     task = _task(store, city, cutoff, config)
     context.log.info(f"Searching {', '.join(task.space)} of {name}, scored on {len(task.validation)} days")
     shared_storage = dg.EnvVar(STORAGE_VARIABLE).get_value() or ""
@@ -117,10 +119,13 @@ def _search_on_sagemaker(
     study: "optuna.Study",
     cutoff: date,
 ) -> None:
+    """Search with trials as training jobs on AWS. Raises ValueError without a role, an image and a store on S3."""
     from shotspotter_assets.models.tuning.sagemaker.task_file import TASK_FILE, packed
     from shotspotter_assets.models.tuning.sagemaker.tuning_job import Cloud, search_on_sagemaker
 
-    city, name, run_id = task.history.city.name, task.forecaster, context.run.run_id
+    city = task.history.city.name
+    name = task.forecaster
+    run_id = context.run.run_id
     task_file = TRIALS.named(forecaster=name, kind=TASK_FILE)
     uri = store.uri(task_file, city, cutoff)
     needed = {
@@ -151,6 +156,10 @@ def _search_on_sagemaker(
 
 
 def _task(store: Store, city: City, cutoff: date, config: TuningConfig) -> "TuningTask":
+    """Return the history before a cutoff and the windows that trials are fitted and scored on, as a fold has them.
+
+    Raises ValueError for a forecaster whose settings cannot be searched.
+    """
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.models.forecaster import FitContext
     from shotspotter_assets.models.forecaster_registry import city_settings

@@ -1,6 +1,7 @@
 """Walk-forward report of a city: all of its folds together, with the verdict and the model card."""
 
 from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -13,23 +14,27 @@ from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.stored_file import Asset
 
+if TYPE_CHECKING:
+    from shotspotter_assets.evaluation.gate import Verdict
+    from shotspotter_assets.evaluation.score_rows import ScoreTable
+    from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
+
 
 class WalkForwardConfig(dg.Config):
-    """The candidates of a walk-forward report."""
+    """The candidate of a walk-forward report."""
 
     candidate: str = Field(
         "",
         description="The next-day forecast to serve if it passes the gate, by default the one that the city's file names. "
         "Choose it before its scores are seen.",
     )
-    hourly_candidate: str = Field("hourly_stack", description="The same for the shorter horizons.")
 
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its check."""
     shown = {"kinds": {"json", "markdown"}, "code_version": "1"}
     upstream = {Asset.EVALUATION_REPORTS: None}
-    reports = city_asset(city, Asset.WALK_FORWARD_REPORTS, _report_of, upstream, WalkForwardConfig, **shown)
+    reports = city_asset(city, Asset.WALK_FORWARD_REPORTS, walk_forward_reports, upstream, WalkForwardConfig, **shown)
 
     @dg.asset_check(asset=asset_key(city, Asset.WALK_FORWARD_REPORTS))
     def forecast_beats_best_baseline(store: StoreResource) -> dg.AssetCheckResult:
@@ -41,25 +46,17 @@ def definitions(city: City) -> dg.Definitions:
         """
         from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 
-        reports = [(view, WalkForwardReport.find(one, city.name)) for one, view in city.by_target(store.open())]
-        verdicts = [(view, report.verdict) for view, report in reports if report is not None]
-        numbers = [
-            (
-                view,
-                {
-                    "verdict": one.outcome,
-                    "served": one.served,
-                    "best_baseline": one.best_baseline,
-                    **one.gain.ends(),
-                },
-            )
-            for view, one in verdicts
+        reports = [
+            (view, WalkForwardReport.find(of_target, city.name)) for of_target, view in city.by_target(store.open())
         ]
+        verdicts = [(view, report.verdict) for view, report in reports if report is not None]
+        numbers = [(view, _numbers(verdict)) for view, verdict in verdicts]
         why = [
-            (view, f"Verdict: {one.outcome}. {one.served} is served. {' '.join(one.reasons)}") for view, one in verdicts
+            (view, f"Verdict: {verdict.outcome}. {verdict.served} is served. {' '.join(verdict.reasons)}")
+            for view, verdict in verdicts
         ]
         return dg.AssetCheckResult(
-            passed=bool(verdicts) and all(one.outcome == "better" for _, one in verdicts),
+            passed=bool(verdicts) and all(verdict.outcome == "better" for _, verdict in verdicts),
             severity=dg.AssetCheckSeverity.WARN,
             description=panel.sentences(why),
             metadata=panel.of_targets(numbers),
@@ -69,13 +66,12 @@ def definitions(city: City) -> dg.Definitions:
 
 
 @for_each_target
-def _report_of(config: WalkForwardConfig, log: Log, store: Store, city: City, _: None) -> panel.Metadata:
+def walk_forward_reports(config: WalkForwardConfig, log: Log, store: Store, city: City, _: None) -> panel.Metadata:
     """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
     from shotspotter_assets.evaluation import walk_forward_report as pooled
-    from shotspotter_assets.evaluation.count_scores import number_rows
     from shotspotter_assets.evaluation.model_card import model_card
     from shotspotter_assets.models.forecaster_registry import candidate_of
-    from shotspotter_assets.models.records import FoldRecord
+    from shotspotter_assets.models.records import HOURLY_STACK, FoldRecord
     from shotspotter_assets.serving.approvals import Approvals
     from shotspotter_assets.serving.serving_record import ServingRecord
 
@@ -86,18 +82,15 @@ def _report_of(config: WalkForwardConfig, log: Log, store: Store, city: City, _:
         store.clear(catalogue.MODEL_CARD, city.name)
         return {"note": note}
     log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
-    others = {
-        "hourly": catalogue.FOLD_HOURS,
-        "minutes": catalogue.FOLD_MINUTES,
-        "types": catalogue.FOLD_TYPES,
-        "counts": catalogue.FOLD_COUNTS,
-    }
     report, scores = pooled.walk_forward_report(
         city=city,
-        candidates=(config.candidate or candidate_of(city), config.hourly_candidate),
+        candidates=(config.candidate or candidate_of(city), HOURLY_STACK),
         newest=FoldRecord.load(store, city.name, max(folds)),
         folds=folds,
-        **{name: pooled.read_folds(store, city.name, file) for name, file in others.items()},
+        hourly=pooled.read_folds(store, city.name, catalogue.FOLD_HOURS),
+        minutes=pooled.read_folds(store, city.name, catalogue.FOLD_MINUTES),
+        types=pooled.read_folds(store, city.name, catalogue.FOLD_TYPES),
+        counts=pooled.read_folds(store, city.name, catalogue.FOLD_COUNTS),
     )
     live = ServingRecord.latest_before(store, city.name, date.max)
     approval = "" if live is None else Approvals.read(store, city.name).text(live.version)
@@ -105,19 +98,36 @@ def _report_of(config: WalkForwardConfig, log: Log, store: Store, city: City, _:
     pictures = pooled.walk_forward_pictures(store, report, scores, folds)
     files = {catalogue.MODEL_CARD: card.encode(), catalogue.CITY_SCORES: scores.to_arrow()}
     files |= {catalogue.CITY_PICTURE.named(plot=name): png for name, png in pictures.items()}
-    path, verdict = report.write_after(store, files), report.verdict
+    path = report.write_after(store, files)
+    return {
+        **_scores_shown(report, scores),
+        "model_card": dg.MetadataValue.md(card),
+        "path": dg.MetadataValue.path(path),
+        **{name: panel.picture(name, png) for name, png in pictures.items()},
+    }
+
+
+def _scores_shown(report: "WalkForwardReport", scores: "ScoreTable") -> panel.Metadata:
+    """Return panel entries with the verdict, the gain by which it is decided, and the tables of scores."""
+    from shotspotter_assets.evaluation import walk_forward_report as pooled
+    from shotspotter_assets.evaluation.count_scores import number_rows
+
+    verdict = report.verdict
     gain = {name if name == "gain" else f"gain_{name}": value for name, value in verdict.gain.ends().items()}
-    numbers = gain | {"days": report.days, "positives": verdict.positives, "base_rate": scores.value("base_rate")}
+    sizes = {"days": report.days, "positives": verdict.positives, "base_rate": scores.value("base_rate")}
     return {
         "served": verdict.served,
         "verdict": verdict.outcome,
         "why": panel.bullets(verdict.reasons),
-        "model_card": dg.MetadataValue.md(card),
         "scores": panel.table(pooled.walk_forward_rows(report, scores)),
         "numbers": panel.table(number_rows(scores)),
         "accuracy": panel.table(pooled.walk_forward_decisions(report, scores)),
         "best_baseline": verdict.best_baseline,
-        **panel.rounded(numbers),
-        "path": dg.MetadataValue.path(path),
-        **{name: panel.picture(name, png) for name, png in pictures.items()},
+        **panel.rounded(gain | sizes),
     }
+
+
+def _numbers(verdict: "Verdict") -> panel.Metadata:
+    """Return the numbers behind a verdict, as the check shows them."""
+    served = {"verdict": verdict.outcome, "served": verdict.served, "best_baseline": verdict.best_baseline}
+    return served | verdict.gain.ends()

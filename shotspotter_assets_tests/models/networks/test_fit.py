@@ -2,12 +2,11 @@ import gc
 import weakref
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -15,10 +14,10 @@ from sklearn.metrics import log_loss
 
 from shotspotter_assets.models.forecaster import Choices, FitContext
 from shotspotter_assets.models.forecaster_settings import NetworkSettings
-from shotspotter_assets.models.networks import fit as training
-from shotspotter_assets.models.networks.fit import fit_network, predict_network, weighted_cross_entropy
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
-from shotspotter_assets.models.networks.windows import Windows
+
+if TYPE_CHECKING:
+    from shotspotter_assets.models.networks.windows import Windows
 
 CONFIG = NetworkSettings(
     days=4, filters=2, recurrent_layers=1, epochs=12, batch_size=10, learning_rate=0.1, patience=3, plateau_patience=1
@@ -43,10 +42,28 @@ def inputs_of(counts: np.ndarray) -> NetworkInputs:
     return NetworkInputs(counts, toy()[1], lead=1, length=CONFIG.days)
 
 
-Trained = tuple[keras.Model, Choices]
+Trained = tuple[Any, Choices]  # a keras.Model and its choices
+
+
+@pytest.fixture(scope="module")
+def training() -> ModuleType:
+    """The module that trains networks. It loads TensorFlow, which workers that only collect these tests must not."""
+    from shotspotter_assets.models.networks import fit
+
+    return fit
+
+
+@pytest.fixture(scope="module")
+def windows() -> "type[Windows]":
+    """The batches of a training, a class of Keras."""
+    from shotspotter_assets.models.networks.windows import Windows
+
+    return Windows
 
 
 def fit(config: NetworkSettings = CONFIG, **more: Any) -> Trained:
+    from shotspotter_assets.models.networks.fit import fit_network
+
     return fit_network(inputs_of(toy()[0]), TRAIN, VALIDATION, config, OWN_MAPS, **more)
 
 
@@ -55,9 +72,9 @@ def learned() -> Trained:
     return fit()
 
 
-def test_best_weights_have_learned_the_toy(learned: Trained) -> None:
+def test_best_weights_have_learned_the_toy(learned: Trained, training: ModuleType) -> None:
     counts, in_coverage = toy()
-    p = predict_network(learned[0], inputs_of(counts), VALIDATION, 10)[:, in_coverage].astype(np.float64)
+    p = training.predict_network(learned[0], inputs_of(counts), VALIDATION, 10)[:, in_coverage].astype(np.float64)
     occupied = counts[VALIDATION.start : VALIDATION.stop].transpose(0, 2, 3, 1)[:, in_coverage] > 0
     y = np.concatenate([occupied.any(axis=-1, keepdims=True), occupied[..., :3]], axis=-1)
     loss = -np.where(y, np.log(p), np.log1p(-p))
@@ -67,7 +84,7 @@ def test_best_weights_have_learned_the_toy(learned: Trained) -> None:
     assert losses[learned[1]["best_epoch"] - 1] == min(losses)
 
 
-def test_stops_early_and_cuts_the_learning_rate() -> None:
+def test_stops_early_and_cuts_the_learning_rate(training: ModuleType) -> None:
     unstable = fit(CONFIG.model_copy(update={"learning_rate": 0.6, "epochs": 30}))
     assert len(unstable[1]["history"]["loss"]) == unstable[1]["best_epoch"] + CONFIG.patience < 30
     assert unstable[1]["history"]["learning_rate"][-1] < 0.6 * training.PLATEAU_FACTOR
@@ -117,31 +134,35 @@ def test_stopped_training_goes_on_after_its_last_epoch(learned: Trained, tmp_pat
     assert not backups_in(tmp_path)
 
 
-def test_sees_the_past_only(learned: Trained) -> None:
+def test_sees_the_past_only(learned: Trained, training: ModuleType) -> None:
     counts, _ = toy()
     day = range(20, 21)
-    answer = predict_network(learned[0], inputs_of(counts), day, 10)
+    answer = training.predict_network(learned[0], inputs_of(counts), day, 10)
     future = counts.copy()
     future[20:] = 9
-    np.testing.assert_array_equal(predict_network(learned[0], inputs_of(future), day, 10), answer)
-    np.testing.assert_array_equal(predict_network(learned[0], inputs_of(counts[:20]), day, 10), answer)
+    np.testing.assert_array_equal(training.predict_network(learned[0], inputs_of(future), day, 10), answer)
+    np.testing.assert_array_equal(training.predict_network(learned[0], inputs_of(counts[:20]), day, 10), answer)
     for past in range(16, 20):
         changed = counts.copy()
         changed[past] = 9
-        assert (predict_network(learned[0], inputs_of(changed), day, 10) != answer).any(), past
+        assert (training.predict_network(learned[0], inputs_of(changed), day, 10) != answer).any(), past
 
 
 @pytest.mark.parametrize(
     ("change", "days", "message"),
     [({"in_coverage": np.zeros((6, 6), dtype=bool)}, CONFIG.days, "no cell"), ({"length": 6}, 6, "power of two")],
 )
-def test_refuses_arguments_that_do_not_fit_together(change: dict[str, Any], days: int, message: str) -> None:
+def test_refuses_arguments_that_do_not_fit_together(
+    change: dict[str, Any], days: int, message: str, training: ModuleType
+) -> None:
     inputs, settings = replace(inputs_of(toy()[0]), **change), CONFIG.model_copy(update={"days": days})
     with pytest.raises(ValueError, match=message):
-        fit_network(inputs, TRAIN, VALIDATION, settings, OWN_MAPS)
+        training.fit_network(inputs, TRAIN, VALIDATION, settings, OWN_MAPS)
 
 
-def test_diverging_training_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_diverging_training_is_an_error(monkeypatch: pytest.MonkeyPatch, training: ModuleType) -> None:
+    import keras
+
     def not_finite(targets: Any, logits: Any) -> Any:
         return keras.ops.sum(logits, axis=(1, 2, 3)) * np.nan
 
@@ -163,18 +184,18 @@ def test_training_goes_on_from_earlier_weights_and_never_gets_worse(learned: Tra
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_training_leaves_no_arrays_in_memory() -> None:
+def test_a_training_leaves_no_arrays_in_memory(training: ModuleType) -> None:
     inputs = inputs_of(toy()[0])
     held = weakref.ref(inputs)
-    fit_network(inputs, TRAIN, VALIDATION, CONFIG.model_copy(update={"epochs": 1}), OWN_MAPS)
+    training.fit_network(inputs, TRAIN, VALIDATION, CONFIG.model_copy(update={"epochs": 1}), OWN_MAPS)
     del inputs
     gc.collect()
     assert held() is None
 
 
 @pytest.mark.parametrize("weight", [0.1, 1.0, 10.0, 100.0])
-def test_equals_the_weighted_log_loss_of_covered_cells(weight: float) -> None:
-    losses = np.asarray(weighted_cross_entropy(COVERED, weight)(TARGETS, LOGITS))
+def test_equals_the_weighted_log_loss_of_covered_cells(weight: float, training: ModuleType) -> None:
+    losses = np.asarray(training.weighted_cross_entropy(COVERED, weight)(TARGETS, LOGITS))
     for sample in range(3):
         y, p = TARGETS[sample][COVERED].ravel(), 1 / (1 + np.exp(-LOGITS[sample][COVERED].ravel()))
         weights = np.where(y == 1, weight, 1.0)
@@ -183,8 +204,10 @@ def test_equals_the_weighted_log_loss_of_covered_cells(weight: float) -> None:
         assert losses[sample] == pytest.approx(expected, rel=1e-5)
 
 
-def test_uncovered_cells_have_neither_value_nor_gradient() -> None:
-    loss = weighted_cross_entropy(COVERED, 10.0)
+def test_uncovered_cells_have_neither_value_nor_gradient(training: ModuleType) -> None:
+    import tensorflow as tf
+
+    loss = training.weighted_cross_entropy(COVERED, 10.0)
     outside = ~COVERED[None, :, :, None]
     other = loss(np.where(outside, 1 - TARGETS, TARGETS), np.where(outside, LOGITS + 5, LOGITS))
     np.testing.assert_array_equal(other, loss(TARGETS, LOGITS))
@@ -197,7 +220,7 @@ def test_uncovered_cells_have_neither_value_nor_gradient() -> None:
 
 
 @given(st.floats(1e-6, 1 - 1e-6), st.sampled_from([0.01, 1.0, 10.0, 100.0]))
-def test_undoing_the_class_weight_divides_the_odds(q: float, weight: float) -> None:
+def test_undoing_the_class_weight_divides_the_odds(training: ModuleType, q: float, weight: float) -> None:
     p = float(training.undo_class_weight(np.array(q), weight))
     assert p / (1 - p) == pytest.approx(q / (1 - q) / weight, rel=1e-6)
 
@@ -209,9 +232,11 @@ ZEROS = np.zeros((9, 4, 1, 1), dtype=np.uint8)
 
 
 @given(COUNTS, st.integers(1, 4), st.integers(1, 3))
-def test_window_and_target_agree_with_the_counts(counts: np.ndarray, length: int, lead: int) -> None:
+def test_window_and_target_agree_with_the_counts(
+    windows: "type[Windows]", counts: np.ndarray, length: int, lead: int
+) -> None:
     first = length + lead - 1
-    [(named, targets)] = Windows(NetworkInputs(counts, EVERYWHERE, lead, length), range(9), 20, TYPED_LAYERS)
+    [(named, targets)] = windows(NetworkInputs(counts, EVERYWHERE, lead, length), range(9), 20, TYPED_LAYERS)
     inputs = named["frames"]
     assert len(inputs) == len(targets) == 9 - first
     for at, day in enumerate(range(first, 9)):
@@ -221,16 +246,16 @@ def test_window_and_target_agree_with_the_counts(counts: np.ndarray, length: int
         assert targets[at, 1, 2].tolist() == [cell.sum() > 0, cell[0] > 0, cell[1] > 0, cell[2] > 0]
 
 
-def test_rates_are_shares_of_covered_cells() -> None:
+def test_rates_are_shares_of_covered_cells(windows: "type[Windows]") -> None:
     counts = np.zeros((4, 4, 1, 2), dtype=np.uint8)
     counts[2, 0] = counts[3, 1, 0, 0] = 1
-    rates = Windows(NetworkInputs(counts, np.array([[True, False]]), 1, 2), range(2, 4), 9, TYPED_LAYERS).rates()
+    rates = windows(NetworkInputs(counts, np.array([[True, False]]), 1, 2), range(2, 4), 9, TYPED_LAYERS).rates()
     np.testing.assert_allclose(rates, [1.0, 0.5, 0.5, 0.0])
 
 
-def test_seed_decides_the_order_and_every_epoch_has_another_one() -> None:
+def test_seed_decides_the_order_and_every_epoch_has_another_one(windows: "type[Windows]") -> None:
     inputs = NetworkInputs(np.zeros((300, 1, 1, 1)), EVERYWHERE[:1, :1], 1, 4)
-    batches = [Windows(inputs, range(300), 20, (), seed) for seed in (1, 1, 2)]
+    batches = [windows(inputs, range(300), 20, (), seed) for seed in (1, 1, 2)]
     orders = [one.days.tolist() for one in batches]
     assert orders[0] == orders[1] != orders[2]
     batches[0].on_epoch_end()
@@ -238,12 +263,14 @@ def test_seed_decides_the_order_and_every_epoch_has_another_one() -> None:
     assert sorted(orders[0]) == sorted(batches[0].days.tolist()) == list(range(4, 300))
 
 
-def test_day_after_the_last_has_a_window_but_no_target() -> None:
-    batches = Windows(NetworkInputs(ZEROS, EVERYWHERE[:1, :1], 1, 4), range(7, 10), 2)
+def test_day_after_the_last_has_a_window_but_no_target(windows: "type[Windows]") -> None:
+    batches = windows(NetworkInputs(ZEROS, EVERYWHERE[:1, :1], 1, 4), range(7, 10), 2)
     assert [named["frames"].shape for (named,) in batches] == [(2, 4, 1, 1, 4), (1, 4, 1, 1, 4)]
 
 
 @pytest.mark.parametrize(("days", "maps"), [(range(4), ()), (range(9, 10), ()), (range(5, 11), None)])
-def test_refuses_days_without_window_or_counts(days: range, maps: tuple[int, ...] | None) -> None:
+def test_refuses_days_without_window_or_counts(
+    windows: "type[Windows]", days: range, maps: tuple[int, ...] | None
+) -> None:
     with pytest.raises(ValueError, match="must lie from 4"):
-        Windows(NetworkInputs(ZEROS, EVERYWHERE[:1, :1], 1, 4), days, 2, maps)
+        windows(NetworkInputs(ZEROS, EVERYWHERE[:1, :1], 1, 4), days, 2, maps)

@@ -1,17 +1,17 @@
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import pytest
 from scipy.special import expit as sigmoid
 
 from shotspotter_assets.models.forecaster_settings import NetworkSettings, time_pools
-from shotspotter_assets.models.networks.fit import load_model, save_model
 from shotspotter_assets.models.networks.network_inputs import NetworkInputs
-from shotspotter_assets.models.networks.network_model import build_network
-from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
+
+if TYPE_CHECKING:
+    import keras  # loads TensorFlow, which workers that only collect these tests must not
 
 RATES = np.array([0.02, 0.01, 0.005, 0.001])
 GRID = (7, 8)
@@ -26,7 +26,9 @@ WAYS: list[tuple[str, list[str]]] = [
 ]
 
 
-def build(backbone: str, given: list[str], channels: list[str] | None = None) -> keras.Model:
+def build(backbone: str, given: list[str], channels: list[str] | None = None) -> "keras.Model":
+    from shotspotter_assets.models.networks.network_model import build_network
+
     counts = np.zeros((20, 4, *GRID))
     maps = np.zeros((20, 56, 5), np.float32) if "maps" in given else None
     start = np.zeros((20, 56), np.float32) if "start" in given else None
@@ -41,14 +43,17 @@ def some_inputs(given: list[str], seed: int = 0) -> dict[str, np.ndarray]:
     return {name: random.normal(size=(3, *SHAPES[name])).astype(np.float32) for name in given}
 
 
-def trained(model: keras.Model, seed: int = 1) -> keras.Model:
+def trained(model: "keras.Model", seed: int = 1) -> "keras.Model":
     random = np.random.default_rng(seed)
     model.set_weights([weight + random.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
     return model
 
 
 def test_layers_come_in_the_order_of_the_report() -> None:
-    layers = keras.layers
+    from keras import layers
+
+    from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
+
     recurrence = [PeepholeConvLSTM2D, layers.BatchNormalization, layers.MaxPooling3D]
     model = build("conv_lstm", ["frames"])
     assert [type(layer) for layer in model.layers] == [
@@ -75,6 +80,8 @@ def test_untrained_network_returns_the_initial_rates_or_its_start(backbone: str,
 
 @pytest.mark.parametrize(("backbone", "given"), WAYS)
 def test_every_input_counts_and_the_stored_network_answers_alike(backbone: str, given: list[str]) -> None:
+    from shotspotter_assets.models.networks.fit import load_model, save_model
+
     model, inputs = trained(build(backbone, given)), some_inputs(given)
     answer = np.asarray(model(inputs))
     np.testing.assert_array_equal(np.asarray(load_model(save_model(model))(inputs)), answer)
@@ -85,7 +92,8 @@ def test_every_input_counts_and_the_stored_network_answers_alike(backbone: str, 
 
 def test_attention_reaches_from_any_day_and_patch_to_the_target() -> None:
     whole, inputs = trained(build("transformer", ["frames"])), some_inputs(["frames"])
-    model = keras.Model(whole.input, whole.get_layer("logits").output)  # probabilities near 1 would be equal
+    # Probabilities near 1 would be equal.
+    model = type(whole)(whole.input, whole.get_layer("logits").output)
     answer = np.asarray(model(inputs))
     frames = inputs["frames"].copy()
     frames[:, 0, 6, 7] += 3
@@ -157,6 +165,8 @@ def reference(x: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
 
 
 def test_outputs_equal_the_equations_in_numpy() -> None:
+    from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
+
     generator, shape = np.random.default_rng(1), (BATCH, TIME, ROWS, COLUMNS, CHANNELS)
     layer = PeepholeConvLSTM2D(FILTERS, dtype="float64")
     layer.build(shape)
@@ -168,6 +178,8 @@ def test_outputs_equal_the_equations_in_numpy() -> None:
 
 
 def test_starts_like_keras_with_open_forget_gate_and_no_peepholes() -> None:
+    from shotspotter_assets.models.networks.peephole_conv_lstm import PeepholeConvLSTM2D
+
     layer = PeepholeConvLSTM2D(FILTERS)
     layer.build((BATCH, TIME, ROWS, COLUMNS, CHANNELS))
     _, _, bias, peepholes = layer.get_weights()[:4]

@@ -101,9 +101,9 @@ def test_tokens_that_cannot_be_sent_are_refused() -> None:
 
 
 def test_a_slow_row_of_pages_is_given_up() -> None:
-    patience = QUICK.model_copy(update={"total_seconds": 0.2})
+    patience = QUICK.model_copy(update={"total_seconds": 1.0})
     with serving(ROUTES) as server, JsonApi(DC, patience, None, None, ERROR) as api:
-        server.faults.append("slow 0.3")
+        server.faults.append("slow 1.2")
         api.get(f"{server.url}/alerts", {"day": 1})
         with pytest.raises(SourceError, match="did not come within"):
             api.get(f"{server.url}/alerts", {"day": 2})
