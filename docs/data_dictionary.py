@@ -12,6 +12,7 @@ from shotspotter_assets.serving.approval import WaitingModels
 from shotspotter_assets.serving.approvals import Approvals
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.issued_scores import ScoreRecord
+from shotspotter_assets.serving.nowcast_refit import RefitRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
 from shotspotter_assets.serving.nowcasting import NowcastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
@@ -23,8 +24,8 @@ RECORDS = {
     record.stored_as: record
     for record in (
         Approvals, FoldRecord, FoldReport, ForecastRecord, NowcastRecord, NowcastScoreRecord, PagesRecord, PlanRecord,
-        ScoreRecord, ServingRecord, SharedModels, Status, StreetRecord, StreetScoreRecord, TunedSettings, WaitingModels,
-        WalkForwardReport,
+        RefitRecord, ScoreRecord, ServingRecord, SharedModels, Status, StreetRecord, StreetScoreRecord, TunedSettings,
+        WaitingModels, WalkForwardReport,
     )
 }  # fmt: skip
 FILES = [file for name, file in vars(catalogue).items() if isinstance(file, StoredFile) and name != "INDEX"]

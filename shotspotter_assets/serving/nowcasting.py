@@ -1,11 +1,8 @@
 """Nowcasts: risk of the next minutes and hours from stored days, newer alerts of the sources, and the live models."""
 
-import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,17 +16,17 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.forecaster_registry import forecaster
-from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
+from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly, forecast_from
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
-from shotspotter_assets.models.next_minutes.lift_table import MINUTES, LiftTable, fit_on_hours, forecast_minutes
+from shotspotter_assets.models.next_minutes.lift_table import MINUTES, LiftTable, forecast_minutes
 from shotspotter_assets.models.records import HOURLY_STACK, NEXT_MINUTES
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.quality.day_decisions import day_decisions
+from shotspotter_assets.serving.nowcast_refit import Refit, RefitRecord
 from shotspotter_assets.serving.risk_tables import next_hours_table, shown_mixes
 from shotspotter_assets.serving.serving_record import ServingRecord
-from shotspotter_assets.serving.stored_alerts import incident_columns, stored_alerts, stored_incidents
+from shotspotter_assets.serving.stored_alerts import incident_columns, stored_alerts
 from shotspotter_assets.sources.alert_source import AlertSource
 from shotspotter_assets.sources.day_table import Day, DayRows, DayTable
 from shotspotter_assets.sources.day_words import NO_WORDS
@@ -39,8 +36,6 @@ from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.fingerprints import day_fingerprints, sha256
 from shotspotter_assets.storage.store import Store, dated, parquet_bytes, parquet_table
 from shotspotter_assets.storage.stored_record import StoredRecord
-
-log = logging.getLogger(__name__)
 
 
 class NowcastRecord(StoredRecord):
@@ -84,27 +79,23 @@ class Nowcast:
 class Nowcaster:
     """Nowcasts of one city in one process.
 
-    `open_store` is called once an hour, so that the store may cache; `readers` opens the city's sources. With `refits`, a
-    thread refits the models of hours and minutes once an hour; the next nowcast after it uses them.
+    `open_store` is called once an hour, so that the store may cache; `readers` opens the city's sources.
     """
 
     city: City
     open_store: Callable[[], Store]
     readers: Callable[[], Sequence[AlertSource]]
     clock: Callable[[], datetime] = local_time.now
-    refits: bool = False
-    _executor: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1), init=False)
-    _refitting: "Future[Refit] | None" = field(default=None, init=False)
-    _asked: tuple[str, str] | None = field(default=None, init=False)  # version and hour of the last refit
-    _refitted: "Refit | None" = field(default=None, init=False)
     _loaded: tuple[str, Store, ServingRecord, TrainedModels] | None = field(default=None, init=False)
     """Shared by an hour's nowcasts; new models count from the next hour on."""
+    _last_refit: tuple[RefitRecord, Refit] | None = field(default=None, init=False)
 
-    def issue(self, last_inputs: str) -> tuple[Nowcast | None, str]:
+    def issue(self, last_inputs: str, *, refits: bool = False) -> tuple[Nowcast | None, str]:
         """Store a nowcast if rows changed or an hour began; return it and its inputs, else None and `last_inputs`.
 
-        Inputs are a hash of the sources' rows, and the hour; "" equals none. Raises SourceError if a source cannot be read,
-        ValueError without models of hours, or if the source has not reported the last days yet.
+        Inputs are a hash of the sources' rows, and the hour; "" equals none. With `refits`, the models of hours and minutes
+        are refitted first and stored; a city with `refit_hourly` uses the stored ones. Raises SourceError if a source cannot
+        be read, ValueError without models of hours, or if the source has not reported the last days yet.
         """
         store, record, models = self._load(self.clock())
         days = days_to_read(store, self.city, self.clock())
@@ -116,26 +107,23 @@ class Nowcaster:
         if inputs == last_inputs or now.astimezone(self.city.zone).date() != days[-1]:
             return None, last_inputs
         until_now = history_until(store, readers, self.city, now, days, rows)
-        refitted = self._last_refit(record, store, until_now, now) if self.refits else None
-        nowcast = forecast_now(record, models, until_now, now, refitted)
+        if refits:
+            Refit.fit(record, store, until_now.history, until_now.incidents, now).write(store, record)
+        nowcast = forecast_now(record, models, until_now, now, self._stored_refit(store, record, now))
         write_nowcast(store, self.city, nowcast)
         return nowcast, inputs
 
-    def _last_refit(self, record: ServingRecord, store: Store, until_now: UntilNow, now: datetime) -> "Refit | None":
-        """Return the last refit of the record's models, None if it failed, and start the one of a new hour."""
-        if self._refitting is not None and self._refitting.done():
-            error, done, self._refitting = self._refitting.exception(), self._refitting, None
-            self._refitted = done.result() if error is None else None
-            if error is not None:
-                log.error(
-                    f"{record.city}: hours and minutes were not refitted, so the models of {record.models_from} forecast them: "
-                    f"{error!r}. The next hour tries again; `refit_hourly: false` in the city's file switches refits off.",
-                    exc_info=error,
-                )
-        asked = record.version, _hour_of(now)
-        if self._refitting is None and self._asked != asked:
-            self._asked, self._refitting = asked, self._executor.submit(refit, record, store, until_now, now)
-        return self._refitted if self._refitted is not None and self._refitted.version == record.version else None
+    def _stored_refit(self, store: Store, record: ServingRecord, now: datetime) -> Refit | None:
+        """Return the refit that was stored before now beside the record's models; None without one."""
+        if self.city.nowcasts is None or not self.city.nowcasts.refit_hourly:
+            return None
+        stored = RefitRecord.find_sound(store, self.city.name)
+        if stored is None or stored.version != record.version or stored.instant > now:
+            return None
+        if self._last_refit is None or self._last_refit[0] != stored:
+            refit = Refit.read(store, stored)
+            self._last_refit = None if refit is None else (stored, refit)
+        return None if self._last_refit is None else self._last_refit[1]
 
     def _load(self, now: datetime) -> tuple[Store, ServingRecord, TrainedModels]:
         if self._loaded is None or self._loaded[0] != _hour_of(now):
@@ -145,32 +133,6 @@ class Nowcaster:
             models = self._loaded[3] if self._loaded is not None and is_same else record.loaded(store)
             self._loaded = (_hour_of(now), store, record, models)
         return self._loaded[1:]
-
-
-@dataclass(frozen=True)
-class Refit:
-    """Models of hours and minutes fitted on the alerts before an instant, beside the models of a record's `version`."""
-
-    version: str
-    instant: datetime
-    hours: FittedHourly
-    minutes: LiftTable | None
-
-
-def refit(record: ServingRecord, store: Store, until_now: UntilNow, now: datetime) -> Refit:
-    """Fit hours, and minutes if incidents suffice, on the whole hours to now; raise HourlyHistoryError if they are too few."""
-    city = until_now.history.city
-    by_hour = until_now.history.hourly(covered_mask(record.covered, city.shape)).until(now)
-    stop = len(by_hour) - 1  # the last hour is running
-    validation = (record.validation[1] - record.validation[0] + ONE_DAY) // timedelta(hours=1)
-    windows = range(max(stop - validation, 0)), range(max(stop - validation, 0), stop)
-    hours = forecaster(HOURLY_STACK).fit(by_hour, *windows)
-    incidents = stored_incidents(store, until_now.history, until_now.history.last_known).before(until_now.incidents)
-    try:
-        minutes = fit_on_hours(incidents, by_hour, hours)
-    except HourlyHistoryError:
-        minutes = None
-    return Refit(record.version, now, hours, minutes)
 
 
 def _hour_of(instant: datetime) -> str:

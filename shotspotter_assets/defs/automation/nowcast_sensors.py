@@ -10,6 +10,7 @@ from shotspotter_assets.cities.publication import NowcastRules
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.automation.automated import automated
 from shotspotter_assets.defs.partitions import asset_key
+from shotspotter_assets.defs.requested_runs import CITY_TAG
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.storage.stored_file import Asset
@@ -33,8 +34,7 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         from shotspotter_assets.serving.nowcasting import Nowcaster
         from shotspotter_assets.sources.snapshot import impatient
 
-        refits = rules.refit_hourly
-        return Nowcaster(city, store.open, lambda: sources.readers(impatient(city), store.open()), refits=refits)
+        return Nowcaster(city, store.open, lambda: sources.readers(impatient(city), store.open()))
 
     @cache
     def places() -> "Places":
@@ -44,6 +44,7 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
 
     @dg.sensor(
         name=f"{city.name}_nowcasts",
+        asset_selection=[asset_key(city, Asset.NOWCASTS)],
         minimum_interval_seconds=rules.every_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Polls the source for new alerts, and forecasts the next minutes and hours at once.",
@@ -62,7 +63,19 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         issued = dg.AssetMaterialization(
             asset_key(city, Asset.NOWCASTS), metadata=panel.nowcast(opened, nowcast.record)
         )
+        requests = [_refit(city, inputs)] if rules.refit_hourly else []
         why = f"Issued a nowcast from {nowcast.record.now}."
-        return dg.SensorResult(skip_reason=why, cursor=inputs, asset_events=[issued])
+        return dg.SensorResult(requests, None if requests else why, inputs, asset_events=[issued])
 
     return sensor
+
+
+def _refit(city: City, inputs: str) -> dg.RunRequest:
+    """Request the refit of the hour that the inputs of a nowcast name; Dagster drops a repeated request."""
+    _, _, hour = inputs.rpartition(" ")
+    return dg.RunRequest(
+        run_key=f"{city.name} refit {hour}",
+        asset_selection=[asset_key(city, Asset.NOWCASTS)],
+        run_config={"ops": {f"{city.name}__{Asset.NOWCASTS}": {"config": {"refit": True}}}},
+        tags={CITY_TAG: city.name},
+    )

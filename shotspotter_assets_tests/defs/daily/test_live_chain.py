@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import dagster as dg
@@ -22,21 +21,20 @@ from shotspotter_assets.models.forecaster_registry import BASELINES, StackSettin
 from shotspotter_assets.serving.issued_forecasts import load_record
 from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.nowcast_scores import NowcastScoreRecord
-from shotspotter_assets.serving.nowcasting import Nowcast, Nowcaster
+from shotspotter_assets.serving.nowcasting import Nowcast, Nowcaster, NowcastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_ranking import StreetScoreRecord
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.simulated.source import SimulatedSource
 from shotspotter_assets.status import status_text
 from shotspotter_assets.storage import catalogue
-from shotspotter_assets.storage.errors import MissingPartitionsError
+from shotspotter_assets.storage.errors import CorruptObjectError, MissingPartitionsError
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
 from shotspotter_assets_tests.defs.chain import copy_days, materialize, resources, with_city
 from shotspotter_assets_tests.instances import instance_in_memory
 from shotspotter_assets_tests.streets.town import lattice
-from shotspotter_assets_tests.waiting import wait_until
 
 CITY = "tiny_city"
 DAY = date(2024, 1, 20)
@@ -65,8 +63,8 @@ class Chain:
         ops = {"live_models": QUICK | config} if "live_models" in assets else {}
         return materialize(CITY, assets, on, checks=(), instance=self.instance, partition_key=str(day), config=ops)
 
-    def nowcast(self, now: str) -> pa.Table:
-        on, config = resources(str(self.root), cities=self.cities), {"nowcasts": {"now": now}}
+    def nowcast(self, now: str, refit: bool = False) -> pa.Table:
+        on, config = resources(str(self.root), cities=self.cities), {"nowcasts": {"now": now, "refit": refit}}
         materialize(CITY, ["nowcasts"], on, instance=self.instance, config=config)
         return self.store.read_table(catalogue.NOWCAST_HOURS, CITY)
 
@@ -275,7 +273,7 @@ def test_an_issued_forecast_stays_and_its_scores_take_corrections(chain: Chain) 
 
 def test_models_of_other_inputs_are_refused_and_retrained(chain: Chain) -> None:
     chain.change_city(time_precision="day")
-    with pytest.raises(OtherInputsError, match=rf"models of {DAY}: .*other inputs.* with `retrain` on"):
+    with pytest.raises(OtherInputsError, match=f"{DAY}.*`retrain`"):
         chain.run(DAY, ["risk_forecasts"])
     chain.run(NEXT, ["live_models", "risk_forecasts"])
     record = chain.models(NEXT)
@@ -310,7 +308,7 @@ def test_a_person_decides_which_models_serve(bare: Chain) -> None:
     status = status_text(settings, CITY, bare.instance)
     assert status.count(waits) == 1
     assert f"  no forecast       {DAY}: models wait for approval" in status
-    with pytest.raises(ValueError, match=rf"approve: no models of version other wait \(allowed: {version} "):
+    with pytest.raises(ValueError, match=f"approve.* other .*{version}"):
         bare.run(NEXT, ["live_models"], approve="other")
     bare.run(NEXT, LIVE[:2], approve=version, approver="A. Smith")
     record = bare.models(NEXT)
@@ -347,7 +345,7 @@ def test_by_default_a_stack_serves_and_shows_its_weights(chain: Chain) -> None:
 
     [file] = chain.root.glob(f"live_models/*/*/date={NEXT}/stack-*.gradient_boosting.trees.txt")
     file.unlink()
-    with pytest.raises(ValueError, match=r"files of stack-.* of .*2024-01-21 are not those"):
+    with pytest.raises(ValueError, match=r"stack-.*2024-01-21"):
         chain.run(NEXT, ["risk_forecasts"])
 
 
@@ -391,57 +389,55 @@ def test_a_nowcaster_issues_on_changed_rows_and_every_hour(chain: Chain) -> None
     assert later.minutes["starts_utc"][0].as_py() == at[0]
 
 
-def test_hours_and_minutes_are_refitted_in_the_background_every_hour(chain: Chain) -> None:
-    city, at = chain.cities[CITY], [datetime.fromisoformat("2024-01-23T20:10:00-05:00")]
-    nowcaster = Nowcaster(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0], refits=True)
+def test_a_run_refits_hours_and_minutes_for_later_nowcasts(chain: Chain) -> None:
+    chain.change_city(nowcasts=NowcastRules(refit_hourly=True), publication=Publication(days_late=0))
+    city = chain.cities[CITY]
+    first = datetime.fromisoformat("2024-01-23T20:10:00-05:00")
+    at = [first]
+    nowcaster = Nowcaster(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0])
 
     def issued() -> Nowcast:
         nowcast, _ = nowcaster.issue("")
         assert nowcast is not None
         return nowcast
 
-    def issued_after_a_refit(before: str | None) -> Nowcast:
-        return wait_until(lambda: (found := issued()).record.refitted != before and found, every=0.1)
-
     weekly = issued()
     assert weekly.record.refitted is None
-    refitted = issued_after_a_refit(None)
-    assert datetime.fromisoformat(refitted.record.refitted) == at[0]
+    chain.nowcast(first.isoformat(), refit=True)
+    refitted = issued()
+    assert datetime.fromisoformat(refitted.record.refitted) == first
     assert refitted.record.models_from == weekly.record.models_from
     probability = [nowcast.hours["probability"].to_numpy() for nowcast in (weekly, refitted)]
     assert not np.array_equal(*probability)
     np.testing.assert_allclose(*np.log(probability), atol=1.5)
-    first = at[0]
     at[0] += timedelta(minutes=60)
-    # The earlier models serve until those of the new hour are fitted.
-    assert datetime.fromisoformat(issued().record.refitted) == first
-    assert datetime.fromisoformat(issued_after_a_refit(refitted.record.refitted).record.refitted) == at[0]
+    assert datetime.fromisoformat(issued().record.refitted) == first, "it serves until the next refit"
+    [file] = chain.root.glob(f"nowcasts/city={CITY}/next_minutes.*")
+    file.write_bytes(b"of a newer refit")
+    nowcaster = Nowcaster(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0])
+    assert issued().record.refitted is None
+    at[0] = first - timedelta(minutes=1)
+    assert issued().record.refitted is None, "a past nowcast uses nothing later"
 
 
-def test_a_failed_refit_is_logged_and_the_weekly_models_serve(chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
-    city, at = chain.cities[CITY], [datetime.fromisoformat("2024-01-23T20:10:00-05:00")]
-    nowcaster = Nowcaster(city, lambda: chain.store, lambda: [SimulatedSource(city)], lambda: at[0], refits=True)
+def test_a_failed_refit_fails_its_run_and_the_weekly_models_serve(chain: Chain) -> None:
+    chain.change_city(nowcasts=NowcastRules(refit_hourly=True), publication=Publication(days_late=0))
+    now = "2024-01-23T20:10:00-05:00"
     [file] = chain.root.glob("cleaned_alerts/*/date=2024-01-10/alerts.parquet")
     file.write_bytes(b"torn")
-    while not caplog.records:
-        nowcast, _ = nowcaster.issue("")
-        assert nowcast is not None
-        assert nowcast.record.refitted is None
-        sleep(0.1)
-    [logged] = caplog.messages
-    assert logged.startswith(
-        f"{CITY}: hours and minutes were not refitted, so the models of {DAY} forecast them: Corrupt"
-    )
-    assert "`refit_hourly: false` in the city's file" in logged
+    with pytest.raises(CorruptObjectError, match="2024-01-10"):
+        chain.nowcast(now, refit=True)
+    chain.nowcast(now)
+    assert NowcastRecord.load(chain.store, CITY).refitted is None
 
 
 def test_missing_days_and_models_are_named(bare: Chain, chain: Chain) -> None:
     bare.run(DAY, ["risk_forecasts"])
     nothing = load_record(bare.store, CITY, DAY)
     assert f"{DAY} has no live models" in nothing.no_forecast
-    with pytest.raises(MissingPartitionsError, match=r"grid_tensors of tiny_city lacks .*2024-01-23"):
+    with pytest.raises(MissingPartitionsError, match=r"grid_tensors.*tiny_city.*2024-01-23"):
         bare.run(date(2024, 1, 23), ["live_models"])
     [file] = chain.root.glob(f"live_models/*/*/date={DAY}/historical_mean-*.json")
     file.write_bytes(b"{}")
-    with pytest.raises(ValueError, match=r"materialize live_models for .*2024-01-20"):
+    with pytest.raises(ValueError, match=r"live_models.*2024-01-20"):
         chain.run(DAY, ["risk_forecasts"])
