@@ -165,7 +165,7 @@ def test_it_runs_and_shows_widgets_figures_and_scores(monkeypatch: pytest.Monkey
 
 def test_an_empty_store_is_explained(tmp_path: Path) -> None:
     environ = {"SHOTSPOTTER_STORE": str(tmp_path), "SHOTSPOTTER_CITIES": str(TEST_CITIES)}
-    with pytest.raises(ValueError, match=r"No day of tiny_city is stored in .* Run `make demo`"):
+    with pytest.raises(ValueError, match=r"tiny_city.*`make demo`"):
         Explorer(CITY, environ)
 
 
@@ -213,7 +213,7 @@ def test_impossible_folds_are_refused(explored: Store) -> None:
         train_small_fold(explored, TINY, FOLD, model="residual_boosting", changes={"max_trees": 15})
     with pytest.raises(MissingPartitionsError, match="2024-04-01"):
         train_small_fold(explored, TINY, date(2024, 3, 30), model=MODEL, days=120, test_days=14)
-    with pytest.raises(ValueError, match="days before the cutoff"):
+    with pytest.raises(ValueError, match=r"\d+ days"):
         train_small_fold(explored, TINY, FOLD, model=MODEL, days=1, test_days=14)
 
 
@@ -264,7 +264,7 @@ def test_alerts_are_drawn_on_tiles_that_only_the_browser_fetches(explored: Store
     assert drawn.layout.map.layers[0].source == (tiles,)
     pixels_by_degree = 512 * 2**drawn.layout.map.zoom / 360
     assert 0.05 * pixels_by_degree / np.cos(np.radians(38.905)) == pytest.approx(drawn.layout.height, rel=1e-3)
-    with pytest.raises(ValueError, match=r"must be an address with \{z\}, \{x\} and \{y\}"):
+    with pytest.raises(ValueError, match=r"\{z\}.*\{x\}.*\{y\}"):
         alerts_map(TINY, alerts, "https://tile.example.org/map.png")
 
 

@@ -117,13 +117,13 @@ def test_missing_and_stale_inputs_are_named(
     tmp_path: Path, instance: dg.DagsterInstance, tiny_city_days: Path, reported_fold: ReportedFold
 ) -> None:
     copy_days(tiny_city_days, tmp_path / "short", "2023-12-15")
-    with pytest.raises(MissingPartitionsError, match=r"16 of the 184 days .*2023-12-16.*tiny_city/grid_tensors"):
+    with pytest.raises(MissingPartitionsError, match=r"16 .*2023-12-16.*tiny_city/grid_tensors"):
         run_fold("fold_models", CITY, FOLD, resources(str(tmp_path / "short")), instance)
     on = resources(str(copy_days(tiny_city_days, tmp_path / "store", "2024-03-31")))
     settings = {"conv_lstm": {"days": 64, "recurrent_layers": 2}}
-    with pytest.raises(ValueError, match="184 days before the cutoff"):
+    with pytest.raises(ValueError, match="184 days"):
         run_fold("fold_models", CITY, FOLD, on, instance, {"models": ["conv_lstm"], "settings": settings})
-    with pytest.raises(MissingObjectError, match=r"fold_models has no record.json for tiny_city on 2024-01-01"):
+    with pytest.raises(MissingObjectError, match=r"fold_models.*record\.json.*tiny_city.*2024-01-01"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
 
     shutil.copytree(reported_fold.root / "fold_models", tmp_path / "store" / "fold_models", dirs_exist_ok=True)
@@ -131,7 +131,7 @@ def test_missing_and_stale_inputs_are_named(
     day, other = grids / "date=2023-11-01" / "grid.parquet", grids / "date=2023-11-02" / "grid.parquet"
     content = day.read_bytes()
     day.write_bytes(other.read_bytes())
-    with pytest.raises(ValueError, match=r"materialize fold_models for tiny_city 2024-01-01"):
+    with pytest.raises(ValueError, match="fold_models for tiny_city 2024-01-01"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
     day.write_bytes(content)
     model = (
@@ -144,7 +144,7 @@ def test_missing_and_stale_inputs_are_named(
         / "conv_lstm.network_0.keras"
     )
     model.write_bytes(model.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="again"):
+    with pytest.raises(ValueError, match="fold_models"):
         run_fold("evaluation_reports", CITY, FOLD, on, instance)
 
 
@@ -162,10 +162,10 @@ def test_the_launchpad_sets_the_windows_of_a_fold(
     assert (record.train[0], record.validation[0]) == (date(2022, 11, 21), date(2023, 11, 21))
     assert record.config["folds"] == windows
     assert (report.train_days, report.validation_days, report.test_days) == (365, 41, 91)
-    with pytest.raises(ValueError, match=r"tiny_city: folds.train \(5y\) and folds.validation \(15%\) .* 1.3 years"):
+    with pytest.raises(ValueError, match=r"tiny_city: folds\.train \(5y\) .*folds\.validation \(15%\) .*1\.3 years"):
         run_fold("fold_models", CITY, FOLD, on, instance, {"folds": {"train": "5y"}})
     config = {"evaluation_reports": {"folds": {"test": "1y"}}}
-    with pytest.raises(MissingPartitionsError, match=r"lacks .* 275 of the 772 days"):
+    with pytest.raises(MissingPartitionsError, match=r"275 .*772"):
         materialize(CITY, ["evaluation_reports"], on, partition_key=FOLD, config=config, instance=instance)
 
 
@@ -274,7 +274,7 @@ def test_all_places_repeat_one_verdict(
 
 
 def test_missing_forecasts_and_reports_are_named(tmp_path: Path, instance: dg.DagsterInstance, store: Store) -> None:
-    with pytest.raises(ValueError, match=r"tiny_city, fold 2024-01-01: no forecast of conv_lstm"):
+    with pytest.raises(ValueError, match=r"tiny_city.*2024-01-01.*conv_lstm"):
         run(tmp_path, instance, candidate="conv_lstm")
     for cutoff in FOLDS:
         store.delete(FOLD_FORECASTS, CITY, cutoff)

@@ -60,11 +60,11 @@ def test_search_from_the_launchpad_goes_on_with_more_trials(
 
 
 def test_unusable_requests_are_refused(root: Path, instance: dg.DagsterInstance) -> None:
-    with pytest.raises(ValueError, match="boosting has no settings"):
+    with pytest.raises(ValueError, match="boosting"):
         tune(str(root), instance, forecaster="boosting")
-    with pytest.raises(ValueError, match="stack has no settings"):
+    with pytest.raises(ValueError, match="stack"):
         tune(str(root), instance, forecaster="stack")
-    with pytest.raises(ValueError, match=r"needs SHOTSPOTTER_SAGEMAKER_ROLE, .* SHOTSPOTTER_STORE \(s3://"):
+    with pytest.raises(ValueError, match=r"SHOTSPOTTER_SAGEMAKER_ROLE.*SHOTSPOTTER_STORE"):
         tune(str(root), instance, SageMakerResource(role="", image=""), trials=1, engine="sagemaker")
 
 
