@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from shutil import disk_usage
-from typing import TYPE_CHECKING, Any, ContextManager, Final  # noqa: UP035  # Dagster's annotation of `_connect`
+from typing import TYPE_CHECKING, Any, ContextManager, Final, Self  # noqa: UP035  # Dagster's annotation of `_connect`
 
 from dagster import DagsterEventType, EventLogEntry, Field, StringSource
 from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG
@@ -50,16 +50,21 @@ INSERTED_TOGETHER: Final = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, Dags
 class _BatchedEventLog(Stock):
     """Mixin for a stock event log. A batch is stored as a whole or not at all."""
 
-    def prepare(self) -> None:
-        """Prepare the storage before the stock class is initialised. Raises RuntimeError for another version of Dagster."""
+    _batch: threading.local
+    _existing: set[str]
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Prepare a storage before the stock class initialises it. Raises RuntimeError for another version of Dagster."""
         if not version("dagster").startswith(f"{DAGSTER_MINOR}."):
             problem = f"the event log of shotspotter_assets builds on private parts of Dagster {DAGSTER_MINOR}"
             remedy = f"Install Dagster {DAGSTER_MINOR}, or remove event_log_storage from dagster.yaml"
             loss = "runs then take longer, and one corrected day makes all days stale"
             raise RuntimeError(f"Dagster {version('dagster')} is installed, but {problem}. {remedy}: {loss}.")
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(EVENTS_PER_BATCH))  # documented by Dagster; 0 if unset
-        self._batch = threading.local()
-        self._existing: set[str] = set()
+        storage = super().__new__(cls)
+        storage._batch = threading.local()
+        storage._existing = set()
+        return storage
 
     @abstractmethod
     def open_batch(self, events: Sequence[EventLogEntry], stack: ExitStack) -> Mapping[str | None, Connection]:
@@ -156,7 +161,6 @@ class BatchedSqliteEventLogStorage(_BatchedEventLog, SqliteEventLogStorage):
     """
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
-        self.prepare()
         super().__init__(base_dir, inst_data)
         self._db_lock = threading.RLock()  # type: ignore[assignment]  # a batch opens two databases in one thread
 
@@ -209,16 +213,6 @@ if find_spec("dagster_postgres"):  # the extra `postgres`
 
     class BatchedPostgresEventLogStorage(_BatchedEventLog, PostgresEventLogStorage):
         """Stock PostgreSQL event log with the additions above and the same configuration."""
-
-        def __init__(
-            self,
-            postgres_url: str,
-            should_autocreate_tables: bool = True,
-            inst_data: Any = None,
-            token_provider: Any = None,
-        ) -> None:
-            self.prepare()
-            super().__init__(postgres_url, should_autocreate_tables, inst_data, token_provider)
 
         @classmethod
         def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> "BatchedPostgresEventLogStorage":
