@@ -5,7 +5,7 @@ beforehand: the best of several, chosen on those days, would be flattered too.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow as pa
 from shotspotter_assets.evaluation.forecasts_table import model_names, observed_of
 from shotspotter_assets.evaluation.gains import LEVEL, Gain, weekly_gain, weekly_losses
 from shotspotter_assets.evaluation.score_rows import TYPES, ScoreTable, type_rows
+from shotspotter_assets.evaluation.scores import ratio
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.models.gunshot_types import TRAILING_DAYS, TRAILING_MIX
 from shotspotter_assets.models.probability import clip_probability
@@ -27,7 +28,33 @@ PREDICTED_OVER_OBSERVED: Final = (0.8, 1.25)  # range within which a forecast is
 _CONSTANT: Final = "constant"
 
 Outcome = Literal["better", "not worse, not shown to be better", "worse"]
-NOT_TESTED: Final = "not tested yet"  # in place of an outcome before the first fold has a report
+NOT_TESTED: Final = "not tested yet"  # instead of an outcome before the first fold has a report
+Interval = Literal["above zero", "includes zero", "below zero"]
+
+
+class Rule(NamedTuple):
+    """The gate's decision on a candidate."""
+
+    outcome: Outcome
+    sentence: str  # with a place for the best baseline
+    serves_candidate: bool
+    serves_combination: bool  # if the candidate combines simple methods (`forecaster_registry.Entry.combines`)
+
+
+_BETTER: Final = Rule("better", "Better than {}.", True, True)
+_WORSE: Final = Rule("worse", "Worse than {}.", False, False)
+_NOT_SHOWN: Final = Rule(
+    "not worse, not shown to be better", "Not worse than {}, and not shown to be better.", False, True
+)
+RULES: Final[dict[tuple[Interval, bool], Rule]] = {
+    ("above zero", True): _BETTER,
+    ("above zero", False): _NOT_SHOWN._replace(sentence=_BETTER.sentence),
+    ("includes zero", True): _NOT_SHOWN,
+    ("includes zero", False): _NOT_SHOWN,
+    ("below zero", True): _WORSE,
+    ("below zero", False): _WORSE,
+}
+"""Decisions by the interval of the gain over the best baseline, and by the other conditions: True if all hold."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +81,79 @@ def baselines_in(forecasts: pa.Table) -> list[str]:
     return [name for name in model_names(forecasts) if name in FORECASTERS and FORECASTERS[name].is_baseline]
 
 
+@dataclass(frozen=True)
+class _Evidence:
+    """Figures of a candidate from which the gate decides."""
+
+    best_baseline: str
+    gain: Gain  # over the best baseline
+    gain_over_constant: Gain
+    predicted_over_observed: float | None
+    positives: int
+
+    @property
+    def interval(self) -> Interval:
+        """Place of the 90% interval of the gain over the best baseline; without an interval, zero counts as inside."""
+        if self.gain.high is not None and self.gain.high < 0:
+            return "below zero"
+        return "above zero" if self.gain.is_shown else "includes zero"
+
+    def failed_conditions(self) -> list[str]:
+        """Return a sentence for each condition, besides the gain over the best baseline, that does not hold."""
+        level = self.predicted_over_observed
+        shown_level = "unknown" if level is None else f"{level:.2f}"
+        lowest, highest = PREDICTED_OVER_OBSERVED
+        over_constant = f"one constant probability for every cell and day ({_percent(self.gain_over_constant)})"
+        holds_by_sentence = {
+            f"Weeks tested: {self.gain.weeks}; at least {MIN_WEEKS} are needed.": self.gain.weeks >= MIN_WEEKS,
+            f"Cell-days with an alert: {self.positives:,}; at least {MIN_POSITIVES} are needed.": (
+                self.positives >= MIN_POSITIVES
+            ),
+            f"Not shown to be better than {over_constant}.": self.gain_over_constant.is_shown,
+            f"Predicted / observed is {shown_level}; {lowest} to {highest} is allowed.": (
+                level is not None and lowest <= level <= highest
+            ),
+        }
+        return [sentence for sentence, holds in holds_by_sentence.items() if not holds]
+
+
 def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce") -> Verdict:
-    """Return the verdict on a candidate column by one rule for all; a baseline is compared with the other baselines.
+    """Return the verdict on a candidate column by the table `RULES`; a baseline is compared with the other baselines.
 
-    - "better": the lower end of the 90% interval (weekly block bootstrap) of the gain over the best baseline is above
-      zero, and so is that over a constant; predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and there are
-      `MIN_WEEKS` weeks and `MIN_POSITIVES` positives.
-    - "worse": the upper end of the interval of the gain over the best baseline is below zero.
-    - "not worse, not shown to be better": everything else.
-
-    A candidate is served if it is better. A combination (`forecaster_registry.Entry.combines`) is served unless it is
-    worse, whatever its members. With the gate `alarm` any candidate is served, and `overruled` says if it did not pass.
+    The interval is that of the gain over the best baseline (90%, weekly block bootstrap). The conditions: the gain over a
+    constant is above zero too; predicted / observed lies within `PREDICTED_OVER_OBSERVED`; and there are `MIN_WEEKS` weeks
+    and `MIN_POSITIVES` positives. With the gate `alarm` any candidate is served, and `overruled` states that it did not pass.
     Raises ValueError if the table lacks the candidate or a servable baseline.
     """
+    evidence = _evidence_on(forecasts, candidate)
+    failed = evidence.failed_conditions()
+    rule = RULES[evidence.interval, not failed]
+    combines = candidate in FORECASTERS and FORECASTERS[candidate].combines
+    passed = rule.serves_combination if combines else rule.serves_candidate
+    best = evidence.best_baseline
+    reasons = [rule.sentence.format(f"the best simple method, {best} ({_percent(evidence.gain)})"), *failed]
+    if passed and not rule.serves_candidate:
+        reasons.append(f"{candidate} combines the simple methods and is served unless it is worse.")
+    overruled = ""
+    if gate == "alarm" and not passed:
+        shortfall = "is worse" if rule.outcome == "worse" else "is not shown to be better"
+        overruled = f"{candidate} serves although it {shortfall} than {best} (gate: alarm in the city's file)."
+        reasons.append(overruled)
+    return Verdict(
+        served=candidate if passed or overruled else best,
+        candidate=candidate,
+        best_baseline=best,
+        gain=evidence.gain,
+        predicted_over_observed=evidence.predicted_over_observed,
+        positives=evidence.positives,
+        reasons=tuple(reasons),
+        outcome=rule.outcome,
+        overruled=overruled,
+    )
+
+
+def _evidence_on(forecasts: pa.Table, candidate: str) -> _Evidence:
+    """Compare a candidate with the best baseline and a constant; raise ValueError without candidate or servable baseline."""
     compared = [name for name in baselines_in(forecasts) if name not in (NEVER, candidate)]
     if candidate not in model_names(forecasts) or not compared:
         raise ValueError(
@@ -78,36 +165,13 @@ def verdict_on(forecasts: pa.Table, candidate: str, gate: str = "enforce") -> Ve
     constant = pa.array(np.full(len(observed), observed.mean() if len(observed) else 0.0))
     weekly = weekly_losses(forecasts.append_column(_CONSTANT, constant), (candidate, *compared, _CONSTANT))
     best = min(compared, key=lambda name: weekly.losses[name].sum())
-    gain, over_constant = (weekly_gain(weekly, candidate, over) for over in (best, _CONSTANT))
-    ratio = float(clip_probability(forecasts[candidate].to_numpy()).sum() / positives) if positives else None
-    lowest, highest = PREDICTED_OVER_OBSERVED
-    is_calibrated = ratio is not None and lowest <= ratio <= highest
-    shown = "unknown" if ratio is None else f"{ratio:.2f}"
-    constant_in_words = "one constant probability for every cell and day"
-    conditions = (
-        (gain.weeks >= MIN_WEEKS, f"Weeks tested: {gain.weeks}; at least {MIN_WEEKS} are needed."),
-        (positives >= MIN_POSITIVES, f"Cell-days with an alert: {positives:,}; at least {MIN_POSITIVES} are needed."),
-        (over_constant.is_shown, f"Not shown to be better than {constant_in_words} ({_percent(over_constant)})."),
-        (is_calibrated, f"Predicted / observed is {shown}; {lowest} to {highest} is allowed."),
+    return _Evidence(
+        best_baseline=best,
+        gain=weekly_gain(weekly, candidate, best),
+        gain_over_constant=weekly_gain(weekly, candidate, _CONSTANT),
+        predicted_over_observed=ratio(clip_probability(forecasts[candidate].to_numpy()).sum(), positives),
+        positives=positives,
     )
-    failed = [reason for holds, reason in conditions if not holds]
-    simple = f"the best simple method, {best} ({_percent(gain)})"
-    outcome: Outcome = "not worse, not shown to be better"
-    verdict = f"Not worse than {simple}, and not shown to be better."
-    if gain.high is not None and gain.high < 0:
-        outcome, verdict = "worse", f"Worse than {simple}."
-    elif gain.is_shown:
-        outcome, verdict = outcome if failed else "better", f"Better than {simple}."
-    reasons, passed, overruled = [verdict, *failed], outcome == "better", ""
-    if outcome == "not worse, not shown to be better" and candidate in FORECASTERS and FORECASTERS[candidate].combines:
-        passed = True
-        reasons.append(f"{candidate} combines the simple methods and is served unless it is worse.")
-    if gate == "alarm" and not passed:
-        shown_as = "is worse" if outcome == "worse" else "is not shown to be better"
-        overruled = f"{candidate} serves although it {shown_as} than {best} (gate: alarm in the city's file)."
-        reasons.append(overruled)
-    served = candidate if passed or overruled else best
-    return Verdict(served, candidate, best, gain, ratio, positives, tuple(reasons), outcome, overruled)
 
 
 def shown_types(validated: pa.Table) -> tuple[str | None, str]:
