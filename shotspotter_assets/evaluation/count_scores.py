@@ -10,15 +10,14 @@ from scipy.special import gammaln
 
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import dates_of
+from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.gains import weekly_sums
 from shotspotter_assets.evaluation.score_rows import ALL, Rows, Score, ScoreTable, loss_rows
 from shotspotter_assets.evaluation.scores import ratio
-from shotspotter_assets.models.alert_counts import CountDistribution
+from shotspotter_assets.models.alert_counts import AlertCounts, CountDistribution
 from shotspotter_assets.models.forecaster_registry import BASELINES
-from shotspotter_assets.models.history import History, firework_days
-from shotspotter_assets.models.records import FoldRecord
-from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.models.history import firework_days
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
 
 NumberScores = dict[str, dict[str, float | None]]  # by method and score (`COUNT_DEFINITIONS`)
@@ -47,40 +46,44 @@ def counts_table(served: CountDistribution, columns: Mapping[str, Any]) -> pa.Ta
     columns = {**columns, "low": low, "high": high, SERVED: served.expected}
     types = {field.name: field.type for field in FOLD_COUNTS.schema}
     in_order = {name: columns[name] for name in dict.fromkeys([*types, *columns])}
-    flat = {name: np.broadcast_to(one, served.expected.shape).ravel() for name, one in in_order.items()}
-    return pa.table({name: pa.array(one).cast(types.get(name, pa.float64())) for name, one in flat.items()})
+    flat = {name: np.broadcast_to(values, served.expected.shape).ravel() for name, values in in_order.items()}
+    return pa.table({name: pa.array(values).cast(types.get(name, pa.float64())) for name, values in flat.items()})
 
 
-def fold_counts(
-    models: TrainedModels, record: FoldRecord, history: History, probability: Mapping[str, Array]
-) -> pa.Table:
+def fold_counts(counts: AlertCounts, window: FoldWindow, probability: Mapping[str, Array]) -> pa.Table:
     """Return numbers of alerts on the known test days (`catalogue.FOLD_COUNTS`), by the served forecaster and baselines.
 
-    `probability` is that of `fold_report.fold_forecasts`.
+    `probability` is that of `fold_report.fold_forecasts`, shape (test days, covered cells) by model.
     """
-    test, in_coverage, model = record.windows(history)[2], history.in_coverage, models.counts
-    known, alerts = history.known_in(test), history.alerts[:, in_coverage]
-    days, log_m = history.days()[test.start :][known], model.log_m(history, test)[known]
-    fireworks = firework_days(history.city, days)[:, None]
-    names = record.served, *BASELINES
-    forecasts = {name: model.distribution(probability[name][known], fireworks, log_m) for name in names}
-    served, (row, column) = forecasts[record.served], np.nonzero(in_coverage)
-    low, high = model.total_interval(served, fireworks)
-    columns: dict[str, Any] = {"date": days[:, None], "row": row, "column": column}
-    columns |= {"alerts": alerts[test.start :][known], "total_low": low[:, None], "total_high": high[:, None]}
-    columns[MEAN_OF_COUNTS] = alerts[: test.start][history.known_in(range(test.start))].mean(axis=0)
-    return counts_table(served, columns | {name: forecasts[name].expected for name in BASELINES})
+    history = window.history
+    log_m = counts.log_m(history, window.test)[window.known]
+    fireworks = firework_days(history.city, window.days)[:, None]
+    forecasts = {
+        name: counts.distribution(probability[name][window.known], fireworks, log_m)
+        for name in (window.record.served, *BASELINES)
+    }
+    served = forecasts[window.record.served]
+    low, high = counts.total_interval(served, fireworks)
+    row, column = np.nonzero(history.in_coverage)
+    earlier = history.alerts[: window.test.start][history.known_in(range(window.test.start))]
+    columns = {
+        "date": window.days[:, None],
+        "row": row,
+        "column": column,
+        "alerts": window.alerts[:, history.in_coverage],
+        "total_low": low[:, None],
+        "total_high": high[:, None],
+        MEAN_OF_COUNTS: earlier[:, history.in_coverage].mean(axis=0),
+        **{name: forecasts[name].expected for name in BASELINES},
+    }
+    return counts_table(served, columns)
 
 
 def number_scores(counts: pa.Table) -> NumberScores:
     """Return the scores (`COUNT_DEFINITIONS`) of each method of `counts_table`; coverage is that of the served one."""
     number = counts["alerts"].to_numpy()
-    scores: NumberScores = {}
-    for name in [name for name in counts.column_names if name not in FOLD_COUNTS.schema.names]:
-        expected = counts[name].to_numpy()
-        error, level = expected - number, ratio(float(expected.sum()), float(number.sum()))
-        scores[name] = {"log_loss": float(poisson_losses(expected, number).mean()), "expected_over_observed": level}
-        scores[name] |= {"rmse": float(np.sqrt((error**2).mean())), "mae": float(np.abs(error).mean())}
+    methods = [name for name in counts.column_names if name not in FOLD_COUNTS.schema.names]
+    scores = {name: _scores_of_method(counts[name].to_numpy(), number) for name in methods}
     low, high, total_low, total_high = (counts[name].to_numpy() for name in ("low", "high", "total_low", "total_high"))
     _, first, day = np.unique(dates_of(counts), return_index=True, return_inverse=True)
     total = np.bincount(day, weights=number)
@@ -90,13 +93,27 @@ def number_scores(counts: pa.Table) -> NumberScores:
     return scores
 
 
+def _scores_of_method(expected: Array, number: npt.NDArray[np.number]) -> dict[str, float | None]:
+    """Return the scores of one method's expected numbers, both of shape (cell-days,)."""
+    error = expected - number
+    return {
+        "log_loss": float(poisson_losses(expected, number).mean()),
+        "expected_over_observed": ratio(float(expected.sum()), float(number.sum())),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "mae": float(np.abs(error).mean()),
+    }
+
+
 def count_rows(counts: pa.Table) -> Rows:
     """Return the scores of numbers of alerts (`COUNT_DEFINITIONS`), with gains over `MEAN_OF_COUNTS` in nats per cell-day."""
-    number, scores = counts["alerts"].to_numpy(), number_scores(counts)
+    number = counts["alerts"].to_numpy()
+    scores = number_scores(counts)
     losses = {name: poisson_losses(counts[name].to_numpy(), number) for name in scores}
     weekly = weekly_sums(dates_of(counts), np.ones(len(number)), losses)
     return loss_rows(weekly, len(number), [MEAN_OF_COUNTS], COUNTS, ALL) | {
-        (COUNTS, ALL, name, score): Score(value) for name, own in scores.items() for score, value in own.items()
+        (COUNTS, ALL, name, score): Score(value)
+        for name, scores_of_name in scores.items()
+        for score, value in scores_of_name.items()
     }
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.evaluation import plots
 from shotspotter_assets.evaluation.count_scores import COUNT_DEFINITIONS
+from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table, observed_of, without_firework_days
 from shotspotter_assets.evaluation.score_rows import ALL, WITHOUT_FIREWORKS, Score, ScoreTable, all_rows
 from shotspotter_assets.evaluation.scores import SCORE_DEFINITIONS, reliability
@@ -38,22 +39,23 @@ class FoldReport(StoredRecord):
     score_definitions: dict[str, str] = Field(description="Formula of each score by name.")
 
 
-def fold_forecasts(
-    models: TrainedModels, record: FoldRecord, history: History, log: Callable[[str], None]
-) -> dict[str, Array]:
-    """Return test forecasts by model, `WITHOUT_FACTORS` last; raise ValueError if days before the cutoff have changed."""
-    test, key = record.windows(history)[2], f"{record.city} {record.cutoff}"
-    if history.data_sha256(test.start) != record.data_sha256:
+def fold_forecasts(models: TrainedModels, window: FoldWindow, log: Callable[[str], None]) -> dict[str, Array]:
+    """Return forecasts of all test days by model, `WITHOUT_FACTORS` last, each of shape (test days, covered cells).
+
+    Raises ValueError if days before the cutoff have changed since the training.
+    """
+    history = window.history
+    if history.data_sha256(window.test.start) != window.record.data_sha256:
         raise ValueError(
-            f"The grid tensors or contributing factors before {record.cutoff} are not those that the models of {key} were "
-            f"trained on; materialize fold_models for {key} again."
+            f"The grid tensors or contributing factors before {window.record.cutoff} are not those that the models of "
+            f"{window.key} were trained on; materialize fold_models for {window.key} again."
         )
     forecasts = {}
     for name in (*(name for name in models.next_day if name not in BASELINES), *BASELINES):
-        log(f"{key}: forecasting {len(test)} days with {name}")
-        forecasts[name] = models.next_day[name].predict(history, test)
+        log(f"{window.key}: forecasting {len(window.test)} days with {name}")
+        forecasts[name] = models.next_day[name].predict(history, window.test)
     if models.without_factors is not None:
-        forecasts[WITHOUT_FACTORS] = models.without_factors.predict(history.without_factors(), test)
+        forecasts[WITHOUT_FACTORS] = models.without_factors.predict(history.without_factors(), window.test)
     return forecasts
 
 
@@ -63,30 +65,26 @@ def own_models(record: FoldRecord) -> list[str]:
     return next_day[:1] + [name for name in next_day[1:] if name not in BASELINES]
 
 
-def fold_report(
-    record: FoldRecord, history: History, probability: Mapping[str, Array]
-) -> tuple[FoldReport, ScoreTable, pa.Table]:
-    """Return report, scores and forecasts of the known test days, given forecasts by model (test days, covered cells)."""
-    train, validation, test = record.windows(history)
-    known, in_coverage = history.known_in(test), history.in_coverage
-    days, observed = history.days()[test.start :][known], history.observed[test.start :][known]
+def fold_report(window: FoldWindow, probability: Mapping[str, Array]) -> tuple[FoldReport, ScoreTable, pa.Table]:
+    """Return report, scores and forecasts of the known test days, given `fold_forecasts`."""
+    in_coverage = window.history.in_coverage
     # Stored as they are scored, so that the scores can be computed from the table alone.
-    probabilities = {name: clip_probability(values[known]) for name, values in probability.items()}
-    forecasts = forecasts_table(days, np.nonzero(in_coverage), observed, probabilities)
+    probabilities = {name: clip_probability(values[window.known]) for name, values in probability.items()}
+    forecasts = forecasts_table(window.days, np.nonzero(in_coverage), window.observed, probabilities)
     rows = all_rows(forecasts, [])
-    if history.city.is_of_gunfire:
+    if window.history.city.is_of_gunfire:
         rows |= all_rows(without_firework_days(forecasts), [], WITHOUT_FIREWORKS)
-    seconds = {name: trained.seconds_to_train for name, trained in record.models.items()}
+    seconds = {name: trained.seconds_to_train for name, trained in window.record.models.items()}
     rows |= {(ALL, ALL, name, "seconds_to_train"): Score(seconds.get(name)) for name in probability}
     report = FoldReport(
-        city=record.city,
-        cutoff=record.cutoff,
-        train_days=len(train),
-        validation_days=len(validation),
-        test_days=len(days),
+        city=window.record.city,
+        cutoff=window.record.cutoff,
+        train_days=len(window.train),
+        validation_days=len(window.validation),
+        test_days=len(window.days),
         covered_cells=int(in_coverage.sum()),
-        alerts=int(history.alerts[test.start :, in_coverage].sum()),
-        base_rate=float(observed.mean()),
+        alerts=int(window.alerts[:, in_coverage].sum()),
+        base_rate=float(window.observed.mean()),
         score_definitions={**SCORE_DEFINITIONS, **COUNT_DEFINITIONS},
     )
     return report, ScoreTable(rows), forecasts
@@ -95,26 +93,45 @@ def fold_report(
 def fold_rows(scores: ScoreTable) -> list[dict[str, Any]]:
     """Return a row of scores for each model of a fold, the best one first."""
     columns = {"log loss": "log_loss", "gain": "gain_nats_per_positive", "p/o": "predicted_over_observed"}
-    models = scores.models()
-    return [{"model": one} | {title: scores.value(score, one) for title, score in columns.items()} for one in models]
+    return [
+        {"model": name} | {title: scores.value(score, name) for title, score in columns.items()}
+        for name in scores.models()
+    ]
 
 
-def fold_pictures(record: FoldRecord, history: History, forecasts: pa.Table) -> dict[str, bytes]:
-    """Draw a day's forecasts by the first trained model and networks beside its alerts, reliability, and alerts by type."""
-    test, own = record.windows(history)[2], own_models(record)
-    known, networks = history.known_in(test), networks_among(forecasts.column_names)
-    days, alerts = history.days()[test.start :][known], history.alerts[test.start :][known]
+def fold_pictures(window: FoldWindow, forecasts: pa.Table) -> dict[str, bytes]:
+    """Draw the maps of a day, reliability of models, and alerts by type, as PNG bytes by name.
+
+    The maps are those of the first trained model and of networks, beside the day's alerts. `forecasts` are those of
+    `fold_report`.
+    """
+    trained = own_models(window.record)
+    networks = networks_among(forecasts.column_names)
+    probability = {name: forecasts[name].to_numpy() for name in dict.fromkeys((*trained, *networks, HISTORICAL_MEAN))}
     # The median day is neither quiet nor a firework day.
-    shown = int(np.argsort(alerts.sum(axis=(1, 2)), kind="stable")[len(alerts) // 2])
-    probability = {name: forecasts[name].to_numpy() for name in dict.fromkeys((*own, *networks, HISTORICAL_MEAN))}
-    maps = {name: probability[name].reshape(len(days), -1)[shown] for name in (own[0], *networks)}
-    curves = {name: reliability(values, observed_of(forecasts)) for name, values in probability.items()}
-    city, in_coverage, totals = history.city, history.in_coverage, history.counts.sum(axis=0, dtype=np.float64)
-    totals[(totals == 0) & ~in_coverage] = np.nan
-    by_type = {city.type_names[code]: totals[code] for code in city.forecast_codes if np.nansum(totals[code])}
-    title, of_types = f"Forecasts of {days[shown]}", f"From {history.first_day} to {history.days()[-1]}"
+    drawn_day = int(np.argsort(window.alerts.sum(axis=(1, 2)), kind="stable")[len(window.days) // 2])
+    day_maps = {name: probability[name].reshape(len(window.days), -1)[drawn_day] for name in (trained[0], *networks)}
+    history = window.history
     return {
-        "forecast": plots.forecasts_beside_observed(city, in_coverage, maps, alerts[shown], title),
-        "reliability": plots.reliability_curve(curves),
-        "alerts_by_type": plots.alerts_by_type(city, by_type, of_types),
+        "forecast": plots.forecasts_beside_observed(
+            history.city,
+            history.in_coverage,
+            day_maps,
+            window.alerts[drawn_day],
+            f"Forecasts of {window.days[drawn_day]}",
+        ),
+        "reliability": plots.reliability_curve(
+            {name: reliability(values, observed_of(forecasts)) for name, values in probability.items()}
+        ),
+        "alerts_by_type": plots.alerts_by_type(
+            history.city, _alerts_by_type(history), f"From {history.first_day} to {history.days()[-1]}"
+        ),
     }
+
+
+def _alerts_by_type(history: History) -> dict[str, Array]:
+    """Return a history's alerts by the name of their type, each of shape (rows, columns), NaN in cells out of reach."""
+    totals = history.counts.sum(axis=0, dtype=np.float64)
+    totals[(totals == 0) & ~history.in_coverage] = np.nan
+    names = history.city.type_names
+    return {names[code]: totals[code] for code in history.city.forecast_codes if np.nansum(totals[code])}

@@ -12,6 +12,7 @@ from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import dates_of, weeks
 from shotspotter_assets.evaluation.forecasts_table import observed_of
 from shotspotter_assets.models.probability import log_losses
+from shotspotter_assets.wording import number_of
 
 DRAWS: Final = 1_000
 LEVEL: Final = 0.9
@@ -38,15 +39,15 @@ class Gain:
 
     def ends(self) -> dict[str, float]:
         """Return those of `gain`, `low` and `high` that are defined."""
-        named = zip(("gain", "low", "high"), self.interval, strict=True)
-        return {name: value for name, value in named if value is not None}
+        ends = {"gain": self.gain, "low": self.low, "high": self.high}
+        return {name: value for name, value in ends.items() if value is not None}
 
     def text(self, form: str = "+.4f") -> str:
         """Return the gain and its interval, as "+0.0120 (+0.0101, +0.0143)"."""
         if self.gain is None:
             return "-"
         if self.low is None or self.high is None:
-            return f"{self.gain:{form}} (no interval from {self.weeks} {'week' if self.weeks == 1 else 'weeks'})"
+            return f"{self.gain:{form}} (no interval from {number_of(self.weeks, 'week')})"
         return f"{self.gain:{form}} ({self.low:{form}}, {self.high:{form}})"
 
 
@@ -79,13 +80,16 @@ def table_gain(forecasts: pa.Table, model: str, over: str) -> Gain:
 
 def weekly_gain(weekly: WeeklySums, model: str, over: str) -> Gain:
     """Return the gain of one model over another, with a percentile interval from a weekly block bootstrap."""
-    difference, positives, weeks = weekly.losses[over] - weekly.losses[model], weekly.positives, len(weekly.positives)
-    gain = float(difference.sum() / positives.sum()) if positives.sum() else None
+    difference = weekly.losses[over] - weekly.losses[model]
+    weeks = len(weekly.positives)
+    positives = weekly.positives.sum()
+    gain = float(difference.sum() / positives) if positives else None
     if gain is None or weeks < MIN_WEEKS_FOR_INTERVAL:
         return Gain(gain, None, None, weeks)
     # Weeks are drawn whole, as neighbouring days and cells are not independent.
     times_drawn = np.random.default_rng(0).multinomial(weeks, np.full(weeks, 1 / weeks), size=DRAWS)
-    gained, drawn_positives = times_drawn @ difference, times_drawn @ positives
+    drawn_positives = times_drawn @ weekly.positives
     usable = drawn_positives > 0
-    low, high = np.quantile(gained[usable] / drawn_positives[usable], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    drawn_gains = (times_drawn @ difference)[usable] / drawn_positives[usable]
+    low, high = np.quantile(drawn_gains, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Gain(gain, float(low), float(high), weeks)

@@ -2,23 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.local_time import day_start
+from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.minute_forecasts import minute_forecasts
-from shotspotter_assets.models.city_history import CityHistory, covered_mask
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster import HORIZONS, Fitted
 from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION, GunshotTypes, TypedAlerts, type_mixes, typed_alerts
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
-from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.storage.catalogue import FOLD_HOURS, FOLD_MINUTES, FOLD_TYPES
@@ -41,14 +40,21 @@ def hour_forecasts(
             model = by_horizon.models[horizon]
             fitted |= {name: model} | (model.members if isinstance(model, FittedStack) else {})
         issues = _apart(history, history.issues(test, horizon), horizon, apart)
-        probability = {name: model.predict(history, issues).astype(np.float32) for name, model in fitted.items()}
-        dates, hours = history.clock.day[issues], history.clock.hour[issues]
-        cells, observed = np.nonzero(history.in_coverage), history.occupied_within(horizon)[issues]
-        tables.append(forecasts_table(dates, cells, observed, probability, hours=hours, horizon=horizon))
+        tables.append(
+            forecasts_table(
+                history.clock.day[issues],
+                np.nonzero(history.in_coverage),
+                history.occupied_within(horizon)[issues],
+                {name: model.predict(history, issues).astype(np.float32) for name, model in fitted.items()},
+                hours=history.clock.hour[issues],
+                horizon=horizon,
+            )
+        )
     return pa.concat_tables(tables, promote_options="default")
 
 
 def _apart(history: HourlyHistory, issues: Integers, horizon: int, apart: int) -> Integers:
+    """Return the hours of issue that start at least `apart` hours apart, each day one block of the horizon later."""
     turns = max(apart // horizon, 1)
     turn = history.clock.day[issues].astype(np.int64) % turns
     return issues[history.clock.hour[issues] // horizon % turns == turn]
@@ -75,38 +81,45 @@ def type_forecasts(
 def types_table(history: HourlyHistory, alerts: TypedAlerts, mixes: Mapping[str, Array]) -> pa.Table:
     """Return type probabilities of alerts, each of shape (rows, types), as a table of `catalogue.FOLD_TYPES`."""
     row, column = np.nonzero(history.in_coverage)
-    when = history.clock.day[alerts.hour], history.clock.hour[alerts.hour]
-    values = zip(FOLD_TYPES.schema, (*when, row[alerts.cell], column[alerts.cell], alerts.gunshot_type), strict=True)
-    columns = {field.name: pa.array(value, field.type) for field, value in values}
-    columns |= {f"{name}_{code}": pa.array(p[:, code]) for name, p in mixes.items() for code in range(p.shape[1])}
-    table = pa.table(columns)
+    values = [
+        history.clock.day[alerts.hour],
+        history.clock.hour[alerts.hour],
+        row[alerts.cell],
+        column[alerts.cell],
+        alerts.gunshot_type,
+    ]
+    fields = zip(FOLD_TYPES.schema, values, strict=True)
+    table = pa.table({field.name: pa.array(value, field.type) for field, value in fields})
+    for name, mix in mixes.items():
+        for code in range(mix.shape[1]):
+            table = table.append_column(f"{name}_{code}", pa.array(mix[:, code]))
     return table.take(pa.array(np.repeat(np.arange(len(table)), alerts.number)))
 
 
 def fold_tables(
     stored: CityHistory,
-    daily: History,
-    record: FoldRecord,
+    window: FoldWindow,
     models: TrainedModels,
     horizons: Sequence[int],
     types: bool,
     apart: int = 1,
     incidents: Incidents | None = None,
-) -> dict[StoredFile, Any]:
-    """Return a fold's tables of next hours, see `hour_forecasts`, and of types, from `stored` days to the last test day.
+) -> dict[StoredFile, pa.Table | bytes]:
+    """Return a fold's tables of next hours, see `hour_forecasts`, of minutes and of types, by stored file.
 
-    With `incidents` of these days, the next minutes are forecast too where the city's data suffice.
+    `stored` are the days of the window's history, from which the hours are read. Absent models have no table. With
+    `incidents` of these days, the next minutes are forecast too where the city's data suffice.
     """
-    city, tables = stored.city, dict[StoredFile, Any]()
+    tables: dict[StoredFile, pa.Table | bytes] = {}
     if not (horizons and models.hourly) and not (types and models.types):
         return tables
-    history = stored.hourly(covered_mask(record.covered, city.shape))
-    test = range(history.hour_at(day_start(record.cutoff, city.zone)), len(history))
+    history = stored.hourly(window.history.in_coverage)
+    test = range(history.hour_at(day_start(window.record.cutoff, stored.city.zone)), len(history))
     if horizons and models.hourly:
         tables[FOLD_HOURS] = hour_forecasts(history, models.hourly, test, horizons, apart)
     if horizons and models.hours and incidents is not None:
         with suppress(HourlyHistoryError):
-            tables[FOLD_MINUTES] = minute_forecasts(history, models.hours, incidents, record.cutoff, apart)
+            tables[FOLD_MINUTES] = minute_forecasts(history, models.hours, incidents, window.record.cutoff, apart)
     if types and models.types:
-        tables[FOLD_TYPES] = type_forecasts(models.types, models.next_day, history, daily, test)
+        tables[FOLD_TYPES] = type_forecasts(models.types, models.next_day, history, window.history, test)
     return tables

@@ -49,7 +49,9 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approv
         "number": lambda number: "-" if number is None else f"{number:.3f}",
         "plain": plain,
     }
-    served, cells = report.verdict.served, sorted(set(report.covered_cells.values()))
+    served = report.verdict.served
+    least = min(report.covered_cells.values())
+    most = max(report.covered_cells.values())
     card = environment.get_template("model_card.md.jinja").render(
         city=city,
         report=report,
@@ -65,7 +67,7 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approv
         # Share of flagged cell-days with an alert: PAI times the base rate.
         precision=(scores.value("base_rate") or 0.0) * (scores.value(f"pai_{FLAGGED_PERCENT}", served) or 0.0),
         flagged_percent=FLAGGED_PERCENT,
-        covered=f"{cells[0]}" if len(cells) == 1 else f"{cells[0]} to {cells[-1]}",
+        covered=f"{least}" if least == most else f"{least} to {most}",
         has_ordinary_days=bool(scores.groups(WITHOUT_FIREWORKS)),
         without_factors=WITHOUT_FACTORS if WITHOUT_FACTORS in scores.models() else "",
         gains_of_hours={
@@ -82,5 +84,6 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approv
 
 
 def _gains(scores: ScoreTable, facet: str, group: str, over: str) -> list[str]:
+    """Return the gain over a model, with its interval, of each other model of a group, in words."""
     names = scores.models(facet, group)
     return [f"{name} {scores.gain(over, name, facet, group).text()}" for name in names if name != over]

@@ -28,15 +28,21 @@ def forecasts_beside_observed(
     draw_risk(figure, axes[:-1], city.box, percent, city.worded("probability of an alert (%)"))
     for axis, (name, probability) in zip(axes, probabilities.items(), strict=False):
         axis.set_title(f"{name}:\n{probability.sum():.1f} cells expected", fontsize=9)
-    draw_map(axes[-1], city.box, np.where(in_coverage, 0.25, np.nan), cmap="Blues", vmin=0, vmax=1)
-    cells = np.nonzero(alerts)
-    size = 22.0 * np.minimum(alerts[cells], 8)
-    axes[-1].scatter(*cell_middles(city, *cells), s=size, color=COLOURS[1], edgecolors="black", linewidths=0.5)
+    _draw_observed(axes[-1], city, in_coverage, alerts)
+    return as_png(figure)
+
+
+def _draw_observed(axes: Any, city: City, in_coverage: Booleans, alerts: Values) -> None:
+    """Draw the alerts of a day as points in their cells, over the covered cells; arrays are (rows, columns)."""
+    draw_map(axes, city.box, np.where(in_coverage, 0.25, np.nan), "Blues", 1.0)
+    row, column = np.nonzero(alerts)
+    longitude, latitude = cell_middles(city, row, column)
+    size = 22.0 * np.minimum(alerts[row, column], 8)
+    axes.scatter(longitude, latitude, s=size, color=COLOURS[1], edgecolors="black", linewidths=0.5)
     hit, outside = (int((alerts > 0)[cells].sum()) for cells in (in_coverage, ~in_coverage))
     others = f"and {outside} others " if outside else ""
-    observed = f"Observed: {int(alerts.sum())} alerts, in {hit} covered\ncells {others}(size: alerts)"
-    axes[-1].set_title(city.worded(observed), fontsize=9)
-    return as_png(figure)
+    title = f"Observed: {int(alerts.sum())} alerts, in {hit} covered\ncells {others}(size: alerts)"
+    axes.set_title(city.worded(title), fontsize=9)
 
 
 def alerts_by_type(city: City, counts: Mapping[str, Array], title: str) -> bytes:
@@ -71,15 +77,17 @@ def reliability_curve(bins: Mapping[str, Reliability]) -> bytes:
     figure = new_figure(6.6, 5.8)
     axes = figure.add_subplot()
     points = []
-    for number, (name, one) in enumerate(bins.items()):
-        columns = np.array([one.mean_forecast, one.observed_frequency, one.low, one.high])
-        forecast, frequency, low, high = columns[:, columns[1] > 0]
-        if len(one.mean_forecast) == 1:
+    for number, (name, curve) in enumerate(bins.items()):
+        if len(curve.mean_forecast) == 1:
             continue
+        columns = np.array([curve.mean_forecast, curve.observed_frequency, curve.low, curve.high])
+        forecast, frequency, low, high = columns[:, columns[1] > 0]
         points += [forecast, frequency]
         # A bound may miss its frequency by a rounding.
-        errors, style = np.maximum([frequency - low, high - frequency], 0), line_style(number)
-        axes.errorbar(forecast, frequency, yerr=errors, label=name, markersize=5, linewidth=1, elinewidth=0.7, **style)
+        errors = np.maximum([frequency - low, high - frequency], 0)
+        axes.errorbar(
+            forecast, frequency, errors, label=name, markersize=5, linewidth=1, elinewidth=0.7, **line_style(number)
+        )
     values = np.concatenate(points) if points else np.zeros(0)
     # A bin at one in a million must not push all others into a corner.
     values = values[values >= 1e-4] if (values >= 1e-4).any() else np.array([1e-3, 1e-1])
@@ -100,11 +108,17 @@ def gain_by_fold(gains: Mapping[str, Mapping[str, Gain]], over: str) -> bytes:
     folds = list(dict.fromkeys(fold for by_fold in gains.values() for fold in by_fold))
     for number, (name, by_fold) in enumerate(gains.items()):
         offset = 0.5 * ((number + 0.5) / len(gains) - 0.5)
-        drawn = [(folds.index(at) + offset, *gain.interval) for at, gain in by_fold.items() if gain.gain is not None]
-        x, middle, low, high = np.array(drawn, dtype=np.float64).reshape(-1, 4).T
+        points = [
+            (folds.index(fold) + offset, gain.gain, gain.low, gain.high)
+            for fold, gain in by_fold.items()
+            if gain.gain is not None
+        ]
+        x, middle, low, high = np.array(points, dtype=np.float64).reshape(-1, 4).T
         # A percentile interval of few weeks may leave its own mean out.
-        errors, style = np.maximum([middle - low, high - middle], 0), line_style(number)
-        axes.errorbar(x, middle, yerr=errors, linestyle="", label=name, markersize=6, elinewidth=1, capsize=3, **style)
+        errors = np.maximum([middle - low, high - middle], 0)
+        axes.errorbar(
+            x, middle, errors, linestyle="", label=name, markersize=6, elinewidth=1, capsize=3, **line_style(number)
+        )
     axes.axhline(0, color="0.5", linestyle="--", linewidth=1)
     axes.set_xticks(range(len(folds)), folds)
     axes.set(xlabel="fold (cutoff)", ylabel="nats per cell-day with an event", xlim=(-0.5, len(folds) - 0.5))
@@ -119,13 +133,23 @@ def line_style(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
-def draw_map(axes: Any, box: Box, values: Array, **style: Any) -> Any:
-    """Draw cells coloured by `values` (rows, columns), hatched without a value."""
+def draw_map(axes: Any, box: Box, values: Array, colours: str, highest: float) -> Any:
+    """Draw cells coloured by `values` (rows, columns), hatched without one, and return the image.
+
+    `colours` names a colour map of Matplotlib, which runs from 0 to `highest`.
+    """
     rows, columns = values.shape
-    longitude, latitude = np.linspace(box.west, box.east, columns + 1), np.linspace(box.south, box.north, rows + 1)
     axes.patch.set(hatch="////", edgecolor="0.75")
-    values = np.ma.masked_invalid(values)
-    image = axes.pcolormesh(longitude, latitude, values, edgecolors="0.8", linewidth=0.35, **style)
+    image = axes.pcolormesh(
+        np.linspace(box.west, box.east, columns + 1),
+        np.linspace(box.south, box.north, rows + 1),
+        np.ma.masked_invalid(values),
+        cmap=colours,
+        vmin=0.0,
+        vmax=highest,
+        edgecolors="0.8",
+        linewidth=0.35,
+    )
     axes.set(xlim=(box.west, box.east), ylim=(box.south, box.north), xlabel="longitude", ylabel="latitude")
     # A degree of longitude is shorter than one of latitude.
     axes.set_aspect(Plane.of(box).aspect)
@@ -141,11 +165,12 @@ def draw_risk(figure: Any, axes: Sequence[Any], box: Box, maps: Array, label: st
     # The few highest cells would leave all others one colour.
     top = max(float(np.nanquantile(maps, 0.995)), 1e-4)
     for axis, values in zip(axes, maps, strict=True):
-        image = draw_map(axis, box, values, cmap="cividis", vmin=0.0, vmax=top)
+        image = draw_map(axis, box, values, "cividis", top)
     figure.colorbar(image, ax=list(axes), shrink=0.8, extend="max", label=label)
 
 
 def _maps(number: int, title: str) -> tuple[Any, list[Any]]:
+    """Return a figure and its axes for a number of maps of equal size."""
     columns = 2 if number in (2, 4) else min(number, 3)
     rows = -(-number // columns)
     figure = new_figure(8.6, (4.3 if columns < 3 else 3.6) * rows)  # no wider than the dialog in which the UI shows it

@@ -50,9 +50,12 @@ class ScoreTable:
     @classmethod
     def load(cls, store: Store, file: StoredTable, city: str, cutoff: date | None = None) -> "ScoreTable":
         """Read the scores of a fold or, without a cutoff, of a city."""
-        table = store.read_table(file, city, cutoff)
-        columns = [table[name].to_pylist() for name in FOLD_SCORES.columns]
-        return cls({(*row[:4],): Score(*row[4:]) for row in zip(*columns, strict=True)})
+        return cls(
+            {
+                (row["facet"], row["group"], row["model"], row["score"]): Score(row["value"], row["low"], row["high"])
+                for row in store.read_table(file, city, cutoff).to_pylist()
+            }
+        )
 
     def to_arrow(self) -> pa.Table:
         """Return the table to store (`catalogue.FOLD_SCORES`)."""
@@ -89,13 +92,15 @@ def all_rows(
     """Return all scores of a forecasts table with gains over each baseline, and the decisions of never and always."""
     if not len(forecasts):
         return {}
-    observed, rows = observed_of(forecasts), gain_rows(forecasts, baselines, facet, group)
+    observed = observed_of(forecasts)
     scores = score_table(forecasts, reference)
     for name, constant in (("never", 0.0), ("always", 1.0)):
         scores.setdefault(name, decisions(np.full(len(observed), constant), observed))
-    for name, own in scores.items():
-        rows |= {(facet, group, name, score): Score(value) for score, value in own.items()}
-    return rows
+    return gain_rows(forecasts, baselines, facet, group) | {
+        (facet, group, name, score): Score(value)
+        for name, scores_of_name in scores.items()
+        for score, value in scores_of_name.items()
+    }
 
 
 def decision_rows(scores: ScoreTable, models: Iterable[str]) -> list[dict[str, Any]]:
@@ -116,7 +121,8 @@ def decision_rows(scores: ScoreTable, models: Iterable[str]) -> list[dict[str, A
 
 def gain_rows(forecasts: pa.Table, over: Sequence[str], facet: str, group: str) -> Rows:
     """Return the size of a forecasts table, and the log loss of each model with its gains over other models."""
-    observed, weekly = observed_of(forecasts), weekly_losses(forecasts, model_names(forecasts))
+    observed = observed_of(forecasts)
+    weekly = weekly_losses(forecasts, model_names(forecasts))
     size = {"cell_days": len(observed), "positives": observed.sum(), "base_rate": observed.mean()}
     rows = {(facet, group, NO_MODEL, name): Score(float(value)) for name, value in size.items()}
     return rows | loss_rows(weekly, len(observed), over, facet, group)
@@ -145,6 +151,7 @@ def loss_rows(weekly: WeeklySums, number: int, over: Sequence[str], facet: str, 
 
 
 def _type_losses(alerts: pa.Table, model: str, observed: Integers) -> Array:
+    """Return the log loss in nats of each alert's type, shape (alerts,); probabilities are scaled to a sum of 1."""
     p = np.stack([alerts[f"{model}_{code}"].to_numpy() for code in GUNSHOT_TYPES], axis=1).astype(np.float64)
     p = np.maximum(p, MIN_PROBABILITY)
     return np.asarray(-np.log(p[np.arange(len(p)), observed] / p.sum(axis=1)))

@@ -53,7 +53,9 @@ def score_table(forecasts: pa.Table, reference: str = HISTORICAL_MEAN) -> dict[s
     """Return scores by model over all rows, with the reference model's column as r; {} without rows."""
     if not len(forecasts):
         return {}
-    observed, period, references = observed_of(forecasts), periods_of(forecasts), forecasts[reference].to_numpy()
+    observed = observed_of(forecasts)
+    references = forecasts[reference].to_numpy()
+    period = periods_of(forecasts)
     return {
         name: score_cell_days(forecasts[name].to_numpy(), observed, references, period)
         for name in model_names(forecasts)
@@ -64,9 +66,11 @@ def score_cell_days(probability: Values, observed: Booleans, reference: Values, 
     """Return all scores of cell-days, of shape (cell-days,); `day` is any label of the cells that are ranked together."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    p, r = clip_probability(probability), clip_probability(reference)
+    p = clip_probability(probability)
+    r = clip_probability(reference)
     positives = int(observed.sum())
-    losses, brier = log_losses(p, observed), float(np.mean((p - observed) ** 2))
+    losses = log_losses(p, observed)
+    brier = float(np.mean((p - observed) ** 2))
     slope, intercept = calibration(p, observed)
     scores: Scores = {
         "log_loss": float(losses.mean()),
@@ -88,28 +92,37 @@ def score_cell_days(probability: Values, observed: Booleans, reference: Values, 
 
 def decisions(probability: Array, observed: Booleans) -> Scores:
     """Return accuracy and counts of yes-or-no decisions by weight: yes where p >= 1 / (1 + weight)."""
-    positives, negatives = int(observed.sum()), int((~observed).sum())
+    positives = int(observed.sum())
+    negatives = len(observed) - positives
     scores: Scores = {}
-    for w in WEIGHTS:
-        yes = probability >= 1 / (1 + w)
-        tp, fp = int(yes[observed].sum()), int(yes[~observed].sum())
-        scores[f"accuracy_{w}"] = (w * tp + negatives - fp) / (w * positives + negatives)
-        scores[f"true_positives_{w}"], scores[f"true_negatives_{w}"] = tp, negatives - fp
-        scores[f"false_positives_{w}"], scores[f"false_negatives_{w}"] = fp, positives - tp
+    for weight in WEIGHTS:
+        yes = probability >= 1 / (1 + weight)
+        true_positives = int(yes[observed].sum())
+        false_positives = int(yes[~observed].sum())
+        right = weight * true_positives + negatives - false_positives
+        scores |= {
+            f"accuracy_{weight}": right / (weight * positives + negatives),
+            f"true_positives_{weight}": true_positives,
+            f"true_negatives_{weight}": negatives - false_positives,
+            f"false_positives_{weight}": false_positives,
+            f"false_negatives_{weight}": positives - true_positives,
+        }
     return scores
 
 
 def calibration(probability: Array, observed: Booleans) -> tuple[float | None, float | None]:
     """Return slope and intercept of the logistic regression of `observed` on logit(`probability`), both (cell-days,)."""
     logit = np.log(probability) - np.log1p(-probability)
-    positive, negative = logit[observed], logit[~observed]
+    positive = logit[observed]
+    negative = logit[~observed]
     # No finite fit: one class only, a constant forecast, or one that separates the classes.
     if not len(positive) or not len(negative) or positive.min() >= negative.max() or positive.max() <= negative.min():
         return None, None
     from sklearn.linear_model import LogisticRegression
 
     # Fitted on a standardised regressor, so that convergence does not depend on the forecast's own scale.
-    centre, scale = logit.mean(), logit.std()
+    centre = logit.mean()
+    scale = logit.std()
     regression = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-9)
     fit = regression.fit(((logit - centre) / scale)[:, None], observed)
     slope = fit.coef_[0, 0] / scale
@@ -121,10 +134,12 @@ def flagged_shares(probability: Array, day: Values) -> dict[int, Array]:
     import pandas as pd
 
     by_day = pd.Series(-probability).groupby(day)
-    cells, before, last = by_day.transform("size"), by_day.rank("min") - 1, by_day.rank("max")
+    cells = by_day.transform("size")
+    before = by_day.rank("min") - 1
+    tied = by_day.rank("max") - before
     # Tied cells share the remaining places equally, as row order or a seed would be luck.
     flagged = {area: np.maximum(np.floor(cells * area / 100 + 0.5), 1) for area in AREAS}
-    return {area: ((k - before) / (last - before)).clip(0, 1).to_numpy() for area, k in flagged.items()}
+    return {area: ((k - before) / tied).clip(0, 1).to_numpy() for area, k in flagged.items()}
 
 
 @dataclass(frozen=True)
@@ -143,11 +158,15 @@ def reliability(probability: Array, observed: Booleans) -> Reliability:
 
     edges = np.unique(np.quantile(probability, np.arange(1, MAX_BINS) / MAX_BINS))
     which = np.unique(np.searchsorted(edges, probability, side="left"), return_inverse=True)[1]
-    number, positives = np.bincount(which), np.bincount(which, weights=observed).astype(int)
-    mean = np.bincount(which, weights=probability) / number
-    ends = [binomtest(k, n).proportion_ci(method="wilson") for k, n in zip(positives, number, strict=True)]
-    low, high = zip(*ends, strict=True) if ends else ((), ())
-    return Reliability(mean.tolist(), (positives / number).tolist(), list(low), list(high))
+    number = np.bincount(which)
+    positives = np.bincount(which, weights=observed).astype(int)
+    intervals = [binomtest(k, n).proportion_ci(method="wilson") for k, n in zip(positives, number, strict=True)]
+    return Reliability(
+        mean_forecast=(np.bincount(which, weights=probability) / number).tolist(),
+        observed_frequency=(positives / number).tolist(),
+        low=[interval.low for interval in intervals],
+        high=[interval.high for interval in intervals],
+    )
 
 
 def ratio(numerator: float, denominator: float) -> float | None:

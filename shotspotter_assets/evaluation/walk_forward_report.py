@@ -75,16 +75,14 @@ def walk_forward_report(
     candidate, hourly_candidate = candidates
     _require_forecasts(city, folds, candidate)
     forecasts = forecasts_table.pool_tables(list(folds.values()))
-    verdict, baselines = verdict_on(forecasts, candidate, city.gate), baselines_in(forecasts)
-    days, observed = dates_of(forecasts), forecasts_table.observed_of(forecasts)
-    compared = [*baselines, *({WITHOUT_FACTORS} & {*forecasts.column_names})]
-    rows = score_rows.all_rows(forecasts, compared)
-    if city.is_of_gunfire:
-        ordinary = forecasts_table.without_firework_days(forecasts)
-        rows |= score_rows.all_rows(ordinary, compared, score_rows.WITHOUT_FIREWORKS)
-    for cutoff, table in folds.items():
-        rows |= score_rows.gain_rows(table.select(forecasts.column_names), [verdict.best_baseline], FOLD, str(cutoff))
-    horizons, horizon_rows = _horizons(hourly, hourly_candidate)
+    verdict = verdict_on(forecasts, candidate, city.gate)
+    days = dates_of(forecasts)
+    observed = forecasts_table.observed_of(forecasts)
+    verdicts_by_hours, horizon_rows = _horizons(hourly, hourly_candidate)
+    rows = _rows_of_days(city, forecasts, folds, verdict.best_baseline) | _minute_rows(minutes) | horizon_rows
+    rows |= count_rows(forecasts_table.pool_tables(list(counts.values())))
+    if types:
+        rows |= score_rows.type_rows(list(types.values()))
     is_published = bool(city.coverage and city.is_of_gunfire)
     report = WalkForwardReport(
         city=city.name,
@@ -92,22 +90,34 @@ def walk_forward_report(
         first_forecast_date=days.min().astype(date),
         last_forecast_date=days.max().astype(date),
         days=len(np.unique(days)),
-        covered_cells={at: np.unique(forecasts_table.cells_of(table), axis=1).shape[1] for at, table in folds.items()},
+        covered_cells={
+            cutoff: np.unique(forecasts_table.cells_of(table), axis=1).shape[1] for cutoff, table in folds.items()
+        },
         coverage="published" if is_published else "estimated from the alerts before each cutoff",
         grid=city.shape,
         verdict=verdict,
-        baselines=baselines,
+        baselines=baselines_in(forecasts),
         reliability={
             name: reliability(forecasts[name].to_numpy(), observed)
             for name in dict.fromkeys((verdict.served, candidate, verdict.best_baseline))
         },
-        horizons=horizons,
+        horizons=verdicts_by_hours,
         types=newest.types_in_words,
         score_definitions={**SCORE_DEFINITIONS, **COUNT_DEFINITIONS, "gain_over": GAIN_DEFINITION},
     )
-    rows |= _minute_rows(minutes)
-    rows |= horizon_rows | count_rows(forecasts_table.pool_tables(list(counts.values())))
-    return report, score_rows.ScoreTable(rows | (score_rows.type_rows(list(types.values())) if types else {}))
+    return report, score_rows.ScoreTable(rows)
+
+
+def _rows_of_days(city: City, forecasts: pa.Table, folds: Folds, best_baseline: str) -> score_rows.Rows:
+    """Return the scores of the next-day forecasts of all folds, without firework days, and the gains of each fold."""
+    compared = [*baselines_in(forecasts), *({WITHOUT_FACTORS} & {*forecasts.column_names})]
+    rows = score_rows.all_rows(forecasts, compared)
+    if city.is_of_gunfire:
+        ordinary = forecasts_table.without_firework_days(forecasts)
+        rows |= score_rows.all_rows(ordinary, compared, score_rows.WITHOUT_FIREWORKS)
+    for cutoff, table in folds.items():
+        rows |= score_rows.gain_rows(table.select(forecasts.column_names), [best_baseline], FOLD, str(cutoff))
+    return rows
 
 
 def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], score_rows.Rows]:
@@ -136,6 +146,7 @@ def _minute_rows(folds: Folds) -> score_rows.Rows:
 
 
 def _require_forecasts(city: City, folds: Folds, candidate: str) -> None:
+    """Raise ValueError with the fold if one lacks a forecast of the candidate or of a baseline that another fold has."""
     needed = {candidate, *(name for table in folds.values() for name in baselines_in(table))}
     for cutoff, table in folds.items():
         names = set(forecasts_table.model_names(table))
@@ -172,13 +183,17 @@ def walk_forward_pictures(
     store: Store, report: WalkForwardReport, scores: score_rows.ScoreTable, tables: Folds
 ) -> dict[str, bytes]:
     """Draw the timeline of folds by their records, and reliability and gains of served forecast and candidate."""
-    best, folds, edges = report.verdict.best_baseline, scores.groups(FOLD), {}
+    edges = {}
     for cutoff, table in tables.items():
         record = FoldRecord.load(store, report.city, cutoff)
         last = dates_of(table).max().astype(date)
         edges[str(cutoff)] = [record.train[0], record.validation[0], cutoff, last]
-    names = [name for name in report.reliability if name != best]
-    gains = {name: {fold: scores.gain(best, name, FOLD, fold) for fold in folds} for name in names}
+    best = report.verdict.best_baseline
+    gains = {
+        name: {fold: scores.gain(best, name, FOLD, fold) for fold in scores.groups(FOLD)}
+        for name in report.reliability
+        if name != best
+    }
     return {
         "timeline": plots.fold_timeline(edges),
         "reliability": plots.reliability_curve(report.reliability),

@@ -9,6 +9,7 @@ import pyarrow as pa
 from shotspotter_assets.calendar.local_time import today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.fold_report import FoldReport, fold_forecasts, fold_report
+from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
@@ -71,13 +72,13 @@ def train_small_fold(
     windows = split_days(len(before.days), round(len(before.days) * VALIDATION_SHARE), getattr(settings, "days", 1))
     context = FitContext(read_shared(store, city, cutoff), log=log, changes={model: changes or {}})
     record, files = train_fold(before, cutoff, windows, [model], context=context, config={})
-    history = stored.daily(covered_mask(record.covered, city.shape))
+    window = FoldWindow.of(record, stored.daily(covered_mask(record.covered, city.shape)))
     models = TrainedModels.load(files)
-    report, scores, table = fold_report(record, history, fold_forecasts(models, record, history, log))
+    report, scores, table = fold_report(window, fold_forecasts(models, window, log))
     if horizon and not models.hourly:
         raise ValueError(f"{city.name} has no forecasts of hours: {'; '.join(record.without.values())}")
     if horizon:
-        table = fold_tables(stored, history, record, models, [horizon], types=False)[FOLD_HOURS]
+        table = fold_tables(stored, window, models, [horizon], types=False)[FOLD_HOURS]
     return report, scores, table
 
 

@@ -12,12 +12,12 @@ from shotspotter_assets.evaluation.count_scores import (
     number_rows,
     poisson_losses,
 )
+from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import SERVED
 from shotspotter_assets.evaluation.score_rows import ScoreTable
 from shotspotter_assets.models.alert_counts import AlertCounts
 from shotspotter_assets.models.forecaster_registry import BASELINES
 from shotspotter_assets.models.history import History
-from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.storage.catalogue import FOLD_COUNTS
 from shotspotter_assets_tests.evaluation import cities
 
@@ -51,8 +51,7 @@ def test_a_fold_has_numbers_of_the_served_forecast_and_baselines() -> None:
     validated = np.full((len(cities.VALIDATION), CELLS), 0.05)
     counts = AlertCounts.of_days(before, cities.TRAIN, cities.VALIDATION, validated)
     probability = {name: np.full((DAYS, CELLS), 0.05) for name in BASELINES} | {"network": np.full((DAYS, CELLS), 0.2)}
-    models = TrainedModels(next_day={}, counts=counts, hourly={}, types=None)
-    table = fold_counts(models, cities.fold_record(CITY, served="network"), history, probability)
+    table = fold_counts(counts, FoldWindow.of(cities.fold_record(CITY, served="network"), history), probability)
     assert len(table) == DAYS * CELLS
     assert {SERVED, MEAN_OF_COUNTS, *BASELINES} == {*table.column_names} - {*FOLD_COUNTS.schema.names}
     alerts = history.alerts[:, cities.COVERED]

@@ -10,7 +10,15 @@ import pytest
 
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.evaluation import plots
-from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report, fold_rows, own_models
+from shotspotter_assets.evaluation.fold_report import (
+    FoldReport,
+    fold_forecasts,
+    fold_pictures,
+    fold_report,
+    fold_rows,
+    own_models,
+)
+from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import (
     cells_of,
     forecasts_table,
@@ -69,12 +77,16 @@ def arguments() -> dict[str, Any]:
     }
 
 
+def report_of(given: dict[str, Any]) -> tuple[FoldReport, ScoreTable, pa.Table]:
+    return fold_report(FoldWindow.of(given["record"], given["history"]), given["probability"])
+
+
 def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path, fold) -> None:
     record, files, history = fold
     store, lines = Store(str(tmp_path)), []
     write_models(store, FOLD_MODEL, record, files)
     models = read_models(store, FOLD_MODEL, record, record.cutoff)
-    forecasts = fold_forecasts(models, record, history, lines.append)
+    forecasts = fold_forecasts(models, FoldWindow.of(record, history), lines.append)
     assert list(forecasts) == [NAME, *BASELINES]
     assert own_models(record) == [NAME]
     assert all(forecast.shape == (40, len(record.covered)) for forecast in forecasts.values())
@@ -86,7 +98,7 @@ def test_the_own_models_and_every_baseline_forecast_the_test_days(tmp_path: Path
 def test_members_of_a_combination_are_forecast_and_trained_once() -> None:
     record, files, history = trained("stack", stack={"members": ["ewma", "regime_regression"]})
     assert not {"ewma", "regime_regression"} & set(record.models)
-    forecasts = fold_forecasts(TrainedModels.load(files), record, history, print)
+    forecasts = fold_forecasts(TrainedModels.load(files), FoldWindow.of(record, history), print)
     assert list(forecasts) == ["stack", "regime_regression", *BASELINES]
     alone = forecaster("ewma").fit(history, cities.TRAIN, cities.VALIDATION).predict(history, cities.TEST)
     np.testing.assert_allclose(forecasts["ewma"], alone, rtol=1e-9)
@@ -96,14 +108,14 @@ def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, 
     record, files, history = fold
     stale = record.model_copy(update={"data_sha256": "of other counts"})
     with pytest.raises(ValueError, match=rf"materialize fold_models for made_up_city {record.cutoff} again"):
-        fold_forecasts(TrainedModels.load(files), stale, history, print)
+        fold_forecasts(TrainedModels.load(files), FoldWindow.of(stale, history), print)
     with pytest.raises(ValueError, match=NAME):
         read_models(Store(str(tmp_path)), FOLD_MODEL, record, record.cutoff)
 
 
 def test_report_and_table_hold_forecasts_and_outcomes():
     given = arguments()
-    report, scores, table = fold_report(**given)
+    report, scores, table = report_of(given)
     json.dumps(report.model_dump(mode="json"), allow_nan=False)
     assert report.cutoff == date(2021, 11, 17)
     assert (report.train_days, report.validation_days, report.test_days) == (260, 60, 40)
@@ -129,7 +141,7 @@ def test_unknown_test_days_are_not_scored():
         known[unknown] = False
         given["history"].counts[unknown] = fill
         given["history"] = replace(given["history"], is_known=known)
-        return given["history"], *fold_report(**given)
+        return given["history"], *report_of(given)
 
     unknown = [cities.TEST.start + 3, cities.TEST.start + 20]
     history, report, scores, table = reported(0, unknown)
@@ -142,7 +154,7 @@ def test_unknown_test_days_are_not_scored():
     whole = reported(0, [])[-1]
     assert table.equals(whole.filter(pa.array(np.isin(dates_of(whole), days))))
     record = cities.fold_record(CITY, models={NETWORK: TrainedModel(chosen={}, files={}, seconds_to_train=1.0)})
-    assert set(fold_pictures(record, history, table)) == {"forecast", "reliability", "alerts_by_type"}
+    assert set(fold_pictures(FoldWindow.of(record, history), table)) == {"forecast", "reliability", "alerts_by_type"}
 
 
 @pytest.mark.parametrize("first", ["never", NETWORK])
@@ -151,7 +163,8 @@ def test_the_map_of_the_network_stands_beside_the_first_model(monkeypatch: pytes
     monkeypatch.setattr(plots, "as_png", drawn.append)
     given = arguments()
     models = {first: TrainedModel(chosen={}, files={}, seconds_to_train=1.0)}
-    fold_pictures(cities.fold_record(CITY, models=models), given["history"], fold_report(**given)[2])
+    window = FoldWindow.of(cities.fold_record(CITY, models=models), given["history"])
+    fold_pictures(window, report_of(given)[2])
     titles = [[axes.get_title().partition(":")[0] for axes in figure.axes if axes.get_title()] for figure in drawn]
     assert titles[0] == [*dict.fromkeys((first, NETWORK)), "Observed"]
     assert titles[2] == list(CITY.type_names.values())
@@ -160,7 +173,7 @@ def test_the_map_of_the_network_stands_beside_the_first_model(monkeypatch: pytes
 def test_alerts_outside_the_coverage_do_not_count():
     given = arguments()
     given["history"].counts[:, :, ~cities.COVERED] = 3
-    assert fold_report(**given)[0] == fold_report(**arguments())[0]
+    assert report_of(given)[0] == report_of(arguments())[0]
 
 
 def test_keeps_the_models_that_all_folds_have():

@@ -60,6 +60,7 @@ def evaluation_reports(config: ReportConfig, log: Log, store: Store, city: City,
     from shotspotter_assets.automation.stored import Stored
     from shotspotter_assets.evaluation import fold_report as tested
     from shotspotter_assets.evaluation.count_scores import count_rows, fold_counts, number_rows
+    from shotspotter_assets.evaluation.fold_window import FoldWindow
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
     from shotspotter_assets.evaluation.score_rows import ScoreTable, decision_rows
     from shotspotter_assets.models.city_history import CityHistory, covered_mask
@@ -74,16 +75,16 @@ def evaluation_reports(config: ReportConfig, log: Log, store: Store, city: City,
         return {"note": f"Fold {cutoff} has no models of {city.target}; see the note of fold_models."}
     record, last = FoldRecord.load(store, city.name, cutoff), with_windows(city, config.folds).last_test_day(cutoff)
     stored = CityHistory.load(store, city, last, record.train[0]).complete()
-    history = stored.daily(covered_mask(record.covered, city.shape))
+    window = FoldWindow.of(record, stored.daily(covered_mask(record.covered, city.shape)))
     models = read_models(store, FOLD_MODEL, record, cutoff)
-    forecasts = tested.fold_forecasts(models, record, history, log.info)
-    report, scores, table = tested.fold_report(record, history, forecasts)
-    numbers_of_alerts = fold_counts(models, record, history, forecasts)
+    forecasts = tested.fold_forecasts(models, window, log.info)
+    report, scores, table = tested.fold_report(window, forecasts)
+    numbers_of_alerts = fold_counts(models.counts, window, forecasts)
     scores = ScoreTable(scores.rows | count_rows(numbers_of_alerts))
     log.info(f"{city.name} {cutoff}: forecasting the next hours, minutes and the types, where the city has them")
     incidents = stored_incidents(store, stored, cutoff)
-    files = fold_tables(stored, history, record, models, config.horizons, config.types, HOURS_APART, incidents)
-    pictures = tested.fold_pictures(record, history, table)
+    files = fold_tables(stored, window, models, config.horizons, config.types, HOURS_APART, incidents)
+    pictures = tested.fold_pictures(window, table)
     files |= {FOLD_FORECASTS: table, FOLD_COUNTS: numbers_of_alerts, FOLD_SCORES: scores.to_arrow()}
     path = report.write_after(store, files | {FOLD_PICTURE.named(plot=name): png for name, png in pictures.items()})
     own, rows = tested.own_models(record), tested.fold_rows(scores)
