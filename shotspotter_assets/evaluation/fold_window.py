@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from shotspotter_assets.arrays import Booleans, Days, Integers
+from shotspotter_assets.arrays import Booleans, Days, Values
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.records import FoldRecord
 
@@ -19,7 +19,7 @@ class FoldWindow:
     test: range
     known: slice | Booleans  # selection of the known days among the test days
     days: Days  # known test days, shape (days,)
-    alerts: Integers  # alerts of the known test days, shape (days, rows, columns)
+    alerts: Values  # alerts of the known test days, shape (days, rows, columns)
     observed: Booleans  # covered cells with an alert, shape (days, cells)
 
     @classmethod

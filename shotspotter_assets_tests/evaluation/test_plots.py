@@ -80,7 +80,7 @@ def test_maps_put_the_south_below(row):
     values = np.full((10, 10), np.nan)
     values[row] = 1.0
     figure = plots.new_figure(4, 4)
-    plots.draw_map(figure.add_subplot(), BOX, values, cmap="Blues", vmin=0, vmax=1)
+    plots.draw_map(figure.add_subplot(), BOX, values, "Blues", 1.0)
     picture = imread(BytesIO(plots.as_png(figure)))
     upper, lower = (half.sum() for half in np.array_split(picture[..., 2] - picture[..., 0] > 0.1, 2))
     assert (upper == 0) == (row == 0)
