@@ -1,7 +1,7 @@
 """Training for a fold or the daily chain: candidate, baselines, counts, hours, types; minutes for the daily chain only."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -24,7 +24,7 @@ from shotspotter_assets.models.city_history import CityHistory, covered_cells
 from shotspotter_assets.models.forecaster import FitContext, Fitted
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History, TooFewEventsError
-from shotspotter_assets.models.hourly_history import HourlyHistoryError
+from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import fit_on_hours
@@ -46,8 +46,11 @@ class Training:
     """Models trained on a city's days before a cutoff: files and records by name, and reasons for absent ones (`without`)."""
 
     stored: CityHistory
+    history: History  # the stored days in the covered cells
     windows: Windows
     log: Callable[[str], None] = lambda _: None
+    gate: Verdict = field(init=False)  # verdict on the candidate in the validation window
+    weekly_offset: tuple[float, float] = (0.0, 0.0)
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     models: dict[str, records.TrainedModel] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
@@ -59,9 +62,12 @@ class Training:
         started = perf_counter()
         fitted = fit()
         self.files[name] = fitted.files()
-        seconds, chosen = perf_counter() - started, getattr(fitted, "chosen", {})
-        files = records.files_sha256(self.files[name])
-        self.models[name] = records.TrainedModel(chosen=chosen, files=files, seconds_to_train=seconds)
+        seconds = perf_counter() - started
+        self.models[name] = records.TrainedModel(
+            chosen=getattr(fitted, "chosen", {}),
+            files=records.files_sha256(self.files[name]),
+            seconds_to_train=seconds,
+        )
         self.log(f"{name} fitted in {seconds:.0f} s")
         return fitted
 
@@ -73,40 +79,41 @@ class Training:
             self.without[name] = str(error)
             return None
 
-    def record(self, history: History, served: str, weekly_offset: tuple[float, float]) -> dict[str, Any]:
-        """Return the fields of `TrainingRecord`."""
+    def record(self) -> records.TrainingRecord:
+        """Return the record of all models that were added."""
         days = self.stored.days
         train, validation = ((days[window[0]], days[window[-1]]) for window in self.windows)
-        return {
-            "city": self.stored.city.name,
-            "served": served,
-            "models": self.models,
-            "without": self.without,
-            "types_by": self.types_by,
-            "train": train,
-            "validation": validation,
-            "covered": covered_cells(history.in_coverage),
-            "weekly_offset": weekly_offset,
-            "data_sha256": history.data_sha256(),
-            "versions": records.installed_versions(),
-        }
+        return records.TrainingRecord(
+            city=self.stored.city.name,
+            served=self.gate.served,
+            models=self.models,
+            without=self.without,
+            types_by=self.types_by,
+            train=train,
+            validation=validation,
+            covered=covered_cells(self.history.in_coverage),
+            weekly_offset=self.weekly_offset,
+            data_sha256=self.history.data_sha256(),
+            versions=records.installed_versions(),
+        )
 
-    def to_serve(self, record: dict[str, Any], gate: Verdict, why: Sequence[str]) -> tuple[ServingRecord, ModelFiles]:
-        """Return (record, files by stored name) of models that serve after the issue date."""
-        stored, of_files = self.stored, {name: model.files for name, model in self.models.items()}
+    def to_serve(self, sentences: Sequence[str]) -> tuple[ServingRecord, ModelFiles]:
+        """Return (record, files by stored name) of models that serve after the issue date, with the reasons for them."""
+        stored = self.stored
+        sha256_of_files = {name: model.files for name, model in self.models.items()}
         serving = ServingRecord(
             issue_date=stored.issue_date,
             since=stored.issue_date,
-            reasons=(*why,),
+            reasons=tuple(filter(None, sentences)),
             last_trained=stored.issue_date,
             models_from=stored.issue_date,
-            version=sha256(json.dumps(of_files, sort_keys=True))[:8],
+            version=sha256(json.dumps(sha256_of_files, sort_keys=True))[:8],
             lead=stored.lead,
             last_known=stored.last_known,
             inputs=names_of_inputs(stored.city),
             settings=model_settings(stored.city),
-            gate=gate,
-            **record,
+            gate=self.gate,
+            **dict(self.record()),
         )
         return serving, {f"{name}{serving.suffix}": content for name, content in self.files.items()}
 
@@ -120,40 +127,58 @@ def train(
     *,
     incidents: Incidents | None,
     context: FitContext,
-) -> tuple[Training, dict[str, Any], Verdict]:
-    """Return models of days before a cutoff, their record and the verdict on the candidate in the validation window.
+) -> Training:
+    """Train models on the days before a cutoff, and judge the candidate in the validation window.
 
     `names` are next-day forecasters, the candidate first; `hourly` those of hours. Minutes need `incidents` of two years or
-    more. The gate chooses among the forecasters of the daily chain.
+    more. The gate chooses among the forecasters of the daily chain. Raises TooFewEventsError if nothing was counted.
     """
     if stored.nothing_counted:
         raise TooFewEventsError(stored.nothing_counted)
-    city, (train, validation) = stored.city, windows
-    in_coverage = stored.coverage_on(cutoff)
-    context.log(
-        f"{city.name} {cutoff}: {len(train):,} days to train and {len(validation):,} to validate on, "
+    history = stored.daily(stored.coverage_on(cutoff))
+    training = Training(stored, history, windows, lambda line: context.log(f"{stored.city.name} {cutoff}: {line}"))
+    train_days, validation_days = map(len, windows)
+    in_coverage = history.in_coverage
+    training.log(
+        f"{train_days:,} days to train and {validation_days:,} to validate on, "
         f"{int(in_coverage.sum())} of {in_coverage.size} cells covered, {int(stored.alerts.sum()):,} alerts"
     )
-    training = Training(stored, windows, lambda line: context.log(f"{city.name} {cutoff}: {line}"))
-    history, candidate = stored.daily(in_coverage), names[0]
+    fitted = _fit_next_day(training, names, context)
+    _judge(training, fitted, names[0])
+    history.clear_cache()
+    _fit_hours(training, hourly, incidents, fitted)
+    return training
+
+
+def _fit_next_day(training: Training, names: Sequence[str], context: FitContext) -> dict[str, Fitted]:
+    """Fit forecasters of the next day; return them and the members of stacks by name."""
+    city = training.stored.city
+    train, validation = training.windows
     fitted: dict[str, Fitted] = {}
     for name in names:
         if name not in fitted:  # as a member of a stack, whose files hold it
             chosen = registry.forecaster(name, registry.city_settings(city, name, context.changes.get(name)))
-            fitted[name] = model = training.add(name, partial(chosen.fit, history, *windows, context))
-            fitted |= model.members if isinstance(model, FittedStack) else {}
+            model = training.add(name, partial(chosen.fit, training.history, train, validation, context))
+            fitted |= {name: model, **(model.members if isinstance(model, FittedStack) else {})}
+    return fitted
+
+
+def _judge(training: Training, fitted: Mapping[str, Fitted], candidate: str) -> None:
+    """Choose on the validation window what serves, and fit the counts and the weekly offset of that forecast."""
+    history = training.history
+    train, validation = training.windows
     stack = fitted[candidate]
     compared = candidate, *(stack.members if isinstance(stack, FittedStack) else ()), *registry.fallbacks(candidate)
-    window, known = slice(validation.start, validation.stop), history.known_in(validation)
-    axis, observed = history.days()[window][known], history.observed[window][known]
+    known = history.known_in(validation)
+    days = history.days()[validation.start : validation.stop][known]
+    observed = history.observed[validation.start : validation.stop][known]
     validated = {name: fitted[name].validation_probability[known] for name in compared}
-    gate = verdict_on(forecasts_table(axis, np.nonzero(in_coverage), observed, validated), candidate, city.gate)
-    counts = partial(AlertCounts.of_days, history, *windows, fitted[gate.served].validation_probability)
+    table = forecasts_table(days, np.nonzero(history.in_coverage), observed, validated)
+    training.gate = verdict_on(table, candidate, history.city.gate)
+    served = training.gate.served
+    counts = partial(AlertCounts.of_days, history, train, validation, fitted[served].validation_probability)
     training.add(records.COUNTS, counts if observed.any() else lambda: COUNTS_OF_OTHERS)
-    history.clear_cache()
-    _fit_hours(training, history, hourly, incidents, fitted)
-    offset = weekly_offset(validated[gate.served], observed, axis, history.lead)
-    return training, training.record(history, gate.served, offset), gate
+    training.weekly_offset = weekly_offset(validated[served], observed, days, history.lead)
 
 
 def train_fold(
@@ -167,22 +192,27 @@ def train_fold(
     weights_from: date | None = None,
 ) -> tuple[records.FoldRecord, ModelFiles]:
     """Return (record, files by model) of a fold's own forecasters, of every baseline, and of hours and types."""
-    hourly = [name for name in registry.NEXT_HOURS if name not in HOURLY_MEMBERS]
-    trained = (*names, *registry.BASELINES), hourly
-    # No report scores minutes.
-    training, record, _ = train(stored, cutoff, windows, *trained, incidents=None, context=context)
+    training = train(
+        stored,
+        cutoff,
+        windows,
+        (*names, *registry.BASELINES),
+        [name for name in registry.NEXT_HOURS if name not in HOURLY_MEMBERS],
+        incidents=None,  # reports fit minutes anew
+        context=context,
+    )
     if stored.city.factors:
-        _fit_without_factors(training, cutoff, names[0], context)
-    return records.FoldRecord(cutoff=cutoff, config=config, weights_from=weights_from, **record), training.files
+        _fit_without_factors(training, names[0], context)
+    record = records.FoldRecord(cutoff=cutoff, config=config, weights_from=weights_from, **dict(training.record()))
+    return record, training.files
 
 
-def _fit_without_factors(training: Training, cutoff: date, name: str, context: FitContext) -> None:
+def _fit_without_factors(training: Training, name: str, context: FitContext) -> None:
     """Add the candidate fitted without contributing factors, whose row in reports shows their worth."""
-    stored = training.stored
-    history = stored.daily(stored.coverage_on(cutoff)).without_factors()
-    settings = registry.city_settings(stored.city, name, context.changes.get(name))
-    chosen = registry.forecaster(name, settings)
-    training.add(records.WITHOUT_FACTORS, partial(chosen.fit, history, *training.windows, context))
+    train, validation = training.windows
+    chosen = registry.forecaster(name, registry.city_settings(training.stored.city, name, context.changes.get(name)))
+    history = training.history.without_factors()
+    training.add(records.WITHOUT_FACTORS, partial(chosen.fit, history, train, validation, context))
 
 
 def live_windows(days: Sequence[date], validation_days: int) -> Windows:
@@ -195,13 +225,18 @@ def train_live(
     stored: CityHistory, windows: Windows, reason: str, *, incidents: Incidents, context: FitContext
 ) -> tuple[ServingRecord, ModelFiles]:
     """Return (record, files by stored name) of models that serve after the issue date."""
-    names, hourly = registry.live_forecasters(stored.city), [records.HOURLY_STACK]
+    names = registry.live_forecasters(stored.city)
     tomorrow = stored.issue_date + ONE_DAY
-    training, record, gate = train(stored, tomorrow, windows, names, hourly, incidents=incidents, context=context)
-    in_words = training.models[names[0]].chosen.get("in_words")
-    weights = f"Weights: {in_words}." if in_words else ""
-    why = f"{reason[:1].upper()}{reason[1:]}.", weights, *gate.reasons, training.types_reason
-    return training.to_serve(record, gate, [sentence for sentence in why if sentence])
+    training = train(stored, tomorrow, windows, names, [records.HOURLY_STACK], incidents=incidents, context=context)
+    weights = training.models[names[0]].chosen.get("in_words")
+    return training.to_serve(
+        [
+            f"{reason[:1].upper()}{reason[1:]}.",
+            f"Weights: {weights}." if weights else "",
+            *training.gate.reasons,
+            training.types_reason,
+        ]
+    )
 
 
 def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRecord, ModelFiles]:
@@ -210,22 +245,26 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
     Rates start at those of other cities. Cells are those of the published coverage, else all of the box. Hours and types
     are not forecast. Raises ValueError without a model of all cities.
     """
-    city, all_days = stored.city, range(len(stored.days))
+    city = stored.city
     in_coverage = np.ones(city.shape, dtype=bool)
     if city.coverage is not None and (published := stored.coverage_on(stored.issue_date + ONE_DAY)).any():
         in_coverage = published
-    training, history = Training(stored, (all_days, all_days)), stored.daily(in_coverage)
-    fits = history, all_days, all_days, context
-    new_city = training.add(registry.NEW_CITY, partial(registry.forecaster(registry.NEW_CITY).fit, *fits))
-    training.add(registry.HISTORICAL_MEAN, partial(registry.forecaster(registry.HISTORICAL_MEAN).fit, *fits))
+    all_days = range(len(stored.days))
+    history = stored.daily(in_coverage)
+    training = Training(stored, history, (all_days, all_days))
+    new_city, _ = (
+        training.add(name, partial(registry.forecaster(name).fit, history, all_days, all_days, context))
+        for name in (registry.NEW_CITY, registry.HISTORICAL_MEAN)
+    )
     training.add(records.COUNTS, lambda: COUNTS_OF_OTHERS)
     why = f"The city has {number_of(stored.is_known.sum(), 'known day')}, and its own models need {MIN_HISTORY_DAYS}."
     where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"
     uncertain = (
-        f"Until then rates start at those of other cities ({new_city.chosen['shared']}), for {where}. The rate of this city "
-        f"may be up to {new_city.city_factor(history):.1f} times as high, or as low (80% interval)."
+        f"Until then rates start at those of other cities ({new_city.chosen['shared']}), for {where}. "
+        f"The rate of this city may be up to {new_city.city_factor(history):.1f} times as high, or as low "
+        "(80% interval)."
     )
-    verdict = Verdict(
+    training.gate = Verdict(
         served=registry.NEW_CITY,
         candidate=registry.NEW_CITY,
         best_baseline=registry.HISTORICAL_MEAN,
@@ -236,23 +275,20 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
         outcome="not worse, not shown to be better",
     )
     training.without |= dict.fromkeys((records.HOURLY_STACK, records.NEXT_MINUTES, records.TYPES), why)
-    return training.to_serve(training.record(history, verdict.served, (0.0, 0.0)), verdict, (why, uncertain))
+    return training.to_serve((why, uncertain))
 
 
 def _fit_hours(
-    training: Training, history: History, names: Sequence[str], incidents: Incidents | None, next_day: dict[str, Fitted]
+    training: Training, names: Sequence[str], incidents: Incidents | None, next_day: Mapping[str, Fitted]
 ) -> None:
-    stored, city, without = training.stored, training.stored.city, training.without
+    """Fit forecasters of hours, minutes and types; `without` has the reasons for those that are absent or not shown."""
+    city = training.stored.city
+    without = training.without
     if city.time_precision == "day":
         without |= dict.fromkeys((*names, records.TYPES, records.NEXT_MINUTES), "The source publishes days, not hours.")
         return
-    by_hour = stored.hourly(history.in_coverage)
-
-    def hours_of(window: range) -> range:
-        first, stop = stored.days[window[0]], stored.days[window[-1]] + ONE_DAY
-        return range(*(by_hour.hour_at(day_start(day, city.zone)) for day in (first, stop)))
-
-    train, validation = map(hours_of, training.windows)
+    by_hour = training.stored.hourly(training.history.in_coverage)
+    train, validation = (_hours_of_days(by_hour, training.stored.days, window) for window in training.windows)
     for name in names:
         hours = training.try_add(name, partial(registry.forecaster(name).fit, by_hour, train, validation))
         if name == records.HOURLY_STACK and hours is not None and incidents is not None:
@@ -262,6 +298,13 @@ def _fit_hours(
     if not city.is_of_gunfire:
         without[records.TYPES] = f"Forecasts of {city.target} have no kinds."
     elif types := training.try_add(records.TYPES, lambda: GunshotTypes.fit(by_hour, train, validation)):
-        table = type_forecasts(types, next_day, by_hour, history, validation, validation=True)
+        table = type_forecasts(types, next_day, by_hour, training.history, validation, validation=True)
         training.types_by, training.types_reason = shown_types(table)
-        without |= {} if training.types_by else {records.TYPES: training.types_reason}
+        if training.types_by is None:
+            without[records.TYPES] = training.types_reason
+
+
+def _hours_of_days(history: HourlyHistory, days: Sequence[date], window: range) -> range:
+    """Return the hours of a window of days, as indexes of the history's hours."""
+    first_hour = history.hour_at(day_start(days[window[0]], history.city.zone))
+    return range(first_hour, history.hour_at(day_start(days[window[-1]] + ONE_DAY, history.city.zone)))
