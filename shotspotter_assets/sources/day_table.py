@@ -3,10 +3,10 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from shotspotter_assets.storage.catalogue import DAYS
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store, parquet_bytes
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DayState = Literal["known", "silent", "unknown", "held_back"]
 """`known`: it has rows, or its silence was reported; `silent`: an answer that came late enough has no rows of it;
 `unknown`: nothing has come; `held_back`: its rows cannot be used, or wait for a person's word."""
@@ -193,10 +194,19 @@ def _sources(column: pa.ListArray) -> list[dict[str, str]]:
     return [dict(zip(names[start:stop], versions[start:stop], strict=True)) for start, stop in pairwise(bounds)]
 
 
+def _instants(column: pa.ChunkedArray) -> list[datetime | None]:
+    """Return instants of a column in microseconds since 1970; Arrow imports pandas for them, which takes half a second."""
+    since_1970 = column.cast(pa.int64()).to_pylist()
+    return [None if number is None else EPOCH + timedelta(microseconds=number) for number in since_1970]
+
+
 def _decoded(content: bytes) -> DayTable:
     try:
         table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read()
-        columns = {name: table[name].to_pylist() for name in table.column_names if name not in ("date", "sources")}
+        columns = {
+            name: table[name].to_pylist() for name in table.column_names if name not in ("date", "received", "sources")
+        }
+        columns["received"] = _instants(table["received"])
         columns["sources"] = _sources(table["sources"].combine_chunks())
         values = zip(*columns.values(), strict=True)
         days = [Day(**dict(zip(columns, day, strict=True))) for day in values]
