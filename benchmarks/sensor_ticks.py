@@ -120,19 +120,19 @@ def land(settings: Any, name: str, start: date, last: date, hour: int = 17) -> N
 
 def store_days(settings: Any, on: dict[str, Any], city: Any, start: date, last: date) -> None:
     """Store the days of a city as its runs leave them."""
-    from shotspotter_assets.automation.due import PRODUCTS
     from shotspotter_assets.automation.stored import Stored
     from shotspotter_assets.calendar.local_time import days_between, now
     from shotspotter_assets.cities.stored_settings import settings_hash
     from shotspotter_assets.quality.day_decisions import day_decisions
     from shotspotter_assets.sources.day_table import Day, DayTable
     from shotspotter_assets.sources.snapshot import take_snapshot
+    from shotspotter_assets.storage.catalogue import PRODUCTS, Asset
     from shotspotter_assets.storage.lineage import Origin, record_lineage
 
     land(settings, city.name, start, last)
     store = on["store"].open()
     snapshot = take_snapshot(city, on["sources"].readers(city, store), store, now(), poll_seconds=None)
-    through, hashed = snapshot.last_due(now()), settings_hash(city, "grid_tensors")
+    through, hashed = snapshot.last_due(now()), settings_hash(city, Asset.GRID_TENSORS)
     found = snapshot.day_rows(DayTable(), ())
     states = day_decisions(city, snapshot.reports, snapshot.words, found, through)
     entries = {
@@ -154,11 +154,11 @@ def store_days(settings: Any, on: dict[str, Any], city: Any, start: date, last: 
         file.parent.mkdir(parents=True)
         file.touch()
     stored = Stored.read(store, city)
-    for asset in (*PRODUCTS, "forecast_scores"):
+    for asset in (*PRODUCTS, Asset.FORECAST_SCORES):
         stored = Stored.read(store, city)
         stored.record(asset, through, stored.made_from(asset, through), "1")
     stored = Stored.read(store, city)
-    stored.record("city_pages", None, stored.made_from("city_pages"))
+    stored.record(Asset.CITY_PAGES, None, stored.made_from(Asset.CITY_PAGES))
 
 
 if __name__ == "__main__":

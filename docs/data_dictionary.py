@@ -18,7 +18,8 @@ from shotspotter_assets.serving.nowcasting import NowcastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.street_ranking import StreetRecord, StreetScoreRecord
 from shotspotter_assets.storage import catalogue
-from shotspotter_assets.storage.stored_file import Asset, StoredFile, StoredTable
+from shotspotter_assets.storage.catalogue import Asset, OtherFolder
+from shotspotter_assets.storage.stored_file import StoredFile, StoredTable
 
 RECORDS = {
     record.stored_as: record
@@ -36,7 +37,8 @@ MARK = "<!-- data dictionary -->"
 def dictionary() -> str:
     """Return a section of each asset, with the columns of its tables and the fields of its records."""
     return "\n\n".join(
-        "\n\n".join([f"## {asset}", *(_described(file) for file in FILES if file.asset == asset)]) for asset in Asset
+        "\n\n".join([f"## {asset}", *(_described(file) for file in FILES if file.asset == asset)])
+        for asset in (*Asset, *OtherFolder)
     )
 
 

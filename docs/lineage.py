@@ -8,8 +8,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from shotspotter_assets.automation.due import ALERTS
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.storage.catalogue import ALERTS
 
 FOLDS = ("fold_models", "evaluation_reports", "walk_forward_reports")
 ALERTS_COLOUR, FOLDS_COLOUR, DAILY_COLOUR = "#cfe3f3", "#d8ecd0", "#fbe3c6"

@@ -7,9 +7,9 @@ import warnings
 import dagster as dg
 
 from shotspotter_assets.city_files import CityFileError, unusable_files
+from shotspotter_assets.defs import shared_models
 from shotspotter_assets.defs.automation import city_sensors, notices, nowcast_sensors, schedules
 from shotspotter_assets.defs.city_assets import city_assets
-from shotspotter_assets.defs.daily import shared_models
 from shotspotter_assets.defs.resources import resources
 from shotspotter_assets.markdown import plain
 from shotspotter_assets.settings import Settings
@@ -33,12 +33,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         # Backfill policies and partitioned checks; the tests cover both.
         for beta in (dg.BetaWarning, dg.PreviewWarning):
             warnings.simplefilter("ignore", beta)
-        of_cities = {name: city_assets(city) for name, city in settings.cities.items()}
         return dg.Definitions.merge(
-            *of_cities.values(),
+            *(city_assets(city) for city in settings.cities.values()),
             shared_models.definitions(settings.cities),
-            city_sensors.definitions(settings, of_cities),
-            *(module.definitions(settings) for module in (nowcast_sensors, notices, schedules)),
+            *(module.definitions(settings) for module in (city_sensors, nowcast_sensors, notices, schedules)),
             dg.Definitions(
                 assets=[_wrong_city_file(name, problem) for name, problem in unusable_files(settings.cities).items()],
                 resources=resources(settings),

@@ -13,7 +13,6 @@ import click
 import dagster as dg
 import numpy as np
 
-from shotspotter_assets.automation.due import ALERTS, PRODUCTS
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start
 from shotspotter_assets.cities.city import City
@@ -35,16 +34,19 @@ from shotspotter_assets.serving.nowcasting import NowcastRecord
 from shotspotter_assets.settings import Settings, prepare_home
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
 from shotspotter_assets.storage.catalogue import (
+    ALERTS,
     FOLD_FORECASTS,
     FOLD_REPORT,
     FOLD_SCORES,
     INDEX,
     NOWCAST_HOURS,
     NOWCAST_MINUTES,
+    PRODUCTS,
     TOP_LOCATIONS,
+    Asset,
 )
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.storage.stored_file import ALL_CITIES, Asset
+from shotspotter_assets.storage.stored_file import ALL_CITIES
 
 
 class Demonstration(NamedTuple):

@@ -1,8 +1,10 @@
 import re
 import shutil
+import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import dagster as dg
@@ -10,7 +12,6 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from shotspotter_assets.automation.stored import MADE_FROM
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.city_files import load_cities
@@ -22,10 +23,10 @@ from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import city_settings
 from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, NoForecast, write_forecast
 from shotspotter_assets.settings import CHECKOUT, Settings
-from shotspotter_assets.storage import catalogue, stored_file
-from shotspotter_assets.storage.catalogue import HOURLY, TOP_LOCATIONS
+from shotspotter_assets.storage import catalogue
+from shotspotter_assets.storage.catalogue import HOURLY, TOP_LOCATIONS, Asset
+from shotspotter_assets.storage.specs import Spec
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.storage.stored_file import Asset
 from shotspotter_assets_tests.defs.chain import resources, run_days
 
 GUIDES = CHECKOUT / "docs" / "how-to"
@@ -48,14 +49,27 @@ def test_the_file_of_a_new_city_is_usable_and_all_keys_are_described(tmp_path: P
     assert [key for key in type(city).model_fields if f"`{key}`" not in page] == []
 
 
-def test_new_daily_product_writes_the_likely_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    member = str.__new__(Asset, "watch_lists")
-    member._name_, member._value_ = "WATCH_LISTS", "watch_lists"
-    monkeypatch.setattr(Asset, "WATCH_LISTS", member, raising=False)
-    monkeypatch.setattr(stored_file, "BY_TARGET", stored_file.BY_TARGET | {member})
-    names = run_page("new_daily_product.md")
+def declare(monkeypatch: pytest.MonkeyPatch, constant: str, name: str, spec: Spec) -> None:
+    """Add a member to the assets, as its line in the catalogue would."""
+    member = str.__new__(Asset, name)
+    member._name_, member._value_, member.spec = constant, name, spec
+    monkeypatch.setattr(Asset, constant, member, raising=False)
+    monkeypatch.setattr(Asset, "_member_map_", {**Asset._member_map_, constant: member})
+    monkeypatch.setattr(Asset, "_member_names_", [*Asset._member_names_, constant])
     monkeypatch.setitem(catalogue.LINEAGE, member, replace(catalogue.CITY_STATE, asset=member, file="_lineage.json"))
-    monkeypatch.setitem(MADE_FROM, member, names["MADE_FROM"][member])
+
+
+def test_new_daily_product_writes_the_likely_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    function, declaration, table, asset = blocks("new_daily_product.md", "python")
+    module = ModuleType("shotspotter_assets.serving.watch_lists")
+    exec(function, vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    names: dict[str, Any] = dict(vars(catalogue))
+    exec(declaration, names)
+    declare(monkeypatch, "WATCH_LISTS", *names["WATCH_LISTS"])
+    exec(table, names)
+    monkeypatch.setattr(catalogue, "WATCH_LIST", names["WATCH_LIST"], raising=False)
+    exec(asset, names)
     city, issue_date, store = load_cities()["simulated_city"], date(2025, 6, 30), StoreResource(root=str(tmp_path))
     kinds = {"string": "x", "list<string>": [], "timestamp[us, tz=UTC]": datetime(2025, 7, 1, tzinfo=UTC)}
     row = {name: kinds.get(column.kind, 0) for name, column in catalogue.FORECAST.columns.items()} | {"horizon": "day"}

@@ -1,6 +1,6 @@
 """Due runs of a city: stored assets compared afresh with inputs and sources, so that a lost run does no harm."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -24,15 +24,13 @@ from shotspotter_assets.cities.stored_settings import settings_hash
 from shotspotter_assets.serving.issued_forecasts import is_over, issued_record
 from shotspotter_assets.sources.days_in_words import missing_days, table_in_words
 from shotspotter_assets.sources.snapshot import Snapshot
+from shotspotter_assets.storage.catalogue import ALERTS, PRODUCTS, SCORES, TRAINING, Asset
 from shotspotter_assets.storage.fingerprints import sha256
-from shotspotter_assets.storage.stored_file import Asset
 from shotspotter_assets.wording import number_of
 
 RECENT_FOLD_DAYS: Final = 366  # age of the oldest fold of `automation: recent`: every season is tested
 MAX_CORRECTION_DAYS: Final = 31  # longer stretches of days wait behind reports
-ALERTS: Final = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
-PRODUCTS: Final = (Asset.LIVE_MODELS, Asset.RISK_FORECASTS, Asset.STREET_RISK, Asset.PATROL_PLANS)
-TRAINING: Final = (Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS, Asset.TUNED_SETTINGS)  # assets beside those of days
+MADE_FROM_FORECASTS: Final = tuple(asset for asset in PRODUCTS if Asset.RISK_FORECASTS in asset.ancestors)
 
 
 @dataclass(frozen=True)
@@ -48,18 +46,23 @@ class Due:
 def due(city: City, snapshot: Snapshot, stored: Stored, under_way: Sequence[RunUnderWay], now: datetime) -> Due:
     """Compare a city's stored assets with its sources, whatever runs are under way."""
     days = due_days(city, snapshot, stored, now)
-    daily = [_placed(run, under_way, days.last) for run in _daily_runs(city, stored, days, under_way, now)]
-    folds, waiting_fold = _folds(city, stored, days)
-    training = [*_reports(city, stored, days), *folds]
+    daily = [_placed(run, under_way, days.last) for run in _daily_runs(stored, days, under_way, now)]
+    training = [*_report_runs(stored, days), *_fold_runs(stored, days)]
     busy = next((run for run in under_way if not run.assets.isdisjoint(TRAINING)), None)
     if busy is not None:  # one report or fold of a city at a time
         training = [replace(run, waits_for=str(busy)) for run in training[:1]]
-    waits = [*snapshot.waits(now.astimezone(city.zone).date()), *days.waits, *_missing(stored, days)]
+    waits = [
+        *snapshot.waits(now.astimezone(city.zone).date()),
+        *days.waits,
+        *_missing(stored, days),
+        *_waiting_fold(stored, days),
+        *_held_back(stored),
+    ]
     return Due(
         runs=[run for run in daily if not run.waits_for],
         training=[run for run in training if not run.waits_for],
         waiting=[run for run in (*daily, *training) if run.waits_for],
-        waits=[*waits, *waiting_fold, *_held_back(city, stored)],
+        waits=waits,
     )
 
 
@@ -72,7 +75,7 @@ def _placed(run: DueRun, under_way: Sequence[RunUnderWay], last: date | None) ->
     assets: Sequence[Asset] = run.assets
     if run.days == (last, last) and Asset.RAW_ALERTS in run.assets:
         assets = ALERTS
-        under_way = [one for one in under_way if one.days != run.days or one.version in ("", run.version)]
+        under_way = [other for other in under_way if other.days != run.days or other.version in ("", run.version)]
     before = writer(under_way, assets, run.days)
     return run if before is None else replace(run, waits_for=str(before))
 
@@ -84,33 +87,51 @@ def _missing(stored: Stored, days: DueDays) -> Iterator[str]:
         yield f"{words[:1].upper()}{words[1:]}."
 
 
-def _held_back(city: City, stored: Stored) -> Iterator[str]:
+def _held_back(stored: Stored) -> Iterator[str]:
+    """Yield sentences about days that wait for a person's word, and one about days with unusable rows."""
+    city = stored.city
     held_back = {day: entry for day, entry in stored.table.in_state("held_back").items() if day >= city.start}
-    for day in (day for day in held_back if held_back[day].is_unusual):
-        yield f"{day} waits for a person's word: {held_back[day].why}."
-    days = [day for day in held_back if day <= (city.end or day) and not held_back[day].is_unusual]
-    if days:
-        number = number_of(len(days), "day")
-        yield f"Held back until files or the city's file are corrected: {number}, the last {max(days)}."
+    for day, entry in held_back.items():
+        if entry.is_unusual:
+            yield f"{day} waits for a person's word: {entry.why}."
+    unusable = [day for day, entry in held_back.items() if day <= (city.end or day) and not entry.is_unusual]
+    if unusable:
+        number = number_of(len(unusable), "day")
+        yield f"Held back until files or the city's file are corrected: {number}, the last {max(unusable)}."
 
 
-def _daily_runs(
-    city: City, stored: Stored, days: DueDays, under_way: Sequence[RunUnderWay], now: datetime
-) -> Iterator[DueRun]:
-    """Yield the run of the newest day, those of other days, and those of products, as stopgaps while days are due."""
+def _daily_runs(stored: Stored, days: DueDays, under_way: Sequence[RunUnderWay], now: datetime) -> Iterator[DueRun]:
+    """Yield the runs of days and those of products, the latter as stopgaps while days are due."""
     last = days.last
     if last is None:
         return
+    yield from _day_runs(stored, days, last, under_way, now)
+    if not days.due:
+        yield from _later_runs(stored, last, now)
+    elif writer(under_way, ALERTS, (stored.city.start, last)) is None and _is_whole(stored):
+        yield from (replace(run, is_stopgap=True) for run in _later_runs(stored, last, now))
+
+
+def _day_runs(
+    stored: Stored, days: DueDays, last: date, under_way: Sequence[RunUnderWay], now: datetime
+) -> Iterator[DueRun]:
+    """Yield the run of the newest day with its products, and the runs of alerts of other days, newest first."""
     for stretch in _stretches(days, under_way):
-        if stretch == [last] and _may_go_first(city, stored, last):
+        if stretch == [last] and _has_days_before(stored, last):
             yield _days_run(_assets_of_newest_day(stored, last, now), stretch, days, NEWEST_DAY)
         else:
             priority = CORRECTIONS if len(stretch) <= MAX_CORRECTION_DAYS else BACKLOG
             yield _days_run(ALERTS, stretch, days, priority)
-    if not days.due:
-        yield from _product_runs(stored, last, now)
-    elif writer(under_way, ALERTS, (city.start, last)) is None and _is_whole(stored):
-        yield from (replace(run, is_stopgap=True) for run in _product_runs(stored, last, now))
+
+
+def _later_runs(stored: Stored, last: date, now: datetime) -> Iterator[DueRun]:
+    """Yield the runs of outdated products of the present, then of scores, then of the report and the pages."""
+    stale = _stale_products(stored, last, now)
+    unscored = _unscored_days(stored)
+    yield from _product_runs(stored, stale, with_pages=not unscored)
+    yield from _score_runs(stored, unscored)
+    if not stale and not unscored:
+        yield from _closing_runs(stored)
 
 
 def _assets_of_newest_day(stored: Stored, day: date, now: datetime) -> tuple[Asset, ...]:
@@ -131,21 +152,28 @@ def _stretches(days: DueDays, under_way: Sequence[RunUnderWay]) -> list[list[dat
 
 
 def _days_run(assets: tuple[Asset, ...], stretch: Sequence[date], days: DueDays, priority: int) -> DueRun:
-    first, last, due = stretch[0], stretch[-1], [days.due[day] for day in stretch]
-    files = named_files(due)
+    """Return the run of a stretch of due days."""
+    first = stretch[0]
+    last = stretch[-1]
+    due_days = [days.due[day] for day in stretch]
+    files = named_files(due_days)
     named = f"{first} to {last}{files}: the first day" if len(stretch) > 1 else f"{first}{files}"
-    why = f"{named} {due[0].reason}."
-    version, replaces = (
-        sha256(*texts)[:16] for texts in zip(*((day.version, day.replaces) for day in due), strict=True)
+    return DueRun(
+        assets,
+        (first, last),
+        priority,
+        why=f"{named} {due_days[0].reason}.",
+        version=sha256(*(day.version for day in due_days))[:16],
+        replaces=sha256(*(day.replaces for day in due_days))[:16],
     )
-    return DueRun(assets, (first, last), priority, why, version, replaces)
 
 
-def _may_go_first(city: City, stored: Stored, last: date) -> bool:
-    """Return True if all days before the newest one are stored with the settings of the city's file."""
-    settings = settings_hash(city, Asset.GRID_TENSORS)
-    before = [day for at, day in stored.table.days.items() if city.start <= at < last]
-    return len(before) == (last - city.start).days and all(day.settings == settings for day in before)
+def _has_days_before(stored: Stored, last: date) -> bool:
+    """Return True if all days before a day are stored with the settings of the city's file."""
+    start = stored.city.start
+    settings = settings_hash(stored.city, Asset.GRID_TENSORS)
+    before = [entry for day, entry in stored.table.days.items() if start <= day < last]
+    return len(before) == (last - start).days and all(entry.settings == settings for entry in before)
 
 
 def _is_whole(stored: Stored) -> bool:
@@ -154,7 +182,7 @@ def _is_whole(stored: Stored) -> bool:
     days = [day for day in stored.table.days if day <= end]
     if any(stored.origin(Asset.GRID_TENSORS, day).made_from != stored.table.made_from(day) for day in days):
         return False
-    return bool(days) and _may_go_first(stored.city, stored, max(days) + ONE_DAY)
+    return bool(days) and _has_days_before(stored, max(days) + ONE_DAY)
 
 
 def _issue_dates(city: City, last: date, now: datetime) -> list[date]:
@@ -172,55 +200,56 @@ def _is_issued(stored: Stored, issue_date: date, now: datetime) -> bool:
     return all(issued_record(store, city, issue_date, now) is not None for store, city in of_targets)
 
 
-def _stale_products(stored: Stored, issue_date: date, now: datetime) -> list[Asset]:
-    """Return the outdated products of an issue date; streets and plans follow an issued forecast until its day is over."""
-    stale = [name for name in PRODUCTS if not stored.is_current(name, issue_date)]
-    if not stale or not _is_issued(stored, issue_date, now):
-        return stale
-    following = () if is_over(issue_date + ONE_DAY, stored.city, now) else PRODUCTS[2:]
-    return [name for name in stale if name in following or not stored.origin(name, issue_date).version]
-
-
-def _product_runs(stored: Stored, last: date, now: datetime) -> Iterator[DueRun]:
-    """Yield the runs of outdated products of the present, then scores, then the report and the pages."""
-    stale = _all_stale_products(stored, last, now)
-    scores = _scores(stored.city)
-    unscored = _unscored_days(stored, scores)
-    for stretch in contiguous(stale):
-        first, outdated = stretch[0], stale[stretch[0]][0]
-        version = sha256(*(stored.made_from(name, day) for day in stretch for name in stale[day]))[:16]
-        assets = (*PRODUCTS, *([] if unscored else [Asset.CITY_PAGES]))
-        why = f"{outdated} of {first} {stored.why_due(outdated, first)}."
-        yield DueRun(assets, (first, stretch[-1]), NEWEST_DAY, why, version)
-    yield from _score_runs(stored, scores, unscored)
-    if not stale and not unscored:
-        yield from _closing_runs(stored)
-
-
-def _all_stale_products(stored: Stored, last: date, now: datetime) -> dict[date, list[Asset]]:
+def _stale_products(stored: Stored, last: date, now: datetime) -> dict[date, list[Asset]]:
     """Return the outdated products of the present by issue date; none without stored days, or while some are missing."""
     newest = max((day for day in stored.table.days if day <= last), default=None)  # some may lie after the city's end
     if newest is None or stored.table.last_counted(newest) is None:
         return {}
-    if not _may_go_first(stored.city, stored, newest + ONE_DAY):
+    if not _has_days_before(stored, newest + ONE_DAY):
         return {}
-    of_dates = {day: _stale_products(stored, day, now) for day in _issue_dates(stored.city, last, now)}
-    return {day: names for day, names in of_dates.items() if names}
+    of_dates = {day: _stale_products_of(stored, day, now) for day in _issue_dates(stored.city, last, now)}
+    return {day: assets for day, assets in of_dates.items() if assets}
 
 
-def _unscored_days(stored: Stored, scores: Sequence[Asset]) -> list[date]:
+def _stale_products_of(stored: Stored, issue_date: date, now: datetime) -> list[Asset]:
+    """Return the outdated products of an issue date.
+
+    Products that are made from an issued forecast follow it until its day is over; others stay as they were issued.
+    """
+    stale = [asset for asset in PRODUCTS if not stored.is_current(asset, issue_date)]
+    if not stale or not _is_issued(stored, issue_date, now):
+        return stale
+    following = () if is_over(issue_date + ONE_DAY, stored.city, now) else MADE_FROM_FORECASTS
+    return [asset for asset in stale if asset in following or not stored.origin(asset, issue_date).version]
+
+
+def _product_runs(stored: Stored, stale: Mapping[date, Sequence[Asset]], *, with_pages: bool) -> Iterator[DueRun]:
+    """Yield the runs of the issue dates with outdated products, and of the pages unless a later run builds them."""
+    assets = (*PRODUCTS, *([Asset.CITY_PAGES] if with_pages else []))
+    for stretch in contiguous(stale):
+        first = stretch[0]
+        outdated = stale[first][0]
+        version = sha256(*(stored.made_from(asset, day) for day in stretch for asset in stale[day]))[:16]
+        why = f"{outdated} of {first} {stored.why_due(outdated, first)}."
+        yield DueRun(assets, (first, stretch[-1]), NEWEST_DAY, why, version)
+
+
+def _unscored_days(stored: Stored) -> list[date]:
     """Return the stored days of issued forecasts whose scores are outdated."""
-    first, end = stored.city.first_issue_date, stored.city.end or date.max
-    days = {day for day in stored.table.days if first <= day <= end}
+    scores = _scores(stored.city)
+    end = stored.city.end or date.max
+    days = {day for day in stored.table.days if stored.city.first_issue_date <= day <= end}
     issued = sorted(date.fromisoformat(key) + ONE_DAY for key in stored.versions(Asset.RISK_FORECASTS))
-    return [day for day in issued if day in days and any(not stored.is_current(one, day) for one in scores)]
+    return [day for day in issued if day in days and any(not stored.is_current(asset, day) for asset in scores)]
 
 
-def _score_runs(stored: Stored, scores: Sequence[Asset], unscored: Sequence[date]) -> Iterator[DueRun]:
+def _score_runs(stored: Stored, unscored: Sequence[date]) -> Iterator[DueRun]:
+    """Yield the runs of all scores of the days with outdated ones."""
+    scores = _scores(stored.city)
     for stretch in contiguous(unscored):
-        version = sha256(*(stored.made_from(name, day) for name in scores for day in stretch))[:16]
-        why = f"The scores of {stretch[0]}{f' to {stretch[-1]}' if len(stretch) > 1 else ''} are outdated."
-        yield DueRun(tuple(scores), (stretch[0], stretch[-1]), CORRECTIONS, why, version)
+        version = sha256(*(stored.made_from(asset, day) for asset in scores for day in stretch))[:16]
+        named = f"{stretch[0]} to {stretch[-1]}" if len(stretch) > 1 else str(stretch[0])
+        yield DueRun(scores, (stretch[0], stretch[-1]), CORRECTIONS, f"The scores of {named} are outdated.", version)
 
 
 def _closing_runs(stored: Stored) -> Iterator[DueRun]:
@@ -232,25 +261,37 @@ def _closing_runs(stored: Stored) -> Iterator[DueRun]:
         yield _due_run(stored, (Asset.CITY_PAGES,), None, CORRECTIONS, "The site")
 
 
-def _reports(city: City, stored: Stored, days: DueDays) -> Iterator[DueRun]:
+def _report_runs(stored: Stored, days: DueDays) -> Iterator[DueRun]:
     """Yield outdated reports of folds whose models are current and whose test window is over."""
-    for cutoff in _trained(city, days):
-        last, asset = city.last_test_day(cutoff), Asset.EVALUATION_REPORTS
-        is_over = days.last is not None and last <= days.last and last < days.first_gap and _is_settled(stored, last)
-        if is_over and stored.is_current(Asset.FOLD_MODELS, cutoff) and not stored.is_current(asset, cutoff):
+    asset = Asset.EVALUATION_REPORTS
+    for cutoff in _trained(stored.city, days):
+        is_ready = _is_tested(stored, days, cutoff) and stored.is_current(Asset.FOLD_MODELS, cutoff)
+        if is_ready and not stored.is_current(asset, cutoff):
             yield _due_run(stored, (asset,), cutoff, REPORTS, f"The report of fold {cutoff}")
 
 
-def _folds(city: City, stored: Stored, days: DueDays) -> tuple[list[DueRun], list[str]]:
-    """Return the runs of folds to train, oldest first, and why the next one waits; it holds back the later ones."""
-    runs = list[DueRun]()
-    for cutoff in _trained(city, days):
-        if stored.is_current(Asset.FOLD_MODELS, cutoff):
-            continue
-        if why := _why_fold_waits(stored, days, cutoff):
-            return runs, [why]
-        runs.append(_due_run(stored, (Asset.FOLD_MODELS,), cutoff, FOLDS, f"Fold {cutoff}"))
-    return runs, []
+def _is_tested(stored: Stored, days: DueDays, cutoff: date) -> bool:
+    """Return True if all days of a fold's test window are stored."""
+    last = stored.city.last_test_day(cutoff)
+    return days.last is not None and last <= days.last and last < days.first_gap and _is_settled(stored, last)
+
+
+def _fold_runs(stored: Stored, days: DueDays) -> Iterator[DueRun]:
+    """Yield the runs of folds to train, oldest first; one that waits holds back the later ones."""
+    for cutoff in _outdated_folds(stored, days):
+        if _why_fold_waits(stored, days, cutoff):
+            return
+        yield _due_run(stored, (Asset.FOLD_MODELS,), cutoff, FOLDS, f"Fold {cutoff}")
+
+
+def _waiting_fold(stored: Stored, days: DueDays) -> list[str]:
+    """Return why the first fold that cannot be trained yet waits; nothing without one."""
+    whys = (_why_fold_waits(stored, days, cutoff) for cutoff in _outdated_folds(stored, days))
+    return list(filter(None, whys))[:1]
+
+
+def _outdated_folds(stored: Stored, days: DueDays) -> list[date]:
+    return [cutoff for cutoff in _trained(stored.city, days) if not stored.is_current(Asset.FOLD_MODELS, cutoff)]
 
 
 def _why_fold_waits(stored: Stored, days: DueDays, cutoff: date) -> str:
@@ -265,8 +306,9 @@ def _why_fold_waits(stored: Stored, days: DueDays, cutoff: date) -> str:
 
 
 def _due_run(stored: Stored, assets: tuple[Asset, ...], key: date | None, priority: int, subject: str) -> DueRun:
+    """Return a run of one partition, whose reason and version are those of the first asset."""
     days = None if key is None else (key, key)
-    version = stored.made_from(assets[0], key)[:16]
+    version = sha256(stored.made_from(assets[0], key))[:16]
     return DueRun(assets, days, priority, f"{subject} {stored.why_due(assets[0], key)}.", version)
 
 
@@ -285,6 +327,5 @@ def _trained(city: City, days: DueDays) -> list[date]:
 
 
 def _scores(city: City) -> tuple[Asset, ...]:
-    """Return the assets that score a day's issued forecasts."""
-    optional = {Asset.STREET_SCORES: city.streets, Asset.NOWCAST_SCORES: city.nowcasts}
-    return Asset.FORECAST_SCORES, *(asset for asset, rules in optional.items() if rules is not None)
+    """Return the assets that score a day's issued forecasts of the city."""
+    return tuple(asset for asset in SCORES if city.has(asset))

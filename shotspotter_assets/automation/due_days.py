@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Final
 
-from shotspotter_assets.automation.stored import NOT_MADE, Stored
+from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import settings_hash
@@ -14,8 +14,7 @@ from shotspotter_assets.quality.day_decisions import day_decisions
 from shotspotter_assets.sources.day_table import DayTable, Decision
 from shotspotter_assets.sources.known_days import Decisions
 from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
-from shotspotter_assets.storage.catalogue import TENSORS
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import TENSORS, Asset
 
 RECENT_DAYS: Final = 14  # days of a live source that `automation: recent` builds at first
 MAX_NAMED: Final = 3  # maximum number of files that the reason for a day names
@@ -82,16 +81,18 @@ def _why_no_day(city: City, snapshot: Snapshot, table: DayTable, now: datetime) 
 
 def _last_day(city: City, snapshot: Snapshot, table: DayTable, now: datetime) -> date:
     """Return the last day to store; days that were stored and are no longer due follow the sources, too."""
-    last, yesterday = snapshot.last_due(now), now.astimezone(city.zone).date() - ONE_DAY
+    last = snapshot.last_due(now)
+    yesterday = now.astimezone(city.zone).date() - ONE_DAY
     return max(last, min(max(table.days, default=last), yesterday, city.end or yesterday))
 
 
 def _reasons(stored: Stored, snapshot: Snapshot, same: Collection[date], states: Decisions) -> dict[date, str]:
     """Return the reason for each day to build, as the end of a sentence; `same` days have the rows of the sources."""
-    city, table, settings = stored.city, stored.table, settings_hash(stored.city, Asset.GRID_TENSORS)
-    gridded, lineage = stored.store.days_present(TENSORS, city.name), stored.lineage(Asset.GRID_TENSORS)
-
-    judged_by = city.max_share_rejected, snapshot.is_box_doubted
+    city = stored.city
+    table = stored.table
+    settings = settings_hash(city, Asset.GRID_TENSORS)
+    gridded = stored.store.days_present(TENSORS, city.name)
+    judged_by = (city.max_share_rejected, snapshot.is_box_doubted)
 
     def reason(day: date, decision: Decision) -> str:
         entry = table.days.get(day)
@@ -105,7 +106,7 @@ def _reasons(stored: Stored, snapshot: Snapshot, same: Collection[date], states:
             return "has unusable rows that are judged anew: by max_share_rejected, or by all rows outside the box"
         if (entry.state, entry.is_unusual) != (decision.state, decision.is_unusual):
             return f"is {decision.state.replace('_', ' ')} now ({decision.why})"
-        is_gridded = day in gridded and lineage.get(str(day), NOT_MADE).made_from == table.made_from(day)
+        is_gridded = day in gridded and stored.origin(Asset.GRID_TENSORS, day).made_from == table.made_from(day)
         return "" if is_gridded else "is not on the grid as it is stored"
 
     return {day: text for day, state in states.items() if (text := reason(day, state))}
@@ -115,14 +116,18 @@ def _left_out(snapshot: Snapshot, table: DayTable, last: date, days: Collection[
     """Return the days that `automation: recent` leaves out: those of a live source before the last `RECENT_DAYS`."""
     if snapshot.city.automation != "recent" or not snapshot.live or snapshot.landed:
         return []
-    first, newest = last - timedelta(days=RECENT_DAYS - 1), max(table.days, default=date.min)
+    first = last - timedelta(days=RECENT_DAYS - 1)
+    newest = max(table.days, default=date.min)
     if (last - newest).days <= MAX_SILENT_DAYS:
         first = min(first, newest + ONE_DAY)
     return sorted(day for day in days if day < first and day not in table.days)
 
 
 def _due_day(snapshot: Snapshot, stored: Stored, day: date, reason: str, states: Decisions) -> DueDay:
-    city, entry, rows = stored.city, stored.table.days.get(day), snapshot.rows.get(day, {})
+    """Return a day to build, with the versions by which repeated requests for it are recognised."""
+    city = stored.city
+    entry = stored.table.days.get(day)
+    rows = snapshot.rows.get(day, {})
     settings = f"{settings_hash(city, Asset.GRID_TENSORS)}{city.max_share_rejected}{snapshot.is_box_doubted}"
     files = snapshot.files_of(day)
     if entry is not None:  # the newest of them differs from what is stored, unless a file is gone

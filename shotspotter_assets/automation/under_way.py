@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import Asset
 
 NEWEST_DAY, CORRECTIONS, REPORTS, BACKLOG, FOLDS = 4, 3, 2, 1, -1  # priorities in the queue; people's runs have 0
 Days = tuple[date, date] | None  # first and last day, or twice the cutoff of a fold; None without partitions

@@ -19,6 +19,7 @@ from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.cities.publication import NowcastRules, Publication
 from shotspotter_assets.cities.strict_model import StrictModel
 from shotspotter_assets.geometry.grid import Box, Grid
+from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.stored_file import GUNFIRE
 
 if TYPE_CHECKING:
@@ -206,6 +207,10 @@ class City(StrictModel):
         if found := [problem for problem, is_there in problems.items() if is_there]:
             raise ValueError("; ".join(found))
         return self
+
+    def has(self, asset: Asset) -> bool:
+        """Return True if the city's file has the section that an asset needs."""
+        return not asset.spec.section or getattr(self, asset.spec.section) is not None
 
     def require_times(self, hours: int) -> None:
         """Raise ValueError for spans of hours that the city's times cannot tell apart (`time_precision`)."""

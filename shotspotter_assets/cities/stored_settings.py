@@ -1,53 +1,83 @@
-"""Settings that stored days depend on: their hash in tables, and refusal of days with others, which Dagster would mix."""
+"""Settings of a city that stored data depend on, by the declarations of assets (`storage.catalogue`), and their hashes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any, Final
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.storage.catalogue import ALERTS, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import BY_DAY, Metadata
-from shotspotter_assets.storage.stored_file import Asset
 from shotspotter_assets.wording import LAUNCH, number_of
 
 SETTINGS: Final = "settings"  # metadata key of `settings_hash` in raw, cleaned and gridded days
-MODEL_SETTINGS: Final = (
-    "time_zone", "box", "grid", "counted", "event_types", "targets", "coverage", "factors", "holidays", "forecasters", "network",
-)  # fmt: skip
-GRID: Final = "grid"  # metadata key of `grid_settings` in gridded days and forecasts
+GRID: Final = "grid"  # metadata key of `grid_settings` in forecasts
+HARMLESS_KEYS: Final = {
+    "name": "It names the city's files.",
+    "start": "It bounds the partitions; earlier days leave histories by their dates.",
+    "end": "It bounds the partitions.",
+    "first_forecast": "It bounds the partitions of issue dates.",
+    "automation": "It decides which runs start, and no result.",
+    "limits": "They refuse files and answers before these are stored.",
+    "publication": "The states of days follow it at each comparison with the sources.",
+    "unusual_days": "The states of days follow it at each comparison with the sources.",
+    "max_share_rejected": "The table of days stores it with each day, and days with rejected rows are judged anew.",
+    "is_tried": "Documents show it.",
+    "time_precision": "It says what the published times mean; live models follow at their next training.",
+    "nowcasts": "The sensor of nowcasts reads it at each poll.",
+    "retraining": "It sets the date of the next training.",
+}
+"""Keys of the city's file that no declaration of an asset uses, with the reason why nothing stored is outdated by them."""
+
+
+def settings_of(city: City, keys: Iterable[str]) -> dict[str, Any]:
+    """Return the values of keys of the city's file, in the order of the file, as far as results depend on them.
+
+    Sources count by the rules for their rows, and `folds` by the windows before a cutoff if these limit the history.
+    """
+    values = city.model_dump(mode="json", include={*keys} - {"source", "other_sources"})
+    if "source" in keys:
+        values["sources"] = [[getattr(source, rule) for rule in source.row_rules] for source in city.all_sources]
+    if "folds" in values:
+        del values["folds"]
+        if city.folds.train != "all":
+            values["folds"] = city.folds.model_dump(include={"train", "validation"})
+    return values
 
 
 def settings_hash(city: City, asset: Asset) -> str:
-    """Return the SHA-256 of the settings that the days of an asset depend on."""
-    settings: dict[str, Any] = {
-        "time_zone": city.time_zone,
-        "sources": [[getattr(source, rule) for rule in source.row_rules] for source in city.all_sources],
-    }
-    if asset != Asset.RAW_ALERTS:
-        settings |= city.model_dump(include={"box", "event_types", "gunshot_spellings"})
-    if asset == Asset.GRID_TENSORS:
-        settings |= city.model_dump(include={"grid", "counted"})
-    return sha256(json.dumps(settings, sort_keys=True))
+    """Return the SHA-256 of the settings that an asset and the assets that it is made from depend on."""
+    keys = [key for one in (*asset.ancestors, asset) for key in (*one.spec.keys, *one.spec.other_keys)]
+    return sha256(json.dumps(settings_of(city, keys), sort_keys=True))
+
+
+def own_settings(city: City, asset: Asset) -> str:
+    """Return the version of the settings that an asset depends on beside those of its inputs; "" without any."""
+    keys = (*asset.spec.keys, *asset.spec.other_keys)
+    values = settings_of(city, keys)
+    return sha256(json.dumps(values, separators=(",", ":"), ensure_ascii=False))[:8] if keys else ""
 
 
 def grid_settings(city: City, *, of_target: bool = False) -> str:
     """Return box, cells, event types and counted rows of a city, and the events of its target if asked, as JSON."""
     events = {"target": city.targets[city.target]} if of_target else {}
-    return json.dumps(city.model_dump(include={"box", "grid", "counted", "event_types"}) | events)
+    keys = {*Asset.CLEANED_ALERTS.spec.keys, *Asset.GRID_TENSORS.spec.keys}
+    return json.dumps(city.model_dump(include=keys) | events)
 
 
 def model_settings(city: City) -> dict[str, str]:
     """Return a hash of each key of the city's file that fitted models depend on; `folds` only if it limits the history."""
-    values = {key: city.model_dump(mode="json", include={key}) for key in MODEL_SETTINGS}
-    if city.folds.train != "all":
-        values["folds"] = city.folds.model_dump(include={"train", "validation"})
-    return {key: sha256(json.dumps(value, sort_keys=True))[:8] for key, value in values.items()}
+    models = Asset.LIVE_MODELS
+    keys = [key for asset in (*models.ancestors, models) for key in asset.spec.keys]
+    values = {key: settings_of(city, [key]) for key in keys}
+    return {key: sha256(json.dumps(value, sort_keys=True))[:8] for key, value in values.items() if value}
 
 
 def values_by_day(metadata: Metadata, key: str, days: Sequence[date]) -> dict[date, str]:
     """Return the value of an entry on each day; days without the entry are omitted."""
-    entries, name = metadata or {}, key.encode()
+    entries = metadata or {}
+    name = key.encode()
     if name in entries:
         return dict.fromkeys(days, entries[name].decode())
     by_day = json.loads(entries.get(name + BY_DAY, b"{}"))
@@ -56,14 +86,13 @@ def values_by_day(metadata: Metadata, key: str, days: Sequence[date]) -> dict[da
 
 def refuse_other_settings(metadata: Metadata, days: Sequence[date], city: City, asset: Asset) -> None:
     """Refuse days that were stored with other settings than the city's file has now; the ValueError names the remedy."""
-    stored, present = values_by_day(metadata, SETTINGS, days), settings_hash(city, asset)
-    other = sorted(day for day, value in stored.items() if value != present)
+    present = settings_hash(city, asset)
+    other = sorted(day for day, stored in values_by_day(metadata, SETTINGS, days).items() if stored != present)
     if other:
-        rebuilt = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
-        selection = ",".join(f"{city.name}/{name}" for name in rebuilt)
+        selection = ",".join(f"{city.name}/{name}" for name in ALERTS)
         raise ValueError(
             f"City {city.name}: {asset} of {number_of(len(other), 'day')}, {other[0]} to {other[-1]}, were stored with "
             "other settings than the city's file has now (time zone, box, grid, types, or the meaning of times and "
-            f"points). Rebuild raw_alerts, cleaned_alerts and grid_tensors for these days, or undo the change: "
+            f"points). Rebuild {', '.join(ALERTS[:-1])} and {ALERTS[-1]} for these days, or undo the change: "
             f"{LAUNCH} --assets {selection} --partition-range {other[0]}...{other[-1]}"
         )

@@ -19,8 +19,7 @@ from shotspotter_assets.cleaning.incidents import incident_numbers
 from shotspotter_assets.cleaning.spellings import are_unlisted, type_codes, unknown_spellings
 from shotspotter_assets.geometry.cells import Plane
 from shotspotter_assets.sources.schema import FIRST_POSSIBLE_DAY, PLACE_DECIMALS, RAW_SCHEMA
-from shotspotter_assets.storage.catalogue import CLEANED, REJECTED
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import CLEANED, REJECTED, Asset
 
 AS_SPELLED: Final = "gunshot_type_as_received"
 BEFORE_START: Final = "before_start"

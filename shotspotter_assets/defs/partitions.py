@@ -12,7 +12,8 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import Cities
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import Asset
+from shotspotter_assets.storage.specs import SAME, Days, Partitions, Whole
 
 PARTITION: Final = "dagster/partition"
 RANGE_START: Final = "dagster/asset_partition_range_start"
@@ -21,24 +22,42 @@ DAYS_FORMAT: Final = "%Y-%m-%d"
 RunContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
 
 
+SINGLE_RUN: Final = dg.BackfillPolicy.single_run()  # one run for all days, which reads the source once
+MAX_EDGE_DAYS: Final = 14  # days of an edge to many days: Dagster ignores edges to 100 or more; lineage has all of them
+
+
+def partitions_of(city: City, asset: Asset) -> dg.PartitionsDefinition | None:
+    """Return the partitions of a city's asset; None for an asset without partitions.
+
+    Scores have the partitions of issue dates, as one run can only build assets of the same partitions.
+    """
+    match asset.spec.partitions:
+        case Partitions.DAYS:
+            return day_partitions(city)
+        case Partitions.ISSUE_DATES | Partitions.SCORED_DAYS:
+            return issue_dates(city)
+        case Partitions.FOLDS:
+            return fold_partitions(city, tested=Whole.TEST_WINDOW in asset.inputs.values())
+    return None
+
+
+def mapping_of(city: City, asset: Asset, source: Asset) -> dg.PartitionMapping | None:
+    """Return the mapping of an asset's partitions to those of an input; None for Dagster's own, as for equal partitions."""
+    relation = asset.inputs[source]
+    if relation is Whole.TEST_WINDOW:
+        return _window(0, city.folds.test_cutoffs - 1)
+    if not isinstance(relation, Days) or relation == SAME:
+        return None
+    if asset.spec.partitions is Partitions.FOLDS:
+        return _window(-1, -1)  # the period before the cutoff, for all earlier days
+    first = 1 - MAX_EDGE_DAYS if relation.first is None else max(relation.first, 1 - MAX_EDGE_DAYS)
+    return _window(first, relation.last)
+
+
 def _window(first: int, last: int) -> dg.TimeWindowPartitionMapping:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # the pinned version and the tests of the windows stand for it
         return dg.TimeWindowPartitionMapping(first, last, allow_nonexistent_upstream_partitions=True)
-
-
-SINGLE_RUN: Final = dg.BackfillPolicy.single_run()  # one run for all days, which reads the source once
-PERIOD_BEFORE_CUTOFF: Final = _window(-1, -1)
-"""Period before the cutoff. All earlier days are read, but Dagster ignores edges of 100 or more upstream partitions."""
-SAME_FOLD: Final = dg.TimeWindowPartitionMapping()  # tested folds are a subset of the folds that can be trained
-LAST_FORTNIGHT: Final = _window(-13, 0)  # edge to all earlier days; lineage finds corrections of any age
-LAST_TWO_DAYS: Final = _window(-1, 0)  # a shift over midnight ends on the day after it began
-DAY_BEFORE: Final = _window(-1, -1)  # a day is scored with the forecast that was issued the day before
-
-
-def period_after_cutoff(city: City) -> dg.TimeWindowPartitionMapping:
-    """Return the mapping of a fold to the days of its test window."""
-    return _window(0, city.folds.test_cutoffs - 1)
 
 
 def asset_key(city: City, asset: Asset) -> dg.AssetKey:
@@ -52,10 +71,7 @@ def day_partitions(city: City, first: date | None = None) -> dg.DailyPartitionsD
 
 
 def issue_dates(city: City) -> dg.DailyPartitionsDefinition:
-    """Return the issue dates of live models, forecasts and products of these, to the current day.
-
-    Scores of days have the same partitions, as one run can only build assets of the same partitions.
-    """
+    """Return the issue dates of live models, forecasts and products of these, to the current day."""
     return _days(city, city.first_issue_date, end_offset=1)
 
 

@@ -11,7 +11,7 @@ from shotspotter_assets.automation.under_way import NEWEST_DAY, RunUnderWay
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs.partitions import PARTITION, RANGE_END, RANGE_START
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import Asset
 
 CITY_TAG: Final = "shotspotter/city"
 TARGET_TAG: Final = "shotspotter/target"  # city, first asset and days

@@ -15,8 +15,7 @@ from shotspotter_assets.calendar.dates import day_starts, hours_of_days
 from shotspotter_assets.cities import stored_settings as stored
 from shotspotter_assets.cities.city import FIRST_EVENT_CODE, UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.geometry.cells import cells_at
-from shotspotter_assets.storage.catalogue import TENSORS
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import TENSORS, Asset
 
 MAX_DAY_HOURS: Final = 25
 MICROSECONDS_PER_HOUR: Final = 3_600_000_000

@@ -22,11 +22,10 @@ from shotspotter_assets.models.history import History, alerts_of, evening_alerts
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import RECENT_DAYS, data_in_words
-from shotspotter_assets.storage.catalogue import TENSORS
+from shotspotter_assets.storage.catalogue import TENSORS, Asset
 from shotspotter_assets.storage.errors import MissingPartitionsError
 from shotspotter_assets.storage.lineage import read_lineage
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.storage.stored_file import Asset
 
 MAX_CELL_HOURS = 60_000_000  # maximum size of a history by hour: five years of 36 x 36 covered cells
 

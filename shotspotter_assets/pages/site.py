@@ -33,7 +33,7 @@ from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.serving.issued_forecasts import IssueRecord
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import table_in_words
-from shotspotter_assets.storage.catalogue import INDEX, LINEAGE, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS
+from shotspotter_assets.storage.catalogue import INDEX, LINEAGE, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS, Asset
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
@@ -98,7 +98,7 @@ class Site:
     @classmethod
     def of(cls, store: Store, name: str) -> "Site":
         found = PagesRecord.find_sound(store, name) or PagesRecord(city=name, card=CityCard(name=name))
-        stored = store.files_present(PAGE.asset, name) - {PAGES_RECORD.file, LINEAGE[PAGE.asset].file}
+        stored = store.files_present(PAGE.asset, name) - {PAGES_RECORD.file, LINEAGE[Asset.CITY_PAGES].file}
         # A file that was deleted by hand is written again.
         files = {file: digest for file, digest in found.files.items() if file in stored}
         return cls(store, name, found.model_copy(update={"files": files}), stored)

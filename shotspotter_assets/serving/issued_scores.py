@@ -47,7 +47,7 @@ class DayScores:
 
 @dataclass(frozen=True)
 class RollingScores:
-    """Scores of the served forecasts of the last `WINDOW_DAYS`; units as in `DayScores`."""
+    """Scores of the served forecasts of the last `SCORED_FORECASTS_DAYS`; units as in `DayScores`."""
 
     days: int  # number of scored days
     replayed: int  # number of these days whose forecast is replayed
@@ -95,8 +95,9 @@ class ScoreRecord(StoredRecord):
 def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: ServingRecord | None) -> ScoreRecord:
     """Score the issue date of `stored`, if known, and the weeks to it.
 
-    `stored` are the days to the issue date, at most the last `HISTORY_DAYS`; `forecasts` are next-day rows of issued
-    forecasts of the last `WINDOW_DAYS`, of which those with the lead of the last one count, or with any from `POOLED_LEAD` on.
+    `stored` are the days to the issue date, at most the last `SCORES_HISTORY_DAYS`; `forecasts` are next-day rows of issued
+    forecasts of the last `SCORED_FORECASTS_DAYS`. Of these, the ones with the lead of the last one count, or all from
+    `POOLED_LEAD` on.
     """
     scored_date = stored.issue_date
     lead = lead_of(forecasts[max(forecasts)]) if forecasts else 1

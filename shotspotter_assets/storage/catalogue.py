@@ -1,10 +1,182 @@
-"""The catalogue of stored tables, records and files: for paths, validation, schemas in the UI and the data dictionary."""
+"""The catalogue of assets, and of the tables, records and files that they store.
 
+All that lists assets or keys of the city's file is derived from `Asset`: dependencies in Dagster, versions of inputs, hashes
+of settings, order of automation, folders, pages, tests and documents. Files serve paths, validation, schemas in the UI and
+the data dictionary.
+"""
+
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, Self
 
-from shotspotter_assets.storage.stored_file import Asset, Column, StoredFile, StoredTable
+from shotspotter_assets.storage.specs import (
+    DAY_BEFORE,
+    DAYS_BEFORE,
+    DAYS_TO_OWN,
+    LAST_TWO_DAYS,
+    SAME,
+    Days,
+    Partitions,
+    Relation,
+    Spec,
+    StoredFolder,
+    Whole,
+)
+from shotspotter_assets.storage.stored_file import Column, StoredFile, StoredTable
+
+SCORED_FORECASTS_DAYS: Final = 91  # issue dates of the rolling scores and gate
+SCORES_HISTORY_DAYS: Final = 365  # stored days that show the usual silences, and so which days are known
+
+
+class Asset(StoredFolder):
+    """Names of the assets, each after its inputs, with their declarations."""
+
+    spec: Spec
+
+    def __new__(cls, name: str, spec: Spec) -> Self:
+        """Return a member that equals its name."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.spec = spec
+        return member
+
+    RAW_ALERTS = "raw_alerts", Spec(Partitions.DAYS, keys=("time_zone",), other_keys=("source", "other_sources"))
+    CLEANED_ALERTS = (
+        "cleaned_alerts",
+        Spec(Partitions.DAYS, {"raw_alerts": SAME}, keys=("box", "event_types"), other_keys=("gunshot_spellings",)),
+    )
+    GRID_TENSORS = (
+        "grid_tensors",
+        Spec(Partitions.DAYS, {"cleaned_alerts": SAME}, keys=("grid", "counted"), on_pages=True),
+    )
+    TUNED_SETTINGS = (
+        "tuned_settings",
+        Spec(Partitions.FOLDS, {"grid_tensors": DAYS_BEFORE}, by_target=True, automatic=False),
+    )
+    FOLD_MODELS = (  # a fold keeps the other settings of its training
+        "fold_models",
+        Spec(Partitions.FOLDS, {"grid_tensors": DAYS_BEFORE}, keys=("targets",), by_target=True),
+    )
+    EVALUATION_REPORTS = (
+        "evaluation_reports",
+        Spec(Partitions.FOLDS, {"fold_models": SAME, "grid_tensors": Whole.TEST_WINDOW}, by_target=True),
+    )
+    WALK_FORWARD_REPORTS = (
+        "walk_forward_reports",
+        Spec(
+            Partitions.NONE,
+            {"evaluation_reports": Whole.FINISHED, "live_models": Whole.APPROVALS},
+            keys=("gate", "targets"),
+            by_target=True,
+            on_pages=True,
+        ),
+    )
+    LIVE_MODELS = (
+        "live_models",
+        Spec(
+            Partitions.ISSUE_DATES,
+            {"grid_tensors": DAYS_TO_OWN},
+            keys=("targets", "coverage", "factors", "holidays", "forecasters", "network", "folds"),
+            other_keys=("serves", "gate", "approval"),
+            by_target=True,
+        ),
+    )
+    RISK_FORECASTS = (
+        "risk_forecasts",
+        Spec(
+            Partitions.ISSUE_DATES,
+            {"live_models": SAME, "grid_tensors": DAYS_TO_OWN},
+            by_target=True,
+            on_pages=True,
+        ),
+    )
+    STREET_RISK = (
+        "street_risk",
+        Spec(Partitions.ISSUE_DATES, {"risk_forecasts": SAME}, keys=("streets",), by_target=True, on_pages=True),
+    )
+    PATROL_PLANS = (
+        "patrol_plans",
+        Spec(
+            Partitions.ISSUE_DATES,
+            {"risk_forecasts": SAME, "street_risk": SAME},
+            keys=("patrol", "targets"),
+            on_pages=True,
+        ),
+    )
+    FORECAST_SCORES = (
+        "forecast_scores",
+        Spec(
+            Partitions.SCORED_DAYS,
+            {"risk_forecasts": Days(-SCORED_FORECASTS_DAYS, -1), "grid_tensors": Days(1 - SCORES_HISTORY_DAYS, 0)},
+            by_target=True,
+            on_pages=True,
+        ),
+    )
+    STREET_SCORES = (
+        "street_scores",
+        Spec(
+            Partitions.SCORED_DAYS,
+            {"street_risk": DAY_BEFORE, "cleaned_alerts": LAST_TWO_DAYS, "grid_tensors": LAST_TWO_DAYS},
+            by_target=True,
+            section="streets",
+        ),
+    )
+    NOWCASTS = (
+        "nowcasts",
+        Spec(Partitions.NONE, {"live_models": Whole.ALL, "grid_tensors": Whole.ALL}, automatic=False),
+    )
+    NOWCAST_SCORES = (
+        "nowcast_scores",
+        Spec(Partitions.SCORED_DAYS, {"cleaned_alerts": LAST_TWO_DAYS}, section="nowcasts"),
+    )
+    CITY_PAGES = (
+        "city_pages",
+        Spec(
+            Partitions.NONE,
+            keys=("title", "short_name", "targets", "layers", "base_map", "patrol", "acknowledged", "public"),
+        ),
+    )
+    SHARED_MODELS = (
+        "shared_models",
+        Spec(Partitions.WEEKS, {"grid_tensors": Whole.ALL}, keys=("shared",), automatic=False),
+    )
+
+    @property
+    def is_by_target(self) -> bool:
+        """True if each target has its own folder."""
+        return self.spec.by_target
+
+    @property
+    def inputs(self) -> Mapping["Asset", Relation]:
+        """Relations to the assets that this one is made from; pages are made from all assets that they show."""
+        if self is Asset.CITY_PAGES:
+            return {asset: Whole.ALL for asset in Asset if asset.spec.on_pages}
+        return {asset: self.spec.inputs[asset] for asset in Asset if asset in self.spec.inputs}
+
+    @property
+    def ancestors(self) -> tuple["Asset", ...]:
+        """The assets that this one is made from, directly or not, in order."""
+        found = {ancestor for asset in self.inputs for ancestor in (asset, *asset.ancestors)}
+        return tuple(asset for asset in Asset if asset in found)
+
+
+class OtherFolder(StoredFolder):
+    """Folders of files that no asset holds."""
+
+    ARRIVALS = "arrivals"
+    QUALITY = "quality"
+
+
+def automatic(partitions: Partitions) -> tuple[Asset, ...]:
+    """Return in order the assets of a kind of partitions whose runs a city's sensor requests."""
+    return tuple(asset for asset in Asset if asset.spec.automatic and asset.spec.partitions is partitions)
+
+
+ALERTS: Final = automatic(Partitions.DAYS)
+PRODUCTS: Final = automatic(Partitions.ISSUE_DATES)
+SCORES: Final = automatic(Partitions.SCORED_DAYS)
+TRAINING: Final = tuple(asset for asset in Asset if asset.spec.partitions is Partitions.FOLDS)  # beside daily runs
 
 RECORD: Final = "record.json"
 _DAY: Final = "day"
@@ -66,12 +238,14 @@ _STATES: Final = {
     "is_unusual": Column("bool", "True for a day with far more alerts than usual that nobody has accepted."),
 }
 DAYS: Final = StoredTable(Asset.RAW_ALERTS, _CITY, "_days.parquet", "State of each stored day.", _STATES)
-RECEIVED: Final = StoredFile(Asset.ARRIVALS, _CITY, "received.json", "Landed files, with their days and errors.")
-MERGED: Final = StoredFile(Asset.ARRIVALS, _CITY, "{hash}.merged.json", "Versions of days of which files differ.")
-POLLED: Final = StoredFile(Asset.ARRIVALS, _CITY, "polled.json", "Last answers of the live sources.")
-WAITING: Final = StoredFile(Asset.ARRIVALS, _CITY, "waiting.json", "Landed rows that are not built yet, in words.")
+RECEIVED: Final = StoredFile(OtherFolder.ARRIVALS, _CITY, "received.json", "Landed files, with their days and errors.")
+MERGED: Final = StoredFile(OtherFolder.ARRIVALS, _CITY, "{hash}.merged.json", "Versions of days of which files differ.")
+POLLED: Final = StoredFile(OtherFolder.ARRIVALS, _CITY, "polled.json", "Last answers of the live sources.")
+WAITING: Final = StoredFile(
+    OtherFolder.ARRIVALS, _CITY, "waiting.json", "Landed rows that are not built yet, in words."
+)
 _ARRIVED: Final = {"filed": Column("date32[day]", "Local day of the row."), **_RECEIVED}
-ARRIVED_ROWS: Final = StoredTable(Asset.ARRIVALS, _CITY, "{hash}.parquet", "Rows of one landed file.", _ARRIVED)
+ARRIVED_ROWS: Final = StoredTable(OtherFolder.ARRIVALS, _CITY, "{hash}.parquet", "Rows of one landed file.", _ARRIVED)
 
 # cleaned_alerts
 _CLEANED: Final = {
@@ -276,4 +450,4 @@ PLAN_CSV: Final = StoredFile(Asset.CITY_PAGES, _CITY, "plan.csv", "Columns of it
 PLAN_MAP: Final = StoredFile(Asset.CITY_PAGES, _CITY, "plan.geojson", "The plan's cells, with these columns.")
 STREETS_CSV: Final = StoredFile(Asset.CITY_PAGES, _CITY, "streets.csv", "Columns of its `top_streets.parquet`.")
 PAGES_RECORD: Final = StoredFile(Asset.CITY_PAGES, _CITY, "pages.json", "Hashes of the written pages.")
-CITY_STATE: Final = StoredFile(Asset.QUALITY, _CITY, "city_state.json", "Open warnings of the data checks.")
+CITY_STATE: Final = StoredFile(OtherFolder.QUALITY, _CITY, "city_state.json", "Open warnings of the data checks.")

@@ -3,11 +3,11 @@
 from collections.abc import Collection
 from datetime import date
 
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import ALERTS
+from shotspotter_assets.storage.specs import StoredFolder
 from shotspotter_assets.wording import LAUNCH, number_of
 
 _MAX_LISTED_DAYS = 5
-_ALERT_ASSETS = (Asset.RAW_ALERTS, Asset.CLEANED_ALERTS, Asset.GRID_TENSORS)
 
 
 class StoreError(Exception):
@@ -20,7 +20,7 @@ class StoreError(Exception):
 class MissingObjectError(StoreError):
     """A missing object."""
 
-    def __init__(self, asset: Asset, city: str, day: date | None, file: str, uri: str) -> None:
+    def __init__(self, asset: StoredFolder, city: str, day: date | None, file: str, uri: str) -> None:
         where = city if day is None else f"{city} on {day}"
         super().__init__(f"{asset} has no {file} for {where} ({uri} does not exist): {_remedy(asset, city, day, day)}")
 
@@ -28,7 +28,9 @@ class MissingObjectError(StoreError):
 class MissingPartitionsError(StoreError):
     """Missing days of a window."""
 
-    def __init__(self, asset: Asset, city: str, file: str, days: Collection[date], window: tuple[date, date]) -> None:
+    def __init__(
+        self, asset: StoredFolder, city: str, file: str, days: Collection[date], window: tuple[date, date]
+    ) -> None:
         self.days: list[date] = sorted(days)
         first, last = window
         more = len(days) - _MAX_LISTED_DAYS
@@ -42,7 +44,7 @@ class MissingPartitionsError(StoreError):
 class CorruptObjectError(StoreError):
     """An unreadable object: a damaged Parquet file, or a record of another version."""
 
-    def __init__(self, asset: Asset, key: str, uri: str, reason: str) -> None:
+    def __init__(self, asset: StoredFolder, key: str, uri: str, reason: str) -> None:
         super().__init__(f"{uri} cannot be used ({reason}). Rebuild it: materialize {asset} for {key} again.")
 
 
@@ -52,8 +54,8 @@ def unusable(root: str, reason: str) -> StoreError:
     return StoreError(f"Cannot use the store {root}: {reason}. {remedy}")
 
 
-def _remedy(asset: Asset, city: str, first: date | None, last: date | None) -> str:
-    assets = _ALERT_ASSETS if asset in _ALERT_ASSETS else (asset,)
+def _remedy(asset: StoredFolder, city: str, first: date | None, last: date | None) -> str:
+    assets = ALERTS if asset in ALERTS else (asset,)
     days = f" --partition {first}" if first == last else f" --partition-range {first}...{last}"
     which = days if first is not None else ""
     return f"Materialize it: {LAUNCH} --assets {','.join(f'{city}/{name}' for name in assets)}{which}"

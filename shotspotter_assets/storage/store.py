@@ -24,7 +24,8 @@ from pydantic import ValidationError
 
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.local_files import LocalFiles
-from shotspotter_assets.storage.stored_file import GUNFIRE, Asset, StoredFile, StoredTable
+from shotspotter_assets.storage.specs import StoredFolder
+from shotspotter_assets.storage.stored_file import GUNFIRE, StoredFile, StoredTable
 
 if TYPE_CHECKING:
     from shotspotter_assets.storage.s3_objects import S3Objects
@@ -55,7 +56,7 @@ class Store:
         self._objects = objects_at(root, s3_client)
 
     def of(self, target: str) -> "Store":
-        """Return the store that reads and writes the files of a target, where these are by target (`BY_TARGET`)."""
+        """Return the store that reads and writes the files of a target, where these are by target (`Spec.by_target`)."""
         other = copy(self)
         other.target = target
         return other
@@ -174,7 +175,7 @@ class Store:
             log.warning("%s", error)
             return None
 
-    def files_present(self, asset: Asset, city: str) -> set[str]:
+    def files_present(self, asset: StoredFolder, city: str) -> set[str]:
         """Return the files of an asset of a city, by path within its folder."""
         return self._objects.files_in(f"{asset}/city={city}")
 

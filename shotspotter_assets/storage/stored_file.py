@@ -3,48 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self
+
+from shotspotter_assets.storage.specs import StoredFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ALL_CITIES: Final = "all-cities"  # name of the city of files of all cities; no city can have it
 GUNFIRE: Final = "gunfire"  # target of a city without `targets` in its file
-
-
-class Asset(StrEnum):
-    """Names of the assets, and of two further folders."""
-
-    RAW_ALERTS = "raw_alerts"
-    CLEANED_ALERTS = "cleaned_alerts"
-    GRID_TENSORS = "grid_tensors"
-    TUNED_SETTINGS = "tuned_settings"
-    FOLD_MODELS = "fold_models"
-    EVALUATION_REPORTS = "evaluation_reports"
-    WALK_FORWARD_REPORTS = "walk_forward_reports"
-    LIVE_MODELS = "live_models"
-    RISK_FORECASTS = "risk_forecasts"
-    STREET_RISK = "street_risk"
-    STREET_SCORES = "street_scores"
-    PATROL_PLANS = "patrol_plans"
-    FORECAST_SCORES = "forecast_scores"
-    NOWCASTS = "nowcasts"
-    NOWCAST_SCORES = "nowcast_scores"
-    CITY_PAGES = "city_pages"
-    SHARED_MODELS = "shared_models"
-    ARRIVALS = "arrivals"
-    QUALITY = "quality"
-
-
-BY_TARGET: Final = frozenset(
-    {
-        *(Asset.TUNED_SETTINGS, Asset.FOLD_MODELS, Asset.EVALUATION_REPORTS, Asset.WALK_FORWARD_REPORTS),
-        *(Asset.LIVE_MODELS, Asset.RISK_FORECASTS, Asset.STREET_RISK, Asset.FORECAST_SCORES, Asset.STREET_SCORES),
-    }
-)
-"""Assets that have the files of a partition once for each target of the city; their lineage is that of all targets."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +28,7 @@ class Column:
 class StoredFile:
     """One file of each partition of an asset."""
 
-    asset: Asset
+    asset: StoredFolder
     date_name: str  # date that names the partition, such as `issue_date`; empty for one file per city
     file: str  # name of the file; `named` fills words in braces
     meaning: str
@@ -73,7 +41,7 @@ class StoredFile:
     @property
     def is_by_target(self) -> bool:
         """True if each target has the file."""
-        return self.asset in BY_TARGET and not self.file.startswith("_")
+        return self.asset.is_by_target and not self.file.startswith("_")
 
     def folder(self, city: str, target: str) -> str:
         """Return the path of the city's folder, in which each target may have its own."""

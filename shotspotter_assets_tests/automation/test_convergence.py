@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from shotspotter_assets.automation.due import PRODUCTS
 from shotspotter_assets.automation.due_days import MAX_NAMED
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
@@ -24,10 +23,19 @@ from shotspotter_assets.defs.partitions import range_tags
 from shotspotter_assets.quality.on_time import lateness
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.sources.schema import PUBLISHED
-from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, FORECAST_RECORD, PAGE, RAW_ROWS, STATUS, TENSORS
+from shotspotter_assets.storage.catalogue import (
+    CLEANED,
+    FORECAST,
+    FORECAST_RECORD,
+    PAGE,
+    PRODUCTS,
+    RAW_ROWS,
+    STATUS,
+    TENSORS,
+    Asset,
+)
 from shotspotter_assets.storage.local_files import LocalFiles
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.storage.stored_file import Asset
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
 from shotspotter_assets_tests.automation.statements import ALWAYS, IDLE, Said, untrue
 

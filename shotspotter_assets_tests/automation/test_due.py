@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shotspotter_assets.automation.due import ALERTS, PRODUCTS, TRAINING, due
+from shotspotter_assets.automation.due import due
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.automation.under_way import DueRun, RunUnderWay
 from shotspotter_assets.calendar.local_time import days_between
@@ -18,7 +18,7 @@ from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.sources.known_days import SourceReport
 from shotspotter_assets.sources.schema import SIMULATED
 from shotspotter_assets.sources.snapshot import Polled, Snapshot
-from shotspotter_assets.storage.catalogue import TENSORS
+from shotspotter_assets.storage.catalogue import ALERTS, PRODUCTS, TENSORS, TRAINING, Asset
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import CITIES
@@ -38,7 +38,7 @@ class Town:
         self.polled: dict[str, Polled] = {}
 
     def add(self, first: date, last: date, version: str = "1", settings: str = "") -> None:
-        settings = settings or settings_hash(self.city, "grid_tensors")
+        settings = settings or settings_hash(self.city, Asset.GRID_TENSORS)
         day = Day("known", "It has rows.", 1, 0, settings, None, {SIMULATED: version})
         days = days_between(first, last)
         table = DayTable.update(self.store, CITY, dict.fromkeys(days, day))
@@ -51,7 +51,7 @@ class Town:
         for asset in assets:
             for key in keys:
                 stored = Stored.read(self.store, self.city)
-                stored.record(asset, key, stored.made_from(asset, key), version)
+                stored.record(Asset(asset), key, stored.made_from(Asset(asset), key), version)
 
     def due(self, today: date, *under_way: RunUnderWay, at: time = time(17)) -> list[DueRun]:
         now = datetime.combine(today, at, UTC)

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
-from shotspotter_assets.automation.due import ALERTS, PRODUCTS
 from shotspotter_assets.automation.stored import Stored
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.defs.partitions import range_tags
@@ -22,7 +21,7 @@ from shotspotter_assets.serving.issued_forecasts import ForecastRecord
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.serving.training import MIN_HISTORY_DAYS, train_live
 from shotspotter_assets.sources.day_table import DayTable
-from shotspotter_assets.storage.catalogue import FORECAST_RECORD
+from shotspotter_assets.storage.catalogue import ALERTS, FORECAST_RECORD, PRODUCTS
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
 from shotspotter_assets_tests.automation.statements import Said

@@ -14,13 +14,14 @@ from shotspotter_assets.cities.factors import refused_part
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.cities.patrol_rules import PatrolRules, Repeats, Shift
 from shotspotter_assets.cities.publication import NowcastRules
-from shotspotter_assets.cities.stored_settings import SETTINGS, Asset, refuse_other_settings, settings_hash
+from shotspotter_assets.cities.stored_settings import SETTINGS, refuse_other_settings, settings_hash
 from shotspotter_assets.city_files import CityFile, CityFileError, load_city
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.geometry.shapes import polygon_feature, read_areas
 from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.serving.risk_tables import NOON
 from shotspotter_assets.sources.schema import RAW_SCHEMA
+from shotspotter_assets.storage.catalogue import ALERTS, Asset
 from shotspotter_assets.storage.store import gather_metadata
 from shotspotter_assets_tests.cities.test_city_files import write
 from shotspotter_assets_tests.conftest import TEST_CITIES
@@ -131,7 +132,9 @@ def stored(asset: Asset) -> list[Any]:
     ]
     raw = pa.Table.from_pylist(rows, RAW_SCHEMA)
     tables = {
-        "raw_alerts": dict.fromkeys(DAYS, raw.replace_schema_metadata({SETTINGS: settings_hash(CITY, "raw_alerts")})),
+        "raw_alerts": dict.fromkeys(
+            DAYS, raw.replace_schema_metadata({SETTINGS: settings_hash(CITY, Asset.RAW_ALERTS)})
+        ),
         "cleaned_alerts": {day: cleaned.alerts for day, cleaned in clean_alerts(raw, DAYS, CITY).items()},
         "grid_tensors": dict.fromkeys(DAYS, grid_schema(24, CITY).empty_table()),
     }
@@ -155,15 +158,14 @@ def stored(asset: Asset) -> list[Any]:
 def test_a_changed_setting_refuses_the_days_that_depend_on_it(changes: dict[str, Any], stale: str) -> None:
     source = CITY.source.model_dump() | changes.get("source", {})
     city = CityFile.model_validate(CITY.model_dump() | changes | {"source": source})
-    assets: tuple[Asset, ...] = ("raw_alerts", "cleaned_alerts", "grid_tensors")
-    for asset in assets:
+    for asset in ALERTS:
         metadata = gather_metadata(DAYS, stored(asset))
         refuse_other_settings(metadata, DAYS, CITY, asset)
         with pytest.raises(ValueError, match=f"{asset} of 3 days") if asset[0] in stale else nullcontext():
             refuse_other_settings(metadata, DAYS, city, asset)
 
 
-@pytest.mark.parametrize("asset", ["raw_alerts", "cleaned_alerts", "grid_tensors"])
+@pytest.mark.parametrize("asset", ALERTS)
 def test_the_refusal_names_the_days_and_the_command_that_rebuilds_them(asset: Asset) -> None:
     metadata = gather_metadata(DAYS, [*stored(asset)[:1], *[{SETTINGS.encode(): b"other"}] * 2])
     with pytest.raises(ValueError, match=f"landing_city: {asset} of 2 days, 2024-03-02 to 2024-03-03") as refused:

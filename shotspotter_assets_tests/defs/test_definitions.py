@@ -15,11 +15,11 @@ import yaml
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import deserialize_value, serialize_value
 
-from shotspotter_assets.automation.due import ALERTS, PRODUCTS
 from shotspotter_assets.defs.city_assets import automated_keys, city_assets
 from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.models.forecaster_registry import FORECASTERS
 from shotspotter_assets.settings import CHECKOUT
+from shotspotter_assets.storage.catalogue import ALERTS, PRODUCTS, Asset
 from shotspotter_assets_tests.defs.chain import CITIES, resources
 from shotspotter_assets_tests.deploy.machines import RUNS, TOWN, launch
 from shotspotter_assets_tests.ports import free_port
@@ -28,11 +28,6 @@ from shotspotter_assets_tests.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = resources("store").definitions
 HEAVY = ("tensorflow", "keras", "sklearn", "matplotlib", "lightgbm", "pandas", "pyarrow", "numpy", "scipy")
-ASSETS = {
-    "raw_alerts", "cleaned_alerts", "grid_tensors", "tuned_settings", "fold_models", "evaluation_reports",
-    "walk_forward_reports", "live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores", "nowcasts",
-    "city_pages",
-}  # fmt: skip
 DAILY_CHAIN = (*ALERTS, *PRODUCTS, "forecast_scores", "city_pages")
 
 
@@ -59,7 +54,12 @@ def test_the_function_of_an_op_has_the_name_of_its_asset() -> None:
 def test_every_city_has_its_own_described_assets() -> None:
     specs = list(DEFINITIONS.resolve_all_asset_specs())
     keys = {spec.key for spec in specs}
-    assert keys == {dg.AssetKey("shared_models")} | {dg.AssetKey([city, asset]) for city in CITIES for asset in ASSETS}
+    assert keys == {dg.AssetKey(Asset.SHARED_MODELS)} | {
+        asset_key(city, asset)
+        for city in CITIES.values()
+        for asset in Asset
+        if city.has(asset) and asset is not Asset.SHARED_MODELS
+    }
     for spec in specs:
         assert spec.description
         assert spec.group_name in {*CITIES, "shared"}
@@ -74,8 +74,9 @@ def test_one_run_can_build_the_newest_day() -> None:
 
 
 def test_sensors_may_request_all_assets_but_searches_and_nowcasts() -> None:
-    automated = {key.path[-1] for key in automated_keys(city_assets(CITIES["tiny_city"]))}
-    assert ASSETS - automated == {"tuned_settings", "nowcasts"}
+    city = CITIES["tiny_city"]
+    keys = {key for assets in city_assets(city).assets for key in assets.keys}
+    assert keys - {*automated_keys(city)} == {asset_key(city, Asset.TUNED_SETTINGS), asset_key(city, Asset.NOWCASTS)}
 
 
 def test_every_check_of_a_partitioned_asset_declares_its_partitions() -> None:

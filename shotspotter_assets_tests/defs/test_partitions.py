@@ -9,6 +9,7 @@ from dagster._core.test_utils import freeze_time
 from shotspotter_assets.calendar.local_time import contiguous
 from shotspotter_assets.cities.folds import Folds
 from shotspotter_assets.defs import partitions
+from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets_tests.defs.chain import CITIES
 
 TINY = CITIES["tiny_city"]
@@ -77,7 +78,8 @@ def test_tested_folds_wait_for_a_year_of_test_days() -> None:
     with freeze_time(datetime(2024, 10, 2, tzinfo=ZoneInfo("America/New_York"))):
         tested, days = partitions.fold_partitions(city, tested=True), partitions.day_partitions(city)
         assert tested.get_partition_keys() == ["2023-10-01"]
-        fold, mapping = tested.subset_with_partition_keys(["2023-10-01"]), partitions.period_after_cutoff(city)
+        fold = tested.subset_with_partition_keys(["2023-10-01"])
+        mapping = partitions.mapping_of(city, Asset.EVALUATION_REPORTS, Asset.GRID_TENSORS)
         mapped = mapping.get_upstream_mapped_partitions_result_for_partitions(fold, tested, days)
         keys = sorted(mapped.partitions_subset.get_partition_keys())
     assert (keys[0], keys[-1]) == ("2023-10-01", "2024-09-30")

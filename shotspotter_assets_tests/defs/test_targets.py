@@ -21,6 +21,7 @@ from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.retraining import choose_models
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage import catalogue
+from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, run_fold, with_city
 from shotspotter_assets_tests.instances import instance_in_memory
@@ -96,11 +97,13 @@ def test_stored_tables_have_a_target_column(made: Path) -> None:
 def test_a_partition_is_current_once_all_targets_are_made(made: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(made, tmp_path / "store"))
     stored = Stored.read(Store(str(root)), CITY)
-    assert all(stored.is_current(asset, NEXT) for asset in ("live_models", "risk_forecasts", "patrol_plans"))
+    assert all(
+        stored.is_current(asset, NEXT) for asset in (Asset.LIVE_MODELS, Asset.RISK_FORECASTS, Asset.PATROL_PLANS)
+    )
     more = CITY.model_copy(update={"targets": CITY.targets | {"both": ("gunshots", "robbery")}})
     stored = Stored.read(Store(str(root)), more)
-    assert not any(stored.is_current(asset, NEXT) for asset in ("live_models", "patrol_plans"))
-    assert not stored.is_current("fold_models", FOLD)
+    assert not any(stored.is_current(asset, NEXT) for asset in (Asset.LIVE_MODELS, Asset.PATROL_PLANS))
+    assert not stored.is_current(Asset.FOLD_MODELS, FOLD)
 
 
 def test_changed_targets_end_as_from_scratch(made: Path, tmp_path: Path) -> None:
@@ -112,7 +115,7 @@ def test_changed_targets_end_as_from_scratch(made: Path, tmp_path: Path) -> None
         assert run_fold("fold_models", "tiny_city", str(FOLD), on, instance, {"models": ["stack"]}).success
         assert run_fold("evaluation_reports", "tiny_city", str(FOLD), on, instance).success
         # The forecasts of a renamed target are those before.
-        assert not Stored.read(Store(str(root)), changed["tiny_city"]).is_current("walk_forward_reports")
+        assert not Stored.read(Store(str(root)), changed["tiny_city"]).is_current(Asset.WALK_FORWARD_REPORTS)
         how = {"instance": instance, "checks": ()}
         materialize("tiny_city", ["walk_forward_reports"], on, **how)
         materialize("tiny_city", DAILY, on, partition_key=str(NEXT), config=config, **how)

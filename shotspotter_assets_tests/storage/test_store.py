@@ -14,10 +14,10 @@ import pytest
 
 from shotspotter_assets.cities.stored_settings import values_by_day
 from shotspotter_assets.storage import catalogue, fingerprints
-from shotspotter_assets.storage.catalogue import CLEANED, FOLD_MODEL, FOLD_RECORD, REJECTED
+from shotspotter_assets.storage.catalogue import CLEANED, FOLD_MODEL, FOLD_RECORD, REJECTED, Asset
 from shotspotter_assets.storage.errors import CorruptObjectError, MissingObjectError, MissingPartitionsError
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.storage.stored_file import Asset, Column, StoredFile
+from shotspotter_assets.storage.stored_file import Column, StoredFile
 
 DAY = date(2018, 5, 1)
 DC = "washington_dc"

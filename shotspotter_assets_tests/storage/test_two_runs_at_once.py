@@ -6,9 +6,9 @@ from datetime import date, timedelta
 import pytest
 
 from shotspotter_assets.sources.day_table import Day, DayTable
+from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.lineage import Origin, begin_lineage, read_lineage, record_lineage
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.storage.stored_file import Asset
 
 CITY, DAY = "town", date(2026, 3, 2)
 RUNS, DAYS_OF_RUN = 6, 5

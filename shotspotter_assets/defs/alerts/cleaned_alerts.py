@@ -10,12 +10,11 @@ import dagster as dg
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import OPTIONAL, day_settings, is_given_up
+from shotspotter_assets.defs.materialize import OPTIONAL, asset_settings, is_given_up
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
-from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED, Asset
 from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
@@ -27,9 +26,9 @@ MAX_CHARACTERS: Final = 80  # unknown types that are shown, and the length of ea
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its checks."""
-    shown: dict[str, Any] = {"kinds": {"parquet"}, "code_version": "3", "table": CLEANED}
+    settings = asset_settings(city, Asset.CLEANED_ALERTS, kinds={"parquet"}, code_version="3", table=CLEANED)
 
-    @dg.asset(**day_settings(city, Asset.CLEANED_ALERTS, {Asset.RAW_ALERTS: None}, **shown, **OPTIONAL))
+    @dg.asset(**settings, **OPTIONAL)
     def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
         """The tidy table of usable alerts, and beside it the rejected rows with their reasons.
 

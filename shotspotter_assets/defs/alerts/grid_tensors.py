@@ -1,18 +1,16 @@
 """Grid tensors of a city by local day: the day's counts by hour, type and cell."""
 
 from collections.abc import Iterator
-from datetime import date
 from typing import Any, Final
 
 import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import OPTIONAL, day_settings, is_given_up
+from shotspotter_assets.defs.materialize import OPTIONAL, asset_settings, is_given_up
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.storage.catalogue import CLEANED, TENSORS
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import CLEANED, TENSORS, Asset
 from shotspotter_assets.wording import number_of
 
 READ_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
@@ -22,9 +20,9 @@ def definitions(city: City) -> dg.Definitions:
     """Build the asset and its check."""
     key = asset_key(city, Asset.GRID_TENSORS)
     days = day_partitions(city)
-    shown: dict[str, Any] = {"kinds": {"parquet"}, "code_version": "3", "table": TENSORS}
+    settings = asset_settings(city, Asset.GRID_TENSORS, kinds={"parquet"}, code_version="3", table=TENSORS)
 
-    @dg.asset(**day_settings(city, Asset.GRID_TENSORS, {Asset.CLEANED_ALERTS: None}, **shown, **OPTIONAL))
+    @dg.asset(**settings, **OPTIONAL)
     def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
         """The day's frames as a sparse tensor: alerts, or incidents that began, by local hour, type, row and column.
 
@@ -34,7 +32,7 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.gridding.tensors import sparse_tensors
         from shotspotter_assets.sources.day_table import DayTable
         from shotspotter_assets.storage.fingerprints import table_fingerprints
-        from shotspotter_assets.storage.lineage import Origin, begin_lineage, read_lineage, record_lineage
+        from shotspotter_assets.storage.lineage import Key, Origin, begin_lineage, read_lineage, record_lineage
 
         if is_given_up(context, same_day=True):
             return
@@ -46,7 +44,7 @@ def definitions(city: City) -> dg.Definitions:
         table.require(city.name, days)
         refuse_other_settings(alerts.schema.metadata, days, city, Asset.CLEANED_ALERTS)
         tensors = sparse_tensors(alerts, days, city)
-        origins: dict[date | str, Origin] = {day: lineage[str(day)] for day in days if str(day) in lineage}
+        origins: dict[Key, Origin] = {day: lineage[str(day)] for day in days if str(day) in lineage}
         begin_lineage(opened, Asset.GRID_TENSORS, city.name, {day: origin.made_from for day, origin in origins.items()})
         opened.write_tables(TENSORS, tensors, city.name)
         record_lineage(opened, Asset.GRID_TENSORS, city.name, origins)

@@ -1,7 +1,7 @@
 """The sensor of each city, which requests due runs and reports why others wait."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +25,7 @@ from shotspotter_assets.defs.requested_runs import (
 )
 from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
@@ -45,18 +45,15 @@ WAITS: Final = tuple(timedelta(minutes=wait) for wait in (1, 10, 60, 360, 1440))
 """A failed run is requested again after each of these: a source that is away for hours must not leave a hole."""
 
 
-def definitions(settings: Settings, of_cities: Mapping[str, dg.Definitions]) -> dg.Definitions:
-    """Build the sensor of each city from the definitions of its assets."""
-    sensors = [
-        _sensor(city, automated_keys(of_cities[name]), settings.poll_seconds) for name, city in settings.cities.items()
-    ]
-    return dg.Definitions(sensors=sensors)
+def definitions(settings: Settings) -> dg.Definitions:
+    """Build the sensor of each city."""
+    return dg.Definitions(sensors=[_sensor(city, settings.poll_seconds) for city in settings.cities.values()])
 
 
-def _sensor(city: City, keys: Sequence[dg.AssetKey], poll_seconds: int) -> dg.SensorDefinition:
+def _sensor(city: City, poll_seconds: int) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{city.name}_automation",
-        asset_selection=keys,
+        asset_selection=automated_keys(city),
         minimum_interval_seconds=LANDING_SECONDS if "landed" in city.arrivals else OTHER_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING if city.is_automated else dg.DefaultSensorStatus.STOPPED,
         description="Compares what is stored with what the sources hold, and requests the runs that are due.",

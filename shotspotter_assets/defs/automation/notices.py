@@ -18,7 +18,7 @@ from shotspotter_assets.defs.partitions import PARTITION, RANGE_END, RANGE_START
 from shotspotter_assets.defs.resources import NoticesResource, Store, StoreResource
 from shotspotter_assets.notifications.send import Message
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import Asset
 
 GATES: Final = ("forecast_beats_best_baseline", "rolling_gate")  # checks whose failure is sent
 FIRST_POLL: Final = timedelta(days=1)  # age of the oldest problems that the first notices report

@@ -13,7 +13,7 @@ from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.requested_runs import CITY_TAG
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.pages.places import Places

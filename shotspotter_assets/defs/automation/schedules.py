@@ -6,7 +6,7 @@ import dagster as dg
 
 from shotspotter_assets.defs.automation.automated import automated
 from shotspotter_assets.settings import Settings
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import Asset
 
 WEEKLY_AT: Final = "0 16 * * 1"  # Mondays at 16:00 UTC, when the morning's runs are over
 

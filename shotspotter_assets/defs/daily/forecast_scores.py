@@ -7,10 +7,10 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import for_each_target, score_asset
-from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_FORTNIGHT, asset_key, issue_dates, run_days
+from shotspotter_assets.defs.materialize import city_asset, for_each_target
+from shotspotter_assets.defs.partitions import asset_key, issue_dates, run_days
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import SCORED_FORECASTS_DAYS, SCORES_HISTORY_DAYS, Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.serving.issued_scores import ScoreRecord
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its check."""
-    upstream = {Asset.RISK_FORECASTS: DAY_BEFORE, Asset.GRID_TENSORS: LAST_FORTNIGHT}
-    scores = score_asset(city, Asset.FORECAST_SCORES, forecast_scores, upstream)
+    scores = city_asset(city, Asset.FORECAST_SCORES, forecast_scores, kinds={"json"}, code_version="1")
 
     @dg.asset_check(asset=asset_key(city, Asset.FORECAST_SCORES), partitions_def=issue_dates(city))
     def rolling_gate(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
@@ -50,11 +49,10 @@ def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> pane
     from shotspotter_assets.models.city_history import CityHistory, DaysNotKnownError
     from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
     from shotspotter_assets.serving.issued_scores import score
-    from shotspotter_assets.serving.score_windows import HISTORY_DAYS, WINDOW_DAYS
     from shotspotter_assets.serving.serving_record import ServingRecord
 
-    first = max(city.start, scored_date - timedelta(days=HISTORY_DAYS - 1))
-    forecasts = next_day_forecasts(store, city, scored_date - timedelta(days=WINDOW_DAYS - 1), scored_date)
+    first = max(city.start, scored_date - timedelta(days=SCORES_HISTORY_DAYS - 1))
+    forecasts = next_day_forecasts(store, city, scored_date - timedelta(days=SCORED_FORECASTS_DAYS - 1), scored_date)
     serving = ServingRecord.latest_before(store, city.name, scored_date)
     try:
         history = CityHistory.load(store, city, scored_date, first)

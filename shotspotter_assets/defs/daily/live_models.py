@@ -10,10 +10,9 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, changes, sections
-from shotspotter_assets.defs.materialize import daily_asset, for_each_target
-from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
+from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.resources import Log, Store
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.serving.retraining import LiveModels
@@ -36,9 +35,10 @@ class LiveModelConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    shown = {"kinds": {"lightgbm", "json"}, "code_version": "3", "launchpad": LiveModelConfig}
-    upstream = {Asset.GRID_TENSORS: LAST_FORTNIGHT}
-    return dg.Definitions(assets=[daily_asset(city, Asset.LIVE_MODELS, live_models, upstream, **shown)])
+    models = city_asset(
+        city, Asset.LIVE_MODELS, live_models, LiveModelConfig, kinds={"lightgbm", "json"}, code_version="3"
+    )
+    return dg.Definitions(assets=[models])
 
 
 def live_models(config: LiveModelConfig, log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:

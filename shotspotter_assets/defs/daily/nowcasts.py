@@ -8,10 +8,9 @@ from pydantic import Field
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import asset_settings, score_asset
+from shotspotter_assets.defs.materialize import asset_settings, city_asset
 from shotspotter_assets.defs.resources import Log, SourcesResource, Store, StoreResource
-from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS, Asset
 from shotspotter_assets.wording import number_of
 
 
@@ -30,11 +29,8 @@ class NowcastConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the nowcasts, and their scores if the city issues them automatically."""
-    upstream = {Asset.LIVE_MODELS: None, Asset.GRID_TENSORS: None}
 
-    @dg.asset(
-        **asset_settings(city, Asset.NOWCASTS, upstream, kinds={"parquet"}, code_version="1", table=NOWCAST_HOURS)
-    )
+    @dg.asset(**asset_settings(city, Asset.NOWCASTS, kinds={"parquet"}, code_version="1", table=NOWCAST_HOURS))
     def nowcasts(config: NowcastConfig, store: StoreResource, sources: SourcesResource) -> dg.MaterializeResult:
         """Risk of the next 15, 30 and 60 minutes and of the next hours, from the stored days and newer alerts of the source.
 
@@ -58,8 +54,8 @@ def definitions(city: City) -> dg.Definitions:
         picture = panel.picture("map", risk_map(longest, city, title))
         return dg.MaterializeResult(metadata={**panel.nowcast(opened, record), "map": picture})
 
-    scores = score_asset(city, Asset.NOWCAST_SCORES, nowcast_scores, {Asset.CLEANED_ALERTS: None})
-    return dg.Definitions(assets=[nowcasts] if city.nowcasts is None else [nowcasts, scores])
+    scores = city_asset(city, Asset.NOWCAST_SCORES, nowcast_scores, kinds={"json"}, code_version="1")
+    return dg.Definitions(assets=[nowcasts, scores] if city.has(Asset.NOWCAST_SCORES) else [nowcasts])
 
 
 def nowcast_scores(_: Log, store: Store, city: City, scored_date: date) -> panel.Metadata:

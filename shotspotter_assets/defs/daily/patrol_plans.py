@@ -11,10 +11,9 @@ from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import PatrolRules
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import daily_asset
+from shotspotter_assets.defs.materialize import city_asset
 from shotspotter_assets.defs.resources import Log, Store
-from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP, HOURLY, PLAN, STREETS
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP, HOURLY, PLAN, STREETS, Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.serving.issued_forecasts import ForecastRecord
@@ -24,9 +23,8 @@ PLACEMENT: Final = ["shift", "rank", "cell", "units", "probability_within_reach"
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    shown = {"kinds": {"csv", "parquet"}, "code_version": "2", "table": PLAN}
-    upstream = {Asset.RISK_FORECASTS: None, Asset.STREET_RISK: None}
-    return dg.Definitions(assets=[daily_asset(city, Asset.PATROL_PLANS, patrol_plans, upstream, **shown)])
+    plans = city_asset(city, Asset.PATROL_PLANS, patrol_plans, kinds={"csv", "parquet"}, code_version="2", table=PLAN)
+    return dg.Definitions(assets=[plans])
 
 
 def patrol_plans(_: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:

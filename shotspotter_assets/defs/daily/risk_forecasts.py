@@ -8,11 +8,9 @@ import dagster as dg
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import daily_asset, for_each_target
-from shotspotter_assets.defs.partitions import LAST_FORTNIGHT
+from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.resources import Log, Store
-from shotspotter_assets.storage.catalogue import FORECAST, RISK_MAP
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import FORECAST, RISK_MAP, Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord
@@ -26,9 +24,10 @@ FORECAST_FACTS: Final = {
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    shown = {"kinds": {"parquet"}, "code_version": "2", "table": FORECAST}
-    upstream = {Asset.LIVE_MODELS: None, Asset.GRID_TENSORS: LAST_FORTNIGHT}
-    return dg.Definitions(assets=[daily_asset(city, Asset.RISK_FORECASTS, risk_forecasts, upstream, **shown)])
+    forecasts = city_asset(
+        city, Asset.RISK_FORECASTS, risk_forecasts, kinds={"parquet"}, code_version="2", table=FORECAST
+    )
+    return dg.Definitions(assets=[forecasts])
 
 
 @for_each_target

@@ -7,17 +7,15 @@ import dagster as dg
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import daily_asset, for_each_target, score_asset
-from shotspotter_assets.defs.partitions import DAY_BEFORE, LAST_TWO_DAYS, asset_key, issue_dates, run_days
+from shotspotter_assets.defs.materialize import city_asset, for_each_target
+from shotspotter_assets.defs.partitions import asset_key, issue_dates, run_days
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
-from shotspotter_assets.storage.catalogue import STREETS, STREETS_MAP
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import STREETS, STREETS_MAP, Asset
 
 
 def definitions(city: City) -> dg.Definitions:
     """Build the risk with its check, and the scores if the city has streets."""
-    shown = {"kinds": {"parquet"}, "code_version": "2", "table": STREETS}
-    risk = daily_asset(city, Asset.STREET_RISK, street_risk, {Asset.RISK_FORECASTS: None}, **shown)
+    risk = city_asset(city, Asset.STREET_RISK, street_risk, kinds={"parquet"}, code_version="2", table=STREETS)
 
     @dg.asset_check(asset=asset_key(city, Asset.STREET_RISK), partitions_def=issue_dates(city))
     def streets_are_usable(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
@@ -29,9 +27,8 @@ def definitions(city: City) -> dg.Definitions:
         wrong = record.no_streets if record is not None and record.is_wrong else None
         return dg.AssetCheckResult(passed=not wrong, severity=dg.AssetCheckSeverity.ERROR, description=wrong)
 
-    upstream = {Asset.STREET_RISK: DAY_BEFORE, Asset.CLEANED_ALERTS: LAST_TWO_DAYS, Asset.GRID_TENSORS: LAST_TWO_DAYS}
-    scores = score_asset(city, Asset.STREET_SCORES, street_scores, upstream)
-    assets = [risk] if city.streets is None else [risk, scores]
+    scores = city_asset(city, Asset.STREET_SCORES, street_scores, kinds={"json"}, code_version="1")
+    assets = [risk, scores] if city.has(Asset.STREET_SCORES) else [risk]
     return dg.Definitions(assets=assets, asset_checks=[streets_are_usable])
 
 

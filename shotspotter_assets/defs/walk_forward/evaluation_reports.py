@@ -10,7 +10,6 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import with_windows
 from shotspotter_assets.defs.materialize import city_asset, for_each_target
-from shotspotter_assets.defs.partitions import SAME_FOLD, fold_partitions, period_after_cutoff
 from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.storage.catalogue import (
     FOLD_COUNTS,
@@ -19,8 +18,8 @@ from shotspotter_assets.storage.catalogue import (
     FOLD_PICTURE,
     FOLD_RECORD,
     FOLD_SCORES,
+    Asset,
 )
-from shotspotter_assets.storage.stored_file import Asset
 
 HOURS_APART: Final = 4  # between the scored forecasts of a horizon, so that short ones need no larger tables
 
@@ -47,10 +46,15 @@ class ReportConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    shown = {"kinds": {"json", "parquet"}, "code_version": "1", "table": FOLD_FORECASTS}
-    upstream = {Asset.FOLD_MODELS: SAME_FOLD, Asset.GRID_TENSORS: period_after_cutoff(city)}
-    runs = {"partitions_def": fold_partitions(city, tested=True), "pool": "training"}
-    reports = city_asset(city, Asset.EVALUATION_REPORTS, evaluation_reports, upstream, ReportConfig, **runs, **shown)
+    reports = city_asset(
+        city,
+        Asset.EVALUATION_REPORTS,
+        evaluation_reports,
+        ReportConfig,
+        kinds={"json", "parquet"},
+        code_version="1",
+        table=FOLD_FORECASTS,
+    )
     return dg.Definitions(assets=[reports])
 
 

@@ -12,11 +12,9 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
 from shotspotter_assets.defs.materialize import city_asset, for_each_target
-from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions
 from shotspotter_assets.defs.resources import Log, Store
 from shotspotter_assets.models.training_windows import split_days
-from shotspotter_assets.storage.catalogue import FOLD_MODEL, FOLD_RECORD
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import FOLD_MODEL, FOLD_RECORD, Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.models.records import FoldRecord
@@ -38,10 +36,9 @@ class FoldModelConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    shown = {"kinds": {"keras", "lightgbm"}, "code_version": "5"}
-    upstream = {Asset.GRID_TENSORS: PERIOD_BEFORE_CUTOFF}
-    runs = {"partitions_def": fold_partitions(city), "pool": "training"}
-    models = city_asset(city, Asset.FOLD_MODELS, fold_models, upstream, FoldModelConfig, **runs, **shown)
+    models = city_asset(
+        city, Asset.FOLD_MODELS, fold_models, FoldModelConfig, kinds={"keras", "lightgbm"}, code_version="5"
+    )
     return dg.Definitions(assets=[models])
 
 

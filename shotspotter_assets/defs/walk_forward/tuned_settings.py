@@ -1,7 +1,7 @@
 """Tuned settings of a city by cutoff: the result of a search on the days before the cutoff."""
 
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 from pydantic import Field
@@ -10,11 +10,10 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
 from shotspotter_assets.defs.materialize import asset_settings
-from shotspotter_assets.defs.partitions import PERIOD_BEFORE_CUTOFF, fold_partitions, run_day
+from shotspotter_assets.defs.partitions import run_day
 from shotspotter_assets.defs.resources import SageMakerResource, Store, StoreResource
 from shotspotter_assets.models.forecaster_registry import SEARCHED
-from shotspotter_assets.storage.catalogue import TRIALS
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import TRIALS, Asset
 
 if TYPE_CHECKING:
     import optuna
@@ -61,10 +60,8 @@ class TuningConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
-    shown: dict[str, Any] = {"kinds": {"json"}, "code_version": "1"}
-    runs: dict[str, Any] = {"partitions_def": fold_partitions(city), "pool": "training"}
 
-    @dg.asset(**asset_settings(city, Asset.TUNED_SETTINGS, {Asset.GRID_TENSORS: PERIOD_BEFORE_CUTOFF}, **runs, **shown))
+    @dg.asset(**asset_settings(city, Asset.TUNED_SETTINGS, kinds={"json"}, code_version="1"))
     def tuned_settings(
         context: dg.AssetExecutionContext, config: TuningConfig, store: StoreResource, sagemaker: SageMakerResource
     ) -> dg.MaterializeResult:

@@ -12,7 +12,7 @@ from shotspotter_assets.defs.materialize import city_asset, for_each_target
 from shotspotter_assets.defs.partitions import asset_key
 from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage import catalogue
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import Asset
 
 if TYPE_CHECKING:
     from shotspotter_assets.evaluation.gate import Verdict
@@ -32,9 +32,14 @@ class WalkForwardConfig(dg.Config):
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its check."""
-    shown = {"kinds": {"json", "markdown"}, "code_version": "1"}
-    upstream = {Asset.EVALUATION_REPORTS: None}
-    reports = city_asset(city, Asset.WALK_FORWARD_REPORTS, walk_forward_reports, upstream, WalkForwardConfig, **shown)
+    reports = city_asset(
+        city,
+        Asset.WALK_FORWARD_REPORTS,
+        walk_forward_reports,
+        WalkForwardConfig,
+        kinds={"json", "markdown"},
+        code_version="1",
+    )
 
     @dg.asset_check(asset=asset_key(city, Asset.WALK_FORWARD_REPORTS))
     def forecast_beats_best_baseline(store: StoreResource) -> dg.AssetCheckResult:

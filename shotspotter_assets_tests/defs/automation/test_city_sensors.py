@@ -7,10 +7,9 @@ from unittest import mock
 import dagster as dg
 import pytest
 
-from shotspotter_assets.automation.due import ALERTS
 from shotspotter_assets.defs.automation.automated import NOT_AUTOMATED
 from shotspotter_assets.defs.partitions import range_tags
-from shotspotter_assets.storage.catalogue import RAW_ROWS, WAITING
+from shotspotter_assets.storage.catalogue import ALERTS, RAW_ROWS, WAITING
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.automation.living_city import NAME, LivingCity, assets_of, noon, row
 from shotspotter_assets_tests.defs.chain import requested_days

@@ -8,7 +8,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.partitions import asset_key, run_day, week_partitions
 from shotspotter_assets.defs.resources import StoreResource
-from shotspotter_assets.storage.stored_file import Asset
+from shotspotter_assets.storage.catalogue import Asset
 
 
 def definitions(cities: Mapping[str, City]) -> dg.Definitions:
