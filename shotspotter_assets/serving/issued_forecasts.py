@@ -1,5 +1,6 @@
 """Stored forecasts: the record and files of a day, or the reason for no forecast."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
@@ -79,7 +80,7 @@ class ForecastRecord(_Issue):
 
     def cell_drivers(self) -> dict[tuple[int, int], tuple[str, ...]]:
         """Return `drivers` by (row, column)."""
-        cells = (map(int, key.split(",")) for key in self.drivers)
+        cells = (tuple(map(int, key.split(","))) for key in self.drivers)
         return {(row, column): reasons for (row, column), reasons in zip(cells, self.drivers.values(), strict=True)}
 
 
@@ -142,24 +143,31 @@ def issued_on_grid(store: Store, city: City, issue_date: date, now: datetime) ->
     return record if table is not None and is_of_grid(table, city) else None
 
 
+def content_version(reasons: Sequence[str], tables: Sequence[pa.Table]) -> str:
+    """Return a hash of the values of tables and of sentences, equal for equal contents."""
+    columns = [str(column.to_pylist()) for table in tables for column in table.columns]
+    return sha256("".join([*reasons, *columns]))[:16]
+
+
 def write_forecast(store: Store, forecast: Forecast | NoForecast) -> str:
     """Write a forecast, or the reason for none instead of an earlier forecast; return the address."""
     record = forecast.record if isinstance(forecast, Forecast) else forecast
-    key = record.city, record.issue_date
-    with store.alone(FORECAST.asset, record.city):
+    city = record.city
+    issue_date = record.issue_date
+    with store.alone(FORECAST.asset, city):
         record = _after_earlier(store, record)
-        store.delete(FORECAST, *key)
+        store.delete(FORECAST, city, issue_date)
         path = record.write(store)
         if isinstance(forecast, NoForecast):
             for file in (HOURLY, TOP_LOCATIONS, RISK_MAP):
-                store.delete(file, *key)
+                store.delete(file, city, issue_date)
             return path
-        store.write_table(HOURLY, forecast.hourly, *key)
-        store.write_table(TOP_LOCATIONS, forecast.top, *key)
-        store.write_bytes(RISK_MAP, forecast.geojson, *key)
+        store.write_table(HOURLY, forecast.hourly, city, issue_date)
+        store.write_table(TOP_LOCATIONS, forecast.top, city, issue_date)
+        store.write_bytes(RISK_MAP, forecast.geojson, city, issue_date)
         # The last write, as a table means that the forecast is complete.
-        store.write_table(FORECAST, forecast.table, *key)
-    return store.uri(FORECAST, *key)
+        store.write_table(FORECAST, forecast.table, city, issue_date)
+    return store.uri(FORECAST, city, issue_date)
 
 
 def _after_earlier(store: Store, record: IssueRecord) -> IssueRecord:
@@ -176,12 +184,11 @@ def _after_earlier(store: Store, record: IssueRecord) -> IssueRecord:
 
 def withheld(store: Store, stored: "CityHistory", why: str = "") -> NoForecast:
     """Return the record of an issue date without a forecast; `why` is by default a last known day too long ago."""
-    city, issue_date = stored.city, stored.issue_date
-    issued = store.days_present(FORECAST, city.name, last=issue_date - ONE_DAY)
+    issued = store.days_present(FORECAST, stored.city.name, last=stored.issue_date - ONE_DAY)
     return NoForecast(
-        city=city.name,
-        issue_date=issue_date,
-        forecast_date=issue_date + ONE_DAY,
+        city=stored.city.name,
+        issue_date=stored.issue_date,
+        forecast_date=stored.issue_date + ONE_DAY,
         lead=stored.lead,
         last_known=stored.last_known,
         data=stored.data_in_words,
@@ -213,5 +220,9 @@ def next_day_forecasts(store: Store, city: City, first: date, last: date) -> dic
     from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 
     issued = sorted(store.days_present(FORECAST, city.name, first - ONE_DAY, last - ONE_DAY))
-    tables = {at + ONE_DAY: store.find_sound_table(FORECAST, city.name, at) for at in issued}
-    return {day: next_day_rows(one) for day, one in tables.items() if one is not None and is_of_grid(one, city)}
+    tables = {issue_date + ONE_DAY: store.find_sound_table(FORECAST, city.name, issue_date) for issue_date in issued}
+    return {
+        forecast_date: next_day_rows(table)
+        for forecast_date, table in tables.items()
+        if table is not None and is_of_grid(table, city)
+    }

@@ -65,8 +65,9 @@ class RollingScores:
     @property
     def is_off(self) -> bool:
         """True if predicted / observed leaves the gate's range on enough days."""
-        ratio, (lowest, highest) = self.predicted_over_observed, PREDICTED_OVER_OBSERVED
-        return self.days >= MIN_DAYS_OF_LEVEL and ratio is not None and not lowest <= ratio <= highest
+        lowest, highest = PREDICTED_OVER_OBSERVED
+        level = self.predicted_over_observed
+        return self.days >= MIN_DAYS_OF_LEVEL and level is not None and not lowest <= level <= highest
 
 
 class ScoreRecord(StoredRecord):
@@ -101,7 +102,9 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
     """
     scored_date = stored.issue_date
     lead = lead_of(forecasts[max(forecasts)]) if forecasts else 1
-    of_lead = {at: one for at, one in forecasts.items() if min(lead_of(one), POOLED_LEAD) == min(lead, POOLED_LEAD)}
+    of_lead = {
+        day: table for day, table in forecasts.items() if min(lead_of(table), POOLED_LEAD) == min(lead, POOLED_LEAD)
+    }
     known = known_forecasts(of_lead, stored)
     candidate = "" if serving is None else serving.candidate
     scored = scored_days(known, stored, candidate)
@@ -124,8 +127,11 @@ def score(stored: CityHistory, forecasts: Mapping[date, pa.Table], serving: Serv
 
 def known_forecasts(forecasts: Mapping[date, pa.Table], history: CityHistory) -> dict[date, pa.Table]:
     """Return the forecasts for known days."""
-    first, last = history.days[0], history.last_known
-    return {at: table for at, table in forecasts.items() if first <= at <= last and at not in history.unknown}
+    return {
+        day: table
+        for day, table in forecasts.items()
+        if history.days[0] <= day <= history.last_known and day not in history.unknown
+    }
 
 
 def scored_day(forecast: pa.Table, scored_date: date, history: CityHistory, candidate: str) -> pa.Table:
@@ -139,27 +145,39 @@ def scored_day(forecast: pa.Table, scored_date: date, history: CityHistory, cand
 
 
 def _alerts_of(forecast: pa.Table, scored_date: date, history: CityHistory) -> Integers:
+    """Return the alerts of a day in the cells of its forecast's rows, shape (rows,)."""
     return history.alerts[(scored_date - history.days[0]).days][cells_of(forecast)]
 
 
 def scored_days(forecasts: Mapping[date, pa.Table], history: CityHistory, candidate: str) -> pa.Table | None:
     """Join the scored days of known forecasts, none before `history`, with their common models; None without any."""
-    tables = [scored_day(table, at, history, candidate) for at, table in sorted(forecasts.items())]
+    tables = [scored_day(table, day, history, candidate) for day, table in sorted(forecasts.items())]
     return pool_tables(tables) if tables else None
 
 
 def scored_numbers(forecasts: Mapping[date, pa.Table], history: CityHistory) -> NumberScores:
     """Score the numbers of known forecasts beside the mean of the cell's earlier days and the baselines."""
-    tables, totals, known = [], np.cumsum(history.alerts, axis=0), np.cumsum(history.is_known)
+    tables = []
+    totals = np.cumsum(history.alerts, axis=0)
+    known_days = np.cumsum(history.is_known)
     for scored_date, forecast in sorted(forecasts.items()):
-        (row, column), at = cells_of(forecast), (scored_date - history.days[0]).days
-        counts, days = CountDistribution.of_forecast(forecast), np.array(scored_date, "datetime64[D]")
-        columns: dict[str, Any] = {"date": days, "row": row, "column": column}
-        columns["alerts"] = _alerts_of(forecast, scored_date, history)
-        columns |= zip(("total_low", "total_high"), json.loads(forecast.schema.metadata[TOTAL.encode()]), strict=True)
-        columns[MEAN_OF_COUNTS] = totals[at - 1][row, column] / max(known[at - 1], 1) if at else 0.0
-        baselines = [name for name in BASELINES if f"{MODEL_PREFIX}{name}" in forecast.column_names]
-        columns |= {name: forecast[f"{MODEL_PREFIX}{name}"].to_numpy() * (1 + counts.further) for name in baselines}
+        row, column = cells_of(forecast)
+        yesterday = (scored_date - history.days[0]).days - 1
+        mean = totals[yesterday][row, column] / max(known_days[yesterday], 1) if yesterday >= 0 else 0.0
+        counts = CountDistribution.of_forecast(forecast)
+        total_low, total_high = json.loads(forecast.schema.metadata[TOTAL.encode()])
+        columns: dict[str, Any] = {
+            "date": np.array(scored_date, "datetime64[D]"),
+            "row": row,
+            "column": column,
+            "alerts": _alerts_of(forecast, scored_date, history),
+            "total_low": total_low,
+            "total_high": total_high,
+            MEAN_OF_COUNTS: mean,
+        }
+        for name in BASELINES:
+            if f"{MODEL_PREFIX}{name}" in forecast.column_names:
+                columns[name] = forecast[f"{MODEL_PREFIX}{name}"].to_numpy() * (1 + counts.further)
         tables.append(counts_table(counts, columns))
     return number_scores(pool_tables(tables))
 
@@ -183,8 +201,8 @@ def rolling_scores(
     scored: pa.Table, forecasts: Mapping[date, pa.Table], history: CityHistory, candidate: str
 ) -> RollingScores:
     """Score `scored_days` of the forecasts; the candidate's column is no baseline."""
-    p, observed = clip_probability(scored[SERVED].to_numpy()), observed_of(scored)
-    scores = score_cell_days(p, observed, scored[HISTORICAL_MEAN].to_numpy(), dates_of(scored))
+    p = clip_probability(scored[SERVED].to_numpy())
+    scores = score_cell_days(p, observed_of(scored), scored[HISTORICAL_MEAN].to_numpy(), dates_of(scored))
     others = [*baselines_in(scored), *({NETWORK} & {*scored.column_names})]
     return RollingScores(
         days=len(forecasts),

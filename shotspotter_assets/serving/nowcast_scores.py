@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -44,16 +43,21 @@ class NowcastScoreRecord(StoredRecord):
 def score_nowcasts(city: City, scored_date: date, issued: pa.Table | None, incidents: Incidents) -> NowcastScoreRecord:
     """Score a past local day from its nowcasts (`catalogue.ISSUED_MINUTES`; None without any) and incidents."""
     start, end = (day_start(day, city.zone).timestamp() for day in (scored_date, scored_date + timedelta(days=1)))
-    begun = len(incidents.within(start, end))
-    issued, scores = ISSUED_MINUTES.schema.empty_table() if issued is None else issued, {}
+    if issued is None:
+        issued = ISSUED_MINUTES.schema.empty_table()
+    scores = {}
     for minutes in sorted(issued["minutes"].unique().to_pylist()):
         of_length = issued.filter(pc.equal(issued["minutes"], minutes))
         ends = seconds_of(of_length["starts_utc"].to_numpy()) + 60 * minutes
         # Without those whose minutes end after midnight: the next day may not be known yet.
         scores[f"{minutes}m"] = _scores(of_length.filter(pa.array(ends <= end)), incidents)
-    nowcasts = len(issued["starts_utc"].unique())
-    key: dict[str, Any] = {"city": city.name, "scored_date": scored_date}
-    return NowcastScoreRecord(**key, incidents=begun, nowcasts=nowcasts, scores=scores)
+    return NowcastScoreRecord(
+        city=city.name,
+        scored_date=scored_date,
+        incidents=len(incidents.within(start, end)),
+        nowcasts=len(issued["starts_utc"].unique()),
+        scores=scores,
+    )
 
 
 def has_new_incident(issued: pa.Table, incidents: Sequence[tuple[float, int, int]]) -> Booleans:
@@ -68,6 +72,7 @@ def has_new_incident(issued: pa.Table, incidents: Sequence[tuple[float, int, int
 
 
 def _scores(issued: pa.Table, incidents: Incidents) -> MinutesScores:
+    """Score the rows of forecasts of one length."""
     probability, even = (issued[name].to_numpy() for name in ("probability", "even"))
     observed = has_new_incident(issued, incidents.points)
     gained = log_losses(even, observed) - log_losses(probability, observed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -161,41 +161,49 @@ def history_until(
     store: Store, readers: Sequence[AlertSource], city: City, now: datetime, days: list[date], rows: pa.Table
 ) -> UntilNow:
     """Return the history to now from stored days and `rows` (`RAW_SCHEMA`); raise ValueError if yesterday is not known."""
-    first, today = days[0], days[-1]
     instant = pa.scalar(now, pa.timestamp("us", "UTC"))
     alerts = [
         dated(cleaned.alerts.filter(pc.less_equal(cleaned.alerts["time_utc"], instant)), day)
         for day, cleaned in clean_alerts(rows, days, city).items()
     ]
-    frames = [dated(table, day) for day, table in sparse_tensors(pa.concat_tables(alerts), days, city).items()]
-    yesterday, unknown, since = today - timedelta(days=1), frozenset[date](), first
-    if first > city.start:
-        stored = CityHistory.load(store, city, first - timedelta(days=1), city.folds.first_used_day(first, city.start))
-        frames.insert(0, stored.frames)
-        unknown, since = stored.unknown, stored.days[0]
+    history = _stored_history_with(store, city, days, pa.concat_tables(alerts))
     recent = [incident_columns(table) for table in alerts[-2:]]
+    yesterday = days[-1] - ONE_DAY
     if yesterday >= city.start:
         _require_known(store, readers, city, rows, yesterday)
         if len(alerts) == 1:
             recent.insert(0, stored_alerts(store, city, yesterday, yesterday))
-    # The stored days' metadata hold the settings of their counts.
-    metadata = frames[0].schema.metadata
-    joined = pa.concat_tables([table.replace_schema_metadata(metadata) for table in frames])
-    history = CityHistory(city, days_between(since, today), joined, unknown=unknown)
     return UntilNow(history, alerts[-1].num_rows, Incidents.of_alerts(pa.concat_tables(recent), city))
 
 
+def _stored_history_with(store: Store, city: City, days: list[date], alerts: pa.Table) -> CityHistory:
+    """Return the history of the stored days and the contiguous `days` after them, whose cleaned alerts are given."""
+    frames = [dated(table, day) for day, table in sparse_tensors(alerts, days, city).items()]
+    first = days[0]
+    unknown = frozenset[date]()
+    if first > city.start:
+        stored = CityHistory.load(store, city, first - ONE_DAY, city.folds.first_used_day(first, city.start))
+        frames.insert(0, stored.frames)
+        first = stored.days[0]
+        unknown = stored.unknown
+    # The stored days' metadata hold the settings of their counts.
+    metadata = frames[0].schema.metadata
+    joined = pa.concat_tables([table.replace_schema_metadata(metadata) for table in frames])
+    return CityHistory(city, days_between(first, days[-1]), joined, unknown=unknown)
+
+
 def _require_known(store: Store, readers: Sequence[AlertSource], city: City, rows: pa.Table, yesterday: date) -> None:
+    """Raise ValueError if neither the table of days nor the sources' newest `rows` show that yesterday is known."""
     table = DayTable.read(store, city.name)
     if yesterday in table.days and table.days[yesterday].is_counted:
         return
-    found: dict[date, Day | DayRows] = dict(table.days)
+    known_rows: dict[date, Day | DayRows] = dict(table.days)
     origins = rows_by_origin(rows)
-    for of_day in rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist():
-        received, day = of_day["received_at_min"], of_day["date"]
-        found[day] = DayRows(of_day["count_all"], received, origins=origins.get(day, {}))
+    for group in rows.group_by("date").aggregate([("received_at", "min"), ([], "count_all")]).to_pylist():
+        day = group["date"]
+        known_rows[day] = DayRows(group["count_all"], group["received_at_min"], origins=origins.get(day, {}))
     reports = source_reports(city, readers, {}, day_start(yesterday + ONE_DAY, city.zone))
-    decision = day_decisions(city, reports, NO_WORDS, found, yesterday)[yesterday]
+    decision = day_decisions(city, reports, NO_WORDS, known_rows, yesterday)[yesterday]
     if decision.state not in ("known", "silent"):
         raise ValueError(
             f"City {city.name}: no next hours, as {yesterday} is not known yet. {decision.why} Retry when the source has "
@@ -215,10 +223,11 @@ def forecast_now(
     if models.hours is None:
         raise ValueError(f"City {city.name}: no next hours. {' '.join(dict.fromkeys(record.without.values()))}")
     in_coverage = covered_mask(record.covered, city.shape)
-    history, daily = until_now.history.hourly(in_coverage), until_now.history.daily(in_coverage)
+    history = until_now.history.hourly(in_coverage)
     starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))
-    mixes = shown_mixes(record, models, history, daily, first_hour, max(models.hours.models))
+    longest = max(models.hours.models)
+    mixes = shown_mixes(record, models, history, until_now.history.daily(in_coverage), first_hour, longest)
     minutes = catalogue.NOWCAST_MINUTES.schema.empty_table()
     if models.minutes is not None:
         minutes = _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)
@@ -242,15 +251,15 @@ def forecast_now(
 def _minutes_table(
     hours: FittedHourly, minutes: LiftTable, history: HourlyHistory, incidents: Incidents, now: datetime
 ) -> pa.Table:
+    """Return the rows of the next minutes of all lengths (`catalogue.NOWCAST_MINUTES`)."""
     forecast = forecast_minutes(hours, minutes, history, incidents, now)
     row, column = np.nonzero(history.in_coverage)
-    times, cells = len(MINUTES), len(row)
     values = {
-        "horizon": np.repeat([f"{ahead}m" for ahead in MINUTES], cells),
-        "starts_utc": [now] * (times * cells),
-        "minutes": np.repeat(MINUTES, cells),
-        "row": np.tile(row, times),
-        "column": np.tile(column, times),
+        "horizon": np.repeat([f"{ahead}m" for ahead in MINUTES], len(row)),
+        "starts_utc": [now] * (len(MINUTES) * len(row)),
+        "minutes": np.repeat(MINUTES, len(row)),
+        "row": np.tile(row, len(MINUTES)),
+        "column": np.tile(column, len(MINUTES)),
     } | {name: array.ravel() for name, array in forecast._asdict().items()}
     return pa.table(values, schema=catalogue.NOWCAST_MINUTES.schema)
 

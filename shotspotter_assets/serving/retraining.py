@@ -40,9 +40,12 @@ class LiveModels:
 
     def write(self, store: Store, city: str, issue_date: date) -> str:
         """Write files and then records instead of earlier records of the day; return the last one's address, "" for none."""
-        files, path, records = self.files, "", {WAITING_MODELS: self.waiting, SERVING_RECORD: self.record}
+        records = {WAITING_MODELS: self.waiting, SERVING_RECORD: self.record}
+        files = self.files
+        path = ""
         for record in filter(None, records.values()):
-            files, path = {}, write_models(store, LIVE_MODEL, record, files)
+            path = write_models(store, LIVE_MODEL, record, files)
+            files = {}  # new files are those of the first record
         for file in (file for file, record in records.items() if record is None):
             store.delete(file, city, issue_date)
         return path
@@ -56,15 +59,17 @@ def known_history(store: Store, city: City, issue_date: date, now: datetime) -> 
 
 def reusable_record(store: Store, stored: CityHistory, now: datetime) -> ServingRecord | None:
     """Return the date's stored record, waiting models first, if its forecast was issued or its inputs are unchanged."""
-    city, issue_date = stored.city, stored.issue_date
+    city = stored.city
+    issue_date = stored.issue_date
     record = ServingRecord.find_sound(store, city.name, issue_date)
-    waiting = WaitingModels.find_sound(store, city.name, issue_date)
     if record is not None and issued_on_grid(store, city, issue_date, now) is not None:
         return record
+    waiting = WaitingModels.find_sound(store, city.name, issue_date)
     newest = record if waiting is None else waiting.models
-    approved = waiting is not None and waiting.models.version in Approvals.read(store, city.name).approved
-    is_past = is_over(issue_date + timedelta(days=1), city, now)
-    if newest is None or (is_past and not approved) or outdated(city, newest) or newest.last_known != stored.last_known:
+    if newest is None or outdated(city, newest) or newest.last_known != stored.last_known:
+        return None
+    is_approved = waiting is not None and newest.version in Approvals.read(store, city.name).approved
+    if is_over(issue_date + ONE_DAY, city, now) and not is_approved:
         return None
     if newest.lead != stored.lead or newest.last_trained != issue_date or not newest.is_stored(store):
         return None
@@ -87,43 +92,60 @@ def choose_models(
     `reuse` is the date's `reusable_record`, `retrain` trains in any case, `serve_from` rolls back to the live models after
     an earlier day (ValueError if they cannot serve). With `approval: person`, new models wait.
     """
-    city, issue_date = stored.city, stored.issue_date
-    latest = ServingRecord.latest_before(store, city.name, issue_date)
+    issue_date = stored.issue_date
+    latest = ServingRecord.latest_before(store, stored.city.name, issue_date)
     if serve_from is not None:
         return LiveModels(rolled_back(store, stored, serve_from).after(latest))
-    found = (record for record, _ in stored_models(store, city.name, issue_date - ONE_DAY))
-    earlier = [record for record in found if record.is_stored(store)]
+    records = (record for record, _ in stored_models(store, stored.city.name, issue_date - ONE_DAY))
+    earlier = [record for record in records if record.is_stored(store)]
     # Where the lead alternates, as over weekends, models of the same lead stay live.
     before = next((record for record in earlier if record.lead == stored.lead), next(iter(earlier), None))
-    reason = training_reason(city, issue_date, before, by_hand=retrain, lead=stored.lead)
-    files: ModelFiles = {}
+    reason = training_reason(stored.city, issue_date, before, by_hand=retrain, lead=stored.lead)
     if reuse is not None:
-        record = reuse
+        proposed = LiveModels(reuse)
     elif before is not None and not reason:
-        record = carried_over(before, stored)
-    elif int(stored.is_known.sum()) < MIN_HISTORY_DAYS:
-        if context.shared is None:
-            why = (
-                f"City {city.name}: {number_of(len(stored.days), 'day')} of history, and live models need {MIN_HISTORY_DAYS}. "
-                f"They are trained from {city.start + timedelta(days=MIN_HISTORY_DAYS - 1)} on, or earlier once "
-                "shared_models are materialized. Give the city an earlier start if its source has earlier days."
-            )
-            return LiveModels(None, why_none=why)
-        record, files = train_new_city(stored, context)
+        proposed = LiveModels(carried_over(before, stored))
     else:
-        windows, incidents = (
-            live_windows(stored.days, validation_days),
-            stored_incidents(store, stored, stored.last_known),
+        proposed = _trained(store, stored, context, before, reason, validation_days)
+    if proposed.record is None:
+        return proposed
+    serves, waiting = serve_approved(store, stored, proposed.record)
+    return LiveModels(serves and serves.after(latest), proposed.files, waiting, waiting.reason if waiting else "")
+
+
+def _trained(
+    store: Store,
+    stored: CityHistory,
+    context: FitContext,
+    before: ServingRecord | None,
+    reason: str,
+    validation_days: int,
+) -> LiveModels:
+    """Train the city's own models or, with too few days, adopt those of other cities; return the reason if neither can be.
+
+    Networks start from the models of the record `before`.
+    """
+    city = stored.city
+    if int(stored.is_known.sum()) < MIN_HISTORY_DAYS:
+        if context.shared is not None:
+            record, files = train_new_city(stored, context)
+            return LiveModels(record, files)
+        why = (
+            f"City {city.name}: {number_of(len(stored.days), 'day')} of history, and live models need {MIN_HISTORY_DAYS}. "
+            f"They are trained from {city.start + timedelta(days=MIN_HISTORY_DAYS - 1)} on, or earlier once "
+            "shared_models are materialized. Give the city an earlier start if its source has earlier days."
         )
-        if before is not None and city.network:
-            models = earlier_models(store, LIVE_MODEL, before, before.models_from, context.log, before.suffix)
-            context = replace(context, earlier=models)
-        try:
-            record, files = train_live(stored, windows, reason, incidents=incidents, context=context)
-        except TooFewEventsError as error:
-            return LiveModels(None, why_none=str(error))
-    serves, waiting = serve_approved(store, stored, record)
-    return LiveModels(serves and serves.after(latest), files, waiting, waiting.reason if waiting else "")
+        return LiveModels(None, why_none=why)
+    if before is not None and city.network:
+        models = earlier_models(store, LIVE_MODEL, before, before.models_from, context.log, before.suffix)
+        context = replace(context, earlier=models)
+    windows = live_windows(stored.days, validation_days)
+    incidents = stored_incidents(store, stored, stored.last_known)
+    try:
+        record, files = train_live(stored, windows, reason, incidents=incidents, context=context)
+    except TooFewEventsError as error:
+        return LiveModels(None, why_none=str(error))
+    return LiveModels(record, files)
 
 
 def outdated(city: City, before: ServingRecord) -> str:
@@ -149,14 +171,14 @@ def training_reason(
         return "trained, as no earlier day has live models"
     if lead > city.publication.longest_lead and not by_hand:
         return ""
-    cause, is_week_over = outdated(city, before), issue_date - before.last_trained >= WEEK
+    cause = outdated(city, before)
     due = {
         f"retrained, as {cause}": bool(cause),
         f"retrained for a lead of {number_of(lead, 'day')}, as the live models were fitted for {before.lead}": before.lead
         != lead,
         "retrained by hand": by_hand,
         "retrained, as every day": city.retraining == "daily",
-        f"retrained, a week after {before.last_trained}": is_week_over,
+        f"retrained, a week after {before.last_trained}": issue_date - before.last_trained >= WEEK,
     }
     return next((reason for reason, is_due in due.items() if is_due), "")
 
@@ -171,19 +193,20 @@ def carried_over(before: ServingRecord, stored: CityHistory) -> ServingRecord:
 
 def rolled_back(store: Store, stored: CityHistory, serve_from: date) -> ServingRecord:
     """Return the record with which an earlier day's models serve again; raise ValueError if they cannot."""
-    city, issue_date = stored.city.name, stored.issue_date
+    issue_date = stored.issue_date
+    key = f"{stored.city.name}|{issue_date}"
     if serve_from >= issue_date:
-        raise ValueError(f"{city}|{issue_date}: serve_from is {serve_from}; name a day before {issue_date}.")
-    record = ServingRecord.load(store, city, serve_from)
+        raise ValueError(f"{key}: serve_from is {serve_from}; name a day before {issue_date}.")
+    record = ServingRecord.load(store, stored.city.name, serve_from)
     if record.lead != stored.lead:
         raise ValueError(
-            f"{city}|{issue_date}: the live models after {serve_from} were fitted for a lead of "
+            f"{key}: the live models after {serve_from} were fitted for a lead of "
             f"{number_of(record.lead, 'day')}, and the last known day is {stored.last_known}, a lead of {stored.lead}. "
             "Name a day with models of that lead, or train."
         )
     present = model_settings(stored.city)
     if not record.is_stored(store) or any(record.settings.get(key) != present[key] for key in PLACE):
         cause = f"files of the live models after {serve_from} are lost, or the city's {', '.join(PLACE)} have changed"
-        raise ValueError(f"{city}|{issue_date}: {cause}. Name another day, or train with `retrain`.")
+        raise ValueError(f"{key}: {cause}. Name another day, or train with `retrain`.")
     again = record.on(stored, f"Rolled back by hand to the live models after {serve_from}.")
     return again.model_copy(update={"last_trained": issue_date})

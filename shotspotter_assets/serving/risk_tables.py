@@ -17,6 +17,7 @@ from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.cells import cell_edges, cell_middles
 from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.models.alert_counts import CountDistribution
+from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.forecaster_registry import BASELINES, NETWORK
 from shotspotter_assets.models.gunshot_types import type_mixes
 from shotspotter_assets.models.history import History, firework_days
@@ -44,26 +45,43 @@ def next_day_table(record: ServingRecord, models: TrainedModels, history: Histor
 
     The history ends on the last known day; `mixes` are the `shown_mixes` of the day's first 24 hours, None without types.
     """
-    at = history.next_day
-    forecast_date: date = history.days_to_forecast()[-1].astype(object)
+    day = history.next_day
+    forecast_day = history.days_to_forecast()[-1:]
     names = {record.served, record.candidate, NETWORK, *BASELINES}
-    shown = {name: model for name, model in models.next_day.items() if name in names}
-    by_model = {name: model.predict(history, range(at, at + 1))[0] for name, model in shown.items()}
-    probability, served = by_model[record.served], models.next_day[record.served]
-    fireworks = bool(firework_days(history.city, history.days_to_forecast()[-1:])[0])
-    offset = np.array(day_offset(record.weekly_offset, fireworks))[:, None]
-    if isinstance(served, FittedNewCity):  # only these rates have an uncertainty of their own in each cell
-        offset = offset + served.spread(history, at)
-    log_m = models.counts.log_m(history, range(at, at + 1))[0]
-    counts = models.counts.distribution(probability, np.array(fireworks), log_m)
-    first, days, zone = forecast_date.weekday() * dates.DAY_HOURS, [forecast_date], history.city.zone
-    period = dates.day_starts(days, zone)[0], int(dates.hours_of_days(days, zone)[0])
-    profile = models.profile[first : first + dates.DAY_HOURS]
-    table = risk_table(NEXT_DAY_HORIZON, period, history.in_coverage, offset, counts, profile, mixes)
+    by_model = {
+        name: model.predict(history, range(day, day + 1))[0] for name, model in models.next_day.items() if name in names
+    }
+    fireworks = bool(firework_days(history.city, forecast_day)[0])
+    log_m = models.counts.log_m(history, range(day, day + 1))[0]
+    forecast_date: date = forecast_day[0].astype(object)
+    first_hour = forecast_date.weekday() * dates.DAY_HOURS
+    zone = history.city.zone
+    table = risk_table(
+        NEXT_DAY_HORIZON,
+        (dates.day_starts([forecast_date], zone)[0], int(dates.hours_of_days([forecast_date], zone)[0])),
+        history.in_coverage,
+        _offset(record, models.next_day[record.served], history, fireworks),
+        models.counts.distribution(by_model[record.served], np.array(fireworks), log_m),
+        models.profile[first_hour : first_hour + dates.DAY_HOURS],
+        mixes,
+    )
     for name, values in by_model.items():
         column = CANDIDATE_COLUMN if name == record.candidate else f"{MODEL_PREFIX}{name}"
         table = table.append_column(column, pa.array(values))
     return table
+
+
+def _offset(record: ServingRecord, served: Fitted, history: History, fireworks: bool) -> Array:
+    """Return the interval of the next day in log odds, low and high, shape (2, cells) or (2, 1)."""
+    offset = np.array(day_offset(record.weekly_offset, fireworks))[:, None]
+    # Only the rates of a new city have an uncertainty of their own in each cell.
+    return offset + served.spread(history, history.next_day) if isinstance(served, FittedNewCity) else offset
+
+
+def with_facts(table: pa.Table, city: City, lead: int, total: tuple[float, float], replayed: bool) -> pa.Table:
+    """Return a forecast with its facts as metadata: grid, lead, 80% interval of all alerts of the day, and replayed or not."""
+    facts = {GRID: grid_settings(city, of_target=True), LEAD: str(lead), TOTAL: json.dumps(total)}
+    return table.replace_schema_metadata(facts | ({REPLAYED: "true"} if replayed else {}))
 
 
 def next_hours_table(
@@ -104,8 +122,11 @@ def shown_mixes(
     if record.types_by is None or models.types is None:
         return None
     cells = history.alerts.shape[1]
-    hour, cell = np.repeat(first_hour + np.arange(hours), cells), np.tile(np.arange(cells), hours)
-    rows = np.full(len(hour), min(first_hour, len(history))), hour, cell
+    rows = (
+        np.full(hours * cells, min(first_hour, len(history))),
+        np.repeat(first_hour + np.arange(hours), cells),
+        np.tile(np.arange(cells), hours),
+    )
     mix = type_mixes(models.types, models.next_day, history, daily, rows)[record.types_by]
     return mix().reshape(hours, cells, -1)
 
@@ -135,7 +156,8 @@ def risk_table(
     `period` is (start in UTC, hours). `offset` is the interval in log odds, low and high, shape (2, cells) or (2, 1).
     `mixes` are the types' probabilities of the first hours, (hours, cells, types), `profile` the weights of these hours.
     """
-    (row, column), probability = np.nonzero(in_coverage), counts.probability
+    row, column = np.nonzero(in_coverage)
+    probability = counts.probability
     low, high = expit(logit(probability) + offset)
     values = {
         "horizon": np.repeat(horizon, len(row)),
@@ -185,18 +207,18 @@ def hourly_table(next_day: pa.Table, profile: Array, city: City, forecast_date: 
     after the next midnight have the day's level, as no forecast reaches two days ahead, and the profile of their own weekday.
     """
     days = [forecast_date, forecast_date + timedelta(days=1)]
-    first, number = dates.day_starts(days, city.zone)[0], dates.hours_of_days(days, city.zone).sum()
-    starts = first + np.arange(number) * np.timedelta64(1, "h")
+    number = dates.hours_of_days(days, city.zone).sum()
+    starts = dates.day_starts(days, city.zone)[0] + np.arange(number) * np.timedelta64(1, "h")
     wall = dates.wall_clock(starts, city.zone)
     is_forecast_day = wall.astype("datetime64[D]") == np.datetime64(forecast_date)
-    shown = is_forecast_day | (dates.hours_of_day(wall) < NOON)
+    is_before_noon = is_forecast_day | (dates.hours_of_day(wall) < NOON)
     rate = profile[dates.hours_of_week(wall)]
-    share = (rate / rate[is_forecast_day].sum())[shown]
-    day, cells, hours = CountDistribution.of_forecast(next_day), len(next_day), int(shown.sum())
+    share = (rate / rate[is_forecast_day].sum())[is_before_noon]
+    day = CountDistribution.of_forecast(next_day)
     values = {
-        "starts_utc": np.repeat(starts[shown], cells),
-        "row": np.tile(next_day["row"].to_numpy(), hours),
-        "column": np.tile(next_day["column"].to_numpy(), hours),
+        "starts_utc": np.repeat(starts[is_before_noon], len(next_day)),
+        "row": np.tile(next_day["row"].to_numpy(), len(share)),
+        "column": np.tile(next_day["column"].to_numpy(), len(share)),
         "probability": day.probability_of(share[:, None]).ravel(),
         "expected": (share[:, None] * day.expected).ravel(),
     }
@@ -217,8 +239,8 @@ def top_locations(next_day: pa.Table, drivers: Sequence[Sequence[str]] | None, c
         "latitude": np.round(latitude, 6),
         **{name: next_day[name].to_numpy()[best] for name in ("probability", "low", "high", "expected")},
         "why": [
-            "the model gives no reasons" if drivers is None else "; ".join(drivers[at]) or "close to the average cell"
-            for at in best
+            "the model gives no reasons" if drivers is None else "; ".join(drivers[cell]) or "close to the average cell"
+            for cell in best
         ],
     }
     return pa.table(values, schema=TOP_LOCATIONS.schema)

@@ -64,10 +64,10 @@ class ServingRecord(TrainingRecord):
 
     def after(self, before: "ServingRecord | None") -> "ServingRecord":
         """Return this record with `since` and `candidate_since`, given the latest record before it."""
-        since, candidate_since = self.issue_date, None
-        if before is not None:
-            since = before.since if before.served == self.served else self.issue_date
-            candidate_since = before.candidate_since if before.candidate == self.candidate else self.issue_date
+        if before is None:
+            return self.model_copy(update={"since": self.issue_date, "candidate_since": None})
+        since = before.since if before.served == self.served else self.issue_date
+        candidate_since = before.candidate_since if before.candidate == self.candidate else self.issue_date
         return self.model_copy(update={"since": since, "candidate_since": candidate_since})
 
     def on(self, stored: CityHistory, *reasons: str) -> "ServingRecord":

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -123,32 +123,33 @@ def rank_streets(
     segments = read_segments(city)
     parts = parts_of(city, segments)
     shares = StreetShares.fit(city, parts, alerts)
-    cells = _of_cells(city, next_day)
+    cells = _cell_risk(city, next_day)
     day = segment_risk(shares, cells, ENDS)
-    shown = np.flatnonzero(day.expected > 0)
+    ranked = np.flatnonzero(day.expected > 0)
     main_parts = _main_parts(parts, cells.expected[parts.cell] * shares.share[: len(parts)], len(segments))
     facts = _facts(city, segments, parts.cell[main_parts])
-    tables = [_columns(facts, shown, day) | {"shift": pa.nulls(len(shown), pa.string())}]
-    for shift, of_shift in _by_shift(city, forecast, hourly, cells):
-        risk = segment_risk(shares, of_shift, ENDS)
-        tables.append(_columns(facts, shown, risk) | {"shift": pa.repeat(shift, len(shown))})
-    best = np.argsort(-day.probability, kind="stable")[: min(MAX_STREETS, len(shown))]
-    ranks = {"rank": np.arange(1, len(best) + 1, dtype=np.int32)}
+    tables = [_ranked_table(facts, ranked, day, None)]
+    for shift, shift_cells in _by_shift(city, forecast, hourly, cells):
+        tables.append(_ranked_table(facts, ranked, segment_risk(shares, shift_cells, ENDS), shift))
+    best = np.argsort(-day.probability, kind="stable")[: min(MAX_STREETS, len(ranked))]
     why = _reasons(city, shares, cells, main_parts[best], forecast)
-    top = pa.table(ranks | _columns(facts, best, day) | {"why": why})
+    top = pa.table({"rank": np.arange(1, len(best) + 1, dtype=np.int32), **_columns(facts, best, day), "why": why})
+    rounding = _rounding(city, alerts, segments.metres[ranked])
     return StreetForecast(
-        table=pa.concat_tables(pa.table(table, schema=STREETS.schema) for table in tables),
+        table=pa.concat_tables(tables),
         top=top,
         geojson=_geojson(city, segments, top),
         record=StreetRecord(
             city=city.name,
             issue_date=forecast.issue_date,
             forecast_version=forecast.version,
-            segments=len(shown),
+            segments=len(ranked),
             expected_alerts=float(day.expected.sum()),
             expected_on_no_street=day.expected_on_no_street,
             left_out=segments.left_out,
-            **_rounding(city, alerts, segments.metres[shown]),
+            rounding=rounding.text,
+            rounding_metres=rounding.metres,
+            shorter_share=rounding.shorter_share,
         ),
     )
 
@@ -172,12 +173,21 @@ def top_street_lines(store: Store, city: City, forecast: ForecastRecord) -> list
     return list(json.loads(store.read_bytes(STREETS_MAP, city.name, forecast.issue_date))["features"])
 
 
-def _of_cells(city: City, table: pa.Table) -> CellRisk:
-    values = np.zeros((4, *city.shape))
-    row, column = (table[name].to_numpy() for name in ("row", "column"))
-    for at, name in enumerate(("expected", "probability", "low", "high")):
-        values[at, row, column] = table[name].to_numpy()
-    return CellRisk(*values.reshape(4, -1))
+def _cell_risk(city: City, next_day: pa.Table) -> CellRisk:
+    """Return the risk of all cells of the grid from the rows of a forecast."""
+    names = ("expected", "probability", "low", "high")
+    values = np.zeros((len(names), *city.shape))
+    row, column = (next_day[name].to_numpy() for name in ("row", "column"))
+    for number, name in enumerate(names):
+        values[number, row, column] = next_day[name].to_numpy()
+    expected, probability, low, high = values.reshape(len(names), -1)
+    return CellRisk(expected, probability, low, high)
+
+
+def _ranked_table(facts: pd.DataFrame, segments: Integers, risk: SegmentRisk, shift: str | None) -> pa.Table:
+    """Return the rows of ranked segments (`catalogue.STREETS`) on the whole day, or in a shift."""
+    shifts = pa.array([shift] * len(segments), pa.string())
+    return pa.table(_columns(facts, segments, risk) | {"shift": shifts}, schema=STREETS.schema)
 
 
 def _main_parts(parts: Parts, expected: Array, segments: int) -> Integers:
@@ -218,36 +228,49 @@ def _by_shift(city: City, forecast: ForecastRecord, hourly: pa.Table, day: CellR
         return
     shifts = shift_forecasts(hourly, city, city.patrol.shifts, forecast.forecast_date)
     for shift, expected, probability in zip(city.patrol.shifts, shifts.expected, shifts.probability, strict=True):
-        yield shift.name, _of_shift(day, expected.ravel(), probability.ravel())
+        yield shift.name, _risk_in_shift(day, expected.ravel(), probability.ravel())
 
 
-def _rounding(city: City, alerts: Alerts, metres: Array) -> dict[str, Any]:
-    """Return the fields of the record about the rounding of past alerts, given the lengths of the ranked segments."""
+class _Rounding(NamedTuple):
+    """Rounding of past alerts to more than the length of many streets; see `StreetRecord`."""
+
+    text: str = ""
+    metres: float = 0.0
+    shorter_share: float = 0.0
+
+
+def _rounding(city: City, alerts: Alerts, metres: Array) -> _Rounding:
+    """Return the rounding of past alerts, given the lengths of the ranked segments in metres."""
     step = rounding_step(np.column_stack([alerts.longitude, alerts.latitude]))
     longest = step * METRES_PER_DEGREE
     if longest < COARSE_STEP_METRES or not len(metres):
-        return {}
+        return _Rounding()
     shorter = float((metres < longest).mean())
     text = (
         f"Points are rounded to {Plane.of(city.box).step_text(step)}. {shorter:.0%} of the ranked segments are shorter than "
         f"{longest:.0f} m and cannot be told from their neighbours."
     )
-    return {"rounding": text, "rounding_metres": longest, "shorter_share": shorter}
+    return _Rounding(text, longest, shorter)
 
 
-def _of_shift(day: CellRisk, expected: Array, probability: Array) -> CellRisk:
+def _risk_in_shift(day: CellRisk, expected: Array, probability: Array) -> CellRisk:
     """Return the risk of cells in a shift, with the day's relative interval of the hazard."""
-    hazard, *ends = (-np.log1p(-values) for values in (probability, day.low, day.high))
-    of_day = -np.log1p(-day.probability)
-    ratios = (np.divide(end, of_day, out=np.ones_like(of_day), where=of_day > 0) for end in ends)
-    low, high = (-np.expm1(-hazard * ratio) for ratio in ratios)
-    return CellRisk(expected, probability, low, high)
+    hazard = -np.log1p(-probability)
+    day_hazard = -np.log1p(-day.probability)
+
+    def end_in_shift(end: Array) -> Array:
+        ratio = np.divide(-np.log1p(-end), day_hazard, out=np.ones_like(day_hazard), where=day_hazard > 0)
+        return np.asarray(-np.expm1(-hazard * ratio))
+
+    return CellRisk(expected, probability, end_in_shift(day.low), end_in_shift(day.high))
 
 
 def _reasons(
     city: City, shares: StreetShares, cells: CellRisk, main_parts: Integers, forecast: ForecastRecord
 ) -> list[str]:
-    drivers, parts = forecast.cell_drivers(), shares.parts
+    """Return a sentence for each ranked segment, given its main part: its share of its cell, and why the cell is at risk."""
+    drivers = forecast.cell_drivers()
+    parts = shares.parts
     street_metres = np.bincount(parts.cell, parts.metres, minlength=parts.cells)
     why = []
     for part in main_parts.tolist():
@@ -255,16 +278,17 @@ def _reasons(
         row, column = divmod(cell, city.grid.columns)
         share = float(shares.share[part])
         by_length = float(parts.metres[part] / street_metres[cell])
-        of_cell = "; ".join(drivers.get((row, column), ())[:MAX_REASONS])
+        cell_reasons = "; ".join(drivers.get((row, column), ())[:MAX_REASONS])
         text = (
             f"{share:.0%} of the alerts of {cell_name(row, column)}, {share / by_length:.1f} times its share of the streets "
-            f"there; the cell has an alert with {cells.probability[cell]:.0%}{f': {of_cell}' if of_cell else ''}"
+            f"there; the cell has an alert with {cells.probability[cell]:.0%}{f': {cell_reasons}' if cell_reasons else ''}"
         )
         why.append(city.worded(text))
     return why
 
 
 def _geojson(city: City, segments: Segments, top: pa.Table) -> bytes:
+    """Return the top segments as GeoJSON lines (RFC 7946), with their columns as properties."""
     import shapely
 
     plane = Plane.of(city.box)
