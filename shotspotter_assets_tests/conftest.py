@@ -1,12 +1,14 @@
 """Shared fixtures: the tests' own cities, the real alerts where they are, and an S3 server."""
 
 import os
+import shutil
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -27,6 +29,8 @@ from shotspotter_assets_tests.rabbitmq_server import rabbitmq_server  # noqa: E4
 from shotspotter_assets_tests.s3_server import s3_server, s3_store_root  # noqa: E402, F401
 
 MAX_NAME_LENGTH = 70
+MEMORY_FOLDER = Path("/dev/shm")
+MIN_MEMORY_BYTES = 8 * 2**30
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 PACKAGED_ALERTS = PACKAGE_CITIES / "washington_dc" / "alerts" / "alerts_2014_2018.parquet"
 
@@ -34,11 +38,20 @@ PACKAGED_ALERTS = PACKAGE_CITIES / "washington_dc" / "alerts" / "alerts_2014_201
 @pytest.fixture(scope="session", autouse=True)
 def own_temporary_folder() -> Iterator[None]:
     """Networks keep backups there by a hash of what they train on; two processes with equal trainings would collide."""
-    with tempfile.TemporaryDirectory(prefix="tests-") as folder, pytest.MonkeyPatch.context() as patch:
+    with (
+        tempfile.TemporaryDirectory(prefix="tests-", dir=_folder_in_memory()) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         Path(folder).chmod(0o755)  # database servers run as users of their own
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", folder)
         yield
+
+
+def _folder_in_memory() -> Path | None:
+    """Return a folder in memory if it is large enough: on many disks, thousands of small folders take minutes to remove."""
+    is_large = MEMORY_FOLDER.is_dir() and shutil.disk_usage(MEMORY_FOLDER).free > MIN_MEMORY_BYTES
+    return MEMORY_FOLDER if is_large and psutil.virtual_memory().available > MIN_MEMORY_BYTES else None
 
 
 @pytest.fixture(scope="session")

@@ -455,7 +455,7 @@ def converge(sequences: int, steps: int) -> None:
 
 
 def test_a_few_sequences_end_as_a_rebuild_would() -> None:
-    converge(15, 4)
+    converge(8, 4)
 
 
 @pytest.mark.slow
