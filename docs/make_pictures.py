@@ -26,7 +26,6 @@ import pyarrow.compute as pc
 from docs.lineage import lineage
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import find_city
-from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.demo import DEMONSTRATIONS
 from shotspotter_assets.pages.site import make_overview, make_pages
@@ -67,7 +66,7 @@ class Demo:
 
     def lineage(self) -> bytes:
         """SVG of the assets of the city."""
-        return lineage(build_definitions(self.settings), self.city)
+        return lineage(self.city)
 
     def of_report(self, name: str) -> bytes:
         """A plot of the last fold's report."""

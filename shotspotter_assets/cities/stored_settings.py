@@ -25,7 +25,6 @@ HARMLESS_KEYS: Final = {
     "max_share_rejected": "The table of days stores it with each day, and days with rejected rows are judged anew.",
     "is_tried": "Documents show it.",
     "time_precision": "It says what the published times mean; live models follow at their next training.",
-    "nowcasts": "The sensor of nowcasts reads it at each poll.",
     "retraining": "It sets the date of the next training.",
 }
 """Keys of the city's file that no declaration of an asset uses, with the reason why nothing stored is outdated by them."""

@@ -134,7 +134,17 @@ class Asset(StoredFolder):
         "city_pages",
         Spec(
             Partitions.NONE,
-            keys=("title", "short_name", "targets", "layers", "base_map", "patrol", "acknowledged", "public"),
+            keys=(
+                "title",
+                "short_name",
+                "targets",
+                "layers",
+                "base_map",
+                "patrol",
+                "nowcasts",
+                "acknowledged",
+                "public",
+            ),
         ),
     )
     SHARED_MODELS = (
