@@ -30,6 +30,7 @@ RECORDS = {
     )
 }  # fmt: skip
 FILES = [file for name, file in vars(catalogue).items() if isinstance(file, StoredFile) and name != "INDEX"]
+FILES += catalogue.PUBLISHED.values()
 """All files in order; each asset also has a `_lineage.json`."""
 MARK = "<!-- data dictionary -->"
 

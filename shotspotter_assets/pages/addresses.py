@@ -69,8 +69,10 @@ def published_files(store: Store, city: City, issue: dict[str, Any], standing: M
     if (plan := forecast["table"]) is not None:
         files[catalogue.PLAN_CSV.file] = dispatch_csv(plan)
         files[catalogue.PLAN_MAP.file] = _with(facts, dispatch_geojson(plan))
-    if forecast["data"]["streets"]:
-        files[catalogue.STREETS_CSV.file] = dispatch_csv(store.read_table(catalogue.TOP_STREETS, *day))
+    for table, file in catalogue.PUBLISHED.items():
+        is_outdated = table is catalogue.TOP_STREETS and not forecast["data"]["streets"]
+        if not is_outdated and (content := store.find_table(table, *day)) is not None:
+            files[file.file] = dispatch_csv(content)
     own = record.model_dump(include={*Status.model_fields}) | key | {"data": issue["known"]}
     status = Status(**own, **standing, ends=forecast["ends"], files=tuple(files))
     return files | {catalogue.STATUS.file: status.content()}

@@ -394,7 +394,9 @@ _STREETS: Final = {"shift": Column("string", "Name of the shift; null for the da
 _streets = partial(StoredTable, Asset.STREET_RISK, _ISSUE)
 STREETS: Final = _streets("street_risk.parquet", "Risk of each segment on the next day and by shift.", _STREETS)
 _TOP_STREETS: Final = {**_RANK, **_STREET, **_WHY}
-TOP_STREETS: Final = _streets("top_streets.parquet", "The most probable segments of the next day.", _TOP_STREETS)
+TOP_STREETS: Final = _streets(
+    "top_streets.parquet", "The most probable segments of the next day.", _TOP_STREETS, published="streets.csv"
+)
 STREETS_MAP: Final = StoredFile(Asset.STREET_RISK, _ISSUE, "top_streets.geojson", "These segments as lines.")
 _PLAN: Final = {
     "forecast_date": Column("date32[day]", "Local day on which the shift begins."),
@@ -458,6 +460,11 @@ STATUS: Final = StoredFile(Asset.CITY_PAGES, _CITY, "status.json", "State of the
 FORECAST_MAP: Final = StoredFile(Asset.CITY_PAGES, _CITY, "forecast.geojson", "`risk.geojson` of the newest forecast.")
 PLAN_CSV: Final = StoredFile(Asset.CITY_PAGES, _CITY, "plan.csv", "Columns of its `plan.parquet`, and `place`.")
 PLAN_MAP: Final = StoredFile(Asset.CITY_PAGES, _CITY, "plan.geojson", "The plan's cells, with these columns.")
-STREETS_CSV: Final = StoredFile(Asset.CITY_PAGES, _CITY, "streets.csv", "Columns of its `top_streets.parquet`.")
+PUBLISHED: Final = {
+    table: StoredFile(Asset.CITY_PAGES, _CITY, table.published, f"Columns of its `{table.file}`.")
+    for table in list(globals().values())
+    if isinstance(table, StoredTable) and table.published
+}
+"""The CSV beside the pages by table."""
 PAGES_RECORD: Final = StoredFile(Asset.CITY_PAGES, _CITY, "pages.json", "Hashes of the written pages.")
 CITY_STATE: Final = StoredFile(OtherFolder.QUALITY, _CITY, "city_state.json", "Open warnings of the data checks.")

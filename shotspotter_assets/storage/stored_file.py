@@ -66,6 +66,7 @@ class StoredTable(StoredFile):
 
     columns: Mapping[str, Column]  # columns by name in order, with the partition's own date if tables in memory have it
     others: Column | None = None  # further columns, such as a probability by each model
+    published: str = ""  # name of the CSV of the newest forecast's table beside the pages; empty for none
 
     @property
     def own_columns(self) -> dict[str, Column]:

@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 from io import StringIO
 
 import jsonschema
@@ -17,13 +18,15 @@ from shotspotter_assets.storage.catalogue import (
     PLAN,
     PLAN_CSV,
     PLAN_MAP,
+    PUBLISHED,
     STATUS,
-    STREETS_CSV,
+    TOP_LOCATIONS,
     TOP_STREETS,
 )
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, TinySite
 
+STREETS_CSV = PUBLISHED[TOP_STREETS]
 OTHERS = (FORECAST_MAP, PLAN_CSV, PLAN_MAP, STREETS_CSV)
 
 
@@ -55,6 +58,16 @@ def test_tables_have_the_documented_columns(tiny_site: TinySite, file: str, colu
     rows = csv.DictReader(StringIO(tiny_site.store.read_bytes(file, CITY).decode()))
     assert sorted(rows.fieldnames) == sorted(columns)
     assert next(rows)
+
+
+def test_a_table_is_published_by_its_declaration(
+    copy: Store, tiny_site: TinySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = replace(STREETS_CSV, file="locations.csv")
+    monkeypatch.setitem(PUBLISHED, TOP_LOCATIONS, file)
+    make_pages(copy, tiny_site.city)
+    assert json.loads(copy.read_bytes(STATUS, CITY))["files"] == [other.file for other in (*OTHERS, file)]
+    assert copy.read_bytes(file, CITY).decode().startswith("rank,row,column,")
 
 
 def test_each_placed_unit_has_a_row_and_a_shape_with_its_place(tiny_site: TinySite) -> None:
