@@ -39,7 +39,7 @@ def forecasts_of(city: str, fold: HourlyFold, data: Path | None, cache: Path) ->
     windows = split_days(before, round(before * VALIDATION_SHARE), WINDOW)
     context = FitContext(start_of(city, fold.cutoff, data, cache))
     network = forecaster(NETWORK).fit(daily.through(before), *windows, context)
-    rows = fold.history.day_issues(alerts.hour), alerts.hour, alerts.cell
+    rows = alerts.forecast_rows(fold.history)
     mixes = type_mixes(model, {NETWORK: network}, fold.history, daily.through(tested), rows)
     return types_table(fold.history, alerts, {name: mix() for name, mix in mixes.items()})
 

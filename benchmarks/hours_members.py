@@ -13,10 +13,9 @@ import numpy as np
 from benchmark_cities import HourlyFold
 
 from shotspotter_assets.arrays import Array, Integers
-from shotspotter_assets.models.forecaster import FitContext
+from shotspotter_assets.models.forecaster import FitContext, FittedHourly
 from shotspotter_assets.models.forecaster_registry import NEXT_HOURS, forecaster
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.stack import HOURLY_MEMBERS, combined_hours
 

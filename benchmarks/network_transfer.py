@@ -66,7 +66,7 @@ def weights_of(others: list[Trained]) -> list[np.ndarray]:
     for one in others:
         network, fold = one.fitted, one.fold
         inputs = network.inputs_of(fold.history, range(fold.train.start, fold.train.stop))
-        batches = Windows(inputs, fold.train, SETTINGS.batch_size, (), seed=0, kept=ordinary_days(fold.history))
+        batches = Windows(inputs, fold.train, SETTINGS.batch_size, (), seed=0, used=ordinary_days(fold.history))
         model = untrained(batches, SETTINGS)
         twin = keras.Model(model.input, model.get_layer("logits").output)
         adam = keras.optimizers.Adam(SETTINGS.learning_rate, weight_decay=SETTINGS.weight_decay)

@@ -12,11 +12,10 @@ from shotspotter_assets.evaluation.fold_window import FoldWindow
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
 from shotspotter_assets.evaluation.minute_forecasts import minute_forecasts
 from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.models.forecaster import HORIZONS, Fitted
+from shotspotter_assets.models.forecaster import HORIZONS, Fitted, FittedHourly
 from shotspotter_assets.models.gunshot_types import TYPE_REGRESSION, GunshotTypes, TypedAlerts, type_mixes, typed_alerts
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.stack import FittedStack
 from shotspotter_assets.models.trained_models import TrainedModels
@@ -71,8 +70,7 @@ def type_forecasts(
 ) -> pa.Table:
     """Return forecasts of some hours' types, issued before their day; with `validation`, by the fit on training hours."""
     alerts = typed_alerts(history).within(hours)
-    rows = history.day_issues(alerts.hour), alerts.hour, alerts.cell
-    mixes = dict(type_mixes(types, next_day, history, daily, rows))
+    mixes = dict(type_mixes(types, next_day, history, daily, alerts.forecast_rows(history)))
     if validation:
         mixes[TYPE_REGRESSION] = lambda: types.validation_mix
     return types_table(history, alerts, {name: mix() for name, mix in mixes.items()})

@@ -10,8 +10,8 @@ import pyarrow as pa
 from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.evaluation.forecasts_table import forecasts_table
+from shotspotter_assets.models.forecaster import FittedHourly
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.next_minutes.lift_table import MINUTES, LiftTable, expected_by_hours, fit_on_hours
 from shotspotter_assets.models.probability import clip_probability

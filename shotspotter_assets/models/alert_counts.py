@@ -25,7 +25,8 @@ Counts = npt.NDArray[np.integer]
 MIN_POSITIVES: Final = 20  # occupied cells on firework days, and on others, for separate values of firework days
 CONFIDENCE: Final = 0.8  # coverage of each interval
 ENDS: Final = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)  # quantiles at the ends of the interval of a cell
-LOG_MEAN_BOUNDS: Final = (-8.0, 6.0)
+MIN_LOG_MEAN: Final = -8.0
+MAX_LOG_MEAN: Final = 6.0
 FIREWORK_VARIANCE: Final = 0.7  # of a factor, mean 1, of all cells on firework days (Washington DC, 2016 and 2017)
 USUAL_VARIANCE: Final = 0.06  # of that factor on other days, likeliest in the validation windows of ten cities
 SPREAD_OF_VARIANCES: Final = 0.6  # standard deviation of its logarithm among these cities
@@ -89,10 +90,10 @@ class AlertCounts(StoredModel):
 
         Arrays are (periods, cells), best of days that their models were not fitted on; fireworks are (periods,).
         """
-        some = counts > 0
-        if not some.any():
+        occupied = counts > 0
+        if not occupied.any():
             raise ValueError(f"None of {counts.size} cells and periods has an alert; fit on a longer window.")
-        on_fireworks = np.broadcast_to(fireworks[:, None], counts.shape)[some]
+        on_fireworks = np.broadcast_to(fireworks[:, None], counts.shape)[occupied]
         has_enough_fireworks = min(on_fireworks.sum(), (~on_fireworks).sum()) >= MIN_POSITIVES
 
         def model(values: Array) -> "AlertCounts":
@@ -100,8 +101,10 @@ class AlertCounts(StoredModel):
             return cls((intercept, intercept_more), growth, (size, size_more), 0.0)
 
         def loss(values: Array) -> float:
-            found = model(values).distribution(probability[some], on_fireworks, 0.0 if log_m is None else log_m[some])
-            likely = nbinom.logpmf(counts[some] - 1, found.size, found.size / (found.size + found.further))
+            tried = model(values).distribution(
+                probability[occupied], on_fireworks, 0.0 if log_m is None else log_m[occupied]
+            )
+            likely = nbinom.logpmf(counts[occupied] - 1, tried.size, tried.size / (tried.size + tried.further))
             # Penalties keep the numbers finite where every count is one; they weigh as little as one alert.
             return float((0.01 * values**2).sum() - likely.sum())
 
@@ -114,11 +117,12 @@ class AlertCounts(StoredModel):
     @classmethod
     def of_days(cls, history: History, train: range, validation: range, probability: Array) -> "AlertCounts":
         """Return the distribution by day; `probability` is that of the validation days by models of training days."""
-        known, days = history.known_in(validation), slice(validation.start, validation.stop)
-        alerts, dates = history.alerts[days][known][:, history.in_coverage], history.days()[days][known]
+        days = np.arange(validation.start, validation.stop)
+        known = history.known_in(validation)
+        alerts = history.alerts[days[known]][:, history.in_coverage]
+        fireworks = firework_days(history.city, history.days()[days[known]])
         regression, log_m = fit_further_alerts(FitData(history, train, validation))
-        log_m = None if log_m is None else log_m[known]
-        counts = cls.fit(alerts, probability[known], firework_days(history.city, dates), log_m)
+        counts = cls.fit(alerts, probability[known], fireworks, None if log_m is None else log_m[known])
         return replace(counts, regression=regression)
 
     def log_m(self, history: History, days: range) -> Array:
@@ -127,9 +131,11 @@ class AlertCounts(StoredModel):
 
     def distribution(self, probability: Array, fireworks: Booleans, log_m: Array | float = 0.0) -> CountDistribution:
         """Return the distributions of periods and cells."""
-        hazard, size = -np.log1p(-probability), np.exp(self.size[0] + self.size[1] * fireworks)
-        log_mean = self.intercept[0] + self.intercept[1] * fireworks + self.growth * np.log(hazard) + log_m
-        return CountDistribution(*np.broadcast_arrays(probability, np.exp(np.clip(log_mean, *LOG_MEAN_BOUNDS)), size))
+        log_hazard = np.log(-np.log1p(-probability))
+        log_mean = self.intercept[0] + self.intercept[1] * fireworks + self.growth * log_hazard + log_m
+        further = np.exp(np.clip(log_mean, MIN_LOG_MEAN, MAX_LOG_MEAN))
+        size = np.exp(self.size[0] + self.size[1] * fireworks)
+        return CountDistribution(*np.broadcast_arrays(probability, further, size))
 
     def total_interval(self, counts: CountDistribution, fireworks: Booleans) -> tuple[Array, Array]:
         """Return (low, high) of the short 80% interval of the alerts of all cells together, summed over the last axis.
@@ -141,14 +147,16 @@ class AlertCounts(StoredModel):
         lowest = np.linspace(0, 1 - CONFIDENCE, 21).reshape(-1, *np.ones(counts.size.ndim - 1, int))
         ends = np.maximum(total.ppf([lowest, lowest + CONFIDENCE]), 0)
         low, high = np.take_along_axis(ends, (ends[1] - ends[0]).argmin(axis=0)[None, None], axis=1)[:, 0]
-        beyond, chances = total.cdf(high) - total.cdf(low - 1) - CONFIDENCE, total.pmf([low, high])
+        beyond = total.cdf(high) - total.cdf(low - 1) - CONFIDENCE
+        chances = total.pmf([low, high])
         loses = 2 * beyond > chances.min(axis=0)
         return low + (loses & (chances[0] <= chances[1])), high - (loses & (chances[0] > chances[1]))
 
 
 def _shared_variance(counts: Counts, forecast: CountDistribution, fireworks: Booleans) -> float:
     """Return the likeliest variance of the factor that all cells of an ordinary period share, given that of other cities."""
-    ordinary, number = ~fireworks if (~fireworks).any() else np.ones_like(fireworks), counts.sum(axis=1)
+    number = counts.sum(axis=1)
+    ordinary = np.ones_like(fireworks) if fireworks.all() else ~fireworks
 
     def loss(log_variance: float) -> float:
         likely = _total(forecast, np.exp(log_variance), fireworks[:, None]).logpmf(number)[ordinary]
@@ -159,8 +167,8 @@ def _shared_variance(counts: Counts, forecast: CountDistribution, fireworks: Boo
 
 def _total(counts: CountDistribution, shared: float, fireworks: Booleans) -> Any:
     """Return the negative binomial of the sum over the last axis, whose cells share a factor."""
-    mean, own = counts.expected.sum(axis=-1), counts.variance.sum(axis=-1)
-    factor = shared + FIREWORK_VARIANCE * np.broadcast_to(fireworks, counts.size.shape)[..., 0]
-    variance = np.maximum(own + factor * mean**2, 1.001 * mean)
+    mean = counts.expected.sum(axis=-1)
+    factor_variance = shared + FIREWORK_VARIANCE * np.broadcast_to(fireworks, counts.size.shape)[..., 0]
+    variance = np.maximum(counts.variance.sum(axis=-1) + factor_variance * mean**2, 1.001 * mean)
     size = mean**2 / (variance - mean)
     return nbinom(size, size / (size + mean))

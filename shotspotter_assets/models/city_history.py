@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -52,29 +52,39 @@ class CityHistory:
             object.__setattr__(self, "frames", self.frames.filter(pc.invert(is_unknown)))
 
     @classmethod
-    def load(cls, store: Store, city: City, last: date, first: date | None = None) -> "CityHistory":
+    def load(cls, store: Store, city: City, last: date, first: date | None = None) -> Self:
         """Load the known days from `first`, by default the city's start, to the issue date `last`.
 
         Unknown days are left out before the first known one, and at the end if no later day is known; others are
         `unknown`. So are days after the last stored one if the day to forecast is not over. Raises
         MissingPartitionsError with the missing days, DaysNotKnownError if none of the days is known.
         """
-        table, days = DayTable.read(store, city.name, is_needed=True), days_between(first or city.start, last)
+        table = DayTable.read(store, city.name, is_needed=True)
+        days = days_between(first or city.start, last)
         is_open = last >= today(city.zone) - ONE_DAY
         last_stored = min(max(table.days, default=last), last) if is_open else last
         counted = np.flatnonzero(table.is_counted(days_between(days[0], last_stored)))
         if not len(counted):
-            before, none = table.last_counted(last), "no earlier day is known either, so write a later first_forecast"
-            newest = f"the last known day is {before}." if before else f"{none} in {city.name}.yaml."
-            raise DaysNotKnownError(f"{city.name}: alerts from {days[0]} to {last} are not known yet; {newest}")
-        is_over = any(day.is_counted for at, day in table.days.items() if at > last)
+            raise DaysNotKnownError(
+                f"{city.name}: alerts from {days[0]} to {last} are not known yet; {_earlier_day(table, city, last)}."
+            )
+        is_over = any(stored.is_counted for day, stored in table.days.items() if day > last)
         end = len(days) - 1 if is_over else int(counted[-1])
-        known, unknown = days[counted[0] : end + 1], frozenset(days) - {days[at] for at in counted}
+        known = days[counted[0] : end + 1]
+        unknown = frozenset(days) - {days[index] for index in counted}
         frames = _stored_frames(store, city.name, known[0], known[-1])
         if table.days:
             table.require(city.name, known)
         held_back = unknown.intersection(table.in_state("held_back"))
         return cls(city, known, frames, len(days) - end, unknown.intersection(known), held_back)
+
+    @classmethod
+    def find(cls, store: Store, city: City, last: date, first: date) -> Self | None:
+        """Return the history as `load` does; None if no day of it is known, or one is not on the grid."""
+        try:
+            return cls.load(store, city, last, first)
+        except (DaysNotKnownError, MissingPartitionsError):
+            return None
 
     @classmethod
     def before(cls, store: Store, city: City, cutoff: date) -> "CityHistory":
@@ -131,10 +141,15 @@ class CityHistory:
             return self
         if last < self.days[0]:
             raise DaysNotKnownError(f"{self.city.name}: alerts from {self.days[0]} to {last} are not known yet.")
-        frames = _between(self.frames, self.days[0], last)
-        days, lead = days_between(self.days[0], last), self.lead + (self.last_known - last).days
-        unknown, newest = self.unknown.intersection(days), self.newest or self.last_known
-        return CityHistory(self.city, days, frames, lead, unknown, self.held_back, newest)
+        days = days_between(self.days[0], last)
+        return replace(
+            self,
+            days=days,
+            frames=_between(self.frames, self.days[0], last),
+            lead=self.lead + (self.last_known - last).days,
+            unknown=self.unknown.intersection(days),
+            newest=self.newest or self.last_known,
+        )
 
     def as_published(self) -> "CityHistory":
         """Return the days that the publication rule gives for the day after the issue date; all without a rule."""
@@ -161,11 +176,12 @@ class CityHistory:
         """Why nothing can be learned, if no row of these days is an event of the target; else ""."""
         if self.alerts.any():
             return ""
-        city, totals = self.city, self.daily_counts.sum(axis=(0, 2, 3))
-        found = [f"{city.type_names[code]} {totals[code]:,}" for code in np.flatnonzero(totals).tolist()]
+        city = self.city
+        totals = self.daily_counts.sum(axis=(0, 2, 3))
+        rows = [f"{city.type_names[code]} {totals[code]:,}" for code in np.flatnonzero(totals).tolist()]
         return (
             f"{city.name}.yaml: targets.{city.target}: none of the rows on the grid from {self.days[0]} to {self.last_known} is "
-            f"one of {', '.join(city.targets[city.target])} (there are: {', '.join(found) or 'none'}). Correct the spellings "
+            f"one of {', '.join(city.targets[city.target])} (there are: {', '.join(rows) or 'none'}). Correct the spellings "
             "in event_types, or remove the target."
         )
 
@@ -189,31 +205,46 @@ class CityHistory:
         """Return the history by day, at the lead of these days."""
         has_hours = self.city.time_precision != "day"
         evening = evening_alerts(self.frames, self.days, self.city) if has_hours else None
-        inputs = self.daily_counts, in_coverage, evening, self.lead, self.factors, self.is_known
-        return History(self.city, self.days[0], *inputs)
+        return History(
+            self.city,
+            self.days[0],
+            self.daily_counts,
+            in_coverage,
+            evening,
+            lead=self.lead,
+            factors=self.factors,
+            is_known=self.is_known,
+        )
 
     def hourly(self, in_coverage: Booleans) -> HourlyHistory:
         """Return the hours of the last days, at most `MAX_CELL_HOURS`. Raises HourlyHistoryError if only days are published."""
-        kept = max(MAX_CELL_HOURS // (DAY_HOURS * max(int(in_coverage.sum()), 1)), 1)
-        days = self.days[-kept:]
+        max_days = max(MAX_CELL_HOURS // (DAY_HOURS * max(int(in_coverage.sum()), 1)), 1)
+        days = self.days[-max_days:]
         frames = self.frames if len(days) == len(self.days) else _between(self.frames, days[0], days[-1])
         counts = hourly_window(frames, days, self.city, in_coverage)
-        known = np.repeat(self.is_known[-kept:], hours_of_days(days, self.city.zone))
+        known = np.repeat(self.is_known[-max_days:], hours_of_days(days, self.city.zone))
         return HourlyHistory(self.city, days[0], counts, in_coverage, known, self.lead)
+
+
+def _earlier_day(table: DayTable, city: City, last: date) -> str:
+    """Return the last known day to `last` in words, or the remedy where there is none."""
+    if day := table.last_counted(last):
+        return f"the last known day is {day}"
+    return f"no earlier day is known either, so write a later first_forecast in {city.name}.yaml"
 
 
 def _stored_frames(store: Store, city: str, first: date, last: date) -> pa.Table:
     """Read the grid tensors of contiguous days, once in a process until they change. Raises MissingPartitionsError."""
     lineage = read_lineage(store, Asset.GRID_TENSORS, city)
-    key, version = (store.root, city), str(lineage)
-    cached = _cached.get(key)
-    if cached is None or not lineage or cached[0] != version or not cached[1] <= first <= last <= cached[2]:
-        frames = store.read_window(TENSORS, city, first, last)
-        cached = _cached[key] = (version, first, last, frames)
+    version = str(lineage)
+    cached = _cached.get((store.root, city))
+    if cached is None or not lineage or cached.version != version or not cached.first <= first <= last <= cached.last:
+        cached = _CachedFrames(version, first, last, store.read_window(TENSORS, city, first, last))
+        _cached[store.root, city] = cached
         while len(_cached) > MAX_CACHED_CITIES:
             _cached.pop(next(iter(list(_cached))), None)  # sensors tick in threads
-    frames = cached[3]
-    return frames if (cached[1], cached[2]) == (first, last) else _between(frames, first, last)
+    is_all = (cached.first, cached.last) == (first, last)
+    return cached.frames if is_all else _between(cached.frames, first, last)
 
 
 def _between(frames: pa.Table, first: date, last: date) -> pa.Table:
@@ -221,16 +252,17 @@ def _between(frames: pa.Table, first: date, last: date) -> pa.Table:
     return frames.filter(pc.and_(pc.greater_equal(days, pa.scalar(first)), pc.less_equal(days, pa.scalar(last))))
 
 
+class _CachedFrames(NamedTuple):
+    """Grid tensors of contiguous days."""
+
+    version: str  # lineage of the tensors
+    first: date
+    last: date
+    frames: pa.Table
+
+
 MAX_CACHED_CITIES: Final = 32
-_cached: dict[tuple[str, str], tuple[str, date, date, pa.Table]] = {}  # version, first and last day, tensors
-
-
-def known_history(store: Store, city: City, last: date, first: date) -> CityHistory | None:
-    """Return the history (`CityHistory.load`); None if no day of it is known, or one is not on the grid."""
-    try:
-        return CityHistory.load(store, city, last, first)
-    except (DaysNotKnownError, MissingPartitionsError):
-        return None
+_cached: dict[tuple[str, str], _CachedFrames] = {}  # by root of the store and city
 
 
 def covered_cells(in_coverage: Booleans) -> list[tuple[int, int]]:

@@ -26,30 +26,32 @@ def decay_of(half_life: float) -> float:
 
 
 def exponential_mean(
-    values: Values, half_life: float, kept: Booleans | None = None, before: Integers | range | None = None
+    values: Values, half_life: float, is_counted: Booleans | None = None, before: Integers | range | None = None
 ) -> Values:
     """Return the exponentially weighted mean before each of `before`, shape (before, ...); 0 where none counts.
 
     m_t = sum over s < t of a^(t-1-s) x_s / sum over s < t of a^(t-1-s), a = `decay_of(half_life)`, over the times that
-    are `kept` (times,); all by default. The denominator removes the bias of the first times towards zero. An infinite
+    count: `is_counted` (times,); all by default. The denominator removes the bias of the first times towards zero. An infinite
     half-life gives the mean of all history. `before` is ascending, by default all times and the one after the last.
     """
-    total, weight = decayed_sums(values, half_life, kept, before)
+    total, weight = decayed_sums(values, half_life, is_counted, before)
     return np.divide(total, weight, out=np.zeros_like(total), where=weight > MIN_WEIGHT, casting="same_kind")
 
 
 def decayed_sums(
-    values: Values, half_life: float, kept: Booleans | None = None, before: Integers | range | None = None
+    values: Values, half_life: float, is_counted: Booleans | None = None, before: Integers | range | None = None
 ) -> tuple[Values, Array]:
     """Return numerator, shape (before, ...), and denominator, shape (before, 1, ...), of `exponential_mean`."""
     wanted = np.arange(len(values) + 1) if before is None else np.asarray(before, dtype=np.int64)
     first, last = (int(wanted[0]), int(wanted[-1])) if len(wanted) else (0, 0)
     ones = (1,) * (values.ndim - 1)
-    counted = np.ones(len(values)) if kept is None else kept.astype(np.float64)
+    counted = np.ones(len(values)) if is_counted is None else is_counted.astype(np.float64)
     weights = running_sums(np.zeros(()), counted[:last], half_life)[wanted]
     state = decayed_sum(values[:first], half_life, counted[:first])
-    during = values[first:last] if kept is None else values[first:last] * kept[first:last].reshape(-1, *ones)
-    return running_sums(state, during, half_life)[wanted - first], weights.reshape(-1, *ones)
+    during = (
+        values[first:last] if is_counted is None else values[first:last] * is_counted[first:last].reshape((-1, *ones))
+    )
+    return running_sums(state, during, half_life)[wanted - first], weights.reshape((-1, *ones))
 
 
 def decayed_sum(values: Values, half_life: float, counted: Array | None = None) -> Values:
@@ -66,20 +68,21 @@ def decayed_sum(values: Values, half_life: float, counted: Array | None = None) 
 def running_sums(state: Values, during: Values, half_life: float) -> Values:
     """Return `decayed_sum` before each time of `during` and after the last, shape (during + 1, ...), from `state` on."""
     decay = state.dtype.type(decay_of(half_life))
-    one = np.ones(1, state.dtype)
     sums = np.empty((len(during) + 1, *state.shape), state.dtype)
     sums[0] = state
     if len(during):
         coefficients = np.array([1.0, -decay], state.dtype)
-        sums[1:] = lfilter(one, coefficients, during.astype(state.dtype, copy=False), axis=0, zi=decay * state[None])[0]
+        during = during.astype(state.dtype, copy=False)
+        sums[1:] = lfilter(np.ones(1, state.dtype), coefficients, during, axis=0, zi=decay * state[None])[0]
     return sums
 
 
-def full_weight(before: Integers | range, half_life: float, kept: Booleans | None = None) -> Singles:
+def full_weight(before: Integers | range, half_life: float, is_counted: Booleans | None = None) -> Singles:
     """Return the denominator of `exponential_mean`, shape (before,); at least 1."""
-    steps, decay = np.asarray(before), decay_of(half_life)
-    if kept is not None:
-        weight = running_sums(np.zeros(()), kept.astype(np.float64), half_life)[steps]
+    steps = np.asarray(before)
+    decay = decay_of(half_life)
+    if is_counted is not None:
+        weight = running_sums(np.zeros(()), is_counted.astype(np.float64), half_life)[steps]
     else:
         weight = steps if np.isinf(half_life) else (1 - decay**steps) / (1 - decay)
     return np.maximum(weight, 1).astype(np.float32)
@@ -102,9 +105,9 @@ def smooth_cells(values: Values, in_coverage: Booleans, width: float) -> Values:
     smooth = np.empty(values.shape)
     at_once = max(MAX_NUMBERS_AT_ONCE // in_coverage.size, 1)
     for first in range(0, len(values), at_once):
-        some = values[first : first + at_once]
-        maps = np.zeros((len(some), *in_coverage.shape))
-        maps[:, in_coverage] = some
+        part = values[first : first + at_once]
+        maps = np.zeros((len(part), *in_coverage.shape))
+        maps[:, in_coverage] = part
         blurred = gaussian_filter(maps, (0, width, width), mode="constant")
         smooth[first : first + at_once] = blurred[:, in_coverage] / share
     return smooth

@@ -6,16 +6,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from shotspotter_assets.arrays import Array, Booleans
+from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.models.history import History, TooFewEventsError
-from shotspotter_assets.models.model_files import StoredModel, Unstored
+from shotspotter_assets.models.hourly_history import HourlyHistory
+from shotspotter_assets.models.model_files import StoredModel, Unstored, files_of_members
 
 Choices = dict[str, Any]  # JSON values that a fit has chosen, and its loss on the validation window
 HORIZONS: Final = (1, 2, 4)  # forecast hours ahead; at most a day
+
+HistoryT_contra = TypeVar("HistoryT_contra", contravariant=True)
+PeriodsT_contra = TypeVar("PeriodsT_contra", contravariant=True)
+FittedT_co = TypeVar("FittedT_co", covariant=True)
 
 
 class OtherInputsError(ValueError):
@@ -61,7 +67,9 @@ class FitContext:
     log: Callable[[str], None] = lambda _: None  # receives lines of progress
     after_epoch: Callable[[int, float], None] | None = None  # callback of networks with epoch, from 1 on, and loss
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # settings of this run, by forecaster
-    earlier: Mapping[str, Any] = field(default_factory=dict)  # last trained models, at whose weights networks start
+    earlier: "Mapping[str, FittedDaily]" = field(
+        default_factory=dict
+    )  # last trained models; networks start at their weights
     horizons: Sequence[int] = HORIZONS  # those among `HORIZONS` that forecasters of hours are fitted for
 
 
@@ -76,8 +84,8 @@ def training_backups() -> Path:
 
 
 @dataclass(frozen=True)
-class Fitted(StoredModel, ABC):
-    """A fitted forecaster: a dataclass of JSON values, `Numbers` and `Unstored` fields.
+class Fitted(StoredModel, ABC, Generic[HistoryT_contra, PeriodsT_contra]):
+    """A fitted forecaster of the periods of a history: a dataclass of JSON values, `Numbers` and `Unstored` fields.
 
     `validation_probability` are forecasts of the validation window by the model fitted on the training window alone,
     float64, shape (validation periods, cells); None after loading, as it is not stored.
@@ -88,7 +96,7 @@ class Fitted(StoredModel, ABC):
     validation_probability: Unstored = None
 
     @abstractmethod
-    def predict(self, history: Any, periods: Any) -> Array:
+    def predict(self, history: HistoryT_contra, periods: PeriodsT_contra) -> Array:
         """Return the probability of at least one alert of the forecast types, float64, shape (periods, cells).
 
         `history` has the coverage of the fit. The periods are a range of days of a `History`, to `History.next_day`, or
@@ -100,18 +108,48 @@ class Fitted(StoredModel, ABC):
         return None
 
 
-class Forecaster(ABC):
+FittedDaily: TypeAlias = Fitted[History, range]
+FittedHours: TypeAlias = Fitted[HourlyHistory, Integers]
+
+
+@dataclass(frozen=True)
+class FittedHourly:
+    """Forecasters of one kind by horizon, in hours."""
+
+    models: Mapping[int, Any]  # `FittedHours`; those of the served forecaster are stacks
+
+    def predict(self, history: HourlyHistory, issues: Sequence[int] | Integers, horizon: int) -> Array:
+        """Return the probability of an alert in the `horizon` hours from each of ascending `issues` on, shape (issues, cells)."""
+        return self.models[horizon].predict(history, np.asarray(issues, np.int64))
+
+    @property
+    def chosen(self) -> Choices:
+        """Choices by horizon."""
+        return {f"{horizon}h": model.chosen for horizon, model in self.models.items()}
+
+    def files(self) -> dict[str, bytes]:
+        """Return the files; those of a horizon start with it."""
+        return files_of_members({f"{horizon}h": model for horizon, model in self.models.items()})
+
+
+class Forecaster(ABC, Generic[HistoryT_contra, FittedT_co]):
     """A way to forecast, under the name of its row in `forecaster_registry`, with settings that users may change."""
 
-    fitted: ClassVar[type[Fitted]]
+    fitted: ClassVar[type[Any]]  # class of the fitted forecaster
 
     def __init__(self, name: str, settings: Any) -> None:
-        self.name, self.settings = name, settings
+        self.name = name
+        self.settings = settings
 
     @abstractmethod
-    def fit(self, history: Any, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
+    def fit(
+        self, history: HistoryT_contra, train: range, validation: range, context: FitContext = NO_CONTEXT
+    ) -> FittedT_co:
         """Fit on `train`, choose and calibrate on `validation` after it; later days or hours of `history` are not used."""
 
-    def load(self, files: Mapping[str, bytes]) -> Any:
-        """Return the fitted forecaster that `Fitted.files` stored."""
+    def load(self, files: Mapping[str, bytes]) -> FittedT_co:
+        """Return the fitted forecaster that its `files` stored."""
         return self.fitted.load(files)
+
+
+DailyForecaster: TypeAlias = Forecaster[History, FittedDaily]

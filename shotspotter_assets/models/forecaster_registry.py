@@ -14,7 +14,8 @@ from shotspotter_assets.models.forecaster_settings import DailyNetworkSettings, 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-    from shotspotter_assets.models.forecaster import Forecaster
+    from shotspotter_assets.models.forecaster import DailyForecaster, FittedHourly, Forecaster
+    from shotspotter_assets.models.hourly_history import HourlyHistory
 
 MODELS: Final = "shotspotter_assets.models"
 
@@ -45,7 +46,6 @@ class ResidualBoostingSettings(ForecasterSettings):
     path_smooth: float = Field(300.0, ge=0.0, description="Shrinkage of small leaves towards the node above.")
     input_share: float = Field(0.2, gt=0.0, le=1.0, description="Share of the inputs that a tree uses.")
     row_share: float = Field(0.7, gt=0.0, le=1.0, description="Share of the cell-days that a tree uses.")
-    seed: int = Field(0, ge=0, lt=2**31, description="Seed of the choice of inputs and rows for each tree.")
 
 
 class StackSettings(ForecasterSettings):
@@ -130,12 +130,20 @@ def networks_among(names: Collection[str]) -> list[str]:
     return [name for name in names if name in FORECASTERS and issubclass(FORECASTERS[name].settings, NetworkSettings)]
 
 
-def forecaster(name: str, settings: BaseModel | None = None) -> "Forecaster":
-    """Return the forecaster of a name with its default settings, or given ones."""
+def forecaster(name: str, settings: BaseModel | None = None) -> "DailyForecaster":
+    """Return the next-day forecaster of a name with its default settings, or given ones."""
+    return _built(name, settings)
+
+
+def hourly_forecaster(name: str) -> "Forecaster[HourlyHistory, FittedHourly]":
+    """Return the forecaster of hours of a name."""
+    return _built(name, None)
+
+
+def _built(name: str, settings: BaseModel | None) -> Any:
     entry = find(name)
     module, _, kind = entry.import_path.partition(":")
-    forecaster: Forecaster = getattr(import_module(f"{MODELS}.{module}"), kind)(name, settings or entry.settings())
-    return forecaster
+    return getattr(import_module(f"{MODELS}.{module}"), kind)(name, settings or entry.settings())
 
 
 def live_forecasters(city: City) -> tuple[str, ...]:
@@ -160,7 +168,7 @@ def fallbacks(candidate: str) -> tuple[str, ...]:
 def candidate_of(city: City) -> str:
     """Return the name of the forecaster that serves the city if it passes the gate. Raises CityFileError for unknown names."""
     name = city.serves or DEFAULT_CANDIDATE
-    allowed = [one for one in NEXT_DAY if one != "never"]
+    allowed = [candidate for candidate in NEXT_DAY if candidate != "never"]
     if name not in allowed:
         raise CityFileError(f"{city.name}.yaml: serves: {name!r} cannot serve (allowed: {', '.join(allowed)})")
     return name
@@ -172,7 +180,7 @@ def city_settings(city: City, name: str, changes: Mapping[str, Any] | None = Non
     try:
         return settings.model_validate({**city.forecasters.get(name, {}), **dict(changes or {})})
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         allowed = ", ".join(settings.model_fields) or "nothing"
         raise CityFileError(f"{city.name}.yaml: forecasters.{name}: {problems} (allowed: {allowed})") from None
 

@@ -69,9 +69,10 @@ def time_pools(days: int, recurrent_layers: int) -> list[int]:
     min_days = 2**recurrent_layers
     if recurrent_layers < 1 or days < min_days or days & (days - 1):
         allowed = ", ".join(str(min_days * 2**power) for power in range(4))
-        remedy = f"use a power of two of at least {min_days} ({allowed}, ...) and at least one recurrent layer"
-        problem = f"cannot be pooled down to one frame by {recurrent_layers} recurrent layers"
-        raise ValueError(f"days={days} {problem}: {remedy}")
+        raise ValueError(
+            f"days={days} cannot be pooled down to one frame by {recurrent_layers} recurrent layers: use a power of two of at "
+            f"least {min_days} ({allowed}, ...) and at least one recurrent layer"
+        )
     return [2] * (recurrent_layers - 1) + [days // 2 ** (recurrent_layers - 1)]
 
 

@@ -46,8 +46,9 @@ class History:
             object.__setattr__(self, "is_known", None)
         elif self.is_known is not None:
             # No sum may hold counts of an unknown day.
-            for name in ("counts", "evening") if self.evening is not None else ("counts",):
-                object.__setattr__(self, name, (getattr(self, name).T * self.is_known).T)
+            object.__setattr__(self, "counts", (self.counts.T * self.is_known).T)
+            if self.evening is not None:
+                object.__setattr__(self, "evening", (self.evening.T * self.is_known).T)
 
     @cached_property
     def alerts(self) -> npt.NDArray[np.int32]:
@@ -93,9 +94,9 @@ class History:
         """Return the SHA-256 of the counts, factors and unknown days before day `stop`, all by default."""
         past = self.through(len(self.counts[:stop]))
         first_unused = self.first_day + timedelta(days=len(past.counts))
-        of_factors = self.factors.sha256(first_unused) if self.factors.names else ""
-        of_counts = sha256(np.ascontiguousarray(past.counts).data, of_factors)
-        return of_counts if past.is_known is None else sha256(of_counts, past.is_known.tobytes())
+        factors_sha256 = self.factors.sha256(first_unused) if self.factors.names else ""
+        data_sha256 = sha256(np.ascontiguousarray(past.counts).data, factors_sha256)
+        return data_sha256 if past.is_known is None else sha256(data_sha256, past.is_known.tobytes())
 
     def without_factors(self) -> "History":
         """Return the history of the city without contributing factors."""
@@ -133,11 +134,11 @@ def alerts_of(city: City, counts: npt.NDArray[np.integer]) -> npt.NDArray[np.int
 
 def evening_alerts(frames: pa.Table, days: Sequence[date], city: City) -> Singles:
     """Return alerts of the forecast types with the weight 2^(-hours to midnight / 4), shape (days, rows, columns)."""
-    day_at = np.searchsorted(np.array(days, dtype="datetime64[D]"), frames["date"].to_numpy().astype("datetime64[D]"))
-    hours_left = hours_of_days(days, city.zone)[day_at] - 1 - frames["hour"].to_numpy().astype(np.int64)
+    day = np.searchsorted(np.array(days, dtype="datetime64[D]"), frames["date"].to_numpy().astype("datetime64[D]"))
+    hours_left = hours_of_days(days, city.zone)[day] - 1 - frames["hour"].to_numpy().astype(np.int64)
     weight = frames["count"].to_numpy() * 2.0 ** (-hours_left / EVENING_HALF_LIFE_HOURS)
     is_forecast = np.isin(frames["gunshot_type"].to_numpy(), city.forecast_codes)
     evening = np.zeros((len(days), *city.shape), dtype=np.float32)
-    place = day_at, frames["row"].to_numpy(), frames["column"].to_numpy()
-    np.add.at(evening, place, np.where(is_forecast, weight, 0))
+    day_and_cell = (day, frames["row"].to_numpy(), frames["column"].to_numpy())
+    np.add.at(evening, day_and_cell, np.where(is_forecast, weight, 0))
     return evening

@@ -28,14 +28,18 @@ class HourlyHistory:
     lead: int = 1  # days from the last usable day to the day whose types are forecast, at least 1
 
     def __post_init__(self) -> None:
+        """Check the shapes, and set counts of unknown hours to zero."""
         if self.city.time_precision == "day":
-            problem = "its alerts have a day but no hour (time_precision: day), so the next hours cannot be forecast"
-            raise HourlyHistoryError(f"City {self.city.name}: {problem}. Forecast the next day.")
+            raise HourlyHistoryError(
+                f"City {self.city.name}: its alerts have a day but no hour (time_precision: day), so the next hours cannot be "
+                "forecast. Forecast the next day."
+            )
         cells = int(self.in_coverage.sum())
         if self.in_coverage.shape != self.city.shape or self.counts.shape[2:] != (cells,) or not cells:
-            problem = f"the coverage has shape {self.in_coverage.shape} and {cells} cells, the grid {self.city.shape}, the counts"
-            remedy = "estimate the coverage on training days with alerts"
-            raise HourlyHistoryError(f"City {self.city.name}: {problem} {self.counts.shape[2:]} cells; {remedy}.")
+            raise HourlyHistoryError(
+                f"City {self.city.name}: the coverage has shape {self.in_coverage.shape} and {cells} cells, the grid "
+                f"{self.city.shape}, the counts {self.counts.shape[2:]} cells; estimate the coverage on training days with alerts."
+            )
         if self.is_known is not None and self.is_known.all():
             object.__setattr__(self, "is_known", None)
         elif self.is_known is not None and self.counts[~self.is_known].any():
@@ -86,9 +90,9 @@ class HourlyHistory:
 
     def issues(self, hours: range, horizon: int) -> Integers:
         """Return the known hours at local multiples of `horizon` from which all of it is known and in `hours`."""
-        at = np.arange(hours.start, hours.stop - horizon + 1)
-        at = at[self.clock.hour[at] % horizon == 0]
-        return at[self.are_known(at, horizon)]
+        issues = np.arange(hours.start, hours.stop - horizon + 1)
+        issues = issues[self.clock.hour[issues] % horizon == 0]
+        return issues[self.are_known(issues, horizon)]
 
     def day_issues(self, hours: Integers) -> Integers:
         """Return the hour from which the day of each of some hours is forecast: its first hour, or `lead - 1` days earlier."""

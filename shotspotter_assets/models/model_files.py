@@ -30,7 +30,7 @@ class StoredModel:
 
 def files_of_members(members: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the files of fitted models by name, each preceded by the name of its model."""
-    return {f"{name}.{file}": content for name, one in members.items() for file, content in one.files().items()}
+    return {f"{name}.{file}": content for name, model in members.items() for file, content in model.files().items()}
 
 
 def files_of_member(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ outcomes are known. Periods of fireworks do not, as members differ there in othe
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,27 @@ from scipy.special import logit
 from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster, require_both_labels
-from shotspotter_assets.models.forecaster_registry import NETWORK, StackSettings, city_settings, forecaster
+from shotspotter_assets.models.forecaster import (
+    NO_CONTEXT,
+    DailyForecaster,
+    FitContext,
+    Fitted,
+    FittedDaily,
+    FittedHourly,
+    require_both_labels,
+)
+from shotspotter_assets.models.forecaster_registry import (
+    NETWORK,
+    StackSettings,
+    city_settings,
+    forecaster,
+    hourly_forecaster,
+)
 from shotspotter_assets.models.history import History, firework_days
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Unstored, files_of_member, files_of_members
 from shotspotter_assets.models.next_day.daily_inputs import ordinary_days
-from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly, HourlyForecaster
+from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.models.probability import clip_probability
 from shotspotter_assets.models.stacking import WeightPosterior, combine, logits_of
@@ -63,40 +77,54 @@ class Periods:
 
     @classmethod
     def of_days(cls, history: History) -> "Periods":
-        starts, observed = history.days_to_forecast(), history.observed
-        before, fireworks = history.known_before(range(len(starts))), firework_days(history.city, starts)
-        known = np.ones(len(observed), dtype=bool) if history.is_known is None else history.is_known
-        learned = ordinary_days(history) & (history.lead < LONG_LEAD_DAYS)
-        return cls(WEEK_DAYS, starts, before, observed, known, fireworks, learned, partial(np.array, dtype=np.int64))
+        starts = history.days_to_forecast()
+        return cls(
+            week=WEEK_DAYS,
+            starts=starts,
+            before=history.known_before(range(len(starts))),
+            observed=history.observed,
+            known=np.ones(len(history.counts), dtype=bool) if history.is_known is None else history.is_known,
+            fireworks=firework_days(history.city, starts),
+            learned=ordinary_days(history) & (history.lead < LONG_LEAD_DAYS),
+            within=partial(np.array, dtype=np.int64),
+        )
 
     @classmethod
     def of_hours(cls, history: HourlyHistory, horizon: int) -> "Periods":
-        observed, fireworks = history.occupied_within(horizon), fireworks_ahead(history, horizon)
-        known = history.are_known(np.arange(len(observed)), horizon)
-        before = np.arange(len(history) + 1) - 1  # the last hour may be running
-        issues = partial(history.issues, horizon=horizon)
-        return cls(WEEK_HOURS, history.starts, before, observed, known, fireworks, ~fireworks, issues)
+        observed = history.occupied_within(horizon)
+        fireworks = fireworks_ahead(history, horizon)
+        return cls(
+            week=WEEK_HOURS,
+            starts=history.starts,
+            before=np.arange(len(history) + 1) - 1,  # the last hour may be running
+            observed=observed,
+            known=history.are_known(np.arange(len(observed)), horizon),
+            fireworks=fireworks,
+            learned=~fireworks,
+            within=partial(history.issues, horizon=horizon),
+        )
 
     def labels(self, window: range) -> Booleans:
-        at = self.within(window)
-        return self.observed[at[self.known[at]]]
+        periods = self.within(window)
+        return self.observed[periods[self.known[periods]]]
 
-    def weeks_known(self, at: Integers, begin: int) -> Integers:
+    def weeks_known(self, periods: Integers, begin: int) -> Integers:
         """Return the number of weeks from `begin` on that are known before each period."""
-        return np.maximum(self.before[at] - begin, 0) // self.week
+        return np.maximum(self.before[periods] - begin, 0) // self.week
 
     def by_week(
-        self, posterior: WeightPosterior, logits: Array, at: Integers, begin: int, weeks: int
+        self, posterior: WeightPosterior, logits: Array, periods: Integers, begin: int, weeks: int
     ) -> list[WeightPosterior]:
         """Return the posterior before `begin` and after each week from there, the last of which may be shorter."""
-        return posterior.by_week(logits, self.observed[at], (at - begin) // self.week, weeks, self.learned[at])
+        week = (periods - begin) // self.week
+        return posterior.by_week(logits, self.observed[periods], week, weeks, self.learned[periods])
 
-    def forecast(self, by_week: list[WeightPosterior], logits: Array, at: Integers, begin: int) -> Array:
-        return combine(by_week, self.weeks_known(at, begin), logits, self.fireworks[at], FIREWORK_MEMBERS)
+    def forecast(self, by_week: list[WeightPosterior], logits: Array, periods: Integers, begin: int) -> Array:
+        return combine(by_week, self.weeks_known(periods, begin), logits, self.fireworks[periods], FIREWORK_MEMBERS)
 
 
 @dataclass(frozen=True)
-class FittedStack(Fitted):
+class FittedStack(Fitted[History | HourlyHistory, range | Integers]):
     """A combination; its members are fitted on training and validation window."""
 
     posterior: WeightPosterior  # weights after the outcomes before `learned_until`
@@ -105,23 +133,25 @@ class FittedStack(Fitted):
     counts: AlertCounts | None = None  # number of alerts given the probability of the combination, for hours
     members: Unstored = None  # by name
 
-    def predict(self, history: Any, periods: Any) -> Array:
+    def predict(self, history: History | HourlyHistory, periods: range | Integers) -> Array:
         """Return the forecast; the weights move on with the weeks that are known before each period."""
-        hours = self.horizon
-        axis = Periods.of_days(history) if hours is None else Periods.of_hours(history, hours)
-        at, begin = np.asarray(periods), int(np.searchsorted(axis.starts, self.learned_until))
-        weeks = int(axis.weeks_known(at, begin)[-1])
+        axis = (
+            Periods.of_days(history) if isinstance(history, History) else Periods.of_hours(history, self.horizon or 0)
+        )
+        asked = np.asarray(periods)
+        begin = int(np.searchsorted(axis.starts, self.learned_until))
+        weeks = int(axis.weeks_known(asked, begin)[-1])
         past = axis.within(range(begin, begin + axis.week * weeks))
-        both = np.union1d(past, at)
-        wanted = range(both[0], both[-1] + 1) if hours is None else both
+        both = np.union1d(past, asked)
+        wanted = range(both[0], both[-1] + 1) if self.horizon is None else both
         logits = logits_of({name: member.predict(history, wanted) for name, member in self.members.items()})
-        of_past, of_periods = (logits[np.isin(wanted, some)] for some in (past, at))
-        return axis.forecast(axis.by_week(self.posterior, of_past, past, begin, weeks), of_periods, at, begin)
+        by_week = axis.by_week(self.posterior, logits[np.isin(wanted, past)], past, begin, weeks)
+        return axis.forecast(by_week, logits[np.isin(wanted, asked)], asked, begin)
 
     def drivers(self, history: History, day: int) -> list[tuple[str, ...]] | None:
         """Return those of the first member that gives reasons."""
-        of_members = (member.drivers(history, day) for member in self.members.values())
-        return next((drivers for drivers in of_members if drivers is not None), None)
+        by_member = (member.drivers(history, day) for member in self.members.values())
+        return next((drivers for drivers in by_member if drivers is not None), None)
 
     def files(self) -> dict[str, bytes]:
         """Return the files; those of a member start with its name."""
@@ -134,7 +164,7 @@ class FittedStack(Fitted):
         return replace(stack, members={name: kind.load(files_of_member(name, files)) for name, kind in kinds.items()})
 
 
-class StackForecaster(Forecaster):
+class StackForecaster(DailyForecaster):
     """A combination of members with the settings of the city's file."""
 
     fitted = FittedStack
@@ -142,9 +172,10 @@ class StackForecaster(Forecaster):
     settings: StackSettings
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedStack:
+        """Fit the members and their weights; the network takes no part at a long lead, or where the city leaves it out."""
         history = history.through(validation.stop)
         axis = Periods.of_days(history)
-        members: dict[str, Fitted] = {}
+        members: dict[str, FittedDaily] = {}
         for name in self.settings.members:
             if name == NETWORK and (not history.city.network or history.lead >= LONG_LEAD_DAYS):
                 continue
@@ -168,7 +199,7 @@ class HourlyStackForecaster(HourlyForecaster):
         self, history: HourlyHistory, train: range, validation: range, context: FitContext = NO_CONTEXT
     ) -> FittedHourly:
         """Fit the members and their weights. Raises HourlyHistoryError as members do, or without validation alerts."""
-        members = {name: forecaster(name).fit(history, train, validation, context) for name in HOURLY_MEMBERS}
+        members = {name: hourly_forecaster(name).fit(history, train, validation, context) for name in HOURLY_MEMBERS}
         return combined_hours(members, history, train, validation, context.horizons)
 
 
@@ -178,8 +209,9 @@ def combined_hours(
     """Return the stacks of members by horizon. Raises HourlyHistoryError without validation alerts."""
     stacks = {}
     for horizon in horizons:
-        axis, own = Periods.of_hours(past, horizon), {name: one.models[horizon] for name, one in members.items()}
-        stack = combined(own, axis, train, validation, HOURLY_PRIOR_WEIGHTS[horizon])
+        axis = Periods.of_hours(past, horizon)
+        fitted = {name: member.models[horizon] for name, member in members.items()}
+        stack = combined(fitted, axis, train, validation, HOURLY_PRIOR_WEIGHTS[horizon])
         issues = axis.within(validation)
         alerts = past.alerts_within(issues, horizon)
         try:
@@ -187,8 +219,8 @@ def combined_hours(
         except ValueError as error:
             raise HourlyHistoryError(f"City {past.city.name}, validation hours {validation}: {error}") from error
         # The forecasts of validation hours are large, and no longer needed.
-        own = {name: replace(member, validation_probability=None) for name, member in own.items()}
-        stacks[horizon] = replace(stack, horizon=horizon, counts=counts, members=own, validation_probability=None)
+        fitted = {name: replace(member, validation_probability=None) for name, member in fitted.items()}
+        stacks[horizon] = replace(stack, horizon=horizon, counts=counts, members=fitted, validation_probability=None)
     return FittedHourly(stacks)
 
 
@@ -205,8 +237,13 @@ def combined(
     centre = float(logit(clip_probability(axis.labels(train).mean())))
     prior = WeightPosterior.prior(list(members), centre, weights)
     logits = logits_of({name: member.validation_probability for name, member in members.items()})
-    at, begin = axis.within(validation), validation.start
-    by_week = axis.by_week(prior, logits, at, begin, -(-len(validation) // axis.week))
-    probability, last = axis.forecast(by_week, logits, at, begin), by_week[-1]
-    until = axis.starts[validation.stop]
-    return FittedStack(last, until, members=members, chosen=last.summary, validation_probability=probability)
+    periods = axis.within(validation)
+    by_week = axis.by_week(prior, logits, periods, validation.start, -(-len(validation) // axis.week))
+    last = by_week[-1]
+    return FittedStack(
+        last,
+        axis.starts[validation.stop],
+        members=members,
+        chosen=last.summary,
+        validation_probability=axis.forecast(by_week, logits, periods, validation.start),
+    )

@@ -39,7 +39,8 @@ class WeightPosterior:
         """Return the Gaussian around other cities' `weights`; absent members leave theirs, new ones take `NEW_MEMBER_SHARE`."""
         mean = np.array([*(weights.get(name, 0.0) for name in members), 0.0])
         if mean.any():
-            new, total = [name not in weights for name in members], sum(weights.values())
+            new = [name not in weights for name in members]
+            total = sum(weights.values())
             share = min(NEW_MEMBER_SHARE, 1 / len(members))
             mean *= total * (1 - share * sum(new)) / mean.sum()
             mean[:-1][new] = total * share
@@ -93,14 +94,14 @@ class WeightPosterior:
         `logits` of the members have the shape (periods, cells, members), `observed` (periods, cells). `week`, from 0
         on, and `ordinary`, whether to learn from it, are of each period, shape (periods,).
         """
-        found = [self]
+        posteriors = [self]
         for number in range(weeks):
             rows = ordinary & (week == number)
-            last = found[-1]
+            last = posteriors[-1]
             if rows.any():
                 last = last.after(logits[rows].reshape(-1, logits.shape[-1]), observed[rows].ravel())
-            found.append(last)
-        return found
+            posteriors.append(last)
+        return posteriors
 
 
 def logits_of(probabilities: Mapping[str, Array]) -> Array:
@@ -117,7 +118,8 @@ def combine(
     for them, in the stack: such days are too few to learn weights from, and where they are rare the regime may be far off.
     `logits` have the shape (periods, cells, members), `weeks` and `fireworks` (periods,).
     """
-    probability = expit(np.array([by_week[week].log_odds(one) for week, one in zip(weeks, logits, strict=True)]))
+    log_odds = [by_week[week].log_odds(of_period) for week, of_period in zip(weeks, logits, strict=True)]
+    probability = expit(np.array(log_odds))
     members = by_week[0].members
     regime = next((members.index(name) for name in regimes if name in members), None)
     if regime is not None:

@@ -9,10 +9,9 @@ import numpy as np
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.models.forecaster import Fitted
-from shotspotter_assets.models.forecaster_registry import NEXT_DAY, NEXT_HOURS, forecaster
+from shotspotter_assets.models.forecaster import Fitted, FittedHourly
+from shotspotter_assets.models.forecaster_registry import NEXT_DAY, NEXT_HOURS, forecaster, hourly_forecaster
 from shotspotter_assets.models.gunshot_types import GunshotTypes
-from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable
 from shotspotter_assets.models.records import (
     COUNTS,
@@ -47,13 +46,15 @@ class TrainedModels:
     def load(cls, files: ModelFiles) -> "TrainedModels":
         """Return the models of files."""
         next_day: dict[str, Fitted] = {}
-        for name in (name for name in files if name in NEXT_DAY):
+        for name in filter(NEXT_DAY.__contains__, files):
             fitted = forecaster(name).load(files[name])
-            next_day |= {name: fitted} | (dict(fitted.members) if isinstance(fitted, FittedStack) else {})
+            next_day[name] = fitted
+            if isinstance(fitted, FittedStack):
+                next_day |= fitted.members
         return cls(
             next_day=next_day,
             counts=AlertCounts.load(files[COUNTS]),
-            hourly={name: forecaster(name).load(files[name]) for name in files if name in NEXT_HOURS},
+            hourly={name: hourly_forecaster(name).load(files[name]) for name in files if name in NEXT_HOURS},
             types=GunshotTypes.load(files[TYPES]) if TYPES in files else None,
             minutes=LiftTable.load(files[NEXT_MINUTES]) if NEXT_MINUTES in files else None,
             without_factors=(
@@ -76,8 +77,12 @@ class TrainedModels:
 
 def write_models(store: Store, file: StoredFile, record: StoredRecord, files: ModelFiles) -> str:
     """Write the files of models and then the record; return its address."""
-    names = [(model, name) for model, contents in files.items() for name in contents]
-    return record.write_after(store, {file.named(model=one, file=name): files[one][name] for one, name in names})
+    contents = {
+        file.named(model=model, file=name): content
+        for model, model_files in files.items()
+        for name, content in model_files.items()
+    }
+    return record.write_after(store, contents)
 
 
 def earlier_models(
@@ -96,13 +101,15 @@ def read_models(store: Store, file: StoredFile, record: TrainingRecord, day: dat
     files = {}
     for model, trained in record.models.items():
         stored = f"{model}{suffix}"
-        own = {name: file.named(model=stored, file=name) for name in trained.files}
         try:
-            files[model] = {name: store.read_bytes(one, record.city, day) for name, one in own.items()}
+            files[model] = {
+                name: store.read_bytes(file.named(model=stored, file=name), record.city, day) for name in trained.files
+            }
         except MissingObjectError:
             files[model] = {}
         if files_sha256(files[model]) != trained.files:
-            remedy = f"materialize {file.asset} for {record.city} {day} again"
-            problem = f"The files of {stored} of {record.city} {day} are not those that its record names"
-            raise ValueError(f"{problem}: {remedy}.")
+            raise ValueError(
+                f"The files of {stored} of {record.city} {day} are not those that its record names: "
+                f"materialize {file.asset} for {record.city} {day} again."
+            )
     return TrainedModels.load(files)

@@ -8,12 +8,13 @@ BASELINES_WARM_UP_DAYS: Final = 90  # those left out of fits of baselines on lag
 
 def split_days(days_before_cutoff: int, validation_days: int, window: int) -> tuple[range, range]:
     """Return indexes of training and validation days; raise ValueError if one is too short for a network's `window`."""
-    first_validation = days_before_cutoff - validation_days
-    train, validation = range(first_validation), range(first_validation, days_before_cutoff)
+    train = range(days_before_cutoff - validation_days)
+    validation = range(days_before_cutoff - validation_days, days_before_cutoff)
     if len(train) < 2 * window or len(validation) < window:
-        found = f"{len(train)} days to train and {len(validation)} to validate on"
-        needed = f"an input of {window} days needs at least {2 * window} and {window}. Choose a later fold or fewer input days"
-        raise ValueError(f"{days_before_cutoff} days before the cutoff give {found}; {needed}.")
+        raise ValueError(
+            f"{days_before_cutoff} days before the cutoff give {len(train)} days to train and {len(validation)} to validate on; "
+            f"an input of {window} days needs at least {2 * window} and {window}. Choose a later fold or fewer input days."
+        )
     return train, validation
 
 

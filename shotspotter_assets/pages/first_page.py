@@ -16,7 +16,7 @@ from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
 from shotspotter_assets.cities.patrol_rules import Shift
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.geometry.cells import cell_middles, cell_numbers
-from shotspotter_assets.models.city_history import known_history
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.changes import changes
 from shotspotter_assets.pages.places import Places
 from shotspotter_assets.pages.words import (
@@ -209,7 +209,7 @@ class _DayOfPage:
         """Return the alerts of the last known days in each cell and within reach of it, shape (2, cells); None if unknown."""
         last, city = self.record.last_known, self.city
         first = max(city.start, last - timedelta(days=7 * RECENT_WEEKS - 1))
-        history = known_history(self.store, city, last, first)
+        history = CityHistory.find(self.store, city, last, first)
         if history is None:
             return None
         counts = history.alerts.sum(axis=0).ravel()

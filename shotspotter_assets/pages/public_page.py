@@ -12,7 +12,7 @@ from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.geometry.cells import Plane, cell_metres, quadrants
 from shotspotter_assets.geometry.shapes import areas_of_cells
 from shotspotter_assets.gridding.coverage import coverage_areas
-from shotspotter_assets.models.city_history import known_history
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.places import CityLayers
 from shotspotter_assets.pages.rendering import package_file, policy, render
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, next_day_forecasts
@@ -48,7 +48,7 @@ def public_files(store: Store, city: City, issue: dict[str, Any], layers: CityLa
 def _levels(store: Store, city: City, record: ForecastRecord, layers: CityLayers) -> dict[str, Any] | None:
     """Return the forecast dates, the newest first, and the levels of each area by its name; None without a known year."""
     newest, last = record.forecast_date, record.last_known
-    history = known_history(store, city, last, max(city.start, last - timedelta(days=USUAL_DAYS - 1)))
+    history = CityHistory.find(store, city, last, max(city.start, last - timedelta(days=USUAL_DAYS - 1)))
     if history is None:
         return None
     forecasts = next_day_forecasts(store, city, newest - timedelta(days=SHOWN_DAYS - 1), newest)

@@ -17,7 +17,7 @@ from shotspotter_assets.evaluation.gate import NOT_TESTED
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.geometry.cells import cell_metres
-from shotspotter_assets.models.city_history import known_history
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.addresses import published_files
 from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.last_hours import last_hours
@@ -328,5 +328,5 @@ def _cells(store: Store, city: City, forecasts: Sequence[dict[str, Any]]) -> Int
     if forecasts:
         return np.unique(np.concatenate([one["data"]["cells"] for one in forecasts]))
     days = store.days_present(TENSORS, city.name, last=city.end or date.max)
-    history = known_history(store, city, max(days), min(days)) if days else None
+    history = CityHistory.find(store, city, max(days), min(days)) if days else None
     return np.flatnonzero([] if history is None else history.coverage_on(max(days)))

@@ -18,7 +18,7 @@ from shotspotter_assets.evaluation.gains import table_gain, weekly_losses
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
-from shotspotter_assets.models.city_history import known_history
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import NETWORK
 from shotspotter_assets.models.records import FoldRecord
 from shotspotter_assets.serving.issued_forecasts import next_day_forecasts
@@ -77,7 +77,7 @@ def _year_of_forecasts(store: Store, city: City, last: date) -> tuple[pa.Table, 
     tested = {day for table in tables for day in np.unique(dates_of(table)).tolist()}
     forecasts = {day: table for day, table in forecasts.items() if day not in tested}
     origins = {day: ISSUED if day in issued else REPLAYED for day in forecasts}
-    if (history := known_history(store, city, last, min(forecasts, default=last))) is not None:
+    if (history := CityHistory.find(store, city, last, min(forecasts, default=last))) is not None:
         tables += filter(None, [scored_days(known_forecasts(forecasts, history), history, "candidate")])
     if not tables:
         return None

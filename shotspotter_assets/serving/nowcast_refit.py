@@ -8,9 +8,9 @@ from pydantic import Field
 
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
-from shotspotter_assets.models.forecaster_registry import forecaster
+from shotspotter_assets.models.forecaster import FittedHourly
+from shotspotter_assets.models.forecaster_registry import hourly_forecaster
 from shotspotter_assets.models.hourly_history import HourlyHistoryError
-from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable, fit_on_hours
 from shotspotter_assets.models.records import HOURLY_STACK, NEXT_MINUTES, files_sha256
@@ -50,7 +50,7 @@ class Refit:
         stop = len(by_hour) - 1  # the last hour is running
         validation_hours = (record.validation[1] - record.validation[0] + ONE_DAY) // timedelta(hours=1)
         first_validation = max(stop - validation_hours, 0)
-        hours = forecaster(HOURLY_STACK).fit(by_hour, range(first_validation), range(first_validation, stop))
+        hours = hourly_forecaster(HOURLY_STACK).fit(by_hour, range(first_validation), range(first_validation, stop))
         incidents = stored_incidents(store, history, history.last_known).before(recent)
         try:
             minutes = fit_on_hours(incidents, by_hour, hours)
@@ -71,7 +71,7 @@ class Refit:
             if files_sha256(files[model]) != hashes:
                 return None
         minutes = LiftTable.load(files[NEXT_MINUTES]) if NEXT_MINUTES in files else None
-        return cls(stored.instant, forecaster(HOURLY_STACK).load(files[HOURLY_STACK]), minutes)
+        return cls(stored.instant, hourly_forecaster(HOURLY_STACK).load(files[HOURLY_STACK]), minutes)
 
     def write(self, store: Store, record: ServingRecord) -> None:
         """Write the models' files, and then their record, instead of those of the refit before."""

@@ -16,8 +16,9 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
 from shotspotter_assets.models.city_history import CityHistory, covered_mask
+from shotspotter_assets.models.forecaster import FittedHourly
 from shotspotter_assets.models.hourly_history import HourlyHistory
-from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly, forecast_from
+from shotspotter_assets.models.next_hours.hourly_forecaster import forecast_from
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import MINUTES, LiftTable, forecast_minutes
 from shotspotter_assets.models.records import HOURLY_STACK, NEXT_MINUTES

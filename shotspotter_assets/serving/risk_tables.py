@@ -19,7 +19,7 @@ from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.forecaster_registry import BASELINES, NETWORK
-from shotspotter_assets.models.gunshot_types import type_mixes
+from shotspotter_assets.models.gunshot_types import AlertRows, type_mixes
 from shotspotter_assets.models.history import History, firework_days
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
@@ -122,7 +122,7 @@ def shown_mixes(
     if record.types_by is None or models.types is None:
         return None
     cells = history.alerts.shape[1]
-    rows = (
+    rows = AlertRows(
         np.full(hours * cells, min(first_hour, len(history))),
         np.repeat(first_hour + np.arange(hours), cells),
         np.tile(np.arange(cells), hours),

@@ -290,7 +290,7 @@ def _fit_hours(
     by_hour = training.stored.hourly(training.history.in_coverage)
     train, validation = (_hours_of_days(by_hour, training.stored.days, window) for window in training.windows)
     for name in names:
-        hours = training.try_add(name, partial(registry.forecaster(name).fit, by_hour, train, validation))
+        hours = training.try_add(name, partial(registry.hourly_forecaster(name).fit, by_hour, train, validation))
         if name == records.HOURLY_STACK and hours is not None and incidents is not None:
             training.try_add(records.NEXT_MINUTES, partial(fit_on_hours, incidents, by_hour, hours))
         elif name == records.HOURLY_STACK and hours is None:

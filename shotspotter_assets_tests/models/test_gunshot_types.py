@@ -10,7 +10,7 @@ from shotspotter_assets.models.next_day.network_forecaster import FittedNetwork
 from shotspotter_assets_tests.models import hours
 from shotspotter_assets_tests.models.hours import TEST, TRAIN, VALIDATION, counts, history, of_counts
 
-THREE = np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3)  # issues, hours and cells of three alerts
+THREE = gunshot_types.AlertRows(np.full(3, TEST.start), TEST.start + np.arange(3), np.arange(3))  # three alerts
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,8 @@ def fitted() -> gunshot_types.GunshotTypes:
 
 def forecast(model: gunshot_types.GunshotTypes, made: HourlyHistory) -> tuple[np.ndarray, np.ndarray]:
     alerts = gunshot_types.typed_alerts(made).within(TEST)
-    issues = made.day_issues(alerts.hour)
-    return model.predict(made, issues, alerts.hour, alerts.cell), gunshot_types.trailing_mix(made, issues)
+    rows = alerts.forecast_rows(made)
+    return model.predict(made, rows), gunshot_types.trailing_mix(made, rows.issue)
 
 
 def test_place_improves_on_the_trailing_mix(fitted):
@@ -36,9 +36,9 @@ def test_alerts_without_a_type_and_alerts_from_the_day_on_change_nothing(fitted)
     changed[:, 3] += 2
     changed[TEST.start :] = 1
     made = of_counts(changed)
-    found, expected = (fitted.predict(one, *THREE) for one in (made, history()))
+    found, expected = (fitted.predict(one, THREE) for one in (made, history()))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
-    np.testing.assert_array_equal(*(gunshot_types.trailing_mix(one, THREE[0]) for one in (made, history())))
+    np.testing.assert_array_equal(*(gunshot_types.trailing_mix(one, THREE.issue) for one in (made, history())))
 
 
 def test_at_a_lead_the_days_in_between_change_nothing():
@@ -51,7 +51,8 @@ def test_at_a_lead_the_days_in_between_change_nothing():
     assert (issues == day - 48).all()
     # The history may end where the lead begins.
     after, short = replace(of_counts(changed), lead=3), replace(history(day - 48), lead=3)
-    expected, *found = (fitted.predict(one, issues, at, np.arange(3)) for one in (ahead, after, short))
+    rows = gunshot_types.AlertRows(issues, at, np.arange(3))
+    expected, *found = (fitted.predict(one, rows) for one in (ahead, after, short))
     np.testing.assert_allclose(found, [expected] * 2, rtol=1e-6)
 
 
@@ -103,7 +104,7 @@ def test_a_type_that_never_occurred_is_not_impossible():
 
 def test_files_hold_it(fitted):
     loaded = gunshot_types.GunshotTypes.load(fitted.files())
-    np.testing.assert_allclose(loaded.predict(history(), *THREE), fitted.predict(history(), *THREE))
+    np.testing.assert_allclose(loaded.predict(history(), THREE), fitted.predict(history(), THREE))
     assert loaded.regression_weight == fitted.regression_weight
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import WEEK_HOURS
-from shotspotter_assets.models.forecaster import HORIZONS
+from shotspotter_assets.models.forecaster import HORIZONS, FittedHourly
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
-from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly, predict_all
+from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.models.stack import HOURLY_MEMBERS, FittedStack, combined_hours
 from shotspotter_assets_tests.models.hours import COVERED, TEST, TRAIN, VALIDATION, counts, history, of_counts

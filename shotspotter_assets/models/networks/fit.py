@@ -5,7 +5,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,7 +55,7 @@ def fit_network(
     settings: NetworkSettings,
     own_maps: Sequence[int],
     context: FitContext = NO_CONTEXT,
-    kept: np.ndarray | None = None,
+    used: np.ndarray | None = None,
     earlier: keras.Model | None = None,
 ) -> tuple[keras.Model, Choices]:
     """Train by Adam with early stopping and a learning rate that is cut on plateaus; the best epoch's weights are kept.
@@ -65,7 +65,7 @@ def fit_network(
     `val_loss` (nats per covered cell and map, class weight included) and `learning_rate`. Seeds the process's random
     generators, and makes TensorFlow deterministic for the rest of the process.
 
-    `own_maps` and `kept` are those of `Windows`. `train` and `validation` are target days; of `train` the last
+    `own_maps` and `used` are those of `Windows`. `train` and `validation` are target days; of `train` the last
     `settings.train_days` are used. Training starts at the weights of the network `earlier` where their shapes are the same,
     and keeps them if no epoch has a lower validation loss. A killed training with the same arguments goes on from
     `context.backups` after its last finished epoch. Raises ValueError if shapes, days or settings do not fit together,
@@ -73,16 +73,12 @@ def fit_network(
     """
     train = range(max(train.start, train.stop - settings.train_days), train.stop)
     loss = weighted_cross_entropy(inputs.in_coverage, settings.class_weight)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow
-
-        tensorflow.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(settings.seed)
-    batches = Windows(inputs, train, settings.batch_size, own_maps, seed=settings.seed, kept=kept)
-    held_out = Windows(inputs, validation, settings.batch_size, own_maps, kept=kept)
+    _make_repeatable(settings.seed)
+    batches = Windows(inputs, train, settings.batch_size, own_maps, seed=settings.seed, used=used)
+    held_out = Windows(inputs, validation, settings.batch_size, own_maps, used=used)
     model = untrained(batches, settings)
     weights = [] if earlier is None else earlier.get_weights()
-    continues = [own.shape for own in model.get_weights()] == [one.shape for one in weights]
+    continues = [initial.shape for initial in model.get_weights()] == [trained.shape for trained in weights]
     if continues:
         model.set_weights(weights)
     # The trained twin ends in logits, where the loss is exact, and keeps optimizer and loss out of the saved model.
@@ -90,62 +86,99 @@ def fit_network(
     # A decay of the weights apart from the gradient, as a penalty in the loss would mislead early stopping.
     adam = keras.optimizers.Adam(settings.learning_rate, weight_decay=settings.weight_decay or None)
     twin.compile(adam, loss, jit_compile=False)
-    began = time.monotonic()
     before = float(twin.evaluate(held_out, verbose=0)) if continues else math.inf
-    stopping = keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True)
-    plateau = {"factor": PLATEAU_FACTOR, "patience": settings.plateau_patience, "min_delta": 0.0, "min_lr": 0.0}
-    callbacks = [keras.callbacks.TerminateOnNaN(), stopping, keras.callbacks.ReduceLROnPlateau(**plateau)]
-    callbacks.append(_epoch_reports(context, settings.epochs, began))
-    folder = None
+    backup = None
     if context.backups is not None:
-        arguments = [settings.model_dump(), *map(repr, (train, validation, inputs.lead, own_maps, inputs.counts.shape))]
-        arrays = (inputs.counts, inputs.in_coverage, inputs.maps, inputs.start, kept, *weights)
-        # A name by all that decides how a training goes on, so that another one starts anew.
-        name = sha256(json.dumps(arguments), *[b"" if one is None else one.tobytes() for one in arrays])[:16]
-        folder = context.backups / name
-    with _backup(folder) as restoring:
-        callbacks[-1:-1] = restoring  # early stopping counts from there
-        how = {"epochs": settings.epochs, "callbacks": callbacks, "shuffle": False, "verbose": 0}
-        fitted = twin.fit(batches, validation_data=held_out, **how)
+        backup = context.backups / _training_key(settings, (train, validation), inputs, own_maps, [used, *weights])
+    chosen = _train(twin, batches, held_out, settings, context, backup)
+    if continues:
+        chosen["validation_loss_before"] = before
+        if chosen["history"] and before <= min(chosen["history"]["val_loss"]):
+            model.set_weights(weights)
+            chosen["best_epoch"] = 0
+    return model, chosen
+
+
+def _make_repeatable(seed: int) -> None:
+    """Seed the process's random generators, and make TensorFlow deterministic."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+
+
+def _training_key(
+    settings: NetworkSettings,
+    windows: tuple[range, range],
+    inputs: NetworkInputs,
+    own_maps: Sequence[int],
+    arrays: Sequence[np.ndarray | None],
+) -> str:
+    """Return a hash of all that decides how a training goes on, so that another one starts anew."""
+    arguments = [settings.model_dump(), *map(repr, (*windows, inputs.lead, own_maps, inputs.counts.shape))]
+    arrays = [inputs.counts, inputs.in_coverage, inputs.maps, inputs.start, *arrays]
+    return sha256(json.dumps(arguments), *(b"" if array is None else array.tobytes() for array in arrays))[:16]
+
+
+def _train(
+    twin: keras.Model,
+    batches: Windows,
+    held_out: Windows,
+    settings: NetworkSettings,
+    context: FitContext,
+    backup: Path | None,
+) -> Choices:
+    """Train a compiled network, leave it with the best epoch's weights, and return that epoch and the losses of each."""
+    stopping = keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True)
+    with _backup(backup) as restoring:
+        callbacks = [
+            keras.callbacks.TerminateOnNaN(),
+            stopping,
+            keras.callbacks.ReduceLROnPlateau(
+                factor=PLATEAU_FACTOR, patience=settings.plateau_patience, min_delta=0.0, min_lr=0.0
+            ),
+            *restoring,  # early stopping counts from there
+            _epoch_reports(context, settings.epochs),
+        ]
+        fitted = twin.fit(
+            batches,
+            validation_data=held_out,
+            epochs=settings.epochs,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
     for data_set in (batches, held_out):
         data_set.release()
     history = {name: [float(value) for value in values] for name, values in fitted.history.items()}
     if not all(math.isfinite(value) for values in history.values() for value in values):
         raise FloatingPointError(f"the loss is not finite in epoch {len(fitted.epoch)}; lower the learning rate")
     resumed_from = fitted.epoch[0] if fitted.epoch else settings.epochs
-    chosen = {"best_epoch": stopping.best_epoch + 1, "resumed_from_epoch": resumed_from, "history": history}
-    if continues:
-        chosen["validation_loss_before"] = before
-        if history and before <= min(history["val_loss"]):
-            model.set_weights(weights)
-            chosen["best_epoch"] = 0
-    return model, chosen
+    return {"best_epoch": stopping.best_epoch + 1, "resumed_from_epoch": resumed_from, "history": history}
 
 
 @contextmanager
 def _backup(folder: Path | None) -> Iterator[list[keras.callbacks.Callback]]:
     """Yield the callback that keeps a backup in a folder; none without a folder, or while another process trains the same."""
-    if folder is None:
-        yield []
-        return
-    lock = FileLock(f"{folder}.lock", blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        yield []
-        return
-    try:
-        yield [keras.callbacks.BackupAndRestore(str(folder), double_checkpoint=True)]
-    finally:
-        lock.release()
+    with ExitStack() as held:
+        callbacks = []
+        if folder is not None:
+            with suppress(Timeout):
+                held.enter_context(FileLock(f"{folder}.lock", blocking=False))
+                callbacks = [keras.callbacks.BackupAndRestore(str(folder), double_checkpoint=True)]
+        yield callbacks
 
 
-def _epoch_reports(context: FitContext, epochs: int, began: float) -> keras.callbacks.Callback:
+def _epoch_reports(context: FitContext, epochs: int) -> keras.callbacks.Callback:
+    """Return the callback that logs each epoch, and hands its validation loss to the context."""
+    began = time.monotonic()
+
     def on_epoch_end(epoch: int, logs: dict[str, Any]) -> None:
-        took = time.monotonic() - began
-        losses = f"loss {logs['loss']:.5f}, validation loss {logs['val_loss']:.5f}"
-        rate = f"learning rate {logs['learning_rate']:.2g}"
-        context.log(f"epoch {epoch + 1}/{epochs}: {losses}, {rate}, {took:.0f} s so far")
+        context.log(
+            f"epoch {epoch + 1}/{epochs}: loss {logs['loss']:.5f}, validation loss {logs['val_loss']:.5f}, "
+            f"learning rate {logs['learning_rate']:.2g}, {time.monotonic() - began:.0f} s so far"
+        )
         if context.after_epoch is not None:
             context.after_epoch(epoch + 1, float(logs["val_loss"]))
 
@@ -163,12 +196,11 @@ def untrained(batches: Windows, settings: NetworkSettings) -> keras.Model:
 
 def predict_network(model: keras.Model, inputs: NetworkInputs, days: range, batch_size: int) -> np.ndarray:
     """Return outputs with the class weight still in them, float32 (n, rows, columns, maps); raise ValueError for other days."""
-    first = inputs.length + inputs.lead - 1 if inputs.length else 0
-    if days.start < first:
+    if days.start < inputs.first_forecast:
         raise ValueError(f"forecast day {days.start} has no full window of {inputs.length} days before it")
     # Called directly, as `predict` compiles a function anew for each of the few batches.
     batches = Windows(inputs, days, batch_size)
-    return np.concatenate([np.asarray(model(batches[at][0], training=False)) for at in range(len(batches))])
+    return np.concatenate([np.asarray(model(batches[index][0], training=False)) for index in range(len(batches))])
 
 
 def save_model(model: keras.Model) -> bytes:

@@ -21,6 +21,11 @@ class NetworkInputs:
     maps: Singles | None = None  # channels of the target day, shape (days, cells, channels)
     start: Singles | None = None  # log odds that the network adds to, shape (days, cells)
 
+    @property
+    def first_forecast(self) -> int:
+        """The first day with a full window of counts before it."""
+        return self.length + self.lead - 1 if self.length else 0
+
     def on_grid(self, values: Singles, days: npt.NDArray[np.integer]) -> Singles:
         """Return the rows of `days` of values (days, cells, ...) as (days, rows, columns, ...), 0 where not covered."""
         grid = np.zeros((len(days), *self.in_coverage.shape, *values.shape[2:]), np.float32)

@@ -21,9 +21,13 @@ LAYERS: Final = 2
 class PatchAttention(keras.layers.Layer):
     """Multi-head attention of tokens (batch, days * patches, width), with a bias by distance in days and in patches."""
 
-    def __init__(self, days: int, patch_rows: int, patch_columns: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.days, self.patch_rows, self.patch_columns = days, patch_rows, patch_columns
+    def __init__(
+        self, days: int, patch_rows: int, patch_columns: int, *, name: str, trainable: bool = True, dtype: Any = None
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
+        self.days = days
+        self.patch_rows = patch_rows
+        self.patch_columns = patch_columns
         day, row, column = np.indices((days, patch_rows, patch_columns)).reshape(3, -1)  # day and patch of each token
         # Days differ in direction, cells only in distance: the past bears on the future, north as much as south.
         self._day_at = day[None, :] - day[:, None] + days - 1
@@ -50,8 +54,8 @@ def attended_maps(settings: NetworkSettings, frames: Any, maps: Any) -> Any:
     """Return features (batch, 1, rows, columns, filters) of the target day."""
     layers = keras.layers
     days, rows, columns, _ = frames.shape[1:]
-    patch_rows, patch_columns = -(-rows // PATCH), -(-columns // PATCH)
-    patches = patch_rows * patch_columns
+    patch_rows = -(-rows // PATCH)
+    patch_columns = -(-columns // PATCH)
     past = layers.Dense(WIDTH, name="day_tokens")(_patches(frames))
     target = _patches(layers.Reshape((1, rows, columns, -1))(frames[:, -1] if maps is None else maps))
     tokens = layers.Concatenate(axis=1)([past, layers.Dense(WIDTH, name="target_tokens")(target)])
@@ -61,10 +65,10 @@ def attended_maps(settings: NetworkSettings, frames: Any, maps: Any) -> Any:
         hidden = layers.Dense(2 * WIDTH, activation="relu")(layers.LayerNormalization()(tokens))
         hidden = layers.Dropout(settings.dropout)(hidden)
         tokens = layers.Add()([tokens, layers.Dense(WIDTH)(hidden)])
-    of_cells = layers.Dense(PATCH * PATCH * settings.filters, name="cells")(tokens[:, -patches:])
-    of_cells = layers.Reshape((patch_rows, patch_columns, PATCH, PATCH, settings.filters))(of_cells)
-    of_cells = layers.Permute((1, 3, 2, 4, 5))(of_cells)
-    grid = layers.Reshape((patch_rows * PATCH, patch_columns * PATCH, settings.filters))(of_cells)[:, :rows, :columns]
+    cells = layers.Dense(PATCH * PATCH * settings.filters, name="cells")(tokens[:, -patch_rows * patch_columns :])
+    cells = layers.Reshape((patch_rows, patch_columns, PATCH, PATCH, settings.filters))(cells)
+    cells = layers.Permute((1, 3, 2, 4, 5))(cells)
+    grid = layers.Reshape((patch_rows * PATCH, patch_columns * PATCH, settings.filters))(cells)[:, :rows, :columns]
     if maps is not None:
         grid = layers.Concatenate()([grid, maps])
     grid = layers.Dense(settings.filters, activation="relu", name="mixed")(grid)
@@ -76,6 +80,5 @@ def _patches(frames: Any) -> Any:
     layers = keras.layers
     days, rows, columns, channels = frames.shape[1:]
     frames = layers.ZeroPadding3D(((0, 0), (0, -rows % PATCH), (0, -columns % PATCH)))(frames)
-    tall, wide = -(-rows // PATCH), -(-columns // PATCH)
-    frames = layers.Reshape((days, tall, PATCH, wide, PATCH * channels))(frames)
-    return layers.Reshape((days * tall * wide, PATCH * PATCH * channels))(layers.Permute((1, 2, 4, 3, 5))(frames))
+    frames = layers.Reshape((days, -(-rows // PATCH), PATCH, -(-columns // PATCH), PATCH * channels))(frames)
+    return layers.Reshape((-1, PATCH * PATCH * channels))(layers.Permute((1, 2, 4, 3, 5))(frames))

@@ -28,27 +28,32 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
     Keras's order i, f, c, o, so that kernels can be copied from and to `keras.layers.ConvLSTM2D`.
     """
 
-    def __init__(self, filters: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, filters: int, *, name: str, trainable: bool = True, dtype: Any = None) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.filters = filters  # channels of one direction's state
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Add the weights of both directions for inputs of a shape, which the class describes."""
         _, _, rows, columns, channels = input_shape
-        side, gates = KERNEL_SIDE, 4 * self.filters
+        gates = 4 * self.filters
         shapes = {
-            "kernel": ((side, side, channels, gates), "glorot_uniform"),
-            "recurrent_kernel": ((side, side, self.filters, gates), "orthogonal"),
+            "kernel": ((KERNEL_SIDE, KERNEL_SIDE, channels, gates), "glorot_uniform"),
+            "recurrent_kernel": ((KERNEL_SIDE, KERNEL_SIDE, self.filters, gates), "orthogonal"),
             "bias": ((gates,), "zeros"),
             "peepholes": ((3, rows, columns, self.filters), "zeros"),
         }
         self.directions: list[dict[str, Any]] = []
         for direction in ("forward", "backward"):
-            weights = {name: self.add_weight(*given, name=f"{direction}_{name}") for name, given in shapes.items()}
+            weights = {
+                name: self.add_weight(shape, initializer, name=f"{direction}_{name}")
+                for name, (shape, initializer) in shapes.items()
+            }
             # A forget gate that starts open keeps what the first frames held (Jozefowicz et al. 2015), as Keras does.
             weights["bias"].assign(ops.concatenate([ops.ones(self.filters) * float(gate == 1) for gate in range(4)]))
             self.directions.append(weights)
 
     def call(self, inputs: Any) -> Any:
+        """Return the hidden states of both directions at each time, for inputs as the class describes them."""
         time, rows, columns, channels = inputs.shape[1:]
         # Time first, so that one frame is one contiguous block; then one convolution serves all time steps.
         frames = ops.reshape(ops.transpose(inputs, (1, 0, 2, 3, 4)), (-1, rows, columns, channels))
@@ -61,9 +66,9 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
         states: list[tuple[Any, Any]] = [(None, None), (None, None)]
         # The two recurrences are independent: step by step side by side they use two cores.
         for step in range(time):
-            for at, weights in enumerate(self.directions):
-                states[at] = self._step(weights, steps[at][step], *states[at])
-                outputs[at].append(states[at][0])
+            for direction, weights in enumerate(self.directions):
+                states[direction] = self._step(weights, steps[direction][step], *states[direction])
+                outputs[direction].append(states[direction][0])
         pairs = zip(outputs[0], outputs[1][::-1], strict=True)
         return ops.stack([ops.concatenate(pair, axis=-1) for pair in pairs], axis=1)
 

@@ -20,7 +20,7 @@ class Windows(keras.utils.PyDataset):
 
     The inputs are `frames` (n, length, rows, columns, layers), `maps` (n, rows, columns, channels) and `start` (n, rows,
     columns), those that there are; the targets (n, rows, columns, maps), all float32. `days` are indexes into the counts;
-    those without a full window before them, or not `kept` (days,), are left out. `own_maps` are the layers with a map beside
+    those without a full window before them, or not `used` (days,), are left out. `own_maps` are the layers with a map beside
     map 0; None, for days whose counts are not known yet, gives no targets. `seed` is that of the order of days, which changes
     every epoch; None keeps the order of time. Raises ValueError if no day has a full window, or one lies beyond the counts.
     """
@@ -32,23 +32,25 @@ class Windows(keras.utils.PyDataset):
         batch_size: int,
         own_maps: Sequence[int] | None = None,
         seed: int | None = None,
-        kept: np.ndarray | None = None,
+        used: np.ndarray | None = None,
     ) -> None:
+        """Prepare the frames of all days, and the targets of the layers with a map."""
         super().__init__()
-        counts, length, lead = inputs.counts, inputs.length, inputs.lead
-        first = max(inputs.first_day, length + lead - 1 if length else 0)
-        stop = len(counts) + (lead if own_maps is None else 0)
+        first = max(inputs.first_day, inputs.first_forecast)
+        stop = len(inputs.counts) + (inputs.lead if own_maps is None else 0)
         self.days = np.arange(max(days.start, first), days.stop)
         if not len(self.days) or days.stop > stop:
-            asked = f"target days {days.start} to {days.stop - 1}"
-            raise ValueError(f"{asked} must lie from {first} (a full window before them) to {stop - 1}")
-        if kept is not None:
-            self.days = self.days[kept[self.days]]
-        self.inputs, self.batch_size = inputs, batch_size
+            raise ValueError(
+                f"target days {days.start} to {days.stop - 1} must lie from {first} (a full window before them) to {stop - 1}"
+            )
+        if used is not None:
+            self.days = self.days[used[self.days]]
+        self.inputs = inputs
+        self.batch_size = batch_size
         # Channels last and contiguous: a window is one block. log1p keeps a burst of alerts from dominating.
-        by_cell = counts.transpose(0, 2, 3, 1)
+        by_cell = inputs.counts.transpose(0, 2, 3, 1)
         self.frames = np.ascontiguousarray(np.log1p(by_cell, dtype=np.float32))
-        self.before = np.arange(-length, 0) - (lead - 1)
+        self.before = np.arange(-inputs.length, 0) - (inputs.lead - 1)
         self.occupied: np.ndarray | None = None
         if own_maps is not None:
             is_any = (by_cell > 0).any(axis=-1, keepdims=True)
@@ -74,7 +76,8 @@ class Windows(keras.utils.PyDataset):
         return math.ceil(len(self.days) / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        days, inputs = self.days[index * self.batch_size : (index + 1) * self.batch_size], self.inputs
+        days = self.days[index * self.batch_size : (index + 1) * self.batch_size]
+        inputs = self.inputs
         named = {}
         if inputs.length:
             named["frames"] = self.frames[days[:, None] + self.before]

@@ -47,8 +47,9 @@ class Inputs:
 
 def ordinary_days(history: History) -> Booleans:
     """Return True if a counted day is known, no firework day and not in an outage of the whole city, shape (days,)."""
-    known, ordinary = history.known_in(range(len(history.counts))), np.zeros(len(history.counts), dtype=bool)
+    known = history.known_in(range(len(history.counts)))
     outages = _outages(history.alerts.sum(axis=(1, 2))[known])
+    ordinary = np.zeros(len(history.counts), dtype=bool)
     ordinary[known] = ~firework_days(history.city, history.days()[known]) & ~outages
     return ordinary
 
@@ -68,8 +69,8 @@ def names_of_inputs(city: City) -> tuple[str, ...]:
     counts = np.zeros((1, FIRST_EVENT_CODE + len(city.event_types), 1, 1), dtype=np.uint16)
     evening = None if city.time_precision == "day" else np.zeros((1, 1, 1))
     names = next_day_inputs(History(city, city.start, counts, np.ones((1, 1), dtype=bool), evening), [1]).names
-    of_days_last = sorted(city.factors.items(), key=lambda item: isinstance(item[1], SeriesFactor))
-    return names + tuple(factor.input_name(name) for name, factor in of_days_last)
+    series_last = sorted(city.factors.items(), key=lambda item: isinstance(item[1], SeriesFactor))
+    return names + tuple(factor.input_name(name) for name, factor in series_last)
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ class CellDays:
     sample_weight: Array | None  # cell-days that each stands for, shape (rows,); None where all are there
 
     def on(self, days: Integers) -> "CellDays":
-        at = np.isin(self.day, days)
-        weight = None if self.sample_weight is None else self.sample_weight[at]
-        return CellDays(self.day[at], self.values[at], self.names, self.observed[at], weight)
+        chosen = np.isin(self.day, days)
+        weight = None if self.sample_weight is None else self.sample_weight[chosen]
+        return CellDays(self.day[chosen], self.values[chosen], self.names, self.observed[chosen], weight)
 
 
 def rows_to_fit(
@@ -106,20 +107,18 @@ def rows_to_fit(
     if drawn is None:
         random = np.random.default_rng(0).random(observed.shape, dtype=np.float32)
         drawn = observed | (random < MAX_FIT_ROWS / max(observed.size, 1))
-    parts = np.array_split(np.arange(len(days)), max(-(-observed.size // MAX_FIT_ROWS), 1))
-    inputs = [inputs_of(history, days[part]) for part in parts]
     is_whole = bool(drawn.all())
-    values = [
-        one.values.reshape(-1, len(one.names)) if is_whole else one.values[drawn[part]]
-        for one, part in zip(inputs, parts, strict=True)
-    ]
-    at, cell = np.nonzero(drawn)
-    positive = observed[at, cell]
+    values = []
+    for part in np.array_split(np.arange(len(days)), max(-(-observed.size // MAX_FIT_ROWS), 1)):
+        inputs = inputs_of(history, days[part])
+        values.append(inputs.values.reshape(-1, len(inputs.names)) if is_whole else inputs.values[drawn[part]])
+    day, cell = np.nonzero(drawn)
+    positive = observed[day, cell]
     # In sum exactly all, so that no level rests on the draw.
-    of_others = (~observed).sum() / max((~positive).sum(), 1)
-    weight = None if is_whole else np.where(positive, 1.0, of_others)
+    weight_of_others = (~observed).sum() / max((~positive).sum(), 1)
+    weight = None if is_whole else np.where(positive, 1.0, weight_of_others)
     rows = values[0] if len(values) == 1 else np.concatenate(values)
-    return CellDays(days[at], rows, inputs[0].names, positive, weight)
+    return CellDays(days[day], rows, inputs.names, positive, weight)
 
 
 def cached_inputs(
@@ -131,76 +130,99 @@ def cached_inputs(
     """Return named columns of some days, each of a shape that broadcasts to (days, cells), as one array."""
     wanted = np.asarray(days, dtype=np.int64)
 
-    def made() -> Inputs:
-        named = list(columns(history, wanted))
+    def make() -> Inputs:
+        named = dict(columns(history, wanted))
         values = np.empty((len(wanted), int(history.in_coverage.sum()), len(named)), dtype=np.float32)
-        for at, (_, column) in enumerate(named):
-            values[:, :, at] = column
-        return Inputs(values, tuple(name for name, _ in named))
+        for index, column in enumerate(named.values()):
+            values[:, :, index] = column
+        return Inputs(values, tuple(named))
 
-    return history.cached(name, wanted, made)
+    return history.cached(name, wanted, make)
 
 
 def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:
-    in_coverage, before = history.in_coverage, history.known_before(days)
-    alerts = np.minimum(history.alerts[:, in_coverage], MAX_ALERTS_COUNTED).astype(np.uint8)
+    """Return the next-day inputs of some days by name, in the order of stored models."""
+    alerts = np.minimum(history.alerts[:, history.in_coverage], MAX_ALERTS_COUNTED).astype(np.uint8)
     occupied = alerts > 0
-    kept = ordinary_days(history)
-    for half_life in HALF_LIVES:
-        rate = exponential_mean(occupied, half_life, kept, before)
-        for width in WIDTHS:
-            name = f"log_occupied_{half_life:g}_days_{width:g}_cells"
-            yield name, np.log(smooth_cells(rate, in_coverage, width) + MIN_RATE)
-    for half_life in ALERT_HALF_LIVES:
-        yield f"log_alerts_{half_life}_days", np.log(exponential_mean(alerts, half_life, kept, before) + MIN_RATE)
-    for name, daily in (("occupied", occupied), ("alerts", alerts)):
-        for half_life, prior, rate in shrunk_rates(daily, kept, before, in_coverage, PRIOR_ALERTS[name]):
-            yield f"log_shrunk_{name}_{half_life:g}_days_{prior:g}_prior", np.log(rate)
-    # `shared_models.json` leaves out inputs that start with `late`.
-    late = () if history.evening is None else (("late_yesterday", history.evening[:, in_coverage]),)
-    for name, daily in (("yesterday", occupied), *late):
-        yesterday = last_day(daily * kept[:, None], before)
-        for width in WIDTHS[:3]:
-            yield f"{name}_{width:g}_cells", np.sqrt(smooth_cells(yesterday, in_coverage, width))
-    for name, layer in _other_layers(history):
-        for half_life in LAYER_HALF_LIVES:
-            rate = exponential_mean(np.minimum(layer, MAX_ALERTS_COUNTED), half_life, kept, before)
-            yield f"log_nearby_{name}_{half_life}_days", np.log(smooth_cells(rate, in_coverage, LAYER_WIDTH) + MIN_RATE)
-    for name, daily in (("here", occupied), ("around", _around(occupied, in_coverage))):
+    ordinary = ordinary_days(history)
+    before = history.known_before(days)
+    yield from _cell_rates(history.in_coverage, alerts, ordinary, before)
+    yield from _yesterday(history, occupied, ordinary, before)
+    yield from _other_events(history, ordinary, before)
+    for name, daily in (("here", occupied), ("around", _around(occupied, history.in_coverage))):
         since = np.clip(days_since_last_alert(history, daily, days), 1, MAX_DAYS_REMEMBERED)
         yield f"log_days_since_last_alert_{name}", np.log(since)
-    yield "log_same_kind_of_day", _same_kind_of_day(history, occupied, kept, days, before)
-    of_city = occupied.mean(axis=1, keepdims=True)
-    usual = exponential_mean(of_city, 365, kept, before)
-    yield f"{CITY_LEVEL}365_days", np.log(usual + MIN_RATE)
-    for half_life in CITY_HALF_LIVES:
-        recent = exponential_mean(of_city, half_life, kept, before)
-        yield f"{CITY_LEVEL}{half_life}_days_to_365", np.log((recent + MIN_RATE) / (usual + MIN_RATE))
+    yield "log_same_kind_of_day", _same_kind_of_day(history, occupied, ordinary, days, before)
+    yield from _city_rates(occupied.mean(axis=1, keepdims=True), ordinary, before)
     yield from _calendar(history, days)
     yield from _factors(history, occupied, before)
 
 
-def _other_layers(history: History) -> Iterator[tuple[str, Integers]]:
-    """Return counted events that are not forecast, by name, each (days, cells); gunshots of all types are one."""
+def _cell_rates(
+    in_coverage: Booleans, alerts: Values, ordinary: Booleans, before: Integers
+) -> Iterator[tuple[str, Array]]:
+    """Return the rates of the cells from alerts (days, cells), smoothed, as they are, and shrunk."""
+    occupied = alerts > 0
+    for half_life in HALF_LIVES:
+        rate = exponential_mean(occupied, half_life, ordinary, before)
+        for width in WIDTHS:
+            name = f"log_occupied_{half_life:g}_days_{width:g}_cells"
+            yield name, np.log(smooth_cells(rate, in_coverage, width) + MIN_RATE)
+    for half_life in ALERT_HALF_LIVES:
+        yield f"log_alerts_{half_life}_days", np.log(exponential_mean(alerts, half_life, ordinary, before) + MIN_RATE)
+    for name, daily in (("occupied", occupied), ("alerts", alerts)):
+        for half_life, prior, rate in shrunk_rates(daily, ordinary, before, in_coverage, PRIOR_ALERTS[name]):
+            yield f"log_shrunk_{name}_{half_life:g}_days_{prior:g}_prior", np.log(rate)
+
+
+def _yesterday(
+    history: History, occupied: Booleans, ordinary: Booleans, before: Integers
+) -> Iterator[tuple[str, Array]]:
+    """Return the last ordinary day's cells with alerts, and its evening where hours are known, smoothed."""
+    layers: dict[str, Values] = {"yesterday": occupied}
+    if history.evening is not None:
+        layers["late_yesterday"] = history.evening[:, history.in_coverage]  # `UNSHARED_INPUTS` names `late_`
+    for name, daily in layers.items():
+        yesterday = last_day(daily * ordinary[:, None], before)
+        for width in WIDTHS[:3]:
+            yield f"{name}_{width:g}_cells", np.sqrt(smooth_cells(yesterday, history.in_coverage, width))
+
+
+def _other_events(history: History, ordinary: Booleans, before: Integers) -> Iterator[tuple[str, Array]]:
+    """Return rates of counted events that are not forecast; gunshots of all types are one."""
     codes = {"gunshots": list(range(FIRST_EVENT_CODE))}
-    codes |= {name: [at] for at, name in enumerate(history.city.event_types, start=FIRST_EVENT_CODE)}
-    for name, of_name in codes.items():
-        if not set(of_name) & set(history.city.forecast_codes):
-            yield name, history.counts[:, of_name][:, :, history.in_coverage].sum(axis=1, dtype=np.int64)
+    codes |= {name: [code] for code, name in enumerate(history.city.event_types, start=FIRST_EVENT_CODE)}
+    for name, layers in codes.items():
+        if set(layers) & set(history.city.forecast_codes):
+            continue
+        daily = history.counts[:, layers][:, :, history.in_coverage].sum(axis=1, dtype=np.int64)
+        for half_life in LAYER_HALF_LIVES:
+            rate = exponential_mean(np.minimum(daily, MAX_ALERTS_COUNTED), half_life, ordinary, before)
+            smooth = smooth_cells(rate, history.in_coverage, LAYER_WIDTH)
+            yield f"log_nearby_{name}_{half_life}_days", np.log(smooth + MIN_RATE)
+
+
+def _city_rates(occupied_share: Array, ordinary: Booleans, before: Integers) -> Iterator[tuple[str, Array]]:
+    """Return the city's rate over a year, and recent ones relative to it, from shares of occupied cells (days, 1)."""
+    usual = exponential_mean(occupied_share, 365, ordinary, before)
+    yield f"{CITY_LEVEL}365_days", np.log(usual + MIN_RATE)
+    for half_life in CITY_HALF_LIVES:
+        recent = exponential_mean(occupied_share, half_life, ordinary, before)
+        yield f"{CITY_LEVEL}{half_life}_days_to_365", np.log((recent + MIN_RATE) / (usual + MIN_RATE))
 
 
 def shrunk_rates(
-    daily: Values, kept: Booleans, before: Integers, in_coverage: Booleans, priors: Sequence[float]
+    daily: Values, ordinary: Booleans, before: Integers, in_coverage: Booleans, priors: Sequence[float]
 ) -> Iterator[tuple[float, float, Array]]:
     """Return (half-life, prior strength, rate): rates of ever shorter memory, each shrunk towards the one before.
 
     The first is shrunk towards the mean of its surroundings. With a gamma prior of shape k (the strength) and mean r, N
     alerts in W days have the posterior mean r (k + N) / (k + r W).
     """
-    mean = smooth_cells(exponential_mean(daily, np.inf, kept, before), in_coverage, WIDTHS[-1])
+    mean = smooth_cells(exponential_mean(daily, np.inf, ordinary, before), in_coverage, WIDTHS[-1])
     rates = dict.fromkeys(priors, mean + MIN_RATE / 3)
     for half_life in SHRUNK_HALF_LIVES:
-        alerts, days = decayed_sums(daily, half_life, kept, before)
+        alerts, days = decayed_sums(daily, half_life, ordinary, before)
         for prior, rate in rates.items():
             rates[prior] = rate * (prior + alerts) / (prior + rate * days)
             yield half_life, prior, rates[prior]
@@ -213,7 +235,8 @@ def last_day(daily: Values, before: Integers) -> Array:
 
 def days_since_last_alert(history: History, daily: Values, days: Integers) -> Integers:
     """Return days from each cell's last alert, without unknown ones between known ones, shape (days, cells)."""
-    never, day = np.int32(-MAX_DAYS_REMEMBERED), np.arange(len(daily), dtype=np.int32)[:, None]
+    never = np.int32(-MAX_DAYS_REMEMBERED)
+    day = np.arange(len(daily), dtype=np.int32)[:, None]
     last_before = np.full((len(daily) + 1, daily.shape[1]), never)
     np.maximum.accumulate(np.where(daily > 0, day, never), axis=0, out=last_before[1:])
     last = last_before[history.known_before(days)]
@@ -231,12 +254,15 @@ def _around(occupied: Booleans, in_coverage: Booleans) -> Booleans:
     return binary_dilation(maps, np.ones((1, 3, 3)))[:, in_coverage]
 
 
-def _same_kind_of_day(history: History, occupied: Booleans, kept: Booleans, days: Integers, before: Integers) -> Array:
+def _same_kind_of_day(
+    history: History, occupied: Booleans, ordinary: Booleans, days: Integers, before: Integers
+) -> Array:
     """Return how much busier a cell is on days of the target day's kind (weekend or not) than on all, over years."""
     weekend = dates.weekdays(history.days_to_forecast()) >= 5
+    on_weekend = weekend[: len(occupied)]
     usual, on_workdays, on_weekends = (
         exponential_mean(occupied, MAX_DAYS_REMEMBERED, counted, before)
-        for counted in (kept, *(kept & (weekend[: len(occupied)] == kind) for kind in (False, True)))
+        for counted in (ordinary, ordinary & ~on_weekend, ordinary & on_weekend)
     )
     same = np.where(weekend[days, None], on_weekends, on_workdays)
     return np.asarray(np.log((same + 10 * MIN_RATE) / (usual + 10 * MIN_RATE)))
@@ -245,8 +271,8 @@ def _same_kind_of_day(history: History, occupied: Booleans, kept: Booleans, days
 def weekday_and_season(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, Array]]:
     """Return inputs that follow from the weekday and the day of the year, by name, each (days, 1)."""
     weekday = dates.weekdays(days)
-    for at, name in enumerate(dates.WEEKDAYS):
-        yield name, (weekday == at).astype(np.float64)[:, None]
+    for index, name in enumerate(dates.WEEKDAYS):
+        yield name, (weekday == index).astype(np.float64)[:, None]
     phase = 2 * np.pi * dates.days_of_year(days) / dates.YEAR_DAYS
     for harmonic in (1, 2):
         yield f"season_sine_{harmonic}", np.sin(harmonic * phase)[:, None]
@@ -254,6 +280,7 @@ def weekday_and_season(days: npt.NDArray[np.datetime64]) -> Iterator[tuple[str, 
 
 
 def _calendar(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
+    """Return weekday, season, public holidays and firework days of the wanted days, by name, each (days, 1)."""
     days = history.days_to_forecast()[wanted]
     yield from weekday_and_season(days)
     public = dates.public_holidays(history.city.holidays, days)
@@ -278,10 +305,10 @@ def _factors(history: History, occupied: Booleans, before: Integers) -> Iterator
         total = np.zeros((len(occupied) + 1, occupied.shape[1]), np.int32)
         np.cumsum(occupied, axis=0, out=total[1:])
         lately = total[before] - total[np.maximum(before - MAX_DAYS_REMEMBERED, 0)]
-        for of_cells in history.factors.of_cells:
-            yield of_cells.name, of_cells.inputs(first_unknown, history.in_coverage) / (1 + lately)
-    for of_days in history.factors.of_days:
-        yield of_days.name, of_days.inputs(first_unknown)
+        for factor in history.factors.of_cells:
+            yield factor.name, factor.inputs(first_unknown, history.in_coverage) / (1 + lately)
+    for series in history.factors.of_days:
+        yield series.name, series.inputs(first_unknown)
 
 
 def _outages(alerts: Integers) -> Booleans:

@@ -41,7 +41,7 @@ def firework_probability(
     Log odds are those of the ordinary forecast, `logit` (cells,) for the day, `past_logits` (past days, cells) for
     earlier firework days, like `past_observed`; the earliest, whose ordinary forecast is worth nothing, are left out.
     """
-    offsets = np.array([level_offset(*past_day) for past_day in zip(past_logits, past_observed, strict=True)])
+    offsets = np.array(list(map(level_offset, past_logits, past_observed)))
     mean, variance = _posterior(day, past_days, offsets, 1 / np.maximum(past_observed.sum(axis=1), 0.5))
     years_ago = (day - past_days).astype(np.float64) / YEAR_DAYS
     places = _place_offsets(years_ago, expit(past_logits + offsets[:, None]), past_observed, in_coverage)
@@ -73,10 +73,13 @@ def _posterior(day: np.datetime64, past_days: Days, offsets: Array, noise: Array
 
 
 def _place_offsets(years_ago: Array, expected: Array, observed: Booleans, in_coverage: Booleans) -> Array:
+    """Return the shift of each cell's log odds on firework days, (cells,), from earlier ones, (past days, cells)."""
     weight = 2.0 ** (-years_ago / PLACE_HALF_LIFE_YEARS)
-    # Sums, not means, over the neighbourhood: its size decides how much the prior counts.
-    area = 4 * np.pi * PLACE_WIDTH**2
-    maps = np.zeros((2, *in_coverage.shape))
-    maps[0][in_coverage], maps[1][in_coverage] = weight @ observed, weight @ expected
-    occupied, predicted = (gaussian_filter(one, PLACE_WIDTH, mode="constant")[in_coverage] * area for one in maps)
-    return np.log((occupied + PLACE_PRIOR) / (predicted + PLACE_PRIOR))
+
+    def around(daily: Array | Booleans) -> Array:
+        grid = np.zeros(in_coverage.shape)
+        grid[in_coverage] = weight @ daily
+        # A sum, not a mean, over the neighbourhood: its size decides how much the prior counts.
+        return gaussian_filter(grid, PLACE_WIDTH, mode="constant")[in_coverage] * (4 * np.pi * PLACE_WIDTH**2)
+
+    return np.log((around(observed) + PLACE_PRIOR) / (around(expected) + PLACE_PRIOR))

@@ -31,7 +31,8 @@ def count_inputs(history: History, days: Integers) -> Inputs:
 
 
 def _columns(history: History, days: Integers) -> Iterator[tuple[str, Array]]:
-    alerts, before = history.alerts[:, history.in_coverage], history.known_before(days)
+    alerts = history.alerts[:, history.in_coverage]
+    before = history.known_before(days)
     for half_life, _, rate in shrunk_rates(alerts, ordinary_days(history), before, history.in_coverage, (1.0,)):
         yield f"log_uncapped_{half_life:g}_days", np.log(rate)
 
@@ -56,11 +57,11 @@ def fit_further_alerts(data: FitData) -> tuple[FurtherAlerts | None, Array | Non
 
     Both are None with fewer than `MIN_OCCUPIED` occupied ordinary cell-days of training, or none with a second alert.
     """
-    history, days = data.history, np.arange(data.validation.stop)
-    known = days if history.is_known is None else days[history.is_known[days]]
-    drawn = history.observed[known]
-    parts = [rows_to_fit(history, days, drawn, inputs_of) for inputs_of in (next_day_inputs, count_inputs)]
-    further = history.alerts[known][:, history.in_coverage][drawn] - 1
+    history = data.history
+    days = np.arange(data.validation.stop)[history.known_in(range(data.validation.stop))]
+    occupied = history.observed[days]
+    further = history.alerts[days][:, history.in_coverage][occupied] - 1
+    parts = [rows_to_fit(history, days, occupied, inputs_of) for inputs_of in (next_day_inputs, count_inputs)]
     rows = np.hstack([part.values for part in parts])
     train, both = (np.isin(parts[0].day, data.to_fit(window)) for window in (data.train, data.both))
     if train.sum() < MIN_OCCUPIED or not further[train].any():
@@ -74,5 +75,6 @@ def _fit(rows: Array, further: npt.NDArray[np.integer]) -> FurtherAlerts:
 
     mean, scale = standardise(rows, None)
     regression = PoissonRegressor(alpha=1 / (VARIANCE * len(rows)), solver="newton-cholesky").fit(rows, further)
-    slopes, log_mean = regression.coef_ / scale, rows @ regression.coef_ + regression.intercept_
+    slopes = regression.coef_ / scale
+    log_mean = rows @ regression.coef_ + regression.intercept_
     return FurtherAlerts(slopes, float(regression.intercept_ - mean @ slopes), float(log_mean.max()))

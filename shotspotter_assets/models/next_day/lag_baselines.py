@@ -1,5 +1,6 @@
 """Logistic regression and gradient boosting on lag features, which are simpler than `daily_inputs`: baselines with a model."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,7 @@ import lightgbm
 import numpy as np
 from scipy.special import expit
 
-from shotspotter_assets.arrays import Array, Integers
+from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.calendar.dates import same_date_last_year
 from shotspotter_assets.models.filters import exponential_mean, smooth_cells
 from shotspotter_assets.models.forecaster import Choices, OtherInputsError, require_both_labels
@@ -43,35 +44,49 @@ def lag_features(history: History, days: Sequence[int] | Integers) -> daily_inpu
 
 
 def _columns(history: History, wanted: Integers) -> Iterator[tuple[str, Array]]:
-    in_coverage, before, kept = history.in_coverage, history.known_before(wanted), history.is_known
-    days = history.days_to_forecast()
-    alerts = np.minimum(history.alerts[:, in_coverage], MAX_ALERTS_COUNTED).astype(np.uint8)
+    """Return the lag features of the wanted days by name, in the order of stored models."""
+    before = history.known_before(wanted)
+    alerts = np.minimum(history.alerts[:, history.in_coverage], MAX_ALERTS_COUNTED).astype(np.uint8)
     occupied = alerts > 0
     for half_life, width in product(HALF_LIVES, WIDTHS):
-        rate = smooth_cells(exponential_mean(occupied, half_life, kept, before), in_coverage, width)
+        mean = exponential_mean(occupied, half_life, history.is_known, before)
+        rate = smooth_cells(mean, history.in_coverage, width)
         yield f"log_occupied_{half_life:g}_days_{width:g}_cells", np.log(rate + MIN_RATE)
     for half_life in HALF_LIVES:
-        yield f"log_alerts_{half_life:g}_days", np.log(exponential_mean(alerts, half_life, kept, before) + MIN_RATE)
+        rate = exponential_mean(alerts, half_life, history.is_known, before)
+        yield f"log_alerts_{half_life:g}_days", np.log(rate + MIN_RATE)
     yield "alerts_yesterday", daily_inputs.last_day(alerts, before)
     since = daily_inputs.days_since_last_alert(history, alerts, wanted)
     yield "log_days_since_last_alert", np.log(np.minimum(since, daily_inputs.MAX_DAYS_REMEMBERED))
+    known = np.ones(len(occupied), dtype=bool) if history.is_known is None else history.is_known
+    fireworks = firework_days(history.city, history.days_to_forecast())
     # A firework day says nothing about the rate of the ordinary days after it.
-    fireworks, city = firework_days(history.city, days), occupied.mean(axis=1)
-    known = np.ones(len(occupied), dtype=bool) if kept is None else kept
+    ordinary = known & ~fireworks[: len(occupied)]
     for half_life in CITY_HALF_LIVES:
-        rate = exponential_mean(city, half_life, known & ~fireworks[: len(occupied)], before)[:, None]
+        rate = exponential_mean(occupied.mean(axis=1), half_life, ordinary, before)[:, None]
         yield f"log_city_{half_life}_days", np.log(rate + MIN_RATE)
-    # On firework days alone: the rates of past ones, and the city's on the same date of last year.
-    on_fireworks, counted = fireworks[wanted], np.flatnonzero(known & fireworks[: len(occupied)])
-    on_past = smooth_cells(occupied[counted].astype(np.float64), in_coverage, WIDTHS[-1])
-    past = exponential_mean(on_past, FIREWORK_HALF_LIFE)
-    rate = past[np.searchsorted(counted, before)] * on_fireworks[:, None]
+    yield from _on_fireworks(history, occupied, np.flatnonzero(known & ~ordinary), wanted, fireworks[wanted])
+    yield from daily_inputs.weekday_and_season(history.days_to_forecast()[wanted])
+    yield "is_firework_day", fireworks[wanted].astype(np.float64)[:, None]
+
+
+def _on_fireworks(
+    history: History, occupied: Booleans, past_days: Integers, wanted: Integers, is_firework_day: Booleans
+) -> Iterator[tuple[str, Array]]:
+    """Return the features of firework days, 0 on others: rates of past ones, and the city's on last year's same date.
+
+    `occupied` has the shape (days, cells); `past_days` are the known firework days among them. `is_firework_day` is that
+    of the `wanted` days.
+    """
+    smooth = smooth_cells(occupied[past_days].astype(np.float64), history.in_coverage, WIDTHS[-1])
+    mean = exponential_mean(smooth, FIREWORK_HALF_LIFE)
+    rate = mean[np.searchsorted(past_days, history.known_before(wanted))] * is_firework_day[:, None]
     yield "log_occupied_on_past_firework_days", np.log(rate + MIN_RATE)
+    days = history.days_to_forecast()
     last_year = (same_date_last_year(days) - days[:1]).astype(np.int64)[wanted]
-    of_last_year = np.where(on_fireworks & (last_year >= 0), city[np.maximum(last_year, 0)], 0.0)
-    yield "log_city_last_year_on_firework_day", np.log(of_last_year[:, None] + MIN_RATE)
-    yield from daily_inputs.weekday_and_season(days[wanted])
-    yield "is_firework_day", on_fireworks.astype(np.float64)[:, None]
+    share = occupied.mean(axis=1)[np.maximum(last_year, 0)]
+    rate = np.where(is_firework_day & (last_year >= 0), share, 0.0)[:, None]
+    yield "log_city_last_year_on_firework_day", np.log(rate + MIN_RATE)
 
 
 @dataclass(frozen=True)
@@ -91,10 +106,12 @@ class FittedLagBaseline(FittedTrees):
         return clip_probability(expit(self.log_odds(inputs)))
 
     def log_odds(self, inputs: daily_inputs.Inputs) -> Array:
-        rows, shape = inputs.values.reshape(-1, len(inputs.names)), inputs.values.shape[:2]
+        rows = inputs.values.reshape(-1, len(inputs.names))
         if self.trees is not None:
-            return sum_of_trees(self.trees, rows).reshape(shape)
-        return (rows.astype(np.float64) @ self.slopes + self.intercept).reshape(shape)
+            log_odds = sum_of_trees(self.trees, rows)
+        else:
+            log_odds = rows.astype(np.float64) @ self.slopes + self.intercept
+        return log_odds.reshape(inputs.values.shape[:2])
 
 
 class LagBaseline(GridBaseline):
@@ -102,8 +119,9 @@ class LagBaseline(GridBaseline):
 
     fitted = FittedLagBaseline
 
+    @abstractmethod
     def fit_on(self, rows: daily_inputs.CellDays, choices: Choices) -> FittedLagBaseline:
-        raise NotImplementedError
+        """Return the fit on some rows with one setting."""
 
     def fit_days(self, history: History, days: range, choices: Choices) -> FittedLagBaseline:
         return self.fit_on(self.rows(history, days), choices)
@@ -111,10 +129,10 @@ class LagBaseline(GridBaseline):
     @staticmethod
     def rows(history: History, days: range) -> daily_inputs.CellDays:
         """Return the rows of some days after the warm-up. Raises ValueError if there is nothing to learn on them."""
-        whole = np.arange(len(history.counts))
-        make = partial(daily_inputs.rows_to_fit, history, whole, inputs_of=lag_features)
-        every = history.cached("rows_of_baselines", whole, make)
-        rows = every.on(np.asarray(after_warm_up(days, BASELINES_WARM_UP_DAYS)))
+        all_days = np.arange(len(history.counts))
+        make = partial(daily_inputs.rows_to_fit, history, all_days, inputs_of=lag_features)
+        all_rows = history.cached("rows_of_baselines", all_days, make)
+        rows = all_rows.on(np.asarray(after_warm_up(days, BASELINES_WARM_UP_DAYS)))
         require_both_labels(history, days, rows.observed)
         return rows
 
@@ -131,6 +149,7 @@ class LogisticRegressionForecaster(LagBaseline):
         return next(self._fits(rows, [choices["inverse_penalty"]]))
 
     def _fits(self, rows: daily_inputs.CellDays, inverse_penalties: Sequence[float]) -> Iterator[FittedLagBaseline]:
+        """Return the fit with each penalty, which starts at the one before."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.preprocessing import StandardScaler
 
@@ -143,15 +162,16 @@ class LogisticRegressionForecaster(LagBaseline):
             model.set_params(C=inverse_penalty).fit(values, rows.observed, rows.sample_weight)
             slopes = model.coef_[0] / scaler.scale_
             intercept = float(model.intercept_[0] - slopes @ scaler.mean_)
-            choices = {"inverse_penalty": inverse_penalty}
-            yield FittedLagBaseline(self.name, rows.names, slopes, intercept, chosen=choices)
+            chosen = {"inverse_penalty": inverse_penalty}
+            yield FittedLagBaseline(self.name, rows.names, slopes, intercept, chosen=chosen)
 
 
 class GradientBoostingForecaster(LagBaseline):
     """LightGBM's trees; their number is where the validation log loss was least."""
 
     def tried(self, history: History, train: range, validation: range) -> Iterator[tuple[Choices, Array]]:
-        inputs, rows = lag_features(history, validation), self.rows(history, train)
+        inputs = lag_features(history, validation)
+        rows = self.rows(history, train)
         values = inputs.values.reshape(-1, len(inputs.names))
         for choices in GRID:
             trees = self.fit_on(rows, choices | {"iterations": MAX_TREES}).trees

@@ -4,7 +4,7 @@ A network that starts there learns only the regression's errors, on ordinary day
 The validation window chooses the share of its addition that is used, from none to all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE, City
 from shotspotter_assets.models.filters import exponential_mean
-from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster, OtherInputsError
+from shotspotter_assets.models.forecaster import NO_CONTEXT, DailyForecaster, FitContext, FittedDaily, OtherInputsError
 from shotspotter_assets.models.forecaster_settings import Channel, NetworkSettings, Start
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers, Unstored
@@ -45,7 +45,7 @@ def channel_of(name: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class FittedNetwork(Fitted):
+class FittedNetwork(FittedDaily):
     """Networks with different seeds, of which the log odds are averaged.
 
     `names` are the regression's inputs that the networks read, with `mean` and `spread` of the training that they continue.
@@ -80,8 +80,9 @@ class FittedNetwork(Fitted):
         """Return the probability of each map, shape (days, cells, maps): any alert first, then those of `mapped_layers`."""
         from shotspotter_assets.models.networks.fit import predict_network, undo_class_weight
 
-        inputs, covered = self.inputs_of(history, days), history.in_coverage
-        raw = [predict_network(model, inputs, days, self.settings.batch_size)[:, covered] for model in self.models]
+        inputs = self.inputs_of(history, days)
+        grids = [predict_network(model, inputs, days, self.settings.batch_size) for model in self.models]
+        raw = [grid[:, history.in_coverage] for grid in grids]
         log_odds = logit(clip_probability(np.array(raw, np.float64))).mean(axis=0)
         return clip_probability(undo_class_weight(expit(log_odds), self.settings.class_weight))
 
@@ -94,75 +95,104 @@ class FittedNetwork(Fitted):
                 raise OtherInputsError.of("A stored network")
             start = None if self.regression is None else self.regression.logit(inputs).astype(np.float32)
         if self.names:
-            at = [inputs.names.index(name) for name in self.names]
-            maps = ((inputs.values[..., at] - self.mean) / self.spread).astype(np.float32)
-        length = self.settings.days if Channel.counts in self.settings.channels else 0
-        layers = _forecast_layers(history)
-        return NetworkInputs(layers, history.in_coverage, history.lead, length, days.start, maps, start)
+            positions = [inputs.names.index(name) for name in self.names]
+            maps = ((inputs.values[..., positions] - self.mean) / self.spread).astype(np.float32)
+        return NetworkInputs(
+            counts=_forecast_layers(history),
+            in_coverage=history.in_coverage,
+            lead=history.lead,
+            length=self.settings.days if Channel.counts in self.settings.channels else 0,
+            first_day=days.start,
+            maps=maps,
+            start=start,
+        )
 
     def files(self) -> dict[str, bytes]:
         from shotspotter_assets.models.networks.fit import save_model
 
-        return super().files() | {NETWORK_FILE.format(at): save_model(model) for at, model in enumerate(self.models)}
+        networks = {NETWORK_FILE.format(number): save_model(model) for number, model in enumerate(self.models)}
+        return super().files() | networks
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> Self:
         from shotspotter_assets.models.networks.fit import load_model
 
         fitted = super().load(files)
-        models = [load_model(files[NETWORK_FILE.format(at)]) for at in range(fitted.settings.networks)]
+        models = [load_model(files[NETWORK_FILE.format(number)]) for number in range(fitted.settings.networks)]
         return replace(fitted, models=tuple(models))
 
 
-class NetworkForecaster(Forecaster):
+class NetworkForecaster(DailyForecaster):
     """Networks whose epochs are chosen on the validation window; a killed training goes on from its backup."""
 
     fitted = FittedNetwork
     settings: NetworkSettings
 
     def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedNetwork:
-        from shotspotter_assets.models.networks.fit import fit_network
-
-        data, settings = FitData(history.through(validation.stop), train, validation), self.settings
-        history, kept, regressions = data.history, data.history.is_known, None
-        if settings.start == Start.regression:
-            regressions, kept = fit_regressions(data, context.shared), data.ordinary
-        used = range(max(train.start, train.stop - settings.train_days), validation.stop)
+        """Train on the last `train_days` of `train`. Raises ValueError if the city has no input for the channels."""
+        data = FitData(history.through(validation.stop), train, validation)
+        regressions = fit_regressions(data, context.shared) if self.settings.start == Start.regression else None
         earlier = context.earlier.get(self.name)
-        if earlier is not None and earlier.settings.model_dump() != settings.model_dump():
+        if not isinstance(earlier, FittedNetwork) or earlier.settings.model_dump() != self.settings.model_dump():
             earlier = None
-        names, mean, spread = self._scales(history, range(used.start, train.stop), earlier)
-        if not names and Channel.counts not in settings.channels:
-            raise ValueError(
-                f"City {history.city.name} has no input for channels {', '.join(settings.channels)}; add counts, inputs or "
-                "calendar, or give the city factors."
-            )
-        network = FittedNetwork(settings, names, mean, spread, regression=regressions and regressions.train, chosen={})
-        inputs, fits = network.inputs_of(history, used), []
-        for at in range(settings.networks):
-            seeded = settings.model_copy(update={"seed": settings.seed + at})
-            before = None if earlier is None else earlier.models[at]
-            maps = mapped_layers(history.city)
-            fits.append(fit_network(inputs, train, validation, seeded, maps, context, kept, before))
-        models, chosen = zip(*fits, strict=True)
-        network = replace(network, models=models, chosen=chosen[0] if len(chosen) == 1 else {"networks": [*chosen]})
+        untrained = self._untrained(data, regressions and regressions.train, earlier)
+        network = self._trained(untrained, data, context, () if earlier is None else earlier.models)
         if regressions is None:
-            return replace(network, validation_probability=network.predict(history, validation))
+            return replace(network, validation_probability=network.predict(data.history, validation))
         return _with_chosen_share(network, data, regressions)
 
-    def _scales(self, history: History, days: range, earlier: Any) -> tuple[tuple[str, ...], Array, Array]:
+    def _untrained(
+        self, data: FitData, regression: FittedRegression | None, earlier: FittedNetwork | None
+    ) -> FittedNetwork:
+        """Return the frame of the networks: the inputs that they read, with the scales of the training or `earlier`'s."""
         if set(self.settings.channels) == {Channel.counts}:
-            return (), np.zeros(0), np.ones(0)
-        inputs = next_day_inputs(history, days)
+            return FittedNetwork(self.settings, (), np.zeros(0), np.ones(0), regression=regression, chosen={})
+        inputs = next_day_inputs(data.history, range(self._first_day(data), data.train.stop))
         names = tuple(name for name in inputs.names if channel_of(name) in self.settings.channels)
+        if not names and Channel.counts not in self.settings.channels:
+            raise ValueError(
+                f"City {data.history.city.name} has no input for channels {', '.join(self.settings.channels)}; add counts, "
+                "inputs or calendar, or give the city factors."
+            )
         if earlier is not None and earlier.names == names:  # its weights are of its scales
-            return names, earlier.mean, earlier.spread
+            return replace(earlier, models=(), regression=regression, share=1.0, chosen={}, validation_probability=None)
         values = inputs.values[..., [inputs.names.index(name) for name in names]]
-        mean, spread = values.mean(axis=(0, 1), dtype=np.float64), values.std(axis=(0, 1), dtype=np.float64)
-        return names, mean, np.where(spread > MIN_SPREAD, spread, 1.0)
+        mean = values.mean(axis=(0, 1), dtype=np.float64)
+        deviation = values.std(axis=(0, 1), dtype=np.float64)
+        spread = np.where(deviation > MIN_SPREAD, deviation, 1.0)
+        return FittedNetwork(self.settings, names, mean, spread, regression=regression, chosen={})
+
+    def _trained(
+        self, network: FittedNetwork, data: FitData, context: FitContext, earlier: Sequence[Any]
+    ) -> FittedNetwork:
+        """Return the frame with its trained networks, which start at the networks `earlier` if there are any."""
+        from shotspotter_assets.models.networks.fit import fit_network
+
+        inputs = network.inputs_of(data.history, range(self._first_day(data), data.validation.stop))
+        fits = [
+            fit_network(
+                inputs,
+                data.train,
+                data.validation,
+                self.settings.model_copy(update={"seed": self.settings.seed + number}),
+                mapped_layers(data.history.city),
+                context,
+                data.history.is_known if network.regression is None else data.ordinary,
+                earlier[number] if earlier else None,
+            )
+            for number in range(self.settings.networks)
+        ]
+        choices = [chosen for _, chosen in fits]
+        chosen = choices[0] if len(choices) == 1 else {"networks": choices}
+        return replace(network, models=tuple(model for model, _ in fits), chosen=chosen)
+
+    def _first_day(self, data: FitData) -> int:
+        """Return the first training day that is used."""
+        return max(data.train.start, data.train.stop - self.settings.train_days)
 
 
 def _with_chosen_share(network: FittedNetwork, data: FitData, regressions: Regressions) -> FittedNetwork:
+    """Return the network with the share of its addition of least validation loss, on the regression of both windows."""
     before, added = network.parts(data.history, data.validation)
 
     def loss(share: float) -> float:
@@ -180,7 +210,7 @@ def _with_chosen_share(network: FittedNetwork, data: FitData, regressions: Regre
 def mapped_layers(city: City) -> tuple[int, ...]:
     """Return the positions, among the forecast types, of those with a map: the known ones if there are several."""
     codes = city.forecast_codes
-    return tuple(at for at, code in enumerate(codes) if code != UNKNOWN_TYPE_CODE) if len(codes) > 1 else ()
+    return tuple(index for index, code in enumerate(codes) if code != UNKNOWN_TYPE_CODE) if len(codes) > 1 else ()
 
 
 def _forecast_layers(history: History) -> np.ndarray:
@@ -188,6 +218,7 @@ def _forecast_layers(history: History) -> np.ndarray:
     counts = history.counts[:, list(history.city.forecast_codes)]
     if history.is_known is None:
         return counts
-    filled, unknown = counts.reshape(len(counts), -1).astype(np.float32), np.flatnonzero(~history.is_known)
+    filled = counts.reshape(len(counts), -1).astype(np.float32)
+    unknown = np.flatnonzero(~history.is_known)
     filled[unknown] = exponential_mean(filled, np.inf, history.is_known, unknown)
     return filled.reshape(counts.shape)

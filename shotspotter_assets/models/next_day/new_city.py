@@ -15,7 +15,7 @@ from scipy.stats import norm
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import WEEKDAYS
 from shotspotter_assets.models.filters import decayed_sums, smooth_cells
-from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster
+from shotspotter_assets.models.forecaster import NO_CONTEXT, DailyForecaster, FitContext, FittedDaily
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import ordinary_days, weekday_and_season
 from shotspotter_assets.models.probability import clip_probability
@@ -29,7 +29,7 @@ HIGHEST_QUANTILE: Final = 0.9  # upper end of the 80% interval
 
 
 @dataclass(frozen=True)
-class FittedNewCity(Fitted):
+class FittedNewCity(FittedDaily):
     """Rates of other cities, moved by a city's own alerts."""
 
     log_rate: float  # mean over other cities of the logarithm of the share of cell-days with alerts
@@ -62,9 +62,12 @@ class FittedNewCity(Fitted):
         return 1 / float(np.expm1(self.log_rate_sd**2))
 
     def _rates(self, history: History, days: range) -> tuple[Array, Array]:
-        in_coverage, before = history.in_coverage, history.known_before(days)
+        """Return rates and the variances of their logarithms, each of shape (days, cells)."""
+        in_coverage = history.in_coverage
+        before = history.known_before(days)
         alerts, counted_days = decayed_sums(history.observed, np.inf, ordinary_days(history), before)
-        total, shape = alerts.sum(axis=1, keepdims=True), self._city_shape
+        total = alerts.sum(axis=1, keepdims=True)
+        shape = self._city_shape
         mean = np.exp(self.log_rate + self.log_rate_sd**2 / 2) * (COVERED_SHARE if in_coverage.all() else 1.0)
         city = mean * (shape + total) / (shape + mean * counted_days * alerts.shape[1])
         cells = 4 * np.pi * AROUND_CELLS**2
@@ -74,7 +77,7 @@ class FittedNewCity(Fitted):
         return here, LEVEL_VARIANCE + 1 / (shape + total) + 1 / (AROUND_ALERTS + near) + 1 / (HERE_ALERTS + alerts)
 
 
-class NewCityForecaster(Forecaster):
+class NewCityForecaster(DailyForecaster):
     """Rates that start at the model of all cities."""
 
     fitted = FittedNewCity

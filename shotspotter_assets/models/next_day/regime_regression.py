@@ -12,9 +12,9 @@ from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.models.forecaster import (
     NO_CONTEXT,
     Choices,
+    DailyForecaster,
     FitContext,
-    Fitted,
-    Forecaster,
+    FittedDaily,
     OtherInputsError,
     SharedStart,
     require_both_labels,
@@ -78,10 +78,10 @@ class FitData:
 
     def to_fit(self, days: range) -> Integers:
         """Return the ordinary days of `days` after the warm-up. Raises ValueError if there is nothing to learn on them."""
-        kept = after_warm_up(days, INPUTS_WARM_UP_DAYS)
-        chosen = np.array([day for day in kept if self.ordinary[day]], dtype=np.int64)
-        require_both_labels(self.history, days, self.history.observed[chosen])
-        return chosen
+        later = after_warm_up(days, INPUTS_WARM_UP_DAYS)
+        ordinary = np.array([day for day in later if self.ordinary[day]], dtype=np.int64)
+        require_both_labels(self.history, days, self.history.observed[ordinary])
+        return ordinary
 
     @cached_property
     def rows(self) -> CellDays:
@@ -95,8 +95,8 @@ class FitData:
 
     def validation_loss(self, probability: Array) -> float:
         """Return the log loss of forecasts (validation days, cells) on the scoring days, in nats per cell-day."""
-        at = self.scoring_days - self.validation.start
-        return float(log_losses(probability[at], self.history.observed[self.scoring_days]).mean())
+        scored = probability[self.scoring_days - self.validation.start]
+        return float(log_losses(scored, self.history.observed[self.scoring_days]).mean())
 
 
 def with_firework_days(history: History, days: range, ordinary: Array, regression: "FittedRegression") -> Array:
@@ -109,20 +109,22 @@ def with_firework_days(history: History, days: range, ordinary: Array, regressio
     probability = ordinary.copy()
     fireworks = fireworks[(fireworks >= INPUTS_WARM_UP_DAYS) & (fireworks <= wanted[-1])]
     logits = dict(zip(fireworks, regression.logit(next_day_inputs(history, fireworks)), strict=True))
-    observed, known = history.observed, history.is_known
     for day in wanted:
         if day not in logits:
             continue
         past = fireworks[fireworks <= day - history.lead]
-        past = past if known is None else past[known[past]]
-        past_logits = np.array([logits[earlier] for earlier in past]).reshape(len(past), observed.shape[1])
-        before = axis[past], past_logits, observed[past]
-        probability[day - days.start] = firework_probability(axis[day], logits[day], *before, history.in_coverage)
+        if history.is_known is not None:
+            past = past[history.is_known[past]]
+        observed = history.observed[past]
+        past_logits = np.array([logits[earlier] for earlier in past]).reshape(observed.shape)
+        probability[day - days.start] = firework_probability(
+            axis[day], logits[day], axis[past], past_logits, observed, history.in_coverage
+        )
     return probability
 
 
 @dataclass(frozen=True)
-class FittedRegression(Fitted):
+class FittedRegression(FittedDaily):
     """A regression; `slopes` and `scale` have one number per input of `names`."""
 
     names: tuple[str, ...]
@@ -157,12 +159,14 @@ class Regressions(NamedTuple):
     both: FittedRegression
 
 
-class RegimeRegressionForecaster(Forecaster):
+class RegimeRegressionForecaster(DailyForecaster):
     """A regression shrunk to that of all cities, or with the best penalty on validation, fitted on both windows."""
 
     fitted = FittedRegression
 
-    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Fitted:
+    def fit(
+        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
+    ) -> FittedRegression:
         return fit_regressions(FitData(history.through(validation.stop), train, validation), context.shared).both
 
 
@@ -173,6 +177,7 @@ def fit_regressions(data: FitData, shared: SharedStart | None = None) -> Regress
 
 
 def _regressions(data: FitData, shared: SharedStart | None) -> Regressions:
+    """Return the regressions with the penalty of least loss on the validation days; with `shared` there is one."""
     inputs = data.validation_inputs
     if shared is not None and required_inputs(shared.slopes) != required_inputs(inputs.names):
         raise OtherInputsError.of(f"City {data.history.city.name} starts at the model of {shared.origin}, which")
@@ -197,25 +202,23 @@ def _fits(
     start: FittedRegression | None = None,
 ) -> Iterator[FittedRegression]:
     """Return fits on `days`, with each penalty of the distance from the weights of all cities, or from zero."""
-    cell_days = data.rows.on(days)
-    names, labels, sample_weight = cell_days.names, cell_days.observed, cell_days.sample_weight
+    chosen = np.isin(data.rows.day, days)
+    labels = data.rows.observed[chosen]
+    sample_weight = None if data.rows.sample_weight is None else data.rows.sample_weight[chosen]
     # float64, as nearly equal rates make the fit stiff.
-    rows = cell_days.values.astype(np.float64)
-    del cell_days
+    rows = data.rows.values[chosen].astype(np.float64)
     mean, scale = standardise(rows, sample_weight)
     # Cities may differ in their inputs: some publish no hours, some have further events.
-    shared_slopes = {} if shared is None else shared.slopes
-    slopes = np.array([shared_slopes.get(name, 0.0) for name in names])
-    prior_weights = np.where(rows.any(axis=0), scale * slopes, 0.0)
+    shared_slopes = np.array([0.0 if shared is None else shared.slopes.get(name, 0.0) for name in data.rows.names])
+    prior_weights = np.where(rows.any(axis=0), scale * shared_slopes, 0.0)
     # Each fit starts at the one before, which saves half of the steps.
     guess = None if start is None else np.append(start.slopes * scale, start.intercept + mean @ start.slopes)
-    is_of_places = np.array([name.startswith(PLACES) for name in names])
     for inverse_penalty in inverse_penalties:
-        variance = np.where(is_of_places, FACTOR_VARIANCE, inverse_penalty)
+        variance = np.where([name.startswith(PLACES) for name in data.rows.names], FACTOR_VARIANCE, inverse_penalty)
         weights, intercept = fit_shrunk_regression(rows, labels, prior_weights, variance, sample_weight, guess)
         guess = np.append(weights, intercept)
         slopes = weights / scale
-        yield FittedRegression(names, slopes, float(intercept - mean @ slopes), scale, chosen={})
+        yield FittedRegression(data.rows.names, slopes, float(intercept - mean @ slopes), scale, chosen={})
 
 
 def main_drivers(inputs: Inputs, slopes: Array) -> list[tuple[str, ...]]:
@@ -226,13 +229,14 @@ def main_drivers(inputs: Inputs, slopes: Array) -> list[tuple[str, ...]]:
     """
     values = inputs.values[0].astype(np.float64)
     contributions = (values - values.mean(axis=0)) * slopes
-    phrases = [phrase_of(name) for name in inputs.names]
-    distinct = list(dict.fromkeys(phrase for phrase in phrases if phrase))
-    summed = np.stack([contributions[:, [p == phrase for p in phrases]].sum(axis=1) for phrase in distinct], axis=1)
-    summed[summed <= np.log(MIN_ODDS_RATIO)] = -np.inf
-    best = [[at for at in np.argsort(-cell)[:MAX_DRIVERS] if np.isfinite(cell[at])] for cell in summed]
-    odds = np.exp(summed)
-    return [tuple(f"{distinct[at]} (odds x{cell[at]:.1f})" for at in own) for own, cell in zip(best, odds, strict=True)]
+    phrases = np.array([phrase_of(name) or "" for name in inputs.names])
+    distinct = [phrase for phrase in dict.fromkeys(phrases.tolist()) if phrase]
+    summed = np.stack([contributions[:, phrases == phrase].sum(axis=1) for phrase in distinct], axis=1)
+    drivers = []
+    for cell in summed:
+        best = [index for index in np.argsort(-cell)[:MAX_DRIVERS] if cell[index] > np.log(MIN_ODDS_RATIO)]
+        drivers.append(tuple(f"{distinct[index]} (odds x{np.exp(cell[index]):.1f})" for index in best))
+    return drivers
 
 
 def phrase_of(name: str) -> str | None:

@@ -8,7 +8,7 @@ import lightgbm
 from scipy.special import expit
 
 from shotspotter_assets.arrays import Array, Integers, Singles
-from shotspotter_assets.models.forecaster import NO_CONTEXT, FitContext, Fitted, Forecaster
+from shotspotter_assets.models.forecaster import NO_CONTEXT, DailyForecaster, FitContext
 from shotspotter_assets.models.forecaster_registry import ResidualBoostingSettings
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.next_day.daily_inputs import Inputs, is_same_for_all_cells, next_day_inputs
@@ -38,7 +38,6 @@ def parameters(settings: ResidualBoostingSettings) -> dict[str, object]:
         "bagging_fraction": settings.row_share,
         "bagging_freq": 1,
         "max_bin": 63,
-        "seed": settings.seed,
     }
 
 
@@ -63,14 +62,16 @@ class FittedResidualBoosting(FittedTrees):
         return self.regression.drivers(history, day)
 
 
-class ResidualBoostingForecaster(Forecaster):
+class ResidualBoostingForecaster(DailyForecaster):
     """Boosting with the number of trees of least validation log loss, then fitted on both windows."""
 
     fitted = FittedResidualBoosting
 
     settings: ResidualBoostingSettings
 
-    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Fitted:
+    def fit(
+        self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT
+    ) -> FittedResidualBoosting:
         data = FitData(history.through(validation.stop), train, validation)
         regressions = fit_regressions(data, context.shared)
         number, loss, probability = self._chosen(data, regressions.train)
@@ -83,11 +84,12 @@ class ResidualBoostingForecaster(Forecaster):
         """Return the number of trees, its log loss and its probability of the validation days, shape (days, cells)."""
         booster = self._boosted(data, data.to_fit(data.train), regression, self.settings.max_trees)
         inputs = data.validation_inputs
-        rows, logit = _of_cells(inputs.values, inputs.names), regression.logit(inputs)
+        rows = _of_cells(inputs.values, inputs.names)
+        logit = regression.logit(inputs)
         tried = {0: (logit, data.validation_loss(expit(logit)))}
         for trees in range(TREE_STEP, self.settings.max_trees + 1, TREE_STEP):
             logit = logit + sum_of_trees(booster, rows, trees - TREE_STEP, TREE_STEP).reshape(logit.shape)
-            tried[trees] = logit, data.validation_loss(expit(logit))
+            tried[trees] = (logit, data.validation_loss(expit(logit)))
         best = min(tried, key=lambda trees: tried[trees][1])
         # With few alerts in the validation window some number of trees is better by chance.
         if (tried[0][1] - tried[best][1]) * len(data.scoring_days) * logit.shape[1] < MIN_GAIN:
@@ -110,5 +112,5 @@ class ResidualBoostingForecaster(Forecaster):
 
 def _of_cells(values: Singles, names: Sequence[str]) -> Singles:
     """Return the trees' inputs, one row a cell-day, without those equal in all cells: trees would memorise days by them."""
-    own = [at for at, name in enumerate(names) if not is_same_for_all_cells(name)]
-    return values[..., own].reshape(-1, len(own))
+    differ = [index for index, name in enumerate(names) if not is_same_for_all_cells(name)]
+    return values[..., differ].reshape(-1, len(differ))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -58,16 +58,16 @@ class SharedRows:
     def of(cls, history: History, first: int = 0) -> "SharedRows":
         """Return the rows of a history's days from the index `first` on; the history ends at the cutoff."""
         ordinary = ordinary_days(history)
-        kept = after_warm_up(range(len(ordinary)), INPUTS_WARM_UP_DAYS)
-        days = np.array([day for day in kept if ordinary[day] and day >= first], dtype=np.int64)
+        later = after_warm_up(range(len(ordinary)), INPUTS_WARM_UP_DAYS)
+        days = np.array([day for day in later if ordinary[day] and day >= first], dtype=np.int64)
         observed = history.observed[days]
         # As many of a fine grid as a city's own models are fitted on.
         share = min(EMPTY_SHARE, MAX_FIT_ROWS / max(observed.size, 1))
         drawn = observed | (np.random.default_rng(first).random(observed.shape) < share)
         rows = rows_to_fit(history, days, drawn)
-        shared = [at for at, name in enumerate(rows.names) if not name.startswith(UNSHARED_INPUTS)]
+        shared = [index for index, name in enumerate(rows.names) if not name.startswith(UNSHARED_INPUTS)]
         return cls(
-            tuple(rows.names[at] for at in shared),
+            tuple(rows.names[index] for index in shared),
             rows.values[:, shared],
             observed[drawn],
             np.where(observed[drawn], 1.0, 1 / share),
@@ -102,55 +102,62 @@ def fit_shared(
     leave_each_out: bool = True,
 ) -> SharedModels:
     """Return the regressions of a cutoff, shrunk to `prior`; raise ValueError if a city has rows from the cutoff on."""
-    import pandas as pd
-
-    for city, own in rows.items():
-        if (own.days >= np.datetime64(cutoff)).any():
-            raise ValueError(f"{city}: rows of {own.days.max()} are not before the cutoff {cutoff}.")
+    for city, city_rows in rows.items():
+        if (city_rows.days >= np.datetime64(cutoff)).any():
+            raise ValueError(f"{city}: rows of {city_rows.days.max()} are not before the cutoff {cutoff}.")
     left_out = dict(left_out or {}) | {
         city: f"It has fewer than {MIN_POSITIVES} cell-days with alerts."
-        for city, own in rows.items()
-        if own.observed.sum() < MIN_POSITIVES
+        for city, city_rows in rows.items()
+        if city_rows.observed.sum() < MIN_POSITIVES
     }
-    cities = sorted(rows.keys() - left_out.keys())
-    facts: dict[str, Any] = {"week": cutoff, "left_out": left_out, "prior": prior and prior.origin}
-    if not cities:
-        return SharedModels(**facts, cities=[], everyone=None)
-    # A factor that a city does not have is 0 there, as in its average cell; float64, as nearly equal rates make the fit stiff.
-    tables = [pd.DataFrame(rows[city].inputs, columns=rows[city].names) for city in cities]
-    table = pd.concat(tables, ignore_index=True).fillna(0.0)
-    names, inputs = tuple(table.columns), table.to_numpy(np.float64, copy=True)
-    labels = np.concatenate([rows[city].observed for city in cities])
-    counted = np.concatenate([rows[city].sample_weight for city in cities])
-    of_city = np.repeat(np.arange(len(cities)), [len(rows[city].observed) for city in cities])
-    mean, scale = standardise(inputs, counted)
-    prior_weights = scale * np.array([0.0 if prior is None else prior.slopes.get(name, 0.0) for name in names])
+    cities = {city: rows[city] for city in sorted(rows.keys() - left_out.keys())}
+    everyone, without = _fits(cities, prior, leave_each_out) if cities else (None, {})
+    return SharedModels(
+        week=cutoff,
+        cities=list(cities),
+        left_out=left_out,
+        prior=prior and prior.origin,
+        everyone=everyone,
+        without=without,
+    )
 
-    def fit(sample_weight: Array, start: Array | None = None) -> Array:
-        return np.append(*fit_shrunk_regression(inputs, labels, prior_weights, INVERSE_PENALTY, sample_weight, start))
+
+def _fits(
+    rows: Mapping[str, SharedRows], prior: SharedStart | None, leave_each_out: bool
+) -> tuple[SharedRegression, dict[str, SharedRegression]]:
+    """Return the regression of all cities, and those without one of several cities, by its name."""
+    import pandas as pd
+
+    # A factor that a city does not have is 0 there, as in its average cell; float64, as nearly equal rates make the fit stiff.
+    tables = [pd.DataFrame(city_rows.inputs, columns=city_rows.names) for city_rows in rows.values()]
+    table = pd.concat(tables, ignore_index=True).fillna(0.0)
+    inputs = table.to_numpy(np.float64, copy=True)
+    labels = np.concatenate([city_rows.observed for city_rows in rows.values()])
+    mean, scale = standardise(inputs, np.concatenate([city_rows.sample_weight for city_rows in rows.values()]))
+    prior_weights = scale * np.array([0.0 if prior is None else prior.slopes.get(name, 0.0) for name in table.columns])
+
+    def fit(without: str = "", start: Array | None = None) -> Array:
+        weight = np.concatenate([city_rows.sample_weight * (city != without) for city, city_rows in rows.items()])
+        return np.append(*fit_shrunk_regression(inputs, labels, prior_weights, INVERSE_PENALTY, weight, start))
 
     def in_units(weights: Array, without: str = "") -> SharedRegression:
         slopes = weights[:-1] / scale
-        log_rate, log_rate_sd = log_rates([rows[city] for city in cities if city != without])
+        log_rate, log_rate_sd = log_rates([city_rows for city, city_rows in rows.items() if city != without])
         return SharedRegression(
-            slopes={name: _rounded(slope) for name, slope in zip(names, slopes, strict=True)},
+            slopes={name: _rounded(slope) for name, slope in zip(table.columns, slopes, strict=True)},
             intercept=_rounded(weights[-1] - mean @ slopes),
             log_rate=_rounded(log_rate),
             log_rate_sd=_rounded(log_rate_sd),
         )
 
-    everyone = fit(counted)
-    without = {
-        city: in_units(fit(np.where(of_city == at, 0.0, counted), everyone), city)
-        for at, city in enumerate(cities)
-        if leave_each_out and len(cities) > 1
-    }
-    return SharedModels(**facts, cities=cities, everyone=in_units(everyone), without=without)
+    everyone = fit()
+    left_out = rows if leave_each_out and len(rows) > 1 else ()
+    return in_units(everyone), {city: in_units(fit(city, everyone), city) for city in left_out}
 
 
 def log_rates(rows: Sequence[SharedRows]) -> tuple[float, float]:
     """Return mean and standard deviation over cities of the logarithm of the share of cell-days with alerts."""
-    rates = np.log([own.observed.sum() / own.sample_weight.sum() for own in rows])
+    rates = np.log([city_rows.observed.sum() / city_rows.sample_weight.sum() for city_rows in rows])
     squares = ((rates - rates.mean()) ** 2).sum() + PRIOR_CITIES * LOG_RATE_SD**2
     return float(rates.mean()), float(np.sqrt(squares / (len(rows) - 1 + PRIOR_CITIES)))
 
@@ -179,17 +186,21 @@ def package_start(city: str, by: date) -> SharedStart | None:
 
 def train_shared(store: Store, cities: Collection[City], cutoff: date, log: Callable[[str], None]) -> SharedModels:
     """Return the models of a cutoff, from the stored days before it of all cities that share theirs."""
-    rows, left_out = dict[str, SharedRows](), dict[str, str]()
+    rows: dict[str, SharedRows] = {}
+    left_out: dict[str, str] = {}
     for city in cities:
         try:
-            own = rows[city.name] = _rows_before(store, city, cutoff)
-            log(f"{city.name}: {len(own.observed):,} cell-days, {own.observed.sum():,} with alerts")
+            rows[city.name] = _rows_before(store, city, cutoff)
         except (MissingPartitionsError, ValueError) as error:
             left_out[city.name] = str(error)
+            continue
+        observed = rows[city.name].observed
+        log(f"{city.name}: {len(observed):,} cell-days, {observed.sum():,} with alerts")
     return fit_shared(rows, cutoff, package_start(ALL_CITIES, cutoff), left_out)
 
 
 def _rows_before(store: Store, city: City, cutoff: date) -> SharedRows:
+    """Return the rows of a city's stored days before a cutoff. Raises ValueError, with the reason, if it takes no part."""
     if not city.shared:
         raise ValueError("Its file says `shared: false`.")
     city = next((view for _, view in city.by_target(store) if view.is_of_gunfire), city)
@@ -211,8 +222,7 @@ def read_shared(store: Store, city: City, by: date) -> SharedStart | None:
     if not city.is_of_gunfire:
         return None
     inputs = required_inputs(names_of_inputs(city))
-    made = sorted(store.days_present(SHARED_MODELS, ALL_CITIES, last=by), reverse=True)
-    for cutoff in made:
+    for cutoff in sorted(store.days_present(SHARED_MODELS, ALL_CITIES, last=by), reverse=True):
         start = SharedModels.load(store, ALL_CITIES, cutoff).start_of(city.name, ALL_CITIES)
         if start is not None and required_inputs(start.slopes) == inputs:
             return start

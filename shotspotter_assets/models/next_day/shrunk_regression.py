@@ -57,8 +57,8 @@ def fit_shrunk_regression(
         first_guess = start - np.append(prior_weights, 0.0)
     # BLAS threads wait for each other by spinning: on a machine in use two take many times as long as one.
     with threadpool_limits(1):
-        found = minimize(loss, first_guess, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-5}).x
-    return prior_weights + found[:-1], float(found[-1])
+        best = minimize(loss, first_guess, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-5}).x
+    return prior_weights + best[:-1], float(best[-1])
 
 
 def standardise(rows: Array, sample_weight: Array | None) -> tuple[Array, Array]:

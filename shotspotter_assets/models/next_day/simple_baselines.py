@@ -1,17 +1,18 @@
 """Simple baselines: one rate, the cell's mean, yesterday's map, recent rates, and a map of smoothed recent rates."""
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import Any, ClassVar, Final, cast
+from typing import ClassVar, Final, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.models.filters import exponential_mean, smooth_cells
-from shotspotter_assets.models.forecaster import NO_CONTEXT, Choices, FitContext, Fitted, Forecaster
+from shotspotter_assets.models.forecaster import NO_CONTEXT, Choices, DailyForecaster, FitContext, FittedDaily
 from shotspotter_assets.models.forecaster_registry import forecaster
 from shotspotter_assets.models.history import History
 from shotspotter_assets.models.model_files import Numbers
@@ -20,20 +21,23 @@ from shotspotter_assets.models.probability import MIN_PROBABILITY, clip_probabil
 WEIGHT_STEPS: Final = 10
 
 
-class GridBaseline(Forecaster):
+class GridBaseline(DailyForecaster):
     """A forecaster with the setting of least log loss on the validation window, fitted again on both windows together."""
 
+    @abstractmethod
     def tried(self, history: History, train: range, validation: range) -> Iterator[tuple[Choices, Array]]:
         """Return each tried setting, with its forecasts of the validation window by the fit on `train`."""
-        raise NotImplementedError
 
-    def fit_days(self, history: History, days: range, choices: Choices) -> Fitted:
-        raise NotImplementedError
+    @abstractmethod
+    def fit_days(self, history: History, days: range, choices: Choices) -> FittedDaily:
+        """Return the fit on some days with one setting."""
 
-    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> Any:
+    def fit(self, history: History, train: range, validation: range, context: FitContext = NO_CONTEXT) -> FittedDaily:
+        """Try all settings on the validation window, and fit the best one on both windows."""
         history = history.through(validation.stop)
-        labels, known = history.observed[validation.start : validation.stop], history.known_in(validation)
-        best, forecast = {"validation_log_loss": np.inf}, np.zeros(0)
+        labels = history.observed[validation.start : validation.stop]
+        known = history.known_in(validation)
+        best: Choices = {"validation_log_loss": np.inf}
         # BLAS and OpenMP threads wait for each other by spinning: on a machine in use two take many times as long as one,
         # and on an idle one they save little on matrices this narrow.
         with threadpool_limits(1):
@@ -41,13 +45,14 @@ class GridBaseline(Forecaster):
                 everywhere = np.broadcast_to(probability, labels.shape)
                 loss = float(log_losses(everywhere[known], labels[known]).mean())
                 if loss < best["validation_log_loss"]:
-                    best, forecast = choices | {"validation_log_loss": loss}, everywhere
+                    best = choices | {"validation_log_loss": loss}
+                    forecast = everywhere
             fitted = self.fit_days(history, range(train.start, validation.stop), best)
         return replace(fitted, chosen=best, validation_probability=clip_probability(forecast))
 
 
 @dataclass(frozen=True)
-class FittedSimpleBaseline(Fitted):
+class FittedSimpleBaseline(FittedDaily):
     """A learned table of a simple baseline."""
 
     name: str
@@ -78,7 +83,7 @@ class SimpleBaseline(GridBaseline):
         for choices in self.grid:
             yield choices, self.forecast(self.learn(history, train, choices), choices, history, validation)
 
-    def fit_days(self, history: History, days: range, choices: Choices) -> Fitted:
+    def fit_days(self, history: History, days: range, choices: Choices) -> FittedDaily:
         return FittedSimpleBaseline(self.name, self.learn(history, days, choices), chosen=choices)
 
 
@@ -109,8 +114,9 @@ class Persistence(SimpleBaseline):
     """The last known day's map: one frequency for the cells with an alert on it, one for the others."""
 
     def learn(self, history: History, days: range, choices: Choices) -> Array:
-        labels, yesterday = _labels(history, days), _occupied_the_day_before(history, days)[history.known_in(days)]
-        groups = labels[~yesterday], labels[yesterday]
+        labels = _labels(history, days)
+        yesterday = _occupied_the_day_before(history, days)[history.known_in(days)]
+        groups = (labels[~yesterday], labels[yesterday])
         # One pseudo-day of the overall frequency, where no cell was occupied the day before.
         return np.array([(group.sum() + labels.mean()) / (len(group) + 1) for group in groups])
 
@@ -150,7 +156,9 @@ class RecencyWeightedMap(SimpleBaseline):
     )
 
     def forecast(self, table: Array, choices: Choices, history: History, days: range) -> Array:
-        half_life, width, share = choices["half_life_days"], choices["width_cells"], choices["history"]
+        half_life = choices["half_life_days"]
+        width = choices["width_cells"]
+        share = choices["history"]
         make = partial(smooth_cells, _rate(history, half_life, days), history.in_coverage, width)
         recent = history.cached(f"map {half_life} {width}", np.array(days), make)
         return (1 - share) * recent + share * _rate(history, np.inf, days)

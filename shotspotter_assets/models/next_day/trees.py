@@ -8,7 +8,7 @@ import lightgbm
 import numpy as np
 
 from shotspotter_assets.arrays import Array, Singles
-from shotspotter_assets.models.forecaster import Fitted
+from shotspotter_assets.models.forecaster import FittedDaily
 from shotspotter_assets.models.model_files import Unstored
 
 TREES_FILE: Final = "trees.txt"
@@ -24,7 +24,7 @@ PARAMETERS: Final = {
 
 
 @dataclass(frozen=True)
-class FittedTrees(Fitted):
+class FittedTrees(FittedDaily):
     """Stored with its trees in LightGBM's own text format, as a pickle could hold code; None for no trees."""
 
     _: KW_ONLY

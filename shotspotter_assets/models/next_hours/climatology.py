@@ -8,7 +8,7 @@ import numpy as np
 
 from shotspotter_assets.arrays import Array, Integers
 from shotspotter_assets.calendar.dates import DAY_HOURS
-from shotspotter_assets.models.forecaster import Fitted
+from shotspotter_assets.models.forecaster import FittedHours
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster, Pairs
@@ -18,7 +18,7 @@ PSEUDO_DAYS: Final = (3, 10, 30, 100, 300)  # tried strengths of the prior of a 
 
 
 @dataclass(frozen=True)
-class Frequency(Fitted):
+class Frequency(FittedHours):
     """The frequency of each cell at any hour, shape (cells,)."""
 
     frequency: Numbers
@@ -37,9 +37,9 @@ class Climatology(HourlyForecaster):
         for horizon in horizons:
             occupied = history.occupied_within(horizon)
             windows = (train, validation, range(train.start, validation.stop))
-            on_train, checked, on_both = (occupied[history.issues(hours, horizon)] for hours in windows)
+            on_train, on_validation, on_both = (occupied[history.issues(hours, horizon)] for hours in windows)
             tried = {days: shrunk_frequency(on_train, days * DAY_HOURS / horizon) for days in PSEUDO_DAYS}
-            days = min(tried, key=lambda days: log_losses(tried[days][None], checked).mean())
-            again = shrunk_frequency(on_both, days * DAY_HOURS / horizon)
-            pairs[horizon] = Frequency(tried[days], chosen={}), Frequency(again, chosen={})
+            days = min(tried, key=lambda days: log_losses(tried[days][None], on_validation).mean())
+            refitted = shrunk_frequency(on_both, days * DAY_HOURS / horizon)
+            pairs[horizon] = (Frequency(tried[days], chosen={}), Frequency(refitted, chosen={}))
         return pairs

@@ -69,31 +69,38 @@ CELL_FEATURES: Final = (
 def cell_features(history: HourlyHistory, hours: range, rows: Rows, profile: Array) -> Singles:
     """Return `CELL_FEATURES` of the rows from alerts before each hour, shape (rows, features)."""
     values = np.empty((len(rows.hour), len(CELL_FEATURES)), np.float32, order="F")
-    for at, column in enumerate(_cell_columns(history, hours, profile)):
-        values[:, at] = column[rows.hour, rows.cell] if column.shape[1] > 1 else column[rows.hour, 0]
+    for index, column in enumerate(_cell_columns(history, hours, profile)):
+        values[:, index] = column[rows.hour, rows.cell] if column.shape[1] > 1 else column[rows.hour, 0]
     return values
 
 
 def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Iterator[Singles]:
-    clock, kept = history.clock, history.is_known
+    """Return the columns of `CELL_FEATURES` in their order, each of shape (hours, cells), or (hours, 1) for the city's."""
     alerts = np.minimum(history.alerts[: hours.stop], MAX_ALERTS_COUNTED).astype(np.float32)
     occupied = np.minimum(alerts, 1)
+    near = [filters.smoothing_weights(history.in_coverage, width) for width in NEAR_WIDTHS]
     long_sums = {days * DAY_HOURS: filters.decayed_sum(occupied[: hours.start], days * DAY_HOURS) for days in OWN_DAYS}
-    recent_sums = {half_life: filters.decayed_sum(alerts[: hours.start], half_life) for half_life in RECENT_HOURS}
-    yield from (_log_rate(rate) for rate in _means(occupied, hours, long_sums, None, kept))
-    widths = [filters.smoothing_weights(history.in_coverage, width) for width in NEAR_WIDTHS]
     near_sums = {days * DAY_HOURS: long_sums[days * DAY_HOURS] for days in NEAR_DAYS}
-    for weights in widths:
-        yield from (_log_rate(rate) for rate in _means(occupied, hours, near_sums, weights, kept))
-    for around in (None, *widths):
-        for half_life, rate in zip(recent_sums, _means(alerts, hours, recent_sums, around, kept), strict=True):
+    for sums, weights in ((long_sums, None), *((near_sums, weights) for weights in near)):
+        yield from (_log_rate(rate) for rate in _means(occupied, hours, sums, weights, history.is_known))
+    recent_sums = {half_life: filters.decayed_sum(alerts[: hours.start], half_life) for half_life in RECENT_HOURS}
+    for weights in (None, *near):
+        rates = _means(alerts, hours, recent_sums, weights, history.is_known)
+        for half_life, rate in zip(recent_sums, rates, strict=True):
             yield rate * np.float32(1 / (1 - filters.decay_of(half_life)))
-    # The city's level against what the hour of week lets expect, so that a busy evening shows before it is over.
+    yield from _city_levels(history, hours, occupied, profile)
+
+
+def _city_levels(history: HourlyHistory, hours: range, occupied: Singles, profile: Array) -> Iterator[Singles]:
+    """Return the logarithms of the city's levels against what the hour of week lets expect, each of shape (hours, 1).
+
+    A busy evening shows in them before it is over. `occupied` (hours, cells) ends with `hours`.
+    """
     city = occupied.mean(axis=1)
-    expected = profile[clock.hour_of_week[: len(alerts)]].astype(np.float32)
-    known = history.are_known(np.arange(len(alerts))).astype(np.float32)
-    ordinary = known * ~clock.fireworks[: len(alerts)]
-    long_run = filters.exponential_mean(city * ordinary, np.inf, kept, hours)
+    expected = profile[history.clock.hour_of_week[: len(city)]].astype(np.float32)
+    known = history.are_known(np.arange(len(city))).astype(np.float32)
+    ordinary = known * ~history.clock.fireworks[: len(city)]
+    long_run = filters.exponential_mean(city * ordinary, np.inf, history.is_known, hours)
     for days in CITY_DAYS:
         # Within a firework night its own level counts; the level of the weeks after does not depend on it.
         counted = ordinary if days > 1 else known
@@ -105,7 +112,11 @@ def _cell_columns(history: HourlyHistory, hours: range, profile: Array) -> Itera
 
 
 def _means(
-    values: Singles, hours: range, sums_before: Mapping[Any, Singles], weights: csr_array | None, kept: Booleans | None
+    values: Singles,
+    hours: range,
+    sums_before: Mapping[Any, Singles],
+    weights: csr_array | None,
+    is_known: Booleans | None,
 ) -> Iterator[npt.NDArray[Any]]:
     """Return `exponential_mean` before each of `hours` by half-life of `sums_before`, smoothed in space by `weights`."""
     during: Singles = values[hours.start : hours.stop - 1]
@@ -114,7 +125,7 @@ def _means(
         during = filters.weighted_cells(during, weights)
     for half_life, before in sums_before.items():
         state = before if weights is None else weights @ before
-        yield filters.running_sums(state, during, half_life) / filters.full_weight(hours, half_life, kept)[:, None]
+        yield filters.running_sums(state, during, half_life) / filters.full_weight(hours, half_life, is_known)[:, None]
 
 
 def _log_rate(hourly: Singles) -> Singles:
@@ -123,15 +134,16 @@ def _log_rate(hourly: Singles) -> Singles:
 
 def window_features(history: HourlyHistory, hours: range, horizon: int, profile: Array) -> dict[str, Singles]:
     """Return features of the `horizon` hours from each of `hours` on, shape (hours,), by name."""
-    clock, here = history.clock, slice(hours.start, hours.stop)
+    clock = history.clock
+    here = slice(hours.start, hours.stop)
     phase = 2 * np.pi * (clock.season[here] + horizon / 2 / YEAR_HOURS)
     fireworks = ahead(clock.fireworks, horizon)[here]
     city = history.occupied.mean(axis=1)
     usual = np.maximum(filters.exponential_mean(city.astype(np.float32), np.inf, history.is_known, hours), 1e-9)
-    last_year, city_ahead = clock.last_year[here], ahead(city, horizon)
-    counted = np.clip(last_year, 0, len(city_ahead) - 1)
-    is_usable = (fireworks > 0) & (last_year >= 0) & history.are_known(counted, horizon)
-    past = np.where(is_usable, city_ahead[counted], 0)
+    city_ahead = ahead(city, horizon)
+    last_year = np.clip(clock.last_year[here], 0, len(city_ahead) - 1)
+    is_usable = (fireworks > 0) & (clock.last_year[here] >= 0) & history.are_known(last_year, horizon)
+    past = np.where(is_usable, city_ahead[last_year], 0)
     features = {
         "log_profile_ahead": np.log(ahead(profile[clock.hour_of_week], horizon)[here]),
         "hour": clock.hour[here],

@@ -11,12 +11,13 @@ from threadpoolctl import threadpool_limits
 from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.models.filters import span
-from shotspotter_assets.models.forecaster import Fitted
+from shotspotter_assets.models.forecaster import FittedHours
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_hours import hourly_inputs
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster, Pairs
 from shotspotter_assets.models.probability import clip_probability
+from shotspotter_assets.models.training_windows import after_warm_up
 
 WARM_UP_HOURS: Final = 90 * DAY_HOURS  # first hours of all history, not fitted on: their rates rest on a few days
 FIREWORK_HALF_LIFE_HOURS: Final = 180 * DAY_HOURS  # half-life of their weight: the published share changes
@@ -27,7 +28,7 @@ INVERSE_PENALTY: Final = 0.01
 
 
 @dataclass(frozen=True)
-class HourRegression(Fitted):
+class HourRegression(FittedHours):
     """The regression of one horizon, in hours, on `_linear_inputs`."""
 
     horizon: int
@@ -63,28 +64,35 @@ class NextHours(HourlyForecaster):
     fitted = HourRegression
 
     def _fit_horizons(self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]) -> Pairs:
+        """Fit each horizon on a sample of its own; the features of cells are made once for all of them."""
         profile = hourly_inputs.hour_profile(history, train)
-        hours = range(min(max(train.start, WARM_UP_HOURS), (train.start + train.stop) // 2), validation.stop)
-        samples = {horizon: _sample(history, hours, train.stop, horizon) for horizon in horizons}
-        # The features of cells are the same for all horizons.
-        each = [sample.rows for sample in samples.values()]
-        everything = hourly_inputs.Rows(*map(np.concatenate, zip(*each, strict=True)))
-        cell_inputs = hourly_inputs.cell_features(history, hours, everything, profile)
-        of_horizons = np.split(cell_inputs, np.cumsum([len(rows.hour) for rows in each])[:-1])
+        hours = range(after_warm_up(train, WARM_UP_HOURS).start, validation.stop)
+        samples = [_sample(history, hours, train.stop, horizon) for horizon in horizons]
+        hour = np.concatenate([sample.rows.hour for sample in samples])
+        cell = np.concatenate([sample.rows.cell for sample in samples])
+        cell_inputs = hourly_inputs.cell_features(history, hours, hourly_inputs.Rows(hour, cell), profile)
+        by_horizon = np.split(cell_inputs, np.cumsum([len(sample.rows.hour) for sample in samples])[:-1])
         pairs = {}
-        for (horizon, sample), of_horizon in zip(samples.items(), of_horizons, strict=True):
+        for horizon, sample, sample_inputs in zip(horizons, samples, by_horizon, strict=True):
             window = hourly_inputs.window_features(history, hours, horizon, profile)
-            fireworks = window["fireworks_ahead"][sample.rows.hour] > 0
-            age = sample.rows.hour.max() - sample.rows.hour
-            counted = np.where(fireworks, 2.0 ** (-age / FIREWORK_HALF_LIFE_HOURS), 1.0)
-            inputs, check = _linear_inputs(of_horizon, window, sample.rows.hour), sample.is_validation
-            of_train = _regression(inputs[~check], sample.positive[~check], counted[~check])
-            on_train, on_both = (
-                HourRegression(horizon, profile, weights, intercept - sample.log_odds, chosen={})
-                for weights, intercept in (of_train, _regression(inputs, sample.positive, counted))
-            )
-            pairs[horizon] = on_train, on_both
+            pairs[horizon] = _fit_pair(horizon, profile, sample, sample_inputs, window)
         return pairs
+
+
+def _fit_pair(
+    horizon: int, profile: Array, sample: _Sample, cell_inputs: Singles, window: Mapping[str, Singles]
+) -> tuple[HourRegression, HourRegression]:
+    """Return the regressions on the training rows of a sample and on all rows; `window` has features by hour."""
+    fireworks = window["fireworks_ahead"][sample.rows.hour] > 0
+    age = sample.rows.hour.max() - sample.rows.hour
+    weight = np.where(fireworks, 2.0 ** (-age / FIREWORK_HALF_LIFE_HOURS), 1.0)
+    inputs = _linear_inputs(cell_inputs, window, sample.rows.hour)
+
+    def fit(rows: Booleans | slice) -> HourRegression:
+        weights, intercept = _regression(inputs[rows], sample.positive[rows], weight[rows])
+        return HourRegression(horizon, profile, weights, intercept - sample.log_odds, chosen={})
+
+    return fit(~sample.is_validation), fit(slice(None))
 
 
 def _sample(history: HourlyHistory, hours: range, train_stop: int, horizon: int) -> _Sample:
@@ -92,30 +100,32 @@ def _sample(history: HourlyHistory, hours: range, train_stop: int, horizon: int)
     occupied = history.occupied_within(horizon)[hours.start : hours.stop - horizon + 1]
     positives = int(occupied.sum())
     if not 0 < positives < occupied.size:
-        found = f"{positives} of {occupied.size} cells and hours from {history.starts[hours[0]]} on"
-        remedy = "fit on a longer window or check the coverage"
-        raise HourlyHistoryError(f"City {history.city.name}: {found} have an alert within {horizon} hours; {remedy}.")
+        raise HourlyHistoryError(
+            f"City {history.city.name}: {positives} of {occupied.size} cells and hours from {history.starts[hours[0]]} on have "
+            f"an alert within {horizon} hours; fit on a longer window or check the coverage."
+        )
     keep_positive = min(1.0, MAX_POSITIVES / positives)
     wanted = keep_positive * positives * NEGATIVES_PER_POSITIVE
     keep_negative = min(1.0, wanted / (occupied.size - positives))
     share = np.where(occupied, np.float32(keep_positive), np.float32(keep_negative))
     random = np.random.default_rng([0, horizon]).random(occupied.shape, dtype=np.float32)
     hour, cell = np.nonzero(random < share)
-    at = hour + hours.start
-    whole = ((at + horizon <= train_stop) | (at >= train_stop)) & history.are_known(at, horizon)
-    hour, cell = hour[whole], cell[whole]
-    positive = occupied[hour, cell]
-    # The odds of a kept row are those of all rows times this ratio.
+    issue = hour + hours.start
+    whole = ((issue + horizon <= train_stop) | (issue >= train_stop)) & history.are_known(issue, horizon)
+    rows = hourly_inputs.Rows(hour[whole], cell[whole])
+    # The odds of a row of the sample are those of all rows times this ratio.
     log_odds = float(np.log(keep_positive / keep_negative))
-    return _Sample(hourly_inputs.Rows(hour, cell), positive, at[whole] >= train_stop, log_odds)
+    return _Sample(rows, occupied[rows.hour, rows.cell], issue[whole] >= train_stop, log_odds)
 
 
 def _regression(inputs: Singles, positive: Booleans, sample_weight: Array) -> tuple[Array, float]:
+    """Return weights, in log odds by unit of each input, and intercept of the regression on inputs (rows, inputs)."""
     from sklearn.linear_model import LogisticRegression
 
     # float64 and a solver that goes to the end: nearly equal rates make the fit stiff.
     rows = inputs.astype(np.float64)
-    centre, spread = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-6)
+    centre = rows.mean(axis=0)
+    spread = np.maximum(rows.std(axis=0), 1e-6)
     model = LogisticRegression(C=INVERSE_PENALTY, solver="newton-cholesky")
     with threadpool_limits(1):
         model.fit((rows - centre) / spread, positive, sample_weight)

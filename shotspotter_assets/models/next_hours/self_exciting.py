@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from shotspotter_assets.arrays import Array, Booleans, Integers, Singles
 from shotspotter_assets.calendar.dates import DAY_HOURS
 from shotspotter_assets.models.filters import decay_of, exponential_mean, smoothing_weights, span
-from shotspotter_assets.models.forecaster import Fitted
+from shotspotter_assets.models.forecaster import FittedHours
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.model_files import Numbers
 from shotspotter_assets.models.next_hours.hourly_forecaster import HourlyForecaster, Pairs
@@ -35,7 +35,7 @@ SCALE_STEPS: Final = 4
 
 
 @dataclass(frozen=True)
-class FittedSelfExciting(Fitted):
+class FittedSelfExciting(FittedHours):
     """The process; `strengths` are b, k and l, `profile` is that of the hour of week (168,)."""
 
     horizon: int
@@ -51,13 +51,13 @@ class FittedSelfExciting(Fitted):
         hours = span(issues)
         near = smoothing_weights(history.in_coverage, NEAR_WIDTHS[0])
         steady = self.strengths[0] * background_rate(history, hours)[issues - hours.start]
-        own = _excitation(history, hours)[issues - hours.start].astype(np.float64)
-        total = np.zeros_like(own)
+        excitation = _excitation(history, hours)[issues - hours.start].astype(np.float64)
+        total = np.zeros_like(excitation)
         for step in range(self.horizon):
-            now = steady * self.profile[history.clock.hour_of_week[issues + step], None]
-            now = now + self.strengths[1] * own + self.strengths[2] * (own @ near.T)
-            total += now
-            own = own * decay_of(TRIGGER_HALF_LIFE_HOURS) + now
+            intensity = steady * self.profile[history.clock.hour_of_week[issues + step], None]
+            intensity = intensity + self.strengths[1] * excitation + self.strengths[2] * (excitation @ near.T)
+            total += intensity
+            excitation = excitation * decay_of(TRIGGER_HALF_LIFE_HOURS) + intensity
         return total
 
 
@@ -67,21 +67,16 @@ class SelfExciting(HourlyForecaster):
     fitted = FittedSelfExciting
 
     def _fit_horizons(self, history: HourlyHistory, train: range, validation: range, horizons: Sequence[int]) -> Pairs:
-        recent = range(max(train.start, train.stop - MAX_FIT_HOURS), train.stop)
-        # A night of fireworks would pass for contagion.
-        ordinary = ~history.clock.fireworks[recent.start : recent.stop] & history.are_known(np.array(recent))
-        level = hour_profile(history, recent)[history.clock.hour_of_week[recent.start : recent.stop], None]
-        steady = (background_rate(history, recent) * level).astype(np.float32)
-        own, near = _excitation(history, recent), smoothing_weights(history.in_coverage, NEAR_WIDTHS[0])
-        parts = [part[ordinary] for part in (steady, own, own @ near.T)]
-        strengths = _likeliest(parts, history.occupied[recent.start : recent.stop][ordinary])
-        of_train, of_both = (hour_profile(history, range(train.start, stop)) for stop in (train.stop, validation.stop))
+        """Fit the strengths once for all horizons, and the scale of each on its validation hours."""
+        strengths = _fit_strengths(history, range(max(train.start, train.stop - MAX_FIT_HOURS), train.stop))
+        train_profile = hour_profile(history, train)
+        profile = hour_profile(history, range(train.start, validation.stop))
         pairs = {}
         for horizon in horizons:
             issues = history.issues(validation, horizon)
-            unscaled = FittedSelfExciting(horizon, of_train, strengths, 1.0, chosen={})
+            unscaled = FittedSelfExciting(horizon, train_profile, strengths, 1.0, chosen={})
             scale = burst_scale(unscaled.expected(history, issues), history.occupied_within(horizon)[issues].sum())
-            pairs[horizon] = replace(unscaled, scale=scale), replace(unscaled, scale=scale, profile=of_both)
+            pairs[horizon] = (replace(unscaled, scale=scale), replace(unscaled, scale=scale, profile=profile))
         return pairs
 
 
@@ -89,7 +84,8 @@ def background_rate(history: HourlyHistory, hours: range) -> Array:
     """Return a mixture of recent and past rates of cell and city, without the hour of week; shape (len(hours), cells)."""
     occupied = history.occupied[: hours.stop].astype(np.float32)
     recent = exponential_mean(occupied, HALF_LIFE_DAYS * DAY_HOURS, history.is_known, hours)
-    whole, city = exponential_mean(occupied, np.inf, history.is_known, hours), recent.mean(axis=1, keepdims=True)
+    whole = exponential_mean(occupied, np.inf, history.is_known, hours)
+    city = recent.mean(axis=1, keepdims=True)
     mixture = RECENT_SHARE * recent + WHOLE_SHARE * whole + (1 - RECENT_SHARE - WHOLE_SHARE) * city
     return np.maximum(mixture, MIN_HOURLY_RATE).astype(np.float64)
 
@@ -108,7 +104,20 @@ def burst_scale(expected: npt.NDArray[np.floating], positives: float) -> float:
     return scale
 
 
+def _fit_strengths(history: HourlyHistory, hours: range) -> Array:
+    """Return the likeliest strengths on the ordinary ones of some hours; a night of fireworks would pass for contagion."""
+    window = slice(hours.start, hours.stop)
+    ordinary = ~history.clock.fireworks[window] & history.are_known(np.array(hours))
+    level = hour_profile(history, hours)[history.clock.hour_of_week[window], None]
+    steady = (background_rate(history, hours) * level).astype(np.float32)
+    excitation = _excitation(history, hours)
+    near = smoothing_weights(history.in_coverage, NEAR_WIDTHS[0])
+    parts = [part[ordinary] for part in (steady, excitation, excitation @ near.T)]
+    return _likeliest(parts, history.occupied[window][ordinary])
+
+
 def _likeliest(parts: list[Singles], occupied: Booleans) -> Array:
+    """Return the strengths (3,) of the parts of the intensity, each (hours, cells), that make `occupied` likeliest."""
     at_alerts = np.stack([part[occupied] for part in parts], axis=1).astype(np.float64)
     elsewhere = np.array([part.sum(dtype=np.float64) for part in parts]) - at_alerts.sum(axis=0)
 

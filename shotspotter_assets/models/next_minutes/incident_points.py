@@ -43,8 +43,12 @@ class Incidents:
 
     def within(self, first: float, stop: float) -> "Incidents":
         """Return those from `first` on and before `stop`, both in seconds since 1970."""
-        chosen = slice(*np.searchsorted(self.seconds, [first, stop]))
-        return Incidents(self.seconds[chosen], self.metres[chosen], self.places[chosen])
+        start, end = np.searchsorted(self.seconds, [first, stop])
+        return self.between(start, end)
+
+    def between(self, start: int, end: int) -> "Incidents":
+        """Return the incidents with the numbers `start` to `end - 1`, in the order of time."""
+        return Incidents(self.seconds[start:end], self.metres[start:end], self.places[start:end])
 
     def before(self, later: "Incidents") -> "Incidents":
         """Return these up to the first one of `later`, and all of `later`."""

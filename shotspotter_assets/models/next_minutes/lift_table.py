@@ -14,12 +14,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shotspotter_assets.arrays import Array, Integers
+from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.geometry.cells import Plane, cell_middles
-from shotspotter_assets.models.forecaster import Choices
+from shotspotter_assets.models.forecaster import Choices, FittedHourly
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.model_files import StoredModel
-from shotspotter_assets.models.next_hours.hourly_forecaster import FittedHourly
 from shotspotter_assets.models.next_hours.next_hours import WARM_UP_HOURS
 from shotspotter_assets.models.next_minutes.incident_points import Incidents, seconds_of
 from shotspotter_assets.models.probability import clip_probability
@@ -46,7 +45,8 @@ class LiftTable(StoredModel):
         lift = np.ones((len(minutes), int(history.in_coverage.sum())))
         if not len(recent):
             return lift
-        ring, table = _rings(recent, history), np.array(self.lifts)
+        ring = _rings(recent, history)
+        table = np.array(self.lifts)
         age = (instant - recent.seconds) / 60
         for period, length in enumerate(minutes):
             # Share of the period at each age of each incident; the rest lies beyond the last age.
@@ -64,40 +64,71 @@ class LiftTable(StoredModel):
 
 
 def fit_lifts(incidents: Incidents, history: HourlyHistory, hours: range, even: npt.NDArray[np.floating]) -> LiftTable:
-    """Return the lifts, given `even`, expected incidents by hour and cell; raise HourlyHistoryError for too few."""
+    """Return the lifts of the incidents within `hours`. Raises HourlyHistoryError for too few incidents.
+
+    `even` are expected incidents by the forecast of each of `hours`, shape (hours, cells). Parents are incidents of
+    ordinary hours, also outside of the coverage; their children must lie in a covered cell.
+    """
     starts = seconds_of(history.starts)
-    of_hours = incidents.within(starts[hours.start], starts[hours.stop])
-    hour = np.searchsorted(starts, of_hours.seconds, "right") - 1
-    # Unknown hours and firework days would count as contagion.
-    is_ordinary = ~history.clock.fireworks
-    is_ordinary[: len(history)] &= history.are_known(np.arange(len(history)))
-    ordinary = is_ordinary[hour]
-    cell = of_hours.covered_cells(history.in_coverage)
-    number = int((ordinary & (cell >= 0)).sum())
+    incidents = incidents.within(starts[hours.start], starts[hours.stop])
+    hour = np.searchsorted(starts, incidents.seconds, "right") - 1
+    cell = incidents.covered_cells(history.in_coverage)
+    is_ordinary = _ordinary_hours(history)
+    number = int((is_ordinary[hour] & (cell >= 0)).sum())
     if number < MIN_INCIDENTS:
-        found = f"{number} incidents from {history.starts[hours.start]} on, outside firework days"
-        needed = f"{MIN_INCIDENTS} are needed for a forecast of the next minutes"
-        raise HourlyHistoryError(f"City {history.city.name}: {found}, and {needed}.")
-    ages, distances = len(AGES_MINUTES) - 1, len(DISTANCES_METRES) - 1
-    pairs, expected = np.zeros((ages, distances)), np.zeros((ages, distances))
+        raise HourlyHistoryError(
+            f"City {history.city.name}: {number} incidents from {history.starts[hours.start]} on, outside firework days, "
+            f"and {MIN_INCIDENTS} are needed for a forecast of the next minutes."
+        )
     level = number / even[is_ordinary[hours.start : hours.stop]].sum()
-    for at in np.flatnonzero(ordinary):
-        parent = Incidents(of_hours.seconds[at : at + 1], of_hours.metres[at : at + 1], of_hours.places[at : at + 1])
-        ring = _rings(parent, history)[0]
-        # Hours that the ages reach, and the minutes of each at each age.
-        reached = range(hour[at], min(hour[at] + int(AGES_MINUTES[-1] // 60) + 1, hours.stop))
-        reached = range(reached.start, next((one for one in reached if not is_ordinary[one]), reached.stop))
-        begins = (starts[reached.start : reached.stop] - parent.seconds[0]) / 60
-        overlap = _within_ages(np.maximum(begins, 0), begins + 60)
-        by_ring = np.stack([np.bincount(ring, even[one - hours.start], distances) for one in reached])
-        expected += level * overlap.T @ by_ring / 60
-        last = np.searchsorted(of_hours.seconds, parent.seconds[0] + 60 * AGES_MINUTES[-1])
-        later = slice(np.searchsorted(of_hours.seconds, parent.seconds[0], "right"), last)
-        chosen = (cell[later] >= 0) & (hour[later] < reached.stop)
-        age = (of_hours.seconds[later][chosen] - parent.seconds[0]) / 60
-        np.add.at(pairs, (np.searchsorted(AGES_MINUTES, age, "right") - 1, ring[cell[later][chosen]]), 1)
+    pairs = np.zeros((len(AGES_MINUTES) - 1, len(DISTANCES_METRES) - 1))
+    expected = np.zeros(pairs.shape)
+    for parent in np.flatnonzero(is_ordinary[hour]).tolist():
+        ring = _rings(incidents.between(parent, parent + 1), history)[0]
+        reached = _reached_hours(hour[parent], hours.stop, is_ordinary)
+        expected += _expected_pairs(
+            starts[reached.start : reached.stop] - incidents.seconds[parent],
+            level,
+            even[reached.start - hours.start : reached.stop - hours.start],
+            ring,
+        )
+        children = _later_incidents(incidents.seconds, parent)
+        children = children[(cell[children] >= 0) & (hour[children] < reached.stop)]
+        age = (incidents.seconds[children] - incidents.seconds[parent]) / 60
+        np.add.at(pairs, (np.searchsorted(AGES_MINUTES, age, "right") - 1, ring[cell[children]]), 1)
     lifts = (pairs + PRIOR_PAIRS) / (expected + PRIOR_PAIRS)
     return LiftTable(tuple(map(tuple, lifts.tolist())), number)
+
+
+def _ordinary_hours(history: HourlyHistory) -> Booleans:
+    """Return False for unknown hours and firework days, which would count as contagion; shape (hours of the clock,)."""
+    ordinary = ~history.clock.fireworks
+    ordinary[: len(history)] &= history.are_known(np.arange(len(history)))
+    return ordinary
+
+
+def _reached_hours(first: int, stop: int, is_ordinary: Booleans) -> range:
+    """Return the hours before `stop` that the ages of an incident in hour `first` reach, to the first unusual one."""
+    last = min(first + int(AGES_MINUTES[-1] // 60) + 1, stop)
+    return range(first, next((hour for hour in range(first, last) if not is_ordinary[hour]), last))
+
+
+def _expected_pairs(begins: Array, level: float, even: npt.NDArray[np.floating], ring: Integers) -> Array:
+    """Return the expected incidents after one in its bins, shape (ages, distances).
+
+    The hours begin `begins` seconds after it, (hours,), and expect `level` times `even`, (hours, cells); `ring` is the bin
+    of distances of each cell.
+    """
+    first_age = begins / 60
+    minutes = _within_ages(np.maximum(first_age, 0), first_age + 60)
+    by_ring = [np.bincount(ring, of_hour, len(DISTANCES_METRES) - 1) for of_hour in even]
+    return level * minutes.T @ np.stack(by_ring) / 60
+
+
+def _later_incidents(seconds: Array, parent: int) -> Integers:
+    """Return the numbers of the incidents after one and within the last age; `seconds` are ascending."""
+    first = np.searchsorted(seconds, seconds[parent], "right")
+    return np.arange(first, np.searchsorted(seconds, seconds[parent] + 60 * AGES_MINUTES[-1]))
 
 
 def _within_ages(first: Array, last: Array) -> Array:
@@ -108,6 +139,7 @@ def _within_ages(first: Array, last: Array) -> Array:
 
 
 def _rings(incidents: Incidents, history: HourlyHistory) -> Integers:
+    """Return the bin of distances from each incident to each covered cell's middle, shape (incidents, cells)."""
     middles = np.column_stack(cell_middles(history.city, *np.nonzero(history.in_coverage)))
     away = incidents.metres[:, None] - Plane.of(history.city.box).metres(middles)
     metres = np.hypot(*away.transpose(2, 0, 1))
@@ -125,20 +157,23 @@ class MinutesForecast(NamedTuple):
 def fit_on_hours(incidents: Incidents, history: HourlyHistory, fitted: FittedHourly) -> LiftTable:
     """Return the lifts of the last two years over forecasts of hours; raise HourlyHistoryError for too few data."""
     if history.city.time_precision == "hour":
-        problem = "its alerts have an hour but no minute (time_precision: hour), so the next minutes cannot be forecast"
-        raise HourlyHistoryError(f"City {history.city.name}: {problem}. Forecast the next hours.")
+        raise HourlyHistoryError(
+            f"City {history.city.name}: its alerts have an hour but no minute (time_precision: hour), so the next minutes "
+            "cannot be forecast. Forecast the next hours."
+        )
     hours = range(max(len(history) - FIT_HOURS, WARM_UP_HOURS), len(history))
     if not hours:
-        needed = f"the next minutes are fitted from hour {WARM_UP_HOURS} on"
-        raise HourlyHistoryError(f"City {history.city.name}: {len(history)} hours, and {needed}.")
+        raise HourlyHistoryError(
+            f"City {history.city.name}: {len(history)} hours, and the next minutes are fitted from hour {WARM_UP_HOURS} on."
+        )
     return fit_lifts(incidents, history, hours, expected_by_hours(fitted, history, np.array(hours)))
 
 
 def expected_by_hours(fitted: FittedHourly, history: HourlyHistory, issues: Integers, horizon: int = 1) -> Array:
     """Return expected incidents in the hours ahead of each issue, from alerts before it, shape (issues, cells)."""
     expected = np.empty((len(issues), int(history.in_coverage.sum())))
-    for at in range(0, len(issues), HOURS_AT_ONCE):
-        part = slice(at, at + HOURS_AT_ONCE)
+    for first in range(0, len(issues), HOURS_AT_ONCE):
+        part = slice(first, first + HOURS_AT_ONCE)
         expected[part] = -np.log1p(-fitted.predict(history, issues[part], horizon))
     return expected
 
@@ -153,13 +188,13 @@ def forecast_minutes(
     hours: FittedHourly, lifts: LiftTable, history: HourlyHistory, incidents: Incidents, now: datetime
 ) -> MinutesForecast:
     """Return the next minutes from now, an instant with a zone; incidents and hours from then on are not used."""
-    instant, starts = now.astimezone(UTC).timestamp(), seconds_of(history.starts)
+    instant = now.astimezone(UTC).timestamp()
+    starts = seconds_of(history.starts)
     running = int(np.searchsorted(starts, instant, "right")) - 1
     minute = np.array([(instant - starts[running]) / 60])
-    one, two = (expected_by_hours(hours, history, np.array([running]), horizon) for horizon in (1, 2))
-    even = np.concatenate([spread_evenly(one, two, minute, ahead) for ahead in MINUTES])
+    one_hour, two_hours = (expected_by_hours(hours, history, np.array([running]), horizon) for horizon in (1, 2))
+    even = np.concatenate([spread_evenly(one_hour, two_hours, minute, minutes) for minutes in MINUTES])
     # A longer period holds the shorter ones, though each has separate lifts.
     lifted = even * lifts.lift(incidents, history, instant, np.array(MINUTES, np.float64))
     expected = np.maximum.accumulate(lifted)
-    probability, alone = (clip_probability(-np.expm1(-one)) for one in (expected, even))
-    return MinutesForecast(probability, expected, alone)
+    return MinutesForecast(clip_probability(-np.expm1(-expected)), expected, clip_probability(-np.expm1(-even)))

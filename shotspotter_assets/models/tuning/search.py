@@ -51,10 +51,11 @@ class TuningTask:
 
     def __post_init__(self) -> None:
         if not self.observed.any():
-            first, last = (self.history.days()[day] for day in (self.validation.start, self.validation.stop - 1))
-            problem = f"no covered cell has an alert from {first} to {last}, the validation window"
-            remedy = "so settings cannot be compared on it. Choose a later fold or a longer folds.validation."
-            raise ValueError(f"City {self.history.city.name}: {problem}, {remedy}")
+            days = self.history.days()[self.validation.start : self.validation.stop]
+            raise ValueError(
+                f"City {self.history.city.name}: no covered cell has an alert from {days[0]} to {days[-1]}, the validation "
+                "window, so settings cannot be compared on it. Choose a later fold or a longer folds.validation."
+            )
 
     @property
     def observed(self) -> Booleans:
@@ -108,11 +109,12 @@ def storage_url(store: Store, file: StoredFile, city: str, cutoff: date, shared:
 def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int = 1) -> optuna.Study:
     """Return the study of a task, with the loss of the settings without a search, its first trial if they are in the space."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    how: dict[str, Any] = {"seed": seed, "n_startup_trials": RANDOM_TRIALS, "constant_liar": parallel > 1}
     with warnings.catch_warnings():
         # Optuna calls these options of the sampler experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(multivariate=True, **how)
+        sampler = optuna.samplers.TPESampler(
+            multivariate=True, seed=seed, n_startup_trials=RANDOM_TRIALS, constant_liar=parallel > 1
+        )
     study = optuna.create_study(
         storage=storage,
         study_name=f"{task.history.city.name}_{task.forecaster}_{task.key}",
@@ -121,7 +123,8 @@ def open_study(task: TuningTask, storage: str | None, seed: int, parallel: int =
         pruner=optuna.pruners.MedianPruner(n_startup_trials=MIN_COMPARED_TRIALS, n_warmup_steps=MIN_EPOCHS),
     )
     if START_LOSS not in study.user_attrs:
-        loss, start = task.loss({}), {name: getattr(task.settings, name) for name in task.space}
+        loss = task.loss({})
+        start = {name: getattr(task.settings, name) for name in task.space}
         with suppress(ValueError):  # the settings lie outside the space
             study.add_trial(optuna.trial.create_trial(params=start, distributions=task.space, value=loss))
         study.set_user_attr(START_LOSS, loss)
@@ -142,7 +145,7 @@ def search(task: TuningTask, study: optuna.Study, trials: int, minutes: float, p
             if trial.should_prune():
                 raise optuna.TrialPruned(f"worse than the median of the trials before at epoch {epoch}")
 
-        values = {name: suggested(trial, name, one) for name, one in task.space.items()}
+        values = {name: suggested(trial, name, distribution) for name, distribution in task.space.items()}
         return task.loss(values, after_epoch)
 
     def after_trial(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
@@ -197,7 +200,9 @@ class TunedSettings(StoredRecord):
 
     @classmethod
     def of(cls, task: TuningTask, cutoff: date, study: optuna.Study) -> "TunedSettings":
-        start, loss = study.user_attrs[START_LOSS], best_loss(study)
+        """Return the outcome of a study: the values of its best trial if that is better than the start."""
+        start = study.user_attrs[START_LOSS]
+        loss = best_loss(study)
         values = study.best_params if loss < start else {}
         changed = type(task.settings).model_validate(task.settings.model_dump() | values).model_dump(mode="json")
         return cls(
@@ -213,11 +218,11 @@ class TunedSettings(StoredRecord):
 
     def write(self, store: Store) -> str:
         """Write the record, and its lines for the city's file; return the record's address."""
-        place = (self.city, self.cutoff)
         record = self.stored_as.named(forecaster=self.forecaster)
-        store.write_bytes(record, self.content(), *place)
-        store.write_bytes(TUNED_YAML.named(forecaster=self.forecaster), self.yaml.encode(), *place)
-        return store.uri(record, *place)
+        store.write_bytes(record, self.content(), self.city, self.cutoff)
+        as_yaml = TUNED_YAML.named(forecaster=self.forecaster)
+        store.write_bytes(as_yaml, self.yaml.encode(), self.city, self.cutoff)
+        return store.uri(record, self.city, self.cutoff)
 
     @property
     def yaml(self) -> str:
@@ -229,16 +234,19 @@ class TunedSettings(StoredRecord):
 
 def trial_rows(study: optuna.Study) -> list[dict[str, object]]:
     """Return the complete trials with the least log loss, the best one first."""
-    complete = sorted((trial.value, trial.number, trial) for trial in study.trials if trial.value is not None)
-    best = complete[:SHOWN_TRIALS]
-    return [{"trial": at, "log loss": value, "settings": in_words(trial.params)} for value, at, trial in best]
+    complete = [trial for trial in study.trials if trial.value is not None]
+    complete.sort(key=lambda trial: (trial.value, trial.number))
+    return [
+        {"trial": trial.number, "log loss": trial.value, "settings": in_words(trial.params)}
+        for trial in complete[:SHOWN_TRIALS]
+    ]
 
 
 def in_words(values: Mapping[str, Any]) -> str:
     """Return values in words, as "leaves 12, learning_rate 0.043"."""
     # By `:.3g` alone, people would read 1.31e+03.
-    shown = (
+    words = (
         f"{name} {float(f'{value:.3g}'):g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in values.items()
     )
-    return ", ".join(shown) or "as they were"
+    return ", ".join(words) or "as they were"

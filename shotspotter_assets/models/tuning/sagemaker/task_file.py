@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -21,12 +22,8 @@ OBJECTIVE: Final = "validation_loss"  # name by which a training job prints the 
 
 def packed(task: TuningTask) -> bytes:
     """Return the file of a task, without its context's functions."""
-    history, shared = task.history, task.context.shared
-    given = {name: getattr(history, name) for name in ("counts", "in_coverage", "evening", "is_known")}
-    arrays: dict[str, Any] = {name: array for name, array in given.items() if array is not None}
-    arrays |= {f"cells_{at}": of_cells.by_cell for at, of_cells in enumerate(history.factors.of_cells)}
-    for at, of_days in enumerate(history.factors.of_days):
-        arrays[f"days_{at}"], arrays[f"by_day_{at}"] = of_days.days, of_days.by_day
+    history = task.history
+    shared = task.context.shared
     about = {
         "forecaster": task.forecaster,
         "settings": task.settings.model_dump(mode="json"),
@@ -35,12 +32,20 @@ def packed(task: TuningTask) -> bytes:
         "lead": history.lead,
         "windows": [[window.start, window.stop] for window in (task.train, task.validation)],
         "shared": None if shared is None else shared.model_dump(),
-        "of_cells": [[one.name, one.known_from.isoformat()] for one in history.factors.of_cells],
-        "of_days": [[one.name, one.known_from.isoformat(), one.days_late] for one in history.factors.of_days],
+        "of_cells": [[factor.name, factor.known_from.isoformat()] for factor in history.factors.of_cells],
+        "of_days": [
+            [series.name, series.known_from.isoformat(), series.days_late] for series in history.factors.of_days
+        ],
         "key": task.key,
     }
+    arrays: dict[str, Any] = {name: getattr(history, name) for name in ("counts", "in_coverage", "evening", "is_known")}
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    for number, factor in enumerate(history.factors.of_cells):
+        arrays[f"cells_{number}"] = factor.by_cell
+    for number, series in enumerate(history.factors.of_days):
+        arrays |= {f"days_{number}": series.days, f"by_day_{number}": series.by_day}
     file = io.BytesIO()
-    np.savez_compressed(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
+    np.savez_compressed(file, **{name: array for name, array in arrays.items() if array is not None})
     return file.getvalue()
 
 
@@ -49,12 +54,6 @@ def unpacked(content: bytes) -> TuningTask:
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = dict(stored)
     about = json.loads(arrays["about"].tobytes())
-    cells = enumerate(about["of_cells"])
-    of_cells = [CellInput(name, date.fromisoformat(start), arrays[f"cells_{at}"]) for at, (name, start) in cells]
-    of_days = [
-        SeriesInput(name, date.fromisoformat(known_from), arrays[f"days_{at}"], arrays[f"by_day_{at}"], days_late)
-        for at, (name, known_from, days_late) in enumerate(about["of_days"])
-    ]
     history = History(
         CityFile.model_validate_json(about["city"]),
         date.fromisoformat(about["first_day"]),
@@ -62,14 +61,31 @@ def unpacked(content: bytes) -> TuningTask:
         arrays["in_coverage"],
         arrays.get("evening"),
         about["lead"],
-        CityFactors(tuple(of_cells), tuple(of_days)),
+        _factors(about, arrays),
         arrays.get("is_known"),
     )
-    train, validation = (range(*window) for window in about["windows"])
-    shared = None if about["shared"] is None else SharedStart(**about["shared"])
+    train, validation = (range(first, stop) for first, stop in about["windows"])
+    shared = None if about["shared"] is None else SharedStart.model_validate(about["shared"])
     settings = find(about["forecaster"]).settings.model_validate(about["settings"])
     task = TuningTask(about["forecaster"], settings, history, train, validation, FitContext(shared))
     if task.key != about["key"]:
-        remedy = "Push an image of the version that runs beside Dagster, and set SHOTSPOTTER_SAGEMAKER_IMAGE to it."
-        raise ValueError(f"Another version made the task. {remedy}")
+        raise ValueError(
+            "Another version made the task. Push an image of the version that runs beside Dagster, and set "
+            "SHOTSPOTTER_SAGEMAKER_IMAGE to it."
+        )
     return task
+
+
+def _factors(about: Mapping[str, Any], arrays: Mapping[str, Any]) -> CityFactors:
+    """Return the contributing factors of a file's parts."""
+    of_cells = [
+        CellInput(name, date.fromisoformat(known_from), arrays[f"cells_{number}"])
+        for number, (name, known_from) in enumerate(about["of_cells"])
+    ]
+    of_days = [
+        SeriesInput(
+            name, date.fromisoformat(known_from), arrays[f"days_{number}"], arrays[f"by_day_{number}"], days_late
+        )
+        for number, (name, known_from, days_late) in enumerate(about["of_days"])
+    ]
+    return CityFactors(tuple(of_cells), tuple(of_days))

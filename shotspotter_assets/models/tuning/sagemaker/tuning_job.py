@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,32 +45,38 @@ def search_on_sagemaker(task: TuningTask, study: optuna.Study, cloud: Cloud, tri
     if jobs <= 0 or cloud.minutes <= 0:
         return
     name = f"{NAME_START}{task.key}-{cloud.run_id.replace('-', '')[:8]}"
-    job = {"HyperParameterTuningJobName": name}
     cloud.sagemaker.create_hyper_parameter_tuning_job(**tuning_request(name, task.space, cloud, jobs))
     log(f"created the tuning job {name}: {jobs} training jobs on {cloud.instance_type}, {cloud.parallel} at a time")
     status = UNDER_WAY[0]
     try:
         while status in UNDER_WAY:
             time.sleep(cloud.poll_s)
-            described = cloud.sagemaker.describe_hyper_parameter_tuning_job(**job)
+            described = cloud.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
             status = described["HyperParameterTuningJobStatus"]
     finally:
         if status in UNDER_WAY:
-            cloud.sagemaker.stop_hyper_parameter_tuning_job(**job)
-    pages = cloud.sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job").paginate(**job)
-    added, reasons = 0, {described.get("FailureReason", "")}
-    for summary in (summary for page in pages for summary in page["TrainingJobSummaries"]):
-        trial, reason = _trial(task, summary), summary.get("FailureReason", "")
+            cloud.sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    paginator = cloud.sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
+    pages = paginator.paginate(HyperParameterTuningJobName=name)
+    summaries = [summary for page in pages for summary in page["TrainingJobSummaries"]]
+    reasons = _add_trials(task, study, summaries, log)
+    if len(reasons) == len(summaries):
+        why = "; ".join(sorted({*reasons, described.get("FailureReason", "")} - {""})) or "it has no training job"
+        raise RuntimeError(f"The tuning job {name} has tried no settings: {why}. Its log is in CloudWatch.")
+
+
+def _add_trials(task: TuningTask, study: optuna.Study, summaries: Sequence[Mapping[str, Any]], log: Log) -> list[str]:
+    """Add training jobs to the study; return the reasons of those without a trial, "" where SageMaker gives none."""
+    reasons = []
+    for summary in summaries:
+        trial = _trial(task, summary)
         if trial is None:
-            reasons.add(reason)
-            log(f"{summary['TrainingJobName']}: {summary['TrainingJobStatus']}, no trial: {reason}")
+            reasons.append(summary.get("FailureReason", ""))
+            log(f"{summary['TrainingJobName']}: {summary['TrainingJobStatus']}, no trial: {reasons[-1]}")
             continue
         study.add_trial(trial)
-        added += 1
         log(f"{summary['TrainingJobName']}: {trial.state.name.lower()}, log loss {trial.value}, {trial.params}")
-    if not added:
-        why = "; ".join(sorted(reasons - {""})) or "it has no training job"
-        raise RuntimeError(f"The tuning job {name} has tried no settings: {why}. Its log is in CloudWatch.")
+    return reasons
 
 
 def _trial(task: TuningTask, summary: Mapping[str, Any]) -> FrozenTrial | None:
@@ -124,37 +130,41 @@ def tuning_request(name: str, space: Mapping[str, BaseDistribution], cloud: Clou
 def parameter_ranges(space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
     """Return `ParameterRanges` of a tuning job; whole numbers with a step become categories, as it has no steps."""
     ranges: dict[str, list[dict[str, Any]]] = {}
-    for name, one in space.items():
-        if options := _options(one):
+    for name, distribution in space.items():
+        if options := _options(distribution):
             ranges.setdefault("Categorical", []).append({"Name": name, "Values": list(options)})
         else:
-            assert isinstance(one, FloatDistribution | IntDistribution)
-            kind = "Continuous" if isinstance(one, FloatDistribution) else "Integer"
-            scale = "Logarithmic" if one.log else "Linear"
-            bounds = {"MinValue": repr(one.low), "MaxValue": repr(one.high), "ScalingType": scale}
-            ranges.setdefault(kind, []).append({"Name": name, **bounds})
+            assert isinstance(distribution, FloatDistribution | IntDistribution)
+            kind = "Continuous" if isinstance(distribution, FloatDistribution) else "Integer"
+            bounds = {
+                "Name": name,
+                "MinValue": repr(distribution.low),
+                "MaxValue": repr(distribution.high),
+                "ScalingType": "Logarithmic" if distribution.log else "Linear",
+            }
+            ranges.setdefault(kind, []).append(bounds)
     return {f"{kind}ParameterRanges": listed for kind, listed in ranges.items()}
 
 
 def suggested_values(space: Mapping[str, BaseDistribution], hyperparameters: Mapping[str, str]) -> dict[str, Any]:
     """Return values of the space from SageMaker's texts; other hyperparameters are left out."""
     values: dict[str, Any] = {}
-    for name, one in space.items():
+    for name, distribution in space.items():
         text = hyperparameters[name].strip('"')
-        if options := _options(one):
+        if options := _options(distribution):
             values[name] = options[text]
         else:
-            assert isinstance(one, FloatDistribution | IntDistribution)
+            assert isinstance(distribution, FloatDistribution | IntDistribution)
             # A text may miss the bounds by a rounding.
-            number = min(max(float(text), one.low), one.high)
-            values[name] = number if isinstance(one, FloatDistribution) else round(number)
+            number = min(max(float(text), distribution.low), distribution.high)
+            values[name] = number if isinstance(distribution, FloatDistribution) else round(number)
     return values
 
 
 def _options(distribution: BaseDistribution) -> dict[str, Any]:
     match distribution:
         case CategoricalDistribution(choices=choices):
-            return {json.dumps(one): one for one in choices}
+            return {json.dumps(choice): choice for choice in choices}
         case IntDistribution(low=low, high=high, step=step) if step > 1:
-            return {str(one): one for one in range(low, high + 1, step)}
+            return {str(number): number for number in range(low, high + 1, step)}
     return {}
