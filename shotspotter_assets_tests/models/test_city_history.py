@@ -114,13 +114,13 @@ def test_days_not_known_at_the_end_are_cut_off_and_the_lead_grows(store: Store) 
     assert len(stored.days) == 90
     with pytest.raises(DaysNotKnownError, match="2021-03-31"):
         CityHistory.load(store, CITY, unknown[-1], unknown[3])
-    with pytest.raises(DaysNotKnownError, match="2021-04-20 are needed"):
+    with pytest.raises(DaysNotKnownError, match="2021-04-20"):
         stored.complete()
 
 
 def test_a_forecast_before_the_first_alert_names_the_key(store: Store) -> None:
     DayTable.update(store, CITY.name, dict.fromkeys(days_between(CITY.start, LAST), entry("unknown")))
-    with pytest.raises(DaysNotKnownError, match=rf"write a later first_forecast in {CITY.name}\.yaml"):
+    with pytest.raises(DaysNotKnownError, match=rf"first_forecast in {CITY.name}\.yaml"):
         CityHistory.load(store, CITY, LAST)
 
 
@@ -148,8 +148,8 @@ def test_a_damaged_table_of_days_does_not_count_as_known(store: Store, how: str)
     days = days_between(CITY.start, LAST)
     DayTable.update(store, CITY.name, dict.fromkeys(days, entry("unknown")))
     store.write_bytes(DAYS, damage(store.read_bytes(DAYS, CITY.name), how), CITY.name)
-    with pytest.raises(CorruptObjectError, match="materialize raw_alerts"):
+    with pytest.raises(CorruptObjectError, match="raw_alerts"):
         CityHistory.load(store, CITY, LAST)
     DayTable.update(store, CITY.name, {days[5]: entry("known")})
-    with pytest.raises(ValueError, match=r"days from .* lack a state; materialize raw_alerts"):
+    with pytest.raises(ValueError, match="raw_alerts"):
         CityHistory.load(store, CITY, LAST)

@@ -116,7 +116,7 @@ def test_learns_more_than_the_base_rate(name):
 
 @pytest.mark.parametrize("name", ["regime_regression", "residual_boosting", "logistic_regression", "gradient_boosting"])
 def test_refuses_a_window_with_nothing_to_learn(name):
-    with pytest.raises(ValueError, match=r"targets\.gunfire: 0 of \d+ days of cells have events"):
+    with pytest.raises(ValueError, match=r"targets\.gunfire: 0 of \d+"):
         build(name).fit(silent(), TRAIN, VALIDATION, context_of(name))
 
 
@@ -132,7 +132,7 @@ def test_fallbacks_are_baselines_other_than_the_candidate():
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match=r"no forecaster 'oracle'.*residual_boosting"):
+    with pytest.raises(ValueError, match=r"'oracle'.*residual_boosting"):
         registry.forecaster("oracle")
 
 

@@ -56,7 +56,7 @@ def test_issues_and_days_follow_the_local_clock():
 
 
 def test_days_without_hours_and_a_coverage_of_another_grid_are_refused():
-    with pytest.raises(HourlyHistoryError, match=r"made_up_city.*no hour"):
+    with pytest.raises(HourlyHistoryError, match=r"made_up_city.*time_precision: day"):
         history(time_precision="day")
     with pytest.raises(HourlyHistoryError, match="coverage"):
         HourlyHistory(city(), FIRST_DAY, counts(2)[:, :, COVERED], COVERED[:5])

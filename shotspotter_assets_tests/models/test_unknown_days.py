@@ -143,7 +143,7 @@ def test_networks_see_the_cells_mean_on_unknown_days_and_learn_from_others() -> 
 
 
 def test_windows_without_a_known_day_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"range\(200, 260\) .* are unknown"):
+    with pytest.raises(ValueError, match=r"small_city.*range\(200, 260\)"):
         build("ewma").fit(masked(0, VALIDATION), TRAIN, VALIDATION)
 
 
@@ -208,7 +208,7 @@ def test_unknown_first_hours_are_like_a_later_start() -> None:
 
 def test_a_history_without_covered_cells_is_refused():
     first_day, counts = history(30).first_day, history(30).counts
-    with pytest.raises(TooFewEventsError, match=r"small_city\.yaml: targets\.gunfire: too few events"):
+    with pytest.raises(TooFewEventsError, match=r"small_city\.yaml: targets\.gunfire"):
         History(CITY, first_day, counts, np.zeros_like(COVERED))
 
 
@@ -229,7 +229,7 @@ def test_inputs_of_the_same_days_are_made_once_for_each_history():
 
 def test_the_last_days_before_the_cutoff_are_for_validation():
     assert split_days(400, 60, 16) == (range(340), range(340, 400))
-    with pytest.raises(ValueError, match="60 days before the cutoff give 51 days to train and 9 to validate"):
+    with pytest.raises(ValueError, match=r"60 days .* 51 days .* 9 "):
         split_days(60, 9, 16)
 
 

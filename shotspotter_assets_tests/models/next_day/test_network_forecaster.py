@@ -61,9 +61,7 @@ def test_untrained_it_is_the_regression_that_it_starts_at():
 
 
 def test_channels_that_the_city_lacks_are_named():
-    with pytest.raises(
-        ValueError, match="small_city has no input for channels factors; add counts, inputs or calendar"
-    ):
+    with pytest.raises(ValueError, match=r"small_city .* factors"):
         build("network", channels=["factors"]).fit(history(), TRAIN, VALIDATION)
 
 

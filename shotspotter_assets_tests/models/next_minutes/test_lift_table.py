@@ -81,7 +81,7 @@ def test_files_hold_the_table() -> None:
 
 def test_few_incidents_are_refused(history: HourlyHistory) -> None:
     even = simulated_incidents.even_forecast(history, 0.1)
-    with pytest.raises(HourlyHistoryError, match="and 50 are needed for a forecast of the next minutes"):
+    with pytest.raises(HourlyHistoryError, match="50 are needed"):
         fit_lifts(simulated_incidents.simulated(history, even), history, range(len(history)), even)
 
 
@@ -160,11 +160,11 @@ def test_lifts_are_fitted_after_the_first_hours_of_the_history(history: HourlyHi
     incidents = simulated_incidents.simulated(history, rates.even[: len(history)])
     later = incidents.within(seconds_of(history.starts)[90 * 24], np.inf)
     assert fit_on_hours(incidents, history, rates).incidents == (later.covered_cells(history.in_coverage) >= 0).sum()
-    with pytest.raises(HourlyHistoryError, match=r"240 hours, and the next minutes are fitted from hour 2160"):
+    with pytest.raises(HourlyHistoryError, match=r"240 hours.* 2160"):
         fit_on_hours(incidents, simulated_incidents.quiet_history(10), rates)
 
 
 def test_city_that_publishes_hours_has_no_next_minutes(history: HourlyHistory, rates: KnownRates) -> None:
     by_hour = replace(history, city=simulated_incidents.CITY.model_copy(update={"time_precision": "hour"}))
-    with pytest.raises(HourlyHistoryError, match=r"no minute \(time_precision: hour\)"):
+    with pytest.raises(HourlyHistoryError, match="time_precision: hour"):
         fit_on_hours(NOTHING, by_hour, rates)
