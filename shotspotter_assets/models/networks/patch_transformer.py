@@ -22,7 +22,14 @@ class PatchAttention(keras.layers.Layer):
     """Multi-head attention of tokens (batch, days * patches, width), with a bias by distance in days and in patches."""
 
     def __init__(
-        self, days: int, patch_rows: int, patch_columns: int, *, name: str, trainable: bool = True, dtype: Any = None
+        self,
+        days: int,
+        patch_rows: int,
+        patch_columns: int,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.days = days

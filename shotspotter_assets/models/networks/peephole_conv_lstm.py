@@ -28,7 +28,7 @@ class PeepholeConvLSTM2D(keras.layers.Layer):
     Keras's order i, f, c, o, so that kernels can be copied from and to `keras.layers.ConvLSTM2D`.
     """
 
-    def __init__(self, filters: int, *, name: str, trainable: bool = True, dtype: Any = None) -> None:
+    def __init__(self, filters: int, *, name: str | None = None, trainable: bool = True, dtype: Any = None) -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.filters = filters  # channels of one direction's state
 
