@@ -3,10 +3,17 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 from shotspotter_assets.storage.catalogue import Asset
 
-NEWEST_DAY, CORRECTIONS, REPORTS, BACKLOG, FOLDS = 4, 3, 2, 1, -1  # priorities in the queue; people's runs have 0
+# priorities in the queue, in which people's runs have 0
+NEWEST_DAY: Final = 4
+CORRECTIONS: Final = 3
+REPORTS: Final = 2
+BACKLOG: Final = 1
+FOLDS: Final = -1
+
 Days = tuple[date, date] | None  # first and last day, or twice the cutoff of a fold; None without partitions
 
 

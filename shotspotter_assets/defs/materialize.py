@@ -1,10 +1,10 @@
 """Builders of a city's assets, and materializations that record the versions of their inputs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import partial, wraps
 from inspect import cleandoc
-from typing import Any, Final
+from typing import Any
 
 import dagster as dg
 
@@ -19,33 +19,45 @@ from shotspotter_assets.storage.stored_file import StoredTable
 
 Body = Callable[..., panel.Metadata]
 """Function of log, store, city and key that writes one partition (a day, or the cutoff of a fold) and returns its panel."""
-OPTIONAL: Final[Mapping[str, Any]] = {"output_required": False, "dagster_type": dg.Nothing}
-"""Arguments of `dagster.asset` for an asset that may give up: without an output, the run's later steps are skipped."""
 
 
-def asset_settings(
-    city: City, asset: Asset, *, kinds: set[str], code_version: str, table: StoredTable | None = None
-) -> dict[str, Any]:
-    """Return the arguments of `dagster.asset` for an asset of a city, whose page shows the columns of its `table`.
+def asset_decorator(
+    city: City,
+    asset: Asset,
+    *,
+    kinds: set[str],
+    code_version: str,
+    table: StoredTable | None = None,
+    may_give_up: bool = False,
+    config_schema: Any = None,
+    description: str | None = None,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Return the decorator `dagster.asset` for an asset of a city, whose page shows the columns of its `table`.
 
-    One run builds any number of days, and one run each fold, of which one at a time is trained.
+    One run builds any number of days, and one run each fold, of which one at a time is trained. An asset that `may_give_up`
+    then has no output, so that the run's later steps are skipped.
     """
     is_of_folds = asset.spec.partitions is Partitions.FOLDS
     partitions = partitions_of(city, asset)
+    output: Any = dg.Nothing if may_give_up else None
     edges = [source for source, relation in asset.inputs.items() if relation is not Whole.APPROVALS]
-    return {
-        "key": asset_key(city, asset),
-        "group_name": city.name,
-        "deps": [
+    return dg.asset(
+        key=asset_key(city, asset),
+        group_name=city.name,
+        deps=[
             dg.AssetDep(asset_key(city, source), partition_mapping=mapping_of(city, asset, source)) for source in edges
         ],
-        "partitions_def": partitions,
-        "backfill_policy": None if is_of_folds or partitions is None else SINGLE_RUN,
-        "pool": "training" if is_of_folds else None,
-        "kinds": kinds,
-        "code_version": code_version,
-        "metadata": {} if table is None else panel.column_schema(table),
-    }
+        partitions_def=partitions,
+        backfill_policy=None if is_of_folds or partitions is None else SINGLE_RUN,
+        pool="training" if is_of_folds else None,
+        kinds=kinds,
+        code_version=code_version,
+        metadata={} if table is None else panel.column_schema(table),
+        output_required=not may_give_up,
+        dagster_type=output,
+        config_schema=config_schema,
+        description=description,
+    )
 
 
 def city_asset(
@@ -59,8 +71,6 @@ def city_asset(
     table: StoredTable | None = None,
 ) -> dg.AssetsDefinition:
     """Build an asset whose partitions `body` makes one by one; its first argument is the configuration of a `launchpad`."""
-    settings = asset_settings(city, asset, kinds=kinds, code_version=code_version, table=table)
-    schema: Any = None if launchpad is None else launchpad.to_config_schema()
 
     def materialize(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
         from shotspotter_assets.automation.stored import Stored
@@ -76,12 +86,22 @@ def city_asset(
             context.add_asset_metadata(metadata, partition_key=None if key is None else str(key))
             return str(metadata.get("data_version", ""))
 
-        keys = [None] if settings["partitions_def"] is None else run_days(context, city)
+        keys = [None] if asset.spec.partitions is Partitions.NONE else run_days(context, city)
         Stored.read(opened, city).write(asset, keys, write)
         yield dg.Output(None)
 
     materialize.__name__ = str(asset)
-    return dg.asset(**settings, **OPTIONAL, config_schema=schema, description=cleandoc(body.__doc__ or ""))(materialize)
+    decorator = asset_decorator(
+        city,
+        asset,
+        kinds=kinds,
+        code_version=code_version,
+        table=table,
+        may_give_up=True,
+        config_schema=None if launchpad is None else launchpad.to_config_schema(),
+        description=cleandoc(body.__doc__ or ""),
+    )
+    return decorator(materialize)
 
 
 def is_given_up(context: dg.AssetExecutionContext, *, same_day: bool = False) -> bool:
@@ -97,9 +117,9 @@ def for_each_target(body: Body) -> Body:
 
     @wraps(body)
     def each_target(*arguments: Any) -> panel.Metadata:
-        *config_and_log, store, city, key = arguments
+        store, city, key = arguments[-3:]
         panels = [
-            (of_target, body(*config_and_log, target_store, of_target, key))
+            (of_target, body(*arguments[:-3], target_store, of_target, key))
             for target_store, of_target in city.by_target(store)
         ]
         return panel.of_targets(panels)

@@ -17,7 +17,8 @@ MAX_REASON_CHARACTERS: Final = 300
 CHANGED: Final = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409")
 """Codes of a conditional write whose object was changed, is being changed, or was deleted in between."""
 MAX_ATTEMPTS: Final = 100  # maximum number of conditional writes of an object before the store counts as unusable
-FIRST_WAIT_S, MAX_WAIT_S = 0.05, 1.0  # limits of the random wait between two attempts
+FIRST_WAIT_S: Final = 0.05  # maximum of the random wait after the first attempt, which doubles with each
+MAX_WAIT_S: Final = 1.0  # maximum of all such waits
 
 
 class S3Objects:
@@ -39,7 +40,7 @@ class S3Objects:
         # A browser shows a page only if the object says that it is one.
         kind = {"ContentType": guessed} if (guessed := guess_type(path)[0]) else {}
         with self._blamed():
-            self._client.put_object(**self._object(path), Body=data, **kind)
+            self._client.put_object(Body=data, **(self._object(path) | kind))
 
     def alone(self, name: str) -> AbstractContextManager[None]:
         """Return at once, as S3 has no locks."""
@@ -68,7 +69,7 @@ class S3Objects:
         """Put the object, and return True if the condition held."""
         with self._blamed():
             try:
-                self._client.put_object(**self._object(path), Body=data, **condition)
+                self._client.put_object(Body=data, **(self._object(path) | condition))
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") in CHANGED:
                     return False
@@ -95,10 +96,14 @@ class S3Objects:
         """Return the folders in `folder`, from `prefix + first` to `prefix + last`, that hold `file`."""
         start = f"{self.prefix}{folder}/"
         found: list[str] = []
-        # A little before the first name, as SeaweedFS, unlike S3, omits the whole folder of the start.
-        request = {"Bucket": self.bucket, "Prefix": start + prefix, "StartAfter": start + prefix + first[:-1]}
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket,
+            Prefix=start + prefix,
+            # A little before the first name, as SeaweedFS, unlike S3, omits the whole folder of the start.
+            StartAfter=start + prefix + first[:-1],
+        )
         with self._blamed():
-            for page in self._client.get_paginator("list_objects_v2").paginate(**request):
+            for page in pages:
                 for item in page.get("Contents", []):
                     name, _, rest = item["Key"].removeprefix(start).partition("/")
                     if name > prefix + last:

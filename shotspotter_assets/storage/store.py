@@ -186,7 +186,8 @@ class Store:
 
     def days_present(self, file: StoredFile, city: str, first: date = date.min, last: date = date.max) -> set[date]:
         """Return the dates of the stored files, from `first` to `last`."""
-        folder, start = file.folder(city, self.target), f"{file.dimension}="
+        folder = file.folder(city, self.target)
+        start = f"{file.dimension}="
         names = self._objects.folders_with(folder, start, first.isoformat(), last.isoformat(), file.file)
         texts = [name.removeprefix(start) for name in names]
         return {date.fromisoformat(text) for text in texts if _DAY.fullmatch(text)}

@@ -57,7 +57,7 @@ class StoredFile:
 
     def named(self, **words: str) -> Self:
         """Return the file with words instead of those in braces."""
-        return replace(self, file=self.file.format(**words))
+        return replace(self, file=self.file.format_map(words))
 
 
 @dataclass(frozen=True, eq=False)

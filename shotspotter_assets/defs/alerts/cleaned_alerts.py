@@ -10,7 +10,7 @@ import dagster as dg
 from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import OPTIONAL, asset_settings, is_given_up
+from shotspotter_assets.defs.materialize import asset_decorator, is_given_up
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings
@@ -26,9 +26,8 @@ MAX_CHARACTERS: Final = 80  # unknown types that are shown, and the length of ea
 
 def definitions(city: City) -> dg.Definitions:
     """Build the asset and its checks."""
-    settings = asset_settings(city, Asset.CLEANED_ALERTS, kinds={"parquet"}, code_version="3", table=CLEANED)
 
-    @dg.asset(**settings, **OPTIONAL)
+    @asset_decorator(city, Asset.CLEANED_ALERTS, kinds={"parquet"}, code_version="3", table=CLEANED, may_give_up=True)
     def cleaned_alerts(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
         """The tidy table of usable alerts, and beside it the rejected rows with their reasons.
 

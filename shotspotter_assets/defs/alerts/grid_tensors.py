@@ -7,7 +7,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import OPTIONAL, asset_settings, is_given_up
+from shotspotter_assets.defs.materialize import asset_decorator, is_given_up
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import StoreResource
 from shotspotter_assets.storage.catalogue import CLEANED, TENSORS, Asset
@@ -20,9 +20,8 @@ def definitions(city: City) -> dg.Definitions:
     """Build the asset and its check."""
     key = asset_key(city, Asset.GRID_TENSORS)
     days = day_partitions(city)
-    settings = asset_settings(city, Asset.GRID_TENSORS, kinds={"parquet"}, code_version="3", table=TENSORS)
 
-    @dg.asset(**settings, **OPTIONAL)
+    @asset_decorator(city, Asset.GRID_TENSORS, kinds={"parquet"}, code_version="3", table=TENSORS, may_give_up=True)
     def grid_tensors(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
         """The day's frames as a sparse tensor: alerts, or incidents that began, by local hour, type, row and column.
 

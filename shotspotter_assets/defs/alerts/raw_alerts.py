@@ -9,7 +9,7 @@ import dagster as dg
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import asset_settings
+from shotspotter_assets.defs.materialize import asset_decorator
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
 from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import RAW_ROWS, Asset
@@ -36,7 +36,7 @@ def definitions(city: City) -> dg.Definitions:
     key = asset_key(city, Asset.RAW_ALERTS)
     days = day_partitions(city)
 
-    @dg.asset(**asset_settings(city, Asset.RAW_ALERTS, kinds={"parquet"}, code_version="2", table=RAW_ROWS))
+    @asset_decorator(city, Asset.RAW_ALERTS, kinds={"parquet"}, code_version="2", table=RAW_ROWS)
     def raw_alerts(context: dg.AssetExecutionContext, store: StoreResource, sources: SourcesResource) -> None:
         """Alerts as the city's sources publish them, filed under local days, with where and when they were received.
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import asset_settings
+from shotspotter_assets.defs.materialize import asset_decorator
 from shotspotter_assets.defs.resources import PagesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import PAGES_RECORD, Asset
 from shotspotter_assets.storage.stored_file import ALL_CITIES
@@ -18,7 +18,7 @@ SHOWN_OF_CARD: Final = {"forecast_date", "expected_alerts", "likeliest", "note"}
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
 
-    @dg.asset(**asset_settings(city, Asset.CITY_PAGES, kinds={"html"}, code_version="1"))
+    @asset_decorator(city, Asset.CITY_PAGES, kinds={"html"}, code_version="1")
     def city_pages(context: dg.AssetExecutionContext, store: StoreResource, pages: PagesResource) -> None:
         """Pages that open by double click: now, last hours, past days, track record.
 

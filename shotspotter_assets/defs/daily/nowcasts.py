@@ -8,7 +8,7 @@ from pydantic import Field
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
-from shotspotter_assets.defs.materialize import asset_settings, city_asset
+from shotspotter_assets.defs.materialize import asset_decorator, city_asset
 from shotspotter_assets.defs.resources import Log, SourcesResource, Store, StoreResource
 from shotspotter_assets.storage.catalogue import ISSUED_MINUTES, NOWCAST_HOURS, Asset
 from shotspotter_assets.wording import number_of
@@ -30,7 +30,7 @@ class NowcastConfig(dg.Config):
 def definitions(city: City) -> dg.Definitions:
     """Build the nowcasts, and their scores if the city issues them automatically."""
 
-    @dg.asset(**asset_settings(city, Asset.NOWCASTS, kinds={"parquet"}, code_version="1", table=NOWCAST_HOURS))
+    @asset_decorator(city, Asset.NOWCASTS, kinds={"parquet"}, code_version="1", table=NOWCAST_HOURS)
     def nowcasts(config: NowcastConfig, store: StoreResource, sources: SourcesResource) -> dg.MaterializeResult:
         """Risk of the next 15, 30 and 60 minutes and of the next hours, from the stored days and newer alerts of the source.
 

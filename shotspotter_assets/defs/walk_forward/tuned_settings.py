@@ -9,7 +9,7 @@ from pydantic import Field
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.launchpad import SETTINGS_DESCRIPTION, TrainingWindows, changes, sections, with_windows
-from shotspotter_assets.defs.materialize import asset_settings
+from shotspotter_assets.defs.materialize import asset_decorator
 from shotspotter_assets.defs.partitions import run_day
 from shotspotter_assets.defs.resources import SageMakerResource, Store, StoreResource
 from shotspotter_assets.models.forecaster_registry import SEARCHED
@@ -61,7 +61,7 @@ class TuningConfig(dg.Config):
 def definitions(city: City) -> dg.Definitions:
     """Build the asset."""
 
-    @dg.asset(**asset_settings(city, Asset.TUNED_SETTINGS, kinds={"json"}, code_version="1"))
+    @asset_decorator(city, Asset.TUNED_SETTINGS, kinds={"json"}, code_version="1")
     def tuned_settings(
         context: dg.AssetExecutionContext, config: TuningConfig, store: StoreResource, sagemaker: SageMakerResource
     ) -> dg.MaterializeResult:
