@@ -146,8 +146,10 @@ def rows_by_day(dates: Days, days: Sequence[date]) -> dict[date, int]:
 
 def rows_of_days(table: pa.Table, days: Sequence[date]) -> dict[date, pa.Table]:
     """Return the rows of each of sorted days in a table sorted by `date`, without that column."""
-    numbers, wanted = dates_of(table), np.array(days, dtype="datetime64[D]")
-    starts, stops = np.searchsorted(numbers, wanted, "left"), np.searchsorted(numbers, wanted, "right")
+    dates = dates_of(table)
+    wanted = np.array(days, dtype="datetime64[D]")
+    starts = np.searchsorted(dates, wanted, "left")
+    stops = np.searchsorted(dates, wanted, "right")
     rows = table.drop_columns(["date"]).combine_chunks()
     return {day: rows.slice(start, stop - start) for day, start, stop in zip(days, starts, stops, strict=True)}
 
@@ -172,7 +174,8 @@ class HourlyClock:
     def of_hours(cls, starts: Days, zone: ZoneInfo, *, has_fireworks: bool = True) -> "HourlyClock":
         """Return the clock at contiguous hours, given the instants (UTC) at which they begin."""
         wall = wall_clock(starts, zone)
-        day, hour = wall.astype("datetime64[D]"), hours_of_day(wall)
+        day = wall.astype("datetime64[D]")
+        hour = hours_of_day(wall)
         fireworks = is_holiday_fireworks(wall) & has_fireworks
         year = day.astype("datetime64[Y]")
         july = (year.astype("datetime64[M]") + np.timedelta64(6, "M")).astype("datetime64[D]")

@@ -28,39 +28,53 @@ from shotspotter_assets.storage.errors import StoreError
 TEST_DAYS: Final = 28
 FIGURE: Final = "application/vnd.plotly.v1+json"
 NUMBERS: Final = {"boolean": ipw.Checkbox, "integer": ipw.IntText, "number": ipw.FloatText}  # widgets by JSON type
-LAYOUT: Final = {"style": {"description_width": "130px"}, "layout": {"width": "420px"}}
+
+
+def _laid_out(widget: ipw.DescriptionWidget) -> Any:
+    """Return a widget with the widths that line up all widgets."""
+    widget.style.description_width = "130px"
+    widget.layout.width = "420px"
+    return widget
 
 
 def setting_widget(name: str, field: FieldInfo, value: Any) -> Any:
     """Return a widget for a setting of a forecaster; values other than numbers and choices are written as YAML."""
-    shown = {"description": name, "tooltip": field.description, **LAYOUT}
     kind: Any = field.annotation
     schema = TypeAdapter(kind).json_schema()
     if "enum" in schema:
-        return ipw.Dropdown(options=schema["enum"], value=value, **shown)
-    number = NUMBERS.get(schema.get("type", ""))
-    return number(value=value, **shown) if number else ipw.Text(json.dumps(value), **shown)
+        widget = ipw.Dropdown(options=schema["enum"], value=value)
+    elif (number := NUMBERS.get(schema.get("type", ""))) is not None:
+        widget = number(value=value)
+    else:
+        widget = ipw.Text(json.dumps(value))
+    widget.description = name
+    widget.tooltip = field.description
+    return _laid_out(widget)
 
 
 class Explorer:
     """Choices of a city, target, day, horizon and model, and the views that follow them."""
 
     def __init__(self, name: str, environ: Mapping[str, str] = os.environ, base: Path = BASE_FOLDER) -> None:
+        """Offer the cities with stored days, `name` first; `environ` and `base` are those of `tables.open_store`."""
         self.store, self.cities = tables.open_store(environ, base)
         find_city(self.cities, name)
-        stored = [one for one in self.cities if one == name or self.store.days_present(TENSORS, one)]
-        self.city = ipw.Dropdown(description="city", options=stored, value=name, **LAYOUT)
-        self.target = ipw.Dropdown(description="target", **LAYOUT)
-        self.day = ipw.DatePicker(description="day", tooltip="Shown day, and first test day of a small fold", **LAYOUT)
-        self.horizon = ipw.Dropdown(description="horizon", **LAYOUT)
-        self.hour = ipw.IntSlider(20, max=23, description="from hour", tooltip="First of the next hours", **LAYOUT)
-        self.tiles = ipw.Text(description="map tiles", placeholder="https://.../{z}/{x}/{y}.png", **LAYOUT)
-        self.model = ipw.Dropdown(description="model", **LAYOUT)
-        self.days = ipw.IntText(240, description="days before", tooltip="Days to train and validate on", **LAYOUT)
-        left, right = (self.city, self.target, self.day, self.tiles), (self.horizon, self.hour, self.model)
-        self.choices = ipw.HBox([ipw.VBox(left), ipw.VBox(right)])
-        self.alerts, self.forecast, self.trained = ipw.Output(), ipw.Output(), ipw.Output()
-        self.settings, self.progress = ipw.VBox(), ipw.Label()
+        stored = [city for city in self.cities if city == name or self.store.days_present(TENSORS, city)]
+        self.city = _laid_out(ipw.Dropdown(description="city", options=stored, value=name))
+        self.target = _laid_out(ipw.Dropdown(description="target"))
+        self.day = _laid_out(ipw.DatePicker(description="day", tooltip="Shown day, and first test day of a small fold"))
+        self.horizon = _laid_out(ipw.Dropdown(description="horizon"))
+        self.hour = _laid_out(ipw.IntSlider(20, max=23, description="from hour", tooltip="First of the next hours"))
+        self.tiles = _laid_out(ipw.Text(description="map tiles", placeholder="https://.../{z}/{x}/{y}.png"))
+        self.model = _laid_out(ipw.Dropdown(description="model"))
+        self.days = _laid_out(ipw.IntText(240, description="days before", tooltip="Days to train and validate on"))
+        left = ipw.VBox([self.city, self.target, self.day, self.tiles])
+        self.choices = ipw.HBox([left, ipw.VBox([self.horizon, self.hour, self.model])])
+        self.alerts = ipw.Output()
+        self.forecast = ipw.Output()
+        self.trained = ipw.Output()
+        self.settings = ipw.VBox()
+        self.progress = ipw.Label()
         button = ipw.Button(description="Train", button_style="primary")
         self.training = ipw.VBox([self.days, self.settings, ipw.HBox([button, self.progress]), self.trained])
         follows = {
@@ -82,6 +96,7 @@ class Explorer:
         return self.cities[self.city.value].model_copy(update={"targets": dict([self.target.value])})
 
     def _offer_city(self) -> None:
+        """Offer the targets, horizons and stored days of the chosen city, and show its first target's newest days."""
         city = self.cities[self.city.value]
         first, last = tables.stored_days(self.store, city)
         self.day.value = None  # nothing is drawn before all choices are those of the city
@@ -94,7 +109,8 @@ class Explorer:
         self.horizon.options = {"next day": 0, **{f"next {number} h": number for number in hours}}
         self.horizon.value = 0
         self._offer_models()
-        self.day.min, self.day.max = first, last
+        self.day.min = first
+        self.day.max = last
         self.day.value = max(last - timedelta(days=TEST_DAYS - 1), first)
         self.show_alerts()
 
@@ -113,8 +129,8 @@ class Explorer:
         """Return the settings of the model that differ from the city's."""
         before = registry.city_settings(self.chosen, self.model.value).model_dump(mode="json")
         given = {
-            one.description: yaml.safe_load(one.value) if isinstance(one, ipw.Text) else one.value
-            for one in self.settings.children
+            widget.description: yaml.safe_load(widget.value) if isinstance(widget, ipw.Text) else widget.value
+            for widget in self.settings.children
         }
         return {name: value for name, value in given.items() if value != before[name]}
 
@@ -140,7 +156,8 @@ class Explorer:
         yield figures.alerts_by_type(city, alerts)
 
     def _stored_views(self) -> Iterator[Any]:
-        city, (target, _) = self.cities[self.city.value], self.target.value
+        city = self.cities[self.city.value]
+        target, _ = self.target.value
         if target not in city.targets:
             raise ValueError(
                 f"Stored folds of {city.name} are of {', '.join(city.targets)}; train a small fold for another target."
@@ -148,22 +165,31 @@ class Explorer:
         yield from self._views(tables.fold_forecasts(self.store, self.chosen, self.day.value, self.horizon.value))
 
     def _trained_views(self) -> Iterator[Any]:
+        """Train a small fold that begins on the chosen day and yield its views; raise ValueError without a day."""
         if self.day.value is None:
             raise ValueError("Choose a day: it is the first test day.")
-        cutoff, last = self.day.value, tables.stored_days(self.store, self.chosen)[1]
-        window = (self.store, self.chosen, cutoff, self.days.value, min(TEST_DAYS, (last - cutoff).days + 1))
-        horizon, log = self.horizon.value, partial(setattr, self.progress, "value")
-        # Each fold trains all forecasters of hours, so the cheapest daily model is enough.
-        model = registry.HISTORICAL_MEAN if horizon else self.model.value
-        changes = {} if horizon else self.changes()
-        fold = train_small_fold(*window, model=model, horizon=horizon, log=log, changes=changes)
-        yield from self._views(fold[2])
+        _, last = tables.stored_days(self.store, self.chosen)
+        horizon = self.horizon.value
+        _, _, table = train_small_fold(
+            self.store,
+            self.chosen,
+            self.day.value,
+            self.days.value,
+            min(TEST_DAYS, (last - self.day.value).days + 1),
+            # Each fold trains all forecasters of hours, so the cheapest daily model is enough.
+            model=registry.HISTORICAL_MEAN if horizon else self.model.value,
+            horizon=horizon,
+            log=partial(setattr, self.progress, "value"),
+            changes={} if horizon else self.changes(),
+        )
+        yield from self._views(table)
 
     def _views(self, table: pa.Table) -> Iterator[Any]:
         yield figures.scores(table)
         alerts = tables.stored_alerts(self.store, self.chosen)
-        shown = (self.chosen, table, self.model.value, self.day.value, alerts)
-        yield figures.forecast_beside_observed(*shown, hour=self.hour.value)
+        yield figures.forecast_beside_observed(
+            self.chosen, table, self.model.value, self.day.value, alerts, self.hour.value
+        )
 
 
 def _show(output: ipw.Output, views: Callable[[], Iterator[Any]]) -> None:

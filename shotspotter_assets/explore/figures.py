@@ -33,29 +33,34 @@ def alerts_map(city: City, alerts: pd.DataFrame, tiles: str = "") -> go.Figure:
 
     Only the browser that shows the figure fetches the tiles.
     """
-    shown = {"color": "type", "hover_data": ["wall"], "title": f"{len(alerts):,} alerts"}
+    title = f"{len(alerts):,} alerts"
     if not tiles:
-        plain = express.scatter(alerts, x="longitude", y="latitude", **shown)
+        plain = express.scatter(alerts, x="longitude", y="latitude", color="type", hover_data=["wall"], title=title)
         return _as_on_the_ground(go.Figure([*_ground(city), *plain.data], plain.layout), city)
     box = city.box
     base = BaseMap(tiles=tiles, attribution=tiles if city.base_map is None else city.base_map.attribution)
     layer = {"sourcetype": "raster", "source": [tiles], "sourceattribution": base.attribution, "below": "traces"}
-    figure = express.scatter_map(alerts, lon="longitude", lat="latitude", map_style="white-bg", **shown)
+    figure = express.scatter_map(
+        alerts, lon="longitude", lat="latitude", color="type", hover_data=["wall"], title=title, map_style="white-bg"
+    )
     spans = (box.east - box.west) / SIZE["width"], (box.north - box.south) * Plane.of(box).aspect / SIZE["height"]
     middle = {"lon": (box.west + box.east) / 2, "lat": (box.south + box.north) / 2}
     figure.update_layout(map={"layers": [layer], "center": middle, "zoom": np.log2(360 / TILE_PIXELS / max(spans))})
-    return figure.update_layout(**SIZE)
+    return figure.update_layout(SIZE)
 
 
 def alerts_by_type(city: City, alerts: pd.DataFrame) -> go.Figure:
     """Draw the number of alerts by cell, a map for each type."""
     if alerts.empty:
         raise ValueError(f"No row of {city.name} is stored that {city.target} counts.")
-    edges: Any = {"bins": city.shape, "range": [(city.box.south, city.box.north), (city.box.west, city.box.east)]}
-    types = {name: np.histogram2d(of.latitude, of.longitude, **edges)[0] for name, of in alerts.groupby("type")}
+    sides = [(city.box.south, city.box.north), (city.box.west, city.box.east)]
+    types = {
+        name: np.histogram2d(of_type.latitude, of_type.longitude, bins=city.shape, range=sides)[0]
+        for name, of_type in alerts.groupby("type")
+    }
     x, y = _axes(city)
-    maps, shown = np.stack(list(types.values())), {"origin": "lower", "labels": {"color": "alerts"}}
-    figure = express.imshow(maps, x=x, y=y, facet_col=0, **shown)
+    maps = np.stack(list(types.values()))
+    figure = express.imshow(maps, x=x, y=y, facet_col=0, origin="lower", labels={"color": "alerts"})
     for title, (name, counts) in zip(figure.layout.annotations, types.items(), strict=True):
         title.text = f"{name!s}: {counts.sum():,.0f}"
     figure.update_xaxes(nticks=4)
@@ -70,12 +75,13 @@ def forecast_beside_observed(
         raise ValueError(f"The fold has no forecast of {model}, only of {', '.join(model_names(table))}.")
     rows = table.filter(pc.field("date") == day).to_pandas()
     start = pd.Timestamp(day)
-    end, names = start + pd.Timedelta(days=1), str(day)
+    end = start + pd.Timedelta(days=1)
+    period = str(day)
     if "hour" in rows:
         rows = rows[rows["hour"] == max(rows["hour"][rows["hour"] <= hour], default=rows["hour"].min())]
         start += pd.Timedelta(hours=int(rows["hour"].iloc[0]))
         end = start + pd.Timedelta(hours=int(rows["horizon"].iloc[0]))
-        names = f"{start:%Y-%m-%d %H:%M} to {end:%H:%M}"
+        period = f"{start:%Y-%m-%d %H:%M} to {end:%H:%M}"
     observed = alerts[(alerts["wall"] >= start) & (alerts["wall"] < end)]
     titles = (
         f"Forecast of {model}: {rows[model].sum():.1f} cells with an alert",
@@ -85,12 +91,28 @@ def forecast_beside_observed(
     grid[rows["row"], rows["column"]] = 100 * rows[model]
     x, y = _axes(city)
     figure = subplots.make_subplots(cols=2, shared_xaxes="all", shared_yaxes="all", subplot_titles=titles)
-    colours = {"colorscale": "Cividis", "zmin": 0, "zmax": float(np.nanquantile(grid, 0.995)), "colorbar_title": "%"}
-    figure.add_heatmap(x=x, y=y, z=grid, hovertemplate="%{z:.2f}%<extra></extra>", row=1, col=1, **colours)
-    text = observed["wall"].astype(str) + ", " + observed["type"]
-    points = {"x": observed["longitude"], "y": observed["latitude"], "text": text}
-    figure.add_scatter(**points, mode="markers", hovertemplate="%{text}<extra></extra>", row=1, col=2)
-    figure.update_layout(title=names, showlegend=False)
+    figure.add_heatmap(
+        x=x,
+        y=y,
+        z=grid,
+        hovertemplate="%{z:.2f}%<extra></extra>",
+        colorscale="Cividis",
+        zmin=0,
+        zmax=float(np.nanquantile(grid, 0.995)),
+        colorbar_title="%",
+        row=1,
+        col=1,
+    )
+    figure.add_scatter(
+        x=observed["longitude"],
+        y=observed["latitude"],
+        text=observed["wall"].astype(str) + ", " + observed["type"],
+        mode="markers",
+        hovertemplate="%{text}<extra></extra>",
+        row=1,
+        col=2,
+    )
+    figure.update_layout(title=period, showlegend=False)
     return _as_on_the_ground(figure, city)
 
 
@@ -112,18 +134,24 @@ def _ground(city: City) -> list[go.Scatter]:
         lines = shapely.get_parts(np.where(is_area, shapely.boundary(shapes), shapes))
         points, line = shapely.get_coordinates(lines, return_index=True)
         x, y = np.insert(points, np.flatnonzero(np.diff(line)) + 1, np.nan, axis=0).T
-        drawn = {"mode": "lines", "line": {"color": colour, "width": 1}, "hoverinfo": "skip"}
-        traces.append(go.Scatter(x=x, y=y, name=name, showlegend=False, **drawn))
+        line_style = {"color": colour, "width": 1}
+        traces.append(
+            go.Scatter(x=x, y=y, name=name, mode="lines", line=line_style, hoverinfo="skip", showlegend=False)
+        )
     return traces
 
 
 def _axes(city: City) -> Any:
+    """Return the longitudes of the columns' middles, and the latitudes of the rows' middles."""
     row, column = (np.arange(size) for size in city.shape)
     return cell_middles(city, np.zeros_like(column), column)[0], cell_middles(city, row, np.zeros_like(row))[1]
 
 
 def _as_on_the_ground(figure: go.Figure, city: City) -> go.Figure:
-    box, scale = city.box, {"scaleanchor": "x", "scaleratio": Plane.of(city.box).aspect}
+    """Return a figure in degrees with both axes cut to the city's box, on one scale in metres."""
+    box = city.box
     figure.update_xaxes(range=[box.west, box.east], constrain="domain")
-    figure.update_yaxes(range=[box.south, box.north], constrain="domain", **scale)
-    return figure.update_layout(**SIZE)
+    figure.update_yaxes(
+        range=[box.south, box.north], constrain="domain", scaleanchor="x", scaleratio=Plane.of(box).aspect
+    )
+    return figure.update_layout(SIZE)

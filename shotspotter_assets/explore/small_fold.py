@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from shotspotter_assets.calendar.local_time import today
+from shotspotter_assets.calendar.local_time import ONE_DAY, today
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.fold_report import FoldReport, fold_forecasts, fold_report
 from shotspotter_assets.evaluation.fold_window import FoldWindow
@@ -57,16 +57,9 @@ def train_small_fold(
     """
     model = model or candidate_of(city)
     require_next_day([model])
-    if cutoff <= city.start:
-        raise ValueError(f"{city.name} starts on {city.start}; the cutoff must be later, and is {cutoff}.")
-    first = city.start if days is None else max(cutoff - timedelta(days=days), city.start)
-    last = city.last_test_day(cutoff) if test_days is None else cutoff + timedelta(days=test_days - 1)
-    if last >= (now := today(city.zone)):
-        raise ValueError(
-            f"{city.name}: the days to test on, {cutoff} to {last}, are not over on {now}; choose an earlier cutoff or fewer days."
-        )
+    first, last = _used_days(city, cutoff, days, test_days)
     stored = CityHistory.load(store, city, last, first).complete()
-    before = CityHistory.load(store, city, cutoff - timedelta(days=1), stored.days[0]).complete()
+    before = CityHistory.load(store, city, cutoff - ONE_DAY, stored.days[0]).complete()
     settings = city_settings(city, model, changes)
     # The input window of the reference network; other forecasters need one day.
     windows = split_days(len(before.days), round(len(before.days) * VALIDATION_SHARE), getattr(settings, "days", 1))
@@ -80,6 +73,19 @@ def train_small_fold(
     if horizon:
         table = fold_tables(stored, window, models, [horizon], types=False)[FOLD_HOURS]
     return report, scores, table
+
+
+def _used_days(city: City, cutoff: date, days: int | None, test_days: int | None) -> tuple[date, date]:
+    """Return the first day to train on and the last to test on; raise ValueError if they are not within the city's past."""
+    if cutoff <= city.start:
+        raise ValueError(f"{city.name} starts on {city.start}; the cutoff must be later, and is {cutoff}.")
+    first = city.start if days is None else max(cutoff - timedelta(days=days), city.start)
+    last = city.last_test_day(cutoff) if test_days is None else cutoff + timedelta(days=test_days - 1)
+    if last >= (now := today(city.zone)):
+        raise ValueError(
+            f"{city.name}: the days to test on, {cutoff} to {last}, are not over on {now}; choose an earlier cutoff or fewer days."
+        )
+    return first, last
 
 
 def fold_text(report: FoldReport, scores: ScoreTable) -> str:

@@ -42,13 +42,14 @@ def stored_days(store: Store, city: City) -> tuple[date, date]:
 
 def stored_alerts(store: Store, city: City) -> pd.DataFrame:
     """Read the counted alerts of the forecast types, see `alerts_of_types`."""
-    days = stored_days(store, city)
-    return alerts_of_types(store.read_window(CLEANED, city.name, *days, ALERT_COLUMNS), city)
+    first, last = stored_days(store, city)
+    return alerts_of_types(store.read_window(CLEANED, city.name, first, last, ALERT_COLUMNS), city)
 
 
 def fold_forecasts(store: Store, city: City, day: date, horizon: int = 0) -> pa.Table:
     """Read a reported fold's forecasts of a day, or of a horizon in hours on it; raise ValueError without any."""
-    file, store = FOLD_HOURS if horizon else FOLD_FORECASTS, store.of(city.target)
+    file = FOLD_HOURS if horizon else FOLD_FORECASTS
+    store = store.of(city.target)
     cutoffs = [cutoff for cutoff in store.days_present(file, city.name) if cutoff <= day]
     table = store.read_table(file, city.name, max(cutoffs)) if cutoffs else None
     if table is not None and horizon:

@@ -44,6 +44,7 @@ def cell_values(city: City, factor: CellFactor) -> Array:
 
 
 def _usable(city: City, factor: CellFactor) -> "geopandas.GeoDataFrame":
+    """Read the valid shapes of a factor's file, each once; raise ValueError with reason and remedy for an unusable one."""
     frame = read_shapes(factor.path, factor.longitude, factor.latitude)
     compared: list[str] = []
     if isinstance(factor, PolygonFactor):
@@ -68,14 +69,17 @@ def _of_polygons(city: City, factor: PolygonFactor, frame: "geopandas.GeoDataFra
     missing = ~np.isfinite(figures) | np.isin(figures, MISSING_FIGURES)
     if factor.figure == "count":
         missing |= figures < 0
-    areas = [_within_cells(city, shapes[chosen], np.ones(chosen.sum()), "area") for chosen in (~missing, missing)]
-    shapes, figures = shapes[~missing], figures[~missing]
+    known_shapes = shapes[~missing]
+    known_figures = figures[~missing]
+    known_area, unknown_area = (
+        _within_cells(city, shapes[chosen], np.ones(chosen.sum()), "area") for chosen in (~missing, missing)
+    )
     if factor.figure == "rate":
-        mean = _within_cells(city, shapes, figures, "area")
-        return np.divide(mean, areas[0], out=np.full(city.shape, np.nan), where=areas[0] > 0)
-    count = _within_cells(city, shapes, figures / shapely.area(shapes), "area")
+        mean = _within_cells(city, known_shapes, known_figures, "area")
+        return np.divide(mean, known_area, out=np.full(city.shape, np.nan), where=known_area > 0)
+    count = _within_cells(city, known_shapes, known_figures / shapely.area(known_shapes), "area")
     # Where no area is, nothing is counted; where its figure is missing, the value is unknown.
-    return np.where((areas[0] == 0) & (areas[1] > 0), np.nan, np.log1p(count / _cell_km2(city)))
+    return np.where((known_area == 0) & (unknown_area > 0), np.nan, np.log1p(count / _cell_km2(city)))
 
 
 def _within_cells(city: City, shapes: Shapes, weight: Array, measure: Literal["area", "length"]) -> Array:

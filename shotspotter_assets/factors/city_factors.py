@@ -70,14 +70,16 @@ class CityFactors:
     @classmethod
     def read(cls, city: City) -> "CityFactors":
         """Read the files that the city's file names; raise FactorFileError if one cannot be used."""
-        of_cells, of_days = [], []
+        of_cells = []
+        of_days = []
         for name, factor in city.factors.items():
-            label = factor.input_name(name), factor.known_from
+            label = factor.input_name(name)
             try:
                 if isinstance(factor, SeriesFactor):
-                    of_days.append(SeriesInput(*label, *_daily_values(factor), factor.days_late))
+                    days, by_day = _daily_values(factor)
+                    of_days.append(SeriesInput(label, factor.known_from, days, by_day, factor.days_late))
                 else:
-                    of_cells.append(CellInput(*label, cell_values(city, factor)))
+                    of_cells.append(CellInput(label, factor.known_from, cell_values(city, factor)))
             except ValueError as error:
                 raise FactorFileError(f"City {city.name}, factors.{name}: {factor.path} {error}.") from None
         return cls(tuple(of_cells), tuple(of_days))

@@ -34,9 +34,15 @@ class Plane:
 
     @classmethod
     def of(cls, box: Box) -> "Plane":
+        """Return the plane of a box in WGS84 degrees."""
         metres_east = METRES_PER_DEGREE * math.cos(math.radians((box.south + box.north) / 2))
-        width, height = (box.east - box.west) * metres_east, (box.north - box.south) * METRES_PER_DEGREE
-        return cls(box.west, box.south, metres_east, width, height)
+        return cls(
+            west=box.west,
+            south=box.south,
+            metres_east=metres_east,
+            width=(box.east - box.west) * metres_east,
+            height=(box.north - box.south) * METRES_PER_DEGREE,
+        )
 
     @property
     def aspect(self) -> float:
@@ -82,9 +88,10 @@ def cell_edges(city: Gridded, row: int, column: int) -> Edges:
 
 def grid_degrees(city: Gridded, row: Any, column: Any) -> tuple[Array, Array]:
     """Return (longitude, latitude) of points in fractional cells from the box's south-western corner, same shape."""
-    box, grid = city.box, city.grid
-    longitude = box.west + column / grid.columns * (box.east - box.west)
-    return longitude, box.south + row / grid.rows * (box.north - box.south)
+    box = city.box
+    longitude = box.west + column / city.grid.columns * (box.east - box.west)
+    latitude = box.south + row / city.grid.rows * (box.north - box.south)
+    return longitude, latitude
 
 
 def cell_middles(city: Gridded, row: npt.NDArray[np.integer], column: npt.NDArray[np.integer]) -> tuple[Array, Array]:
@@ -94,10 +101,11 @@ def cell_middles(city: Gridded, row: npt.NDArray[np.integer], column: npt.NDArra
 
 def cells_at(city: Gridded, longitude: Array, latitude: Array) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
     """Return (row, column) of points within the box, same shape; on an edge, the northern or eastern cell."""
-    box, grid = city.box, city.grid
-    row = np.floor((latitude - box.south) / (box.north - box.south) * grid.rows)
-    column = np.floor((longitude - box.west) / (box.east - box.west) * grid.columns)
-    return np.minimum(row, grid.rows - 1).astype(np.int16), np.minimum(column, grid.columns - 1).astype(np.int16)
+    box = city.box
+    rows, columns = city.grid.shape
+    row = np.floor((latitude - box.south) / (box.north - box.south) * rows)
+    column = np.floor((longitude - box.west) / (box.east - box.west) * columns)
+    return np.minimum(row, rows - 1).astype(np.int16), np.minimum(column, columns - 1).astype(np.int16)
 
 
 def cell_numbers(city: Gridded, row: Any, column: Any) -> Integers:
@@ -107,8 +115,7 @@ def cell_numbers(city: Gridded, row: Any, column: Any) -> Integers:
 
 def cell_shapes(city: Gridded) -> Shapes:
     """Return all cells as Shapely boxes in metres of the box's `Plane`, shape (cells,)."""
-    plane, (rows, columns) = Plane.of(city.box), city.grid.shape
-    height, width = plane.height / rows, plane.width / columns
+    height, width = cell_metres(city)
     row, column = np.indices(city.grid.shape).reshape(2, -1)
     return shapely.box(column * width, row * height, (column + 1) * width, (row + 1) * height)
 

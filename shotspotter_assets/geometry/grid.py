@@ -39,7 +39,8 @@ class Box(BaseModel, frozen=True, extra="forbid"):
 
     def is_far(self, longitude: "Array", latitude: "Array") -> "Booleans":
         """Flag points (degrees) further from the box than it is wide or high, NaN not; same shape."""
-        width, height = self.east - self.west, self.north - self.south
+        width = self.east - self.west
+        height = self.north - self.south
         along = (longitude < self.west - width) | (longitude > self.east + width)
         return along | (latitude < self.south - height) | (latitude > self.north + height)
 

@@ -53,8 +53,10 @@ def estimate_coverage_starts(daily: npt.NDArray[np.integer], days: Sequence[date
     starts = np.arange(0, len(days), 7)  # first days of weeks
     in_coverage = estimate_coverage(daily)
     weekly = np.add.reduceat(active[:, in_coverage], starts, axis=0, dtype=np.int32)
-    total, before = weekly.sum(axis=0), np.cumsum(weekly, axis=0)[:-1]
-    after, days_before = total - before, starts[1:, None].astype(float)
+    total = weekly.sum(axis=0)
+    before = np.cumsum(weekly, axis=0)[:-1]
+    after = total - before
+    days_before = starts[1:, None].astype(float)
     days_after = len(days) - days_before
 
     def log_likelihood(active_days: npt.NDArray[np.integer], all_days: Array | float) -> Array:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import date
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -39,21 +40,28 @@ def grid_schema(hours: int, city: City) -> pa.Schema:
 def sparse_tensors(alerts: pa.Table, days: Sequence[date], city: City) -> dict[date, pa.Table]:
     """Return the sparse tensor (`grid_schema`) of each of contiguous `days` from their cleaned alerts with `date`."""
     alerts = counted_alerts(alerts, city)
-    day_at = _positions(alerts["date"], days)
+    day = _positions(alerts["date"], days)
     midnights = day_starts(days, city.zone).astype(np.int64)
-    since_midnight = alerts["time_utc"].cast(pa.int64()).to_numpy() - midnights[day_at]
+    since_midnight = alerts["time_utc"].cast(pa.int64()).to_numpy() - midnights[day]
     gunshot_type = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy().astype(np.int64)
     row, column = cells_at(city, alerts["longitude"].to_numpy(), alerts["latitude"].to_numpy())
     shape = (len(days), MAX_DAY_HOURS, type_layers(city), city.grid.rows, city.grid.columns)
-    flat = np.ravel_multi_index((day_at, since_midnight // MICROSECONDS_PER_HOUR, gunshot_type, row, column), shape)
+    flat = np.ravel_multi_index((day, since_midnight // MICROSECONDS_PER_HOUR, gunshot_type, row, column), shape)
     distinct, count = np.unique(flat, return_counts=True)
-    coordinates = np.unravel_index(distinct, shape)
-    bounds = np.searchsorted(coordinates[0], np.arange(len(days) + 1))
-    axes = zip([*coordinates[1:], count], TENSORS.schema, strict=True)
-    columns = [pa.array(axis.astype(field.type.to_pandas_dtype())) for axis, field in axes]
-    hours = hours_of_days(days, city.zone)
-    by_length = {int(length): pa.table(columns, schema=grid_schema(int(length), city)) for length in np.unique(hours)}
-    return {day: by_length[int(hours[at])][bounds[at] : bounds[at + 1]] for at, day in enumerate(days)}
+    day, *coordinates = np.unravel_index(distinct, shape)
+    columns = [
+        pa.array(values.astype(field.type.to_pandas_dtype()))
+        for values, field in zip([*coordinates, count], TENSORS.schema, strict=True)
+    ]
+    return _by_day(columns, np.searchsorted(day, np.arange(len(days) + 1)), days, city)
+
+
+def _by_day(columns: list[pa.Array], bounds: Integers, days: Sequence[date], city: City) -> dict[date, pa.Table]:
+    """Return the rows of each day as a table; those of a day lie between two of the `bounds`, shape (days + 1,)."""
+    hours = hours_of_days(days, city.zone).tolist()
+    by_length = {length: pa.table(columns, schema=grid_schema(length, city)) for length in sorted(set(hours))}
+    rows = pairwise(bounds.tolist())
+    return {day: by_length[length][start:stop] for day, length, (start, stop) in zip(days, hours, rows, strict=True)}
 
 
 def miscounted_alerts(tensors: pa.Table, alerts: pa.Table, days: list[date], city: City) -> dict[date, int]:
@@ -73,9 +81,10 @@ def counted_alerts(alerts: pa.Table, city: City) -> pa.Table:
 def dense_window(frames: pa.Table, days: Sequence[date], city: City) -> npt.NDArray[np.uint16]:
     """Return counts of contiguous days, shape (days, `type_layers`, rows, columns); ValueError for other settings."""
     stored.refuse_other_settings(frames.schema.metadata, days, city, Asset.GRID_TENSORS)
-    at = (_positions(frames["date"], days), *(frames[name].to_numpy() for name in ("gunshot_type", "row", "column")))
+    gunshot_type, row, column = (frames[name].to_numpy() for name in ("gunshot_type", "row", "column"))
     dense = np.zeros((len(days), type_layers(city), *city.shape), dtype=np.uint16)
-    np.add.at(dense, at, frames["count"].to_numpy().astype(np.uint16))
+    index = (_positions(frames["date"], days), gunshot_type, row, column)
+    np.add.at(dense, index, frames["count"].to_numpy().astype(np.uint16))
     return dense
 
 
@@ -87,9 +96,9 @@ def hourly_window(frames: pa.Table, days: Sequence[date], city: City, in_coverag
     """
     city.require_times(hours=1)
     stored.refuse_other_settings(frames.schema.metadata, days, city, Asset.GRID_TENSORS)
-    cell_at = np.full(city.shape, -1)
-    cell_at[in_coverage] = np.arange(in_coverage.sum())
-    cell = cell_at[frames["row"].to_numpy(), frames["column"].to_numpy()]
+    covered_cell = np.full(city.shape, -1)
+    covered_cell[in_coverage] = np.arange(in_coverage.sum())
+    cell = covered_cell[frames["row"].to_numpy(), frames["column"].to_numpy()]
     covered = cell >= 0
     hours = hours_of_days(days, city.zone)
     hour = (np.cumsum(hours) - hours)[_positions(frames["date"], days)] + frames["hour"].to_numpy()
@@ -100,4 +109,5 @@ def hourly_window(frames: pa.Table, days: Sequence[date], city: City, in_coverag
 
 
 def _positions(dates: pa.ChunkedArray, days: Sequence[date]) -> Integers:
+    """Return the index of each date among contiguous days, same shape."""
     return dates.cast(pa.int32()).to_numpy() - np.int64((days[0] - date(1970, 1, 1)).days)

@@ -13,12 +13,12 @@ from shotspotter_assets.cities.layers import Layer
 from shotspotter_assets.geometry.cells import Plane, cell_metres, cell_middles, cell_shapes
 from shotspotter_assets.geometry.shapes import (
     area_name,
-    areas_of_cells,
     named_rows,
     read_shapes,
     require_column,
     rows_in_box,
 )
+from shotspotter_assets.gridding.districts import cell_districts, district_areas
 
 if TYPE_CHECKING:
     from geopandas import GeoSeries
@@ -43,7 +43,8 @@ class Places:
     def __init__(self, city: City) -> None:
         self._city, self._plane = city, Plane.of(city.box)
         self.layers, self.problems = read_layers(city)
-        self._districts = list(self.layers["districts"].items()) if "districts" in self.layers else []
+        districts = self.layers.get("districts")
+        self._districts = [] if districts is None else district_areas(city, districts)
         self._streets = _Streets(self._plane, self.layers["streets"]) if "streets" in self.layers else None
 
     def ground(self, cells: Integers) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class Places:
         near = NEAR_CELLS * math.hypot(*cell_metres(self._city))
         metres = self._plane.metres(degrees)
         streets = [""] * len(degrees) if self._streets is None else self._streets.nearest(metres, near)
-        districts = areas_of_cells(self._city, self._districts, outside="")[row, column].tolist()
+        districts = cell_districts(self._city, self._districts)[row, column].tolist()
         return [
             ", ".join(filter(None, [street or self._direction(point), district]))
             for point, street, district in zip(degrees, streets, districts, strict=True)

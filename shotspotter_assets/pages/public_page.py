@@ -9,9 +9,8 @@ import shapely
 from shotspotter_assets.arrays import Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
-from shotspotter_assets.geometry.cells import Plane, cell_metres, quadrants
-from shotspotter_assets.geometry.shapes import areas_of_cells
-from shotspotter_assets.gridding.coverage import coverage_areas
+from shotspotter_assets.geometry.cells import Plane, cell_metres
+from shotspotter_assets.gridding.districts import cell_districts, district_areas
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.places import CityLayers
 from shotspotter_assets.pages.rendering import package_file, policy, render
@@ -71,18 +70,14 @@ def _levels(store: Store, city: City, record: ForecastRecord, layers: CityLayers
 
 def _areas(city: City, layers: CityLayers) -> tuple[Names, set[str]]:
     """Return each cell's district, else area of coverage or quadrant, "" outside, and those whose shapes are too small."""
-    if "districts" in layers:
-        areas = [*layers["districts"].items()]
-    elif city.coverage is not None:
-        areas = [*coverage_areas(city.coverage)]
-    else:
-        return quadrants(city.shape), set()
-    box, plane, too_small = shapely.box(*city.box.edges), Plane.of(city.box), {""}
-    for name in {name for name, _ in areas}:
-        shape = shapely.union_all([area for other, area in areas if other == name]).intersection(box)
-        if shapely.transform(shape, plane.metres).area < MIN_SQUARE_KM * 1e6:
+    areas = district_areas(city, layers.get("districts"))
+    box = shapely.box(*city.box.edges)
+    too_small = {""}
+    for name in {name for name, _ in areas or ()}:
+        shape = shapely.union_all([area for other, area in areas or () if other == name]).intersection(box)
+        if shapely.transform(shape, Plane.of(city.box).metres).area < MIN_SQUARE_KM * 1e6:
             too_small.add(name)
-    return areas_of_cells(city, areas, outside=""), too_small
+    return cell_districts(city, areas), too_small
 
 
 def _level(expected: float, usual: float | None) -> str:

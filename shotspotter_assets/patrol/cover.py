@@ -48,14 +48,17 @@ def reach_matrix(city: Gridded, radius_m: float) -> csr_array:
     """Return 1 for cells whose middles are at most `radius_m` metres apart, else 0; shape (cells, cells)."""
     middles = KDTree(np.indices(city.grid.shape).reshape(2, -1).T * np.array(cell_metres(city)))
     near = middles.query_ball_point(middles.data, radius_m)
-    cells, ends = np.concatenate(near).astype(np.int64), np.cumsum([0, *map(len, near)])
+    cells = np.concatenate(near).astype(np.int64)
+    ends = np.cumsum([0, *map(len, near)])
     return csr_array((np.ones(len(cells)), cells, ends), shape=(len(near), len(near)))
 
 
 def greedy(problem: CoverProblem, number: int) -> tuple[list[int], list[float]]:
     """Place units where each adds most, areas' minima reserved; return the cells in order, and what each adds."""
-    units, missing = np.zeros_like(problem.max_units), problem.min_units.copy()
-    cells, added = [], []
+    units = np.zeros_like(problem.max_units)
+    missing = problem.min_units.copy()
+    cells = []
+    added = []
     for left in range(number, 0, -1):
         free = units < problem.max_units
         if missing.sum() >= left:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
+from scipy.sparse import csr_array
 
 from shotspotter_assets.arrays import Booleans, Names
 from shotspotter_assets.calendar.local_time import ONE_DAY
@@ -43,18 +44,16 @@ def dispatch_table(
 ) -> pa.Table:
     """Return the cells with units, by shift and rank (`catalogue.PLAN`)."""
     assert city.patrol is not None
-    records, reach = [], reach_matrix(city, city.patrol.radius_m)
-    hazards = -np.log1p(-forecasts.probability).reshape(len(plan.shifts), -1)
-    expected = (reach @ forecasts.expected.reshape(hazards.shape).T).T.reshape(forecasts.expected.shape)
-    probability = -np.expm1(-(reach @ hazards.T).T).reshape(expected.shape)
+    within_reach = _within_reach(reach_matrix(city, city.patrol.radius_m), forecasts)
     by_risk = (STREETS.schema.empty_table() if streets is None else streets).sort_by([("probability", "descending")])
-    for at, shift_plan in enumerate(plan.shifts):
+    records = []
+    for number, shift_plan in enumerate(plan.shifts):
         starts_at, ends_at = shift_window(shift_plan.shift, plan.forecast_date, city.zone)
         posts = by_risk.filter(pc.field("shift") == shift_plan.shift.name).to_pylist()
         sent = np.argwhere(shift_plan.units > 0)
         for row, column in sent[np.argsort(shift_plan.rank[tuple(sent.T)])].tolist():
             edges = dict(zip(SIDES, cell_edges(city, row, column), strict=True))
-            own = [post for post in posts if (post["row"], post["column"]) == (row, column)]
+            cell_posts = [post for post in posts if (post["row"], post["column"]) == (row, column)]
             records.append(
                 {
                     "forecast_date": plan.forecast_date,
@@ -65,22 +64,33 @@ def dispatch_table(
                     "cell": cell_name(row, column),
                     "area": None if areas is None else str(areas[row, column]) or None,
                     "units": int(shift_plan.units[row, column]),
-                    "expected_within_reach": float(expected[at, row, column]),
-                    "probability_within_reach": float(probability[at, row, column]),
+                    "expected_within_reach": float(within_reach.expected[number, row, column]),
+                    "probability_within_reach": float(within_reach.probability[number, row, column]),
                     "covered_alerts": float(shift_plan.added[row, column]),
                     "longitude": round((edges["west"] + edges["east"]) / 2, DECIMALS),
                     "latitude": round((edges["south"] + edges["north"]) / 2, DECIMALS),
                     "reasons": list((reasons or {}).get((row, column), ())),
                     # Each side of a dual carriageway is a segment.
-                    "streets": [*dict.fromkeys(post["name"] for post in own)][:MAX_STREETS_NAMED],
-                    "post_longitude": own[0]["longitude"] if own else None,
-                    "post_latitude": own[0]["latitude"] if own else None,
+                    "streets": [*dict.fromkeys(post["name"] for post in cell_posts)][:MAX_STREETS_NAMED],
+                    "post_longitude": cell_posts[0]["longitude"] if cell_posts else None,
+                    "post_latitude": cell_posts[0]["latitude"] if cell_posts else None,
                     "row": row,
                     "column": column,
                     **edges,
                 }
             )
     return pa.Table.from_pylist(records, schema=PLAN.schema)
+
+
+def _within_reach(reach: csr_array, forecasts: ShiftForecasts) -> ShiftForecasts:
+    """Return the forecasts of each cell together with the cells in reach of it (`cover.reach_matrix`)."""
+    shape = forecasts.expected.shape
+    hazard = -np.log1p(-forecasts.probability).reshape(len(forecasts.expected), -1)
+    return ShiftForecasts(
+        expected=(reach @ forecasts.expected.reshape(hazard.shape).T).T.reshape(shape),
+        probability=-np.expm1(-(reach @ hazard.T).T).reshape(shape),
+        in_coverage=forecasts.in_coverage,
+    )
 
 
 def patrolled_cells(table: pa.Table, city: City) -> Booleans:
@@ -136,18 +146,21 @@ class PlanRecord(StoredRecord):
 
 def write_plan(store: Store, record: PlanRecord, table: pa.Table | None = None) -> str:
     """Write a plan, its record, and its exports for dispatch systems if it sends units; return the table's address."""
-    place, table = (record.city, record.issue_date), PLAN.schema.empty_table() if table is None else table
-    with store.alone(PLAN.asset, record.city):
+    city = record.city
+    issue_date = record.issue_date
+    if table is None:
+        table = PLAN.schema.empty_table()
+    with store.alone(PLAN.asset, city):
         if table.num_rows:
-            store.write_bytes(DISPATCH_CSV, dispatch_csv(table), *place)
-            store.write_bytes(DISPATCH_MAP, dispatch_geojson(table), *place)
+            store.write_bytes(DISPATCH_CSV, dispatch_csv(table), city, issue_date)
+            store.write_bytes(DISPATCH_MAP, dispatch_geojson(table), city, issue_date)
         else:
             # Exports from before the city's rules were removed must not be dispatched.
-            store.delete(DISPATCH_CSV, *place)
-            store.delete(DISPATCH_MAP, *place)
+            store.delete(DISPATCH_CSV, city, issue_date)
+            store.delete(DISPATCH_MAP, city, issue_date)
         record.write(store)
-        store.write_table(PLAN, table, *place)
-    return store.uri(PLAN, *place)
+        store.write_table(PLAN, table, city, issue_date)
+    return store.uri(PLAN, city, issue_date)
 
 
 def read_plan(store: Store, city: str, issue_date: date) -> tuple[pa.Table, PlanRecord]:

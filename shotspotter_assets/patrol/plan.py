@@ -4,20 +4,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from shotspotter_assets.arrays import Array, Booleans, Integers, Names
 from shotspotter_assets.cities.city import City
-from shotspotter_assets.cities.patrol_rules import Shift
-from shotspotter_assets.geometry.cells import quadrants
-from shotspotter_assets.geometry.shapes import areas_of_cells
-from shotspotter_assets.gridding.coverage import coverage_areas
+from shotspotter_assets.cities.patrol_rules import PatrolRules, Shift
 from shotspotter_assets.patrol.cover import CoverProblem, greedy, reach_matrix
-
-OUTSIDE: Final = "outside the published areas"
 
 
 @dataclass(frozen=True)
@@ -56,13 +50,6 @@ class DayPlan:
         return np.sum([plan.units for plan in self.shifts], axis=0)
 
 
-def cell_areas(city: City) -> Names:
-    """Return the area of each cell's middle, shape (rows, columns): the coverage file's first one or `OUTSIDE`, else quadrants."""
-    if city.coverage is None:
-        return quadrants(city.shape)
-    return areas_of_cells(city, coverage_areas(city.coverage), OUTSIDE)
-
-
 def plan_day(
     city: City,
     forecast_date: date,
@@ -75,15 +62,10 @@ def plan_day(
     """Plan all shifts that begin on a local day; raise ValueError with the rule of the city's file that cannot be kept."""
     rules = city.patrol
     assert rules is not None
-    is_resting = np.zeros_like(in_coverage)
-    if rules.repeats is not None:
-        first = forecast_date - timedelta(days=rules.repeats.days - 1)
-        recent = [cells for day, cells in (history or {}).items() if first <= day < forecast_date]
-        is_resting = in_coverage & (np.sum(recent, axis=0) >= rules.repeats.most)
-    of_cells = np.where(in_coverage, "" if areas is None else areas, "")
-    names = sorted(set(of_cells.ravel().tolist()) - {""})
-    area = np.where(of_cells == "", -1, np.searchsorted(np.array(names, of_cells.dtype), of_cells))
-    reach, plans = reach_matrix(city, rules.radius_m), []
+    is_resting = _resting(rules, forecast_date, in_coverage, history or {})
+    names, area = _numbered_areas(np.where(in_coverage, "" if areas is None else areas, ""))
+    reach = reach_matrix(city, rules.radius_m)
+    plans = []
     for shift, alerts in zip(rules.shifts, np.where(in_coverage, expected, 0.0).astype(np.float64), strict=True):
         problem = CoverProblem(
             expected=alerts.ravel(),
@@ -98,10 +80,31 @@ def plan_day(
     return DayPlan(forecast_date, tuple(plans))
 
 
+def _resting(
+    rules: PatrolRules, forecast_date: date, in_coverage: Booleans, history: Mapping[date, Booleans]
+) -> Booleans:
+    """Return the cells that were patrolled as often as the cap on repeats allows, shape (rows, columns)."""
+    if rules.repeats is None:
+        return np.zeros_like(in_coverage)
+    first = forecast_date - timedelta(days=rules.repeats.days - 1)
+    recent = [cells for day, cells in history.items() if first <= day < forecast_date]
+    return in_coverage & (np.sum(recent, axis=0) >= rules.repeats.most)
+
+
+def _numbered_areas(area_of_cells: Names) -> tuple[list[str], Integers]:
+    """Return the sorted names of areas, and the index of each cell's area, -1 for none; shape (rows, columns)."""
+    names = sorted(set(area_of_cells.ravel().tolist()) - {""})
+    numbers = np.searchsorted(np.array(names, area_of_cells.dtype), area_of_cells)
+    return names, np.where(area_of_cells == "", -1, numbers)
+
+
 def _plan_shift(shift: Shift, problem: CoverProblem, shape: tuple[int, int]) -> ShiftPlan:
+    """Place the units of a shift greedily on a grid of some shape (rows, columns)."""
     cells, gains = greedy(problem, shift.units)
-    order, size = np.array(cells, np.int64), len(problem.max_units)
-    units, added = np.bincount(order, minlength=size), np.bincount(order, gains, minlength=size).astype(np.float64)
+    size = len(problem.max_units)
+    order = np.array(cells, np.int64)
+    units = np.bincount(order, minlength=size)
+    added = np.bincount(order, gains, minlength=size).astype(np.float64)
     rank = np.zeros(size, np.int64)
     rank[list(dict.fromkeys(cells))] = np.arange(1, np.count_nonzero(units) + 1)
     totals = ShiftTotals(
@@ -118,6 +121,8 @@ def _plan_shift(shift: Shift, problem: CoverProblem, shape: tuple[int, int]) -> 
 def _require_room(
     city: City, day: date, shift: Shift, problem: CoverProblem, is_resting: Booleans, names: list[str]
 ) -> None:
+    """Raise ValueError with the rule of the city's file that leaves too little room for the units of a shift."""
+
     def refused(rule: str, problem: str, remedy: str) -> ValueError:
         return ValueError(f"City {city.name}, patrol plan of {day}, rule patrol.{rule}: {problem}. {remedy}")
 
@@ -126,9 +131,12 @@ def _require_room(
         wishes = f"{len(names)} areas want at least {problem.min_units.max()} each"
         raise refused("least_share_per_area", f"{units}, and {wishes}", "Lower the share or add units.")
     places = [("all areas", np.ones_like(is_resting), shift.units)]
-    places += [(f"area {name}", problem.area == at, int(problem.min_units[at])) for at, name in enumerate(names)]
+    places += [
+        (f"area {name}", problem.area == number, int(problem.min_units[number])) for number, name in enumerate(names)
+    ]
     for place, inside, wanted in places:
-        room, resting = int(problem.max_units[inside].sum()), int(is_resting[inside].sum())
+        room = int(problem.max_units[inside].sum())
+        resting = int(is_resting[inside].sum())
         if room < wanted:
             rule = "repeats" if room + resting * problem.max_units.max() >= wanted else "most_units_per_cell"
             reason = f"{units}, {wanted} for {place}, where {resting} cells rest and the others have room for {room}"

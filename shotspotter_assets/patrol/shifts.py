@@ -32,17 +32,20 @@ def shift_forecasts(hourly: pa.Table, city: City, shifts: Sequence[Shift], day: 
     hours[0, hour, row, column] = hourly["expected"].to_numpy()
     hours[1, hour, row, column] = -np.log1p(-hourly["probability"].to_numpy())
     chosen = [_hours_of(shift, day, city.zone, starts) for shift in shifts]
-    expected, hazard = np.stack([hours[:, of_shift].sum(axis=1) for of_shift in chosen], axis=1)
+    expected, hazard = np.stack([hours[:, in_shift].sum(axis=1) for in_shift in chosen], axis=1)
     return ShiftForecasts(expected, -np.expm1(-hazard), in_coverage)
 
 
 def joined(forecasts: Mapping[str, ShiftForecasts], weights: Mapping[str, float]) -> tuple[ShiftForecasts, Array]:
     """Return the forecasts of targets together, and their expected events times the weights, of the same shape."""
-    every = list(forecasts.values())
-    expected = np.sum([one.expected for one in every], axis=0)
-    probability = 1 - np.prod([1 - one.probability for one in every], axis=0)
-    weighted = np.sum([weights.get(name, 1.0) * one.expected for name, one in forecasts.items()], axis=0)
-    return ShiftForecasts(expected, probability, np.any([one.in_coverage for one in every], axis=0)), weighted
+    of_targets = list(forecasts.values())
+    together = ShiftForecasts(
+        expected=np.sum([shifts.expected for shifts in of_targets], axis=0),
+        probability=1 - np.prod([1 - shifts.probability for shifts in of_targets], axis=0),
+        in_coverage=np.any([shifts.in_coverage for shifts in of_targets], axis=0),
+    )
+    weighted = np.sum([weights.get(name, 1.0) * shifts.expected for name, shifts in forecasts.items()], axis=0)
+    return together, weighted
 
 
 def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
@@ -56,7 +59,8 @@ def shift_window(shift: Shift, day: date, zone: ZoneInfo) -> tuple[datetime, dat
 
 def totals_note(shifts: Sequence[Shift]) -> str:
     """Return why the totals of a day's shifts differ from the day's, in one sentence; "" if they have the day's hours."""
-    late, covering = [], np.zeros(24, np.int64)
+    late = []
+    covering = np.zeros(24, np.int64)
     for shift in shifts:
         end = shift.end + 24 * (shift.end <= shift.start)
         # Hours before the first shift may belong to one that began on the day before.
@@ -67,11 +71,13 @@ def totals_note(shifts: Sequence[Shift]) -> str:
 
 
 def _spans(is_in: Booleans, words: str) -> list[str]:
+    """Return words with each stretch of flagged hours, shape (24,), such as "no shift has 4:00 to 8:00"."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], is_in, [False]]))).reshape(-1, 2)
     return [f"{words} {first}:00 to {last}:00" for first, last in edges.tolist()]
 
 
 def _hours_of(shift: Shift, day: date, zone: ZoneInfo, starts: Days) -> Booleans:
+    """Flag the hours of a shift among forecast ones, which begin at `starts` (UTC); raise ValueError if one is missing."""
     begin, end = shift_window(shift, day, zone)
     first, last = (np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "s") for moment in (begin, end))
     wanted = np.arange(first, last, np.timedelta64(1, "h"))

@@ -38,6 +38,7 @@ class Alerts:
         return len(self.days)
 
     def chosen(self, chosen: Booleans) -> "Alerts":
+        """Return the flagged alerts; `chosen` has shape (alerts,)."""
         return Alerts(self.days[chosen], self.longitude[chosen], self.latitude[chosen])
 
     def cells(self, city: City) -> Integers:
@@ -49,8 +50,9 @@ def nearest_parts(city: City, parts: Parts, alerts: Alerts) -> Integers:
     """Return the nearest part within `MAX_METRES_AWAY` in each alert's cell; -1 for none; shape (alerts,)."""
     points = shapely.points(Plane.of(city.box).metres(np.column_stack([alerts.longitude, alerts.latitude])))
     alert, part = shapely.STRtree(parts.lines).query(points, predicate="dwithin", distance=MAX_METRES_AWAY)
-    own = parts.cell[part] == alerts.cells(city)[alert]
-    alert, part = alert[own], part[own]
+    in_cell = parts.cell[part] == alerts.cells(city)[alert]
+    alert = alert[in_cell]
+    part = part[in_cell]
     order = np.lexsort((shapely.distance(points[alert], parts.lines[part]), alert))
     alert, first = np.unique(alert[order], return_index=True)
     nearest = np.full(len(alerts), -1)
@@ -70,18 +72,21 @@ class StreetShares:
     @classmethod
     def fit(cls, city: City, parts: Parts, alerts: Alerts) -> "StreetShares":
         """Fit to past alerts. A cell's alerts of a day have a weight of one together, and older days less."""
-        cell, part = alerts.cells(city), nearest_parts(city, parts, alerts)
+        cell = alerts.cells(city)
+        part = nearest_parts(city, parts, alerts)
         place = np.where(part >= 0, part, len(parts) + cell)
-        days_and_cells = np.column_stack([alerts.days.astype(np.int64), cell])
-        groups, group, number = np.unique(days_and_cells, axis=0, return_inverse=True, return_counts=True)
+        day = alerts.days.astype(np.int64)
+        cells_by_day, group, number = np.unique(
+            np.column_stack([day, cell]), axis=0, return_inverse=True, return_counts=True
+        )
+        places_by_day = np.unique(np.column_stack([day, place]), axis=0)
         age = (alerts.days.max() - alerts.days).astype(np.float64) if len(alerts) else np.zeros(0)
         weights = 0.5 ** (age / HALF_LIFE_DAYS) / number[group.ravel()]
         cell_of_place = _cells_of_places(parts)
         days = np.bincount(place, weights, minlength=len(cell_of_place)).astype(np.float64)
         cell_days = np.bincount(cell_of_place, days, minlength=parts.cells).astype(np.float64)
         share = (days + PRIOR_DAYS * _prior(parts, days)) / (cell_days[cell_of_place] + PRIOR_DAYS)
-        places = np.unique(np.column_stack([alerts.days.astype(np.int64), place]), axis=0)
-        return cls(parts, share, cell_days, len(places) / len(groups) if len(groups) else 1.0)
+        return cls(parts, share, cell_days, len(places_by_day) / len(cells_by_day) if len(cells_by_day) else 1.0)
 
     def divided(self, cells: Array) -> tuple[Array, Array]:
         """Divide a forecast of cells (..., cells) among segments (..., segments) and no street (..., cells)."""
@@ -91,8 +96,9 @@ class StreetShares:
 
     def by_segment(self, of_parts: Array) -> Array:
         """Sum values of parts, (..., parts), by segment, (..., segments)."""
-        at, shape = np.arange(len(self.parts)), (len(self.parts), self.parts.segments)
-        return np.asarray(of_parts @ csr_array((np.ones(len(at)), (at, self.parts.segment)), shape=shape))
+        part = np.arange(len(self.parts))
+        shape = (len(self.parts), self.parts.segments)
+        return np.asarray(of_parts @ csr_array((np.ones(len(part)), (part, self.parts.segment)), shape=shape))
 
 
 @dataclass(frozen=True)
@@ -122,19 +128,28 @@ def segment_risk(shares: StreetShares, cells: CellRisk, ends: tuple[float, float
     from scipy.stats import gamma
 
     expected, on_no_street = shares.divided(cells.expected)
-    hazards = [-np.log1p(-values) for values in (cells.probability, cells.low, cells.high)]
-    hazard, low, high = (shares.segments_per_day * shares.divided(values)[0] for values in hazards)
-    cell, share = shares.parts.cell, shares.share[: len(shares.parts)]
-    of_parts = hazards[0][cell] ** 2 * share * (1 - share) / (shares.cell_days[cell] + PRIOR_DAYS + 1)
-    variance = shares.segments_per_day**2 * shares.by_segment(of_parts)
+    hazard, low, high = (
+        shares.segments_per_day * shares.divided(-np.log1p(-values))[0]
+        for values in (cells.probability, cells.low, cells.high)
+    )
+    variance = _hazard_variance(shares, -np.log1p(-cells.probability))
     with np.errstate(divide="ignore", invalid="ignore"):
-        shape, scale = hazard**2 / variance, variance / hazard
-        of_share = np.array([gamma.ppf(end, shape, scale=scale) for end in ends])
-        below = np.hypot(np.log(low / hazard), np.log(np.minimum(of_share[0] / hazard, 1)))
-        above = np.hypot(np.log(high / hazard), np.log(np.maximum(of_share[1] / hazard, 1)))
-    hazards = [hazard, hazard * np.exp(-below), hazard * np.exp(above)]
-    probability, low, high = (-np.expm1(-np.where(hazard > 0, values, 0.0)) for values in hazards)
+        least, most = gamma.ppf(np.array(ends)[:, None], hazard**2 / variance, scale=variance / hazard)
+        below = np.hypot(np.log(low / hazard), np.log(np.minimum(least / hazard, 1)))
+        above = np.hypot(np.log(high / hazard), np.log(np.maximum(most / hazard, 1)))
+    probability, low, high = (
+        -np.expm1(-np.where(hazard > 0, values, 0.0))
+        for values in (hazard, hazard * np.exp(-below), hazard * np.exp(above))
+    )
     return SegmentRisk(expected, np.minimum(probability, expected), low, high, float(on_no_street.sum()))
+
+
+def _hazard_variance(shares: StreetShares, cell_hazard: Array) -> Array:
+    """Return the variance of each segment's hazard by that of its shares, shape (segments,)."""
+    cell = shares.parts.cell
+    share = shares.share[: len(shares.parts)]
+    of_parts = cell_hazard[cell] ** 2 * share * (1 - share) / (shares.cell_days[cell] + PRIOR_DAYS + 1)
+    return shares.segments_per_day**2 * shares.by_segment(of_parts)
 
 
 def _cells_of_places(parts: Parts) -> Integers:
@@ -147,8 +162,8 @@ def _prior(parts: Parts, days: Array) -> Array:
     of_parts = parts.metres * _nearby(parts, days[:count])
     in_cell = np.bincount(parts.cell, of_parts, minlength=parts.cells)
     has_streets = in_cell > 0
-    on_streets, off_streets = days[:count].sum(), days[count:][has_streets].sum()
-    off = off_streets / max(on_streets + off_streets, 1.0)
+    off_streets = days[count:][has_streets].sum()
+    off = off_streets / max(days[:count].sum() + off_streets, 1.0)
     return np.concatenate([(1 - off) * of_parts / in_cell[parts.cell], np.where(has_streets, off, 1.0)])
 
 

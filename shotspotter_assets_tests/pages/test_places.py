@@ -8,6 +8,7 @@ import shapely
 from shotspotter_assets.cities.city import Coverage
 from shotspotter_assets.cities.layers import Layer
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
+from shotspotter_assets.gridding.districts import cell_districts, district_areas
 from shotspotter_assets.pages.places import Places, uncovered
 from shotspotter_assets.pages.words import (
     CLASSES,
@@ -19,7 +20,6 @@ from shotspotter_assets.pages.words import (
     scale,
     set_apart,
 )
-from shotspotter_assets.patrol.plan import cell_areas
 from shotspotter_assets_tests.defs.chain import CITIES
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, layers
 from shotspotter_assets_tests.streets.town import frame_of, written
@@ -46,7 +46,7 @@ def test_plans_and_pages_give_a_district_one_name(tmp_path: Path) -> None:
     districts = layers(tmp_path).districts
     coverage = Coverage(file=districts.path, name_property=districts.name, areas={"1": TINY.start, "2": TINY.start})
     town = TINY.model_copy(update={"layers": layers(tmp_path), "coverage": coverage})
-    areas = cell_areas(town)
+    areas = cell_districts(town, district_areas(town))
     row, column = np.indices(town.shape).reshape(2, -1)
     assert [place.rpartition(", ")[2] for place in Places(town).names(row, column)] == areas.ravel().tolist()
     assert set(areas.ravel()) == {"ward 1", "ward 2"}

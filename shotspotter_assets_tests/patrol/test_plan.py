@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from shotspotter_assets.arrays import Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import Repeats
 from shotspotter_assets.geometry.shapes import polygon_feature
+from shotspotter_assets.gridding.districts import OUTSIDE, cell_districts, district_areas
 from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_table, patrols_before, write_plan
-from shotspotter_assets.patrol.plan import OUTSIDE, cell_areas, plan_day
+from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets.patrol.shifts import ShiftForecasts
 from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP
 from shotspotter_assets_tests.evaluation.cities import square_city
@@ -182,20 +184,24 @@ def square(name: str, west: float, east: float, north: float) -> dict:
     return polygon_feature((west, 0, east, north), {"district": name})
 
 
+def areas_of(city: City) -> Names:
+    return cell_districts(city, district_areas(city), OUTSIDE)
+
+
 def test_published_areas_hold_the_centres_of_their_cells(tmp_path):
-    found = cell_areas(city(tmp_path, [square("1D", 0, 2, 4), square("2D", 1, 3.4, 4)]))
+    found = areas_of(city(tmp_path, [square("1D", 0, 2, 4), square("2D", 1, 3.4, 4)]))
     # Columns by centre: 0.5 and 1.5 in the first area, 2.5 in the second; the centre 3.5 lies outside of both.
     assert (found == ["1D", "1D", "2D", OUTSIDE]).all()
 
 
 def test_rows_count_from_the_south(tmp_path):
-    names = cell_areas(city(tmp_path, [square("1D", 0, 4, 1)]))
+    names = areas_of(city(tmp_path, [square("1D", 0, 4, 1)]))
     assert (names[0] == "1D").all()
     assert (names[1:] == OUTSIDE).all()
 
 
 def test_without_published_areas_they_are_the_quadrants_of_the_grid():
-    found = cell_areas(city())
+    found = areas_of(city())
     assert found[0, 0] == "south-west"
     assert found[3, 0] == "north-west"
     assert found[0, 3] == "south-east"

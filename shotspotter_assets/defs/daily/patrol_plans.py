@@ -66,8 +66,9 @@ def _with_plan(
     store: Store, city: City, rules: PatrolRules, issue_date: date, issued: Sequence[_Issued]
 ) -> panel.Metadata:
     """Plan the day after the issue date by the forecasts of one or more targets; write the plan and return its panel."""
+    from shotspotter_assets.gridding.districts import OUTSIDE, cell_districts, district_areas
     from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_csv, dispatch_table, patrols_before, write_plan
-    from shotspotter_assets.patrol.plan import cell_areas, plan_day
+    from shotspotter_assets.patrol.plan import plan_day
     from shotspotter_assets.patrol.shifts import joined, shift_forecasts
     from shotspotter_assets.serving.pictures import patrol_map
     from shotspotter_assets.storage.fingerprints import sha256
@@ -76,7 +77,7 @@ def _with_plan(
     hourly = {forecast.target: forecast.store.read_table(HOURLY, city.name, issue_date) for forecast in issued}
     by_target = {target: shift_forecasts(hours, city, rules.shifts, day) for target, hours in hourly.items()}
     shifts, weighted = joined(by_target, rules.weights)
-    areas = cell_areas(city)
+    areas = cell_districts(city, district_areas(city), OUTSIDE)
     plan = plan_day(
         city, day, weighted, shifts.in_coverage, areas=areas, history=patrols_before(store, city, issue_date)
     )
