@@ -30,7 +30,7 @@ FIGURE: Final = "application/vnd.plotly.v1+json"
 NUMBERS: Final = {"boolean": ipw.Checkbox, "integer": ipw.IntText, "number": ipw.FloatText}  # widgets by JSON type
 
 
-def _laid_out(widget: ipw.DescriptionWidget) -> Any:
+def _laid_out(widget: Any) -> Any:
     """Return a widget with the widths that line up all widgets."""
     widget.style.description_width = "130px"
     widget.layout.width = "420px"
