@@ -58,9 +58,9 @@ def own_settings(city: City, asset: Asset) -> str:
     return sha256(json.dumps(values, separators=(",", ":"), ensure_ascii=False))[:8] if keys else ""
 
 
-def grid_settings(city: City, *, of_target: bool = False) -> str:
-    """Return box, cells, event types and counted rows of a city, and the events of its target if asked, as JSON."""
-    events = {"target": city.targets[city.target]} if of_target else {}
+def grid_settings(city: City) -> str:
+    """Return box, cells, event types and counted rows of a city, and the events of its target, as JSON."""
+    events = {"target": city.targets[city.target]}
     keys = {*Asset.CLEANED_ALERTS.spec.keys, *Asset.GRID_TENSORS.spec.keys}
     return json.dumps(city.model_dump(include=keys) | events)
 

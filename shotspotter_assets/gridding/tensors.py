@@ -32,8 +32,7 @@ def grid_schema(hours: int, city: City) -> pa.Schema:
     """Return the schema of a day's sparse tensor, with the dense shape and the settings of the day as metadata."""
     shape = {"hours": hours, "gunshot_types": type_layers(city), "rows": city.grid.rows, "columns": city.grid.columns}
     settings = stored.settings_hash(city, Asset.GRID_TENSORS)
-    metadata = {"shape": json.dumps(shape), "time_precision": city.time_precision}
-    metadata |= {stored.GRID: stored.grid_settings(city), stored.SETTINGS: settings}
+    metadata = {"shape": json.dumps(shape), "time_precision": city.time_precision, stored.SETTINGS: settings}
     return TENSORS.schema.with_metadata(metadata)
 
 

@@ -1,7 +1,6 @@
 """The page of past days: each forecast with the observed alerts, in plain words."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import date
 from typing import Any, Final
 
@@ -23,9 +22,9 @@ from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
 from shotspotter_assets.serving.risk_tables import MODEL_PREFIX, is_of_grid, next_day_rows
-from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, FORECAST_RECORD, PLAN, PLAN_RECORD, TENSORS
-from shotspotter_assets.storage.errors import MissingObjectError
+from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, PLAN, TENSORS, Asset
 from shotspotter_assets.storage.fingerprints import sha256
+from shotspotter_assets.storage.lineage import read_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
@@ -39,16 +38,20 @@ def has_plans(city: City) -> bool:
 
 
 def stamps(store: Store, city: City, last_known: date) -> Iterator[tuple[date, str]]:
-    """Yield the known days with all files of a forecast, each with a hash of forecast, plans, alerts and rules."""
-    known, plans = store.days_present(TENSORS, city.name, last=last_known), store.days_present(PLAN_RECORD, city.name)
+    """Yield the known days with forecast and alerts, each with a hash of the lineage of these and of plans, and of rules."""
+    known = store.days_present(TENSORS, city.name, last=last_known) & store.days_present(CLEANED, city.name)
+    forecasts = read_lineage(store, Asset.RISK_FORECASTS, city.name)
+    grids = read_lineage(store, Asset.GRID_TENSORS, city.name)
+    plans = read_lineage(store, Asset.PATROL_PLANS, city.name)
     rules = city.model_dump_json(include={"patrol", "targets"})
     for issue_date in sorted(store.days_present(FORECAST, city.name)):
         if (day := issue_date + ONE_DAY) in known:
-            files = [(FORECAST_RECORD, issue_date), (TENSORS, day), (CLEANED, day)]
-            files += [(PLAN_RECORD, at) for at in _plans_of(day) if at in plans]
-            records = (store.read_bytes(file, city.name, at) for file, at in files)
-            with suppress(MissingObjectError):
-                yield day, sha256(rules, *(record.hex() for record in records))[:16]
+            origins = [
+                forecasts.get(str(issue_date)),
+                grids.get(str(day)),
+                *(plans.get(str(at)) for at in _plans_of(day)),
+            ]
+            yield day, sha256(rules, *map(str, origins))[:16]
 
 
 def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:

@@ -108,7 +108,7 @@ class Forecast:
 
 def grid_version(city: City) -> str:
     """Return the hash of box, cells and counted events by which a forecast fits the city's file."""
-    return sha256(grid_settings(city, of_target=True))[:16]
+    return sha256(grid_settings(city))[:16]
 
 
 def is_over(day: date, city: City, now: datetime) -> bool:

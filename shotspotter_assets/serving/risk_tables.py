@@ -80,7 +80,7 @@ def _offset(record: ServingRecord, served: Fitted, history: History, fireworks: 
 
 def with_facts(table: pa.Table, city: City, lead: int, total: tuple[float, float], replayed: bool) -> pa.Table:
     """Return a forecast with its facts as metadata: grid, lead, 80% interval of all alerts of the day, and replayed or not."""
-    facts = {GRID: grid_settings(city, of_target=True), LEAD: str(lead), TOTAL: json.dumps(total)}
+    facts = {GRID: grid_settings(city), LEAD: str(lead), TOTAL: json.dumps(total)}
     return table.replace_schema_metadata(facts | ({REPLAYED: "true"} if replayed else {}))
 
 
@@ -192,7 +192,7 @@ def lead_of(forecast: pa.Table) -> int:
 def is_of_grid(forecast: pa.Table, city: City) -> bool:
     """Return True if a stored forecast has the city's present box and cells, and the target's present events."""
     stored = (forecast.schema.metadata or {}).get(GRID.encode(), b"{}")
-    return bool(json.loads(stored) == json.loads(grid_settings(city, of_target=True)))
+    return bool(json.loads(stored) == json.loads(grid_settings(city)))
 
 
 def is_replayed(forecast: pa.Table) -> bool:

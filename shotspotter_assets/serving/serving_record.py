@@ -15,11 +15,19 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 
 WEEK: Final = timedelta(days=7)
-PLACE: Final = ("box", "grid", "targets")  # keys of `settings` without whose values models forecast something else
+PLACE: Final = (
+    "box",
+    "grid",
+    "targets",
+)  # keys of `settings` with other values of which models forecast something else
 
 
 class ServingRecord(TrainingRecord):
-    """Live models after a day: files, reasons, and first day."""
+    """Live models after a day: files, reasons, and first day.
+
+    `settings` and `data_sha256` answer whether these models may still serve. Whether a partition is made from its present
+    inputs is another question, which its lineage answers: models stay usable after alerts were corrected.
+    """
 
     stored_as = SERVING_RECORD
 

@@ -3,7 +3,8 @@ from datetime import timedelta
 import pytest
 
 from shotspotter_assets.pages.past_days import NO_PLAN, OUT_OF_REACH, REACHED, past_day, stamps
-from shotspotter_assets.storage.catalogue import CLEANED, PLAN
+from shotspotter_assets.storage.catalogue import CLEANED, PLAN, Asset
+from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.pages.site_of_tiny_city import CITY, ISSUED, TinySite
 
@@ -24,8 +25,7 @@ def test_alerts_in_planned_shifts_are_within_reach_or_not(tiny_site: TinySite, r
 def test_alerts_that_move_within_their_hour_rebuild_the_day(copy: Store, tiny_site: TinySite) -> None:
     day = tiny_site.last_issued
     before = dict(stamps(copy, tiny_site.city, day))
-    alerts = copy.read_table(CLEANED, CITY, day)
-    copy.write_table(CLEANED, alerts.sort_by([("time_utc", "descending")]), CITY, day)
+    record_lineage(copy, Asset.GRID_TENSORS, CITY, {day: Origin("moved alerts")})
     after = dict(stamps(copy, tiny_site.city, day))
     assert [one for one in after if after[one] != before[one]] == [day]
     copy.delete(CLEANED, CITY, day)

@@ -29,7 +29,17 @@ from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.serving import issued_forecasts
 from shotspotter_assets.serving.risk_tables import is_of_grid
 from shotspotter_assets.sources.day_table import Day, DayTable
-from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, PAGE, PLAN, TENSORS, TOP_STREETS
+from shotspotter_assets.storage.catalogue import (
+    FORECAST,
+    FORECAST_RECORD,
+    HOURLY,
+    PAGE,
+    PLAN,
+    TENSORS,
+    TOP_STREETS,
+    Asset,
+)
+from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredFile
 from shotspotter_assets_tests.defs.chain import CITIES
@@ -106,6 +116,7 @@ def test_a_corrected_day_is_rebuilt_and_the_others_are_kept(copy: Store, tiny_si
     day = tiny_site.last_issued
     before = PagesRecord.find(copy, CITY)
     copy.write_table(TENSORS, copy.read_table(TENSORS, CITY, day)[:0], CITY, day)
+    record_lineage(copy, Asset.GRID_TENSORS, CITY, {day: Origin("no alerts")})
     made = make_pages(copy, tiny_site.city)
     after = PagesRecord.find(copy, CITY)
     assert [one for one in after.past if after.past[one] != before.past[one]] == [f"day-{day}.js"]
@@ -328,7 +339,7 @@ def test_forecasts_of_another_grid_are_not_drawn(copy: Store, tiny_site: TinySit
     for day in copy.days_present(FORECAST, CITY):
         table = copy.read_table(FORECAST, CITY, day)
         assert is_of_grid(table, tiny_site.city)
-        facts = table.schema.metadata | {GRID.encode(): grid_settings(wider, of_target=True)}
+        facts = table.schema.metadata | {GRID.encode(): grid_settings(wider)}
         copy.write_table(FORECAST, table.replace_schema_metadata(facts), CITY, day)
     shutil.rmtree(Path(copy.root) / "city_pages")  # made before the change
     made = make_pages(copy, tiny_site.city)

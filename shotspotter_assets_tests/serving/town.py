@@ -69,7 +69,7 @@ def issue(
         models_from=issue_date, why_served=(), expected_alerts=3.0, expected_alerts_low=1.0, expected_alerts_high=5.0,
         interval="", hours="", types="", lead=1, last_known=issue_date, drivers=drivers, issued_at=str(issued_at), version="v",
     )  # fmt: skip
-    table = table.replace_schema_metadata({GRID.encode(): grid_settings(city, of_target=True)})
+    table = table.replace_schema_metadata({GRID.encode(): grid_settings(city)})
     top = TOP_LOCATIONS.schema.empty_table()
     forecast = Forecast(table, hourly or HOURLY.schema.empty_table(), top, b"{}", record)
     write_forecast(store, forecast)
