@@ -22,7 +22,7 @@ from shotspotter_assets.city_files import CityFile
 from shotspotter_assets.geometry.grid import Box, Grid
 from shotspotter_assets.patrol.cover import CoverProblem, reach_matrix
 from shotspotter_assets.patrol.plan import plan_day
-from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
+from shotspotter_assets.sources.source_kinds import Simulated
 
 ROWS, COLUMNS = 36, 36
 HOURS = (("day", 6, 14), ("evening", 14, 22), ("night", 22, 6))
@@ -36,7 +36,7 @@ def city_with(units: int, radius_m: float, *, rules: bool) -> City:
         start=date(2024, 1, 1),
         box=Box(west=-77.0485, south=38.81475, east=-76.9005, north=38.96875),
         grid=Grid(rows=ROWS, columns=COLUMNS),
-        source=SimulatedSettings(kind="simulated"),
+        source=Simulated(kind="simulated"),
         patrol=PatrolRules(
             shifts=tuple(Shift(name=name, start=start, end=end, units=units) for name, start, end in HOURS),
             radius_m=radius_m,

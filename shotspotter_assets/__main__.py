@@ -61,8 +61,12 @@ def check_cities(folder: Path | None) -> None:
 
     folder = folder or cities_folder(os.environ)
     cities = checked_cities(folder, os.environ)
-    problems, warnings, usable = [*cities.unusable.values()], [], []
-    for name, city in ((name, city) for name, city in cities.items() if name not in cities.unusable):
+    problems = list(cities.unusable.values())
+    warnings: list[str] = []
+    usable: list[str] = []
+    for name, city in cities.items():
+        if name in cities.unusable:
+            continue
         try:
             CityFactors.read(city)
             if city.streets is not None:
@@ -114,39 +118,33 @@ def status(city: str | None) -> None:
         click.echo(status_text(settings, city, instance))
 
 
-_DAY = click.DateTime(["%Y-%m-%d"])
+def _add_command(word: "Word", description: str, undo_description: str) -> None:
+    """Add the command that writes a person's word about a day, or days, of a city, or takes it back."""
+    day_type = click.DateTime(["%Y-%m-%d"])
+
+    @main.command(word, help=description)
+    @click.argument("city")
+    @click.argument("day", type=day_type, metavar="DAY")
+    @click.argument("last", type=day_type, metavar="[LAST]", required=False)
+    @click.option("--undo", is_flag=True, help=undo_description)
+    def say_word(city: str, day: datetime, last: datetime | None, *, undo: bool) -> None:
+        from shotspotter_assets.say import say
+        from shotspotter_assets.settings import Settings
+
+        settings = Settings.from_environment(os.environ)
+        try:
+            lines = say(settings, city, word, day.date(), (last or day).date(), is_undone=undo)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+        click.echo("\n".join(lines))
 
 
-@main.command()
-@click.argument("city")
-@click.argument("day", type=_DAY, metavar="DAY")
-@click.argument("last", type=_DAY, metavar="[LAST]", required=False)
-@click.option("--undo", is_flag=True, help="Take the report back.")
-def quiet(city: str, day: datetime, last: datetime | None, *, undo: bool) -> None:
-    """Report that CITY had no alerts on DAY, or from DAY to LAST."""
-    _say("quiet", city, day, last, undo=undo)
-
-
-@main.command()
-@click.argument("city")
-@click.argument("day", type=_DAY, metavar="DAY")
-@click.argument("last", type=_DAY, metavar="[LAST]", required=False)
-@click.option("--undo", is_flag=True, help="Take the acceptance back.")
-def accept(city: str, day: datetime, last: datetime | None, *, undo: bool) -> None:
-    """Accept the number of alerts of CITY on DAY, or from DAY to LAST, although it is far from usual."""
-    _say("accept", city, day, last, undo=undo)
-
-
-def _say(word: "Word", city: str, day: datetime, last: datetime | None, *, undo: bool) -> None:
-    from shotspotter_assets.say import say
-    from shotspotter_assets.settings import Settings
-
-    settings = Settings.from_environment(os.environ)
-    try:
-        lines = say(settings, city, word, day.date(), (last or day).date(), is_undone=undo)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo("\n".join(lines))
+_add_command("quiet", "Report that CITY had no alerts on DAY, or from DAY to LAST.", "Take the report back.")
+_add_command(
+    "accept",
+    "Accept the number of alerts of CITY on DAY, or from DAY to LAST, although it is far from usual.",
+    "Take the acceptance back.",
+)
 
 
 @main.command()
@@ -163,9 +161,15 @@ def fold(city: str, cutoff: datetime, model: str, days: int, test_days: int, *, 
     from shotspotter_assets.explore.tables import open_store
 
     store, cities = open_store(base=Path.cwd())
-    windows = (None, None) if full else (days, test_days)
     try:
-        report, scores, _ = train_small_fold(store, find_city(cities, city), cutoff.date(), *windows, model=model)
+        report, scores, _ = train_small_fold(
+            store,
+            find_city(cities, city),
+            cutoff.date(),
+            days=None if full else days,
+            test_days=None if full else test_days,
+            model=model,
+        )
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(fold_text(report, scores))
@@ -184,27 +188,28 @@ def layers(city: str, roads: tuple[Path, ...], areas: Path | None, to: Path | No
     from shotspotter_assets.settings import checked_cities, cities_folder
 
     cities = cities_folder(os.environ).absolute()
-    found, to = find_city(checked_cities(cities, os.environ), city), (to or cities / city).absolute()
-    shown = {}
+    layered_city = find_city(checked_cities(cities, os.environ), city)
+    to = (to or cities / city).absolute()
+    entries = {}
     try:
-        made = {"districts": tiger_areas(areas, found.box)} if areas else {}
-        made["streets"] = tiger_streets([*{file.resolve(): file for file in roads}.values()], found.box)
-        files = {name: to / f"{name}.parquet" for name in made}
+        shapes = {"districts": tiger_areas(areas, layered_city.box)} if areas else {}
+        shapes["streets"] = tiger_streets([*{file.resolve(): file for file in roads}.values()], layered_city.box)
+        files = {name: to / f"{name}.parquet" for name in shapes}
         if present := [str(file) for file in files.values() if file.exists()]:
             raise FileExistsError(f"{present[0]} is there already; remove it, or name another folder with --to.")
         to.mkdir(parents=True, exist_ok=True)
         for name, file in files.items():
-            made[name].to_parquet(file)
+            shapes[name].to_parquet(file)
             path = file.relative_to(cities) if file.is_relative_to(cities) else file
-            shown[name] = f"{{path: {json.dumps(str(path), ensure_ascii=False)}, name: name"
-            click.echo(f"{file}: {len(made[name]):,} {name}")
+            entries[name] = f"{{path: {json.dumps(str(path), ensure_ascii=False)}, name: name"
+            click.echo(f"{file}: {len(shapes[name]):,} {name}")
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Add to {cities / city}.yaml:")
     if areas:
-        click.echo(f"layers:\n  districts: {shown['districts']}}}")
-    click.echo(f"streets: {shown['streets']}, only: {{mtfcc: [S1200, S1400]}}}}")
-    for line in uncovered(found, {name: shapes.geometry for name, shapes in made.items()}):
+        click.echo(f"layers:\n  districts: {entries['districts']}}}")
+    click.echo(f"streets: {entries['streets']}, only: {{mtfcc: [S1200, S1400]}}}}")
+    for line in uncovered(layered_city, {name: layer.geometry for name, layer in shapes.items()}):
         click.echo(f"Warning: {line}", err=True)
 
 

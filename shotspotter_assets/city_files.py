@@ -36,14 +36,15 @@ class CityFile(City):
 
     @model_validator(mode="after")
     def _has_usable_sources(self) -> "CityFile":
+        """Refuse sources that share a folder or an address, and days that no source has."""
         landing = [source for source in self.all_sources if isinstance(source, LandingSettings)]
         folders = [source.folder or self.name for source in landing if source.path is None]
         if any(isinstance(source, SimulatedSettings) for source in self.other_sources):
             raise ValueError("other_sources cannot be simulated")
-        if any(f"{one}/".startswith(f"{other}/") for one, other in permutations(folders, 2)):
+        if any(f"{folder}/".startswith(f"{other}/") for folder, other in permutations(folders, 2)):
             raise ValueError(SHARED_FOLDER)
-        addresses = Counter(one.address for one in self.all_sources if one.address)
-        for address in (one for one, sources in addresses.items() if sources > 1):
+        [(address, sources)] = Counter(source.address for source in self.all_sources).most_common(1)
+        if address and sources > 1:
             raise ValueError(
                 f"two live sources have the address {address}, so their answers would replace each other; name it once"
             )
@@ -90,7 +91,9 @@ def load_cities(
     files = sorted(file for file in folder.glob("[!.]*") if file.suffix.lower() in (".yaml", ".yml"))
     if not files:
         raise CityFileError(f"The cities folder {folder} holds no *.yaml file; add one file per city.")
-    cities, unusable, good = dict[str, City](), dict[str, str](), dict[Path, str]()
+    cities: dict[str, City] = {}
+    unusable: dict[str, str] = {}
+    good: dict[Path, str] = {}
 
     def add(file: Path, text: str) -> None:
         city = load_city(file, text)
@@ -104,7 +107,8 @@ def load_cities(
             add(file, text)
             good[file] = text
         except CityFileError as error:
-            name, problem = file.stem if file.suffix == ".yaml" else file.name, str(error)
+            name = file.stem if file.suffix == ".yaml" else file.name
+            problem = str(error)
             if last_good and file.suffix == ".yaml" and (last := last_good.read(file)):
                 text, since = last
                 with suppress(CityFileError):
@@ -180,6 +184,7 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def _with_paths(file: Path, city: City) -> City:
+    """Return the city with whole paths; raise CityFileError if one does not exist, or two landing folders overlap."""
     folder = file.parent.absolute()
 
     def located(key: str, part: _Part, field: str = "path") -> _Part:
@@ -197,20 +202,23 @@ def _with_paths(file: Path, city: City) -> City:
     layers = {key: located(f"layers.{key}", layer) for key, layer in city.layers.given().items()}
     changes = {
         "source": source("source", city.source),
-        "other_sources": tuple(source(f"other_sources.{at}", one) for at, one in enumerate(city.other_sources)),
+        "other_sources": tuple(
+            source(f"other_sources.{number}", part) for number, part in enumerate(city.other_sources)
+        ),
         "layers": city.layers.model_copy(update=layers),
         "factors": {name: located(f"factors.{name}", factor) for name, factor in city.factors.items()},
         "streets": city.streets and located("streets", city.streets),
         "coverage": city.coverage and located("coverage", city.coverage, "file"),
     }
     city = city.model_copy(update=changes)
-    landing = [one for one in city.all_sources if isinstance(one, LandingSettings)]
-    paths = [one.path for one in landing if one.path is not None]
-    for one, other in permutations(paths, 2):
-        if one.resolve().is_relative_to(other.resolve()):
-            raise CityFileError(f"{file}: {SHARED_FOLDER} ({one}).")
-        if one.parts[-2:] == other.parts[-2:]:  # these name the rows in the store
-            raise CityFileError(f"{file}: the folders {one} and {other} end alike; rename one, or the folder above it.")
+    landing = [part for part in city.all_sources if isinstance(part, LandingSettings)]
+    for path, other in permutations([part.path for part in landing if part.path is not None], 2):
+        if path.resolve().is_relative_to(other.resolve()):
+            raise CityFileError(f"{file}: {SHARED_FOLDER} ({path}).")
+        if path.parts[-2:] == other.parts[-2:]:  # these name the rows in the store
+            raise CityFileError(
+                f"{file}: the folders {path} and {other} end alike; rename one, or the folder above it."
+            )
     return city
 
 

@@ -146,7 +146,8 @@ def _definitions() -> dg.Definitions:
 
 
 def _run(launch: Launch) -> list[str]:
-    started, selection = time.monotonic(), {dg.AssetKey([launch.city, asset]) for asset in launch.assets}
+    started = time.monotonic()
+    selection = {dg.AssetKey([launch.city, asset]) for asset in launch.assets}
     job = _definitions().resolve_implicit_global_asset_job_def().get_subset(asset_selection=selection)
     ops = {f"{launch.city}__{asset}": {"config": values} for asset, values in launch.config.items()}
     config = {"ops": ops, "loggers": {"console": {"config": {"log_level": "WARNING"}}}}
@@ -154,7 +155,7 @@ def _run(launch: Launch) -> list[str]:
         result = job.execute_in_process(run_config=config, instance=instance, tags=launch.tags)
     click.echo(f"{launch.title}: {time.monotonic() - started:.0f} s")
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
-    return [f"{one.check_name} of {one.asset_key.to_user_string()}: {one.description}" for one in failed]
+    return [f"{check.check_name} of {check.asset_key.to_user_string()}: {check.description}" for check in failed]
 
 
 def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> ScoreTable:
@@ -162,9 +163,10 @@ def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> Scor
     from shotspotter_assets.sources.simulated.source import SimulatedSource
 
     forecasts = store.read_table(FOLD_FORECASTS, city.name, fold)
-    at, (row, column) = dates_of(forecasts) - np.datetime64(fold), cells_of(forecasts)
+    days = (dates_of(forecasts) - np.datetime64(fold)).astype(np.int64)
+    row, column = cells_of(forecasts)
     risk = SimulatedSource(city).true_risk(fold, city.last_test_day(fold))
-    truth = clip_probability(risk[at.astype(np.int64), row, column])
+    truth = clip_probability(risk[days, row, column])
     beside = forecasts.select(["date", "row", "column", "observed", HISTORICAL_MEAN])
     rows = all_rows(beside.append_column("truth", [truth]), [])
     return ScoreTable(rows | scores.rows | {(ALL, ALL, "truth", "seconds_to_train"): Score(None)})
@@ -172,34 +174,43 @@ def with_truth(store: Store, city: City, fold: date, scores: ScoreTable) -> Scor
 
 def _show_results(store: Store, city: City) -> None:
     """Print the fold's scores, the last forecast with its likeliest places and units, and the nowcast."""
-    name = city.name
-    fold, _, issue = DEMONSTRATIONS[name]
     store = store.of(city.target)
-    report = FoldReport.load(store, name, fold)
-    scores = ScoreTable.load(store, FOLD_SCORES, name, fold)
+    _show_scores(store, city)
+    _show_forecast(store, city)
+    _show_nowcast(store, city)
+
+
+def _show_scores(store: Store, city: City) -> None:
+    fold = DEMONSTRATIONS[city.name].fold
+    report = FoldReport.load(store, city.name, fold)
+    scores = ScoreTable.load(store, FOLD_SCORES, city.name, fold)
     truth = ""
     if isinstance(city.source, SimulatedSettings):
         scores = with_truth(store, city, fold, scores)
         truth = " truth is the risk from which alerts are drawn."
-    files = store.uri(FOLD_REPORT, name, fold).removesuffix(FOLD_REPORT.file)
+    files = store.uri(FOLD_REPORT, city.name, fold).removesuffix(FOLD_REPORT.file)
     click.echo(f"\n{fold_text(report, scores)}\n\n{LEGEND}")
     click.echo("stack combines forecasters, network among them, and serves by default.", nl=False)
     click.echo(
         f" conv_lstm is the report's network.{truth}\nThe networks are small here. {FULL_SIZE}\nreport and plots: {files}"
     )
-    facts = load_record(store, name, issue)
+
+
+def _show_forecast(store: Store, city: City) -> None:
+    """Print the last forecast with its likeliest places, and the units of its plan."""
+    issue = DEMONSTRATIONS[city.name].last_issue
+    facts = load_record(store, city.name, issue)
     assert isinstance(facts, ForecastRecord)
     interval = f"{facts.expected_alerts_low:.0f} to {facts.expected_alerts_high:.0f} (80% interval)"
     expected = f"{facts.expected_alerts:.1f} alerts expected, {interval}"
     click.echo(f"\nForecast of {long_day(facts.forecast_date)} by {facts.served}: {expected}")
-    top = store.read_table(TOP_LOCATIONS, name, issue).slice(0, SHOWN_PLACES)
+    top = store.read_table(TOP_LOCATIONS, city.name, issue).slice(0, SHOWN_PLACES)
     places = Places(city).names(top["row"].to_numpy(), top["column"].to_numpy())
     for place, probability in zip(places, top["probability"].to_pylist(), strict=True):
         click.echo(f"  {probability:4.0%}  {place}")
-    plan, _ = read_plan(store, name, issue)
+    plan, _ = read_plan(store, city.name, issue)
     units = plan.to_pandas().groupby("shift", sort=False)["units"].sum()
     click.echo(f"  patrol units by shift: {', '.join(f'{shift} {number}' for shift, number in units.items())}")
-    _show_nowcast(store, city)
 
 
 def _show_nowcast(store: Store, city: City) -> None:

@@ -1,17 +1,17 @@
 """The commands `quiet` and `accept`: a person's word about days, and what it changes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import ONE_DAY, days_between
 from shotspotter_assets.city_files import find_city
 from shotspotter_assets.defs.resources import SourcesResource, StoreResource
-from shotspotter_assets.quality.day_decisions import day_decisions
+from shotspotter_assets.quality.day_decisions import snapshot_decisions
 from shotspotter_assets.settings import Settings
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.day_words import Word
-from shotspotter_assets.sources.known_days import Decisions
 from shotspotter_assets.sources.snapshot import take_snapshot
 
 
@@ -26,21 +26,14 @@ def say(settings: Settings, name: str, word: Word, first: date, last: date, *, i
     yesterday = local_time.today(city.zone) - ONE_DAY
     if not city.start <= first <= last <= yesterday:
         raise ValueError(f"City {name}: {first} to {last} are no days from {city.start} to {yesterday}.")
-
     folder = sources.words(city)
-
-    def decisions() -> Decisions:
-        table = DayTable.read(store, name)
-        words = folder.read()
-        readers = sources.readers(city, store)
-        snapshot = take_snapshot(city, readers, store, local_time.now(), poll_seconds=None, words=words)
-        found = snapshot.day_rows(table, snapshot.stored_days(table))
-        return day_decisions(city, snapshot.reports, words, found, yesterday)
-
-    before = decisions()
+    readers = sources.readers(city, store)
+    snapshot = take_snapshot(city, readers, store, local_time.now(), poll_seconds=None, words=folder.read())
+    table = DayTable.read(store, name)
+    before = snapshot_decisions(snapshot, table, yesterday)
     for day in days_between(first, last):
         (folder.remove if is_undone else folder.add)(word, day)
-    after = decisions()
+    after = snapshot_decisions(replace(snapshot, words=folder.read()), table, yesterday)
     return [
         f"{name}: {day} is {after[day].state.replace('_', ' ')}. {after[day].why}"
         + (" The word is without effect." if after[day] == before[day] else "")

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from shotspotter_assets.cities.last_good import LastGoodFiles
 from shotspotter_assets.city_files import PACKAGE_CITIES, Cities, CityFileError, CityFiles, load_cities
@@ -16,7 +15,6 @@ from shotspotter_assets.wording import CHECKOUT, IS_CHECKOUT
 BASE_FOLDER = CHECKOUT if IS_CHECKOUT else Path.cwd()
 """Default parent of store and landing folders: the checkout, or the working folder of an installed wheel."""
 INSTANCE = Path(__file__).with_name("dagster.yaml")  # limits of runs, monitoring, retries, event log
-TEXTS = ("ui_url", "pages_url", "sagemaker_role", "sagemaker_image")  # settings that are read as they are
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +38,19 @@ class Settings:
         cities = checked_cities(cities_folder(environ), environ, keep=True)
         for problem in cities.unusable.values():
             log.warning("%s (The other cities go on.)", problem)
-        texts: dict[str, Any] = {name: text for name in TEXTS if (text := environ.get(f"SHOTSPOTTER_{name.upper()}"))}
+
+        def text(name: str, default: str) -> str:
+            return environ.get(f"SHOTSPOTTER_{name}") or default
+
         return cls(
             cities=cities,
-            store_root=environ.get("SHOTSPOTTER_STORE") or str(BASE_FOLDER / "store"),
-            landing_root=environ.get("SHOTSPOTTER_LANDING") or str(BASE_FOLDER / "landing"),
-            poll_seconds=_poll_seconds(environ.get("SHOTSPOTTER_POLL_SECONDS") or str(cls.poll_seconds)),
-            **texts,
+            store_root=text("STORE", str(BASE_FOLDER / "store")),
+            landing_root=text("LANDING", str(BASE_FOLDER / "landing")),
+            ui_url=text("UI_URL", cls.ui_url),
+            pages_url=text("PAGES_URL", cls.pages_url),
+            poll_seconds=_poll_seconds(text("POLL_SECONDS", str(cls.poll_seconds))),
+            sagemaker_role=text("SAGEMAKER_ROLE", cls.sagemaker_role),
+            sagemaker_image=text("SAGEMAKER_IMAGE", cls.sagemaker_image),
         )
 
 

@@ -46,7 +46,8 @@ class _Served(BaseModel):
 
 def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstance) -> str:
     """Describe cities by the store and the landed files, without asking live sources; raise CityFileError for an unknown one."""
-    store, sources = StoreResource(root=settings.store_root).open(), SourcesResource(landing_root=settings.landing_root)
+    store = StoreResource(root=settings.store_root).open()
+    sources = SourcesResource(landing_root=settings.landing_root)
     lines = []
     for city in [find_city(settings.cities, name)] if name else settings.cities.values():
         try:
@@ -63,7 +64,9 @@ def status_text(settings: Settings, name: str | None, instance: dg.DagsterInstan
 def _facts(
     city: City, store: Store, sources: SourcesResource, under_way: Sequence[RunUnderWay]
 ) -> dict[str, Sequence[str]]:
-    stored, now = Stored.read(store, city), local_time.now()
+    """Return the shown lines about a city by title; a source that cannot be read is one of them."""
+    stored = Stored.read(store, city)
+    now = local_time.now()
     facts: dict[str, Sequence[str]] = {
         "newest known day": [str(stored.table.last_counted(city.end or date.max) or "none")],
         "alerts": [lateness(store, city).message],
@@ -74,13 +77,12 @@ def _facts(
     try:
         words = sources.words(city).read()
         snapshot = take_snapshot(city, sources.readers(city, store), store, now, poll_seconds=None, words=words)
-        found = due(city, snapshot, stored, under_way, now)
-        runs = [*found.runs, *found.training[:1]]  # of folds and reports, the sensor requests only the first
-        due_now = [f"{', '.join(run.assets)}: {run.why}" for run in runs]
-        facts["due"] = [*due_now, *(f"{', '.join(run.assets)}: {run.waiting_text}" for run in found.waiting)] or [
-            "nothing"
-        ]
-        facts["waits"] = found.waits
+        due_runs = due(city, snapshot, stored, under_way, now)
+        runs = [*due_runs.runs, *due_runs.training[:1]]  # of folds and reports, the sensor requests only the first
+        requested = [f"{', '.join(run.assets)}: {run.why}" for run in runs]
+        waiting = [f"{', '.join(run.assets)}: {run.waiting_text}" for run in due_runs.waiting]
+        facts["due"] = [*requested, *waiting] or ["nothing"]
+        facts["waits"] = due_runs.waits
     except SourceError as error:
         facts["due"] = [f"unknown: {error}"]
     held_back = stored.table.in_state("held_back")
@@ -89,7 +91,10 @@ def _facts(
 
 
 def _serving_facts(city: City, store: Store) -> dict[str, Sequence[str]]:
-    waiting, serves, why_none = _waiting_models(city, store), list[str](), list[str]()
+    """Return the serving models by target, those that wait for approval, and reasons for days without a forecast."""
+    waiting = _waiting_models(city, store)
+    serves: list[str] = []
+    why_none: list[str] = []
     for of_target, view in city.by_target(store):
         before = f"{view.target}: " if len(city.targets) > 1 else ""
         served_on = max(of_target.days_present(SERVING_RECORD, city.name), default=None)
@@ -115,4 +120,4 @@ def _waiting_models(city: City, store: Store) -> list[str]:
         return []
     from shotspotter_assets.serving.approval import waiting_models
 
-    return [one.text for one in waiting_models(store, city, date.max)]
+    return [models.text for models in waiting_models(store, city, date.max)]

@@ -1,5 +1,6 @@
 """Numbers with nouns and commands in messages."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -7,6 +8,14 @@ CHECKOUT = Path(__file__).parents[1]
 IS_CHECKOUT = (CHECKOUT / "pyproject.toml").is_file()
 LAUNCH: Final = "dg launch" if IS_CHECKOUT else "dg launch -m shotspotter_assets.definitions"
 """Command that starts a run. Outside of the checkout `dg` has to be given the definitions."""
+
+MAX_NAMED: Final = 5  # usual maximum of names, such as files or days, in a message
+
+
+def first_of(texts: Sequence[str], number: int = MAX_NAMED, separator: str = ", ") -> str:
+    """Join the first texts, and add the number of further ones: "a, b and 3 more"."""
+    more = f" and {len(texts) - number:,} more" if len(texts) > number else ""
+    return separator.join(texts[:number]) + more
 
 
 def number_of(count: int, noun: str) -> str:

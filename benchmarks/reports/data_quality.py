@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from shotspotter_assets.quality.all_checks import ALL_CHECKS, all_findings  # noqa: E402
-from shotspotter_assets.quality.window import HISTORY_DAYS  # noqa: E402
+from shotspotter_assets.quality.window import CONTEXT_DAYS  # noqa: E402
 from shotspotter_assets_tests.quality.real_cities import RealCity, cities, load  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data"
@@ -66,7 +66,7 @@ def daily(loaded: dict[str, RealCity]) -> None:
     fired: dict[str, Counter[str]] = {check: Counter() for check in ALL_CHECKS}
     runs, started = 0, time.monotonic()
     for name, real in loaded.items():
-        later = real.days[min(HISTORY_DAYS, len(real.days) // 2) :]
+        later = real.days[min(CONTEXT_DAYS, len(real.days) // 2) :]
         for day in random.choice(np.array(later, dtype="datetime64[D]"), min(DRAWN_DAYS, len(later)), replace=False):
             runs += 1
             one: list[date] = [day.astype(object)]

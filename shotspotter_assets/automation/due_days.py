@@ -15,6 +15,7 @@ from shotspotter_assets.sources.day_table import DayTable, Decision
 from shotspotter_assets.sources.known_days import Decisions
 from shotspotter_assets.sources.snapshot import MAX_SILENT_DAYS, Snapshot
 from shotspotter_assets.storage.catalogue import TENSORS, Asset
+from shotspotter_assets.wording import first_of
 
 RECENT_DAYS: Final = 14  # days of a live source that `automation: recent` builds at first
 MAX_NAMED: Final = 3  # maximum number of files that the reason for a day names
@@ -33,9 +34,7 @@ class DueDay:
 def named_files(days: Sequence[DueDay]) -> str:
     """Return the names of the files of some days in brackets, those of the last day first; empty without any."""
     files = list(dict.fromkeys(name for day in reversed(days) for name in day.files))
-    more = len(files) - MAX_NAMED
-    names = ", ".join(files[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
-    return f" ({names})" if names else ""
+    return f" ({first_of(files, MAX_NAMED)})" if files else ""
 
 
 @dataclass(frozen=True)

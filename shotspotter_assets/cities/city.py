@@ -1,7 +1,7 @@
 """The model of a city. `city_files` reads it from YAML."""
 
-import re
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from functools import cache
@@ -32,8 +32,6 @@ GUNSHOTS: Final = "gunshots"  # event of targets: gunshot alerts of all types
 NAME_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2099, 12, 31))]  # plausible: sensors exist since the 1990s
-_ALERT: Final = re.compile(r"\b([Aa])lert(?=s?\b)")
-_INCIDENT: Final = {"A": "I", "a": "i"}
 MAX_OFFSET_DEGREES: Final = 30.0  # maximum distance of the longitude from the time zone's meridian, 15 an hour
 
 
@@ -44,10 +42,8 @@ def _time_zones() -> set[str]:
 
 
 class Limits(StrictModel):
-    """Limits of one landed file or an API's answers. Memory and time are those of the reading process."""
+    """Limits of the process that reads one landed file."""
 
-    max_rows: int = Field(default=15_000_000, ge=1)
-    max_answer_mb: int = Field(default=512, ge=1)  # maximum of all unpacked answers of an API to one request for days
     memory_mb: int = Field(default=4_096, ge=64)
     seconds: float = Field(default=300, gt=0)
 
@@ -101,7 +97,7 @@ class City(StrictModel):
     other_sources: tuple[SourceSettings, ...] = ()  # further sources, such as police reports
     automation: Literal["manual", "recent", "history"] = "manual"
     """`manual`: nothing starts; `recent`: recent days and folds of the last year; `history`: all days and folds."""
-    limits: Limits = Limits()  # limits above which a file or answer of its sources is refused
+    limits: Limits = Limits()  # limits above which a landed file is refused
     publication: Publication = Publication()  # delay and cadence of the source
     end: Day | None = None  # last day of the service, where it has ended
     is_tried: bool = True  # False for a file that has never been run on alerts of its city
@@ -146,6 +142,7 @@ class City(StrictModel):
     @field_validator("box")
     @classmethod
     def _lies_in_its_time_zone(cls, box: Box, info: ValidationInfo) -> Box:
+        """Refuse swapped axes and wrong signs, by the longitude of the time zone's meridian."""
         if "time_zone" not in info.data:  # refused already
             return box
         winter = datetime(2024, 1, 1, tzinfo=ZoneInfo(info.data["time_zone"]))
@@ -174,39 +171,53 @@ class City(StrictModel):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "City":
-        spellings = Counter(spelling.lower() for of_type in self.event_types.values() for spelling in of_type)
-        has_nowcasts, today = self.nowcasts is not None, datetime.now(self.zone).date()
-        of_folds = self.folds.problem(self.start, min(self.end or today, today).replace(day=1))
-        events, weights = dict.fromkeys([GUNSHOTS, *self.event_types]), self.patrol.weights if self.patrol else {}
-        needed = f"it needs different events (allowed: {', '.join(events)})"
-        problems = {
-            f"start ({self.start}) must be before today": self.start >= today,
-            of_folds: bool(of_folds),
-            f"end ({self.end}) must not be before start ({self.start})": self.end is not None and self.end < self.start,
-            f"first_forecast ({self.first_forecast}) must be a day from start ({self.start}) to end ({self.end or 'none'})": (
-                not self.start <= self.first_issue_date <= (self.end or date.max)
-            ),
-            "event_types has a spelling under two names": max(spellings.values(), default=1) > 1,
-            f"event_types must not be named {GUNSHOTS}, which are alerts": GUNSHOTS in self.event_types,
-            "targets must name a forecast": not self.targets,
-            **{
-                f"targets.{name}: names {', '.join(wrong) or 'nothing'}; {needed}": True
-                for name, counted in self.targets.items()
-                if (wrong := [one for one in counted if one not in events or counted.count(one) > 1]) or not counted
-            },
-            "targets must not be named public, which is the folder of the public page": "public" in self.targets,
-            f"patrol.weights must name targets: {', '.join(self.targets)}": bool({*weights} - {*self.targets}),
-            "patrol.weights must leave a target above 0": not any(
-                weights.get(name, 1) for name in self.targets or [""]
-            ),
-            "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does": (
-                has_nowcasts and not self.publication.answers_at_once
-            ),
-            "nowcasts needs times of alerts to the second": has_nowcasts and self.time_precision != "second",
-        }
-        if found := [problem for problem, is_there in problems.items() if is_there]:
-            raise ValueError("; ".join(found))
+        problems = [*self._problems_of_days(), *self._problems_of_events(), *self._problems_of_products()]
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
+
+    def _problems_of_days(self) -> Iterator[str]:
+        """Yield the contradictions between days, and between days and windows of folds."""
+        today = datetime.now(self.zone).date()
+        if self.start >= today:
+            yield f"start ({self.start}) must be before today"
+        if problem := self.folds.problem(self.start, min(self.end or today, today).replace(day=1)):
+            yield problem
+        if self.end is not None and self.end < self.start:
+            yield f"end ({self.end}) must not be before start ({self.start})"
+        if not self.start <= self.first_issue_date <= (self.end or date.max):
+            first = f"first_forecast ({self.first_forecast})"
+            yield f"{first} must be a day from start ({self.start}) to end ({self.end or 'none'})"
+
+    def _problems_of_events(self) -> Iterator[str]:
+        """Yield the contradictions between types of events and targets."""
+        spellings = Counter(spelling.lower() for of_type in self.event_types.values() for spelling in of_type)
+        if max(spellings.values(), default=1) > 1:
+            yield "event_types has a spelling under two names"
+        if GUNSHOTS in self.event_types:
+            yield f"event_types must not be named {GUNSHOTS}, which are alerts"
+        if not self.targets:
+            yield "targets must name a forecast"
+        if "public" in self.targets:
+            yield "targets must not be named public, which is the folder of the public page"
+        events = dict.fromkeys([GUNSHOTS, *self.event_types])
+        for name, counted in self.targets.items():
+            wrong = [event for event in counted if event not in events or counted.count(event) > 1]
+            if wrong or not counted:
+                allowed = f"it needs different events (allowed: {', '.join(events)})"
+                yield f"targets.{name}: names {', '.join(wrong) or 'nothing'}; {allowed}"
+
+    def _problems_of_products(self) -> Iterator[str]:
+        """Yield the contradictions between patrol rules or nowcasts and other keys."""
+        weights = self.patrol.weights if self.patrol else {}
+        if weights.keys() - self.targets.keys():
+            yield f"patrol.weights must name targets: {', '.join(self.targets)}"
+        if self.targets and not any(weights.get(name, 1) for name in self.targets):
+            yield "patrol.weights must leave a target above 0"
+        if self.nowcasts is not None and not self.publication.answers_at_once:
+            yield "nowcasts needs a source that gives alerts at once; write publication: {days_late: 0} if it does"
+        if self.nowcasts is not None and self.time_precision != "second":
+            yield "nowcasts needs times of alerts to the second"
 
     def has(self, asset: Asset) -> bool:
         """Return True if the city's file has the section that an asset needs."""
@@ -227,10 +238,10 @@ class City(StrictModel):
 
     def cutoffs(self, last: date) -> list[date]:
         """Return the cutoffs of the city's folds to the day after `last`, in order."""
-        found = [self.folds.first_cutoff(self.start)]
-        while found[-1] <= last + timedelta(days=1):
-            found.append(self.folds.next_cutoff(found[-1]))
-        return found[:-1]
+        cutoffs = [self.folds.first_cutoff(self.start)]
+        while cutoffs[-1] <= last + timedelta(days=1):
+            cutoffs.append(self.folds.next_cutoff(cutoffs[-1]))
+        return cutoffs[:-1]
 
     @property
     def zone(self) -> ZoneInfo:
@@ -243,7 +254,8 @@ class City(StrictModel):
     @property
     def live_since(self) -> list[date]:
         """The first day that each live source is asked for."""
-        return [getattr(one, "since", None) or self.start for one in self.all_sources if one.arrival == "polled"]
+        live = [source for source in self.all_sources if source.arrival == "polled"]
+        return [getattr(source, "since", None) or self.start for source in live]
 
     @property
     def arrivals(self) -> set[str]:
@@ -252,7 +264,7 @@ class City(StrictModel):
 
     @property
     def acknowledged_files(self) -> frozenset[str]:
-        return frozenset(one.file for one in self.acknowledged if one.file is not None)
+        return frozenset(entry.file for entry in self.acknowledged if entry.file is not None)
 
     @property
     def service(self) -> str:
@@ -317,6 +329,7 @@ class City(StrictModel):
         """True if the target counts gunshot alerts alone: shared models, fireworks and types are of these."""
         return self.targets[self.target] == (GUNSHOTS,)
 
-    def worded(self, text: str) -> str:
-        """Return a text about alerts in the words of the target: other events than gunshots are incidents."""
-        return text if self.is_of_gunfire else _ALERT.sub(lambda found: f"{_INCIDENT[found[1]]}ncident", text)
+    @property
+    def event(self) -> str:
+        """Word for one event of the target: gunshots are alerts, others are incidents."""
+        return "alert" if self.is_of_gunfire else "incident"

@@ -87,8 +87,8 @@ Factor = Annotated[CellFactor | SeriesFactor, Field(discriminator="kind")]
 def refused_part(text: str) -> str | None:
     """Return the part of a name that refers to race, ethnicity or a proxy; None for none."""
     words = re.sub(r"[^a-z0-9]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower())
-    found = REFUSED.search(words)
-    return None if found is None else found[0]
+    match = REFUSED.search(words)
+    return None if match is None else match[0]
 
 
 def _without_race(factors: dict[str, Factor]) -> dict[str, Factor]:

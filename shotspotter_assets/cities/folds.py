@@ -35,9 +35,14 @@ class Folds(StrictModel):
     def changed(self, windows: dict[str, str]) -> "Folds":
         """Return the folds with the given windows; an empty string keeps one. Raises ValueError for a wrong window."""
         try:
-            return type(self).model_validate(self.model_dump() | {name: one for name, one in windows.items() if one})
+            return type(self).model_validate(
+                self.model_dump() | {name: window for name, window in windows.items() if window}
+            )
         except ValidationError as error:
-            problems = (f"folds.{one['loc'][0]}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors())
+            problems = (
+                f"folds.{problem['loc'][0]}: {problem['msg'].removeprefix('Value error, ')}"
+                for problem in error.errors()
+            )
             raise ValueError("; ".join(problems)) from None
 
     @property

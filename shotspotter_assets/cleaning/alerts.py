@@ -79,25 +79,34 @@ def clean_alerts(raw: pa.Table, days: list[date], city: City) -> dict[date, Clea
     reasons = row_reasons(raw, city)
     usable = _in_order(raw.filter(pa.array(reasons == USABLE)))
     tidy = _tidy(usable.filter(pa.array(~duplicate_rows(usable))), city)
-    alerts, equal = rows_of_days(tidy, days), rows_by_day(dates_of(tidy)[equal_rows(tidy)], days)
+    alerts = rows_of_days(tidy, days)
+    equal = rows_by_day(dates_of(tidy)[equal_rows(tidy)], days)
     rejected = rows_of_days(_rejected(raw, reasons), days)
-    cleaned = {}
-    for day, number in rows_by_day(dates_of(usable), days).items():
-        of_day, codes = alerts[day].drop_columns([AS_SPELLED]), alerts[day]["gunshot_type"]
-        is_other = pc.equal(rejected[day]["reason"], OTHER_EVENT)
-        account = Account(
-            received=number + rejected[day].num_rows,
-            cleaned=of_day.num_rows,
-            duplicates=number - of_day.num_rows,
-            equal_rows=equal[day],
-            untyped=codes.null_count,
-            incidents=int(pc.sum(pc.equal(of_day["incident_id"], of_day["user_id"])).as_py() or 0),
-            rejected=dict(Counter(rejected[day]["reason"].to_pylist())),
-            unknown_types=unknown_spellings(alerts[day][AS_SPELLED], codes, city) if codes.null_count else {},
-            other_events=dict(Counter(rejected[day][AS_SPELLED].filter(is_other).to_pylist())),
+    return {
+        day: CleanedDay(
+            alerts[day].drop_columns([AS_SPELLED]),
+            rejected[day],
+            _account(number, alerts[day], rejected[day], equal[day], city),
         )
-        cleaned[day] = CleanedDay(of_day, rejected[day], account)
-    return cleaned
+        for day, number in rows_by_day(dates_of(usable), days).items()
+    }
+
+
+def _account(usable: int, alerts: pa.Table, rejected: pa.Table, equal: int, city: City) -> Account:
+    """Account for a day's rows: so many usable ones, its alerts with their spellings, and its rejected rows."""
+    codes = alerts["gunshot_type"]
+    is_other = pc.equal(rejected["reason"], OTHER_EVENT)
+    return Account(
+        received=usable + rejected.num_rows,
+        cleaned=alerts.num_rows,
+        duplicates=usable - alerts.num_rows,
+        equal_rows=equal,
+        untyped=codes.null_count,
+        incidents=int(pc.sum(pc.equal(alerts["incident_id"], alerts["user_id"])).as_py() or 0),
+        rejected=dict(Counter(rejected["reason"].to_pylist())),
+        unknown_types=unknown_spellings(alerts[AS_SPELLED], codes, city) if codes.null_count else {},
+        other_events=dict(Counter(rejected[AS_SPELLED].filter(is_other).to_pylist())),
+    )
 
 
 def location_ids(longitude: Array, latitude: Array) -> npt.NDArray[np.uint64]:
@@ -131,13 +140,17 @@ def equal_rows(alerts: pa.Table) -> Booleans:
 
 def unaccounted_rows(raw: pa.Table, alerts: pa.Table, rejected: pa.Table) -> dict[date, int]:
     """Return received minus cleaned, rejected and duplicate rows of the days on which they differ, recounted."""
-    columns = ((table[name].cast(pa.string()) for name in IDENTITY) for table in (raw, rejected))
-    received, left_out = (pc.binary_join_element_wise(*names, "|") for names in columns)
-    usable = _in_order(raw.filter(pc.invert(pc.is_in(received, left_out.combine_chunks()))))
+    is_left_out = pc.is_in(_identity(raw), _identity(rejected).combine_chunks())
+    usable = _in_order(raw.filter(pc.invert(is_left_out)))
     difference: Counter[date] = Counter(raw["date"].to_pylist())
     for dates in (alerts["date"], rejected["date"], usable["date"].filter(pa.array(duplicate_rows(usable)))):
         difference.subtract(dates.to_pylist())
     return {day: rows for day, rows in sorted(difference.items()) if rows}
+
+
+def _identity(rows: pa.Table) -> pa.ChunkedArray:
+    """Return the columns of `IDENTITY` of each row as one text."""
+    return pc.binary_join_element_wise(*(rows[name].cast(pa.string()) for name in IDENTITY), "|")
 
 
 def row_reasons(raw: pa.Table, city: City) -> Integers:
@@ -146,15 +159,15 @@ def row_reasons(raw: pa.Table, city: City) -> Integers:
     local = local_dates(raw["time_utc"], city.zone)
     is_possible = pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY))
     misfiled = pc.not_equal(local, raw["date"])
-    inside, swapped = city.box.holds(longitude, latitude), city.box.holds(latitude, longitude)
+    is_inside = city.box.holds(longitude, latitude)
     applies = {
         "no_time": _flags(pc.is_null(local)),
         BEFORE_START: _flags(pc.and_(pc.less(local, pa.scalar(city.start)), is_possible)),
         "future_date": _flags(pc.and_(misfiled, pc.greater(local, local_dates(raw["received_at"], city.zone)))),
         "impossible_date": _flags(misfiled),
         "no_point": np.isnan(longitude) | np.isnan(latitude),
-        "swapped_point": ~inside & swapped,
-        OUTSIDE_BOX: ~inside,
+        "swapped_point": ~is_inside & city.box.holds(latitude, longitude),
+        OUTSIDE_BOX: ~is_inside,
         OTHER_EVENT: _flags(are_unlisted(raw["gunshot_type"], city)) & bool(city.event_types),
     }
     names = list(REASONS)
@@ -167,9 +180,9 @@ def row_reasons(raw: pa.Table, city: City) -> Integers:
 
 
 def _rejected(raw: pa.Table, reasons: Integers) -> pa.Table:
-    at = np.flatnonzero(reasons != USABLE)
-    names = pa.array(list(REASONS), pa.string()).take(pa.array(reasons[at]))
-    rows = raw.take(pa.array(at)).append_column(REJECTED.schema.field("reason"), names)
+    positions = np.flatnonzero(reasons != USABLE)
+    names = pa.array(list(REASONS), pa.string()).take(pa.array(reasons[positions]))
+    rows = raw.take(pa.array(positions)).append_column(REJECTED.schema.field("reason"), names)
     rows = rows.sort_by([(name, "ascending") for name in IDENTITY]).rename_columns({"gunshot_type": AS_SPELLED})
     return rows.cast(pa.schema([RAW_SCHEMA.field("date"), *REJECTED.schema]))
 
@@ -180,6 +193,7 @@ def _in_order(usable: pa.Table) -> pa.Table:
 
 
 def _in_earlier_file(rows: pd.DataFrame) -> Booleans:
+    """Flag rows of an alert that an earlier file has, as `duplicate_rows` describes; shape (rows,)."""
     rows = rows.assign(is_without_id=rows["source_id"].isna())
     rows = rows.sort_values(["is_without_id", "received_from"], kind="stable")
     has_id = ~rows["is_without_id"]
@@ -198,23 +212,22 @@ def _in_earlier_file(rows: pd.DataFrame) -> Booleans:
 
 
 def _tidy(rows: pa.Table, city: City) -> pa.Table:
+    """Return usable rows in order, without duplicates, as `CLEANED` with the local date and the spelling received."""
     dates = dates_of(rows)
-    _, first_of_day, day_at = np.unique(dates, return_index=True, return_inverse=True)
-    place = np.arange(len(dates)) - first_of_day[day_at]
-    user_id = pc.strftime(rows["date"], "%Y%m%d").cast(pa.int64()).to_numpy() * 100_000 + place
-    longitude, latitude = rows["longitude"].to_numpy(), rows["latitude"].to_numpy()
+    user_id = _user_ids(rows)
+    degrees = np.column_stack([rows["longitude"].to_numpy(), rows["latitude"].to_numpy()])
     codes = type_codes(rows["gunshot_type"], city)
     gunshot = pc.less(codes, FIRST_EVENT_CODE).fill_null(True).to_numpy()
     # Other events are an incident each.
     incident_id = user_id.copy()
     seconds = rows["time_utc"].cast(pa.int64()).to_numpy()[gunshot] / 1e6
-    metres = Plane.of(city.box).metres(np.column_stack([longitude, latitude])[gunshot])
+    metres = Plane.of(city.box).metres(degrees[gunshot])
     first = incident_numbers(dates[gunshot].astype(np.int64), seconds, metres)
     incident_id[gunshot] = user_id[gunshot][first]
     columns = dict(zip(rows.column_names, rows.columns, strict=True)) | {
         AS_SPELLED: rows["gunshot_type"],
         "user_id": user_id,
-        "location_id": location_ids(longitude, latitude),
+        "location_id": location_ids(degrees[:, 0], degrees[:, 1]),
         "gunshot_type": codes,
         "incident_id": incident_id,
         "is_holiday_fireworks": is_holiday_fireworks(dates) & gunshot,
@@ -222,6 +235,14 @@ def _tidy(rows: pa.Table, city: City) -> pa.Table:
     metadata = {"time_precision": city.time_precision, SETTINGS: settings_hash(city, Asset.CLEANED_ALERTS)}
     schema = pa.schema([RAW_SCHEMA.field("date"), pa.field(AS_SPELLED, pa.string()), *CLEANED.schema], metadata)
     return pa.table(columns).select(schema.names).cast(schema)
+
+
+def _user_ids(rows: pa.Table) -> Integers:
+    """Return a number for each row in order: its local date and its place within the day."""
+    dates = dates_of(rows)
+    _, first_of_day, day_number = np.unique(dates, return_index=True, return_inverse=True)
+    place = np.arange(len(dates)) - first_of_day[day_number]
+    return pc.strftime(rows["date"], "%Y%m%d").cast(pa.int64()).to_numpy() * 100_000 + place
 
 
 def _flags(column: pa.ChunkedArray) -> Booleans:

@@ -14,10 +14,9 @@ from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import BEFORE_START, OTHER_EVENT, OUTSIDE_BOX, REASONS, row_reasons
 from shotspotter_assets.sources.snapshot import is_doubtful
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.wording import first_of, number_of
 
 MAX_ROW_CHARACTERS: Final = 160
-MAX_FILES_NAMED: Final = 5
 UNDATED: Final = ("no_time", "future_date", "impossible_date")  # filed under the first day or the day of their file
 REMEDIES: Final = {
     "no_time": "columns.time, time_format (how times are written) and naive_times (what a time without a zone means)",
@@ -73,10 +72,9 @@ def _why(city: City, raw: pa.Table, names: Names, days: int) -> str:
 
 
 def named_files(rows: pa.Table) -> str:
-    """Return the names of the first files of rows, and the number of further ones."""
+    """Name the first files of rows, without folders."""
     names = sorted({PurePosixPath(path).name for path in pc.unique(rows["received_from"]).to_pylist()})
-    more = f" and {len(names) - MAX_FILES_NAMED:,} more" if len(names) > MAX_FILES_NAMED else ""
-    return f"{', '.join(names[:MAX_FILES_NAMED])}{more}"
+    return first_of(names)
 
 
 def _example(rows: pa.Table, reason: str) -> str:
@@ -85,5 +83,5 @@ def _example(rows: pa.Table, reason: str) -> str:
         (west, east), (south, north) = extents
         return f"; 98% are within west {west:.3f}, south {south:.3f}, east {east:.3f}, north {north:.3f}"
     first = rows.slice(0, 1).to_pylist()[0]
-    shown = first["as_received"] or first["time_utc"]
-    return f"; the first is {str(shown)[:MAX_ROW_CHARACTERS]}"
+    text = first["as_received"] or first["time_utc"]
+    return f"; the first is {str(text)[:MAX_ROW_CHARACTERS]}"

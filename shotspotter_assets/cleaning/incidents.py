@@ -34,7 +34,8 @@ def _over_midnight(component: Integers, first_of: Integers, before: Integers, af
     """Replace the first alert of components that go on from the day before, by near alerts `before` and `after` midnight."""
     # Two nodes a component, as yesterday's and today's: chains do not reach the day before yesterday.
     touched, node = np.unique(component[np.r_[before, after]], return_inverse=True)
-    yesterday, today = node[: len(before)], node[len(before) :] + len(touched)
+    yesterday = node[: len(before)]
+    today = node[len(before) :] + len(touched)
     joined = _components(yesterday, today, 2 * len(touched))
     earliest = np.full(2 * len(touched), np.iinfo(np.int64).max)
     np.minimum.at(earliest, joined, np.tile(first_of[touched], 2))
@@ -49,10 +50,11 @@ def _near_pairs(seconds: Array, metres: Array) -> Integers:
     distinct = np.ones(len(points), dtype=bool)
     distinct[1:] = (points[1:] != points[:-1]).any(axis=1)
     # Alerts of one instant and point, as in sources with times in hours or days, are chained.
-    repeated, at = np.flatnonzero(~distinct), np.flatnonzero(distinct)
+    repeated = np.flatnonzero(~distinct)
+    positions = np.flatnonzero(distinct)
     # Balancing and compacting the tree costs more than it saves on one query.
-    tree = KDTree(points[at], compact_nodes=False, balanced_tree=False)
-    first, second = at[tree.query_pairs(1.0 + 1e-6, p=np.inf, output_type="ndarray")].T
+    tree = KDTree(points[positions], compact_nodes=False, balanced_tree=False)
+    first, second = positions[tree.query_pairs(1.0 + 1e-6, p=np.inf, output_type="ndarray")].T
     squared = ((points[first, :2] - points[second, :2]) ** 2).sum(axis=1)
     # In seconds, as quotients of times that are the limit apart may differ by more than 1.
     near = (squared <= 1) & (seconds[second] - seconds[first] <= 60 * MAX_MINUTES)

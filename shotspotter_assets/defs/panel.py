@@ -24,17 +24,13 @@ Metadata = dict[str, Any]  # entries of the panel by name; the type that Dagster
 
 
 def of_targets(panels: Sequence[tuple[City, Metadata]]) -> Metadata:
-    """Join the panels of a city by target, in their words; names start with the target if there are several."""
+    """Join the panels of a city by target; names start with the target if there are several."""
     from shotspotter_assets.storage.fingerprints import sha256
 
     joined: Metadata = {}
     for city, panel in panels:
         before = f"{city.target}: " if len(panels) > 1 else ""
-        joined |= {
-            before + city.worded(name): city.worded(value) if isinstance(value, str) else value
-            for name, value in panel.items()
-            if name != "data_version"
-        }
+        joined |= {before + name: value for name, value in panel.items() if name != "data_version"}
     versions = [panel["data_version"] for _, panel in panels if "data_version" in panel]
     if versions:
         joined["data_version"] = versions[0] if len(versions) == 1 else sha256("".join(versions))[:16]
@@ -44,7 +40,7 @@ def of_targets(panels: Sequence[tuple[City, Metadata]]) -> Metadata:
 def sentences(panels: Sequence[tuple[City, str]]) -> str:
     """Join texts by target, which they start with if there are several; texts may be empty."""
     before = "{}: " if len(panels) > 1 else ""
-    return " ".join(before.format(city.target) + city.worded(text) for city, text in panels if text)
+    return " ".join(before.format(city.target) + text for city, text in panels if text)
 
 
 def column_schema(table: StoredTable) -> dict[str, dg.TableSchema]:

@@ -106,7 +106,7 @@ class _Evidence:
         over_constant = f"one constant probability for every cell and day ({_percent(self.gain_over_constant)})"
         holds_by_sentence = {
             f"Weeks tested: {self.gain.weeks}; at least {MIN_WEEKS} are needed.": self.gain.weeks >= MIN_WEEKS,
-            f"Cell-days with an alert: {self.positives:,}; at least {MIN_POSITIVES} are needed.": (
+            f"Cell-days with an event: {self.positives:,}; at least {MIN_POSITIVES} are needed.": (
                 self.positives >= MIN_POSITIVES
             ),
             f"Not shown to be better than {over_constant}.": self.gain_over_constant.is_shown,
@@ -193,7 +193,7 @@ def shown_types(validated: pa.Table) -> tuple[str | None, str]:
 def _percent(gain: Gain) -> str:
     """Return a gain as a change of the observed outcome's probability: "+0.5%, 90% interval -1.4% to +2.3%"."""
     if gain.gain is None:
-        return "no alert to compare on"
+        return "no event to compare on"
     if gain.low is None or gain.high is None:
         return f"{np.expm1(gain.gain):+.1%}, too few weeks for an interval"
     middle, low, high = (f"{np.expm1(value):+.1%}" for value in gain.ends().values())

@@ -52,7 +52,7 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approv
     served = report.verdict.served
     least = min(report.covered_cells.values())
     most = max(report.covered_cells.values())
-    card = environment.get_template("model_card.md.jinja").render(
+    return environment.get_template("model_card.md.jinja").render(
         city=city,
         report=report,
         scores=scores,
@@ -80,7 +80,6 @@ def model_card(report: WalkForwardReport, scores: ScoreTable, city: City, approv
         allowed=PREDICTED_OVER_OBSERVED,
         not_for=NOT_FOR,
     )
-    return city.worded(card)
 
 
 def _gains(scores: ScoreTable, facet: str, group: str, over: str) -> list[str]:

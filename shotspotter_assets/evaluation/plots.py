@@ -25,7 +25,7 @@ def forecasts_beside_observed(
     figure, axes = _maps(len(probabilities) + 1, title)
     percent = np.full((len(probabilities), *in_coverage.shape), np.nan)
     percent[:, in_coverage] = 100 * np.stack(list(probabilities.values()))
-    draw_risk(figure, axes[:-1], city.box, percent, city.worded("probability of an alert (%)"))
+    draw_risk(figure, axes[:-1], city.box, percent, f"probability of an {city.event} (%)")
     for axis, (name, probability) in zip(axes, probabilities.items(), strict=False):
         axis.set_title(f"{name}:\n{probability.sum():.1f} cells expected", fontsize=9)
     _draw_observed(axes[-1], city, in_coverage, alerts)
@@ -41,14 +41,14 @@ def _draw_observed(axes: Any, city: City, in_coverage: Booleans, alerts: Values)
     axes.scatter(longitude, latitude, s=size, color=COLOURS[1], edgecolors="black", linewidths=0.5)
     hit, outside = (int((alerts > 0)[cells].sum()) for cells in (in_coverage, ~in_coverage))
     others = f"and {outside} others " if outside else ""
-    title = f"Observed: {int(alerts.sum())} alerts, in {hit} covered\ncells {others}(size: alerts)"
-    axes.set_title(city.worded(title), fontsize=9)
+    title = f"Observed: {int(alerts.sum())} {city.event}s, in {hit} covered\ncells {others}(size: {city.event}s)"
+    axes.set_title(title, fontsize=9)
 
 
 def alerts_by_type(city: City, counts: Mapping[str, Array], title: str) -> bytes:
     """Draw a map of alerts by cell, shape (rows, columns), for each type, all on one scale."""
     figure, axes = _maps(len(counts), title)
-    draw_risk(figure, axes, city.box, np.stack(list(counts.values())), city.worded("alerts in the cell"))
+    draw_risk(figure, axes, city.box, np.stack(list(counts.values())), f"{city.event}s in the cell")
     for axis, (name, count) in zip(axes, counts.items(), strict=True):
         axis.set_title(f"{name}: {int(np.nansum(count)):,}", fontsize=9)
     return as_png(figure)

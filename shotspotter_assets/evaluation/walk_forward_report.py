@@ -93,7 +93,7 @@ def walk_forward_report(
         covered_cells={
             cutoff: np.unique(forecasts_table.cells_of(table), axis=1).shape[1] for cutoff, table in folds.items()
         },
-        coverage="published" if is_published else "estimated from the alerts before each cutoff",
+        coverage="published" if is_published else "estimated from the events before each cutoff",
         grid=city.shape,
         verdict=verdict,
         baselines=baselines_in(forecasts),

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 if TYPE_CHECKING:
     from shotspotter_assets.arrays import Array, Booleans
 
+WGS84: Final = "EPSG:4326"  # coordinate system of longitude and latitude
 Edges = tuple[float, float, float, float]  # west, south, east and north, in WGS84 degrees
 MAX_CELLS: Final = 40_000  # training on years of more cells takes more memory than usual machines have
 

@@ -3,19 +3,18 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 
 from shotspotter_assets.arrays import Array, Names
 from shotspotter_assets.geometry.cells import cell_middles
-from shotspotter_assets.geometry.grid import Box, Edges, Gridded
+from shotspotter_assets.geometry.grid import WGS84, Box, Edges, Gridded
 
 if TYPE_CHECKING:
     import geopandas
 
-WGS84: Final = 4326
 log = logging.getLogger(__name__)
 Areas = Sequence[tuple[str, Any]]  # (name, Shapely polygon) of each area
 

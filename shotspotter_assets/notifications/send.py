@@ -99,13 +99,14 @@ class Notifier:
                 continue
             times = state.get(channel, {}).items()
             # A time in the future comes from a wrong clock, and must not silence the problem for long.
-            sent = {key: at for key, at in times if abs(now - datetime.fromisoformat(at)) < REPEAT_AFTER}
+            sent = {key: time for key, time in times if abs(now - datetime.fromisoformat(time)) < REPEAT_AFTER}
             due = {key: message for key, message in current.items() if key not in sent}
             outcome.state[channel] = sent
             if not due:
                 continue
             if len(due) > MAX_MESSAGES:
-                due, outcome.is_complete = dict(islice(due.items(), MAX_MESSAGES)), False
+                due = dict(islice(due.items(), MAX_MESSAGES))
+                outcome.is_complete = False
             try:
                 deliver(list(due.values()))
             except Exception as error:  # must not fail the sensor that reports the problem
@@ -136,27 +137,37 @@ class Notifier:
             raise _RefusedError(f"answered {answer.status_code}")  # the body may hold the address
 
     def _mail(self, messages: list[Message]) -> None:
-        email = EmailMessage()
-        more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
-        email["Subject"] = messages[0].title + more
-        email["From"], email["To"], email["Date"] = self.mail_from, ", ".join(self.mail_to), formatdate()
-        email["Message-ID"] = make_msgid(domain=self.mail_from.rpartition("@")[2].rstrip("> "))
-        email.set_content(_plain_text(messages) + "\n")
-        url, context = urlsplit(self.smtp_url), ssl.create_default_context()
-        host, port = url.hostname or "", url.port or (465 if url.scheme == "smtps" else 587)
+        """Send the messages in one e-mail; raise smtplib's errors, or _RefusedError before a password is sent in the clear."""
+        email = self._email(messages)
+        url = urlsplit(self.smtp_url)
+        host = url.hostname or ""
+        port = url.port or (465 if url.scheme == "smtps" else 587)
+        context = ssl.create_default_context()
         connect = partial(smtplib.SMTP_SSL, context=context) if url.scheme == "smtps" else smtplib.SMTP
         with connect(host, port, timeout=self.timeout_s) as smtp:
             smtp.ehlo()
             if url.scheme == "smtp" and smtp.has_extn("starttls"):
                 if not url.username:
                     # Without a password, encryption with an unverified server is better than none (RFC 7435).
-                    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                    context.check_hostname = False
+                    context.verify_mode = ssl.CERT_NONE
                 smtp.starttls(context=context)
             elif url.scheme == "smtp" and url.username and host not in ("localhost", "127.0.0.1", "::1"):
                 raise _RefusedError("offers no STARTTLS, and the password is sent over TLS only")
             if url.username:
                 smtp.login(unquote(url.username), unquote(url.password or ""))
             smtp.send_message(email)
+
+    def _email(self, messages: list[Message]) -> EmailMessage:
+        email = EmailMessage()
+        more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
+        email["Subject"] = messages[0].title + more
+        email["From"] = self.mail_from
+        email["To"] = ", ".join(self.mail_to)
+        email["Date"] = formatdate()
+        email["Message-ID"] = make_msgid(domain=self.mail_from.rpartition("@")[2].rstrip("> "))
+        email.set_content(_plain_text(messages) + "\n")
+        return email
 
 
 def _plain_text(messages: Sequence[Message]) -> str:

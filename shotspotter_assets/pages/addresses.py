@@ -1,14 +1,13 @@
 """Files of the newest forecast at stable addresses, for other systems."""
 
 import json
-from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
 from pydantic import Field
 
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.gate import NOT_TESTED
+from shotspotter_assets.pages.shown import NewestForecast
 from shotspotter_assets.patrol.dispatch import dispatch_csv, dispatch_geojson
 from shotspotter_assets.storage import catalogue
 from shotspotter_assets.storage.store import Store
@@ -49,32 +48,35 @@ class Status(StoredRecord):
     )
 
 
-def published_files(store: Store, city: City, issue: dict[str, Any], standing: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the files of the `newest_forecast` by name, with the status last; only the status without a forecast.
+def published_files(store: Store, issue: NewestForecast, status: Status) -> dict[str, bytes]:
+    """Return the files of the newest forecast by name, with the status last; only the status without a forecast.
 
-    `standing` holds the fields of the status that do not depend on the forecast.
+    `status` holds the fields that do not depend on the forecast.
     """
-    forecast = issue["forecast"]
-    nothing = issue["nothing"]
-    key = {"city": city.name, "target": city.target}
+    forecast = issue.forecast
     if forecast is None:
-        last_known = nothing and nothing.last_known
-        facts = {"no_forecast": issue["no_forecast"], "last_known": last_known, "data": issue["known"]}
-        status = Status(**key, **standing, **facts)
+        last_known = issue.nothing and issue.nothing.last_known
+        status = status.model_copy(update={"no_forecast": issue.no_forecast, "last_known": last_known})
         return {catalogue.STATUS.file: status.content()}
-    record = forecast["record"]
-    day = city.name, record.issue_date
-    facts = {"schema_version": SCHEMA_VERSION, "forecast_date": str(record.forecast_date)} | key
-    files = {catalogue.FORECAST_MAP.file: _with(facts, store.read_bytes(catalogue.RISK_MAP, *day))}
-    if (plan := forecast["table"]) is not None:
-        files[catalogue.PLAN_CSV.file] = dispatch_csv(plan)
-        files[catalogue.PLAN_MAP.file] = _with(facts, dispatch_geojson(plan))
+    record = forecast.record
+    facts = {
+        "schema_version": SCHEMA_VERSION,
+        "forecast_date": str(record.forecast_date),
+        "city": status.city,
+        "target": status.target,
+    }
+    risk_map = store.read_bytes(catalogue.RISK_MAP, status.city, record.issue_date)
+    files = {catalogue.FORECAST_MAP.file: _with(facts, risk_map)}
+    if forecast.table is not None:
+        files[catalogue.PLAN_CSV.file] = dispatch_csv(forecast.table)
+        files[catalogue.PLAN_MAP.file] = _with(facts, dispatch_geojson(forecast.table))
     for table, file in catalogue.PUBLISHED.items():
-        is_outdated = table is catalogue.TOP_STREETS and not forecast["data"]["streets"]
-        if not is_outdated and (content := store.find_table(table, *day)) is not None:
+        is_outdated = table is catalogue.TOP_STREETS and not forecast.data.streets
+        content = None if is_outdated else store.find_table(table, status.city, record.issue_date)
+        if content is not None:
             files[file.file] = dispatch_csv(content)
-    own = record.model_dump(include={*Status.model_fields}) | key | {"data": issue["known"]}
-    status = Status(**own, **standing, ends=forecast["ends"], files=tuple(files))
+    of_forecast = record.model_dump(include=Status.model_fields.keys() - {"city", "data"})
+    status = status.model_copy(update=of_forecast | {"ends": forecast.ends, "files": tuple(files)})
     return files | {catalogue.STATUS.file: status.content()}
 
 

@@ -19,6 +19,7 @@ from shotspotter_assets.geometry.cells import cell_middles, cell_numbers
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.changes import changes
 from shotspotter_assets.pages.places import Places
+from shotspotter_assets.pages.shown import MapData, NewestForecast, Row, ShownDay, ShownPeriod
 from shotspotter_assets.pages.words import (
     amount,
     chance,
@@ -31,6 +32,7 @@ from shotspotter_assets.pages.words import (
 )
 from shotspotter_assets.patrol.cover import reach_matrix
 from shotspotter_assets.patrol.dispatch import PlanRecord, read_plan
+from shotspotter_assets.patrol.plan import ShiftTotals
 from shotspotter_assets.patrol.shifts import shift_forecasts, shift_window, totals_note
 from shotspotter_assets.serving.issued_forecasts import (
     ForecastRecord,
@@ -69,35 +71,18 @@ class Period:
     expected: Array
 
 
-def newest_forecast(store: Store, city: City, places: Places) -> dict[str, Any]:
-    """Return the newest forecast and the one before it, part of whose hours may lie ahead.
-
-    `forecast` is the newest one, None with the reason `no_forecast` and its record `nothing`; `record` is the record of
-    either. `days` holds both forecasts in order, and `changes` says in words how they differ.
-    """
-    made = store.days_present(FORECAST_RECORD, city.name, last=city.end or date.max)
-    if not made:
-        return {
-            "forecast": None,
-            "no_forecast": why_none_issued(store, city),
-            "nothing": None,
-            "record": None,
-            "days": [],
-            "changes": "",
-        }
-    issue = _drawable(store, city, max(made))
-    newest = None
-    if isinstance(issue, ForecastRecord):
-        newest = _DayOfPage(store, city, issue, places, is_before=False).forecast()
+def newest_forecast(store: Store, city: City, places: Places) -> NewestForecast:
+    """Return the newest forecast, and the one of the day before."""
+    issue_dates = store.days_present(FORECAST_RECORD, city.name, last=city.end or date.max)
+    if not issue_dates:
+        return NewestForecast(None, no_forecast=why_none_issued(store, city))
+    issue = _drawable(store, city, max(issue_dates))
     before = _day_before(store, city, issue, places)
-    return {
-        "forecast": newest,
-        "no_forecast": issue.no_forecast if isinstance(issue, NoForecast) else "",
-        "nothing": issue if isinstance(issue, NoForecast) else None,
-        "record": issue,
-        "days": [day for day in (before, newest) if day is not None],
-        "changes": changes(before, newest) if before and newest else "",
-    }
+    days = [] if before is None else [before]
+    if isinstance(issue, NoForecast):
+        return NewestForecast(issue, issue.no_forecast, days)
+    newest = _DayOfPage(store, city, issue, places, is_before=False).shown()
+    return NewestForecast(issue, days=[*days, newest], changes=changes(before, newest, city.event) if before else "")
 
 
 def _drawable(store: Store, city: City, issue_date: date) -> IssueRecord:
@@ -105,12 +90,20 @@ def _drawable(store: Store, city: City, issue_date: date) -> IssueRecord:
     issue = load_record(store, city.name, issue_date)
     if isinstance(issue, NoForecast) or is_of_grid(store.read_table(FORECAST, city.name, issue_date, ["row"]), city):
         return issue
-    changed = "The city's box, cells or counted alerts have changed since the last forecast was issued"
-    facts = issue.model_dump(include={"city", "issue_date", "forecast_date", "lead", "last_known", "data"})
-    return NoForecast(**facts, no_forecast=f"{changed}: it cannot be drawn.", last_issued=issue.issue_date)
+    changed = "The city's box, cells or counted events have changed since the last forecast was issued"
+    return NoForecast(
+        city=issue.city,
+        issue_date=issue.issue_date,
+        forecast_date=issue.forecast_date,
+        lead=issue.lead,
+        last_known=issue.last_known,
+        data=issue.data,
+        no_forecast=f"{changed}: it cannot be drawn.",
+        last_issued=issue.issue_date,
+    )
 
 
-def _day_before(store: Store, city: City, newest: IssueRecord, places: Places) -> dict[str, Any] | None:
+def _day_before(store: Store, city: City, newest: IssueRecord, places: Places) -> ShownDay | None:
     """Return the forecast of the day before, with the newest one's hours after midnight; None without a usable one."""
     try:
         record = _drawable(store, city, newest.issue_date - ONE_DAY)
@@ -119,7 +112,7 @@ def _day_before(store: Store, city: City, newest: IssueRecord, places: Places) -
         page = _DayOfPage(store, city, record, places, is_before=True)
         if isinstance(newest, ForecastRecord):
             page.continue_with(store.read_table(HOURLY, city.name, newest.issue_date))
-        return page.forecast()
+        return page.shown()
     except (MissingObjectError, CorruptObjectError, ValueError) as error:
         # Files of the day before, or shifts that it does not have, must not stop today's page.
         log.warning("City %s: pages leave out the day before. %s", city.name, error)
@@ -149,42 +142,47 @@ class _DayOfPage:
             begun = self.hourly.filter(pc.less(self.hourly["starts_utc"], pc.min(hourly["starts_utc"])))
             self.hourly = pa.concat_tables([begun, hourly])
 
-    def forecast(self) -> dict[str, Any]:
-        """Return the forecast for the page's template, with `data` for `index.js`."""
+    def shown(self) -> ShownDay:
+        """Return the forecast for the page's template, and for `index.js`."""
         periods = [*self._shift_periods(), self._whole_day()]
-        types = [] if self.day[TYPE_COLUMNS[0]].null_count else list(GUNSHOT_TYPES.values())
-        shares = {-1: np.ones(len(self.day))}
-        shares |= {code: self.day[TYPE_COLUMNS[code]].to_numpy() for code in range(len(types))}
-        shown = [self._shown(period) for period in periods]
+        shown_periods = [self._shown_period(period) for period in periods]
         sums = np.sort(periods[-1].expected)[::-1].cumsum()
-        data = {
-            "cells": cell_numbers(self.city, self.row, self.column).tolist(),
-            "why": [reasons(self.drivers.get(cell, ())) for cell in zip(self.row, self.column, strict=True)],
-            "views": {
-                f"{at}/{code}": _view(period, share)
-                for at, period in enumerate(periods)
+        ranked = StreetRecord.find_sound(self.store, self.city.name, self.record.issue_date)
+        return ShownDay(
+            record=self.record,
+            data=self._map_data(periods, shown_periods),
+            data_when_issued=self._data_when_issued(),
+            rounding="" if ranked is None else ranked.rounding,
+            periods=shown_periods,
+            types=self.types,
+            cells_of_half=int(np.searchsorted(sums, sums[-1] / 2)) + 1,
+            table=self.units,
+            plan_note="" if self.plan is None else self.plan.note,
+            totals_note=self._totals_note(periods),
+        )
+
+    @property
+    def types(self) -> list[str]:
+        """Names of the gunshot types that the forecast divides alerts into."""
+        return [] if self.day[TYPE_COLUMNS[0]].null_count else list(GUNSHOT_TYPES.values())
+
+    def _map_data(self, periods: Sequence[Period], shown: Sequence[ShownPeriod]) -> MapData:
+        """Return the data of the maps, by period and type of gunshot."""
+        shares = {-1: np.ones(len(self.day))}
+        shares |= {code: self.day[TYPE_COLUMNS[code]].to_numpy() for code in range(len(self.types))}
+        return MapData(
+            cells=cell_numbers(self.city, self.row, self.column).tolist(),
+            why=[reasons(self.drivers.get(cell, ())) for cell in zip(self.row, self.column, strict=True)],
+            views={
+                f"{number}/{code}": _view(period, share)
+                for number, period in enumerate(periods)
                 for code, share in shares.items()
             },
-            "streets": self._streets(periods),
-            "marks": [[{key: row[key] for key in ("at", "rank", "place")} for row in one["places"]] for one in shown],
-            "has_units": [one["totals"] is not None for one in shown],
-            "reach": 0 if self.city.patrol is None else round(self.city.patrol.radius_m),
-        }
-        ranked = StreetRecord.find_sound(self.store, self.city.name, self.record.issue_date)
-        return {
-            "record": self.record,
-            "data_when_issued": self._data_when_issued(),
-            "rounding": "" if ranked is None else ranked.rounding,
-            "data": data,
-            "periods": shown,
-            "types": types,
-            "top": shown[-1]["places"],
-            "cells_of_half": int(np.searchsorted(sums, sums[-1] / 2)) + 1,
-            "ends": max(period.ends for period in periods),
-            "table": self.units,
-            "plan_note": "" if self.plan is None else self.plan.note,
-            "totals_note": self._totals_note(periods),
-        }
+            streets=self._streets(periods),
+            marks=[[{key: row[key] for key in ("at", "rank", "place")} for row in period.places] for period in shown],
+            has_units=[period.totals is not None for period in shown],
+            reach=0 if self.city.patrol is None else round(self.city.patrol.radius_m),
+        )
 
     def _data_when_issued(self) -> str:
         """Return the days that were known and missing when the forecast was issued; of a replay, its last known day."""
@@ -207,9 +205,9 @@ class _DayOfPage:
 
     def _recent_alerts(self) -> Values | None:
         """Return the alerts of the last known days in each cell and within reach of it, shape (2, cells); None if unknown."""
-        last, city = self.record.last_known, self.city
-        first = max(city.start, last - timedelta(days=7 * RECENT_WEEKS - 1))
-        history = CityHistory.find(self.store, city, last, first)
+        city = self.city
+        first = max(city.start, self.record.last_known - timedelta(days=7 * RECENT_WEEKS - 1))
+        history = CityHistory.find(self.store, city, self.record.last_known, first)
         if history is None:
             return None
         counts = history.alerts.sum(axis=0).ravel()
@@ -220,10 +218,10 @@ class _DayOfPage:
         if self.hourly is None:
             return
         risk = shift_forecasts(self.hourly, self.city, self.shifts, self.record.forecast_date)
-        for at, shift in enumerate(self.shifts):
+        for number, shift in enumerate(self.shifts):
             starts, ends = shift_window(shift, self.record.forecast_date, self.city.zone)
-            probability, expected = (of[at, self.row, self.column] for of in (risk.probability, risk.expected))
-            yield Period("shift", shift.name, starts, ends, probability, expected)
+            probability = risk.probability[number, self.row, self.column]
+            yield Period("shift", shift.name, starts, ends, probability, risk.expected[number, self.row, self.column])
 
     def _whole_day(self) -> Period:
         first = self.day["starts_utc"][0].as_py()
@@ -232,39 +230,44 @@ class _DayOfPage:
         probability, expected = (self.day[name].to_numpy() for name in ("probability", "expected"))
         return Period("day", "Whole day", starts, ends, probability, expected)
 
-    def _shown(self, period: Period) -> dict[str, Any]:
-        """Return a period for the template, with the places of its units or else the likeliest ones."""
-        hours = {"shift": period.name, "starts_at": period.starts.isoformat(), "ends_at": period.ends.isoformat()}
-        units = [] if self.units is None else self.units.sort_by("rank").to_pylist()
-        # A plan may have been made before the hours of its shifts were changed.
-        rows = [row for row in units if row.items() >= hours.items()]
-        planned = [one for one in self.plan.shifts if one.shift == period.name] if self.plan and rows else []
-        totals = planned[0] if planned else None
-        rows = rows or self._likeliest(period, with_range=period.kind == "day")
+    def _shown_period(self, period: Period) -> ShownPeriod:
+        """Return a period for the template."""
+        whole = f"Whole {period.starts:%A}"
+        of_before = whole if period.kind == "day" else f"{period.name} from {period.starts:%a}"
+        totals, rows = self._places(period)
         shared, apart = set_apart([self.drivers.get((row["row"], row["column"]), ()) for row in rows])
         for row, drivers in zip(rows, apart, strict=True):
             near = self._alerts_near(row, is_unit=totals is not None)
             row["apart"] = reasons([*drivers, *near, *row.get("range", ())], "")
-            row |= {"chance": chance(row["probability_within_reach"]), "at": [row["latitude"], row["longitude"]]}
-        whole = f"Whole {period.starts:%A}"
-        of_before = whole if period.kind == "day" else f"{period.name} from {period.starts:%a}"
-        return {
-            "name": of_before if self.is_before else period.name,
-            "anchor": f"{self._anchor(period.kind)}={period.name.replace(' ', '+')}",
-            "kind": period.kind,
-            "is_before": self.is_before,
-            "starts": period.starts,
-            "ends": period.ends,
-            "expected": float(period.expected.sum()),
-            "totals": totals,
-            "shared": reasons(shared, ""),
-            "places": rows,
-        }
+            row["chance"] = chance(row["probability_within_reach"])
+            row["at"] = [row["latitude"], row["longitude"]]
+        return ShownPeriod(
+            name=of_before if self.is_before else period.name,
+            anchor=f"{self._anchor(period.kind)}={period.name.replace(' ', '+')}",
+            kind=period.kind,
+            is_before=self.is_before,
+            starts=period.starts,
+            ends=period.ends,
+            expected=float(period.expected.sum()),
+            totals=totals,
+            shared=reasons(shared, ""),
+            places=rows,
+        )
+
+    def _places(self, period: Period) -> tuple[ShiftTotals | None, list[Row]]:
+        """Return the plan's sums and the places of units in a period; without units None and the likeliest places."""
+        hours = {"shift": period.name, "starts_at": period.starts.isoformat(), "ends_at": period.ends.isoformat()}
+        units = [] if self.units is None else self.units.sort_by("rank").to_pylist()
+        # A plan may have been made before the hours of its shifts were changed.
+        rows = [row for row in units if row.items() >= hours.items()]
+        if not rows or self.plan is None:
+            return None, self._likeliest(period, with_range=period.kind == "day")
+        return next((shift for shift in self.plan.shifts if shift.shift == period.name), None), rows
 
     def _anchor(self, kind: str) -> str:
         return {"shift": "before", "day": "day-before"}[kind] if self.is_before else kind
 
-    def _alerts_near(self, row: dict[str, Any], *, is_unit: bool) -> list[str]:
+    def _alerts_near(self, row: Row, *, is_unit: bool) -> list[str]:
         """Return the recent alerts within reach of a unit, or in a cell, in words; nothing if they are unknown."""
         if self.recent is None:
             return []
@@ -272,14 +275,15 @@ class _DayOfPage:
         where = f"within {self.city.patrol.radius_m:.0f} m" if is_unit and self.city.patrol else "in the cell"
         until = f"the {RECENT_WEEKS} weeks to {short_day(self.record.last_known)}"
         weeks = until if self.record.lead > 1 else f"{RECENT_WEEKS} weeks"
-        return [f"{number_of(number, 'alert') if number else 'no alerts'} {where} in {weeks}"]
+        return [f"{number_of(number, self.city.event) if number else f'no {self.city.event}s'} {where} in {weeks}"]
 
-    def _likeliest(self, period: Period, *, with_range: bool) -> list[dict[str, Any]]:
+    def _likeliest(self, period: Period, *, with_range: bool) -> list[Row]:
         """Return the likeliest cells by the names of a plan's columns; `probability_within_reach` is that of the cell."""
         best = np.argsort(-period.probability, kind="stable")[:SHOWN_PLACES]
-        row, column = self.row[best], self.column[best]
+        row = self.row[best]
+        column = self.column[best]
         longitude, latitude = (np.round(degrees, 6).tolist() for degrees in cell_middles(self.city, row, column))
-        ends = [(chance(one["low"]), chance(one["high"])) for one in self.day.take(best).to_pylist()]
+        ends = [(chance(cell["low"]), chance(cell["high"])) for cell in self.day.take(best).to_pylist()]
         places: dict[str, Any] = {
             "rank": range(1, len(best) + 1),
             "place": self.places.names(row, column),
@@ -293,14 +297,14 @@ class _DayOfPage:
         }
         return [dict(zip(places, place, strict=True)) for place in zip(*places.values(), strict=True)]
 
-    def _streets(self, periods: Sequence[Period]) -> list[dict[str, Any]]:
+    def _streets(self, periods: Sequence[Period]) -> list[dict[str, object]]:
         """Return the likeliest streets of the day, with class and chance by period; None where these are unknown."""
         streets = top_street_lines(self.store, self.city, self.record)
         if not streets:
             return []
-        key = self.city.name, self.record.issue_date
-        table = self.store.read_table(STREETS, *key, ["segment", "shift", "probability"])
-        rows = table.filter(pc.field("segment").isin([one["id"] for one in streets])).to_pylist()
+        columns = ["segment", "shift", "probability"]
+        table = self.store.read_table(STREETS, self.city.name, self.record.issue_date, columns)
+        rows = table.filter(pc.field("segment").isin([street["id"] for street in streets])).to_pylist()
         risk = {(row["segment"], row["shift"]): row["probability"] for row in rows}
 
         def shown(segment: int, period: Period) -> tuple[int, str] | None:
@@ -320,11 +324,12 @@ class _DayOfPage:
 
     def _totals_note(self, periods: Sequence[Period]) -> str:
         why = "" if self.city.patrol is None else totals_note(self.city.patrol.shifts)
-        of_shifts = [one for one in periods if one.kind == "shift"]
+        of_shifts = [period for period in periods if period.kind == "shift"]
         if not why or not of_shifts:
             return ""
-        total, day = (amount(float(sum(one.expected.sum() for one in some))) for some in (of_shifts, periods[-1:]))
-        return f"The shifts add up to {total} alerts, the day from midnight to midnight has {day}. {why}"
+        total = amount(float(sum(period.expected.sum() for period in of_shifts)))
+        day = amount(float(periods[-1].expected.sum()))
+        return f"The shifts add up to {total} {self.city.event}s, the day from midnight to midnight has {day}. {why}"
 
 
 def _view(period: Period, share: Array) -> dict[str, object]:

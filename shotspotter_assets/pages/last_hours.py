@@ -1,6 +1,7 @@
 """The page of the last hours: the latest nowcast, and earlier ones with observed incidents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.calendar.local_time import ONE_DAY
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.geometry.cells import cell_middles, cell_numbers
@@ -23,27 +25,43 @@ SHOWN_PLACES: Final = 10
 SHOWN_MINUTES: Final = 60  # length of the compared nowcasts
 
 
-def last_hours(store: Store, city: City, places: Places) -> dict[str, Any] | None:
-    """Return the last hours of a city up to its latest nowcast, for its page, with `data` for its script; None without one."""
+@dataclass(frozen=True)
+class LastHours:
+    """The last hours of a city up to its latest nowcast."""
+
+    record: NowcastRecord
+    issued: str  # clock time of the nowcast
+    ends: datetime  # time from which on it is out of date
+    spans: Sequence[str]  # lengths of the forecasts, in words
+    places: Sequence[Mapping[str, object]]  # likeliest places, with their chances in each span
+    data: Mapping[str, object]  # the map, for `last_hours.js`
+    nowcasts: Sequence[Mapping[Hashable, object]]  # earlier nowcasts with observed incidents
+
+    @property
+    def has_times(self) -> bool:
+        """True if minutes are forecast, whose chances are compared with the hour's forecast."""
+        return self.record.without_minutes == ""
+
+
+def last_hours(store: Store, city: City, places: Places) -> LastHours | None:
+    """Return the last hours of a city; None without a nowcast."""
     record = NowcastRecord.find(store, city.name)
     if record is None:
         return None
     spans = _spans(store, city)
     now = datetime.fromisoformat(record.now)
     day = now.astimezone(city.zone).date()
-    tables = [store.find_sound_table(ISSUED_MINUTES, city.name, one) for one in (day - timedelta(days=1), day)]
+    tables = [store.find_sound_table(ISSUED_MINUTES, city.name, issued_on) for issued_on in (day - ONE_DAY, day)]
     issued = [table for table in tables if table is not None]
-    return {
-        "record": record,
-        "issued": _clock(now, city),
-        "ends": now + timedelta(hours=1),
-        "spans": list(spans),
-        "has_times": record.without_minutes == "",
-        "places": _likely(list(spans.values()), places) if spans else [],
-        "data": _map_data(spans, record, city),
-        "nowcasts": _outcomes(pa.concat_tables(issued), record.incidents, now, city, places) if issued else [],
-        "shown_hours": SHOWN_HOURS,
-    }
+    return LastHours(
+        record=record,
+        issued=_clock(now, city),
+        ends=now + timedelta(hours=1),
+        spans=list(spans),
+        places=_likely(list(spans.values()), places) if spans else [],
+        data=_map_data(spans, record, city),
+        nowcasts=_outcomes(pa.concat_tables(issued), record.incidents, now, city, places) if issued else [],
+    )
 
 
 def _spans(store: Store, city: City) -> dict[str, pa.Table]:
@@ -60,7 +78,7 @@ def _spans(store: Store, city: City) -> dict[str, pa.Table]:
     }
 
 
-def _likely(spans: Sequence[pa.Table], places: Places) -> list[dict[str, Any]]:
+def _likely(spans: Sequence[pa.Table], places: Places) -> list[Mapping[str, object]]:
     """Return the likeliest cells of the shortest span; `times` is over the chance by the hour's forecast alone."""
     shortest = spans[0]
     probability = np.array([table["probability"].to_numpy() for table in spans])
@@ -77,7 +95,7 @@ def _likely(spans: Sequence[pa.Table], places: Places) -> list[dict[str, Any]]:
     ]
 
 
-def _map_data(spans: Mapping[str, pa.Table], record: NowcastRecord, city: City) -> dict[str, Any]:
+def _map_data(spans: Mapping[str, pa.Table], record: NowcastRecord, city: City) -> Mapping[str, object]:
     """Return the map's cells, its view by span, and the cells in which an incident began in the last hour."""
     since = datetime.fromisoformat(record.now).timestamp() - SHOWN_MINUTES * 60
     begun = [(row, column) for second, row, column in record.incidents if second > since]
@@ -93,14 +111,15 @@ def _map_data(spans: Mapping[str, pa.Table], record: NowcastRecord, city: City) 
 
 def _outcomes(
     issued: pa.Table, incidents: Sequence[tuple[float, int, int]], now: datetime, city: City, places: Places
-) -> list[dict[str, Any]]:
+) -> list[dict[Hashable, Any]]:
     """Compare cells with a new incident as expected, by the hour's forecast alone (`even`), and observed."""
     since = pa.scalar(now - timedelta(hours=SHOWN_HOURS), pa.timestamp("us", "UTC"))
     chosen = issued.filter((pc.field("minutes") == SHOWN_MINUTES) & (pc.field("starts_utc") >= since))
     rows = chosen.to_pandas().astype({"probability": np.float64, "even": np.float64})
     rows["observed"] = has_new_incident(chosen, incidents)
     by_nowcast = rows.groupby("starts_utc")
-    sums, top = by_nowcast[["probability", "even", "observed"]].sum(), rows.loc[by_nowcast["probability"].idxmax()]
+    sums = by_nowcast[["probability", "even", "observed"]].sum()
+    top = rows.loc[by_nowcast["probability"].idxmax()]
     outcomes = sums.rename(columns={"probability": "expected"}).assign(
         issued=[_clock(instant, city) for instant in sums.index],
         likeliest=places.names(top["row"], top["column"]),

@@ -1,6 +1,6 @@
 """The page of past days: each forecast with the observed alerts, in plain words."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -29,7 +29,9 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
 ALERT_COLUMNS: Final = ("time_utc", "longitude", "latitude", "gunshot_type", "user_id", "incident_id")
-REACHED, OUT_OF_REACH, NO_PLAN = "within reach", "out of reach", "no plan"
+REACHED: Final = "within reach"
+OUT_OF_REACH: Final = "out of reach"
+NO_PLAN: Final = "no plan"
 
 
 def has_plans(city: City) -> bool:
@@ -49,64 +51,81 @@ def stamps(store: Store, city: City, last_known: date) -> Iterator[tuple[date, s
             origins = [
                 forecasts.get(str(issue_date)),
                 grids.get(str(day)),
-                *(plans.get(str(at)) for at in _plans_of(day)),
+                *(plans.get(str(planned_on)) for planned_on in _plans_of(day)),
             ]
             yield day, sha256(rules, *map(str, origins))[:16]
 
 
-def past_day(store: Store, city: City, day: date) -> dict[str, Any] | None:
+def past_day(store: Store, city: City, day: date) -> dict[str, object] | None:
     """Compare a day's forecast with its alerts, for `past.js`; None for an older grid."""
-    issue_date = day - ONE_DAY
-    record = load_record(store, city.name, issue_date)
-    table = store.read_table(FORECAST, city.name, issue_date)
+    record = load_record(store, city.name, day - ONE_DAY)
+    table = store.read_table(FORECAST, city.name, day - ONE_DAY)
     if not isinstance(record, ForecastRecord) or not is_of_grid(table, city):
         return None
-    table = next_day_rows(table)
-    cells, probability = cell_numbers(city, *cells_of(table)), table["probability"].to_numpy()
-    grid = store.read_table(TENSORS, city.name, day)
-    grid = grid.filter(pc.is_in(grid["gunshot_type"], pa.array(city.forecast_codes, pa.int8())))
-    numbers = cell_numbers(city, *cells_of(grid))
-    counts = np.bincount(numbers, grid["count"].to_numpy(), np.prod(city.shape)).astype(np.int64)[cells]
-    flagged, mean = _flagged(probability), f"{MODEL_PREFIX}{HISTORICAL_MEAN}"
-    sentence = (
-        f"{number_of(int(counts.sum()), 'alert')} came; about {amount(record.expected_alerts)} were expected "
-        f"({record.expected_alerts_low:.0f} to {record.expected_alerts_high:.0f}). "
-        f"The map caught {counts[flagged].sum()} of them with {FLAGGED_PERCENT}% of the area"
-    )
-    if mean in table.column_names:
-        sentence += f"; a map of the long-run mean caught {counts[_flagged(table[mean].to_numpy())].sum()}"
+    forecast = next_day_rows(table)
+    cells = cell_numbers(city, *cells_of(forecast))
+    probability = forecast["probability"].to_numpy()
+    counts = _counts(store, city, day)[cells]
     alerts = alerts_of_types(store.read_table(CLEANED, city.name, day, ALERT_COLUMNS), city).sort_values("wall")
-    has_hours = city.time_precision != "day"
-    longitude, latitude = (alerts[name].to_numpy() for name in ("longitude", "latitude"))
-    number = cell_numbers(city, *cells_at(city, longitude, latitude))
-    number[~city.box.holds(longitude, latitude)] = -1
-    reached = _reached(store, city, day, alerts)
-    planned = reached[np.isin(number, cells) & (reached != NO_PLAN)]
-    more = len(alerts) - int(counts.sum())
-    outside = f" {more} more came outside the covered cells." if more > 0 else ""
-    made = (
-        "made after the day, from what was known before it"
-        if record.replayed
-        else f"{number_of(record.lead, 'day')} ahead"
-    )
+    alerts["cell"] = _cells_of_alerts(alerts, city)
+    alerts["unit"] = _reached(store, city, day, alerts)
+    outside = len(alerts) - int(counts.sum())
+    sentences = [
+        _caught(record, forecast, counts, city.event),
+        f"{outside} more came outside the covered cells." if outside > 0 else "",
+        _of_plan(alerts["unit"][alerts["cell"].isin(cells) & (alerts["unit"] != NO_PLAN)], city, int(counts.sum())),
+    ]
+    replayed = "made after the day, from what was known before it"
+    when = replayed if record.replayed else f"{number_of(record.lead, 'day')} ahead"
     return {
         "title": long_day(day),
-        "sentence": f"{sentence}.{outside} {_of_plan(planned, city, int(counts.sum()))}".rstrip(),
-        "notes": f"Forecast by {record.served.replace('_', ' ')}, {made}.",
+        "sentence": " ".join(filter(None, sentences)),
+        "notes": f"Forecast by {record.served.replace('_', ' ')}, {when}.",
         "cells": cells.tolist(),
         "classes": chance_classes(probability).tolist(),
         "chances": [chance(value) for value in probability.tolist()],
         "counts": counts.tolist(),
-        "flagged": cells[flagged].tolist(),
-        "events": [
-            {
-                "at": [one.latitude, one.longitude],
-                "cell": cell,
-                "lines": [f"{one.wall:%H:%M}" if has_hours else "", str(one.type).replace("_", " ")],
-                "unit": [unit] if has_plans(city) else [],
-            }
-            for one, cell, unit in zip(alerts.itertuples(), number.tolist(), reached.tolist(), strict=True)
-        ],
+        "flagged": cells[_flagged(probability)].tolist(),
+        "events": [_event(alert, city) for alert in alerts.to_dict("records")],
+    }
+
+
+def _counts(store: Store, city: City, day: date) -> Integers:
+    """Return the alerts of a day by number of the cell, shape (cells,)."""
+    grid = store.read_table(TENSORS, city.name, day)
+    grid = grid.filter(pc.is_in(grid["gunshot_type"], pa.array(city.forecast_codes, pa.int8())))
+    numbers = cell_numbers(city, *cells_of(grid))
+    return np.bincount(numbers, grid["count"].to_numpy(), np.prod(city.shape)).astype(np.int64)
+
+
+def _cells_of_alerts(alerts: pd.DataFrame, city: City) -> Integers:
+    """Return the number of each alert's cell, -1 outside the box; shape (alerts,)."""
+    longitude, latitude = (alerts[name].to_numpy() for name in ("longitude", "latitude"))
+    return np.where(city.box.holds(longitude, latitude), cell_numbers(city, *cells_at(city, longitude, latitude)), -1)
+
+
+def _caught(record: ForecastRecord, forecast: pa.Table, counts: Integers, event: str) -> str:
+    """Return a sentence on the events that came, were expected, and were caught by the flagged cells; counts by cell."""
+    flagged = _flagged(forecast["probability"].to_numpy())
+    sentence = (
+        f"{number_of(int(counts.sum()), event)} came; about {amount(record.expected_alerts)} were expected "
+        f"({record.expected_alerts_low:.0f} to {record.expected_alerts_high:.0f}). "
+        f"The map caught {counts[flagged].sum()} of them with {FLAGGED_PERCENT}% of the area"
+    )
+    mean = f"{MODEL_PREFIX}{HISTORICAL_MEAN}"
+    if mean in forecast.column_names:
+        sentence += f"; a map of the long-run mean caught {counts[_flagged(forecast[mean].to_numpy())].sum()}"
+    return f"{sentence}."
+
+
+def _event(alert: Mapping[Hashable, Any], city: City) -> dict[str, object]:
+    """Return the point and the row of the table of an alert."""
+    time = "" if city.time_precision == "day" else f"{alert['wall']:%H:%M}"
+    return {
+        "at": [alert["latitude"], alert["longitude"]],
+        "cell": alert["cell"],
+        "lines": [time, str(alert["type"]).replace("_", " ")],
+        "unit": [alert["unit"]] if has_plans(city) else [],
     }
 
 
@@ -118,7 +137,7 @@ def _plans_of(day: date) -> tuple[date, date]:
 def _reached(store: Store, city: City, day: date, alerts: pd.DataFrame) -> "pd.Series[str]":
     """Return for each alert if a unit of its shift had it within reach, or `NO_PLAN` for an alert in no planned shift."""
     reached = pd.Series(NO_PLAN, alerts.index)
-    plans = [store.find_table(PLAN, city.name, at) for at in _plans_of(day)]
+    plans = [store.find_table(PLAN, city.name, issue_date) for issue_date in _plans_of(day)]
     if city.patrol is None or not has_plans(city):
         return reached
     plane = Plane.of(city.box)
@@ -138,10 +157,10 @@ def _of_plan(planned: "pd.Series[str]", city: City, alerts: int) -> str:
     if city.patrol is None or not (has_plans(city) and alerts):
         return ""
     if planned.empty:
-        return "No plan was made for the hours of these alerts."
+        return f"No plan was made for the hours of these {city.event}s."
     within = f"within {city.patrol.radius_m:.0f} m of a unit of the plan"
     others = f"; {alerts - len(planned)} came in hours without a plan" if alerts > len(planned) else ""
-    return f"{(planned == REACHED).sum()} of {number_of(alerts, 'alert')} came {within}{others}."
+    return f"{(planned == REACHED).sum()} of {number_of(alerts, city.event)} came {within}{others}."
 
 
 def _flagged(probability: Array) -> Integers:

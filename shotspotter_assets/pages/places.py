@@ -41,15 +41,18 @@ class Places:
     """Places of a city; `problems` has a line for each layer that is left out."""
 
     def __init__(self, city: City) -> None:
-        self._city, self._plane = city, Plane.of(city.box)
+        self._city = city
+        self._plane = Plane.of(city.box)
         self.layers, self.problems = read_layers(city)
         districts = self.layers.get("districts")
         self._districts = [] if districts is None else district_areas(city, districts)
         self._streets = _Streets(self._plane, self.layers["streets"]) if "streets" in self.layers else None
 
-    def ground(self, cells: Integers) -> dict[str, Any]:
+    def ground(self, cells: Integers) -> dict[str, object]:
         """Return the common part of maps that show `cells`, given as row * columns + column, for `map.js`."""
-        box, grid, base_map = self._city.box, self._city.grid, self._city.base_map
+        box = self._city.box
+        grid = self._city.grid
+        base_map = self._city.base_map
         return {
             "box": (box.south, box.west, box.north, box.east),
             "rows": grid.rows,
@@ -83,14 +86,14 @@ class Places:
 
 class _Streets:
     def __init__(self, plane: Plane, streets: "GeoSeries") -> None:
+        """Index the streets, named in their index, and the points in which two of different names cross."""
         from scipy.spatial import KDTree
 
         self._names = streets.index.to_numpy(dtype=object)
         self._lines = shapely.transform(streets.to_numpy(), plane.metres)
         self._tree = shapely.STRtree(self._lines)
-        one, other = self._tree.query(self._lines, predicate="intersects")
-        crossing = (one < other) & (self._names[one] != self._names[other])
-        one, other = one[crossing], other[crossing]
+        pairs = self._tree.query(self._lines, predicate="intersects")
+        one, other = pairs[:, (pairs[0] < pairs[1]) & (self._names[pairs[0]] != self._names[pairs[1]])]
         parts, pair = shapely.get_parts(shapely.intersection(self._lines[one], self._lines[other]), return_index=True)
         is_point = shapely.get_type_id(parts) == shapely.GeometryType.POINT
         pair = pair[is_point]
@@ -102,10 +105,10 @@ class _Streets:
         """Name the nearest crossing of each point, else its nearest street, within the distance; "" without one."""
         names = [""] * len(metres)
         if self._points is not None:
-            distance, at = self._points.query(metres, distance_upper_bound=within)
+            distance, nearest = self._points.query(metres, distance_upper_bound=within)
             for point in np.flatnonzero(np.isfinite(distance)):
-                names[point] = f"near {self._crossings[at[point]]}"
-        unnamed = np.array([at for at, name in enumerate(names) if not name], dtype=np.int64)
+                names[point] = f"near {self._crossings[nearest[point]]}"
+        unnamed = np.array([point for point, name in enumerate(names) if not name], dtype=np.int64)
         if len(unnamed) and len(self._lines):
             left = shapely.points(metres[unnamed])
             points, lines = self._tree.query_nearest(left, max_distance=within, all_matches=False)
@@ -122,7 +125,8 @@ def _geojson(shapes: "GeoSeries") -> dict[str, Any]:
 
 def read_layers(city: City) -> tuple[CityLayers, list[str]]:
     """Return shapes by layer, indexed by name, in WGS84 degrees and cut to the box; and a line for each unusable layer."""
-    layers, problems = CityLayers(), list[str]()
+    layers: CityLayers = {}
+    problems: list[str] = []
     # Without a layer of streets, ranked streets name places.
     given = [(key, f"layers.{key}", layer) for key, layer in city.layers.given().items()]
     for key, name, layer in [*given, *([("streets", "streets", city.streets)] if city.streets else [])]:
@@ -135,7 +139,8 @@ def read_layers(city: City) -> tuple[CityLayers, list[str]]:
 
 def uncovered(city: City, layers: CityLayers, cells: Integers | None = None) -> list[str]:
     """Return a line for each layer of streets or districts that covers few cells (row * columns + column), by default all."""
-    shapes, lines = cell_shapes(city)[slice(None) if cells is None else cells], list[str]()
+    shapes = cell_shapes(city)[slice(None) if cells is None else cells]
+    lines = []
     for key in {"districts", "streets"} & layers.keys():
         flat = shapely.transform(layers[key].to_numpy(), Plane.of(city.box).metres)
         covered = len(np.unique(shapely.STRtree(flat).query(shapes, predicate="intersects")[0]))

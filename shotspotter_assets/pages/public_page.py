@@ -4,9 +4,10 @@ from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 import shapely
 
-from shotspotter_assets.arrays import Names
+from shotspotter_assets.arrays import Booleans, Integers, Names
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import cells_of
 from shotspotter_assets.geometry.cells import Plane, cell_metres
@@ -14,6 +15,7 @@ from shotspotter_assets.gridding.districts import cell_districts, district_areas
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.places import CityLayers
 from shotspotter_assets.pages.rendering import package_file, policy, render
+from shotspotter_assets.pages.shown import NewestForecast
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, next_day_forecasts
 from shotspotter_assets.storage.store import Store
 
@@ -26,46 +28,64 @@ MIN_YEAR_ALERTS: Final = 12  # minimum for a usual level
 MIN_COVERED_DAYS: Final = 28  # minimum for a usual level, on average over an area's cells
 
 
-def public_files(store: Store, city: City, issue: dict[str, Any], layers: CityLayers, title: str) -> dict[str, bytes]:
+def public_files(store: Store, city: City, issue: NewestForecast, layers: CityLayers) -> dict[str, bytes]:
     """Return the public page of the newest forecast with its style and script, by name."""
-    forecast = issue["forecast"]
-    record = None if forecast is None else forecast["record"]
+    forecast = issue.forecast
     values = {
-        "city_title": title,
-        "record": record,
-        "ends": None if forecast is None else forecast["ends"],
-        "levels": None if record is None else _levels(store, city, record, layers),
+        "event": city.event,
+        "city_title": city.shown_title,
+        "record": forecast and forecast.record,
+        "ends": forecast and forecast.ends,
+        "levels": forecast and _levels(store, city, forecast.record, layers),
         "min_square_km": MIN_SQUARE_KM,
         "usual": USUAL_RATIO,
         "csp": policy(),
         "shared": "",
     }
     files = {FOLDER + name: package_file(name) for name in ("pages.css", "pages.js")}
-    return files | {f"{FOLDER}index.html": city.worded(render("public.html.jinja", **values).decode()).encode()}
+    return files | {f"{FOLDER}index.html": render("public.html.jinja", values)}
 
 
 def _levels(store: Store, city: City, record: ForecastRecord, layers: CityLayers) -> dict[str, Any] | None:
     """Return the forecast dates, the newest first, and the levels of each area by its name; None without a known year."""
-    newest, last = record.forecast_date, record.last_known
+    last = record.last_known
     history = CityHistory.find(store, city, last, max(city.start, last - timedelta(days=USUAL_DAYS - 1)))
     if history is None:
         return None
+    newest = record.forecast_date
     forecasts = next_day_forecasts(store, city, newest - timedelta(days=SHOWN_DAYS - 1), newest)
-    cells, (areas, too_small) = cells_of(forecasts[newest]), _areas(city, layers)
-    starts, days = history.coverage_starts[cells], np.array(history.days, "datetime64[D]")
-    # Without a start, a cell counts from the first day on.
-    is_covered = history.is_known[:, None] & ~(days[:, None] < starts)
-    alerts, covered_days = (history.alerts[:, *cells] * is_covered).sum(axis=0), is_covered.sum(axis=0)
-    square_km = np.prod(cell_metres(city)) / 1e6
+    areas, too_small = _areas(city, layers)
+    cells = cells_of(forecasts[newest])
+    usual = _UsualLevels(history, cells)
+    min_cells = MIN_SQUARE_KM * 1e6 / np.prod(cell_metres(city))
     rows = {}
     for area in sorted({*areas[cells].tolist()} - too_small):
         inside = areas[cells] == area
-        if inside.sum() * square_km >= MIN_SQUARE_KM:
-            is_usual_known = alerts[inside].sum() >= MIN_YEAR_ALERTS and covered_days[inside].mean() >= MIN_COVERED_DAYS
-            usual = (alerts[inside] / np.maximum(covered_days[inside], 1)).sum() if is_usual_known else None
-            in_area = [one["expected"].to_numpy()[areas[cells_of(one)] == area] for one in forecasts.values()]
-            rows[area] = [_level(float(expected.sum()), usual) for expected in in_area[::-1]]
+        if inside.sum() >= min_cells:
+            level = usual.of(inside)
+            rows[area] = [_level(_expected_in(area, areas, table), level) for table in reversed(forecasts.values())]
     return {"dates": [*forecasts][::-1], "rows": rows}
+
+
+def _expected_in(area: str, areas: Names, forecast: pa.Table) -> float:
+    """Return the expected alerts of an area; `areas` has the area of each cell, shape (rows, columns)."""
+    return float(forecast["expected"].to_numpy()[areas[cells_of(forecast)] == area].sum())
+
+
+class _UsualLevels:
+    """Usual daily alerts of areas by the year before; a cell counts from its start of coverage on, or from the first day."""
+
+    def __init__(self, history: CityHistory, cells: tuple[Integers, Integers]) -> None:
+        days = np.array(history.days, "datetime64[D]")
+        is_covered = history.is_known[:, None] & ~(days[:, None] < history.coverage_starts[cells])
+        self._alerts = (history.alerts[:, *cells] * is_covered).sum(axis=0)
+        self._covered_days = is_covered.sum(axis=0)
+
+    def of(self, inside: Booleans) -> float | None:
+        """Return the usual level of some cells; None with too few alerts, or days with coverage."""
+        if self._alerts[inside].sum() < MIN_YEAR_ALERTS or self._covered_days[inside].mean() < MIN_COVERED_DAYS:
+            return None
+        return float((self._alerts[inside] / np.maximum(self._covered_days[inside], 1)).sum())
 
 
 def _areas(city: City, layers: CityLayers) -> tuple[Names, set[str]]:
@@ -83,6 +103,6 @@ def _areas(city: City, layers: CityLayers) -> tuple[Names, set[str]]:
 def _level(expected: float, usual: float | None) -> str:
     lowest, highest = USUAL_RATIO
     if usual is None:
-        return "too few alerts to say"
+        return "too few to say"
     ratio = expected / usual
     return "lower than usual" if ratio < lowest else "higher than usual" if ratio > highest else "usual"

@@ -1,10 +1,11 @@
 """Templates and scripts: records become HTML and data for the browser."""
 
 import math
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import distribution
 from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import jinja2
@@ -26,9 +27,9 @@ def policy(tiles: str = "") -> str:
     )
 
 
-def render(template: str, **values: Any) -> bytes:
+def render(template: str, values: Mapping[str, object]) -> bytes:
     """Render a page; values are escaped, except `rendered_markdown`."""
-    return _environment().get_template(template).render(**values).encode()
+    return _environment().get_template(template).render(values).encode()
 
 
 def shared_files() -> dict[str, bytes]:
@@ -57,6 +58,7 @@ def rendered_markdown(text: str) -> Markup:
 
 @cache
 def _environment() -> jinja2.Environment:
+    """Return the environment of the templates, with the filters for words and numbers."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(PACKAGE),
         autoescape=True,

@@ -1,7 +1,7 @@
 """Make the pages of a city and the overview of all cities, and write the changed files."""
 
 import logging
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -17,20 +17,19 @@ from shotspotter_assets.evaluation.gate import NOT_TESTED
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.geometry.cells import cell_metres
-from shotspotter_assets.models.city_history import CityHistory
-from shotspotter_assets.pages.addresses import published_files
+from shotspotter_assets.pages.addresses import Status, published_files
 from shotspotter_assets.pages.first_page import newest_forecast
-from shotspotter_assets.pages.last_hours import last_hours
+from shotspotter_assets.pages.last_hours import SHOWN_HOURS, last_hours
 from shotspotter_assets.pages.past_days import has_plans, past_day, stamps
 from shotspotter_assets.pages.places import Places, uncovered
 from shotspotter_assets.pages.public_page import public_files
 from shotspotter_assets.pages.rendering import policy, render, rendered_markdown, shared_files
+from shotspotter_assets.pages.shown import NewestForecast, ShownDay
 from shotspotter_assets.pages.track_record import track_record
-from shotspotter_assets.pages.waiting import data_script, read_waiting, renew_waiting
+from shotspotter_assets.pages.waiting import data_script, folder_of, read_waiting, renew_waiting
 from shotspotter_assets.quality.city_state import open_warnings
 from shotspotter_assets.quality.day_decisions import unusual_sentences
 from shotspotter_assets.quality.on_time import lateness
-from shotspotter_assets.serving.issued_forecasts import IssueRecord
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import table_in_words
 from shotspotter_assets.storage.catalogue import INDEX, LINEAGE, MODEL_CARD, PAGE, PAGES_RECORD, TENSORS, Asset
@@ -50,6 +49,7 @@ TABS: Final = {
 """Title of each page of a city, by file."""
 WARNED_DAYS: Final = 91  # newest days whose warnings are on the pages
 log = logging.getLogger(__name__)
+Values = dict[str, object]  # values of a template by name
 
 
 class CityCard(BaseModel):
@@ -97,11 +97,12 @@ class Site:
 
     @classmethod
     def of(cls, store: Store, name: str) -> "Site":
-        found = PagesRecord.find_sound(store, name) or PagesRecord(city=name, card=CityCard(name=name))
+        """Return the site of a city, or of the overview, as it is stored."""
+        record = PagesRecord.find_sound(store, name) or PagesRecord(city=name, card=CityCard(name=name))
         stored = store.files_present(PAGE.asset, name) - {PAGES_RECORD.file, LINEAGE[Asset.CITY_PAGES].file}
         # A file that was deleted by hand is written again.
-        files = {file: digest for file, digest in found.files.items() if file in stored}
-        return cls(store, name, found.model_copy(update={"files": files}), stored)
+        files = {file: digest for file, digest in record.files.items() if file in stored}
+        return cls(store, name, record.model_copy(update={"files": files}), stored)
 
     @property
     def index(self) -> str:
@@ -109,11 +110,22 @@ class Site:
         return self.store.uri(INDEX, self.name)
 
     def put(self, file: str, content: bytes) -> None:
-        self.contents[self.folder + file], self.hashes[self.folder + file] = content, sha256(content)
+        """Add a file of the target."""
+        self.contents[self.folder + file] = content
+        self.hashes[self.folder + file] = sha256(content)
 
-    def put_data(self, name: str, data: object, city: City) -> None:
-        """Put data as a script, in the words of the target."""
-        self.put(f"{name}.js", data_script(name, data, city))
+    def put_data(self, name: str, data: object) -> None:
+        """Add data of the target as a script."""
+        self.put(f"{name}.js", data_script(name, data))
+
+    def keep_past(self, file: str, stamp: str) -> bool:
+        """Keep the stored file of a past day of the target; return False if there is none with that stamp."""
+        path = self.folder + file
+        if not self.record.files.get(path) or self.record.past.get(path) != stamp:
+            return False
+        self.past[path] = stamp
+        self.hashes[path] = self.record.files[path]
+        return True
 
     def write(self, **changes: Any) -> None:
         """Write the changed files, delete all others that were not put, and write the record with its `changes`."""
@@ -135,11 +147,6 @@ class Site:
         contested = {file for file in self.written if others.get(file, self.hashes[file]) != self.hashes[file]}
         files = {file: digest for file, digest in self.hashes.items() if file not in contested}
         return self.record.model_copy(update={"files": files}).content()
-
-
-def folder_of(city: City, target: str) -> str:
-    """Return the folder of a target's pages within the city's, with "/"; "" for the main target."""
-    return "" if target == city.target else f"{target}/"
 
 
 def make_pages(store: Store, city: City) -> Site:
@@ -164,73 +171,83 @@ def _put_target(site: Site, store: Store, city: City, view: City, places: Places
     """Put the pages of one target of a city, the `view`; return its card."""
     issue = newest_forecast(store, view, places)
     table = DayTable.read(store, city.name)
-    issue["unusual"] = unusual_sentences(table)
-    issue["known"] = _known_in_words(table, issue)
-    days = issue["days"]
-    cells = _cells(store, view, days)
+    cells = _cells(store, view, issue.days)
     site.problems = list(dict.fromkeys([*site.problems, *places.problems, *uncovered(view, places.layers, cells)]))
-    site.put_data("ground", places.ground(cells), view)
-    if days:
-        site.put_data("forecast", [day["data"] for day in days], view)
+    site.put_data("ground", places.ground(cells))
+    if issue.days:
+        site.put_data("forecast", [day.data for day in issue.days])
     # The one verdict on the target: card, check and pages repeat it.
     report = WalkForwardReport.find_sound(store, city.name)
-    outcome = NOT_TESTED if report is None else report.verdict.outcome
-    standing = {
-        "verdict": outcome,
-        "verdict_reasons": () if report is None else report.verdict.reasons,
-        "warnings": tuple(_warnings(store, city)),
-        "waits": tuple(read_waiting(store, city)),
-    }
-    site.put_data("waiting", standing["waits"], view)
-    files = published_files(store, view, issue, standing)
+    status = Status(
+        city=view.name,
+        target=view.target,
+        data=_known_in_words(table, issue),
+        verdict=NOT_TESTED if report is None else report.verdict.outcome,
+        verdict_reasons=() if report is None else report.verdict.reasons,
+        warnings=tuple(_warnings(store, city)),
+        waits=tuple(read_waiting(store, city)),
+    )
+    site.put_data("waiting", status.waits)
+    files = published_files(store, issue, status)
     if city.public:
-        files |= public_files(store, view, issue, places.layers, city.shown_title)
+        files |= public_files(store, view, issue, places.layers)
     for file, content in files.items():
         site.put(file, content)
-    not_for = rendered_markdown(view.worded(NOT_FOR.partition("\n")[2]))
-    pages: dict[str, dict[str, Any]] = {INDEX.file: issue | {"not_for": not_for}}
+    pages: dict[str, Values] = {
+        INDEX.file: {
+            "issue": issue,
+            "known": status.data,
+            "unusual": unusual_sentences(table),
+            "not_for": rendered_markdown(NOT_FOR.partition("\n")[2]),
+        }
+    }
     if view.target == city.target:
         pages |= _page_of_hours(site, store, city, places)
-    pages |= _pages_of_the_past(site, store, city, view, {"report": report, "outcome": outcome})
+    pages |= _pages_of_the_past(site, store, city, view, report)
     _put_pages(site, city, view, pages, pages)
-    return _card(city, issue, outcome)
+    return _card(city, issue, status.verdict)
 
 
-def _known_in_words(table: DayTable, issue: dict[str, Any]) -> str:
+def _known_in_words(table: DayTable, issue: NewestForecast) -> str:
     """Return the known and the missing days at present; those of the record in a store without a table of days."""
     if table.days:
         return table_in_words(table, max(table.days))
-    record: IssueRecord | None = issue["record"]
-    return "" if record is None else record.data_in_words
+    return "" if issue.record is None else issue.record.data_in_words
 
 
-def _page_of_hours(site: Site, store: Store, city: City, places: Places) -> dict[str, dict[str, Any]]:
+def _page_of_hours(site: Site, store: Store, city: City, places: Places) -> dict[str, Values]:
     """Put the map of the last hours, and return the values of their page by its file; nothing without nowcasts."""
     hours = last_hours(store, city, places)
     if hours is not None:
-        site.put_data("hours", hours["data"], city)
-    return {} if hours is None and city.nowcasts is None else {LAST_HOURS: {"hours": hours}}
+        site.put_data("hours", hours.data)
+    return {} if hours is None and city.nowcasts is None else {LAST_HOURS: {"hours": hours, "shown_hours": SHOWN_HOURS}}
 
 
 def _pages_of_the_past(
-    site: Site, store: Store, city: City, view: City, verdict: dict[str, Any]
-) -> dict[str, dict[str, Any]]:
+    site: Site, store: Store, city: City, view: City, report: WalkForwardReport | None
+) -> dict[str, Values]:
     """Return the values of the pages of past days and of the track record by file; those without content are left out."""
     days = np.array(sorted(store.days_present(TENSORS, city.name, last=city.end or date.max)))
     known = max(days[DayTable.read(store, city.name, is_needed=True).is_counted(days)], default=None)
-    past = _past_days(site, store, view, known)
+    past = [] if known is None else _past_days(site, store, view, known)
     track = None if known is None else track_record(store, view, known)
     if track is not None:
-        site.put_data("track", track["charts"], view)
+        site.put_data("track", track.charts)
     card = None
     with suppress(MissingObjectError):
         card = rendered_markdown(store.read_bytes(MODEL_CARD, city.name).decode())
-    pages: dict[str, dict[str, Any]] = {}
+    pages: dict[str, Values] = {}
     if past:
         pages["past.html"] = {"days": past, "has_plans": has_plans(city), "flagged_percent": FLAGGED_PERCENT}
     if track is not None or card is not None:
-        shown = {"track": track, "card": card, "min_weeks": MIN_WEEKS_FOR_INTERVAL, "flagged_percent": FLAGGED_PERCENT}
-        pages["track_record.html"] = verdict | shown
+        pages["track_record.html"] = {
+            "report": report,
+            "outcome": NOT_TESTED if report is None else report.verdict.outcome,
+            "track": track,
+            "card": card,
+            "min_weeks": MIN_WEEKS_FOR_INTERVAL,
+            "flagged_percent": FLAGGED_PERCENT,
+        }
     return pages
 
 
@@ -252,33 +269,35 @@ def make_overview(store: Store, names: list[str]) -> str:
     with store.alone(PAGE.asset, ALL_CITIES):
         site = Site.of(store, ALL_CITIES)
         cards = [record.card for name in names if (record := PagesRecord.find_sound(store, name)) is not None]
-        values = {"cards": cards, "csp": policy(), "shared": "", "index": INDEX.file}
-        site.put(INDEX.file, render("overview.html.jinja", **values))
+        values = {"cards": cards, "event": "alert", "csp": policy(), "shared": "", "index": INDEX.file}
+        site.put(INDEX.file, render("overview.html.jinja", values))
         for name, content in shared_files().items():
             site.put(name, content)
         site.write()
     return site.index
 
 
-def _put_pages(site: Site, city: City, view: City, pages: dict[str, dict[str, Any]], linked: Container[str]) -> None:
+def _put_pages(site: Site, city: City, view: City, pages: Mapping[str, Values], linked: Container[str]) -> None:
     """Put pages of a target, given as values of their templates by file, with tabs for the `linked` ones."""
-    up, is_weighted = "../" if site.folder else "", bool(city.patrol and city.patrol.weights)
-    values = {
+    up = "../" if site.folder else ""
+    is_weighted = bool(city.patrol and city.patrol.weights)
+    values: Values = {
         "city": view,
+        "event": view.event,
         "warnings": _warnings(site.store, city),
         "city_title": city.shown_title,
         "short_name": city.short_name or city.shown_title,
         "problems": site.problems,
         "tabs": {file: title for file, title in TABS.items() if file in linked},
         "targets": {name: up + folder_of(city, name) + INDEX.file for name in city.targets},
-        "planned": "weighted " * is_weighted + "events" if len(city.targets) > 1 else "alerts",
+        "planned": "weighted " * is_weighted + "events" if len(city.targets) > 1 else f"{city.event}s",
         "csp": policy("" if city.base_map is None else city.base_map.tiles),
         "shared": f"{up}../city={ALL_CITIES}/",
         "index": INDEX.file,
         "cell_size": "{1:.0f} x {0:.0f} m".format(*cell_metres(city)),
     }
-    for file, own in pages.items():
-        site.put(file, view.worded(render(f"{file}.jinja", file=file, **values, **own).decode()).encode())
+    for file, of_page in pages.items():
+        site.put(file, render(f"{file}.jinja", {**values, **of_page, "file": file}))
 
 
 def _warnings(store: Store, city: City) -> list[str]:
@@ -290,14 +309,12 @@ def _warnings(store: Store, city: City) -> list[str]:
     return warnings if late.passed else [late.message, *warnings]
 
 
-def _past_days(site: Site, store: Store, city: City, known: date | None) -> list[date]:
+def _past_days(site: Site, store: Store, city: City, known: date) -> list[date]:
+    """Put the data of past days with a forecast, unchanged ones unread; return the days."""
     past = []
-    for day, stamp in stamps(store, city, known) if known else ():
-        file = f"{site.folder}day-{day}.js"
-        kept = site.record.files.get(file)
-        if kept and site.record.past.get(file) == stamp:
+    for day, stamp in stamps(store, city, known):
+        if site.keep_past(f"day-{day}.js", stamp):
             past.append(day)
-            site.past[file], site.hashes[file] = stamp, kept
             continue
         try:
             maps = past_day(store, city, day)
@@ -306,27 +323,27 @@ def _past_days(site: Site, store: Store, city: City, known: date | None) -> list
             continue
         if maps is not None:
             past.append(day)
-            site.past[file] = stamp
-            site.put_data(f"day-{day}", maps, city)
+            site.put_data(f"day-{day}", maps)
+            site.past[f"{site.folder}day-{day}.js"] = stamp
     return past
 
 
-def _card(city: City, issue: dict[str, Any], verdict: str) -> CityCard:
-    forecast = issue["forecast"]
-    nothing = issue["nothing"]
-    named = {"name": city.name, "title": city.shown_title, "verdict": verdict}
+def _card(city: City, issue: NewestForecast, verdict: str) -> CityCard:
+    """Return the city's card of the overview."""
+    forecast = issue.forecast
+    card = CityCard(name=city.name, title=city.shown_title, verdict=verdict)
     if forecast is None:
-        last_known = nothing and nothing.last_known
-        return CityCard(**named, last_known=last_known, note=issue["no_forecast"])
-    top = forecast["top"][0]
-    facts = forecast["record"].model_dump(include={*CityCard.model_fields})
-    return CityCard(**named, likeliest=f"{top['place']} ({top['chance']})", ends=forecast["ends"], **facts)
+        last_known = issue.nothing and issue.nothing.last_known
+        return card.model_copy(update={"last_known": last_known, "note": issue.no_forecast})
+    facts = forecast.record.model_dump(include={*CityCard.model_fields})
+    likeliest = f"{forecast.top['place']} ({forecast.top['chance']})"
+    return card.model_copy(update=facts | {"likeliest": likeliest, "ends": forecast.ends})
 
 
-def _cells(store: Store, city: City, forecasts: Sequence[dict[str, Any]]) -> Integers:
+def _cells(store: Store, city: City, forecasts: Sequence[ShownDay]) -> Integers:
     """Return the numbers of cells that maps may show: forecast ones, else those with alerts so far."""
     if forecasts:
-        return np.unique(np.concatenate([one["data"]["cells"] for one in forecasts]))
+        return np.unique(np.concatenate([day.data.cells for day in forecasts]))
     days = store.days_present(TENSORS, city.name, last=city.end or date.max)
     history = CityHistory.find(store, city, max(days), min(days)) if days else None
     return np.flatnonzero([] if history is None else history.coverage_on(max(days)))

@@ -1,10 +1,10 @@
 """The page of the track record: scores of the last year's forecasts, together and by month."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from shotspotter_assets.arrays import Names
 from shotspotter_assets.calendar.dates import dates_of
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.forecasts_table import SERVED, observed_of, pool_tables
-from shotspotter_assets.evaluation.gains import table_gain, weekly_losses
+from shotspotter_assets.evaluation.gains import Gain, table_gain, weekly_losses
 from shotspotter_assets.evaluation.gate import NEVER, baselines_in
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT
 from shotspotter_assets.evaluation.scores import AREAS, reliability, score_table
@@ -34,8 +34,39 @@ REPLAYED: Final = "replayed"
 FROM_FOLD: Final = "from a fold"
 
 
-def track_record(store: Store, city: City, last: date) -> dict[str, Any] | None:
-    """Score the forecasts of the year to the last known day, with `charts` for `track.js`; None without any."""
+class TrackRow(NamedTuple):
+    """Forecasts of a period and origin: cells with an alert, and gains over the best simple method."""
+
+    name: str
+    made: str  # origin of the forecasts, in words
+    days: int
+    expected: float
+    observed: int
+    gain: Gain
+    network: Gain | None  # gain of the network alone
+
+
+@dataclass(frozen=True)
+class TrackRecord:
+    """Scores of the forecasts of a year."""
+
+    first: date
+    last: date
+    best: str  # the best simple method
+    caught: float | None  # share of the cells with an alert that flagged cells catch; None without alerts
+    caught_by_best: float | None
+    whole: TrackRow
+    months: Sequence[TrackRow]
+    charts: Mapping[str, object]  # for `track.js`
+
+    @property
+    def has_network(self) -> bool:
+        """True if forecasts of the network alone are scored."""
+        return self.whole.network is not None
+
+
+def track_record(store: Store, city: City, last: date) -> TrackRecord | None:
+    """Score the forecasts of the year to the last known day; None without any."""
     forecasts = _year_of_forecasts(store, city, last)
     if forecasts is None:
         return None
@@ -45,23 +76,22 @@ def track_record(store: Store, city: City, last: date) -> dict[str, Any] | None:
     scores = score_table(table)
     best = _best_baseline(table)
     calibration = reliability(table[SERVED].to_numpy(), observed_of(table))
-    return {
-        "first": days.min().astype(date),
-        "last": days.max().astype(date),
-        "has_network": NETWORK in scores,
-        "best": best,
-        "caught": scores[SERVED][f"hit_rate_{FLAGGED_PERCENT}"],
-        "caught_by_best": scores[best][f"hit_rate_{FLAGGED_PERCENT}"],
-        "whole": _row("All", "", table, best),
-        "months": [
+    return TrackRecord(
+        first=days.min().astype(date),
+        last=days.max().astype(date),
+        best=best,
+        caught=scores[SERVED][f"hit_rate_{FLAGGED_PERCENT}"],
+        caught_by_best=scores[best][f"hit_rate_{FLAGGED_PERCENT}"],
+        whole=_row("All", "", table, best),
+        months=[
             _row(month, made, table.filter(pa.array((months == month) & (origin == made))), best)
             for month, made in sorted({*zip(months.tolist(), origin.tolist(), strict=True)})
         ],
-        "charts": {
+        charts={
             "reliability": {name: _percent(values) for name, values in asdict(calibration).items()},
             "hits": _curves(scores, best),
         },
-    }
+    )
 
 
 def _year_of_forecasts(store: Store, city: City, last: date) -> tuple[pa.Table, Names] | None:
@@ -85,7 +115,7 @@ def _year_of_forecasts(store: Store, city: City, last: date) -> tuple[pa.Table, 
     return table, np.array([origins.get(day, FROM_FOLD) for day in dates_of(table).tolist()])
 
 
-def _curves(scores: Mapping[str, Mapping[str, float | None]], best: str) -> list[dict[str, Any]]:
+def _curves(scores: Mapping[str, Mapping[str, float | None]], best: str) -> list[dict[str, object]]:
     """Return the share of cells with an alert that is caught, by share of the area, for each shown forecast."""
     titles = {SERVED: "forecast", best: "best simple method", NETWORK: "network"}
     caught = {name: [scores[name][f"hit_rate_{area}"] or 0.0 for area in AREAS] for name in titles if name in scores}
@@ -101,8 +131,8 @@ def _of_folds(store: Store, city: str, first: date, last: date, others: Collecti
         record = FoldRecord.find_sound(store, city, cutoff) if next_cutoff > first else None
         if record is not None:
             table = store.read_table(FOLD_FORECASTS, city, cutoff)
-            at = pc.field("date")
-            table = table.filter((at >= first) & (at < next_cutoff) & ~at.isin(pa.array(others, pa.date32())))
+            day = pc.field("date")
+            table = table.filter((day >= first) & (day < next_cutoff) & ~day.isin(pa.array(others, pa.date32())))
             tables.append(table.append_column(SERVED, table[record.served]))
     return [table for table in tables if len(table)]
 
@@ -113,17 +143,17 @@ def _best_baseline(table: pa.Table) -> str:
     return min(losses, key=lambda name: float(losses[name].sum()))
 
 
-def _row(name: str, made: str, table: pa.Table, best: str) -> dict[str, Any]:
-    """Return the cells with an alert of a period, expected and observed, and gains over the best simple method."""
-    return {
-        "name": name,
-        "made": made,
-        "days": len(np.unique(dates_of(table))),
-        "expected": float(table[SERVED].to_numpy().sum()),
-        "observed": int(observed_of(table).sum()),
-        "gain": table_gain(table, SERVED, best),
-        "network": table_gain(table, NETWORK, best) if NETWORK in table.column_names else None,
-    }
+def _row(name: str, made: str, table: pa.Table, best: str) -> TrackRow:
+    """Return the row of a period, whose forecasts have the origin `made`."""
+    return TrackRow(
+        name=name,
+        made=made,
+        days=len(np.unique(dates_of(table))),
+        expected=float(table[SERVED].to_numpy().sum()),
+        observed=int(observed_of(table).sum()),
+        gain=table_gain(table, SERVED, best),
+        network=table_gain(table, NETWORK, best) if NETWORK in table.column_names else None,
+    )
 
 
 def _percent(shares: Iterable[float]) -> list[float]:

@@ -15,13 +15,18 @@ _SENTENCES = TypeAdapter(list[str])
 
 def read_waiting(store: Store, city: City) -> list[str]:
     """Return the sentences about what waits, as they were last written; in a manual city nothing waits for a run."""
-    kept = store.read_index(WAITING, city.name, _SENTENCES.validate_json) if city.is_automated else None
-    return list(kept or [])
+    sentences = store.read_index(WAITING, city.name, _SENTENCES.validate_json) if city.is_automated else None
+    return list(sentences or [])
 
 
-def data_script(name: str, data: object, city: City) -> bytes:
-    """Return data as a script, as pages on the disk may load scripts but may not fetch, in the words of the target."""
-    return f'CityPages.data("{name}", {city.worded(to_json(data).decode())});\n'.encode()
+def data_script(name: str, data: object) -> bytes:
+    """Return data as a script, as pages on the disk may load scripts but may not fetch."""
+    return f'CityPages.data("{name}", {to_json(data).decode()});\n'.encode()
+
+
+def folder_of(city: City, target: str) -> str:
+    """Return the folder of a target's pages within the city's, with "/"; "" for the main target."""
+    return "" if target == city.target else f"{target}/"
 
 
 def show_waiting(store: Store, city: City, sentences: Sequence[str]) -> None:
@@ -37,12 +42,12 @@ def renew_waiting(store: Store, city: City) -> None:
     Each write reads them anew, so the newest sentences stay if the sensor and a run write at once.
     """
     for _, view in city.by_target(store):
-        _renew_target(store, view, "" if view.target == city.target else f"{view.target}/")
+        _renew_target(store, view, folder_of(city, view.target))
 
 
 def _renew_target(store: Store, view: City, folder: str) -> None:
     def script(_: bytes | None) -> bytes:
-        return data_script("waiting", read_waiting(store, view), view)
+        return data_script("waiting", read_waiting(store, view))
 
     def renewed(status: Status | None) -> bytes | None:
         waits = tuple(read_waiting(store, view))

@@ -15,7 +15,7 @@ ONE_IN: Final = (3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 70, 100, 150, 20
 BASELINE_WORDS: Final = {
     "historical_mean": "long-run mean of each cell",
     "ewma": "recent mean of each cell",
-    "ew_kde": "recent alerts, spread to their surroundings",
+    "ew_kde": "recent events, spread to their surroundings",
 }
 """Words of baselines; others are named as in the registry."""
 NO_REASON: Final = "Close to the average place"
@@ -50,8 +50,8 @@ def chance_classes(probability: Array, steps: Array = COMMON_STEPS) -> Integers:
 def legend(steps: Array = COMMON_STEPS) -> list[tuple[int, str]]:
     """Return the colours with their chances in words, the likeliest first."""
     words = [f"1 in {1 / step:,.0f}" for step in steps]
-    shown = [f"less than {words[0]}", *words[:-1], f"{words[-1]} or more"]
-    return list(zip([0, *range(CLASSES - len(words), CLASSES)], shown, strict=True))[::-1]
+    texts = [f"less than {words[0]}", *words[:-1], f"{words[-1]} or more"]
+    return list(zip([0, *range(CLASSES - len(words), CLASSES)], texts, strict=True))[::-1]
 
 
 def map_view(probability: Array, expected: Array) -> dict[str, object]:
@@ -91,5 +91,5 @@ def reasons(drivers: Sequence[str], otherwise: str = NO_REASON) -> str:
 def set_apart(drivers: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
     """Return the drivers that all places share, and the other ones of each place, without odds."""
     plain = [[_ODDS.sub("", driver) for driver in place] for place in drivers]
-    shared = [one for one in plain[0] if all(one in place for place in plain)] if len(plain) > 1 else []
-    return shared, [[one for one in place if one not in shared] for place in plain]
+    shared = [driver for driver in plain[0] if all(driver in place for place in plain)] if len(plain) > 1 else []
+    return shared, [[driver for driver in place if driver not in shared] for place in plain]

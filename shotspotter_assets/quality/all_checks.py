@@ -33,9 +33,9 @@ ALL_CHECKS: Final = {check.__name__: check for check in CHECKS}
 
 def check_acknowledged(city: "City") -> None:
     """Raise CityFileError for an acknowledged check that does not exist."""
-    for one in city.acknowledged:
-        if one.check not in {None, *ALL_CHECKS}:
-            problem = f"there is no check {one.check!r} (allowed: {', '.join(ALL_CHECKS)})"
+    for entry in city.acknowledged:
+        if entry.check not in {None, *ALL_CHECKS}:
+            problem = f"there is no check {entry.check!r} (allowed: {', '.join(ALL_CHECKS)})"
             raise CityFileError(f"{city.name}.yaml: acknowledged: {problem}")
 
 

@@ -35,7 +35,8 @@ def keep_findings(store: Store, city: City, checked: Sequence[date], findings: F
     its days are acknowledged. `checked` days are contiguous; a finding without days holds for the last of them. Findings
     of checks that raised an error leave stored warnings as they are.
     """
-    first, last = checked[0], checked[-1]
+    first = checked[0]
+    last = checked[-1]
     reported = dict(findings)
 
     def changed(stored: dict[str, list[Warned]] | None) -> bytes:
@@ -46,8 +47,8 @@ def keep_findings(store: Store, city: City, checked: Sequence[date], findings: F
             earlier = _on_days(warnings.get(check, []), lambda day: day >= city.start and not first <= day <= last)
             new = [] if finding.passed else [Warned(message=finding.message, days=sorted(finding.days) or [last])]
             warnings[check] = [*earlier, *new]
-            accepted = [one for one in city.acknowledged if one.check == check]
-            reported[check] = _reported(finding, new, earlier, accepted)
+            acknowledged = [entry for entry in city.acknowledged if entry.check == check]
+            reported[check] = _reported(finding, new, earlier, acknowledged)
         return STATE.dump_json(warnings, indent=1)
 
     store.update(CITY_STATE, city.name, STATE.validate_json, changed)
@@ -59,9 +60,9 @@ def open_warnings(store: Store, city: City, since: date) -> list[str]:
     warnings = store.read_index(CITY_STATE, city.name, STATE.validate_json) or {}
 
     def is_open(check: str, day: date) -> bool:
-        return day >= since and not any(one.check == check and one.holds(day) for one in city.acknowledged)
+        return day >= since and not any(entry.check == check and entry.holds(day) for entry in city.acknowledged)
 
-    listed = ((check, warned) for check, found in warnings.items() for warned in found)
+    listed = ((check, warned) for check, of_check in warnings.items() for warned in of_check)
     return [warned.message for check, warned in listed if any(is_open(check, day) for day in warned.days)]
 
 
@@ -71,23 +72,30 @@ def _on_days(warnings: Warnings, is_meant: Callable[[date], bool]) -> list[Warne
 
 
 def _reported(finding: Finding, new: Warnings, earlier: Warnings, acknowledged: Sequence[Acknowledged]) -> Finding:
-    own, others = ([day for warned in found for day in warned.days] for found in (new, earlier))
-    accepted = {one: [day for day in sorted({*own, *others}) if one.holds(day)] for one in acknowledged}
-    left = {*own, *others}.difference(*accepted.values())
-    open_days, open_others = [day for day in own if day in left], _on_days(earlier, left.__contains__)
+    """Return the finding about a run's days and those of earlier warnings, less the days that are acknowledged."""
+    new_days = _days_of(new)
+    warned_days = sorted({*new_days, *_days_of(earlier)})
+    accepted = {entry: [day for day in warned_days if entry.holds(day)] for entry in acknowledged}
+    left = set(warned_days).difference(*accepted.values())
+    open_days = [day for day in new_days if day in left]
+    open_others = _on_days(earlier, left.__contains__)
     parts = [f"Open warnings of other days: {_quoted(open_others)} These days:"] if open_others else []
-    if open_days and len(open_days) < len(own):
+    if open_days and len(open_days) < len(new_days):
         parts.append(f"Not acknowledged: {number_of(len(open_days), 'day')} ({named_days(open_days)}).")
     if finding.passed or open_days:
         parts.append(finding.message)
-    for one, days in accepted.items():
+    for entry, days in accepted.items():
         if days:
             period = f"{days[0]}{f' to {days[-1]}' if len(days) > 1 else ''}"
-            parts.append(f"{one} ({number_of(len(days), 'day')}, {period}).")
+            parts.append(f"{entry} ({number_of(len(days), 'day')}, {period}).")
     return replace(finding, passed=not left, message=" ".join(parts))
 
 
-def _quoted(warned: Warnings) -> str:
-    newest = sorted(warned, key=lambda one: max(one.days))[-MAX_WARNINGS_QUOTED:]
-    more = f" And {len(warned) - len(newest)} older warnings." if len(warned) > len(newest) else ""
-    return " ".join(f"({min(one.days)} to {max(one.days)}) {one.message}" for one in newest) + more
+def _days_of(warnings: Warnings) -> list[date]:
+    return [day for warned in warnings for day in warned.days]
+
+
+def _quoted(warnings: Warnings) -> str:
+    newest = sorted(warnings, key=lambda warned: max(warned.days))[-MAX_WARNINGS_QUOTED:]
+    more = f" And {len(warnings) - len(newest)} older warnings." if len(warnings) > len(newest) else ""
+    return " ".join(f"({min(warned.days)} to {max(warned.days)}) {warned.message}" for warned in newest) + more

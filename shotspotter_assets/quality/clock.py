@@ -7,7 +7,8 @@ from shotspotter_assets.cities.city import UNKNOWN_TYPE_CODE
 from shotspotter_assets.quality.finding import Finding, Problems
 
 if TYPE_CHECKING:
-    from shotspotter_assets.arrays import Array
+    from shotspotter_assets.arrays import Array, Booleans, Integers
+    from shotspotter_assets.quality.spans import Block
     from shotspotter_assets.quality.window import Window
 
 MIN_CLOCK_ALERTS: Final = 100  # minimum alerts of a year: four hours off cost 0.2 nats an alert
@@ -20,27 +21,18 @@ STEPS_SECONDS: Final = {"day": 86_400, "hour": 3600, "minute": 60}
 def clock(window: "Window") -> Finding:
     """Check that times are as exact as the city's file states, on the city's clock, and not filled in."""
     from shotspotter_assets.calendar.dates import is_holiday_fireworks, wall_clock
-    from shotspotter_assets.quality.night import mixed_zones, wrong_hours
 
-    city, alerts, dates = window.city, window.alerts, window.dates
-    seconds = (wall_clock(alerts["time_utc"], city.zone).astype("int64") % (STEPS_SECONDS["day"] * 10**6)) / 1e6
-    hours, ordinary = (seconds // 3600).astype("int64"), ~is_holiday_fireworks(dates)
-    is_gunshot = alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy() <= UNKNOWN_TYPE_CODE
+    city = window.city
+    seconds = (wall_clock(window.alerts["time_utc"], city.zone).astype("int64") % (STEPS_SECONDS["day"] * 10**6)) / 1e6
+    is_gunshot = window.alerts["gunshot_type"].fill_null(UNKNOWN_TYPE_CODE).to_numpy() <= UNKNOWN_TYPE_CODE
+    shows_night = is_gunshot & ~is_holiday_fireworks(window.dates)
     problems = Problems()
     precision = None
-    for block, inside in window.full_blocks(dates, MIN_CLOCK_ALERTS):
+    for block, inside in window.full_blocks(window.dates, MIN_CLOCK_ALERTS):
         shares = {name: (seconds[inside] % step == 0).mean() for name, step in STEPS_SECONDS.items()}
         precision = next((name for name, share in shares.items() if share >= MIN_COARSE_SHARE), "second")
-        found = None
         if precision != "day":
-            of_block = inside & ordinary
-            found = wrong_hours(hours[of_block & is_gunshot], hours[of_block & ~is_gunshot], MIN_CLOCK_ALERTS)
-        for month in window.blocks(MONTH_DAYS) if precision != "day" and found is None else []:
-            inside_month = month.holds(dates) & ordinary & is_gunshot
-            if block.first <= month.last <= block.last and inside_month.any():
-                mixed = mixed_zones(hours[inside_month], dates[inside_month], city.zone)
-                problems.add(mixed, month, inside_month.sum())
-        problems.add(found, block, inside.sum())
+            _check_zone(window, block, (seconds // 3600).astype("int64"), shows_night, problems)
         if precision not in {"hour", "day"}:
             problems.add(_filled_in(seconds[inside]), block, inside.sum())
         elif precision != city.time_precision:
@@ -50,6 +42,23 @@ def clock(window: "Window") -> Finding:
         return Finding(True, f"Fewer than {MIN_CLOCK_ALERTS} alerts a year: too few to check the clock.")
     sound = f"Times are exact to the {precision}, and on the city's clock."
     return problems.finding(sound, {"precision": precision})
+
+
+def _check_zone(window: "Window", block: "Block", hours: "Integers", counts: "Booleans", problems: Problems) -> None:
+    """Look for times of another zone, by the local hours of alerts that count: in all of a block, else in its months."""
+    from shotspotter_assets.quality.night import ALL, ALL_OR_HALF, wrong_zone
+
+    inside = block.holds(window.dates) & counts
+    if inside.sum() >= MIN_CLOCK_ALERTS:
+        problem = wrong_zone(hours[inside], window.dates[inside], window.city.zone, ALL)
+        if problem is not None:
+            problems.add(problem, block, inside.sum())
+            return
+    for month in window.blocks(MONTH_DAYS):
+        of_month = month.holds(window.dates) & counts
+        if block.first <= month.last <= block.last and of_month.any():
+            problem = wrong_zone(hours[of_month], window.dates[of_month], window.city.zone, ALL_OR_HALF)
+            problems.add(problem, month, of_month.sum())
 
 
 def _filled_in(seconds: "Array") -> str | None:

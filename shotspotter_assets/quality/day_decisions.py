@@ -5,19 +5,26 @@ above the forecast, as `unusual_days` of the city's file says. Days of fireworks
 days of a city, which has no usual number yet.
 """
 
-from collections.abc import Sequence
-from datetime import date, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.stored_settings import settings_hash
+from shotspotter_assets.cleaning.held_back import held_back_days
 from shotspotter_assets.quality.usual import usual_volume
 from shotspotter_assets.sources.day_table import Day, DayRows, DayTable, Decision, Found
 from shotspotter_assets.sources.day_words import Words
 from shotspotter_assets.sources.known_days import LEVEL_DAYS, Decisions, SourceReport, decide_days
+from shotspotter_assets.sources.schema import rows_by_origin
+from shotspotter_assets.sources.snapshot import Snapshot
+from shotspotter_assets.storage.catalogue import Asset
 
 MAX_RATIO: Final = 50  # the largest real one is 23: 205 alerts in Springfield, MA, on 30 June 2012, usual are 7.9
 
@@ -29,18 +36,73 @@ def day_decisions(city: City, reports: Sequence[SourceReport], words: Words, fou
         _usable(found.get(day)) if decision.state in ("known", "silent") else np.nan
         for day, decision in decisions.items()
     )
-    for at, mean in _unusual(city.holidays, city.start, counts, frozenset(words.accepted)).items():
-        day = city.start + timedelta(days=at)
-        alerts = f"{counts[at]:,} alerts are {counts[at] / max(mean, 0.1):,.0f} times the usual {mean:.1f}"
+    for index, mean in _unusual(city.holidays, city.start, counts, frozenset(words.accepted)).items():
+        day = city.start + timedelta(days=index)
+        alerts = f"{counts[index]:,} alerts are {counts[index] / max(mean, 0.1):,.0f} times the usual {mean:.1f}"
         said = f"{alerts}; if they are right, run: shotspotter accept {city.name} {day}"
         decisions[day] = Decision("held_back" if city.unusual_days == "hold" else "known", said, is_unusual=True)
     return decisions
 
 
+def snapshot_decisions(
+    snapshot: Snapshot, table: DayTable, last: date, read: Mapping[date, DayRows] = MappingProxyType({})
+) -> Decisions:
+    """Return the state of each day to `last` by the stored rows, those of a snapshot, and those `read` just now."""
+    rows = {**snapshot.day_rows(table, snapshot.stored_days(table)), **read}
+    return day_decisions(snapshot.city, snapshot.reports, snapshot.words, rows, last)
+
+
+def stored_states(
+    snapshot: Snapshot, table: DayTable, rows: pa.Table, days: Sequence[date], last: date
+) -> dict[date, Day]:
+    """Return the entries in the table of days of `days`, whose rows (`RAW_SCHEMA`) have just been read.
+
+    `table` has the days stored so far. A state may depend on other days, to `last`.
+    """
+    city = snapshot.city
+    is_box_doubted = snapshot.is_box_doubted if snapshot.landed else None
+    held_back, rejected = held_back_days(city, rows, is_box_doubted=is_box_doubted)
+    origins = rows_by_origin(rows, snapshot.addresses)
+    received = _received(rows) | _received(snapshot.of_first_source(rows))
+    read = {
+        day: DayRows(
+            rows=sum(number for _, number in origins.get(day, {}).values()),
+            received=received.get(day),
+            held_back=held_back.get(day, ""),
+            origins=origins.get(day, {}),
+            rejected=rejected.get(day, 0),
+        )
+        for day in days
+    }
+    decisions = snapshot_decisions(snapshot, table, last, read)
+    settings = settings_hash(city, Asset.GRID_TENSORS)
+    return {
+        day: Day(
+            decisions[day].state,
+            decisions[day].why,
+            rows=read[day].rows,
+            rejected=read[day].rejected,
+            settings=settings,
+            max_share_rejected=city.max_share_rejected,
+            is_box_doubted=snapshot.is_box_doubted,
+            received=read[day].received,
+            sources={origin: version for origin, (version, _) in origins.get(day, {}).items()},
+            is_unusual=decisions[day].is_unusual,
+        )
+        for day in days
+    }
+
+
+def _received(rows: pa.Table) -> dict[date, datetime]:
+    """Return the time at which the first row of each day was received."""
+    by_day = rows.group_by("date").aggregate([("received_at", "min")]).to_pylist()
+    return {day["date"]: day["received_at_min"] for day in by_day}
+
+
 def unusual_sentences(table: DayTable) -> list[str]:
     """Return a sentence for each unusual day that counts, and may still lift the forecast."""
     newest = list(table.days.items())[-LEVEL_DAYS:]
-    return [f"{at}: {day.why}." for at, day in newest if day.is_unusual and day.is_counted]
+    return [f"{key}: {day.why}." for key, day in newest if day.is_unusual and day.is_counted]
 
 
 def _usable(rows: Day | DayRows | None) -> int:
@@ -59,5 +121,5 @@ def _unusual(holidays: str, start: date, counts: tuple[float, ...], accepted: fr
         is_above = ~usual.special & (usual.counts > MAX_RATIO * (usual.mean + 1))
         is_above &= np.array([day not in accepted for day in days])
         if not (is_above & ~is_far).any():
-            return {at: float(usual.mean[at]) for at in np.flatnonzero(is_far).tolist()}
+            return {index: float(usual.mean[index]) for index in np.flatnonzero(is_far).tolist()}
         is_far |= is_above

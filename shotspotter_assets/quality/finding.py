@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.wording import first_of, number_of
 
 if TYPE_CHECKING:
-    from shotspotter_assets.quality.window import Block
+    from shotspotter_assets.quality.spans import Block
 
 Numbers = Mapping[str, float | int | str]
 MAX_DAYS_NAMED: Final = 10
@@ -49,10 +49,8 @@ class Problems:
 
 
 def named_days(days: Iterable[date | str]) -> str:
-    """Return the first `MAX_DAYS_NAMED` days or periods, and the number of further ones."""
-    names = sorted(map(str, days))
-    more = len(names) - MAX_DAYS_NAMED
-    return ", ".join(names[:MAX_DAYS_NAMED]) + (f", and {more:,} more" if more > 0 else "")
+    """Name the first days or periods."""
+    return first_of(sorted(map(str, days)), MAX_DAYS_NAMED)
 
 
 def share_finding(
@@ -62,7 +60,8 @@ def share_finding(
     from scipy.special import bdtrc
 
     numbers = {day: part.get(day, 0) for day in whole}
-    total, rows = sum(numbers.values()) + undated, sum(whole.values()) + undated
+    total = sum(numbers.values()) + undated
+    rows = sum(whole.values()) + undated
     if not rows:
         return Finding(True, "No rows to check.", {"rows": 0, "share": 0.0})
 

@@ -12,14 +12,13 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.calendar.local_time import contiguous
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.quality.finding import Finding
-from shotspotter_assets.quality.row_shares import MAX_FILES_NAMED
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import missing_days, table_in_words
 from shotspotter_assets.sources.known_days import MIN_CHANCE_OF_REPORTED, MIN_SILENCE_DAYS, implausible, rows_due
 from shotspotter_assets.sources.snapshot import DAILY_AT
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.wording import first_of, number_of
 
 MIN_MISSING_DAYS: Final = 2  # minimum number of missing days; the newest file may come in the morning
 ENDED_DAYS: Final = 365  # silence after which a source has ended
@@ -49,7 +48,7 @@ def alerts_on_time(
     One missing day passes, as files come at different times. `issue_date` is the day before the newest day to forecast.
     """
     newest = table.last_counted(last)
-    newest_rows = max((at for at, day in table.days.items() if day.rows and day.is_counted), default=None)
+    newest_rows = max((key for key, day in table.days.items() if day.rows and day.is_counted), default=None)
     if newest is None or newest_rows is None:
         return Finding(True, "No alerts are stored yet.")
     if (due - newest).days > ENDED_DAYS:
@@ -76,7 +75,7 @@ def _remedy(city: City, table: DayTable, missing: Sequence[date]) -> str:
     newest = contiguous(missing)[-1]
     if not any(day in table.days for day in newest):
         return f"Materialize raw_alerts of {city.name}."
-    counts = np.array([day.rows for at, day in table.days.items() if at < newest[0] and day.is_counted])
+    counts = np.array([day.rows for key, day in table.days.items() if key < newest[0] and day.is_counted])
     outage = implausible(counts, newest, MIN_CHANCE_OF_REPORTED) if len(newest) >= MIN_SILENCE_DAYS else None
     if outage is not None:
         return f"Check the city's source: {outage.why}"
@@ -90,14 +89,14 @@ def usable_days(table: DayTable) -> Finding:
     if not held_back:
         return Finding(True, "The rows of every day can be used.")
     reasons: dict[str, list[date]] = {}
-    for at, day in sorted(held_back.items(), reverse=True):
-        reasons.setdefault(day.why, []).append(at)
+    for key, day in sorted(held_back.items(), reverse=True):
+        reasons.setdefault(day.why, []).append(key)
     described = [f"{days[-1]}{f' to {days[0]}' if len(days) > 1 else ''}: {why}" for why, days in reasons.items()]
     more = f" And {len(reasons) - MAX_PERIODS_SHOWN} more periods." if len(reasons) > MAX_PERIODS_SHOWN else ""
     until = "in no model and no score until the landed file or the city's file is corrected, or the day is accepted"
     periods = f"{' '.join(described[:MAX_PERIODS_SHOWN])}{more}"
     message = f"{number_of(len(held_back), 'day')} held back: {until}. {periods}"
-    rejected = {at: float(day.rejected) for at, day in held_back.items()}
+    rejected = {key: float(day.rejected) for key, day in held_back.items()}
     return Finding(False, message, {"held_back_days": len(held_back)}, rejected)
 
 
@@ -106,7 +105,7 @@ def readable_files(unusable: Mapping[str, str], folders: Sequence[str] = ()) -> 
     if not unusable and not folders:
         return Finding(True, "Every landed file can be read.")
     bad = [f"{PurePosixPath(path).name} ({why})" for path, why in sorted(unusable.items())]
-    named = bad[:MAX_FILES_NAMED] + ([f"and {len(bad) - MAX_FILES_NAMED} more"] if len(bad) > MAX_FILES_NAMED else [])
     remedy = "left out until they are replaced, removed or described by the city's file"
-    messages = [f"{len(bad)} landed files are {remedy}: {'; '.join(named)}.", *folders] if bad else folders
+    named = first_of(bad, separator="; ")
+    messages = [f"{len(bad)} landed files are {remedy}: {named}.", *folders] if bad else folders
     return Finding(False, " ".join(messages), {"unreadable": len(bad) + len(folders)})

@@ -39,21 +39,34 @@ def points(window: "Window") -> Finding:
 
 
 def _problems(city: City, inside: "Array") -> Iterator[str]:
-    from shotspotter_assets.geometry.cells import are_rounded, cell_metres, rounding_step
+    """Yield the problems of the points of a block (longitude, latitude), shape (incidents, 2)."""
+    from shotspotter_assets.geometry.cells import are_rounded
 
-    counts = sorted(Counter(map(tuple, inside.tolist())).items(), key=lambda item: (-item[1], item[0]))
-    (longitude, latitude), most = counts[0]
-    if most >= MIN_POINT_INCIDENTS and (len(counts) < 5 or most >= MIN_TIMES_THE_FIFTH * counts[4][1]):
-        at = f"{most:,} of {len(inside):,} incidents are at {latitude:.6f}, {longitude:.6f}"
-        remedy = "ask the publisher, and remove alerts without a known place from the source"
-        yield f"{at}, which looks like a default point: {remedy}"
+    yield from _default_point(inside)
     share = float(are_rounded(inside, COARSE_STEP_DEGREES).all(axis=1).mean())
     if share >= MAX_COARSE_SHARE:
         yield f"{share:.0%} of the points have two decimals only (about 1 km): exclude these days from training"
-    box, grid, (height, width) = city.box, city.grid, cell_metres(city)
-    rows = "rows", box.north - box.south, grid.rows, height
-    columns = "columns", box.east - box.west, grid.columns, width
+    yield from _narrow_cells(city, inside)
+
+
+def _default_point(inside: "Array") -> Iterator[str]:
+    """Yield a problem if one point has far more incidents than the fifth busiest one."""
+    counts = sorted(Counter(map(tuple, inside.tolist())).items(), key=lambda item: (-item[1], item[0]))
+    (longitude, latitude), most = counts[0]
+    if most >= MIN_POINT_INCIDENTS and (len(counts) < 5 or most >= MIN_TIMES_THE_FIFTH * counts[4][1]):
+        point = f"{most:,} of {len(inside):,} incidents are at {latitude:.6f}, {longitude:.6f}"
+        remedy = "ask the publisher, and remove alerts without a known place from the source"
+        yield f"{point}, which looks like a default point: {remedy}"
+
+
+def _narrow_cells(city: City, inside: "Array") -> Iterator[str]:
+    """Yield a problem for rows, and for columns, that are too narrow for the rounding of the points."""
+    from shotspotter_assets.geometry.cells import cell_metres, rounding_step
+
     step = rounding_step(inside)
+    height, width = cell_metres(city)
+    rows = ("rows", city.box.north - city.box.south, city.grid.rows, height)
+    columns = ("columns", city.box.east - city.box.west, city.grid.columns, width)
     for name, side, cells, metres in (rows, columns):
         if step and side / cells <= MIN_STEPS * step * (1 - 1e-9):
             remedy = f"use at most {max(int(side / (MIN_STEPS * step) + 1e-9), 2)} {name} in grid"

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.quality.finding import Finding
+from shotspotter_assets.quality.spans import QUARTER_DAYS
 
 if TYPE_CHECKING:
     from shotspotter_assets.quality.window import Window
 
-QUARTER_DAYS: Final = 91
 WHOLE_WEEKS_YEAR: Final = 364  # between compared quarters: whole weeks, so that equal weekdays are compared
 MIN_QUARTER_INCIDENTS: Final = 30
 NOT_ENOUGH_QUARTERS: Final = (
@@ -30,6 +30,7 @@ def level_change(window: "Window") -> Finding:
     counts = np.where(daily.special, np.nan, daily.counts)
 
     def compare(end: int) -> tuple[float, str] | None:
+        """Return the ratio of the quarter to `end` to the one a year before, in words if it is far from 1."""
         stops = (end + 1, max(end + 1 - WHOLE_WEEKS_YEAR, 0))
         quarters = (counts[max(stop - QUARTER_DAYS, 0) : stop] for stop in stops)
         parts = [part[np.isfinite(part)] for part in quarters]
@@ -37,7 +38,7 @@ def level_change(window: "Window") -> Finding:
             return None
         now, before = ((part.sum() + 0.5) / len(part) for part in parts)
         spread = [max(float(part.var()) / max(float(part.mean()), 1e-9), 1.0) for part in parts]
-        error = np.sqrt(sum(one / (part.sum() + 0.5) for one, part in zip(spread, parts, strict=True)))
+        error = np.sqrt(sum(ratio / (part.sum() + 0.5) for ratio, part in zip(spread, parts, strict=True)))
         change = abs(np.log(now / before))
         if change < np.log(MAX_LEVEL_RATIO) or change / error < MIN_STANDARD_ERRORS:
             return 0.0, ""
@@ -56,16 +57,20 @@ def new_area(window: "Window") -> Finding:
 
     from shotspotter_assets.geometry.cells import cell_numbers, cells_at
 
-    city, incidents, daily = window.city, window.incidents, window.incidents_outside_silences
-    degrees = (incidents[name].to_numpy() for name in ("longitude", "latitude"))
+    daily = window.incidents_outside_silences
+    longitude, latitude = (window.incidents[name].to_numpy() for name in ("longitude", "latitude"))
     ordinary = ~np.isin(window.incident_dates, np.array(daily.days, dtype="datetime64[D]")[daily.special])
-    cell, dates = cell_numbers(city, *cells_at(city, *degrees))[ordinary], window.incident_dates[ordinary]
+    row, column = cells_at(window.city, longitude, latitude)
+    cell = cell_numbers(window.city, row, column)[ordinary]
+    dates = window.incident_dates[ordinary]
 
     def compare(end: int) -> tuple[float, str] | None:
+        """Return the share of the quarter's incidents in cells that the year before left silent, in words if unusual."""
         last = np.datetime64(daily.days[end])
         middle, first = (last - np.timedelta64(days, "D") for days in (QUARTER_DAYS, QUARTER_DAYS + WHOLE_WEEKS_YEAR))
         counts_before = daily.counts[max(end - QUARTER_DAYS - WHOLE_WEEKS_YEAR, 0) : end - QUARTER_DAYS + 1]
-        now, before = cell[(dates > middle) & (dates <= last)], cell[(dates > first) & (dates <= middle)]
+        now = cell[(dates > middle) & (dates <= last)]
+        before = cell[(dates > first) & (dates <= middle)]
         too_few = min(len(now), len(before)) < MIN_QUARTER_INCIDENTS
         if too_few or np.isfinite(counts_before).sum() < WHOLE_WEEKS_YEAR * 2 // 3:
             return None
@@ -94,7 +99,7 @@ def _finding(
     ends = range(len(days) - 1, first - 1, -QUARTER_DAYS)[::-1]
     compared = {days[end]: result for end in ends if (result := compare(end))}
     changes = {day: result for day, result in compared.items() if result[1]}
-    found = f"{problem}: {'; '.join(text for _, text in changes.values())}. {remedy}"
-    message = found if changes else sound if compared else NOT_ENOUGH_QUARTERS
+    changed = f"{problem}: {'; '.join(text for _, text in changes.values())}. {remedy}"
+    message = changed if changes else sound if compared else NOT_ENOUGH_QUARTERS
     numbers = {day: number for day, (number, _) in changes.items()}
     return Finding(not changes, message, {"quarters": len(changes)}, numbers)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.quality.finding import Finding, share_finding
-from shotspotter_assets.quality.quarters import QUARTER_DAYS
+from shotspotter_assets.quality.spans import QUARTER_DAYS
 from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 USUAL_FAULTY: Final = 0.01  # rejected, repeated or equal rows
 USUAL_UNTYPED: Final = 0.05
 USUAL_OUTSIDE: Final = 0.05  # heard across a published edge: 2.8% of Washington DC's alerts lie outside its districts
-MAX_FILES_NAMED: Final = 5
 MAX_SPELLINGS_NAMED: Final = 5
 MAX_SHARE_IGNORED: Final = 0.5  # maximum share of rows of other events: above it, a type may be misspelt
 MIN_DAYS_FOR_UNDATED: Final = 28  # rows without a usable date are of any day, so many days are compared with them
@@ -33,9 +32,10 @@ def share_rejected(window: "Window") -> Finding:
     received, rejected = (
         {day: rows - ignored[day] for day, rows in numbers.items()} for numbers in (window.received, window.rejected)
     )
-    found = share_finding(rejected, received, USUAL_FAULTY, "cannot be used", remedy, compared)
-    message, numbers = found.message, dict(found.numbers)
-    if not found.passed:
+    finding = share_finding(rejected, received, USUAL_FAULTY, "cannot be used", remedy, compared)
+    message = finding.message
+    numbers = dict(finding.numbers)
+    if not finding.passed:
         message += f" The rows are in {named_files(window.rejected_rows)}."
     if window.undated:
         message += f" {number_of(window.undated, 'row')} without a usable date, of no day."
@@ -48,7 +48,7 @@ def share_rejected(window: "Window") -> Finding:
         numbers["ignored"] = ignored.total()
     if is_most:
         message += " Name them in gunshot_spellings if they are gunshots, else in event_types."
-    return replace(found, passed=found.passed and not is_most, message=message, numbers=numbers)
+    return replace(finding, passed=finding.passed and not is_most, message=message, numbers=numbers)
 
 
 def share_outside_coverage(window: "Window") -> Finding:
@@ -59,7 +59,8 @@ def share_outside_coverage(window: "Window") -> Finding:
         return Finding(True, "The city's file names no published coverage.")
     longitude, latitude = (window.alerts[name].to_numpy() for name in ("longitude", "latitude"))
     outside = ~(published_starts(window.city.coverage, longitude, latitude) <= window.dates)
-    verb, remedy = "lie where the city publishes no sensors", "Correct the areas or their dates in coverage."
+    remedy = "Correct the areas or their dates in coverage."
+    verb = "lie where the city publishes no sensors"
     return share_finding(window.by_day(outside), window.by_day(), USUAL_OUTSIDE, verb, remedy)
 
 
@@ -70,8 +71,8 @@ def share_untyped(window: "Window") -> Finding:
     if not window.city.source.has_types:
         return Finding(True, "The city's file names no column with the gunshot type: all are unknown.")
     # With the quarter before, so that a source without types fails on every day, not only on its worst days.
-    first, last = window.checked[0], window.checked[-1]
-    days = days_between(min(first, last - timedelta(days=QUARTER_DAYS - 1)), last)
+    last = window.checked[-1]
+    days = days_between(min(window.checked[0], last - timedelta(days=QUARTER_DAYS - 1)), last)
     # Firework days before may have the alerts of months.
     counted = ~is_holiday_fireworks(window.dates) | window.is_checked
     untyped = window.by_day(counted & window.alerts["gunshot_type"].is_null().to_numpy(), days)
@@ -97,9 +98,9 @@ def equal_rows(window: "Window") -> Finding:
     """Check that few rows without an id equal another row and count as separate events, unless the city's file says so."""
     from shotspotter_assets.cleaning import alerts
 
-    kept = window.by_day(alerts.equal_rows(window.alerts))
+    counted = window.by_day(alerts.equal_rows(window.alerts))
     says_so = any(getattr(source, "equal_rows", None) == "keep" for source in window.city.all_sources)
     usual = 1.0 if says_so else USUAL_FAULTY
     remedy = "Set equal_rows in the source: drop if they came twice, keep if they are separate events."
     verb = "equal another row without an id and count as separate events"
-    return share_finding(kept, window.received, usual, verb, remedy)
+    return share_finding(counted, window.received, usual, verb, remedy)

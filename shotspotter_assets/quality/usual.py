@@ -9,7 +9,7 @@ import numpy as np
 
 from shotspotter_assets.arrays import Array, Booleans, Integers
 from shotspotter_assets.calendar.dates import month_days, public_holidays, weekdays
-from shotspotter_assets.quality.volume import MIN_HISTORY_DAYS
+from shotspotter_assets.quality.spans import MIN_LEVEL_DAYS
 from shotspotter_assets.sources.known_days import (
     CAP_QUANTILE,
     LEVEL_DAYS,
@@ -62,7 +62,8 @@ class Usual:
         """Return the probabilities of at least, and of at most, each day's count (negative binomial, DLMF 8.17.24)."""
         from scipy.special import betainc, betaincc
 
-        size, probability = 1 / self.dispersion, 1 / (1 + self.dispersion * self.mean)
+        size = 1 / self.dispersion
+        probability = 1 / (1 + self.dispersion * self.mean)
         at_least = np.where(self.counts > 0, betaincc(size, np.maximum(self.counts, 1), probability), 1.0)
         return at_least, betainc(size, self.counts + 1, probability)
 
@@ -94,14 +95,14 @@ def usual_volume(
     special = special_days(days, holidays)
     number = np.array([counts.get(day, np.nan) for day in days], dtype=np.float64)
     ordinary = pd.Series(np.where(special | np.isnan(number) | missing, np.nan, number))
-    cap = ordinary.rolling(YEAR_DAYS, min_periods=MIN_HISTORY_DAYS).quantile(CAP_QUANTILE).shift(1)
+    cap = ordinary.rolling(YEAR_DAYS, min_periods=MIN_LEVEL_DAYS).quantile(CAP_QUANTILE).shift(1)
     capped = np.minimum(ordinary, np.maximum(np.ceil(cap), 1).fillna(np.inf))
-    year_mean = capped.rolling(YEAR_DAYS, min_periods=MIN_HISTORY_DAYS).mean().shift(1)
+    year_mean = capped.rolling(YEAR_DAYS, min_periods=MIN_LEVEL_DAYS).mean().shift(1)
     factor = _weekday_factor(capped, year_mean, weekdays(np.array(days, dtype="datetime64[D]")))
     level = (capped / factor).rolling(LEVEL_DAYS, min_periods=LEVEL_DAYS // 2).mean()
     mean = np.maximum(level.shift(1) * factor, 1e-3)
-    excess = ((capped - mean) ** 2 - mean).rolling(YEAR_DAYS, min_periods=MIN_HISTORY_DAYS).sum().shift(1)
-    square = (mean**2).where(capped.notna()).rolling(YEAR_DAYS, min_periods=MIN_HISTORY_DAYS).sum().shift(1)
+    excess = ((capped - mean) ** 2 - mean).rolling(YEAR_DAYS, min_periods=MIN_LEVEL_DAYS).sum().shift(1)
+    square = (mean**2).where(capped.notna()).rolling(YEAR_DAYS, min_periods=MIN_LEVEL_DAYS).sum().shift(1)
     quiet = level.rolling(YEAR_DAYS, min_periods=1).quantile(QUIET_QUANTILE).shift(1)
     dispersion = (excess / square).clip(lower=MIN_DISPERSION).to_numpy()
     mean = mean.where(year_mean.notna())
@@ -118,7 +119,8 @@ def _weekday_factor(capped: "pd.Series[float]", year_mean: "pd.Series[float]", w
     import pandas as pd
 
     factor = pd.Series(1.0, index=capped.index)
-    weeks, prior = YEAR_DAYS / 7, 4
+    weeks = YEAR_DAYS / 7
+    prior = 4  # weeks, at the level of all weekdays
     for number in range(7):
         weekday_mean = capped.where(weekday == number).rolling(YEAR_DAYS, min_periods=8).mean().shift(1)
         share = (weekday_mean / year_mean * weeks + prior) / (weeks + prior)

@@ -1,22 +1,22 @@
 """Checks of daily alerts: unusual days, silences, and fireworks."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from shotspotter_assets.calendar.local_time import contiguous
 from shotspotter_assets.quality.finding import Finding, named_days
-from shotspotter_assets.wording import number_of
+from shotspotter_assets.quality.spans import MIN_LEVEL_DAYS
+from shotspotter_assets.wording import first_of, number_of
 
 if TYPE_CHECKING:
     from shotspotter_assets.quality.usual import Usual
     from shotspotter_assets.quality.window import Window
 
-MIN_HISTORY_DAYS: Final = 56
-NOT_ENOUGH_DAYS: Final = f"Not enough days to check yet: {MIN_HISTORY_DAYS} ordinary days must be stored before a day."
+NOT_ENOUGH_DAYS: Final = f"Not enough days to check yet: {MIN_LEVEL_DAYS} ordinary days must be stored before a day."
 MAX_CHANCE_OF_MANY: Final = 1e-6
 MAX_CHANCE_OF_FEW: Final = 1e-4  # larger than for many: bursts make the upper tail heavier (1 in 24,000 days)
-MAX_DAYS_DESCRIBED: Final = 5
 HALF_YEAR: Final = timedelta(days=182)
 MIN_ORDINARY_DAYS: Final = 30
 MIN_FIREWORK_ALERTS: Final = 30
@@ -27,27 +27,26 @@ def unusual_days(window: "Window") -> Finding:
     """Check that no day is far from its usual volume, except holidays and firework days."""
     usual = window.usual_volume(window.silences)
     at_least, at_most = usual.chances()
-    checked = [at for at, day in enumerate(usual.days) if day >= window.checked[0] and isfinite(at_most[at])]
-    far = [at for at in checked if at_least[at] < MAX_CHANCE_OF_MANY or at_most[at] < MAX_CHANCE_OF_FEW]
-    unusual = {usual.days[at]: float(usual.counts[at]) for at in far if not usual.special[at]}
+    checked = [index for index, day in enumerate(usual.days) if day >= window.checked[0] and isfinite(at_most[index])]
+    far = [index for index in checked if at_least[index] < MAX_CHANCE_OF_MANY or at_most[index] < MAX_CHANCE_OF_FEW]
+    unusual = {usual.days[index]: float(usual.counts[index]) for index in far if not usual.special[index]}
     means = dict(zip(usual.days, usual.mean.tolist(), strict=True))
     described = [f"{day} ({alerts:.0f} alerts, usual {means[day]:.1f})" for day, alerts in unusual.items()]
-    if len(described) > MAX_DAYS_DESCRIBED:
-        described[MAX_DAYS_DESCRIBED:] = [f"and {len(described) - MAX_DAYS_DESCRIBED:,} more"]
     message = f"{number_of(len(checked), 'day')} checked; none is far from its usual volume."
     if unusual:
-        message = f"{number_of(len(unusual), 'day')} far from the usual volume: {', '.join(described)}."
+        message = f"{number_of(len(unusual), 'day')} far from the usual volume: {first_of(described)}."
         message += " Ask the publisher about them."
     elif not checked:
         message = NOT_ENOUGH_DAYS
-    if expected := [usual.days[at] for at in far if usual.special[at]]:
+    if expected := [usual.days[index] for index in far if usual.special[index]]:
         message += f" Expected on holidays: {named_days(expected)}."
     return Finding(not unusual, message, {"checked_days": len(checked), "expected_days": len(expected)}, unusual)
 
 
 def silent_days(window: "Window") -> Finding:
     """Check that no stretch of days without alerts is longer than chance allows."""
-    usual, first = window.usual, window.checked[0]
+    usual = window.usual
+    first = window.checked[0]
     silent = [day for day, is_silent in zip(usual.days, usual.silences(), strict=True) if is_silent]
     missing = {day: 0.0 for day in silent if day >= first}
     stretches = [days for days in contiguous(silent) if days[-1] >= first]
@@ -69,19 +68,15 @@ def silent_days(window: "Window") -> Finding:
 
 def firework_days(window: "Window") -> Finding:
     """Check that Independence Day and New Year are not mostly fireworks."""
-    usual, first, last = window.usual, window.checked[0], window.checked[-1]
-    counted = zip(usual.days, usual.counts.tolist(), window.silences, strict=True)
-    counts = {day: count for day, count, is_silence in counted if isfinite(count) and not is_silence}
-    years = range(usual.days[0].year, usual.days[-1].year + 2)
-    occasions = {f"July {year}": [date(year, 7, day) for day in (3, 4, 5)] for year in years}
-    occasions |= {f"NewYear {year}": [date(year - 1, 12, 31), date(year, 1, 1)] for year in years}
-    meant = {name: days for name, days in occasions.items() if any(first <= day <= last for day in days)}
-    ratios = {name: _ratio(days, counts, usual) for name, days in meant.items()}
-    checked = {name: ratio for name, ratio in ratios.items() if ratio is not None}
+    counts = _known_counts(window)
+    occasions = _occasions(window.usual.days[0].year, window.usual.days[-1].year + 1)
+    checked = {}
+    for name, days in occasions.items():
+        ratio = _ratio(days, counts, window.usual)
+        if ratio is not None and any(day in window.checked for day in days):
+            checked[name] = ratio
     loud = {name: ratio for name, ratio in checked.items() if ratio >= MAX_RATIO}
-    total = sum(count for day, count in counts.items() if day >= first)
-    on_them = sum(counts.get(day, 0.0) for days in occasions.values() for day in days if day >= first)
-    share = on_them / total if total else 0.0
+    share = _share_on(occasions, {day: count for day, count in counts.items() if day >= window.checked[0]})
     message = "No firework day with enough alerts to check."
     if loud:
         described = ", ".join(f"{name} ({ratio:.0f} times an ordinary day)" for name, ratio in loud.items())
@@ -90,8 +85,28 @@ def firework_days(window: "Window") -> Finding:
     elif checked:
         message = f"Firework days have less than {MAX_RATIO:.0f} times the alerts of ordinary days."
     numbers = {"share_on_firework_days": round(share, 4)} | {name: round(ratio, 1) for name, ratio in checked.items()}
-    loud_days = {day: ratio for name, ratio in loud.items() for day in occasions[name] if first <= day <= last}
+    loud_days = {day: ratio for name, ratio in loud.items() for day in occasions[name] if day in window.checked}
     return Finding(not loud, message, numbers, loud_days)
+
+
+def _known_counts(window: "Window") -> dict[date, float]:
+    """Return the alerts of each day on which no data are missing."""
+    counted = zip(window.usual.days, window.usual.counts.tolist(), window.silences, strict=True)
+    return {day: count for day, count, is_silence in counted if isfinite(count) and not is_silence}
+
+
+def _occasions(first_year: int, last_year: int) -> dict[str, list[date]]:
+    """Return the days of fireworks by occasion."""
+    years = range(first_year, last_year + 1)
+    july = {f"July {year}": [date(year, 7, day) for day in (3, 4, 5)] for year in years}
+    return july | {f"NewYear {year}": [date(year - 1, 12, 31), date(year, 1, 1)] for year in years}
+
+
+def _share_on(occasions: Mapping[str, Sequence[date]], counts: Mapping[date, float]) -> float:
+    """Return the share of all alerts on days of fireworks; 0 without alerts."""
+    total = sum(counts.values())
+    on_them = sum(counts.get(day, 0.0) for days in occasions.values() for day in days)
+    return on_them / total if total else 0.0
 
 
 def _ratio(days: list[date], counts: dict[date, float], usual: "Usual") -> float | None:

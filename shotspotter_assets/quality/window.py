@@ -17,29 +17,15 @@ from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cleaning.alerts import BEFORE_START, OTHER_EVENT
 from shotspotter_assets.cleaning.held_back import UNDATED
-from shotspotter_assets.quality.quarters import QUARTER_DAYS
+from shotspotter_assets.quality.spans import QUARTER_DAYS, Block
 from shotspotter_assets.quality.usual import Usual, usual_volume
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.known_days import YEAR_DAYS
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS, REJECTED
 from shotspotter_assets.storage.store import Store
 
-HISTORY_DAYS: Final = YEAR_DAYS + 2 * QUARTER_DAYS  # a year, the compared quarter, one for its silences
+CONTEXT_DAYS: Final = YEAR_DAYS + 2 * QUARTER_DAYS  # a year, the compared quarter, one for its silences
 BLOCK_DAYS: Final = 365  # span of checks that need many rows: a defect of one year must not be diluted
-
-
-@dataclass(frozen=True)
-class Block:
-    """About a year of days, both ends included."""
-
-    first: date
-    last: date
-
-    def __str__(self) -> str:
-        return f"{self.first} to {self.last}"
-
-    def holds(self, dates: Days) -> Booleans:
-        return (dates >= np.datetime64(self.first)) & (dates <= np.datetime64(self.last))
 
 
 @dataclass(frozen=True)
@@ -57,8 +43,9 @@ class Window:
     @classmethod
     def load(cls, store: Store, city: City, checked: list[date]) -> "Window":
         """Load the tables; raise MissingPartitionsError if a checked day has no raw or rejected rows."""
-        first, last = checked[0], checked[-1]
-        since = first - timedelta(days=HISTORY_DAYS)
+        first = checked[0]
+        last = checked[-1]
+        since = first - timedelta(days=CONTEXT_DAYS)
         raw = store.read_window(RAW_ROWS, city.name, first, last)
         rejected = store.read_window(REJECTED, city.name, first, last)
         alerts = store.read_present(CLEANED, city.name, since, last)
@@ -69,10 +56,12 @@ class Window:
 
     @cached_property
     def dates(self) -> Days:
+        """Local date of each alert, shape (alerts,)."""
         return dates_of(self.alerts)
 
     @cached_property
     def is_checked(self) -> Booleans:
+        """Flags of the alerts on checked days, shape (alerts,)."""
         return self.dates >= np.datetime64(self.checked[0])
 
     @cached_property
@@ -82,6 +71,7 @@ class Window:
 
     @property
     def incident_dates(self) -> Days:
+        """Local date of each incident, shape (incidents,)."""
         return dates_of(self.incidents)
 
     @cached_property
@@ -127,6 +117,7 @@ class Window:
 
     @cached_property
     def usual(self) -> Usual:
+        """Usual volume of all days from the first stored one."""
         return self.usual_volume()
 
     @cached_property
@@ -143,7 +134,8 @@ class Window:
 
     @cached_property
     def _of_no_day(self) -> pa.Table:
-        reason, is_first = pc.field("reason"), pc.field("date") == pa.scalar(self.city.start)
+        reason = pc.field("reason")
+        is_first = pc.field("date") == pa.scalar(self.city.start)
         return self.rejected_rows.filter((reason == BEFORE_START) | (is_first & reason.isin(list(UNDATED))))
 
     def _of_their_day(self, rows: pa.Table) -> dict[date, int]:

@@ -104,7 +104,7 @@ def _risk(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> 
         key = f"{city.name}|{stored.issue_date}"
         remedy = f"Materialize live_models for {key} with `retrain` on."
         raise OtherInputsError(f"{key}, models of {record.models_from}: {error} {remedy}") from error
-    worded = drivers and [tuple(map(city.worded, reasons)) for reasons in drivers]
+    worded = drivers and [tuple(reason.format(event=city.event) for reason in reasons) for reasons in drivers]
     if models.hours is None or hourly is None:
         return _Risk(next_day, None, worded)
     probability = (

@@ -206,7 +206,9 @@ def why_none_issued(store: Store, city: City) -> str:
         newest = max(held_back)
         return f"No day counts yet: {number_of(len(held_back), 'day')} held back, the last {newest}: {held_back[newest].why}"
     if last is not None and last < city.first_issue_date:
-        return f"Forecasts begin with the alerts of {city.first_issue_date} (`first_forecast` in the city's file)."
+        return (
+            f"Forecasts begin with the {city.event}s of {city.first_issue_date} (`first_forecast` in the city's file)."
+        )
     return f"No forecast of {city.target} has been made yet. The next daily run trains its models, or a run by hand."
 
 

@@ -19,7 +19,7 @@ def risk_map(cells: pa.Table, city: City, title: str) -> bytes:
     """Draw the probability of each cell of a table with `row`, `column` and `probability`."""
     percent: Array = np.full(city.shape, np.nan)
     percent[cells["row"].to_numpy(), cells["column"].to_numpy()] = 100 * cells["probability"].to_numpy()
-    figure, _ = _risk(percent, city, "probability of an alert (%)", title)
+    figure, _ = _risk(percent, city, f"probability of an {city.event} (%)", title)
     return as_png(figure)
 
 
@@ -39,6 +39,6 @@ def patrol_map(plan: "DayPlan", forecasts: "ShiftForecasts", city: City) -> byte
 def _risk(values: Array, city: City, label: str, title: str) -> tuple[Any, Any]:
     figure = new_figure(6.4, 6.0)
     axes = figure.add_subplot()
-    draw_risk(figure, [axes], city.box, values[None], city.worded(label))
-    axes.set_title(city.worded(title), fontsize=10)
+    draw_risk(figure, [axes], city.box, values[None], label)
+    axes.set_title(title, fontsize=10)
     return figure, axes

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -64,8 +64,6 @@ class StreetRecord(StoredRecord):
     expected_on_no_street: float = Field(0.0, description="Rest of the sum over the cells, on no street.")
     left_out: tuple[str, ...] = Field((), description="Lines of the file that are no segments, in words.")
     rounding: str = Field("", description="Sentence on points rounded to more than many streets' length, or none.")
-    rounding_metres: float = Field(0.0, description="Larger side of this rounding, metres; 0 for exact points.")
-    shorter_share: float = Field(0.0, description="Share of the ranked segments that are shorter.")
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,6 @@ def rank_streets(
     best = np.argsort(-day.probability, kind="stable")[: min(MAX_STREETS, len(ranked))]
     why = _reasons(city, shares, cells, main_parts[best], forecast)
     top = pa.table({"rank": np.arange(1, len(best) + 1, dtype=np.int32), **_columns(facts, best, day), "why": why})
-    rounding = _rounding(city, alerts, segments.metres[ranked])
     return StreetForecast(
         table=pa.concat_tables(tables),
         top=top,
@@ -147,9 +144,7 @@ def rank_streets(
             expected_alerts=float(day.expected.sum()),
             expected_on_no_street=day.expected_on_no_street,
             left_out=segments.left_out,
-            rounding=rounding.text,
-            rounding_metres=rounding.metres,
-            shorter_share=rounding.shorter_share,
+            rounding=_rounding(city, alerts, segments.metres[ranked]),
         ),
     )
 
@@ -231,26 +226,16 @@ def _by_shift(city: City, forecast: ForecastRecord, hourly: pa.Table, day: CellR
         yield shift.name, _risk_in_shift(day, expected.ravel(), probability.ravel())
 
 
-class _Rounding(NamedTuple):
-    """Rounding of past alerts to more than the length of many streets; see `StreetRecord`."""
-
-    text: str = ""
-    metres: float = 0.0
-    shorter_share: float = 0.0
-
-
-def _rounding(city: City, alerts: Alerts, metres: Array) -> _Rounding:
-    """Return the rounding of past alerts, given the lengths of the ranked segments in metres."""
+def _rounding(city: City, alerts: Alerts, metres: Array) -> str:
+    """Return a sentence on the rounding of past alerts, given the lengths of the ranked segments; "" for exact points."""
     step = rounding_step(np.column_stack([alerts.longitude, alerts.latitude]))
     longest = step * METRES_PER_DEGREE
     if longest < COARSE_STEP_METRES or not len(metres):
-        return _Rounding()
-    shorter = float((metres < longest).mean())
-    text = (
-        f"Points are rounded to {Plane.of(city.box).step_text(step)}. {shorter:.0%} of the ranked segments are shorter than "
-        f"{longest:.0f} m and cannot be told from their neighbours."
+        return ""
+    return (
+        f"Points are rounded to {Plane.of(city.box).step_text(step)}. {(metres < longest).mean():.0%} of the ranked segments "
+        f"are shorter than {longest:.0f} m and cannot be told from their neighbours."
     )
-    return _Rounding(text, longest, shorter)
 
 
 def _risk_in_shift(day: CellRisk, expected: Array, probability: Array) -> CellRisk:
@@ -280,10 +265,10 @@ def _reasons(
         by_length = float(parts.metres[part] / street_metres[cell])
         cell_reasons = "; ".join(drivers.get((row, column), ())[:MAX_REASONS])
         text = (
-            f"{share:.0%} of the alerts of {cell_name(row, column)}, {share / by_length:.1f} times its share of the streets "
-            f"there; the cell has an alert with {cells.probability[cell]:.0%}{f': {cell_reasons}' if cell_reasons else ''}"
+            f"{share:.0%} of the {city.event}s of {cell_name(row, column)}, {share / by_length:.1f} times its share of the streets "
+            f"there; the cell has an {city.event} with {cells.probability[cell]:.0%}{f': {cell_reasons}' if cell_reasons else ''}"
         )
-        why.append(city.worded(text))
+        why.append(text)
     return why
 
 

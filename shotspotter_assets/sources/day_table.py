@@ -65,7 +65,7 @@ class Day:
     @cached_property
     def rows_version(self) -> str:
         """Version of the rows, whatever the state."""
-        return sha256(*sorted(f"{name}:{version};" for name, version in self.sources.items()))[:12]
+        return sha256("".join(sorted(f"{name}:{version};" for name, version in self.sources.items())))[:12]
 
     @cached_property
     def version(self) -> str:
@@ -118,11 +118,11 @@ class DayTable:
     def claim(store: Store, city: str, days: Mapping[date, Day]) -> "DayTable":
         """Mark stored days whose rows a run is about to replace: they are due until `finish`. Return the table."""
         table = DayTable.read(store, city)
-        changing = {
-            at: before for at, day in days.items() if (before := table.days.get(at)) and before.sources != day.sources
-        }
+        stored = {day: table.days[day] for day in days if day in table.days}
         claims = {
-            at: replace(day, sources={"": f"being written: {days[at].rows_version}"}) for at, day in changing.items()
+            day: replace(before, sources={"": f"being written: {days[day].rows_version}"})
+            for day, before in stored.items()
+            if before.sources != days[day].sources
         }
         return DayTable.update(store, city, claims) if claims else table
 
@@ -131,9 +131,11 @@ class DayTable:
         """Store written days; those that another run has written since `claim` from other rows stay due."""
 
         def changed(table: DayTable | None) -> bytes:
-            table = table or DayTable()
-            found = {at: _finished(day, table.days.get(at), claimed.days.get(at)) for at, day in days.items()}
-            return table.with_days(found).content()
+            stored = table or DayTable()
+            finished = {
+                day: _finished(written, stored.days.get(day), claimed.days.get(day)) for day, written in days.items()
+            }
+            return stored.with_days(finished).content()
 
         store.update(DAYS, city, _decoded, changed)
 
@@ -143,7 +145,7 @@ class DayTable:
 
     def content(self) -> bytes:
         """Return the content of the stored table."""
-        rows = [{**asdict(day), "date": at, "sources": list(day.sources.items())} for at, day in self.days.items()]
+        rows = [{**asdict(day), "date": key, "sources": list(day.sources.items())} for key, day in self.days.items()]
         return parquet_bytes(DAYS, pa.Table.from_pylist(rows, DAYS.schema))
 
     def require(self, city: str, days: Sequence[date]) -> None:
@@ -161,11 +163,11 @@ class DayTable:
 
     def last_counted(self, last: date) -> date | None:
         """Return the last stored day to `last` that counts in histories; None without one."""
-        return next((at for at in reversed(list(self.days)) if at <= last and self.days[at].is_counted), None)
+        return next((day for day in reversed(list(self.days)) if day <= last and self.days[day].is_counted), None)
 
     def in_state(self, *states: DayState) -> dict[date, Day]:
         """Return the days in some states."""
-        return {at: day for at, day in self.days.items() if day.state in states}
+        return {key: day for key, day in self.days.items() if day.state in states}
 
     def made_from(self, day: date) -> str:
         """Return the version of the inputs of a day's cleaned alerts: its rows and those of the day before."""
@@ -179,7 +181,7 @@ class DayTable:
 
     @cached_property
     def _versions(self) -> tuple[list[date], list[str]]:
-        return list(self.days), [f"{at}{day.version}" for at, day in self.days.items()]
+        return list(self.days), [f"{key}{day.version}" for key, day in self.days.items()]
 
 
 def _finished(day: Day, stored: Day | None, claimed: Day | None) -> Day:

@@ -24,9 +24,9 @@ NAME: Final = re.compile(r"(?:quiet|accept)_(\d{4}-\d{2}-\d{2})(\.\w+)*")  # nam
 
 def day_of_word(path: str) -> date | None:
     """Return the day of a file of a word; None for other files."""
-    found = NAME.fullmatch(PurePosixPath(path).name)
+    match = NAME.fullmatch(PurePosixPath(path).name)
     with suppress(ValueError):
-        return None if found is None else date.fromisoformat(found[1])
+        return None if match is None else date.fromisoformat(match[1])
     return None
 
 
@@ -51,7 +51,7 @@ class WordFolder:
     @property
     def folders(self) -> list[str]:
         """Paths of the folders below the landing root, in the order of the city's sources; the first one is written to."""
-        landing = [one for one in self.city.all_sources if isinstance(one, LandingSettings) and one.path is None]
+        landing = [part for part in self.city.all_sources if isinstance(part, LandingSettings) and part.path is None]
         return [source.folder or self.city.name for source in landing] or [self.city.name]
 
     def read(self) -> Words:

@@ -27,6 +27,7 @@ def check_path(path: str) -> str:
 
 
 def _search(path: str) -> Callable[[Any], Any]:
+    """Return a function that looks up a JMESPath, None for nothing; raise ValueError if the path is not one."""
     import jmespath
 
     try:

@@ -35,7 +35,8 @@ MIN_SILENCE_DAYS: Final = 3  # minimum length of such a silence
 YEAR_DAYS: Final = 365
 ARRIVAL_DAYS: Final = 120  # number of days from whose arrivals lateness is learned
 LEVEL_DAYS: Final = 56  # follows the seasons, and is exact to about 10% at ten alerts a day
-MIN_DISPERSION, MAX_DISPERSION = 0.05, 2.0  # limits of (variance - mean) / mean squared; New York has 0.05
+MIN_DISPERSION: Final = 0.05  # minimum of (variance - mean) / mean squared, as in New York
+MAX_DISPERSION: Final = 2.0
 MIN_ARRIVALS: Final = 5  # minimum number of days with newer rows from which lateness is learned
 CAP_QUANTILE: Final = 0.98  # counts above are cut: one extreme day must neither widen the range nor excuse silence
 MIN_SHARE_OF_FILES: Final = 0.9  # minimum share of days with a file, or with rows, for a missing file to be a gap
@@ -218,7 +219,8 @@ def rows_due(city: City, found: Found, today: date) -> date | None:
     for day in sorted(found)[-ARRIVAL_DAYS:]:
         if (received := found[day].received) is not None:
             newest_on[received.astimezone(city.zone).date()] = day
-    late, newest = [], date.min
+    late = []
+    newest = date.min
     for received_on, day in sorted(newest_on.items()):
         if day > newest:
             late.append((received_on - day).days - 1)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from shotspotter_assets.calendar.dates import local_dates, wall_clock_to_utc
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.geometry.grid import WGS84
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.json_rows import Row, finder
 from shotspotter_assets.sources.schema import RAW_SCHEMA
@@ -20,13 +21,12 @@ NUMBER: Final = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 MINUTE_MICROSECONDS: Final = 60_000_000
 ROUNDED_DEGREES: Final = 0.001
 MIN_UNREADABLE: Final = 20  # minimum rows without any readable time that show a mistake in the city's file
-WGS84: Final = "EPSG:4326"
 BROKEN: Final = "__broken_line__"  # column of lines that do not parse, null for sound ones; tables without any lack it
 
 
 def table_of_rows(rows: Sequence[Row], paths: Iterable[str]) -> pa.Table:
     """Return rows of JSON as a table with a column for each path (see `finder`), of numbers if all are numbers, else text."""
-    keys = set[str]().union(*rows)
+    keys = {key for row in rows for key in row}
     return pa.table({path: _column(map(finder(path, keys), rows)) for path in paths})
 
 
@@ -56,13 +56,15 @@ def to_raw(
     A row is filed under `fallback` if its local day is outside `plausible` (first and last day) or unreadable. Raises
     SourceError if no time can be read or has a zone, or no point is in degrees.
     """
-    columns, origin = source.columns.named(), f"City {city.name}: {received_from}"
+    columns = source.columns.named()
+    origin = f"City {city.name}: {received_from}"
     time_utc = _instants(table, city, source, origin)
     longitude, latitude = _points(table, source, origin)
     source_id = _optional(table, columns.get("source_id")).cast(pa.string())
     source_id = pc.if_else(pc.equal(source_id, ""), None, source_id)
     unusable = pc.or_(pc.is_null(time_utc), pc.or_(pc.is_null(longitude), pc.is_null(latitude)))
-    days, (first, last) = local_dates(time_utc, city.zone), (pa.scalar(day) for day in plausible)
+    days = local_dates(time_utc, city.zone)
+    first, last = (pa.scalar(day) for day in plausible)
     is_plausible = pc.and_(pc.greater_equal(days, first), pc.less_equal(days, last)).fill_null(False)
     raw = pa.table(
         {
@@ -84,11 +86,13 @@ def to_raw(
 
 
 def _instants(table: pa.Table, city: City, source: TabularSettings, origin: str) -> pa.ChunkedArray:
+    """Return the instants of rows (timestamps in UTC), null where unreadable; raise SourceError as `to_raw` does."""
     import pandas as pd
 
     from shotspotter_assets.sources.written_times import read_times
 
-    column, clock = table[source.columns.time], source.columns.time_of_day
+    column = table[source.columns.time]
+    clock = source.columns.time_of_day
     instants, wall_clock = read_times(column, None if clock is None else table[clock], source, origin)
     without_zone = ~np.isnat(wall_clock)
     if without_zone.any():
@@ -159,9 +163,9 @@ def _optional(table: pa.Table, name: str | None) -> pa.ChunkedArray:
 
 def _as_received(table: pa.Table, unusable: pa.ChunkedArray) -> pa.Array:
     rows = table.filter(unusable)
-    for at, field in enumerate(rows.schema):
+    for position, field in enumerate(rows.schema):
         if pa.types.is_temporal(field.type):  # Python's calendar does not reach all times
-            rows = rows.set_column(at, field.name, rows[at].cast(pa.string()))
+            rows = rows.set_column(position, field.name, rows[position].cast(pa.string()))
     texts = [values.pop(BROKEN, None) or json.dumps(values, default=str) for values in rows.to_pylist()]
     nothing = pa.nulls(table.num_rows, pa.string())
     return pc.replace_with_mask(nothing, unusable.combine_chunks(), pa.array(texts, pa.string()))

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shotspotter_assets.arrays import Integers
 from shotspotter_assets.sources.alert_source import AlertSource, NoFilesError
 from shotspotter_assets.storage.catalogue import RAW_ROWS
 from shotspotter_assets.storage.fingerprints import group_fingerprints, row_hashes
@@ -33,22 +34,27 @@ def rows_by_origin(raw: pa.Table, addresses: Mapping[str, str] | None = None) ->
         addresses: Origin by `received_from`, such as the landing folder of a file; other rows have their own.
     """
     dates = raw["date"].to_numpy().astype("datetime64[D]")
-    received_from = pc.unique(raw["received_from"])
-    names = [(addresses or {}).get(name, name) for name in received_from.to_pylist()]
-    origins = list(dict.fromkeys(names))
-    numbers_of_names = np.array([origins.index(name) for name in names], dtype=np.int64)
-    origin_of_row = numbers_of_names[pc.index_in(raw["received_from"], received_from).to_numpy()]
+    origins, origin_of_row = _origins(raw["received_from"], addresses or {})
     keys, group = np.unique(dates.astype(np.int64) * len(origins) + origin_of_row, return_inverse=True)
     versions = group_fingerprints(raw.select(PUBLISHED[1:]), group, len(keys))
     # Local and UTC days differ by one at most. NaT is equal to nothing.
     utc_days = raw["time_utc"].cast(pa.timestamp("us")).to_numpy().astype("datetime64[D]")
     belongs = np.abs((utc_days - dates).astype(np.float64)) <= 1
     numbers = np.bincount(group[belongs], minlength=len(keys)).tolist()
-    found: dict[date, dict[str, tuple[str, int]]] = {}
     days = (keys // len(origins)).astype("datetime64[D]").tolist()
+    by_day: dict[date, dict[str, tuple[str, int]]] = {}
     for day, key, version, number in zip(days, keys.tolist(), versions, numbers, strict=True):
-        found.setdefault(day, {})[origins[key % len(origins)]] = version, number
-    return found
+        by_day.setdefault(day, {})[origins[key % len(origins)]] = version, number
+    return by_day
+
+
+def _origins(received_from: pa.ChunkedArray, addresses: Mapping[str, str]) -> tuple[list[str], Integers]:
+    """Return the distinct origins, and the position of each row's origin among them, shape (rows,)."""
+    names = pc.unique(received_from)
+    origin_of_name = [addresses.get(name, name) for name in names.to_pylist()]
+    origins = list(dict.fromkeys(origin_of_name))
+    position_of_name = np.array([origins.index(name) for name in origin_of_name], dtype=np.int64)
+    return origins, position_of_name[pc.index_in(received_from, names).to_numpy()]
 
 
 def read_sources(readers: Sequence[AlertSource], first: date, last: date) -> pa.Table:
@@ -81,5 +87,5 @@ def keep_first_seen(rows: pa.Table, before: pa.Table) -> pa.Table:
     index_before, index_now = (occurrences(table) for table in (before, rows))
     position = index_before.get_indexer(index_now)  # position of each row in `before`, -1 for a new one
     first_seen = pc.coalesce(before["received_at"].take(pa.array(position, mask=position < 0)), rows["received_at"])
-    at = rows.schema.get_field_index("received_at")
-    return rows.set_column(at, RAW_SCHEMA.field("received_at"), first_seen)
+    column = rows.schema.get_field_index("received_at")
+    return rows.set_column(column, RAW_SCHEMA.field("received_at"), first_seen)

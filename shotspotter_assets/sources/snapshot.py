@@ -31,7 +31,7 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
 POLLED_DAYS: Final = 200  # days of a live source that a poll compares. Some publishers load a quarter at a time
-PATIENCE: Final = Patience(read_seconds=30, answer_seconds=30, total_seconds=40, retries=1, longest_wait_seconds=5)
+PATIENCE: Final = Patience(answer_seconds=20, retries=1)
 """Time-outs of a poll, which is soon repeated; runs have those of the city's file."""
 DAILY_AT: Final = time(6, 30)  # local time at which publishers have loaded the night's alerts
 MAX_SILENT_DAYS: Final = 366  # silences longer than this end a source
@@ -124,21 +124,21 @@ class Snapshot:
 
     def day_rows(self, table: DayTable, same: Collection[date]) -> dict[date, Day | DayRows]:
         """Return the rows of each day: of `same` (see `stored_days`) those that are stored, of others the snapshot's."""
-        found: dict[date, Day | DayRows] = {day: table.days[day] for day in same}
+        rows_of_day: dict[date, Day | DayRows] = {day: table.days[day] for day in same}
         for day in self.rows.keys() - same:
             origins = self.rows[day]
             times = [self.files[path].received for path in self.files_of(day)]
             times += [self.polled[origin].asked_at for origin in origins if origin in self.polled]
             rows = sum(rows for _, rows in origins.values())
-            found[day] = DayRows(rows, min(times, default=None), origins=origins.keys())
-        return found
+            rows_of_day[day] = DayRows(rows, min(times, default=None), origins=origins.keys())
+        return rows_of_day
 
     def of_first_source(self, rows: pa.Table) -> pa.Table:
         """Return the rows of the first source, from whose arrivals its lateness is learned."""
         gives = self.reports[0].gives
         names = pc.unique(rows["received_from"]).to_pylist()
-        own = [name for name in names if gives is None or gives(self.addresses.get(name, name))]
-        return rows.filter(pc.is_in(rows["received_from"], pa.array(own, pa.string())))
+        of_source = [name for name in names if gives is None or gives(self.addresses.get(name, name))]
+        return rows.filter(pc.is_in(rows["received_from"], pa.array(of_source, pa.string())))
 
     @property
     def reported(self) -> set[date]:
@@ -179,7 +179,7 @@ class Snapshot:
                 dated = f"{number_of(sum(future.values()), 'row')} dated in the future, {min(future)} to {max(future)}"
                 wait = "They wait for their days; if the dates are wrong, replace the file."
                 said.append(f"{path} has {dated}. {wait}")
-        said += [*self.folders_without_files, *(one.error for one in self.polled.values() if one.error)]
+        said += [*self.folders_without_files, *(answer.error for answer in self.polled.values() if answer.error)]
         return [*said, *self.unusable.values()]
 
 
@@ -255,7 +255,9 @@ def source_reports(
 def impatient(city: City) -> City:
     """Return the city with `PATIENCE` for its live sources."""
     change = {"patience": PATIENCE}
-    sources = [one.model_copy(update=change) if isinstance(one, ApiSettings) else one for one in city.all_sources]
+    sources = [
+        source.model_copy(update=change) if isinstance(source, ApiSettings) else source for source in city.all_sources
+    ]
     return city.model_copy(update={"source": sources[0], "other_sources": tuple(sources[1:])})
 
 

@@ -1,21 +1,42 @@
 """The kinds of source that a city's file may name."""
 
-from typing import Annotated
+from typing import Annotated, Final, get_args
 
 from pydantic import Field
 
+from shotspotter_assets.cities.city import City, SourceSettings
+from shotspotter_assets.sources.alert_source import Access, AlertSource
 from shotspotter_assets.sources.api.alerts_api import AlertsApiSettings
 from shotspotter_assets.sources.api.arcgis import ArcgisSettings
 from shotspotter_assets.sources.api.socrata import SocrataSettings
 from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
 from shotspotter_assets.sources.tabular_settings import LandingSettings
 
+
+class Landing(LandingSettings):
+    """Files in `landing/<city>/`, local or on S3: Parquet, CSV, JSON lines, GeoJSON, XLSX, zipped shapefile."""
+
+    def open(self, city: City, access: Access) -> AlertSource:
+        """Return the reader of the folder `path`, or of the source's folder below the landing root."""
+        from shotspotter_assets.sources.landing.folder import LandingFolder
+
+        folder = str(self.path or f"{access.landing_root.rstrip('/')}/{self.folder or city.name}")
+        return LandingFolder(city, self, folder, access.store, access.s3_client)
+
+
+class Simulated(SimulatedSettings):
+    """The embedded simulation."""
+
+    def open(self, city: City, access: Access) -> AlertSource:
+        """Return the simulation of the city."""
+        from shotspotter_assets.sources.simulated.source import SimulatedSource
+
+        return SimulatedSource(city)
+
+
 SourceOfAnyKind = Annotated[
-    LandingSettings
-    | SocrataSettings
-    | ArcgisSettings
-    | AlertsApiSettings
-    | SimulatedSettings,  # a new kind is a row here
+    Landing | SocrataSettings | ArcgisSettings | AlertsApiSettings | Simulated,  # a new kind is a row here
     Field(discriminator="kind"),
 ]
 """Settings of any kind of source."""
+KINDS: Final[tuple[type[SourceSettings], ...]] = get_args(get_args(SourceOfAnyKind)[0])

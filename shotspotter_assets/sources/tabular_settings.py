@@ -5,9 +5,8 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from shotspotter_assets.cities.city import City, Day, SourceSettings
+from shotspotter_assets.cities.city import Day, SourceSettings
 from shotspotter_assets.cities.strict_model import StrictModel
-from shotspotter_assets.sources.alert_source import Access, AlertSource
 from shotspotter_assets.sources.json_rows import check_path
 
 EPOCH_UNITS: Final = {"epoch_s": 1, "epoch_ms": 1000}  # units per second by `time_format`
@@ -76,13 +75,13 @@ class TabularSettings(SourceSettings):
 class Patience(StrictModel):
     """Time-outs of an API, and retries after 429, 5xx and broken answers."""
 
-    connect_seconds: float = Field(default=10, gt=0)
-    read_seconds: float = Field(default=60, gt=0)  # maximum silence within an answer
     answer_seconds: float = Field(default=300, gt=0)  # maximum time for one answer to arrive
-    total_seconds: float = Field(default=1_800, gt=0)  # maximum time until the last page has arrived
     retries: int = Field(default=5, ge=0, le=20)
-    backoff_seconds: float = Field(default=1, ge=0)  # first wait before a retry, doubled each time, with jitter
-    longest_wait_seconds: float = Field(default=120, gt=0)  # maximum, whatever the publisher asks for
+
+    @property
+    def total_seconds(self) -> float:
+        """Maximum time until the last page has arrived, retries included."""
+        return self.answer_seconds * (self.retries + 1)
 
 
 class SentToken(StrictModel):
@@ -110,7 +109,7 @@ class ApiSettings(TabularSettings):
 
 
 class LandingSettings(TabularSettings):
-    """Files in `landing/<city>/`, local or on S3: Parquet, CSV, JSON lines, GeoJSON, XLSX, zipped shapefile."""
+    """Files that are landed in a folder."""
 
     kind: Literal["landing"]
     arrival: ClassVar = "landed"
@@ -129,9 +128,3 @@ class LandingSettings(TabularSettings):
         if not path.is_dir():
             raise ValueError(f"{path} does not exist")
         return self.model_copy(update={"path": path})
-
-    def open(self, city: City, access: Access) -> AlertSource:
-        from shotspotter_assets.sources.landing.folder import LandingFolder
-
-        folder = str(self.path or f"{access.landing_root.rstrip('/')}/{self.folder or city.name}")
-        return LandingFolder(city, self, folder, access.store, access.s3_client)

@@ -70,8 +70,8 @@ def _in_usual_forms(text: "pd.Series[str]", origin: str, *, ignore_zone: bool) -
     moments = _parsed(text.where(text.str.match(ISO_DAY)), ["ISO8601"])
     left = moments.isna() & text.str.len().gt(0)
     if left.any():
-        found = pc.extract_regex(pa.array(text[left], pa.string()), PARTS)
-        parts = pd.DataFrame({name: found.field(name).to_pandas() for name in ("day", "clock", "half", "zone")})
+        matched = pc.extract_regex(pa.array(text[left], pa.string()), PARTS)
+        parts = pd.DataFrame({name: matched.field(name).to_pandas() for name in ("day", "clock", "half", "zone")})
         # An offset is how far midnight of its zone is from midnight of UTC.
         midnight = "1970-01-01T00:00" + parts["zone"].str.upper().replace({"UTC": "Z", "GMT": "Z"})
         ahead = _parsed(midnight, ["ISO8601"]) - EPOCH
@@ -86,13 +86,14 @@ def _days(text: "pd.Series[str]", origin: str) -> "pd.Series[pd.Timestamp]":
     days = months.str.replace(r"[/. ,-]+", "-", regex=True)
     read = (_parsed(days, formats) for formats in (DAY_FORMATS, MONTH_FIRST, DAY_FIRST))
     named, month_first, day_first = (each.take(codes).reset_index(drop=True) for each in read)
-    month_first, day_first = month_first.where(named.isna()), day_first.where(named.isna())
+    month_first = month_first.where(named.isna())
+    day_first = day_first.where(named.isna())
     only_month_first = int((month_first.notna() & day_first.isna()).sum())
     only_day_first = int((day_first.notna() & month_first.isna()).sum())
     if only_month_first and only_day_first:
-        found = f"{only_month_first} rows can only be month/day, {only_day_first} only day/month"
+        numbers = f"{only_month_first} rows can only be month/day, {only_day_first} only day/month"
         remedy = "The more frequent order was taken and the others have no time; set source.time_format"
-        log.warning(f"{origin}: dates are written in two ways: {found}. {remedy} in the city's file.")
+        log.warning(f"{origin}: dates are written in two ways: {numbers}. {remedy} in the city's file.")
     elif not only_month_first and not only_day_first and month_first.notna().any():
         remedy = "Set source.time_format in the city's file to be sure."
         log.warning(f"{origin}: every date can be read as month/day and as day/month; month/day was taken. {remedy}")
@@ -103,10 +104,12 @@ def _clock(text: "pd.Series[str]", half: "pd.Series[str]") -> "pd.Series[pd.Time
     """Return the time since midnight; 0 without a time of day, NaT for an impossible one."""
     clock = text.str.replace(",", ".").mask(text.eq(""), "00:00").str.replace(r"^(\d:)", r"0\1", regex=True)
     times = _parsed("1970-01-01T" + clock, ["ISO8601"]) - EPOCH
-    hour, noon, is_half = pd.Timedelta(hours=1), pd.Timedelta(hours=12), half.ne("")
+    hour = pd.Timedelta(hours=1)
+    noon = pd.Timedelta(hours=12)
+    is_half = half.ne("")
     halves = half.str.upper().eq("P").astype(int) - (is_half & times.ge(noon)).astype(int)
-    shown = times + halves * noon
-    return shown.where(~is_half | times.between(hour, noon + hour, inclusive="left"))
+    on_24_hours = times + halves * noon
+    return on_24_hours.where(~is_half | times.between(hour, noon + hour, inclusive="left"))
 
 
 def _parsed(text: "pd.Series[str]", formats: Sequence[str]) -> "pd.Series[pd.Timestamp]":
@@ -116,8 +119,8 @@ def _parsed(text: "pd.Series[str]", formats: Sequence[str]) -> "pd.Series[pd.Tim
         left = text[moments.isna() & text.notna()]
         if left.empty:
             break
-        found = pd.to_datetime(left, format=form, utc=True, errors="coerce").dt.tz_localize(None)
-        moments[left.index] = found.astype("datetime64[us]")
+        read = pd.to_datetime(left, format=form, utc=True, errors="coerce").dt.tz_localize(None)
+        moments[left.index] = read.astype("datetime64[us]")
     return moments
 
 

@@ -5,9 +5,7 @@ from datetime import date
 
 from shotspotter_assets.storage.catalogue import ALERTS
 from shotspotter_assets.storage.specs import StoredFolder
-from shotspotter_assets.wording import LAUNCH, number_of
-
-_MAX_LISTED_DAYS = 5
+from shotspotter_assets.wording import LAUNCH, first_of, number_of
 
 
 class StoreError(Exception):
@@ -33,8 +31,7 @@ class MissingPartitionsError(StoreError):
     ) -> None:
         self.days: list[date] = sorted(days)
         first, last = window
-        more = len(days) - _MAX_LISTED_DAYS
-        listed = ", ".join(map(str, self.days[:_MAX_LISTED_DAYS])) + (f" and {more:,} more" if more > 0 else "")
+        listed = first_of([str(day) for day in self.days])
         super().__init__(
             f"{asset} of {city} lacks {file} for {len(days):,} of the {number_of((last - first).days + 1, 'day')} "
             f"{first} to {last}: {listed}. " + _remedy(asset, city, self.days[0], self.days[-1])

@@ -1,6 +1,6 @@
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -8,6 +8,7 @@ import yaml
 
 from shotspotter_assets.calendar.local_time import days_between
 from shotspotter_assets.city_files import CityFileError, find_city, load_cities, load_city
+from shotspotter_assets.sources import source_kinds
 from shotspotter_assets_tests.conftest import TEST_CITIES
 
 GOOD: dict[str, Any] = yaml.safe_load((TEST_CITIES / "washington_dc.yaml").read_text())
@@ -16,7 +17,8 @@ ALERTS = {
     "kind": "alerts_api", "url": "https://a.example/alerts?from={first}", "paging": {"style": "page"},
     "columns": {"time": "at", "source_id": "id"},
 }  # fmt: skip
-KINDS = "source: needs an allowed kind, such as {kind: alerts_api, ...} (allowed: alerts_api, arcgis, landing, simulated, socrata)"
+NAMES = sorted(get_args(model.model_fields["kind"].annotation)[0] for model in source_kinds.KINDS)
+KINDS = f"source: needs an allowed kind, such as {{kind: {NAMES[0]}, ...}} (allowed: {', '.join(NAMES)})"
 MIRRORED = {**GOOD["box"], "west": 76.9005, "east": 77.0485}
 SWAPPED = {"west": 38.81475, "south": -77.0485, "east": 38.96875, "north": -76.9005}
 

@@ -43,7 +43,7 @@ source:
   paging: {{style: page}}
   rows: alerts
   columns: {{time: at, longitude: longitude, latitude: latitude, gunshot_type: kind, source_id: id}}
-  patience: {{backoff_seconds: 0.01, retries: 1}}
+  patience: {{retries: 1}}
 """
 DAY = "2024-03-02"
 ALL_OF_INSTANCE = """{ instance { info runLauncher { name } runQueuingSupported daemonHealth { allDaemonStatuses {

@@ -82,7 +82,7 @@ def test_too_little_to_judge_serves_the_baseline():
     rare = forecasts_table(date(2021, 1, 4), 182, rate=0.005, better=1.0)
     verdict = verdict_on(rare, "better")
     assert not verdict.passed
-    assert any("Cell-days with an alert" in reason for reason in verdict.reasons)
+    assert any("Cell-days with an event" in reason for reason in verdict.reasons)
 
     silent = with_column(FORECASTS, "observed", np.zeros(len(FORECASTS), dtype=np.int8))
     verdict = verdict_on(silent, "better")

@@ -13,7 +13,7 @@ from shotspotter_assets.evaluation.scores import reliability
 from shotspotter_assets.geometry.grid import Box, Grid
 
 BOX = Box(west=-77.05, south=38.81, east=-76.9, north=38.97)
-CITY = SimpleNamespace(worded=str, box=BOX, grid=Grid(rows=36, columns=36))
+CITY = SimpleNamespace(event="alert", box=BOX, grid=Grid(rows=36, columns=36))
 RANDOM = np.random.default_rng(0)
 COVERED = RANDOM.random((36, 36)) < 0.5
 PROBABILITY = np.clip(RANDOM.gamma(0.5, 0.04, (20, int(COVERED.sum()))), 1e-6, 1)

@@ -42,11 +42,11 @@ def test_earlier_nowcasts_show_observed_incidents(tmp_path: Path) -> None:
     write_nowcast(store, CITY, cast(NOON, [0.1, 0.3, 0.2], begun[:1]))
     write_nowcast(store, CITY, cast(NOON + timedelta(minutes=62), [0.4, 0.1, 0.2], begun))
     found = last_hours(store, CITY, PLACES)
-    assert (found["spans"], found["record"].incidents_last_hour) == (["15 min", "60 min"], 2)
+    assert (found.spans, found.record.incidents_last_hour) == (["15 min", "60 min"], 2)
     chances = [["1 in 10", "4 in 10"], ["1 in 20", "1 in 5"], ["1 in 40", "1 in 10"]]
-    assert [place["chances"] for place in found["places"]] == chances
-    assert [round(place["times"], 3) for place in found["places"]] == [40, 20, 10]
-    latest, first = found["nowcasts"]
+    assert [place["chances"] for place in found.places] == chances
+    assert [round(place["times"], 3) for place in found.places] == [40, 20, 10]
+    latest, first = found.nowcasts
     assert (latest["observed"], latest["is_over"], latest["issued"]) == (0, False, "2021-02-03 13:02")
     assert (first["observed"], first["is_over"]) == (1, True)
     assert (round(first["expected"], 5), round(first["even"], 5)) == (0.6, 0.03)

@@ -78,7 +78,7 @@ def test_levels_count_days_from_the_start_of_coverage(copy: Store, tiny_site: Ti
             copy.write_table(TENSORS, table.filter(pc.field("column") < tiny_site.city.grid.columns // 2), CITY, day)
     assert page(start) == before
     assert page(tiny_site.city.start) != before, "alerts from before the start would raise the level"
-    assert {*page(start + timedelta(days=20))["ward 1"]} == {"too few alerts to say"}
+    assert {*page(start + timedelta(days=20))["ward 1"]} == {"too few to say"}
 
 
 def test_small_areas_are_left_out(copy: Store, tiny_site: TinySite, tmp_path: Path) -> None:

@@ -30,11 +30,11 @@ def test_the_track_record_is_that_of_the_stored_scores(tiny_site: TinySite) -> N
     scores = {day: record.scores for day, record in records.items() if record.scores is not None}
     forecasts = next_day_forecasts(tiny_site.store, tiny_site.city, days[0], days[-1])
     observed = {day: len(cells(forecasts[day]) & cells(grid(tiny_site, day))) for day in days}
-    whole = track["whole"]
-    assert whole["days"] == len(scores) == DAYS - 1
-    assert whole["observed"] == sum(observed.values())
-    assert whole["expected"] == pytest.approx(sum(pc.sum(forecasts[day]["probability"]).as_py() for day in days))
-    assert [(row["name"], row["made"]) for row in track["months"]] == [("2023-11", REPLAYED)]
+    whole = track.whole
+    assert whole.days == len(scores) == DAYS - 1
+    assert whole.observed == sum(observed.values())
+    assert whole.expected == pytest.approx(sum(pc.sum(forecasts[day]["probability"]).as_py() for day in days))
+    assert [(row.name, row.made) for row in track.months] == [("2023-11", REPLAYED)]
     assert track_record(tiny_site.store, tiny_site.city, ISSUED - timedelta(days=1)) is None
 
 
@@ -55,19 +55,19 @@ def test_while_few_forecasts_are_stored_test_days_of_folds_count(copy: Store, ti
     cells_of_grid = np.divmod(np.arange(36), 6)
     copy.write_table(FOLD_FORECASTS, forecasts_table(days, cells_of_grid, observed, models), CITY, cutoff)
     track = track_record(copy, tiny_site.city, tiny_site.last_issued)
-    made = {(row["name"], row["made"]): row["days"] for row in track["months"]}
+    made = {(row.name, row.made): row.days for row in track.months}
     assert made == {
         ("2023-08", FROM_FOLD): 27, ("2023-09", FROM_FOLD): 30, ("2023-10", FROM_FOLD): 31, ("2023-11", FROM_FOLD): 14,
         ("2023-11", REPLAYED): DAYS - 3,
     }  # fmt: skip
-    assert (track["caught"] > track["caught_by_best"]) == (served == "stack")
-    gain = track["whole"]["gain"]
+    assert (track.caught > track.caught_by_best) == (served == "stack")
+    gain = track.whole.gain
     assert gain.is_shown == (served == "stack")
-    assert track["best"] == "historical_mean"
+    assert track.best == "historical_mean"
     # Replayed days lack the baselines that only folds fit.
     only_tested = track_record(copy, tiny_site.city, ISSUED + timedelta(days=2))
-    assert only_tested["best"] == "logistic_regression"
-    assert {row["made"] for row in only_tested["months"]} == {FROM_FOLD}
+    assert only_tested.best == "logistic_regression"
+    assert {row.made for row in only_tested.months} == {FROM_FOLD}
 
 
 def test_the_network_is_scored_beside_issued_forecasts(copy: Store, tiny_site: TinySite) -> None:
@@ -75,7 +75,7 @@ def test_the_network_is_scored_beside_issued_forecasts(copy: Store, tiny_site: T
         table = copy.read_table(FORECAST, CITY, issue_date)
         copy.write_table(FORECAST, table.append_column("model_network", table["probability"]), CITY, issue_date)
     track = track_record(copy, tiny_site.city, tiny_site.last_issued)
-    assert track["whole"]["network"] == track["whole"]["gain"]
-    assert [curve["name"] for curve in track["charts"]["hits"]] == ["forecast", "best simple method", "network"]
+    assert track.whole.network == track.whole.gain
+    assert [curve["name"] for curve in track.charts["hits"]] == ["forecast", "best simple method", "network"]
     without = track_record(tiny_site.store, tiny_site.city, tiny_site.last_issued)
-    assert "network" not in [curve["name"] for curve in without["charts"]["hits"]]
+    assert "network" not in [curve["name"] for curve in without.charts["hits"]]

@@ -16,7 +16,7 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import load_cities
 from shotspotter_assets.cleaning.alerts import CleanedDay, clean_alerts
 from shotspotter_assets.gridding.tensors import sparse_tensors
-from shotspotter_assets.quality.window import HISTORY_DAYS, Window
+from shotspotter_assets.quality.window import CONTEXT_DAYS, Window
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.storage.store import Store, dated
 
@@ -37,7 +37,7 @@ class RealCity:
     def window(self, days: list[date] | None = None) -> Window:
         """The checks' window over all days, or over some of them with the year before as history."""
         days = days or self.days
-        stored = [day for day in self.days if (days[0] - day).days <= HISTORY_DAYS and day <= days[-1]]
+        stored = [day for day in self.days if (days[0] - day).days <= CONTEXT_DAYS and day <= days[-1]]
         alerts = _within(self.alerts, stored[0], days[-1])
         raw, rejected = (_within(table, days[0], days[-1]) for table in (self.raw, self.rejected))
         return Window(self.city, days, sorted({*stored, *days}), alerts, raw, rejected)

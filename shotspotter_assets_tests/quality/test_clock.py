@@ -14,13 +14,6 @@ from shotspotter_assets_tests.quality.sound_city import CITY, LAST, city_of, fin
 from shotspotter_assets_tests.streets.town import lattice
 
 
-def test_a_police_city_with_its_peak_in_the_morning_is_found() -> None:
-    city = CityFile.model_validate(CITY.model_dump() | {"event_types": {"robbery": ["Multiple_Gunshots"]}})
-    rows = sound(seed=5)
-    assert firing(rows, city) == {}
-    assert "local time" in firing(rows.assign(time_utc=rows["time_utc"] + pd.Timedelta(hours=8)), city)["clock"].message
-
-
 def test_reports_spread_evenly_over_the_day_raise_no_warning() -> None:
     city = CityFile.model_validate(CITY.model_dump() | {"event_types": {"robbery": ["Multiple_Gunshots"]}})
     for seed in range(3):
@@ -57,7 +50,7 @@ def test_a_month_in_the_wrong_zone_is_found_among_years_and_on_its_days(hours: i
     inside = local_day(rows).between(*NOVEMBER)
     moved = rows.assign(time_utc=rows["time_utc"].mask(inside, rows["time_utc"] + pd.Timedelta(hours=hours)))
     clock = firing(moved)["clock"]
-    assert f"5 hours too {direction}, as in UTC: land the files of these days again" in clock.message
+    assert f"5 hours too {direction}, as in UTC" in clock.message
     assert set(clock.days) == {date(2023, 12, 7)}, "30 days back from the end, of which 23 are in November"
     assert set(firing(moved, days=[NOVEMBER[1]])["clock"].days) == {NOVEMBER[1]}
     assert "clock" not in firing(moved, days=[date(2024, 1, 15)])

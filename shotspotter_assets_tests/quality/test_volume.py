@@ -38,7 +38,7 @@ def test_all_unusual_days_are_counted() -> None:
     message = firing(pd.concat([rows, *more]))["unusual_days"].message
     assert message.startswith("6 days far from the usual volume: 2024-03-04 (")
     assert "2024-03-20 (" in message
-    assert "), and 1 more. Ask the publisher" in message
+    assert ") and 1 more. Ask the publisher" in message
     assert "2024-03-26" not in message
 
 

@@ -7,7 +7,7 @@ import pytest
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.sources.day_words import WordFolder
 from shotspotter_assets.sources.landing.daily_files import covered_days, daily_since
-from shotspotter_assets.sources.landing.received import ReceivedFile
+from shotspotter_assets.sources.landing.received import FileVersion, ReceivedFile
 from shotspotter_assets.storage.store import objects_at
 from shotspotter_assets_tests.made_up_city import made_up_city
 
@@ -67,7 +67,10 @@ def test_words_count_in_each_landing_folder_and_are_written_to_the_first(tmp_pat
 
 def files(*names: str, rows: tuple[date, ...] = (), received: date = NEXT) -> dict[str, ReceivedFile]:
     written = datetime(received.year, received.month, received.day, 12, tzinfo=UTC)
-    return {name: ReceivedFile(version="1", received=written, days=dict.fromkeys(rows, ("1", 3))) for name in names}
+    return {
+        name: ReceivedFile(version=FileVersion("1"), received=written, days=dict.fromkeys(rows, ("1", 3)))
+        for name in names
+    }
 
 
 def test_a_date_in_a_name_covers_its_day_once_that_is_over() -> None:

@@ -11,29 +11,36 @@ import yaml
 from pydantic import Field
 
 from shotspotter_assets import city_files
-from shotspotter_assets.cities.city import City
+from shotspotter_assets.cities.city import City, SourceSettings
 from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, CityFileError, load_cities, load_city
 from shotspotter_assets.sources.alert_source import Access, SourceError
 from shotspotter_assets.sources.schema import read_sources, rows_by_origin
 from shotspotter_assets.sources.snapshot import take_snapshot
-from shotspotter_assets.sources.source_kinds import SourceOfAnyKind
+from shotspotter_assets.sources.source_kinds import KINDS, SourceOfAnyKind
+from shotspotter_assets.sources.tabular_settings import ApiSettings, TabularSettings
 from shotspotter_assets.storage.store import Store
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 BLOCKS = re.findall(r"```(python|yaml)\n(.*?)```", (HOW_TO / "new_source.md").read_text(encoding="utf-8"), re.DOTALL)
 BULLETIN = yaml.safe_load(next(text for language, text in BLOCKS if language == "yaml"))
-KINDS = get_args(get_args(SourceOfAnyKind)[0])
 
 
 def access(path: Path) -> Access:
     return Access(Store(str(path / "store")), "landing", environ={})
 
 
+def own_keys(model: type[SourceSettings]) -> list[str]:
+    """Return the keys that a kind, or its settings in another module, declares."""
+    declaring = [base for base in model.__mro__ if base not in (TabularSettings, ApiSettings, SourceSettings)]
+    return [key for base in declaring for key in vars(base).get("__annotations__", {}) if key in model.model_fields]
+
+
 def table_of_kinds() -> str:
     rows = ["| `kind` | reads | keys |", "| --- | --- | --- |"]
     for model in KINDS:
         (kind,) = get_args(model.model_fields["kind"].annotation)
-        own = [f"`{key}`" for key in model.__annotations__ if key in model.model_fields and key != "kind"]
+        shared = {"kind", *TabularSettings.model_fields, *ApiSettings.model_fields} - {"time_format"}
+        own = [f"`{key}`" for key in own_keys(model) if key not in shared]
         rows.append(f"| `{kind}` | {inspect.getdoc(model)} | {', '.join(own)} |")
     return "\n".join(rows)
 

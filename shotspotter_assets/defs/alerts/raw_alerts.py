@@ -1,7 +1,7 @@
 """Raw alerts of a city by local day: the rows of its sources, with when they were received."""
 
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -11,16 +11,13 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.materialize import asset_decorator
 from shotspotter_assets.defs.partitions import asset_key, day_partitions, run_days
-from shotspotter_assets.defs.resources import SourcesResource, Store, StoreResource
+from shotspotter_assets.defs.resources import SourcesResource, StoreResource
 from shotspotter_assets.storage.catalogue import RAW_ROWS, Asset
 from shotspotter_assets.storage.errors import CorruptObjectError
 from shotspotter_assets.wording import number_of
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from shotspotter_assets.sources.day_table import Day
-    from shotspotter_assets.sources.snapshot import Snapshot
 
 MIN_WARNED_SILENCE_DAYS: Final = 7  # minimum length of a silence that is logged as a warning
 STATES_WARNED_OF: Final = {
@@ -46,6 +43,7 @@ def definitions(city: City) -> dg.Definitions:
         """
         from shotspotter_assets.calendar.dates import rows_of_days
         from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
+        from shotspotter_assets.quality.day_decisions import stored_states
         from shotspotter_assets.sources.day_table import DayTable
         from shotspotter_assets.sources.schema import PUBLISHED, keep_first_seen, read_sources
         from shotspotter_assets.sources.snapshot import record_answer, take_snapshot
@@ -63,10 +61,10 @@ def definitions(city: City) -> dg.Definitions:
         rows = read_sources(readers, days[0], days[-1])
         rows = rows if earlier is None else keep_first_seen(rows, earlier)
         record_answer(opened, city.name, rows, days[0], days[-1])
-        words = sources.words(city).read()
-        snapshot = take_snapshot(city, readers, opened, now, poll_seconds=None, words=words)
+        snapshot = take_snapshot(city, readers, opened, now, poll_seconds=None, words=sources.words(city).read())
         by_day = rows_of_days(rows.replace_schema_metadata({SETTINGS: settings_hash(city, Asset.RAW_ALERTS)}), days)
-        stored = _days(opened, city, snapshot, rows, days)
+        last = max(days[-1], snapshot.last_due(local_time.now()))
+        stored = stored_states(snapshot, DayTable.read(opened, city.name), rows, days, last)
         with opened.alone(RAW_ROWS.asset, city.name):
             claimed = DayTable.claim(opened, city.name, stored)
             opened.write_tables(RAW_ROWS, by_day, city.name)
@@ -110,50 +108,6 @@ def definitions(city: City) -> dg.Definitions:
         return panel.check_result(finding, "ERROR")
 
     return dg.Definitions(assets=[raw_alerts], asset_checks=[alerts_are_on_time, files_are_readable, days_are_usable])
-
-
-def _days(store: Store, city: City, snapshot: "Snapshot", rows: "pa.Table", days: Sequence[date]) -> "dict[date, Day]":
-    from shotspotter_assets.cities.stored_settings import settings_hash
-    from shotspotter_assets.cleaning.held_back import held_back_days
-    from shotspotter_assets.quality.day_decisions import day_decisions
-    from shotspotter_assets.sources.day_table import Day, DayRows, DayTable
-    from shotspotter_assets.sources.schema import rows_by_origin
-
-    is_box_doubted = snapshot.is_box_doubted if snapshot.landed else None
-    held_back, rejected = held_back_days(city, rows, is_box_doubted=is_box_doubted)
-    origins = rows_by_origin(rows, snapshot.addresses)
-    settings = settings_hash(city, Asset.GRID_TENSORS)
-    received = _received(rows) | _received(snapshot.of_first_source(rows))
-    numbers = {day: sum(number for _, number in of_day.values()) for day, of_day in origins.items()}
-    table = DayTable.read(store, city.name)
-    found = snapshot.day_rows(table, snapshot.stored_days(table)) | {
-        day: DayRows(
-            numbers.get(day, 0), received.get(day), held_back.get(day, ""), origins.get(day, {}), rejected.get(day, 0)
-        )
-        for day in days
-    }
-    last = max(days[-1], snapshot.last_due(local_time.now()))
-    decisions = day_decisions(city, snapshot.reports, snapshot.words, found, last)
-    return {
-        day: Day(
-            decisions[day].state,
-            decisions[day].why,
-            rows=numbers.get(day, 0),
-            rejected=rejected.get(day, 0),
-            settings=settings,
-            max_share_rejected=city.max_share_rejected,
-            is_box_doubted=snapshot.is_box_doubted,
-            received=received.get(day),
-            sources={origin: version for origin, (version, _) in origins.get(day, {}).items()},
-            is_unusual=decisions[day].is_unusual,
-        )
-        for day in days
-    }
-
-
-def _received(rows: "pa.Table") -> "dict[date, datetime]":
-    of_days = rows.group_by("date").aggregate([("received_at", "min")]).to_pylist()
-    return {of_day["date"]: of_day["received_at_min"] for of_day in of_days}
 
 
 def _warn(context: dg.AssetExecutionContext, city: City, stored: "Mapping[date, Day]") -> None:

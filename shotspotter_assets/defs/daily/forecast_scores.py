@@ -61,22 +61,22 @@ def forecast_scores(_: Log, store: Store, city: City, scored_date: date) -> pane
     record = score(history, forecasts, serving)
     path = record.write(store)
     numbers = {"note": record.note, "lead": record.lead, "last_known": str(record.last_known)}
-    numbers |= _numbers_of_day(record) | _numbers_of_weeks(record)
+    numbers |= _numbers_of_day(record, city.event) | _numbers_of_weeks(record)
     shown = {name: value for name, value in numbers.items() if value is not None}
     return panel.rounded(shown) | {"path": dg.MetadataValue.path(path)}
 
 
-def _numbers_of_day(record: "ScoreRecord") -> panel.Metadata:
-    """Return panel entries of the day's scores, none for a day that was not scored."""
+def _numbers_of_day(record: "ScoreRecord", event: str) -> panel.Metadata:
+    """Return panel entries of the day's scores, with the word for an event; none for a day that was not scored."""
     from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 
     scores = record.scores
     if scores is None:
         return {}
     return {
-        "alerts": scores.observed_alerts,
-        "alerts expected": scores.expected_alerts,
-        f"gain over {HISTORICAL_MEAN} (nats per alert)": scores.gain_over_historical_mean,
+        f"{event}s": scores.observed_alerts,
+        f"{event}s expected": scores.expected_alerts,
+        f"gain over {HISTORICAL_MEAN} (nats per {event})": scores.gain_over_historical_mean,
         "hit rate in 5% of the area": scores.hit_rate_5,
         "log loss": scores.log_loss,
         **{f"numbers: log loss by {name}": by_name["log_loss"] for name, by_name in scores.numbers.items()},

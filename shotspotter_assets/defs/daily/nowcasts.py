@@ -50,7 +50,7 @@ def definitions(city: City) -> dg.Definitions:
         record = nowcast.record
         longest = nowcast.longest
         period = f"the {number_of(longest['hours'][0].as_py(), 'hour')} from {record.starts.removesuffix('Z')} UTC"
-        title = f"Risk of {period}: {number_of(record.alerts_since_midnight, 'alert')} since midnight"
+        title = f"Risk of {period}: {number_of(record.alerts_since_midnight, city.event)} since midnight"
         picture = panel.picture("map", risk_map(longest, city, title))
         return dg.MaterializeResult(metadata={**panel.nowcast(opened, record), "map": picture})
 

@@ -88,7 +88,7 @@ def _forecast_shown(store: Store, city: City, issue_date: date, forecast: "Forec
 
     facts = ForecastRecord.load(store, city.name, issue_date)  # with the versions that were issued before
     title = (
-        f"Risk of {facts.forecast_date} ({facts.served}): {facts.expected_alerts:.1f} alerts expected "
+        f"Risk of {facts.forecast_date} ({facts.served}): {facts.expected_alerts:.1f} {city.event}s expected "
         f"({facts.expected_alerts_low:.0f} to {facts.expected_alerts_high:.0f})"
     )
     title += f"\nFrom {facts.data_in_words}" if facts.lead > 1 else ""

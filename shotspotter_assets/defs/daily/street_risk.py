@@ -81,10 +81,10 @@ def street_scores(_: Log, store: Store, city: City, scored_date: date) -> panel.
     numbers: panel.Metadata = {"note": record.note} if record.note else {}
     if record.log_loss is not None:
         numbers |= {
-            "segments with an alert": record.observed,
-            "segments with an alert, expected": record.predicted,
+            f"segments with an {city.event}": record.observed,
+            f"segments with an {city.event}, expected": record.predicted,
             "log loss": record.log_loss,
         }
     if record.gain_over_even is not None:
-        numbers["gain over an even spread (nats per segment with an alert)"] = record.gain_over_even
+        numbers[f"gain over an even spread (nats per segment with an {city.event})"] = record.gain_over_even
     return {**panel.rounded(numbers), "path": dg.MetadataValue.path(record.write(store))}

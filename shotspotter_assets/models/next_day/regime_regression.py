@@ -41,14 +41,14 @@ MAX_DRIVERS: Final = 2
 MIN_ODDS_RATIO: Final = 1.05
 RECENT_DAYS: Final = 30  # half-life up to which a rate is one of recent weeks
 PHRASES: Final = {
-    "log_alerts_7_": "alerts here in recent weeks",
-    "log_alerts_": "alerts here over the years",
-    "yesterday_": "alerts yesterday here or nearby",
-    "late_yesterday_": "alerts yesterday here or nearby",
-    "log_days_since_last_alert": "the last alert was not long ago",
+    "log_alerts_7_": "{event}s here in recent weeks",
+    "log_alerts_": "{event}s here over the years",
+    "yesterday_": "{event}s yesterday here or nearby",
+    "late_yesterday_": "{event}s yesterday here or nearby",
+    "log_days_since_last_alert": "the last {event} was not long ago",
     "log_same_kind_of_day": "busy on this kind of day",
 }
-"""Phrases by the start of the name of an input."""
+"""Phrases by the start of the name of an input; `{event}` stands for the word of the city's target."""
 
 
 @dataclass(frozen=True)
@@ -243,9 +243,9 @@ def phrase_of(name: str) -> str | None:
     """Return the phrase for an input of `daily_inputs`; None where it has one value for all cells."""
     if name.startswith("log_occupied_"):
         _, _, half_life, _, width, _ = name.split("_")
-        return f"alerts {'here' if float(width) == 0 else 'nearby'} {_when(half_life)}"
+        return f"{{event}}s {'here' if float(width) == 0 else 'nearby'} {_when(half_life)}"
     if name.startswith("log_shrunk_"):
-        return f"alerts here {_when(name.split('_')[3])}"
+        return f"{{event}}s here {_when(name.split('_')[3])}"
     if name.startswith("log_nearby_"):
         *layer, half_life, _ = name.removeprefix("log_nearby_").split("_")
         return f"{' '.join(layer)} nearby {_when(half_life)}"

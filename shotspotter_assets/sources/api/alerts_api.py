@@ -20,21 +20,11 @@ from shotspotter_assets.sources.tabular_settings import EPOCH_UNITS, ApiSettings
 if TYPE_CHECKING:
     from shotspotter_assets.sources.api.http import JsonApi
 
-PRESETS: Final[dict[str, dict[str, Any]]] = {
-    "ckan": {"rows": "result.records", "paging": {"style": "offset", "size_parameter": "limit", "size": 10_000}},
-    "socrata": {
-        "paging": {"style": "offset", "parameter": "$offset", "size_parameter": "$limit", "size": 10_000},
-        "instant_format": "%Y-%m-%dT%H:%M:%S",
-    },
-    "arcgis": {
-        "rows": "features[].merge(attributes, {geometry: geometry})",
-        "paging": {"style": "offset", "size": 1_000, "next": "exceededTransferLimit"}
-        | {"parameter": "resultOffset", "size_parameter": "resultRecordCount"},
-        "instant_format": "%Y-%m-%d %H:%M:%S",
-        "time_format": "epoch_ms",
-    },
+CKAN: Final[dict[str, Any]] = {
+    "rows": "result.records",
+    "paging": {"style": "offset", "size_parameter": "limit", "size": 10_000},
 }
-"""Defaults of the other keys for the answers of some platforms."""
+"""Defaults of the other keys for answers of CKAN's `datastore_search`."""
 
 
 class Paging(StrictModel):
@@ -64,7 +54,7 @@ class AlertsApiSettings(ApiSettings):
     """A JSON API of alerts, such as a ShotSpotter gateway."""
 
     kind: Literal["alerts_api"]
-    preset: Literal["ckan", "socrata", "arcgis"] | None = None  # platform whose answers set defaults of other keys
+    preset: Literal["ckan"] | None = None  # platform whose answers set defaults of other keys
     url: SafeUrl  # address; optional `{first}` and `{last}` are the instants (last excluded) asked for
     token: SentToken | None = None
     paging: Paging
@@ -78,7 +68,7 @@ class AlertsApiSettings(ApiSettings):
     @model_validator(mode="before")
     @classmethod
     def _starts_with_its_preset(cls, content: Any) -> Any:
-        return {**PRESETS.get(str(content.get("preset")), {}), **content} if isinstance(content, dict) else content
+        return CKAN | content if isinstance(content, dict) and content.get("preset") == "ckan" else content
 
     @model_validator(mode="after")
     def _fills_in_known_instants(self) -> Self:
@@ -106,17 +96,18 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
 
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
         """Yield requests for the days, a day more on each side, each with as many days as allowed."""
-        paging, url = self.source.paging, self.source.url
+        paging = self.source.paging
         query: dict[str, str | int] = {paging.size_parameter: paging.size} if paging.size_parameter else {}
         if paging.style in ("page", "offset"):
             query[paging.name] = paging.first_page if paging.style == "page" else 0
         # Only asking for all days finds rows without a usable time.
-        first, last = (asked.since, asked.today) if asked.with_unusable else (asked.first, asked.last)
-        begin, end = first - ONE_DAY, last + 2 * ONE_DAY
+        begin = (asked.since if asked.with_unusable else asked.first) - ONE_DAY
+        end = (asked.today if asked.with_unusable else asked.last) + 2 * ONE_DAY
         step = timedelta(days=self.source.longest_days or (end - begin).days)
         while begin < end:
             stop = min(begin + step, end)
-            yield Request(url.replace("{first}", self._written(begin)).replace("{last}", self._written(stop)), query)
+            url = self.source.url.replace("{first}", self._written(begin)).replace("{last}", self._written(stop))
+            yield Request(url, query)
             begin = stop
 
     def rows_of(self, content: Any) -> object:
@@ -126,14 +117,16 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
         return finder(self.source.error)(content)
 
     def next_request(self, api: "JsonApi", page: Page) -> Request | None:
-        paging, url = self.source.paging, page.first.url
-        found = None if paging.next is None else finder(paging.next)(page.answer.content)
+        """Return the request of the next page, by the style of paging; None after the last one."""
+        paging = self.source.paging
+        url = page.first.url
+        following = None if paging.next is None else finder(paging.next)(page.answer.content)
         if paging.style in ("page", "offset"):
             position = int(page.request.query[paging.name]) + (1 if paging.style == "page" else len(page.rows))
             # A page may hold fewer rows than asked for although more follow: only an empty one is surely the last.
-            has_more = page.rows if paging.next is None else found
+            has_more = page.rows if paging.next is None else following
             return Request(url, {**page.first.query, paging.name: position}) if has_more else None
-        target = page.answer.next_url if paging.style == "link_header" else found
+        target = page.answer.next_url if paging.style == "link_header" else following
         if not target:
             return None
         if paging.style == "link_header" or re.match("https?://|/", str(target)):
@@ -153,7 +146,8 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
     def _latest(self, rows: list[Row]) -> list[Row]:
         import pandas as pd
 
-        source, name = self.source, self.source.columns.source_id
+        source = self.source
+        name = source.columns.source_id
         if not rows or name is None or not (source.version or source.withdrawn):
             return rows
         alerts = pd.DataFrame({"id": list(map(finder(name), rows))})

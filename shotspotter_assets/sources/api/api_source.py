@@ -40,8 +40,10 @@ class AskedDays(NamedTuple):
         """Return the SQL condition on these days, and one more on each side; `literal` writes the beginning of a day."""
         condition = f"{field} >= {literal(self.first - ONE_DAY)} AND {field} < {literal(self.last + 2 * ONE_DAY)}"
         if self.with_unusable:
-            before, after = literal(self.start + ONE_DAY), literal(self.today)
-            condition = f"({condition}) OR {field} IS NULL OR {field} < {before} OR {field} >= {after}"
+            unusable = (
+                f"{field} IS NULL OR {field} < {literal(self.start + ONE_DAY)} OR {field} >= {literal(self.today)}"
+            )
+            condition = f"({condition}) OR {unusable}"
         return condition
 
 
@@ -71,9 +73,12 @@ class ApiReader(AlertSource, Generic[Settings]):
     is_live: ClassVar[bool] = True
 
     def __init__(self, city: City, source: Settings, sent: SentToken | None, secret: str | None) -> None:
-        self.city, self.source, self.address = city, source, source.address
+        self.city = city
+        self.source = source
+        self.address = source.address
         self.since = max(city.start, source.since or city.start)
-        self._sent, self._secret = sent, secret
+        self._sent = sent
+        self._secret = secret
 
     @abstractmethod
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
@@ -122,18 +127,21 @@ class ApiReader(AlertSource, Generic[Settings]):
             return self._raw(list(self.counted(_merged(answers))), asked)
 
     def _rows(self, api: "JsonApi", first: Request) -> Iterator[Row]:
+        """Yield the rows of all pages from the first request on; raise SourceError for an answer that is no new page."""
         request: Request | None = first
-        asked, before = list[Request](), list[Row]()
+        asked: list[Request] = []
+        rows_before: list[Row] = []
         while request is not None:
-            answer = api.get(*request)
+            answer = api.get(request.url, request.query)
             rows = self.rows_of(answer.content)
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                raise api.error(*request, self.no_rows)
-            if request in asked or (rows and rows == before):
-                raise api.error(*request, "this page was there before; correct source.paging in the city's file")
+                raise api.error(request.url, request.query, self.no_rows)
+            if request in asked or (rows and rows == rows_before):
+                repeated = "this page was there before; correct source.paging in the city's file"
+                raise api.error(request.url, request.query, repeated)
             yield from rows
             asked.append(request)
-            before = rows
+            rows_before = rows
             request = self.next_request(api, Page(first, request, answer, rows))
 
     def _raw(self, rows: Sequence[Row], asked: AskedDays) -> "pa.Table":
@@ -153,8 +161,8 @@ class ApiReader(AlertSource, Generic[Settings]):
         # The whole row where a part of it could not be read, not only the columns that the city's file names.
         unread = raw["as_received"].to_pylist()
         texts = [text and json.dumps(row, sort_keys=True) for text, row in zip(unread, rows, strict=True)]
-        at, rank_at = (RAW_SCHEMA.get_field_index(name) for name in ("as_received", "received_row"))
-        raw = raw.set_column(at, RAW_SCHEMA.field(at), pa.array(texts, pa.string()))
+        text_at, rank_at = (RAW_SCHEMA.get_field_index(name) for name in ("as_received", "received_row"))
+        raw = raw.set_column(text_at, RAW_SCHEMA.field(text_at), pa.array(texts, pa.string()))
         raw = raw.filter((pc.field("date") >= asked.first) & (pc.field("date") <= asked.last))
         raw = raw.sort_by([(name, "ascending") for name in PUBLISHED])
         dates = raw["date"].to_numpy().astype("datetime64[D]")
@@ -177,4 +185,4 @@ def _merged(answers: Sequence[list[Row]]) -> Iterator[Row]:
 
 def both(condition: str | None, other: str) -> str:
     """Join two SQL conditions, either of which may be missing."""
-    return " AND ".join(f"({one})" for one in (condition, other) if one)
+    return " AND ".join(f"({part})" for part in (condition, other) if part)

@@ -17,6 +17,11 @@ from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.tabular_settings import Patience, SentToken
 
 RETRIED: Final = (202, 429, *range(500, 600))  # also ArcGIS's own codes; Socrata answers 202 while it works on a query
+CONNECT_SECONDS: Final = 10.0
+MAX_SILENCE_SECONDS: Final = 60.0  # maximum silence within an answer
+FIRST_WAIT_SECONDS: Final = 1.0  # before a retry, doubled each time, with jitter
+MAX_WAIT_SECONDS: Final = 120.0  # maximum wait before a retry, whatever the publisher asks for
+MAX_ANSWER_MB: Final = 512  # maximum of all unpacked answers to one request for days
 MAX_MESSAGE_CHARACTERS: Final = 200
 CHUNK_BYTES: Final = 1 << 16
 NEEDS_LOG_IN: Final = "the layer needs a log-in: name its token in source.token"
@@ -62,8 +67,11 @@ class JsonApi:
             problem = "the token is empty or has characters that no token has; set it again"
         if problem:
             raise SourceError(f"City {city.name}: {problem}.")
-        self._city, self._max_answer_mb, self._patience = city.name, city.limits.max_answer_mb, patience
-        self._sent, self._secret, self._error_in = sent, secret or "", error_in
+        self._city = city.name
+        self._patience = patience
+        self._sent = sent
+        self._secret = secret or ""
+        self._error_in = error_in
         self._redaction = Redaction([secret] if secret else [])
         self._received_bytes = 0
         self._until = monotonic() + patience.total_seconds
@@ -82,7 +90,7 @@ class JsonApi:
         """Return the JSON at an address; raise SourceError with status, address and remedy if all retries fail."""
         if monotonic() > self._until:
             seconds = f"{self._patience.total_seconds:g} s"
-            problem = f"the last page did not come within {seconds} (source.patience.total_seconds); ask for fewer days"
+            problem = f"the last page did not come within {seconds} (source.patience); ask for fewer days"
             raise self.error(url, parameters, problem)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: getattr(error, "retry_after", None) is not None),
@@ -111,10 +119,11 @@ class JsonApi:
         return SourceError(self._redaction.clean(f"City {self._city}: {address}: {problem}."))
 
     def _wait_seconds(self, state: tenacity.RetryCallState) -> float:
-        first, longest = self._patience.backoff_seconds, self._patience.longest_wait_seconds
+        longest = min(MAX_WAIT_SECONDS, self._patience.answer_seconds)
         asked_for = getattr(state.outcome and state.outcome.exception(), "retry_after", 0.0)
-        backoff = tenacity.wait_exponential_jitter(multiplier=first, max=longest, jitter=first)(state)
-        return min(max(backoff, asked_for), longest)
+        first = FIRST_WAIT_SECONDS
+        doubled = tenacity.wait_exponential_jitter(multiplier=first, max=longest, jitter=first)
+        return min(max(doubled(state), asked_for), longest)
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         # An `auth` of our own also keeps requests from sending what a netrc file has for the host.
@@ -125,15 +134,17 @@ class JsonApi:
         return request
 
     def _redact_record(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self._redaction.clean(record.getMessage()), ()
+        record.msg = self._redaction.clean(record.getMessage())
+        record.args = ()
         return True
 
     def _get_once(self, url: str, parameters: Mapping[str, str | int]) -> Answer:
         patience = self._patience
-        timeout = patience.connect_seconds, patience.read_seconds
-        how: dict[str, Any] = {"timeout": timeout, "allow_redirects": False, "stream": True}
+        timeout = (CONNECT_SECONDS, min(MAX_SILENCE_SECONDS, patience.answer_seconds))
         try:
-            with self._session.get(url, params=dict(parameters), **how) as response:
+            with self._session.get(
+                url, params=dict(parameters), timeout=timeout, allow_redirects=False, stream=True
+            ) as response:
                 return self._answer(response, self._body(response))
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             kind = type(error).__name__  # its text may hold the token
@@ -141,20 +152,22 @@ class JsonApi:
         raise _ProblemError(f"no whole answer, asked {patience.retries + 1} times ({kind}); {remedy}", 0)
 
     def _body(self, response: requests.Response) -> bytearray:
-        until, body = monotonic() + self._patience.answer_seconds, bytearray()
+        """Return an answer's content; raise _ProblemError for one that is too large or comes too slowly."""
+        until = monotonic() + self._patience.answer_seconds
+        body = bytearray()
         # Unlike `iter_content`, `read1` returns what has arrived, so that a server that drips is given up in time.
         while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
             body += chunk
             self._received_bytes += len(chunk)
-            if self._received_bytes > self._max_answer_mb * 2**20:
-                limit = f"the {self._max_answer_mb:,} MB that limits.max_answer_mb of the city's file allows"
-                raise _ProblemError(f"the answers are larger than {limit}")
+            if self._received_bytes > MAX_ANSWER_MB * 2**20:
+                raise _ProblemError(f"the answers are larger than {MAX_ANSWER_MB:,} MB; ask for fewer days")
             if monotonic() > until:
                 remedy = "raise source.patience in the city's file, or ask for fewer days"
                 raise _ProblemError(f"no whole answer in {self._patience.answer_seconds:g} s; {remedy}")
         return body
 
     def _answer(self, response: requests.Response, body: bytearray) -> Answer:
+        """Return the JSON of an answer; raise _ProblemError for refusals, redirects, errors within it, and no JSON."""
         status = response.status_code
         if response.is_redirect:
             host = urlsplit(response.headers["Location"]).hostname or "another path"
@@ -167,7 +180,7 @@ class JsonApi:
         if status >= 400 or status == 202:
             raise self._refusal(f"HTTP {status}", status, content, response.headers.get("Retry-After", ""))
         if error:
-            code = next((one.get("code") for one in (error, content) if isinstance(one, dict)), None)
+            code = next((part.get("code") for part in (error, content) if isinstance(part, dict)), None)
             raise self._refusal(f"HTTP {status} with error {self._quoted(code)}", code, content)
         if content is None:
             problem = f"HTTP {status}: the answer is not whole JSON ({len(body)} bytes)"

@@ -65,7 +65,8 @@ class SocrataDataset(ApiReader[SocrataSettings]):
 
     def _days(self, asked: AskedDays) -> str:
         """Return the condition on the days; empty for times as other text, which cannot be compared."""
-        time, time_format = self.source.columns.time, self.source.time_format
+        time = self.source.columns.time
+        time_format = self.source.time_format
         if not PLAIN_KEY.fullmatch(time) or not (time_format is None or time_format in EPOCH_UNITS):
             return ""
         return asked.condition(time, self.epoch_literal or (lambda day: f"'{day.isoformat()}T00:00:00'"))

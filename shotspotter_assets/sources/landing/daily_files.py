@@ -24,12 +24,12 @@ def covered_days(files: Received, form: str | None, zone: ZoneInfo) -> set[date]
     A date without a promised form may be that of an export. It counts if the file was written after that day, and has no
     rows of other days.
     """
-    found = set[date]()
+    days = set[date]()
     for path, file in files.items():
         with suppress(ValueError):
             if (day := named_day(path, form) or _dated(path, file, zone)) is not None:
-                found.add(day)
-    return found
+                days.add(day)
+    return days
 
 
 def _dated(path: str, file: ReceivedFile, zone: ZoneInfo) -> date | None:
@@ -50,7 +50,7 @@ def daily_since(files: Received, form: str | None, zone: ZoneInfo) -> date | Non
     if form is not None:
         return _series_since(covered)
     with_rows = sorted((file for file in uncorrected.values() if file.days), key=lambda file: file.received)
-    first_daily = next((at for at, file in enumerate(with_rows) if len(file.days) == 1), len(with_rows))
+    first_daily = next((number for number, file in enumerate(with_rows) if len(file.days) == 1), len(with_rows))
     since = with_rows[first_daily:]
     days = {day for file in since if len(file.days) == 1 for day in file.days}
     is_daily = len(days) >= max(MIN_DAILY_FILES, MIN_SHARE_OF_DAILY * len(since))
@@ -60,8 +60,8 @@ def daily_since(files: Received, form: str | None, zone: ZoneInfo) -> date | Non
 def _series_since(days: Collection[date]) -> date | None:
     """Return the first of the days with files from which on at least half of four weeks, or of those to the newest, have one."""
     ordered = sorted(days)
-    for at, day in enumerate(ordered):
+    for number, day in enumerate(ordered):
         stop = min(day + timedelta(days=SERIES_DAYS), ordered[-1] + ONE_DAY)
-        if 2 * (bisect_left(ordered, stop) - at) >= (stop - day).days:
+        if 2 * (bisect_left(ordered, stop) - number) >= (stop - day).days:
             return day
     return None

@@ -32,7 +32,7 @@ from shotspotter_assets.sources.landing.daily_files import covered_days, daily_s
 from shotspotter_assets.sources.landing.formats import FORMATS
 from shotspotter_assets.sources.landing.merged import merge_files
 from shotspotter_assets.sources.landing.reader import Batch, Task, read_in_subprocess
-from shotspotter_assets.sources.landing.received import Received, ReceivedFile
+from shotspotter_assets.sources.landing.received import FileVersion, Received, ReceivedFile
 from shotspotter_assets.sources.schema import ORDER, RAW_SCHEMA, rows_by_origin
 from shotspotter_assets.sources.tabular_settings import LandingSettings
 from shotspotter_assets.storage.catalogue import MERGED
@@ -90,18 +90,19 @@ class LandingFolder(AlertSource):
         self, city: City, source: LandingSettings, folder: str, store: Store, client: Callable[[], Any] | None = None
     ) -> None:
         """Describe the folder, a local path or `s3://bucket/prefix`, which needs a maker of a boto3 `client`."""
-        self.city, self.source, self._store = city, source, store
+        self.city = city
+        self.source = source
+        self._store = store
         self._place = folder.rstrip("/") if folder.startswith("s3://") else str(Path(folder))
         # Packaged files keep their rows wherever the package is installed.
         self.folder = "/".join(source.path.parts[-2:]) if source.path else self._place
         self.address = self.folder if source.path else source.folder or city.name
         self._client = client() if client is not None and folder.startswith("s3://") else None
         limits = city.limits.model_dump_json() if city.limits != Limits() else ""
-        rules = sha256(city.start.isoformat(), str(city.max_share_rejected), limits, str(city.box.edges))[:8]
+        self._limits = sha256(city.start.isoformat(), str(city.max_share_rejected), limits, str(city.box.edges))[:8]
         described = source.model_dump_json(exclude={"settle_seconds", "folder", "path"})
         self._merged_file = MERGED.named(hash=sha256(self.address)[:20])
-        self._meaning = f":{sha256(described, city.time_zone)[:8]}"
-        self._rules = f":{rules}{self._meaning}"
+        self._meaning = sha256(described, city.time_zone)[:8]
         since = max(city.live_since, default=city.start)
         # A file of earlier days may overlap with the live source, under other ids.
         self._end = since if source.path and since > city.start else date.max
@@ -119,7 +120,7 @@ class LandingFolder(AlertSource):
         if landed.in_transfer:
             log.warning("City %s: left until transferred: %s", self.city.name, ", ".join(landed.in_transfer))
         errors = [file.error for _, file in sorted(files.items()) if file.error]
-        if errors and not any(file.rows_from.endswith(self._meaning) for file in files.values()):
+        if errors and not any(file.is_read_as(self._meaning) for file in files.values()):
             raise SourceError(errors[0])
         for error in received.unusable_files(files, self.city).values():
             log.warning("%s The other files are used.", error)
@@ -137,18 +138,12 @@ class LandingFolder(AlertSource):
         return self._refreshed(max_seconds)
 
     def _refreshed(self, max_seconds: float) -> Landed:
+        """List, read and keep the files once, see `refresh`; raise LostRowsError if kept rows are lost."""
         until = monotonic() + max_seconds
         ready, in_transfer = self._listing()
         before = self._files_before()
-        listed, versions = {file.path: file for file in ready}, {path: file.version for path, file in before.items()}
-        changed = [file for file in ready if versions.get(file.path) != file.version + self._rules]
-        files, unread = dict(before), len(changed)
-        for path, rows in self._parse(changed):
-            files[path] = self._received(listed[path], rows, before.get(path))
-            unread -= 1
-            if monotonic() > until:
-                break
-        gone = sorted(files.keys() - listed.keys() - set(in_transfer))
+        files, unread = self._with_changed(ready, before, until)
+        gone = sorted(files.keys() - {file.path for file in ready} - set(in_transfer))
         are_landing = any(not path.lower().endswith(UNFINISHED) for path in in_transfer)
         if unread or are_landing:
             gone = []  # files that are read next may hold their rows under another name
@@ -156,22 +151,53 @@ class LandingFolder(AlertSource):
             files = {path: file for path, file in files.items() if path not in gone}
             gone = []
         if files != before:
-            files |= self._shifted(files, before)
             files = received.judge_places(files)
             received.write_received(self._store, self.city.name, before, files)
-        lost = [path for path in gone if files[path].rows and not files[path].rows_from.endswith(self._meaning)]
+        self._refuse_lost_rows(
+            [path for path in gone if files[path].rows and not files[path].is_read_as(self._meaning)]
+        )
+        used = received.used_days(received.used_files(files, self.city, self._meaning))
+        paths = {day: rows for day, rows in used.items() if day < self._end}
+        return Landed(
+            address=self.address,
+            files=files,
+            rows=self._versions(files, paths),
+            paths=paths,
+            in_transfer=in_transfer,
+            gone=gone,
+            unread=unread,
+            without_files="" if files or in_transfer else self._message_without_files(),
+        )
+
+    def _with_changed(self, ready: Sequence[ListedFile], before: Received, until: float) -> tuple[Received, int]:
+        """Return the files with those that are new or changed, and the number of these that were not read `until` then."""
+        listed = {file.path: file for file in ready}
+        versions = {path: file.version for path, file in before.items()}
+        changed = [file for file in ready if versions.get(file.path) != self._version_of(file)]
+        files = dict(before)
+        unread = len(changed)
+        for path, rows in self._parse(changed):
+            files[path] = self._received(listed[path], rows, before.get(path))
+            unread -= 1
+            if monotonic() > until:
+                break
+        return files, unread
+
+    def _version_of(self, file: ListedFile) -> FileVersion:
+        return FileVersion(file.version, self._limits, self._meaning)
+
+    def _refuse_lost_rows(self, lost: Sequence[str]) -> None:
+        """Raise SourceError for files that are gone, and whose kept rows were read with other settings."""
         if lost:
             gone_files = f"{number_of(len(lost), 'file')} with most of the rows of {self.folder}"
             problem = f"{gone_files}, read with other settings of the city's file, cannot be found"
             remedy = "Put them back, or take back the change of the settings."
             raise SourceError(f"City {self.city.name}: {problem}. {remedy}")
+
+    def _message_without_files(self) -> str:
         holds = f"point SHOTSPOTTER_LANDING at the folder that holds {self.source.folder or self.city.name}/"
         remedy = f"put the city's files there ({', '.join(FORMATS)}), or {holds}"
-        without_files = f"City {self.city.name}: the landing folder {self.folder} is missing or empty; {remedy}."
-        used = received.used_days(received.used_files(files, self.city, self._meaning))
-        paths = {day: rows for day, rows in used.items() if day < self._end}
-        message = "" if files or in_transfer else without_files
-        return Landed(self.address, files, self._versions(files, paths), paths, in_transfer, gone, unread, message)
+        return f"City {self.city.name}: the landing folder {self.folder} is missing or empty; {remedy}."
 
     def report(self) -> SourceReport:
         used = received.used_files(self._files_before(), self.city, self._meaning)
@@ -185,13 +211,13 @@ class LandingFolder(AlertSource):
 
     def _merged_rows(self, files: Received, paths: Mapping[date, Collection[str]]) -> pa.Table:
         """Read the rows of days from the files that hold them (`paths`), merged."""
-        pairs = [(path, day) for day, found in paths.items() for path in found]
+        pairs = [(path, day) for day, files_of_day in paths.items() for path in files_of_day]
         tables = [RAW_SCHEMA.empty_table()]
         for path, of_path in groupby(sorted(pairs), itemgetter(0)):
             rows = received.read_rows(self._store, self.city.name, path, files[path])
             tables.append(rows.filter(_is_of([day for _, day in of_path], rows)))
         together = pa.concat_tables(tables)
-        is_shared = _is_of([day for day, found in paths.items() if len(found) > 1], together)
+        is_shared = _is_of([day for day, files_of_day in paths.items() if len(files_of_day) > 1], together)
         return pa.concat_tables(
             [together.filter(pc.invert(is_shared)), merge_files(together.filter(is_shared), self.city.box)]
         )
@@ -207,8 +233,8 @@ class LandingFolder(AlertSource):
         differing: dict[date, str] = {}
         for day, rows in used.items():
             if len(rows) > 1:
-                parts = (f"{version} {files[path].received}" for path, (version, _) in rows.items())
-                differing[day] = sha256(str(day), str(self.city.box.edges), *parts)
+                parts = "".join(f"{version} {files[path].received}" for path, (version, _) in rows.items())
+                differing[day] = sha256(str(day), str(self.city.box.edges), parts)
         versions = dict(self._store.read_index(self._merged_file, self.city.name, _MERGED.validate_json) or {})
         unread = {day: used[day] for day, key in differing.items() if key not in versions}
         if unread:
@@ -220,12 +246,12 @@ class LandingFolder(AlertSource):
         return of_first | {day: versions[key] for day, key in differing.items()}
 
     def _received(self, file: ListedFile, rows: pa.Table | SourceError, before: ReceivedFile | None) -> ReceivedFile:
-        version = file.version + self._rules
+        version = self._version_of(file)
         if isinstance(rows, SourceError):
-            kept, error = before or ReceivedFile(version="", received=file.modified), str(rows)
-            if kept.rows_from.endswith(self._meaning):
-                error += " The rows of its last good version are used until then."
-            return kept.model_copy(update={"version": version, "error": error})
+            last_good = before or ReceivedFile(version=version, received=file.modified)
+            used = " The rows of its last good version are used until then."
+            error = str(rows) + (used if last_good.is_read_as(self._meaning) else "")
+            return last_good.model_copy(update={"version": version, "error": error})
         days = received.write_rows(self._store, self.city.name, file.path, version, rows)
         places = received.places_of(rows, self.city.box)
         return ReceivedFile(version=version, received=file.modified, rows_from=version, days=days, places=places)
@@ -238,38 +264,19 @@ class LandingFolder(AlertSource):
         lost = sum(max(number - after.get(day, ("", 0))[1], 0) for day, (_, number) in before.items())
         return lost / max(sum(number for _, number in before.values()), 1)
 
-    def _shifted(self, files: Received, before: Received) -> dict[str, ReceivedFile]:
-        """Look for files whose times are shifted by whole hours among those on days of changed files."""
-        # Times that are exact to the hour repeat by chance.
-        if self.city.time_precision != "second":
-            return {}
-        changed = {path for path in files if files[path] != before.get(path)}
-        lost = {path: file for path, file in before.items() if path not in files}
-        beside = received.overlapping({**files, **lost}, changed | lost.keys()) - lost.keys()
-        among = {path: files[path] for path in received.overlapping(files, beside) if files[path].rows_from}
-        first_holders = received.first_holders(among)
-        tables = {}
-        for path, file in among.items():
-            days = [day for day, (version, _) in file.days.items() if first_holders.get((day, version)) == path]
-            with suppress(SourceError):  # lost rows are read again the next time
-                rows = received.read_rows(self._store, self.city.name, path, file) if days else RAW_SCHEMA.empty_table()
-                tables[path] = rows.filter(_is_of(days, rows))
-        shifted = received.shifted_files(tables, among)
-        uncorrected = [path for path in beside if received.corrected_day(path) is None]
-        found = {path: received.shift_of(files[path], path, first_holders, shifted) for path in uncorrected}
-        return {path: files[path].model_copy(update={"shifted": why}) for path, why in found.items()}
-
     def _listing(self) -> tuple[list[ListedFile], list[str]]:
+        """Return the files that are ready, and the paths of those in transfer; raise SourceError without a listing."""
         try:
-            found = local_files(self._place) if self._client is None else s3_files(self._client, self.folder)
-            landed = (self._named(file) for file in found if day_of_word(file.path) is None)
+            files_there = local_files(self._place) if self._client is None else s3_files(self._client, self.folder)
+            landed = (self._named(file) for file in files_there if day_of_word(file.path) is None)
             files = sorted(landed, key=lambda file: file.path)
         except Exception as error:  # of the file system, or of boto3
             problem = f"the landing folder {self._place} cannot be listed ({error})"
             remedy = "Check SHOTSPOTTER_LANDING and, for S3, the keys, region and endpoint of the AWS environment."
             raise SourceError(f"City {self.city.name}: {problem}. {remedy}") from None
         # Objects on S3 appear whole. A time in the future, from another clock, must not keep a file waiting forever.
-        settle, now = self.source.settle_seconds if self._client is None else 0.0, local_time.now()
+        settle = self.source.settle_seconds if self._client is None else 0.0
+        now = local_time.now()
         usable = [file for file in files if file.refused is None]
         recent = {file.path for file in usable if abs((now - file.modified).total_seconds()) < settle}
         in_transfer = recent | {file.path for file in files if file.path.lower().endswith(UNFINISHED)}
@@ -282,16 +289,17 @@ class LandingFolder(AlertSource):
         return Path(self._place + path[len(self.folder) :])
 
     def _parse(self, files: Sequence[ListedFile]) -> Iterator[tuple[str, pa.Table | SourceError]]:
+        """Yield the path of each file with its rows (`RAW_SCHEMA`), or why it cannot be read."""
         for start in range(0, len(files), FILES_PER_BATCH):
             batch = {file.path: file for file in files[start : start + FILES_PER_BATCH]}
             with TemporaryDirectory(prefix="shotspotter-files-") as name, ThreadPoolExecutor(8) as pool:
-                folder, tasks = Path(name), []
-                found = pool.map(partial(self._task, folder), batch.values(), range(len(batch)))
-                for path, task in zip(batch, found, strict=True):
-                    if isinstance(task, SourceError):
-                        yield path, task
-                    else:
-                        tasks.append(task)
+                tasks_or_errors = list(pool.map(partial(self._task, Path(name)), batch.values(), range(len(batch))))
+                yield from (
+                    (path, error)
+                    for path, error in zip(batch, tasks_or_errors, strict=True)
+                    if isinstance(error, SourceError)
+                )
+                tasks = [task for task in tasks_or_errors if isinstance(task, Task)]
                 for task, rows in read_in_subprocess(Batch(self.city, self.source, tasks)):
                     problem = f"{task.path} was written to while it was read. Run again once its transfer is over."
                     # S3 hands out what was listed.
@@ -300,7 +308,9 @@ class LandingFolder(AlertSource):
                     yield task.path, rows if is_stable else SourceError(f"City {self.city.name}: {problem}")
 
     def _task(self, folder: Path, file: ListedFile, number: int) -> Task | SourceError:
-        content, refused = self._on_disk(file.path), file.refused
+        """Return the task of reading a file, which is fetched to `folder` from S3; or why it is not read."""
+        content = self._on_disk(file.path)
+        refused = file.refused
         if refused is None and content.suffix.lower() not in FORMATS:
             convert = "convert it, or move it out of the landing folder."
             refused = f"is of a kind that is not read (allowed: {', '.join(FORMATS)}); {convert}"
@@ -349,14 +359,14 @@ def local_files(folder: str) -> Iterator[ListedFile]:
 def local_file(path: str) -> Iterator[ListedFile]:
     """Yield one file, unless it is gone; a link, or a name that is not UTF-8, is refused."""
     with suppress(FileNotFoundError):
-        found = Path(path).lstat()
+        status = Path(path).lstat()
         text = os.fsencode(path).decode("utf-8", "backslashreplace")
         refused = None if text == path else "has a name that is not UTF-8. Rename it."
-        if stat.S_ISLNK(found.st_mode):
+        if stat.S_ISLNK(status.st_mode):
             refused = "is a link, which is not followed. Put the file itself there."
-        if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
-            modified = EPOCH + timedelta(microseconds=found.st_mtime_ns // 1000)
-            yield ListedFile(text, f"{found.st_size}:{found.st_mtime_ns}", modified, refused)
+        if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+            modified = EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+            yield ListedFile(text, f"{status.st_size}:{status.st_mtime_ns}", modified, refused)
 
 
 def s3_files(client: Any, folder: str) -> Iterator[ListedFile]:
@@ -366,13 +376,12 @@ def s3_files(client: Any, folder: str) -> Iterator[ListedFile]:
         for item in page.get("Contents", []):
             names = item["Key"][len(prefix) + 1 :].split("/")
             if names[-1] and not any(name.startswith(HIDDEN) for name in names):
-                path, version = f"s3://{bucket}/{item['Key']}", f"{item['Size']}:{item['ETag']}"
-                yield ListedFile(path, version, item["LastModified"].astimezone(UTC))
+                yield ListedFile(f"s3://{bucket}/{item['Key']}", item["ETag"], item["LastModified"].astimezone(UTC))
 
 
 def fetch(client: Any, file: ListedFile, target: Path) -> None:
     """Copy an object as it was listed; boto3 raises if it is gone or has changed since."""
     bucket, _, key = file.path.removeprefix("s3://").partition("/")
-    answer = client.get_object(Bucket=bucket, Key=key, IfMatch=file.version.partition(":")[2])
+    answer = client.get_object(Bucket=bucket, Key=key, IfMatch=file.version)
     with target.open("wb") as copy:
         shutil.copyfileobj(answer["Body"], copy)

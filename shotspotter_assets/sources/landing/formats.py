@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
+from shotspotter_assets.geometry.grid import WGS84
 from shotspotter_assets.sources.json_rows import Row
-from shotspotter_assets.sources.raw_rows import BROKEN, WGS84, table_of_rows
+from shotspotter_assets.sources.raw_rows import BROKEN, table_of_rows
 from shotspotter_assets.sources.tabular_settings import LandingSettings
 
 BLOCK_BYTES: Final = 64 * 2**20  # maximum of a line; Arrow's default of 1 MB refuses files with one long line
@@ -26,7 +27,8 @@ REQUIRED: Final = ("time", "time_of_day", "longitude", "latitude")  # columns of
 
 def read_csv(path: Path, source: LandingSettings) -> pa.Table:
     """Read a CSV file with a header line, with comma, semicolon, tab or bar, in UTF-8 or Windows-1252, as text."""
-    content, encoding = path.read_bytes(), "utf-8"
+    content = path.read_bytes()
+    encoding = "utf-8"
     try:
         content.decode()
     except UnicodeDecodeError:
@@ -97,7 +99,7 @@ def read_geojson(path: Path, source: LandingSettings) -> pa.Table:
 
 def _json_table(rows: Sequence[Row], source: LandingSettings) -> pa.Table:
     table = table_of_rows(rows, [*_own_columns(source), BROKEN])
-    present = set[str]().union(*rows) - {BROKEN}
+    present = {key for row in rows for key in row} - {BROKEN}
     absent = {name for name in _own_columns(source) if table[name].null_count == table.num_rows} - present
     if present:
         _require(source, [name for name in REQUIRED if source.columns.named().get(name) in absent], present)
@@ -126,7 +128,9 @@ def read_xlsx(path: Path, source: LandingSettings) -> pa.Table:
     _require_columns(source, names)
     filled = [row for row in rows if any(value != "" for value in row)]
     positions = {name: names.index(name) for name in _own_columns(source)}
-    return pa.table({name: pa.array([_cell(row[at]) for row in filled], pa.string()) for name, at in positions.items()})
+    return pa.table(
+        {name: pa.array([_cell(row[position]) for row in filled], pa.string()) for name, position in positions.items()}
+    )
 
 
 def _cell(value: Any) -> str | None:

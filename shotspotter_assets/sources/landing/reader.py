@@ -34,6 +34,7 @@ from shotspotter_assets.sources.raw_rows import to_raw
 from shotspotter_assets.sources.schema import FIRST_POSSIBLE_DAY
 from shotspotter_assets.sources.tabular_settings import LandingSettings
 
+MAX_ROWS: Final = 15_000_000  # maximum number of rows of one file
 MAX_ATTEMPTS: Final = 2  # a file is read again if its process ends, as something else may have ended it
 MAX_IDLE_SECONDS: Final = 60
 MAX_CHARACTERS: Final = 1_000  # maximum length of the reason why a file cannot be read, which every tick repeats
@@ -62,37 +63,54 @@ class Batch:
 
     def read(self, task: Task) -> pa.Table:
         """Return the rows of a file, as `RAW_SCHEMA`; raise SourceError if it cannot be used."""
-        city, named_day = self.city, task.named_day
+        table = self._table(task)
+        city = self.city
+        filing_day = city.start
+        plausible = (city.start, date.max - ONE_DAY)
+        if task.named_day is not None:
+            filing_day = max(task.named_day, city.start)
+            plausible = (max(city.start, task.named_day - ONE_DAY), task.named_day + ONE_DAY)
+        rows = to_raw(table, city, self.source, task.path, task.modified, filing_day, plausible)
+        local = local_dates(rows["time_utc"], city.zone)
+        self._refuse_other_days(task, local)
+        self._refuse_undated(task, rows, local)
+        return rows
+
+    def _table(self, task: Task) -> pa.Table:
+        """Return the file as its format's reader does; raise SourceError for any error of it, and for too many rows."""
         read, kind = FORMATS[PurePosixPath(task.path).suffix.lower()]
         try:
             table = read(task.content, self.source)
-            if table.num_rows > city.limits.max_rows:
-                raise ValueError(f"it has {table.num_rows:,} rows; limits.max_rows is {city.limits.max_rows:,}")  # noqa: TRY301  # named below
         except MemoryError:
             raise
         except Exception as error:  # whatever a library makes of a foreign file
             reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-            raise _refusal(city, task.path, f"as {kind} ({reason})") from None
-        plausible = (city.start, date.max - ONE_DAY)
-        if named_day is not None:
-            plausible = max(city.start, named_day - ONE_DAY), named_day + ONE_DAY
-        filing_day = city.start if named_day is None else max(named_day, city.start)
-        rows = to_raw(table, city, self.source, task.path, task.modified, filing_day, plausible)
-        local, start = local_dates(rows["time_utc"], city.zone), pa.scalar(city.start)
+            raise _refusal(self.city, task.path, f"as {kind} ({reason})") from None
+        if table.num_rows > MAX_ROWS:
+            raise _refusal(
+                self.city, task.path, f"as {kind} (it has {table.num_rows:,} rows; at most {MAX_ROWS:,} are)"
+            )
+        return table
+
+    def _refuse_other_days(self, task: Task, local: pa.ChunkedArray) -> None:
+        """Raise SourceError for a correction of a day that has rows of other days."""
         others = pc.sum(pc.not_equal(local, pa.scalar(corrected_day(task.path), pa.date32()))).as_py()
         if others:
-            reason = f"as a correction of {named_day}: {others:,} of {rows.num_rows:,} rows are of other days"
-            raise _refusal(city, task.path, reason)
+            reason = f"as a correction of {task.named_day}: {others:,} of {len(local):,} rows are of other days"
+            raise _refusal(self.city, task.path, reason)
+
+    def _refuse_undated(self, task: Task, rows: pa.Table, local: pa.ChunkedArray) -> None:
+        """Raise SourceError if more rows than `City.max_share_rejected` allows have no usable date."""
+        start = pa.scalar(self.city.start)
         is_early = pc.and_(pc.less(local, start), pc.greater_equal(local, pa.scalar(FIRST_POSSIBLE_DAY)))
         undated = pc.invert(pc.fill_null(pc.or_(pc.equal(local, rows["date"]), is_early), False))
         number = pc.sum(undated).as_py() or 0
-        if number > city.max_share_rejected * rows.num_rows:
+        if number > self.city.max_share_rejected * rows.num_rows:
             first = rows.filter(undated).slice(0, 1).to_pylist()[0]
             remedy = "Correct columns.time, time_format (day and month may be interchanged) and naive_times of the city's file"
             problem = f"as {number:,} of {rows.num_rows:,} rows have no usable date; the first is"
             reason = f"{problem} {first['as_received'] or first['time_utc']}. {remedy}"
-            raise _refusal(city, task.path, reason)
-        return rows
+            raise _refusal(self.city, task.path, reason)
 
 
 def _cut(text: str) -> str:
@@ -108,9 +126,11 @@ def _refusal(city: City, path: str, reason: str) -> SourceError:
 
 def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceError]]:
     """Yield the rows of each file (`RAW_SCHEMA`), or why they cannot be read, in the order of the tasks."""
-    left, attempts, city = list(batch.tasks), 0, batch.city
+    left = list(batch.tasks)
+    attempts = 0
     while left:
-        process, is_idle = _acquire(), False
+        process = _acquire()
+        is_idle = False
         try:
             assert process.stdin is not None
             assert process.stdout is not None
@@ -118,7 +138,9 @@ def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceEr
                 pickle.dump(replace(batch, tasks=tuple(left)), process.stdin)
                 process.stdin.flush()
             while left and (line := process.stdout.readline()):
-                task, error, attempts = left.pop(0), json.loads(line), 0
+                task = left.pop(0)
+                error = json.loads(line)
+                attempts = 0
                 yield task, SourceError(error) if error else feather.read_table(str(task.rows), memory_map=False)
                 task.rows.unlink(missing_ok=True)
             is_idle = not left
@@ -132,13 +154,13 @@ def read_in_subprocess(batch: Batch) -> Iterator[tuple[Task, pa.Table | SourceEr
             return
         attempts += 1
         if -code == signal.SIGALRM:
-            reason = f"within the {city.limits.seconds:g} s that limits.seconds allows"
+            reason = f"within the {batch.city.limits.seconds:g} s that limits.seconds allows"
         elif attempts == MAX_ATTEMPTS:
             how = signal.Signals(-code).name if code < 0 else f"code {code}"
-            reason = f"as its reader ends ({how}): a defect, or more memory than limits.memory_mb ({city.limits.memory_mb:,})"
+            reason = f"as its reader ends ({how}): a defect, or more memory than limits.memory_mb ({batch.city.limits.memory_mb:,})"
         else:
             continue
-        yield left[0], _refusal(city, left.pop(0).path, reason)
+        yield left[0], _refusal(batch.city, left.pop(0).path, reason)
         attempts = 0
 
 
@@ -146,6 +168,7 @@ _idle: list[Process] = []  # at most one process that waits for the next batch, 
 
 
 def _acquire() -> Process:
+    """Return the waiting process, or a new one."""
     with suppress(IndexError):
         process = _idle.pop()
         if process.poll() is None:
@@ -154,9 +177,13 @@ def _acquire() -> Process:
     # Memory that pools and arenas set aside would count against the limit.
     environment = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
     environment = {**os.environ, **environment, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    program, pipe = [sys.executable, "-c", PROGRAM], subprocess.PIPE
-    # An interrupt at the terminal is for the process that asked. Nothing of the program comes from outside.
-    return subprocess.Popen(program, stdin=pipe, stdout=pipe, env=environment, start_new_session=True)  # noqa: S603
+    return subprocess.Popen(  # noqa: S603 - nothing of the program comes from outside
+        [sys.executable, "-c", PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,  # an interrupt at the terminal is for the process that asked
+    )
 
 
 def _end(process: Process) -> None:
@@ -172,7 +199,8 @@ def _end_idle() -> None:
 
 def main() -> None:
     """Read the files of the batches on standard input; write a line with the error, or null, for each."""
-    batches, answers = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "w", buffering=1)
+    batches = os.fdopen(0, "rb")
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a library prints
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     with suppress(OSError):

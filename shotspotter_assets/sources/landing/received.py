@@ -1,16 +1,14 @@
 """The landed files of a city as they were last read: versions, days and kept rows, or why they cannot be used."""
 
 import re
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -25,10 +23,6 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import StoredTable
 
 CORRECTION: Final = re.compile(r"(?i)(?:^|[-_ ])correction[-_ ](\d{4}-\d{2}-\d{2})$")  # names of corrections of a day
-MAX_SHIFT_HOURS: Final = 14
-HOURS_OF_TIME: Final = 10_000_000
-MIN_SHIFTED_ROWS: Final = 5
-MIN_SHIFTED_SHARE: Final = 0.5  # minimum share of rows, whole hours off others', that sets a file aside
 MIN_FAR_ROWS: Final = 3  # fewer rows far outside the box may be junk, such as 0, 0
 MIN_FAR_SHARE: Final = 0.5  # minimum share of rows far outside the box that sets a file aside
 
@@ -47,23 +41,35 @@ class Places(BaseModel):
     far: int = 0  # rows of `outside` further from the box than it is wide or high
 
 
+class FileVersion(NamedTuple):
+    """Version of a landed file, and of the settings with which it was read."""
+
+    content: str  # changes whenever the file is written: size and time of a local file, ETag of an object on S3
+    limits: str = ""  # hash of the settings that decide whether the file can be used
+    meaning: str = ""  # hash of the settings that give its rows their meaning
+
+
 class ReceivedFile(BaseModel):
     """A landed file."""
 
     model_config = ConfigDict(frozen=True)
 
-    version: str  # version of the file when it was last read
+    version: FileVersion  # version of the file when it was last read
     received: datetime  # time at which that version was written
     error: str = ""  # reason why this version is not used; empty where it is
-    rows_from: str = ""  # version whose rows are used: the last one that could be read. Empty without one
+    rows_from: FileVersion | None = None  # version whose rows are used: the last one that could be read
     days: dict[date, tuple[str, int]] = {}  # version and number of the rows by day
-    shifted: str = ""  # evidence that the times are in another zone; empty without any
     places: Places = Places()
     foreign: str = ""  # evidence that the rows are of another place; empty without any
 
     @property
     def rows(self) -> int:
+        """Number of the used rows."""
         return sum(rows for _, rows in self.days.values())
+
+    def is_read_as(self, meaning: str) -> bool:
+        """Return True if there are rows, read with the settings of the present meaning."""
+        return self.rows_from is not None and self.rows_from.meaning == meaning
 
 
 Received = Mapping[str, ReceivedFile]  # the landed files of a city by path
@@ -79,9 +85,9 @@ def read_received(store: Store, city: str) -> dict[str, ReceivedFile]:
 @lru_cache(maxsize=100_000)  # sensors ask for the days of all files every few seconds
 def corrected_day(path: str) -> date | None:
     """Return the day that a correction's name holds; None for other files."""
-    found = CORRECTION.search(PurePosixPath(path).stem)
+    match = CORRECTION.search(PurePosixPath(path).stem)
     with suppress(ValueError):
-        return None if found is None else date.fromisoformat(found[1])
+        return None if match is None else date.fromisoformat(match[1])
     return None
 
 
@@ -93,8 +99,8 @@ def named_day(path: str, form: str | None) -> date | None:
 
 
 def is_set_aside(path: str, file: ReceivedFile, city: City) -> bool:
-    """Return True if a file is probably of another zone or place, and nobody has acknowledged it."""
-    return bool(file.shifted or file.foreign) and PurePosixPath(path).name not in city.acknowledged_files
+    """Return True if a file is probably of another place, and nobody has acknowledged it."""
+    return bool(file.foreign) and PurePosixPath(path).name not in city.acknowledged_files
 
 
 def unusable_files(files: Received, city: City) -> dict[str, str]:
@@ -104,7 +110,7 @@ def unusable_files(files: Received, city: City) -> dict[str, str]:
         if is_set_aside(path, file, city):
             entry = f"`acknowledged: [{{file: {PurePosixPath(path).name}, by: NAME, on: DATE}}]`"
             remedy = f"Replace or remove the file; or, if its rows are right, add {entry} to the city's file."
-            set_aside = f"City {city.name}: {path} is set aside: {file.shifted or file.foreign}. {remedy}"
+            set_aside = f"City {city.name}: {path} is set aside: {file.foreign}. {remedy}"
             why[path] = f"{file.error} {set_aside}".strip()
     return why
 
@@ -127,7 +133,8 @@ def judge_places(files: Received) -> dict[str, ReceivedFile]:
     has_own = any(file.places.points and 2 * file.places.outside <= file.places.points for file in files.values())
     judged = {}
     for path, file in files.items():
-        places, foreign = file.places, ""
+        places = file.places
+        foreign = ""
         if has_own and places.far >= MIN_FAR_ROWS and places.far > MIN_FAR_SHARE * places.points:
             far = f"{places.far:,} of {places.points:,} rows lie further from the city's box than it is wide or high"
             foreign = f"{far}, so they are probably of another place"
@@ -141,8 +148,8 @@ def by_receipt(files: Received) -> dict[str, ReceivedFile]:
 
 
 def used_files(files: Received, city: City, meaning: str) -> dict[str, ReceivedFile]:
-    """Return the used files by receipt: read with the present `meaning`, a version's ending, and not set aside."""
-    is_read = {path: file for path, file in by_receipt(files).items() if file.rows_from.endswith(meaning)}
+    """Return the used files by receipt: read with settings of the present `meaning`, and not set aside."""
+    is_read = {path: file for path, file in by_receipt(files).items() if file.is_read_as(meaning)}
     return {path: file for path, file in is_read.items() if not is_set_aside(path, file, city)}
 
 
@@ -163,23 +170,22 @@ def used_days(used: Received) -> dict[date, dict[str, tuple[str, int]]]:
 def write_received(store: Store, city: str, before: Received, files: Received) -> None:
     """Apply the differences between two readings; remove rows that no file uses any more."""
     changed = {path: file for path, file in files.items() if before.get(path) != file}
-    unused = set[StoredTable]()
+    unused: dict[str, StoredTable] = {}
 
     def applied(stored: dict[str, ReceivedFile] | None) -> bytes:
         stored = stored or {}
         after = {path: file for path, file in stored.items() if path in files or path not in before} | changed
-        used = {_rows_file(path, file.rows_from).file for path, file in after.items()}
-        tables = {_rows_file(path, file.rows_from) for path, file in stored.items() if file.rows_from}
+        used = _rows_files(after)
         unused.clear()
-        unused.update(table for table in tables if table.file not in used)
+        unused.update({name: rows for name, rows in _rows_files(stored).items() if name not in used})
         return _RECEIVED.dump_json(after)
 
     store.update(RECEIVED, city, _RECEIVED.validate_json, applied)
-    for rows in unused:
+    for rows in unused.values():
         store.delete(rows, city)
 
 
-def write_rows(store: Store, city: str, path: str, version: str, rows: pa.Table) -> dict[date, tuple[str, int]]:
+def write_rows(store: Store, city: str, path: str, version: FileVersion, rows: pa.Table) -> dict[date, tuple[str, int]]:
     """Keep the rows (`RAW_SCHEMA`) of a file; return version and number of rows by day."""
     store.write_table(_rows_file(path, version), rows.rename_columns(ARRIVED_ROWS.schema.names), city)
     return {day: origins[path] for day, origins in rows_by_origin(rows).items()}
@@ -187,6 +193,7 @@ def write_rows(store: Store, city: str, path: str, version: str, rows: pa.Table)
 
 def read_rows(store: Store, city: str, path: str, file: ReceivedFile) -> pa.Table:
     """Return the used rows of a file, `RAW_SCHEMA`; raise SourceError if they were replaced or are lost."""
+    assert file.rows_from is not None
     try:
         rows = store.read_table(_rows_file(path, file.rows_from), city)
     except (MissingObjectError, CorruptObjectError):
@@ -198,71 +205,10 @@ def read_rows(store: Store, city: str, path: str, file: ReceivedFile) -> pa.Tabl
     return rows.rename_columns(RAW_ROWS.schema.names)
 
 
-def _rows_file(path: str, version: str) -> StoredTable:
-    return ARRIVED_ROWS.named(hash=sha256(path, version)[:20])
+def _rows_files(files: Received) -> dict[str, StoredTable]:
+    tables = [_rows_file(path, file.rows_from) for path, file in files.items() if file.rows_from is not None]
+    return {table.file: table for table in tables}
 
 
-def first_holders(files: Received) -> dict[tuple[date, str], str]:
-    """Return the file that first held the rows of a day and version; no correction, which repeats what it replaces."""
-    uncorrected = [path for path in reversed(by_receipt(files)) if corrected_day(path) is None]
-    return {(day, version): path for path in uncorrected for day, (version, _) in files[path].days.items()}
-
-
-def shift_of(file: ReceivedFile, path: str, holders: Mapping[tuple[date, str], str], shifted: Mapping[str, str]) -> str:
-    """Return the evidence of shifted times against a file, or against the first holder of most of its rows."""
-    rows_of = Counter[str]()
-    for day, (version, number) in file.days.items():
-        rows_of[holders.get((day, version), path)] += number
-    likely = [holder for holder, rows in rows_of.items() if rows >= MIN_SHIFTED_SHARE * file.rows]
-    return next((shifted[holder] for holder in [path, *likely] if holder in shifted), "")
-
-
-def shifted_files(tables: Mapping[str, pa.Table], files: Received) -> dict[str, str]:
-    """Return evidence against files whose rows repeat those of files received before, a whole number of hours off.
-
-    Args:
-        tables: Rows by path, each day and version only once (`first_holders`).
-        files: The files.
-    """
-    import pandas as pd
-
-    columns = ["time_utc", "longitude", "latitude", "gunshot_type"]
-    frames = [table.select(columns).to_pandas().assign(file=path) for path, table in tables.items() if table.num_rows]
-    if len(frames) < 2:
-        return {}
-    rows = pd.concat(frames, ignore_index=True).dropna(subset=columns[:3])
-    seconds = rows["time_utc"].dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
-    rows[["longitude", "latitude"]] = rows[["longitude", "latitude"]].round(5)
-    keys = [rows["longitude"], rows["latitude"], rows["gunshot_type"].fillna(""), seconds % 3600]
-    code = rows.groupby(keys, sort=False).ngroup().to_numpy() * HOURS_OF_TIME + seconds // 3600
-    own, names = pd.factorize(rows["file"])
-    of_code = pd.DataFrame({"code": code, "file": own}).groupby("code")["file"].agg(["min", "max"])
-
-    def other_file(hours: int) -> npt.NDArray[np.int64]:
-        """Return the number of another file that has each row so many hours earlier, -1 for none; shape (rows,)."""
-        at = np.minimum(np.searchsorted(of_code.index, code - hours), len(of_code) - 1)
-        least, most = (of_code[name].to_numpy()[at] for name in ("min", "max"))
-        other = np.where(least != own, least, most)
-        return np.where((of_code.index.to_numpy()[at] == code - hours) & (other != own), other, -1)
-
-    is_repeated = other_file(0) >= 0
-    suspects: dict[str, tuple[int, str, int]] = {}
-    for hours in (*range(-MAX_SHIFT_HOURS, 0), *range(1, MAX_SHIFT_HOURS + 1)):
-        other = np.where(is_repeated, -1, other_file(hours))
-        pairs, counts = np.unique(np.stack([own, other])[:, other >= 0], axis=1, return_counts=True)
-        for (at, other_at), shifted in zip(pairs.T, counts.tolist(), strict=True):
-            path = names[at]
-            if shifted >= MIN_SHIFTED_ROWS and shifted >= MIN_SHIFTED_SHARE * files[path].rows:
-                suspects[path] = max(suspects.get(path, (0, "", 0)), (shifted, names[other_at], hours))
-    return {
-        path: f"{shifted:,} of {files[path].rows:,} rows repeat rows of {PurePosixPath(other).name} {abs(hours)} hours "
-        f"{'later' if hours > 0 else 'earlier'}, so its times are probably in another zone"
-        for path, (shifted, other, hours) in suspects.items()
-        if other not in suspects or (files[path].received, path) > (files[other].received, other)
-    }
-
-
-def overlapping(files: Received, paths: Collection[str]) -> set[str]:
-    """Return `paths` and the files with rows on a day of one of them, or on the day before or after."""
-    days = {day.toordinal() + more for path in paths for day in files[path].days for more in (-1, 0, 1)}
-    return {path for path, file in files.items() if path in paths or any(day.toordinal() in days for day in file.days)}
+def _rows_file(path: str, version: FileVersion) -> StoredTable:
+    return ARRIVED_ROWS.named(hash=sha256(path, ":".join(version))[:20])

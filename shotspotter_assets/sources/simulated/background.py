@@ -18,20 +18,26 @@ HOUR = 3600 * MICROSECONDS_PER_SECOND
 
 # The random streams of one seed. A stream depends on nothing but the seed and the number of its period,
 # which is why a day is the same whatever range of days is asked for.
-CITY_STREAM, FLARE_STREAM, DAY_STREAM = 1, 2, 3
+CITY_STREAM = 1
+FLARE_STREAM = 2
+DAY_STREAM = 3
 SENSOR_SHARE = 0.6  # share of the grid's cells with sensors
 HOT_SPOTS = 160
 HOT_SPOT_WEIGHT_SPREAD = 2.1  # standard deviation of the logarithm of a hot spot's weight
-HOT_SPOT_RADIUS_METRES = (120.0, 300.0)
+MIN_HOT_SPOT_METRES = 120.0
+MAX_HOT_SPOT_METRES = 300.0
 SENSOR_RADIUS_METRES = 900.0
 CELL_SPREAD = 1.0  # standard deviation of the logarithm of a cell's factor
 DIFFUSE_SHARE = 0.02  # share of first alerts anywhere with sensors
 DRIFT_SIZE = 0.55  # amplitude of a hot spot's two slow waves, on the logarithm of its weight
-DRIFT_DAYS = (400.0, 2200.0)  # shortest and longest period of the waves
+MIN_DRIFT_DAYS = 400.0
+MAX_DRIFT_DAYS = 2200.0  # shortest and longest period of the waves
 FLARE_PERIOD_DAYS = 28
 FLARES_PER_PERIOD = 3.0
-FLARE_DAYS = (14, 84)  # shortest and longest flare-up, which fades linearly
-FLARE_SHARE = (0.015, 0.05)  # initial strength of a flare-up, as a share of the weight of all hot spots
+MIN_FLARE_DAYS = 14
+MAX_FLARE_DAYS = 84  # shortest and longest flare-up, which fades linearly
+MIN_FLARE_SHARE = 0.015
+MAX_FLARE_SHARE = 0.05  # initial strength of a flare-up, as a share of the weight of all hot spots
 SEASON_SIZE = 0.3
 SEASON_PEAK_DAY = 205  # day of the year with the highest rate
 WEEKDAYS = (0.88, 0.83, 0.85, 0.90, 1.06, 1.28, 1.20)  # rate by weekday from Monday, relative to the mean
@@ -80,24 +86,21 @@ class Background:
     """
 
     def __init__(self, city: City, seed: int) -> None:
-        self._city, self._seed, self.ordinary_number = city, seed, 1.0
+        """Draw the hot spots of a city and their surfaces; the order of the draws is part of the simulation."""
+        self._city = city
+        self._seed = seed
+        self.ordinary_number = 1.0
         random = np.random.default_rng([self._seed, CITY_STREAM])
-        position = random.beta(1.5, 1.5, (HOT_SPOTS, 2))
+        squared = _squared_metres(city, random.beta(1.5, 1.5, (HOT_SPOTS, 2)))
         weight = np.exp(HOT_SPOT_WEIGHT_SPREAD * ndtri((np.arange(HOT_SPOTS) + 0.5) / HOT_SPOTS))
-        radius = random.uniform(*HOT_SPOT_RADIUS_METRES, HOT_SPOTS)
-        self._period = random.uniform(*DRIFT_DAYS, (2, HOT_SPOTS))
+        radius = random.uniform(MIN_HOT_SPOT_METRES, MAX_HOT_SPOT_METRES, HOT_SPOTS)
+        self._period = random.uniform(MIN_DRIFT_DAYS, MAX_DRIFT_DAYS, (2, HOT_SPOTS))
         self._phase = random.uniform(0.0, 2 * np.pi, (2, HOT_SPOTS))
 
-        rows, columns = city.shape
-        height, width = cell_metres(city)
-        north = (np.arange(rows)[None, :] + 0.5 - position[:, :1] * rows) * height
-        east = (np.arange(columns)[None, :] + 0.5 - position[:, 1:] * columns) * width
-        squared = (north[:, :, None] ** 2 + east[:, None, :] ** 2).reshape(HOT_SPOTS, -1)
-
         activity = np.sqrt(weight) @ np.exp(-squared / (2 * SENSOR_RADIUS_METRES**2))
-        with_sensor = np.zeros(rows * columns, bool)
+        with_sensor = np.zeros(activity.size, bool)
         with_sensor[np.argsort(-activity, kind="stable")[: max(1, round(SENSOR_SHARE * activity.size))]] = True
-        self.sensors = with_sensor.reshape(rows, columns)
+        self.sensors = with_sensor.reshape(city.shape)
 
         surfaces = np.exp(-squared / (2 * radius[:, None] ** 2))
         surfaces *= random.lognormal(0.0, CELL_SPREAD, activity.size)
@@ -111,12 +114,17 @@ class Background:
         self._hours_of_week = hours_of_week / hours_of_week.mean()
 
     def days(self, first: date, last: date) -> list[Day]:
+        """Return the days `first` to `last`, both included."""
         weights = self._hot_spot_weights(first, last)
         days = days_between(first, last)
         midnights = day_starts([*days, last + timedelta(days=1)], self._city.zone).astype(np.int64).tolist()
-        return [self._day(*day) for day in zip(days, midnights[:-1], midnights[1:], weights, strict=True)]
+        return [
+            self._day(day, start, end, day_weights)
+            for day, start, end, day_weights in zip(days, midnights[:-1], midnights[1:], weights, strict=True)
+        ]
 
     def _day(self, day: date, start: int, end: int, weights: Array) -> Day:
+        """Return a day from its midnights (microseconds since 1970 UTC) and the weights of the surfaces."""
         edges = np.minimum(np.arange(start, end + HOUR, HOUR), end)
         middles = (edges[:-1] + edges[1:]) / (2 * MICROSECONDS_PER_SECOND)
         wall_hours = np.array([datetime.fromtimestamp(middle, self._city.zone).hour for middle in middles])
@@ -142,15 +150,24 @@ class Background:
         # The mean of exp(a sin) over a wave is the Bessel function I0(a): drift leaves the mean weight as it is.
         weights[:, :HOT_SPOTS] *= np.exp(DRIFT_SIZE * waves) / np.i0(DRIFT_SIZE) ** 2
 
-        periods = range((days[0] - FLARE_DAYS[1]) // FLARE_PERIOD_DAYS, days[-1] // FLARE_PERIOD_DAYS + 1)
+        periods = range((days[0] - MAX_FLARE_DAYS) // FLARE_PERIOD_DAYS, days[-1] // FLARE_PERIOD_DAYS + 1)
         for period in periods:
             random = np.random.default_rng([self._seed, FLARE_STREAM, period])
             number = random.poisson(FLARES_PER_PERIOD)
             spot = random.integers(HOT_SPOTS, size=number)
             begin = period * FLARE_PERIOD_DAYS + random.integers(FLARE_PERIOD_DAYS, size=number)
-            length = random.integers(FLARE_DAYS[0], FLARE_DAYS[1] + 1, size=number)
-            strength = random.uniform(*FLARE_SHARE, number) * self.weights.sum()
+            length = random.integers(MIN_FLARE_DAYS, MAX_FLARE_DAYS + 1, size=number)
+            strength = random.uniform(MIN_FLARE_SHARE, MAX_FLARE_SHARE, number) * self.weights.sum()
             age = days[:, None] - begin
             fading = np.where((age >= 0) & (age < length), strength * (1 - age / length), 0.0)
             np.add.at(weights.T, spot, fading.T)
         return weights
+
+
+def _squared_metres(city: City, position: Array) -> Array:
+    """Return the squared distance of each cell from each position, a share of the rows and columns; (positions, cells)."""
+    rows, columns = city.shape
+    height, width = cell_metres(city)
+    north = (np.arange(rows)[None, :] + 0.5 - position[:, :1] * rows) * height
+    east = (np.arange(columns)[None, :] + 0.5 - position[:, 1:] * columns) * width
+    return np.asarray((north[:, :, None] ** 2 + east[:, None, :] ** 2).reshape(len(position), -1))

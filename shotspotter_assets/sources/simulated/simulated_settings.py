@@ -4,20 +4,14 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shotspotter_assets.cities.city import City, SourceSettings
-from shotspotter_assets.sources.alert_source import Access, AlertSource
+from shotspotter_assets.cities.city import SourceSettings
 
 
 class SimulatedSettings(SourceSettings):
-    """The embedded simulation."""
+    """Scale and seed of the embedded simulation."""
 
     kind: Literal["simulated"]
     arrival: ClassVar = "daily"
     row_rules: ClassVar = ("seed", "alerts_per_day")
     seed: int = Field(default=0, ge=0)
     alerts_per_day: float = Field(default=20.0, gt=0, le=10_000)
-
-    def open(self, city: City, access: Access) -> AlertSource:
-        from shotspotter_assets.sources.simulated.source import SimulatedSource
-
-        return SimulatedSource(city)

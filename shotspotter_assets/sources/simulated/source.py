@@ -37,7 +37,8 @@ SAME_DAY_GENERATIONS = 2  # generations of a day's alerts that `true_risk` follo
 GENERATIONS = 8  # generations of offspring; further ones have fewer than one alert in ten thousand
 CLUSTER_REACH = timedelta(days=GENERATIONS * MAX_LAG // (24 * HOUR) + 1)  # reach of a first alert
 TYPES = ("Single_Gunshot", "Multiple_Gunshots", "Gunshot_or_Firecracker", None)
-SINGLE, MULTIPLE = 0, 1
+SINGLE = 0
+MULTIPLE = 1
 ORDINARY_TYPES = (0.32, 0.53, 0.12, 0.03)
 FIREWORKS_TYPES = (0.12, 0.20, 0.65, 0.03)  # share of each type among first alerts of fireworks, and above among others
 TYPE_KEPT = 0.5  # probability that an alert has its parent's type, not a first alert's
@@ -55,7 +56,8 @@ class SimulatedSource(AlertSource):
 
     def __init__(self, city: City) -> None:
         assert isinstance(city.source, SimulatedSettings)
-        self._city, self._seed = city, city.source.seed
+        self._city = city
+        self._seed = city.source.seed
         self._background = Background(city, self._seed)
         # An alert brings 1 / (1 - offspring) alerts in all; offspring beyond the sensors' reach do not count.
         usual = (self._background.weights @ self._background.surfaces).reshape(city.shape)
@@ -75,8 +77,8 @@ class SimulatedSource(AlertSource):
             return RAW_SCHEMA.empty_table()
         days, alerts = self._alerts(first, last)
         bounds = np.searchsorted(alerts.time, [day.start for day in days] + [days[-1].end])
-        counts, count = np.diff(bounds), len(alerts.time)
-        number_in_day = np.arange(count) - np.repeat(bounds[:-1], counts)
+        counts = np.diff(bounds)
+        number_in_day = np.arange(len(alerts.time)) - np.repeat(bounds[:-1], counts)
         dates = pa.array(np.repeat([day.date for day in days], counts), pa.date32())
         numerals = pc.utf8_lpad(pa.array(number_in_day).cast(pa.string()), 6, "0")
         ends = np.repeat([day.end for day in days], counts)
@@ -90,9 +92,9 @@ class SimulatedSource(AlertSource):
                 "gunshot_type": pa.array(TYPES, pa.string()).take(pa.array(alerts.kind)),
                 "rounds": pa.array(alerts.rounds.astype(np.int32), mask=alerts.rounds == 0),
                 "source_id": pc.binary_join_element_wise(pc.strftime(dates, "%Y%m%d"), numerals, "-"),
-                "as_received": pa.nulls(count, pa.string()),
-                "is_separate": pa.nulls(count, pa.bool_()),
-                "received_from": pa.repeat(SIMULATED, count),
+                "as_received": pa.nulls(len(alerts.time), pa.string()),
+                "is_separate": pa.nulls(len(alerts.time), pa.bool_()),
+                "received_from": pa.repeat(SIMULATED, len(alerts.time)),
                 "received_row": number_in_day,
                 "received_at": pa.array(ends, pa.timestamp("us", "UTC")),
             },
@@ -109,13 +111,14 @@ class SimulatedSource(AlertSource):
         return np.asarray(rows @ alive @ columns.T)
 
     def _risk_of(self, day: Day, alerts: Alerts) -> Array:
+        """Return the chance of an alert in each cell on a day, given earlier alerts, shape (rows, columns)."""
         parents = alerts[alerts.time < day.start]
         lags = _lag_shares(day.end - parents.time) - _lag_shares(day.start - parents.time)
-        axes = zip((parents.row, parents.column), self._city.shape, cell_metres(self._city), strict=True)
         fertile = OFFSPRING * self._background.sensors
-        family = fertile * np.einsum("a,ar,ac->rc", lags, *(_step_shares(*axis) for axis in axes))
+        family = fertile * self._spread_over_cells(parents, lags)
         family += np.stack([begin.number * begin.cells for begin in day.beginnings]).sum(axis=0).reshape(family.shape)
-        reached, stay = family, np.outer(*map(np.diag, self._between))
+        reached = family
+        stay = np.outer(*map(np.diag, self._between))
         ends = _lag_shares(day.end - (day.hour_edges[:-1] + day.hour_edges[1:]) / 2)
         for _ in range(SAME_DAY_GENERATIONS):
             alive = family * (day.beginnings[0].hours @ ends)
@@ -123,6 +126,14 @@ class SimulatedSource(AlertSource):
             # Offspring that stay in the cell of their alert add nothing to its chance.
             reached = reached + family - fertile * stay * alive
         return np.asarray(-np.expm1(-reached))
+
+    def _spread_over_cells(self, parents: Alerts, lags: Array) -> Array:
+        """Return the offspring of alerts by cell, given the share of each alert's offspring by their lag, (rows, columns)."""
+        rows, columns = self._city.shape
+        height, width = cell_metres(self._city)
+        to_rows = _step_shares(parents.row, rows, height)
+        to_columns = _step_shares(parents.column, columns, width)
+        return np.einsum("a,ar,ac->rc", lags, to_rows, to_columns)
 
     def _alerts(self, first: date, last: date) -> tuple[list[Day], Alerts]:
         days = self._background.days(first - CLUSTER_REACH, last)

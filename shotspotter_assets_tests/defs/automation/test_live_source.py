@@ -13,6 +13,7 @@ from shotspotter_assets.calendar import local_time
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.city_files import PACKAGE_CITIES, load_city
 from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.api import http
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import CLEANED, RAW_ROWS
 from shotspotter_assets.storage.store import Store
@@ -22,6 +23,14 @@ from shotspotter_assets_tests.sources.api.api_server import Arcgis, Server, Socr
 from shotspotter_assets_tests.sources.api.test_arcgis import LAYER, features
 
 CITY = "live_city"
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the waits before retries."""
+    monkeypatch.setattr(http, "FIRST_WAIT_SECONDS", 0.01)
+
+
 WASHINGTON = load_city(PACKAGE_CITIES / "washington_dc.yaml")
 HISTORY = ("2024-03-01", "2024-03-15")
 

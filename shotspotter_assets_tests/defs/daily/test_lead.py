@@ -16,7 +16,7 @@ from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.risk_tables import lead_of
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.sources.day_table import Day, DayTable
-from shotspotter_assets.sources.simulated.simulated_settings import SimulatedSettings
+from shotspotter_assets.sources.source_kinds import Simulated
 from shotspotter_assets.storage.catalogue import DAYS, FORECAST, PLAN, PLAN_RECORD, TENSORS
 from shotspotter_assets.storage.lineage import Origin, record_lineage
 from shotspotter_assets_tests.defs.chain import CITIES, resources, run_days, with_city
@@ -27,7 +27,7 @@ FIRST = date(2023, 7, 1)
 DAY = date(2023, 12, 10)
 NEXT = DAY + timedelta(days=1)
 ALERTS_PER_DAY = 20.0
-SIMULATED = SimulatedSettings(kind="simulated", seed=3, alerts_per_day=ALERTS_PER_DAY)
+SIMULATED = Simulated(kind="simulated", seed=3, alerts_per_day=ALERTS_PER_DAY)
 SOURCE = CITIES["landing_city"].source
 
 

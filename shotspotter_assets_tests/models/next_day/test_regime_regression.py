@@ -125,7 +125,7 @@ def test_drivers_are_what_is_unlike_the_average_cell() -> None:
     loud = [tuple(cell) for cell in np.argwhere(COVERED)].index((1, 1))
     values = inputs.values[0, :, inputs.names.index(name)]
     factor = np.exp(values[loud] - values.mean())
-    assert drivers[loud] == (f"alerts here over the years (odds x{factor:.1f})",)
+    assert drivers[loud] == (f"{{event}}s here over the years (odds x{factor:.1f})",)
     assert all(phrases == () for cell, phrases in enumerate(drivers) if cell != loud)
 
 

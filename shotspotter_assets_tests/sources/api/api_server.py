@@ -26,7 +26,7 @@ from starlette.routing import Route
 from shotspotter_assets_tests.waiting import wait_until
 
 SPHERE_RADIUS = 6_378_137.0
-QUICK = {"backoff_seconds": 0.01, "retries": 2, "longest_wait_seconds": 0.1}
+QUICK = {"retries": 2}
 """Patience of a source that is tested."""
 
 

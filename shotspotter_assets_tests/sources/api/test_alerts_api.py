@@ -9,7 +9,7 @@ from shotspotter_assets.city_files import PACKAGE_CITIES, CityFile, load_city
 from shotspotter_assets.sources.alert_source import SourceError
 from shotspotter_assets.sources.api.alerts_api import AlertsApi
 from shotspotter_assets.sources.schema import RAW_SCHEMA
-from shotspotter_assets_tests.sources.api.api_server import QUICK, Alerts, Arcgis, Ckan, Server, Socrata, serving
+from shotspotter_assets_tests.sources.api.api_server import QUICK, Alerts, Ckan, Server, serving
 
 DC = load_city(PACKAGE_CITIES / "washington_dc.yaml")
 FIRST, LAST = date(2024, 3, 1), date(2024, 3, 10)
@@ -151,10 +151,10 @@ def test_pages_on_another_host_are_not_followed() -> None:
         feed(server, "link_header").read(FIRST, LAST)
 
 
-def preset(server: Server, name: str, path: str, **source: Any) -> AlertsApi:
-    """A feed described by a preset, whose columns are DATETIME, LONGITUDE, LATITUDE and ID."""
+def ckan(server: Server, path: str, **source: Any) -> AlertsApi:
+    """A feed described by the preset of CKAN, whose columns are DATETIME, LONGITUDE, LATITUDE and ID."""
     columns = {"time": "DATETIME", "longitude": "LONGITUDE", "latitude": "LATITUDE", "source_id": "ID"}
-    return opened({"preset": name, "url": server.url + path, "columns": columns} | source)
+    return opened({"preset": "ckan", "url": server.url + path, "columns": columns} | source)
 
 
 TABLE = pa.table(
@@ -167,24 +167,12 @@ TABLE = pa.table(
         "ID": [f"a{at}" for at in range(30)],
     }
 )
-SODA = "/resource/test-data.json?$where=DATETIME between '{first}' and '{last}'&$order=:id"
-ESRI = (
-    "/arcgis/rest/services/Alerts/MapServer/29/query?where=DATETIME >= TIMESTAMP '{first}' AND DATETIME < TIMESTAMP "
-    "'{last}'&outFields=DATETIME,LONGITUDE,LATITUDE,ID&returnGeometry=false&orderByFields=OBJECTID&f=json"
-)
 
 
-@pytest.mark.parametrize(
-    ("name", "routes", "path", "times"),
-    [
-        ("socrata", Socrata(TABLE).routes, SODA, {"naive_times": "utc"}),
-        ("arcgis", Arcgis(TABLE).routes, ESRI, {}),
-        ("ckan", Ckan(TABLE).routes, "/api/3/action/datastore_search?resource_id=alerts", {"naive_times": "utc"}),
-    ],
-)
-def test_a_preset_reads_a_platform_without_code(name: str, routes: Any, path: str, times: dict[str, Any]) -> None:
-    with serving(routes) as server:
-        raw = preset(server, name, path, **times).read(FIRST, LAST)
+def test_the_preset_of_ckan_reads_a_table_without_code() -> None:
+    with serving(Ckan(TABLE).routes) as server:
+        path = "/api/3/action/datastore_search?resource_id=alerts"
+        raw = ckan(server, path, naive_times="utc").read(FIRST, LAST)
     assert raw["time_utc"].to_pylist() == [datetime.fromisoformat(f"{time}Z") for time in TIMES]
     assert raw["source_id"].to_pylist() == [f"a{at}" for at in range(30)]
 
@@ -200,4 +188,4 @@ def test_a_preset_reads_a_platform_without_code(name: str, routes: Any, path: st
 def test_a_refusal_has_the_publishers_own_words(query: str, source: dict[str, str], says: str) -> None:
     path = f"/api/3/action/datastore_search?resource_id=gone{query}"
     with serving(Ckan(TABLE).routes) as server, pytest.raises(SourceError, match=says):
-        preset(server, "ckan", path, naive_times="utc", **source).read(FIRST, LAST)
+        ckan(server, path, naive_times="utc", **source).read(FIRST, LAST)

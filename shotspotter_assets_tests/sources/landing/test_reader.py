@@ -12,6 +12,7 @@ import pytest
 from shotspotter_assets.cities.city import City, Limits
 from shotspotter_assets.city_files import load_city
 from shotspotter_assets.sources.alert_source import SourceError
+from shotspotter_assets.sources.landing import reader
 from shotspotter_assets.sources.landing.folder import LandingFolder
 from shotspotter_assets.sources.landing.reader import Task, read_in_subprocess
 from shotspotter_assets.storage.store import Store
@@ -45,7 +46,6 @@ def read_all(path: Path, **limits: Any) -> dict[str, str]:
         ("equal.parquet", lambda path: equal_rows(path, 15_000_000), "with the 600 MB of memory that"),
         ("bomb.zip", lambda path: zip_bomb(path, 64), "cannot be read as a zip archive with one shapefile"),
         ("flipped.zip", flipped_zip, "cannot be read as a zip archive with one shapefile"),
-        ("many.csv", lambda path: path.write_text(GOOD_CSV * 3), "rows; limits.max_rows is 3"),
     ],
 )
 def test_hostile_file_is_named(tmp_path: Path, name: str, make: Callable[[Path], Any], says: str) -> None:
@@ -54,12 +54,21 @@ def test_hostile_file_is_named(tmp_path: Path, name: str, make: Callable[[Path],
         (tmp_path / f"{number}.csv").write_text(GOOD_CSV)
         (tmp_path / f"z{number}.csv").write_text(GOOD_CSV)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = read_all(tmp_path, memory_mb=600, max_rows=3)
+    found = read_all(tmp_path, memory_mb=600)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
     error = found.pop(name)
     assert says in error
     assert f"City landing_city: {tmp_path}/{name}" in error
     assert list(found.values()) == ["1"] * 6
+
+
+def test_a_file_of_too_many_rows_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = tmp_path / "many.csv"
+    many.write_text(GOOD_CSV * 3)
+    monkeypatch.setattr(reader, "MAX_ROWS", 3)
+    task = Task(str(many), datetime.now(UTC), None, many, many.with_suffix(".rows"))
+    with pytest.raises(SourceError, match=r"many\.csv .*it has 5 rows"):
+        reader.Batch(CITY, CITY.source, [task]).read(task)
 
 
 def results(path: Path, fault: str, files: int, **limits: Any) -> dict[str, pa.Table | SourceError]:

@@ -1,0 +1,88 @@
+"""Contents of the first page, which templates, `index.js` and the published files show."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from shotspotter_assets.patrol.plan import ShiftTotals
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, IssueRecord, NoForecast
+
+Row = dict[str, Any]  # a place of a period: a row of the plan's table, or of likely cells with the same names
+
+
+@dataclass(frozen=True)
+class ShownPeriod:
+    """A shift, six hours or the whole day, with the places of its units or else the likeliest ones."""
+
+    name: str
+    anchor: str  # fragment of the page's address
+    kind: Literal["shift", "day"]
+    is_before: bool  # True if it belongs to the forecast of the day before
+    starts: datetime
+    ends: datetime
+    expected: float  # number of alerts
+    totals: ShiftTotals | None  # sums of the plan; None without units
+    shared: str  # drivers that all places share, in words
+    places: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class MapData:
+    """Data of the maps of one forecast, for `index.js`."""
+
+    cells: Sequence[int]
+    why: Sequence[str]  # drivers of each cell, in words
+    views: Mapping[str, object]  # classes and chances of the cells by number of the period and code of the type
+    streets: Sequence[Mapping[str, object]]  # the likeliest streets of the day
+    marks: Sequence[Sequence[Mapping[str, object]]]  # points of the places of each period
+    has_units: Sequence[bool]  # by period
+    reach: int  # of a unit, in metres
+
+
+@dataclass(frozen=True)
+class ShownDay:
+    """One forecast: the newest one, or the one before it."""
+
+    record: ForecastRecord
+    data: MapData
+    data_when_issued: str  # the known and the missing days then, in words
+    rounding: str  # rounding of the points that streets are ranked from, in words
+    periods: Sequence[ShownPeriod]
+    types: Sequence[str]  # names of the gunshot types with maps
+    cells_of_half: int  # number of cells in which half of the alerts are expected
+    table: pa.Table | None  # units of the plan
+    plan_note: str
+    totals_note: str
+
+    @property
+    def ends(self) -> datetime:
+        """End of the last period."""
+        return max(period.ends for period in self.periods)
+
+    @property
+    def top(self) -> Row:
+        """The likeliest place of the whole day."""
+        return self.periods[-1].places[0]
+
+
+@dataclass(frozen=True)
+class NewestForecast:
+    """The newest forecast and the one before it, part of whose hours may lie ahead."""
+
+    record: IssueRecord | None  # of the newest issue date
+    no_forecast: str = ""  # reason for no forecast
+    days: Sequence[ShownDay] = ()  # both forecasts in order
+    changes: str = ""  # differences between them, in words
+
+    @property
+    def forecast(self) -> ShownDay | None:
+        """The newest forecast; None without one."""
+        return self.days[-1] if isinstance(self.record, ForecastRecord) else None
+
+    @property
+    def nothing(self) -> NoForecast | None:
+        """The record of the reason for no forecast; None with a forecast, or without any record."""
+        return self.record if isinstance(self.record, NoForecast) else None
