@@ -17,6 +17,7 @@ from shotspotter_assets.evaluation.gate import NOT_TESTED
 from shotspotter_assets.evaluation.model_card import FLAGGED_PERCENT, NOT_FOR
 from shotspotter_assets.evaluation.walk_forward_report import WalkForwardReport
 from shotspotter_assets.geometry.cells import cell_metres
+from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.addresses import Status, published_files
 from shotspotter_assets.pages.first_page import newest_forecast
 from shotspotter_assets.pages.last_hours import SHOWN_HOURS, last_hours
