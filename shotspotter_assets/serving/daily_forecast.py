@@ -96,7 +96,7 @@ def _risk(record: ServingRecord, models: TrainedModels, stored: CityHistory) -> 
     mixes = None
     if hourly is not None:
         first_hour = hourly.hour_at(day_start(stored.issue_date + ONE_DAY, city.zone))
-        mixes = risk_tables.shown_mixes(record, models, hourly, history, first_hour, DAY_HOURS)
+        mixes = risk_tables.shown_mixes(record, models, hourly, first_hour, DAY_HOURS)
     try:
         next_day = risk_tables.next_day_table(record, models, history, mixes)
         drivers = models.next_day[record.candidate].drivers(history, history.next_day)

@@ -223,12 +223,10 @@ def forecast_now(
         models = replace(models, hourly=hourly, minutes=refitted.minutes or models.minutes)
     if models.hours is None:
         raise ValueError(f"City {city.name}: no next hours. {' '.join(dict.fromkeys(record.without.values()))}")
-    in_coverage = covered_mask(record.covered, city.shape)
-    history = until_now.history.hourly(in_coverage)
+    history = until_now.history.hourly(covered_mask(record.covered, city.shape))
     starts, probability = forecast_from(models.hours, history, now)
     first_hour = int(np.searchsorted(history.starts, starts))
-    longest = max(models.hours.models)
-    mixes = shown_mixes(record, models, history, until_now.history.daily(in_coverage), first_hour, longest)
+    mixes = shown_mixes(record, models, history, first_hour, max(models.hours.models))
     minutes = catalogue.NOWCAST_MINUTES.schema.empty_table()
     if models.minutes is not None:
         minutes = _minutes_table(models.hours, models.minutes, history, until_now.incidents, now)

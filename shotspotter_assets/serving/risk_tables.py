@@ -19,7 +19,7 @@ from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.forecaster import Fitted
 from shotspotter_assets.models.forecaster_registry import BASELINES, NETWORK
-from shotspotter_assets.models.gunshot_types import AlertRows, type_mixes
+from shotspotter_assets.models.gunshot_types import AlertRows
 from shotspotter_assets.models.history import History, firework_days
 from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
@@ -113,11 +113,11 @@ def next_hours_table(
 
 
 def shown_mixes(
-    record: ServingRecord, models: TrainedModels, history: HourlyHistory, daily: History, first_hour: int, hours: int
+    record: ServingRecord, models: TrainedModels, history: HourlyHistory, first_hour: int, hours: int
 ) -> Array | None:
     """Return type probabilities of alerts by hour from `first_hour` on and cell, shape (hours, cells, types).
 
-    Only hours before `first_hour` of the history, whose days are `daily`, are used. None if no types are shown.
+    Only hours before `first_hour` of the history are used. None if no types are shown.
     """
     if record.types_by is None or models.types is None:
         return None
@@ -127,8 +127,7 @@ def shown_mixes(
         np.repeat(first_hour + np.arange(hours), cells),
         np.tile(np.arange(cells), hours),
     )
-    mix = type_mixes(models.types, models.next_day, history, daily, rows)[record.types_by]
-    return mix().reshape(hours, cells, -1)
+    return models.types.predict(history, rows).reshape(hours, cells, -1)
 
 
 def first_hours(models: TrainedModels, history: HourlyHistory, first_hour: int, next_day: pa.Table) -> Array:

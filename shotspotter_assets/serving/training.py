@@ -143,10 +143,9 @@ def train(
         f"{train_days:,} days to train and {validation_days:,} to validate on, "
         f"{int(in_coverage.sum())} of {in_coverage.size} cells covered, {int(stored.alerts.sum()):,} alerts"
     )
-    fitted = _fit_next_day(training, names, context)
-    _judge(training, fitted, names[0])
+    _judge(training, _fit_next_day(training, names, context), names[0])
     history.clear_cache()
-    _fit_hours(training, hourly, incidents, fitted)
+    _fit_hours(training, hourly, incidents)
     return training
 
 
@@ -278,9 +277,7 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
     return training.to_serve((why, uncertain))
 
 
-def _fit_hours(
-    training: Training, names: Sequence[str], incidents: Incidents | None, next_day: Mapping[str, Fitted]
-) -> None:
+def _fit_hours(training: Training, names: Sequence[str], incidents: Incidents | None) -> None:
     """Fit forecasters of hours, minutes and types; `without` has the reasons for those that are absent or not shown."""
     city = training.stored.city
     without = training.without
@@ -298,7 +295,8 @@ def _fit_hours(
     if not city.is_of_gunfire:
         without[records.TYPES] = f"Forecasts of {city.target} have no kinds."
     elif types := training.try_add(records.TYPES, lambda: GunshotTypes.fit(by_hour, train, validation)):
-        table = type_forecasts(types, next_day, by_hour, training.history, validation, validation=True)
+        # Networks, which have a map of each type, are left out: their mixes are no better (docs/results.md).
+        table = type_forecasts(types, {}, by_hour, training.history, validation, validation=True)
         training.types_by, training.types_reason = shown_types(table)
         if training.types_by is None:
             without[records.TYPES] = training.types_reason
