@@ -1,7 +1,7 @@
 """Evaluation reports of a city by fold whose test window is over."""
 
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 from pydantic import Field
@@ -21,6 +21,12 @@ from shotspotter_assets.storage.catalogue import (
     Asset,
 )
 
+if TYPE_CHECKING:
+    from shotspotter_assets.evaluation.fold_report import FoldReport
+    from shotspotter_assets.evaluation.score_rows import ScoreTable
+    from shotspotter_assets.models.records import FoldRecord
+
+REPORT_FACTS: Final = {"train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate"}
 HOURS_APART: Final = 4  # between the scored forecasts of a horizon, so that short ones need no larger tables
 
 
@@ -61,49 +67,75 @@ def definitions(city: City) -> dg.Definitions:
 @for_each_target
 def evaluation_reports(config: ReportConfig, log: Log, store: Store, city: City, cutoff: date) -> panel.Metadata:
     """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
-    from shotspotter_assets.automation.stored import Stored
-    from shotspotter_assets.evaluation import fold_report as tested
-    from shotspotter_assets.evaluation.count_scores import count_rows, fold_counts, number_rows
+    from shotspotter_assets.evaluation.count_scores import count_rows, fold_counts
+    from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report
     from shotspotter_assets.evaluation.fold_window import FoldWindow
     from shotspotter_assets.evaluation.hourly_forecasts import fold_tables
-    from shotspotter_assets.evaluation.score_rows import ScoreTable, decision_rows
+    from shotspotter_assets.evaluation.score_rows import ScoreTable
     from shotspotter_assets.models.city_history import CityHistory, covered_mask
     from shotspotter_assets.models.records import FoldRecord
     from shotspotter_assets.models.trained_models import read_models
     from shotspotter_assets.serving.stored_alerts import stored_incidents
     from shotspotter_assets.storage.fingerprints import table_fingerprints
 
-    is_made = str(cutoff) in Stored.read(store, city).versions(Asset.FOLD_MODELS)
-    if is_made and not store.exists(FOLD_RECORD, city.name, cutoff):
+    if _has_no_models(store, city, cutoff):
         store.clear(FOLD_FORECASTS, city.name, cutoff)
         return {"note": f"Fold {cutoff} has no models of {city.target}; see the note of fold_models."}
-    record, last = FoldRecord.load(store, city.name, cutoff), with_windows(city, config.folds).last_test_day(cutoff)
-    stored = CityHistory.load(store, city, last, record.train[0]).complete()
+    record = FoldRecord.load(store, city.name, cutoff)
+    stored = CityHistory.load(
+        store, city, with_windows(city, config.folds).last_test_day(cutoff), first=record.train[0]
+    ).complete()
     window = FoldWindow.of(record, stored.daily(covered_mask(record.covered, city.shape)))
     models = read_models(store, FOLD_MODEL, record, cutoff)
-    forecasts = tested.fold_forecasts(models, window, log.info)
-    report, scores, table = tested.fold_report(window, forecasts)
-    numbers_of_alerts = fold_counts(models.counts, window, forecasts)
-    scores = ScoreTable(scores.rows | count_rows(numbers_of_alerts))
+    forecasts = fold_forecasts(models, window, log.info)
+    report, next_day_scores, table = fold_report(window, forecasts)
+    counts = fold_counts(models.counts, window, forecasts)
+    scores = ScoreTable(next_day_scores.rows | count_rows(counts))
     log.info(f"{city.name} {cutoff}: forecasting the next hours, minutes and the types, where the city has them")
-    incidents = stored_incidents(store, stored, cutoff)
-    files = fold_tables(stored, window, models, config.horizons, config.types, HOURS_APART, incidents)
-    pictures = tested.fold_pictures(window, table)
-    files |= {FOLD_FORECASTS: table, FOLD_COUNTS: numbers_of_alerts, FOLD_SCORES: scores.to_arrow()}
+    files = fold_tables(
+        stored,
+        window,
+        models,
+        config.horizons,
+        config.types,
+        HOURS_APART,
+        stored_incidents(store, stored, cutoff),
+    )
+    files |= {FOLD_FORECASTS: table, FOLD_COUNTS: counts, FOLD_SCORES: scores.to_arrow()}
+    pictures = fold_pictures(window, table)
     path = report.write_after(store, files | {FOLD_PICTURE.named(plot=name): png for name, png in pictures.items()})
-    own, rows = tested.own_models(record), tested.fold_rows(scores)
-    shown = {"train_days", "validation_days", "test_days", "covered_cells", "alerts", "base_rate"}
-    numbers = report.model_dump(include=shown)
-    for name in own:
+    return {
+        "data_version": table_fingerprints({cutoff: table.drop_columns(["date"])})[cutoff],
+        **_scores_shown(record, report, scores),
+        **{name: panel.picture(name, png) for name, png in pictures.items()},
+        "path": dg.MetadataValue.path(path),
+    }
+
+
+def _has_no_models(store: Store, city: City, cutoff: date) -> bool:
+    """Return True for a fold that was trained for other targets, and has too few events of this one."""
+    from shotspotter_assets.automation.stored import Stored
+
+    is_trained = str(cutoff) in Stored.read(store, city).versions(Asset.FOLD_MODELS)
+    return is_trained and not store.exists(FOLD_RECORD, city.name, cutoff)
+
+
+def _scores_shown(record: "FoldRecord", report: "FoldReport", scores: "ScoreTable") -> panel.Metadata:
+    """Return panel entries of a fold's scores: tables with a row for each model, and the numbers of its own models."""
+    from shotspotter_assets.evaluation.count_scores import number_rows
+    from shotspotter_assets.evaluation.fold_report import fold_rows, own_models
+    from shotspotter_assets.evaluation.score_rows import decision_rows
+
+    rows = fold_rows(scores)
+    trained = own_models(record)
+    numbers = report.model_dump(include=REPORT_FACTS)
+    for name in trained:
         numbers[f"{name}: log loss"] = scores.value("log_loss", name)
         numbers[f"{name}: gain"] = scores.value("gain_nats_per_positive", name)
     return {
-        "data_version": table_fingerprints({cutoff: table.drop_columns(["date"])})[cutoff],
         "best_model": rows[0]["model"],
         "scores": panel.table(rows),
         "numbers": panel.table(number_rows(scores)),
-        "accuracy": panel.table(decision_rows(scores, own)),
+        "accuracy": panel.table(decision_rows(scores, trained)),
         **panel.rounded(numbers),
-        **{name: panel.picture(name, png) for name, png in pictures.items()},
-        "path": dg.MetadataValue.path(path),
     }
