@@ -12,13 +12,16 @@ from shotspotter_assets.cities.city import City
 from shotspotter_assets.defs import panel
 from shotspotter_assets.defs.partitions import SINGLE_RUN, asset_key, mapping_of, partitions_of, run_days
 from shotspotter_assets.defs.requested_runs import replacing_run
-from shotspotter_assets.defs.resources import StoreResource
+from shotspotter_assets.defs.resources import Log, Store, StoreResource
 from shotspotter_assets.storage.catalogue import Asset
 from shotspotter_assets.storage.specs import Partitions, Whole
 from shotspotter_assets.storage.stored_file import StoredTable
 
 Body = Callable[..., panel.Metadata]
-"""Function of log, store, city and key that writes one partition (a day, or the cutoff of a fold) and returns its panel."""
+"""Function of log, store, city and key that writes one partition (a day, or the cutoff of a fold) and returns its panel.
+
+That of an asset with a launchpad also takes its `config`.
+"""
 
 
 def asset_decorator(
@@ -70,16 +73,17 @@ def city_asset(
     code_version: str,
     table: StoredTable | None = None,
 ) -> dg.AssetsDefinition:
-    """Build an asset whose partitions `body` makes one by one; its first argument is the configuration of a `launchpad`."""
+    """Build an asset whose partitions `body` makes one by one."""
 
     def materialize(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
+        """Write the partitions of a run, unless a newer run makes them again."""
         from shotspotter_assets.automation.stored import Stored
 
         if is_given_up(context):
             return
         opened = store.open()
         config = context.op_execution_context.op_config
-        make = body if launchpad is None else partial(body, launchpad.model_validate(config))
+        make = body if launchpad is None else partial(body, config=launchpad.model_validate(config))
 
         def write(key: date | None) -> str:
             metadata = make(context.log, opened, city, key)
@@ -116,12 +120,9 @@ def for_each_target(body: Body) -> Body:
     """Return a body that makes a partition for each target; the panel names targets if there are several."""
 
     @wraps(body)
-    def each_target(*arguments: Any) -> panel.Metadata:
-        store, city, key = arguments[-3:]
-        panels = [
-            (of_target, body(*arguments[:-3], target_store, of_target, key))
-            for target_store, of_target in city.by_target(store)
-        ]
+    def each_target(log: Log, store: Store, city: City, key: Any, config: dg.Config | None = None) -> panel.Metadata:
+        make = body if config is None else partial(body, config=config)
+        panels = [(view, make(log, of_target, view, key)) for of_target, view in city.by_target(store)]
         return panel.of_targets(panels)
 
     return each_target

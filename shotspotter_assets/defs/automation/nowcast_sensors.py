@@ -50,6 +50,7 @@ def _sensor(city: City, rules: NowcastRules) -> dg.SensorDefinition:
         description="Polls the source for new alerts, and forecasts the next minutes and hours at once.",
     )
     def sensor(context: dg.SensorEvaluationContext, store: StoreResource, sources: SourcesResource) -> dg.SensorResult:
+        """Issue a nowcast if rows changed or an hour began, and request the hour's refit."""
         from shotspotter_assets.pages.site import renew_last_hours
 
         nowcast, inputs = nowcaster(store, sources).issue(context.cursor or "")

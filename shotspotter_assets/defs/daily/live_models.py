@@ -41,7 +41,7 @@ def definitions(city: City) -> dg.Definitions:
     return dg.Definitions(assets=[models])
 
 
-def live_models(config: LiveModelConfig, log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
+def live_models(log: Log, store: Store, city: City, issue_date: date, config: LiveModelConfig) -> panel.Metadata:
     """Models that serve after the day, trained on the days up to it; a candidate has to pass the gate.
 
     The last 91 known days are for validation. Models are fitted for the lead: the days from the last known day to the
@@ -53,11 +53,11 @@ def live_models(config: LiveModelConfig, log: Log, store: Store, city: City, iss
     city = city.only(config.target) if config.target else city
     if config.approve:
         approve(store, city, issue_date, config.approve, config.approver, local_time.now())
-    return _models_of_target(config, log, store, city, issue_date)
+    return _models_of_target(log, store, city, issue_date, config)
 
 
 @for_each_target
-def _models_of_target(config: LiveModelConfig, log: Log, store: Store, city: City, issue_date: date) -> panel.Metadata:
+def _models_of_target(log: Log, store: Store, city: City, issue_date: date, config: LiveModelConfig) -> panel.Metadata:
     """Choose and store the models of a target, unless the stored ones can stay; return their panel."""
     from shotspotter_assets.models.forecaster import FitContext, training_backups
     from shotspotter_assets.models.next_day.shared_regression import read_shared

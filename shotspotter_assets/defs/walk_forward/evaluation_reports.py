@@ -65,7 +65,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 @for_each_target
-def evaluation_reports(config: ReportConfig, log: Log, store: Store, city: City, cutoff: date) -> panel.Metadata:
+def evaluation_reports(log: Log, store: Store, city: City, cutoff: date, config: ReportConfig) -> panel.Metadata:
     """Scores and forecasts of the fold's models and every baseline on the test window, on covered cells only."""
     from shotspotter_assets.evaluation.count_scores import count_rows, fold_counts
     from shotspotter_assets.evaluation.fold_report import fold_forecasts, fold_pictures, fold_report

@@ -43,7 +43,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 @for_each_target
-def fold_models(config: FoldModelConfig, log: Log, store: Store, city: City, cutoff: date) -> panel.Metadata:
+def fold_models(log: Log, store: Store, city: City, cutoff: date, config: FoldModelConfig) -> panel.Metadata:
     """All models that serve, and every baseline, fitted on the days before the cutoff; the last ones are for validation.
 
     A network of a killed run continues after its last epoch in a rerun with equal settings on the same machine.

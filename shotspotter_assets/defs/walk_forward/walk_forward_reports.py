@@ -71,7 +71,7 @@ def definitions(city: City) -> dg.Definitions:
 
 
 @for_each_target
-def walk_forward_reports(config: WalkForwardConfig, log: Log, store: Store, city: City, _: None) -> panel.Metadata:
+def walk_forward_reports(log: Log, store: Store, city: City, _: None, config: WalkForwardConfig) -> panel.Metadata:
     """All reported folds of the city pooled: gains over every baseline with intervals, the verdict, and the model card."""
     from shotspotter_assets.evaluation import walk_forward_report as pooled
     from shotspotter_assets.evaluation.model_card import model_card
