@@ -34,25 +34,23 @@ def minute_forecasts(
     lifts = fit_on_hours(past, history.until(begins), hours)
     issues = _issues(history, begins, hours_apart)
     instants = seconds_of(history.starts)[issues]
-    one_hour = expected_by_hours(hours, history, issues)
     observed = _observed(history, incidents, instants)
-    lift = _lift(lifts, history, incidents, instants)
-    longest = np.zeros_like(one_hour)
-    tables = []
-    for period, minutes in enumerate(MINUTES):
-        evenly = one_hour * minutes / 60
-        # A longer period holds the shorter ones, though each has separate lifts.
-        longest = np.maximum(longest, evenly * lift[:, period])
-        expected = {NEXT_MINUTES: longest, EVENLY: evenly}
-        table = forecasts_table(
+    periods = np.array(MINUTES)[:, None]
+    evenly = expected_by_hours(hours, history, issues)[:, None] * periods / 60
+    # A longer period holds the shorter ones, though each has separate lifts.
+    lifted = np.maximum.accumulate(evenly * _lift(lifts, history, incidents, instants), axis=1)
+    probability = {NEXT_MINUTES: _probability(lifted), EVENLY: _probability(evenly)}
+    tables = [
+        forecasts_table(
             history.clock.day[issues],
             np.nonzero(history.in_coverage),
             observed[:, period],
-            {name: clip_probability(-np.expm1(-number)).astype(np.float32) for name, number in expected.items()},
+            {name: values[:, period] for name, values in probability.items()},
             hours=history.clock.hour[issues],
             horizon=minutes,
         )
-        tables.append(table)
+        for period, minutes in enumerate(MINUTES)
+    ]
     return pa.concat_tables(tables)
 
 
@@ -61,6 +59,11 @@ def _issues(history: HourlyHistory, begins: datetime, hours_apart: int) -> Integ
     issues = history.issues(range(history.hour_at(begins), len(history)), 1)
     turn = (history.clock.hour[issues] + history.clock.day[issues].astype(np.int64)) % hours_apart
     return issues[turn == 0]
+
+
+def _probability(expected: Array) -> npt.NDArray[np.float32]:
+    """Return the probability of at least one of a Poisson number of incidents, same shape."""
+    return clip_probability(-np.expm1(-expected)).astype(np.float32)
 
 
 def _observed(history: HourlyHistory, incidents: Incidents, instants: Array) -> Booleans:
