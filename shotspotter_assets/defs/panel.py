@@ -15,7 +15,7 @@ from shotspotter_assets.storage.stored_file import StoredTable
 if TYPE_CHECKING:
     from shotspotter_assets.quality.finding import Finding
     from shotspotter_assets.serving.nowcasting import NowcastRecord
-    from shotspotter_assets.sources.day_table import Day, DayState
+    from shotspotter_assets.sources.day_table import Day
 
 SIGNIFICANT_DIGITS: Final = 4
 SHOWN_DAYS: Final = 200
@@ -55,11 +55,6 @@ def day_state(day: "Day") -> dict[str, bool | str]:
     if day.rows and day.state == "known":
         return {}
     return {"known": day.is_counted, "state": day.state, "why_known" if day.is_counted else "why_not_known": day.why}
-
-
-def day_version(version: str, state: "DayState") -> str:
-    """Return the data version of a day: it differs as long as the day counts in no history."""
-    return version if state in ("known", "silent") else f"{version} {state}"
 
 
 def picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:

@@ -39,7 +39,6 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.cities.stored_settings import refuse_other_settings
         from shotspotter_assets.cleaning.alerts import DAYS_BEFORE, clean_alerts
         from shotspotter_assets.sources.day_table import DayTable
-        from shotspotter_assets.storage.fingerprints import table_fingerprints
         from shotspotter_assets.storage.lineage import Origin, begin_lineage, record_lineage
 
         if is_given_up(context, same_day=True):
@@ -54,16 +53,14 @@ def definitions(city: City) -> dg.Definitions:
         since = days[0] - timedelta(days=DAYS_BEFORE)
         before = opened.read_present(RAW_ROWS, city.name, since, days[0] - ONE_DAY)
         cleaned = clean_alerts(raw if before is None else pa.concat_tables([before, raw]), days, city)
-        alerts = {day: result.alerts for day, result in cleaned.items()}
         begin_lineage(opened, Asset.CLEANED_ALERTS, city.name, {day: table.made_from(day) for day in days})
         with opened.alone(CLEANED.asset, city.name):
             opened.write_tables(REJECTED, {day: result.rejected for day, result in cleaned.items()}, city.name)
-            opened.write_tables(CLEANED, alerts, city.name)
+            opened.write_tables(CLEANED, {day: result.alerts for day, result in cleaned.items()}, city.name)
         record_lineage(opened, Asset.CLEANED_ALERTS, city.name, {day: Origin(table.made_from(day)) for day in days})
-        versions = table_fingerprints(alerts)
         for day, result in cleaned.items():
             state = table.days[day]
-            metadata = _metadata(result.account) | {"data_version": panel.day_version(versions[day], state.state)}
+            metadata = _metadata(result.account) | {"data_version": table.made_from(day)}
             metadata |= {} if city.time_precision == "second" else {"time_precision": city.time_precision}
             context.add_asset_metadata(metadata | panel.day_state(state), partition_key=str(day))
         _log_account(context, city, cleaned)

@@ -30,7 +30,6 @@ def definitions(city: City) -> dg.Definitions:
         from shotspotter_assets.cities.stored_settings import refuse_other_settings
         from shotspotter_assets.gridding.tensors import sparse_tensors
         from shotspotter_assets.sources.day_table import DayTable
-        from shotspotter_assets.storage.fingerprints import table_fingerprints
         from shotspotter_assets.storage.lineage import Key, Origin, begin_lineage, read_lineage, record_lineage
 
         if is_given_up(context, same_day=True):
@@ -47,13 +46,12 @@ def definitions(city: City) -> dg.Definitions:
         begin_lineage(opened, Asset.GRID_TENSORS, city.name, {day: origin.made_from for day, origin in origins.items()})
         opened.write_tables(TENSORS, tensors, city.name)
         record_lineage(opened, Asset.GRID_TENSORS, city.name, origins)
-        versions = table_fingerprints(tensors)
         for day, tensor in tensors.items():
             metadata = {
                 city.counted: int(tensor["count"].to_numpy().sum()),
                 "entries": tensor.num_rows,
                 "time_precision": city.time_precision,
-                "data_version": panel.day_version(versions[day], table.days[day].state),
+                "data_version": origins[day].made_from if day in origins else table.made_from(day),
                 **panel.day_state(table.days[day]),
             }
             context.add_asset_metadata(metadata, partition_key=str(day))

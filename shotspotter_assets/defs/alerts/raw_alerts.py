@@ -39,15 +39,14 @@ def definitions(city: City) -> dg.Definitions:
 
         One run reads a whole range of days with one scan of the sources. A day without alerts is a file without rows. The
         table of days says of each day whether it is known, silent, not known yet, or held back because most of its rows
-        cannot be used, and why. The data version of a day is a hash of its rows and of its state.
+        cannot be used, and why. The data version of a day is that of its rows, settings and state in the table.
         """
         from shotspotter_assets.calendar.dates import rows_of_days
         from shotspotter_assets.cities.stored_settings import SETTINGS, settings_hash
         from shotspotter_assets.quality.day_decisions import stored_states
         from shotspotter_assets.sources.day_table import DayTable
-        from shotspotter_assets.sources.schema import PUBLISHED, keep_first_seen, read_sources
+        from shotspotter_assets.sources.schema import keep_first_seen, read_sources
         from shotspotter_assets.sources.snapshot import record_answer, take_snapshot
-        from shotspotter_assets.storage.fingerprints import day_fingerprints
 
         opened = store.open()
         days = run_days(context, city)
@@ -69,11 +68,10 @@ def definitions(city: City) -> dg.Definitions:
             claimed = DayTable.claim(opened, city.name, stored)
             opened.write_tables(RAW_ROWS, by_day, city.name)
             DayTable.finish(opened, city.name, stored, claimed)
-        versions = day_fingerprints(rows.select(PUBLISHED), list(by_day))
         for day, entry in stored.items():
             metadata: panel.Metadata = {
                 "dagster/partition_row_count": by_day[day].num_rows,
-                "data_version": panel.day_version(versions[day], entry.state),
+                "data_version": entry.version,
                 **panel.day_state(entry),
             }
             context.add_asset_metadata(metadata, partition_key=str(day))

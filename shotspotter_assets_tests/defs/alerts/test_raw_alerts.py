@@ -4,7 +4,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from shotspotter_assets.storage.catalogue import RAW_ROWS
+from shotspotter_assets.sources.day_table import DayTable
+from shotspotter_assets.storage.catalogue import RAW_ROWS, Asset
+from shotspotter_assets.storage.lineage import read_lineage
 from shotspotter_assets_tests.defs.alerts.landing_town import CITY, LandingTown
 from shotspotter_assets_tests.defs.chain import stale_days
 
@@ -22,6 +24,11 @@ FIRST, LATER = datetime(2024, 3, 6, tzinfo=UTC), datetime(2024, 3, 9, tzinfo=UTC
 class Town(LandingTown):
     def stale(self, asset: str) -> list[str]:
         return stale_days(self.on, self.instance, CITY, asset, DAYS)
+
+    def not_current(self) -> list[str]:
+        """The days that automation would grid again: those with other rows, and the days after them."""
+        table, grids = DayTable.read(self.store, CITY), read_lineage(self.store, Asset.GRID_TENSORS, CITY)
+        return [day for day in DAYS if grids[day].made_from != table.made_from(date.fromisoformat(day))]
 
     def read(self) -> list[dict]:
         return self.store.read_window(RAW_ROWS, CITY, date(2024, 3, 1), date(2024, 3, 5)).to_pylist()
@@ -53,15 +60,17 @@ def test_a_corrected_and_a_late_row_make_their_own_days_stale(town: Town) -> Non
     assert received == {"a": LATER, "b": FIRST, "c": FIRST, "d": LATER}
     town.run(assets=["cleaned_alerts"])
     assert town.stale("cleaned_alerts") == []
-    assert town.stale("grid_tensors") == ["2024-03-02", "2024-03-05"]
+    assert town.stale("grid_tensors") == ["2024-03-02", "2024-03-03", "2024-03-05"] == town.not_current()
 
 
-def test_a_repair_that_changes_no_alert_stops_at_the_cleaned_alerts(town: Town) -> None:
+def test_the_ui_shows_the_days_that_the_lineage_has_for_outdated(town: Town) -> None:
     town.land(*ROWS[:2], *ROWS[3:], at=LATER)
     town.run(assets=["raw_alerts"])
     assert town.stale("cleaned_alerts") == ["2024-03-03"]
     town.run(assets=["cleaned_alerts"])
-    assert town.stale("grid_tensors") == []
+    assert town.stale("grid_tensors") == ["2024-03-03", "2024-03-04"] == town.not_current()
+    town.run(assets=["grid_tensors"])
+    assert town.stale("grid_tensors") == [] == town.not_current()
 
 
 def test_a_file_that_is_tidied_away_does_not_empty_its_days(town: Town) -> None:
