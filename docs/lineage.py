@@ -1,4 +1,4 @@
-"""Draws the assets of one city and what each is built from."""
+"""Draws the assets of one city and what each is built from: `python -m docs.lineage` writes the picture."""
 
 from collections import defaultdict
 from io import BytesIO
@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from shotspotter_assets.cities.city import City
+from shotspotter_assets.city_files import load_cities
+from shotspotter_assets.settings import CHECKOUT
 from shotspotter_assets.storage.catalogue import ALERTS, TRAINING, Asset
 from shotspotter_assets.storage.specs import Whole
 
@@ -85,3 +87,7 @@ def _draw(axes: Axes, asset: Asset, places: Places) -> None:
         start = (from_x + BOX_WIDTH + 0.06, from_y + BOX_HEIGHT / 2)
         end = (x - 0.06, y + BOX_HEIGHT / 2)
         axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=9, color="#777777", lw=0.9))
+
+
+if __name__ == "__main__":
+    (CHECKOUT / "docs" / "pictures" / "lineage.svg").write_bytes(lineage(load_cities()["simulated_city"]))

@@ -80,4 +80,4 @@ def test_the_lineage_shows_the_assets_of_a_city() -> None:
     assets = {asset for asset in Asset if city.has(asset) and asset is not Asset.SHARED_MODELS}
     for svg in (lineage(city), (PICTURES / "lineage.svg").read_bytes()):
         texts = ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
-        assert {text.text for text in texts} == assets, "run `make pictures`"
+        assert {text.text for text in texts} == assets, "run python -m docs.lineage"

@@ -15,9 +15,10 @@ from shotspotter_assets.definitions import build_definitions
 from shotspotter_assets.defs import resources as project
 from shotspotter_assets.defs.partitions import RANGE_END, RANGE_START, range_tags
 from shotspotter_assets.settings import Settings
+from shotspotter_assets.storage.catalogue import ALERTS
 
 CITIES = load_cities(Path(__file__).parents[1] / "data" / "cities")
-DAILY = ("raw_alerts", "cleaned_alerts", "grid_tensors")
+DAILY = ALERTS
 DAILY_CHECKS = ("rows_are_conserved", "counts_equal_alerts")
 TINY_NETWORK = {
     "models": ["conv_lstm"],

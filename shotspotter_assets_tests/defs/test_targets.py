@@ -21,13 +21,13 @@ from shotspotter_assets.serving.issued_scores import ScoreRecord
 from shotspotter_assets.serving.retraining import choose_models
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage import catalogue
-from shotspotter_assets.storage.catalogue import Asset
+from shotspotter_assets.storage.catalogue import PRODUCTS, Asset
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets_tests.defs.chain import materialize, resources, run_days, run_fold, with_city
 from shotspotter_assets_tests.instances import instance_in_memory
 
 DAY, NEXT, FOLD = date(2024, 1, 20), date(2024, 1, 21), date(2024, 1, 1)
-DAILY = ("live_models", "risk_forecasts", "street_risk", "patrol_plans", "forecast_scores")
+DAILY = (*PRODUCTS, Asset.FORECAST_SCORES)
 RULES = PatrolRules(shifts=(Shift(name="evening", start=16, end=0, units=2),), weights={"robbery": 0.5})
 CITIES = with_city(
     "tiny_city", event_types={"robbery": ("Multiple_Gunshots",), "arson": ("Arson",)}, patrol=RULES,

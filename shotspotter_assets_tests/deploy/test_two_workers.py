@@ -9,13 +9,13 @@ import dagster as dg
 import pytest
 
 from shotspotter_assets.defs.partitions import range_tags
+from shotspotter_assets.storage.catalogue import ALERTS
 from shotspotter_assets_tests.deploy.machines import PARTITIONS, RUNS, TOWN, Machines, machines_on
 from shotspotter_assets_tests.postgres_server import PostgresServer
 from shotspotter_assets_tests.rabbitmq_server import RabbitmqServer
 from shotspotter_assets_tests.s3_server import S3Server
 
 CITIES = ("town_a", "town_b", "town_c")
-ASSETS = ("raw_alerts", "cleaned_alerts", "grid_tensors")
 FIRST, DAYS = date(2023, 7, 1), 40
 LAST = FIRST + timedelta(days=DAYS - 1)
 RANGE = range_tags(FIRST, LAST)
@@ -37,7 +37,7 @@ def stored_days(server: S3Server, root: str) -> Counter[tuple[str, str]]:
     pages = server.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
     names = [item["Key"].removeprefix(f"{prefix}/") for page in pages for item in page.get("Contents", [])]
     folders = {tuple(part.split("=")[-1] for part in name.split("/")[:3]) for name in names if "/date=" in name}
-    return Counter((asset, city) for asset, city, _ in folders if asset in ASSETS)
+    return Counter((asset, city) for asset, city, _ in folders if asset in ALERTS)
 
 
 @pytest.mark.slow
@@ -53,7 +53,7 @@ def test_every_partition_is_complete_once_after_a_worker_is_killed(
         machines.instance() as instance,
     ):
         machines.start_all("worker_1", "worker_2")
-        city_of = {machines.launch(city, ASSETS, RANGE): city for city in CITIES}
+        city_of = {machines.launch(city, ALERTS, RANGE): city for city in CITIES}
 
         def steps(run_id: str, event: dg.DagsterEventType) -> set[str]:
             logs = instance.all_logs(run_id, of_type=event)
@@ -75,15 +75,15 @@ def test_every_partition_is_complete_once_after_a_worker_is_killed(
         [retry] = [run for run in shown_runs(machines) if run["parentRunId"] == lost]
         assert (failure["runId"], retry["status"]) == (lost, "SUCCESS")
         days = [(FIRST + timedelta(days=at)).isoformat() for at in range(DAYS)]
-        recorded = {(asset, city): recorded_days(instance, city, asset) for asset in ASSETS for city in CITIES}
+        recorded = {(asset, city): recorded_days(instance, city, asset) for asset in ALERTS for city in CITIES}
         started = steps(lost, dg.DagsterEventType.STEP_START)
         done = steps(lost, dg.DagsterEventType.STEP_SUCCESS)
-        assert started >= done >= {ASSETS[0]}
+        assert started >= done >= {ALERTS[0]}
         for asset in started - done:  # killed between the record of its days and that of its success, it runs again
             recorded[asset, city_of[lost]] = sorted(set(recorded[asset, city_of[lost]]))
         assert recorded == dict.fromkeys(recorded, days)
         nodes = machines.ask(PARTITIONS)["assetNodes"]
         shown = {tuple(node["assetKey"]["path"]): node["partitionStats"] for node in nodes}
         complete = {"numMaterialized": DAYS, "numFailed": 0, "numMaterializing": 0}
-        assert [shown[city, asset] for city in CITIES for asset in ASSETS] == [complete] * len(CITIES) * len(ASSETS)
+        assert [shown[city, asset] for city in CITIES for asset in ALERTS] == [complete] * len(CITIES) * len(ALERTS)
     assert stored_days(s3_server, s3_store_root) == dict.fromkeys(recorded, DAYS)
