@@ -85,8 +85,8 @@ def public_holidays(country: str, days: Days) -> Days:
     import holidays
 
     name, _, subdivision = country.partition("-")
-    own = {year + 1970 for year in np.unique(days.astype("datetime64[Y]").astype(np.int64)).tolist()}
-    years = {year + shift for year in own for shift in (-1, 0, 1)}
+    years_of_days = np.unique(days.astype("datetime64[Y]").astype(np.int64) + 1970)
+    years = (years_of_days[:, None] + [-1, 0, 1]).ravel().tolist()
     return np.array(list(holidays.country_holidays(name, subdiv=subdivision or None, years=years)), "datetime64[D]")
 
 

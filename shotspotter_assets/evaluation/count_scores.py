@@ -119,8 +119,8 @@ def count_rows(counts: pa.Table) -> Rows:
 
 def number_rows(scores: ScoreTable) -> list[dict[str, str | float | None]]:
     """Return a row of the scores of numbers for each method, the best one first."""
-    shown = {"nats": "log_loss", "RMSE": "rmse", "MAE": "mae", "expected / observed": "expected_over_observed"}
+    titles = {"nats": "log_loss", "RMSE": "rmse", "MAE": "mae", "expected / observed": "expected_over_observed"}
     return [
-        {"numbers by": name} | {title: scores.value(score, name, COUNTS) for title, score in shown.items()}
+        {"numbers by": name} | {title: scores.value(score, name, COUNTS) for title, score in titles.items()}
         for name in scores.models(COUNTS)
     ]

@@ -1,6 +1,6 @@
 """Forecasts of a fold's test minutes as a table: the lift table beside the hour's forecast spread evenly."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Final
 
 import numpy as np
@@ -30,8 +30,7 @@ def minute_forecasts(
     day has its share. Raises HourlyHistoryError if incidents or hours do not suffice.
     """
     begins = day_start(cutoff, history.city.zone)
-    past = incidents.within(-np.inf, begins.astimezone(UTC).timestamp())
-    lifts = fit_on_hours(past, history.until(begins), hours)
+    lifts = fit_on_hours(incidents.within(-np.inf, begins.timestamp()), history.until(begins), hours)
     issues = _issues(history, begins, hours_apart)
     instants = seconds_of(history.starts)[issues]
     observed = _observed(history, incidents, instants)

@@ -1,6 +1,6 @@
 """Report of a city over all folds: scores with intervals, and the gate's verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from itertools import pairwise
 from typing import Any, Final
@@ -59,7 +59,8 @@ class WalkForwardReport(StoredRecord):
 def walk_forward_report(
     *,
     city: City,
-    candidates: tuple[str, str],
+    candidate: str,
+    hourly_candidate: str,
     newest: FoldRecord,
     folds: Folds,
     hourly: Folds,
@@ -69,10 +70,9 @@ def walk_forward_report(
 ) -> tuple[WalkForwardReport, score_rows.ScoreTable]:
     """Return the report of a city and its scores from the tables of its folds, `catalogue.FOLD_FORECASTS` and others.
 
-    `newest` is the last fold's record; `candidates`, of days and hours, are named before their scores are seen. Raises
+    `newest` is the last fold's record. Both candidates, of days and hours, are named before their scores are seen. Raises
     ValueError if there is no fold, one lacks a needed forecast (hours: `climatology`), or two forecast one day.
     """
-    candidate, hourly_candidate = candidates
     _require_forecasts(city, folds, candidate)
     forecasts = forecasts_table.pool_tables(list(folds.values()))
     verdict = verdict_on(forecasts, candidate, city.gate)
@@ -124,25 +124,26 @@ def _horizons(folds: Folds, candidate: str) -> tuple[dict[int, Verdict], score_r
     """Return verdicts and scores by horizon; overlapping periods do not narrow intervals, as whole weeks are drawn."""
     verdicts: dict[int, Verdict] = {}
     rows: score_rows.Rows = {}
-    if not folds:
-        return verdicts, rows
-    pooled = forecasts_table.pool_tables(list(folds.values()))
-    for hours in np.unique(pooled["horizon"].to_numpy()).tolist():
-        part = pooled.filter(pa.array(pooled["horizon"].to_numpy() == hours))
-        verdicts[hours] = verdict_on(part, candidate)
-        rows |= score_rows.all_rows(part, baselines_in(part), HORIZON, str(hours), CLIMATOLOGY)
+    for hours, forecasts in _by_horizon(folds):
+        verdicts[hours] = verdict_on(forecasts, candidate)
+        rows |= score_rows.all_rows(forecasts, baselines_in(forecasts), HORIZON, str(hours), CLIMATOLOGY)
     return verdicts, rows
 
 
 def _minute_rows(folds: Folds) -> score_rows.Rows:
     """Return scores by minutes ahead, with the gain over the hour's forecast spread evenly."""
     rows: score_rows.Rows = {}
+    for minutes, forecasts in _by_horizon(folds):
+        rows |= score_rows.all_rows(forecasts, [EVENLY], MINUTES, str(minutes), EVENLY)
+    return rows
+
+
+def _by_horizon(folds: Folds) -> Iterator[tuple[int, pa.Table]]:
+    """Yield each horizon with its forecasts in all folds; nothing without folds."""
     if folds:
         pooled = forecasts_table.pool_tables(list(folds.values()))
-        for minutes in np.unique(pooled["horizon"].to_numpy()).tolist():
-            part = pooled.filter(pc.equal(pooled["horizon"], minutes))
-            rows |= score_rows.all_rows(part, [EVENLY], MINUTES, str(minutes), EVENLY)
-    return rows
+        for horizon in np.unique(pooled["horizon"].to_numpy()).tolist():
+            yield horizon, pooled.filter(pc.equal(pooled["horizon"], horizon))
 
 
 def _require_forecasts(city: City, folds: Folds, candidate: str) -> None:

@@ -194,14 +194,14 @@ class Explorer:
 
 def _show(output: ipw.Output, views: Callable[[], Iterator[Any]]) -> None:
     """Show figures and tables in an output; an error is shown after the views made before it."""
-    shown: list[dict[str, Any]] = []
+    outputs: list[dict[str, Any]] = []
     try:
         for view in views():
             if isinstance(view, go.Figure):
-                shown.append({FIGURE: json.loads(view.to_json())})
+                outputs.append({FIGURE: json.loads(view.to_json())})
             else:  # names with spaces may break into lines
                 spaced = view.rename(columns=lambda name: name.replace("_", " "))
-                shown.append({"text/html": spaced.to_html(float_format="{:.4f}".format)})
+                outputs.append({"text/html": spaced.to_html(float_format="{:.4f}".format)})
     except (ValueError, StoreError, yaml.YAMLError) as error:
-        shown.append({"text/plain": str(error)})
-    output.outputs = tuple({"output_type": "display_data", "data": data, "metadata": {}} for data in shown)
+        outputs.append({"text/plain": str(error)})
+    output.outputs = tuple({"output_type": "display_data", "data": data, "metadata": {}} for data in outputs)

@@ -98,6 +98,6 @@ def fold_text(report: FoldReport, scores: ScoreTable) -> str:
     lines = [facts, f"{'model':22s}" + "".join(f"{title:>13s}" for title, _ in SHOWN_SCORES.values())]
     for name in scores.models():
         values = [scores.value(score, name) for score in SHOWN_SCORES]
-        shown = f"{name} *" if name in BASELINES else name
-        lines.append(f"{shown:22s}" + "".join(f"{'-':>13s}" if value is None else f"{value:13.4f}" for value in values))
+        title = f"{name} *" if name in BASELINES else name
+        lines.append(f"{title:22s}" + "".join(f"{'-':>13s}" if value is None else f"{value:13.4f}" for value in values))
     return "\n".join(lines)

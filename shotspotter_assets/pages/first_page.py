@@ -34,6 +34,7 @@ from shotspotter_assets.patrol.cover import reach_matrix
 from shotspotter_assets.patrol.dispatch import PlanRecord, read_plan
 from shotspotter_assets.patrol.plan import ShiftTotals
 from shotspotter_assets.patrol.shifts import shift_forecasts, shift_window, totals_note
+from shotspotter_assets.serving.forecast_facts import is_of_grid, next_day_rows
 from shotspotter_assets.serving.issued_forecasts import (
     ForecastRecord,
     IssueRecord,
@@ -41,7 +42,7 @@ from shotspotter_assets.serving.issued_forecasts import (
     load_record,
     why_none_issued,
 )
-from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS, is_of_grid, next_day_rows
+from shotspotter_assets.serving.risk_tables import TYPE_COLUMNS
 from shotspotter_assets.serving.street_ranking import StreetRecord, top_street_lines
 from shotspotter_assets.sources.days_in_words import data_in_words
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, STREETS

@@ -20,8 +20,8 @@ from shotspotter_assets.geometry.cells import Plane, cell_numbers, cells_at
 from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.forecaster_registry import HISTORICAL_MEAN
 from shotspotter_assets.pages.words import amount, chance, chance_classes, long_day
+from shotspotter_assets.serving.forecast_facts import MODEL_PREFIX, is_of_grid, next_day_rows
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, load_record
-from shotspotter_assets.serving.risk_tables import MODEL_PREFIX, is_of_grid, next_day_rows
 from shotspotter_assets.storage.catalogue import CLEANED, FORECAST, PLAN, TENSORS, Asset
 from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.lineage import read_lineage

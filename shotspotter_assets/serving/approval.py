@@ -59,11 +59,14 @@ def waiting_models(store: Store, city: City, last: date) -> list[WaitingModels]:
 
 def approve(store: Store, city: City, issue_date: date, version: str, approver: str, now: datetime) -> None:
     """Record who approved models; raise ValueError without a name, or if they are not the newest ones of a target and lead."""
-    stores = [one for one, _ in city.by_target(store) if version in _newest_by_lead(one, city, issue_date)]
+    stores = [
+        of_target for of_target, _ in city.by_target(store) if version in _newest_by_lead(of_target, city, issue_date)
+    ]
     if not stores:
-        waiting = [f"{one.models.version} ({one.models.served})" for one in waiting_models(store, city, issue_date)]
+        newest = [waiting.models for waiting in waiting_models(store, city, issue_date)]
+        allowed = ", ".join(f"{record.version} ({record.served})" for record in newest) or "none"
         raise ValueError(
-            f"{city.name}|{issue_date}: approve: no models of version {version} wait (allowed: {', '.join(waiting) or 'none'})."
+            f"{city.name}|{issue_date}: approve: no models of version {version} wait (allowed: {allowed})."
         )
     if not approver.strip():
         raise ValueError(
@@ -76,8 +79,8 @@ def approve(store: Store, city: City, issue_date: date, version: str, approver: 
         approvers = {version: approver.strip()} | before.approvers
         return Approvals(city=city.name, approved=instants, approvers=approvers).content()
 
-    for one in stores:  # targets that count equal events have equal models
-        one.update(APPROVALS, city.name, Approvals.model_validate_json, approved)
+    for of_target in stores:  # targets that count equal events have equal models
+        of_target.update(APPROVALS, city.name, Approvals.model_validate_json, approved)
 
 
 def serve_approved(

@@ -20,8 +20,18 @@ from shotspotter_assets.models.next_hours.hourly_forecaster import predict_all
 from shotspotter_assets.models.stack import LONG_LEAD_DAYS
 from shotspotter_assets.models.trained_models import TrainedModels
 from shotspotter_assets.serving import risk_tables
-from shotspotter_assets.serving.issued_forecasts import Forecast, ForecastRecord, content_version, grid_version, is_over
+from shotspotter_assets.serving.forecast_facts import with_facts
+from shotspotter_assets.serving.issued_forecasts import (
+    Forecast,
+    ForecastRecord,
+    NoForecast,
+    content_version,
+    grid_version,
+    is_over,
+)
 from shotspotter_assets.serving.serving_record import ServingRecord
+from shotspotter_assets.storage.catalogue import FORECAST
+from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
 INTERVAL: Final = "80% interval of the probability: how far the level of whole weeks was off on the validation window."
@@ -54,7 +64,7 @@ def forecast_day(record: ServingRecord, models: TrainedModels, stored: CityHisto
     replayed = is_over(forecast_date, city, now)
     tables = [risk.next_day] if risk.next_hours is None else [risk.next_day, risk.next_hours]
     table = pa.concat_tables(tables, promote_options="default")
-    table = risk_tables.with_facts(table, city, stored.lead, (low, high), replayed)
+    table = with_facts(table, city, stored.lead, (low, high), replayed)
     top = risk_tables.top_locations(risk.next_day, risk.drivers, city)
     cells = [f"{row},{column}" for row, column in record.covered]
     return Forecast(
@@ -128,6 +138,21 @@ def _days_at_lead(record: ServingRecord, stored: CityHistory) -> CityHistory:
     if not place.items() <= record.settings.items():
         raise ValueError(f"{key}: box or grid has changed since the training. Materialize live_models for {key}.")
     return stored.until(stored.issue_date - timedelta(days=record.lead - 1))
+
+
+def withheld(store: Store, stored: CityHistory, why: str = "") -> NoForecast:
+    """Return the record of an issue date without a forecast; `why` is by default a last known day too long ago."""
+    issued = store.days_present(FORECAST, stored.city.name, last=stored.issue_date - ONE_DAY)
+    return NoForecast(
+        city=stored.city.name,
+        issue_date=stored.issue_date,
+        forecast_date=stored.issue_date + ONE_DAY,
+        lead=stored.lead,
+        last_known=stored.last_known,
+        data=stored.data_in_words,
+        no_forecast=f"No forecast is issued. {why or stored.lateness}",
+        last_issued=max(issued, default=None),
+    )
 
 
 def _interval_in_words(record: ServingRecord, stored: CityHistory) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from shotspotter_assets.calendar.local_time import ONE_DAY, day_start, days_between
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.stored_settings import grid_settings
+from shotspotter_assets.serving.forecast_facts import is_of_grid, next_day_rows
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.sources.days_in_words import data_in_words
 from shotspotter_assets.storage.catalogue import FORECAST, FORECAST_RECORD, HOURLY, RISK_MAP, TOP_LOCATIONS
@@ -18,9 +19,6 @@ from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
 from shotspotter_assets.wording import number_of
-
-if TYPE_CHECKING:
-    from shotspotter_assets.models.city_history import CityHistory
 
 
 class IssuedVersion(BaseModel):
@@ -136,8 +134,6 @@ def issued_record(store: Store, city: City, issue_date: date, now: datetime) -> 
 
 def issued_on_grid(store: Store, city: City, issue_date: date, now: datetime) -> ForecastRecord | None:
     """Return `issued_record`; None for one whose table is damaged or on an older grid."""
-    from shotspotter_assets.serving.risk_tables import is_of_grid
-
     record = issued_record(store, city, issue_date, now)
     table = None if record is None else store.find_sound_table(FORECAST, city.name, issue_date, ["row"])
     return record if table is not None and is_of_grid(table, city) else None
@@ -182,21 +178,6 @@ def _after_earlier(store: Store, record: IssueRecord) -> IssueRecord:
     return record.model_copy(update={"earlier": before.versions})
 
 
-def withheld(store: Store, stored: "CityHistory", why: str = "") -> NoForecast:
-    """Return the record of an issue date without a forecast; `why` is by default a last known day too long ago."""
-    issued = store.days_present(FORECAST, stored.city.name, last=stored.issue_date - ONE_DAY)
-    return NoForecast(
-        city=stored.city.name,
-        issue_date=stored.issue_date,
-        forecast_date=stored.issue_date + ONE_DAY,
-        lead=stored.lead,
-        last_known=stored.last_known,
-        data=stored.data_in_words,
-        no_forecast=f"No forecast is issued. {why or stored.lateness}",
-        last_issued=max(issued, default=None),
-    )
-
-
 def why_none_issued(store: Store, city: City) -> str:
     """Return why no forecast of a target was ever issued, in words."""
     table = DayTable.read(store, city.name)
@@ -219,8 +200,6 @@ def load_record(store: Store, city: str, issue_date: date) -> IssueRecord:
 
 def next_day_forecasts(store: Store, city: City, first: date, last: date) -> dict[date, pa.Table]:
     """Return the next-day rows of sound forecasts for `first` to `last`, by forecast date, without those on older grids."""
-    from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
-
     issued = sorted(store.days_present(FORECAST, city.name, first - ONE_DAY, last - ONE_DAY))
     tables = {issue_date + ONE_DAY: store.find_sound_table(FORECAST, city.name, issue_date) for issue_date in issued}
     return {

@@ -1,6 +1,5 @@
 """Scores of issued forecasts, by day and rolling over weeks."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -23,7 +22,7 @@ from shotspotter_assets.models.alert_counts import CountDistribution
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.models.forecaster_registry import BASELINES, HISTORICAL_MEAN, NETWORK
 from shotspotter_assets.models.probability import clip_probability
-from shotspotter_assets.serving.risk_tables import CANDIDATE_COLUMN, MODEL_PREFIX, TOTAL, is_replayed, lead_of
+from shotspotter_assets.serving.forecast_facts import CANDIDATE_COLUMN, MODEL_PREFIX, is_replayed, lead_of, total_of
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST_SCORES
 from shotspotter_assets.storage.stored_record import StoredRecord
@@ -165,7 +164,7 @@ def scored_numbers(forecasts: Mapping[date, pa.Table], history: CityHistory) -> 
         yesterday = (scored_date - history.days[0]).days - 1
         mean = totals[yesterday][row, column] / max(known_days[yesterday], 1) if yesterday >= 0 else 0.0
         counts = CountDistribution.of_forecast(forecast)
-        total_low, total_high = json.loads(forecast.schema.metadata[TOTAL.encode()])
+        total_low, total_high = total_of(forecast)
         columns: dict[str, Any] = {
             "date": np.array(scored_date, "datetime64[D]"),
             "row": row,

@@ -7,13 +7,11 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.special import expit, logit
 
 from shotspotter_assets.arrays import Array, Booleans
 from shotspotter_assets.calendar import dates
 from shotspotter_assets.cities.city import GUNSHOT_TYPES, City
-from shotspotter_assets.cities.stored_settings import GRID, grid_settings
 from shotspotter_assets.geometry.cells import cell_edges, cell_middles
 from shotspotter_assets.geometry.shapes import polygon_feature
 from shotspotter_assets.models.alert_counts import CountDistribution
@@ -25,16 +23,11 @@ from shotspotter_assets.models.hourly_history import HourlyHistory
 from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_hours.hourly_inputs import fireworks_ahead
 from shotspotter_assets.models.trained_models import TrainedModels
+from shotspotter_assets.serving.forecast_facts import CANDIDATE_COLUMN, MODEL_PREFIX, NEXT_DAY_HORIZON
 from shotspotter_assets.serving.intervals import day_offset
 from shotspotter_assets.serving.serving_record import ServingRecord
 from shotspotter_assets.storage.catalogue import FORECAST, HOURLY, TOP_LOCATIONS
 
-NEXT_DAY_HORIZON: Final = "day"
-CANDIDATE_COLUMN: Final = "candidate"  # column of the candidate's probability, served or not, for its scores
-MODEL_PREFIX: Final = "model_"
-LEAD: Final = "lead"  # metadata key
-TOTAL: Final = "total_interval"  # metadata key of the 80% interval of the alerts of all cells on the day
-REPLAYED: Final = "replayed"  # metadata key of forecasts after their day
 TYPE_COLUMNS: Final = tuple(f"type_{code}" for code in GUNSHOT_TYPES)
 NOON: Final = 12  # local hour of the day after the forecast date at which hourly alerts end, for shifts over midnight
 MAX_LOCATIONS: Final = 20
@@ -76,12 +69,6 @@ def _offset(record: ServingRecord, served: Fitted, history: History, fireworks: 
     offset = np.array(day_offset(record.weekly_offset, fireworks))[:, None]
     # Only the rates of a new city have an uncertainty of their own in each cell.
     return offset + served.spread(history, history.next_day) if isinstance(served, FittedNewCity) else offset
-
-
-def with_facts(table: pa.Table, city: City, lead: int, total: tuple[float, float], replayed: bool) -> pa.Table:
-    """Return a forecast with its facts as metadata: grid, lead, 80% interval of all alerts of the day, and replayed or not."""
-    facts = {GRID: grid_settings(city), LEAD: str(lead), TOTAL: json.dumps(total)}
-    return table.replace_schema_metadata(facts | ({REPLAYED: "true"} if replayed else {}))
 
 
 def next_hours_table(
@@ -178,27 +165,6 @@ def risk_table(
     return pa.table(values, schema=FORECAST.schema)
 
 
-def next_day_rows(forecast: pa.Table) -> pa.Table:
-    """Return the next day's rows of a stored forecast."""
-    return forecast.filter(pc.equal(forecast["horizon"], NEXT_DAY_HORIZON))
-
-
-def lead_of(forecast: pa.Table) -> int:
-    """Return the lead of a stored forecast in days."""
-    return int((forecast.schema.metadata or {}).get(LEAD.encode(), 1))
-
-
-def is_of_grid(forecast: pa.Table, city: City) -> bool:
-    """Return True if a stored forecast has the city's present box and cells, and the target's present events."""
-    stored = (forecast.schema.metadata or {}).get(GRID.encode(), b"{}")
-    return bool(json.loads(stored) == json.loads(grid_settings(city)))
-
-
-def is_replayed(forecast: pa.Table) -> bool:
-    """Return True if a stored forecast was computed after its day."""
-    return REPLAYED.encode() in (forecast.schema.metadata or {})
-
-
 def hourly_table(next_day: pa.Table, profile: Array, city: City, forecast_date: date) -> pa.Table:
     """Return expected alerts by hour of the forecast date, and to noon of the day after (`catalogue.HOURLY`).
 
@@ -247,11 +213,11 @@ def top_locations(next_day: pa.Table, drivers: Sequence[Sequence[str]] | None, c
 
 def risk_geojson(next_day: pa.Table, city: City) -> bytes:
     """Return the next day's cells as GeoJSON polygons (RFC 7946) with probability, interval and expected alerts."""
-    shown = ("row", "column", "probability", "low", "high", "expected")
+    cells = next_day.select(["row", "column", "probability", "low", "high", "expected"]).to_pylist()
     features = [
         polygon_feature(
             cell_edges(city, cell["row"], cell["column"]), {name: round(value, 6) for name, value in cell.items()}
         )
-        for cell in next_day.select(shown).to_pylist()
+        for cell in cells
     ]
     return json.dumps({"type": "FeatureCollection", "features": features}).encode()

@@ -27,8 +27,8 @@ from shotspotter_assets.gridding.tensors import counted_alerts
 from shotspotter_assets.models.alert_counts import ENDS
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.patrol.shifts import shift_forecasts
+from shotspotter_assets.serving.forecast_facts import is_of_grid, next_day_rows
 from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
-from shotspotter_assets.serving.risk_tables import is_of_grid, next_day_rows
 from shotspotter_assets.serving.stored_alerts import stored_alerts
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import (

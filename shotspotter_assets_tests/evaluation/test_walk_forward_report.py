@@ -47,7 +47,7 @@ def report(folds=FOLDS, candidate="residual_boosting", **more):
         "counts": COUNTS,
         "newest": fold_record(CITY),
     } | more
-    return walk_forward_report(folds=folds, candidates=(candidate, "next_hours"), **given)
+    return walk_forward_report(folds=folds, candidate=candidate, hourly_candidate="next_hours", **given)
 
 
 REPORT, SCORES = report()

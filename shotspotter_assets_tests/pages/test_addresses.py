@@ -12,7 +12,8 @@ from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.pages.addresses import SCHEMA_VERSION, Status
 from shotspotter_assets.pages.site import make_pages
 from shotspotter_assets.patrol.dispatch import read_plan
-from shotspotter_assets.serving.issued_forecasts import load_record, withheld, write_forecast
+from shotspotter_assets.serving.daily_forecast import withheld
+from shotspotter_assets.serving.issued_forecasts import load_record, write_forecast
 from shotspotter_assets.storage.catalogue import (
     FORECAST_MAP,
     PLAN,

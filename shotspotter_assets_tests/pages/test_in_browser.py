@@ -13,9 +13,9 @@ from shotspotter_assets.calendar.local_time import day_start
 from shotspotter_assets.pages.site import LAST_HOURS, TABS, make_overview, make_pages
 from shotspotter_assets.pages.words import chance_classes, scale
 from shotspotter_assets.patrol.dispatch import read_plan
+from shotspotter_assets.serving.forecast_facts import next_day_rows
 from shotspotter_assets.serving.issued_forecasts import NoForecast, load_record, write_forecast
 from shotspotter_assets.serving.issued_scores import ScoreRecord
-from shotspotter_assets.serving.risk_tables import next_day_rows
 from shotspotter_assets.storage.catalogue import FORECAST
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_file import ALL_CITIES

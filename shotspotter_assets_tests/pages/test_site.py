@@ -27,7 +27,8 @@ from shotspotter_assets.patrol.dispatch import read_plan
 from shotspotter_assets.quality.city_state import keep_findings
 from shotspotter_assets.quality.finding import Finding
 from shotspotter_assets.serving import issued_forecasts
-from shotspotter_assets.serving.risk_tables import is_of_grid
+from shotspotter_assets.serving.daily_forecast import withheld
+from shotspotter_assets.serving.forecast_facts import is_of_grid
 from shotspotter_assets.sources.day_table import Day, DayTable
 from shotspotter_assets.storage.catalogue import (
     FORECAST,
@@ -99,7 +100,7 @@ def test_a_run_repairs_every_state_of_the_folder(
             make_pages(DyingStore(copy.root, damage), other)
     if is_withheld:
         history = CityHistory.load(copy, city, tiny_site.last_issued)
-        issued_forecasts.write_forecast(copy, issued_forecasts.withheld(copy, history, "The source is silent."))
+        issued_forecasts.write_forecast(copy, withheld(copy, history, "The source is silent."))
     make_pages(copy, city)
     repaired = contents(folder)
     shutil.rmtree(folder)

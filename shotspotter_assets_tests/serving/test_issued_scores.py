@@ -9,6 +9,7 @@ from shotspotter_assets.geometry.grid import Grid
 from shotspotter_assets.gridding.tensors import grid_schema
 from shotspotter_assets.models.city_history import CityHistory
 from shotspotter_assets.serving import issued_forecasts
+from shotspotter_assets.serving.daily_forecast import withheld
 from shotspotter_assets.serving.issued_scores import day_scores, score
 from shotspotter_assets.serving.retraining import reusable_record
 from shotspotter_assets.storage.store import Store
@@ -188,7 +189,7 @@ def test_a_forecast_of_another_grid_may_be_made_again(store: Store, issued: issu
 
 def test_a_day_without_a_forecast_says_why(store: Store, issued: issued_forecasts.Forecast) -> None:
     late = history_to(DAY, lead=15)
-    issued_forecasts.write_forecast(store, issued_forecasts.withheld(store, late))
+    issued_forecasts.write_forecast(store, withheld(store, late))
     record = issued_forecasts.load_record(store, TOWN.name, late.issue_date)
     assert (record.lead, record.last_known, record.last_issued) == (15, DAY, DAY)
     assert "publication.longest_lead" in record.no_forecast
@@ -197,4 +198,4 @@ def test_a_day_without_a_forecast_says_why(store: Store, issued: issued_forecast
         "data up to 1 June 2024",
     )
     assert issued_forecasts.issued_on_grid(store, TOWN, late.issue_date, MIDNIGHT + timedelta(days=99)) is None
-    assert issued_forecasts.withheld(store, late, "Too few days.").no_forecast == "No forecast is issued. Too few days."
+    assert withheld(store, late, "Too few days.").no_forecast == "No forecast is issued. Too few days."

@@ -41,8 +41,8 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
     """
     from shotspotter_assets.models.city_history import CityHistory
     from shotspotter_assets.serving.approval import WaitingModels
-    from shotspotter_assets.serving.daily_forecast import forecast_day
-    from shotspotter_assets.serving.issued_forecasts import issued_on_grid, withheld, write_forecast
+    from shotspotter_assets.serving.daily_forecast import forecast_day, withheld
+    from shotspotter_assets.serving.issued_forecasts import issued_on_grid, write_forecast
     from shotspotter_assets.serving.serving_record import ServingRecord
     from shotspotter_assets.storage.fingerprints import sha256
 
@@ -82,9 +82,9 @@ def risk_forecasts(log: Log, store: Store, city: City, issue_date: date) -> pane
 def _forecast_shown(store: Store, city: City, issue_date: date, forecast: "Forecast") -> panel.Metadata:
     """Return the panel entries of a forecast that has been written, with its map and its likeliest cells."""
     from shotspotter_assets.geometry.cells import cell_name
+    from shotspotter_assets.serving.forecast_facts import next_day_rows
     from shotspotter_assets.serving.issued_forecasts import ForecastRecord
     from shotspotter_assets.serving.pictures import risk_map
-    from shotspotter_assets.serving.risk_tables import next_day_rows
 
     facts = ForecastRecord.load(store, city.name, issue_date)  # with the versions that were issued before
     title = (

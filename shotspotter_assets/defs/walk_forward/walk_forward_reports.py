@@ -89,7 +89,8 @@ def walk_forward_reports(log: Log, store: Store, city: City, _: None, config: Wa
     log.info(f"{city.name}: pooling folds {', '.join(map(str, folds))}")
     report, scores = pooled.walk_forward_report(
         city=city,
-        candidates=(config.candidate or candidate_of(city), HOURLY_STACK),
+        candidate=config.candidate or candidate_of(city),
+        hourly_candidate=HOURLY_STACK,
         newest=FoldRecord.load(store, city.name, max(folds)),
         folds=folds,
         hourly=pooled.read_folds(store, city.name, catalogue.FOLD_HOURS),
