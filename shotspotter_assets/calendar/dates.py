@@ -85,8 +85,8 @@ def public_holidays(country: str, days: Days) -> Days:
     import holidays
 
     name, _, subdivision = country.partition("-")
-    years_of_days = np.unique(days.astype("datetime64[Y]").astype(np.int64) + 1970)
-    years = (years_of_days[:, None] + [-1, 0, 1]).ravel().tolist()
+    since_1970 = np.unique(days.astype("datetime64[Y]").astype(np.int64)).tolist()
+    years = {1970 + year + shift for year in since_1970 for shift in (-1, 0, 1)}
     return np.array(list(holidays.country_holidays(name, subdiv=subdivision or None, years=years)), "datetime64[D]")
 
 

@@ -28,7 +28,7 @@ from shotspotter_assets.models.alert_counts import ENDS
 from shotspotter_assets.models.probability import log_losses
 from shotspotter_assets.patrol.shifts import shift_forecasts
 from shotspotter_assets.serving.forecast_facts import is_of_grid, next_day_rows
-from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, load_record
+from shotspotter_assets.serving.issued_forecasts import ForecastRecord, NoForecast, content_version, load_record
 from shotspotter_assets.serving.stored_alerts import stored_alerts
 from shotspotter_assets.sources.day_table import DayTable
 from shotspotter_assets.storage.catalogue import (
@@ -40,7 +40,6 @@ from shotspotter_assets.storage.catalogue import (
     STREETS_RECORD,
     TOP_STREETS,
 )
-from shotspotter_assets.storage.fingerprints import sha256
 from shotspotter_assets.storage.store import Store
 from shotspotter_assets.storage.stored_record import StoredRecord
 from shotspotter_assets.streets.segments import Parts, Segments, StreetsFileError, parts_of, read_segments
@@ -78,8 +77,7 @@ class StreetForecast:
     @property
     def version(self) -> str:
         """Hash of the forecast, equal for equal days and streets."""
-        columns = [column for table in (self.table, self.top) for column in table.combine_chunks().columns]
-        return sha256(self.record.model_dump_json(), *(str(column.to_pylist()) for column in columns))[:16]
+        return content_version([self.record.model_dump_json()], [self.table, self.top])
 
 
 def past_alerts(store: Store, city: City, first: date, last: date) -> Alerts:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from time import perf_counter
-from typing import Any, Final
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 from pydantic import JsonValue
@@ -26,6 +26,7 @@ from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.history import History, TooFewEventsError
 from shotspotter_assets.models.hourly_history import HourlyHistory, HourlyHistoryError
 from shotspotter_assets.models.next_day.daily_inputs import names_of_inputs
+from shotspotter_assets.models.next_day.new_city import FittedNewCity
 from shotspotter_assets.models.next_minutes.incident_points import Incidents
 from shotspotter_assets.models.next_minutes.lift_table import fit_on_hours
 from shotspotter_assets.models.stack import HOURLY_MEMBERS, FittedStack
@@ -39,6 +40,16 @@ COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.75, 0.6), growth=0.5, size=(
 """Middle of the fits in Oakland, Cincinnati, San Francisco and Fresno."""
 MIN_HISTORY_DAYS: Final = 120  # minimum history of own models: inputs, training and validation need weeks
 Windows = tuple[range, range]  # training and validation days, as indexes of a history's days
+
+
+class FittedModel(Protocol):
+    """A fitted model of any kind."""
+
+    def files(self) -> dict[str, bytes]:
+        """Return the content of each of its files by name."""
+
+
+ModelT = TypeVar("ModelT", bound=FittedModel)
 
 
 @dataclass
@@ -57,7 +68,7 @@ class Training:
     types_by: str | None = None
     types_reason: str = ""  # empty where the city's data have no types
 
-    def add(self, name: str, fit: Callable[[], Any]) -> Any:
+    def add(self, name: str, fit: Callable[[], ModelT]) -> ModelT:
         """Fit a model, and keep its files and record."""
         started = perf_counter()
         fitted = fit()
@@ -71,7 +82,7 @@ class Training:
         self.log(f"{name} fitted in {seconds:.0f} s")
         return fitted
 
-    def try_add(self, name: str, fit: Callable[[], Any]) -> Any:
+    def try_add(self, name: str, fit: Callable[[], ModelT]) -> ModelT | None:
         """Add a model; None, with the reason in `without`, if the hours do not suffice."""
         try:
             return self.add(name, fit)
@@ -251,10 +262,12 @@ def train_new_city(stored: CityHistory, context: FitContext) -> tuple[ServingRec
     all_days = range(len(stored.days))
     history = stored.daily(in_coverage)
     training = Training(stored, history, (all_days, all_days))
-    new_city, _ = (
-        training.add(name, partial(registry.forecaster(name).fit, history, all_days, all_days, context))
+    fitted = {
+        name: training.add(name, partial(registry.forecaster(name).fit, history, all_days, all_days, context))
         for name in (registry.NEW_CITY, registry.HISTORICAL_MEAN)
-    )
+    }
+    new_city = fitted[registry.NEW_CITY]
+    assert isinstance(new_city, FittedNewCity)
     training.add(records.COUNTS, lambda: COUNTS_OF_OTHERS)
     why = f"The city has {number_of(stored.is_known.sum(), 'known day')}, and its own models need {MIN_HISTORY_DAYS}."
     where = "the published coverage" if city.coverage else "the whole box, as its coverage is not published"

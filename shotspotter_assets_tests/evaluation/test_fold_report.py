@@ -107,7 +107,7 @@ def test_members_of_a_combination_are_forecast_and_trained_once() -> None:
 def test_models_of_other_counts_or_with_other_files_are_refused(tmp_path: Path, fold) -> None:
     record, files, history = fold
     stale = record.model_copy(update={"data_sha256": "of other counts"})
-    with pytest.raises(ValueError, match=rf"materialize fold_models for made_up_city {record.cutoff} again"):
+    with pytest.raises(ValueError, match=rf"fold_models.*made_up_city {record.cutoff}"):
         fold_forecasts(TrainedModels.load(files), FoldWindow.of(stale, history), print)
     with pytest.raises(ValueError, match=NAME):
         read_models(Store(str(tmp_path)), FOLD_MODEL, record, record.cutoff)
@@ -185,7 +185,7 @@ def test_keeps_the_models_that_all_folds_have():
 def test_refuses_nothing_and_overlapping_folds():
     with pytest.raises(ValueError, match="No forecasts"):
         pool_tables([])
-    with pytest.raises(ValueError, match="2021-04-10 is forecast by two"):
+    with pytest.raises(ValueError, match="2021-04-10"):
         pool_tables([random_table(date(2021, 4, 1), 10, 5), random_table(date(2021, 4, 10), 10, 5)])
 
 
@@ -235,7 +235,7 @@ def test_blocks_of_hours_with_their_alerts() -> None:
     fewer = hour_forecasts(history(), hourly, TEST, [2], apart=4).to_pandas()
     assert fewer.groupby("hour").size().to_dict() == dict.fromkeys(range(0, 24, 2), 20 * cells)
     assert fewer.groupby("date")["hour"].nunique().eq(6).all()
-    with pytest.raises(ValueError, match=r"horizons of \(1, 2, 4\) hours, not \[3\]"):
+    with pytest.raises(ValueError, match=r"\(1, 2, 4\).*\[3\]"):
         hour_forecasts(history(), hourly, TEST, [3])
 
 

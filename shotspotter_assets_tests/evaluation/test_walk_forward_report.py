@@ -140,7 +140,7 @@ def test_days_of_two_folds_are_forecast_by_the_newer_one(tmp_path):
 
 @pytest.mark.parametrize("lost", ["residual_boosting", "city_mean"])
 def test_a_fold_without_the_candidate_or_a_baseline_of_others_is_an_error(lost):
-    with pytest.raises(ValueError, match=rf"made_up, fold 2021-06-01: no forecast of {lost}, only of"):
+    with pytest.raises(ValueError, match=rf"made_up.*2021-06-01.*{lost}"):
         report({FIRST: FOLDS[FIRST], SECOND: FOLDS[SECOND].drop_columns(lost)})
 
 

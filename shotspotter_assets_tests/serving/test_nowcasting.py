@@ -114,7 +114,7 @@ def test_an_unknown_yesterday_prevents_a_nowcast(tmp_path: Path) -> None:
     now = datetime.combine(city.start + timedelta(days=30), time(12), UTC)
     with pytest.raises(
         ValueError,
-        match=r"2024-01-30 is not known yet\. Nothing has come after 2024-01-27\..*longest_lead",
+        match=r"2024-01-30.*2024-01-27.*longest_lead",
     ):
         read_until(Store(str(tmp_path / "store")), readers, city, now)
 
@@ -126,7 +126,7 @@ def test_the_record_of_the_last_past_day_is_in_force(tmp_path: Path) -> None:
         serving_record(issue_date=day).write(store)
     assert record_in_force(store, TOWN, evening).issue_date == DAY - timedelta(days=1)
     assert record_in_force(store, TOWN, evening + timedelta(hours=5)).issue_date == DAY
-    with pytest.raises(ValueError, match=r"no live models before 2024-05-30\. Materialize live_models for town first"):
+    with pytest.raises(ValueError, match=r"2024-05-30.*live_models.*town"):
         record_in_force(store, TOWN, evening - timedelta(days=2))
 
 
@@ -136,7 +136,7 @@ def test_a_city_without_models_of_hours_says_why(tmp_path: Path) -> None:
     record = serving_record(without={HOURLY_STACK: words})
     history = CityHistory.load(stored_until(Store(str(tmp_path)), TOWN.start), TOWN, TOWN.start)
     until_now = UntilNow(history, 0, Incidents.of_alerts(NO_ALERTS, TOWN))
-    with pytest.raises(ValueError, match=r"City town: no next hours\. The source publishes days"):
+    with pytest.raises(ValueError, match=r"town.*hours.*days"):
         forecast_now(record, models, until_now, datetime.now(UTC))
 
 

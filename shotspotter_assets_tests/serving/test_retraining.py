@@ -101,12 +101,12 @@ def test_a_rollback_serves_models_of_an_earlier_day_and_the_same_lead(tmp_path: 
     store, later = with_record(Store(str(tmp_path)), IN_FORCE), DAY + timedelta(days=5)
     made = retraining.choose_models(store, history_to(later), FitContext(), serve_from=DAY)
     assert (made.record.issue_date, made.record.last_trained, made.record.models_from) == (later, later, DAY)
-    with pytest.raises(ValueError, match=r"fitted for a lead of 1 day.*a lead of 3"):
+    with pytest.raises(ValueError, match=r"lead of 1 day.*lead of 3"):
         retraining.rolled_back(store, history_to(later - timedelta(days=2), 3), DAY)
-    with pytest.raises(ValueError, match=r"serve_from is 2024-06-06; name a day before 2024-06-06"):
+    with pytest.raises(ValueError, match=r"serve_from.*2024-06-06"):
         retraining.rolled_back(store, history_to(later), later)
     for changes in ({"targets": {"gunfire": ("single gunshot",)}}, {"grid": Grid(rows=5, columns=5), "network": False}):
-        with pytest.raises(ValueError, match=r"the city's box, grid, targets have changed\. Name"):
+        with pytest.raises(ValueError, match="box, grid, targets"):
             retraining.rolled_back(store, history_to(later, 1, TOWN.model_copy(update=changes)), DAY)
 
 
@@ -129,9 +129,7 @@ def test_a_day_keeps_its_models_while_its_data_are_the_same(tmp_path: Path) -> N
     lost = {"stack": TrainedModel(chosen={}, files={"model.json": "aa"}, seconds_to_train=1.0)}
     with_record(store, same.model_copy(update={"models": lost}))
     assert retraining.reusable_record(store, stored, BEFORE_ITS_END) is None
-    with pytest.raises(
-        ValueError, match=r"live models after 2024-06-01 are lost.*Name another day, or train with `retrain`"
-    ):
+    with pytest.raises(ValueError, match=r"2024-06-01.*`retrain`"):
         retraining.rolled_back(store, history_to(NEXT), DAY)
     asks_for_others = serving_record(data_sha256=data)
     assert retraining.reusable_record(with_record(store, asks_for_others), stored, BEFORE_ITS_END) is None
