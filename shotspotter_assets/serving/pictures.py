@@ -1,6 +1,6 @@
 """Maps of forecasts and patrol plans, as PNG bytes."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,10 +9,8 @@ from shotspotter_assets.arrays import Array
 from shotspotter_assets.cities.city import City
 from shotspotter_assets.evaluation.plots import COLOURS, as_png, draw_risk, new_figure
 from shotspotter_assets.geometry.cells import cell_middles
-
-if TYPE_CHECKING:
-    from shotspotter_assets.patrol.plan import DayPlan
-    from shotspotter_assets.patrol.shifts import ShiftForecasts
+from shotspotter_assets.patrol.plan import DayPlan
+from shotspotter_assets.patrol.shifts import ShiftForecasts
 
 
 def risk_map(cells: pa.Table, city: City, title: str) -> bytes:
@@ -23,7 +21,7 @@ def risk_map(cells: pa.Table, city: City, title: str) -> bytes:
     return as_png(figure)
 
 
-def patrol_map(plan: "DayPlan", forecasts: "ShiftForecasts", city: City) -> bytes:
+def patrol_map(plan: DayPlan, forecasts: ShiftForecasts, city: City) -> bytes:
     """Draw units of all shifts as numbers over the expected alerts of the shifts."""
     expected = np.where(forecasts.in_coverage, forecasts.expected.sum(axis=0), np.nan)
     title = f"Units of all shifts of {plan.forecast_date}, over expected events"

@@ -1,5 +1,4 @@
 import itertools
-import json
 from datetime import date, timedelta
 
 import numpy as np
@@ -8,16 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from shotspotter_assets.arrays import Names
-from shotspotter_assets.cities.city import City
 from shotspotter_assets.cities.patrol_rules import Repeats
-from shotspotter_assets.geometry.shapes import polygon_feature
-from shotspotter_assets.gridding.districts import OUTSIDE, cell_districts, district_areas
 from shotspotter_assets.patrol.dispatch import PlanRecord, dispatch_table, patrols_before, write_plan
 from shotspotter_assets.patrol.plan import plan_day
 from shotspotter_assets.patrol.shifts import ShiftForecasts
 from shotspotter_assets.storage.catalogue import DISPATCH_CSV, DISPATCH_MAP
-from shotspotter_assets_tests.evaluation.cities import square_city
 from shotspotter_assets_tests.patrol.cities import patrol_city, patrolled
 
 DAY = date(2024, 5, 1)
@@ -169,41 +163,3 @@ def test_an_empty_plan_takes_the_exports_of_an_earlier_one_away(store):
     assert not store.exists(DISPATCH_CSV, CITY.name, ISSUE)
     assert not store.exists(DISPATCH_MAP, CITY.name, ISSUE)
     assert patrols_before(store, CITY, ISSUE + timedelta(days=1)) == {}
-
-
-def city(tmp_path=None, features=()) -> City:
-    coverage = None
-    if tmp_path is not None:
-        file = tmp_path / "areas.geojson"
-        file.write_text(json.dumps({"type": "FeatureCollection", "features": list(features)}))
-        coverage = {"file": file, "name_property": "district", "areas": {"1D": date(2020, 1, 1)}}
-    return square_city("square", 4, coverage=coverage)
-
-
-def square(name: str, west: float, east: float, north: float) -> dict:
-    return polygon_feature((west, 0, east, north), {"district": name})
-
-
-def areas_of(city: City) -> Names:
-    return cell_districts(city, district_areas(city), OUTSIDE)
-
-
-def test_published_areas_hold_the_centres_of_their_cells(tmp_path):
-    found = areas_of(city(tmp_path, [square("1D", 0, 2, 4), square("2D", 1, 3.4, 4)]))
-    # Columns by centre: 0.5 and 1.5 in the first area, 2.5 in the second; the centre 3.5 lies outside of both.
-    assert (found == ["1D", "1D", "2D", OUTSIDE]).all()
-
-
-def test_rows_count_from_the_south(tmp_path):
-    names = areas_of(city(tmp_path, [square("1D", 0, 4, 1)]))
-    assert (names[0] == "1D").all()
-    assert (names[1:] == OUTSIDE).all()
-
-
-def test_without_published_areas_they_are_the_quadrants_of_the_grid():
-    found = areas_of(city())
-    assert found[0, 0] == "south-west"
-    assert found[3, 0] == "north-west"
-    assert found[0, 3] == "south-east"
-    assert found[3, 3] == "north-east"
-    assert list(np.unique(found, return_counts=True)[1]) == [4, 4, 4, 4]
