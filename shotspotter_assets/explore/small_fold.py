@@ -24,7 +24,7 @@ from shotspotter_assets.storage.store import Store
 from shotspotter_assets.wording import number_of
 
 VALIDATION_SHARE: Final = 0.15  # share of the days before the cutoff, as in `fold_models`
-SHOWN_SCORES: Final = {
+PRINTED_SCORES: Final = {
     "log_loss": ("log loss", "lower is better; the table is sorted by it"),
     "gain_nats_per_positive": (
         "gain [nats]",
@@ -36,7 +36,7 @@ SHOWN_SCORES: Final = {
     "seconds_to_train": ("train [s]", "seconds to train; - where nothing was trained, or as a part of stack"),
 }
 """Title and meaning by score."""
-LEGEND: Final = "\n".join(f"{title:13s}{meaning}" for title, meaning in (("*", "a baseline"), *SHOWN_SCORES.values()))
+LEGEND: Final = "\n".join(f"{title:13s}{meaning}" for title, meaning in (("*", "a baseline"), *PRINTED_SCORES.values()))
 
 
 def train_small_fold(
@@ -95,9 +95,9 @@ def fold_text(report: FoldReport, scores: ScoreTable) -> str:
         f"{number_of(report.alerts, 'alert')}, "
         f"{report.base_rate:.2%} of cell-days with an alert"
     )
-    lines = [facts, f"{'model':22s}" + "".join(f"{title:>13s}" for title, _ in SHOWN_SCORES.values())]
+    lines = [facts, f"{'model':22s}" + "".join(f"{title:>13s}" for title, _ in PRINTED_SCORES.values())]
     for name in scores.models():
-        values = [scores.value(score, name) for score in SHOWN_SCORES]
+        values = [scores.value(score, name) for score in PRINTED_SCORES]
         title = f"{name} *" if name in BASELINES else name
         lines.append(f"{title:22s}" + "".join(f"{'-':>13s}" if value is None else f"{value:13.4f}" for value in values))
     return "\n".join(lines)
