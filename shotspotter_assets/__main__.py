@@ -26,6 +26,7 @@ class _Commands(click.Group):
     """Commands that print an error of this package as one line, without a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
+        """Run a command; raise its errors of this package as one line."""
         try:
             return super().invoke(context)
         except Exception as error:

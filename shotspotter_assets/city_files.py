@@ -164,12 +164,14 @@ class _Loader(yaml.CSafeLoader):
     """A safe loader that refuses repeated keys, and reads `on` and `off` as words, as YAML 1.2 does."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return the value of a node; raise MarkedYAMLError for an impossible one, such as 30 February."""
         try:
             return super().construct_object(node, deep)
-        except ValueError as error:  # such as 30 February
+        except ValueError as error:
             raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the keys and values of a node; raise MarkedYAMLError for a repeated key."""
         earlier: dict[str, yaml.ScalarNode] = {}
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if (first := earlier.setdefault(key.value, key)) is not key:

@@ -31,6 +31,7 @@ class Acknowledged(StrictModel):
         return self
 
     def holds(self, day: date) -> bool:
+        """Return True for a day whose warning is accepted."""
         return self.first is not None and self.first <= day <= (self.last or self.first)
 
     def __str__(self) -> str:

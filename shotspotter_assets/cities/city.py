@@ -245,10 +245,12 @@ class City(StrictModel):
 
     @property
     def zone(self) -> ZoneInfo:
+        """Time zone of the city."""
         return ZoneInfo(self.time_zone)
 
     @property
     def all_sources(self) -> tuple[SourceSettings, ...]:
+        """Sources of the city, the main one first."""
         return self.source, *self.other_sources
 
     @property
@@ -264,6 +266,7 @@ class City(StrictModel):
 
     @property
     def acknowledged_files(self) -> frozenset[str]:
+        """Names of the landed files that a person has accepted."""
         return frozenset(entry.file for entry in self.acknowledged if entry.file is not None)
 
     @property
@@ -279,6 +282,7 @@ class City(StrictModel):
 
     @property
     def first_issue_date(self) -> date:
+        """First issue date of live models, forecasts and plans."""
         return self.first_forecast or self.start
 
     @property

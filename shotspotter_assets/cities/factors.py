@@ -55,6 +55,7 @@ class PointFactor(_Shapes):
     width_metres: float = Field(default=500.0, ge=50.0, le=5_000.0)  # standard deviation of the Gaussian kernel
 
     def input_name(self, name: str) -> str:
+        """Return the name of the input, which includes the definition."""
         return f"factor_{name}_{f'density_{self.width_metres:g}_m' if self.measure == 'density' else 'distance'}"
 
 
@@ -65,6 +66,7 @@ class LineFactor(_Shapes):
     measure: Literal["length", "distance"] = "length"
 
     def input_name(self, name: str) -> str:
+        """Return the name of the input, which includes the definition."""
         return f"factor_{name}_{self.measure}"
 
 
@@ -77,6 +79,7 @@ class SeriesFactor(_Factor):
     days_late: int = Field(default=0, ge=-7, le=366)  # until a day's number is published; -1: on the day before
 
     def input_name(self, name: str) -> str:
+        """Return the name of the input, which includes the definition."""
         return f"series_{name}_{self.days_late}_days_late"
 
 

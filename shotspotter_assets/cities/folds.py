@@ -47,6 +47,7 @@ class Folds(StrictModel):
 
     @property
     def cron(self) -> str:
+        """Cron expression of the cutoffs."""
         return f"0 0 1 */{MONTHS[self.every]} *"
 
     def next_cutoff(self, day: date) -> date:

@@ -50,6 +50,7 @@ class TabularSettings(SourceSettings):
 
     @property
     def has_types(self) -> bool:
+        """True if the city's file names a column with gunshot types."""
         return self.columns.gunshot_type is not None
 
     @field_validator("crs")

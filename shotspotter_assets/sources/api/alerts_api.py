@@ -47,6 +47,7 @@ class Paging(StrictModel):
 
     @property
     def name(self) -> str:
+        """Query parameter of the page, offset or cursor."""
         return self.parameter or self.style
 
 
@@ -81,9 +82,11 @@ class AlertsApiSettings(ApiSettings):
 
     @property
     def address(self) -> str:
+        """Address without its query."""
         return re.sub(r"\?.*", "", self.url)
 
     def open(self, city: City, access: Access) -> AlertSource:
+        """Return the reader of the API."""
         return AlertsApi(city, self, access.environ.get(self.token.variable if self.token else ""))
 
 
@@ -111,9 +114,11 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
             begin = stop
 
     def rows_of(self, content: Any) -> object:
+        """Return the list of alerts at the path `rows`."""
         return finder(self.source.rows)(content)
 
     def error_in(self, content: Any) -> object:
+        """Return the error at the path `error`."""
         return finder(self.source.error)(content)
 
     def next_request(self, api: "JsonApi", page: Page) -> Request | None:
@@ -134,6 +139,7 @@ class AlertsApi(ApiReader[AlertsApiSettings]):
         return Request(url, {**page.first.query, paging.name: target})
 
     def counted(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Yield the latest version of each alert, without withdrawn ones."""
         is_withdrawn = finder(self.source.withdrawn) if self.source.withdrawn else lambda _: False
         return (row for row in self._latest(list(rows)) if not is_withdrawn(row))
 

@@ -36,9 +36,11 @@ class ArcgisSettings(ApiSettings):
 
     @property
     def address(self) -> str:
+        """Address of the layer."""
         return self.layer.rstrip("/")
 
     def open(self, city: City, access: Access) -> AlertSource:
+        """Return the reader of the layer."""
         return ArcgisLayer(city, self, access.environ.get(self.token.variable if self.token else ""))
 
 
@@ -51,6 +53,7 @@ class ArcgisLayer(ApiReader[ArcgisSettings]):
         super().__init__(city, source, source.token, token)
 
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
+        """Yield one request for all days; the layer's description is asked for first."""
         fields, row_id, page_size = self._layer(api)
         literal = self._literal(fields.get(self.source.columns.time))
         days = asked.condition(self.source.columns.time, literal) if literal is not None else ""
@@ -66,10 +69,12 @@ class ArcgisLayer(ApiReader[ArcgisSettings]):
         yield Request(f"{self.address}/query", query)
 
     def rows_of(self, content: Any) -> object:
+        """Return the attributes of each feature, with its geometry."""
         features = content.get("features") if isinstance(content, dict) else None
         return features and [feature["attributes"] | {GEOMETRY: feature.get(GEOMETRY)} for feature in features]
 
     def next_request(self, api: "JsonApi", page: Page) -> Request | None:
+        """Return the request of the rows after the last one; None if the answer was not cut."""
         first = page.first.query
         # Servers before 10.3.1 have no mark of a cut page.
         is_cut = page.answer.content.get("exceededTransferLimit") or len(page.rows) >= int(first["resultRecordCount"])

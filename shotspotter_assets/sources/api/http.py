@@ -114,6 +114,7 @@ class JsonApi:
         return absolute
 
     def error(self, url: str, parameters: Mapping[str, str | int] | None, problem: str) -> SourceError:
+        """Return the error about an address, without the token."""
         query = "&".join(f"{name}={value}" for name, value in (parameters or {}).items())
         address = f"{url}{'&' if '?' in url else '?'}{query}" if parameters else url
         return SourceError(self._redaction.clean(f"City {self._city}: {address}: {problem}."))

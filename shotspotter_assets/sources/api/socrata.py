@@ -31,9 +31,11 @@ class SocrataSettings(ApiSettings):
 
     @property
     def address(self) -> str:
+        """Address of the data set."""
         return f"{self.domain.rstrip('/')}/resource/{self.dataset}"
 
     def open(self, city: City, access: Access) -> AlertSource:
+        """Return the reader of the data set."""
         return SocrataDataset(city, self, access.environ.get(self.token_variable or ""))
 
 
@@ -47,6 +49,7 @@ class SocrataDataset(ApiReader[SocrataSettings]):
         super().__init__(city, source, sent, token)
 
     def requests(self, api: "JsonApi", asked: AskedDays) -> Iterator[Request]:
+        """Yield one request for all days."""
         columns = ",".join(dict.fromkeys((ROW_ID, *self.keys)))
         query: dict[str, str | int] = {"$select": columns, "$order": ROW_ID, "$offset": 0}
         query["$limit"] = self.source.page_size
@@ -55,12 +58,14 @@ class SocrataDataset(ApiReader[SocrataSettings]):
         yield Request(f"{self.address}.json", query)
 
     def next_request(self, api: "JsonApi", page: Page) -> Request | None:
+        """Return the request of the rows after these; None after a page that is not full."""
         if len(page.rows) < min(self.source.page_size, MIN_FULL_PAGE):
             return None
         offset = int(page.request.query["$offset"]) + len(page.rows)
         return Request(page.request.url, {**page.request.query, "$offset": offset})
 
     def counted(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Yield the rows without the portal's own field."""
         return ({key: value for key, value in row.items() if key != ROW_ID} for row in rows)
 
     def _days(self, asked: AskedDays) -> str:

@@ -200,6 +200,7 @@ class LandingFolder(AlertSource):
         return f"City {self.city.name}: the landing folder {self.folder} is missing or empty; {remedy}."
 
     def report(self) -> SourceReport:
+        """Return the days that used files cover, and the day from which on files come a day each."""
         used = received.used_files(self._files_before(), self.city, self._meaning)
         form = self.source.file_date
         covered = covered_days(used, form, self.city.zone)

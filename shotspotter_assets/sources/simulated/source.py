@@ -68,6 +68,7 @@ class SimulatedSource(AlertSource):
         self._background.ordinary_number = first_alerts / (1 + fireworks_share)
 
     def report(self) -> SourceReport:
+        """Return the report of a simulation, whose silence is complete."""
         return SourceReport(self.gives, is_complete=True)
 
     def read(self, first: date, last: date) -> pa.Table:
