@@ -26,11 +26,15 @@ REMEDY: Final = "correct naive_times in the city's file, or land the files of th
 
 
 def wrong_zone(hours: Integers, dates: Days, zone: ZoneInfo, shares: Sequence[float]) -> str | None:
-    """Describe hours (gunshots, by local date) of which one of the `shares` is off by the zone's distance to UTC."""
-    _, day, counts = np.unique(dates, return_inverse=True, return_counts=True)
-    hours = hours[counts[day] <= MAX_TIMES_MEAN * counts.mean()]
+    """Describe hours (gunshots, by local date) of which one of the `shares` is off by the zone's distance to UTC.
+
+    The distance is that of standard time; an hour more or less counts as well.
+    """
+    _, day_number, counts = np.unique(dates, return_inverse=True, return_counts=True)
+    hours = hours[counts[day_number] <= MAX_TIMES_MEAN * counts.mean()]
     gain = np.max([_gain(hours, share) for share in shares], axis=0)
-    offset = datetime.combine(dates[-1].astype(date), time(), zone).utcoffset() or timedelta()
+    midnight = datetime.combine(dates[-1].astype(date), time(), zone)
+    offset = (midnight.utcoffset() or timedelta()) - (midnight.dst() or timedelta())
     distance = round(abs(offset / timedelta(hours=1)))
     by_zone = (np.abs(np.abs(SHIFTS) - distance) <= 1) & (np.abs(SHIFTS) > MAX_SHIFT_HOURS)
     best = gain[by_zone].max(initial=-np.inf)
