@@ -85,7 +85,6 @@ def choose_models(
     reuse: ServingRecord | None = None,
     retrain: bool = False,
     serve_from: date | None = None,
-    validation_days: int = 91,
 ) -> LiveModels:
     """Return the live models after the issue date: trained if they are due, else those of an earlier day.
 
@@ -106,7 +105,7 @@ def choose_models(
     elif before is not None and not reason:
         proposed = LiveModels(carried_over(before, stored))
     else:
-        proposed = _trained(store, stored, context, before, reason, validation_days)
+        proposed = _trained(store, stored, context, before, reason)
     if proposed.record is None:
         return proposed
     serves, waiting = serve_approved(store, stored, proposed.record)
@@ -119,7 +118,6 @@ def _trained(
     context: FitContext,
     before: ServingRecord | None,
     reason: str,
-    validation_days: int,
 ) -> LiveModels:
     """Train the city's own models or, with too few days, adopt those of other cities; return the reason if neither can be.
 
@@ -139,7 +137,7 @@ def _trained(
     if before is not None and city.network:
         models = earlier_models(store, LIVE_MODEL, before, before.models_from, context.log, before.suffix)
         context = replace(context, earlier=models)
-    windows = live_windows(stored.days, validation_days)
+    windows = live_windows(stored.days)
     incidents = stored_incidents(store, stored, stored.last_known)
     try:
         record, files = train_live(stored, windows, reason, incidents=incidents, context=context)

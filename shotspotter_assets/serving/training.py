@@ -38,6 +38,7 @@ from shotspotter_assets.wording import number_of
 
 COUNTS_OF_OTHERS: Final = AlertCounts(intercept=(-1.75, 0.6), growth=0.5, size=(-0.5, 0.5), city_variance=0.1)
 """Middle of the fits in Oakland, Cincinnati, San Francisco and Fresno."""
+VALIDATION_DAYS: Final = 91  # last days of a live training, for validation and calibration
 MIN_HISTORY_DAYS: Final = 120  # minimum history of own models: inputs, training and validation need weeks
 Windows = tuple[range, range]  # training and validation days, as indexes of a history's days
 
@@ -225,9 +226,9 @@ def _fit_without_factors(training: Training, name: str, context: FitContext) -> 
     training.add(records.WITHOUT_FACTORS, partial(chosen.fit, history, train, validation, context))
 
 
-def live_windows(days: Sequence[date], validation_days: int) -> Windows:
+def live_windows(days: Sequence[date]) -> Windows:
     """Return the windows of a history's days, of which at most a third are for validation."""
-    cutoff = len(days) - min(validation_days, len(days) // 3)
+    cutoff = len(days) - min(VALIDATION_DAYS, len(days) // 3)
     return range(cutoff), range(cutoff, len(days))
 
 

@@ -49,8 +49,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert run_fold("evaluation_reports", "tiny_city", str(FOLD), on, instance).success
         materialize("tiny_city", ["walk_forward_reports"], on, checks=(), instance=instance)
         for day in (DAY, NEXT):
-            config = {"live_models": {"validation_days": 28}}
-            how = {"instance": instance, "partition_key": str(day), "config": config}
+            how = {"instance": instance, "partition_key": str(day)}
             assert materialize("tiny_city", DAILY, on, checks=["rolling_gate"], **how).success
         assert materialize("tiny_city", ["city_pages"], on, instance=instance).success
     return root
@@ -110,7 +109,7 @@ def test_changed_targets_end_as_from_scratch(made: Path, tmp_path: Path) -> None
     targets = {"gunfire": ("gunshots",), "holdups": ("robbery",), "robbery": ("arson",)}
     changed = {"tiny_city": CITY.model_copy(update={"targets": targets, "patrol": None})}
     root = Path(shutil.copytree(made, tmp_path / "store"))
-    on, config = resources(str(root), cities=changed), {"live_models": {"validation_days": 28}}
+    on = resources(str(root), cities=changed)
     with instance_in_memory(tmp_path) as instance:
         assert run_fold("fold_models", "tiny_city", str(FOLD), on, instance, {"models": ["stack"]}).success
         assert run_fold("evaluation_reports", "tiny_city", str(FOLD), on, instance).success
@@ -118,7 +117,7 @@ def test_changed_targets_end_as_from_scratch(made: Path, tmp_path: Path) -> None
         assert not Stored.read(Store(str(root)), changed["tiny_city"]).is_current(Asset.WALK_FORWARD_REPORTS)
         how = {"instance": instance, "checks": ()}
         materialize("tiny_city", ["walk_forward_reports"], on, **how)
-        materialize("tiny_city", DAILY, on, partition_key=str(NEXT), config=config, **how)
+        materialize("tiny_city", DAILY, on, partition_key=str(NEXT), **how)
         materialize("tiny_city", ["city_pages"], on, **how)
     holdups, robbery = (Store(str(root)).of(name) for name in ("holdups", "robbery"))
     assert holdups.exists(catalogue.MODEL_CARD, "tiny_city")

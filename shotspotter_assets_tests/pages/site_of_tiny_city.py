@@ -53,8 +53,7 @@ def make_store(root: Path) -> TinySite:
         assert run_days(CITY, str(FIRST), str(last), on, instance).success
         for back in range(DAYS):
             day = ISSUED + timedelta(days=back)
-            config = {"live_models": {"validation_days": 28}}
-            run = materialize(CITY, LIVE, on, checks=(), instance=instance, partition_key=str(day), config=config)
+            run = materialize(CITY, LIVE, on, checks=(), instance=instance, partition_key=str(day))
             assert run.success
             if not back:
                 show_types(Store(str(root / "store")))

@@ -152,7 +152,7 @@ FAST = {"stack": {"members": ["regime_regression", "ew_kde"]}}
 
 def test_the_last_days_validate() -> None:
     def windows(days: int) -> tuple[range, range]:
-        return live_windows(days_between(TOWN.start, TOWN.start + timedelta(days=days - 1)), 91)
+        return live_windows(days_between(TOWN.start, TOWN.start + timedelta(days=days - 1)))
 
     assert windows(1000) == (range(909), range(909, 1000))
     assert windows(150) == (range(100), range(100, 150))
@@ -179,7 +179,7 @@ def test_names_of_inputs_follow_from_the_city_alone(late: bool, forecast: tuple[
 
 def test_live_models_are_those_of_a_fold_with_today_as_its_cutoff() -> None:
     town = stored(counts()[: VALIDATION.stop])
-    windows = live_windows(town.days, 60)
+    windows = live_windows(town.days)
     nobody = Incidents.of_alerts(NO_ALERTS, town.city)
     live, of_live = train_live(town, windows, "by hand", incidents=nobody, context=FitContext())
     fold, of_fold = train_fold(town, town.days[-1] + ONE_DAY, windows, ["stack"], context=FitContext(), config={})
@@ -213,14 +213,14 @@ def test_other_crimes_have_no_gunshot_type() -> None:
     robberies = np.concatenate([counts(), counts(seed=1).sum(axis=1, keepdims=True)], axis=1)[: VALIDATION.stop]
     town = stored(robberies.astype(np.uint16), **changes)
     fold, _ = train_fold(
-        town, town.days[-1] + ONE_DAY, live_windows(town.days, 60), ["ewma"], context=FitContext(), config={}
+        town, town.days[-1] + ONE_DAY, live_windows(town.days), ["ewma"], context=FitContext(), config={}
     )
     assert fold.without == {"gunshot_types": "Forecasts of robbery have no kinds."}
 
 
 def served(town: CityHistory) -> tuple[ServingRecord, Forecast]:
     nobody = Incidents.of_alerts(NO_ALERTS, town.city)
-    windows = live_windows(town.days, 91)
+    windows = live_windows(town.days)
     record, files = train_live(town, windows, "by hand", incidents=nobody, context=FitContext(changes=FAST))
     models = TrainedModels.load({name.removesuffix(record.suffix): content for name, content in files.items()})
     return record, forecast_day(record, models, town)

@@ -30,7 +30,6 @@ class LiveModelConfig(dg.Config):
     approver: str = Field("", description="Name of the person who approves these models.")
     target: str = Field("", description="The only target that the run changes; by default all.")
     settings: Sections = Field(default_factory=Sections, description=SETTINGS_DESCRIPTION)  # type: ignore[valid-type]  # made by the registry
-    validation_days: int = Field(91, ge=28, description="Days for validation and calibration (a third at most).")
 
 
 def definitions(city: City) -> dg.Definitions:
@@ -81,7 +80,6 @@ def _models_of_target(log: Log, store: Store, city: City, issue_date: date, conf
         reuse=reusable,
         retrain=config.retrain,
         serve_from=_day(city, config.serve_from),
-        validation_days=config.validation_days,
     )
     path = live.write(store, city.name, issue_date)
     return _shown(live, path, f"{city.name} {issue_date}", log)

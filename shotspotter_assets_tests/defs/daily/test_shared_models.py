@@ -84,8 +84,7 @@ def test_folds_and_days_start_from_shared_models(root: Path, instance: dg.Dagste
     assert started.chosen["shared"] == "all-cities|2023-12-25"
     assert started.files != alone.files
 
-    config = {"live_models": {"validation_days": 28}}
-    assert materialize(CITY, ["live_models"], on, instance=instance, partition_key=str(DAY), config=config).success
+    assert materialize(CITY, ["live_models"], on, instance=instance, partition_key=str(DAY)).success
     settings = ServingRecord.load(store, CITY, DAY).models["stack"].chosen
     assert settings["shared"] == "all-cities|2023-12-25"
     assert settings["members"]["residual_boosting"]["shared"] == settings["shared"]
