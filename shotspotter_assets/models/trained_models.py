@@ -9,7 +9,7 @@ import numpy as np
 from shotspotter_assets.arrays import Array
 from shotspotter_assets.calendar.dates import WEEK_HOURS
 from shotspotter_assets.models.alert_counts import AlertCounts
-from shotspotter_assets.models.forecaster import Fitted, FittedHourly
+from shotspotter_assets.models.forecaster import FittedDaily, FittedHourly
 from shotspotter_assets.models.forecaster_registry import NEXT_DAY, NEXT_HOURS, forecaster, hourly_forecaster
 from shotspotter_assets.models.gunshot_types import GunshotTypes
 from shotspotter_assets.models.next_minutes.lift_table import LiftTable
@@ -35,18 +35,18 @@ ModelFiles = Mapping[str, Mapping[str, bytes]]  # content by model and file
 class TrainedModels:
     """Loaded models of one record; a city without hours, or with few alerts, has no `types`, `minutes` and models of hours."""
 
-    next_day: Mapping[str, Fitted]  # models by name, the candidate and its members first
+    next_day: Mapping[str, FittedDaily]  # models by name, the candidate and its members first
     counts: AlertCounts
     hourly: Mapping[str, FittedHourly]  # models of the next hours by name
     types: GunshotTypes | None
     minutes: LiftTable | None = None
-    without_factors: Fitted | None = None  # the candidate, fitted without contributing factors
+    without_factors: FittedDaily | None = None  # the candidate, fitted without contributing factors
 
     @classmethod
     def load(cls, files: ModelFiles) -> "TrainedModels":
         """Return the models of files."""
-        next_day: dict[str, Fitted] = {}
-        for name in filter(NEXT_DAY.__contains__, files):
+        next_day: dict[str, FittedDaily] = {}
+        for name in (name for name in files if name in NEXT_DAY):
             fitted = forecaster(name).load(files[name])
             next_day[name] = fitted
             if isinstance(fitted, FittedStack):
@@ -87,7 +87,7 @@ def write_models(store: Store, file: StoredFile, record: StoredRecord, files: Mo
 
 def earlier_models(
     store: Store, file: StoredFile, record: TrainingRecord, day: date, log: Callable[[str], None], suffix: str = ""
-) -> Mapping[str, Fitted]:
+) -> Mapping[str, FittedDaily]:
     """Return a record's next-day models by name; none if their files are lost. Arguments are those of `read_models`."""
     try:
         return read_models(store, file, record, day, suffix).next_day

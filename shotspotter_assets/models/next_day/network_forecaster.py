@@ -29,10 +29,10 @@ from shotspotter_assets.models.next_day.regime_regression import (
     with_firework_days,
 )
 from shotspotter_assets.models.next_day.shared_regression import FACTORS
+from shotspotter_assets.models.next_day.shrunk_regression import MIN_SCALE
 from shotspotter_assets.models.probability import clip_probability
 
 NETWORK_FILE: Final = "network_{}.keras"
-MIN_SPREAD: Final = 1e-6
 
 
 def channel_of(name: str) -> str | None:
@@ -159,7 +159,7 @@ class NetworkForecaster(DailyForecaster):
         values = inputs.values[..., [inputs.names.index(name) for name in names]]
         mean = values.mean(axis=(0, 1), dtype=np.float64)
         deviation = values.std(axis=(0, 1), dtype=np.float64)
-        spread = np.where(deviation > MIN_SPREAD, deviation, 1.0)
+        spread = np.where(deviation > MIN_SCALE, deviation, 1.0)
         return FittedNetwork(self.settings, names, mean, spread, regression=regression, chosen={})
 
     def _trained(
@@ -201,8 +201,7 @@ def _with_chosen_share(network: FittedNetwork, data: FitData, regressions: Regre
     best = float(minimize_scalar(loss, bounds=(0, 1), method="bounded").x)
     share = min((0.0, 1.0, best), key=loss)
     losses = {"validation_log_loss": loss(share), "regression_validation_log_loss": loss(0.0)}
-    origin = {key: value for key, value in regressions.both.chosen.items() if key == "shared"}
-    fitted = replace(network, share=share, chosen={**network.chosen, "share": share, **losses, **origin})
+    fitted = replace(network, share=share, chosen={**network.chosen, "share": share, **losses, **regressions.origin})
     probability = fitted.predict(data.history, data.validation)
     return replace(fitted, regression=regressions.both, validation_probability=probability)
 

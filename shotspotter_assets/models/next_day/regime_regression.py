@@ -158,6 +158,11 @@ class Regressions(NamedTuple):
     train: FittedRegression
     both: FittedRegression
 
+    @property
+    def origin(self) -> Choices:
+        """The `shared` origin that they start at, for the choices of models on top of them; empty without one."""
+        return {key: value for key, value in self.both.chosen.items() if key == "shared"}
+
 
 class RegimeRegressionForecaster(DailyForecaster):
     """A regression shrunk to that of all cities, or with the best penalty on validation, fitted on both windows."""

@@ -76,8 +76,7 @@ class ResidualBoostingForecaster(DailyForecaster):
         regressions = fit_regressions(data, context.shared)
         number, loss, probability = self._chosen(data, regressions.train)
         trees = self._boosted(data, data.to_fit(data.both), regressions.both, number) if number else None
-        origin = {key: value for key, value in regressions.both.chosen.items() if key == "shared"}
-        chosen = {**parameters(self.settings), "trees": number, "validation_log_loss": loss, **origin}
+        chosen = {**parameters(self.settings), "trees": number, "validation_log_loss": loss, **regressions.origin}
         return FittedResidualBoosting(regressions.both, chosen=chosen, validation_probability=probability, trees=trees)
 
     def _chosen(self, data: FitData, regression: FittedRegression) -> tuple[int, float, Array]:
